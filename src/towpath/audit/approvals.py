@@ -47,13 +47,12 @@ class Approvals:
     ledger: AuditLedger
     forge: Forge | None = None
     silent: str = "the forge was not asked"
-    # Asked once each: an answer of the forge takes half a second, and is held against three checks.
+    # Asked once each, since several checks want to know: the forge answers over the network.
     _proved: dict[tuple[str, str], AuditedApproval] = field(default_factory=dict)
     _judgements: dict[tuple[str, str], ApprovalJudgement] = field(default_factory=dict)
 
     @cached_property
     def rule(self) -> ApprovalRule:
-        """The rule of approval, of the main branch that is audited."""
         from towpath.delivery.promotion.approval_rule import ApprovalRule
 
         ledger = self.ledger

@@ -63,11 +63,9 @@ class AuditLedger:
     stage: str | None = None
 
     def only_stage(self, stage: str) -> AuditLedger:
-        """The same for one stage."""
         return replace(self, stage=stage)
 
     def is_meant(self, stage: str) -> bool:
-        """Whether a stage is asked about."""
         return self.stage in (None, stage)
 
     @cached_property
@@ -83,7 +81,6 @@ class AuditLedger:
 
     @cached_property
     def models(self) -> Mapping[str, Model]:
-        """The models by name."""
         if self.model is None:
             return registry_state.tagged_models(self.repository)
         return {self.model: registry_state.tagged_model(self.repository, self.model)}
@@ -101,7 +98,7 @@ class AuditLedger:
         finding, the last that could."""
         try:
             return policy_at_commit.read_project_at(self.repository, self.main, self.folder)
-        except TowpathError:
+        except TowpathError:  # what is wrong with it now is a finding of the ownership check
             before = policy_at_commit.read_last_sound(self.repository, self.main, self.folder)
             if before is None:
                 raise
@@ -120,7 +117,6 @@ class AuditLedger:
 
     @cached_property
     def model_owners(self) -> Owners:
-        """Whose each model is, by main."""
         return read_owners(self.repository, self.main)
 
     @cached_property
@@ -132,6 +128,7 @@ class AuditLedger:
         """A record as it first came to main; None where none did."""
         return self._decided_records.get(path)
 
+    # All in one call of Git, and once for all the checks.
     @cached_property
     def _decided_records(self) -> Mapping[str, bytes]:
         blobs = self.main_decisions.records
@@ -145,6 +142,7 @@ class AuditLedger:
     def is_confirmed(self, promotion: Promotion) -> bool:
         """Whether the very next change of the stage file asks for the same version again, with
         evidence: what came by a hand was looked at afterwards, and let in."""
+        # Without evidence it would confirm nothing: another hand could write the same once more.
         after = self.next_change(promotion)
         if after is None or after.version is None or not self.brings_evidence(after):
             return False
@@ -161,7 +159,6 @@ class AuditLedger:
         return undone if same == (promotion.version, promotion.sha256, promotion.replaces) else None
 
     def brings_evidence(self, promotion: Promotion) -> bool:
-        """Whether a promotion's own commit wrote its evidence."""
         path, commit = self.evidence_path(promotion), promotion.commit
         before = self.base(commit)
         held = self.files_at([(commit, path), (before, path)])
@@ -171,17 +168,14 @@ class AuditLedger:
         return held.get((commit, path)) not in (None, held.get((before, path)))
 
     def next_change(self, promotion: Promotion) -> Promotion | None:
-        """The next change of the same stage file."""
         mine = [*self.promotions_of(promotion.stage, promotion.model), None]
         return mine[mine.index(promotion) + 1]
 
     def previous_change(self, promotion: Promotion) -> Promotion | None:
-        """The change of the same stage file before this one."""
         mine = [None, *self.promotions_of(promotion.stage, promotion.model)]
         return mine[mine.index(promotion) - 1]
 
     def promotions_of(self, stage: str, model: str) -> Sequence[Promotion]:
-        """The promotions of a model in a stage, oldest first."""
         return self._promotions_by_stage.get((stage, model), ())
 
     @cached_property
@@ -201,7 +195,6 @@ class AuditLedger:
         return [tag for tag, promotion in self._paired_tags if promotion is None]
 
     def version_on(self, model: str, commit: str) -> VersionNumber | None:
-        """The number of the version that stands on a commit."""
         versions = self.models[model].versions if model in self.models else ()
         return next((version.version for version in versions if version.commit == commit), None)
 
@@ -215,7 +208,6 @@ class AuditLedger:
         return promotion_paths(promotion.stage, promotion.model, self.number(promotion))[2]
 
     def has_evidence(self, promotion: Promotion) -> bool:
-        """Whether a promotion came with its evidence."""
         return (promotion.commit, self.evidence_path(promotion)) in self._evidence_files
 
     @cached_property
@@ -252,6 +244,8 @@ class AuditLedger:
             if number is None or (tagged is not None and tagged.commit == commit):
                 continue
             held = self.files_at([(commit, path)]).get((commit, path))
+            # Only main's own record, brought by a commit that registers: anybody can tag a commit
+            # that has the file of another version in it.
             if held == self.decided_record(path) and is_registration(self.repository, commit, path):
                 return f"{model}@{number}"
         return None
@@ -378,6 +372,7 @@ def open_ledger(
         folders = ", ".join(f"`{folder}`" for folder in others)
         what = f"main holds no project in `{own}`, and has {folders}"
         raise RegistryError(what, hint="work in one of those, or merge what brings this one")
+    # A model without tags that was promoted once is one all the same: its tags may be lost.
     if model is not None and not ledger.promotions:
         registry.known_model(repository, model)
     return ledger

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from towpath.workspace import Workspace
 
 
-TOLERANCE = 1e-9
+TOLERANCE = 1e-9  # relative: another order of summing, on another processor, moves the last digits
 
 Verdict = Literal["bytes", "metrics", "different"]
 Listener = Callable[[Mapping[str, Any]], None]
@@ -178,10 +178,11 @@ def remake_model(
     graph = pipeline_check.compile_checked_pipeline(place, record.pipeline, params, inputs)
     node = _registering_node(graph, record)
     needed = find_needed_steps(graph, frozenset({node.name}))
-    # Nothing is registered: a step that registers is left out, and it would check main first.
+    # Nothing is registered: what registers is left out.
     wanted_names = (name for name in graph.nodes if name in needed)
     steps = tuple(name for name in wanted_names if not graph.registers_model(name))
     # The code of that commit runs as every run's does: a process a step, from the sandbox room.
+    # Forced: what an earlier run left in a cache would prove nothing.
     request = RunRequest(graph.name, params, inputs, only=steps, force=True)
     with _own_api(place):
         finished_run = run_pipeline(place, request, PrefectExecutor(), listeners)
@@ -207,7 +208,7 @@ def _own_api(place: Workspace) -> Iterator[None]:
         yield
     finally:
         if server_state.running_api_state(own):
-            executor.flush_prefect()
+            executor.flush_prefect()  # its last logs and events go to that API
             start_api.stop_local_api(own)
         shutil.rmtree(own.folder, ignore_errors=True)
 
@@ -271,6 +272,7 @@ def _bring_model(workspace: Workspace, place: Workspace, reference: str, digest:
     if version is None:
         raise RegistryError(f"no version of {name} has the bytes {digest}", hint="towpath fetch")
     _bring_bytes(workspace, digest)
+    # Before a step loads it: the store's bytes may have been altered since.
     hold_against(workspace, registry.read_record(workspace.registry, version), str(version))
     path = place.state / "inputs" / name
     workspace.store.copy_to(digest, path)

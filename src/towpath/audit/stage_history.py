@@ -156,6 +156,7 @@ def parse_moment(text: str) -> int:
     except ValueError:
         hint = "write 2026-03-01, or 2026-03-01T14:30:00Z"
         raise UsageError(f"`{text}` is no date", hint=hint) from None
+    # UTC, not this machine's zone: the same question has the same answer on each machine.
     when = when if when.tzinfo else when.replace(tzinfo=UTC)
     if re.fullmatch(DATE, text.strip()):
         when += timedelta(days=1, seconds=-1)

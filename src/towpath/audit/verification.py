@@ -188,7 +188,7 @@ def _project_in_force(approvals: Approvals) -> Project | None:
     """The declaration whose stores are opened; None where it is not known which is in force."""
     try:
         return None if approvals.rule.unasked_faults() else approvals.rule.rules_now().policy
-    except ForgeError:
+    except ForgeError:  # it cannot be asked now: then no store is opened by what main says
         return None
 
 
@@ -208,7 +208,7 @@ def _check_stores(
         return
     for name in project.stages:
         if ledger.stage not in (None, name):
-            continue
+            continue  # its keys may not be in this environment, and nobody asked about it
         try:
             store = StageStore.open(project, name, environ, workspace.main_folder)
         except TowpathError as closed:

@@ -148,6 +148,7 @@ class SearchQuery:
 
 def parse_query(text: str, vocabulary: Vocabulary) -> SearchQuery:
     """Understand an expression; ``UsageError`` in words, with the near name, where it is none."""
+    # A date needs no quotes from a person; to Python 2026-01-01 is a difference of numbers.
     quoted = _STRING_OR_DATE.sub(lambda match: match[1] or f'"{match[2]}"', text)
     try:
         read = expression.parse_condition(quoted)
@@ -155,6 +156,7 @@ def parse_query(text: str, vocabulary: Vocabulary) -> SearchQuery:
         hint = 'such as: metrics.mse < 5 and stage == "prod"'
         raise UsageError(str(fault).replace("condition", "search"), hint=hint) from None
     terms = {reference: vocabulary.find_term(reference) for reference in read.references}
+    # A line break in an expression, from a file or a here document, is a blank and no error.
     tree = ast.parse(" ".join(quoted.split()), mode="eval").body
     test = _Compiler(terms).compile_truth(tree)
     return SearchQuery(test, tuple(terms.values()), tuple(_stages_named(tree, terms)))
@@ -223,6 +225,7 @@ class _Compiler:
         try:
             return ast.literal_eval(node)
         except ValueError:
+            # A list is compared as it stands, with stages and numbers too, which must be known now.
             raise UsageError(f"`{ast.unparse(node)}` in a list is no plain value") from None
 
 

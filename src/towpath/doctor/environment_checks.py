@@ -26,7 +26,6 @@ _PATIENCE = 2.0  # seconds for the Prefect API: whoever runs doctor sits before 
 
 
 def examine_git_version(workspace: Workspace) -> Iterator[DoctorCheck]:
-    """Git's version."""
     version_text = git_command.call_git(workspace.root, "--version").text.strip()
     match = re.search(r"(\d+)\.(\d+)", version_text)
     if match and (int(match[1]), int(match[2])) < OLDEST:
@@ -132,7 +131,7 @@ def _examine_push(workspace: Workspace, connected: Forge) -> Iterator[DoctorChec
 def _examine_rules(workspace: Workspace, connected: Forge) -> Iterator[DoctorCheck]:
     try:
         actual = connected.rules()
-    except TowpathError as error:  # not every token may read them, which is no fault of theirs
+    except TowpathError as error:  # not every token may read them, which is no lack of the forge's
         yield from report_faults(_ABOUT, error, "unknown")
         return
     missing = forge.find_lacking_rules(rules_in_force.required_forge_rules(workspace), actual)

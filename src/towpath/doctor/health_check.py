@@ -28,7 +28,6 @@ class DoctorCheck:
 
 
 def report_well(about: str, said: str) -> DoctorCheck:
-    """It is as it should be."""
     return DoctorCheck(about, "well", said)
 
 

@@ -44,7 +44,7 @@ def check_remembered_main(
     """What a stage remembers of main, and main does not hold any more."""
     try:
         rewritten = find_rewritten(approvals.rule, read_witness(store), store.name)
-    except Malformed as damaged:
+    except Malformed as damaged:  # only reconcile writes there: somebody else did
         fault = damaged.faults[0]
         yield make_finding("main", fault.what, PATH, str(fault.hint))
         return

@@ -29,6 +29,7 @@ BACK = "git checkout {commit} -- ':/{path}', and commit: it is as it was decided
 def check_records(ledger: AuditLedger) -> Iterator[AuditFinding]:
     """Every version's tag and record, and main's copies of those that were promoted."""
     versions = [v for model in ledger.models.values() for v in model.versions]
+    # One call of Git each for all texts and all parents: there may be ten thousand versions.
     texts = refs.read_contents(ledger.repository, [_object_name(version) for version in versions])
     parents = ledger.read_parents(version.commit for version in versions)
     for version in versions:
@@ -86,6 +87,7 @@ def _find_lightweight(ledger: AuditLedger) -> Iterator[AuditFinding]:
         short = ref.name.removeprefix("refs/tags/")
         tag_name = parse_tag(short)
         if tag_name and tag_name.version and not ref.annotated:
+            # Stock GTO passes it over: to it the version is not there.
             what = "it is a lightweight tag, which is no version"
             what = "its object is not in this clone, or is broken" if ref.lost else what
             yield make_finding("version tag", what, short, restore_tags.way_to_restore(short))
@@ -147,12 +149,11 @@ def _check_copy(
 
 
 def _check_evidence(ledger: AuditLedger) -> Iterator[AuditFinding]:
-    """Each promotion came with its evidence, which is on main still."""
     evidence_on_main = ledger.files({ledger.evidence_path(entry) for entry in ledger.promotions})
     for promotion in ledger.promotions:
         path = ledger.evidence_path(promotion)
         if promotion.fault or ledger.is_confirmed(promotion):
-            continue
+            continue  # it is said of the stage file, or was let in afterwards with evidence
         if not ledger.has_evidence(promotion):
             what, place = f"{promotion} came without its evidence", promotion.commit[:7]
             yield make_finding("evidence", what, f"{path} at {place}", audit_finding.EXPLAIN)

@@ -72,7 +72,7 @@ def _look_on_remote(
 ) -> Iterator[AuditFinding | UncheckedPart]:
     if not missing:
         return
-    # Asked once for all of them: DVC takes a second to import, and lists the remote each time.
+    # Asked once for all of them, and only where there is something to ask: DVC imports slowly.
     from towpath.backends.dvc import byte_transfer
 
     if (remote_name := byte_transfer.default_remote_of(root)) is None:
@@ -159,6 +159,7 @@ def check_target_folder(
 def _check_deployments(
     ledger: AuditLedger, store: StageStore, model: str
 ) -> Iterator[AuditFinding]:
+    # The record's own words may be a stranger's: whoever has the stage's keys can write there.
     try:
         deployment = read_stored_record(store, model).record
     except Malformed as damaged:

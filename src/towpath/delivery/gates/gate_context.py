@@ -108,7 +108,6 @@ class GatePolicy:
         return room / "tree" / self.context.folder.strip("/")
 
     def make_work_folder(self) -> Path:
-        """A new folder to work in."""
         scratch = self.context.scratch.absolute()
         scratch.mkdir(parents=True, exist_ok=True)
         return Path(tempfile.mkdtemp(prefix="policy-", dir=scratch))

@@ -48,7 +48,6 @@ def load_candidate(question: dict[str, Any]) -> Any:
 
 
 def read_gate_table(path: str, name: str) -> Any:
-    """A table as pandas."""
     from towpath.steps import formats
 
     file_format = formats.find_format(name)
@@ -61,7 +60,6 @@ def read_gate_table(path: str, name: str) -> Any:
 
 
 def read_gate_column(frame: Any, name: str, shown: str) -> Any:
-    """A column of a table, without a gap in it."""
     names = [str(label) for label in frame.columns]
     if name not in names:
         near = did_you_mean(name, names) or f"it has {', '.join(names[:9])}"
@@ -81,7 +79,7 @@ def predict_rows(model: Any, frame: Any) -> list[Any]:
 
 
 def find_stage_data(context: GateContext, name: str) -> str:
-    """A file of the stage's data, on disk."""
+    # On review, where the keys of the stage are not and must not be.
     if not context.stage_available:
         raise Unjudged(f"the data of {context.stage} is out of reach here")
     path = context.data(name).absolute()

@@ -178,7 +178,6 @@ def read_reply(reply: object, read: ReadValue[T]) -> T | GateRefusal:
 
 
 def read_function(value: object) -> FunctionAnswer:
-    """What ``passed``, ``value``, ``bound`` and ``detail`` are."""
     fields = _read_fields(value, "passed", "value", "bound", "detail")
     return FunctionAnswer(
         fields.get("passed", foreign.read_flag),
@@ -189,7 +188,6 @@ def read_function(value: object) -> FunctionAnswer:
 
 
 def read_golden(value: object) -> GoldenAnswer:
-    """One value given for each that is expected."""
     fields = _read_fields(value, "given", "expected")
     values = foreign.list_of(read_finite)
     answer = GoldenAnswer(fields.get("given", values), fields.get("expected", values))
@@ -199,12 +197,10 @@ def read_golden(value: object) -> GoldenAnswer:
 
 
 def read_latency(value: object) -> tuple[float, ...]:
-    """The seconds of each call."""
     return _read_fields(value, "seconds").get("seconds", foreign.list_of(_read_seconds))
 
 
 def read_fairness(value: object) -> FairnessAnswer:
-    """Numbers by group."""
     fields = _read_fields(value, "errors", "small")
     return FairnessAnswer(
         fields.get("errors", foreign.table_of(foreign.read_number)),
@@ -213,7 +209,6 @@ def read_fairness(value: object) -> FairnessAnswer:
 
 
 def read_safe(value: object) -> SafeAnswer:
-    """Words by file."""
     fields = _read_fields(value, "unsafe", "looked_at")
     return SafeAnswer(
         fields.get("unsafe", foreign.table_of(foreign.read_text)),

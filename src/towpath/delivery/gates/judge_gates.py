@@ -64,7 +64,7 @@ def _evaluate_gate(gate: AnyGate, context: GateContext, policy: GatePolicy) -> G
         return finding
     except Unjudged as unjudged:
         why = str(unjudged)
-    except TowpathError as error:
+    except TowpathError as error:  # a store that is down, a suite that cannot be read
         why = verdict.verdict_fault_words(error)
     except Exception as error:  # whatever it is, it must not let a version through
         why = f"{type(error).__name__}: {error}"

@@ -60,6 +60,7 @@ def verdict_line(words: str, longest: int = LONGEST) -> str:
 
 def verdict_value(value: Json) -> Json:
     """What was found, or a bound, short enough to be told: numbers as they are, the rest a line."""
+    # Numbers stay numbers, for whoever reads the verdict as JSON.
     if value is None or isinstance(value, bool | int | float):
         return value
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
@@ -72,7 +73,6 @@ def verdict_fault_words(error: TowpathError) -> str:
 
 
 def verdict_number(value: float) -> str:
-    """A number with as many digits as a person reads."""
     return f"{value:.6g}"
 
 
@@ -125,7 +125,6 @@ def _verdict_cells(verdict: GateVerdict) -> Iterator[str]:
 
 
 def verdict_cell(value: Json) -> str:
-    """A value or a bound in a cell."""
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -30,12 +30,10 @@ class Bundle:
 
     @property
     def model(self) -> str:
-        """The model's name."""
         return self.record.model
 
     @property
     def version(self) -> VersionNumber:
-        """The version."""
         assert self.record.version is not None  # only numbered versions are promoted
         return self.record.version
 

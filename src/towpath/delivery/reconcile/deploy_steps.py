@@ -44,7 +44,6 @@ class ReconcileWork:
         return self.bundles[name]
 
     def model(self, record: VersionRecord) -> Path:
-        """A version's verified bytes on disk."""
         return self.fetch_bundle(record).model_file
 
 

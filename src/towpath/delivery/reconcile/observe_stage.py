@@ -83,8 +83,8 @@ def is_strange(
     """Whether a model is another project's, of this repository or of one that shares the store."""
     if not owners.owns_model(folder, model):
         return owners.project_of(model) is not None
-    # A repository with one project owns every name: of what it never promoted nor registered, a
-    # record in the store is from another repository that uses the same store.
+    # Where main says of no model whose it is, every name is this project's. What it never promoted
+    # nor registered came from another repository that uses the same store.
     promoted = any(promotion.model == model for promotion in decisions.log)
     return not promoted and not registry_state.read_model(repository, model).versions
 

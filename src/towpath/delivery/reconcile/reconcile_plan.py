@@ -35,7 +35,6 @@ class DeployVersion:
     kind: ClassVar[str] = "deploy"
 
     def needs_part(self, part: Part) -> bool:  # noqa: ARG002
-        """All of it is to be done."""
         return True
 
     def __str__(self) -> str:
@@ -63,7 +62,6 @@ class RepairVersion:
     kind: ClassVar[str] = "repair"
 
     def needs_part(self, part: Part) -> bool:
-        """Whether a part is to be mended."""
         return any(amiss_part.part == part for amiss_part in self.amiss)
 
     def __str__(self) -> str:
@@ -174,11 +172,9 @@ class ActualState:
 
     @property
     def running_version(self) -> VersionNumber | None:
-        """The version that runs, by the record."""
         return self.deployed.version if self.deployed else None
 
     def runs(self, desired: DesiredVersion) -> bool:
-        """Whether the record says that what is wanted was deployed."""
         record = self.deployed
         return record is not None and (record.version, record.sha256) == (
             desired.version,
@@ -187,7 +183,6 @@ class ActualState:
 
     @property
     def is_trace(self) -> bool:
-        """Whether anything of the model is in the stage."""
         runs = self.running is not None and self.running.version is not None
         return bool(self.running_version or runs or self.tagged or self.fault or not self.followed)
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SAFE = ("skops",)
 """Kinds of model files that can be loaded without running what they say."""
 
-PATIENCE = 300.0  # seconds: importing a model's packages from a cold disk may take one of these
+PATIENCE = 300.0  # seconds: a model's packages alone may take long to import from a cold disk
 _MOST_PACKAGES = 3  # told in the plan's line
 _LONGEST_ERROR = 2000  # characters of what a model raised; the rest tells nobody more
 

@@ -75,7 +75,6 @@ def _own_sources(site: StageSite) -> Iterator[ObjectSource]:
 
 
 def open_declared_store(site: StageSite, name: str) -> StageStore:
-    """One of the project's declared ``stores``."""
     return StageStore.open_declared(site.project, name, site.environ, site.home_folder)
 
 

@@ -67,7 +67,6 @@ class RegistryView:
 
     @cached_property
     def model_owners(self) -> Owners:
-        """Whose each model is, by main."""
         return read_owners(self.repository, self.main)
 
     @cached_property
@@ -147,12 +146,10 @@ class StageSite:
 
     @property
     def project(self) -> Project:
-        """The policy on the main branch."""
         return self.view.project
 
     @property
     def declared_stage(self) -> StageDeclaration:
-        """What the stage declares."""
         return self.project.stages[self.stage]
 
     @property
@@ -182,7 +179,6 @@ class StageSite:
 
     @cached_property
     def store(self) -> StageStore:
-        """The stage's own store."""
         return self.open_store(self.stage)
 
     def open_store(self, stage: str) -> StageStore:
@@ -200,13 +196,11 @@ class StageSite:
 
     @cached_property
     def rule(self) -> ApprovalRule:
-        """The rule of approval, of the main branch that is looked at."""
         view = self.view
         return ApprovalRule(view.repository, view.main, view.workspace.folder, self.forge)
 
     @cached_property
     def target(self) -> DeployTarget:
-        """What runs versions here."""
         from towpath.delivery.reconcile import targets
 
         setting = targets.TargetSetting(

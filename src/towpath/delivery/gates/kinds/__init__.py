@@ -25,6 +25,5 @@ Those that open a model, a table or the project's own code do so in a process of
 
 
 def gate_kind_module(kind: str) -> Any:
-    """The module of a kind."""
-    # Imported when it is asked for: some bring pandas and scikit-learn, a second of import.
+    # Imported when it is asked for: some bring pandas and scikit-learn, which import slowly.
     return importlib.import_module(KINDS[kind])

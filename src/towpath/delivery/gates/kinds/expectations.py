@@ -24,7 +24,6 @@ def bound(gate: Expectations) -> str:
 
 
 def judge(gate: Expectations, context: GateContext, policy: GatePolicy) -> GateFinding:
-    """Whether every critical expectation holds."""
     suite = str(policy.lay_out_file(gate.expectations))
     question = {
         "suite": suite,

@@ -26,7 +26,6 @@ def bound(gate: Fairness) -> str:
 
 
 def judge(gate: Fairness, context: GateContext, policy: GatePolicy) -> GateFinding:  # noqa: ARG001
-    """Whether the groups lie near enough."""
     question = {
         **gate_model.candidate_question(context),
         "data": gate_model.find_stage_data(context, gate.data),

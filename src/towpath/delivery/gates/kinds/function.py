@@ -24,7 +24,6 @@ def bound(gate: Function) -> str:
 
 
 def judge(gate: Function, context: GateContext, policy: GatePolicy) -> GateFinding:
-    """Whether the function says so."""
     incumbent, copy = context.incumbent, None
     if gate.model:
         # A copy under its own name: a store's file has none, and must not be written to.
@@ -46,6 +45,7 @@ def work(question: dict[str, Any]) -> dict[str, Any]:
     from towpath.steps import project_functions
 
     root, run = Path(question["root"]), question["run"]
+    # In the tree of the commit that judges: the candidate's commit must not bring its own judge.
     function = project_functions.locate_function(root, "", run)
     if not function.file.is_file():
         raise Unjudged(f"there is no {function.file.relative_to(root)} in the commit that judges")

@@ -26,7 +26,6 @@ def bound(gate: Golden) -> str:
 
 
 def judge(gate: Golden, context: GateContext, policy: GatePolicy) -> GateFinding:
-    """Whether each sample comes out as expected."""
     question = {
         **gate_model.candidate_question(context),
         "samples": str(policy.lay_out_file(gate.samples)),

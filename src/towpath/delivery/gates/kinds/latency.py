@@ -21,7 +21,6 @@ def bound(gate: Latency) -> str:
 
 
 def judge(gate: Latency, context: GateContext, policy: GatePolicy) -> GateFinding:
-    """Whether it is quick enough, on the machine that judges."""
     file = gate.samples or gate.data or ""
     if gate.samples:
         path = str(policy.lay_out_file(file))
@@ -44,7 +43,6 @@ def judge(gate: Latency, context: GateContext, policy: GatePolicy) -> GateFindin
 
 
 def work(question: dict[str, Any]) -> dict[str, Any]:
-    """The seconds of each call."""
     from towpath.steps.kinds.batch_transform import select_features
 
     frame = gate_model.read_gate_table(question["table"], question["file"])

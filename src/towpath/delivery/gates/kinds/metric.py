@@ -32,7 +32,6 @@ def bound(gate: Metric) -> str:
 
 
 def judge(gate: Metric, context: GateContext, policy: GatePolicy) -> GateFinding:  # noqa: ARG001
-    """Whether the metric lies within all of them."""
     value = find_metric_value(context.candidate, gate.metric)
     passed = all(_HOLDS[key](value, limit) for key, limit in _declared_bounds(gate))
     return GateFinding(passed, value)

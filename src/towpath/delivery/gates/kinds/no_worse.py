@@ -26,6 +26,7 @@ def judge(gate: NoWorse, context: GateContext, policy: GatePolicy) -> GateFindin
     if incumbent is None:
         return GateFinding(True, value, bound=f"none yet: {context.stage} has no incumbent")
     before = metric.find_metric_value(incumbent, gate.metric)
+    # Of the absolute value: a share of a negative metric would else turn the bound round.
     slack = (gate.by or 0) + (gate.relative or 0) * abs(before)
     limit = before + slack if gate.better == "lower" else before - slack
     passed = value <= limit if gate.better == "lower" else value >= limit

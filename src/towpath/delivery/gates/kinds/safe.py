@@ -20,16 +20,15 @@ _PICKLED = (".pkl", ".pickle", ".joblib", ".pt", ".pth", ".bin", ".sav")
 
 
 def bound(gate: Safe) -> str:  # noqa: ARG001
-    """Always the same."""
     return "bytes as recorded, types known or trusted"
 
 
 def judge(gate: Safe, context: GateContext, policy: GatePolicy) -> GateFinding:  # noqa: ARG001
-    """Whether the digests agree, and what the files mention is harmless."""
     record = context.candidate
     path = context.model(record).absolute()
     if alteration := gate_model.explain_altered_bytes(path, record):
         return GateFinding(False, "altered", alteration)
+    # By their names in the record: a store calls a file by its digest, without a suffix.
     names = {
         file.relative_to(path).as_posix() if path.is_dir() else record.artifact.name: str(file)
         for file in gate_model.list_model_files(path)

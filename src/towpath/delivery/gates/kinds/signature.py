@@ -11,7 +11,6 @@ from towpath.registry.model_signature import find_signature_breaks
 
 
 def bound(gate: SignatureGate) -> str:  # noqa: ARG001
-    """Always the same."""
     return "the incumbent's callers can call it"
 
 

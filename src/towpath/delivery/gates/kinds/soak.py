@@ -15,8 +15,8 @@ def bound(gate: Soak) -> str:
 
 
 def judge(gate: Soak, context: GateContext, policy: GatePolicy) -> GateFinding:  # noqa: ARG001
-    """Whether it was there long enough."""
     below = _stage_below(context)
+    # Not 0: a version that never was there does not wait, it has to be promoted there first.
     if context.lower_since is None:
         raise Unjudged(f"the version is not in {below}")
     spent = context.now - context.lower_since

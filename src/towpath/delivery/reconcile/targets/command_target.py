@@ -38,7 +38,6 @@ class CommandTarget:
 
     @property
     def shown(self) -> str:
-        """It with the program's name."""
         return f"command {self.declared.run[0]}"
 
     def find_running(self, model: str, record: VersionRecord | None) -> RunningVersion | None:
@@ -59,7 +58,6 @@ class CommandTarget:
         """A program has one call: it is made when it is switched."""
 
     def prepared_bundle(self, bundle: Bundle) -> Bundle:
-        """The version itself is tried."""
         return bundle
 
     def switch_version(self, bundle: Bundle) -> None:

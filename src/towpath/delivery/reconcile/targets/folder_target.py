@@ -36,7 +36,6 @@ class FolderTarget:
 
     @property
     def shown(self) -> str:
-        """It with the folder as it was declared."""
         return f"files {self.path}"
 
     def find_running(self, model: str, record: VersionRecord | None) -> RunningVersion | None:
@@ -74,7 +73,6 @@ class FolderTarget:
                 shutil.rmtree(scratch, ignore_errors=True)
 
     def prepared_bundle(self, bundle: Bundle) -> Bundle:
-        """The version in its folder."""
         return replace(bundle, folder=self._version_folder(bundle.model, str(bundle.version)))
 
     def switch_version(self, bundle: Bundle) -> None:

@@ -32,7 +32,6 @@ class PrefectTarget:
 
     @property
     def shown(self) -> str:
-        """It with the stage's work pool."""
         return f"prefect {self.pool}" if self.pool else "prefect"
 
     @cached_property
@@ -71,7 +70,6 @@ class PrefectTarget:
             raise DeployError(what, hint="set them under `parameters` in `deploy`")
 
     def prepared_bundle(self, bundle: Bundle) -> Bundle:
-        """The version itself is tried."""
         return bundle
 
     def switch_version(self, bundle: Bundle) -> None:
@@ -100,7 +98,6 @@ class PrefectTarget:
         deployments.deploy_flow(self.api_address, deployment)
 
     def remove_model(self, model: str) -> None:
-        """Delete the deployment."""
         from towpath.backends.prefect import deployments
 
         deployments.remove_deployment(self.api_address, self._deployment_name(model))

@@ -71,14 +71,12 @@ class NoTarget:
     shown: str = "the stage's store"
 
     def find_running(self, model: str, record: VersionRecord | None) -> RunningVersion | None:  # noqa: ARG002
-        """Nothing runs that could be asked."""
         return None
 
     def prepare(self, bundle: Bundle) -> None:
         """Nothing is to be done."""
 
     def prepared_bundle(self, bundle: Bundle) -> Bundle:
-        """The version itself is tried."""
         return bundle
 
     def switch_version(self, bundle: Bundle) -> None:
