@@ -265,7 +265,7 @@ def lineage(
         # As text, and by its name: `asdict` takes a number apart into its three.
         document["record"] |= {"version": version_lineage.version.partition("@")[2]}
         return print_json("lineage", {**document, "deployments": version_lineage.deployments})
-    from towpath.audit.lineage_drawing import draw_lineage
+    from towpath.audit.lineage import draw_lineage
 
     return show_drawing(session, draw_lineage(version_lineage), form, output)
 

@@ -170,8 +170,8 @@ def main() -> None:
     code = _run_guarded(sys.argv[1:])
     for end in _at_end:  # after whatever was said of an error
         end()
-    # Not `sys.exit`, which would wait for them: Python joins its threads at the end.
-    if code == INTERRUPTED:  # a thread of the run that was interrupted may still wait for something
+    # A thread of the run that was interrupted may still wait for something, and `sys.exit` for it.
+    if code == INTERRUPTED:
         sys.stdout.flush()
         os._exit(code)
     sys.exit(code)

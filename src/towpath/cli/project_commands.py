@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from towpath.doctor import DoctorCheck
+    from towpath.errors import Fault
     from towpath.projects import Addition
     from towpath.projects.pipeline_draft import PipelineDraft
+    from towpath.workspace import Workspace
 
 
 @click.command()
@@ -220,18 +222,21 @@ def check(
         fault for name in names for fault in pipeline_check.find_pipeline_faults(workspace, name)
     ]
     declaration_faults += pipeline_order.circle_faults(pipeline_check.read_pipelines(workspace))
-    # Gates are read where there are some, and somebody asked for the project and not for one
-    # pipeline of it: that room loads the checks of tables.
-    if not pipelines and any(stage.gates for stage in workspace.project.stages.values()):
-        from towpath.delivery.gates import gate_files
-
-        declaration_faults += gate_files.gate_faults(workspace.root, workspace.project)
+    declaration_faults += () if pipelines else _gate_faults(workspace)
     if declaration_faults:
         raise DeclarationError(*dict.fromkeys(declaration_faults))
     if as_json:
         return print_json("check", {"pipelines": names, "faults": []})
     counts = {name: len(workspace.pipeline(name).pipeline.steps) for name in names}
     return session.say(_summarise_check(counts))
+
+
+def _gate_faults(workspace: Workspace) -> tuple[Fault, ...]:
+    if not any(stage.gates for stage in workspace.project.stages.values()):
+        return ()  # without loading a room, and the suites of expectations with it
+    from towpath.delivery.gates import gate_files
+
+    return gate_files.gate_faults(workspace.root, workspace.project)
 
 
 def _summarise_check(counts: Mapping[str, int]) -> str:

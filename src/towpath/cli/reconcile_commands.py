@@ -180,7 +180,7 @@ def _outcome_lines(outcome: ChangeOutcome | None) -> list[str]:
 
 
 def _find_outcome(applied: AppliedPlan | None, change: StageChange) -> ChangeOutcome | None:
-    # By identity: two changes of a plan may be equal, and each has its own outcome.
+    # By identity: an outcome holds the very change of the plan that it is of.
     outcomes = applied.outcomes if applied else ()
     return next((outcome for outcome in outcomes if outcome.change is change), None)
 

@@ -184,7 +184,7 @@ def _plan_document(prepared: PreparedRun) -> dict[str, Any]:
 
 
 def _print_plan(prepared: PreparedRun, steps: list[dict[str, Any]]) -> None:
-    # What is stale stands first: it is why nothing below it needs to run, and the reason to doubt.
+    # What is stale stands first: it is the reason to doubt what stands below it.
     rows = [
         (link.input, "stale", f"{link.stale} ({link.update_command})")
         for link in prepared.registering.upstream_links

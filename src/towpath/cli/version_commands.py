@@ -120,7 +120,7 @@ def _tell_lost(
 def _explain_no_version(session: Session, repository: Repository) -> str:
     from towpath.backends.git import remotes
 
-    # A shared registry is this machine's own mirror: it has whatever its remote has.
+    # Of a shared registry Towpath keeps a clone of its own, with all of its tags.
     shared = session.workspace.shared_registry
     if missing := None if shared else remotes.explain_missing_tags(repository):
         return f"no model is known here: {missing}; `towpath fetch` brings the registry's tags"
@@ -341,7 +341,6 @@ def _missing_versions_note(session: Session) -> str:
 
 
 def _hit_documents(hits: SearchHits) -> list[dict[str, Any]]:
-
     return [
         plain_version(version, hits.stages)
         | {table: version.summary.get(table, {}) for table in ("params", "labels", "data")}
@@ -350,7 +349,6 @@ def _hit_documents(hits: SearchHits) -> list[dict[str, Any]]:
 
 
 def _hits_table(hits: SearchHits) -> None:
-
     columns = [name.removeprefix("metrics.") for name in hits.columns]
     pairs = zip(hits.found, hits.values, strict=True)
     rows = [version_row(version, hits.stages, values) for version, values in pairs]

@@ -342,7 +342,7 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
 
 def _branch_of(annotation: Any, branch: str) -> type[BaseModel] | None:
     """The declared type of a branch of a union by kind inside an annotation."""
-    # pydantic has resolved the union by then: only the annotation still holds its validator.
+    # Such a union is `Any` to pydantic: only the validator in the annotation knows its branches.
     kinds = (getattr(note, "func", None) for note in getattr(annotation, "__metadata__", ()))
     branch_types = (kind.find_type(branch) for kind in kinds if isinstance(kind, Kinds))
     inner = (_branch_of(argument, branch) for argument in get_args(annotation))

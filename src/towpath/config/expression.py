@@ -178,7 +178,6 @@ def parse_condition(text: str) -> Expression:
         raise ValueError(f"`{text.strip()}` is no condition: {error.msg}{position}") from None
     except (RecursionError, MemoryError):
         raise ValueError("the condition is nested too deeply") from None
-    # The text and not the tree: an expression is compared, and travels to another process.
     return Expression(text.strip(), references)
 
 
@@ -346,7 +345,7 @@ def _refuse_nan(value: Any, shown: str) -> Any:
 
 
 _PIECE = re.compile(r"\{\{|\}\}|\{(?P<reference>[^{}:!]*)(:(?P<format>[^{}]*))?\}|(?P<stray>[{}])")
-# Less than Python's: `{x:999999999d}` would fill the memory, `{x.__class__}` look inside of it.
+# Less than Python's: `{mse:999999999}` would fill the memory.
 _FORMAT = re.compile(r"([^{}]?[<>=^])?[-+ ]?#?0?\d{0,3}[,_]?(\.\d{1,2})?[sdeEfFgGxXn%]?")
 
 

@@ -20,7 +20,8 @@ _DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)? ?(?:ms|s|m|h|d|w) ?)+")
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(ms|s|m|h|d|w)")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _WILDCARD = re.compile(r"[*?]|\[[^\]]*\]")
-# Prefect makes a pydantic model of a flow's parameters: these are attributes of either.
+# Arguments of a flow's own call in Prefect, and what pydantic keeps for itself in the model that
+# Prefect makes of its parameters.
 _PREFECTS = frozenset({"self", "wait_for", "return_state", "model_config"})
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 MODEL_REFERENCE = r"[a-z0-9-]+(@(v\d+\.\d+\.\d+|latest)|#[a-z0-9]([a-z0-9-]*[a-z0-9])?)"

@@ -96,8 +96,8 @@ class Param(Declaration):
         if self.type is None and self.default is None and not self.choices:
             hint = "write `{type: number}`, or give it a default"
             grammar.refuse_value("without a default it needs a type", hint)
-        if self.declared_bounds and self.accepted_type not in ("integer", "number"):
-            bound = next(iter(self.declared_bounds))
+        bound = next(iter(self.declared_bounds), None)
+        if bound and self.accepted_type not in ("integer", "number"):
             grammar.refuse_value(f"`{bound}` bounds a number, not {_SHOWN[self.accepted_type]}")
         if self.choices is not None and not self.choices:
             grammar.refuse_value("`choices` is empty")
@@ -106,10 +106,12 @@ class Param(Declaration):
             grammar.refuse_value(what)
         if not self.required and (problem := self.find_problem(self.default)):
             grammar.refuse_value(f"its default {problem}")
-        for choice in self.choices or ():
-            if not _fits_type(choice, self.accepted_type):
-                shown = _quote_value(choice)
-                grammar.refuse_value(f"the choice {shown} is not {_SHOWN[self.accepted_type]}")
+        unfit = [
+            choice for choice in self.choices or () if not _fits_type(choice, self.accepted_type)
+        ]
+        if unfit:
+            shown = _quote_value(unfit[0])
+            grammar.refuse_value(f"the choice {shown} is not {_SHOWN[self.accepted_type]}")
         return self
 
 

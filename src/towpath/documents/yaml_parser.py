@@ -116,7 +116,7 @@ class Composer:
                 self._refuse_decorations(event)
             return self._compose_scalar(event)
         if isinstance(event, events.AliasEvent):
-            # Nine aliases of nine aliases of nine are a billion values: "billion laughs".
+            # Aliases of aliases make a billion values of ten lines, the "billion laughs".
             self._note_fault(f"`*{event.anchor}` is an alias", event, "write the value out")
             return Scalar(None, self._place_of(event), sound=False)
         self._refuse_decorations(event)

@@ -85,18 +85,15 @@ def _is_text(scalar: str) -> bool:
         return False
 
 
-def edit_yaml(
-    path: Path, change: Callable[[MutableMapping[str, Any]], None], shown: str | None = None
-) -> str:
+def edit_yaml(path: Path, change: Callable[[MutableMapping[str, Any]], None]) -> str:
     """The text of a file after ``change`` was applied to its mapping; nothing is written.
 
-    Comments, order and style stay. A missing file counts as an empty mapping. ``shown`` is the
-    file's name in messages. Raises DeclarationError where the file is no YAML or no mapping.
+    Comments, order and style stay. A missing file counts as an empty mapping. Raises
+    DeclarationError where the file is no YAML or no mapping.
     """
     from towpath.documents.yaml_parser import edit_text
 
-    name = shown or path.name
-    return edit_text(text_of(path, name) if path.exists() else "", change, name)
+    return edit_text(text_of(path, path.name) if path.exists() else "", change, path.name)
 
 
 def text_of(path: Path, shown: str) -> str:

@@ -51,7 +51,6 @@ from towpath.registry.version_record import parse_version_record as read_record
 from towpath.registry.version_record import write_version_record as write_record
 from towpath.scratch import replace_text
 from towpath.storage.verified_bytes import sha256_of
-from towpath.versions import registry_commit
 from towpath.versions.work_tree_files import find_own_files
 from towpath.workspace import PROJECT_FILE
 
@@ -394,7 +393,7 @@ def register_draft(workspace: Workspace, draft: RegistrationDraft) -> registry.R
     record = draft.record
     if address := workspace.shared_registry:
         base = shared_registry.registry_root_commit(workspace.registry, address)
-        files = registry_commit.build_commit_files(workspace, base, record)
+        files = shared_registry.build_commit_files(workspace.registry, workspace.root, base, record)
     else:
         base = record.code.commit
         files = {path: text.encode() for path, text in draft.files.items()}

@@ -19,6 +19,7 @@ from towpath.pipeline.step_graph import (
     outputs_of,
 )
 from towpath.registry import ModelSignature
+from towpath.registry.model_signature import read_signature
 from towpath.steps.work_order import Value
 
 if TYPE_CHECKING:
@@ -193,7 +194,7 @@ def find_signature(known: RunState, graph: Graph, source: Source) -> ModelSignat
     if not outputs_of(source):
         return None
     signed = _find_signed(known, graph, known.find_origin(source))
-    return ModelSignature.from_json(dict(signed)) if signed and signed.get("inputs") else None
+    return read_signature(dict(signed)) if signed and signed.get("inputs") else None
 
 
 def find_noted_needs(known: RunState, source: Source) -> tuple[str, ...]:

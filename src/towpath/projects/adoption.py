@@ -234,7 +234,7 @@ def _append_lines(path: Path, lines: tuple[str, ...]) -> None:
     scratch = scratch_beside(target)
     try:
         scratch.write_bytes(content + (end if content else b"") + added)
-        # The scratch file is nobody else's to read: it takes the rights of the one it replaces.
+        # It takes the rights of the file that it replaces, such as a group's to write it.
         scratch.chmod(target.stat().st_mode & 0o777)
         scratch.replace(target)
     finally:

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -263,11 +264,10 @@ class _Drafting:
 
     def _draft_step(self, stage: DvcStage, step: str) -> dict[str, Any]:
         own = [out for out in self.outs.values() if out.stage == step]
-        taken = {out.name for out in own}
-        inputs, places, code = self._draft_deps(stage, step, taken)
+        inputs, places, code = self._draft_deps(stage, step, {out.name for out in own})
+        places |= {out.name: _output_place(out) for out in own}
         settings, files = self._draft_settings(stage)
         command, shell, named = self._draft_command(stage)
-        params = {name for keys in settings.values() for name in keys.values()} | set(named)
         # In the order in which people write a step.
         fields = {
             "description": stage.data.get("desc"),
@@ -276,10 +276,10 @@ class _Drafting:
             "shell": shell or None,
             "workdir": self._find_workdir(stage) or None,
             "inputs": inputs,
-            "params": sorted(params),
+            "params": sorted({*named, *chain(*(keys.values() for keys in settings.values()))}),
             "outputs": dict(self._draft_outputs(stage, own)),
             "metrics": [out.name for out in own if self._is_metric(stage, out)],
-            "places": {**places, **{out.name: _output_place(out) for out in own}},
+            "places": places,
             "settings": settings,
             "code": sorted({*code, *files}),
             "cache": False if stage.data.get("always_changed") else None,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -26,7 +27,7 @@ class Expectation:
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that must be there before this can be looked at."""
-        # Great Expectations' own error for a missing column is a page of its internals.
+        # They are looked for first, so that a missing column is told in our words, with a near one.
         names = [self.arguments.get(key) for key in ("column", "column_A", "column_B")]
         if not self.type.startswith("expect_table_"):
             names += list(self.arguments.get("column_list") or ())
@@ -132,8 +133,10 @@ def describe_rule(type: str, arguments: Arguments) -> str:
 
     An expectation without words of its own is said by its name and arguments.
     """
-    words = _WORDS.get(type)
-    rule = words(arguments) if words else _plain_rule(type, arguments)
+    sentence = _SENTENCES.get(type)
+    rule = _plain_rule(type, arguments)
+    if sentence:  # an argument that is not given is left out, as it may be by its own default
+        rule = sentence.format_map(defaultdict(str, _sentence_parts(arguments)))
     if "mostly" in arguments and arguments["mostly"] != 1:
         rule += f", in at least {arguments['mostly'] * 100:g} % of rows"
     if "row_condition" in arguments:
@@ -156,90 +159,69 @@ def _list_values(value: Any) -> str:
     return ", ".join(shown) + (", ..." if len(value) > 8 else "") or "nothing"
 
 
-def _between_words(subject: str) -> Callable[[Arguments], str]:
-    def words(arguments: Arguments) -> str:
-        low, high = arguments.get("min_value"), arguments.get("max_value")
-        above = "above" if arguments.get("strict_min") else "at least"
-        below = "below" if arguments.get("strict_max") else "at most"
-        bounds = [f"{above} {low}"] if low is not None else []
-        bounds += [f"{below} {high}"] if high is not None else []
-        return f"{_fill_column(subject, arguments)} is {' and '.join(bounds)}"
-
-    return words
-
-
-def _saying_words(words: str, key: str = "") -> Callable[[Arguments], str]:
-    """Words in which ``@`` stands for the column, and an argument's value after them."""
-
-    def said(arguments: Arguments) -> str:
-        behind = f" {_list_values(arguments.get(key, ''))}" if key else ""
-        return _fill_column(words, arguments) + behind
-
-    return said
-
-
-def _fill_column(words: str, arguments: Arguments) -> str:
-    return words.replace("@", f"`{arguments.get('column', '')}`")
-
-
-_WORDS: Mapping[str, Callable[[Arguments], str]] = {
-    "expect_column_values_to_be_between": _between_words("@"),
-    "expect_column_values_to_not_be_null": _saying_words("@ has a value"),
-    "expect_column_values_to_be_null": _saying_words("@ has no value"),
-    "expect_column_values_to_be_unique": _saying_words("each value of @ occurs once"),
-    "expect_column_values_to_be_in_set": _saying_words("@ is one of", "value_set"),
-    "expect_column_values_to_not_be_in_set": _saying_words("@ is none of", "value_set"),
-    "expect_column_values_to_be_of_type": _saying_words("@ is of type", "type_"),
-    "expect_column_values_to_be_in_type_list": _saying_words("@ is of type", "type_list"),
-    "expect_column_values_to_match_regex": _saying_words("@ matches", "regex"),
-    "expect_column_values_to_not_match_regex": _saying_words("@ does not match", "regex"),
-    "expect_column_values_to_match_strftime_format": _saying_words(
-        "@ is a time as", "strftime_format"
+# Each argument by its name, columns in backquotes; and what `_sentence_parts` adds.
+_SENTENCES: Mapping[str, str] = {
+    "expect_column_values_to_be_between": "{column} is {bounds}",
+    "expect_column_values_to_not_be_null": "{column} has a value",
+    "expect_column_values_to_be_null": "{column} has no value",
+    "expect_column_values_to_be_unique": "each value of {column} occurs once",
+    "expect_column_values_to_be_in_set": "{column} is one of {value_set}",
+    "expect_column_values_to_not_be_in_set": "{column} is none of {value_set}",
+    "expect_column_values_to_be_of_type": "{column} is of type {type_}",
+    "expect_column_values_to_be_in_type_list": "{column} is of type {type_list}",
+    "expect_column_values_to_match_regex": "{column} matches {regex}",
+    "expect_column_values_to_not_match_regex": "{column} does not match {regex}",
+    "expect_column_values_to_match_strftime_format": "{column} is a time as {strftime_format}",
+    "expect_column_value_lengths_to_be_between": "the length of {column} is {bounds}",
+    "expect_column_value_lengths_to_equal": "the length of {column} is {value}",
+    "expect_column_to_exist": "{column} is there{position}",
+    "expect_column_min_to_be_between": "the least {column} is {bounds}",
+    "expect_column_max_to_be_between": "the greatest {column} is {bounds}",
+    "expect_column_mean_to_be_between": "the mean of {column} is {bounds}",
+    "expect_column_median_to_be_between": "the median of {column} is {bounds}",
+    "expect_column_stdev_to_be_between": "the standard deviation of {column} is {bounds}",
+    "expect_column_sum_to_be_between": "the sum of {column} is {bounds}",
+    "expect_column_unique_value_count_to_be_between": (
+        "the number of values of {column} is {bounds}"
     ),
-    "expect_column_value_lengths_to_be_between": _between_words("the length of @"),
-    "expect_column_value_lengths_to_equal": _saying_words("the length of @ is", "value"),
-    "expect_column_to_exist": lambda arguments: (
-        f"`{arguments['column']}` is there"
-        + (f", as column {arguments['column_index']}" if "column_index" in arguments else "")
+    "expect_column_proportion_of_unique_values_to_be_between": (
+        "the share of values of {column} that occur once is {bounds}"
     ),
-    "expect_column_min_to_be_between": _between_words("the least @"),
-    "expect_column_max_to_be_between": _between_words("the greatest @"),
-    "expect_column_mean_to_be_between": _between_words("the mean of @"),
-    "expect_column_median_to_be_between": _between_words("the median of @"),
-    "expect_column_stdev_to_be_between": _between_words("the standard deviation of @"),
-    "expect_column_sum_to_be_between": _between_words("the sum of @"),
-    "expect_column_unique_value_count_to_be_between": _between_words("the number of values of @"),
-    "expect_column_proportion_of_unique_values_to_be_between": _between_words(
-        "the share of values of @ that occur once"
+    "expect_column_proportion_of_non_null_values_to_be_between": (
+        "the share of rows in which {column} has a value is {bounds}"
     ),
-    "expect_column_proportion_of_non_null_values_to_be_between": _between_words(
-        "the share of rows in which @ has a value"
-    ),
-    "expect_column_distinct_values_to_be_in_set": _saying_words("@ takes only", "value_set"),
-    "expect_column_distinct_values_to_equal_set": _saying_words("@ takes just", "value_set"),
-    "expect_column_distinct_values_to_contain_set": _saying_words("@ takes at least", "value_set"),
-    "expect_column_most_common_value_to_be_in_set": _saying_words(
-        "the commonest @ is one of", "value_set"
-    ),
-    "expect_column_pair_values_a_to_be_greater_than_b": lambda arguments: (
-        f"`{arguments['column_A']}` is {'at least' if arguments.get('or_equal') else 'above'} "
-        f"`{arguments['column_B']}`"
-    ),
-    "expect_column_pair_values_to_be_equal": lambda arguments: (
-        f"`{arguments['column_A']}` equals `{arguments['column_B']}`"
-    ),
-    "expect_compound_columns_to_be_unique": lambda arguments: (
-        f"no two rows agree in {', '.join(f'`{name}`' for name in arguments['column_list'])}"
-    ),
-    "expect_table_row_count_to_be_between": _between_words("the number of rows"),
-    "expect_table_row_count_to_equal": _saying_words("the number of rows is", "value"),
-    "expect_table_column_count_to_be_between": _between_words("the number of columns"),
-    "expect_table_column_count_to_equal": _saying_words("the number of columns is", "value"),
-    "expect_table_columns_to_match_ordered_list": _saying_words("the columns are", "column_list"),
-    "expect_table_columns_to_match_set": _saying_words(
-        "the columns, in any order, are", "column_set"
-    ),
+    "expect_column_distinct_values_to_be_in_set": "{column} takes only {value_set}",
+    "expect_column_distinct_values_to_equal_set": "{column} takes just {value_set}",
+    "expect_column_distinct_values_to_contain_set": "{column} takes at least {value_set}",
+    "expect_column_most_common_value_to_be_in_set": "the commonest {column} is one of {value_set}",
+    "expect_column_pair_values_a_to_be_greater_than_b": "{column_A} is {order} {column_B}",
+    "expect_column_pair_values_to_be_equal": "{column_A} equals {column_B}",
+    "expect_compound_columns_to_be_unique": "no two rows agree in {columns}",
+    "expect_table_row_count_to_be_between": "the number of rows is {bounds}",
+    "expect_table_row_count_to_equal": "the number of rows is {value}",
+    "expect_table_column_count_to_be_between": "the number of columns is {bounds}",
+    "expect_table_column_count_to_equal": "the number of columns is {value}",
+    "expect_table_columns_to_match_ordered_list": "the columns are {column_list}",
+    "expect_table_columns_to_match_set": "the columns, in any order, are {column_set}",
 }
+
+
+def _sentence_parts(arguments: Arguments) -> Mapping[str, str]:
+    quoted = {key: f"`{arguments.get(key, '')}`" for key in ("column", "column_A", "column_B")}
+    index = arguments.get("column_index")
+    low, high = arguments.get("min_value"), arguments.get("max_value")
+    above = "above" if arguments.get("strict_min") else "at least"
+    below = "below" if arguments.get("strict_max") else "at most"
+    bounds = [] if low is None else [f"{above} {low}"]
+    bounds += [] if high is None else [f"{below} {high}"]
+    return {
+        **{key: _list_values(value) for key, value in arguments.items()},
+        **quoted,
+        "bounds": " and ".join(bounds),
+        "columns": ", ".join(f"`{name}`" for name in arguments.get("column_list") or ()),
+        "order": "at least" if arguments.get("or_equal") else "above",
+        "position": "" if index is None else f", as column {index}",
+    }
 
 
 def failure_faults(outcome: CheckOutcome) -> tuple[Fault, ...]:

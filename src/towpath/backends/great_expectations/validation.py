@@ -67,11 +67,13 @@ def type_arguments(expectation: Expectation, frame: Any) -> TypedArguments:
         arguments |= {key: _as_bound(arguments[key], column, name) for key in keys}
     members = arguments.get("value_set")
     if isinstance(members, list) and (kind := _held_kind(column)):
-        # What may be in a set beside dates stays as it is, and is in no column of dates.
-        arguments["value_set"] = [
-            _as_time(value, kind, column, name) if _is_date(value) else value for value in members
-        ]
+        arguments["value_set"] = [_as_member(value, kind, column, name) for value in members]
     return TypedArguments(arguments, read)
+
+
+def _as_member(value: Any, kind: str, column: Any, name: str) -> Any:
+    # What may be in a set beside dates stays as it is, and is in no column of dates.
+    return _as_time(value, kind, column, name) if _is_date(value) else value
 
 
 def _is_date(value: Any) -> bool:
@@ -104,7 +106,7 @@ def _first_value(column: Any) -> Any:
 def _read_times(column: Any, name: str) -> Any:
     import pandas
 
-    # pandas puts no time with a zone beside one without, but in one that is all UTC.
+    # In UTC where any has a zone: pandas makes no one column of times in several zones.
     texts = column.dropna()
     zoned = texts.str.contains(r"(?:Z|[+-]\d\d:?\d\d)$", regex=True).any()
     times = pandas.to_datetime(texts, format="ISO8601", errors="coerce", utc=bool(zoned))
@@ -248,7 +250,7 @@ def _held_against(
     for number, arguments in typed.items():
         kind, kwargs = expectations[number].type, dict(arguments.arguments)
         try:
-            # Its answers come in an order of its own, so that each carries its number.
+            # The number comes back with the answer, and says which expectation it is of.
             configuration = ExpectationConfiguration(kind, kwargs, meta={_NUMBER: number})
             sound[number] = configuration.to_domain_obj()
         except Exception as error:  # it says by itself what it does not take

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from towpath.delivery.promotion.ratify_rules import RatifiedRules, UnagreedRule
 
 
-def show_proposal(proposal: ProposedPromotion, form: str = "text") -> None:
+def show_proposal(proposal: ProposedPromotion, form: str) -> None:
     """A proposal: candidate and incumbent, and the verdicts."""
     if form == "md":
         return terminal.echo_markdown(proposal.evidence)
@@ -119,7 +119,7 @@ def _print_metrics(case: PromotionCase, rows: Sequence[Any]) -> None:
 def _gate_rows(
     case: PromotionCase, verdicts: Sequence[GateVerdict]
 ) -> Iterator[tuple[str | Styled, ...]]:
-    from towpath.delivery.gates.verdict_table import verdict_cell
+    from towpath.delivery.gates.verdict import verdict_cell
 
     for verdict in verdicts:
         state = Styled("passed", "green") if verdict.passed else Styled("FAILED", "bold red")

@@ -212,11 +212,11 @@ class LiveView:
             self._console.print(_Rendered(last))
 
 
-def build_table(
-    columns: Sequence[str], rows: Iterable[Sequence[Cell]], right: Sequence[str] = ()
+def _build_table(
+    columns: Sequence[str], rows: Iterable[Sequence[Cell]], right: Sequence[str]
 ) -> Table:
-    """A table in the house's style: no lines but one under the heads; the first column is whole,
-    for it holds what a person copies, and the others share what is left."""
+    # No lines but one under the heads. The first column is whole, for it holds what a person
+    # copies, and the others share what is left.
     from rich import box
     from rich.table import Table
 
@@ -238,7 +238,7 @@ def show_table(
     listed = list(rows)
     # Into a pipe nothing that is wide folds: a line is a row there, for grep and awk.
     if is_terminal(err) and len(listed) < _LONG:
-        make_console(err).print(_Rendered(build_table(columns, listed, right)))
+        make_console(err).print(_Rendered(_build_table(columns, listed, right)))
     else:
         _write_line(_plain_table(columns, listed, right), err)
 
