@@ -267,7 +267,10 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         1,
         ("a promotion that is dated back",),
     ),
-    "delivery/promotion/rule_changes.py::RuleHistory.faults": (1, ("rules that nobody agreed to",)),
+    "delivery/promotion/rule_changes.py::RuleHistory._unagreed_fault": (
+        1,
+        ("rules that nobody agreed to",),
+    ),
     "delivery/reconcile/apply_plan.py::_refuse_another": (
         1,
         (f"{BY_HAND}it runs into a change of main",),

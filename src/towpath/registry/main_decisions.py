@@ -77,11 +77,9 @@ def read_promotions(
     model: str | None = None,
     line: MainLine | None = None,
 ) -> tuple[Promotion, ...]:
-    """Every promotion on ``main`` (default: the main branch), oldest first.
-
-    ``line`` is main's first-parent line where the caller has read it already. Raises
-    ``RegistryError`` in a shallow clone, whose log was cut off and would give the wrong answer.
-    """
+    """Every promotion on ``main`` (default: the main branch), oldest first. ``line`` is main's
+    first-parent line where the caller has read it already. Raises ``RegistryError`` in a shallow
+    clone, whose log was cut off and would give the wrong answer."""
     commit = main or branches.main_commit(repository)
     if commit is None:
         return ()
@@ -89,32 +87,27 @@ def read_promotions(
         raise RegistryError("a shallow clone lacks the promotions before", hint=SHALLOW)
     pathspec = f":(top,glob){FOLDER}/{stage or '*'}/{model or '*'}.yaml"
     changes = list(read_changes(repository, commit, "--", pathspec))
-    texts = refs.read_contents(
-        repository, {blob for change in changes for blob in change.files.values() if blob}
-    )
+    blobs = {blob for change in changes for blob in change.files.values() if blob}
+    texts = refs.read_contents(repository, blobs)
     parsed = (_parse_promotion(change, path, texts) for change in changes for path in change.files)
-    mine = [
-        promotion
-        for promotion in parsed
-        if promotion
-        and (stage or promotion.stage) == promotion.stage
-        and (model or promotion.model) == promotion.model
-    ]
-    return (
-        _place_on_main(repository, mine, line or read_main_line(repository, commit)) if mine else ()
-    )
+    # Once more, for a name may hold what a pathspec takes for a pattern: `--stage '*'` is no stage.
+    mine = [p for p in parsed if p and (stage or p.stage, model or p.model) == (p.stage, p.model)]
+    if not mine:
+        return ()
+    return _place_on_main(repository, mine, line or read_main_line(repository, commit))
 
 
 def _place_on_main(
     repository: Repository, promotions: list[Promotion], line: MainLine
 ) -> tuple[Promotion, ...]:
-    """Each with the commit before it, and with the earliest date at which it can have been made:
-    main had the commit before it by then, and the version was there."""
+    """Each with the commit before it, and the earliest date at which it can have been made."""
     tagged = _commit_times(repository, {(p.model, p.version) for p in promotions if p.version})
     placed = []
     for promotion in promotions:
         time = line.times[promotion.commit]
         registered_time = tagged.get((promotion.model, promotion.version), 0)
+        # Whoever pushes chooses the date: main had the commit before it by then, and the version
+        # was there.
         time = max(time, registered_time) if registered_time <= line.now else time
         placed.append(replace(promotion, time=time, base=line.parent(promotion.commit)))
     return tuple(placed)
@@ -123,7 +116,6 @@ def _place_on_main(
 def _commit_times(
     repository: Repository, versions: set[tuple[str, VersionNumber | None]]
 ) -> dict[tuple[str, VersionNumber | None], int]:
-    """When these versions were made, by their commits; those alone are opened."""
     names = {f"refs/tags/{m}@{version}^{{commit}}": (m, version) for m, version in versions}
     contents = refs.read_contents(repository, names)
     heads = {names[name]: content.partition(b"\n\n")[0] for name, content in contents.items()}
@@ -135,7 +127,9 @@ def _parse_promotion(change: MainChange, path: str, texts: Mapping[str, bytes]) 
     place = stage_files.parse_stage_file_path(path)
     if place is None:
         return None
-    read = _read_stage_blob(path, change.files[path], texts)
+    blob = change.files[path]
+    text = texts.get(blob or "", b"").decode("utf-8", "replace")
+    read = stage_files.parse_stage_file(path, text) if blob else None
     file = read if isinstance(read, StageFile) else None
     return Promotion(
         stage=place[0],
@@ -152,14 +146,6 @@ def _parse_promotion(change: MainChange, path: str, texts: Mapping[str, bytes]) 
         fault=read if isinstance(read, Fault) else None,
         claimed=change.time,
     )
-
-
-def _read_stage_blob(
-    path: str, blob: str | None, texts: Mapping[str, bytes]
-) -> StageFile | Fault | None:
-    if blob is None:
-        return None
-    return stage_files.parse_stage_file(path, texts.get(blob, b"").decode("utf-8", "replace"))
 
 
 RECORDS = "registry/models"
@@ -210,53 +196,40 @@ class MainDecisions:
         if first and not faults:  # a stage file that says otherwise is what is wrong
             return ()
         mine = version.commit and _recorded_sha256(texts.get(tagged), path)
+        return (*faults, *self._other_digests(version, mine, hint))
+
+    def _other_digests(self, version: ModelVersion, sha256: str, hint: str) -> Iterator[Fault]:
+        """The stage files that ever named a version with another digest than its tag's."""
         for promotion in self.log:
-            if (promotion.model, promotion.version) == (
-                version.model,
-                version.version,
-            ) and promotion.sha256 != mine:
-                what = f"{name} was decided upon with sha256 {str(promotion.sha256)[:12]}…"
-                words = (
-                    f"{what} in {promotion.stage} ({promotion.commit[:7]}), and its tag "
-                    f"says {mine[:12]}…"
-                )
-                faults.append(Fault(words, Place(promotion.path), hint))
-        return tuple(faults)
+            is_named = (promotion.model, promotion.version) == (version.model, version.version)
+            if is_named and promotion.sha256 != sha256:
+                what = f"{version} was decided upon with sha256 {str(promotion.sha256)[:12]}…"
+                where = f"in {promotion.stage} ({promotion.commit[:7]})"
+                words = f"{what} {where}, and its tag says {sha256[:12]}…"
+                yield Fault(words, Place(promotion.path), hint)
 
     def find_first_commit(self, path: str) -> str:
         """The commit of main that first brought a record; empty where none did."""
-        listing = self.repository.call(
-            "log", "--first-parent", "--diff-merges=first-parent", "--reverse", "--diff-filter=A",
-            "--no-renames", "--no-show-signature", "--format=%H", self.main, "--", path,
-        )  # fmt: skip
-        return listing.split("\n")[0]
+        changes = read_changes(self.repository, self.main, "--diff-filter=A", "--", path)
+        return next((change.commit for change in changes), "")
 
 
 def _recorded_sha256(text: bytes | None, path: str) -> str:
-    """The digest in a record; empty where there is none that can be read."""
     try:
-        return records.parse_version_record((text or b"").decode("utf-8", "replace"), path).sha256
-    except RegistryError:
+        return records.parse_version_record(text or b"", path).sha256
+    except RegistryError:  # then its digest is none's, which contradicts every decision
         return ""
 
 
 def _added_files(repository: Repository, main: str, folder: str) -> Iterator[tuple[str, str]]:
     """The files that ever came under a folder on main's first-parent line, oldest first."""
-    listing = repository.recall_output(
-        "log", "--first-parent", "--diff-merges=first-parent", "--reverse", "--root", "--raw",
-        "--no-abbrev", "--no-renames", "--no-show-signature", "--diff-filter=A", "-z", "--format=",
-        main, "--", folder, about=[main],
-    )  # fmt: skip
-    words = [word.lstrip("\n") for word in listing.split("\0") if word.strip("\n")]
-    for raw, path in zip(words[::2], words[1::2], strict=True):
-        yield path, raw.split(" ")[3]
+    for change in read_changes(repository, main, "--diff-filter=A", "--", folder):
+        yield from ((path, blob) for path, blob in change.files.items() if blob)
 
 
 def find_spent_numbers(repository: Repository, model: str) -> frozenset[VersionNumber]:
-    """The numbers of a model that were given once, though their tags may be gone.
-
-    Main's records, stage files and evidence name them, and stage tags stand on their commits.
-    """
+    """The numbers of a model that were given once, though their tags may be gone."""
+    # Main's records, stage files and evidence name them, and stage tags stand on their commits.
     main = branches.seen_main_commit(repository)
     by_main = set(_on_main(repository, main, model)) if main else set()
     return frozenset(by_main | set(_under_stage_tags(repository, model)))
@@ -291,14 +264,12 @@ def is_registration(repository: Repository, commit: str, path: str) -> bool:
     except RegistryError:  # it has no parent
         return False
     decides = (f"{EVIDENCE}/", f"{stage_files.FOLDER}/")
-    return any(change.path == path and change.old is None for change in changed) and not any(
-        change.path.startswith(decides) for change in changed
-    )
+    adds = any(change.path == path and change.old is None for change in changed)
+    return adds and not any(change.path.startswith(decides) for change in changed)
 
 
 def record_paths(repository: Repository, commit: str, model: str) -> list[str]:
     """The records of a model that a commit holds, by their path; none where it is not here."""
-    listed = repository.attempt_git(
-        "ls-tree", "-z", "--name-only", "--full-tree", commit, f"{RECORDS}/{model}/"
-    )
+    words = ("ls-tree", "-z", "--name-only", "--full-tree", commit, f"{RECORDS}/{model}/")
+    listed = repository.attempt_git(*words)
     return [path for path in listed.text.split("\0") if path.endswith(".yaml")]

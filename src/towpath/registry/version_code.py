@@ -7,9 +7,9 @@ defines one, that commit's code makes it: not the work tree's, and not what is i
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from towpath.backends.git import Repository, checkouts, commit_history, refs
 from towpath.errors import Fault
@@ -85,31 +85,26 @@ class OwnCode:
 
 
 def find_own_code(source: CodeSource, record: VersionRecord, trust: Iterable[str]) -> OwnCode:
-    """What a version's file may need of its own code, laid out where it may run.
-
-    The model's bytes must have been held against their digest before.
-    """
+    """What a version's file may need of its own code, laid out where it may run. The model's bytes
+    must have been held against their digest before."""
     name = f"{record.model}@{record.version}" if record.version else record.model
-    installed = {"packages": record.packages, "python": record.python}
+    none = OwnCode(name, packages=record.packages, python=record.python)
     if not (names := tuple(trust)):
-        return OwnCode(name, **installed)  # type: ignore[arg-type]
+        return none
     commit, repository = record.code.commit, source.repository
     if repository.commit(commit) is None:
         elsewhere = f" of {record.code.repository}" if record.code.repository else ""
         fault = f"its code is that of the commit {commit[:7]}{elsewhere}, which is not here"
         hint = "git fetch the repository of the code, with its whole history"
-        return OwnCode(name, fault=fault, hint=hint, **installed)  # type: ignore[arg-type]
-    files = frozenset(commit_history.list_paths(repository, commit))
-    below = find_project(files, record.path)
-    folder = f"flows/{record.pipeline}" if record.pipeline else ""
-    classes = dict(find_defining_files(names, files, below, folder))
+        return replace(none, fault=fault, hint=hint)
+    below, folder, classes = _read_own_classes(repository, record, names)
     if not classes:
-        return OwnCode(name, **installed)  # type: ignore[arg-type]
+        return none
     if source.main is not None and not commit_history.is_ancestor(repository, commit, source.main):
         fault, hint = off_main(commit), merge_it(str(source.stage))
-        return OwnCode(name, classes, fault=fault, hint=hint, **installed)  # type: ignore[arg-type]
+        return replace(none, classes=classes, fault=fault, hint=hint)
     root = checkouts.lay_out_code(repository, commit, below, source.home)
-    return OwnCode(name, classes, root, folder, **installed)  # type: ignore[arg-type]
+    return replace(none, classes=classes, root=root, folder=folder)
 
 
 def off_main(commit: str) -> str:
@@ -163,19 +158,32 @@ class CodeNews:
 def find_classes(
     repository: Repository, record: VersionRecord, trust: Iterable[str]
 ) -> dict[str, str]:
-    """The trusted classes that a version's commit defines, each with its file.
-
-    Where the record says which names the model's file needs, only those; none where this clone
-    does not have the commit.
-    """
+    """The trusted classes that a version's commit defines, each with its file. Where the record
+    says which names the model's file needs, only those; none where this clone does not have the
+    commit."""
     names = tuple(trust)
     if not names or repository.commit(record.code.commit) is None:
         return {}
+    classes = _read_own_classes(repository, record, names).classes
+    needs = record.needs or classes
+    return {name: file for name, file in classes.items() if name in needs}
+
+
+class _OwnClasses(NamedTuple):
+    """The folders of a version's project and pipeline in its commit, and the classes there."""
+
+    below: str
+    folder: str
+    classes: dict[str, str]
+
+
+def _read_own_classes(
+    repository: Repository, record: VersionRecord, trust: Iterable[str]
+) -> _OwnClasses:
     files = frozenset(commit_history.list_paths(repository, record.code.commit))
     below = find_project(files, record.path)
     folder = f"flows/{record.pipeline}" if record.pipeline else ""
-    classes = find_defining_files(names, files, below, folder)
-    return {name: file for name, file in classes if not record.needs or name in record.needs}
+    return _OwnClasses(below, folder, dict(find_defining_files(trust, files, below, folder)))
 
 
 def find_news(
@@ -206,10 +214,8 @@ def refuse_off_main(
         return
     classes = find_classes(repository, record, project.trust)
     if classes and not commit_history.is_ancestor(repository, commit, main):
-        what = (
-            f"{record.model}@{record.version} holds {', '.join(sorted(classes))}, of its own code, "
-            f"and {off_main(commit)}"
-        )
+        held = f"holds {', '.join(sorted(classes))}, of its own code, and {off_main(commit)}"
+        what = f"{record.model}@{record.version} {held}"
         yield Fault(what, hint=merge_it(stage))
 
 
@@ -225,21 +231,16 @@ def _changed_lines(
         added, _, rest = row.partition("\t")
         removed, _, path = rest.partition("\t")
         if path.endswith(".py"):
-            yield (
-                path,
-                int(added) if added.isdigit() else 0,
-                int(removed) if removed.isdigit() else 0,
-            )
+            counts = [int(count) if count.isdigit() else 0 for count in (added, removed)]
+            yield path, counts[0], counts[1]
 
 
 def declared_paths(
     repository: Repository | None, record: VersionRecord, folder: str
 ) -> tuple[Mapping[str, str], Mapping[str, str]]:
     """The inputs' paths by name as the code declared them, and the text of each `.dvc` file beside
-    one by its path; none of either where that commit is not here.
-
-    ``folder`` is where the project lies now, from the Git root.
-    """
+    one by its path; none of either where that commit is not here. ``folder`` is where the project
+    lies now, from the Git root."""
     if repository is None or repository.commit(record.code.commit) is None:
         return {}, {}
     from towpath import documents
@@ -252,14 +253,10 @@ def declared_paths(
     declaration = documents.plain_data(documents.parse_yaml(text, name).node)
     inputs = declaration.get("inputs") if isinstance(declaration, dict) else None
     paths = dict(_input_paths(inputs if isinstance(inputs, dict) else {}))
-    names = {
-        f"{record.code.commit}:{prefix}{pointer_path(path)}": pointer_path(path)
-        for path in paths.values()
-    }
-    contents = refs.read_contents(repository, names)
-    return paths, {
-        names[name]: content.decode("utf-8", "replace") for name, content in contents.items()
-    }
+    beside = f"{record.code.commit}:{prefix}"
+    names = {f"{beside}{pointer_path(path)}": pointer_path(path) for path in paths.values()}
+    contents = refs.read_contents(repository, names).items()
+    return paths, {names[name]: text.decode("utf-8", "replace") for name, text in contents}
 
 
 def _input_paths(inputs: Mapping[object, object]) -> Iterator[tuple[str, str]]:
@@ -273,10 +270,8 @@ def _input_paths(inputs: Mapping[object, object]) -> Iterator[tuple[str, str]]:
 def tracked_data(
     repository: Repository | None, record: VersionRecord, folder: str
 ) -> Mapping[str, tuple[str, str]]:
-    """The inputs whose bytes DVC keeps for the project, by name: their path and their digest.
-
-    What Git holds itself, and what is a model's version, is left out.
-    """
+    """The inputs whose bytes DVC keeps for the project, by name: their path and their digest."""
+    # What Git holds itself, and what is a model's version, is left out.
     if not record.data:
         return {}
     if record.sources:

@@ -29,28 +29,19 @@ class VersionChange:
 
 
 def find_version_changes(old: VersionRecord, new: VersionRecord) -> tuple[VersionChange, ...]:
-    """Every difference that counts for the number, the gravest first.
-
-    A signature that callers of the old model cannot use is major; other code, another declaration
-    or other parameters are minor; other data, packages or Python are a patch.
-    """
-    return (
-        *(
-            VersionChange("major", what)
-            for what in model_signature.find_signature_breaks(old.signature, new.signature)
-        ),
-        *(VersionChange("minor", what) for what in _code_changes(old, new)),
-        *(
-            VersionChange("minor", what)
-            for what in _changed_values("parameter", old.parameters, new.parameters)
-        ),
-        *(VersionChange("patch", what) for what in _changed_digests("data", old.data, new.data)),
-        *(
-            VersionChange("patch", what)
-            for what in _changed_values("package", old.packages, new.packages)
-        ),
-        *(VersionChange("patch", what) for what in _python_changes(old, new)),
+    """Every difference that counts for the number, the gravest first."""
+    # A signature that callers of the old model cannot use is major; other code, another declaration
+    # or other parameters are minor; other data, packages or Python are a patch.
+    python = [f"Python {old.python} -> {new.python}"] if old.python != new.python else []
+    reasons: tuple[tuple[Level, Iterable[str]], ...] = (
+        ("major", model_signature.find_signature_breaks(old.signature, new.signature)),
+        ("minor", _code_changes(old, new)),
+        ("minor", _changed_values("parameter", old.parameters, new.parameters)),
+        ("patch", _changed_digests("data", old.data, new.data)),
+        ("patch", _changed_values("package", old.packages, new.packages)),
+        ("patch", python),
     )
+    return tuple(VersionChange(level, what) for level, words in reasons for what in words)
 
 
 def derive_bump(old: VersionRecord | None, new: VersionRecord) -> RecordedBump:
@@ -63,13 +54,10 @@ def derive_bump(old: VersionRecord | None, new: VersionRecord) -> RecordedBump:
     for level in ORDER:
         reasons = [change.what for change in differences if change.level == level]
         if reasons:
-            return RecordedBump(level, _shorten_reasons(reasons))
+            more = len(reasons) - MOST_SAID
+            rest = [f"and {more} more"] if more > 0 else []
+            return RecordedBump(level, "; ".join([*reasons[:MOST_SAID], *rest]))
     return RecordedBump("patch", "made again")
-
-
-def requested_bump(level: Level) -> RecordedBump:
-    """The bump that a pipeline or a person asks for."""
-    return RecordedBump(level, "asked for")
 
 
 def _code_changes(old: VersionRecord, new: VersionRecord) -> Iterator[str]:
@@ -91,25 +79,14 @@ def _changed_values(what: str, old: Mapping[str, Any], new: Mapping[str, Any]) -
         yield f"{what} {name} {_value_in_words(old, name)} -> {_value_in_words(new, name)}"
 
 
-def _python_changes(old: VersionRecord, new: VersionRecord) -> Iterator[str]:
-    if old.python != new.python:
-        yield f"Python {old.python} -> {new.python}"
-
-
 def _differing_names(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     names = dict.fromkeys([*old, *new])
-    return [
-        name for name in names if old.get(name) != new.get(name) or (name in old) != (name in new)
-    ]
+    # What is there and says null differs from what is not there.
+    return [n for n in names if old.get(n) != new.get(n) or (n in old) != (n in new)]
 
 
 def _value_in_words(values: Mapping[str, Any], name: str) -> str:
     return str(values[name]) if name in values else "none"
-
-
-def _shorten_reasons(reasons: list[str]) -> str:
-    more = len(reasons) - MOST_SAID
-    return "; ".join([*reasons[:MOST_SAID], *([f"and {more} more"] if more > 0 else [])])
 
 
 @dataclass(frozen=True)
@@ -157,7 +134,9 @@ def read_version_lineage(repository: Repository, reference: str) -> VersionLinea
     named, staged = version_reference.parse_reference(reference), read_stage_files(repository)
     model = known_model(repository, named.model)
     version = choose_version(model, named, lambda: staged)
-    before = [earlier for earlier in model.versions if _is_before(earlier, version)]
+    standing = [earlier for earlier in model.versions if earlier.rejected is None]
+    number = version.version
+    before = [v for v in standing if v.version and (number is None or v.version < number)]
     return VersionLineage(
         version=version,
         record=read_record(repository, version),
@@ -166,23 +145,16 @@ def read_version_lineage(repository: Repository, reference: str) -> VersionLinea
     )
 
 
-def _is_before(other: ModelVersion, version: ModelVersion) -> bool:
-    if other.version is None or other.rejected is not None:
-        return False
-    return version.version is None or other.version < version.version
-
-
 def _comparison_sections(
     compared: Sequence[RecordedVersion], staged: StageFiles
 ) -> Iterator[Iterable[ComparisonRow]]:
     records = [side.record for side in compared]
     yield _section_rows("stages", [_stages_of_version(side, staged) for side in compared])
-    yield _section_rows(
-        "metrics", [tag_message.flatten_numbers(record.metrics) for record in records]
-    )
+    metrics = [tag_message.flatten_numbers(record.metrics) for record in records]
+    yield _section_rows("metrics", metrics)
     yield _section_rows("parameters", [record.parameters for record in records])
     yield _section_rows("data", [record.data for record in records])
-    yield _section_rows("code", [_code_facts(record) for record in records])
+    yield _section_rows("code", [{"commit": r.code.commit, **r.code.digests} for r in records])
     yield _section_rows("labels", [record.labels for record in records])
     yield _section_rows("signature", [_signature_facts(record) for record in records])
     yield _section_rows("packages", [record.packages for record in records])
@@ -198,10 +170,6 @@ def _stages_of_version(recorded: RecordedVersion, staged: StageFiles) -> dict[st
     version = recorded.version
     facts = {"in": ", ".join(staged.stages_of(version.model, version.version)) or None}
     return facts if version.rejected is None else {**facts, "rejected": version.rejected}
-
-
-def _code_facts(record: VersionRecord) -> dict[str, str]:
-    return {"commit": record.code.commit, **record.code.digests}
 
 
 def _signature_facts(record: VersionRecord) -> dict[str, str]:

@@ -40,7 +40,6 @@ class VersionNumber:
         return _parse_number(text)
 
     def next_number(self, level: Level) -> VersionNumber:
-        """The next number of a level."""
         if level == "major":
             return VersionNumber(self.major + 1, 0, 0)
         if level == "minor":
@@ -136,11 +135,8 @@ def parse_reference(text: str) -> VersionReference:
         return VersionReference(model, number)
     if _KEY.fullmatch(which):
         return VersionReference(model, key=which)
-    hint = (
-        f"{model}@v{which}"
-        if VersionNumber.parse(f"v{which}")
-        else f"{model}@v1.0.0 or {model}@latest"
-    )
+    lacks_v = VersionNumber.parse(f"v{which}") is not None
+    hint = f"{model}@v{which}" if lacks_v else f"{model}@v1.0.0 or {model}@latest"
     raise UsageError(f"`{which}` in `{text}` is no version", hint=hint)
 
 
@@ -162,8 +158,6 @@ def check_name(model: str) -> None:
         raise UsageError(f"a model's name has at most {LONGEST_NAME} characters: `{model}`")
     if not _NAME.fullmatch(model):
         near = re.sub(r"[^a-z0-9_]+", "-", model.lower()).strip("-_")
-        hint = "lower-case letters, digits, - and _, with a letter or digit at both ends"
-        raise UsageError(
-            f"`{model}` cannot be the name of a model",
-            hint=f"{hint}: `{near}`" if near else hint,
-        )
+        rule = "lower-case letters, digits, - and _, with a letter or digit at both ends"
+        hint = f"{rule}: `{near}`" if near else rule
+        raise UsageError(f"`{model}` cannot be the name of a model", hint=hint)

@@ -32,7 +32,7 @@ from towpath.registry import (
 )
 from towpath.registry.registry_state import CANDIDATES, TAGS, Model, ModelVersion
 from towpath.registry.version_record import RecordedBump, VersionRecord
-from towpath.registry.version_reference import VersionNumber, next_free_number, parse_tag
+from towpath.registry.version_reference import VersionNumber, next_free_number
 
 MOST_NAMED = 5
 WHOLE = "git fetch --unshallow --tags (in GitHub Actions: actions/checkout with fetch-depth: 0)"
@@ -63,12 +63,10 @@ def judge_readiness(
     required: bool = False,
     written: Callable[[str], bool] | None = None,
 ) -> ReadyToRegister | RegistrationSkipped:
-    """Whether what a run makes can be registered, judged by what is committed now.
-
-    ``written`` tells, by its path from the repository's root, a file that a run itself writes.
-    A detached head is well: versions stand beside the branches. Where registering is ``required``,
-    what stands against it is a ``UserError`` with every fault.
-    """
+    """Whether what a run makes can be registered, judged by what is committed now. ``written``
+    tells, by its path from the repository's root, a file that a run itself writes. A detached head
+    is well: versions stand beside the branches. Where registering is ``required``, what stands
+    against it is a ``UserError`` with every fault."""
     if repository is None:
         return _skip_for_faults(required, [Fault("no Git repository", hint="git init, and commit")])
     state = repository.state(written)
@@ -82,7 +80,9 @@ def _readiness_faults(repository: Repository, state: WorkTreeState) -> Iterator[
     if state.commit is None:
         yield Fault("nothing is committed yet", hint="git add . && git commit")
     elif state.changed:
-        yield Fault(_count_uncommitted(state.changed), hint=_name_changed_files(state.changed))
+        count = len(state.changed)
+        what = "1 file not committed" if count == 1 else f"{count} files not committed"
+        yield Fault(what, hint=_name_changed_files(state.changed))
     for path, why in state.submodules.items():
         hint = f"{checkouts.SET_UP}; or commit in {path}, and then git add {path}"
         yield Fault(f"the submodule {path} is not as it is committed: {why}", hint=hint)
@@ -98,10 +98,6 @@ def _skip_for_faults(required: bool, faults: list[Fault]) -> RegistrationSkipped
     if required:
         raise UserError(*(Fault(f"cannot register: {f.what}", f.place, f.hint) for f in faults))
     return RegistrationSkipped("; ".join(fault.what for fault in faults), tuple(faults))
-
-
-def _count_uncommitted(changed: tuple[str, ...]) -> str:
-    return "1 file not committed" if len(changed) == 1 else f"{len(changed)} files not committed"
 
 
 def _name_changed_files(changed: tuple[str, ...]) -> str:
@@ -130,40 +126,30 @@ def build_version_objects(
     base: str,
     files: Mapping[str, bytes],
 ) -> VersionObjects:
-    """Make the commit and the tag of ``draft``: of a candidate where it has no number.
-
-    The tag is later than every tag of the model, for GTO and DVC order tags by their second.
-    """
+    """Make the commit and the tag of ``draft``: of a candidate where it has no number."""
+    # Later than every tag of the model: GTO and DVC order tags by their second.
     stamp = CommitStamp(repository.read_identity(), max(int(time.time()), model.last + 1))
     text = version_record.write_version_record(draft).encode()
     superseded = () if draft.version is None else (version_record.record_path(draft.model, None),)
     named = f"{draft.model}@{draft.version or 'candidate'}"
     message = tag_message.compose_tag_message(draft)
-    commit = commit_beside(
-        repository,
-        base,
-        {**files, draft.record_path: text},
-        f"Register {named}",
-        stamp,
-        without=superseded,
-    )
-    return VersionObjects(
-        draft, commit, make_tag_object(repository, named, commit, message, stamp), _tag_ref(draft)
-    )
+    whole = {**files, draft.record_path: text}
+    commit = commit_beside(repository, base, whole, f"Register {named}", stamp, without=superseded)
+    tag = make_tag_object(repository, named, commit, message, stamp)
+    # A candidate stands outside of refs/tags: no `git push --tags` may carry it away unnumbered.
+    waiting = f"{CANDIDATES}{draft.model}/{draft.key[:KEY_DIGITS]}"
+    return VersionObjects(draft, commit, tag, f"{TAGS}{named}" if draft.version else waiting)
 
 
 def number_draft(repository: Repository, model: Model, draft: VersionRecord) -> VersionRecord:
-    """The record with its number, and the reason for it, from what differs to the version before.
-
-    The version before is the latest in good standing. A number that was ever given, also where
-    its tag is gone, or whose name another ref has, is passed over.
-    """
-    true = (
-        version
-        for version in model.versions_in_standing()
-        if registry_state.has_record(repository, version)
-    )
-    before = next(true, None) or (model.versions[-1] if model.versions else None)
+    """The record with its number, and the reason for it, from what differs to the version
+    before."""
+    # The version before is the latest in good standing. A number that was ever given, also where
+    # its tag is gone, or whose name another ref has, is passed over.
+    standing = model.versions_in_standing()
+    # A tag may be forged, or its commit lost: the next lower one with a record is compared with.
+    whole = (version for version in standing if registry_state.has_record(repository, version))
+    before = next(whole, None) or (model.versions[-1] if model.versions else None)
     why = _find_bump(repository, before, draft)
     level = "major" if why.level == "first" else why.level
     taken = model.taken | main_decisions.find_spent_numbers(repository, draft.model)
@@ -178,21 +164,16 @@ def _find_bump(
         return version_comparison.derive_bump(None, draft)
     try:
         return version_comparison.derive_bump(registry_state.read_record(repository, before), draft)
-    except RegistryError:
+    except RegistryError:  # a damaged record must not keep the next version from its number
         return draft.bump or RecordedBump("minor", f"{before} has no record to compare with")
 
 
-def _tag_ref(draft: VersionRecord) -> str:
-    if draft.version is None:
-        return f"{CANDIDATES}{draft.model}/{draft.key[:KEY_DIGITS]}"
-    return f"{TAGS}{draft.model}@{draft.version}"
-
-
 LOCK = "registry"
+# Twenty clones that publish at once take up to twenty numbers from under each other.
 TRIES = 60
+# How often a remote may refuse a tag whose name is free there before it is taken to mean it: one
+# that is being written to refuses for a moment.
 PATIENCE_WITH_REFUSAL = 5
-"""How often a remote may refuse a tag whose name is free there before it is taken to mean it: one
-that is being written to refuses for a moment."""
 
 
 @dataclass(frozen=True)
@@ -233,16 +214,14 @@ class RegisteredVersion:
 
 def register_version(repository: Repository, request: Registration) -> RegisteredVersion:
     """Register a version: numbered at once in a repository without a remote, else a candidate.
-
-    The same key gives the version that it gave before, unless that was rejected. Raises
-    ``UsageError`` for a name that no model may have, or that in a shared registry another
-    repository has, ``UserError`` without a Git identity, ``RegistryError`` where Git does not
-    let a ref be made.
-    """
+    Raises ``UsageError`` for a name that no model may have, or that in a shared registry another
+    repository has, ``UserError`` without a Git identity, ``RegistryError`` where Git does not let a
+    ref be made."""
+    # The same key gives the version that it gave before, unless that was rejected.
     draft = request.record
     version_reference.check_name(draft.model)
     refused = ""
-    with hold_lock(repository, LOCK):
+    with hold_lock(repository, LOCK):  # two runs of one clone would give one number twice
         registry_state.restore_pruned_tags(repository)
         waits = bool(remotes.list_remotes(repository))
         for attempt in range(TRIES):
@@ -254,7 +233,11 @@ def register_version(repository: Repository, request: Registration) -> Registere
             built = build_version_objects(
                 repository, registered_model, chosen, request.base, request.files
             )
-            if refs.change_refs(repository, _kept_twice(built)):
+            names = [built.ref]
+            if built.record.version:
+                # Under a second name, too: `fetch.pruneTags` may take the tag away again.
+                names.append(registry_state.backup_of(built.ref))
+            if refs.change_refs(repository, dict.fromkeys(names, built.tag)):
                 return registered_now(built)
             if built.ref == refused:
                 raise blocked_error(built.ref)
@@ -263,38 +246,23 @@ def register_version(repository: Repository, request: Registration) -> Registere
     raise crowded_error(draft.model)
 
 
-def _kept_twice(built: VersionObjects) -> dict[str, str]:
-    """A candidate's ref; a number's tag, and what keeps it until a remote has it."""
-    names = [built.ref]
-    if built.record.version:
-        names.append(registry_state.backup_of(built.ref))
-    return dict.fromkeys(names, built.tag)
-
-
-def registered_before(version: ModelVersion) -> RegisteredVersion:
-    """A version that was there already."""
-    return RegisteredVersion(
-        model=version.model,
-        version=version.version,
-        key=version.key,
-        commit=version.commit,
-        ref=version.tag.name,
-        new=False,
-        reason=str(version.summary.get("reason", "")),
-    )
+def registered_before(version: ModelVersion, new: bool = False) -> RegisteredVersion:
+    """A version that was here already; ``new`` is one that the remote did not have."""
+    reason = "" if new else str(version.summary.get("reason", ""))
+    named = (version.model, version.version, version.key)
+    return RegisteredVersion(*named, version.commit, version.tag.name, new, reason)
 
 
 def registered_now(built: VersionObjects) -> RegisteredVersion:
-    """A version that was made just now."""
     record = built.record
     reason = record.bump.reason if record.bump else ""
-    return RegisteredVersion(
-        record.model, record.version, record.key, built.commit, built.ref, True, reason
-    )
+    named = (record.model, record.version, record.key)
+    return RegisteredVersion(*named, built.commit, built.ref, True, reason)
 
 
 def pause_at_random(attempt: int) -> None:
-    """Wait a little, at random, so that those who met do not meet again."""
+    """Wait a little, the longer the more often it was tried."""
+    # At random, so that those who met do not meet again.
     time.sleep(random.uniform(0.0, min(1.0, 0.02 * 2**attempt)))
 
 
@@ -315,14 +283,12 @@ def find_twin(model: Model, key: str) -> ModelVersion | None:
 
 
 def reject_version(repository: Repository, reference: str, reason: str) -> ModelVersion:
-    """Reject a version with a reason (GTO's deregistration: ``abalone@v1.3.0!#1``), here.
-
-    It is pushed by ``publish_registry``. Raises ``UsageError`` for a candidate, for a version that
-    was rejected already, and without a reason.
-    """
+    """Reject a version with a reason (GTO's deregistration: ``abalone@v1.3.0!#1``), here. It is
+    pushed by ``publish_registry``. Raises ``UsageError`` for a candidate, for a version that was
+    rejected already, and without a reason."""
     if not reason.strip():
         raise UsageError("a rejection says why", hint="--reason 'trained on leaked labels'")
-    with hold_lock(repository, LOCK):
+    with hold_lock(repository, LOCK):  # a run here may number meanwhile
         registry_state.restore_pruned_tags(repository)
         version = version_lookup.find_version(repository, reference)
         if version.version is None:
@@ -338,7 +304,7 @@ def _write_rejection_tag(repository: Repository, version: ModelVersion, reason: 
     refused = ""
     for attempt in range(TRIES):
         last = registry_state.read_model(repository, version.model).last
-        name = f"{version}!#{_next_event_number(repository, version)}"
+        name = f"{version}!#{registry_state.next_event_number(repository, version.model)}"
         stamp = CommitStamp(who, max(int(time.time()), last + 1))
         mark = make_tag_object(repository, name, version.commit, reason, stamp)
         ref = f"{TAGS}{name}"
@@ -349,10 +315,3 @@ def _write_rejection_tag(repository: Repository, version: ModelVersion, reason: 
         refused = name
         pause_at_random(attempt)
     raise crowded_error(version.model)
-
-
-def _next_event_number(repository: Repository, version: ModelVersion) -> int:
-    """The next of the numbers by which GTO tells a model's events apart."""
-    mine = (f"{TAGS}{version.model}@*", f"{TAGS}{version.model}#*")
-    tags = (parse_tag(name.removeprefix(TAGS)) for name in refs.list_ref_names(repository, *mine))
-    return max((tag_name.number for tag_name in tags if tag_name), default=0) + 1

@@ -10,8 +10,7 @@ from towpath.registry.registry_state import ModelVersion
 
 def allowed_signers(repository: Repository, commit: str | None) -> bytes:
     """The allowed signers of a commit, in OpenSSH's format; empty where it has none."""
-    name = f"{commit}:{SIGNERS}"
-    return refs.read_contents(repository, [name]).get(name, b"") if commit else b""
+    return (refs.read_content(repository, commit, SIGNERS) or b"") if commit else b""
 
 
 def signature_of(
@@ -36,9 +35,8 @@ def lacking_signature(
     signature = signature_of(repository, version, allowed)
     if signature.standing == "good":
         return None
-    return Fault(
-        f"{DEMANDED}: {why_unsigned(signature)}", hint=way_to_sign(str(version), signature)
-    )
+    hint = way_to_sign(str(version), signature)
+    return Fault(f"{DEMANDED}: {why_unsigned(signature)}", hint=hint)
 
 
 DEMANDED = "the policy wants each version's tag signed by an allowed signer"

@@ -16,6 +16,8 @@ from towpath.errors import Malformed, UsageError
 from towpath.scratch import replace_text, sweep_beside
 from towpath.workspace import Workspace
 
+# Scored tables and drawings are no change of the user's, so they keep no run from registering; one
+# that a hand has changed since is. What a pipeline reads must be committed all the same.
 _LEDGER = ".towpath/state/own-files.json"
 
 
@@ -26,14 +28,13 @@ def note_own_files(paths: Iterable[Path]) -> None:
     for path in _walk_files(paths):
         try:
             root = Workspace.find(path.parent).root
-        except UsageError:
+        except UsageError:  # it lies in no project, whose run could mind it
             continue
         if stamp := _file_stamp(path):
             by_project.setdefault(root, {})[path.relative_to(root).as_posix()] = stamp
     for root, stamps in by_project.items():
-        kept = {
-            name: stamp for name, stamp in _read_stamps(root).items() if _file_stamp(root / name)
-        }
+        known_stamps = _read_stamps(root).items()
+        kept = {name: stamp for name, stamp in known_stamps if _file_stamp(root / name)}
         try:
             (root / _LEDGER).parent.mkdir(parents=True, exist_ok=True)
             replace_text(root / _LEDGER, json.dumps({**kept, **stamps}))
@@ -51,16 +52,15 @@ def _walk_files(paths: Iterable[Path]) -> Iterator[Path]:
 
 def find_own_files(root: Path) -> frozenset[str]:
     """The files that are as Towpath wrote them, by path from the project's root."""
-    return frozenset(
-        path for path, stamp in _read_stamps(root).items() if stamp == _file_stamp(root / path)
-    )
+    stamps = _read_stamps(root).items()
+    return frozenset(path for path, stamp in stamps if stamp == _file_stamp(root / path))
 
 
 def _file_stamp(path: Path) -> tuple[int, ...] | None:
     """Size in bytes, and times in nanoseconds (of a link its own); nobody can set the inode's."""
     try:
         status = path.lstat()
-    except OSError:
+    except OSError:  # gone since, or never there
         return None
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
@@ -85,10 +85,8 @@ def hold_worktree(workspace: Workspace) -> Iterator[None]:
 
 def bring_up_to_date(workspace: Workspace, pipeline: str, wanted: Mapping[str, str]) -> None:
     """Make the work tree hold these outputs, digests by path, and no others that a run put there.
-
-    Nothing is touched where nothing differs, and nothing is taken away that was changed since.
-    Raises ``Malformed`` for an output that a link of the work tree leads elsewhere.
-    """
+    Raises ``Malformed`` for an output that a link of the work tree leads elsewhere."""
+    # Nothing is touched where nothing differs, and nothing is taken away that was changed since.
     ledger = workspace.state / "state" / "outputs" / f"{pipeline}.json"
     before = _read_ledger(ledger)
     for path, digest in before.items():
@@ -100,7 +98,7 @@ def bring_up_to_date(workspace: Workspace, pipeline: str, wanted: Mapping[str, s
         path for path, digest in wanted.items() if not _holds_digest(workspace, path, digest)
     ]
     for path in (*wanted, *before):
-        with suppress(Malformed):
+        with suppress(Malformed):  # a link leads it elsewhere
             sweep_beside(resolve_inside(workspace.root, path).parent)  # a killed run's copies
     for path in missing:
         workspace.store.copy_to(wanted[path], resolve_inside(workspace.root, path))
@@ -109,10 +107,9 @@ def bring_up_to_date(workspace: Workspace, pipeline: str, wanted: Mapping[str, s
 
 
 def adopt_outputs(workspace: Workspace, pipeline: str, outputs: Mapping[str, str]) -> None:
-    """Take outputs that were pulled for outputs of a run, so that a later one may take them away.
-
-    Only those that the work tree does hold: what was changed there is the user's.
-    """
+    """Take outputs that were pulled for outputs of a run, so that a later one may take them
+    away."""
+    # Only those that the work tree does hold: what was changed there is the user's.
     ledger = workspace.state / "state" / "outputs" / f"{pipeline}.json"
     before = _read_ledger(ledger)
     held = {
@@ -128,19 +125,18 @@ def _holds_digest(workspace: Workspace, path: str, digest: str) -> bool:
 
 
 def _remove_path(root: Path, path: Path) -> None:
-    """Take a file or a folder away, and the folders above it that are empty then."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink()
     for folder in path.relative_to(root).parents[:-1]:
-        with suppress(OSError):
+        with suppress(OSError):  # it holds something that is the user's
             (root / folder).rmdir()
 
 
 def _read_ledger(ledger: Path) -> dict[str, str]:
-    """What a run put there last; nothing where the file is none, for it says what to take away."""
     try:
+        # It says what is to be taken away: a file that is none says nothing.
         digests = table_of(Md5)(parse_json(ledger.read_bytes()))
         return {ProjectPath(path): digest for path, digest in digests.items()}
     except (OSError, Malformed):

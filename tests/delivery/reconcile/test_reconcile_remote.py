@@ -8,7 +8,7 @@ import pytest
 
 from reconcile_project import Project
 from towpath.errors import RegistryError
-from towpath.registry import stage_tags
+from towpath.registry import registry_state
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_offline_tags_are_pushed_later_under_the_next_free_number(
     other = Project(project.root.parent / "other")
     project.git("clone", "-q", f"file://{origin}", str(other.root))
     project.apply("dev", offline=True)
-    taken = f"abalone#dev#{stage_tags.next_number(other.repository, 'abalone')}"
+    taken = f"abalone#dev#{registry_state.next_event_number(other.repository, 'abalone')}"
     other.git("tag", "-a", "-m", "another's", taken, f"abalone@{first}^{{commit}}")
     other.git("push", "-q", "origin", taken)
     assert project.said("dev", offline=True) == {"abalone": f"nothing to do: {first}"}

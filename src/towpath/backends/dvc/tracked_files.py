@@ -73,24 +73,22 @@ def write_pointer(artifact: Artifact, name: str) -> str:
 
 
 def find_tracked(root: Path, path: Path) -> Artifact | None:
-    """The digest that a pointer gives a file or a folder, whether its bytes are here or not.
-
-    A path inside a tracked folder is looked up in the folder's manifest, when that is here.
-    What the path holds may differ from its pointer: then it is what it holds. Raises StoreError
-    where the pointer is none, or leads where no data may be.
-    """
+    """The digest that a pointer gives a file or a folder, whether its bytes are here or not. Raises
+    StoreError where the pointer is none, or leads where no data may be."""
+    # A path inside a tracked folder is looked up in the folder's manifest, when that is here. What
+    # the path holds may differ from its pointer: then it is what it holds.
     root, path = root.absolute(), _absolute_path(root, path)
     pointer = find_covering_pointer(root, path)
     if pointer is None or pointer.path == path:
         return pointer.artifact if pointer else None
-    return _find_member(Store(root), pointer, path)
+    members = Store(root).objects.members(pointer.artifact.digest) or {}
+    digest = members.get(path.relative_to(pointer.path).as_posix())
+    return Artifact(digest, 0, path.name) if digest else None
 
 
 def find_covering_pointer(root: Path, path: Path) -> Pointer | None:
     """The pointer of a file or a folder, or of the folder that it is in; None where there is none.
-
-    Raises StoreError where the pointer is none, or leads where no data may be.
-    """
+    Raises StoreError where the pointer is none, or leads where no data may be."""
     root, path = root.absolute(), _absolute_path(root, path)
     inside = (folder for folder in (path, *path.parents) if folder.is_relative_to(root))
     candidates = (_pointer_of(root, folder) for folder in inside)
@@ -104,19 +102,15 @@ def restore_tracked(root: Path, path: Path, artifact: Artifact) -> None:
         resolve_inside(store.root, path.relative_to(store.root).as_posix())
     if not store.has(artifact.digest):
         shown = path.relative_to(store.root) if path.is_relative_to(store.root) else path
-        raise StoreError(
-            f"{shown} is tracked by DVC, and its bytes are not here",
-            hint="`towpath pull` fetches them",
-        )
+        what = f"{shown} is tracked by DVC, and its bytes are not here"
+        raise StoreError(what, hint="`towpath pull` fetches them")
     store.copy_to(artifact.digest, path)
 
 
 def read_pointers(root: Path) -> Iterator[Pointer]:
-    """Every pointer of a project.
-
-    Raises StoreError behind the last of them, with every fault: for one that is torn, and for one
-    that leads where no data may be. The others can be followed until then.
-    """
+    """Every pointer of a project. Raises StoreError behind the last of them, with every fault: for
+    one that is torn, and for one that leads where no data may be."""
+    # The others can be followed until then.
     pointer_survey = survey_pointers(root)
     yield from pointer_survey.pointers
     if pointer_survey.faults:
@@ -137,20 +131,15 @@ def survey_pointers(root: Path, below: Path | None = None) -> PointerSurvey:
     sound: list[Pointer] = []
     faults: list[Fault] = []
     for folder, names, files in os.walk(below or root):
+        # In place: `os.walk` goes on by this very list.
         names[:] = sorted(name for name in names if _is_walked(Path(folder, name)))
         for name in sorted(files):
             if name.endswith(SUFFIX) and name != SUFFIX:
-                read = list(_read_file(root, Path(folder, name)))
-                sound += [
-                    pointer_or_fault
-                    for pointer_or_fault in read
-                    if isinstance(pointer_or_fault, Pointer)
-                ]
-                faults += [
-                    pointer_or_fault
-                    for pointer_or_fault in read
-                    if isinstance(pointer_or_fault, Fault)
-                ]
+                for row in _read_file(root, Path(folder, name)):
+                    if isinstance(row, Fault):
+                        faults.append(row)
+                    else:
+                        sound.append(row)
     return PointerSurvey(tuple(sound), tuple(faults))
 
 
@@ -158,10 +147,8 @@ def find_changed_pointers(root: Path, path: Path) -> list[Pointer]:
     """The pointers of a file or a folder, of what is in it and of what it is in, that say other
     bytes than are there now: a change that `dvc add` was not told of, and Git does not see."""
     store, path = Store(root), _absolute_path(root, path)
-    above = [
-        upper_path for upper_path in (path, *path.parents) if upper_path.is_relative_to(store.root)
-    ]
-    inside = [pointer for upper_path in above if (pointer := _pointer_of(store.root, upper_path))]
+    above = [upper for upper in (path, *path.parents) if upper.is_relative_to(store.root)]
+    inside = [pointer for upper in above if (pointer := _pointer_of(store.root, upper))]
     below = survey_pointers(store.root, path)
     if below.faults:
         raise StoreError(*below.faults)
@@ -192,10 +179,8 @@ def _pointer_of(root: Path, path: Path) -> Pointer | None:
     read = list(_read_file(root, file))
     if faults := [fault for fault in read if isinstance(fault, Fault)]:
         raise StoreError(*faults)
-    matching = (
-        pointer for pointer in read if isinstance(pointer, Pointer) and pointer.path == path
-    )
-    return next(matching, None)
+    pointers = (row for row in read if isinstance(row, Pointer))
+    return next((pointer for pointer in pointers if pointer.path == path), None)
 
 
 def _read_file(root: Path, file: Path) -> Iterator[Pointer | Fault]:
@@ -223,12 +208,6 @@ def read_pointer(text: str, shown: str) -> Iterator[OutputRow | Fault]:
     yield from read_output_rows(node, shown.rpartition("/")[0], shown)
 
 
-def _find_member(store: Store, pointer: Pointer, path: Path) -> Artifact | None:
-    members = store.objects.members(pointer.artifact.digest) or {}
-    digest = members.get(path.relative_to(pointer.path).as_posix())
-    return Artifact(digest, 0, path.name) if digest else None
-
-
 def _absolute_path(root: Path, path: Path) -> Path:
     return Path(os.path.normpath(root.absolute() / path))
 
@@ -236,11 +215,8 @@ def _absolute_path(root: Path, path: Path) -> Path:
 def read_output_rows(
     said: documents.Mapping, folder: str, shown: str
 ) -> Iterator[OutputRow | Fault]:
-    """The rows of a stage or a `.dvc` file that name bytes by DVC 3's digest.
-
-    ``folder`` is that of the file, from the project's root, ``shown`` the file's name in faults.
-    What DVC keeps elsewhere (by an address) or names in another way is left out.
-    """
+    """The rows of a stage or a `.dvc` file that name bytes by DVC 3's digest."""
+    # What DVC keeps elsewhere (by an address) or names in another way is left out.
     outs = said.get("outs")
     if outs is None or documents.plain_data(outs.node) is None:
         return
@@ -310,11 +286,9 @@ class LockedOutput:
 
 
 def locked_outputs(root: Path) -> Iterator[LockedOutput]:
-    """Every output that DVC keeps inside the project, of our stages and of others.
-
-    Raises StoreError behind the last of them, with every row that leads where no data may be;
-    DeclarationError where one of the two files is none.
-    """
+    """Every output that DVC keeps inside the project, of our stages and of others. Raises
+    StoreError behind the last of them, with every row that leads where no data may be;
+    DeclarationError where one of the two files is none."""
     lock, declared = (text_at(root / name) for name in (LOCK, PIPELINE))
     faults: list[Fault] = []
     for owner, row in _owned_rows(lock, declared):
@@ -337,7 +311,6 @@ def read_artifacts(lock: str, declared: str) -> dict[str, Artifact]:
 
 
 def _owned_rows(lock: str, declared: str) -> Iterator[tuple[str | None, OutputRow | Fault]]:
-    """Each row of `dvc.lock` with the pipeline that it is of, None for a stage of the user's."""
     nodes = read_stages(declared, PIPELINE)
     stages = {name: documents.plain_data(node) for name, node in nodes.items()}
     for name, stage_node in read_stages(lock, LOCK).items():
@@ -348,7 +321,6 @@ def _owned_rows(lock: str, declared: str) -> Iterator[tuple[str | None, OutputRo
 
 
 def _stage_rows(said: documents.Mapping, folder: object, stage: str) -> Iterator[OutputRow | Fault]:
-    """The rows of one stage, whose paths start in its working folder."""
     if isinstance(folder, str) and "${" in folder:
         return  # DVC's own templates: where they lead is not known here
     try:
@@ -393,7 +365,8 @@ def place_tracked_data(
     """
     store, left = Store(root), []
     faults: list[Fault] = []
-    held = _with_folders(in_git)
+    folders = (parent for path in in_git for parent in PurePosixPath(path).parents)
+    held = frozenset({*in_git, *(folder.as_posix() for folder in folders)})
     for data_place in _find_places(store.root, known is not None, faults):
         try:
             _refuse_elsewhere(store, data_place)
@@ -403,7 +376,7 @@ def place_tracked_data(
             if store.has(data_place.digest) and not _place_bytes(store, data_place, known):
                 left.append(_relative_path(data_place.path, store.root))
                 _warn_of_change(store, data_place)
-        except Malformed as wrong:
+        except Malformed as wrong:  # the others are placed first
             faults.append(Fault(wrong.faults[0].what, data_place.line, ELSEWHERE))
     if faults:
         raise StoreError(*faults)
@@ -411,7 +384,6 @@ def place_tracked_data(
 
 
 def _find_places(root: Path, committed: bool, faults: list[Fault]) -> Iterator[_Place]:
-    """What can be placed; ``faults`` fills up with what can not."""
     try:
         for pointer in read_pointers(root):
             keep = f"`dvc add {_relative_path(pointer.path, root)}`"
@@ -430,26 +402,17 @@ def _find_places(root: Path, committed: bool, faults: list[Fault]) -> Iterator[_
 
 
 def _refuse_elsewhere(store: Store, place: _Place) -> None:
-    """Raise ``Malformed`` where the disk leads a place elsewhere than its text says.
-
-    A link in the last part is replaced and not followed; but one that somebody set to a file
-    elsewhere is theirs, unless it leads into the cache, where DVC itself may link to.
-    """
+    """Raise ``Malformed`` where the disk leads a place elsewhere than its text says."""
+    # A link in the last part is replaced and not followed; but one that somebody set to a file
+    # elsewhere is theirs, unless it leads into the cache, where DVC itself may link to.
     path = resolve_inside(store.root, _relative_path(place.path, store.root))
     if not path.is_symlink():
         return
     target = Path(os.path.realpath(path))
     homes = (store.root, store.layout.cache)
     if not any(target.is_relative_to(os.path.realpath(home)) for home in homes):
-        raise Malformed(
-            f"`{_relative_path(place.path, store.root)}` is a link that leads out of the project"
-        )
-
-
-def _with_folders(paths: Collection[str]) -> frozenset[str]:
-    """The files, and every folder that holds one of them."""
-    folders = {parent.as_posix() for path in paths for parent in PurePosixPath(path).parents}
-    return frozenset({*paths, *folders})
+        shown = _relative_path(place.path, store.root)
+        raise Malformed(f"`{shown}` is a link that leads out of the project")
 
 
 def _is_in_git(store: Store, place: _Place, held: Collection[str]) -> bool:
@@ -468,9 +431,8 @@ def _refuse_code(store: Store, place: _Place) -> None:
     shown = _relative_path(place.path, store.root)
     if place.said_by.suffix != SUFFIX or not is_place_of_code(shown):
         return
-    for member in (
-        store.objects.members(place.digest) or {} if is_folder_digest(place.digest) else {}
-    ):
+    members = store.objects.members(place.digest) if is_folder_digest(place.digest) else None
+    for member in members or ():
         refuse_code(ProjectPath(f"{shown}/{member}"))
 
 
@@ -479,19 +441,17 @@ def _place_bytes(store: Store, place: _Place, known: Known | None) -> bool:
     if place.path.exists():
         try:
             standing = store.digest(place.path).digest
-        except StoreError:
+        except StoreError:  # it cannot be named, so nobody can tell that nothing is lost
             return False
         if standing == place.digest:
             return True
-        if not store.has(standing) or not _was_committed(place, standing, known):
+        is_pointer = place.said_by.suffix == SUFFIX
+        was_committed = known is None or not is_pointer or known(place.said_by, standing)
+        # What a run has seen is in the store, too: a change may be there and nowhere else.
+        if not store.has(standing) or not was_committed:
             return False
     store.copy_to(place.digest, place.path)
     return True
-
-
-def _was_committed(place: _Place, standing: str, known: Known | None) -> bool:
-    is_pointer = place.said_by.suffix == SUFFIX
-    return known is None or not is_pointer or known(place.said_by, standing)
 
 
 def _warn_of_change(store: Store, place: _Place) -> None:

@@ -43,12 +43,9 @@ def main_branch_name(repository: Repository) -> str:
 
 
 def main_commit(repository: Repository) -> str | None:
-    """The commit of the main branch; None before the first commit.
-
-    Of the branch here and the remote's, the one that holds the other; where they parted, the
-    remote's. A remote that never said which branch is main is asked. Raises ``RegistryError``
-    where nobody says it.
-    """
+    """The commit of the main branch; None before the first commit. Of the branch here and the
+    remote's, the one that holds the other; where they parted, the remote's. A remote that never
+    said which branch is main is asked. Raises ``RegistryError`` where nobody says it."""
     branch = find_main_branch(repository)
     return _newest_commit(repository, branch) if branch else None
 
@@ -64,7 +61,7 @@ def seen_main_commit(repository: Repository) -> str | None:
     None where it does not know."""
     try:
         branch = find_main_branch(repository, ask=False)
-    except RegistryError:
+    except RegistryError:  # a read goes on without main; who decides says what is wrong
         return None
     return _newest_commit(repository, branch) if branch else None
 
@@ -87,8 +84,9 @@ def find_main_branch(repository: Repository, ask: bool = True) -> MainBranch | N
 
 def redirecting_commit(repository: Repository) -> str | None:
     """The commit of the branch that would be main, where the declaration there names another one;
-    None where nothing is redirected. Whoever may push there can write that, so that it counts
-    once it was agreed to there (``delivery.promotion.approval_rule``)."""
+    None where nothing is redirected."""
+    # Whoever may push there can write that, so that it counts once it was agreed to there
+    # (``delivery.promotion.approval_rule``).
     branch = find_main_branch(repository)
     return branch.named_at if branch else None
 
@@ -101,10 +99,8 @@ def kept_head(repository: Repository, remote: str) -> str | None:
 
 def follow_remote_head(repository: Repository, remote: str) -> str | None:
     """Ask the remote which branch is its main one now, and keep that; None where it has none.
-
-    A remote whose HEAD names no branch leaves what was kept, be it by ``git remote set-head``.
-    Raises ``RegistryError`` where it cannot be reached.
-    """
+    Raises ``RegistryError`` where it cannot be reached."""
+    # A remote whose HEAD names no branch leaves what was kept, be it by ``git remote set-head``.
     head = remotes.remote_head_branch(repository, remote)
     if head is not None and head != kept_head(repository, remote):
         ref = f"refs/remotes/{remote}/"
@@ -120,8 +116,9 @@ def _newest_commit(repository: Repository, branch: MainBranch) -> str | None:
 
 
 def _learn_head(repository: Repository, remote: str) -> str | None:
-    """Ask a remote that never said it. A remote that is out of reach, and of which nothing was
-    ever fetched or pushed, has not decided anything yet: then it is as if there were none."""
+    """Ask a remote that never said it."""
+    # A remote that is out of reach, and of which nothing was ever fetched or pushed, has not
+    # decided anything yet: then it is as if there were none.
     try:
         return follow_remote_head(repository, remote)
     except RegistryError as silent:
@@ -156,15 +153,14 @@ def _branch_at(repository: Repository, remote: str, name: str) -> MainBranch:
 
 
 def _tracked_branches(repository: Repository, remote: str) -> dict[str, str]:
-    """The remote's branches as they were last fetched or pushed: the name, the commit."""
     prefix = f"refs/remotes/{remote}/"
     commits_by_ref = refs.list_ref_objects(repository, prefix.rstrip("/"))
     return {ref.removeprefix(prefix): commit for ref, commit in commits_by_ref.items()}
 
 
 def _agreed_branch(repository: Repository, remote: str) -> MainBranch:
-    """The branch that every one of a silent remote's branches declares to be main. One that says
-    otherwise, or nothing, may be the true one: then nobody can tell."""
+    """The branch that every one of a silent remote's branches declares to be main."""
+    # One that says otherwise, or nothing, may be the true one: then nobody can tell.
     tracked = _tracked_branches(repository, remote)
     named = _declared_by(repository, tracked.values())
     if named in tracked:
@@ -175,24 +171,24 @@ def _agreed_branch(repository: Repository, remote: str) -> MainBranch:
 
 
 def _declared_by(repository: Repository, commits: Iterable[str]) -> str | None:
-    """The one name that all of these commits declare."""
     names = {_declared_branch(repository, commit) for commit in dict.fromkeys(commits)}
     return names.pop() if len(names) == 1 else None
 
 
 def _local_branch(repository: Repository) -> MainBranch | None:
-    """The main branch of a repository that stays on this machine."""
     commits_by_name = {
         ref.removeprefix(_HEADS): commit
         for ref, commit in refs.list_ref_objects(repository, _HEADS.rstrip("/")).items()
         if not ref.startswith(f"{_HEADS}{_PROPOSALS}")
     }
     if not commits_by_name:
-        _refuse_detached(repository)
+        if repository.head() is not None:
+            what = "a commit is checked out, and no branch is here"
+            hint = "git fetch the main branch, or git switch -c main"
+            raise RegistryError(f"which branch is main is not known: {what}", hint=hint)
         return None
-    chosen = _usual_branch(repository, commits_by_name) or _self_declared(
-        repository, commits_by_name
-    )
+    usual_branch = _usual_branch(repository, commits_by_name)
+    chosen = usual_branch or _self_declared(repository, commits_by_name)
     if chosen is None:
         named = ", ".join(f"`{branch_name}`" for branch_name in sorted(commits_by_name)[:5])
         what = f"which branch is main is not known: there is {named}"
@@ -203,7 +199,6 @@ def _local_branch(repository: Repository) -> MainBranch | None:
 
 
 def _usual_branch(repository: Repository, known: Mapping[str, str]) -> str | None:
-    """The branch that is usually main; where that one's declaration names another, that."""
     usual = _usual_name(repository, known)
     if usual is None or len(known) == 1 or repository.bare:
         return usual
@@ -223,23 +218,11 @@ def _usual_name(repository: Repository, known: Mapping[str, str]) -> str | None:
 
 
 def _self_declared(repository: Repository, known: Mapping[str, str]) -> str | None:
-    """The only branch whose own declaration says that it is main."""
-    mine = [
-        branch_name
-        for branch_name, commit in known.items()
-        if _declared_branch(repository, commit) == branch_name
-    ]
+    mine = [name for name, commit in known.items() if _declared_branch(repository, commit) == name]
     return mine[0] if len(mine) == 1 else None
 
 
-def _refuse_detached(repository: Repository) -> None:
-    if repository.head() is not None:
-        what = "which branch is main is not known: a commit is checked out, and no branch is here"
-        raise RegistryError(what, hint="git fetch the main branch, or git switch -c main")
-
-
 def _unborn_branch(repository: Repository) -> str:
-    """The branch that HEAD names, be it without a commit."""
     # Not its short form, which is another where a tag has the branch's name.
     full = repository.attempt_git("symbolic-ref", "-q", "HEAD").text
     return full.removeprefix(_HEADS) or USUAL[0]
@@ -248,6 +231,7 @@ def _unborn_branch(repository: Repository) -> str:
 def find_declarations(repository: Repository, commit: str) -> dict[str, str]:
     """What the declarations of a commit say to be main, by their path: the one in the Git root
     alone, or, where there is none, those of all projects."""
+    # The one in the root speaks for all: a project below must not take main from it.
     names = [f"{commit}:{DECLARATION}"]
     texts = refs.read_contents(repository, names)
     if not texts:
@@ -261,15 +245,12 @@ def find_declarations(repository: Repository, commit: str) -> dict[str, str]:
 
 
 def _declared_branch(repository: Repository, commit: str) -> str | None:
-    """The name of the main branch that a commit's declarations say; None where they say none.
-
-    In a repository of several projects any may say it. Raises ``RegistryError`` where two differ.
-    """
+    """The name of the main branch that a commit's declarations say; None where they say none. In a
+    repository of several projects any may say it. Raises ``RegistryError`` where two differ."""
     declarations = find_declarations(repository, commit)
     if len(set(declarations.values())) > 1:
-        listed = " and ".join(
-            f"`{branch}` ({path})" for path, branch in sorted(declarations.items())
-        )
+        named = sorted(declarations.items())
+        listed = " and ".join(f"`{branch}` ({path})" for path, branch in named)
         what = f"the projects at {commit[:7]} declare {listed} to be main"
         raise RegistryError(what, hint="let them say the same")
     return next(iter(declarations.values()), None)
@@ -292,11 +273,9 @@ def branch_commit(repository: Repository, branch: str) -> str | None:
 
 def advance_branch(repository: Repository, branch: str, commit: str) -> None:
     """Move a branch forward to ``commit``; a work tree that has it checked out gets the files.
-
-    Files there that were changed and that ``commit`` does not touch stay as they are. Raises
-    ``RegistryError`` where it touches one of them, or where the branch is not behind ``commit``;
-    then nothing has moved.
-    """
+    Raises ``RegistryError`` where it touches one of them, or where the branch is not behind
+    ``commit``; then nothing has moved."""
+    # Files there that were changed and that ``commit`` does not touch stay as they are.
     old = branch_commit(repository, branch)
     if old is not None and not commit_history.is_ancestor(repository, old, commit):
         raise RegistryError(f"{branch} moved meanwhile", hint="run it again")
@@ -314,12 +293,10 @@ def advance_branch(repository: Repository, branch: str, commit: str) -> None:
 
 
 def _lay_out(tree: Repository, branch: str, old: str, commit: str) -> None:
-    """Bring a work tree and its index from one commit to a later one.
-
-    ``git merge --ff-only`` does the same, but obeys what a person set for their own merges
-    (``branch.main.mergeOptions``, ``pull.twohead``, ``merge.verifySignatures``), and may then
-    squash, or make a merge commit that nobody judged.
-    """
+    """Bring a work tree and its index from one commit to a later one."""
+    # ``git merge --ff-only`` does the same, but obeys what a person set for their own merges
+    # (``branch.main.mergeOptions``, ``pull.twohead``, ``merge.verifySignatures``), and may then
+    # squash, or make a merge commit that nobody judged.
     tree.attempt_git("update-index", "-q", "--refresh")  # a file that was only touched is no change
     read_tree = tree.attempt_git("read-tree", "-m", "-u", old, commit)
     if read_tree.code == 0:
@@ -351,7 +328,6 @@ def _refuse_checked_out(repository: Repository, branch: str) -> None:
 
 
 def _work_tree(repository: Repository, branch: str) -> Path | None:
-    """The work tree that has a branch checked out."""
     listed = repository.call("worktree", "list", "--porcelain")
     for entry in listed.split("\n\n"):
         entry_lines = split_lines(entry)

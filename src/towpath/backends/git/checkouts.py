@@ -46,10 +46,13 @@ def pinned_submodules(
     else:
         listed = repository.call("ls-tree", "-r", "-z", "--full-tree", commit)
     rows = (row.split("\t", 1) for row in listed.split("\0") if row.startswith(GITLINK))
-    return [
-        _find_submodule(repository, below, path, fields.split(" ")[1 if commit is None else 2])
-        for fields, path in rows
-    ]
+    submodules = []
+    for fields, path in rows:
+        folder = repository.root / path
+        own = Repository.find_repository(folder) if (folder / ".git").exists() else None
+        pinned = fields.split(" ")[1 if commit is None else 2]
+        submodules.append(Submodule(f"{below}{path}", pinned, folder, own))
+    return submodules
 
 
 def absent_submodules(repository: Repository, below: str = "") -> Iterator[str]:
@@ -63,10 +66,8 @@ def absent_submodules(repository: Repository, below: str = "") -> Iterator[str]:
 
 def lay_out(repository: Repository, commit: str, folder: Path) -> None:
     """Put the files of every submodule, as ``commit`` pins it, into a folder with the rest of it.
-
     Nested ones too. Raises ``RegistryError`` where one is not set up in this clone, or its remote
-    has the pinned commit no more.
-    """
+    has the pinned commit no more."""
     for submodule in pinned_submodules(repository, commit):
         place = folder / submodule.path
         source = submodule.repository
@@ -74,14 +75,12 @@ def lay_out(repository: Repository, commit: str, folder: Path) -> None:
             what = f"the submodule {submodule.path} is not set up in this clone"
             raise RegistryError(what, hint=SET_UP)
         _bring_commit(source, submodule)
-        _write_tree(source, submodule.commit, place)
+        with scratch_folder() as scratch:
+            # An index of its own: the submodule's holds what its user has staged.
+            env = {"GIT_INDEX_FILE": str(Path(scratch, "index"))}
+            source.call("read-tree", submodule.commit, env=env)
+            source.call(*AS_COMMITTED, "checkout-index", "-aqf", f"--prefix={place}/", env=env)
         lay_out(source, submodule.commit, place)
-
-
-def _find_submodule(repository: Repository, below: str, path: str, commit: str) -> Submodule:
-    folder = repository.root / path
-    own = Repository.find_repository(folder) if (folder / ".git").exists() else None
-    return Submodule(f"{below}{path}", commit, folder, own)
 
 
 def _bring_commit(source: Repository, submodule: Submodule) -> None:
@@ -93,20 +92,11 @@ def _bring_commit(source: Repository, submodule: Submodule) -> None:
         raise RegistryError(what, hint=f"git -C '{source.root}' fetch, with its whole history")
 
 
-def _write_tree(source: Repository, commit: str, folder: Path) -> None:
-    with scratch_folder() as scratch:
-        env = {"GIT_INDEX_FILE": str(Path(scratch, "index"))}
-        source.call("read-tree", commit, env=env)
-        source.call(*AS_COMMITTED, "checkout-index", "-aqf", f"--prefix={folder}/", env=env)
-
-
 @contextmanager
 def laid_out(repository: Repository, commit: str, keep: Path | None = None) -> Iterator[Path]:
     """The files of ``commit``, and of its submodules, in a scratch folder, gone afterwards.
-
     ``keep`` names a folder that is not there yet, and stays. Raises ``RegistryError`` where this
-    clone does not have the commit, or one that it pins.
-    """
+    clone does not have the commit, or one that it pins."""
     if repository.commit(commit) is None:
         hint = "git fetch the repository of the code, with its whole history"
         raise RegistryError(f"this clone does not have the commit {commit}", hint=hint)
@@ -131,13 +121,10 @@ def _add_work_tree(repository: Repository, commit: str, folder: Path) -> Path:
 
 _LINK = "120000"
 _FILES = frozenset({"100644", "100755"})
-_AT_ONCE = 64 << 20
-"""Bytes that are in memory at a time."""
+_AT_ONCE = 64 << 20  # bytes that are in memory at a time
 
 
 class _Entry(NamedTuple):
-    """A file or a link of a commit: its path from the folder that is laid out."""
-
     path: str
     mode: str
     blob: str
@@ -146,12 +133,11 @@ class _Entry(NamedTuple):
 
 def lay_out_code(repository: Repository, commit: str, below: str, home: Path) -> Path:
     """The folder with the files that ``commit`` has in its folder ``below`` (empty: all of them).
-
-    It lies in ``home``, once for each commit, and is made anew where anything in it is not as the
-    tree says. A link is laid out where it stays inside; submodules are left out. Raises
-    ``RegistryError`` for a commit that this clone does not have, and for a tree that no folder
-    can hold.
-    """
+    Raises ``RegistryError`` for a commit that this clone does not have, and for a tree that no
+    folder can hold."""
+    # It lies in ``home``, once for each commit, and is made anew where anything in it is not as the
+    # tree says. A link is laid out where it stays inside; submodules are left out.
+    # What lies there vouches for nothing: each file is held against Git's tree at each call.
     entries = list(_list_entries(repository, commit, below))
     part = f"-{hashlib.sha256(below.encode()).hexdigest()[:8]}" if below else ""
     folder = home / f"{commit}{part}"
@@ -223,10 +209,8 @@ def _write_entry(entry: _Entry, content: bytes, path: Path) -> None:
 
 
 def _stays_inside(path: str, target: str) -> bool:
-    """Whether a link leads up by no more folders than it lies in, and then only down.
-
-    Where each link does, a way through several of them stays inside too.
-    """
+    """Whether a link leads up by no more folders than it lies in, and then only down."""
+    # Where each link does, a way through several of them stays inside too.
     parts = target.split("/")
     upward = next((place for place, part in enumerate(parts) if part != ".."), len(parts))
     return not target.startswith("/") and ".." not in parts[upward:] and upward <= path.count("/")
@@ -239,7 +223,7 @@ def _put_folder(made: Path, folder: Path, entries: list[_Entry]) -> None:
         folder.rename(old)
     try:
         made.rename(folder)
-    except OSError:
+    except OSError:  # another run was quicker: its folder serves if it is right
         if not _is_as(folder, entries):
             raise
     finally:
@@ -249,7 +233,6 @@ def _put_folder(made: Path, folder: Path, entries: list[_Entry]) -> None:
 
 
 def _is_as(folder: Path, entries: list[_Entry]) -> bool:
-    """Whether a folder holds what the tree says, byte for byte, and nothing else."""
     if folder.is_symlink() or not folder.is_dir():
         return False
     expected = {entry.path: entry for entry in entries}
@@ -264,7 +247,6 @@ def _is_as(folder: Path, entries: list[_Entry]) -> bool:
 
 
 def _walk_paths(folder: Path) -> Iterator[Path]:
-    """All that is no folder, also links to folders."""
     for place, folders, files in os.walk(folder):
         parent = Path(place)
         yield from (parent / name for name in files)
@@ -281,7 +263,6 @@ def _is_entry(path: Path, entry: _Entry) -> bool:
 
 
 def _blob_name(content: bytes, like: str) -> str:
-    """The name that Git gives to content, by the algorithm of the name that is expected."""
     digest = hashlib.sha256() if len(like) == 64 else hashlib.sha1(usedforsecurity=False)
     digest.update(b"blob %d\0" % len(content))
     digest.update(content)

@@ -101,11 +101,9 @@ def commit_parents(repository: Repository, commit: str) -> tuple[str, ...]:
 
 
 def find_substitutes(repository: Repository) -> tuple[str, ...]:
-    """The objects that this clone shows others in place of (``git replace``, grafts).
-
-    Towpath does not obey them, since they are no part of what was pushed, signed and merged; stock
-    Git, GTO and DVC do.
-    """
+    """The objects that this clone shows others in place of (``git replace``, grafts)."""
+    # Towpath does not obey them, since they are no part of what was pushed, signed and merged;
+    # stock Git, GTO and DVC do.
     place = "refs/replace/"
     replaced = [name.removeprefix(place) for name in refs.list_ref_names(repository, place)]
     grafts = repository.common / "info" / "grafts"
@@ -143,7 +141,11 @@ def first_parent_line(repository: Repository, head: str) -> tuple[Commit, ...]:
     parents."""
     words = ("--first-parent", "--no-show-signature", "--format=%H %ct %P", "--reverse")
     listed = repository.recall_output("log", *words, head, about=[head])
-    return tuple(_parse_commit(line.split(" ")) for line in split_lines(listed))
+    rows = (line.split(" ") for line in split_lines(listed))
+    return tuple(
+        Commit(name, tuple(filter(None, parents)), clamp_second(time))
+        for name, time, *parents in rows
+    )
 
 
 def changes_against(
@@ -172,11 +174,9 @@ def changes_against(
 def file_writers(
     repository: Repository, old: str, new: str, paths: Iterable[str]
 ) -> tuple[CommitWriter, ...]:
-    """Who wrote ``paths`` in the commits that ``new`` has and ``old`` lacks.
-
-    A merge that takes the files as one of its parents has them (a branch brought up to date)
-    wrote nothing of them.
-    """
+    """Who wrote ``paths`` in the commits that ``new`` has and ``old`` lacks."""
+    # A merge that takes the files as one of its parents has them (a branch brought up to date)
+    # wrote nothing of them.
     listed = repository.recall_output(
         "log", "--no-mailmap", "--no-show-signature", f"--format={_WRITER}",
         new, f"^{old}", "--", *(f":(top,literal){path}" for path in paths), about=[old, new],
@@ -185,13 +185,8 @@ def file_writers(
     return tuple(CommitWriter(*cells[start : start + 4]) for start in range(0, len(cells) - 4, 4))
 
 
-def _parse_commit(words: list[str]) -> Commit:
-    name, time, *parents = words
-    return Commit(name, tuple(parent for parent in parents if parent), clamp_second(time))
-
-
+# Seconds by which the clocks of two honest machines may differ (the bound of RFC 4120, 5.2).
 CLOCK_SKEW = 300
-"""Seconds by which the clocks of two honest machines may differ (the bound of RFC 4120, 5.2)."""
 
 
 @dataclass(frozen=True)
@@ -204,7 +199,6 @@ class Backdated:
 
     @property
     def is_ahead(self) -> bool:
-        """Whether the date has not come yet."""
         return self.time > self.parent_time
 
 
@@ -234,7 +228,6 @@ class MainLine:
         return counted
 
     def holds_commit(self, commit: str) -> bool:
-        """Whether main was ever at a commit."""
         return commit in self.commit_places
 
     def parent(self, commit: str) -> str | None:
@@ -316,11 +309,9 @@ def read_changes(repository: Repository, head: str, *words: str) -> Iterator[Mai
 
 
 def read_trailers(body: str) -> dict[str, tuple[str, ...]]:
-    """The trailers at the end of a message, by lower-case key; none where it ends in prose.
-
-    Git's own ``%(trailers)`` goes by a reader's ``trailer.*`` settings: two people would read two
-    approvals in one merge.
-    """
+    """The trailers at the end of a message, by lower-case key; none where it ends in prose."""
+    # Git's own ``%(trailers)`` goes by a reader's ``trailer.*`` settings: two people would read two
+    # approvals in one merge.
     paragraph = body.replace("\r\n", "\n").rstrip().rpartition("\n\n")[2]
     rows = re.sub(r"\n[ \t]+", " ", paragraph).split("\n")
     return parse_trailers("\n".join(rows)) if all(map(_TRAILER.match, rows)) else {}

@@ -9,7 +9,7 @@ import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -95,25 +95,20 @@ class SignersFile:
         return next((signer for signer in self.allowed.signers if str(signer.line) == line), None)
 
 
+# For Git's environment: dates without a zone mean the same on every machine.
 IN_UTC = {"TZ": "UTC"}
-"""For Git's environment: dates without a zone mean the same on every machine."""
 
 
 @contextmanager
 def signers_file(text: bytes) -> Iterator[SignersFile]:
     """The allowed signers of a text as a file for Git."""
+    # A file of our own making, with one name to a line: by itself Git calls a signer by the first
+    # principal of whatever line it finds, be that a pattern.
     allowed, mark = read_allowed_signers(text), secrets.token_hex(16)
-    lines = [
-        " ".join(
-            [
-                f"{mark}-{signer.line}",
-                *filter(None, [",".join(signer.options)]),
-                signer.kind,
-                signer.key,
-            ]
-        )
-        for signer in allowed.signers
-    ]
+    lines = []
+    for signer in allowed.signers:
+        options = [",".join(signer.options)] if signer.options else []
+        lines.append(" ".join([f"{mark}-{signer.line}", *options, signer.kind, signer.key]))
     with scratch_folder() as scratch:
         path = Path(scratch, "allowed_signers")
         path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
@@ -138,8 +133,6 @@ def read_allowed_signers(text: bytes) -> AllowedSigners:
 
 @dataclass
 class _Line:
-    """One line while it is read."""
-
     number: int
     faults: list[Fault] = field(default_factory=list)
 
@@ -148,24 +141,16 @@ class _Line:
 
     def read(self, line: str) -> Signer | None:
         words = _FIELD.findall(line)
-        position = next(
-            (position for position, word in enumerate(words[1:3], 1) if _KIND.fullmatch(word)), None
-        )
-        if (
-            position is None
-            or len(words) <= position + 1
-            or not _is_key(words[position], words[position + 1])
-        ):
+        places = [place for place, word in enumerate(words[1:3], 1) if _KIND.fullmatch(word)]
+        position = places[0] if places else 0
+        if not places or len(words) <= position + 1 or not _is_key(*words[position : position + 2]):
             self.refuse_line("this is no line of a signer", f"write {_LINE}")
             return None
         options = self._read_options(words[1]) if position == 2 else ()
         principals = [principal for principal in words[0].strip('"').split(",") if principal]
         patterns = [principal for principal in principals if _is_pattern(principal)]
-        names = [
-            principal
-            for principal in principals
-            if principal not in patterns and _is_not_negated(principal, patterns)
-        ]
+        others = (principal for principal in principals if principal not in patterns)
+        names = [principal for principal in others if _is_not_negated(principal, patterns)]
         if options is None or self.faults:
             return None
         if patterns:
@@ -174,17 +159,10 @@ class _Line:
             self.refuse_line(f"{what}: {more}", _OWN_KEYS)
         if not names and not any(not principal.startswith("!") for principal in patterns):
             return None
-        return Signer(
-            self.number,
-            tuple(names),
-            tuple(patterns),
-            options,
-            words[position],
-            words[position + 1],
-        )
+        kind, key = words[position : position + 2]
+        return Signer(self.number, tuple(names), tuple(patterns), options, kind, key)
 
     def _read_options(self, text: str) -> tuple[str, ...] | None:
-        """The options as they are handed on; None where the line is not for commits and tags."""
         options: dict[str, str] = {}
         place = 0
         while place < len(text):
@@ -203,14 +181,12 @@ class _Line:
     def _kept_options(self, found: dict[str, str]) -> tuple[str, ...] | None:
         for name in found:
             if name not in ("namespaces", "valid-after", "valid-before"):
-                self.refuse_line(f"there is no option "
-                    f"`{name}`", "there is namespaces, valid-after and "
-                            "valid-before")  # fmt: skip
+                hint = "there is namespaces, valid-after and valid-before"
+                self.refuse_line(f"there is no option `{name}`", hint)
         if "namespaces" in found and not _is_listed(NAMESPACE, found["namespaces"].split(",")):
             what = f"the key is for `{found['namespaces']}`, and Git signs for `{NAMESPACE}`"
-            self.refuse_line(
-                what, f'leave the option out, or add {NAMESPACE}: namespaces="{NAMESPACE}"'
-            )
+            added = f'add {NAMESPACE}: namespaces="{NAMESPACE}"'
+            self.refuse_line(what, f"leave the option out, or {added}")
         dates = {
             name: self._check_date(name, found[name]) for name in sorted(found) if "valid" in name
         }
@@ -243,18 +219,15 @@ def _is_pattern(principal: str) -> bool:
 
 
 def _is_not_negated(name: str, patterns: Sequence[str]) -> bool:
-    """Whether no negated pattern takes a name away again."""
-    return not any(
-        _fits_pattern(name, pattern[1:]) for pattern in patterns if pattern.startswith("!")
-    )
+    negated = (pattern[1:] for pattern in patterns if pattern.startswith("!"))
+    return not any(_fits_pattern(name, pattern) for pattern in negated)
 
 
 def _is_listed(name: str, patterns: Sequence[str]) -> bool:
     """Whether a list of patterns has a name, as OpenSSH reads such lists."""
-    fitting = any(
-        _fits_pattern(name, pattern) for pattern in patterns if not pattern.startswith("!")
-    )
-    return fitting and _is_not_negated(name, patterns)
+    plain = (pattern for pattern in patterns if not pattern.startswith("!"))
+    fits = any(_fits_pattern(name, pattern) for pattern in plain)
+    return fits and _is_not_negated(name, patterns)
 
 
 def _fits_pattern(name: str, pattern: str) -> bool:
@@ -272,13 +245,10 @@ def _with_persons(signers: Sequence[Signer]) -> tuple[Signer, ...]:
             persons.remove(other)
             mine |= other
         persons.append(mine)
-    return tuple(
-        Signer(
-            *(entry.line, entry.names, entry.patterns, entry.options, entry.kind, entry.key),
-            person=frozenset(next(person for person in persons if entry.key in person)),
-        )
-        for entry in signers
-    )
+    owners = {
+        signer.key: person for signer in signers for person in persons if signer.key in person
+    }
+    return tuple(replace(signer, person=frozenset(owners[signer.key])) for signer in signers)
 
 
 Standing: TypeAlias = Literal["good", "unknown", "bad", "foreign", "unsigned"]
@@ -365,21 +335,18 @@ def signing_settings(repository: Repository) -> Mapping[str, bool]:
 
 
 def signs_commits(repository: Repository) -> bool:
-    """Whether Git here signs every commit."""
     return signing_settings(repository).get("commit.gpgsign", False)
 
 
 def signs_tags(repository: Repository) -> bool:
-    """Whether Git here signs every annotated tag."""
     settings = signing_settings(repository)
     return settings.get("tag.gpgsign", False) or settings.get("tag.forcesignannotated", False)
 
 
 def signing_refusal(what: str, outcome: GitOutcome) -> RegistryError:
     """Said where the signing program, or the key, did not do it: in their words."""
-    error_lines = [
-        line for line in outcome.said if "aborted by hook" not in line
-    ]  # which is our own
+    # The hook is our own: it ends `git tag` before the ref is made.
+    error_lines = [line for line in outcome.said if "aborted by hook" not in line]
     words = [line.removeprefix("error: ").removeprefix("fatal: ") for line in error_lines]
     because = "; ".join(dict.fromkeys(words)) or f"exit code {outcome.code}"
     return RegistryError(f"Git could not sign {what}: {because}", hint=_HINT)
