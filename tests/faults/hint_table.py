@@ -79,11 +79,10 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
             "the version's tag says otherwise",
         ),
     ),
-    "audit/checks/record_check.py::_find_lightweight": (
-        1,
-        ("the version's tag is a lightweight one",),
+    "audit/checks/record_check.py::_check_tags": (
+        2,
+        ("the version's tag is a lightweight one", "the version's tag is of 2099"),
     ),
-    "audit/checks/record_check.py::_find_postdated": (1, ("the version's tag is of 2099",)),
     "audit/checks/record_check.py::_check_copies": (1, ("the version's tag is lost",)),
     "audit/checks/record_check.py::_check_copy": (
         5,
