@@ -11,7 +11,7 @@ import pytest
 from running import FOLDER, PIPELINE, Project, make, ran, reasons, states
 from towpath import registry
 from towpath.audit.reproduction import reproduce_version
-from towpath.backends.prefect.deployment_values import DeployedFlow, declares_values
+from towpath.backends.prefect.flow_entrypoint import DeployedFlow, declares_values
 from towpath.errors import Refused, TowpathError, UsageError
 from towpath.execution.register_run import register_run
 from towpath.execution.run_record import Recorder

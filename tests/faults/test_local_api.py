@@ -29,7 +29,6 @@ from towpath.backends.prefect import server
 from towpath.backends.prefect.server import (
     api_guard,
     api_home,
-    background_process,
     remote_api,
     server_state,
     start_api,
@@ -370,7 +369,7 @@ def test_a_folder_that_somebody_else_has_made_is_not_used(
 def server_processes(root: Path) -> list[psutil.Process]:
     """Keepers and servers of a project's API."""
     place = api_home.home_of_project(root)
-    pids = [*background_process.find_keepers(place), *background_process.find_servers(place)]
+    pids = [*api_home.find_keepers(place), *api_home.find_servers(place)]
     return [psutil.Process(pid) for pid in pids]
 
 
@@ -398,7 +397,7 @@ def test_an_api_that_no_state_tells_of_is_replaced(fresh: Path, left: str) -> No
     assert len(server_processes(fresh)) == 2, "a keeper and a server, the new ones"
     known = server_state.running_api_state(new.home)
     assert known
-    assert [known.pid] == background_process.find_keepers(new.home)
+    assert [known.pid] == api_home.find_keepers(new.home)
     before = {"authorization": api_guard.basic_authorization(secret)}
     for headers in ({}, before):
         assert ask(new, "POST", "/api/flows/filter", headers)[0] == 401
@@ -413,7 +412,7 @@ def test_a_worker_that_no_file_tells_of_is_replaced(project: Path) -> None:
     api_home.home_of_project(project).up_file.unlink()
     second = start_services(project).worker
     assert not first.is_alive
-    assert background_process.find_workers(api_home.home_of_project(project)) == [second.pid]
+    assert api_home.find_workers(api_home.home_of_project(project)) == [second.pid]
 
 
 SQUATTER = """
@@ -468,7 +467,7 @@ def test_who_took_the_port_hears_no_secret_and_is_not_believed(fresh: Path) -> N
     with squatted(dead.local_port) as heard:
         assert server_state.is_answering(dead.local_port, 5), "the squatter says that all is well"
         # A process of ours has the keeper's number by now.
-        me = {"pid": os.getpid(), "born": background_process.creation_time(os.getpid())}
+        me = {"pid": os.getpid(), "born": api_home.creation_time(os.getpid())}
         for text in (json.dumps(json.loads(left) | me), left):
             dead.home.state.write_text(text)
             with pytest.raises(EngineError, match="has ended"):

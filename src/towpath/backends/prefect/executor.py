@@ -25,8 +25,8 @@ _QUIET = {
 
 
 _FLUSH_SECONDS = 5.0
+# Contexts that last as long as the process.
 _KEPT = ExitStack()
-"""Contexts that last as long as the process."""
 
 if TYPE_CHECKING:
     from prefect import Flow
@@ -124,7 +124,8 @@ def flush_prefect() -> None:
 
 
 def without_heartbeat() -> None:
-    """For the rest of this process, which runs one flow: a worker sees its end without."""
+    """For the rest of this process, which runs one flow."""
+    # The heartbeat sleeps a second after the flow has ended; the worker sees the end without it.
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     _KEPT.enter_context(temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}))
@@ -132,8 +133,7 @@ def without_heartbeat() -> None:
 
 def schedule_steps(execution: Execution) -> None:
     """The body of a flow: show the graph, then carry out the steps."""
-    from towpath.backends.prefect.prefect_artifacts import publish_graph
-    from towpath.backends.prefect.step_tasks import PrefectTasks
+    from towpath.backends.prefect.step_tasks import PrefectTasks, publish_graph
     from towpath.steps import step_process
 
     graph, workspace = execution.graph, execution.workspace

@@ -1,16 +1,17 @@
-"""`towpath.flow`: what a pipeline's ``flow.py`` gives to Prefect."""
+"""`towpath.flow`: what a pipeline's ``flow.py`` gives to Prefect, and its deployed runs."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from towpath import documents
 from towpath.backends.prefect import executor
-from towpath.backends.prefect.deployment_values import DeployedFlow, declares_values
-from towpath.errors import StepFailed
+from towpath.errors import StepFailed, TowpathError
 from towpath.execution.pipeline_run import conduct_run, prepare_run, warmed_supervisor
 from towpath.execution.run_record import ExecutionState, RecordedRun
 from towpath.planning.run_request import RunRequest
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 
     from towpath.execution.step_execution import Execution
 
+# Prefect sets it in a process that executes one deployed run.
 _DEPLOYED = "PREFECT__FLOW_RUN_ID"
-"""Prefect sets it in a process that executes one deployed run."""
+FILE = "prefect.yaml"
 
 
 def flow(file: str) -> Flow[..., Any]:
@@ -63,10 +65,8 @@ def _run_deployed(root: Path, file: Path, params: Mapping[str, Any]) -> dict[str
 
 
 def _given_values(workspace: Workspace, pipeline: str, params: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters that differ from the declared defaults.
-
-    Prefect makes a float of each number; where the default is an integer, so is 50.0.
-    """
+    """The parameters that differ from the declared defaults."""
+    # Prefect makes a float of each number; where the default is an integer, so is 50.0.
     defaults = _default_values(workspace, pipeline)
     values = {
         name: int(value)
@@ -97,3 +97,51 @@ def _flow_answer(run: RecordedRun) -> dict[str, Any]:
     if run.state is not ExecutionState.DONE:
         raise StepFailed(*run.error)
     return {"run": run.id, "metrics": run.values}
+
+
+@dataclass(frozen=True)
+class DeployedFlow:
+    """The file of a flow, and the deployment that runs it; ``folders`` may hold `prefect.yaml`."""
+
+    file: Path
+    deployment: str
+    folders: tuple[Path, ...]
+
+
+def declares_values(
+    flow: DeployedFlow, defaults: Mapping[str, Any], values: Mapping[str, Any]
+) -> bool:
+    """Whether ``values`` are what is declared for a deployment: its own parameters, with those of
+    one of its schedules, over the pipeline's ``defaults``. A run with others is a trial."""
+    return any({**defaults, **declared} == dict(values) for declared in _declared_values(flow))
+
+
+def _declared_values(flow: DeployedFlow) -> Iterator[Mapping[str, Any]]:
+    for folder in dict.fromkeys(flow.folders):
+        for deployment in _read_deployments(folder):
+            file = os.path.normpath(folder / str(deployment.get("entrypoint")).rpartition(":")[0])
+            if deployment.get("name") != flow.deployment or file != os.path.normpath(flow.file):
+                continue
+            own = _as_mapping(deployment.get("parameters"))
+            yield own
+            # Prefect takes a list of `schedules`, or one `schedule`.
+            schedules = deployment.get("schedules")
+            listed = schedules if isinstance(schedules, list) else [deployment.get("schedule")]
+            yield from ({**own, **_as_mapping(_as_mapping(s).get("parameters"))} for s in listed)
+
+
+def _read_deployments(folder: Path) -> list[Mapping[str, Any]]:
+    if not (folder / FILE).is_file():
+        return []
+    try:
+        whole = documents.plain_data(
+            documents.parse_yaml(documents.text_of(folder / FILE, FILE), FILE).node
+        )
+    except TowpathError:  # it declares nothing then, and Prefect says what is wrong with it
+        return []
+    listed = whole.get("deployments") if isinstance(whole, dict) else None
+    return [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
+
+
+def _as_mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}

@@ -1,43 +1,51 @@
-"""The Prefect tasks of a run: one that carries out a step, one that shows what need not run."""
+"""The Prefect tasks of a run's steps, and the artifacts that Prefect's own pages show of it."""
 
 from __future__ import annotations
 
+import base64
+import re
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
 from prefect import Task, get_run_logger
+from prefect.artifacts import (
+    create_image_artifact,
+    create_link_artifact,
+    create_markdown_artifact,
+    create_table_artifact,
+)
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas import State, StateType
 from prefect.context import TaskRunContext
 from prefect.futures import PrefectFuture, PrefectTaskRunFuture
 from prefect.states import Completed
 
-from towpath.backends.prefect import prefect_artifacts
-from towpath.config.artifact import Made
+from towpath.config.artifact import Artifact, Json, Made
 from towpath.execution import single_step
 from towpath.execution.step_execution import Tell
+from towpath.markdown_text import code_block
 
 if TYPE_CHECKING:
     from towpath.config.pipeline_declaration import Retry
-    from towpath.pipeline.step_graph import Node
+    from towpath.pipeline.step_graph import Graph, Node
     from towpath.steps.work_order import Order
 
 _DELAYS = 50  # Prefect takes no more; the last one is that of all further attempts
 _PAUSE = 0.25  # seconds that a line may wait for others
+_IMAGE_LIMIT = 1 << 20  # bytes; a picture travels inside the API's answer
 _MOST = 500_000  # characters in a record; Prefect drops one above a million bytes
 
 
 @dataclass
 class PrefectTasks:
-    """The steps of one run as tasks of the flow run that this is in; an execution's `StepTasks`.
+    """The steps of one run as tasks of the flow run that this is in; an execution's `StepTasks`."""
 
-    Threads of this process tell when a step really begins; from other task runners no word comes.
-    """
-
+    # Threads of this process tell when a step really begins; from other task runners no word comes.
     threads: bool
     futures: dict[str, PrefectFuture[Any]] = field(default_factory=dict)
     states: dict[str, State[Any]] = field(default_factory=dict)
@@ -69,6 +77,7 @@ class PrefectTasks:
 
     def await_all(self) -> None:
         """Until every task's state is at the API."""
+        # A result is told from inside its task, before Prefect has sent the state.
         for future in self.futures.values():
             future.wait()
 
@@ -103,11 +112,7 @@ def _task_result(ended: PrefectFuture[Any] | State[Any]) -> Made | Exception:
 
 @dataclass(frozen=True)
 class CarryOut:
-    """Carries out a step in a process of its own.
-
-    Where the scheduler can be told, the result goes to it at once: to take it out of Prefect's
-    state again costs more than a small step. Elsewhere it travels in the state.
-    """
+    """Carries out a step in a process of its own."""
 
     order: Order
     tell: Tell | None
@@ -116,7 +121,9 @@ class CarryOut:
         if self.tell:
             self.tell("begun", _attempt_number())
         result = _call_step(self.order)
-        prefect_artifacts.publish_step_artifacts(self.order, result)
+        publish_step_artifacts(self.order, result)
+        # Where the scheduler can be told, the result goes to it at once: to take it out of the
+        # state again costs more than a small step. Elsewhere it travels in the state.
         if self.tell is None:
             return Completed(message=_summarise_result(result), data=result)
         self.tell("made", result)
@@ -146,12 +153,14 @@ class ActHere:
 
 
 def _make_task(function: Callable[[], Any], node: Node, **options: Any) -> Task[[], Any]:
-    """A task of this node. An object, unlike a closure, has no source for Prefect to digest."""
+    """A task of this node."""
+    # An object, unlike a closure, has no source for Prefect to digest.
     return Task(
         function,
         name=node.name,
         description=node.step.description or node.step.kind,
         task_run_name=node.name,
+        # Prefect's caches know no file by its bytes; what is reused is decided before the flow.
         cache_policy=NO_CACHE,
         persist_result=False,
         **options,
@@ -200,11 +209,10 @@ def _summarise_result(made: Made) -> str:
 
 
 class LogLines:
-    """Takes a step's lines one by one, and says them a quarter of a second's together.
+    """Takes a step's lines one by one, and says them a quarter of a second's together."""
 
-    Each record costs Prefect's API a millisecond.
-    """
-
+    # Each record costs Prefect's API a millisecond. The lock is between the thread that reads the
+    # step's lines and the timer's.
     def __init__(self, say: Callable[[str], object]) -> None:
         self._say = say
         self._lock = threading.Lock()
@@ -232,7 +240,7 @@ class LogLines:
             timer, self._timer = self._timer, None
         if timer:
             timer.cancel()
-        if lines:
+        if lines:  # outside the lock: the API may take its time, and the step's lines go on
             self._say("\n".join(lines))
 
     def __enter__(self) -> Self:
@@ -243,10 +251,10 @@ class LogLines:
 
 
 class _NoResult(State[None]):
-    """A state that nothing is taken out of: Prefect would have a thread look for it."""
+    """A state that nothing is taken out of."""
 
     def result(self, *_: Any, **__: Any) -> None:
-        """None, at once."""
+        """None, at once: Prefect would have a thread look for it."""
 
 
 _OVER = _NoResult(type=StateType.COMPLETED)
@@ -257,7 +265,8 @@ class EndedTask(PrefectTaskRunFuture[None]):
 
     def __init__(self, task_run_id: UUID) -> None:
         super().__init__(task_run_id)
-        self._final_state = _OVER  # where Prefect looks for it before it asks the API
+        # Private, but where Prefect looks before it asks the API: a request for each edge.
+        self._final_state = _OVER
 
     def wait(self, timeout: float | None = None) -> None:
         """Nothing is to be waited for."""
@@ -268,3 +277,55 @@ class EndedTask(PrefectTaskRunFuture[None]):
     def add_done_callback(self, fn: Any) -> None:
         """Call it at once."""
         fn(self)
+
+
+def publish_step_artifacts(order: Order, made: Made) -> None:
+    """Show what a step made: its numbers as a table, its pictures, its pages as links."""
+    for name, value in made.values.items():
+        rows = _metric_rows(value)
+        if rows and order.step.kind != "quality_check":
+            create_table_artifact(
+                rows, key=_artifact_key(order, name), description=f"{order.name}.{name}"
+            )
+    for name, artifact in made.outputs.items():
+        if artifact.name.endswith((".png", ".html")):
+            _show_file(order, name, artifact)
+
+
+def _show_file(order: Order, name: str, artifact: Artifact) -> None:
+    from towpath.backends.dvc import Store
+
+    path = Store(order.root).path(artifact.digest)
+    if artifact.name.endswith(".png") and artifact.size <= _IMAGE_LIMIT:
+        data = base64.b64encode(path.read_bytes()).decode()
+        create_image_artifact(f"data:image/png;base64,{data}", key=_artifact_key(order, name))
+        return
+    shown = order.directory / artifact.name
+    link = (shown if shown.exists() else path).as_uri()
+    create_link_artifact(link, link_text=artifact.name, key=_artifact_key(order, name))
+
+
+def publish_graph(graph: Graph, folder: Path) -> None:
+    """Show what is run, as a drawing that Prefect's Markdown can hold."""
+    from towpath import drawing
+
+    parts = code_block(drawing.mermaid(graph), "mermaid"), code_block(drawing.text(graph))
+    text = "\n\n".join((f"Run record: `{folder}`", *parts))
+    key = f"{_make_slug(graph.name)}-graph"
+    create_markdown_artifact(text, key=key, description="What was run")
+
+
+def _metric_rows(value: Json) -> list[dict[str, Json]]:
+    if not isinstance(value, Mapping):
+        return []
+    numbers = {k: v for k, v in value.items() if isinstance(v, (int, float, str))}
+    return [{"metric": name, "value": number} for name, number in numbers.items()]
+
+
+def _artifact_key(order: Order, name: str) -> str:
+    return f"{_make_slug(order.pipeline)}-{_make_slug(order.name)}-{_make_slug(name)}"
+
+
+def _make_slug(text: str) -> str:
+    # Prefect's keys hold lower case letters, digits and dashes.
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")

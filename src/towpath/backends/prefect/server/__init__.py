@@ -1,8 +1,7 @@
-"""The life of the Prefect API that runs use: the user's own, or a local one that comes and goes.
-
-Nothing here imports Prefect, whose import takes longer than all of this: servers and workers are
-processes of their own.
-"""
+"""The life of the Prefect API that runs use: the user's own, or a local one that comes and goes."""
+# Nothing here imports Prefect, whose import takes longer than all of this: servers and workers are
+# processes of their own. What `serve` and `worker` do not need is imported where it is used: this
+# file is read first in their processes as well.
 
 from __future__ import annotations
 
@@ -29,47 +28,35 @@ START_SECONDS = 120.0
 
 
 def ensure_api(project: Path | None = None) -> PrefectApi:
-    """An API that answers: the configured one, else a local one, started where none runs.
-
-    Raises EngineError that names the address and where it was configured, or tells why the local
-    API did not start.
-    """
+    """An API that answers: the configured one, else a local one, started where none runs."""
     return await_api(begin_api(project))
 
 
 def begin_api(project: Path | None = None) -> PrefectApi:
-    """The same without waiting, so that a start and one's own imports overlap; `await_api`
-    follows."""
+    """The same without waiting, so that a start and one's own imports overlap."""
     from towpath.backends.prefect.server import remote_api, start_api
 
     home = home_of_project(project)
-    if configured_api := remote_api.find_configured_api(project):
+    if configured := remote_api.find_configured_api(project):
         remote_api.forget_secret()
-        return PrefectApi(
-            configured_api.url, False, True, configured_api.origin, home, configured_api.place
-        )
+        return PrefectApi(configured.url, False, True, configured.origin, home, configured.place)
     api_state, warm = start_api.begin_local_api(home)
     return PrefectApi(api_state.url, True, warm, f"local, kept in {home.folder}", home)
 
 
 def prepare_api(project: Path) -> None:
-    """Begin early, while a project is being made, where its first start would be a slow one.
-
-    That is the first start with a new version of Prefect (`start_api.blank_path`); others are left
-    alone, and so is whatever fails: the run that needs the API says it better.
-    """
+    """Begin early, while a project is being made, where its first start would be a slow one: the
+    first with a new version of Prefect."""
     from towpath.backends.prefect.server import start_api
 
+    # Whatever fails here, the run that needs the API says it better.
     with suppress(TowpathError, OSError):
         if not start_api.blank_path().exists():
             begin_api(project)
 
 
 def await_api(api: PrefectApi, seconds: float = START_SECONDS) -> PrefectApi:
-    """Wait until the API of `begin_api` answers, and return it.
-
-    At most `seconds` for a local one, 2.5 s for another's.
-    """
+    """Wait until the API of `begin_api` answers: at most `seconds` for a local one, else 2.5."""
     from towpath.backends.prefect.server import start_api
 
     if api.started_by_us:

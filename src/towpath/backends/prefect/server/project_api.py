@@ -36,15 +36,13 @@ default_work_pool_name = "{pool}"
 
 @dataclass(frozen=True)
 class StartedServices:
-    """What stands after `towpath up`. `settings` is the file that stock `prefect` commands obey.
-
-    It is None where a `prefect.toml` of the user's own, or an API that the user configured, made
-    it needless or impossible; `advice` then says what to do, if anything.
-    """
+    """What stands after `towpath up`, and what is left to the user to do."""
 
     api: PrefectApi
     worker: PoolWorker
     worker_log: Path
+    # The file that stock `prefect` commands obey; None where a `prefect.toml` of the user's own, or
+    # an API that the user configured, made it needless or impossible.
     settings: Path | None
     advice: str | None
 
@@ -88,12 +86,14 @@ def start_services(project: Path) -> StartedServices:
     """Start what is missing of API, pool and worker, and say so to stock `prefect` commands."""
     project = project.resolve()
     api = begin_api(project)
-    if not api.started_by_us:
+    if not api.started_by_us:  # a worker is of no use where the user's API does not answer
         await_api(api)
+    # Before a local API answers: the worker's import of Prefect and the server's overlap.
     standing = _standing_worker(api, project)
     await_api(api)
     if api.started_by_us:
         worker.make_pool(api)
+    # What runs at a server that was only just started has lost its worker with the one before.
     if api.started_by_us and not api.warm:
         worker.settle_deployed_runs(api.proven_endpoint)
     worker.await_worker(standing, api.home.worker_log)
@@ -109,6 +109,7 @@ def stop_services(project: Path, *, force: bool = False) -> StoppedServices:
     if busy and not force:
         what = f"{len(busy)} run{'s' if len(busy) > 1 else ''} in progress: {', '.join(busy)}"
         raise EngineError(what, hint="wait for the end, or say --force")
+    # The worker first: what it still says of its runs comes before they are called crashed.
     with home.locked() if home.folder.is_dir() else nullcontext():
         worked = worker.remove_worker(home)
     if api_state and busy:
@@ -123,14 +124,11 @@ def read_service_status(project: Path) -> ServiceStatus:
     home = api_home.home_of_project(project)
     living = _living_worker(home)
     if configured_api := remote_api.find_configured_api(project):
-        api = PrefectApi(
-            configured_api.url, False, True, configured_api.origin, home, configured_api.place
-        )
-        trouble = server_state.find_api_trouble(configured_api.url, ANSWER_SECONDS)
+        url, origin = configured_api.url, configured_api.origin
+        pages = PrefectApi(url, False, True, origin, home).pages_url
+        trouble = server_state.find_api_trouble(url, ANSWER_SECONDS)
         runs = api_home.find_runs(home)
-        return ServiceStatus(
-            api.url, api.pages_url, api.origin, trouble, None, living, home.worker_log, runs
-        )
+        return ServiceStatus(url, pages, origin, trouble, None, living, home.worker_log, runs)
     return _local_status(home, living)
 
 

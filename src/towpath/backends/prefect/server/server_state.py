@@ -6,12 +6,13 @@ import json
 import os
 import secrets
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from towpath.backends.prefect.server import background_process
+from towpath.backends.prefect.server import api_home
 from towpath.backends.prefect.server.api_home import ApiHome
 from towpath.backends.prefect.server.remote_api import AUTH, AUTH_SET_BY_US, SET_BY_US
 from towpath.call_log import log_call
@@ -19,24 +20,26 @@ from towpath.config import foreign_values as foreign
 from towpath.config.foreign_values import Fields
 from towpath.errors import EngineError, Malformed, Place
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+# The name in front of each local API's secret, by which it is told from others.
 LOCAL_USER = "towpath"
-"""The name in front of each local API's secret, by which it is told from others."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class LocalApiState:
-    """A local API: its address, its keeper's process, and what it was started with.
-
-    `born` is the keeper's creation time (seconds since 1970), which tells it from a later process
-    of the same number. `secret` is what a client of this API must say, as ``user:password``; each
-    start has a new one, for when an API has ended, whoever takes its port hears the old one.
-    """
+    """A local API: its address, its keeper's process, and what it was started with."""
 
     port: int
     pid: int
+    # Seconds since 1970; it tells the keeper from a later process of the same number.
     born: float
     since: str
     prefect: str
+    # What a client must say, as `user:password`. Each start has a new one: when an API has ended,
+    # whoever takes its port hears the old one.
     secret: str = field(repr=False)
 
     @property
@@ -52,12 +55,11 @@ class LocalApiState:
 
 @dataclass(frozen=True)
 class ApiEndpoint:
-    """Where a local API listens, the secret that it wants to hear, and the process that keeps it
-    (0 where that is not asked for)."""
+    """Where a local API listens, the secret that it wants to hear, and its keeper's process."""
 
     port: int
     secret: str = field(repr=False)
-    keeper: int = 0
+    keeper: int = 0  # while it is being started there is none
 
 
 @dataclass(frozen=True)
@@ -89,16 +91,8 @@ class PrefectApi:
         """The way to a local API, proved to be ours still; EngineError where it has ended."""
         return prove_endpoint(self.home, self.local_port)
 
-    @property
-    def keeper_pid(self) -> int:
-        """The process that keeps a local API; EngineError where it has ended."""
-        return prove_endpoint(self.home, self.local_port).keeper
-
     def environment(self) -> Mapping[str, str]:
-        """What a process needs in its environment, before it imports Prefect, to use this API.
-
-        EngineError where a local API has ended meanwhile.
-        """
+        """What a process needs in its environment, before it imports Prefect, to use this API."""
         own = {"PREFECT_API_URL": self.url, "DO_NOT_TRACK": "1"}
         if not self.started_by_us:
             return own
@@ -111,7 +105,8 @@ class PrefectApi:
 
 
 def make_secret() -> str:
-    """A secret for one API, of letters that need no quotes in TOML and in a shell."""
+    """A secret for one API."""
+    # Of letters that need no quotes in TOML and in a shell.
     return f"{LOCAL_USER}:{secrets.token_urlsafe(32)}"
 
 
@@ -120,30 +115,13 @@ def is_local_secret(secret: str) -> bool:
     return secret.startswith(f"{LOCAL_USER}:")
 
 
-def make_api_state(port: int, pid: int, secret: str) -> LocalApiState:
-    """The state of an API that was started just now, kept by process `pid`."""
-    return LocalApiState(
-        port,
-        pid,
-        background_process.creation_time(pid),
-        background_process.written_time(),
-        installed_prefect(),
-        secret,
-    )
-
-
 def prove_endpoint(home: ApiHome, port: int | None = None) -> ApiEndpoint:
-    """The way to the API of `home`, once the system has said that its keeper holds the port.
-
-    The secret is for that process alone: had the API ended, anybody could listen there by now.
-    Raises EngineError where it does not run, or no longer at `port`.
-    """
+    """The way to the API of `home`; EngineError where it does not run, or no longer at `port`."""
     state = running_api_state(home)
-    if (
-        state is None
-        or port not in (None, state.port)
-        or not background_process.is_listening(state.pid, state.port)
-    ):
+    right_port = state is not None and port in (None, state.port)
+    # The secret is for the keeper alone, so the system must say that it holds the port: had the
+    # API ended, anybody could listen there by now.
+    if state is None or not right_port or not api_home.is_listening(state.pid, state.port):
         raise EngineError("the local Prefect API has ended", hint="run the command again")
     return ApiEndpoint(state.port, state.secret, state.pid)
 
@@ -165,31 +143,37 @@ def read_api_state(home: ApiHome) -> LocalApiState | None:
 
 def read_state(content: bytes) -> LocalApiState:
     """The state in a file; ``Malformed`` for what is none: it names a process and an address."""
+    text = foreign.read_text
+    return read_process(content, LocalApiState, port=foreign.read_port, prefect=text, secret=text)
+
+
+def read_process(content: bytes, kind: Callable[..., T], **more: foreign.ReadValue[Any]) -> T:
+    """What a file tells of a process in the background, and ``more`` that its kind has."""
     fields = Fields(foreign.parse_json(content))
-    return LocalApiState(
-        port=fields.get("port", foreign.read_port),
-        pid=fields.get("pid", foreign.read_process),
-        born=fields.get("born", foreign.read_second),
-        since=fields.get("since", foreign.read_text),
-        prefect=fields.get("prefect", foreign.read_text),
-        secret=fields.get("secret", foreign.read_text),
-    )
+    readers: dict[str, foreign.ReadValue[Any]] = {
+        "pid": foreign.read_process,
+        "born": foreign.read_second,
+        "since": foreign.read_text,
+        **more,
+    }
+    return kind(**{name: fields.get(name, reader) for name, reader in readers.items()})
+
+
+def write_process(path: Path, process: DataclassInstance) -> None:
+    """What `read_process` reads again."""
+    replace_private_file(path, json.dumps(asdict(process), indent=2) + "\n")
 
 
 def running_api_state(home: ApiHome) -> LocalApiState | None:
     """The state of an API whose keeper lives, a process of this user."""
     state = read_api_state(home)
-    return state if state and background_process.is_our_process(state.pid, state.born) else None
-
-
-def write_api_state(home: ApiHome, state: LocalApiState) -> None:
-    """Replace the state at once, so that no reader sees half of it."""
-    replace_private_file(home.state, json.dumps(asdict(state), indent=2) + "\n")
+    return state if state and api_home.is_our_process(state.pid, state.born) else None
 
 
 def replace_private_file(path: Path, text: str) -> None:
-    """Write a file beside `path` and move it there; none but its owner may ever read it."""
+    """Write a file that none but its owner may ever read; no reader sees half of it."""
     new = path.with_name(f"{path.name}.{os.getpid()}")
+    # A killed process of this number may have left one; O_EXCL follows no link of somebody else's.
     new.unlink(missing_ok=True)
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text)
@@ -210,6 +194,7 @@ def is_answering(port: int, seconds: float) -> bool:
     Raises OSError or HTTPException where nobody listens or the server went while starting,
     TimeoutError where `seconds` were not enough.
     """
+    # `timeout=0` would not wait at all, and fail with an error of its own.
     connection = HTTPConnection("127.0.0.1", port, timeout=max(seconds, 0.1))
     try:
         with log_call("http", "GET", f"http://127.0.0.1:{port}/api/health") as logged:
@@ -222,16 +207,13 @@ def is_answering(port: int, seconds: float) -> bool:
 
 
 def find_api_trouble(url: str, seconds: float) -> str | None:
-    """What is wrong with the API at an address of any kind; None where it answers in time.
-
-    It is asked from a thread, for a name that does not resolve cannot be interrupted.
-    """
+    """What is wrong with the API at an address of any kind; None where it answers in time."""
     troubles = [f"does not answer within {seconds:g} s"]
 
     def ask() -> None:
-        # It waits a little longer, so that the words are ours.
         troubles[:] = _ask_health(url, seconds)
 
+    # From a thread, for a name that does not resolve cannot be interrupted.
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(seconds)
@@ -244,10 +226,8 @@ def _ask_health(url: str, seconds: float) -> list[str]:
 
     try:
         address = f"{url.rstrip('/')}/health"
-        with (
-            log_call("http", "GET", address),
-            urlopen(address, timeout=seconds + 1) as answer,
-        ):
+        # It waits a little longer than the thread is waited for, so that the words are ours.
+        with log_call("http", "GET", address), urlopen(address, timeout=seconds + 1) as answer:
             return [] if answer.status == 200 else [f"answers {answer.status}"]
     except HTTPError as error:
         # An API that wants a key first is there; the key is Prefect's business.

@@ -13,7 +13,7 @@ from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
 
-from towpath.backends.prefect.server import background_process, server_state, worker
+from towpath.backends.prefect.server import api_home, server_state, worker
 from towpath.backends.prefect.server.api_guard import SECRET
 from towpath.backends.prefect.server.api_home import ApiHome, base_folder, find_runs
 from towpath.backends.prefect.server.server_state import ApiEndpoint, LocalApiState
@@ -49,7 +49,7 @@ def begin_local_api(home: ApiHome) -> tuple[LocalApiState, bool]:
     if usable := _usable_state(home):
         return usable, True
     with home.locked():
-        if usable := _usable_state(home):
+        if usable := _usable_state(home):  # somebody else started it while we waited
             return usable, True
         return _start_api(home), False
 
@@ -64,11 +64,11 @@ def await_local_api(home: ApiHome, port: int, seconds: float) -> None:
         except TimeoutError:
             break
         except (OSError, HTTPException):
-            if not _keeper_lives(home, port):
-                raise _api_failure(
-                    home, "the local Prefect API ended while it was starting"
-                ) from None
-        time.sleep(0.05)
+            api_state = server_state.running_api_state(home)
+            if api_state is None or api_state.port != port:
+                what = "the local Prefect API ended while it was starting"
+                raise _api_failure(home, what) from None
+        time.sleep(0.05)  # the keeper starts a server that crashed anew, at the same socket
     raise _api_failure(home, f"the local Prefect API does not answer within {seconds:g} s")
 
 
@@ -101,25 +101,32 @@ def _start_api(home: ApiHome) -> LocalApiState:
     with _open_listener(_last_port(home)) as listener:
         endpoint = ApiEndpoint(listener.getsockname()[1], server_state.make_secret())
         pid = _spawn_keeper(home, endpoint, listener.fileno())
-    started = server_state.make_api_state(endpoint.port, pid, endpoint.secret)
-    home.port_file.write_text(str(started.port))
-    server_state.write_api_state(home, started)
+    home.port_file.write_text(str(endpoint.port))
+    started = LocalApiState(
+        endpoint.port,
+        pid,
+        api_home.creation_time(pid),
+        api_home.written_time(),
+        server_state.installed_prefect(),
+        endpoint.secret,
+    )
+    server_state.write_process(home.state, started)
     return started
 
 
 def _living_keepers(home: ApiHome) -> list[int]:
     """The one that the state tells of, and any that it should have told of."""
     api_state = server_state.running_api_state(home)
-    return list({*([api_state.pid] if api_state else []), *background_process.find_keepers(home)})
+    return list({*([api_state.pid] if api_state else []), *api_home.find_keepers(home)})
 
 
 def _end_all(home: ApiHome, keepers: list[int]) -> None:
-    """Two servers must never write to one database, nor may an old one that asks for no secret
-    go on; a server whose keeper was killed lives for up to two seconds more."""
+    # Two servers must never write to one database, nor may an old one that asks for no secret go
+    # on; and one whose keeper was killed lives for up to two seconds more.
     for keeper in keepers:
-        background_process.end_process(keeper)
-    for server in background_process.find_servers(home):
-        background_process.end_process(server)
+        api_home.end_process(keeper)
+    for server in api_home.find_servers(home):
+        api_home.end_process(server)
 
 
 def _refuse_while_used(home: ApiHome, old: LocalApiState | None) -> None:
@@ -143,6 +150,7 @@ def _last_port(home: ApiHome) -> int:
 def _open_listener(port: int) -> socket.socket:
     """A socket on that port, or on any free one."""
     listener = socket.socket()
+    # Without it the port of an API that has just ended is refused for a minute.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(("127.0.0.1", port))
@@ -154,19 +162,14 @@ def _open_listener(port: int) -> socket.socket:
 
 def _spawn_keeper(home: ApiHome, endpoint: ApiEndpoint, fd: int) -> int:
     beside = Path(__file__).parent
-    # -P and -I: what lies in the folder of the script must not stand in for a library.
-    serve: list[str | Path] = [sys.executable, "-P", beside / "serve.py", str(fd), home.ready_file]
-    left = _give_blank(home)
-    keep: list[str | Path] = [
-        sys.executable,
-        "-I",
-        "-S",
-        beside / "keeper.py",
-        home.folder,
-        str(rest_seconds()),
-    ]
-    return background_process.start_process(
-        [*keep, str(fd), *serve, *([left] if left else [])],
+    # -P and -I: what lies in the folder of the script must not stand in for a library. -S: the
+    # keeper, which stays for hours, needs no packages.
+    python, rest = sys.executable, str(rest_seconds())
+    keep = (python, "-I", "-S", beside / "keeper.py", home.folder, rest, str(fd))
+    serve = (python, "-P", beside / "serve.py", str(fd), home.ready_file)
+    blank = _give_blank(home)
+    return api_home.start_process(
+        [*keep, *serve, *([blank] if blank else [])],
         folder=home.folder,
         environment=server_environment(home, endpoint),
         log=home.log,
@@ -174,26 +177,19 @@ def _spawn_keeper(home: ApiHome, endpoint: ApiEndpoint, fd: int) -> int:
     )
 
 
-def _keeper_lives(home: ApiHome, port: int) -> bool:
-    api_state = server_state.running_api_state(home)
-    return api_state is not None and api_state.port == port
-
-
 def _api_failure(home: ApiHome, what: str) -> EngineError:
     hint = f"`towpath down` and try again; what Prefect keeps is {home.database_file}"
-    return background_process.process_failure(what, home.log, hint)
+    return api_home.process_failure(what, home.log, hint)
 
 
 def server_environment(home: ApiHome, endpoint: ApiEndpoint) -> dict[str, str]:
-    """The server's environment: the user's, with none of the user's own Prefect settings.
-
-    The secret goes this way because command lines are for everybody to read, this is not.
-    """
+    """The server's environment: the user's, with none of the user's own Prefect settings."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")}
     origins = ",".join(f"http://{name}:{endpoint.port}" for name in ("127.0.0.1", "localhost"))
     own = {
         "PREFECT_HOME": str(home.folder),
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": origins,
+        # Command lines are for everybody to read, an environment is not.
         SECRET: endpoint.secret,
     }
     prepared = PREPARED if home.is_prepared(server_state.installed_prefect()) else {}
@@ -218,26 +214,18 @@ def find_homes() -> Iterator[ApiHome]:
             yield ApiHome(folder)
 
 
-def _abandoned_homes() -> Iterator[ApiHome]:
-    """Homes of projects that were deleted or moved, where nothing runs."""
+def _sweep_homes() -> None:
+    """Remove what projects that were deleted or moved left behind: a few megabytes each."""
     for home in find_homes():
         root = home.project_root()
         if root and not root.is_dir() and not server_state.running_api_state(home):
-            yield home
-
-
-def _sweep_homes() -> None:
-    """Remove what deleted projects left behind: a few megabytes each."""
-    for home in _abandoned_homes():
-        shutil.rmtree(home.folder, ignore_errors=True)
+            shutil.rmtree(home.folder, ignore_errors=True)  # what stays is swept the next time
 
 
 def blank_path() -> Path:
-    """Where an empty database of the installed version of Prefect is kept.
-
-    Prefect makes one by a hundred migrations, which take longer (5 to 10 s) than all the rest of a
-    start. The first server that has done so leaves a copy; later homes begin with that.
-    """
+    """Where an empty database of the installed version of Prefect is kept."""
+    # Prefect makes one by a hundred migrations, which take longer (5 to 10 s) than all the rest of
+    # a start. The first server that has done so leaves a copy; later homes begin with that.
     return base_folder() / "prefect" / f"blank-{server_state.installed_prefect()}.db"
 
 
@@ -248,6 +236,7 @@ def _give_blank(home: ApiHome) -> Path | None:
         return None
     with suppress(FileNotFoundError):
         new = home.folder / f"blank.{os.getpid()}"
+        # Copied beside it and moved: a start that is killed here leaves no half of a database.
         shutil.copyfile(kept, new)
         new.chmod(0o600)  # what runs hold is the owner's alone
         new.replace(home.database_file)

@@ -1,30 +1,40 @@
-"""The worker of `towpath up` with its mark in the home, and the pool that it serves."""
+"""The worker of `towpath up`, its mark in the home, the pool that it serves, and its process.
+
+``python -P -m towpath.backends.prefect.server.worker FOLDER KEEPER WORD...`` is ``prefect
+WORD...``, and ends with the API. FOLDER is the API's home, by which the worker is found again;
+KEEPER the process that keeps a local API, 0 for an API of the user's own.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import runpy
+import select
 import shlex
+import signal
 import sys
+import threading
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
-from towpath.backends.prefect.server import background_process, remote_api, server_state
+from towpath.backends.prefect.server import api_home, remote_api, server_state
 from towpath.backends.prefect.server.api_guard import basic_authorization
 from towpath.backends.prefect.server.api_home import ApiHome, find_killed_runs
-from towpath.backends.prefect.server.server_state import ApiEndpoint, PrefectApi
+from towpath.backends.prefect.server.server_state import ApiEndpoint, PrefectApi, read_process
 from towpath.call_log import log_call
 from towpath.config import foreign_values as foreign
-from towpath.config.foreign_values import Fields
 from towpath.errors import EngineError, Malformed
 
 POOL = "towpath"
 START_SECONDS = 60.0
 ASK_SECONDS = 10.0
+LOOK_SECONDS = 0.2
 BUSY = 503
 JSON = {"content-type": "application/json"}
 
@@ -48,27 +58,23 @@ class PoolWorker:
     @property
     def is_alive(self) -> bool:
         """Whether the process still runs."""
-        return background_process.is_our_process(self.pid, self.born)
+        return api_home.is_our_process(self.pid, self.born)
 
 
 def start_worker(api: PrefectApi, project: Path) -> PoolWorker:
     """A worker of this environment in this project; it may come up before the API does."""
-    keeper = str(api.keeper_pid) if api.started_by_us else "0"
-    command = [sys.executable, "-P", "-m", background_process.WORKER, str(api.home.folder), keeper]
+    keeper = str(api.proven_endpoint.keeper) if api.started_by_us else "0"
+    # -P: what lies in the project's folder must not stand in for a library.
+    command = [sys.executable, "-P", "-m", api_home.WORKER, str(api.home.folder), keeper]
     words = ["worker", "start", "--pool", POOL, "--type", "process", "--name", project.name]
-    pid = background_process.start_process(
+    pid = api_home.start_process(
         [*command, *words, "--install-policy", "never"],
         folder=project,
         environment={**os.environ, **api.environment(), **SETTINGS},
         log=api.home.worker_log,
     )
-    worker = PoolWorker(
-        pid,
-        background_process.creation_time(pid),
-        background_process.written_time(),
-        POOL,
-        str(project),
-    )
+    born, since = api_home.creation_time(pid), api_home.written_time()
+    worker = PoolWorker(pid, born, since, POOL, str(project))
     write_mark(api.home, worker)
     return worker
 
@@ -85,21 +91,18 @@ def await_worker(worker: PoolWorker, log: Path) -> None:
 
 
 def make_pool(api: PrefectApi) -> None:
-    """Make the pool of a local API where it is missing.
-
-    The pool names the command that executes a run, which is Prefect's own. Left to itself the
-    worker starts a supervisor first, which imports Prefect to start this: 1.7 s a run.
-    """
+    """Make the pool of a local API where it is missing."""
     endpoint = api.proven_endpoint
     kinds = ask_local_api(endpoint, "GET", "/collections/views/aggregate-worker-metadata")
     template = kinds["prefect"]["process"]["default_base_job_configuration"]
+    # The command that executes a run is Prefect's own. Left to itself the worker starts a
+    # supervisor first, which imports Prefect to start this: 1.7 s a run.
     command = shlex.join([sys.executable, "-m", "prefect.engine"])
     template["variables"]["properties"]["command"]["default"] = command
     pool_fields = {"type": "process", "base_job_template": template}
-    created = ask_local_api(
-        endpoint, "POST", "/work_pools/", {"name": POOL, **pool_fields}, but=409
-    )
-    if created is None:
+    new_pool = {"name": POOL, **pool_fields}
+    # 409: it is there, and its command may be that of an environment that was removed.
+    if ask_local_api(endpoint, "POST", "/work_pools/", new_pool, but=409) is None:
         ask_local_api(endpoint, "PATCH", f"/work_pools/{POOL}", {"base_job_template": template})
 
 
@@ -121,6 +124,7 @@ def crash_killed_runs(api: PrefectApi) -> None:
             api.proven_endpoint, "POST", "/flow_runs/filter", _in_progress(name={"any_": [run]})
         )
         _crash_runs(api.proven_endpoint, flow_runs, "The process of this run was killed.")
+        # Only now: until Prefect has heard of it, the lease is all that tells of the run.
         (api.home.leases_folder / run).unlink(missing_ok=True)
 
 
@@ -142,12 +146,10 @@ def _in_progress(**also: Any) -> dict[str, Any]:
 def ask_local_api(
     endpoint: ApiEndpoint, method: str, path: str, body: object = None, but: int | None = None
 ) -> Any:
-    """Call a local API: its answer, or None where it answered with the status `but`.
-
-    A write that meets another one in SQLite is answered by 503, and asked for again.
-    """
+    """Call a local API: its answer, or None where it answered with the status `but`."""
     deadline = time.monotonic() + ASK_SECONDS
     status, content = _call_api(endpoint, method, path, body)
+    # A write that meets another one in SQLite is answered by 503, after `serve` tried it again.
     while status == BUSY and time.monotonic() < deadline:
         time.sleep(0.1)
         status, content = _call_api(endpoint, method, path, body)
@@ -175,7 +177,7 @@ def _call_api(endpoint: ApiEndpoint, method: str, path: str, body: object) -> tu
 
 
 def _worker_failure(what: str, log: Path) -> EngineError:
-    return background_process.process_failure(what, log, "`towpath down`, then `towpath up` again")
+    return api_home.process_failure(what, log, "`towpath down`, then `towpath up` again")
 
 
 def read_mark(home: ApiHome) -> PoolWorker | None:
@@ -188,33 +190,63 @@ def read_mark(home: ApiHome) -> PoolWorker | None:
 
 def read_worker(content: bytes) -> PoolWorker:
     """The worker in a file; ``Malformed`` for what is none: its process would be ended."""
-    fields = Fields(foreign.parse_json(content))
-    return PoolWorker(
-        pid=fields.get("pid", foreign.read_process),
-        born=fields.get("born", foreign.read_second),
-        since=fields.get("since", foreign.read_text),
-        pool=fields.get("pool", foreign.read_text),
-        project=fields.get("project", foreign.read_text),
-    )
+    text = foreign.read_text
+    return read_process(content, PoolWorker, pool=text, project=text)
 
 
 def write_mark(home: ApiHome, worker: PoolWorker) -> None:
     """Say that the project is up."""
-    server_state.replace_private_file(home.up_file, json.dumps(asdict(worker), indent=2) + "\n")
+    server_state.write_process(home.up_file, worker)
 
 
 def remove_worker(home: ApiHome) -> bool:
-    """End the worker, take away the `prefect.toml` if we wrote it. Whether a worker lived.
-
-    A worker that no file tells of any more is ended as well: it would take runs beside a new one.
-    """
+    """End the worker, take away the `prefect.toml` if we wrote it. Whether a worker lived."""
     worker = read_mark(home)
     project = worker.project if worker else home.project_root()
     living = {worker.pid} if worker and worker.is_alive else set()
-    living |= set(background_process.find_workers(home))
+    # One that no file tells of any more would take runs beside a new one.
+    living |= set(api_home.find_workers(home))
     for pid in living:
-        background_process.end_process(pid)
+        api_home.end_process(pid)
     if project and remote_api.is_our_settings(toml := Path(project) / "prefect.toml"):
         toml.unlink(missing_ok=True)
     home.up_file.unlink(missing_ok=True)
     return bool(living)
+
+
+def _follow_keeper(keeper: int) -> None:
+    """End this process, and what it has started, as soon as its API's keeper is gone."""
+    import psutil
+
+    # A worker executes what its API says. Once the keeper is gone, the port is free for everybody
+    # on the machine, and who takes it could give the worker commands.
+    _wait_for_end(keeper)
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            child.terminate()
+    os.kill(os.getpid(), signal.SIGKILL)  # asked to end, it would go on to ask the API for runs
+
+
+def _wait_for_end(pid: int) -> None:
+    if sys.platform == "linux":
+        with suppress(ProcessLookupError):
+            select.select([os.pidfd_open(pid)], [], [])
+        return
+    import psutil
+
+    # Elsewhere no handle of a process that is no child tells of its end.
+    while psutil.pid_exists(pid):
+        time.sleep(LOOK_SECONDS)
+
+
+def run_worker() -> None:
+    """Be the worker: Prefect's command, and a thread beside it that watches the keeper."""
+    keeper = int(sys.argv[2])
+    if keeper:
+        threading.Thread(target=_follow_keeper, args=(keeper,), daemon=True).start()
+    sys.argv = ["prefect", *sys.argv[3:]]
+    runpy.run_module("prefect", run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    run_worker()
