@@ -167,7 +167,7 @@ class Registering:
         return self.upstream_reader.find_links(self.graph)
 
     def _upstream_graphs(self) -> list[tuple[Graph, tuple[UpstreamLink, ...]]]:
-        """The pipelines before this one: what they were made of goes into a version too."""
+        # What the pipelines before this one were made of goes into a version too.
         _ = self.upstream_links
         pipelines = self.upstream_reader.pipelines.values()
         return [(pipeline.graph, pipeline.links) for pipeline in pipelines if pipeline.graph]
@@ -181,8 +181,8 @@ class Registering:
             return unseen
 
     def _is_written(self, path: str) -> bool:
-        """Whether Towpath or its runs wrote a path, from the repository's root, of this project or
-        another in it: that is no uncommitted change of the user's."""
+        # What Towpath or its runs wrote, of this project or another in the repository, is no
+        # uncommitted change of the user's.
         assert self.workspace.repository is not None
         whole = self.workspace.repository.root / path
         for folder in whole.parents:
@@ -192,7 +192,7 @@ class Registering:
         return False
 
     def _own_files(self, folder: Path) -> frozenset[str]:
-        """What Towpath wrote in a project beside its folders; a change of a file in Git is one."""
+        # What Towpath wrote beside its folders. Of a file that Git holds a change is the user's.
         if folder not in self._own_by_folder:
             assert self.workspace.repository is not None
             own = find_own_files(folder)
@@ -419,7 +419,6 @@ def _strip_labels(reached: list[Mapping[str, str]], prefix: str) -> dict[str, st
 
 
 def _pipeline_digest(graph: Graph, node: Node, known: RunState) -> str:
-    """The digest of the declarations of the steps that reach a step, and of its own."""
     names = sorted(
         [node.name, *(decision.step for decision in _reaching_decisions(graph, node, known))]
     )

@@ -150,7 +150,7 @@ def made_as_json(made: Made) -> dict[str, Any]:
 
 
 def _read_result(result: Made | Mapping[str, Any]) -> Made:
-    """A step's result: of an event that was read it is one, of one that is new its plain data."""
+    # An event that was read holds it typed; one that is new, for a listener, as plain data.
     return result if isinstance(result, Made) else read_made(result)
 
 
@@ -205,7 +205,7 @@ def fold_event(run: RecordedRun | None, event: Event) -> RecordedRun:
 
 
 def _at_rest(steps: Mapping[str, StepRun]) -> dict[str, StepRun]:
-    """The steps of a run that has ended: what was running then was interrupted."""
+    # What was running when a run ended was interrupted: a kill leaves no word of the step.
     return {
         name: replace(step, state=ExecutionState.INTERRUPTED)
         if step.state is ExecutionState.RUNNING
@@ -288,7 +288,7 @@ def _unreadable_hint(folder: Path) -> str:
 
 
 def _mark_interrupted(run: RecordedRun | None) -> RecordedRun | None:
-    """A run that says it runs, whose process is gone, was interrupted."""
+    # A run that says it runs, whose process is gone, was killed.
     if run is None or run.state is not ExecutionState.RUNNING or _process_lives(run.origin):
         return run
     return replace(run, state=ExecutionState.INTERRUPTED, steps=_at_rest(run.steps))
@@ -349,7 +349,7 @@ def read_event(document: object) -> Event:
 
 
 def _read_asked(value: object) -> dict[str, Any]:
-    """What a run was asked, as ``RunRequest.asked_fields`` says it: it may be asked again."""
+    # It may be asked again (`--again`), so what is not known of it is kept as well.
     fields = Fields(value)
     read = {
         "params": fields.find_optional("params", _VALUES),
@@ -363,7 +363,7 @@ def _read_asked(value: object) -> dict[str, Any]:
 
 
 def _read_steps(value: object) -> dict[str, str]:
-    """Steps' kinds by name; a step has a folder of its name in the run's."""
+    # A step has a folder of its name in the run's: a name that leads out of it is refused.
     return {FileName(name): kind for name, kind in _TEXTS(value).items()}
 
 

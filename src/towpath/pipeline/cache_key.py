@@ -74,7 +74,7 @@ def _key_declaration(node: Node) -> dict[str, Any]:
 
 
 def _format_ingredient(graph: Graph, node: Node, name: str, artifact: Artifact) -> str:
-    """What reads an argument's bytes: of the same bytes another format makes another value."""
+    # Of the same bytes another format makes another value.
     declared = file_formats.declared_format(graph, node.arguments[name])
     file_format = formats.find_format(artifact.name, declared, graph.formats)
     return file_format.name if file_format else artifact.name

@@ -150,7 +150,8 @@ def _fault_position(fault: Fault) -> tuple[str, int]:
 
 
 def _shared_names(declared: DeclaredPipeline) -> Iterator[Fault]:
-    """Rule 1: parameters, inputs and steps are one namespace; folders are named after steps."""
+    # Parameters, inputs and steps are one namespace, for a reference does not say which it means;
+    # and folders are named after steps, on file systems that do not tell capitals.
     sections: dict[str, str] = {}
     pipeline = declared.pipeline
     for section, entries in (
@@ -188,8 +189,6 @@ def _unused_faults(declared: DeclaredPipeline, names: PipelineNames) -> Iterator
 
 
 class _Binding:
-    """Binds one step's references to sources."""
-
     def __init__(self, names: PipelineNames, name: str, step: Step) -> None:
         self.names = names
         self.name = name
@@ -249,7 +248,7 @@ class _Binding:
     def _bind_argument(
         self, argument: str, source: Source | None, other: str, place: Place | None
     ) -> None:
-        """Give the function an argument; one whose source is wrong counts as given."""
+        # One whose source is wrong counts as given: one mistake is one fault.
         key = other.partition(":")[0]
         if source and not argument:
             self._note_fault("a list's item has one name, this has two", place, f"write `{other}`")
@@ -318,7 +317,7 @@ class _Binding:
 
 
 def _whole_document(source: Source) -> Source:
-    """The document that keys reach into: the condition digs in it itself, and names near keys."""
+    # The condition digs under the keys itself, so that a fault can name the near key.
     outputs = outputs_of(source)
     return replace(outputs[0], keys=()) if outputs else source
 

@@ -132,7 +132,7 @@ class PipelineNames:
         self._unknown.setdefault(reference.base, []).append(fault)
 
     def _near_hint(self, reference: Reference) -> str | None:
-        """The hint for a name that nothing has; what was meant counts as used."""
+        # What was meant counts as used, lest one typo be two faults.
         pipeline = self.pipeline
         names = [*pipeline.params, *pipeline.inputs, *pipeline.steps, *self.declared.malformed]
         if reference.output is None:

@@ -94,7 +94,7 @@ def _shortest_path(path: str) -> str:
 
 
 def _is_other(param: Param, value: Any) -> bool:
-    """Whether a value is not what the declaration says; it says none for a required parameter."""
+    # For a required parameter nothing is declared, so that any value is another.
     return param.required or not _are_equal(value, param.default)
 
 
@@ -139,7 +139,7 @@ def _parameter_value(name: str, param: Param, arguments: Mapping[str, object]) -
 
 
 def _as_meant(param: Param, value: Any) -> Any:
-    """A form gives 100.0 for a default of 100: a library that counts with it wants 100."""
+    # A form of Prefect's gives 100.0 for a default of 100: a library that counts wants 100.
     if isinstance(value, float) and type(param.default) is int and value.is_integer():
         return int(value)
     return list(value) if isinstance(value, tuple) else value
@@ -156,7 +156,7 @@ def _parse_typed(name: str, text: str) -> Any:
 
 
 def _plain_spelling(text: str) -> str:
-    """A doubtful value as it is without doubt: quotes would be the shell's, and make it text."""
+    # Quotes would be the shell's, and make it text: so the value in a form without doubt.
     word = text.strip().lower()
     if word in ("yes", "on", "no", "off"):
         return "true" if word in ("yes", "on") else "false"

@@ -50,7 +50,7 @@ def unreachable_faults(nodes: Mapping[str, Node], names: PipelineNames) -> Itera
 
 
 def _either_hint(node: Node, clash: str, guards: Mapping[str, Mapping[str, bool]]) -> str:
-    """How a step takes what either branch made; only what it is given can be chosen so."""
+    # Only what a step is given can be chosen so: a condition cannot.
     taken = {
         source.step: (name, source)
         for name, source in node.arguments.items()
@@ -111,7 +111,7 @@ def _ends_every_run(node: Node, guards: Mapping[str, bool], names: PipelineNames
 def _registered_twice(
     nodes: Mapping[str, Node], guards: Mapping[str, Mapping[str, bool]], names: PipelineNames
 ) -> Iterator[Fault]:
-    """One model, one version in a run: the steps must exclude each other."""
+    # A run registers one version of a model, so the steps must exclude each other.
     steps_by_model: dict[str, list[str]] = {}
     for name, node in nodes.items():
         if not isinstance(node.step, RegisterModel):
@@ -153,7 +153,6 @@ def order_nodes(nodes: Mapping[str, Node], places: Places) -> tuple[dict[str, No
 
 
 def _find_later(start: str, nodes: Mapping[str, Node]) -> set[str]:
-    """A step and all that come after it."""
     followers = _find_followers(nodes)
     later_steps, todo = {start}, [start]
     while todo:
@@ -200,7 +199,7 @@ def _find_circles(nodes: Mapping[str, Node]) -> Iterator[list[str]]:
 
 
 def _walk_circle(nodes: Mapping[str, Node]) -> list[str]:
-    """Each of these needs another of them: going back from one to the next must come round."""
+    # Each of these needs another of them: going back from one to the next must come round.
     position = {name: index for index, name in enumerate(nodes)}
     path = [next(iter(nodes))]
     while True:

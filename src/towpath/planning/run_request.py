@@ -98,7 +98,6 @@ def find_needed_steps(graph: Graph, steps: frozenset[str]) -> frozenset[str]:
 
 
 def _find_after(graph: Graph, step: str) -> frozenset[str]:
-    """A step and all that waits for it."""
     later_steps = {step}
     for name, node in graph.nodes.items():
         if node.needs & later_steps:

@@ -251,7 +251,7 @@ def _column_names(signed: Mapping[str, Any]) -> object:
 
 
 def _is_alike(own: Mapping[str, Any], taken: Mapping[str, Any]) -> bool:
-    """Whether a model takes the columns that another took, as far as it knows its own."""
+    # A pipeline around a model may take other columns than the model inside it.
     names, features = _column_names(own), own.get("features")
     return names in (None, _column_names(taken)) and features in (None, taken.get("features"))
 
