@@ -31,7 +31,8 @@ OUTSIDE_HINT = (
     "install it as a package that is not editable, whose version the record names, "
     "or bring it into the repository"
 )
-#: Nanoseconds by which the times of files may lag behind the clock.
+#: Nanoseconds by which the times of files may lag behind the clock: the kernel stamps files with
+#: the time of its last tick, 4 to 10 ms ago; twice that for good measure.
 CLOCK_STEP = 20_000_000
 #: A path is no pattern: `data[1].csv` is one file.
 LITERALLY = {"GIT_LITERAL_PATHSPECS": "1"}
@@ -182,7 +183,7 @@ class CommitChecks:
             return []
         text = "".join(f"{place}\0" for place in unknown).encode("utf-8", "surrogateescape")
         listed = self.repository.attempt_git("check-ignore", "-z", "--stdin", stdin=text).text
-        ignored = set(listed.split("\0"))
+        ignored = set(listed.split("\0"))  # exit code 1 says that none is: no fault
         return [p for p in unknown if p in ignored or self._is_written(places[p])]
 
     def _is_written(self, path: str) -> bool:
@@ -260,7 +261,7 @@ def may_have_changed(file: Path, since: int) -> bool:
     copy sets back."""
     try:
         return file.stat().st_ctime_ns >= since - CLOCK_STEP
-    except OSError:
+    except OSError:  # gone, so changed
         return True
 
 

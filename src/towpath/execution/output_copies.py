@@ -101,7 +101,7 @@ def place_copy(
         source = bring_copyable(workspace, wanted, scratch)
         if target.is_dir() and not target.is_symlink():  # no folder is renamed over another
             target.replace(before)
-        scratch.replace(target)
+        scratch.replace(target)  # whole or not at all, whoever reads there meanwhile
     except OSError as refused:
         raise UsageError(f"{target} cannot be written: {refused.strerror}") from refused
     finally:

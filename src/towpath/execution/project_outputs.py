@@ -42,6 +42,7 @@ def publish_outputs(workspace: Workspace, graph: Graph, known: RunState) -> None
     }
     from towpath.backends.dvc import dvc_yaml
 
+    # Stock `dvc` takes the same lock: `dvc repro` and a run never write these files at once.
     with work_tree_files.hold_worktree(workspace):
         work_tree_files.bring_up_to_date(workspace, graph.name, digests)
         dvc_yaml.write_dvc_files(

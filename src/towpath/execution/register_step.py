@@ -144,6 +144,7 @@ class Registering:
         faults = [
             *(readiness.faults if isinstance(readiness, registry.RegistrationSkipped) else ())
         ]
+        # Without a commit nothing is committed, and a fault for each file would say that again.
         if repository is not None and repository.head() is not None:
             checks = CommitChecks(self.workspace, repository)
             graphs = [(self.graph, self.upstream_links), *self._upstream_graphs()]
@@ -178,7 +179,7 @@ class Registering:
         try:
             return self.workspace.registry
         except (UserError, RegistryError) as unseen:
-            return unseen
+            return unseen  # a run without its registry is a run all the same: it says so later
 
     def _is_written(self, path: str) -> bool:
         # What Towpath or its runs wrote, of this project or another in the repository, is no
@@ -391,7 +392,7 @@ def read_draft(folder: Path) -> RegistrationDraft | None:
 def register_draft(workspace: Workspace, draft: RegistrationDraft) -> registry.RegisteredVersion:
     """Make the version of a draft upon the code that ran; or upon a shared registry's main."""
     record = draft.record
-    if address := workspace.shared_registry:
+    if address := workspace.shared_registry:  # which holds the record, and none of the code
         base = shared_registry.registry_root_commit(workspace.registry, address)
         files = shared_registry.build_commit_files(workspace.registry, workspace.root, base, record)
     else:

@@ -168,6 +168,8 @@ class Recorder:
 
     def __call__(self, event: str, **fields: Any) -> None:
         entry = {"event": event, "time": utc_now(), **fields}
+        # Steps' threads may tell of an attempt at once: lines must not run into each other. It is
+        # flushed, so that `towpath logs` and a kill find each event whole.
         with self._lock:
             self._file.write(json.dumps(entry, ensure_ascii=False) + "\n")
             self._file.flush()
@@ -295,16 +297,18 @@ def _mark_interrupted(run: RecordedRun | None) -> RecordedRun | None:
 
 
 def _process_lives(origin: Mapping[str, Json]) -> bool:
+    # Of another host's process nothing is known here: a shared folder may show its run.
     pid = origin.get("pid")
     if not isinstance(pid, int) or origin.get("host") != os.uname().nodename:
         return True
     if not 0 < pid < 1 << 31:  # no process has such a number: a signal would go to a group
         return False
+    # A number may be another process's by now; then the run shows as running until that ends.
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:
+    except PermissionError:  # somebody else's, and alive
         return True
     return True
 
@@ -327,7 +331,7 @@ def read_events(lines: Iterable[str], shown: str) -> Iterator[Event]:
     for number, line in enumerate(lines, 1):
         try:
             document = foreign.parse_json(line)
-        except Malformed:
+        except Malformed:  # torn by a kill or a full disk: what stands above it is true
             return
         try:
             yield read_event(document)
@@ -349,7 +353,7 @@ def read_event(document: object) -> Event:
 
 
 def _read_asked(value: object) -> dict[str, Any]:
-    # It may be asked again (`--again`), so what is not known of it is kept as well.
+    # It may be asked again (`--retry`), so what is not known of it is kept as well.
     fields = Fields(value)
     read = {
         "params": fields.find_optional("params", _VALUES),

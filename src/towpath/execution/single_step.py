@@ -134,6 +134,7 @@ def _attempt_step(node: Node, order: Order, say: Callable[[str], object]) -> Mad
                 raise
             for fault in error.faults:
                 say(str(fault))
+        # Spread at random, so that steps that one server refused do not all come back at once.
         time.sleep(pause * (1 + random.random() * retry.jitter))
     return step_process.call_step(order, node.step.timeout, say)
 

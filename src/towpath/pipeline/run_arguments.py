@@ -55,6 +55,7 @@ def bind_arguments(
     faults += _input_faults(paths)
     declared = {name: file.path for name, file in pipeline.inputs.items()}
     taken = {**declared, **_other_paths(declared, paths)}
+    # These make a run a trial, so only what is another value counts, and not what was typed.
     changed_names = {
         name for name, value in params.items() if _is_other(pipeline.params[name], value)
     }
@@ -99,6 +100,7 @@ def _is_other(param: Param, value: Any) -> bool:
 
 
 def _are_equal(value: Any, default: Any) -> bool:
+    # A declared NaN, given again, is the declared value: no trial.
     both_nan = value != value and default != default
     return bool(value == default or both_nan)
 
@@ -169,6 +171,7 @@ def _plain_spelling(text: str) -> str:
 def _input_faults(given: Mapping[str, str]) -> Iterator[Fault]:
     for name, path in given.items():
         try:
+            # An absolute path is of this machine; what registers refuses it, with the way in.
             if not PurePosixPath(path).is_absolute():
                 names_and_paths.check_source(path)
         except PydanticCustomError as error:

@@ -47,7 +47,7 @@ class _Names:
     def faults(self) -> Iterator[Fault]:
         try:
             named = parse_command(self.step.command, self.step.shell).names
-        except UnfitCommand as error:
+        except UnfitCommand as error:  # without its words every name would be told as unused
             yield Fault(str(error), self._place_of("command"), error.hint)
             return
         yield from self._unknown_faults(named, "command", "the command names")
@@ -186,7 +186,7 @@ class _WrittenOutput:
 
     @property
     def path_parts(self) -> tuple[str, ...]:
-        """The path's parts as a file system sees them that does not tell capitals."""
+        # As macOS sees them, which lays `Model.skops` over `model.skops`.
         return PurePosixPath(self.output.path.lower()).parts
 
 

@@ -92,6 +92,7 @@ def _find_guards(
     node: Node, guards: Mapping[str, Mapping[str, bool]]
 ) -> tuple[dict[str, bool], str | None]:
     """The answers that conditions must have given for a step to run, and a contradiction."""
+    # Of a choice (`a.x or b.y`) either will do, so that none of its steps is certain.
     certain = {s.step for s in node.taken_sources if isinstance(s, FromOutput)}
     answers: dict[str, bool] = {}
     clash = None
@@ -104,6 +105,7 @@ def _find_guards(
 
 
 def _ends_every_run(node: Node, guards: Mapping[str, bool], names: PipelineNames) -> bool:
+    # Where the file could not be read whole, what was not read may name it.
     is_named = node.name in names.used or names.declared.blind or names.declared.malformed
     return isinstance(node.step, Fail) and not guards and not is_named
 
@@ -137,6 +139,7 @@ def wait_for_checks(nodes: Mapping[str, Node]) -> dict[str, Node]:
         if isinstance(node.step, RegisterModel):
             later = _find_later(name, result)
             before = frozenset(check for check in checks if check not in later)
+            # A check after it, be it by way of other steps, would close a circle.
             result[name] = replace(node, needs=node.needs | before)
     return result
 
@@ -176,6 +179,8 @@ def _sort_nodes(nodes: Mapping[str, Node]) -> Iterator[str]:
     open_needs = {name: len(node.needs) for name, node in nodes.items()}
     names = list(nodes)
     ready = [index for name, index in position.items() if not open_needs[name]]
+    # A heap, where graphlib gives whole levels: ready steps keep the order of their declaration,
+    # so that a table, a drawing and `dvc.yaml` show them as they were written.
     while ready:
         name = names[heapq.heappop(ready)]
         yield name
@@ -193,6 +198,7 @@ def _find_circles(nodes: Mapping[str, Node]) -> Iterator[list[str]]:
         yield circle
         for name in circle:
             del rest[name]
+        # What waited for the circle alone is in none, and would be told as a second fault.
         while loose := [name for name, node in rest.items() if not node.needs & rest.keys()]:
             for name in loose:
                 del rest[name]

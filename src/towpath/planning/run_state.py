@@ -93,6 +93,7 @@ class RunState:
 
     def skip_reason(self, node: Node) -> str:
         """Why ``node`` does not run whatever else happens; empty if it may."""
+        # The first by name: of two that failed, runs of one graph shall give the same reason.
         if failed := sorted(step for step in node.needs if step in self.failed):
             return f"`{failed[0]}` failed"
         if node.branch and (reason := self._branch_reason(node.branch)):
