@@ -102,7 +102,7 @@ def _run_with_progress(workspace: Workspace, request: RunRequest, silent: bool) 
 
 def _carry_out_all(session: Session, request: RunRequest, as_json: bool) -> int:
     from towpath.cli.render.run_views import say_outcome
-    from towpath.execution.run_all import run_all
+    from towpath.execution.pipeline_run import run_all
 
     run_one = partial(_run_with_progress, silent=as_json or session.quiet)
     codes, runs = [0], []
@@ -156,7 +156,7 @@ def plan(
 
 
 def _plan_all(session: Session, request: RunRequest, as_json: bool) -> None:
-    from towpath.execution.run_all import plan_all
+    from towpath.execution.pipeline_run import plan_all
 
     plans = [(plan, _plan_document(plan)) for plan in plan_all(session.workspace, request)]
     if as_json:

@@ -181,6 +181,11 @@ class Project(Declaration):
         is_first = stage == next(iter(self.stages))
         return declared == "main" or (declared is None and not is_first)
 
+    def lower_stages(self, stage: str) -> tuple[str, ...]:
+        """The stages below one on the ladder, the nearest first."""
+        names = list(self.stages)
+        return tuple(reversed(names[: names.index(stage)]))
+
 
 def read_project(root: Path) -> Project:
     """What ``towpath.yaml`` in a folder declares; raises DeclarationError with every fault."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from towpath import registry
 from towpath.backends.git import Repository, branches, signatures
 from towpath.backends.git.signatures import SIGNERS, read_allowed_signers
-from towpath.delivery.promotion import approval, code_owners, commit_approvers
+from towpath.delivery.promotion import code_owners, commit_approvers, rulebook
 from towpath.delivery.promotion.approval_rule import ApprovalRule
 from towpath.delivery.reconcile.deployment_record import deployed_models
 from towpath.delivery.reconcile.main_witness import find_rewritten, read_witness
@@ -137,7 +137,7 @@ def examine_approvals(
 def _stage_check(
     repository: Repository, project: Project, main: str | None, name: str
 ) -> DoctorCheck:
-    about, level = f"stage {name}", approval.least_level(project, name)
+    about, level = f"stage {name}", rulebook.least_level(project, name)
     owned = f"registry/stages/{name}/model.yaml"
     owners = code_owners.find_code_owners(repository, main, owned) if main else ()
     named = tuple(dict.fromkeys((*owners, *project.stages[name].approvers)))

@@ -16,12 +16,13 @@ from towpath.backends.dvc import tracked_files
 from towpath.backends.git import checkouts
 from towpath.config import names_and_paths
 from towpath.errors import Fault, StoreError
-from towpath.pipeline import artifact_paths, cache_key
+from towpath.pipeline import artifact_paths
+from towpath.planning import step_code
 from towpath.versions.work_tree_files import find_own_files
 
 if TYPE_CHECKING:
     from towpath.backends.git import Repository
-    from towpath.execution.upstream_pipelines import UpstreamLink
+    from towpath.execution.input_sources import UpstreamLink
     from towpath.pipeline.step_graph import Graph
     from towpath.workspace import Workspace
 
@@ -30,10 +31,10 @@ OUTSIDE_HINT = (
     "install it as a package that is not editable, whose version the record names, "
     "or bring it into the repository"
 )
+#: Nanoseconds by which the times of files may lag behind the clock.
 CLOCK_STEP = 20_000_000
-"""Nanoseconds by which the times of files may lag behind the clock."""
+#: A path is no pattern: `data[1].csv` is one file.
 LITERALLY = {"GIT_LITERAL_PATHSPECS": "1"}
-"""A path is no pattern: `data[1].csv` is one file."""
 _NAMED = 3  # files of a folder that a fault names
 
 
@@ -217,7 +218,7 @@ class CommitChecks:
     def code(self, graph: Graph) -> Iterator[Fault]:
         """Code that Git ignores, and no commit holds: the version could not be made again."""
         nodes, reader = graph.nodes.values(), self.workspace.code
-        files = {f for node in nodes for f in cache_key.list_code_files(graph, node, reader)}
+        files = {f for node in nodes for f in step_code.list_code_files(graph, node, reader)}
         yield from self.unknown_files(files, IGNORED_HINT)
 
     def unknown_files(self, files: Iterable[str], hint: str) -> Iterator[Fault]:

@@ -19,8 +19,9 @@ from towpath.config.pipeline_declaration import (
     Step,
     is_json,
 )
-from towpath.pipeline import artifact_paths, cache_key
+from towpath.pipeline import artifact_paths
 from towpath.pipeline.step_graph import FromInput, FromParam
+from towpath.planning import step_code
 from towpath.planning.run_state import StepNotEnded
 from towpath.versions import work_tree_files
 
@@ -130,7 +131,7 @@ def _code_paths(workspace: Workspace, graph: Graph, node: Node) -> Iterator[str]
     ]
     yield from folders
     inside = tuple(f"{folder}/" for folder in folders)
-    sources = cache_key.list_code_files(graph, node, workspace.code)
+    sources = step_code.list_code_files(graph, node, workspace.code)
     # Code outside of the project has a path of this machine, which is for no file of Git's.
     own = (file for file in sources if not Path(file).is_absolute())
     yield from (file for file in own if not file.startswith(inside))
