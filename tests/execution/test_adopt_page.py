@@ -14,7 +14,7 @@ from towpath.backends import dvc
 from towpath.backends.prefect.executor import PrefectExecutor
 from towpath.execution import pipeline_run as running
 from towpath.execution.run_record import ExecutionState
-from towpath.pipeline import pipeline_check
+from towpath.planning import pipeline_check
 from towpath.planning.run_request import RunRequest
 from towpath.workspace import Workspace
 

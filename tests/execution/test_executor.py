@@ -21,7 +21,7 @@ from pathlib import Path
 
 from towpath.planning.run_request import RunRequest
 from towpath.execution.pipeline_run import run_pipeline, warmed_supervisor
-from towpath.execution.scheduler import Scheduler
+from towpath.execution.step_execution import Scheduler
 from towpath.errors import TowpathError
 from towpath.steps import step_process
 from towpath.workspace import Workspace

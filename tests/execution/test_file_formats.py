@@ -10,8 +10,9 @@ import pytest
 
 from towpath.errors import StepFailed
 from towpath.execution import run_inputs, single_step
-from towpath.pipeline import cache_key, pipeline_check
+from towpath.pipeline import cache_key
 from towpath.pipeline.step_graph import Graph
+from towpath.planning import pipeline_check, step_code
 from towpath.planning.run_state import RunState
 from towpath.workspace import Workspace
 
@@ -96,7 +97,9 @@ def ingredients_of(root: Path, step: str) -> dict[str, str]:
     workspace, graph = Workspace(root), graph_of(root)
     known = RunState(graph, run_inputs.read_input_artifacts(workspace, graph))
     node = graph.nodes[step]
-    return cache_key.gather_ingredients(graph, node, known.arguments(node), workspace)
+    arguments = known.arguments(node)
+    code = step_code.read_step_code(graph, node, arguments, workspace)
+    return cache_key.gather_ingredients(graph, node, arguments, code)
 
 
 def said_of(root: Path) -> list[str]:
@@ -149,16 +152,16 @@ def test_what_is_not_declared_leaves_a_key_as_it_was(root: Path) -> None:
 def test_the_code_of_a_format_is_in_the_keys_of_its_steps(root: Path) -> None:
     graph, workspace = graph_of(root), Workspace(root)
     before = {
-        name: cache_key.code_of(graph, graph.nodes[name], workspace.code) for name in graph.nodes
+        name: step_code.code_of(graph, graph.nodes[name], workspace.code) for name in graph.nodes
     }
     assert "code shared.formats.Shapefile" in before["make"].keys() & before["take"].keys()
     assert "code steps.Lines" in before["make"].keys() & before["take"].keys()
     assert not any("Shapefile" in label for label in before["check"])
     edit(root, "shared/formats.py", "no roads", "none")
     reader = Workspace(root).code
-    after = {name: cache_key.code_of(graph, graph.nodes[name], reader) for name in graph.nodes}
+    after = {name: step_code.code_of(graph, graph.nodes[name], reader) for name in graph.nodes}
     assert [name for name in before if before[name] != after[name]] == ["make", "take"]
-    assert "shared/formats.py" in set(cache_key.list_code_files(graph, graph.nodes["make"], reader))
+    assert "shared/formats.py" in set(step_code.list_code_files(graph, graph.nodes["make"], reader))
 
 
 def test_another_file_in_the_place_of_an_input_is_read_as_it_is(root: Path) -> None:

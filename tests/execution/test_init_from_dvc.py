@@ -14,7 +14,7 @@ from towpath.backends.dvc import initialise_store, missing_store_files
 from towpath.backends.prefect.executor import PrefectExecutor
 from towpath.errors import UserError
 from towpath.execution import pipeline_run as running
-from towpath.pipeline import pipeline_check
+from towpath.planning import pipeline_check
 from towpath.planning.run_request import RunRequest
 from towpath.projects import apply_additions, plan_additions
 from towpath.projects.pipeline_draft import PipelineDraft, draft_pipeline

@@ -13,7 +13,7 @@ import pytest
 from running import Project
 from towpath.errors import StepFailed
 from towpath.execution import single_step, step_execution
-from towpath.pipeline import pipeline_check
+from towpath.planning import pipeline_check
 
 PIPELINE = """\
 params: {factor: 2}

@@ -148,8 +148,8 @@ def test_a_first_that_is_never_reused(two: Project) -> None:
 
 
 def links_of(project: Project) -> str:
-    from towpath.execution.upstream_pipelines import UpstreamReader
-    from towpath.pipeline import pipeline_check
+    from towpath.execution.input_sources import UpstreamReader
+    from towpath.planning import pipeline_check
 
     graph = pipeline_check.compile_checked_pipeline(project.workspace, "training")
     (link,) = UpstreamReader(project.workspace).find_links(graph)

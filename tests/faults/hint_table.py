@@ -79,11 +79,10 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
             "the version's tag says otherwise",
         ),
     ),
-    "audit/checks/record_check.py::_find_lightweight": (
-        1,
-        ("the version's tag is a lightweight one",),
+    "audit/checks/record_check.py::_check_tags": (
+        2,
+        ("the version's tag is a lightweight one", "the version's tag is of 2099"),
     ),
-    "audit/checks/record_check.py::_find_postdated": (1, ("the version's tag is of 2099",)),
     "audit/checks/record_check.py::_check_copies": (1, ("the version's tag is lost",)),
     "audit/checks/record_check.py::_check_copy": (
         5,
@@ -112,7 +111,7 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         ("tests/faults/test_signed_versions.py::test_no_signers_on_main_is_one_finding",),
     ),
     "audit/checks/signature_check.py::_wrong_signature": (
-        3,
+        1,
         (
             "tests/faults/test_signed_versions.py::test_an_unsigned_version_is_found",
             "tests/faults/test_signed_versions.py::test_a_key_that_main_does_not_name",
@@ -356,8 +355,12 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
             "a clone is behind what a stage was reconciled with",
         ),
     ),
+    "registry/main_decisions.py::MainDecisions._other_digests": (
+        1,
+        ("a tag that holds another record",),
+    ),
     "registry/main_decisions.py::MainDecisions.find_contradictions": (
-        4,
+        3,
         ("main's record was changed", "a tag that holds another record"),
     ),
     "registry/main_decisions.py::read_promotions": (1, ("a clone that is shallow",)),
@@ -373,7 +376,7 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
     ),
     "registry/ownership.py::claim_model": (1, (f"{BY_HAND}it is no finding",)),
     "registry/ownership.py::refuse_other": (1, (f"{BY_HAND}it is no finding",)),
-    "registry/ownership.py::refuse_foreign_model": (2, (f"{BY_HAND}it is no finding",)),
+    "registry/ownership.py::refuse_foreign_model": (1, (f"{BY_HAND}it is no finding",)),
     "registry/stage_files.py::find_undeclared_stages": (
         1,
         ("a stage was dropped", "a stage that is not declared"),

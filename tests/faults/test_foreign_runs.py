@@ -13,7 +13,7 @@ from typed_calls import typed
 from towpath.backends.dvc import Store, initialise_store
 from towpath.errors import StoreError
 from towpath.execution import run_folders, run_record
-from towpath.planning import run_memory
+from towpath.planning import step_decisions
 from towpath.versions import work_tree_files
 from towpath.workspace import Workspace
 
@@ -132,7 +132,7 @@ def test_a_process_that_cannot_be(project: Path, pid: int) -> None:
 @pytest.mark.parametrize("text", ["[]", "3", '{"a": 3}', '{"a": []}', "[" * 100_000, "\x00"])
 def test_a_memory_that_is_none_is_forgotten(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.json").write_text(text)
-    assert run_memory.PipelineMemory(tmp_path / "x.json").find_last("a") is None
+    assert step_decisions.PipelineMemory(tmp_path / "x.json").find_last("a") is None
 
 
 @pytest.mark.parametrize("path", ["../outside/file", "{outside}/file", ".git/config"])

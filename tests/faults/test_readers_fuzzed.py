@@ -30,9 +30,9 @@ from towpath.config.project_paths import ProjectPath
 from towpath.delivery.gates import gate_process
 from towpath.delivery.reconcile import bundle, deployment_record, lease, main_witness, smoke_test
 from towpath.errors import ExitCode, TowpathError
-from towpath.execution import run_events
+from towpath.execution import run_record
 from towpath.execution import run_record as runs
-from towpath.planning import run_memory
+from towpath.planning import step_decisions
 from towpath.registry import stage_files, tag_message, version_record, version_reference
 from towpath.registry.version_reference import VersionNumber
 from towpath.sandbox import foreign_code
@@ -293,9 +293,9 @@ READERS: Mapping[str, tuple[Read, Any]] = {
     "bundle": (_read_bundle, {"version": "v9.9.9", "files": {"a": SHA256}}),
     "run": (_read_run, None),
     "events": (_read_events, EVENTS),
-    "event": (lambda content, _: run_events.read_event(json.loads(content)), EVENTS[2]),
+    "event": (lambda content, _: run_record.read_event(json.loads(content)), EVENTS[2]),
     "memory": (
-        _read_file(lambda path: run_memory.PipelineMemory(path).find_last("train")),
+        _read_file(lambda path: step_decisions.PipelineMemory(path).find_last("train")),
         {"train": {"key": "k", "ingredients": {"a": "b"}, "undeclared": []}},
     ),
     "ledger": (_read_file(work_tree_files._read_ledger), {"artifacts/x": MD5}),

@@ -166,7 +166,7 @@ def remake_model(
     """Run in ``folder``, which holds the code, the steps that lead to the model; none is reused."""
     from towpath.backends.prefect.executor import PrefectExecutor
     from towpath.execution.pipeline_run import run_pipeline
-    from towpath.pipeline import pipeline_check
+    from towpath.planning import pipeline_check
     from towpath.planning.run_request import RunRequest, find_needed_steps
     from towpath.workspace import Workspace
 

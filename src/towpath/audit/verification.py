@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,13 +25,14 @@ from towpath.audit.checks import (
 from towpath.audit.checks.signature_check import SurveyedSignature
 from towpath.audit.ledger import AuditLedger, open_ledger, refuse_stage_that_never_was
 from towpath.backends.git import Repository, branches, remotes
+from towpath.config.foreign_values import T
 from towpath.errors import ForgeError, RegistryError, TowpathError
 from towpath.registry import shared_registry
 from towpath.storage.stage_store import StageStore
 
 if TYPE_CHECKING:
     from towpath.config.project_declaration import Project
-    from towpath.delivery.promotion.approval_rule import MainRedirect
+    from towpath.delivery.promotion.approval_rule import ApprovalRule, MainRedirect
     from towpath.delivery.promotion.rule_changes import RuleChange
     from towpath.workspace import Workspace
 
@@ -96,9 +97,9 @@ def verify_registry(
             "versions": sum(len(model.versions) for model in ledger.models.values()),
         }
         | ({"signatures": len(surveyed)} if signed else {}),
-        rule_changes=_rule_changes(known_approvals),
+        rule_changes=_ask_rule(lambda: known_approvals.rule.rules.changes, ()),
         signatures=surveyed,
-        redirect=_main_redirect(known_approvals),
+        redirect=_ask_rule(lambda: known_approvals.rule.main_redirect, None),
     )
 
 
@@ -128,13 +129,6 @@ def _check_signatures(
     yield from signature_check.check_signatures(ledger, surveyed, demanded)
 
 
-def _rule_changes(approvals: Approvals) -> tuple[RuleChange, ...]:
-    try:
-        return approvals.rule.rules.changes
-    except ForgeError:  # told among what could not be looked at
-        return ()
-
-
 def _open_agreed(workspace: Workspace, model: str | None) -> AuditLedger:
     """The registry as the main branch has it that is agreed to."""
     return open_ledger(workspace, model, _agreed_main(workspace.registry))
@@ -151,13 +145,6 @@ def _agreed_main(repository: Repository) -> str | None:
         return None
     redirect = ApprovalRule(repository, commit).main_redirect
     return commit if redirect and redirect.faults else None
-
-
-def _main_redirect(approvals: Approvals) -> MainRedirect | None:
-    try:
-        return approvals.rule.main_redirect
-    except ForgeError:  # told among what could not be looked at
-        return None
 
 
 def _main_branch(repository: Repository) -> Iterator[UncheckedPart]:
@@ -184,12 +171,18 @@ def _code_address(workspace: Workspace) -> str | None:
     return shared_registry.name_code_repository(repository)
 
 
-def _project_in_force(approvals: Approvals) -> Project | None:
-    """The declaration whose stores are opened; None where it is not known which is in force."""
+def _ask_rule(ask: Callable[[], T], otherwise: T) -> T:
+    """What the rule of approval says; that a forge keeps silent is told among what could not be
+    looked at."""
     try:
-        return None if approvals.rule.unasked_faults() else approvals.rule.rules_now().policy
-    except ForgeError:  # it cannot be asked now: then no store is opened by what main says
-        return None
+        return ask()
+    except ForgeError:
+        return otherwise
+
+
+def _project_in_force(rule: ApprovalRule) -> Project | None:
+    # None as well where it is not known which is in force: no store is opened by what main says.
+    return None if rule.unasked_faults() else rule.rules_now().policy
 
 
 def _check_stores(
@@ -201,7 +194,7 @@ def _check_stores(
         yield from store_check.check_project_store(ledger, workspace.store, workspace.root, address)
     except TowpathError as silent:
         yield UncheckedPart("artifact", "the project's store", silent.faults[0].what)
-    project = _project_in_force(approvals)
+    project = _ask_rule(lambda: _project_in_force(approvals.rule), None)
     if project is None:
         what = "it is not known that the rules which name them were agreed to"
         yield UncheckedPart("artifact", "the stores of the stages", what)

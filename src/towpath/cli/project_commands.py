@@ -212,7 +212,8 @@ def check(
             )
         return promotion_views.run_promotion_check(session, base, head, form, as_json)
     refuse_without("--promotion", {"--base": base, "--head": head, "--format": form != "text"})
-    from towpath.pipeline import pipeline_check, pipeline_order
+    from towpath.pipeline import pipeline_order
+    from towpath.planning import pipeline_check
 
     workspace = session.workspace
     _ = workspace.project  # a wrong towpath.yaml is said alone: all else would follow from it
@@ -220,7 +221,7 @@ def check(
     declaration_faults = [
         fault for name in names for fault in pipeline_check.find_pipeline_faults(workspace, name)
     ]
-    declaration_faults += pipeline_order.circle_faults(workspace)
+    declaration_faults += pipeline_order.circle_faults(pipeline_check.read_pipelines(workspace))
     declaration_faults += () if pipelines else _gate_faults(workspace)
     if declaration_faults:
         raise DeclarationError(*dict.fromkeys(declaration_faults))
@@ -263,7 +264,7 @@ def schema(of: Literal["pipeline", "project"]) -> None:
 @pass_session
 def graph(session: Session, pipeline: str | None, form: str | None, output: str | None) -> None:
     """Draw PIPELINE: as text in the terminal, as Mermaid, or as an SVG file."""
-    from towpath.pipeline import pipeline_check
+    from towpath.planning import pipeline_check
 
     compiled = pipeline_check.drawable_graph(
         session.workspace, session.workspace.pipeline_name(pipeline)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -102,7 +103,7 @@ def _run_with_progress(workspace: Workspace, request: RunRequest, silent: bool) 
 
 def _carry_out_all(session: Session, request: RunRequest, as_json: bool) -> int:
     from towpath.cli.render.run_views import say_outcome
-    from towpath.execution.run_all import run_all
+    from towpath.execution.pipeline_run import run_all
 
     run_one = partial(_run_with_progress, silent=as_json or session.quiet)
     codes, runs = [0], []
@@ -156,7 +157,7 @@ def plan(
 
 
 def _plan_all(session: Session, request: RunRequest, as_json: bool) -> None:
-    from towpath.execution.run_all import plan_all
+    from towpath.execution.pipeline_run import plan_all
 
     plans = [(plan, _plan_document(plan)) for plan in plan_all(session.workspace, request)]
     if as_json:
@@ -207,6 +208,9 @@ def step(session: Session, pipeline: str, step: str) -> None:
     def say(line: str) -> None:
         terminal.echo_block(line, colours=True)
 
+    begun = time.perf_counter()
     produced = single_step.carry_out(session.workspace, pipeline, step, say)
     run_views.say_undeclared(step, produced)
-    session.say(f"{step}: {', '.join(artifact.name for artifact in produced.outputs.values())}")
+    files = ", ".join(artifact.name for artifact in produced.outputs.values())
+    whole = time.perf_counter() - begun
+    session.say(f"{step}: {files}{run_views.step_times(whole, produced)}")

@@ -7,16 +7,23 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from towpath.dependencies.module_source import is_definition, read_code
-from towpath.dependencies.project_code import BUILTINS, ImportedModule, Symbol, WholeModule
+from towpath.dependencies.names_used import FUNCTIONS, own_nodes, read_imports
+from towpath.dependencies.project_code import (
+    BUILTINS,
+    ImportedModule,
+    Symbol,
+    WholeModule,
+    is_definition,
+    read_code,
+)
 from towpath.dependencies.reach import Node, PossibleModule, Reach
-from towpath.dependencies.scopes import FUNCTIONS, own_nodes, read_imports
 from towpath.dependencies.widening import Widening
-from towpath.errors import DeclarationError
+from towpath.errors import DeclarationError, Fault, did_you_mean
 
 _UNSAID = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
 
@@ -70,7 +77,7 @@ class CodeDigests:
         return dict(sorted(digests.items()))
 
     def _module_label(self, file: str) -> str:
-        """A module's dotted name; its path, where another module has that name."""
+        # Two modules may have one name, beside the pipeline and at the root: then its path.
         if file not in self._labels:
             path = self.code.path
             name = path.name(file)
@@ -80,7 +87,6 @@ class CodeDigests:
         return self._labels[file]
 
     def _digest_symbol(self, symbol: Symbol, extent: Widening | None) -> str:
-        """The digest of the statements that bind a name."""
         key = symbol, extent is not None
         if key not in self._symbols:
             numbers = self.reach.binding_statements(symbol)
@@ -108,7 +114,7 @@ class CodeDigests:
         return digest_bytes(read_code(Path(file), self.code.show_path(file)))
 
     def _imports_of(self, file: str, numbers: Iterable[int]) -> list[str]:
-        """Which imports the names in these statements stand for: a changed alias is a change."""
+        # A changed alias changes no name in the statement, and yet what it means.
         imports = self.code.source(file).imports
         facts = [self.code.used_names(file, number) for number in numbers]
         used = {chain[0] for fact in facts for chain in fact.chains | fact.perhaps}
@@ -189,7 +195,8 @@ def _is_movable(statement: ast.stmt) -> bool:
 
 
 def _write_node(node: ast.AST, say: Callable[[str], None], docstrings: bool) -> None:
-    """Names of fields stand in the text, since empty ones are left out in every Python."""
+    # The names of fields stand in the text, since `ast` leaves out other empty ones in each Python:
+    # the digest must be the same in all of them.
     if node.__class__ is ast.Name:
         say(f"Name({node.id})")
         return
@@ -225,7 +232,79 @@ def _write_list(items: list[object], say: Callable[[str], None], docstrings: boo
 
 
 def _is_idle(node: ast.AST) -> bool:
-    """A docstring, a bare constant or a ``pass``: says something, does nothing."""
+    # It says something, and does nothing.
     return isinstance(node, ast.Pass) or (
         isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
     )
+
+
+_SKIPPED = frozenset({"__pycache__", ".git", ".dvc", ".towpath"})
+
+
+def digest_named(root: Path, folder: str, extra: Iterable[str]) -> dict[str, str]:
+    """A digest of bytes for each; beside the pipeline first, else from the project's root.
+
+    What matches nothing is a fault, all of them at once.
+    """
+    digests: dict[str, str] = {}
+    faults: list[Fault] = []
+    for pattern in extra:
+        files = _find_files(root, folder, pattern)
+        if not files:
+            faults.append(_missing_fault(root, folder, pattern))
+        else:
+            digests[pattern] = _digest_files(root, files)
+    if faults:
+        raise DeclarationError(*faults)
+    return digests
+
+
+def list_named(root: Path, folder: str, extra: Iterable[str]) -> tuple[str, ...]:
+    """The files meant, from the root; what matches nothing is left out."""
+    files = (file for pattern in extra for file in _find_files(root, folder, pattern))
+    return tuple(file.relative_to(root).as_posix() for file in files)
+
+
+def _find_files(root: Path, folder: str, pattern: str) -> list[Path]:
+    if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
+        what = f"`code: {pattern}` leads out of the project"
+        raise DeclarationError(Fault(what, hint="name it from the project's root"))
+    for start in (root / folder, root):
+        files = [file for path in _match_pattern(start, pattern) for file in _files_below(path)]
+        if files:
+            return sorted(set(files))
+    return []
+
+
+def _match_pattern(start: Path, pattern: str) -> Iterable[Path]:
+    if any(sign in pattern for sign in "*?["):
+        return start.glob(pattern)
+    path = start / pattern
+    return [path] if path.exists() else []
+
+
+def _files_below(path: Path) -> Iterable[Path]:
+    if path.is_file():
+        yield path
+    for folder, folders, files in os.walk(path):
+        folders[:] = [name for name in folders if name not in _SKIPPED]
+        yield from (Path(folder, name) for name in files)
+
+
+def _digest_files(root: Path, files: list[Path]) -> str:
+    """One file's bytes; of several also their names."""
+    digests = [(f.relative_to(root).as_posix(), digest_bytes(read_code(f, str(f)))) for f in files]
+    if len(digests) == 1:
+        return digests[0][1]
+    return digest_text("\n".join(f"{digest} {name}" for name, digest in digests))
+
+
+def _missing_fault(root: Path, folder: str, pattern: str) -> Fault:
+    parents = [
+        parent for start in (root / folder, root) if (parent := (start / pattern).parent).is_dir()
+    ]
+    near = did_you_mean(
+        Path(pattern).name, [sibling.name for p in parents for sibling in p.iterdir()]
+    )
+    hint = near or "name it beside pipeline.yaml or from the root"
+    return Fault(f"`code: {pattern}` matches no file", hint=hint)

@@ -9,7 +9,7 @@ import platform
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -17,22 +17,30 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from towpath.credentials import hide_credentials
-from towpath.errors import ExitCode, Refused, StepFailed, StoreError, TowpathError
+from towpath.errors import ExitCode, Refused, StoreError, TowpathError, UserError
 from towpath.execution import run_folders, run_inputs, run_record
-from towpath.execution.input_sources import locate_inputs, sources_as_json
+from towpath.execution.input_sources import (
+    UpstreamLink,
+    UpstreamReader,
+    locate_inputs,
+    sources_as_json,
+)
 from towpath.execution.register_step import Registering
 from towpath.execution.run_record import Event, ExecutionState, RecordedRun, Recorder
 from towpath.execution.step_execution import Execution, Executor, needs_executor, replay_plan
-from towpath.pipeline import pipeline_check, pipeline_order
-from towpath.planning.run_memory import PipelineMemory
+from towpath.pipeline import pipeline_order
+from towpath.pipeline.pipeline_order import order_pipelines
+from towpath.planning import pipeline_check
 from towpath.planning.run_request import RunRequest, find_needed_steps, in_ci, select_steps
 from towpath.planning.run_state import RunState, StepDecision, StepVerdict
-from towpath.planning.step_decisions import ReusePolicy, StepJudge, plan_steps
+from towpath.planning.step_decisions import PipelineMemory, ReusePolicy, StepJudge, plan_steps
 from towpath.storage.copy_files import explain_refusal
+from towpath.workspace import Workspace
 
 if TYPE_CHECKING:
     from towpath.pipeline.step_graph import Graph
     from towpath.workspace import Workspace
+
 
 Listener = Callable[[Event], None]
 _NONE: Mapping[str, str] = MappingProxyType({})
@@ -54,20 +62,18 @@ class PreparedRun:
         """What is run."""
         return self.judge.graph
 
-    def _unbegun_state(self) -> RunState:
-        return RunState(self.graph, self.known.inputs, awaited=self.known.awaited)
-
     def decide_steps(self) -> dict[str, StepDecision]:
         """What would become of each step. Whether the run may register is asked here, before its
         first step; UserError where it must and may not."""
-        decisions = {d.step: d for d in plan_steps(self.judge, self._unbegun_state())}
+        # A state of its own: what a plan assumes of a step must not count as made in the run.
+        unbegun = RunState(self.graph, self.known.inputs, awaited=self.known.awaited)
+        decisions = {decision.step: decision for decision in plan_steps(self.judge, unbegun)}
         ahead = (StepVerdict.RUN, StepVerdict.UNDECIDED)
         registering = [
-            d.step
-            for d in decisions.values()
-            if d.verdict in ahead and self.graph.registers_model(d.step)
+            name
+            for name, decision in decisions.items()
+            if decision.deferred or (decision.verdict in ahead and self.graph.registers_model(name))
         ]
-        registering += [d.step for d in decisions.values() if d.deferred]
         if registering:
             self.registering.require_readiness(registering)
         return decisions
@@ -80,12 +86,12 @@ def prepare_run(
 
     ``awaited`` names inputs that another pipeline is about to make, and that pipeline.
     """
-    planned = time.time_ns()
+    planned = time.time_ns()  # before the first file of code is read: see `Execution._code_moved`
     graph = pipeline_check.compile_checked_pipeline(
         workspace, request.pipeline, request.params, request.inputs
     )
     if pipeline_order.makers_of(graph.name, graph.inputs, workspace.pipelines):
-        pipeline_order.require_order(workspace)
+        pipeline_order.require_order(pipeline_check.read_pipelines(workspace))
     chosen = select_steps(graph, request)
     policy = ReusePolicy(
         force=request.force,
@@ -102,7 +108,7 @@ def prepare_run(
         insisted=request.require_register,
         planned=planned,
     )
-    judge = StepJudge(workspace, graph, memory, registry, policy)
+    judge = StepJudge(workspace, graph, memory, registry.decide_registration, policy)
     run_state = RunState(
         graph, run_inputs.read_input_artifacts(workspace, graph, awaited), awaited=awaited
     )
@@ -110,9 +116,11 @@ def prepare_run(
 
 
 def _is_registered(workspace: Workspace, graph: Graph) -> bool:
-    """Whether what a pipeline makes goes into a version: its own, or that of one that takes it."""
+    # What goes into a version may come from a pipeline before the one that registers.
     registers = any(map(graph.registers_model, graph.nodes))
-    return registers or pipeline_order.feeds_others(workspace, graph.name)
+    return registers or pipeline_order.feeds_others(
+        pipeline_check.read_pipelines(workspace), graph.name
+    )
 
 
 def run_pipeline(
@@ -130,7 +138,7 @@ def run_pipeline(
     decisions = prepared.decide_steps()
     if not needs_executor(prepared.graph, decisions):
         return conduct_run(prepared, lambda execution: replay_plan(execution, decisions), listeners)
-    _ = workspace.project  # what is wrong there is said before the run begins
+    _ = workspace.project  # read when a step needs `trust:`; a fault in it is said before that
     step_names = tuple(name for name, decision in decisions.items() if decision.may_run)
     return conduct_run(prepared, lambda execution: executor(execution, step_names), listeners)
 
@@ -143,6 +151,8 @@ def warmed_supervisor(execution: Execution, wanted: Collection[str]) -> Iterator
     workspace, folder = execution.workspace, execution.graph.folder
     nodes = [execution.graph.nodes[name] for name in wanted]
     imported = step_imports.find_libraries(workspace, folder, nodes)
+    # Importing pandas and scikit-learn takes a second or two, which Prefect's own import takes
+    # as well: the two go on side by side (docs/decisions/supervisor.md).
     with step_process.warm_supervisor(workspace.root, folder, nodes, imported):
         yield
 
@@ -170,7 +180,13 @@ def _conduct_recorded(
     recorder = _begin_record(prepared.workspace.runs, listeners)
     run_id = recorder.folder.name
     execution = Execution(
-        prepared.workspace, prepared.judge, prepared.known, recorder, run_id, prepared.planned
+        prepared.workspace,
+        prepared.judge,
+        prepared.registering,
+        prepared.known,
+        recorder,
+        run_id,
+        prepared.planned,
     )
     begun = time.perf_counter()
     try:
@@ -182,7 +198,7 @@ def _conduct_recorded(
     try:
         try:
             carry_out(execution)
-        finally:
+        finally:  # interrupted too: what has ended is known to the next run
             execution.remember_keys()
         _publish_ended(prepared, execution)
     except KeyboardInterrupt:
@@ -229,11 +245,13 @@ def _publish_ended(prepared: PreparedRun, execution: Execution) -> None:
     from towpath.execution import project_outputs
     from towpath.versions import push_and_pull
 
+    # The work tree and `dvc.lock` say what the declaration makes, and never what a trial made.
     is_declared = prepared.request.is_whole and not prepared.graph.given
     if is_declared and not execution.errors:
         project_outputs.publish_outputs(prepared.workspace, prepared.graph, execution.known)
     if prepared.request.push:
         moved = push_and_pull.push_project(prepared.workspace)
+        # Said before what may fail of the rest, for these versions are out.
         execution.recorder("published", versions=list(moved.versions))
         moved.complete()
 
@@ -299,4 +317,78 @@ def _record_finish(
     )
 
 
-__all__ = ["PreparedRun", "StepFailed", "conduct_run", "prepare_run", "run_pipeline"]
+@dataclass(frozen=True)
+class PipelineRun:
+    """What became of one pipeline: its run; or why it was not begun, with its exit code."""
+
+    pipeline: str
+    run: RecordedRun | None = None
+    error: TowpathError | None = None
+    left_out: str = ""
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """0 also for one that was left out: what kept it from running has its own."""
+        if self.run is not None:
+            return ExitCode(self.run.exit_code)
+        return self.error.exit_code if self.error else ExitCode.DONE
+
+
+def run_all(
+    workspace: Workspace,
+    request: RunRequest,
+    carry_out: Callable[[Workspace, RunRequest], RecordedRun],
+) -> Iterator[PipelineRun]:
+    """Run each pipeline in order, as ``request`` says it of one. Where one does not end well, those
+    that take what it makes are left out, and the others go on. ``carry_out`` makes one run.
+
+    Raises DeclarationError, before anything has run, for what is wrong with any of them.
+    """
+    order = order_pipelines(pipeline_check.read_pipelines(workspace))
+    for name in order:
+        pipeline_check.compile_checked_pipeline(workspace, name)
+    missing: dict[str, str] = {}
+    for name, makers in order.items():
+        if failed := next((maker for maker in makers if maker in missing), None):
+            missing[name] = f"pipeline `{failed}` {missing[failed]}"
+            yield PipelineRun(name, left_out=missing[name])
+            continue
+        try:
+            # A fresh look, for the run before has written what this one reads.
+            finished_run = carry_out(Workspace(workspace.root), replace(request, pipeline=name))
+        except UserError as error:
+            missing[name] = "could not begin"
+            yield PipelineRun(name, error=error)
+            continue
+        if finished_run.exit_code:
+            missing[name] = finished_run.state.in_words
+        yield PipelineRun(name, finished_run)
+        if finished_run.exit_code == ExitCode.INTERRUPTED:
+            return
+
+
+def plan_all(workspace: Workspace, request: RunRequest) -> Iterator[PreparedRun]:
+    """Each pipeline in order, prepared for a look at what would become of its steps.
+
+    An input that an earlier pipeline would make anew is awaited: what reads it is undecided.
+    """
+    may_run: dict[str, set[str]] = {}
+    reader = UpstreamReader(workspace)
+    for name in order_pipelines(pipeline_check.read_pipelines(workspace)):
+        links = reader.find_links(pipeline_check.compile_checked_pipeline(workspace, name))
+        awaited = {
+            link.input: link.pipeline for link in links if _is_awaited(reader, link, may_run)
+        }
+        prepared = prepare_run(workspace, replace(request, pipeline=name), awaited)
+        decisions = prepared.decide_steps().values()
+        may_run[name] = {decision.step for decision in decisions if decision.may_run}
+        yield prepared
+
+
+def _is_awaited(
+    reader: UpstreamReader, link: UpstreamLink, may_run: Mapping[str, Collection[str]]
+) -> bool:
+    # The pipeline before would put other bytes there, or might.
+    graph = reader.pipelines[link.pipeline].graph
+    made_by = find_needed_steps(graph, frozenset(link.steps)) if graph else frozenset()
+    return bool(link.stale or made_by & set(may_run.get(link.pipeline, ())))

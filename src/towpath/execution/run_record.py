@@ -6,18 +6,18 @@ import contextlib
 import json
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, TextIO
 
+from towpath.config import foreign_values as foreign
 from towpath.config.artifact import Json, Made, read_made
-from towpath.config.foreign_values import describe_value
+from towpath.config.foreign_values import Fields, ReadValue, describe_value
+from towpath.config.project_paths import FileName
 from towpath.errors import Fault, Malformed, Place, StoreError
-from towpath.execution.run_events import Event as Event
-from towpath.execution.run_events import read_events
 
 EVENTS = "events.jsonl"
 
@@ -150,7 +150,7 @@ def made_as_json(made: Made) -> dict[str, Any]:
 
 
 def _read_result(result: Made | Mapping[str, Any]) -> Made:
-    """A step's result: of an event that was read it is one, of one that is new its plain data."""
+    # An event that was read holds it typed; one that is new, for a listener, as plain data.
     return result if isinstance(result, Made) else read_made(result)
 
 
@@ -168,6 +168,8 @@ class Recorder:
 
     def __call__(self, event: str, **fields: Any) -> None:
         entry = {"event": event, "time": utc_now(), **fields}
+        # Steps' threads may tell of an attempt at once: lines must not run into each other. It is
+        # flushed, so that `towpath logs` and a kill find each event whole.
         with self._lock:
             self._file.write(json.dumps(entry, ensure_ascii=False) + "\n")
             self._file.flush()
@@ -205,7 +207,7 @@ def fold_event(run: RecordedRun | None, event: Event) -> RecordedRun:
 
 
 def _at_rest(steps: Mapping[str, StepRun]) -> dict[str, StepRun]:
-    """The steps of a run that has ended: what was running then was interrupted."""
+    # What was running when a run ended was interrupted: a kill leaves no word of the step.
     return {
         name: replace(step, state=ExecutionState.INTERRUPTED)
         if step.state is ExecutionState.RUNNING
@@ -288,22 +290,120 @@ def _unreadable_hint(folder: Path) -> str:
 
 
 def _mark_interrupted(run: RecordedRun | None) -> RecordedRun | None:
-    """A run that says it runs, whose process is gone, was interrupted."""
+    # A run that says it runs, whose process is gone, was killed.
     if run is None or run.state is not ExecutionState.RUNNING or _process_lives(run.origin):
         return run
     return replace(run, state=ExecutionState.INTERRUPTED, steps=_at_rest(run.steps))
 
 
 def _process_lives(origin: Mapping[str, Json]) -> bool:
+    # Of another host's process nothing is known here: a shared folder may show its run.
     pid = origin.get("pid")
     if not isinstance(pid, int) or origin.get("host") != os.uname().nodename:
         return True
     if not 0 < pid < 1 << 31:  # no process has such a number: a signal would go to a group
         return False
+    # A number may be another process's by now; then the run shows as running until that ends.
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:
+    except PermissionError:  # somebody else's, and alive
         return True
     return True
+
+
+Event = Mapping[str, Any]
+
+_STATES = (
+    "waiting", "running", "done", "reused", "skipped", "failed", "refused", "interrupted",
+)  # fmt: skip
+_TEXTS = foreign.table_of(foreign.read_text)
+_VALUES = foreign.table_of(foreign.read_json)
+_LINES = foreign.list_of(foreign.read_text)
+
+
+def read_events(lines: Iterable[str], shown: str) -> Iterator[Event]:
+    """The events of a log; a torn line, as a kill leaves the last, ends it.
+
+    Raises ``Malformed``, with its place, at a line that is JSON and no event.
+    """
+    for number, line in enumerate(lines, 1):
+        try:
+            document = foreign.parse_json(line)
+        except Malformed:  # torn by a kill or a full disk: what stands above it is true
+            return
+        try:
+            yield read_event(document)
+        except Malformed as wrong:
+            raise Malformed(Fault(wrong.faults[0].what, Place(shown, number))) from None
+
+
+def read_event(document: object) -> Event:
+    """One event with every field of its type; fields that nobody reads are left out."""
+    fields = Fields(document)
+    kind = fields.get("event", foreign.read_text)
+    read: dict[str, Any] = {"event": kind, "time": fields.get("time", foreign.read_moment)}
+    required, optional = _FIELDS.get(kind, ({}, {}))
+    read |= {name: fields.get(name, type_of) for name, type_of in required.items()}
+    optional_fields = (
+        (name, fields.find_optional(name, type_of)) for name, type_of in optional.items()
+    )
+    return read | {name: value for name, value in optional_fields if value is not None}
+
+
+def _read_asked(value: object) -> dict[str, Any]:
+    # It may be asked again (`--retry`), so what is not known of it is kept as well.
+    fields = Fields(value)
+    read = {
+        "params": fields.find_optional("params", _VALUES),
+        "inputs": fields.find_optional("inputs", _TEXTS),
+        "only": fields.find_optional("only", _LINES),
+        "begin": fields.find_optional("begin", foreign.read_text),
+        "end": fields.find_optional("end", foreign.read_text),
+    }
+    rest = {name: item for name, item in _VALUES(value).items() if name not in read}
+    return {**rest, **{name: item for name, item in read.items() if item is not None}}
+
+
+def _read_steps(value: object) -> dict[str, str]:
+    # A step has a folder of its name in the run's: a name that leads out of it is refused.
+    return {FileName(name): kind for name, kind in _TEXTS(value).items()}
+
+
+#: What each kind of event must say, and what it may.
+_FIELDS: Mapping[str, tuple[Mapping[str, ReadValue[Any]], Mapping[str, ReadValue[Any]]]] = {
+    "started": (
+        {
+            "run": FileName,
+            "pipeline": foreign.read_text,
+            "steps": _read_steps,
+            "params": _VALUES,
+            "inputs": _VALUES,
+            "origin": _VALUES,
+        },
+        {"asked": _read_asked, "sources": _VALUES, "tried": _LINES},
+    ),
+    "step": (
+        {"step": FileName, "state": foreign.one_of(*_STATES)},
+        {
+            "reason": foreign.read_text,
+            "seconds": foreign.read_duration,
+            "attempt": foreign.read_count,
+            "key": foreign.read_text,
+            "ingredients": _TEXTS,
+            "made": read_made,
+            "error": _LINES,
+        },
+    ),
+    "published": ({"versions": _LINES}, {}),
+    "registered": ({"versions": _LINES}, {}),
+    "finished": (
+        {
+            "state": foreign.one_of(*_STATES),
+            "seconds": foreign.read_duration,
+            "exit_code": foreign.read_count,
+        },
+        {"error": _LINES},
+    ),
+}

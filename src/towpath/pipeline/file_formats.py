@@ -17,14 +17,13 @@ from towpath.config.table_options import (
     formats_with,
     options_of_format,
 )
-from towpath.errors import Fault, Place, TowpathError, did_you_mean
+from towpath.errors import Fault, Place, did_you_mean
 from towpath.pipeline.step_graph import FromInput, Source, outputs_of
 from towpath.steps import formats
 from towpath.steps.formats import Format
 
 if TYPE_CHECKING:
     from towpath.config.artifact import Artifact
-    from towpath.dependencies import CodeReader
     from towpath.pipeline.step_graph import Graph, Node
 
 
@@ -33,6 +32,7 @@ def given_input(declared: Input, path: str) -> Input:
     but for a format that the other's extension says otherwise."""
     if path == declared.path:
         return declared
+    # `--input data=more.parquet` for a declared CSV of `format: csv` is no CSV.
     changed: dict[str, object] = {"path": path}
     if PurePosixPath(path).suffix != PurePosixPath(declared.path).suffix and formats.find_format(
         path
@@ -72,6 +72,7 @@ def read_otherwise(declared: DeclaredPipeline, file: Input | Output, asked: str)
     format = formats.find_format(file.path, file.format, declared.own_formats)
     if format is None or (names_and_paths.is_folder_path(file.path) and not format.run):
         return "handed on as a path: nothing here reads it"
+    # What a file of objects holds, only reading it tells: nothing is said of those.
     holds_objects = format.run or format.module in ("pickles", "model_files")
     if holds_objects or asked in format.types or asked == format.default:
         return ""
@@ -98,7 +99,7 @@ def own_formats(
 
     ``arguments`` are the artifacts that it reads, as far as they are known.
     """
-    if not graph.formats:
+    if not graph.formats:  # nearly every pipeline: spares the look at each file
         return {}
     files = [(file.path, file.format) for file in node.outputs.values()]
     for name, source in node.arguments.items():
@@ -174,27 +175,3 @@ def _unfit_option(option: str, path: str, format: Format | None, place: Place | 
         what = f"`{option}` is for {takes}, and nothing here reads {path}"
         return Fault(what, place, f"say its format: `format: {formats_with(option)[0]}`")
     return Fault(f"`{option}` is for {takes}, and {path} is {format.name}", place, "remove it")
-
-
-def class_faults(declared: DeclaredPipeline, reader: CodeReader) -> Iterator[Fault]:
-    """What is wrong with the classes of the project's own formats, as their source says."""
-    for name, run in declared.own_formats.items():
-        place = declared.places.find_place("formats", name)
-        if name not in declared.pipeline.formats:
-            place = Place("towpath.yaml")
-        try:
-            yield from _methods_missing(name, run, reader.format_class(declared.folder, run), place)
-        except TowpathError as error:
-            for fault in error.faults:
-                has_line = fault.place is not None and fault.place.line > 0
-                yield fault if has_line else Fault(fault.what, place, fault.hint)
-
-
-def _methods_missing(
-    name: str, run: str, methods: frozenset[str] | None, place: Place | None
-) -> Iterator[Fault]:
-    if methods is None:  # it has bases, which may have them
-        return
-    for method, signature in (("read", "read(path)"), ("write", "write(value, path)")):
-        if method not in methods:
-            yield Fault(f"format `{name}`: {run} has no method `{signature}`", place)

@@ -21,7 +21,7 @@ from towpath.config import names_and_paths
 from towpath.config.command_line import UnfitCommand, is_inside_quotes, parse_command
 from towpath.config.declaration import Places
 from towpath.errors import Fault, Place, UserError
-from towpath.pipeline.command_faults import SETTINGS_FILES
+from towpath.pipeline.step_faults import SETTINGS_FILES
 
 if TYPE_CHECKING:
     from towpath.backends.dvc.dvc_stages import DvcFile, DvcStage, Variable

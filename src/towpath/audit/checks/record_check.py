@@ -14,6 +14,7 @@ from towpath.config.foreign_values import format_second
 from towpath.errors import RegistryError
 from towpath.registry import (
     ModelVersion,
+    VersionNumber,
     registry_state,
     restore_tags,
     tag_message,
@@ -35,11 +36,9 @@ def check_records(ledger: AuditLedger) -> Iterator[AuditFinding]:
     for version in versions:
         text = texts.get(_object_name(version))
         yield from _check_version(version, text, parents.get(version.commit, ()))
-    yield from _find_lightweight(ledger)
-    yield from _find_postdated(ledger)
-    yield from _check_copies(
-        ledger, {(v.model, v.version): texts.get(_object_name(v)) for v in versions}
-    )
+    yield from _check_tags(ledger)
+    tagged = {(v.model, v.version): texts.get(_object_name(v)) for v in versions}
+    yield from _check_copies(ledger, tagged)
     yield from _check_evidence(ledger)
     yield from _find_touched(ledger)
 
@@ -81,29 +80,25 @@ def _check_version(
         yield make_finding("version tag", what, name, hint)
 
 
-def _find_lightweight(ledger: AuditLedger) -> Iterator[AuditFinding]:
-    pattern = f"refs/tags/{ledger.model}@*" if ledger.model else "refs/tags/*@v*"
-    for ref in refs.list_refs(ledger.repository, pattern):
+def _check_tags(ledger: AuditLedger) -> Iterator[AuditFinding]:
+    """Each tag of a version or a rejection is an annotated one, and not dated after now."""
+    for ref in refs.list_refs(ledger.repository, f"refs/tags/{ledger.model or '*'}@v*"):
         short = ref.name.removeprefix("refs/tags/")
-        tag_name = parse_tag(short)
-        if tag_name and tag_name.version and not ref.annotated:
+        hint = restore_tags.way_to_restore(short)
+        if parse_tag(short) is None:
+            continue
+        if not ref.annotated:
             # Stock GTO passes it over: to it the version is not there.
             what = "it is a lightweight tag, which is no version"
             what = "its object is not in this clone, or is broken" if ref.lost else what
-            yield make_finding("version tag", what, short, restore_tags.way_to_restore(short))
-
-
-def _find_postdated(ledger: AuditLedger) -> Iterator[AuditFinding]:
-    # Stock GTO would take a version or a rejection that is dated after now for the newest.
-    for ref in refs.list_refs(ledger.repository, f"refs/tags/{ledger.model or '*'}@v*"):
-        short = ref.name.removeprefix("refs/tags/")
-        if ref.time > time.time() + registry_state.TAG_AHEAD and parse_tag(short):
+            yield make_finding("version tag", what, short, hint)
+        if ref.time > time.time() + registry_state.TAG_AHEAD:  # stock GTO takes it for the newest
             what = f"it is dated {format_second(ref.time)}, which has not come yet"
-            yield make_finding("version tag", what, short, restore_tags.way_to_restore(short))
+            yield make_finding("version tag", what, short, hint)
 
 
 def _check_copies(
-    ledger: AuditLedger, tagged: Mapping[tuple[str, object], bytes | None]
+    ledger: AuditLedger, tagged: Mapping[tuple[str, VersionNumber | None], bytes | None]
 ) -> Iterator[AuditFinding]:
     """Main's copy of a promoted record is as it was decided upon, and so is that of its tag."""
     paths = {

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Generic
 
 from towpath.config import foreign_values as foreign
 from towpath.config.artifact import Json
-from towpath.config.foreign_values import Fields, ReadValue, T, is_finite_number
+from towpath.config.foreign_values import Fields, ReadValue, T
 from towpath.delivery.gates import kinds, verdict
-from towpath.delivery.gates.verdict import Unjudged
+from towpath.delivery.gates.verdict import GateFinding, Unjudged
 from towpath.errors import Malformed, TowpathError
 from towpath.sandbox.foreign_code import Sandbox, SandboxEnded, SandboxTimeout
 
@@ -51,7 +51,7 @@ def ask_gate_process(
 
 def ask_own_function(
     gate: Function, context: GateContext, question: Mapping[str, Any], copies: Iterable[Path]
-) -> FunctionAnswer:
+) -> GateFinding:
     """What the project's own function answers: with the variables and the network that its gate
     declares; ``copies`` are its own to write to."""
     if missing := [name for name in gate.environment if name not in os.environ]:
@@ -118,16 +118,6 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class FunctionAnswer:
-    """What the project's own function said: whether it passed, and what a reviewer reads of it."""
-
-    passed: bool
-    value: Json
-    bound: Json
-    detail: str
-
-
-@dataclass(frozen=True)
 class GoldenAnswer:
     """What the model gives for each sample, and what it should."""
 
@@ -177,13 +167,14 @@ def read_reply(reply: object, read: ReadValue[T]) -> T | GateRefusal:
     return fields.get("answer", read) if why is None else GateRefusal(why)
 
 
-def read_function(value: object) -> FunctionAnswer:
+def read_function(value: object) -> GateFinding:
+    """What the project's own function said, which is the gate's finding."""
     fields = _read_fields(value, "passed", "value", "bound", "detail")
-    return FunctionAnswer(
-        fields.get("passed", foreign.read_flag),
-        fields.find_optional("value", read_finite),
-        fields.find_optional("bound", read_finite),
-        str(fields.find_optional("detail", read_finite) or ""),
+    return GateFinding(
+        passed=fields.get("passed", foreign.read_flag),
+        value=fields.find_optional("value", read_finite),
+        bound=fields.find_optional("bound", read_finite),
+        detail=str(fields.find_optional("detail", read_finite) or ""),
     )
 
 
@@ -233,17 +224,12 @@ def read_expectations(value: object) -> ExpectationsAnswer:
 
 def read_finite(value: object) -> Json:
     """A value of JSON's types without a NaN or an infinity, which no bound holds."""
+    from towpath.steps.formats.jsons import is_finite_document
+
     json = foreign.read_json(value)
-    if not _is_finite(json):
+    if not is_finite_document(json):
         raise Malformed("a number in it is NaN or infinite")
     return json
-
-
-def _is_finite(value: Json) -> bool:
-    if isinstance(value, float):
-        return is_finite_number(value)
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return all(_is_finite(item) for item in inner)
 
 
 def _read_seconds(value: object) -> float:

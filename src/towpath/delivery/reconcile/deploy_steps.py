@@ -69,7 +69,7 @@ def deploy_version(work: ReconcileWork, change: DeployVersion | RepairVersion) -
         _write_record(site, promotion, approved, record)
     if change.needs_part("tag"):
         step(model, "tag")
-        _write_tag(site, model, change.version, promotion, approved)
+        _write_tag(site, change.version, promotion, approved)
     step(model, "done")
     return words
 
@@ -114,7 +114,7 @@ def take_out(work: ReconcileWork, change: RemoveModel) -> str:
     step(model, "record")
     _write_record(site, promotion, approved, None)
     step(model, "tag")
-    _write_removal_tag(site, model, promotion, approved)
+    _write_removal_tag(site, promotion, approved)
     step(model, "done")
     return "removed"
 
@@ -193,13 +193,10 @@ def _write_record(
 
 
 def _write_tag(
-    site: StageSite,
-    model: str,
-    number: VersionNumber,
-    promotion: Promotion,
-    approved: RecordedApproval,
+    site: StageSite, number: VersionNumber, promotion: Promotion, approved: RecordedApproval
 ) -> None:
     repository, remote = site.view.repository, _tag_remote(site, promotion)
+    model = promotion.model
     current_tag = stage_tags.read_current_tags(repository, site.stage).get(model)
     version = registry_state.read_model(repository, model).find_number(number)
     assert version is not None  # its record was read
@@ -217,11 +214,9 @@ def _tag_remote(site: StageSite, promotion: Promotion) -> str | None:
     return site.view.remote if site.view.is_shared(promotion.commit) else None
 
 
-def _write_removal_tag(
-    site: StageSite, model: str, promotion: Promotion, approved: RecordedApproval
-) -> None:
+def _write_removal_tag(site: StageSite, promotion: Promotion, approved: RecordedApproval) -> None:
     repository, remote = site.view.repository, _tag_remote(site, promotion)
-    current_tag = stage_tags.read_current_tags(repository, site.stage).get(model)
+    current_tag = stage_tags.read_current_tags(repository, site.stage).get(promotion.model)
     version = stage_tags.version_of(repository, current_tag) if current_tag else None
     if version:
         message = _stage_tag_message(f"{version} leaves {site.stage}", promotion, approved)

@@ -81,7 +81,8 @@ def read_stored_record(store: StageStore, model: str) -> StoredRecord:
 
 
 def deployed_models(store: StageStore) -> tuple[str, ...]:
-    """The models of which a stage has a record; a file of another name is no model's."""
+    """The models of which a stage has a record."""
+    # A file of another name is no record, whoever put it there.
     names = (name.removesuffix(".json") for name in store.names(FOLDER) if name.endswith(".json"))
     return tuple(name for name in names if foreign.is_model_name(name))
 

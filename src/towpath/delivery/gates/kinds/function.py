@@ -37,8 +37,7 @@ def judge(gate: Function, context: GateContext, policy: GatePolicy) -> GateFindi
         "data": {name: gate_model.find_stage_data(context, name) for name in gate.data},
     }
     question = {"root": str(policy.tree), "run": gate.run, "context": function_context}
-    answer = gate_process.ask_own_function(gate, context, question, [copy.parent] if copy else [])
-    return GateFinding(answer.passed, answer.value, answer.detail, answer.bound)
+    return gate_process.ask_own_function(gate, context, question, [copy.parent] if copy else [])
 
 
 def work(question: dict[str, Any]) -> dict[str, Any]:

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from towpath.backends.git import checkouts
 from towpath.config import names_and_paths
 from towpath.config.pipeline_declaration import FunctionStep, QualityCheck
 from towpath.errors import DeclarationError, Fault, Place, TowpathError, did_you_mean
-from towpath.pipeline import file_formats, pipeline_order, submodule_code
-from towpath.pipeline.compile_graph import compile_with_arguments, outline_graph
-from towpath.pipeline.resolve_names import resolve_pipeline
+from towpath.pipeline import file_formats, pipeline_order
+from towpath.pipeline.compile_graph import compile_with_arguments, outline_graph, resolve_pipeline
 from towpath.steps.formats import FRAMES
-
-#: An argument so annotated, named as an output, is where the function writes it itself.
-_PATH = "pathlib.Path"
 
 if TYPE_CHECKING:
     from towpath.config.pipeline_file import DeclaredPipeline
-    from towpath.dependencies import StepSignature
+    from towpath.dependencies import CodeReader, StepSignature
     from towpath.pipeline.step_graph import Graph, Node
     from towpath.workspace import Workspace
+
+
+#: An argument so annotated, named as an output, is where the function writes it itself.
+_PATH = "pathlib.Path"
 
 
 def compile_checked_pipeline(
@@ -64,9 +66,11 @@ def _declared_faults(workspace: Workspace, declared: DeclaredPipeline) -> tuple[
     all_faults = [*resolved.faults]
     for node in resolved.nodes.values():
         all_faults += _code_faults(workspace, declared, resolved.nodes, node)
-    all_faults += file_formats.class_faults(declared, workspace.code)
-    all_faults += submodule_code.find_submodule_faults(workspace, declared, resolved.nodes.values())
-    all_faults += pipeline_order.input_faults(workspace, declared)
+    all_faults += _format_faults(declared, workspace.code)
+    all_faults += find_submodule_faults(workspace, declared, resolved.nodes.values())
+    if any(pipeline_order.find_maker(file.path) for file in declared.pipeline.inputs.values()):
+        # Only then, for each pipeline's file is read for it.
+        all_faults += pipeline_order.input_faults(read_pipelines(workspace), declared)
     return tuple(dict.fromkeys(all_faults))
 
 
@@ -94,7 +98,6 @@ def _code_faults(
 
 
 def _is_whole(declared: DeclaredPipeline, node: Node) -> bool:
-    """Whether every input that the step declares could be resolved."""
     step = declared.pipeline.steps[node.name]
     inputs: Any = getattr(step, "inputs", ())
     params: Any = getattr(step, "params", ())
@@ -102,7 +105,7 @@ def _is_whole(declared: DeclaredPipeline, node: Node) -> bool:
 
 
 def _with_place(fault: Fault, place: Place | None) -> Fault:
-    """With the line that names the code, where the fault has no line of its own."""
+    # What was read of the code has lines of its own; else the line that names it.
     has_line = fault.place is not None and fault.place.line > 0
     return fault if has_line else Fault(fault.what, place, fault.hint)
 
@@ -147,6 +150,27 @@ def _missing_argument(node: Node, found: StepSignature, name: str) -> Fault:
     return Fault(what, Place(found.file, found.line), hint)
 
 
+def _format_faults(declared: DeclaredPipeline, reader: CodeReader) -> Iterator[Fault]:
+    for name, run in declared.own_formats.items():
+        place = declared.places.find_place("formats", name)
+        if name not in declared.pipeline.formats:
+            place = Place("towpath.yaml")
+        try:
+            yield from _methods_missing(name, run, reader.format_class(declared.folder, run), place)
+        except TowpathError as error:
+            yield from (_with_place(fault, place) for fault in error.faults)
+
+
+def _methods_missing(
+    name: str, run: str, methods: frozenset[str] | None, place: Place | None
+) -> Iterator[Fault]:
+    if methods is None:  # it has bases, which may have them
+        return
+    for method, signature in (("read", "read(path)"), ("write", "write(value, path)")):
+        if method not in methods:
+            yield Fault(f"format `{name}`: {run} has no method `{signature}`", place)
+
+
 def _suite_faults(
     workspace: Workspace, folder: str, step: QualityCheck, place: Place | None
 ) -> Iterator[Fault]:
@@ -159,6 +183,53 @@ def _suite_faults(
     yield from great_expectations.suite_faults(path, f"{folder}/{step.expectations}")
 
 
+def read_pipelines(workspace: Workspace) -> dict[str, DeclaredPipeline]:
+    """Every pipeline's declaration, by name."""
+    return {name: workspace.pipeline(name) for name in workspace.pipelines}
+
+
 def drawable_graph(workspace: Workspace, pipeline: str) -> Graph:
     """The graph of a pipeline for a look at it: its code need not be there."""
     return outline_graph(workspace.pipeline(pipeline))
+
+
+def find_submodule_faults(
+    workspace: Workspace, declared: DeclaredPipeline, nodes: Iterable[Node]
+) -> Iterator[Fault]:
+    """A fault for each submodule whose name a pipeline or its code says, and which is empty here.
+
+    Without it an import of what it holds is taken for that of a package, and fails while running.
+    """
+    try:
+        repository = workspace.repository
+    except TowpathError:  # registering says what is wrong with it
+        return
+    if repository is None or not (repository.root / ".gitmodules").is_file():
+        return
+    # A tree that was laid out to reproduce a version has the files, and no repositories in it.
+    absent = [
+        p for p in checkouts.absent_submodules(repository) if not _has_files(repository.root / p)
+    ]
+    text = _pipeline_text(workspace, declared, nodes) if absent else ""
+    for path in absent:
+        name = re.escape(path.rpartition("/")[2])
+        if re.search(rf"(?<![\w]){name}(?![\w])", text):
+            what = f"the submodule {path} is not set up, and this pipeline speaks of it"
+            yield Fault(what, Place(declared.path), checkouts.SET_UP)
+
+
+def _has_files(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.iterdir())
+
+
+def _pipeline_text(workspace: Workspace, declared: DeclaredPipeline, nodes: Iterable[Node]) -> str:
+    """The declaration, and the files of code that it reaches, as far as they can be read."""
+    files = {declared.path} if declared.path else set()
+    for node in nodes:
+        run = getattr(node.step, "run", None)
+        try:
+            files.update(workspace.code.source_files(declared.folder, run) if run else ())
+        except TowpathError:  # said already, with its place
+            continue
+    paths = [workspace.root / file for file in sorted(files)]
+    return "\n".join(f.read_text("utf-8", "replace") for f in paths if f.is_file())
