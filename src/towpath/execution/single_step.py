@@ -123,11 +123,11 @@ def _attempt_step(node: Node, order: Order, say: Callable[[str], object]) -> Mad
     for pause in make_orders.find_pauses(retry):
         assert retry
         try:
-            return step_process.call_step(order, node.step.timeout, say)
+            return step_process.call_step(order, say)
         except TowpathError as error:
             if not make_orders.is_worth_another(error, retry, order):
                 raise
             for fault in error.faults:
                 say(str(fault))
         time.sleep(pause * (1 + random.random() * retry.jitter))
-    return step_process.call_step(order, node.step.timeout, say)
+    return step_process.call_step(order, say)

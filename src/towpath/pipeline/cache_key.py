@@ -51,7 +51,7 @@ _PLAIN = {
 }
 
 #: What of a declaration does not touch what the step makes.
-_INDIFFERENT = {"description", "after", "retry", "timeout", "cache"}
+_INDIFFERENT = {"description", "after", "retry", "timeout", "memory", "cache"}
 
 #: The packages that a kind of ours uses on the user's data.
 _OWN_PACKAGES = {

@@ -56,6 +56,46 @@ def find_descendants(process: int) -> Iterator[int]:
         yield from find_descendants(child)
 
 
+def measure_memory(process: int, limit: int) -> int:
+    """The bytes that a process and all that it started hold; a sum up to ``limit`` may be too high.
+
+    No limit of the kernel's (``setrlimit``) counts this: ``RLIMIT_AS`` and ``RLIMIT_DATA`` count
+    what is reserved. Having read a small CSV with pyarrow, a process had reserved 2,000 and 1,400
+    MB, and held 220.
+    """
+    family = [process, *find_descendants(process)]
+    resident = sum(map(_resident_bytes, family))
+    # What forked processes share, and files that are mapped, count in each of them: the true share
+    # of each is known too, but walks its page tables, which is not for every look.
+    return resident if resident <= limit else sum(map(_held_bytes, family))
+
+
+def _resident_bytes(process: int) -> int:
+    """What is in memory of a process, and swapped out; nothing where it is gone."""
+    if sys.platform != "linux":
+        import psutil
+
+        with suppress(psutil.Error):
+            return int(psutil.Process(process).memory_info().rss)
+        return 0
+    return _sum_figures(Path(f"/proc/{process}/status"), "VmRSS:", "VmSwap:") or 0
+
+
+def _held_bytes(process: int) -> int:
+    """The same without files and with its share of what it shares; where a process does not let
+    itself be looked into, all that is in memory."""
+    rollup = Path(f"/proc/{process}/smaps_rollup")
+    share = _sum_figures(rollup, "Pss_Anon:", "Pss_Shmem:", "SwapPss:")
+    return _resident_bytes(process) if share is None else share
+
+
+def _sum_figures(file: Path, *names: str) -> int | None:
+    with suppress(OSError):
+        lines = [line.split() for line in file.read_text().splitlines()]
+        return sum(int(line[1]) << 10 for line in lines if line and line[0] in names)
+    return None
+
+
 def end_descendants() -> None:
     """Kill all that this process has started, and what was left to it."""
     own = os.getpid()

@@ -21,6 +21,13 @@ KILL = "kill"
 
 
 @dataclass(frozen=True)
+class Begun:
+    """From a step's process: it has its task."""
+
+    process: int
+
+
+@dataclass(frozen=True)
 class TaskAnswer:
     """From a step's process: what came of its task, or what stopped it."""
 

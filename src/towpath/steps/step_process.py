@@ -47,19 +47,18 @@ def warm_supervisor(
         yield
 
 
-def call_step(
-    order: Order, timeout: float | None = None, log: Callable[[str], object] = print
-) -> Made:
-    """Carry out a step; after ``timeout`` seconds kill it, with all that it started.
+def call_step(order: Order, log: Callable[[str], object]) -> Made:
+    """Carry out a step; past its ``timeout`` or ``memory`` it is killed with all that it started.
 
     ``log`` gets each line that the step prints while it runs; ``order.log`` has them too. May be
     called from many threads at once.
 
-    :raises TowpathError: what stopped the step; StepFailed where it ran too long or was killed.
+    :raises TowpathError: what stopped the step; StepFailed where it took too much or was killed.
     """
     key = os.getpid(), order.root, order.folder
     order.directory.mkdir(parents=True, exist_ok=True)
-    task = Task(order.plain_copy(), step_imports.needs_of_order(order), order.log, log, timeout)
+    step, needs = order.step, step_imports.needs_of_order(order)
+    task = Task(order.plain_copy(), needs, order.log, log, step.timeout, step.memory)
     try:
         _refuse_if_stopped(key)
         with log_call("process", "step", order.pipeline, order.name):
