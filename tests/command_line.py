@@ -34,9 +34,9 @@ _AT_IMPORT = ("PREFECT_", "PYTHON", "LC_", "LANG")
 _COMMANDS = (
     "dvc.repo", "dvc_http", "towpath.execution.pipeline_run", "towpath.versions.push_and_pull",
     "towpath.delivery.promotion", "towpath.backends.dvc.byte_transfer",
-    *(f"towpath.cli.{name}" for name in ("audit_commands", "get", "models", "promote")),
-    "towpath.cli.render.run_progress",
-    *(f"towpath.cli.{name}" for name in ("reconcile", "run", "runs", "transfer")),
+    *(f"towpath.cli.{name}_commands" for name in ("audit", "promotion", "reconcile", "record")),
+    *(f"towpath.cli.{name}_commands" for name in ("registry", "run", "version")),
+    "towpath.cli.render.run_views",
 )  # fmt: skip
 _IMPORTED = {
     "towpath": _COMMANDS,

@@ -43,7 +43,7 @@ WORDS = [
     Word(
         r"\.dvc(?![\w-])",
         "backends/dvc",
-        frozenset({"config", "dependencies", "projects", "steps", "versions"}),
+        frozenset({"config", "dependencies", "projects", "steps"}),
     ),
     Word(r"\.dvcignore", "backends/dvc", frozenset({"config", "projects", "steps"})),
     # The drafter of pipelines reads what DVC has resolved of a stage; a manifest is in DVC's form.

@@ -14,8 +14,12 @@ import pytest
 from failing_expectations import FAILING, failing_table
 
 from towpath.backends.great_expectations import expectation_catalogue, validation
-from towpath.backends.great_expectations.sentences import failure_faults, result_sentence
-from towpath.backends.great_expectations.suite_outcome import Expectation, Suite
+from towpath.backends.great_expectations.suite_outcome import (
+    Expectation,
+    Suite,
+    failure_faults,
+    result_sentence,
+)
 from towpath.backends.great_expectations.suite_page import render_page
 from towpath.delivery.gates.kinds.expectations import sentence_of as in_a_gate
 from towpath.errors import Place

@@ -11,7 +11,7 @@ from towpath.audit.stage_history import read_stage_history
 from towpath.audit.verification import verify_registry
 from towpath.backends.git import Repository, main_branch
 from towpath.delivery import promotion
-from towpath.delivery.promotion import branch_inspection
+from towpath.delivery.promotion import promotion_check
 from towpath.registry import Registration, registry_state, stage_tags
 from towpath.workspace import Workspace
 
@@ -71,6 +71,6 @@ def answers(root: Path) -> dict[str, Any]:
         "verify": verify_registry(workspace, offline=True),
         "ready": registry.judge_readiness(repository),
         "proposed": promotion.propose_promotion(workspace, "abalone@v1.1.0", "dev", dry_run=True),
-        "inspected": branch_inspection.inspect_branch(repository, "", main, waiting),
+        "inspected": promotion_check.inspect_branch(repository, "", main, waiting),
         "waiting": list(promotion.find_waiting_promotions(workspace)),
     }

@@ -10,7 +10,7 @@ import pytest
 
 from promotion_project import POLICY, Project, begin, judge_promotion
 from towpath import forge, registry
-from towpath.backends.github import forge_connection
+from towpath.backends.github import github_forge
 from towpath.delivery import promotion
 from towpath.delivery.promotion import PromotionApproval
 from towpath.errors import Refused, UsageError
@@ -44,7 +44,7 @@ class World:
     def be(self, login: str) -> forge.Forge:
         """Act with another's token."""
         self.monkeypatch.setenv("GITHUB_TOKEN", self.github.person(login).token)
-        found = forge_connection.connect_forge(self.project.workspace.project)
+        found = github_forge.connect_forge(self.project.workspace.project)
         assert found
         return found
 

@@ -15,7 +15,7 @@ from command_line import call_towpath
 from own_home import MAIN, move_in
 from promotion_project import POLICY, Project, begin, judge_promotion
 from towpath import forge, registry
-from towpath.backends.github import forge_connection
+from towpath.backends.github import github_forge
 from towpath.delivery import promotion
 from towpath.errors import RegistryError
 from towpath.forge import NotMergeable
@@ -62,7 +62,7 @@ class World:
 
     @property
     def client(self) -> forge.Forge:
-        found = forge_connection.connect_forge(self.project.workspace.project)
+        found = github_forge.connect_forge(self.project.workspace.project)
         assert found
         return found
 

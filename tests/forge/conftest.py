@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from github_server import GitHubServer
 
-from towpath.backends.github import Patience, forge_connection
+from towpath.backends.github import Patience, github_forge
 from towpath.config.project_declaration import parse_project
 from towpath.forge import Forge
 
@@ -64,9 +64,7 @@ def as_person(github: GitHubServer) -> Callable[[str], Forge]:
     project = parse_project(f"name: abalone\nforge: {{kind: github, repository: {NAME}}}\n")
 
     def connected(login: str = "ada") -> Forge:
-        found = forge_connection.connect_forge(
-            project, environ=github.environ(login), patience=QUICK
-        )
+        found = github_forge.connect_forge(project, environ=github.environ(login), patience=QUICK)
         assert found is not None
         return found
 

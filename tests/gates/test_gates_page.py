@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from towpath.config.declaration_faults import declared_keys
+from towpath.config.declaration import declared_keys
 from towpath.config.gate_declarations import KINDS
 from towpath.config.project_declaration import parse_project
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 
-from towpath.backends.cookiecutter import installed_source
+from towpath.backends.cookiecutter import make_project
 
 from .conftest import REPOSITORY, TABULAR
 
@@ -79,7 +79,7 @@ def test_towpath_knows_what_it_was_installed_from(
     (record / "METADATA").write_text("Metadata-Version: 2.4\nName: towpath\nVersion: 9.9\n")
     if origin is not None:
         (record / "direct_url.json").write_text(json.dumps(origin))
-    assert installed_source.requirement_of(PathDistribution(record)) == line
+    assert make_project.requirement_of(PathDistribution(record)) == line
 
 
 def _rules() -> Any:

@@ -10,7 +10,7 @@ import pytest
 
 from promotion_project import POLICY, Project, begin, judge_promotion
 from towpath import forge, registry
-from towpath.backends.github import forge_connection
+from towpath.backends.github import github_forge
 from towpath.delivery import promotion
 from towpath.delivery.promotion import PromotionApproval
 from towpath.errors import ForgeError, Refused, UsageError
@@ -43,7 +43,7 @@ class World:
 
     @property
     def client(self) -> forge.Forge:
-        found = forge_connection.connect_forge(self.project.workspace.project)
+        found = github_forge.connect_forge(self.project.workspace.project)
         assert found
         return found
 

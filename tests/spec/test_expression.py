@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from towpath.config import expression, message_template
-from towpath.config.output_reference import Reference
-from towpath.config.output_reference import parse_value_reference as reference
+from towpath.config import expression
+from towpath.config.expression import Reference
+from towpath.config.expression import parse_value_reference as reference
 from towpath.errors import StepFailed
 
 DATA: dict[str, Any] = {
@@ -147,20 +147,18 @@ def test_references() -> None:
 def test_messages() -> None:
     text = "mse {evaluate.metrics.mse:.2f} is above {max_mse} {{not}} "
     text += '{evaluate.metrics["f1-score"]:>6}'
-    message = message_template.parse_message(text)
+    message = expression.parse_message(text)
     assert message.fill(DATA.__getitem__) == "mse 5.25 is above 6 {not}    0.5"
     assert [found.base for found in message.references] == [
         "evaluate.metrics",
         "max_mse",
         "evaluate.metrics",
     ]
-    assert (
-        message_template.parse_message("{evaluate.metrics.bad:.1f}").fill(DATA.__getitem__) == "nan"
-    )
+    assert expression.parse_message("{evaluate.metrics.bad:.1f}").fill(DATA.__getitem__) == "nan"
     with pytest.raises(StepFailed, match="cannot be written as"):
-        message_template.parse_message("{name:.2f}").fill(DATA.__getitem__)
+        expression.parse_message("{name:.2f}").fill(DATA.__getitem__)
     with pytest.raises(StepFailed, match="did you mean `mse`"):
-        message_template.parse_message("{evaluate.metrics.mze}").fill(DATA.__getitem__)
+        expression.parse_message("{evaluate.metrics.mze}").fill(DATA.__getitem__)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +166,7 @@ def test_messages() -> None:
 )
 def test_messages_that_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"reference|format|names nothing"):
-        message_template.parse_message(text)
+        expression.parse_message(text)
 
 
 def test_blanks_within_a_text_are_kept_and_lines_may_break() -> None:
@@ -184,4 +182,4 @@ def test_what_nests_too_deeply_is_refused_when_it_is_read() -> None:
 
 def test_a_number_that_no_format_holds() -> None:
     with pytest.raises(StepFailed, match="cannot be written as"):
-        message_template.parse_message("{a.b.c:.2f}").fill(lambda _: {"c": 10**400})
+        expression.parse_message("{a.b.c:.2f}").fill(lambda _: {"c": 10**400})

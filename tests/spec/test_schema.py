@@ -13,12 +13,11 @@ from pydantic import BaseModel
 from towpath import documents
 from towpath.config import (
     gate_declarations,
-    parameter_declaration,
     pipeline_declaration,
     project_declaration,
     target_declarations,
 )
-from towpath.config.declaration_faults import declared_keys
+from towpath.config.declaration import declared_keys
 from towpath.config.pipeline_file import parse_pipeline
 from towpath.config.schema import build_schema, read_schema, render_schema
 from towpath.config.table_options import FORMAT_NAMES
@@ -40,7 +39,7 @@ def test_the_committed_schema_is_the_one_that_is_generated(
 
 DECLARED: set[type[BaseModel]] = {
     *(
-        parameter_declaration.Param,
+        pipeline_declaration.Param,
         pipeline_declaration.Input,
         pipeline_declaration.Output,
         pipeline_declaration.Plot,

@@ -22,7 +22,7 @@ from towpath.audit.version_facts import (
     parse_version_word,
 )
 from towpath.config import expression
-from towpath.config.output_reference import Reference, of_node
+from towpath.config.expression import Reference, of_node
 from towpath.errors import UsageError
 
 Test: TypeAlias = Callable[[VersionFacts], bool]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from towpath.config.output_reference import Reference
+from towpath.config.expression import Reference
 from towpath.errors import Fault, UsageError, did_you_mean
 from towpath.registry import ModelVersion, VersionNumber
 

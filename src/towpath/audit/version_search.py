@@ -14,7 +14,7 @@ from towpath import registry
 from towpath.audit import search_query
 from towpath.audit.version_facts import QueryTerm, VersionFacts, Vocabulary
 from towpath.backends.git import Repository, remotes
-from towpath.config import output_reference
+from towpath.config import expression
 from towpath.errors import RegistryError, UsageError, did_you_mean
 from towpath.registry import ModelVersion, StageFiles
 
@@ -71,7 +71,7 @@ def search_versions(
 
 def _sort_term(sort: str, vocabulary: Vocabulary) -> QueryTerm:
     try:
-        named = output_reference.parse_value_reference(sort.removeprefix("-"))
+        named = expression.parse_value_reference(sort.removeprefix("-"))
     except ValueError:
         raise UsageError(f"`{sort}` is no fact to sort by", hint="--sort metrics.mse") from None
     return vocabulary.find_term(named)

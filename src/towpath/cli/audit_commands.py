@@ -1,4 +1,4 @@
-"""`towpath history`, `lineage` and `verify`: what was, and whether it is so."""
+"""`towpath history`, `lineage`, `verify` and `reproduce`: what was, and whether it is so."""
 
 from __future__ import annotations
 
@@ -6,9 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from towpath.cli.render import drawings, terminal
+from towpath.cli.render import terminal
 from towpath.cli.render.terminal import Styled
-from towpath.cli.session import Session, json_option, pass_session, print_json
+from towpath.cli.session import (
+    Session,
+    drawing_format_option,
+    drawing_output_option,
+    is_interactive,
+    json_option,
+    pass_session,
+    print_json,
+    show_drawing,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -16,6 +25,7 @@ if TYPE_CHECKING:
     from towpath.audit.approvals import AuditedApproval
     from towpath.audit.checks.signature_check import SurveyedSignature
     from towpath.audit.lineage import LineageReport
+    from towpath.audit.reproduction import RecordDifference, ReproducedVersion
     from towpath.audit.stage_history import HistoryEntry, StageMoment
     from towpath.audit.verification import VerificationReport
     from towpath.cli.render.terminal import Cell
@@ -106,7 +116,7 @@ def _of_another(session: Session, model: str) -> str | None:
 
 
 def _print_moments(session: Session, model: str, when: str, moments: Sequence[StageMoment]) -> None:
-    from towpath.cli.models import print_section
+    from towpath.cli.version_commands import print_section
 
     if not moments:
         never = f"{model} never was in any stage"
@@ -280,8 +290,8 @@ def _signer_cell(surveyed: SurveyedSignature) -> Cell:
 
 @click.command()
 @click.argument("reference")
-@drawings.format_option
-@drawings.output_option
+@drawing_format_option
+@drawing_output_option
 @json_option
 @pass_session
 def lineage(
@@ -298,7 +308,7 @@ def lineage(
         )
     from towpath.audit.lineage_drawing import draw_lineage
 
-    return drawings.show_drawing(session, draw_lineage(version_lineage), form, output)
+    return show_drawing(session, draw_lineage(version_lineage), form, output)
 
 
 def _lineage_document(report: LineageReport) -> dict[str, Any]:
@@ -307,3 +317,69 @@ def _lineage_document(report: LineageReport) -> dict[str, Any]:
     plain = asdict(report)
     plain["record"] |= {"version": report.version.partition("@")[2]}
     return plain
+
+
+@click.command()
+@click.argument("reference")
+@click.option("--keep", metavar="DIR", help="Do it in this new folder, and leave it there.")
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(min=0),
+    default=1e-9,
+    show_default=True,
+    help="By which share a metric may differ.",
+)
+@json_option
+@pass_session
+def reproduce(
+    session: Session, reference: str, keep: str | None, tolerance: float, as_json: bool
+) -> int:
+    """Make a version again: its commit, data and parameters, in a scratch work tree.
+
+    Says whether the model is equal to the last byte, equal in its metrics, or in what it differs.
+    """
+    from towpath.audit.reproduction import reproduce_version
+
+    folder = (session.working_folder / keep) if keep else None
+    if as_json or session.quiet:
+        reproduction = reproduce_version(session.workspace, reference, tolerance, folder)
+    else:
+        from towpath.cli.render.run_views import LiveProgress, PlainProgress
+
+        with LiveProgress() if is_interactive() else PlainProgress() as progress:
+            reproduction = reproduce_version(
+                session.workspace, reference, tolerance, folder, [progress]
+            )
+    if as_json:
+        print_json("reproduction", reproduction)
+    else:
+        _say_reproduced(session, reproduction)
+    return 3 if reproduction.verdict == "different" else 0
+
+
+def _say_reproduced(session: Session, reproduced: ReproducedVersion) -> None:
+    verdict_words = {
+        "bytes": ("green", "byte for byte the same", f"sha256 {reproduced.sha256}"),
+        "metrics": ("green", "the same metrics", f"within {reproduced.tolerance:g}, other bytes"),
+        "different": ("red", "not the same", "other bytes, other metrics"),
+    }
+    colour, words, detail = verdict_words[reproduced.verdict]
+    verdict = terminal.Styled(words, f"bold {colour}")
+    terminal.echo(f"{reproduced.version}: ", verdict, f" ({detail})")
+    differences = [
+        *_difference_rows("metric", reproduced.differences),
+        *_difference_rows("", reproduced.environment),
+    ]
+    if differences:
+        terminal.show_table(("", "name", "recorded", "now"), differences)
+    if reproduced.folder:
+        session.say(f"kept in {reproduced.folder}; `git worktree remove --force` takes it away")
+
+
+def _difference_rows(
+    section: str, differences: tuple[RecordDifference, ...]
+) -> list[tuple[str, ...]]:
+    def shown(value: object) -> str:
+        return repr(value) if isinstance(value, float) else terminal.brief_value(value)
+
+    return [(section or "package", d.name, shown(d.recorded), shown(d.now)) for d in differences]

@@ -12,63 +12,60 @@ from typing import Any
 
 import click
 
-#: Each verb, the module that holds it, and its word in `towpath --help`. A module is imported
-#: when its verb is called, so that the help costs nothing.
+#: Each verb, the family whose module holds it (`run`: cli/run_commands.py), and its word in
+#: `towpath --help`. A module is imported when its verb is called, so that the help costs nothing.
 VERBS: dict[str, dict[str, tuple[str, str]]] = {
     "Begin": {
-        "new": ("new", "Make a project from a template."),
-        "init": ("init", "Make a project of the repository that you have."),
-        "check": ("check", "Say all that is wrong with the project's declarations."),
-        "graph": ("graph", "Draw a pipeline: text, Mermaid or SVG."),
-        "schema": ("check", "Print the JSON Schema of a declaration, for editors."),
-        "doctor": ("doctor", "Say what stands in the way: Git, stages, stores, the forge."),
+        "new": ("project", "Make a project from a template."),
+        "init": ("project", "Make a project of the repository that you have."),
+        "check": ("project", "Say all that is wrong with the project's declarations."),
+        "graph": ("project", "Draw a pipeline: text, Mermaid or SVG."),
+        "schema": ("project", "Print the JSON Schema of a declaration, for editors."),
+        "doctor": ("project", "Say what stands in the way: Git, stages, stores, the forge."),
     },
     "Run": {
-        "plan": ("plan", "Say for each step whether it would run, and why."),
+        "plan": ("run", "Say for each step whether it would run, and why."),
         "run": ("run", "Run a pipeline."),
-        "runs": ("runs", "List the runs."),
-        "logs": ("runs", "Show the log of a run, or of one of its steps."),
-        "diff": ("runs", "Show in what two runs differ."),
-        "get": ("get", "Copy what a run or a version made to a file of your own."),
-        "step": ("step", "Run one step on the files of the work tree, as DVC does."),
+        "runs": ("record", "List the runs."),
+        "logs": ("record", "Show the log of a run, or of one of its steps."),
+        "diff": ("record", "Show in what two runs differ."),
+        "get": ("record", "Copy what a run or a version made to a file of your own."),
+        "step": ("run", "Run one step on the files of the work tree, as DVC does."),
     },
     "Registry": {
-        "models": ("models", "List the models and their versions."),
-        "show": ("models", "Show a version: its metrics, data, code and signature."),
-        "compare": ("models", "Lay versions side by side."),
-        "search": ("search", "Find versions by metric, parameter, label, stage, author or date."),
-        "transform": ("transform", "Score a table with a registered model."),
-        "register": ("register", "Register what a run made, without running anything."),
-        "claim": ("register", "Write down that a model is of this project."),
-        "restore": (
-            "register",
-            "Put a tag right: make a lost one again, set a false aside.",
-        ),
-        "reject": ("models", "Mark a version as bad, or put a promotion away, with the reason."),
+        "models": ("version", "List the models and their versions."),
+        "show": ("version", "Show a version: its metrics, data, code and signature."),
+        "compare": ("version", "Lay versions side by side."),
+        "search": ("version", "Find versions by metric, parameter, label, stage, author or date."),
+        "transform": ("version", "Score a table with a registered model."),
+        "register": ("registry", "Register what a run made, without running anything."),
+        "claim": ("registry", "Write down that a model is of this project."),
+        "restore": ("registry", "Put a tag right: make a lost one again, set a false aside."),
+        "reject": ("version", "Mark a version as bad, or put a promotion away, with the reason."),
     },
     "Promotion": {
-        "promote": ("promote", "Propose that a version enter a stage: a pull request."),
-        "approve": ("promote", "Approve a promotion and merge it; list those that wait."),
-        "rollback": ("promote", "Propose that a stage go back to the version before."),
-        "demote": ("promote", "Propose that a model leave a stage."),
+        "promote": ("promotion", "Propose that a version enter a stage: a pull request."),
+        "approve": ("promotion", "Approve a promotion and merge it; list those that wait."),
+        "rollback": ("promotion", "Propose that a stage go back to the version before."),
+        "demote": ("promotion", "Propose that a model leave a stage."),
         "reconcile": ("reconcile", "Make each stage run what the main branch says."),
-        "forge": ("forge", "Say or set what the forge must enforce."),
+        "forge": ("promotion", "Say or set what the forge must enforce."),
     },
     "Audit": {
-        "history": ("audit_commands", "Say what each stage ran, when, and who let it in."),
-        "lineage": ("audit_commands", "Draw where a version came from, and where it went."),
-        "verify": ("audit_commands", "Find what was forged, altered or lost."),
-        "reproduce": ("reproduce", "Make a version again, and say whether it is the same."),
+        "history": ("audit", "Say what each stage ran, when, and who let it in."),
+        "lineage": ("audit", "Draw where a version came from, and where it went."),
+        "verify": ("audit", "Find what was forged, altered or lost."),
+        "reproduce": ("audit", "Make a version again, and say whether it is the same."),
     },
     "Store": {
-        "push": ("transfer", "Push data, models and versions, which get their numbers."),
-        "pull": ("transfer", "Bring versions, data, models, and what a run need not do again."),
-        "fetch": ("transfer", "Bring the registry's tags."),
+        "push": ("registry", "Push data, models and versions, which get their numbers."),
+        "pull": ("registry", "Bring versions, data, models, and what a run need not do again."),
+        "fetch": ("registry", "Bring the registry's tags."),
     },
     "Prefect": {
-        "up": ("local_api", "Start the local Prefect API and a worker."),
-        "down": ("local_api", "Stop them."),
-        "status": ("local_api", "Say what runs."),
+        "up": ("server", "Start the local Prefect API and a worker."),
+        "down": ("server", "Stop them."),
+        "status": ("server", "Say what runs."),
     },
 }
 
@@ -98,7 +95,7 @@ class Verbs(click.Group):
 
         for verbs in VERBS.values():
             if cmd_name in verbs:
-                module = importlib.import_module(f"towpath.cli.{verbs[cmd_name][0]}")
+                module = importlib.import_module(f"towpath.cli.{verbs[cmd_name][0]}_commands")
                 command: click.Command = getattr(module, cmd_name)
                 return command
         return None

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from towpath.config import foreign_values as foreign
-from towpath.config.digests import describe_value, require_md5
-from towpath.config.foreign_values import MOST_BYTES
+from towpath.config.foreign_values import MOST_BYTES, describe_value, require_md5
 from towpath.config.foreign_values import Json as Json  # what values are, for who reads artifacts
 from towpath.config.project_paths import require_name
 from towpath.errors import Malformed

@@ -1,9 +1,10 @@
-"""The border: what every declared type has in common, its short forms, and its unions by kind."""
+"""The border: what every declared type has in common, and what pydantic found in our words."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeAlias, get_args
 
@@ -18,9 +19,10 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from towpath.config import expression, message_template, names_and_paths, output_reference
+from towpath import documents
+from towpath.config import expression, names_and_paths
 from towpath.config.names_and_paths import refuse_value
-from towpath.errors import did_you_mean
+from towpath.errors import Fault, Place, did_you_mean
 
 
 class Declaration(BaseModel):
@@ -153,9 +155,9 @@ class Parsed:
 
 _ALLOWED = "comparisons, `and`, `or`, `not`, `in` and arithmetic are"
 
-REFERENCE = Parsed(output_reference.parse_alternatives)
+REFERENCE = Parsed(expression.parse_alternatives)
 CONDITION = Parsed(expression.parse_condition, "write it like `evaluate.metrics.mse <= max_mse`")
-MESSAGE = Parsed(message_template.parse_message, "write `{evaluate.metrics.mse:.2f}`")
+MESSAGE = Parsed(expression.parse_message, "write `{evaluate.metrics.mse:.2f}`")
 
 Ref: TypeAlias = Annotated[str, AfterValidator(REFERENCE)]
 ConditionText: TypeAlias = Annotated[str, AfterValidator(CONDITION)]
@@ -166,3 +168,214 @@ Bindings: TypeAlias = Annotated[
     by_shape,
 ]
 """References: a list takes each item's last name, a mapping renames."""
+
+
+_BRANCHES = ("list", "mapping", "switch")  # of a union, in pydantic's `loc`
+Locate = Callable[..., Place | None]
+_MUST: Mapping[str, str] = {
+    "string_type": "must be text",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "finite_number": "must be a finite number",
+    "bool_type": "must be true or false",
+    "tuple_type": "must be a list",
+    "mapping_type": "must be a mapping",
+    "dict_type": "must be a mapping",
+    "model_type": "must be a mapping",
+    "model_attributes_type": "must be a mapping",
+    "greater_than": "must be above {gt:g}",
+    "greater_than_equal": "must be at least {ge:g}",
+    "less_than": "must be below {lt:g}",
+    "less_than_equal": "must be at most {le:g}",
+    "union_tag_invalid": "must be true, false or a mapping",
+    "literal_error": "must be {expected}",
+}
+
+_HOW: Mapping[str, str] = {
+    "run": "`run: prepare` calls the function `prepare` of steps.py",
+    "command": "`command: python scripts/clean.py {raw} {clean}` runs that program",
+    "if": "write `if: evaluate.metrics.mse <= max_mse`",
+    "as": "write `as:` and the model's name",
+    "expectations": "write `expectations: expectations/raw.yaml`",
+    "outputs": "write `outputs: [scored.parquet]`",
+    "inputs": "write `inputs:` and what the step takes",
+    "message": "write `message:` and what to say",
+}
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where each part of a declaration stands; empty for what was made in Python."""
+
+    node: documents.Node | None = None
+
+    def find_place(self, *loc: str | int) -> Place | None:
+        """The place of ``steps, train, inputs, 0``: of the innermost part that is written.
+
+        Parts that the document does not spell (the branch of a union) are passed over.
+        """
+        if self.node is None:
+            return None
+        node, place = self.node, Place(self.node.place.file)
+        for part in loc:
+            if isinstance(node, documents.Mapping):
+                entry = node.get(part) if isinstance(part, str) else None
+                if entry:
+                    node, place = entry.node, entry.place
+            elif isinstance(node, documents.Sequence) and isinstance(part, int):
+                node = node.items[part]
+                place = node.place
+        return place
+
+
+NO_PLACES = Places()
+
+
+def faults_of(
+    error: ValidationError, model: type[BaseModel], owner: str, locate: Locate
+) -> Iterator[Fault]:
+    """Each thing that pydantic found as a fault.
+
+    ``owner`` is what the model is called in messages (``step `train` (training)``); ``locate``
+    gives the place of pydantic's ``loc``.
+    """
+    errors = [
+        _PydanticFault(found_error, model, owner, locate)
+        for found_error in error.errors(include_url=False)
+    ]
+    meant_keys = {
+        (found_error.path[:-1], found_error.nearest_key)
+        for found_error in errors
+        if found_error.type == "extra_forbidden"
+    }
+    for found_error in errors:
+        # `rum: train` is one typo, not an unknown key and a missing one.
+        if (
+            found_error.type != "missing"
+            or (found_error.path[:-1], found_error.key) not in meant_keys
+        ):
+            yield found_error.to_fault()
+
+
+class _PydanticFault:
+    """One of pydantic's errors, held against the declared type."""
+
+    def __init__(self, error: Any, model: type[BaseModel], owner: str, locate: Locate) -> None:
+        self.error = error
+        self.type: str = error["type"]
+        self.path = tuple(part for part in error["loc"] if not _is_branch(part))
+        self.place = locate(*error["loc"])
+        self.model = _model_at(model, error["loc"][:-1])
+        self.owner = owner
+        self.names = [part for part in self.path if isinstance(part, str)]
+
+    @property
+    def key(self) -> str:
+        """The key that the error is about."""
+        return self.names[-1] if self.names else ""
+
+    @property
+    def nearest_key(self) -> str | None:
+        """The key that was meant."""
+        hint = did_you_mean(self.key, declared_keys(self.model))
+        return next((key for key in declared_keys(self.model) if hint and f"`{key}`" in hint), None)
+
+    def to_fault(self) -> Fault:
+        """It in our words."""
+        inside = f"`{self.names[-2]}`" if len(self.names) > 1 else self.owner
+        match self.type:
+            case "towpath":
+                what = self.error["ctx"]["what"] if self.names else self._describe_whole()
+                return Fault(what, self.place, self.error["ctx"]["hint"])
+            case "missing":
+                how = {**_HOW, **getattr(self.model, "HOW", {})}.get(self.key)
+                return Fault(f"`{self.key}` is missing in {inside}", self.place, how)
+            case "extra_forbidden":
+                known_keys = declared_keys(self.model)
+                hint = did_you_mean(self.key, known_keys)
+                if len(self.names) > 1:
+                    hint = hint or f"it has {', '.join(known_keys)}"
+                return Fault(f"{inside} has no key `{self.key}`", self.place, hint)
+        subject = f"`{self.key}`" if self.names else self.owner
+        if self.type == "string_too_short":
+            return Fault(f"{subject} is empty", self.place)
+        return Fault(
+            f"{subject} {self._must_phrase()}, not {show_value(self.error['input'])}",
+            self.place,
+            self._mending_hint(),
+        )
+
+    def _describe_whole(self) -> str:
+        return f"{self.owner}: {self.error['ctx']['what']}"
+
+    def _must_phrase(self) -> str:
+        must: str = _MUST.get(self.type, self.error["msg"].lower())
+        if self.type == "tuple_type" and "list" in self.error["loc"]:
+            must = "must be a list or a mapping"
+        return must.format(**self.error.get("ctx", {})).replace("'", "`")
+
+    def _mending_hint(self) -> str | None:
+        value = self.error["input"]
+        if self.type == "string_type" and isinstance(value, int | float):
+            return "write it in quotes"
+        if self.type == "literal_error" and isinstance(value, str):
+            return did_you_mean(value, re.findall(r"'([^']*)'", self.error["ctx"]["expected"]))
+        return None
+
+
+def declared_keys(model: type[BaseModel]) -> list[str]:
+    """The keys of a declared type as they are written."""
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def show_value(value: Any) -> str:
+    """A value of a document as a message says it."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return f"`{value}`" if value else "empty text"
+        case int() | float():
+            return str(value)
+        case Mapping():
+            return "a mapping"
+    return "a list"
+
+
+def _is_branch(part: str | int) -> bool:
+    """Whether a part of pydantic's ``loc`` is none of the document's: ``list``, ``[key]``."""
+    return part in _BRANCHES or (isinstance(part, str) and part.startswith("["))
+
+
+def _model_at(model: type[BaseModel], path: tuple[str | int, ...]) -> type[BaseModel]:
+    """The innermost declared type on the way to a place: whose keys are the near ones."""
+    annotation: Any = None
+    for part in path:
+        fields = model.model_fields.items()
+        field = next((field for name, field in fields if part in (field.alias, name)), None)
+        if field:
+            annotation = field.annotation
+            model = _model_in(annotation) or model
+        elif _is_branch(part):
+            model = _branch_of(annotation, str(part)) or model
+    return model
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The first declared type in an annotation: of ``Mapping[str, Output]`` it is ``Output``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_model_in, get_args(annotation))), None)
+
+
+def _branch_of(annotation: Any, branch: str) -> type[BaseModel] | None:
+    """The declared type of a branch of a union by kind inside an annotation."""
+    kinds = (getattr(note, "func", None) for note in getattr(annotation, "__metadata__", ()))
+    branch_types = (
+        validator.find_type(branch) for validator in kinds if isinstance(validator, Kinds)
+    )
+    inner = (_branch_of(argument, branch) for argument in get_args(annotation))
+    return next(filter(None, (*branch_types, *inner)), None)

@@ -1,17 +1,136 @@
-"""Conditions: a small safe subset of Python, read by its own parser and judged without eval."""
+"""What a declaration may say of values: references to them, conditions and messages over them."""
 
 from __future__ import annotations
 
 import ast
+import json
 import math
 import operator
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
-from towpath.config.output_reference import Lookup, Reference, find_value, of_node
-from towpath.errors import StepFailed
+from towpath.errors import Fault, StepFailed, did_you_mean
+
+Key: TypeAlias = str | int
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One reference as it is written; only the pipeline knows what ``name`` names.
+
+    ``raw`` is ``Reference("raw")``; ``evaluate.metrics.mse`` is ``Reference("evaluate",
+    "metrics", ("mse",))``.
+    """
+
+    name: str
+    output: str | None = None
+    keys: tuple[Key, ...] = ()
+
+    @property
+    def base(self) -> str:
+        """What holds the value, without the keys: ``max_mse`` or ``evaluate.metrics``."""
+        return self.name if self.output is None else f"{self.name}.{self.output}"
+
+    @property
+    def last_name(self) -> str:
+        """The name that an item of a list takes: the last one."""
+        words = [key for key in self.keys if isinstance(key, str) and key.isidentifier()]
+        return words[-1] if words else self.output or self.name
+
+    def __str__(self) -> str:
+        return self.base + "".join(_shown_key(key) for key in self.keys)
+
+
+def parse_value_reference(text: str) -> Reference:
+    """A reference; raises ValueError, whose words say what is wrong."""
+    try:
+        node = ast.parse(text.strip(), mode="eval").body
+        reference = of_node(node)
+    except (SyntaxError, RecursionError, MemoryError):
+        reference = None
+    if reference is None:
+        raise ValueError(f"`{text}` is no reference: write `name` or `step.output`")
+    return reference
+
+
+def parse_alternatives(text: str) -> tuple[Reference, ...]:
+    """The references of ``a.x or b.y``, one where there is no ``or``; raises as for one."""
+    return tuple(parse_value_reference(part) for part in text.split(" or "))
+
+
+def of_node(node: ast.expr) -> Reference | None:
+    """The reference that a piece of Python's syntax spells, or None."""
+    keys: list[Key] = []
+    while isinstance(node, ast.Attribute | ast.Subscript):
+        key = _node_key(node)
+        if key is None:
+            return None
+        keys.append(key)
+        node = node.value
+    if not isinstance(node, ast.Name):
+        return None
+    keys.reverse()
+    if keys and isinstance(keys[0], str):
+        return Reference(node.id, keys[0], tuple(keys[1:]))
+    return Reference(node.id, None, tuple(keys))
+
+
+def _node_key(node: ast.Attribute | ast.Subscript) -> Key | None:
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    match node.slice:
+        case ast.Constant(value=str() | int() as key) if not isinstance(key, bool):
+            return key
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() as number)):
+            return -number
+    return None
+
+
+def _shown_key(key: Key) -> str:
+    if isinstance(key, str) and key.isidentifier():
+        return f".{key}"
+    return f"[{json.dumps(key)}]"
+
+
+Lookup: TypeAlias = Callable[[str], Any]
+"""Gives the data behind a base: for ``max_mse`` a value, for ``evaluate.metrics`` a document."""
+
+
+def find_value(reference: Reference, lookup: Lookup) -> Any:
+    """The value of a reference; raises StepFailed, naming the near key, where it is not there."""
+    return pick_value(lookup(reference.base), reference.keys, reference.base)
+
+
+def pick_value(data: Any, keys: tuple[Key, ...], base: str) -> Any:
+    """What stands under keys in a JSON document that ``base`` calls by name."""
+    shown_path = base
+    for key in keys:
+        data = _enter_key(data, key, shown_path)
+        shown_path = f"{shown_path}.{key}" if isinstance(key, str) else f"{shown_path}[{key}]"
+    return data
+
+
+def _enter_key(data: Any, key: Key, shown_path: str) -> Any:
+    if isinstance(data, Mapping):
+        if str(key) in data:
+            return data[str(key)]
+        raise StepFailed(
+            Fault(f"`{shown_path}` has no key `{key}`", hint=_key_hint(str(key), data))
+        )
+    if isinstance(data, Sequence) and not isinstance(data, str):
+        if isinstance(key, int) and -len(data) <= key < len(data):
+            return data[key]
+        raise StepFailed(f"`{shown_path}` is a list of {len(data)} and has no item `{key}`")
+    raise StepFailed(f"`{shown_path}` is {data!r} and has no key `{key}`")
+
+
+def _key_hint(key: str, data: Mapping[str, Any]) -> str | None:
+    return did_you_mean(key, data) or (
+        f"it has {', '.join(map(str, data))[:200]}" if data else None
+    )
+
 
 LONGEST = 2000  # characters; the subset has no loops, so length bounds the work
 DEEPEST = 100
@@ -244,3 +363,67 @@ def _refuse_nan(value: Any, shown: str) -> Any:
     if any(isinstance(number, float) and math.isnan(number) for number in numbers):
         raise StepFailed(f"{shown} is NaN: neither true nor false can be said of it")
     return value
+
+
+_PIECE = re.compile(r"\{\{|\}\}|\{(?P<reference>[^{}:!]*)(:(?P<format>[^{}]*))?\}|(?P<stray>[{}])")
+_FORMAT = re.compile(r"([^{}]?[<>=^])?[-+ ]?#?0?\d{0,3}[,_]?(\.\d{1,2})?[sdeEfFgGxXn%]?")
+
+
+@dataclass(frozen=True)
+class Hole:
+    """A place in a message that a value fills."""
+
+    reference: Reference
+    format: str
+
+
+@dataclass(frozen=True)
+class MessageTemplate:
+    """A message: text and holes in turn."""
+
+    text: str
+    parts: tuple[str | Hole, ...]
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        """What the message refers to, each once."""
+        holes = (part.reference for part in self.parts if isinstance(part, Hole))
+        return tuple(dict.fromkeys(holes))
+
+    def fill(self, lookup: Lookup) -> str:
+        """The message with its values; raises StepFailed where one is missing or does not fit."""
+        return "".join(p if isinstance(p, str) else _fill_hole(p, lookup) for p in self.parts)
+
+
+def parse_message(text: str) -> MessageTemplate:
+    """A message; raises ValueError, whose words say what is wrong."""
+    parts: list[str | Hole] = []
+    end = 0
+    for match in _PIECE.finditer(text):
+        parts.append(text[end : match.start()])
+        parts.append(_parse_part(match))
+        end = match.end()
+    parts.append(text[end:])
+    return MessageTemplate(text, tuple(part for part in parts if part != ""))
+
+
+def _parse_part(match: re.Match[str]) -> str | Hole:
+    if match["stray"]:
+        raise ValueError(f"a `{match['stray']}` is no part of a reference: double it to show it")
+    if match["reference"] == "":
+        raise ValueError("`{}` names nothing")
+    if match["reference"] is None:
+        return match[0][0]
+    form = match["format"] or ""
+    if not _FORMAT.fullmatch(form):
+        raise ValueError(f"`{form}` is no format: write one such as `.2f`")
+    return Hole(parse_value_reference(match["reference"]), form)
+
+
+def _fill_hole(hole: Hole, lookup: Lookup) -> str:
+    value = find_value(hole.reference, lookup)
+    try:
+        return format(value, hole.format)
+    except (ValueError, TypeError, OverflowError):
+        what = f"`{hole.reference}` is {value!r} and cannot be written as `{hole.format}`"
+        raise StepFailed(what) from None

@@ -15,16 +15,15 @@ from pydantic_core import PydanticCustomError
 
 from towpath import documents
 from towpath.config import names_and_paths
-from towpath.config.declaration import Declaration
-from towpath.config.declaration_faults import (
+from towpath.config.declaration import (
     NO_PLACES,
+    Declaration,
     Places,
     declared_keys,
     faults_of,
     show_value,
 )
-from towpath.config.parameter_declaration import Param, short_form
-from towpath.config.pipeline_declaration import KINDS, Input, Pipeline, Step
+from towpath.config.pipeline_declaration import KINDS, Input, Param, Pipeline, Step, short_form
 from towpath.config.table_options import FORMAT_NAMES
 from towpath.errors import Fault, Place, did_you_mean
 

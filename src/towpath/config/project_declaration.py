@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 from pydantic import BeforeValidator, Field, PlainValidator, ValidationError
 
 from towpath import documents
-from towpath.config.declaration import Declaration, Kinds, ShortForm
-from towpath.config.declaration_faults import Places, faults_of
+from towpath.config.declaration import Declaration, Kinds, Places, ShortForm, faults_of
 from towpath.config.names_and_paths import (
     BranchName,
     ClassPath,

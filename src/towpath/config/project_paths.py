@@ -11,7 +11,7 @@ import re
 import unicodedata
 from pathlib import Path
 
-from towpath.config.digests import describe_value
+from towpath.config.foreign_values import describe_value
 from towpath.errors import Malformed
 
 RESERVED = frozenset([".git", ".dvc", ".towpath"])

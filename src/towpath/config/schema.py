@@ -21,7 +21,6 @@ from pydantic.json_schema import CoreRef, GenerateJsonSchema, JsonRef
 from towpath.config import (
     declaration,
     gate_declarations,
-    parameter_declaration,
     pipeline_declaration,
     project_declaration,
     target_declarations,
@@ -148,10 +147,10 @@ RULES: Mapping[Any, Rule] = {
     declaration.MESSAGE: dict,
     declaration.one_or_more: lambda inner: _either_schema(inner["items"], inner),
     target_declarations.word_list: dict,
-    parameter_declaration.short_form: lambda inner: _either_schema(
+    pipeline_declaration.short_form: lambda inner: _either_schema(
         {"type": ["string", "number", "boolean", "array"]}, inner
     ),
-    parameter_declaration.Param._require_consistency: _param_schema,
+    pipeline_declaration.Param._require_consistency: _param_schema,
     pipeline_declaration.command_words: _replacing_rule(
         _either_schema(
             {"type": "string", "minLength": 1},

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from towpath.backends.git import Repository, signatures
 from towpath.backends.git.allowed_signers import SIGNERS, read_allowed_signers
-from towpath.delivery.promotion import approval, code_owners, commit_signatures
+from towpath.delivery.promotion import approval, code_owners, commit_approvers
 from towpath.doctor.health_check import DoctorCheck, report_lack, report_well
 from towpath.registry.version_signatures import allowed_signers
 
@@ -63,9 +63,9 @@ def _examine_signers(
         yield report_lack(str(fault.place), fault.what, fault.hint or "")
     if project.policy.versions != "signed":
         return
-    if signatures.signs_tags(repository) and commit_signatures.is_configured(repository):
+    if signatures.signs_tags(repository) and commit_approvers.is_configured(repository):
         yield report_well("versions", "are signed as Git is configured, which the policy asks for")
     else:
-        hint = f"{commit_signatures.CONFIGURE}; git config tag.gpgSign true"
+        hint = f"{commit_approvers.CONFIGURE}; git config tag.gpgSign true"
         message = "must be signed, and Git here does not sign tags with an SSH key"
         yield report_lack("versions", message, hint)

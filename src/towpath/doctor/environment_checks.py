@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from towpath.backends.dvc.dvc_config import load_config, locate_store
 from towpath.backends.git import git_command, main_branch, remotes
-from towpath.delivery.promotion import forge_demands
+from towpath.delivery.promotion import rules_in_force
 from towpath.doctor.health_check import DoctorCheck, report_lack, report_well
 from towpath.errors import StoreError
 
@@ -57,7 +57,7 @@ def examine_workflows(workspace: Workspace) -> Iterator[DoctorCheck]:
     if workspace.policy.forge is None:
         return
     repository = workspace.registry_at_hand
-    present = forge_demands.list_workflow_names(repository, main_branch.main_commit(repository))
+    present = rules_in_force.list_workflow_names(repository, main_branch.main_commit(repository))
     missing = [name for name in NEEDED if name not in present]
     if missing:
         files = ", ".join(f"{name}.yml" for name in missing)

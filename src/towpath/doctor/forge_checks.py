@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from towpath import forge
 from towpath.backends.git import clones, remotes
-from towpath.delivery.promotion import forge_demands
+from towpath.delivery.promotion import rules_in_force
 from towpath.delivery.promotion.rules_in_force import connect_to_set_up
 from towpath.doctor.health_check import DoctorCheck, report_faults, report_lack, report_well
 from towpath.errors import TowpathError
@@ -72,12 +72,12 @@ def _examine_rules(workspace: Workspace, connected: Forge) -> Iterator[DoctorChe
     except TowpathError as error:
         yield from report_faults(_ABOUT, error, "unknown")
         return
-    missing = forge.find_lacking_rules(forge_demands.required_forge_rules(workspace), actual)
+    missing = forge.find_lacking_rules(rules_in_force.required_forge_rules(workspace), actual)
     for lack in missing:
         yield report_lack(_ABOUT, str(lack), "towpath forge setup --apply")
-    silent = forge_demands.queue_lacks(workspace, actual)
+    silent = rules_in_force.queue_lacks(workspace, actual)
     for lack in silent:
-        hint = f"write {forge_demands.QUEUED} of each, as the workflows of a new project have it"
+        hint = f"write {rules_in_force.QUEUED} of each, as the workflows of a new project have it"
         yield report_lack(_ABOUT, str(lack), hint)
     if not missing and not silent:
         yield report_well(_ABOUT, "it enforces what the declaration relies on")

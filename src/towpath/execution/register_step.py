@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from towpath import registry
+from towpath.config import expression
 from towpath.config import foreign_values as foreign
-from towpath.config import message_template
 from towpath.config.artifact import Artifact, CacheEntry, Json, Made
 from towpath.config.foreign_values import Fields
 from towpath.config.pipeline_declaration import RegisterModel
@@ -442,4 +442,4 @@ def _model_metrics(known: RunState, node: Node) -> Iterator[tuple[str, Json]]:
 
 
 def _fill_template(known: RunState, node: Node, text: str) -> str:
-    return message_template.parse_message(text).fill(partial(known.look_up_value, node))
+    return expression.parse_message(text).fill(partial(known.look_up_value, node))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from towpath.config.artifact import Json, Made, read_made
-from towpath.config.digests import describe_value
+from towpath.config.foreign_values import describe_value
 from towpath.errors import Fault, Malformed, Place, StoreError
 from towpath.execution.run_events import Event as Event
 from towpath.execution.run_events import read_events

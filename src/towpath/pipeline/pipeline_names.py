@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from towpath.config import output_reference as references
-from towpath.config.output_reference import Reference
+from towpath.config import expression as references
+from towpath.config.expression import Reference
 from towpath.config.pipeline_declaration import is_json, output_files
 from towpath.config.pipeline_file import DeclaredPipeline
 from towpath.errors import Fault, Place, did_you_mean

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from towpath.config import expression, message_template
-from towpath.config.output_reference import Reference
+from towpath.config import expression
+from towpath.config.expression import Reference
 from towpath.config.pipeline_declaration import (
     BatchTransform,
     CommandStep,
@@ -225,14 +225,14 @@ class _Binding:
                 named = expression.parse_condition(text).references
                 yield from ((reference, self._place_of("if")) for reference in named)
             case Fail(message=text):
-                named = message_template.parse_message(text).references
+                named = expression.parse_message(text).references
                 yield from ((reference, self._place_of("message")) for reference in named)
             case RegisterModel(labels=labels):
                 for label, text in labels.items():
                     place = self._place_of("labels", label)
                     yield from (
                         (reference, place)
-                        for reference in message_template.parse_message(text).references
+                        for reference in expression.parse_message(text).references
                     )
 
     def _steps_before(self) -> frozenset[str]:

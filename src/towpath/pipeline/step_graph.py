@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
-from towpath.config import output_reference as references
-from towpath.config.output_reference import Key
+from towpath.config import expression as references
+from towpath.config.expression import Key
 from towpath.config.pipeline_declaration import AnyStep, Input, Output, Pipeline, RegisterModel
 
 

@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from towpath.config.declaration_faults import Places
+from towpath.config.declaration import Places
 from towpath.config.pipeline_declaration import QualityCheck, RegisterModel
 from towpath.errors import Fault
 from towpath.pipeline.step_graph import Node

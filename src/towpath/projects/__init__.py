@@ -1,7 +1,7 @@
 """New projects out of templates, the door to cookiecutter; repositories that become projects."""
 
 from towpath.backends.cookiecutter.make_project import make_from_template
-from towpath.backends.cookiecutter.template_catalogue import (
+from towpath.backends.cookiecutter.project_template import (
     ProjectTemplate,
     catalogue,
     find_template,
@@ -12,9 +12,9 @@ from towpath.projects.adoption import (
     NewFile,
     apply_additions,
     find_root,
+    next_commands,
     plan_additions,
 )
-from towpath.projects.next_steps import next_commands
 
 __all__ = [
     "EMPTY_PIPELINE",

@@ -8,8 +8,7 @@ from typing import Any
 
 from towpath.config import foreign_values as foreign
 from towpath.config.artifact import Json
-from towpath.config.digests import Md5
-from towpath.config.foreign_values import Fields
+from towpath.config.foreign_values import Fields, Md5
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 from towpath import documents
 from towpath.backends.git import Repository, commit_history, main_branch, refs
-from towpath.config.digests import describe_value
-from towpath.config.foreign_values import is_model_name
+from towpath.config.foreign_values import describe_value, is_model_name
 from towpath.errors import Fault, Place
 from towpath.registry.version_number import VersionNumber
 

@@ -14,8 +14,7 @@ from itertools import islice
 from typing import Any
 
 from towpath.config.artifact import Json
-from towpath.config.digests import is_md5, is_sha256
-from towpath.config.foreign_values import LARGEST, MOST_BYTES, is_finite_number
+from towpath.config.foreign_values import LARGEST, MOST_BYTES, is_finite_number, is_md5, is_sha256
 from towpath.registry.version_record import SCHEMA, VersionRecord
 
 MARK = "towpath: "

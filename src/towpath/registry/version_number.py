@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, TypeAlias
 
-from towpath.config.digests import describe_value
+from towpath.config.foreign_values import describe_value
 from towpath.errors import Malformed, RegistryError
 
 Level: TypeAlias = Literal["major", "minor", "patch"]

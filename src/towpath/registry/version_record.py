@@ -9,8 +9,7 @@ from typing import Any, Literal, TypeAlias, cast
 
 from towpath.config import foreign_values as foreign
 from towpath.config.artifact import Artifact, Json
-from towpath.config.digests import FOLDER_SUFFIX, CommitId, Md5, Sha256
-from towpath.config.foreign_values import Fields
+from towpath.config.foreign_values import FOLDER_SUFFIX, CommitId, Fields, Md5, Sha256
 from towpath.config.project_paths import ProjectPath
 from towpath.errors import Malformed, RegistryError
 from towpath.registry.data_sources import (

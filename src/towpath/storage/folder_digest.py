@@ -9,8 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from towpath.config.digests import FOLDER_SUFFIX, Md5, describe_value, is_md5
-from towpath.config.foreign_values import Fields, parse_json
+from towpath.config.foreign_values import (
+    FOLDER_SUFFIX,
+    Fields,
+    Md5,
+    describe_value,
+    is_md5,
+    parse_json,
+)
 from towpath.config.project_paths import ProjectPath
 from towpath.errors import Malformed
 from towpath.storage.copy_files import hash_bytes

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO, Protocol, TypeVar
 
-from towpath.config.digests import require_md5
+from towpath.config.foreign_values import require_md5
 from towpath.errors import StoreError, TowpathError
 from towpath.storage.copy_files import FULL
 

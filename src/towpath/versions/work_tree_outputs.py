@@ -10,8 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from towpath.config.digests import Md5
-from towpath.config.foreign_values import parse_json, table_of
+from towpath.config.foreign_values import Md5, parse_json, table_of
 from towpath.config.project_paths import ProjectPath, resolve_inside
 from towpath.errors import Malformed
 from towpath.scratch import replace_text, sweep_beside

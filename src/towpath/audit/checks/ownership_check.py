@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from towpath import registry
 from towpath.audit.audit_finding import AuditFinding, make_finding
 from towpath.audit.ledger import AuditLedger
-from towpath.delivery.promotion.rollback_target import leave_version
+from towpath.delivery.promotion.promotion_rules import leave_version
 from towpath.errors import Fault, TowpathError
 from towpath.registry import policy_at_commit, stage_files
 

@@ -8,11 +8,18 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
-from towpath.backends.cookiecutter import installed_source
-from towpath.backends.cookiecutter.template_answers import answer_questions, importing_from
-from towpath.backends.cookiecutter.template_catalogue import ProjectTemplate, find_template
+from towpath.backends.cookiecutter.project_template import (
+    CHECKOUT,
+    ProjectTemplate,
+    answer_questions,
+    find_template,
+    importing_from,
+)
 from towpath.errors import Fault, UsageError, UserError
 from towpath.scratch import scratch_beside, scratch_folder, sweep_beside
 
@@ -32,11 +39,7 @@ def make_from_template(
     whatever fails later leaves nothing behind.
     """
     chosen = find_template(template)
-    known_answers = (
-        {"towpath": installed_source.own_requirement(), **answers}
-        if _asks_source(chosen)
-        else answers
-    )
+    known_answers = {"towpath": own_requirement(), **answers} if _asks_source(chosen) else answers
     complete = answer_questions(chosen.folder, known_answers, ask)
     project = destination.expanduser().resolve() / complete["name"]
     if project.exists() or project.is_symlink():
@@ -129,3 +132,24 @@ def _said_by_us(project: Path) -> Iterator[None]:
         yield
     finally:
         del os.environ["TOWPATH_NEW"]
+
+
+def own_requirement() -> str:
+    """A requirement (PEP 508), or the whole path of a checkout that Towpath runs from."""
+    try:
+        return requirement_of(distribution("towpath"))
+    except PackageNotFoundError:  # run from a checkout by PYTHONPATH
+        return str(CHECKOUT)
+
+
+def requirement_of(installed: Distribution) -> str:
+    """The requirement that installs this distribution again, by its record of its origin."""
+    origin = json.loads(installed.read_text("direct_url.json") or "{}")  # PEP 610
+    if "url" not in origin:
+        return f"towpath=={installed.version}"
+    if "vcs_info" in origin:
+        vcs = origin["vcs_info"]
+        return f"towpath @ {vcs['vcs']}+{origin['url']}@{vcs['commit_id']}"
+    if "dir_info" in origin:
+        return str(Path(url2pathname(urlparse(origin["url"]).path)))
+    return f"towpath @ {origin['url']}"

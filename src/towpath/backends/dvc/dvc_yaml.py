@@ -21,7 +21,7 @@ from towpath import documents
 from towpath.backends.dvc.dvc_cache import Store
 from towpath.backends.dvc.dvc_config import load_config
 from towpath.config.artifact import Artifact, Json
-from towpath.config.digests import is_md5
+from towpath.config.foreign_values import is_md5
 from towpath.errors import DeclarationError, Fault, Place, StoreError
 from towpath.scratch import replace_bytes, take_lock
 from towpath.storage.copy_files import explain_write_errors

@@ -1,25 +1,94 @@
-"""One repository at GitHub: its pull requests, their reviews and merges."""
+"""One repository at GitHub: where it is, its pull requests, their reviews and merges."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
 
-from towpath.backends.github import github_types, rulesets
-from towpath.backends.github.github_requests import GitHubLine, Patience
-from towpath.backends.github.refusals import Deed, RefusedByGitHub
-from towpath.errors import ForgeError, UsageError
-from towpath.forge.forge import MergeWays, Method, NotMergeable, PullRequest, Review, Rules
+from towpath.backends.github import rulesets
+from towpath.backends.github.github_requests import Deed, GitHubLine, Patience, RefusedByGitHub
+from towpath.errors import ForgeError, UsageError, UserError
+from towpath.forge import MergeWays, Method, NotMergeable, PullRequest, Review, Rules, State
 
 if TYPE_CHECKING:
     from towpath.config.project_declaration import Project
-    from towpath.forge.forge import Forge
+    from towpath.forge import Forge
 
+PUBLIC = "https://api.github.com"
+TOKENS = ("GITHUB_TOKEN", "GH_TOKEN")
+# A server on this machine may be spoken to in clear: nobody stands between.
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _LONGEST = 65_536  # characters that GitHub takes for the body of a pull request or a comment
 _CUT = "\n\n*Cut here: the whole of it is on the branch.*\n"
 _READ = "pull requests: read"
 _WRITE = "pull requests: write"
+_GHOST = "ghost"  # what GitHub itself calls a user who is no more
+
+
+def connect_forge(
+    project: Project, environ: Mapping[str, str] | None = None, patience: Patience | None = None
+) -> Forge | None:
+    """The forge that a project names; None where it names none. Nothing is asked of it yet.
+
+    The repository is the one declared, else ``GITHUB_REPOSITORY``; the address is
+    ``GITHUB_API_URL``, else the one declared, else GitHub's own. Raises ``UserError`` where there
+    is no token (``GITHUB_TOKEN``, ``GH_TOKEN``) or no repository.
+    """
+    variables = os.environ if environ is None else environ
+    place = _forge_place(project, variables)
+    if place is None:
+        return None
+    return GitHub.from_address(*place, _read_token(variables), patience or Patience(), variables)
+
+
+def has_own_address(project: Project, environ: Mapping[str, str] | None = None) -> bool:
+    """Whether it is the declaration alone that says where the token goes: neither GitHub itself
+    nor what this environment names."""
+    variables = os.environ if environ is None else environ
+    return bool(project.forge and project.forge.api and not variables.get("GITHUB_API_URL"))
+
+
+def has_token() -> bool:
+    """Whether this environment holds a token for a forge."""
+    return any(os.environ.get(name, "").strip() for name in TOKENS)
+
+
+def _forge_place(project: Project, environ: Mapping[str, str]) -> tuple[str, str] | None:
+    """The address and ``owner/name`` of the repository that a project names; None for none."""
+    if project.forge is None:
+        return None
+    name = project.forge.repository or environ.get("GITHUB_REPOSITORY")
+    if not name:
+        hint = "in towpath.yaml: forge: {kind: github, repository: owner/name}"
+        raise UserError("it is not said which repository at GitHub this is", hint=hint)
+    # The environment goes before the file: Actions at an Enterprise server say there where they
+    # are, and the file may have been written for the public one.
+    api = environ.get("GITHUB_API_URL") or project.forge.api or PUBLIC
+    parts = urlsplit(api)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        hint = "as https://github.example.org/api/v3"
+        raise UserError(f"`{api}` is not the address of GitHub's API", hint=hint)
+    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+        raise UserError(f"{api} would be told the token in clear", hint="write https:// instead")
+    return api, name
+
+
+def _read_token(environ: Mapping[str, str]) -> str:
+    token = next((value for name in TOKENS if (value := environ.get(name, "").strip())), None)
+    if token is None:
+        hint = (
+            "export GITHUB_TOKEN=$(gh auth token), or one from github.com/settings/tokens with the "
+            "permissions contents and pull requests"
+        )
+        raise UserError("GitHub wants to know who asks: there is no token", hint=hint)
+    # httpx would refuse such a header with a message that quotes it, and so the token.
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise UserError("the token holds characters that no token has", hint="copy it again")
+    return token
 
 
 @dataclass(frozen=True)
@@ -27,13 +96,8 @@ class GitHub:
     """A repository at GitHub, as the token's user may see and change it: a ``Forge``."""
 
     line: GitHubLine
-    turn: Callable[[Project, GitHub], Forge | None] | None = field(default=None, repr=False)
-    """Connects to what another declaration names."""
-
-    @property
-    def name(self) -> str:
-        """The forge's own name."""
-        return "GitHub"
+    environ: Mapping[str, str] = field(repr=False)  # it holds the token
+    patience: Patience
 
     @classmethod
     def from_address(
@@ -42,18 +106,25 @@ class GitHub:
         repository: str,
         token: str,
         patience: Patience,
-        turn: Callable[[Project, GitHub], Forge | None] | None = None,
+        environ: Mapping[str, str] | None = None,
     ) -> GitHub:
         """A repository ``owner/name``; nothing is asked yet."""
-        return cls(GitHubLine.open_line(api, repository, token, patience), turn)
+        line = GitHubLine.open_line(api, repository, token, patience)
+        return cls(line, environ or {}, patience)
 
     def turn_to(self, project: Project) -> Forge | None:
         """The forge that another declaration names, with the same token."""
-        return self.turn(project, self) if self.turn else self
+        place = _forge_place(project, self.environ)
+        if place is None:
+            return None
+        # The same one goes on with its open connection; GitHub knows names in any case.
+        is_same = (self.line.api, self.repository.lower()) == (place[0], place[1].lower())
+        return self if is_same else connect_forge(project, self.environ, self.patience)
 
-    def is_at(self, api: str, repository: str) -> bool:
-        """Whether this is the repository of that name at that address."""
-        return (self.line.api, self.line.name.lower()) == (api, repository.lower())
+    @property
+    def name(self) -> str:
+        """The forge's own name."""
+        return "GitHub"
 
     @property
     def repository(self) -> str:
@@ -63,57 +134,52 @@ class GitHub:
     def user(self) -> str:
         """Who the token belongs to. An app's token belongs to no user, and is refused."""
         deed = Deed("say whose token this is", "of a user, not of an app")
-        account: Any = self.line.ask_of(deed, self._rest_api.users.get_authenticated)
+        account: Any = self.line.ask_of(deed, self.line.rest.users.get_authenticated)
         return str(account.login)
 
     def open(self, branch: str, base: str, title: str, body: str) -> PullRequest:
         """Open a pull request; the one that is open already for the branch, brought up to date."""
         deed = Deed("open a pull request", _WRITE, f"branch `{branch}` or `{base}`")
         content = {"title": title, "body": _cut_body(body)}
+        create = self.line.rest.pulls.create
         try:
-            opened = self.line.ask(
-                deed, self._rest_api.pulls.create, head=branch, base=base, **content
+            return _parse_pull_request(
+                self.line.ask(deed, create, head=branch, base=base, **content)
             )
         except RefusedByGitHub as refused:
-            open_already = refused.status == 422 and self._open_already(branch, base)
-            if not open_already:
+            # 422 is also said of a branch that is not there, so GitHub is asked which it was; a
+            # call that was killed after the opening finds its own pull request here.
+            pulls = self.pulls(branch, "open") if refused.status == 422 else ()
+            open_already = next((pull for pull in pulls if pull.base == base), None)
+            if open_already is None:
                 raise
-            deed = Deed(f"bring pull request {open_already.number} up to date", _WRITE)
-            update = self._rest_api.pulls.update
-            opened = self.line.ask(deed, update, pull_number=open_already.number, **content)
-        return github_types.parse_pull_request(opened)
-
-    def _open_already(self, branch: str, base: str) -> PullRequest | None:
-        return next((pull for pull in self.pulls(branch, "open") if pull.base == base), None)
+        deed = Deed(f"bring pull request {open_already.number} up to date", _WRITE)
+        update = self.line.rest.pulls.update
+        return _parse_pull_request(self._of_pull(deed, update, open_already.number, **content))
 
     def pull(self, number: int) -> PullRequest:
         """A pull request by number."""
         deed = Deed(f"show pull request {number}", _READ, f"pull request {number}")
-        return github_types.parse_pull_request(
-            self._of_pull(deed, self._rest_api.pulls.get, number)
-        )
+        return _parse_pull_request(self._of_pull(deed, self.line.rest.pulls.get, number))
 
     def pulls(self, branch: str | None = None, state: str = "all") -> tuple[PullRequest, ...]:
         """Pull requests, the newest first; those of one branch; ``open``, ``closed`` or ``all``."""
-        deed = Deed("list pull requests", _READ)
         query: dict[str, Any] = {"state": state}
         if branch:
+            # Without an owner GitHub passes `head` over, and lists the pull requests of all.
             query["head"] = branch if ":" in branch else f"{self.line.owner}:{branch}"
-        pages = self.line.read_pages(deed, self._rest_api.pulls.list, **query)
-        return tuple(github_types.parse_pull_request(pull) for page in pages for pull in page)
+        deed = Deed("list pull requests", _READ)
+        listed = self.line.read_rows(deed, self.line.rest.pulls.list, **query)
+        return tuple(map(_parse_pull_request, listed))
 
     def of_commit(self, commit: str) -> tuple[PullRequest, ...]:
         """The pull requests that brought a commit; none for a commit that GitHub does not know."""
         deed = Deed(f"say what brought commit {commit[:7]}", _READ)
-        call = self._rest_api.repos.list_pull_requests_associated_with_commit
+        call = self.line.rest.repos.list_pull_requests_associated_with_commit
         try:
-            pulls = [
-                pull
-                for page in self.line.read_pages(deed, call, commit_sha=commit)
-                for pull in page
-            ]
+            pulls = list(self.line.read_rows(deed, call, commit_sha=commit))
         except RefusedByGitHub as refused:
-            if refused.status != 422:
+            if refused.status != 422:  # what GitHub says of a commit that was never pushed
                 raise
             return ()
         return tuple(self.pull(pull.number) for pull in pulls)  # a list does not say who merged
@@ -121,15 +187,15 @@ class GitHub:
     def reviews(self, number: int) -> tuple[Review, ...]:
         """All reviews of a pull request, the oldest first."""
         deed = Deed(f"list the reviews of pull request {number}", _READ, f"pull request {number}")
-        pages = self.line.read_pages(deed, self._rest_api.pulls.list_reviews, pull_number=number)
-        return tuple(github_types.parse_review(review) for page in pages for review in page)
+        call = self.line.rest.pulls.list_reviews
+        return tuple(map(_parse_review, self.line.read_rows(deed, call, pull_number=number)))
 
     def approve(self, number: int, head: str, words: str = "") -> Review:
         """Approve this very head, as the token's user."""
         deed = Deed(f"approve pull request {number}", _WRITE, f"pull request {number}")
         fields = {"commit_id": head, "event": "APPROVE", **({"body": words} if words else {})}
-        call = self._rest_api.pulls.create_review
-        return github_types.parse_review(self._of_pull(deed, call, number, **fields))
+        call = self.line.rest.pulls.create_review
+        return _parse_review(self._of_pull(deed, call, number, **fields))
 
     def merge_ways(self) -> MergeWays:
         """How it merges into main."""
@@ -140,10 +206,11 @@ class GitHub:
         deed = Deed(f"merge pull request {number}", "contents: write", f"pull request {number}")
         fields = {"sha": head, "merge_method": method}
         try:
-            return str(self._of_pull(deed, self._rest_api.pulls.merge, number, **fields).sha)
+            return str(self._of_pull(deed, self.line.rest.pulls.merge, number, **fields).sha)
         except RefusedByGitHub as refused:
             if refused.status == 405:
                 return self._merged_before(number, head, refused)
+            # Somebody pushed between the look and the merge: `sha` makes GitHub refuse that.
             if refused.status == 409:
                 what = f"pull request {number} is no longer at {head[:7]}: somebody pushed to it"
                 raise ForgeError(what, hint="read what is new, and approve that") from None
@@ -154,7 +221,8 @@ class GitHub:
         pull = self.pull(number)
         if pull.state == "merged" and pull.head == head:
             deed = Deed(f"say what merged pull request {number}", _READ)
-            events = self.line.rows(deed, self._rest_api.issues.list_events, issue_number=number)
+            # A push to main may have come since: the event says which commit the merge made.
+            events = self.line.raw_rows(deed, self.line.rest.issues.list_events, number)
             merges = [event.get("commit_id") for event in events if event.get("event") == "merged"]
             if merges and merges[-1]:
                 return str(merges[-1])
@@ -166,13 +234,13 @@ class GitHub:
     def write_comment(self, number: int, body: str) -> None:
         """Say something on a pull request."""
         deed = Deed(f"comment on pull request {number}", _WRITE, f"pull request {number}")
-        call = self._rest_api.issues.create_comment
+        call = self.line.rest.issues.create_comment
         self.line.ask(deed, call, issue_number=number, body=_cut_body(body))
 
     def close_pull_request(self, number: int) -> None:
         """Close a pull request unmerged."""
         deed = Deed(f"close pull request {number}", _WRITE, f"pull request {number}")
-        self._of_pull(deed, self._rest_api.pulls.update, number, state="closed")
+        self._of_pull(deed, self.line.rest.pulls.update, number, state="closed")
 
     def members(self, team: str) -> tuple[str, ...]:
         """The people of a team, ``@owner/team``."""
@@ -180,7 +248,7 @@ class GitHub:
         if not owner or not slug:
             raise UsageError(f"`{team}` is no team", hint="teams are written @owner/team")
         deed = Deed(f"list the members of {team}", "members: read", f"team {team}")
-        call = self._rest_api.teams.list_members_in_org
+        call = self.line.rest.teams.list_members_in_org
         pages = self.line.pages_of(deed, call, org=owner, team_slug=slug)
         return tuple(member.login for page in pages for member in page)
 
@@ -192,10 +260,6 @@ class GitHub:
         """Make the forge enforce these rules; what was changed, a line each."""
         return rulesets.enforce_rules(self.line, rules)
 
-    @property
-    def _rest_api(self) -> Any:
-        return self.line.github.rest
-
     def _of_pull(self, deed: Deed, call: Callable[..., Any], number: int, **given: Any) -> Any:
         return self.line.ask(deed, call, pull_number=number, **given)
 
@@ -203,3 +267,35 @@ class GitHub:
 def _cut_body(body: str) -> str:
     """A text that GitHub takes: one that is too long is cut, and says so."""
     return body if len(body) <= _LONGEST else body[: _LONGEST - len(_CUT)] + _CUT
+
+
+def _parse_pull_request(pull: Any) -> PullRequest:
+    """A pull request, whole or as in a list, which does not say who merged it."""
+    merged_by = getattr(pull, "merged_by", None)
+    return PullRequest(
+        number=pull.number,
+        url=pull.html_url,
+        title=pull.title,
+        body=pull.body or "",
+        # GitHub calls a merged one `closed`, too.
+        state=cast(State, "merged" if pull.merged_at else pull.state),
+        branch=pull.head.ref,
+        head=pull.head.sha,
+        base=pull.base.ref,
+        author=pull.user.login if pull.user else _GHOST,
+        merged_by=merged_by.login if merged_by else None,
+        labels=tuple(label.name for label in pull.labels if isinstance(label.name, str)),
+    )
+
+
+def _parse_review(review: Any) -> Review:
+    submitted = review.submitted_at
+    # A review that was not handed in has no time: githubkit then says UNSET, which is no None.
+    is_timed = isinstance(submitted, datetime)
+    return Review(
+        user=review.user.login if review.user else _GHOST,
+        state=review.state.lower(),
+        commit=review.commit_id or "",
+        time=submitted.astimezone(UTC).isoformat()[:19] + "Z" if is_timed else "",
+        url=review.html_url,
+    )

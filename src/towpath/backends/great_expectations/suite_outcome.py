@@ -1,13 +1,13 @@
-"""What a suite says and what came of it; nothing here knows Great Expectations."""
+"""A suite and what came of it, as types and in sentences; nothing knows Great Expectations here."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from towpath.config.artifact import Json
-from towpath.errors import Place
+from towpath.errors import Fault, Place
 
 Severity: TypeAlias = Literal["critical", "warning", "info"]
 """What a failed expectation means: only ``critical`` fails the check."""
@@ -135,3 +135,205 @@ def _result_document(result: Result) -> dict[str, Json]:
     }
     fields: dict[str, Json] = {**asdict(result), **lists, "samples": samples}
     return {key: value for key, value in fields.items() if value not in (None, "", [])}
+
+
+Arguments: TypeAlias = Mapping[str, Any]
+
+_APART = ("column", "mostly", "row_condition", "condition_parser")
+
+
+def describe_rule(type: str, arguments: Arguments) -> str:
+    """What is expected, as the end of a sentence; columns stand in backquotes.
+
+    An expectation without words of its own is said by its name and arguments.
+    """
+    words = _WORDS.get(type)
+    rule = words(arguments) if words else _plain_rule(type, arguments)
+    if "mostly" in arguments and arguments["mostly"] != 1:
+        rule += f", in at least {arguments['mostly'] * 100:g} % of rows"
+    if "row_condition" in arguments:
+        rule += f", where {arguments['row_condition']}"
+    return rule
+
+
+def _plain_rule(type: str, arguments: Arguments) -> str:
+    rest = ", ".join(
+        f"{key} {_list_values(v)}" for key, v in arguments.items() if key not in _APART
+    )
+    name = type.removeprefix("expect_").replace("_", " ")
+    subject = f"`{arguments['column']}`: " if "column" in arguments else ""
+    return f"{subject}{name} ({rest})" if rest else f"{subject}{name}"
+
+
+def _list_values(value: Any) -> str:
+    if isinstance(value, list):
+        if not value:
+            return "nothing"
+        shown = ("no value" if item is None else str(item) for item in value[:8])
+        return ", ".join(shown) + (", ..." if len(value) > 8 else "")
+    return str(value)
+
+
+def _between_words(subject: str) -> Callable[[Arguments], str]:
+    def words(arguments: Arguments) -> str:
+        low, high = arguments.get("min_value"), arguments.get("max_value")
+        above = "above" if arguments.get("strict_min") else "at least"
+        below = "below" if arguments.get("strict_max") else "at most"
+        bounds = [f"{above} {low}"] if low is not None else []
+        bounds += [f"{below} {high}"] if high is not None else []
+        return f"{_fill_column(subject, arguments)} is {' and '.join(bounds)}"
+
+    return words
+
+
+def _saying_words(words: str, key: str = "") -> Callable[[Arguments], str]:
+    """Words in which ``@`` stands for the column, and an argument's value after them."""
+
+    def said(arguments: Arguments) -> str:
+        behind = f" {_list_values(arguments.get(key, ''))}" if key else ""
+        return _fill_column(words, arguments) + behind
+
+    return said
+
+
+def _fill_column(words: str, arguments: Arguments) -> str:
+    return words.replace("@", f"`{arguments.get('column', '')}`")
+
+
+_WORDS: Mapping[str, Callable[[Arguments], str]] = {
+    "expect_column_values_to_be_between": _between_words("@"),
+    "expect_column_values_to_not_be_null": _saying_words("@ has a value"),
+    "expect_column_values_to_be_null": _saying_words("@ has no value"),
+    "expect_column_values_to_be_unique": _saying_words("each value of @ occurs once"),
+    "expect_column_values_to_be_in_set": _saying_words("@ is one of", "value_set"),
+    "expect_column_values_to_not_be_in_set": _saying_words("@ is none of", "value_set"),
+    "expect_column_values_to_be_of_type": _saying_words("@ is of type", "type_"),
+    "expect_column_values_to_be_in_type_list": _saying_words("@ is of type", "type_list"),
+    "expect_column_values_to_match_regex": _saying_words("@ matches", "regex"),
+    "expect_column_values_to_not_match_regex": _saying_words("@ does not match", "regex"),
+    "expect_column_values_to_match_strftime_format": _saying_words(
+        "@ is a time as", "strftime_format"
+    ),
+    "expect_column_value_lengths_to_be_between": _between_words("the length of @"),
+    "expect_column_value_lengths_to_equal": _saying_words("the length of @ is", "value"),
+    "expect_column_to_exist": lambda arguments: (
+        f"`{arguments['column']}` is there"
+        + (f", as column {arguments['column_index']}" if "column_index" in arguments else "")
+    ),
+    "expect_column_min_to_be_between": _between_words("the least @"),
+    "expect_column_max_to_be_between": _between_words("the greatest @"),
+    "expect_column_mean_to_be_between": _between_words("the mean of @"),
+    "expect_column_median_to_be_between": _between_words("the median of @"),
+    "expect_column_stdev_to_be_between": _between_words("the standard deviation of @"),
+    "expect_column_sum_to_be_between": _between_words("the sum of @"),
+    "expect_column_unique_value_count_to_be_between": _between_words("the number of values of @"),
+    "expect_column_proportion_of_unique_values_to_be_between": _between_words(
+        "the share of values of @ that occur once"
+    ),
+    "expect_column_proportion_of_non_null_values_to_be_between": _between_words(
+        "the share of rows in which @ has a value"
+    ),
+    "expect_column_distinct_values_to_be_in_set": _saying_words("@ takes only", "value_set"),
+    "expect_column_distinct_values_to_equal_set": _saying_words("@ takes just", "value_set"),
+    "expect_column_distinct_values_to_contain_set": _saying_words("@ takes at least", "value_set"),
+    "expect_column_most_common_value_to_be_in_set": _saying_words(
+        "the commonest @ is one of", "value_set"
+    ),
+    "expect_column_pair_values_a_to_be_greater_than_b": lambda arguments: (
+        f"`{arguments['column_A']}` is {'at least' if arguments.get('or_equal') else 'above'} "
+        f"`{arguments['column_B']}`"
+    ),
+    "expect_column_pair_values_to_be_equal": lambda arguments: (
+        f"`{arguments['column_A']}` equals `{arguments['column_B']}`"
+    ),
+    "expect_compound_columns_to_be_unique": lambda arguments: (
+        f"no two rows agree in {', '.join(f'`{name}`' for name in arguments['column_list'])}"
+    ),
+    "expect_table_row_count_to_be_between": _between_words("the number of rows"),
+    "expect_table_row_count_to_equal": _saying_words("the number of rows is", "value"),
+    "expect_table_column_count_to_be_between": _between_words("the number of columns"),
+    "expect_table_column_count_to_equal": _saying_words("the number of columns is", "value"),
+    "expect_table_columns_to_match_ordered_list": _saying_words("the columns are", "column_list"),
+    "expect_table_columns_to_match_set": _saying_words(
+        "the columns, in any order, are", "column_set"
+    ),
+}
+
+
+def failure_faults(outcome: CheckOutcome) -> tuple[Fault, ...]:
+    """One fault for each critical expectation that does not hold, at its line in the suite."""
+    return tuple(
+        Fault(result_sentence(result), _parse_place(result.place)) for result in outcome.failed
+    )
+
+
+def result_sentence(result: Result) -> str:
+    """A result in one sentence, with the rows that are not as expected."""
+    expected = f"expected that {result.rule}"
+    if result.error:
+        return f"{expected}, but {result.error}"
+    if not result.counts_rows:
+        return f"{expected}, but {of_the_whole(result)}"
+    are = "is" if result.unexpected == 1 else "are"
+    count = f"{result.unexpected:,} of {result.rows:,} rows {are} not ({percent_text(result)})"
+    samples = "; ".join(_sample_words(row, result) for row in result.samples)
+    return f"{expected}, but {count}" + (f": {samples}" if samples else "")
+
+
+def of_the_whole(result: Result) -> str:
+    """What an expectation about a whole table or column found instead."""
+    parts = []
+    if result.surplus:
+        more = (result.unexpected or 0) - len(result.surplus)
+        also = f" and {more:,} more" if more > 0 else ""
+        parts.append(f"takes {show_observed(list(result.surplus))}{also}")
+    if result.lacking:
+        parts.append(f"lacks {show_observed(list(result.lacking))}")
+    if parts:
+        return f"it {' and '.join(parts)}"
+    if result.observed is None or result.observed == []:
+        return "it does not hold" if _is_measured(result) else "there is no value"
+    return f"it is {show_observed(result.observed)}"
+
+
+def without_values(result: Result) -> str:
+    """The same for who may not see the data: what the suite names, and numbers of values."""
+    parts = []
+    if result.surplus:
+        count = result.unexpected or len(result.surplus)
+        parts.append(f"takes {count:,} other value{'s' if count > 1 else ''}")
+    if result.lacking:
+        parts.append(f"lacks {show_observed(list(result.lacking))}")
+    return f"it {' and '.join(parts)}" if parts else "it does not hold"
+
+
+def _is_measured(result: Result) -> bool:
+    """Whether nothing observed says nothing of the data: it is a distance, a set, a place."""
+    return any(word in result.type for word in ("divergence", "distinct", "to_exist"))
+
+
+def percent_text(result: Result) -> str:
+    """The share of unexpected rows, with as many digits as it takes to see it."""
+    return f"{result.percent or 0:.3g} %"
+
+
+def show_observed(value: Json) -> str:
+    """A value in a sentence, cut where it is long."""
+    text = ", ".join(map(_spell_value, value)) if isinstance(value, list) else _spell_value(value)
+    return text if len(text) <= 120 else text[:117] + "..."
+
+
+def _spell_value(value: Json) -> str:
+    return "no value" if value is None else str(value)
+
+
+def _sample_words(row: SampleRow, result: Result) -> str:
+    """A row by its number from 0, as pandas counts, with the values that matter."""
+    names = [name for name in result.columns if name in row.values] or list(row.values)[:4]
+    values = ", ".join(f"{name} {row.values[name]}" for name in names)
+    return f"row {row.index}: {values}"
+
+
+def _parse_place(text: str) -> Place | None:
+    file, _, line = text.rpartition(":")
+    return Place(file, int(line)) if line.isdigit() else None

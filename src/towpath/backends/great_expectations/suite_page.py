@@ -7,8 +7,13 @@ from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 
-from towpath.backends.great_expectations.sentences import of_the_whole, percent_text, show_observed
-from towpath.backends.great_expectations.suite_outcome import CheckOutcome, Result
+from towpath.backends.great_expectations.suite_outcome import (
+    CheckOutcome,
+    Result,
+    of_the_whole,
+    percent_text,
+    show_observed,
+)
 from towpath.config.artifact import Json
 
 _QUOTED = re.compile("`([^`]+)`")

@@ -11,8 +11,7 @@ from prefect import Flow
 from pydantic import Field
 
 from towpath.call_log import is_heard, log_requests
-from towpath.config.parameter_declaration import Param
-from towpath.config.pipeline_declaration import Pipeline
+from towpath.config.pipeline_declaration import Param, Pipeline
 from towpath.errors import EngineError
 
 if TYPE_CHECKING:

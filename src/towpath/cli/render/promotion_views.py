@@ -106,17 +106,13 @@ def _plain_case(case: PromotionCase) -> dict[str, Any]:
 
 
 def _print_case(case: PromotionCase, verdicts: Sequence[GateVerdict]) -> None:
-    from towpath.delivery.promotion import candidate_difference
+    from towpath.delivery.promotion import evidence
 
     incumbent_note = f", which runs {case.incumbent_version}" if case.incumbent_version else ""
     back = " (a rollback)" if case.back else ""
     terminal.echo(Styled(f"{case}{incumbent_note}{back}", "bold"))
     terminal.echo()
-    rows = (
-        candidate_difference.compare_metrics(case.incumbent, case.candidate)
-        if case.candidate
-        else []
-    )
+    rows = evidence.compare_metrics(case.incumbent, case.candidate) if case.candidate else []
     if rows:
         _print_metrics(case, rows[:10])
     if case.candidate and case.rules.gates:

@@ -11,7 +11,7 @@ from towpath.backends import great_expectations
 from towpath.backends.dvc.pointer_files import pointer_path
 from towpath.backends.git import large_files
 from towpath.config import gate_declarations as declared
-from towpath.config.declaration_faults import Places
+from towpath.config.declaration import Places
 from towpath.dependencies import CodeReader
 from towpath.errors import Fault, Place, TowpathError
 from towpath.registry.policy_at_commit import FILE

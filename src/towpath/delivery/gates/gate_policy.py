@@ -11,7 +11,7 @@ from towpath import documents
 from towpath.backends.dvc.pointer_files import pointer_path
 from towpath.backends.git import Repository, commit_history, large_files, refs
 from towpath.backends.git.git_command import AS_COMMITTED
-from towpath.config.declaration_faults import Places
+from towpath.config.declaration import Places
 from towpath.delivery.gates.gate_context import GateContext
 from towpath.delivery.gates.gate_finding import Unjudged
 from towpath.errors import did_you_mean

@@ -9,9 +9,9 @@ from towpath.delivery.promotion.decide_promotion import (
     reject_promotion,
 )
 from towpath.delivery.promotion.merge_promotion import ApprovedPromotion
+from towpath.delivery.promotion.promotion_branch import ProposedPromotion, ReviewGatesRefused
 from towpath.delivery.promotion.promotion_case import PromotionCase
 from towpath.delivery.promotion.promotion_check import CheckedBranch, check_promotion_branch
-from towpath.delivery.promotion.proposal import ProposedPromotion, ReviewGatesRefused
 from towpath.delivery.promotion.propose import propose_demotion, propose_promotion, propose_rollback
 
 __all__ = [

@@ -6,19 +6,21 @@ What counts is written down in docs/trust.md. ``approval_rule`` asks it of a who
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from towpath.backends.git import Repository, commit_history, refs
 from towpath.backends.git.allowed_signers import SIGNERS, read_allowed_signers
-from towpath.delivery.promotion import code_owners, commit_signatures
-from towpath.delivery.promotion.commit_signatures import CommitSignature, read_signatures
-from towpath.delivery.promotion.merged_pull_requests import (
+from towpath.delivery.promotion import code_owners
+from towpath.delivery.promotion.commit_approvers import (
+    CommitSignature,
     bring_head,
     find_pull,
     find_standing_reviews,
+    is_signed,
+    read_signatures,
 )
 from towpath.delivery.promotion.promotion_case import name_promotion, promotion_paths
 from towpath.delivery.promotion.rulebook import Rulebook
@@ -81,8 +83,9 @@ class ApprovalInquiry:
 
     @cached_property
     def base(self) -> str:
-        """Main before any of it: of a rebase that is before the first of its commits, so that
-        none of them says who may approve the others."""
+        """Main before any of it."""
+        # Of a rebase that is before the first of its commits, so that none of them says who may
+        # approve the others.
         commit, forge = self.parent, self.forge
         while forge and self.pull and self.promotion.head is None:
             before = commit_history.commit_parents(self.repository, commit)
@@ -100,32 +103,26 @@ class ApprovalInquiry:
     def evidence_page(self) -> str | None:
         """The evidence on main, by its path; None where the promotion brought none."""
         path = self.files[2]
-        if path in self.commit_paths:
-            return path
-        name = f"{self.promotion.commit}:{path}"
-        return path if name in refs.read_contents(self.repository, [name]) else None
+        is_there = path in self.commit_paths or (
+            refs.read_content(self.repository, self.promotion.commit, path) is not None
+        )
+        return path if is_there else None
 
     @property
     def stranger_files(self) -> tuple[str, ...]:
         """The files that its commit changed and that belong to no promotion of it."""
-        own = {path for p in self.together for path in _files_of(p)}
         return tuple(
-            path
-            for path in self.commit_paths
-            if path not in own and not any(_is_page_of(path, p) for p in self.together)
+            path for path in self.commit_paths if not any(_belongs(path, p) for p in self.together)
         )
 
-    @cached_property
+    @property
     def is_as_proposed(self) -> bool:
-        """Whether its commit merged one branch, and has the promotion's files as that has them: a
-        merge made by hand may hold anything, and merge something else for its look."""
+        """Whether its commit merged one branch, and has the promotion's files as that has them."""
+        # A merge made by hand may hold anything, and merge something else for its look.
         commit, head = self.promotion.commit, self.promotion.head
         if head is None or len(commit_history.commit_parents(self.repository, commit)) != 2:
             return False
-        names = [f"{side}:{path}" for path in self.files for side in (commit, head)]
-        contents = refs.read_contents(self.repository, names)
-        held = [contents.get(name) for name in names]
-        return held[::2] == held[1::2]
+        return refs.has_same_files(self.repository, commit, head, self.files)
 
     @cached_property
     def file_writers(self) -> tuple[commit_history.CommitWriter, ...]:
@@ -136,9 +133,7 @@ class ApprovalInquiry:
     @cached_property
     def author_names(self) -> frozenset[str]:
         """Their mails, and the logins in mails that a forge made up."""
-        return mails_and_logins(
-            ("", mail) for writer in self.file_writers for mail in writer.writer_mails
-        )
+        return mails_of_writers(self.file_writers)
 
     @cached_property
     def pull(self) -> PullRequest | None:
@@ -158,16 +153,22 @@ class ApprovalInquiry:
         commits = [self.promotion.commit, *(writer.commit for writer in self.file_writers)]
         return read_signatures(self.repository, commits, signers)
 
-    @cached_property
+    @property
+    def line_that_names(self) -> str:
+        """What a ``Promotion:`` trailer says of it."""
+        promotion = self.promotion
+        return name_promotion(promotion.model, promotion.version, promotion.stage)
+
+    @property
     def named(self) -> bool:
         """Whether its commit's message names it (``Promotion:``) and its digest, if it says one."""
-        trailers = self.promotion.trailers
-        line = name_promotion(self.promotion.model, self.promotion.version, self.promotion.stage)
-        digests = [d.split(" ") for d in trailers.get("digest", ())]
-        what = f"{self.promotion.model}@{self.promotion.version}"
-        right = f"sha256:{self.promotion.sha256}"
-        return line in trailers.get("promotion", ()) and all(
-            words[-1] == right for words in digests if words[0] == what
+        promotion, trailers = self.promotion, self.promotion.trailers
+        digests = (line.split(" ") for line in trailers.get("digest", ()))
+        mine = [
+            words[-1] for words in digests if words[0] == f"{promotion.model}@{promotion.version}"
+        ]
+        return self.line_that_names in trailers.get("promotion", ()) and all(
+            digest == f"sha256:{promotion.sha256}" for digest in mine
         )
 
     @cached_property
@@ -177,28 +178,18 @@ class ApprovalInquiry:
         content = refs.read_contents(self.repository, [head]).get(head, b"") if head else b""
         return read_trailers(content.decode("utf-8", "replace").partition("\n\n")[2])
 
-    @property
-    def head_names_it(self) -> bool:
-        """Whether the merged commit names it."""
-        line = name_promotion(self.promotion.model, self.promotion.version, self.promotion.stage)
-        return line in self.head_trailers.get("promotion", ())
 
-
-def _files_of(promotion: Promotion) -> tuple[str, ...]:
-    """The files that a promotion may bring, but for the evidence of a model that it takes out."""
-    claim = claim_path(promotion.model)
-    if promotion.version is None:
-        return promotion.path, claim
-    return (*promotion_paths(promotion.stage, promotion.model, promotion.version), claim)
-
-
-def _is_page_of(path: str, promotion: Promotion) -> bool:
-    """Whether a file is the evidence that a model was taken out, or of a file that is beyond
-    understanding: which version it was about the stage file does not say."""
+def _belongs(path: str, promotion: Promotion) -> bool:
+    """Whether a promotion may bring a file."""
+    if path in (promotion.path, claim_path(promotion.model)):
+        return True
     if promotion.version is not None:
-        return False
-    folder = f"{EVIDENCE}/{promotion.model}/"
-    return path.startswith(folder) and path.endswith(f"-{promotion.stage}.md")
+        return path in promotion_paths(promotion.stage, promotion.model, promotion.version)
+    # Of a model that is taken out, or a stage file that is beyond understanding, the stage file
+    # does not say which version it was about: any page of that model and stage may be its own.
+    return path.startswith(f"{EVIDENCE}/{promotion.model}/") and path.endswith(
+        f"-{promotion.stage}.md"
+    )
 
 
 def approve_under(rules: Rulebook, inquiry: ApprovalInquiry) -> PromotionApproval:
@@ -210,12 +201,12 @@ def approve_under(rules: Rulebook, inquiry: ApprovalInquiry) -> PromotionApprova
     if promotion.fault:
         return PromotionApproval("none", evidence=page, why="its stage file cannot be understood")
     if inquiry.stranger_files:
-        named = ", ".join(inquiry.stranger_files[:3]) + (
-            " and more" if inquiry.stranger_files[3:] else ""
-        )
+        more = " and more" if inquiry.stranger_files[3:] else ""
+        named = ", ".join(inquiry.stranger_files[:3]) + more
         why = f"its commit also changed {named}, so nothing approves it alone"
         return PromotionApproval("none", evidence=page, why=why)
     lacks: list[str] = []
+    # The highest first; an empty word says that a level was not tried, which lacks nothing.
     for way in (_weigh_forge_approval, _weigh_signature, _weigh_merge):
         reached = way(rules, inquiry)
         if not isinstance(reached, str):
@@ -235,9 +226,10 @@ def reaches_level(approval: PromotionApproval, level: ApprovalLevel) -> bool:
     return LEVEL_ORDER.index(approval.level) >= LEVEL_ORDER.index(level)
 
 
-def mails_and_logins(pairs: Iterable[tuple[str, str]]) -> frozenset[str]:
-    """Mails, lower case, and the logins in mails that a forge made up for its users."""
-    mails = {mail.lower() for _, mail in pairs}
+def mails_of_writers(writers: Iterable[commit_history.CommitWriter]) -> frozenset[str]:
+    """The mails of who wrote commits, lower case, and the logins in those that a forge made up for
+    its users."""
+    mails = {mail.lower() for writer in writers for mail in writer.writer_mails}
     logins = {login_match["login"] for mail in mails if (login_match := _NOREPLY.fullmatch(mail))}
     return frozenset(mails | logins)
 
@@ -263,15 +255,17 @@ def _weigh_forge_approval(rules: Rulebook, inquiry: ApprovalInquiry) -> Promotio
         return wrong
     if not bring_head(inquiry.repository, pull):
         return f"the head of {pull.url} cannot be had, so nobody knows what was reviewed"
-    if not _is_what_was_seen(inquiry, pull.head):
+    # A merge made by hand may hold anything, and so may an earlier commit of the branch that
+    # somebody pushed to main.
+    commit, path = inquiry.promotion.commit, inquiry.promotion.path
+    if not refs.has_same_files(inquiry.repository, pull.head, commit, [path]):
         return f"main holds another stage file than {pull.url} did"
     approved = find_standing_reviews(inquiry.reviews, pull.head)
     if not approved:
         return f"{pull.url} was merged without an approving review of its head"
     authors = {pull.author.lower(), *inquiry.author_names}
     reviewers = {login: review.user for login, review in approved.items()}
-    stage, path = inquiry.promotion.stage, inquiry.promotion.path
-    return weigh_reviews(rules, stage, path, forge, pull, reviewers, authors)
+    return weigh_reviews(rules, inquiry.promotion.stage, path, forge, pull, reviewers, authors)
 
 
 def weigh_reviews(
@@ -281,7 +275,7 @@ def weigh_reviews(
     forge: Forge,
     pull: PullRequest,
     reviewers: dict[str, str],
-    authors: set[str],
+    authors: Collection[str],
 ) -> PromotionApproval | str:
     """What reviews of a pull request's head come to; ``reviewers`` are logins by lower case."""
     free = allows_self_approval(rules)
@@ -297,8 +291,8 @@ def weigh_reviews(
 
 
 def _replaces_another(inquiry: ApprovalInquiry) -> str | None:
-    """Why a promotion is none over what was there: an old proposal, merged again later, was made
-    and approved over something else."""
+    """Why a promotion is none over what was there."""
+    # An old proposal, merged again later, was made and approved over something else.
     promotion, was = inquiry.promotion, inquiry.before
     if promotion.version is None or promotion.replaces == was:
         return None
@@ -306,60 +300,47 @@ def _replaces_another(inquiry: ApprovalInquiry) -> str | None:
     return f"it says that it replaces {claimed}, and {was or 'nothing'} was there"
 
 
-def _is_what_was_seen(inquiry: ApprovalInquiry, head: str) -> bool:
-    """Whether main has the stage file of the head that was reviewed: a merge made by hand may hold
-    anything, and so may an earlier commit of the branch that somebody pushed to main."""
-    names = [f"{commit}:{inquiry.promotion.path}" for commit in (head, inquiry.promotion.commit)]
-    contents = refs.read_contents(inquiry.repository, names)
-    return contents.get(names[0]) == contents.get(names[1])
-
-
 def _weigh_signature(rules: Rulebook, inquiry: ApprovalInquiry) -> PromotionApproval | str:
     commit = inquiry.promotion.commit
-    if rules.signers is None and not commit_signatures.is_signed(inquiry.repository, commit):
+    if not is_signed(inquiry.repository, commit):
         return ""
     signatures = inquiry.read_file_signatures(rules.signers)
     approver = signatures.get(commit)
     if approver is None:
-        if commit_signatures.is_signed(inquiry.repository, commit):
-            return f"its signature is none of {SIGNERS}'s{_not_honoured(rules.signers)}"
-        return ""
+        # The first line of the signers that counts for nothing may be whose it was.
+        faults = read_allowed_signers(rules.signers or b"").faults
+        passed_over = f" ({faults[0].place}: {faults[0].what})" if faults else ""
+        return f"its signature is none of {SIGNERS}'s{passed_over}"
     if not inquiry.named or "approval" not in inquiry.promotion.trailers:
         return f"{approver.name} signed a commit whose message does not say that it approves it"
     if wrong := _replaces_another(inquiry):
         return wrong
-    named = code_owners.find_owner_mails(
-        named_people(rules, inquiry.promotion.stage, inquiry.promotion.path)
-    )
+    people = named_people(rules, inquiry.promotion.stage, inquiry.promotion.path)
+    named = code_owners.find_owner_mails(people)
     if named and not approver.names & named:
         return f"{approver.name} signed it, whom the policy does not name"
-    if not allows_self_approval(rules) and (
-        own_reason := _explain_own_approval(inquiry, approver, signatures)
-    ):
-        return own_reason
+    own = None if allows_self_approval(rules) else _explain_own(inquiry, approver, signatures)
+    if own:
+        return own
     return PromotionApproval("signed", (approver.name,), f"merge {commit[:7]}")
 
 
-def _not_honoured(signers: bytes | None) -> str:
-    """The first line of the signers that counts for nothing, which may be whose it was."""
-    faults = read_allowed_signers(signers or b"").faults
-    return f" ({faults[0].place}: {faults[0].what})" if faults else ""
-
-
-def _explain_own_approval(
+def _explain_own(
     inquiry: ApprovalInquiry, approver: CommitSignature, signatures: dict[str, CommitSignature]
 ) -> str | None:
-    """Why it cannot be told that another made the promotion than who approved it: names and mails
-    of commits are whatever their maker typed, so that signatures alone tell makers apart."""
+    """Why it cannot be told that another made the promotion than who approved it."""
+    # Names and mails of commits are whatever their maker typed: they can give away who approves
+    # their own, and clear nobody. Signatures alone tell makers apart.
+    own = f"{OWN} signed it, {approver.name}"
     if (approver.names | approver.signer.person) & inquiry.author_names:
-        return f"{OWN} signed it, {approver.name}"
+        return own
     if inquiry.promotion.head is None:
-        return f"{OWN} signed it, {approver.name}"
+        return own
     if not inquiry.is_as_proposed:
         return f"{approver.name} signed a merge with other files than the branch that it merged"
     makers = [signatures.get(writer.commit) for writer in inquiry.file_writers]
     if any(maker is not None and maker.is_same_person(approver) for maker in makers):
-        return f"{OWN} signed it, {approver.name}"
+        return own
     if not makers or None in makers:
         return f"{UNSIGNED}: {approver.name} may have made it"
     return None
@@ -371,7 +352,8 @@ def _weigh_merge(rules: Rulebook, inquiry: ApprovalInquiry) -> PromotionApproval
     by, authors = _find_mergers(inquiry), set(inquiry.author_names)
     if not by:
         return "it came by no merge, and nothing says who let it in"
-    if pull is None and not (inquiry.named or inquiry.head_names_it):
+    merged_names = inquiry.head_trailers.get("promotion", ())
+    if pull is None and not (inquiry.named or inquiry.line_that_names in merged_names):
         return "neither the merge nor what it merged names this promotion"
     if pull:
         authors.add(pull.author.lower())

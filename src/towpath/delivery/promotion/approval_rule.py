@@ -3,13 +3,15 @@ and history alike."""
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import TYPE_CHECKING
 
-from towpath.backends.git import Repository, commit_history, main_branch
+from towpath.backends.git import Repository, commit_history, main_branch, refs
+from towpath.backends.git.git_command import split_lines
 from towpath.config.foreign_values import format_second
 from towpath.delivery.promotion.approval import (
     LEVEL_ORDER,
@@ -20,17 +22,18 @@ from towpath.delivery.promotion.approval import (
     least_level,
     reaches_level,
 )
-from towpath.delivery.promotion.displaced_decisions import DisplacedDecision, find_displaced
 from towpath.delivery.promotion.rule_changes import NOT_ASKED, RuleHistory, read_rule_history
-from towpath.delivery.promotion.rulebook import Rulebook
+from towpath.delivery.promotion.rulebook import PATTERNS, Rulebook, is_rule
 from towpath.errors import Fault, Place, Refused
 from towpath.registry import ModelVersion, Promotion, VersionNumber
-from towpath.registry.main_line import Backdated, MainLine, read_main_line
+from towpath.registry.main_line import Backdated, MainLine, read_main_line, read_trailers
 from towpath.registry.promotion_log import read_promotions
+from towpath.registry.stage_files import FOLDER
 from towpath.registry.version_signatures import lacking_signature
 
 if TYPE_CHECKING:
     from towpath.forge import Forge
+
 
 ASK_FORGE = 'export GITHUB_TOKEN="$(gh auth token)"; then run it again, without --offline'
 
@@ -60,6 +63,104 @@ class MainRedirect:
     paths: tuple[str, ...]
     by: tuple[str, ...]
     faults: tuple[Fault, ...]
+
+
+@dataclass(frozen=True)
+class DisplacedDecision:
+    """A decision (an approval, or a merge of a promotion) beside the line, and the commit of the
+    line that merged it along; ``subject`` is the decision's, which anybody can have written."""
+
+    commit: str
+    subject: str
+    merge: str
+
+
+def _find_displaced(repository: Repository, line: MainLine) -> Iterator[DisplacedDecision]:
+    """Every decision in main's history that is not on its line, and that a merge lost."""
+    # Whoever pushes a merge says which of its parents comes first. Merging main into a branch of
+    # one's own, and pushing that as main, makes one's own commits the line and what was decided
+    # meanwhile a thing that was merged along: nobody is asked about it any more.
+    for commit, subject in dict(_decisions_beside(repository, line)).items():
+        merge = _find_bringing_commit(repository, line, commit)
+        if not _is_kept(repository, line, commit, merge):
+            yield DisplacedDecision(commit, subject, merge)
+    yield from _other_beginnings(repository, line)
+
+
+def _is_kept(repository: Repository, line: MainLine, commit: str, merge: str) -> bool:
+    """Whether a merge has what a decision beside the line was about as the merged side had it:
+    then it took no decision away."""
+    parent = next(iter(commit_history.commit_parents(repository, commit)), None)
+    if parent is None or merge == commit:
+        return False
+    patterns = (f":(top){FOLDER}", *PATTERNS)
+    changed = commit_history.changed_files(repository, parent, commit, *patterns)
+    message = repository.call("log", "-1", "--no-show-signature", "--format=%B", commit)
+    paths = [*(change.path for change in changed), *read_trailers(message).get("rules", ())]
+    merged = line.merged_parents(merge)
+    sides = (side for side in merged if commit_history.is_ancestor(repository, commit, side))
+    side = next(sides, None)
+    return side is None or refs.has_same_files(repository, merge, side, paths)
+
+
+def _other_beginnings(repository: Repository, line: MainLine) -> Iterator[DisplacedDecision]:
+    """A history that was merged along and has rules, but another first commit than the line."""
+    # The line of one's own that was put first names its own first signers.
+    first = line.commits[0].name
+    listed = split_lines(repository.call("rev-list", "--max-parents=0", line.head))
+    for root in (root for root in listed if root != first):
+        merge = _find_bringing_commit(repository, line, root)
+        for side in line.merged_parents(merge):
+            if commit_history.is_ancestor(repository, first, side):
+                continue
+            if any(map(is_rule, commit_history.list_paths(repository, side))):
+                yield DisplacedDecision(side, "what main was from its first commit on", merge)
+
+
+def _decisions_beside(repository: Repository, line: MainLine) -> Iterator[tuple[str, str]]:
+    """Commits beside the line that only main can have had, with their subjects: those that say an
+    approval, which ``towpath approve`` writes upon main alone, and merges of a promotion's own."""
+    named: set[str] = set()
+    decisions = ("-E", "-i", "--grep=^(Promotion|Rules)[ \t]*:")
+    for commit, _, approves, subject in _read_side_commits(repository, line, *decisions):
+        named.add(commit)
+        if approves:
+            yield commit, subject
+    if not named:
+        return
+    for commit, parents, approves, subject in _read_side_commits(repository, line, "--merges"):
+        if parents[1] not in named or approves:
+            continue
+        # A merge that brought a branch up to date merged main, and with it a promotion.
+        brought = split_lines(repository.call("rev-list", f"{parents[0]}..{parents[1]}"))
+        if not any(map(line.holds_commit, brought)):
+            yield commit, subject
+
+
+def _read_side_commits(
+    repository: Repository, line: MainLine, *words: str
+) -> Iterator[tuple[str, list[str], bool, str]]:
+    """The commits of main's whole history that fit and are not on its line: name, parents, whether
+    they say an approval, subject."""
+    fields = ("%H", "%P", "%s", "%b")
+    listed = ("log", "-z", f"--format={'%x00'.join(fields)}", *words, line.head)
+    cells = iter(repository.recall_output(*listed, about=[line.head]).split("\0"))
+    # zip ends with the last whole row: Git writes a NUL behind it.
+    for commit, parents, subject, body in zip(cells, cells, cells, cells, strict=False):
+        if not line.holds_commit(commit):
+            yield commit, parents.split(), "approval" in read_trailers(body), subject
+
+
+def _find_bringing_commit(repository: Repository, line: MainLine, commit: str) -> str:
+    """The first commit of the line that holds another."""
+    # Git is asked a dozen times where main has thousands of commits: once held, always held.
+    place = bisect_left(
+        line.commits,
+        True,
+        hi=len(line.commits) - 1,
+        key=lambda held: commit_history.is_ancestor(repository, commit, held.name),
+    )
+    return line.commits[place].name
 
 
 @dataclass(frozen=True)
@@ -93,45 +194,33 @@ class ApprovalRule:
     @cached_property
     def displaced_decisions(self) -> tuple[DisplacedDecision, ...]:
         """Decisions that main took once, and that its first-parent line does not hold any more."""
-        return find_displaced(self.repository, self.line)
+        return tuple(_find_displaced(self.repository, self.line))
 
     def judge(self, promotion: Promotion) -> ApprovalJudgement:
-        """How a promotion was approved.
-
-        It is judged by the rules in force before it; what a stage wants now, by those of now as
-        well, and the stricter counts.
-        """
+        """How a promotion was approved."""
         backdated = self.line.backdated([promotion.commit])
         inquiry = self._open_inquiry(promotion)
-        judged = self._judge_under(self._rules_at(inquiry.base), inquiry)
+        # By the rules in force before it: none that came with it. What a stage wants now, by those
+        # of now as well, for a signer may have been taken out since; and by what waits for an
+        # agreement, so that a rule that is made stricter holds at once. The strictest counts.
+        books = [self._rules_at(inquiry.base)]
         if self._current_commits.get((promotion.stage, promotion.model)) == promotion.commit:
-            judged = _stricter_judgement(
-                judged, self._judge_under(self._rules_at(self.head), inquiry)
-            )
-            if self.rules.pending:
-                judged = _stricter_judgement(
-                    judged, self._judge_under(self._written_rules, inquiry)
-                )
+            books += self._books_of_now
+        judged = reduce(_stricter_judgement, (_judge_under(book, inquiry) for book in books))
         return replace(judged, backdated=backdated[0] if backdated else None)
 
-    def _judge_under(self, rules: Rulebook, inquiry: ApprovalInquiry) -> ApprovalJudgement:
-        project = rules.policy
-        needed = least_level(project, inquiry.promotion.stage) if project else rules.strictest_level
-        return ApprovalJudgement(approve_under(rules, inquiry), needed)
+    @property
+    def _books_of_now(self) -> list[Rulebook]:
+        """The rules in force, and those that main's files say where nobody agreed to these yet."""
+        written = [self._written_rules] if self.rules.pending else []
+        return [self.rules_now(), *written]
 
     @cached_property
     def _written_rules(self) -> Rulebook:
         return self.rules.rules_written(self.folder)
 
     def _rules_at(self, commit: str) -> Rulebook:
-        rulebooks = self._known_rulebooks
-        if commit not in rulebooks:
-            rulebooks[commit] = self.rules.rules_at(commit, self.folder)
-        return rulebooks[commit]
-
-    @cached_property
-    def _known_rulebooks(self) -> dict[str, Rulebook]:
-        return {}
+        return self.rules.rules_at(commit, self.folder)
 
     @cached_property
     def _current_commits(self) -> Mapping[tuple[str, str], str]:
@@ -140,21 +229,22 @@ class ApprovalRule:
 
     def _open_inquiry(self, promotion: Promotion) -> ApprovalInquiry:
         changed = self._changes_by_commit.get(promotion.commit, ())
-        together = tuple(self._promotions_by_commit[promotion.commit]) or (promotion,)
+        before = self._replaced_versions.get((promotion.commit, promotion.path))
         return ApprovalInquiry(
             promotion,
             self.repository,
             self.forge,
             promotion.base or promotion.commit,
             tuple(change.path for change in changed if not change.keeps_folder),
-            promotion.version or self._replaced_versions.get((promotion.commit, promotion.path)),
-            together,
-            self._replaced_versions.get((promotion.commit, promotion.path)),
+            promotion.version or before,
+            tuple(self._promotions_by_commit[promotion.commit]) or (promotion,),
+            before,
         )
 
     @cached_property
     def _changes_by_commit(self) -> Mapping[str, tuple[commit_history.FileChange, ...]]:
-        """What each promotion's commit changed on main, of all in one call of Git."""
+        """What each promotion's commit changed on main."""
+        # Of all in one call of Git: main has hundreds, and `verify` asks about each.
         parents = {promotion.commit: promotion.base for promotion in self.log if promotion.base}
         return commit_history.changes_against(self.repository, parents)
 
@@ -177,9 +267,11 @@ class ApprovalRule:
         return left
 
     def find_counted(self, model: str | None = None) -> tuple[Promotion, ...]:
-        """The promotions that count: what came by no sufficient approval was never in a stage, for
-        the ladder, a soak or a rollback. Where no forge is asked, those that Git alone proves."""
-        mine = tuple(promotion for promotion in self.log if model in (None, promotion.model))
+        """The promotions (of one model) that count; where no forge is asked, those that Git alone
+        proves."""
+        # What came by no sufficient approval was never in a stage, for the ladder, a soak or a
+        # rollback.
+        mine = (promotion for promotion in self.log if model in (None, promotion.model))
         return tuple(promotion for promotion in mine if self.judge(promotion).is_enough)
 
     def find_unproved(self, promotions: Iterable[Promotion]) -> tuple[Promotion, ...]:
@@ -209,9 +301,9 @@ class ApprovalRule:
     ) -> tuple[Fault, ...]:
         """Why a version does not count, where the rules of now, or those before its promotion,
         want each signed: by the signers of now. Raises ``ForgeError``."""
-        books = [self.rules_now()]
-        books += [self._written_rules] if self.rules.pending else []
-        books += [self._rules_at(promotion.base)] if promotion and promotion.base else []
+        books = self._books_of_now
+        if promotion and promotion.base:
+            books.append(self._rules_at(promotion.base))
         if not any(book.policy and book.policy.policy.versions == "signed" for book in books):
             return ()
         allowed = self.rules_now().signers or b""
@@ -221,10 +313,12 @@ class ApprovalRule:
     def unsound_faults(self) -> tuple[Fault, ...]:
         """What keeps main from being acted upon: rules that nobody agreed to, here, or on the
         branch that says that this one is main."""
-        other = self.main_redirect.faults if self.main_redirect else ()
-        if self.main_redirect and self.main_redirect.commit == self.head:
-            return other
-        return (*other, *self.rules.faults(self.folder))
+        redirect = self.main_redirect
+        if redirect is None:
+            return self.rules.faults(self.folder)
+        # Where both branches end at one commit, its rules are said once, with the redirect.
+        own = () if redirect.commit == self.head else self.rules.faults(self.folder)
+        return (*redirect.faults, *own)
 
     @cached_property
     def main_redirect(self) -> MainRedirect | None:
@@ -235,14 +329,10 @@ class ApprovalRule:
             return None
         other_rules = replace(self, head=commit).rules
         paths = tuple(sorted(main_branch.find_declarations(self.repository, commit)))
-        by = tuple(
-            dict.fromkeys(name for path in paths for name in other_rules.find_who_agreed(path))
-        )
+        by = dict.fromkeys(name for path in paths for name in other_rules.find_who_agreed(path))
         name = main_branch.main_branch_name(self.repository)
-        faults = tuple(
-            _redirect_fault(fault, name, commit) for fault in other_rules.faults(self.folder)
-        )
-        return MainRedirect(name, commit, paths, by, faults)
+        faults = [_redirect_fault(fault, name, commit) for fault in other_rules.faults(self.folder)]
+        return MainRedirect(name, commit, paths, tuple(by), tuple(faults))
 
     def unasked_faults(self) -> tuple[Fault, ...]:
         """The rules of which only a forge could tell whether they were agreed to, which is not
@@ -251,20 +341,17 @@ class ApprovalRule:
             return ()
         redirecting = main_branch.redirecting_commit(self.repository)
         heads = [self.head] if redirecting is None else [redirecting, self.head]
-        open_ones = [
-            fault for head in heads for fault in replace(self, head=head)._unproved_rule_faults()
-        ]
+        rules = [replace(self, head=head) for head in heads]
+        unproved = dict.fromkeys(fault for rule in rules for fault in rule._unproved_rule_faults())
         unsound_places = {fault.place for fault in self.unsound_faults()}
-        return tuple(
-            Fault(f"whether this was agreed to is not known: {NOT_ASKED}", fault.place, ASK_FORGE)
-            for fault in dict.fromkeys(open_ones)
-            if fault.place not in unsound_places
-        )
+        what = f"whether this was agreed to is not known: {NOT_ASKED}"
+        places = [fault.place for fault in unproved if fault.place not in unsound_places]
+        return tuple(Fault(what, place, ASK_FORGE) for place in places)
 
     def _unproved_rule_faults(self) -> tuple[Fault, ...]:
         """The rules that Git alone does not prove to be in force."""
         if all(change.level != "unknown" for change in self.rules.changes):
-            return ()
+            return ()  # a second walk along main would say the same
         return read_rule_history(self.repository, self.line, strict=True).faults(self.folder)
 
     def refuse_unsound(self) -> None:
@@ -278,9 +365,16 @@ class ApprovalRule:
         return tuple(displaced_fault(decision) for decision in self.displaced_decisions)
 
 
+def _judge_under(rules: Rulebook, inquiry: ApprovalInquiry) -> ApprovalJudgement:
+    project = rules.policy
+    needed = least_level(project, inquiry.promotion.stage) if project else rules.strictest_level
+    return ApprovalJudgement(approve_under(rules, inquiry), needed)
+
+
 def _redirect_fault(fault: Fault, name: str, commit: str) -> Fault:
-    """A fault in the rules of the branch that names another one as main: ``approve --rules`` agrees
-    to what stands on main, which that one is not before it was agreed to."""
+    """A fault in the rules of the branch that names another one as main."""
+    # Not `approve --rules`: that agrees to what stands on main, which that one is not before it
+    # was agreed to.
     hint = (
         f"take `main: {name}` out of it there; or read it, and let signers agree on that branch: "
         f"printf '%s\\n' Agree '' 'Rules: {fault.place}' 'Approval: signed' | "
@@ -313,8 +407,8 @@ def _stricter_judgement(then: ApprovalJudgement, now: ApprovalJudgement) -> Appr
 
 
 def decide_again(promotion: Promotion, log: Sequence[Promotion]) -> str:
-    """How what main wants without a sufficient approval comes to have one: the command that a
-    person types. ``log`` are main's promotions, the oldest first."""
+    """The command by which what main wants without a sufficient approval comes to have one.
+    ``log`` are main's promotions, the oldest first."""
     model, stage, version = promotion.model, promotion.stage, promotion.version
     mine = [entry for entry in log if (entry.stage, entry.model) == (stage, model)]
     before = [entry.version for entry in mine[: mine.index(promotion)] if entry.version]

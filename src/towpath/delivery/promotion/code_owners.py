@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from towpath.backends.git import Repository, refs
@@ -11,28 +11,29 @@ from towpath.backends.git import Repository, refs
 if TYPE_CHECKING:
     from towpath.forge import Forge
 
+# In GitHub's order: the first that is there counts, and the others are not read.
 FILES = (".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS")
-LARGEST = 3 * 1024 * 1024
-"""Bytes: GitHub does not load a larger file, and then nobody owns anything."""
+LARGEST = 3 * 1024 * 1024  # bytes: GitHub does not load a larger file, and nobody owns anything
 _BLANK = re.compile(r"(?<!\\)[ \t]+")
 _OWNER = re.compile(r"@[\w.-]+(/[\w.-]+)?|[^\s@]+@[^\s@]+")
 
 
 def find_code_owners(repository: Repository, commit: str, path: str) -> tuple[str, ...]:
-    """The owners of a path (``@user``, ``@org/team``, mails): those of the last line that fits."""
-    names = [f"{commit}:{file}" for file in FILES]
-    contents = refs.read_contents(repository, names)
-    text = next((contents[name] for name in names if name in contents), b"")
+    """The owners of a path (``@user``, ``@org/team``, mails) by the CODEOWNERS of a commit."""
+    texts = {file: refs.read_content(repository, commit, file) for file in FILES}
+    return read_code_owners({file: text for file, text in texts.items() if text is not None}, path)
+
+
+def read_code_owners(texts: Mapping[str, bytes], path: str) -> tuple[str, ...]:
+    """The same of files' texts, by the path of each."""
+    text = next((texts[file] for file in FILES if file in texts), b"")
     return match_code_owners(text.decode("utf-8", "replace"), path) if len(text) <= LARGEST else ()
 
 
 def match_code_owners(text: str, path: str) -> tuple[str, ...]:
-    """The owners that the text of a CODEOWNERS file names for a path; none where it names none.
-
-    As at GitHub the last line that fits counts, also one that names nobody, and a line that is not
-    understood counts for nothing: negations, ranges (and GitLab's sections), an escaped ``#``,
-    what is no owner.
-    """
+    """The owners that the text of a CODEOWNERS file names for a path; none where it names none."""
+    # As at GitHub the last line that fits counts, also one that names nobody, so it is read from
+    # its end; and a line that is not understood counts for nothing.
     place = path.split("/")
     for line in reversed(text.split("\n")):
         rule = _parse_owner_line(line)
@@ -44,33 +45,29 @@ def match_code_owners(text: str, path: str) -> tuple[str, ...]:
 def _parse_owner_line(line: str) -> list[str] | None:
     """Pattern and owners of a line; None for a comment, and for what is not understood."""
     words = _BLANK.split(line.strip())
-    comment = next(
-        (position for position, word in enumerate(words) if word.startswith("#")), len(words)
-    )
-    pattern, *owners = words[:comment] or [""]
+    comments = (place for place, word in enumerate(words) if word.startswith("#"))
+    pattern, *owners = words[: next(comments, len(words))] or [""]
+    # Negations, ranges (and GitLab's sections) and an escaped `#` are what GitHub leaves out.
     if not pattern or pattern.startswith(("!", "\\#")) or "[" in pattern:
         return None
     return [pattern, *owners] if all(map(_OWNER.fullmatch, owners)) else None
 
 
 def find_owner_logins(owners: Iterable[str], forge: Forge | None) -> frozenset[str]:
-    """The logins behind owners, lower case: teams are asked for at the forge. Mails are left out,
-    for a forge does not say whose they are."""
+    """The logins behind owners, lower case: teams are asked for at the forge."""
     logins: set[str] = set()
     for owner in owners:
         name = owner.removeprefix("@")
         if owner.startswith("@") and "/" in name:
             logins.update(forge.members(owner) if forge else ())
-        elif "@" not in name:
+        elif "@" not in name:  # a mail is left out: a forge does not say whose it is
             logins.add(name)
     return frozenset(login.removeprefix("@").lower() for login in logins)
 
 
 def find_owner_mails(owners: Iterable[str]) -> frozenset[str]:
     """The mails among owners, lower case."""
-    return frozenset(
-        owner.lower() for owner in owners if "@" in owner[1:] and not owner.startswith("@")
-    )
+    return frozenset(o.lower() for o in owners if "@" in o[1:] and not o.startswith("@"))
 
 
 def _pattern_fits(pattern: str, path: Sequence[str]) -> bool:
@@ -95,11 +92,10 @@ def _is_alike(sign: str, char: str) -> bool:
 def _pattern_matches(
     pattern: Sequence[str], text: Sequence[str], any_number: str, fits: Callable[[str, str], bool]
 ) -> bool:
-    """Whether a pattern with a sign for any number of items covers a text.
-
-    Only the last such sign is ever widened, which is enough, so that no pattern takes longer than
-    the product of both lengths: a regular expression of the same would try every combination.
-    """
+    """Whether a pattern with a sign for any number of items covers a text."""
+    # Only the last such sign is ever widened, which is enough, so that no pattern takes longer
+    # than the product of both lengths. A regular expression of the same would try every
+    # combination, and whoever may open a pull request writes the pattern.
     pattern_at, text_at, sign, begun = 0, 0, None, 0
     while text_at < len(text):
         if pattern_at < len(pattern) and pattern[pattern_at] == any_number:

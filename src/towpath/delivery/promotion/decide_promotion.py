@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from towpath.backends.git import branches, main_branch, remotes
+from towpath import registry
+from towpath.backends.git import Repository, branches, commit_history, main_branch, remotes
 from towpath.backends.git.git_command import split_lines
-from towpath.delivery.promotion import forge_review, merge_promotion, promotion_place
+from towpath.delivery.promotion import approval, merge_promotion, promotion_branch
+from towpath.delivery.promotion.approval import ApprovalLevel, allows_self_approval, weigh_reviews
+from towpath.delivery.promotion.approval_rule import ApprovalRule
+from towpath.delivery.promotion.commit_approvers import bring_head, find_standing_reviews
 from towpath.delivery.promotion.merge_promotion import ApprovedPromotion
-from towpath.delivery.promotion.proposal import PROMOTION_PREFIX
+from towpath.delivery.promotion.promotion_branch import PROMOTION_PREFIX
+from towpath.delivery.promotion.promotion_case import PromotionCase
+from towpath.delivery.promotion.promotion_check import CheckedBranch
 from towpath.delivery.promotion.rules_in_force import connect_forge_in_force
-from towpath.errors import UsageError
+from towpath.errors import Fault, Refused, UsageError
+from towpath.forge import NotMergeable
 
 if TYPE_CHECKING:
-    from towpath.forge import Forge
+    from towpath.delivery.promotion.promotion_branch import PromotionPlace
+    from towpath.forge import Forge, Method, PullRequest
     from towpath.workspace import Workspace
+
 
 _WAITING = "%(refname:lstrip=2)%00%(contents:subject)%00%(authorname)"
 
@@ -67,12 +76,12 @@ def approve_promotion(
     """
     forge = _find_forge(workspace)
     if forge is None:
-        local_place = promotion_place.find_promotion_place(workspace, push=push)
+        local_place = promotion_branch.find_promotion_place(workspace, push=push)
         return merge_promotion.merge_promotion_branch(
             local_place, _require_promotion_branch(named), sign, push
         )
-    remote_place = promotion_place.find_promotion_place(workspace, push=True)
-    return forge_review.approve_pull_request(remote_place, forge, named)
+    remote_place = promotion_branch.find_promotion_place(workspace, push=True)
+    return approve_pull_request(remote_place, forge, named)
 
 
 def reject_promotion(workspace: Workspace, named: str, reason: str) -> RejectedPromotion:
@@ -80,11 +89,11 @@ def reject_promotion(workspace: Workspace, named: str, reason: str) -> RejectedP
     forge = _find_forge(workspace)
     repository = workspace.registry
     if forge:
-        pull = forge_review.close_pull_request(forge, named, reason)
-        forge_review.delete_decided_branch(repository, pull)
+        pull = close_pull_request(forge, named, reason)
+        delete_decided_branch(repository, pull)
         return RejectedPromotion(pull.branch, reason, pull.url)
     branch = _require_promotion_branch(named)
-    merge_promotion.find_branch_head(promotion_place.PromotionPlace(workspace, repository), branch)
+    merge_promotion.find_branch_head(promotion_branch.PromotionPlace(workspace, repository), branch)
     branches.drop_branch(repository, branch)
     return RejectedPromotion(branch, reason)
 
@@ -101,3 +110,151 @@ def _require_promotion_branch(named: str) -> str:
         hint = f"a promotion's branch begins with {PROMOTION_PREFIX}, and a version has an @"
         raise UsageError(f"`{named}` is no promotion's branch", hint=hint)
     return named
+
+
+# Of a method that the older branch protection forbids, which only administrators may read:
+# "Merge commits are not allowed on this repository."
+_OTHER_METHOD = "are not allowed on this"
+
+
+def approve_pull_request(place: PromotionPlace, forge: Forge, named: str) -> ApprovedPromotion:
+    """Approve a pull request, named by its number or its branch, and merge it if that may be.
+
+    What is approved is the head that was checked: if the branch moves meanwhile, the forge refuses.
+    """
+    pull = find_open_pull_request(forge, named)
+    if not bring_head(place.repository, pull):
+        raise UsageError(f"the head of {pull.url} is not here", hint="towpath fetch")
+    _refuse_other_base(place, pull)
+    checked = merge_promotion.require_mergeable_branch(place, pull.head)
+    what = tuple(str(judged_promotion.case) for judged_promotion in checked.judged)
+    user = forge.user()
+    _foresee_judgement(place, forge, pull, checked, user)
+    if user.lower() != pull.author.lower():
+        forge.approve(pull.number, pull.head)
+    merged = _merge_pull_request(forge, pull)
+    if isinstance(merged, str):
+        waiting = ApprovedPromotion(what, pull.branch, user, "forge", None, pull.url, merged)
+        return replace(waiting, unchecked=checked.unchecked)
+    commit, method = merged
+    registry.fetch_registry(place.repository)
+    delete_decided_branch(place.repository, pull)
+    cases = [judged.case for judged in checked.judged]
+    reached = merge_promotion.judge_commit_promotions(place.repository, commit, cases, forge)
+    levels: list[ApprovalLevel] = [judgement.approval.level for _, judgement in reached]
+    level: ApprovalLevel = min(levels, key=approval.LEVEL_ORDER.index, default="none")
+    approved = ApprovedPromotion(what, pull.branch, user, level, commit, pull.url, pushed=True)
+    return replace(approved, method=method, unchecked=checked.unchecked)
+
+
+def _refuse_other_base(place: PromotionPlace, pull: PullRequest) -> None:
+    """Raise ``UsageError`` where a merge would not bring it to main, so that nothing came of it."""
+    name = main_branch.main_branch_name(place.repository)
+    if pull.base != name:
+        what = f"{pull.url} is to be merged into `{pull.base}`, and main is `{name}`"
+        raise UsageError(
+            what, hint=f"edit its base there, or: gh pr edit {pull.number} --base {name}"
+        )
+
+
+def _merge_pull_request(forge: Forge, pull: PullRequest) -> tuple[str, Method] | str:
+    """The merge and its method: the first that the forge allows; else why it waits."""
+    ways = forge.merge_ways()
+    if ways.queue:
+        press = f"press `Merge when ready` at {pull.url}, or: gh pr merge {pull.number}"
+        return f"{pull.base} has a merge queue, which merges it once it is in there: {press}"
+    if not ways.methods:
+        return f"{forge.name} allows no method of merging into {pull.base}"
+    waits = ""
+    for method in ways.methods:
+        try:
+            return forge.merge(pull.number, pull.head, method), method
+        except NotMergeable as refused:
+            waits = "; ".join(fault.what for fault in refused.faults)
+            if _OTHER_METHOD not in waits:
+                break
+    return waits
+
+
+def _foresee_judgement(
+    place: PromotionPlace, forge: Forge, pull: PullRequest, checked: CheckedBranch, user: str
+) -> None:
+    """Ask the one rule what the merge will come to, before it is made: what reconcile would refuse
+    is not merged. Raises ``Refused`` with what each promotion lacks."""
+    approved = find_standing_reviews(forge.reviews(pull.number), pull.head)
+    reviewers = {login: review.user for login, review in approved.items()}
+    if user.lower() != pull.author.lower():
+        reviewers[user.lower()] = user
+    faults = []
+    for judged in checked.judged:
+        case = judged.case
+        rule = ApprovalRule(place.repository, place.base, case.folder, forge)
+        rule.refuse_unsound()
+        rules = rule.rules_now()
+        needed = approval.least_level(case.project, case.stage)
+        authors = {pull.author.lower(), *_file_authors(place, checked, case)}
+        reached = weigh_reviews(
+            rules, case.stage, case.file_paths[0], forge, pull, reviewers, authors
+        )
+        if needed == "recorded" and (user.lower() not in authors or allows_self_approval(rules)):
+            continue
+        if isinstance(reached, str):
+            faults.append(_lacking_fault(case, needed, reached, user, pull))
+    if faults:
+        raise Refused(*faults)
+
+
+def _lacking_fault(
+    case: PromotionCase, needed: ApprovalLevel, why: str, user: str, pull: PullRequest
+) -> Fault:
+    if user.lower() == pull.author.lower():
+        what_lacks = f"{user} opened {pull.url}, and the policy wants another to approve"
+        return Fault(what_lacks, hint=approval.ANOTHER)
+    what = f"{case} needs an approval that is `{needed}`: {why}"
+    owners = f"name them for /{case.file_paths[0]} in CODEOWNERS, or in `approvers` of {case.stage}"
+    return Fault(what, hint=f"ask one whom main names; or {owners}, on main")
+
+
+def _file_authors(
+    place: PromotionPlace, checked: CheckedBranch, case: PromotionCase
+) -> frozenset[str]:
+    """Who wrote the promotion's files: not who brought its branch up to date with main."""
+    start, head = checked.inspected.start, checked.inspected.head
+    writers = commit_history.file_writers(place.repository, start, head, case.file_paths)
+    return approval.mails_of_writers(writers)
+
+
+def close_pull_request(forge: Forge, named: str, reason: str) -> PullRequest:
+    """Close a pull request unmerged, with the reason as a comment."""
+    pull = find_open_pull_request(forge, named)
+    if not pull.branch.startswith(PROMOTION_PREFIX):
+        raise UsageError(
+            f"{pull.url} is no promotion", hint=f"their branches begin with {PROMOTION_PREFIX}"
+        )
+    forge.write_comment(pull.number, reason)
+    forge.close_pull_request(pull.number)
+    return pull
+
+
+def delete_decided_branch(repository: Repository, pull: PullRequest) -> None:
+    """Take the branch away of a promotion that was decided, there and here, if it is as it was."""
+    remote = remotes.choose_remote(repository)
+    if not pull.branch.startswith(PROMOTION_PREFIX) or remote is None:
+        return
+    remotes.delete_branch(repository, remote, pull.branch, pull.head)
+    if branches.branch_commit(repository, pull.branch) == pull.head:
+        branches.drop_branch(repository, pull.branch)
+
+
+def find_open_pull_request(forge: Forge, named: str) -> PullRequest:
+    """The open pull request of a number or a branch."""
+    if named.lstrip("#").isdigit():
+        pull = forge.pull(int(named.lstrip("#")))
+        if pull.state != "open":
+            raise UsageError(f"{pull.url} is {pull.state}")
+        return pull
+    pulls = forge.pulls(named, "open")
+    if not pulls:
+        hint = f"git push origin {named}, or towpath promote again, opens one"
+        raise UsageError(f"{forge.repository} has no open pull request of `{named}`", hint=hint)
+    return pulls[0]

@@ -21,10 +21,10 @@ from towpath.backends.git.allowed_signers import SIGNERS
 from towpath.config.foreign_values import clamp_second
 from towpath.delivery.promotion import (
     approval,
-    commit_signatures,
+    commit_approvers,
     evidence,
+    promotion_branch,
     promotion_check,
-    proposal,
 )
 from towpath.delivery.promotion.approval import ApprovalLevel, PromotionApproval
 from towpath.delivery.promotion.approval_rule import (
@@ -32,16 +32,15 @@ from towpath.delivery.promotion.approval_rule import (
     ApprovalRule,
     backdated_fault,
 )
-from towpath.delivery.promotion.promotion_branch import LOCK
+from towpath.delivery.promotion.promotion_branch import LOCK, PROMOTION_PREFIX
 from towpath.delivery.promotion.promotion_check import CheckedBranch
-from towpath.delivery.promotion.proposal import PROMOTION_PREFIX
 from towpath.errors import Fault, Refused, RegistryError, UsageError, did_you_mean
 from towpath.registry import Promotion
 from towpath.registry.main_line import CLOCK_SKEW, read_main_line
 
 if TYPE_CHECKING:
+    from towpath.delivery.promotion.promotion_branch import PromotionPlace
     from towpath.delivery.promotion.promotion_case import PromotionCase
-    from towpath.delivery.promotion.promotion_place import PromotionPlace
     from towpath.forge import Forge
 
 
@@ -124,7 +123,7 @@ def _make_merge_commit(place: PromotionPlace, branch: str, sign: bool | None) ->
         raise Refused(what, hint="push the branch, and let it be reviewed as a pull request")
     signs = decide_signing(repository, "signed" in needed, sign)
     level: ApprovalLevel = "signed" if signs else "recorded"
-    trailers = [line for case in cases for line in proposal.promotion_trailers(case)]
+    trailers = [line for case in cases for line in promotion_branch.promotion_trailers(case)]
     title = evidence.promotion_title(cases[0]) + (
         f", and {len(cases) - 1} more" if cases[1:] else ""
     )
@@ -232,10 +231,10 @@ def decide_signing(repository: Repository, needed: bool, asked: bool | None) -> 
     """
     if needed and asked is False:
         raise UsageError("the policy asks for a signature", hint="leave --no-sign out")
-    signs = asked if asked is not None else needed or commit_signatures.is_usual(repository)
-    if signs and not commit_signatures.is_configured(repository):
+    signs = asked if asked is not None else needed or commit_approvers.is_usual(repository)
+    if signs and not commit_approvers.is_configured(repository):
         raise UsageError(
-            "Git does not know with which SSH key to sign", hint=commit_signatures.CONFIGURE
+            "Git does not know with which SSH key to sign", hint=commit_approvers.CONFIGURE
         )
     return signs
 
@@ -270,7 +269,7 @@ def _refuse_insufficient(
     left = [fault for folder in folders for fault in rule.rules.faults(folder)]
     if left:
         # A rule that comes with it, such as whose the model is, would stop all that comes after.
-        hint = f"let another signer make it, or approve it: {commit_signatures.CONFIGURE}"
+        hint = f"let another signer make it, or approve it: {commit_approvers.CONFIGURE}"
         raise Refused(*(replace(fault, hint=hint) for fault in dict.fromkeys(left)))
     return min(reached, key=approval.LEVEL_ORDER.index)
 
@@ -281,7 +280,7 @@ def _refusal_fault(
     if approval.UNSIGNED in got.why:
         what = f"{promotion} needs an approval that is `{needed}`: {got.why}"
         return Fault(
-            what, hint=f"let its maker sign it: {commit_signatures.CONFIGURE}; then promote again"
+            what, hint=f"let its maker sign it: {commit_approvers.CONFIGURE}; then promote again"
         )
     if approval.OWN in got.why:
         what = f"{mail} made {promotion}, and the policy wants another to approve it"

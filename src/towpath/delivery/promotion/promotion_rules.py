@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from towpath import registry
 from towpath.backends.git import Repository
 from towpath.delivery.promotion.approval_rule import ASK_FORGE, ApprovalRule
-from towpath.delivery.promotion.promotion_case import PromotionCase, find_stage_entries
+from towpath.delivery.promotion.promotion_case import (
+    PromotionCase,
+    find_stage_entries,
+    measure_time_in_stage,
+)
 from towpath.delivery.promotion.rule_changes import NOT_ASKED
-from towpath.errors import Fault, UsageError
-from towpath.registry import ModelVersion, RecordedVersion, VersionReference
+from towpath.errors import Fault, StoreError, UsageError
+from towpath.registry import (
+    ModelVersion,
+    Promotion,
+    RecordedVersion,
+    VersionNumber,
+    VersionRecord,
+    VersionReference,
+)
 from towpath.registry.code_news import refuse_off_main
 from towpath.registry.main_decisions import MainDecisions
+from towpath.scratch import scratch_folder
+from towpath.versions import version_origin
 
 if TYPE_CHECKING:
+    from towpath.config.project_declaration import Project
+    from towpath.delivery.gates import GateVerdict
     from towpath.forge import Forge
+    from towpath.registry.registry_state import Model
+    from towpath.workspace import Workspace
 
 
 def find_promotable_version(repository: Repository, reference: str) -> RecordedVersion:
@@ -126,3 +145,126 @@ def is_short(repository: Repository, case: PromotionCase, forge: Forge | None = 
     mine = [entry for entry in rule.log if (entry.stage, entry.model) == (case.stage, case.model)]
     judged = [(rule.judge(entry), rule.find_unproved([entry])) for entry in mine[-1:]]
     return any(entry.backdated or not (entry.is_enough or unproved) for entry, unproved in judged)
+
+
+def find_rollback_target(
+    case: PromotionCase, rejected: Set[VersionNumber | None], asked: VersionNumber | None = None
+) -> VersionNumber:
+    """The version that a stage ran before the one it runs; ``asked`` names another of those.
+
+    Going back takes off what was above, so that going back twice goes two back. Raises
+    ``UsageError`` where there is nothing to go back to.
+    """
+    if case.incumbent_version is None:
+        hint = f"towpath history {case.model} --stage {case.stage}"
+        raise UsageError(f"{case.stage} runs no {case.model}", hint=hint)
+    if asked:
+        return _check_asked_version(case, asked)
+    candidates = [
+        version
+        for version in _stack_versions(_versions_that_ran(case))
+        if version != case.incumbent_version and version not in rejected
+    ]
+    if candidates:
+        return candidates[-1]
+    raise UsageError(
+        f"{case.stage} ran no other version of {case.model} that still stands",
+        hint=f"towpath demote {case.model} --stage {case.stage} takes it out",
+    )
+
+
+def leave_version(model: Model, stage: str, log: Iterable[Promotion]) -> str:
+    """The command by which a stage leaves the version that it should run: back to the one before
+    that still stands, or out. ``log`` are main's promotions, oldest first."""
+    ran = [p.version for p in log if (p.stage, p.model) == (stage, model.name) and p.version]
+    rejected = {
+        model_version.version
+        for model_version in model.versions
+        if model_version.rejected is not None
+    }
+    if any(version not in rejected for version in _stack_versions(ran)[:-1]):
+        return f"towpath rollback {model.name} --stage {stage}"
+    return f"towpath demote {model.name} --stage {stage}"
+
+
+def _stack_versions(ran: Iterable[VersionNumber]) -> list[VersionNumber]:
+    stack: list[VersionNumber] = []
+    for version in ran:
+        stack = [*(stack[: stack.index(version)] if version in stack else stack), version]
+    return stack
+
+
+def _versions_that_ran(case: PromotionCase) -> list[VersionNumber]:
+    return [
+        promotion.version
+        for promotion in case.stays
+        if promotion.stage == case.stage and promotion.version
+    ]
+
+
+def _check_asked_version(case: PromotionCase, asked: VersionNumber) -> VersionNumber:
+    ran = sorted(set(_versions_that_ran(case)))
+    if asked == case.incumbent_version and not case.by_hand:
+        raise UsageError(f"{case.stage} runs {case.model}@{asked} already")
+    if asked not in ran:
+        what = f"{case.stage} never ran {case.model}@{asked}, so that is no rollback"
+        hint = f"it ran {', '.join(map(str, ran))}"
+        raise UsageError(
+            what, hint=f"{hint}; towpath promote {case.model}@{asked} --to {case.stage}"
+        )
+    return asked
+
+
+def judge_review_gates(
+    workspace: Workspace, repository: Repository, case: PromotionCase, now: int | None = None
+) -> tuple[GateVerdict, ...]:
+    """What the review gates of a stage say of a promotion; none of a model that leaves."""
+    if case.candidate is None or not any(g.when == "review" for g in case.rules.gates.values()):
+        return ()
+    from towpath.delivery import gates
+
+    moment = int(time.time()) if now is None else now
+    with scratch_folder() as scratch:
+        context = gates.GateContext(
+            stage=case.stage,
+            candidate=case.candidate,
+            incumbent=case.incumbent,
+            repository=repository,
+            base=case.base,
+            project=case.project,
+            lower_since=lower_since(case, moment),
+            model=_model_bringer(workspace, case.project, Path(scratch)),
+            data=_no_data,
+            now=moment,
+            scratch=Path(scratch),
+            stage_available=False,
+            kept=workspace.state / "code",
+            folder=case.folder,
+        )
+        return gates.judge_stage_gates(context, "review")
+
+
+def lower_since(case: PromotionCase, now: int) -> int | None:
+    """Since when a version has been in the stage below, its stays there put together."""
+    if case.stage_below is None or case.candidate_version is None:
+        return None
+    spent = measure_time_in_stage(case.stays, case.stage_below, case.candidate_version, now)
+    return None if spent is None else now - spent
+
+
+def _model_bringer(
+    workspace: Workspace, project: Project, scratch: Path
+) -> Callable[[VersionRecord], Path]:
+    """A model's bytes from the first store that has them, as a file that was verified."""
+
+    def bring(record: VersionRecord) -> Path:
+        path = scratch / "models" / record.artifact.digest / Path(record.path).name
+        if not path.exists():
+            version_origin.bring_version(workspace, project, record, path)
+        return path
+
+    return bring
+
+
+def _no_data(name: str) -> Path:
+    raise StoreError(f"{name} lies in the stage, which a review does not see", hint="when: deploy")

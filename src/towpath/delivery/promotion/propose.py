@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING
 
 from towpath import registry
 from towpath.backends.git import Repository, refs
-from towpath.delivery.promotion import promotion_branch, promotion_gates, promotion_rules, proposal
+from towpath.delivery.promotion import promotion_branch, promotion_rules
 from towpath.delivery.promotion import promotion_case as cases
 from towpath.delivery.promotion.approval_rule import ASK_FORGE, ApprovalRule
+from towpath.delivery.promotion.promotion_branch import (
+    PromotionPlace,
+    ProposedPromotion,
+    ReviewGatesRefused,
+    find_promotion_place,
+)
 from towpath.delivery.promotion.promotion_case import PromotionCase
-from towpath.delivery.promotion.promotion_place import PromotionPlace, find_promotion_place
-from towpath.delivery.promotion.proposal import ProposedPromotion, ReviewGatesRefused
-from towpath.delivery.promotion.rollback_target import find_rollback_target
+from towpath.delivery.promotion.promotion_rules import find_rollback_target
 from towpath.delivery.promotion.stored_bytes import look_at_bytes
 from towpath.errors import Fault, Refused, UsageError
 from towpath.registry import VersionNumber, VersionRecord, VersionReference, version_record
@@ -114,8 +118,8 @@ def _propose_case(place: PromotionPlace, case: PromotionCase) -> ProposedPromoti
     stored = look_at_bytes(place.workspace, case)
     if stored.faults:
         raise Refused(*stored.faults)
-    verdicts = promotion_gates.judge_review_gates(place.workspace, place.repository, case)
-    proposed = proposal.draft_promotion(
+    verdicts = promotion_rules.judge_review_gates(place.workspace, place.repository, case)
+    proposed = promotion_branch.draft_promotion(
         case, verdicts, read_tagged_record(place.repository, case), place.why
     )
     unproved = (case.unproved,) if case.unproved and case.candidate_version else ()

@@ -22,7 +22,7 @@ from towpath.backends.git import (
     refs,
     remotes,
 )
-from towpath.delivery.promotion import merge_promotion, promotion_place
+from towpath.delivery.promotion import merge_promotion, promotion_branch
 from towpath.delivery.promotion.approval_rule import ApprovalRule
 from towpath.delivery.promotion.merge_promotion import ApprovedPromotion
 from towpath.delivery.promotion.promotion_branch import LOCK
@@ -30,7 +30,7 @@ from towpath.delivery.promotion.rule_changes import ALONE, RATIFY, RULES, RuleHi
 from towpath.errors import Fault, Place, Refused, UsageError, did_you_mean
 
 if TYPE_CHECKING:
-    from towpath.delivery.promotion.promotion_place import PromotionPlace
+    from towpath.delivery.promotion.promotion_branch import PromotionPlace
     from towpath.workspace import Workspace
 
 RULES_PREFIX = "rules/"
@@ -67,7 +67,7 @@ class RatifiedRules:
 
 def read_unagreed_rules(workspace: Workspace) -> tuple[UnagreedRule, ...]:
     """The rules of main that wait for an agreement, as main is here; nothing is fetched."""
-    local_place = promotion_place.find_promotion_place(workspace, push=False)
+    local_place = promotion_branch.find_promotion_place(workspace, push=False)
     rule = ApprovalRule(
         local_place.repository, local_place.base, workspace.folder, local_place.forge
     )
@@ -86,7 +86,7 @@ def ratify_rules(
     written.
     """
     main_as_read = _own_main(workspace.registry)
-    upon = promotion_place.find_promotion_place(workspace, push=push or None)
+    upon = promotion_branch.find_promotion_place(workspace, push=push or None)
     with hold_lock(upon.repository, LOCK):
         rule = ApprovalRule(upon.repository, upon.base, workspace.folder, upon.forge)
         chosen = _choose_paths(_waiting_paths(rule), paths)
@@ -146,14 +146,13 @@ def _compare_rules(
     history: RuleHistory, head: str, paths: tuple[str, ...]
 ) -> tuple[UnagreedRule, ...]:
     old, new = history.rules_at(head).texts, history.rules_written().texts
-    return tuple(
-        UnagreedRule(
-            path,
-            *history.last_change(path),
-            tuple(_diff_lines(path, old.get(path), new.get(path))),
-        )
-        for path in paths
-    )
+    compared = []
+    for path in paths:
+        last = history.last_change(path)
+        commit, author = (last.commit, last.author) if last else ("", "")
+        difference = _diff_lines(path, old.get(path), new.get(path))
+        compared.append(UnagreedRule(path, commit, author, tuple(difference)))
+    return tuple(compared)
 
 
 def _diff_lines(path: str, old: bytes | None, new: bytes | None) -> list[str]:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from towpath.backends.git import Repository, commit_history, refs
 from towpath.backends.git.allowed_signers import SIGNERS
 from towpath.delivery.promotion import code_owners
 from towpath.errors import DeclarationError
@@ -21,10 +20,11 @@ from towpath.registry.ownership import CLAIMS, claimed_model
 if TYPE_CHECKING:
     from towpath.config.project_declaration import Approval, Project
 
+# Where findings of the past are explained: as a rule is, a note is a word that counts once those
+# agreed who had to.
 NOTES = "registry/notes"
-"""Where findings of the past are explained (``audit.notes``): as a rule is, a note is a word that
-counts once those agreed who had to."""
 
+# What Git is asked for: every file that counts once it was agreed to.
 PATTERNS = (
     f":(top,glob)**/{policy_at_commit.FILE}",
     *(f":(top,literal){path}" for path in code_owners.FILES),
@@ -32,19 +32,16 @@ PATTERNS = (
     f":(top,glob){CLAIMS}",
     f":(top,glob){NOTES}/*.md",
 )
-"""What Git is asked for: every file that counts once it was agreed to."""
-
 LEVELS: tuple[Approval, ...] = ("recorded", "signed", "forge")
 
 
 @dataclass(frozen=True)
 class Rulebook:
     """The rules that files of these ``texts`` say (by path from the Git root), for the project in
-    ``folder``. ``project`` judges where a ``towpath.yaml`` of its own is given."""
+    ``folder``, which is called ``name`` now."""
 
     texts: Mapping[str, bytes]
     folder: str = ""
-    project: Project | None = None
     name: str | None = None
 
     @property
@@ -54,22 +51,16 @@ class Rulebook:
 
     def owners_of_path(self, path: str) -> tuple[str, ...]:
         """Whom CODEOWNERS names for a path."""
-        text = next((self.texts[file] for file in code_owners.FILES if file in self.texts), b"")
-        if len(text) > code_owners.LARGEST:
-            return ()
-        return code_owners.match_code_owners(text.decode("utf-8", "replace"), path)
+        return code_owners.read_code_owners(self.texts, path)
 
     @cached_property
     def policy(self) -> Project | None:
         """What the project's ``towpath.yaml`` declares; None where it is not there, or cannot be
-        read. Where it lay elsewhere, and was the only project, it is that one's: a project may
-        have been moved since; so where it is the only one of ``name``, the project's of now."""
-        if self.project is not None:
-            return self.project
-        path, declared = (
-            policy_at_commit.declaration_path(self.folder),
-            [p for p in self.texts if _is_policy(p)],
-        )
+        read."""
+        path = policy_at_commit.declaration_path(self.folder)
+        declared = [file for file in self.texts if _is_policy(file)]
+        # A project may have been moved since: where it lay elsewhere and was the only one, it is
+        # that one's; among others it is known by its name.
         if path in declared or len(declared) == 1:
             return self.policies_by_path.get(path if path in declared else declared[0])
         alike = [project for project in self.policies_by_path.values() if project.name == self.name]
@@ -84,16 +75,14 @@ class Rulebook:
     def required_level(
         self, path: str, asked: frozenset[Approval] | None = None, at_forge: bool = True
     ) -> Approval:
-        """The least level of an approval that may change a rule file.
-
-        That is the highest that any stage asks for, of the project whose ``towpath.yaml`` it is;
-        of a file that concerns all, or is new, of any project; ``asked`` are other levels, where
-        what the file says decides it. A level that nobody could agree at
-        (``at_forge`` says whether anybody could at the forge) leaves it to the next lower one that
-        a stage asks for: before there is anybody, the first are taken as they come.
-        """
+        """The least level of an approval that may change a rule file: the highest that any stage
+        asks for, of the project whose ``towpath.yaml`` it is; of a file that concerns all, or is
+        new, of any project. ``asked`` are other levels, where what the file says decides it;
+        ``at_forge`` says whether anybody could agree at the forge."""
         own = self.policies_by_path.get(path)
         asked = asked or (read_levels(own) if own else self.asked_levels)
+        # A level that nobody could agree at leaves it to the next lower one that a stage asks for:
+        # before there is anybody, the first are taken as they come.
         able = {
             "signed": bool(self.signers),
             "forge": at_forge and self._names_reviewers and self._has_forge,
@@ -107,13 +96,15 @@ class Rulebook:
 
     @cached_property
     def asked_levels(self) -> frozenset[Approval]:
-        """What the stages of all projects ask for. A declaration that cannot be read, by a Towpath
-        that is older than it say, may ask for what the files name people for."""
-        levels = {
-            level for project in self.policies_by_path.values() for level in read_levels(project)
-        }
-        if any(_is_policy(path) and path not in self.policies_by_path for path in self.texts):
-            levels |= {"signed"} if self.signers else set()
+        """What the stages of all projects ask for."""
+        projects = self.policies_by_path.values()
+        levels = {level for project in projects for level in read_levels(project)}
+        # A declaration that cannot be read, by a Towpath that is older than it say, may ask for
+        # what the files name people for.
+        if self.signers and any(
+            _is_policy(p) and p not in self.policies_by_path for p in self.texts
+        ):
+            levels.add("signed")
         return frozenset(levels)
 
     @property
@@ -129,25 +120,16 @@ class Rulebook:
     @property
     def _names_reviewers(self) -> bool:
         """Whether the rules name anybody whose review counts."""
-        stages = (
-            stage for policy in self.policies_by_path.values() for stage in policy.stages.values()
-        )
-        owning = (self.texts.get(file, b"") for file in code_owners.FILES)
-        return any(stage.approvers for stage in stages) or any(b"@" in text for text in owning)
+        projects = self.policies_by_path.values()
+        if any(stage.approvers for project in projects for stage in project.stages.values()):
+            return True
+        return any(b"@" in self.texts.get(file, b"") for file in code_owners.FILES)
 
 
 def read_levels(project: Project, stages: Sequence[str] = ()) -> frozenset[Approval]:
     """The levels that some stages of a project ask for (default: all)."""
     asking = [project.stages[name] for name in stages or project.stages]
     return frozenset(stage.approval or project.policy.approval for stage in asking)
-
-
-def read_rulebook(repository: Repository, commit: str, folder: str = "") -> Rulebook:
-    """The rules as the files of a commit say them, whoever put them there."""
-    paths = [path for path in commit_history.list_paths(repository, commit) if is_rule(path)]
-    names = {f"{commit}:{path}": path for path in paths}
-    contents = refs.read_contents(repository, names)
-    return Rulebook({names[name]: content for name, content in contents.items()}, folder)
 
 
 def is_rule(path: str) -> bool:
@@ -171,6 +153,8 @@ def _is_policy(path: str) -> bool:
 
 def read_policy(text: bytes) -> Project | None:
     """What the text of a ``towpath.yaml`` declares; None where it declares nothing sound."""
+    # Imported late: the engine of declarations takes a tenth of a second, and who only asks
+    # which files are rules needs none of it.
     from towpath.config.project_declaration import parse_project
 
     try:

@@ -6,10 +6,15 @@ server: what is asked there is asked with the token of whoever acts.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from towpath import forge
 from towpath.backends.git import Repository, main_branch, refs
+from towpath.backends.git.git_command import split_lines
+from towpath.backends.github import github_forge
 from towpath.delivery.promotion.rule_changes import read_rule_history
 from towpath.delivery.promotion.rulebook import Rulebook, read_policy
 from towpath.errors import RegistryError, TowpathError, UserError
@@ -17,9 +22,16 @@ from towpath.registry import policy_at_commit
 from towpath.registry.main_line import read_changes, read_main_line
 
 if TYPE_CHECKING:
-    from towpath.config.project_declaration import Project
-    from towpath.forge import Forge
+    from towpath.forge import Forge, Rules
     from towpath.workspace import Workspace
+
+
+_FOLDER = ".github/workflows/"
+_ENDINGS = (".yml", ".yaml")
+# The event in any of the ways that a workflow may list it: a key, an item, or in brackets. Asked of
+# the text, not of YAML: a doubtful hit says nothing, and a workflow need not be sound to be there.
+_QUEUED = re.compile(rb"^ *(?:- *)?merge_group\b|^on:.*\bmerge_group\b", re.MULTILINE)
+QUEUED = "`merge_group:` under `on:`"
 
 
 def read_proved_rules(repository: Repository, head: str, folder: str = "") -> Rulebook:
@@ -34,6 +46,8 @@ def read_proved_rules(repository: Repository, head: str, folder: str = "") -> Ru
 def names_forge(workspace: Workspace, repository: Repository) -> bool:
     """Whether changes of main are proposed and approved at a forge, by the rules in force."""
     head = main_branch.main_commit(repository)
+    # Where the history is not here nobody can tell what is in force; whoever acts upon main asks
+    # for all of it first.
     if head is None or repository.is_shallow():
         return workspace.policy.forge is not None
     project = read_proved_rules(repository, head, workspace.folder).policy
@@ -48,18 +62,27 @@ def connect_forge_in_force(
 
     Raises ``UserError`` where there is no token, ``ForgeError`` where that one does not answer.
     """
-    repository = workspace.registry
+    repository, folder = workspace.registry, workspace.folder
     head = head or main_branch.main_commit(repository)
     if head is None:
         return None
-    return _connect_proved_forge(repository, head, workspace.folder, environ)
+    proved = read_proved_rules(repository, head, folder)
+    projects = [*([proved.policy] if proved.policy else []), *proved.policies_by_path.values()]
+    naming = next((project for project in projects if project.forge), None)
+    if naming is None:
+        return None
+    first = github_forge.connect_forge(naming, environ=environ)
+    # The usual case ends here, with no question: main never named another forge than this one.
+    if first is None or len(_forges_ever_named(repository, head)) < 2:
+        return first if proved.policy and proved.policy.forge else None
+    history = read_rule_history(repository, read_main_line(repository, head), first)
+    policy_now = history.rules_at(head, folder).policy
+    return first.turn_to(policy_now) if policy_now else None
 
 
 def connect_forge_if_let_in(workspace: Workspace, head: str | None = None) -> Forge | None:
     """The same for who only looks: None, too, where there is no token, or nothing answers."""
-    from towpath.backends.github import forge_connection
-
-    if not forge_connection.has_token():
+    if not github_forge.has_token():
         return None
     try:
         return connect_forge_in_force(workspace, head)
@@ -75,46 +98,58 @@ def connect_to_set_up(
 
     Raises ``UserError`` for another address: no token is sent there before it is agreed to.
     """
-    from towpath.backends.github import forge_connection
-
     try:
         connection = connect_forge_in_force(workspace, environ=environ)
     except RegistryError:  # a shallow clone, or no main branch: nobody can tell what is in force
         connection = None
     if connection is not None or workspace.policy.forge is None:
         return connection
-    if forge_connection.has_own_address(workspace.policy, environ):
+    if github_forge.has_own_address(workspace.policy, environ):
         what = f"nobody agreed to the address {workspace.policy.forge.api} yet: no token is sent"
         hint = "bring towpath.yaml to main first; or, if you trust it: export GITHUB_API_URL=..."
         raise UserError(what, hint=hint)
-    return forge_connection.connect_forge(workspace.policy, environ=environ)
+    return github_forge.connect_forge(workspace.policy, environ=environ)
 
 
-def _connect_proved_forge(
-    repository: Repository, head: str, folder: str, environ: Mapping[str, str] | None
-) -> Forge | None:
-    from towpath.backends.github import forge_connection
-
-    proved = read_proved_rules(repository, head, folder)
-    naming = [project for project in _mine_first(proved) if project.forge]
-    if not naming:
-        return None
-    first = forge_connection.connect_forge(naming[0], environ=environ)
-    if first is None or len(_ever_named(repository, head)) < 2:
-        return first if proved.policy and proved.policy.forge else None
-    history = read_rule_history(repository, read_main_line(repository, head), first)
-    policy_now = history.rules_at(head, folder).policy
-    return first.turn_to(policy_now) if policy_now else None
-
-
-def _mine_first(rules: Rulebook) -> list[Project]:
-    return [*([rules.policy] if rules.policy else []), *rules.policies_by_path.values()]
-
-
-def _ever_named(repository: Repository, head: str) -> set[tuple[str | None, str | None]]:
+def _forges_ever_named(repository: Repository, head: str) -> set[tuple[str | None, str | None]]:
     """The forges that any declaration ever named on main, by address and repository."""
     changes = read_changes(repository, head, "--", f":(top,glob)**/{policy_at_commit.FILE}")
     blobs = {blob for change in changes for blob in change.files.values() if blob}
     read = (read_policy(text) for text in refs.read_contents(repository, blobs).values())
     named = (project.forge for project in read if project and project.forge)
     return {(forge.api, forge.repository) for forge in named}
+
+
+def required_forge_rules(workspace: Workspace) -> Rules:
+    """The rules for the repository that keeps the registry, by its declaration in the work tree,
+    or on main where the registry is a shared one."""
+    repository = workspace.registry_at_hand
+    main = main_branch.main_branch_name(repository)
+    names = list_workflow_names(repository, main_branch.main_commit(repository))
+    return forge.derive_forge_rules(workspace.policy, main, names)
+
+
+def queue_lacks(workspace: Workspace, actual: Rules) -> tuple[forge.Lack, ...]:
+    """The required checks that would never report in the forge's merge queue: nothing would be
+    merged any more."""
+    if not actual.merge_queue:
+        return ()
+    repository = workspace.registry_at_hand
+    commit = main_branch.main_commit(repository)
+    # A check that no workflow of main gives is another's to report.
+    names = set(actual.required_checks) & set(list_workflow_names(repository, commit))
+    paths = {f"{commit}:{_FOLDER}{name}{end}": name for name in sorted(names) for end in _ENDINGS}
+    texts = refs.read_contents(repository, paths)
+    silent = [paths[path] for path, text in texts.items() if not _QUEUED.search(text)]
+    rule = "checks report in the merge queue"
+    missing = ", ".join(f"{name}.yml" for name in silent)
+    return (forge.Lack("main", rule, QUEUED, f"not in {missing}"),) if silent else ()
+
+
+def list_workflow_names(repository: Repository, commit: str | None) -> tuple[str, ...]:
+    """The names of the workflow files of a commit; none before the first one."""
+    if commit is None:
+        return ()
+    listed = repository.attempt_git("ls-tree", "--name-only", "--full-tree", commit, _FOLDER).text
+    paths = [PurePosixPath(line) for line in split_lines(listed)]
+    return tuple(path.stem for path in paths if path.suffix in _ENDINGS)

@@ -9,8 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from towpath.config import foreign_values as foreign
-from towpath.config.digests import CommitId, Md5, Sha256
-from towpath.config.foreign_values import Fields
+from towpath.config.foreign_values import CommitId, Fields, Md5, Sha256
 from towpath.errors import Fault, Malformed, StoreError
 from towpath.registry import Promotion
 from towpath.registry.version_number import VersionNumber, read_version

@@ -11,8 +11,7 @@ import json
 from dataclasses import dataclass
 
 from towpath.backends.git import Repository, refs
-from towpath.config.digests import CommitId
-from towpath.config.foreign_values import Fields, parse_json, read_count
+from towpath.config.foreign_values import CommitId, Fields, parse_json, read_count
 from towpath.delivery.promotion.approval_rule import ApprovalRule, displaced_fault
 from towpath.errors import Fault, Malformed, Place
 from towpath.storage.stage_store import StageStore

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from towpath import registry
 from towpath.backends.git import Repository, remotes
-from towpath.delivery.promotion.rollback_target import leave_version
+from towpath.delivery.promotion.promotion_rules import leave_version
 from towpath.delivery.reconcile import deployment_record
 from towpath.delivery.reconcile.reconcile_plan import ActualState, DesiredVersion
 from towpath.delivery.reconcile.stage_site import StageSite

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from towpath.config import expression
-from towpath.config.output_reference import Lookup
+from towpath.config.expression import Lookup
 from towpath.config.pipeline_declaration import Condition
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from towpath.backends import great_expectations
 from towpath.backends.dvc import Store
-from towpath.backends.great_expectations import sentences, suite_page
+from towpath.backends.great_expectations import suite_outcome, suite_page
 from towpath.config.artifact import Artifact, Json, Made
 from towpath.errors import Fault, Refused, StepFailed
 from towpath.steps import formats, own_formats
@@ -36,7 +36,7 @@ def execute(order: Order) -> Made:
     result, page_file = _write_results(order, document, suite_page.render_page(outcome, data.name))
     if outcome.failed and _declared_step(order).must_pass:
         raise Refused(
-            *sentences.failure_faults(outcome),
+            *suite_outcome.failure_faults(outcome),
             Fault(f"the check's page is {_shown_path(page_file, order)}"),
         )
     outputs = {"data": data, "result": store.put(result), "page": store.put(page_file)}
@@ -89,7 +89,7 @@ def _of_own_format(order: Order, format: formats.Format, store: Store, data: Art
 def _print_report(outcome: CheckOutcome) -> None:
     for result in outcome.results:
         mark = "held  " if result.passed else "FAILED" if result in outcome.failed else "warned"
-        print(mark, result.rule if result.passed else sentences.result_sentence(result))
+        print(mark, result.rule if result.passed else suite_outcome.result_sentence(result))
 
 
 def _write_results(order: Order, document: Json, shown: str) -> tuple[Path, Path]:

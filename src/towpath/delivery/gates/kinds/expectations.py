@@ -61,12 +61,11 @@ def work(question: dict[str, Any]) -> dict[str, Any]:
 
 def sentence_of(result: Any) -> str:
     """What came of an expectation, without a value of the data."""
-    from towpath.backends.great_expectations import sentences
+    from towpath.backends.great_expectations import suite_outcome
 
     if result.error or not result.counts_rows:
-        why = result.error or sentences.without_values(result)
+        why = result.error or suite_outcome.without_values(result)
         return f"expected that {result.rule}, but {why}"
-    count = (
-        f"{result.unexpected:,} of {result.rows:,} rows are not ({sentences.percent_text(result)})"
-    )
+    share = suite_outcome.percent_text(result)
+    count = f"{result.unexpected:,} of {result.rows:,} rows are not ({share})"
     return f"expected that {result.rule}, but {count}"

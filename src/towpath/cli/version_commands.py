@@ -1,8 +1,9 @@
-"""`towpath models`, `towpath show` and `towpath compare`."""
+"""`towpath models`, `show`, `compare`, `search`, `transform`, `reject`: the versions there are."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,10 +14,12 @@ from towpath.cli.session import Session, json_option, pass_session, print_json
 from towpath.config.foreign_values import format_second
 
 if TYPE_CHECKING:
+    from towpath.audit.version_search import SearchHits
     from towpath.backends.git import Repository
     from towpath.backends.git.signatures import SignedBy
     from towpath.cli.render.terminal import Cell
     from towpath.registry import Model, ModelVersion, StageFiles, VersionLineage, VersionRecord
+
 
 _MOST_METRICS = 4
 _SIGNED = {
@@ -339,3 +342,110 @@ def reject(session: Session, reference: str, reason: str) -> None:
 
     rejected = registry.reject_version(session.workspace.registry, reference, reason)
     return session.say(f"rejected {rejected}: {reason}")
+
+
+@click.command()
+@click.argument("expression")
+@click.option("--sort", metavar="FACT", help="Order by a fact; `--sort=-mse`: the highest first.")
+@click.option("-n", "--limit", type=click.IntRange(min=1), help="At most so many.")
+@json_option
+@pass_session
+def search(
+    session: Session, expression: str, sort: str | None, limit: int | None, as_json: bool
+) -> None:
+    """Find versions of any model: `metrics.mse < 5 and stage == "prod"`.
+
+    Facts: metrics.NAME, params.NAME, labels.NAME, data.NAME (the name alone where it is clear),
+    model, version, stage, author, time, rejected, pipeline, run, kind, size, code, bump.
+    """
+    from towpath.audit.version_search import search_versions
+
+    hits = search_versions(session.workspace.registry, expression, sort, limit)
+    if as_json:
+        return print_json("versions", _hit_documents(hits))
+    if not hits.found:
+        return session.say(f"none of {hits.searched} versions{_missing_versions_note(session)}")
+    _hits_table(hits)
+    left = f", {len(hits.found)} shown" if len(hits.found) < hits.total else ""
+    session.say()
+    return session.say(f"{hits.total} of {hits.searched} versions{left}")
+
+
+def _missing_versions_note(session: Session) -> str:
+    """What the search could not see, in a clone that lacks versions."""
+    from towpath.backends.git import remotes
+
+    shared = session.workspace.shared_registry
+    missing = None if shared else remotes.explain_missing_tags(session.workspace.registry)
+    return f": {missing}; `towpath fetch` brings the registry's tags" if missing else ""
+
+
+def _hit_documents(hits: SearchHits) -> list[dict[str, Any]]:
+
+    tables = ("params", "labels", "data")
+    return [
+        {
+            **plain_version(version, hits.stages),
+            **{table: version.summary.get(table, {}) for table in tables},
+        }
+        for version in hits.found
+    ]
+
+
+def _hits_table(hits: SearchHits) -> None:
+
+    columns = [name.removeprefix("metrics.") for name in hits.columns]
+    rows = [
+        version_row(version, hits.stages, values)
+        for version, values in zip(hits.found, hits.values, strict=True)
+    ]
+    terminal.show_table(("version", *columns, "stages", "registered", "by"), rows, right=columns)
+
+
+@click.command()
+@click.argument("reference")
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The file of scored rows: .parquet, .csv or .tsv.",
+)
+@click.option("--stage", help="Take the bytes from this stage's store and from nowhere else.")
+@click.option(
+    "--method",
+    type=click.Choice(["predict", "predict_proba"]),
+    default="predict",
+    help="What the model is asked for (default: predict).",
+)
+@click.option("--batch-size", type=click.IntRange(min=1), help="Rows in memory at a time.")
+@json_option
+@pass_session
+def transform(
+    session: Session, reference: str, data: Path, output: Path, stage: str | None,
+    method: str, batch_size: int | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Score the table DATA with the model REFERENCE (abalone#prod, abalone@v1.0.0).
+
+    The model's bytes come from the stage's own store, and are held against the version's record
+    before anything is read from them.
+    """
+    from towpath.versions import table_scoring
+
+    scoring_request = table_scoring.TransformRequest(
+        reference,
+        session.working_folder / data,
+        session.working_folder / output,
+        stage,
+        method=method,
+        batch_size=batch_size,
+    )
+    scored = table_scoring.transform_table(session.workspace, scoring_request)
+    if scored.rejected is not None:  # whatever was asked for: nobody should read past it
+        terminal.echo(f"warning: {scored.version} was rejected: {scored.rejected}", err=True)
+    for words in scored.packages:
+        terminal.echo(f"note: {words}", err=True)
+    if as_json:
+        return print_json("transform", scored)
+    return session.say(f"{scored.rows:,} rows scored with {scored.version} from {scored.source}")

@@ -1,13 +1,20 @@
-"""Signatures of commits, checked by stock Git against the signers that a commit allows."""
+"""Who agreed to a commit: by signing it, or by a review of the pull request that brought it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from towpath.backends.git import Repository, refs, signatures
+from towpath.backends.git import Repository, main_branch, refs, remotes, signatures
 from towpath.backends.git.allowed_signers import IN_UTC, Signer, SignersFile, signers_file
 from towpath.backends.git.git_command import split_lines
+from towpath.errors import RegistryError
+
+if TYPE_CHECKING:
+    from towpath.forge import Forge, PullRequest, Review
+
 
 CONFIGURE = "git config gpg.format ssh; git config user.signingkey ~/.ssh/id_ed25519.pub"
 _SSH = "-----BEGIN SSH SIGNATURE-----"
@@ -46,11 +53,9 @@ def read_signatures(
     repository: Repository, commits: Iterable[str], signers: bytes | None
 ) -> dict[str, CommitSignature]:
     """Who signed each of these commits, by the text of an allowed_signers file; a commit that
-    nobody of it signed is left out.
-
-    Only SSH signatures count: what a PGP key may say depends on the machine that looks. Git
-    honours the file's ``valid-after`` and ``valid-before`` at the commit's own date.
-    """
+    nobody of it signed is left out."""
+    # Only SSH signatures count: what a PGP key may say depends on the machine that looks. Git
+    # honours the file's `valid-after` and `valid-before` at the commit's own date.
     names = tuple(dict.fromkeys(commits))
     if not signers or not names:
         return {}
@@ -82,6 +87,7 @@ def is_signed(repository: Repository, commit: str) -> bool:
 
 def _carries_ssh_signature(content: bytes) -> bool:
     """Whether the bytes of a commit hold an SSH signature, and no other beside it."""
+    # Of two signatures Git checks one: which, is the release's affair.
     head = content.decode("utf-8", "replace").partition("\n\n")[0]
     first = [line.partition(" ")[2] for line in split_lines(head) if line.startswith("gpgsig")]
     return bool(first) and all(line == _SSH for line in first)
@@ -98,3 +104,52 @@ def is_configured(repository: Repository) -> bool:
 def is_usual(repository: Repository) -> bool:
     """Whether Git here signs every commit with an SSH key."""
     return signatures.signs_commits(repository) and is_configured(repository)
+
+
+def find_pull(
+    repository: Repository, forge: Forge, commit: str, head: str | None
+) -> PullRequest | None:
+    """The pull request that was merged into main and brought a commit; of a merge, the one whose
+    head it merged. ``head`` is None where it came by a squash or a rebase.
+
+    Raises ``ForgeError``.
+    """
+    # One that was merged into another branch was reviewed for that branch, whoever put it on main
+    # afterwards.
+    bases = _main_names(repository)
+    pulls = forge.of_commit(commit)
+    merged = (pull for pull in pulls if pull.state == "merged" and pull.base in bases)
+    mine = next((pull for pull in merged if head in (None, pull.head)), None)
+    # Asked for again by its number, for a list does not say who merged it.
+    return forge.pull(mine.number) if mine else None
+
+
+def _main_names(repository: Repository) -> frozenset[str]:
+    """What main is called, and was, as far as one can tell."""
+    # A forge leaves the old name in what was merged before a renaming. A branch that is there
+    # still is not main under its old name.
+    remote = remotes.choose_remote(repository)
+    usual = {f"refs/remotes/{remote}/{name}": name for name in main_branch.USUAL}
+    refs_here = set(refs.list_ref_names(repository, *usual))
+    gone = {name for ref, name in usual.items() if ref not in refs_here}
+    return frozenset({main_branch.main_branch_name(repository), *gone})
+
+
+def bring_head(repository: Repository, pull: PullRequest) -> bool:
+    """Have the head of a pull request here, be its branch gone or a fork's; whether it is."""
+    remote = remotes.choose_remote(repository)
+    if repository.commit(pull.head) is None and remote:
+        ref = f"refs/pull/{pull.number}/head"
+        # The forge may keep no such ref, or be out of reach: what could not be had is asked below.
+        with suppress(RegistryError):
+            remotes.fetch_refs(repository, remote, f"+{ref}:refs/towpath/pulls/{pull.number}")
+    return repository.commit(pull.head) is not None
+
+
+def find_standing_reviews(reviews: Sequence[Review], head: str) -> dict[str, Review]:
+    """The reviews that approve a head, by login: of each person the last word counts."""
+    # A comment after an approval takes nothing back, as at the forge itself.
+    verdicts = ("approved", "changes_requested", "dismissed")
+    last = {review.user.lower(): review for review in reviews if review.state in verdicts}
+    approving = {user: review for user, review in last.items() if review.state == "approved"}
+    return {user: review for user, review in approving.items() if review.commit == head}

@@ -1,9 +1,9 @@
-"""`towpath run`."""
+"""`towpath plan`, `run` and `step`."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,6 +23,7 @@ from towpath.cli.session import (
 )
 
 if TYPE_CHECKING:
+    from towpath.execution.pipeline_run import PreparedRun
     from towpath.execution.run_record import RecordedRun
     from towpath.planning.run_request import RunRequest
     from towpath.workspace import Workspace
@@ -99,7 +100,7 @@ def _carry_out(session: Session, request: RunRequest, as_json: bool) -> int:
 
 def _run_with_progress(workspace: Workspace, request: RunRequest, silent: bool) -> RecordedRun:
     from towpath.backends.prefect.executor import PrefectExecutor
-    from towpath.cli.render.run_progress import LiveProgress, PlainProgress
+    from towpath.cli.render.run_views import LiveProgress, PlainProgress
     from towpath.execution.pipeline_run import run_pipeline
 
     if silent:
@@ -109,7 +110,7 @@ def _run_with_progress(workspace: Workspace, request: RunRequest, silent: bool) 
 
 
 def _say_run(session: Session, run: RecordedRun) -> None:
-    from towpath.cli.render.run_outcome import say_outcome
+    from towpath.cli.render.run_views import say_outcome
 
     say_outcome(session, run)
 
@@ -138,3 +139,118 @@ def _carry_out_all(session: Session, request: RunRequest, as_json: bool) -> int:
     if as_json:
         print_json("runs", runs)
     return next(filter(None, codes), 0)
+
+
+_COLOURS = {
+    "run": "yellow",
+    "reuse": "cyan",
+    "skip": "dim",
+    "undecided": "magenta",
+    "stale": "yellow",
+}
+
+
+@click.command()
+@pipeline_argument
+@all_option
+@param_option
+@input_option
+@click.option("--force", is_flag=True, help="As for a run that reuses nothing.")
+@json_option
+@pass_session
+def plan(
+    session: Session, pipeline: str | None, every: bool, params: tuple[str, ...],
+    inputs: tuple[str, ...], force: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Say for each step of PIPELINE whether it would run, be reused or be skipped, and why."""
+    from towpath.execution.pipeline_run import prepare_run
+    from towpath.planning.run_request import RunRequest
+
+    if every:
+        refuse_with_all(pipeline, {"--param": params, "--input": inputs})
+        return _plan_all(session, RunRequest("", force=force), as_json)
+    name = session.workspace.pipeline_name(pipeline)
+    request = RunRequest(
+        name,
+        parse_assignments(params, "--param"),
+        parse_assignments(inputs, "--input"),
+        force=force,
+    )
+    prepared = prepare_run(session.workspace, request)
+    steps = _step_documents(prepared)
+    if as_json:
+        return print_json("plan", steps, upstream=_upstream_documents(prepared))
+    return _print_plan(prepared, steps)
+
+
+def _plan_all(session: Session, request: RunRequest, as_json: bool) -> None:
+    from towpath.execution.run_all import plan_all
+
+    prepared_plans = [
+        (prepared, _step_documents(prepared)) for prepared in plan_all(session.workspace, request)
+    ]
+    if as_json:
+        plans = [
+            {
+                "pipeline": prepared.graph.name,
+                "plan": steps,
+                "upstream": _upstream_documents(prepared),
+            }
+            for prepared, steps in prepared_plans
+        ]
+        return print_json("plans", plans)
+    for prepared, steps in prepared_plans:
+        terminal.echo(terminal.Styled(prepared.graph.name, "bold"))
+        _print_plan(prepared, steps)
+        terminal.echo()
+    return None
+
+
+def _step_documents(prepared: PreparedRun) -> list[dict[str, Any]]:
+    return [
+        {"step": d.step, "verdict": d.verdict, "reason": d.reason, "key": d.key}
+        for d in prepared.decide_steps().values()
+    ]
+
+
+def _upstream_documents(prepared: PreparedRun) -> list[dict[str, Any]]:
+    """The inputs that other pipelines make, and whether they are up to date."""
+    return [
+        {
+            "input": link.input, "path": link.path, "pipeline": link.pipeline, "run": link.run,
+            "stale": bool(link.stale), "reason": link.stale, "command": link.update_command,
+        }
+        for link in prepared.registering.upstream_links
+    ]  # fmt: skip
+
+
+def _print_plan(prepared: PreparedRun, steps: list[dict[str, Any]]) -> None:
+    """A row for each step, after one for each input that is stale."""
+    links = [link for link in prepared.registering.upstream_links if link.stale]
+    rows: list[tuple[Any, ...]] = [
+        (link.input, _verdict_cell("stale"), f"{link.stale} ({link.update_command})")
+        for link in links
+    ]
+    rows += [(step["step"], _verdict_cell(step["verdict"]), step["reason"]) for step in steps]
+    terminal.show_table(("step", "", "why"), rows)
+
+
+def _verdict_cell(verdict: str) -> terminal.Styled:
+    return terminal.Styled(verdict, _COLOURS[verdict])
+
+
+@click.command()
+@click.argument("pipeline")
+@click.argument("step")
+@pass_session
+def step(session: Session, pipeline: str, step: str) -> None:
+    """Run STEP of PIPELINE on the files of the work tree; `dvc repro` calls this."""
+    from towpath.cli.render import run_views, terminal
+    from towpath.execution import single_step
+
+    def say(line: str) -> None:
+        terminal.echo_block(line, colours=True)
+
+    produced = single_step.carry_out(session.workspace, pipeline, step, say)
+    run_views.say_undeclared(step, produced)
+    session.say(f"{step}: {', '.join(artifact.name for artifact in produced.outputs.values())}")
