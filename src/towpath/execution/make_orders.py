@@ -10,7 +10,7 @@ from towpath.config.artifact import Artifact
 from towpath.config.pipeline_declaration import CommandStep, FunctionStep
 from towpath.errors import StepFailed
 from towpath.pipeline import command_code, file_formats
-from towpath.steps import step_imports
+from towpath.steps import step_process
 from towpath.steps.work_order import Order
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def make_order(
         facts={name: known.made[name].facts for name in node.data_needs if name in known.made},
         trust=workspace.project.trust,
         code=_code_files(workspace, graph, node),
-        libraries=step_imports.find_step_libraries(workspace, graph.folder, node.step),
+        libraries=step_process.find_step_libraries(workspace, graph.folder, node.step),
         annotations=_argument_types(workspace, graph, node),
         options={name: value for name, value in options.items() if value.declared_options()},
         own_formats=own_formats,

@@ -138,11 +138,11 @@ def run_pipeline(
 @contextlib.contextmanager
 def warmed_supervisor(execution: Execution, wanted: Collection[str]) -> Iterator[None]:
     """A supervisor that imports the packages of the steps ``wanted`` while the run begins."""
-    from towpath.steps import step_imports, step_process
+    from towpath.steps import step_process
 
     workspace, folder = execution.workspace, execution.graph.folder
     nodes = [execution.graph.nodes[name] for name in wanted]
-    imported = step_imports.find_libraries(workspace, folder, nodes)
+    imported = step_process.find_libraries(workspace, folder, nodes)
     with step_process.warm_supervisor(workspace.root, folder, nodes, imported):
         yield
 

@@ -28,12 +28,12 @@ def carry_out(workspace: Workspace, pipeline: str, step: str, say: Callable[[str
 
     ``say`` gets each line that the step prints, and what a failed attempt said.
     """
-    from towpath.steps import step_imports, step_process
+    from towpath.steps import step_process
 
     graph = pipeline_check.compile_checked_pipeline(workspace, pipeline)
     node = _find_node(graph, step)
     order = order_on_tree(workspace, graph, node)
-    imported = step_imports.find_libraries(workspace, graph.folder, [node])
+    imported = step_process.find_libraries(workspace, graph.folder, [node])
     with step_process.warm_supervisor(workspace.root, graph.folder, [node], imported):
         result = _attempt_step(node, order, say)
     for name in artifact_paths.own_outputs(node):

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from towpath.config.artifact import CacheEntry, Json, Made
+from towpath.config.expression import parse_message
 from towpath.config.pipeline_declaration import Condition, Fail, RegisterModel
 from towpath.errors import Fault, Refused, StepFailed, TowpathError
 from towpath.execution.commit_checks import may_have_changed
@@ -150,11 +151,8 @@ class Execution:
         if isinstance(node.step, Condition):
             return self._choose_branch(node, node.step)
         if isinstance(node.step, Fail):
-            from towpath.steps.kinds import fail
-
-            raise StepFailed(
-                Fault(fail.failure_message(node.step, partial(self.known.look_up_value, node)))
-            )
+            message = parse_message(node.step.message)
+            raise StepFailed(Fault(message.fill(partial(self.known.look_up_value, node))))
         assert isinstance(node.step, RegisterModel)
         return self.registry.register(node, node.step, self.known, self.run_id)
 

@@ -9,11 +9,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from towpath.config.artifact import CacheEntry, Made
+from towpath.config.expression import parse_condition
 from towpath.config.pipeline_declaration import Condition, Expiry, Fail, RegisterModel
 from towpath.errors import StepFailed, TowpathError
 from towpath.pipeline import cache_key, command_code
 from towpath.planning.run_state import RunState, StepDecision, StepNotEnded, StepVerdict
-from towpath.steps.kinds import condition
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,7 +86,7 @@ class StepJudge:
 
     def evaluate_condition(self, node: Node, step: Condition, known: RunState) -> bool:
         """Which way a condition goes."""
-        return condition.evaluate_condition(step, partial(known.look_up_value, node))
+        return parse_condition(step.expression).evaluate(partial(known.look_up_value, node))
 
     def _by_key(self, node: Node, known: RunState) -> StepDecision:
         try:

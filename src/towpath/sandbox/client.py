@@ -17,7 +17,7 @@ from threading import Lock
 from typing import IO, Any
 
 from towpath.errors import Fault, StepFailed
-from towpath.sandbox import launch, process_tree, wire
+from towpath.sandbox import process_tree, wire
 from towpath.sandbox.task_process import Workshop
 
 _SILENCE = 60.0  # seconds after which a process that falls silent in mid-word is taken for dead
@@ -66,12 +66,12 @@ class Client:
         with theirs:
             way = "fork" if can_fork() else "spawn"
             words = [str(theirs.fileno()), way, workshop.module, *workshop.setting]
-            process = launch.start_module(
+            process = process_tree.start_module(
                 "towpath.sandbox.supervisor",
                 words,
                 [theirs.fileno()],
                 output=output,
-                environment=launch.CALM | os.environ | {"GX_ANALYTICS_ENABLED": "false"},
+                environment=process_tree.CALM | os.environ | {"GX_ANALYTICS_ENABLED": "false"},
             )
         with contextlib.suppress(wire.Hangup):  # it has died: whoever asks it for a process hears
             wire.send_message(ours, needs)
@@ -225,8 +225,8 @@ def _explain_end(ended: wire.Ended) -> Fault:
     if ended.code >= 0:
         what = f"its process ended by itself with code {ended.code}, before the step was done"
         return Fault(f"{what}{peak}")
-    hint = launch.explain_exit(ended.code) or "the log has its last words"
-    return Fault(f"its process {launch.describe_exit(ended.code)}{peak}", hint=hint)
+    hint = process_tree.explain_exit(ended.code) or "the log has its last words"
+    return Fault(f"its process {process_tree.describe_exit(ended.code)}{peak}", hint=hint)
 
 
 def _shown_duration(seconds: float) -> str:

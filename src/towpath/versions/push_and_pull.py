@@ -16,7 +16,7 @@ from towpath.backends.dvc import dvc_lock, place_files
 from towpath.backends.git import clones, remotes
 from towpath.errors import RegistryError, UsageError, UserError
 from towpath.registry import RegisteredVersion, UnpublishedTags, shared_registry
-from towpath.storage.folder_digest import is_digest
+from towpath.storage.verified_bytes import is_digest
 from towpath.versions import work_tree_outputs
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from towpath.config.project_paths import is_reserved
 from towpath.errors import StoreError
-from towpath.storage.stat_cache import FileStamp
+from towpath.storage.objects import FileStamp
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec

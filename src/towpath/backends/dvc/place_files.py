@@ -15,7 +15,7 @@ from towpath.backends.dvc import dvc_lock, pointer_files
 from towpath.backends.dvc.dvc_cache import Store
 from towpath.config.project_paths import ProjectPath, is_place_of_code, refuse_code, resolve_inside
 from towpath.errors import Fault, Malformed, Place, StoreError
-from towpath.storage.folder_digest import is_folder_digest
+from towpath.storage.verified_bytes import is_folder_digest
 
 ELSEWHERE = "remove the link or the line, and ask who wrote it: only the project is written to"
 

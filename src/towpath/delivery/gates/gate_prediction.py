@@ -66,7 +66,7 @@ def read_gate_column(frame: Any, name: str, shown: str) -> Any:
 
 def predict_rows(model: Any, frame: Any) -> list[Any]:
     """What the model gives for each row: values, or lists of them."""
-    from towpath.steps.formats.json_values import plain_json
+    from towpath.steps.formats.jsons import plain_json
     from towpath.steps.kinds.batch_transform import select_features
 
     values = plain_json(model.predict(select_features(model, frame)))

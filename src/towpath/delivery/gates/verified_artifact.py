@@ -9,8 +9,12 @@ from pathlib import Path
 from towpath.delivery.gates.gate_context import GateContext
 from towpath.delivery.gates.gate_finding import Unjudged
 from towpath.registry import VersionRecord
-from towpath.storage.folder_digest import folder_manifest, manifest_digest
-from towpath.storage.verified_bytes import folder_sha256, hash_stream
+from towpath.storage.verified_bytes import (
+    folder_manifest,
+    folder_sha256,
+    hash_stream,
+    manifest_digest,
+)
 
 
 def verify_model_bytes(context: GateContext, record: VersionRecord) -> Path:
