@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from urllib.request import Request, urlopen
@@ -23,11 +24,26 @@ PREFECT = str(Path(sys.executable).parent / "prefect")
 RUNS = 5
 
 
+@dataclass(frozen=True)
+class Goal:
+    """How the rows of six steps are called, and the bounds of a first run, of one with a parameter
+    changed, and of one with nothing changed."""
+
+    prefix: str
+    bounds: tuple[float, float, float]
+    note: str = ""
+
+
+_WITH_PANDAS = Goal("", (2.5, 2.3, 0.35))
+_WITHOUT_PANDAS = Goal("without pandas, ", (1.98, 1.79, 0.21), ", csv and numpy alone")
+
+
 def rows() -> Iterator[Row]:
     """The figures of whole runs; the local API is warm, and its own CPU is not counted."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        yield from six_steps(folder)
+        yield from six_steps(folder, "six_steps", "trees", 50, _WITH_PANDAS)
+        yield from six_steps(folder, "plain_steps", "seed", 1, _WITHOUT_PANDAS)
         yield from abalone(folder)
         yield from no_ops(folder)
         yield from deployed(folder)
@@ -45,25 +61,24 @@ def _warm(project: Path) -> Iterator[Path]:
         call([TOWPATH, "down", "--force"])
 
 
-def six_steps(folder: Path) -> Iterator[Row]:
-    """The peers' six steps, by CPU."""
-    script = str(projects.HERE / "six_steps" / "floor.py")
-    with _warm(projects.six_steps(folder)) as project:
+def six_steps(folder: Path, kind: str, changed: str, values: int, goal: Goal) -> Iterator[Row]:
+    """The peers' six steps, by CPU; ``changed`` is a training parameter, whose values begin at
+    ``values``."""
+    script = str(projects.HERE / kind / "floor.py")
+    with _warm(projects.six_steps(folder, kind)) as project:
 
         def floor(n: int) -> Cost:
-            return cost([sys.executable, script, str(project), str(50 + n)], project)
+            return cost([sys.executable, script, str(project), str(values + n)], project)
 
-        def changed(n: int) -> Cost:
-            return cost([TOWPATH, "run", "-p", f"trees={51 + n}"], project)
+        def change(n: int) -> Cost:
+            return cost([TOWPATH, "run", "-p", f"{changed}={values + 1 + n}"], project)
 
-        found = interleaved(
-            RUNS, floor, partial(_first, project), changed, partial(_again, project)
-        )
-    base, first, change, again = (median(each, "cpu") for each in found)
-    note = f"CPU; floor {base:.2f} s"
-    yield Row("first run, API warm", first / base, 2.5, "x floor", note)
-    yield Row("a training parameter changed", change / base, 2.3, "x floor", note)
-    yield Row("nothing changed", again / base, 0.35, "x floor", note)
+        costs = interleaved(RUNS, floor, partial(_first, project), change, partial(_again, project))
+    base, *ours = (median(command_costs, "cpu") for command_costs in costs)
+    note = f"CPU; floor {base:.2f} s{goal.note}"
+    names = ("first run, API warm", "a training parameter changed", "nothing changed")
+    for name, cpu, bound in zip(names, ours, goal.bounds, strict=True):
+        yield Row(f"{goal.prefix}{name}", cpu / base, bound, "x floor", note)
 
 
 def abalone(folder: Path) -> Iterator[Row]:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import zipfile
-from importlib.metadata import files
 from pathlib import Path
 
 HERE = Path(__file__).parent
 TOWPATH_YAML = "name: bench\n"
 
 
-def six_steps(folder: Path) -> Path:
-    """The six steps over the abalone table, as a committed project."""
-    project = folder / "six steps"
-    shutil.copytree(HERE / "six_steps" / "flows", project / "flows")
+def six_steps(folder: Path, kind: str = "six_steps") -> Path:
+    """The six steps over the abalone table, as a committed project: with pandas (`six_steps`), or
+    without (`plain_steps`)."""
+    project = folder / kind.replace("_", " ")
+    shutil.copytree(HERE / kind / "flows", project / "flows")
     (project / "data").mkdir()
     (project / "data" / "abalone.csv").write_bytes(_abalone())
     return _committed(project)
@@ -61,11 +60,8 @@ def no_ops(folder: Path, count: int, shape: str) -> Path:
 
 
 def _abalone() -> bytes:
-    for file in files("scikit-lego") or ():
-        if file.name == "abalone.zip":
-            with zipfile.ZipFile(file.locate()) as archive:
-                return archive.read(archive.namelist()[0])
-    raise FileNotFoundError("scikit-lego's wheel holds no abalone.zip")
+    (table,) = (HERE.parent / "templates" / "tabular").glob("*/data/abalone.csv")
+    return table.read_bytes()
 
 
 def _committed(project: Path) -> Path:
@@ -73,7 +69,7 @@ def _committed(project: Path) -> Path:
 
     (project / "towpath.yaml").write_text(TOWPATH_YAML)
     (project / ".gitignore").write_text(
-        ".towpath/\nartifacts/\n*.parquet\n*.joblib\n__pycache__/\n"
+        ".towpath/\nartifacts/\n*.parquet\n*.joblib\n*.pkl\nmetrics.json\nregistry.json\nregistry/\n__pycache__/\n"
     )
     (project / "README.md").write_text("# Bench\n")
     git = ["git", "-c", "user.name=Bench", "-c", "user.email=bench@example.org"]

@@ -19,34 +19,34 @@ from pathlib import Path
 
 import pytest
 
-from own_home import CopyWorld, use_api
+from own_home import HASTE, CopyWorld, use_api
 from towpath.backends.prefect import server
 from towpath.backends.prefect.server import api_home, start_api
 
 pytest_plugins = ["forge_fixtures"]
 
 HERE = Path(__file__).parent
-RUNNING = ("audit", "cli", "engine", "reconcile", "sharing", "story")
-OWN_API = HERE / "engine" / "server"
+RUNNING = ("audit", "cli", "execution", "delivery/reconcile", "sharing", "story")
 FAST = (
-    "checks", "code", "doctor", "documents", "forge", "git", "spec", "store", "test_repository.py",
+    "backends/git", "backends/great_expectations", "config", "dependencies", "doctor", "documents",
+    "forge", "storage", "test_developers_pages.py", "test_knowledge.py", "test_names.py",
+    "test_repository.py",
 )  # fmt: skip
-SLOW = ("store/test_s3.py",)
-LONGEST = ("story", "projects/test_baked.py", "cli/test_cli_runs.py", "faults/test_kills.py")
+SLOW = ("storage/test_s3.py",)
+LONGEST = (
+    "workflows", "story", "projects/test_baked.py", "cli/test_cli_runs.py", "faults/test_kills.py",
+)  # fmt: skip
 
 LOGGED = 5_000  # letters of a log that are shown
 
-# Nothing of a test has to outlive a power cut, and flushing each object took a third of the time.
-GIT_CONFIG = """\
-[user]
+GIT_CONFIG = f"""\
+{HASTE}[user]
     name = Ada Tester
     email = ada@example.org
 [init]
     defaultBranch = main
 [commit]
     gpgSign = false
-[core]
-    fsync = none
 [tag]
     gpgSign = false
 """
@@ -76,14 +76,25 @@ def pytest_configure(config: pytest.Config) -> None:
     }
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Import nothing of the other rooms for `make test-fast`: to read all takes ten seconds."""
+    if config.option.markexpr != "fast" or HERE not in collection_path.parents:
+        return None
+    above_room = any((HERE / room).is_relative_to(collection_path) for room in FAST)
+    return None if above_room or _stands_in(collection_path, FAST) else True
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what `make test-fast` runs, and begin with what takes a minute: at the end one worker
     would wait for the other."""
     for item in items:
-        path = item.path.relative_to(HERE)
-        if path.parts[0] in FAST and str(path) not in SLOW:
+        if _stands_in(item.path, FAST) and not _stands_in(item.path, SLOW):
             item.add_marker(pytest.mark.fast)
-    items.sort(key=lambda item: not str(item.path.relative_to(HERE)).startswith(LONGEST))
+    items.sort(key=lambda item: not _stands_in(item.path, LONGEST))
+
+
+def _stands_in(path: Path, rooms: tuple[str, ...]) -> bool:
+    return any(path.is_relative_to(HERE / room) for room in rooms)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -144,6 +155,5 @@ def prefect_api(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     of its own and leaves the address to every test after it: it has to name one by `use_api`.
     """
     assert "PREFECT_API_URL" not in os.environ, "a fixture, or a test before, has left its own API"
-    path = request.path.relative_to(HERE)
-    if path.parts[0] in RUNNING and not request.path.is_relative_to(OWN_API):
+    if _stands_in(request.path, RUNNING):
         use_api(request.getfixturevalue("warm_api"), monkeypatch)

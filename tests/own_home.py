@@ -15,6 +15,18 @@ CopyWorld = Callable[[Callable[[Path], object], Path], None]
 
 IDENTITY = "[user]\n\tname = Ada Lovelace\n\temail = ada@example.org\n"
 MAIN = "[init]\n\tdefaultBranch = main\n"
+#: Nothing of a test has to outlive a power cut, and no repository of a test is worth tidying up:
+#: to look whether it is, Git starts two more processes after each commit, push and merge.
+HASTE = """\
+[core]
+\tfsync = none
+[gc]
+\tauto = 0
+[maintenance]
+\tauto = false
+[receive]
+\tautogc = false
+"""
 
 _HEARD = ("GIT_", "XDG_", "GITHUB_")
 
@@ -22,7 +34,7 @@ _HEARD = ("GIT_", "XDG_", "GITHUB_")
 def move_in(folder: Path, settings: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make a folder the home for the rest of a test; ``settings`` are Git's."""
     folder.mkdir()
-    (folder / ".gitconfig").write_text(settings)
+    (folder / ".gitconfig").write_text(settings + HASTE)
     for name in [name for name in os.environ if name.startswith(_HEARD)]:
         monkeypatch.delenv(name)
     for name in ("EMAIL", "GH_TOKEN"):

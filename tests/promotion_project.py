@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from towpath import registry
-from towpath.backends.git import Repository, main_branch
+from towpath.backends.git import Repository, branches
 from towpath.config.artifact import Artifact
 from towpath.delivery import promotion
 from towpath.delivery.promotion.approval_rule import ApprovalRule
@@ -45,7 +45,7 @@ def judge_promotion(
     repository: Repository, decided: Promotion, forge: Forge | None = None
 ) -> promotion.PromotionApproval:
     """How a promotion on main was approved, by the one rule."""
-    head = main_branch.main_commit(repository)
+    head = branches.main_commit(repository)
     assert head
     return ApprovalRule(repository, head, "", forge).judge(decided).approval
 

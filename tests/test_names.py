@@ -21,14 +21,11 @@ FILLERS = frozenset(
     }
 )  # fmt: skip
 #: What a table of kinds or of formats calls by name, and the public names of ``towpath`` itself.
-SHARED = frozenset(
-    {"answer", "bound", "execute", "find_classes", "judge", "models", "read", "work", "write"}
-)
+SHARED = frozenset({"answer", "bound", "execute", "judge", "models", "read", "work", "write"})
 #: A finding, a drawing and logging are nouns of the field.
 PARTICIPLES = frozenset(
     {
-        "audit_finding", "gate_finding", "lineage_drawing", "mermaid_drawing", "step_logging",
-        "svg_drawing", "table_scoring", "text_drawing", "widening",
+        "audit_finding", "step_logging", "svg_drawing", "table_scoring", "text_drawing", "widening",
     }
 )  # fmt: skip
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -56,7 +53,7 @@ def test_a_public_name_stands_in_one_file() -> None:
 
 def test_a_file_s_name_stands_once_and_is_a_noun() -> None:
     stems = Counter(path.stem for path in trees() if not path.stem.startswith("__"))
-    assert {stem for stem, count in stems.items() if count > 1} <= {"forge"}
+    assert {stem for stem, count in stems.items() if count > 1} == set()
     assert {stem for stem in stems if stem.endswith("ing")} <= PARTICIPLES
 
 

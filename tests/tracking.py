@@ -8,7 +8,7 @@ from typing import Any
 
 from towpath import documents
 from towpath.backends.dvc import Store
-from towpath.backends.dvc.pointer_files import SUFFIX, Pointer, find_covering_pointer
+from towpath.backends.dvc.tracked_files import SUFFIX, Pointer, find_covering_pointer
 
 
 def track(root: Path, path: Path) -> Pointer:

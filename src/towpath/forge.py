@@ -40,7 +40,6 @@ class PullRequest:
     base: str
     author: str
     merged_by: str | None = None
-    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,8 +49,6 @@ class Review:
     user: str
     state: Literal["approved", "changes_requested", "commented", "dismissed", "pending"]
     commit: str
-    time: str
-    url: str | None = None
 
 
 @dataclass(frozen=True)
@@ -187,9 +184,8 @@ def derive_forge_rules(
 ) -> Rules:
     """What the forge must enforce for a project, by its declaration and the ``workflows`` that its
     repository has."""
-    reviewed = any(
-        (stage.approval or project.policy.approval) == "forge" for stage in project.stages.values()
-    )
+    usual, stages = project.policy.approval, project.stages.values()
+    reviewed = any((stage.approval or usual) == "forge" for stage in stages)
     return Rules(
         # A required check that no workflow gives would stop every merge.
         required_checks=tuple(name for name in CHECKS if name in workflows),
@@ -206,7 +202,6 @@ def derive_forge_rules(
 
 
 def _environments(project: Project, main: str, workflows: Collection[str]) -> Iterator[Environment]:
-    """The environments that the workflows name."""
     # Only main may use one: a branch would else bring a workflow of its own to the stage's keys.
     for name, stage in project.stages.items():
         yield Environment(name, _forge_reviewers(stage.approvers), (main,))

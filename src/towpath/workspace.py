@@ -178,12 +178,12 @@ class Workspace:
     def registry_at_hand(self) -> Repository:
         """The same as it was last brought here, without a look at the network."""
         if self.shared_registry:
-            from towpath.backends.git import clones
+            from towpath.backends.git import remotes
             from towpath.registry import shared_registry
 
             clone = shared_registry.at_hand(self.shared_registry, self.state / "registry")
             if self.repository:
-                clones.follow_settings(clone, self.repository)
+                remotes.follow_settings(clone, self.repository)
             return clone
         if self.repository is None:
             hint = "git init, and commit"

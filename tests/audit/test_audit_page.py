@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import get_args
 
 from towpath.audit.audit_finding import AuditCheck
-from towpath.audit.version_facts import FIELDS, TABLES
+from towpath.audit.version_search import FIELDS, TABLES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "audit.md").read_text(encoding="utf-8")
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from towpath.audit.approvals import _in_tag
-from towpath.audit.reproduction import TOLERANCE, _judge_remade
-from towpath.audit.rerun_version import RemadeModel
+from towpath.audit.reproduction import TOLERANCE, RemadeModel, _judge_remade
 from towpath.cli.audit_commands import _describe_agreement
 from towpath.config.artifact import Artifact
 from towpath.delivery.promotion.code_owners import LARGEST

@@ -11,7 +11,7 @@ from towpath import documents
 from towpath.documents import yaml_parser
 from towpath.errors import DeclarationError, Place
 
-CORPUS = Path(__file__).parents[1] / "spec" / "corpus"
+CORPUS = Path(__file__).parents[1] / "config" / "corpus"
 
 CORE = {
     "null": None,

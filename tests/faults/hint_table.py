@@ -60,14 +60,15 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         1,
         ("the stage's memory of main is torn",),
     ),
-    "audit/checks/stage_file_check.py::_check_readable": (1, ("a stage file is torn",)),
-    "audit/checks/stage_file_check.py::_check_approved": (
-        3,
-        ("a promotion is dated back", "a version was put in by hand", "a promotion brought code"),
-    ),
-    "audit/checks/stage_file_check.py::_check_chained": (
-        2,
-        ("a version was put in by hand", "a stage file lies about the digest"),
+    "audit/checks/stage_file_check.py::_promotion_finding": (
+        1,
+        (
+            "a stage file is torn",
+            "a promotion is dated back",
+            "a version was put in by hand",
+            "a promotion brought code",
+            "a stage file lies about the digest",
+        ),
     ),
     "audit/checks/record_check.py::_check_version": (
         5,
@@ -78,11 +79,10 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
             "the version's tag says otherwise",
         ),
     ),
-    "audit/checks/record_check.py::_find_lightweight": (
-        1,
-        ("the version's tag is a lightweight one",),
+    "audit/checks/record_check.py::_check_tags": (
+        2,
+        ("the version's tag is a lightweight one", "the version's tag is of 2099"),
     ),
-    "audit/checks/record_check.py::_find_postdated": (1, ("the version's tag is of 2099",)),
     "audit/checks/record_check.py::_check_copies": (1, ("the version's tag is lost",)),
     "audit/checks/record_check.py::_check_copy": (
         5,
@@ -111,7 +111,7 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         ("tests/faults/test_signed_versions.py::test_no_signers_on_main_is_one_finding",),
     ),
     "audit/checks/signature_check.py::_wrong_signature": (
-        3,
+        1,
         (
             "tests/faults/test_signed_versions.py::test_an_unsigned_version_is_found",
             "tests/faults/test_signed_versions.py::test_a_key_that_main_does_not_name",
@@ -123,15 +123,15 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         ("a forged stage tag", "a stage tag of 2099", "a stage tag under another's name"),
     ),
     "audit/checks/stage_tag_check.py::_explain_stray": (1, ("the version's tag is lost",)),
-    "audit/checks/ownership_check.py::check_ownership": (
+    "audit/checks/stage_file_check.py::check_ownership": (
         1,
         ("the version was rejected", "both versions were rejected"),
     ),
-    "audit/checks/ownership_check.py::_check_declaration": (
+    "audit/checks/stage_file_check.py::_check_declaration": (
         1,
         ("main's declaration is broken", "main's declaration is gone"),
     ),
-    "audit/checks/ownership_check.py::_ownership_finding": (1, ("a stage was dropped",)),
+    "audit/checks/stage_file_check.py::_ownership_finding": (1, ("a stage was dropped",)),
     "audit/checks/store_check.py::check_project_store": (
         1,
         ("the bytes were altered", "the bytes were altered, and there is no remote"),
@@ -159,7 +159,7 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
             "a model that nobody asked for",
         ),
     ),
-    "audit/checks/substitute_check.py::check_substitutes": (1, ("an object is replaced",)),
+    "audit/checks/main_line_check.py::check_substitutes": (1, ("an object is replaced",)),
     "audit/ledger.py::open_ledger": (2, ("verify in a clone without tags", "verify elsewhere")),
     "audit/verification.py::_main_branch": (1, ("verify after main was renamed",)),
     "doctor/environment_checks.py::examine_git_version": (
@@ -169,26 +169,26 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
     "doctor/environment_checks.py::examine_bytes_remote": (1, ("no place for the bytes",)),
     "doctor/environment_checks.py::examine_workflows": (1, ("no workflows",)),
     "doctor/environment_checks.py::examine_prefect": (1, ("a Prefect API that does not answer",)),
-    "doctor/forge_checks.py::_forge_answers": (1, (f"{BY_HAND}it says who may approve",)),
-    "doctor/forge_checks.py::_examine_push": (
+    "doctor/environment_checks.py::_forge_answers": (1, (f"{BY_HAND}it says who may approve",)),
+    "doctor/environment_checks.py::_examine_push": (
         2,
         (
             "tests/doctor/test_doctor.py::test_a_forge_s_runner_does_not_have",
             "tests/doctor/test_doctor.py::test_a_forge_nobody_is_named_at",
         ),
     ),
-    "doctor/forge_checks.py::_examine_rules": (
+    "doctor/environment_checks.py::_examine_rules": (
         2,
         ("tests/doctor/test_doctor.py::test_a_forge_that_enforces_nothing_and_then_all",),
     ),
     "doctor/health_check.py::report_lack": (1, (f"{BY_HAND}it hands on what it is given",)),
     "doctor/health_check.py::report_faults": (1, ("Git does not know who it is",)),
-    "doctor/checkout_checks.py::_examine_submodules": (
+    "doctor/repository_checks.py::_examine_submodules": (
         2,
         ("a submodule that is not set up", "a submodule that is not as committed"),
     ),
-    "doctor/checkout_checks.py::_line_ends": (1, ("data whose line ends change",)),
-    "doctor/checkout_checks.py::_find_pointers": (1, (f"{BY_HAND}Git LFS must be installed",)),
+    "doctor/repository_checks.py::_line_ends": (1, ("data whose line ends change",)),
+    "doctor/repository_checks.py::_find_pointers": (1, (f"{BY_HAND}Git LFS must be installed",)),
     "doctor/repository_checks.py::examine_repository": (1, ("no repository",)),
     "doctor/repository_checks.py::_examine_history": (
         4,
@@ -213,18 +213,18 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
             "tags that are not here",
         ),
     ),
-    "doctor/approval_checks.py::_stage_check": (
+    "doctor/stage_checks.py::_stage_check": (
         3,
         ("no signer may sign", "reviews without a forge", "nobody who may approve"),
     ),
-    "doctor/approval_checks.py::_examine_signers": (
+    "doctor/stage_checks.py::_examine_signers": (
         2,
         (
             "a line that is no signer's, for doctor",
             "versions that must be signed, and Git does not",
         ),
     ),
-    "doctor/stage_store_checks.py::examine_stage_stores": (
+    "doctor/stage_checks.py::examine_stage_stores": (
         3,
         (
             "stores that nobody agreed to",
@@ -232,22 +232,22 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
             "tests/doctor/test_doctor.py::test_a_forge_s_runner_does_not_have",
         ),
     ),
-    "doctor/stage_store_checks.py::_examine_store": (
+    "doctor/stage_checks.py::_examine_store": (
         2,
         ("keys that are elsewhere", "a store that two projects share"),
     ),
-    "doctor/stage_store_checks.py::_examine_remembered": (
+    "doctor/stage_checks.py::_examine_remembered": (
         2,
         ("a memory of main of another repository", "main at a forge that took another way"),
     ),
-    "doctor/main_checks.py::examine_main_models": (1, ("a promoted version without its tag",)),
-    "doctor/main_checks.py::_report_fault": (
+    "doctor/stage_checks.py::examine_main_models": (1, ("a promoted version without its tag",)),
+    "doctor/stage_checks.py::_report_fault": (
         1,
         ("a model that is nobody's", "a stage that is not declared"),
     ),
-    "doctor/unpublished_checks.py::examine_unpublished": (1, ("a candidate that waits",)),
-    "doctor/unpublished_checks.py::_examine_tags": (1, ("versions that are only here",)),
-    "doctor/unpublished_checks.py::_pruning_settings": (
+    "doctor/repository_checks.py::examine_unpublished": (1, ("a candidate that waits",)),
+    "doctor/repository_checks.py::_examine_tags": (1, ("versions that are only here",)),
+    "doctor/repository_checks.py::_pruning_settings": (
         2,
         ("a setting that prunes tags", "a setting that mirrors everything"),
     ),
@@ -267,7 +267,10 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         1,
         ("a promotion that is dated back",),
     ),
-    "delivery/promotion/rule_changes.py::RuleHistory.faults": (1, ("rules that nobody agreed to",)),
+    "delivery/promotion/rule_changes.py::RuleHistory._unagreed_fault": (
+        1,
+        ("rules that nobody agreed to",),
+    ),
     "delivery/reconcile/apply_plan.py::_refuse_another": (
         1,
         (f"{BY_HAND}it runs into a change of main",),
@@ -296,13 +299,14 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
     "delivery/reconcile/lease.py::_take_lease": (1, ("another holds the stage",)),
     "delivery/reconcile/lease.py::_lost_error": (
         1,
-        ("tests/reconcile/test_reconcile_lease.py::test_a_lease_is_renewed_and_one_that_was_lost",),
+        (
+            "tests/delivery/reconcile/test_reconcile_lease.py::test_a_lease_is_renewed_and_one_that_was_lost",
+        ),
     ),
     "delivery/reconcile/observe_stage.py::_unasked_model": (1, ("a model nobody asked for",)),
-    "delivery/reconcile/observe_stage.py::_desired_version": (
-        3,
-        ("a version whose tag is lost", "a tag that was moved", "a digest of another"),
-    ),
+    "delivery/reconcile/observe_stage.py::_absent_version": (1, ("a version whose tag is lost",)),
+    "delivery/reconcile/observe_stage.py::_desired_version": (1, ("a tag that was moved",)),
+    "delivery/reconcile/observe_stage.py::_find_fault": (1, ("a digest of another",)),
     "delivery/reconcile/reconcile_plan.py::_derive_change": (
         1,
         ("a rejected version that does not run yet",),
@@ -310,7 +314,7 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
     "delivery/reconcile/stage_site.py::StageSite.open_stage": (1, ("a stage that is not there",)),
     "delivery/reconcile/smoke_test.py::run_smoke_test": (
         1,
-        ("tests/reconcile/test_reconcile_targets.py::test_a_version_is_tried_beside",),
+        ("tests/delivery/reconcile/test_reconcile_targets.py::test_a_version_is_tried_beside",),
     ),
     "delivery/reconcile/deploy_steps.py::take_out": (
         1,
@@ -322,7 +326,7 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
     ),
     "delivery/reconcile/deploy_steps.py::_confirm_running": (
         1,
-        ("tests/reconcile/test_reconcile_targets.py::test_a_command_that_fails_or_lies",),
+        ("tests/delivery/reconcile/test_reconcile_targets.py::test_a_command_that_fails_or_lies",),
     ),
     "delivery/reconcile/targets/command_target.py::CommandTarget._run_program": (
         1,
@@ -330,7 +334,9 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
     ),
     "delivery/reconcile/targets/folder_target.py::FolderTarget._report_refusals": (
         1,
-        ("tests/reconcile/test_reconcile_faults.py::test_a_target_that_cannot_be_written",),
+        (
+            "tests/delivery/reconcile/test_reconcile_faults.py::test_a_target_that_cannot_be_written",
+        ),
     ),
     "delivery/reconcile/targets/prefect_target.py::PrefectTarget.prepare": (
         1,
@@ -349,10 +355,15 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
             "a clone is behind what a stage was reconciled with",
         ),
     ),
+    "registry/main_decisions.py::MainDecisions._other_digests": (
+        1,
+        ("a tag that holds another record",),
+    ),
     "registry/main_decisions.py::MainDecisions.find_contradictions": (
-        4,
+        3,
         ("main's record was changed", "a tag that holds another record"),
     ),
+    "registry/main_decisions.py::read_promotions": (1, ("a clone that is shallow",)),
     "registry/ownership.py::Owners.why_nobodys": (
         4,
         (
@@ -365,7 +376,7 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
     ),
     "registry/ownership.py::claim_model": (1, (f"{BY_HAND}it is no finding",)),
     "registry/ownership.py::refuse_other": (1, (f"{BY_HAND}it is no finding",)),
-    "registry/ownership.py::refuse_foreign_model": (2, (f"{BY_HAND}it is no finding",)),
+    "registry/ownership.py::refuse_foreign_model": (1, (f"{BY_HAND}it is no finding",)),
     "registry/stage_files.py::find_undeclared_stages": (
         1,
         ("a stage was dropped", "a stage that is not declared"),

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).parents[1] / "reconcile"))
-
 from reconcile_project import Project, initialised
-
 from towpath import registry
 from towpath.delivery import promotion
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from promotion_project import Project, begin
-from towpath.audit import rerun_version
+from towpath.audit import reproduction
 from towpath.backends.dvc import Store, initialise_store
 from towpath.config.artifact import Artifact
 from towpath.errors import StoreError
@@ -73,6 +73,6 @@ def test_a_model_of_the_same_md5_is_not_reproduced_with(project: Project) -> Non
     _forge(project)
     place: Any = SimpleNamespace()
     with pytest.raises(StoreError, match="and not its SHA-256"):
-        rerun_version._bring_model(
+        reproduction._bring_model(
             project.workspace, place, "abalone@latest", hashlib.md5(HONEST).hexdigest()
         )

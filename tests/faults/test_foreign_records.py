@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from typed_calls import typed
 
+from own_home import CopyWorld
 from promotion_project import Project, begin
 from towpath import documents, registry
 from towpath.config.foreign_values import parse_json
@@ -26,12 +27,15 @@ from towpath.registry.registry_state import read_models
 YEAR_2099 = 4_070_908_800
 
 
+def build(folder: Path) -> None:
+    begin(folder / "abalone", "name: abalone\nstages: {dev: {}, prod: {}}\n").register()
+
+
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
+def project(tmp_path: Path, copy_world: CopyWorld) -> Project:
     """One honest version of one model."""
-    made = begin(tmp_path / "abalone", "name: abalone\nstages: {dev: {}, prod: {}}\n")
-    made.register()
-    return made
+    copy_world(build, tmp_path)
+    return Project(tmp_path / "abalone")
 
 
 def forge(

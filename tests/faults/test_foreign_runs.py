@@ -13,8 +13,8 @@ from typed_calls import typed
 from towpath.backends.dvc import Store, initialise_store
 from towpath.errors import StoreError
 from towpath.execution import run_folders, run_record
-from towpath.planning import run_memory
-from towpath.versions import work_tree_outputs
+from towpath.planning import step_decisions
+from towpath.versions import work_tree_files
 from towpath.workspace import Workspace
 
 TIME = "2026-11-22T14:42:00Z"
@@ -132,7 +132,7 @@ def test_a_process_that_cannot_be(project: Path, pid: int) -> None:
 @pytest.mark.parametrize("text", ["[]", "3", '{"a": 3}', '{"a": []}', "[" * 100_000, "\x00"])
 def test_a_memory_that_is_none_is_forgotten(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.json").write_text(text)
-    assert run_memory.PipelineMemory(tmp_path / "x.json").find_last("a") is None
+    assert step_decisions.PipelineMemory(tmp_path / "x.json").find_last("a") is None
 
 
 @pytest.mark.parametrize("path", ["../outside/file", "{outside}/file", ".git/config"])
@@ -149,7 +149,7 @@ def test_a_ledger_takes_nothing_away_outside_of_the_project(project: Path, path:
     ledger.parent.mkdir(parents=True, exist_ok=True)
     ledger.write_text(json.dumps({path.format(outside=outside): digest, "x": digest}))
     (project / "x").write_text("theirs\n")
-    work_tree_outputs.bring_up_to_date(Workspace(project), "training", {})
+    work_tree_files.bring_up_to_date(Workspace(project), "training", {})
     assert (outside / "file").read_text() == "theirs\n"
     assert (project / ".git" / "config").read_text() == "theirs\n"
 
@@ -161,5 +161,5 @@ def test_outputs_are_not_written_through_a_link_that_leads_out(project: Path) ->
     initialise_store(project)
     digest = Store(project).put_bytes(b"made\n", "x").digest
     with pytest.raises(StoreError, match="leads out of the project, through a link"):
-        work_tree_outputs.bring_up_to_date(Workspace(project), "training", {"artifacts/x": digest})
+        work_tree_files.bring_up_to_date(Workspace(project), "training", {"artifacts/x": digest})
     assert list(outside.iterdir()) == []

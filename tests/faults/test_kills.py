@@ -1,8 +1,8 @@
 """Killed at any point: the next command is right, nothing is lost, and nothing is there twice.
 
 Registering and publishing are killed in tests/registry/test_clones.py, runs in
-tests/engine/test_interrupted.py, reconcile in tests/reconcile/test_reconcile_killed.py, a put into
-the store in tests/store/test_objects.py: here is what they leave.
+tests/execution/test_interrupted.py, reconcile in tests/delivery/reconcile/test_reconcile_killed.py,
+a put into the store in tests/storage/test_objects.py: here is what they leave.
 """
 
 from __future__ import annotations

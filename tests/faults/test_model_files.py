@@ -66,7 +66,7 @@ from skops_files import array, grouped, listed, mapped, node, plain, stated, wri
 
 from towpath.delivery.gates.kinds import safe
 from towpath.errors import Refused, StepFailed, TowpathError
-from towpath.registry.own_code import OwnCode
+from towpath.registry.version_code import OwnCode
 from towpath.steps.model_io import allowed_types, skops_models
 
 ROWS = numpy.random.default_rng(0).random((60, 4))

@@ -17,16 +17,22 @@ from skops_files import plain, stated, write
 from towpath import registry
 from towpath.backends.dvc import Store, initialise_store
 from towpath.backends.git import Repository
-from towpath.backends.git.code_folder import lay_out_code
+from towpath.backends.git.checkouts import lay_out_code
 from towpath.config.artifact import Artifact
 from towpath.config.project_declaration import Project, parse_project
 from towpath.delivery.reconcile import smoke_test
 from towpath.delivery.reconcile.bundle import Bundle
 from towpath.errors import Malformed, Refused, RegistryError, StepFailed
 from towpath.registry import RecordedCode, Registration, VersionRecord
-from towpath.registry.code_news import CodeNews, find_news, refuse_off_main
-from towpath.registry.own_code import CodeSource, OwnCode, find_own_code
-from towpath.registry.version_number import VersionNumber
+from towpath.registry.version_code import (
+    CodeNews,
+    CodeSource,
+    OwnCode,
+    find_news,
+    find_own_code,
+    refuse_off_main,
+)
+from towpath.registry.version_reference import VersionNumber
 from towpath.steps.model_io import score_model
 
 CLASS = "flows.training.steps.Scale"
@@ -217,8 +223,6 @@ def test_a_class_whose_code_does_not_import(clone: Clone) -> None:
     broken = {
         "import nothing_of_that_name\n": "1: the code of small@v1.0.0 cannot be imported: "
         "ModuleNotFoundError: No module named 'nothing_of_that_name'",
-        "\nFACTOR = 1 / 0\n": "2: the code of small@v1.0.0 cannot be imported: "
-        "ZeroDivisionError: division by zero",
         "\n\nFACTOR = (\n": "3: the code of small@v1.0.0 cannot be imported: "
         "SyntaxError: '(' was never closed",
     }
@@ -275,7 +279,7 @@ def test_two_versions_with_one_class_are_tried_each_with_its_own(clone: Clone) -
     tried = smoke_test.run_smoke_test(
         new, old, project, None, lambda record: find_own_code(source, record, project.trust)
     )
-    assert tried.words == "3 rows predicted, 3 of 3 values other than v1.0.0's"
+    assert tried == "3 rows predicted, 3 of 3 values other than v1.0.0's"
 
 
 def test_what_is_new_of_the_code_against_the_incumbent_s(clone: Clone) -> None:

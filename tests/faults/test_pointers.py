@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from towpath.backends.dvc import Store, dvc_lock, initialise_store, place_files, pointer_files
+from towpath.backends.dvc import Store, initialise_store, tracked_files
 from towpath.config.artifact import Artifact
 from towpath.errors import Malformed, StoreError, TowpathError
 from towpath.storage.verified_bytes import read_manifest
@@ -124,7 +124,7 @@ def test_nothing_is_written_outside_of_the_project(project: Path, attack: str, k
     (project / "good.csv.dvc").write_text(_pointer("good.csv"))
     before = _state(project)
     with pytest.raises(StoreError) as refused:
-        place_files.place_tracked_data(project)
+        tracked_files.place_tracked_data(project)
     assert refused.value.exit_code == 1
     (fault,) = refused.value.faults
     assert str(fault.place).startswith(said_by)
@@ -150,14 +150,14 @@ def test_a_digest_that_is_a_path_touches_no_file(project: Path, digest: str, kin
     (project / ("victim.csv.dvc" if kind == "pointer" else "dvc.lock")).write_text(text)
     before = _state(project)
     with pytest.raises(StoreError):
-        place_files.place_tracked_data(project)
+        tracked_files.place_tracked_data(project)
     if kind == "pointer":
         with pytest.raises(StoreError) as refused:
-            pointer_files.find_tracked(project, Path("victim.csv"))
+            tracked_files.find_tracked(project, Path("victim.csv"))
         assert str(refused.value.faults[0].place) == "victim.csv.dvc:2"
     else:
         with pytest.raises(StoreError):
-            list(dvc_lock.locked_outputs(project))
+            list(tracked_files.locked_outputs(project))
     assert _state(project) == before
 
 
@@ -216,7 +216,7 @@ def _refuse_manifest(project: Path, rows: object) -> None:
     digest = Store(project).objects.add_manifest(content)
     (project / "folder.dvc").write_text(_pointer("folder", digest=digest))
     before = _state(project)
-    place_files.place_tracked_data(project)  # a folder whose manifest is none is not here
+    tracked_files.place_tracked_data(project)  # a folder whose manifest is none is not here
     assert not Store(project).has(digest)
     with pytest.raises(StoreError):
         Store(project).copy_to(digest, project / "folder")
@@ -228,9 +228,9 @@ def test_a_pointer_in_a_linked_folder_is_not_followed(project: Path) -> None:
     (elsewhere / "x.csv.dvc").write_text(_pointer("x.csv"))
     (project / "linked").symlink_to(elsewhere)
     before = _state(project)
-    place_files.place_tracked_data(project)
+    tracked_files.place_tracked_data(project)
     with pytest.raises(StoreError, match="through a link"):
-        pointer_files.find_tracked(project, Path("linked/x.csv"))
+        tracked_files.find_tracked(project, Path("linked/x.csv"))
     assert _state(project) == before
 
 
@@ -242,7 +242,7 @@ def test_a_pointer_may_use_its_working_folder_and_folders_of_the_project(project
     (project / "real").mkdir()
     (project / "near").symlink_to("real")
     (project / "z.dvc").write_text(_pointer("near/z.csv"))
-    assert place_files.place_tracked_data(project) == ()
+    assert tracked_files.place_tracked_data(project) == ()
     for name in ("data/raw.csv", "other.csv", "real/z.csv"):
         assert (project / name).read_bytes() == PAYLOAD
 
@@ -252,7 +252,7 @@ def test_a_link_into_the_cache_is_replaced(project: Path) -> None:
     other = Store(project).put_bytes(b"older\n", "older")
     (project / "x.csv").symlink_to(Store(project).path(other.digest))
     (project / "x.csv.dvc").write_text(_pointer("x.csv"))
-    place_files.place_tracked_data(project)
+    tracked_files.place_tracked_data(project)
     assert not (project / "x.csv").is_symlink()
     assert (project / "x.csv").read_bytes() == PAYLOAD
     assert Store(project).path(other.digest).read_bytes() == b"older\n"
@@ -280,7 +280,7 @@ def test_no_pointer_writes_what_a_tool_obeys(project: Path, path: str) -> None:
     (project / "good.csv.dvc").write_text(_pointer("good.csv"))
     before = _state(project)
     with pytest.raises(StoreError) as refused:
-        place_files.place_tracked_data(project)
+        tracked_files.place_tracked_data(project)
     (fault,) = refused.value.faults
     assert str(fault.place) == "x.dvc:2"
     assert "no data" in fault.what
@@ -293,7 +293,7 @@ def test_no_pointer_writes_what_a_tool_obeys(project: Path, path: str) -> None:
 @pytest.mark.parametrize("path", SOUND)
 def test_what_no_tool_obeys_is_data(project: Path, path: str) -> None:
     (project / "x.dvc").write_text(_pointer(path))
-    assert place_files.place_tracked_data(project) == ()
+    assert tracked_files.place_tracked_data(project) == ()
     assert (project / path).read_bytes() == PAYLOAD
 
 
@@ -306,7 +306,7 @@ def test_a_tracked_folder_brings_no_code_to_where_code_is(project: Path) -> None
     for path in ("src/pandas", "data/pandas"):
         (project / f"{path.replace('/', '-')}.dvc").write_text(_pointer(path, digest=manifest))
     with pytest.raises(StoreError, match="is code, which Git holds"):
-        place_files.place_tracked_data(project)
+        tracked_files.place_tracked_data(project)
     assert not (project / "src").exists()
     assert (project / "data/pandas/__init__.py").read_bytes() == PAYLOAD
 
@@ -319,7 +319,7 @@ def test_what_git_holds_is_no_pointers_to_write(project: Path) -> None:
         (project / f"{path}.dvc").write_text(_pointer(path))
     (project / "dvc.lock").write_text(_lock("README.md"))
     with pytest.raises(StoreError) as refused:
-        place_files.place_tracked_data(project, in_git=["README.md", "docs/page.md"])
+        tracked_files.place_tracked_data(project, in_git=["README.md", "docs/page.md"])
     assert [fault.what for fault in refused.value.faults] == [
         "`README.md` is held by Git, and no pointer's to write",
         "`docs` is held by Git, and no pointer's to write",

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from publishing_project import Project, demand, origin_of
-from reconcile_project import initialised
 
 from command_line import call_towpath
 from own_home import IDENTITY, MAIN, CopyWorld, move_in
+from reconcile_project import initialised
 from towpath import registry
 from towpath.backends.git import remotes
 from towpath.errors import RegistryError
@@ -261,51 +261,61 @@ def test_a_version_whose_number_another_took_goes_as_the_hint_says(
 
 # What a person's Git is configured to do on their own pushes and fetches changes nothing
 
-SETTINGS = [
-    "push.default=nothing",
-    "push.followTags=true",
-    "push.gpgSign=true",
-    "push.gpgSign=if-asked",
-    "push.pushOption=ci.skip",
-    "push.recurseSubmodules=on-demand",
-    "push.useForceIfIncludes=true",
-    "push.negotiate=true",
-    "remote.pushDefault=elsewhere",
-    "remote.origin.mirror=true",
-    "remote.origin.push=refs/heads/*:refs/heads/stolen/*",
-    "remote.origin.fetch=+refs/heads/*:refs/heads/*",
-    "remote.origin.fetch=+refs/*:refs/*",
-    "remote.origin.tagOpt=--tags",
-    "remote.origin.tagOpt=--no-tags",
-    "remote.origin.prune=true",
-    "remote.origin.pruneTags=true",
-    "fetch.prune=true",
-    "fetch.pruneTags=true",
-    "fetch.all=true",
-    "fetch.output=compact",
-    "fetch.fsckObjects=true",
-    "fetch.parallel=0",
-    "fetch.recurseSubmodules=on-demand",
-    "fetch.writeCommitGraph=true",
-    "transfer.fsckObjects=true",
-    "transfer.unpackLimit=1",
-    "receive.fsckObjects=true",
-    "branch.main.pushRemote=elsewhere",
-    "submodule.recurse=true",
-    "tag.sort=-version:refname",
-    "log.showSignature=true",
-    "gpg.format=ssh",
-    "i18n.commitEncoding=ISO-8859-1",
-]
+# Those that take or bring most stand alone, for what is taken by one cannot be brought by another.
+SETTINGS = {
+    "pushing": (
+        "push.default=nothing",
+        "push.followTags=true",
+        "push.gpgSign=if-asked",
+        "push.pushOption=ci.skip",
+        "push.recurseSubmodules=on-demand",
+        "push.useForceIfIncludes=true",
+        "push.negotiate=true",
+        "branch.main.pushRemote=elsewhere",
+    ),
+    "fetching": (
+        "fetch.all=true",
+        "fetch.output=compact",
+        "fetch.fsckObjects=true",
+        "fetch.parallel=0",
+        "fetch.recurseSubmodules=on-demand",
+        "fetch.writeCommitGraph=true",
+        "transfer.fsckObjects=true",
+        "transfer.unpackLimit=1",
+        "receive.fsckObjects=true",
+    ),
+    "pruning": (
+        "remote.origin.prune=true",
+        "remote.origin.pruneTags=true",
+        "fetch.prune=true",
+        "fetch.pruneTags=true",
+    ),
+    "the rest": (
+        "remote.pushDefault=elsewhere",
+        "submodule.recurse=true",
+        "tag.sort=-version:refname",
+        "log.showSignature=true",
+        "gpg.format=ssh",
+        "i18n.commitEncoding=ISO-8859-1",
+    ),
+    "signing": ("push.gpgSign=true",),
+    "mirror": ("remote.origin.mirror=true",),
+    "a place for pushes": ("remote.origin.push=refs/heads/*:refs/heads/stolen/*",),
+    "branches over branches": ("remote.origin.fetch=+refs/heads/*:refs/heads/*",),
+    "all over all": ("remote.origin.fetch=+refs/*:refs/*",),
+    "all tags": ("remote.origin.tagOpt=--tags",),
+    "no tags": ("remote.origin.tagOpt=--no-tags",),
+}
 
 
-@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=list(SETTINGS))
 def test_a_setting_of_ones_own_changes_nothing(
-    project: Project, tmp_path: Path, setting: str
+    project: Project, tmp_path: Path, settings: tuple[str, ...]
 ) -> None:
-    key, _, value = setting.partition("=")
     origin = origin_of(project, tmp_path / "origin.git")
-    project.git("config", "--add", key, value)
+    for setting in settings:
+        key, _, value = setting.partition("=")
+        project.git("config", "--add", key, value)
     project.git("config", "--add", "fetch.prune", "true")
     project.git("tag", "mine")
     project.git("branch", "work")
@@ -433,34 +443,32 @@ def test_pushing_through_the_engine_says_the_same(project: Project, tmp_path: Pa
 
 JUNK = {
     "a blob": ("abalone@v3.0.0", "HEAD:towpath.yaml"),
-    "a tree": ("abalone@v3.0.0", "HEAD^{tree}"),
-    "a tag of a tree": ("abalone@v3.0.0", None),
+    "a tree": ("abalone@v3.1.0", "HEAD^{tree}"),
+    "a tag of a tree": ("abalone@v3.2.0", None),
     "no model of ours": ("Übung@v1.0.0", "HEAD"),
-    "a line's end": ("abalone@v3.0.0\u2028x", "HEAD"),
+    "a line's end": ("abalone@v3.3.0\u2028x", "HEAD"),
     "below a version": ("abalone@v2.0.0/x", "HEAD"),
-    "a rejection of nothing": ("abalone@v3.0.0!#1", "HEAD"),
+    "a rejection of nothing": ("abalone@v3.4.0!#1", "HEAD"),
     "a stage's": ("abalone#dev#1", "HEAD^{tree}"),
 }
 
 
-@pytest.mark.parametrize("kind", JUNK)
-def test_junk_on_a_remote_is_fetched_and_breaks_nothing(
-    project: Project, tmp_path: Path, kind: str
-) -> None:
-    name, target = JUNK[kind]
+def test_junk_on_a_remote_is_fetched_and_breaks_nothing(project: Project, tmp_path: Path) -> None:
     origin_of(project, tmp_path / "origin.git")
     registry.publish_registry(project.repository)
-    if target is None:
-        project.git("tag", "-a", "-m", 'x\n\ntowpath: {"schema":1}', name, "HEAD^{tree}")
-    else:
-        project.git("update-ref", f"refs/tags/{name}", project.git("rev-parse", target))
-    project.git("push", "-q", "origin", f"refs/tags/{name}:refs/tags/{name}")
+    for name, target in JUNK.values():
+        if target is None:
+            project.git("tag", "-a", "-m", 'x\n\ntowpath: {"schema":1}', name, "HEAD^{tree}")
+        else:
+            project.git("update-ref", f"refs/tags/{name}", project.git("rev-parse", target))
+        project.git("push", "-q", "origin", f"refs/tags/{name}:refs/tags/{name}")
     other = Project(tmp_path / "other")
     project.git("clone", "-q", "--no-tags", str(tmp_path / "origin.git"), str(other.root))
     for words in (["fetch"], ["models"], ["show", "abalone@v1.0.0"], ["verify", "--signatures"]):
         done = towpath(other, *words)
         assert done.returncode in (0, 3), done.stderr
         assert "Traceback" not in done.stderr
+    assert {name for name, _ in JUNK.values()} <= set(other.git("tag").split("\n"))
     assert names(registry.publish_registry(other.repository)) == []
     assert registry.known_model(other.repository, "abalone").find_number(
         registry.VersionNumber(1, 0, 0)

@@ -29,7 +29,7 @@ from towpath.delivery.promotion.approval_rule import ApprovalRule
 from towpath.delivery.promotion.promotion_check import check_promotion_branch
 from towpath.delivery.promotion.ratify_rules import ratify_rules
 from towpath.delivery.promotion.rules_in_force import connect_forge_in_force, connect_to_set_up
-from towpath.doctor import forge_checks, stage_store_checks
+from towpath.doctor import environment_checks, stage_checks
 from towpath.errors import Refused, UsageError, UserError
 from towpath.registry import RecordedCode, Registration
 from towpath.workspace import Workspace
@@ -100,7 +100,7 @@ def test_no_store_is_opened_that_nobody_agreed_to(ada: Clone, tmp_path: Path) ->
                 act(ada.workspace, "prod", reconcile.ReconcileOptions(offline=offline))
     doctor = [
         str(one)
-        for one in stage_store_checks.examine_stage_stores(ada.workspace, ada.workspace.policy, {})
+        for one in stage_checks.examine_stage_stores(ada.workspace, ada.workspace.policy, {})
     ]
     assert len(doctor) == 1
     assert "without an approval" in doctor[0]
@@ -251,7 +251,7 @@ def test_the_forge_that_mallory_names_is_not_asked(
     ]
     assert promotion.find_waiting_promotions(project.workspace) == ()
     assert list(
-        forge_checks.examine_forge(
+        environment_checks.examine_forge(
             project.workspace, github.environ("ada") | {"GITHUB_API_URL": ""}
         )
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from towpath import scratch
-from towpath.backends.git import clones
+from towpath.backends.git import remotes
 from towpath.storage import folder as folders
 from towpath.storage.folder import Folder
 
@@ -45,7 +45,7 @@ def test_what_a_killed_process_left_is_swept_by_the_next(tmp_path: Path) -> None
     target = tmp_path / "clone.git"
     _killed(target)
     assert len(list(tmp_path.iterdir())) == 1
-    clones.begin_clone(target, "https://example.org/registry.git")
+    remotes.begin_clone(target, "https://example.org/registry.git")
     assert [path.name for path in tmp_path.iterdir()] == ["clone.git"]
 
 

@@ -207,16 +207,16 @@ def test_a_description_that_looks_like_a_signature(tmp_path: Path, keys: Keys) -
 
 
 def test_a_shared_registrys_clone_signs_as_the_project_does(tmp_path: Path, keys: Keys) -> None:
-    from towpath.backends.git import Repository, clones
+    from towpath.backends.git import Repository, remotes
 
     project = signing_project(tmp_path, keys)
-    clone = clones.begin_clone(tmp_path / "clone.git", str(tmp_path))
+    clone = remotes.begin_clone(tmp_path / "clone.git", str(tmp_path))
     for name, value in (("tag.gpgSign", "true"), ("commit.gpgSign", "false")):
         project.git("config", name, value)
-        clones.follow_settings(clone, project.repository)
+        remotes.follow_settings(clone, project.repository)
         assert clone.read_setting(name) == value
     project.git("config", "--unset", "tag.gpgSign")
-    clones.follow_settings(clone, Repository.open(project.root))
+    remotes.follow_settings(clone, Repository.open(project.root))
     assert clone.read_setting("tag.gpgSign") is None
     assert clone.read_setting("gpg.format") == "ssh"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from own_home import IDENTITY, MAIN, CopyWorld
-from reconcile.reconcile_project import Project, initialised
+from reconcile_project import Project, initialised
 from towpath.audit.verification import verify_registry
 
 ALTERED = "repair v1.0.0: what the target runs was altered"

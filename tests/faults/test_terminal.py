@@ -432,7 +432,8 @@ PRINTING = {
 #: What runs as a process of its own, whose streams end in a step's log or are an answer by wire.
 OWN_PROCESS = {
     *(
-        "delivery/gates/gate_work.py",
+        "backends/prefect/server/keeper.py",
+        "delivery/gates/gate_process.py",
         "delivery/reconcile/smoke_test.py",
         "sandbox/confinement.py",
         "sandbox/task_process.py",

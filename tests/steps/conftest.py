@@ -111,13 +111,31 @@ class Project:
         return self.store.path(artifact.digest).read_bytes()
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    """An empty project, whose path is not plain ASCII and has a blank in it."""
-    root = tmp_path / "mein Projékt"
+def _begin(folder: Path) -> Project:
+    root = folder / "mein Projékt"
     (root / ".dvc").mkdir(parents=True)
     (root / FOLDER).mkdir(parents=True)
     return Project(root)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """An empty project, whose path is not plain ASCII and has a blank in it."""
+    return _begin(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def warm_project(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Project]:
+    """A project with the module's ``STEPS``, and one supervisor for all its tests: it has imported
+    the module's ``LIBRARIES``, for which each step would take half a second."""
+    made = _begin(tmp_path_factory.mktemp("warm"))
+    made.steps(request.module.STEPS)
+    order = made.order("any", ["out.json"])
+    libraries = {"any": request.module.LIBRARIES}
+    with step_process.warm_supervisor(made.root, FOLDER, [order], libraries):
+        yield made
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import pytest
 
 from towpath.errors import StepFailed
 
+LIBRARIES = ("pandas", "pyarrow.parquet")
 STEPS = """
     import json
     from pathlib import Path
@@ -71,6 +72,13 @@ STEPS = """
 """
 
 
+@pytest.fixture
+def project(warm_project):
+    """The project of all these tests; of each its own lines."""
+    warm_project.lines.clear()
+    return warm_project
+
+
 @pytest.mark.parametrize(
     ("name", "file", "what", "hint"),
     [
@@ -89,9 +97,7 @@ STEPS = """
         ("latin", "out.json", "out.json is no JSON document: 'utf-8' codec", None),
     ],
 )
-def test_a_writer_s_error_names_the_output(project, warm, name, file, what, hint):
-    project.steps(STEPS)
-    warm()
+def test_a_writer_s_error_names_the_output(project, name, file, what, hint):
     with pytest.raises(StepFailed) as failed:
         project.carry_out(name, [file])
     (fault,) = failed.value.faults
@@ -113,10 +119,8 @@ def test_a_writer_s_error_names_the_output(project, warm, name, file, what, hint
         ("raw.txt", b"\xff", "raw.txt cannot be read as text: UnicodeDecodeError: "),
     ],
 )
-def test_a_reader_s_error_names_the_input(project, warm, file, content, what):
-    project.steps(STEPS)
+def test_a_reader_s_error_names_the_input(project, file, content, what):
     raw = project.put(file, content)
-    warm()
     with pytest.raises(StepFailed) as failed:
         project.carry_out("read", ["out.json"], {"raw": raw})
     (fault,) = failed.value.faults
@@ -124,9 +128,7 @@ def test_a_reader_s_error_names_the_input(project, warm, file, content, what):
     assert not any("Traceback" in line for line in project.lines)
 
 
-def test_what_a_reader_raised_may_be_tried_again(project, warm):
-    project.steps(STEPS)
-    warm()
+def test_what_a_reader_raised_may_be_tried_again(project):
     with pytest.raises(StepFailed) as failed:
         project.carry_out("figure", ["out.png"])
     assert "RuntimeError" in failed.value.causes

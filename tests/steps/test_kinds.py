@@ -16,6 +16,23 @@ from towpath.errors import Refused, StepFailed
 from towpath.steps import kinds
 from towpath.steps.model_io import fitted_signature
 
+LIBRARIES = ("pandas", "pyarrow.parquet", "sklearn.linear_model", "skops.io")
+STEPS = """
+    import pandas as pd
+    from sklearn.linear_model import LinearRegression, LogisticRegression
+
+    def fit(table: pd.DataFrame):
+        return LinearRegression().fit(table[["height", "size"]], table.rings)
+
+    def classify(table: pd.DataFrame):
+        return LogisticRegression().fit(table[["height", "size"]], table.sex)
+
+    def bare(table: pd.DataFrame):
+        return LinearRegression().fit(table[["height", "size"]].to_numpy(), table.rings)
+
+    def encoded(table: pd.DataFrame):
+        return LinearRegression().fit(pd.get_dummies(table[["height", "sex"]]), table.rings)
+"""
 RAW = "sex,height,rings\nF,0.1,9\nM,0.2,10\nI,0.0,3\nF,,7\n"
 SUITE = """
     name: raw
@@ -32,6 +49,13 @@ SUITE = """
 """
 
 
+@pytest.fixture
+def project(warm_project):
+    """The project of all these tests; of each its own lines."""
+    warm_project.lines.clear()
+    return warm_project
+
+
 def check(project, **step):
     project.write("flows/training/expectations/raw.yaml", SUITE)
     data = project.put("raw.csv", RAW)
@@ -42,9 +66,8 @@ def check(project, **step):
     return data, order
 
 
-def test_a_check_that_fails_says_column_rule_count_and_rows(project, warm):
+def test_a_check_that_fails_says_column_rule_count_and_rows(project):
     _, order = check(project)
-    warm()
     with pytest.raises(Refused) as refused:
         project.call(order)
     assert refused.value.exit_code == 3
@@ -60,9 +83,8 @@ def test_a_check_that_fails_says_column_rule_count_and_rows(project, warm):
     assert project.lines[1].startswith("FAILED expected that `height` is above 0")
 
 
-def test_a_check_that_only_reports_hands_on_the_same_bytes(project, warm):
+def test_a_check_that_only_reports_hands_on_the_same_bytes(project):
     data, order = check(project, must_pass=False)
-    warm()
     made = project.call(order)
     assert made.outputs["data"] == data
     assert made.facts["check"] == {"passed": False, "held": 1, "failed": 2, "warned": 1}
@@ -78,9 +100,8 @@ def test_a_check_that_only_reports_hands_on_the_same_bytes(project, warm):
     assert "http" not in page.replace("http-equiv", "")  # it needs nothing from elsewhere
 
 
-def test_a_check_looks_at_tables_only(project, warm):
+def test_a_check_looks_at_tables_only(project):
     project.write("flows/training/expectations/raw.yaml", SUITE)
-    warm()
     order = project.order(
         None, (), {"data": project.put("a.txt", "x")}, kind="quality_check",
         inputs={"data": "raw"}, expectations="expectations/raw.yaml",
@@ -89,22 +110,6 @@ def test_a_check_looks_at_tables_only(project, warm):
         project.call(order)
 
 
-TRAIN = """
-    import pandas as pd
-    from sklearn.linear_model import LinearRegression, LogisticRegression
-
-    def fit(table: pd.DataFrame):
-        return LinearRegression().fit(table[["height", "size"]], table.rings)
-
-    def classify(table: pd.DataFrame):
-        return LogisticRegression().fit(table[["height", "size"]], table.sex)
-
-    def bare(table: pd.DataFrame):
-        return LinearRegression().fit(table[["height", "size"]].to_numpy(), table.rings)
-
-    def encoded(table: pd.DataFrame):
-        return LinearRegression().fit(pd.get_dummies(table[["height", "sex"]]), table.rings)
-"""
 TABLE = pandas.DataFrame(
     {
         "sex": ["F", "M", "F", "M", "F"],
@@ -116,11 +121,9 @@ TABLE = pandas.DataFrame(
 
 
 @pytest.fixture
-def trained(project, warm, tmp_path):
-    project.steps(TRAIN)
+def trained(project, tmp_path):
     TABLE.to_parquet(tmp_path / "table.parquet")
     table = project.put("table.parquet", (tmp_path / "table.parquet").read_bytes())
-    warm()
 
     def train(function):
         made = project.carry_out(function, ["model.skops"], {"table": table}, kind="training")

@@ -6,6 +6,7 @@ import pytest
 
 from towpath.steps.model_io import skops_models
 
+LIBRARIES = ("sklearn.preprocessing", "skops.io")
 STEPS = """
     from pathlib import Path
 
@@ -41,9 +42,15 @@ STEPS = """
 OWN, TWICE = "flows.training.steps.Own", "flows.training.steps.twice"
 
 
+@pytest.fixture
+def project(warm_project):
+    """The project of all these tests; of each its own lines."""
+    warm_project.lines.clear()
+    return warm_project
+
+
 def facts(project, run, outputs):
     """What is noted of a step's models; its log is in ``project.lines``."""
-    project.steps(STEPS)
     made = project.call(project.order(run, outputs))
     return skops_models.read_facts(made.facts)
 
@@ -52,17 +59,13 @@ def needs_lines(project):
     return [line for line in project.lines if "to be loaded" in line or "cannot be" in line]
 
 
-def test_a_model_that_needs_nothing_is_silent(project, warm):
-    project.steps(STEPS)
-    warm()
+def test_a_model_that_needs_nothing_is_silent(project):
     assert facts(project, "plain", ["model.skops"]) == ({}, [])
     assert needs_lines(project) == []
 
 
 @pytest.mark.parametrize("kind", ["processing", "training", "evaluation"])
-def test_the_exact_line_of_trust_is_said_by_every_kind(project, warm, kind):
-    project.steps(STEPS)
-    warm()
+def test_the_exact_line_of_trust_is_said_by_every_kind(project, kind):
     order = project.order("own", ["model.skops", "notes.json"], kind=kind)
     made = project.call(order)
     assert skops_models.read_facts(made.facts) == ({"model": [OWN]}, [])
@@ -70,16 +73,12 @@ def test_the_exact_line_of_trust_is_said_by_every_kind(project, warm, kind):
     assert needs_lines(project) == [said]
 
 
-def test_a_folder_s_models_and_a_function(project, warm):
-    project.steps(STEPS)
-    warm()
+def test_a_folder_s_models_and_a_function(project):
     assert facts(project, "into_a_folder", ["models/"]) == ({"models": [OWN]}, [])
     assert facts(project, "by_function", ["model.skops"]) == ({"model": [TWICE]}, [])
 
 
-def test_what_no_trust_helps_is_said_so_that_it_can_be_followed(project, warm):
-    project.steps(STEPS)
-    warm()
+def test_what_no_trust_helps_is_said_so_that_it_can_be_followed(project):
     needs, nameless = facts(project, "nameless", ["model.skops", "other.skops"])
     assert needs["other"] == [OWN, "flows.training.steps.inner"]
     assert nameless == ["flows.training.steps.<lambda>", "flows.training.steps.inner"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -95,11 +93,9 @@ NUMBERS = ["length", "diameter", "height", "whole"]
 
 def abalone() -> pandas.DataFrame:
     """Two hundred rows of the table that the template brings, with a gap."""
-    folder = Path(str(import_module("sklego").__file__)).parent / "data"
-    with zipfile.ZipFile(folder / "abalone.zip") as archive:
-        (name,) = archive.namelist()
-        with archive.open(name) as file:
-            table = pandas.read_csv(file)
+    templates = Path(__file__).resolve().parents[2] / "templates"
+    (file,) = (templates / "tabular").glob("*/data/abalone.csv")
+    table = pandas.read_csv(file)
     table.columns = [name.split("_")[0] if "_" in name else name for name in table.columns]
     kept = table.iloc[:200, 1:5].set_axis(NUMBERS, axis=1).assign(rings=table.iloc[:200, -1])
     kept.loc[3, "height"] = None

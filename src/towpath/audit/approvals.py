@@ -9,9 +9,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from towpath.audit.ledger import AuditLedger
+from towpath.backends.git.commit_history import parse_trailers
 from towpath.errors import ForgeError, TowpathError
 from towpath.registry import Promotion
-from towpath.registry.main_line import parse_trailers
 from towpath.registry.stage_tags import StageTag
 
 if TYPE_CHECKING:
@@ -47,16 +47,16 @@ class Approvals:
     ledger: AuditLedger
     forge: Forge | None = None
     silent: str = "the forge was not asked"
+    # Asked once each, since several checks want to know: the forge answers over the network.
     _proved: dict[tuple[str, str], AuditedApproval] = field(default_factory=dict)
+    _judgements: dict[tuple[str, str], ApprovalJudgement] = field(default_factory=dict)
 
     @cached_property
     def rule(self) -> ApprovalRule:
-        """The rule of approval, of the main branch that is audited."""
         from towpath.delivery.promotion.approval_rule import ApprovalRule
 
-        return ApprovalRule(
-            self.ledger.repository, self.ledger.main, self.ledger.folder, self.forge
-        )
+        ledger = self.ledger
+        return ApprovalRule(ledger.repository, ledger.main, ledger.folder, self.forge)
 
     def find_approval(self, promotion: Promotion) -> AuditedApproval:
         """As ``prove_approval``; where only a forge could tell that is not asked, what the stage
@@ -82,12 +82,11 @@ class Approvals:
         except ForgeError as silent:
             return AuditedApproval(UNKNOWN, because=silent.faults[0].what)
         approval = judged.approval
-        ruled_approval = AuditedApproval(
-            approval.level, approval.by, approval.where, approval.evidence, approval.why or None
-        )
-        if not self.rule.find_unproved([promotion]):
-            return ruled_approval
-        return AuditedApproval(UNKNOWN, approval.by, approval.where, approval.evidence, self.silent)
+        level: str = approval.level
+        because = approval.why or None
+        if self.rule.find_unproved([promotion]):  # only the forge, which was not asked, could tell
+            level, because = UNKNOWN, self.silent
+        return AuditedApproval(level, approval.by, approval.where, approval.evidence, because)
 
     def judged(self, promotion: Promotion) -> ApprovalJudgement:
         """What the rule says of a promotion. Raises ``ForgeError``."""
@@ -95,10 +94,6 @@ class Approvals:
         if place not in self._judgements:
             self._judgements[place] = self.rule.judge(promotion)
         return self._judgements[place]
-
-    @cached_property
-    def _judgements(self) -> dict[tuple[str, str], ApprovalJudgement]:
-        return {}
 
     def find_excess_claim(self, tag: StageTag, promotion: Promotion) -> AuditedApproval | None:
         """What a stage tag claims of its promotion's approval, where that is more than is so."""
@@ -108,6 +103,7 @@ class Approvals:
         claimed, proved = _in_tag(tag.tag.message), self.prove_approval(promotion)
         if claimed is None or proved.level == UNKNOWN or claimed.level == proved.level:
             return None
+        # Less than is so is no lie: a forge may have been out of reach as the tag was written.
         low = claimed.level in levels and levels.index(claimed.level) < levels.index(proved.level)
         return None if low else claimed
 
@@ -125,13 +121,11 @@ def open_approvals(workspace: Workspace, ledger: AuditLedger, ask: bool) -> Appr
 
 
 def _split_names(people: str) -> list[str]:
-    """The names that one line joins by ", ". One that ends in a mail may hold that itself:
-    `Lovelace, Ada <ada@example.org>`."""
+    # One that ends in a mail may hold the comma itself: `Lovelace, Ada <ada@example.org>`.
     return re.split(r"(?<=>), ", people) if "<" in people else people.split(", ")
 
 
 def _in_tag(message: str) -> AuditedApproval | None:
-    """The approval in a stage tag's message, as ``reconcile`` writes it."""
     trailers = parse_trailers(message)
     level = next(iter(trailers.get("approval", ())), None)
     if level is None:

@@ -1,12 +1,16 @@
-"""What a verification found: something that is not as the merged stage files say."""
+"""What a verification found that is not as merged, and the notes that explain it."""
 
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from towpath.errors import Fault, Place
+from towpath.audit.approvals import Approvals
+from towpath.delivery.promotion.rulebook import NOTES
+from towpath.errors import Fault, ForgeError, Place
 
 AuditCheck: TypeAlias = Literal[
     "main",
@@ -32,6 +36,7 @@ class AuditFinding:
     @property
     def id(self) -> str:
         """What a note is named by that explains it: a digest of its very words."""
+        # So that a note explains this, and not whatever else is found at that place later.
         text = "\0".join([self.check, str(self.fault.place), self.fault.what])
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -50,3 +55,51 @@ def make_finding(check: AuditCheck, what: str, place: str, hint: str) -> AuditFi
     its id."""
     plain = AuditFinding(check, Fault(what, Place(place)))
     return AuditFinding(check, Fault(what, Place(place), hint.replace("{id}", plain.id)))
+
+
+EXPLAIN = (
+    "say what happened in registry/notes/{id}.md, and merge that into main; "
+    "where main's rules ask for more than a commit: towpath approve --rules"
+)
+#: What is past and cannot be undone. What is wrong now can be mended, and no word is enough for it.
+PAST: frozenset[AuditCheck] = frozenset(["main", "promotion", "evidence"])
+_NOTE = re.compile(rf"{NOTES}/([0-9a-f]{{12}})\.md")
+
+
+@dataclass(frozen=True)
+class ExplainedFinding:
+    """A finding that a note explains; ``note`` is its path, ``by`` who let it in."""
+
+    finding: AuditFinding
+    note: str
+    by: str
+
+
+def split_explained(
+    findings: Iterable[AuditFinding], approvals: Approvals
+) -> tuple[tuple[AuditFinding, ...], tuple[ExplainedFinding, ...]]:
+    """Findings that stand, and those that a note on main explains."""
+    agreed_notes = _find_agreed_notes(approvals)
+    unexplained: list[AuditFinding] = []
+    explained: list[ExplainedFinding] = []
+    for finding in findings:
+        path = f"{NOTES}/{finding.id}.md"
+        by = agreed_notes.get(path) if finding.check in PAST else None
+        if by is None:
+            unexplained.append(finding)
+        else:
+            explained.append(ExplainedFinding(finding, path, by))
+    return tuple(unexplained), tuple(explained)
+
+
+def _find_agreed_notes(approvals: Approvals) -> dict[str, str]:
+    """Who agreed to each note that is on main, by its path."""
+    try:
+        history = approvals.rule.rules
+    except ForgeError:  # told among what could not be looked at
+        return {}
+    paths = [path for path in history.written if _NOTE.fullmatch(path)]
+    # A note that was emptied or deleted explains nothing, nor does one that went round the rules.
+    kept = approvals.ledger.files(paths)
+    by = {path: history.find_who_agreed(path) for path in paths if kept.get(path, b"").strip()}
+    return {path: ", ".join(names) for path, names in by.items() if names}

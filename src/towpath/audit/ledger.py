@@ -9,8 +9,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from towpath import registry
-from towpath.audit import tag_pairs
-from towpath.backends.git import Repository, main_branch, refs, remotes
+from towpath.backends.git import Repository, branches, refs, remotes
+from towpath.backends.git.commit_history import parse_trailers
 from towpath.backends.git.git_command import split_lines
 from towpath.delivery.promotion.promotion_case import promotion_paths, refuse_unknown_stage
 from towpath.errors import RegistryError, TowpathError
@@ -63,11 +63,9 @@ class AuditLedger:
     stage: str | None = None
 
     def only_stage(self, stage: str) -> AuditLedger:
-        """The same for one stage."""
         return replace(self, stage=stage)
 
     def is_meant(self, stage: str) -> bool:
-        """Whether a stage is asked about."""
         return self.stage in (None, stage)
 
     @cached_property
@@ -83,7 +81,6 @@ class AuditLedger:
 
     @cached_property
     def models(self) -> Mapping[str, Model]:
-        """The models by name."""
         if self.model is None:
             return registry_state.tagged_models(self.repository)
         return {self.model: registry_state.tagged_model(self.repository, self.model)}
@@ -101,7 +98,7 @@ class AuditLedger:
         finding, the last that could."""
         try:
             return policy_at_commit.read_project_at(self.repository, self.main, self.folder)
-        except TowpathError:
+        except TowpathError:  # what is wrong with it now is a finding of the ownership check
             before = policy_at_commit.read_last_sound(self.repository, self.main, self.folder)
             if before is None:
                 raise
@@ -109,15 +106,17 @@ class AuditLedger:
 
     def is_ours(self, model: str) -> bool:
         """Whether a model is of this project, where a repository holds several: each has stages
-        and a policy of its own. What is nobody's is everybody's to look at."""
-        return (
-            self.model_owners.owns_model(self.folder, model)
-            or self.model_owners.project_of(model) is None
-        )
+        and a policy of its own."""
+        owners = self.model_owners  # what is nobody's is everybody's to look at
+        return owners.owns_model(self.folder, model) or owners.project_of(model) is None
+
+    def find_version(self, model: str, number: VersionNumber | None) -> ModelVersion | None:
+        """A version by its number; None where no tag says it."""
+        tagged = self.models.get(model)
+        return tagged.find_number(number) if tagged and number else None
 
     @cached_property
     def model_owners(self) -> Owners:
-        """Whose each model is, by main."""
         return read_owners(self.repository, self.main)
 
     @cached_property
@@ -129,6 +128,7 @@ class AuditLedger:
         """A record as it first came to main; None where none did."""
         return self._decided_records.get(path)
 
+    # All in one call of Git, and once for all the checks.
     @cached_property
     def _decided_records(self) -> Mapping[str, bytes]:
         blobs = self.main_decisions.records
@@ -142,6 +142,7 @@ class AuditLedger:
     def is_confirmed(self, promotion: Promotion) -> bool:
         """Whether the very next change of the stage file asks for the same version again, with
         evidence: what came by a hand was looked at afterwards, and let in."""
+        # Without evidence it would confirm nothing: another hand could write the same once more.
         after = self.next_change(promotion)
         if after is None or after.version is None or not self.brings_evidence(after):
             return False
@@ -150,36 +151,31 @@ class AuditLedger:
     def find_reverted(self, promotion: Promotion) -> Promotion | None:
         """The change that this one took back by hand: it left the stage file as that had found
         it, and brought no evidence."""
-        mine = list(self.promotions_of(promotion.stage, promotion.model))
-        place = mine.index(promotion)
-        if place == 0 or self.brings_evidence(promotion):
+        undone = self.previous_change(promotion)
+        if undone is None or self.brings_evidence(promotion):
             return None
-        earlier_change = mine[place - 2] if place > 1 else None
-        same = (
-            (earlier_change.version, earlier_change.sha256, earlier_change.replaces)
-            if earlier_change
-            else (None, None, None)
-        )
-        current = (promotion.version, promotion.sha256, promotion.replaces)
-        return mine[place - 1] if same == current else None
+        earlier = self.previous_change(undone)
+        same = (earlier.version, earlier.sha256, earlier.replaces) if earlier else (None,) * 3
+        return undone if same == (promotion.version, promotion.sha256, promotion.replaces) else None
 
     def brings_evidence(self, promotion: Promotion) -> bool:
-        """Whether a promotion's own commit wrote its evidence."""
         path, commit = self.evidence_path(promotion), promotion.commit
         before = self.base(commit)
         held = self.files_at([(commit, path), (before, path)])
         if before == commit:
             return (commit, path) in held
+        # What lay there before vouches for nothing: it came with an earlier promotion.
         return held.get((commit, path)) not in (None, held.get((before, path)))
 
     def next_change(self, promotion: Promotion) -> Promotion | None:
-        """The next change of the same stage file."""
-        mine = list(self.promotions_of(promotion.stage, promotion.model))
-        place = mine.index(promotion)
-        return mine[place + 1] if mine[place + 1 :] else None
+        mine = [*self.promotions_of(promotion.stage, promotion.model), None]
+        return mine[mine.index(promotion) + 1]
+
+    def previous_change(self, promotion: Promotion) -> Promotion | None:
+        mine = [None, *self.promotions_of(promotion.stage, promotion.model)]
+        return mine[mine.index(promotion) - 1]
 
     def promotions_of(self, stage: str, model: str) -> Sequence[Promotion]:
-        """The promotions of a model in a stage, oldest first."""
         return self._promotions_by_stage.get((stage, model), ())
 
     @cached_property
@@ -199,66 +195,57 @@ class AuditLedger:
         return [tag for tag, promotion in self._paired_tags if promotion is None]
 
     def version_on(self, model: str, commit: str) -> VersionNumber | None:
-        """The number of the version that stands on a commit."""
         versions = self.models[model].versions if model in self.models else ()
         return next((version.version for version in versions if version.commit == commit), None)
 
     def number(self, promotion: Promotion) -> VersionNumber | None:
         """The version that a promotion is about: of a model taken out, the one that left."""
-        if promotion.version:
-            return promotion.version
-        mine = self.promotions_of(promotion.stage, promotion.model)
-        place = mine.index(promotion)
-        return mine[place - 1].version if place else None
+        about = promotion if promotion.version else self.previous_change(promotion)
+        return about.version if about else None
 
     def evidence_path(self, promotion: Promotion) -> str:
         """Where a promotion's evidence lies, from the repository's root."""
         return promotion_paths(promotion.stage, promotion.model, self.number(promotion))[2]
 
     def has_evidence(self, promotion: Promotion) -> bool:
-        """Whether a promotion came with its evidence."""
         return (promotion.commit, self.evidence_path(promotion)) in self._evidence_files
 
     @cached_property
     def _evidence_files(self) -> Mapping[tuple[str, str], bytes]:
+        # All at once: each call starts a Git, and an old registry has thousands of promotions.
         return self.files_at(
-            {(promotion.commit, self.evidence_path(promotion)) for promotion in self.promotions}
+            {(entry.commit, self.evidence_path(entry)) for entry in self.promotions}
         )
 
     def wanted_versions(self, stage: str | None = None) -> Sequence[StageFile]:
         """What the stages should run, by the stage files on main."""
-        stage_files = registry.read_stage_files(self.repository, self.main).wanted
-        mine = (
-            stage_file
-            for stage_file in stage_files
-            if self.model in (None, stage_file.model) and self.is_ours(stage_file.model)
-        )
-        return [stage_file for stage_file in mine if stage in (None, stage_file.stage)]
+        return [
+            wanted
+            for wanted in registry.read_stage_files(self.repository, self.main).wanted
+            if self.model in (None, wanted.model)
+            and stage in (None, wanted.stage)
+            and self.is_ours(wanted.model)
+        ]
 
     def record(self, model: str, version: VersionNumber | None) -> VersionRecord | None:
         """A version's record; None where it has none that can be read."""
-        tagged_version = (
-            self.models[model].find_number(version) if version and model in self.models else None
-        )
+        tagged = self.find_version(model, version)
         try:
-            return (
-                registry_state.read_record(self.repository, tagged_version)
-                if tagged_version
-                else None
-            )
-        except RegistryError:
+            return registry_state.read_record(self.repository, tagged) if tagged else None
+        except RegistryError:  # the check of records says so
             return None
 
     def lost_on(self, model: str, commit: str) -> str | None:
         """The promoted version whose record a commit holds, and whose tag stands elsewhere or is
         gone."""
-        known_model = self.models.get(model)
         for path in record_paths(self.repository, commit, model):
             number = VersionNumber.parse(path.removesuffix(".yaml").rpartition("/")[2])
-            tagged = known_model.find_number(number) if known_model and number else None
+            tagged = self.find_version(model, number)
             if number is None or (tagged is not None and tagged.commit == commit):
                 continue
             held = self.files_at([(commit, path)]).get((commit, path))
+            # Only main's own record, brought by a commit that registers: anybody can tag a commit
+            # that has the file of another version in it.
             if held == self.decided_record(path) and is_registration(self.repository, commit, path):
                 return f"{model}@{number}"
         return None
@@ -272,15 +259,12 @@ class AuditLedger:
         ]
         texts = refs.read_contents(self.repository, names)
         for version, name in zip(versions, names, strict=True):
+            text = texts.get(name, b"").decode("utf-8", "replace")
             try:
-                yield (
-                    version,
-                    records.parse_version_record(
-                        texts.get(name, b"").decode("utf-8", "replace"), name
-                    ),
-                )
+                record = records.parse_version_record(text, name)
             except RegistryError:
-                continue  # another check says so
+                continue  # the check of records says so
+            yield version, record
 
     def files(self, paths: Iterable[str]) -> dict[str, bytes]:
         """The files on main now, by path; what is not there is left out."""
@@ -290,12 +274,14 @@ class AuditLedger:
     def files_at(self, places: Iterable[tuple[str, str]]) -> dict[tuple[str, str], bytes]:
         """The same of any commit, by commit and path."""
         names = {f"{commit}:{path}": (commit, path) for commit, path in places}
-        return {
-            names[name]: file for name, file in refs.read_contents(self.repository, names).items()
-        }
+        contents = refs.read_contents(self.repository, names)
+        return {names[name]: content for name, content in contents.items()}
 
     def find_touches(self, *folders: str) -> Iterator[FileTouch]:
         """Every change of files under these folders on main's first-parent line, newest first."""
+        # By the first parent: what a merge changed of main's own line, whatever the merged branch
+        # did. Without renames, since a record that is moved is one that is gone; and without what a
+        # user's settings of Git would add to the lines.
         log_text = self.repository.call(
             "log", "--first-parent", "--diff-merges=first-parent", "--root", "--no-renames",
             "--ignore-submodules=none", "--no-mailmap", "--no-show-signature", "--name-status",
@@ -314,12 +300,11 @@ class AuditLedger:
         words = ("for-each-ref", "--format=%(refname)%00%(tag)")
         result = self.repository.attempt_git(*words, "refs/tags")
         if result.code:  # a tag's object is lost, which is said of that tag alone
-            sound = [
-                ref.name for ref in refs.list_refs(self.repository, "refs/tags") if not ref.lost
-            ]
-            result = self.repository.attempt_git(*words, *sound)
-        listing = result.text
-        pairs = (line.split("\0") for line in split_lines(listing))
+            tags = refs.list_refs(self.repository, "refs/tags")
+            result = self.repository.attempt_git(
+                *words, *(tag.name for tag in tags if not tag.lost)
+            )
+        pairs = (line.split("\0") for line in split_lines(result.text))
         return {name: tag for name, tag in pairs if tag}
 
     def base(self, commit: str) -> str:
@@ -332,6 +317,7 @@ class AuditLedger:
 
     def read_parents(self, commits: Iterable[str]) -> dict[str, tuple[str, ...]]:
         """The parents of commits, in one call."""
+        # On stdin: ten thousand commits are more than a command line takes.
         commit_list = "".join(f"{commit}\n" for commit in commits).encode()
         words = ("rev-list", "--no-walk", "--parents", "--ignore-missing", "--stdin")
         # A lost commit is said of its version.
@@ -349,7 +335,20 @@ class AuditLedger:
 
     @cached_property
     def _paired_tags(self) -> Sequence[tuple[StageTag, Promotion | None]]:
-        return tuple(tag_pairs.pair_tags(self.stage_tags, self.promotions_of, self.version_on))
+        """Each tag, oldest first, with the last promotion before it that asked for its version."""
+        # Tags follow promotions in order: one that goes back behind its predecessor's was not
+        # written by reconcile, and has none. Two may follow one, where the first was mended.
+        pairs: list[tuple[StageTag, Promotion | None]] = []
+        reached: dict[tuple[str, str], int] = {}
+        for tag in self.stage_tags:
+            key = tag.stage, tag.model
+            version = None if tag.undone else self.version_on(tag.model, tag.commit)
+            promotions = self.promotions_of(*key)
+            place = _find_place(promotions, tag, version, reached.get(key, 0))
+            if place is not None:
+                reached[key] = place
+            pairs.append((tag, None if place is None else promotions[place]))
+        return pairs
 
 
 def open_ledger(
@@ -364,18 +363,16 @@ def open_ledger(
     repository = workspace.registry
     if remotes.is_tagless(repository):
         raise RegistryError("this clone was made without tags", hint="towpath fetch")
-    main = main or main_branch.main_commit(repository)
+    main = main or branches.main_commit(repository)
     if main is None:
         raise RegistryError("nothing is committed yet, so there is no history")
     ledger = AuditLedger(repository, main, workspace.folder, model)
     if ledger.model_owners.projects and workspace.folder not in ledger.model_owners.projects:
-        folders = ", ".join(
-            f"`{show_project_folder(folder)}`" for folder in ledger.model_owners.projects
-        )
-        what = (
-            f"main holds no project in `{show_project_folder(workspace.folder)}`, and has {folders}"
-        )
+        own, *others = map(show_project_folder, (workspace.folder, *ledger.model_owners.projects))
+        folders = ", ".join(f"`{folder}`" for folder in others)
+        what = f"main holds no project in `{own}`, and has {folders}"
         raise RegistryError(what, hint="work in one of those, or merge what brings this one")
+    # A model without tags that was promoted once is one all the same: its tags may be lost.
     if model is not None and not ledger.promotions:
         registry.known_model(repository, model)
     return ledger
@@ -383,6 +380,22 @@ def open_ledger(
 
 def refuse_stage_that_never_was(ledger: AuditLedger, stage: str) -> None:
     """Raise ``UsageError`` with the near name for a stage that neither is nor ever was."""
-    refuse_unknown_stage(
-        stage, [*ledger.project.stages, *(promotion.stage for promotion in ledger.promotions)]
+    past_stages = (promotion.stage for promotion in ledger.promotions)
+    refuse_unknown_stage(stage, [*ledger.project.stages, *past_stages])
+
+
+def _find_place(
+    promotions: Sequence[Promotion], tag: StageTag, version: VersionNumber | None, least: int
+) -> int | None:
+    if version is None and not tag.undone:
+        return None
+    named = parse_trailers(tag.tag.message).get("promotion")
+    fitting = (
+        place
+        for place in reversed(range(least, len(promotions)))
+        if promotions[place].time <= tag.tag.time
+        and promotions[place].version == version
+        and promotions[place].fault is None
+        and (named is None or promotions[place].commit in named)
     )
+    return next(fitting, None)

@@ -1,17 +1,19 @@
-"""Where a version came from and where it went: data, code, run, promotions, deployments."""
+"""Where a version came from and where it went, as facts and as a drawing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
 from towpath import registry
 from towpath.audit.stage_history import HistoryEntry, read_stage_history
-from towpath.backends.dvc.pointer_files import pointer_path
+from towpath.backends.dvc.tracked_files import pointer_path
 from towpath.config.artifact import Json
+from towpath.drawing.picture import BoxShape, GraphBox, GraphLine, GraphPicture
 from towpath.registry import DataSource, ModelVersion, VersionRecord
-from towpath.registry.declared_data import declared_paths
+from towpath.registry.version_code import declared_paths
 
 if TYPE_CHECKING:
     from towpath.workspace import Workspace
@@ -68,10 +70,7 @@ class LineageReport:
 
 
 def trace_lineage(workspace: Workspace, reference: str, forge: bool = False) -> LineageReport:
-    """All that is known of a version's way, from Git alone unless the ``forge`` is to be asked.
-
-    Errors: UsageError for a version that is not there, RegistryError for one without a record.
-    """
+    """All that is known of a version's way, from Git alone unless the ``forge`` is to be asked."""
     repository = workspace.registry
     version_lineage = registry.read_version_lineage(repository, reference)
     version, record = version_lineage.version, version_lineage.record
@@ -102,11 +101,10 @@ def _lineage_data(
         yield from _read_data(record.data, record.sources, every)
         return
     # A record of before it kept where data was read: the declaration tells where it looked.
-    project_folder = (
-        workspace.root.resolve().relative_to(workspace.repository.root.resolve()).as_posix()
-        if workspace.repository
-        else ""
-    )
+    project_folder = ""
+    if workspace.repository:
+        top = workspace.repository.root.resolve()
+        project_folder = workspace.root.resolve().relative_to(top).as_posix()
     declared, tracked = declared_paths(workspace.repository, record, project_folder)
     makers = _versions_by_md5(every)
     for name, digest in record.data.items():
@@ -129,12 +127,106 @@ def _read_data(
     for name, digest in data.items():
         source = sources.get(name, DataSource())
         version = source.version or makers.get(digest)
-        yield LineageData(
-            name, digest, source.path, source.pointer, version, source.pipeline, source.run
-        )
+        where, maker = (source.path, source.pointer), (source.pipeline, source.run)
+        yield LineageData(name, digest, *where, version, *maker)
 
 
 def _upstream_runs(record: VersionRecord, every: list[ModelVersion]) -> Iterator[UpstreamLineage]:
     for pipeline, run in record.upstream.items():
         data = tuple(_read_data(run.data, run.sources, every))
         yield UpstreamLineage(pipeline, run.run, run.parameters, data)
+
+
+def draw_lineage(lineage: LineageReport) -> GraphPicture:
+    """From data and code through the run to the version, and on to the stages."""
+    boxes: dict[str, GraphBox] = {}
+    lines: list[GraphLine] = []
+    sources = [
+        _add_box(boxes, box)
+        for box in (*(_data_box(data) for data in lineage.data), _code_box(lineage))
+    ]
+    words = f"run {lineage.record.run or 'unknown'}"
+    run = _add_box(boxes, GraphBox(lineage.record.pipeline or "run", BoxShape.STEP, words, ""))
+    version_name = _add_box(boxes, _version_box(lineage))
+    lines += [*(GraphLine(source, run) for source in sources), GraphLine(run, version_name)]
+    lines += _draw_upstream(lineage, boxes, dict(zip(lineage.data, sources, strict=False)))
+    for entry in lineage.promotions:
+        lines += _draw_promotion(entry, boxes, version_name)
+    for other in lineage.used_by:
+        made_from = GraphBox(other, BoxShape.REGISTER, "version", f"made from {lineage.version}")
+        lines.append(GraphLine(version_name, _add_box(boxes, made_from)))
+    ordered = {name: boxes[name] for name in _in_order(boxes, lines)}
+    return GraphPicture(ordered, tuple(lines), lineage.version, lineage.record.description or "")
+
+
+def _in_order(boxes: Mapping[str, GraphBox], lines: Sequence[GraphLine]) -> list[str]:
+    """The boxes' names, each behind those that lead to it."""
+    before: dict[str, list[str]] = {name: [] for name in boxes}
+    for line in lines:
+        before[line.end].append(line.start)
+    try:
+        return list(TopologicalSorter(before).static_order())
+    except CycleError:  # a record that somebody made up names itself as its own past
+        return list(boxes)
+
+
+def _draw_upstream(
+    lineage: LineageReport, boxes: dict[str, GraphBox], drawn: Mapping[LineageData, str]
+) -> Iterator[GraphLine]:
+    taken = dict(drawn)
+    runs: dict[str, str] = {}
+    for upstream in lineage.upstream:
+        box = GraphBox(upstream.pipeline, BoxShape.STEP, f"run {upstream.run or 'unknown'}", "")
+        runs[upstream.pipeline] = _add_box(boxes, box)
+        for data in upstream.data:
+            taken[data] = _add_box(boxes, _data_box(data))
+            yield GraphLine(taken[data], runs[upstream.pipeline])
+    for data, name in taken.items():
+        if data.pipeline in runs:
+            yield GraphLine(runs[data.pipeline], name)
+
+
+def _draw_promotion(
+    entry: HistoryEntry, boxes: dict[str, GraphBox], version_name: str
+) -> Iterator[GraphLine]:
+    merged = f"merged {entry.merged}, {entry.pull_request or entry.commit[:7]}"
+    box = GraphBox(entry.stage, BoxShape.CHECK, _approval_words(entry), merged)
+    stage = _add_box(boxes, box)
+    yield GraphLine(version_name, stage)
+    if entry.entered:
+        until = f"until {entry.until}" if entry.until else "runs now"
+        box = GraphBox(str(entry.tag), BoxShape.STEP, f"deployed {entry.entered}", until)
+        yield GraphLine(stage, _add_box(boxes, box))
+
+
+def _add_box(boxes: dict[str, GraphBox], box: GraphBox) -> str:
+    """Add a box under its name, or the next that is free; the name."""
+    names = (box.name, *(f"{box.name} ({count})" for count in range(2, len(boxes) + 3)))
+    name = next(name for name in names if name not in boxes)
+    boxes[name] = replace(box, name=name)
+    return name
+
+
+def _data_box(data: LineageData) -> GraphBox:
+    where = data.version or data.pointer or data.path or "data"
+    return GraphBox(data.name, BoxShape.INPUT, "data", f"{where}, md5 {data.digest[:12]}")
+
+
+def _code_box(lineage: LineageReport) -> GraphBox:
+    code = lineage.record.code
+    where = f" of {code.repository}" if code.repository else ""
+    words = f"commit {code.commit[:12]}{where}"
+    return GraphBox(f"code {code.commit[:7]}", BoxShape.INPUT, "code", words)
+
+
+def _version_box(lineage: LineageReport) -> GraphBox:
+    record = lineage.record
+    by = (record.author or "unknown").partition(" <")[0]
+    kind = f"rejected: {lineage.rejected}" if lineage.rejected is not None else f"version by {by}"
+    shape = BoxShape.FAIL if lineage.rejected is not None else BoxShape.REGISTER
+    return GraphBox(lineage.version, shape, kind, f"sha256 {record.sha256[:12]}, {record.time}")
+
+
+def _approval_words(entry: HistoryEntry) -> str:
+    by = ", ".join(person.partition(" <")[0] for person in entry.approval.by)
+    return f"{entry.approval.level} by {by}" if by else f"approval {entry.approval.level}"

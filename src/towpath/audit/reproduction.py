@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from towpath import registry
-from towpath.audit import rerun_version
-from towpath.backends.git import submodules
-from towpath.errors import RegistryError
-from towpath.registry import VersionRecord, tag_message
+from towpath.backends.git import checkouts
+from towpath.config import names_and_paths
+from towpath.config.artifact import Artifact
+from towpath.config.project_paths import ProjectPath, resolve_inside
+from towpath.errors import ExitCode, Malformed, RegistryError, StepFailed, StoreError
+from towpath.execution.run_inputs import hold_against
+from towpath.registry import DataSource, VersionRecord, tag_message
 from towpath.registry.ownership import folder_of_pipeline
 
 if TYPE_CHECKING:
-    from towpath.audit.rerun_version import RemadeModel
+    from towpath.execution.run_record import RecordedRun
+    from towpath.pipeline.step_graph import Graph, Node, Source
     from towpath.workspace import Workspace
 
-TOLERANCE = 1e-9
+
+TOLERANCE = 1e-9  # relative: another order of summing, on another processor, moves the last digits
 
 Verdict = Literal["bytes", "metrics", "different"]
 Listener = Callable[[Mapping[str, Any]], None]
@@ -66,9 +73,8 @@ def reproduce_version(
 ) -> ReproducedVersion:
     """Make a version again from what its record says, with the packages that are here.
 
-    Nothing of the project, its store or its registry is changed. Errors: UsageError for a version
-    that is not there, RegistryError where its code is not in this clone, StoreError where its
-    data is not to be had, StepFailed where a step fails.
+    Nothing of the project, its store or its registry is changed. Raises ``RegistryError`` where its
+    code is not in this clone, ``StoreError`` where its data is not to be had.
     """
     recorded = registry.get_version(workspace.registry, reference)
     record = recorded.record
@@ -76,12 +82,12 @@ def reproduce_version(
         what = f"{recorded.version} does not say which pipeline made it"
         raise RegistryError(what, hint="its record was not written by a run")
     environment = tuple(_environment_differences(record))
-    project_folder = (
-        workspace.root.resolve().relative_to(workspace.repository.root.resolve()).as_posix()
-    )
+    top = workspace.repository.root.resolve()
+    project_folder = workspace.root.resolve().relative_to(top).as_posix()
+    # The project may have lain elsewhere in the repository at that commit.
     then = folder_of_pipeline(workspace.repository, record, project_folder)
-    with submodules.laid_out(workspace.repository, record.code.commit, keep) as folder:
-        remade = rerun_version.remake_model(workspace, record, folder / then, listeners)
+    with checkouts.laid_out(workspace.repository, record.code.commit, keep) as folder:
+        remade = remake_model(workspace, record, folder / then, listeners)
     return _judge_remade(str(recorded.version), record, remade, tolerance, environment, keep)
 
 
@@ -122,7 +128,6 @@ def _metric_differences(
 
 
 def _environment_differences(record: VersionRecord) -> Iterator[RecordDifference]:
-    """Python and the packages of the record that are here in another version, or not at all."""
     import sys
     from importlib import metadata
 
@@ -136,3 +141,179 @@ def _environment_differences(record: VersionRecord) -> Iterator[RecordDifference
             installed = None
         if installed != version:
             yield RecordDifference(name, version, installed)
+
+
+# A store beside the user's: what is made here must not be reused there.
+OWN_STORE = "[cache]\n    dir = cache\n"
+
+
+@dataclass(frozen=True)
+class RemadeModel:
+    """What the run made: the digests of the model's bytes, and the metrics beside it."""
+
+    artifact: Artifact
+    sha256: str
+    metrics: Mapping[str, float]
+    seconds: float
+
+
+def remake_model(
+    workspace: Workspace,
+    record: VersionRecord,
+    folder: Path,
+    listeners: Iterable[Callable[[Mapping[str, Any]], None]],
+) -> RemadeModel:
+    """Run in ``folder``, which holds the code, the steps that lead to the model; none is reused."""
+    from towpath.backends.prefect.executor import PrefectExecutor
+    from towpath.execution.pipeline_run import run_pipeline
+    from towpath.planning import pipeline_check
+    from towpath.planning.run_request import RunRequest, find_needed_steps
+    from towpath.workspace import Workspace
+
+    place = Workspace(folder)
+    _own_store(place)
+    params = dict(record.parameters)
+    outline = pipeline_check.drawable_graph(place, str(record.pipeline))
+    inputs = dict(_bring_inputs(workspace, place, outline, record))
+    graph = pipeline_check.compile_checked_pipeline(place, record.pipeline, params, inputs)
+    node = _registering_node(graph, record)
+    needed = find_needed_steps(graph, frozenset({node.name}))
+    # Nothing is registered: what registers is left out.
+    wanted_names = (name for name in graph.nodes if name in needed)
+    steps = tuple(name for name in wanted_names if not graph.registers_model(name))
+    # The code of that commit runs as every run's does: a process a step, from the sandbox room.
+    # Forced: what an earlier run left in a cache would prove nothing.
+    request = RunRequest(graph.name, params, inputs, only=steps, force=True)
+    with _own_api(place):
+        finished_run = run_pipeline(place, request, PrefectExecutor(), listeners)
+    if finished_run.exit_code == ExitCode.INTERRUPTED:
+        raise KeyboardInterrupt
+    if finished_run.exit_code:
+        hint = "with --keep DIR its logs stay: towpath -C DIR logs"
+        raise StepFailed(
+            *(finished_run.error or (f"the run {finished_run.state.in_words}",)), hint=hint
+        )
+    return _read_remade(place, finished_run, node)
+
+
+@contextmanager
+def _own_api(place: Workspace) -> Iterator[None]:
+    # The local Prefect API that a run in this folder starts is of no use to anyone after it, and
+    # would stay: it outlives its run, for the next one.
+    from towpath.backends.prefect import executor
+    from towpath.backends.prefect.server import api_home, server_state, start_api
+
+    own = api_home.home_of_project(place.root)
+    try:
+        yield
+    finally:
+        if server_state.running_api_state(own):
+            executor.flush_prefect()  # its last logs and events go to that API
+            start_api.stop_local_api(own)
+        shutil.rmtree(own.folder, ignore_errors=True)
+
+
+def _own_store(place: Workspace) -> None:
+    from towpath.backends.dvc import initialise_store
+
+    layout = initialise_store(place.root)
+    (layout.dvc / "config.local").write_text(OWN_STORE, encoding="utf-8")
+
+
+def _registering_node(graph: Graph, record: VersionRecord) -> Node:
+    from towpath.config.pipeline_declaration import RegisterModel
+
+    for node in graph.nodes.values():
+        if isinstance(node.step, RegisterModel) and node.step.model == record.model:
+            return node
+    what = f"pipeline {graph.name} at {record.code.commit[:7]} registers no {record.model}"
+    raise RegistryError(what, hint="its record was altered: towpath verify")
+
+
+def _bring_inputs(
+    workspace: Workspace, place: Workspace, graph: Graph, record: VersionRecord
+) -> Iterator[tuple[str, str]]:
+    """Bring the recorded data to where the pipeline looks for it; models, by their number."""
+    for name, digest in record.data.items():
+        declared = graph.inputs.get(name)
+        if declared is None:
+            continue
+        source = record.sources.get(name, DataSource())
+        if source.version or names_and_paths.is_model_reference(declared):
+            yield name, _bring_model(workspace, place, source.version or declared, digest)
+            continue
+        path = _input_path(source, declared)
+        if not _is_there(place, path, digest):  # else the commit holds these very bytes itself
+            _bring_bytes(workspace, digest)
+            workspace.store.copy_to(digest, resolve_inside(place.root, path))
+        if path != declared.rstrip("/"):
+            yield name, path
+
+
+def _input_path(source: DataSource, declared: str) -> str:
+    try:
+        return ProjectPath(source.path or declared)
+    except Malformed:  # a record may lie: what it says may not lead out of the project
+        return declared.rstrip("/")
+
+
+def _is_there(place: Workspace, path: str, digest: str) -> bool:
+    whole = place.root / path
+    return whole.exists() and place.store.digest(whole).digest == digest
+
+
+def _bring_model(workspace: Workspace, place: Workspace, reference: str, digest: str) -> str:
+    """A model that was an input: the version that has these bytes, and its bytes."""
+    name = registry.parse_reference(reference).model
+    versions = registry.known_model(workspace.registry, name).versions
+    version = next(
+        (candidate for candidate in versions if candidate.summary.get("md5") == digest), None
+    )
+    if version is None:
+        raise RegistryError(f"no version of {name} has the bytes {digest}", hint="towpath fetch")
+    _bring_bytes(workspace, digest)
+    # Before a step loads it: the store's bytes may have been altered since.
+    hold_against(workspace, registry.read_record(workspace.registry, version), str(version))
+    path = place.state / "inputs" / name
+    workspace.store.copy_to(digest, path)
+    place.store.put(path)
+    return str(version)
+
+
+def _bring_bytes(workspace: Workspace, digest: str) -> None:
+    from towpath.backends.dvc import byte_transfer
+
+    if workspace.store.has(digest):
+        return
+    if byte_transfer.default_remote_of(workspace.root) is None:
+        what = f"the data {digest} is not in the store, which has no remote"
+        raise StoreError(what, hint="dvc remote add -d NAME URL, or bring it from where it is")
+    byte_transfer.fetch_objects(workspace.root, [digest])
+
+
+def _read_remade(place: Workspace, run: RecordedRun, node: Node) -> RemadeModel:
+    from towpath.execution.run_folders import flatten_leaves
+    from towpath.storage.verified_bytes import sha256_of
+
+    artifact = _made_value(run, node.arguments["model"], "outputs")
+    if not isinstance(artifact, Artifact):
+        raise StepFailed(f"the run made no model for `{node.name}`")
+    metrics: dict[str, float] = {}
+    for name, source in node.arguments.items():
+        document = _made_value(run, source, "values") if name != "model" else None
+        if isinstance(document, dict):
+            pairs = (pair for key, value in document.items() for pair in flatten_leaves(value, key))
+            metrics |= {key: value for key, value in pairs if isinstance(value, int | float)}
+    return RemadeModel(artifact, sha256_of(place.store.source, artifact), metrics, run.seconds)
+
+
+def _made_value(run: RecordedRun, source: Source, what: str) -> Any:
+    """What the run made of a source: of a choice, that which was made."""
+    from towpath.pipeline.step_graph import outputs_of
+
+    for output in outputs_of(source):
+        step = run.steps.get(output.step)
+        value = getattr(step.made, what).get(output.output) if step else None
+        if value is not None:
+            return value
+    return None

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from towpath.audit import utc_dates
 from towpath.audit.approvals import Approvals, AuditedApproval, open_approvals
 from towpath.audit.ledger import AuditLedger, open_ledger, refuse_stage_that_never_was
 from towpath.config.foreign_values import format_second
+from towpath.errors import UsageError
 from towpath.registry import Promotion
-from towpath.registry.stage_tags import StageTag
 
 if TYPE_CHECKING:
     from towpath.workspace import Workspace
+
 
 _PULL = re.compile(r"(?:pull request #|\(#)(\d+)")
 
@@ -87,10 +88,11 @@ def find_stages_at(
 
     Raises ``UsageError`` for what is no date.
     """
-    moment = format_second(utc_dates.parse_moment(when))
-    order = list(workspace.policy.stages)
-    stages = sorted({entry.stage for entry in entries}, key=lambda s: (s not in order, s))
-    stages = [*(s for s in order if s in stages), *(s for s in stages if s not in order)]
+    moment = format_second(parse_moment(when))
+    past_stages = sorted({entry.stage for entry in entries})
+    order = [stage for stage in workspace.policy.stages if stage in past_stages]
+    # A stage that is declared no more ran something then all the same.
+    stages = [*order, *(stage for stage in past_stages if stage not in order)]
     return tuple(_stage_moment(stage, moment, entries) for stage in stages)
 
 
@@ -109,52 +111,61 @@ def _standing_entry(entries: Sequence[HistoryEntry]) -> HistoryEntry | None:
 def _make_entry(ledger: AuditLedger, approvals: Approvals, promotion: Promotion) -> HistoryEntry:
     tags = ledger.tags(promotion)
     approval = approvals.find_approval(promotion)
-    model = ledger.models.get(promotion.model)
-    version = model.find_number(promotion.version) if model and promotion.version else None
+    before, after = ledger.previous_change(promotion), ledger.next_change(promotion)
+    version = ledger.find_version(promotion.model, promotion.version)
     return HistoryEntry(
         model=promotion.model,
         stage=promotion.stage,
         version=str(promotion.version) if promotion.version else None,
         sha256=promotion.sha256,
-        over=str(over) if (over := _version_before(ledger, promotion)) else None,
+        over=str(before.version) if before and before.version else None,
         merged=format_second(promotion.time),
-        until=_end_time(ledger, promotion),
+        until=format_second(after.time) if after else None,
         commit=promotion.commit,
         author=promotion.author,
         pull_request=_pull_request(promotion, approval),
         approval=approval,
         evidence=ledger.evidence_path(promotion) if ledger.has_evidence(promotion) else None,
         entered=format_second(tags[0].tag.time) if tags else None,
-        tag=_tag_name(tags[-1]) if tags else None,
+        tag=tags[-1].tag.name.removeprefix("refs/tags/") if tags else None,
         rejected=version.rejected if version else None,
         fault=promotion.fault.what if promotion.fault else None,
         reverts=str(reverted) if (reverted := ledger.find_reverted(promotion)) else None,
     )
 
 
-def _tag_name(tag: StageTag) -> str:
-    return tag.tag.name.removeprefix("refs/tags/")
-
-
-def _neighbour_changes(ledger: AuditLedger, promotion: Promotion) -> Iterator[Promotion | None]:
-    mine = [None, *ledger.promotions_of(promotion.stage, promotion.model), None]
-    place = mine.index(promotion)
-    yield from (mine[place - 1], mine[place + 1])
-
-
-def _version_before(ledger: AuditLedger, promotion: Promotion) -> object:
-    before, _ = _neighbour_changes(ledger, promotion)
-    return before.version if before else None
-
-
-def _end_time(ledger: AuditLedger, promotion: Promotion) -> str | None:
-    _, after = _neighbour_changes(ledger, promotion)
-    return format_second(after.time) if after else None
-
-
 def _pull_request(promotion: Promotion, approval: AuditedApproval) -> str | None:
-    """Where it was reviewed: its address, or the number that the forge put in the subject."""
     if approval.where and "://" in approval.where:
         return approval.where
+    # GitHub writes the number into the subject of a merge and of a squash, each in its own way.
     match = _PULL.search(promotion.subject)
     return f"#{match[1]}" if match else None
+
+
+DATE = r"\d{4}-\d{2}-\d{2}"
+MOMENT = rf"{DATE}(?:[T ]\d{{2}}:\d{{2}}(?::\d{{2}}(?:\.\d+)?)?(?:Z|[+-]\d{{2}}:?\d{{2}})?)?"
+
+
+def parse_moment(text: str) -> int:
+    """Seconds since 1970 of the last second that ``text`` covers: a date means its whole day.
+
+    Raises ``UsageError`` for what is no date.
+    """
+    try:
+        when = datetime.fromisoformat(text.strip())
+    except ValueError:
+        hint = "write 2026-03-01, or 2026-03-01T14:30:00Z"
+        raise UsageError(f"`{text}` is no date", hint=hint) from None
+    # UTC, not this machine's zone: the same question has the same answer on each machine.
+    when = when if when.tzinfo else when.replace(tzinfo=UTC)
+    if re.fullmatch(DATE, text.strip()):
+        when += timedelta(days=1, seconds=-1)
+    return int(when.timestamp())
+
+
+def normalise_date(text: str) -> str:
+    """A date or a time as the registry writes times, so that they order as text does."""
+    if re.fullmatch(DATE, text):
+        parse_moment(text)
+        return text
+    return format_second(parse_moment(text))

@@ -3,33 +3,36 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from towpath.audit.approvals import Approvals, open_approvals
-from towpath.audit.audit_finding import AuditFinding, UncheckedPart
+from towpath.audit.audit_finding import (
+    AuditFinding,
+    ExplainedFinding,
+    UncheckedPart,
+    split_explained,
+)
 from towpath.audit.checks import (
     main_line_check,
-    ownership_check,
     record_check,
     signature_check,
     stage_file_check,
     stage_tag_check,
     store_check,
-    substitute_check,
 )
 from towpath.audit.checks.signature_check import SurveyedSignature
-from towpath.audit.finding_notes import ExplainedFinding, FindingNotes
 from towpath.audit.ledger import AuditLedger, open_ledger, refuse_stage_that_never_was
-from towpath.backends.git import Repository, main_branch, remotes
+from towpath.backends.git import Repository, branches, remotes
+from towpath.config.foreign_values import T
 from towpath.errors import ForgeError, RegistryError, TowpathError
 from towpath.registry import shared_registry
 from towpath.storage.stage_store import StageStore
 
 if TYPE_CHECKING:
     from towpath.config.project_declaration import Project
-    from towpath.delivery.promotion.approval_rule import MainRedirect
+    from towpath.delivery.promotion.approval_rule import ApprovalRule, MainRedirect
     from towpath.delivery.promotion.rule_changes import RuleChange
     from towpath.workspace import Workspace
 
@@ -74,56 +77,47 @@ def verify_registry(
         ledger = ledger.only_stage(stage)
     known_approvals = open_approvals(workspace, ledger, ask=not offline)
     surveyed = signature_check.survey_signatures(ledger) if signed else ()
-    kept = (
-        () if offline else _check_stores(workspace, ledger, environ or os.environ, known_approvals)
-    )
     results = [
         *ahead,
         *_check_git(ledger, known_approvals),
         *_check_signatures(ledger, known_approvals, surveyed),
-        *kept,
     ]
-    notes = FindingNotes(ledger, known_approvals)
-    unexplained, explained = notes.split(
-        result for result in results if isinstance(result, AuditFinding)
-    )
+    if not offline:
+        results += _check_stores(workspace, ledger, environ or os.environ, known_approvals)
+    findings = (result for result in results if isinstance(result, AuditFinding))
+    unexplained, explained = split_explained(findings, known_approvals)
     return VerificationReport(
         main=ledger.main,
-        findings=tuple(unexplained),
-        explained=tuple(explained),
+        findings=unexplained,
+        explained=explained,
         unchecked=tuple(result for result in results if isinstance(result, UncheckedPart)),
-        looked_at=_count_looked_at(ledger) | ({"signatures": len(surveyed)} if signed else {}),
-        rule_changes=_rule_changes(known_approvals),
+        looked_at={
+            "promotions": len(ledger.promotions),
+            "stage tags": len(ledger.stage_tags),
+            "versions": sum(len(model.versions) for model in ledger.models.values()),
+        }
+        | ({"signatures": len(surveyed)} if signed else {}),
+        rule_changes=_ask_rule(lambda: known_approvals.rule.rules.changes, ()),
         signatures=surveyed,
-        redirect=_main_redirect(known_approvals),
+        redirect=_ask_rule(lambda: known_approvals.rule.main_redirect, None),
     )
-
-
-def _count_looked_at(ledger: AuditLedger) -> dict[str, int]:
-    return {
-        "promotions": len(ledger.promotions),
-        "stage tags": len(ledger.stage_tags),
-        "versions": sum(len(tagged_model.versions) for tagged_model in ledger.models.values()),
-    }
 
 
 def doubted_tags(workspace: Workspace, model: str) -> frozenset[str]:
     """The stage tags of a model with which something is wrong: those that may be set aside."""
     ledger = _open_agreed(workspace, model)
-    results = stage_tag_check.check_stage_tags(ledger, open_approvals(workspace, ledger, ask=False))
-    return frozenset(
-        str(result.fault.place) for result in results if isinstance(result, AuditFinding)
-    )
+    approvals = open_approvals(workspace, ledger, ask=False)
+    findings = stage_tag_check.check_stage_tags(ledger, approvals)
+    return frozenset(str(finding.fault.place) for finding in findings)
 
 
 def _check_git(ledger: AuditLedger, approvals: Approvals) -> Iterator[AuditFinding | UncheckedPart]:
-    """All that Git alone tells."""
     yield from main_line_check.check_main_line(approvals)
-    yield from ownership_check.check_ownership(ledger)
+    yield from stage_file_check.check_ownership(ledger)
     yield from stage_file_check.check_stage_files(ledger, approvals)
     yield from stage_tag_check.check_stage_tags(ledger, approvals)
     yield from record_check.check_records(ledger)
-    yield from substitute_check.check_substitutes(ledger)
+    yield from main_line_check.check_substitutes(ledger)
 
 
 def _check_signatures(
@@ -135,13 +129,6 @@ def _check_signatures(
     yield from signature_check.check_signatures(ledger, surveyed, demanded)
 
 
-def _rule_changes(approvals: Approvals) -> tuple[RuleChange, ...]:
-    try:
-        return approvals.rule.rules.changes
-    except ForgeError:  # told among what could not be looked at
-        return ()
-
-
 def _open_agreed(workspace: Workspace, model: str | None) -> AuditLedger:
     """The registry as the main branch has it that is agreed to."""
     return open_ledger(workspace, model, _agreed_main(workspace.registry))
@@ -149,32 +136,21 @@ def _open_agreed(workspace: Workspace, model: str | None) -> AuditLedger:
 
 def _agreed_main(repository: Repository) -> str | None:
     """The commit of the branch that is main as long as nobody agreed to another; None where the
-    one that is taken for main is. What stands on the other one would else be held against tags
-    and stores that are right.
-    """
+    one that is taken for main is."""
     from towpath.delivery.promotion.approval_rule import ApprovalRule
 
-    commit = None if repository.is_shallow() else main_branch.redirecting_commit(repository)
+    # What stands on the other one would else be held against tags and stores that are right.
+    commit = None if repository.is_shallow() else branches.redirecting_commit(repository)
     if commit is None:
         return None
     redirect = ApprovalRule(repository, commit).main_redirect
     return commit if redirect and redirect.faults else None
 
 
-def _main_redirect(approvals: Approvals) -> MainRedirect | None:
-    try:
-        return approvals.rule.main_redirect
-    except ForgeError:  # told among what could not be looked at
-        return None
-
-
 def _main_branch(repository: Repository) -> Iterator[UncheckedPart]:
-    """Whether the remote still takes the branch for main that is read here.
-
-    Raises ``RegistryError`` where it does not: what would be found is of another branch.
-    """
+    """Whether the remote still takes the branch for main that is read here."""
     remote = remotes.choose_remote(repository)
-    kept = main_branch.kept_head(repository, remote) if remote else None
+    kept = branches.kept_head(repository, remote) if remote else None
     if remote is None or kept is None:
         return
     try:
@@ -183,49 +159,49 @@ def _main_branch(repository: Repository) -> Iterator[UncheckedPart]:
         what = f"whether `{kept}` is still the main branch of {remote}"
         yield UncheckedPart("promotion", what, silent.faults[0].what)
         return
-    if remote_head not in (None, kept):
-        what = (
-            f"the main branch of {remote} is `{remote_head}` now, and here it is taken to "
-            f"be `{kept}`"
-        )
-        raise RegistryError(what, hint="towpath fetch")
+    if remote_head not in (None, kept):  # all that would be found is of another branch
+        what = f"the main branch of {remote} is `{remote_head}` now"
+        raise RegistryError(f"{what}, and here it is taken to be `{kept}`", hint="towpath fetch")
 
 
 def _code_address(workspace: Workspace) -> str | None:
-    """The address of the project's code, as records in a shared registry name it."""
     repository = workspace.repository
     if repository is None or not workspace.shared_registry:
         return None
     return shared_registry.name_code_repository(repository)
 
 
-def _project_in_force(approvals: Approvals) -> Project | None:
-    """The declaration whose stores are opened; None where it is not known which is in force."""
+def _ask_rule(ask: Callable[[], T], otherwise: T) -> T:
+    """What the rule of approval says; that a forge keeps silent is told among what could not be
+    looked at."""
     try:
-        return None if approvals.rule.unasked_faults() else approvals.rule.rules_now().policy
+        return ask()
     except ForgeError:
-        return None
+        return otherwise
+
+
+def _project_in_force(rule: ApprovalRule) -> Project | None:
+    # None as well where it is not known which is in force: no store is opened by what main says.
+    return None if rule.unasked_faults() else rule.rules_now().policy
 
 
 def _check_stores(
     workspace: Workspace, ledger: AuditLedger, environ: Mapping[str, str], approvals: Approvals
 ) -> Iterator[AuditFinding | UncheckedPart]:
     """The project's store and those of the stages, as far as this identity is let in."""
-
+    address = _code_address(workspace)
     try:
-        yield from store_check.check_project_store(
-            ledger, workspace.store, workspace.root, _code_address(workspace)
-        )
+        yield from store_check.check_project_store(ledger, workspace.store, workspace.root, address)
     except TowpathError as silent:
         yield UncheckedPart("artifact", "the project's store", silent.faults[0].what)
-    project = _project_in_force(approvals)
+    project = _ask_rule(lambda: _project_in_force(approvals.rule), None)
     if project is None:
         what = "it is not known that the rules which name them were agreed to"
         yield UncheckedPart("artifact", "the stores of the stages", what)
         return
     for name in project.stages:
         if ledger.stage not in (None, name):
-            continue
+            continue  # its keys may not be in this environment, and nobody asked about it
         try:
             store = StageStore.open(project, name, environ, workspace.main_folder)
         except TowpathError as closed:
@@ -236,6 +212,5 @@ def _check_stores(
         # A stage may remember promotions of which main, rewritten, holds none.
         yield from main_line_check.check_remembered_main(approvals, store)
         yield from store_check.check_stage_store(ledger, store)
-        yield from store_check.check_target_folder(
-            ledger, project.stages[name], store, workspace.main_folder
-        )
+        declared = project.stages[name]
+        yield from store_check.check_target_folder(ledger, declared, store, workspace.main_folder)

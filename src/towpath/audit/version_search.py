@@ -1,30 +1,352 @@
-"""Search: the versions of all models of which an expression holds.
-
-Only the tags are read, each of which carries the short of its record: one call of Git for ten
-thousand versions.
-"""
+"""Search: the versions of all models of which an expression holds."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import ast
+import operator
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import chain
+from typing import Any, Literal, TypeAlias
 
 from towpath import registry
-from towpath.audit import search_query
-from towpath.audit.version_facts import QueryTerm, VersionFacts, Vocabulary
+from towpath.audit import stage_history
 from towpath.backends.git import Repository, remotes
 from towpath.config import expression
-from towpath.errors import RegistryError, UsageError, did_you_mean
-from towpath.registry import ModelVersion, StageFiles
+from towpath.config.expression import Reference, of_node
+from towpath.errors import Fault, RegistryError, UsageError, did_you_mean
+from towpath.registry import ModelVersion, StageFiles, VersionNumber
+
+Kind: TypeAlias = Literal["text", "number", "bool", "time", "version", "author", "stages", "any"]
+
+
+@dataclass(frozen=True)
+class VersionFacts:
+    """A version, and the stages that should run it."""
+
+    version: ModelVersion
+    stages: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class QueryTerm:
+    """A side of a comparison: what it is, and how to get its value, which is None where a version
+    has no such fact. A ``constant`` has the same ``value`` for all."""
+
+    kind: Kind
+    get: Callable[[VersionFacts], Any]
+    words: str
+    value: Any = None
+    constant: bool = False
+
+
+def _summary_getter(key: str) -> Callable[[VersionFacts], Any]:
+    return lambda facts: facts.version.summary.get(key)
+
+
+FIELDS: Mapping[str, tuple[Kind, Callable[[VersionFacts], Any]]] = {
+    "model": ("text", lambda facts: facts.version.model),
+    "version": ("version", lambda facts: facts.version.version),
+    "stage": ("stages", lambda facts: facts.stages),
+    "author": ("author", lambda facts: facts.version.summary.get("author")),
+    "time": ("time", lambda facts: facts.version.summary.get("time")),
+    "rejected": ("bool", lambda facts: facts.version.rejected is not None),
+    **{
+        name: ("text", _summary_getter(name))
+        for name in ("kind", "pipeline", "run", "code", "key", "md5", "sha256", "bump", "reason")
+    },
+    "size": ("number", _summary_getter("size")),
+}
+TABLES: Mapping[str, Kind] = {"metrics": "number", "params": "any", "labels": "any", "data": "any"}
+ALIASES = {"parameters": "params", "metric": "metrics", "label": "labels", "stages": "stage"}
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The names that versions use: those of metrics, parameters, labels and data."""
+
+    names: Mapping[str, frozenset[str]]
+
+    @classmethod
+    def of_versions(cls, versions: Iterable[ModelVersion]) -> Vocabulary:
+        """What any of these versions says."""
+        names_by_table: dict[str, set[str]] = {table: set() for table in TABLES}
+        for version in versions:
+            summary = version.summary
+            for table, names in names_by_table.items():
+                names.update(summary.get(table, ()))
+        return cls({table: frozenset(names) for table, names in names_by_table.items()})
+
+    def find_term(self, reference: Reference) -> QueryTerm:
+        """What a reference stands for. Raises ``UsageError`` with the near name."""
+        head = ALIASES.get(reference.name, reference.name)
+        rest = ".".join(str(key) for key in (reference.output, *reference.keys) if key is not None)
+        if head in TABLES and rest:
+            return self._entry_term(head, rest)
+        if head in FIELDS and not rest:
+            kind, get = FIELDS[head]
+            return QueryTerm(kind, get, head)
+        return self._bare_term(f"{head}.{rest}" if rest else head)
+
+    def _entry_term(self, table: str, name: str) -> QueryTerm:
+        if name not in self.names[table]:
+            what = f"no version has `{table}.{name}`"
+            raise UsageError(what, hint=self._near_entry(name, table))
+
+        def get(facts: VersionFacts) -> Any:
+            return facts.version.summary.get(table, {}).get(name)
+
+        return QueryTerm(TABLES[table], get, f"{table}.{name}")
+
+    def _bare_term(self, name: str) -> QueryTerm:
+        """A name without its table, where only one table has it."""
+        tables = [table for table, names in self.names.items() if name in names]
+        if len(tables) == 1:
+            return self._entry_term(tables[0], name)
+        if tables:
+            hint = " or ".join(f"{table}.{name}" for table in tables)
+            raise UsageError(f"`{name}` is in {' and in '.join(tables)}", hint=f"write {hint}")
+        raise UsageError(Fault(f"nothing is called `{name}`", hint=self._anything_near(name)))
+
+    def _near_entry(self, name: str, table: str) -> str | None:
+        known_names = sorted(self.names[table])
+        if not known_names:
+            return f"no version has {table}"
+        return did_you_mean(name, known_names) or f"there is {', '.join(known_names[:9])}"
+
+    def _anything_near(self, name: str) -> str:
+        short = {entry: entry for names in self.names.values() for entry in names}
+        full = [f"{table}.{entry}" for table, names in self.names.items() for entry in names]
+        near = did_you_mean(name, [*FIELDS, *short, *full])
+        return near or f"there is {', '.join([*FIELDS, *(f'{table}.<name>' for table in TABLES)])}"
+
+
+def parse_version_word(text: object) -> VersionNumber:
+    """The number that a word of a query means; ``UsageError`` where it is none."""
+    number = VersionNumber.parse(str(text))
+    if number is None:
+        raise UsageError(f"`{text}` is no version", hint='write version == "v1.2.0"')
+    return number
+
+
+Test: TypeAlias = Callable[[VersionFacts], bool]
+
+_STRING_OR_DATE = re.compile(
+    rf"""("[^"]*"|'[^']*')|(?<![\w.-])({stage_history.MOMENT})(?![\w.-])"""
+)
+
+
+@dataclass(frozen=True)
+class SearchQuery:
+    """An expression that was understood: what it asks of a version, and the facts it names."""
+
+    test: Test
+    terms: tuple[QueryTerm, ...]
+    named_stages: tuple[str, ...]
+
+
+def parse_query(text: str, vocabulary: Vocabulary) -> SearchQuery:
+    """Understand an expression; ``UsageError`` in words, with the near name, where it is none."""
+    # A date needs no quotes from a person; to Python 2026-01-01 is a difference of numbers.
+    quoted = _STRING_OR_DATE.sub(lambda match: match[1] or f'"{match[2]}"', text)
+    try:
+        read = expression.parse_condition(quoted)
+    except ValueError as fault:
+        hint = 'such as: metrics.mse < 5 and stage == "prod"'
+        raise UsageError(str(fault).replace("condition", "search"), hint=hint) from None
+    terms = {reference: vocabulary.find_term(reference) for reference in read.references}
+    # A line break in an expression, from a file or a here document, is a blank and no error.
+    tree = ast.parse(" ".join(quoted.split()), mode="eval").body
+    test = _Compiler(terms).compile_truth(tree)
+    return SearchQuery(test, tuple(terms.values()), tuple(_stages_named(tree, terms)))
+
+
+def _stages_named(tree: ast.expr, terms: Mapping[Reference, QueryTerm]) -> Iterator[str]:
+    """The words that stages are compared with."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare):
+            parts = [node.left, *node.comparators]
+            heads = [terms[reference].words for part in parts if (reference := of_node(part))]
+            leaves = (leaf for part in parts for leaf in ast.walk(part) if "stage" in heads)
+            for leaf in leaves:
+                if isinstance(leaf, ast.Constant) and isinstance(leaf.value, str):
+                    yield leaf.value
+
+
+@dataclass(frozen=True)
+class _Compiler:
+    """Makes functions of an expression's parts, which ``config.expression`` has found allowed."""
+
+    terms: dict[Reference, QueryTerm]
+
+    def compile_truth(self, node: ast.expr) -> Test:
+        match node:
+            case ast.BoolOp(op=ast.And(), values=values):
+                parts = [self.compile_truth(value) for value in values]
+                return lambda facts: all(part(facts) for part in parts)
+            case ast.BoolOp(values=values):
+                choices = [self.compile_truth(value) for value in values]
+                return lambda facts: any(choice(facts) for choice in choices)
+            case ast.UnaryOp(op=ast.Not(), operand=operand):
+                inner = self.compile_truth(operand)
+                return lambda facts: not inner(facts)
+            case ast.Compare():
+                return self._compile_comparison(node)
+        term = self.compile_term(node)
+        if term.kind != "bool":
+            raise UsageError(f"`{term.words}` is neither true nor false", hint="compare it")
+        return lambda facts: bool(term.get(facts))
+
+    def _compile_comparison(self, node: ast.Compare) -> Test:
+        sides = [self.compile_term(side) for side in (node.left, *node.comparators)]
+        pairs = [_compare_pair(op, sides[n], sides[n + 1]) for n, op in enumerate(node.ops)]
+        return pairs[0] if len(pairs) == 1 else lambda facts: all(pair(facts) for pair in pairs)
+
+    def compile_term(self, node: ast.expr) -> QueryTerm:
+        reference = of_node(node)
+        if reference is not None:
+            return self.terms[reference]
+        match node:
+            case ast.BinOp(left=left, op=op, right=right):
+                sides = self.compile_term(left), self.compile_term(right)
+                return _arithmetic_term(expression.ARITHMETIC[type(op)], *sides, node)
+            case ast.UnaryOp(op=ast.USub(), operand=ast.Constant()) | ast.Constant():
+                return _constant_term(ast.literal_eval(node), ast.unparse(node))
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                zero = _constant_term(0, "0")
+                return _arithmetic_term(operator.sub, zero, self.compile_term(operand), node)
+            case ast.List(elts=items) | ast.Tuple(elts=items):
+                values = [self._literal_value(item) for item in items]
+                return _constant_term(values, ast.unparse(node))
+        raise UsageError(f"`{ast.unparse(node)}` is neither a fact nor a value")
+
+    def _literal_value(self, node: ast.expr) -> Any:
+        try:
+            return ast.literal_eval(node)
+        except ValueError:
+            # A list is compared as it stands, with stages and numbers too, which must be known now.
+            raise UsageError(f"`{ast.unparse(node)}` in a list is no plain value") from None
+
+
+def _constant_term(value: Any, words: str) -> QueryTerm:
+    kind: Kind = "bool" if isinstance(value, bool) else "text" if isinstance(value, str) else "any"
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        kind = "number"
+    return QueryTerm(kind, lambda _: value, words, value, constant=True)
+
+
+def _arithmetic_term(
+    work: Callable[[Any, Any], Any], left: QueryTerm, right: QueryTerm, node: ast.expr
+) -> QueryTerm:
+    def get(facts: VersionFacts) -> Any:
+        try:
+            return work(left.get(facts), right.get(facts))
+        except (TypeError, ArithmeticError, ValueError):
+            return None  # of versions without the fact, or where it is no number: it does not hold
+
+    return QueryTerm("number", get, ast.unparse(node))
+
+
+def _compare_pair(op: ast.cmpop, left: QueryTerm, right: QueryTerm) -> Test:
+    for side, other in ((left, right), (right, left)):
+        if side.kind in _SPECIAL and not side.constant:
+            return _SPECIAL[side.kind](op, side, other, side is left)
+    if {left.kind, right.kind} == {"text", "number"}:
+        raise UsageError(f"`{left.words}` and `{right.words}` are text and a number")
+    return _compare_plain(op, left.get, right.get)
+
+
+def _compare_plain(
+    op: ast.cmpop, left: Callable[[VersionFacts], Any], right: Callable[[VersionFacts], Any]
+) -> Test:
+    compare = expression.COMPARISONS[type(op)]
+    equality = isinstance(op, ast.Eq | ast.NotEq)
+
+    def test(facts: VersionFacts) -> bool:
+        value, other = left(facts), right(facts)
+        if not equality and (value is None or other is None):
+            return False
+        try:
+            return compare(value, other)
+        except TypeError:  # of mixed parameters, those that are of another kind
+            return False
+
+    return test
+
+
+def _compare_stages(op: ast.cmpop, stages: QueryTerm, other: QueryTerm, _: bool) -> Test:
+    """A version may stand in several stages: ``==`` asks for any of them."""
+    named = other.get
+    negated = isinstance(op, ast.NotEq | ast.NotIn)
+    if not isinstance(op, ast.Eq | ast.NotEq | ast.In | ast.NotIn) or not other.constant:
+        raise UsageError("stages have no order here", hint='write stage == "prod"')
+
+    def test(facts: VersionFacts) -> bool:
+        compared = named(facts)
+        listed = compared if isinstance(compared, list) else [compared]
+        return any(stage in listed for stage in stages.get(facts)) is not negated
+
+    return test
+
+
+def _compare_author(op: ast.cmpop, author: QueryTerm, other: QueryTerm, author_left: bool) -> Test:
+    """A person by name, by mail, or by both, as they stand in ``Name <mail>``."""
+    if isinstance(op, ast.Eq | ast.NotEq) and other.constant:
+        person = str(other.value).casefold()
+        negated = isinstance(op, ast.NotEq)
+        return lambda facts: (person in _author_names(author.get(facts))) is not negated
+    sides = (author.get, other.get)
+    return _compare_plain(op, *(sides if author_left else reversed(sides)))
+
+
+def _author_names(author: str | None) -> tuple[str, ...]:
+    whole = (author or "").casefold()
+    name, _, mail = whole.partition(" <")
+    return whole, name, mail.rstrip(">")
+
+
+def _compare_times(op: ast.cmpop, time: QueryTerm, other: QueryTerm, time_left: bool) -> Test:
+    """Times order as text does; beside a date only the day counts."""
+    if not other.constant or not isinstance(other.value, str):
+        raise UsageError("a time is compared with a date", hint="write time >= 2026-01-01")
+    bound = stage_history.normalise_date(other.value)
+
+    def get(facts: VersionFacts) -> Any:
+        value = time.get(facts)
+        return value[: len(bound)] if value else None
+
+    sides = (get, lambda _: bound)
+    return _compare_plain(op, *(sides if time_left else reversed(sides)))
+
+
+def _compare_versions(
+    op: ast.cmpop, version: QueryTerm, other: QueryTerm, version_left: bool
+) -> Test:
+    """Numbers in their own order: v1.10.0 is after v1.9.0."""
+    bound: Any
+    if isinstance(other.value, list):
+        bound = [parse_version_word(word) for word in other.value]
+    else:
+        bound = parse_version_word(other.value)
+    sides = (version.get, lambda _: bound)
+    return _compare_plain(op, *(sides if version_left else reversed(sides)))
+
+
+_SPECIAL = {
+    "stages": _compare_stages,
+    "author": _compare_author,
+    "time": _compare_times,
+    "version": _compare_versions,
+}
 
 
 @dataclass(frozen=True)
 class SearchHits:
     """The versions found, and of each the values of the facts that the search names.
 
-    ``searched`` is how many there are, ``total`` how many of them it holds of, ``found`` those
-    that the limit leaves.
+    ``searched`` is how many there are, ``total`` how many it holds of, ``found`` what is left of
+    those by the limit.
     """
 
     found: tuple[ModelVersion, ...]
@@ -44,20 +366,19 @@ def search_versions(
     last. Raises ``UsageError``, with the near name, for an expression that cannot be understood.
     """
     stages = registry.read_stage_files(repository)
-    versions = [
-        v for model in registry.read_models(repository).values() for v in model.newest_first
-    ]
+    models = registry.read_models(repository).values()
+    versions = list(chain.from_iterable(model.newest_first for model in models))
     if not versions and remotes.is_tagless(repository):
         raise RegistryError("this clone was made without tags", hint="towpath fetch")
     vocabulary = Vocabulary.of_versions(versions)
-    parsed_query = search_query.parse_query(text, vocabulary)
+    parsed_query = parse_query(text, vocabulary)
     key = _sort_term(sort, vocabulary) if sort else None
     _check_stages(parsed_query.named_stages, stages)
     every = (VersionFacts(v, stages.stages_of(v.model, v.version)) for v in versions)
     matches = [facts for facts in every if parsed_query.test(facts)]
     if key:
-        matches = _sort_facts(matches, key, descending=bool(sort and sort.startswith("-")))
-    shown = matches if limit is None else matches[:limit]
+        matches = _sort_facts(matches, key, descending=str(sort).startswith("-"))
+    shown = matches[:limit]
     columns = _fact_columns(parsed_query.terms, key)
     return SearchHits(
         found=tuple(facts.version for facts in shown),
@@ -98,7 +419,7 @@ _WORTH = ("kind", "pipeline", "run", "size", "bump", "code")
 
 
 def _check_stages(named: Iterable[str], stages: StageFiles) -> None:
-    """A stage that runs nothing may be one that does not exist."""
+    # A stage that runs nothing may be one that does not exist: only a near name tells.
     known_stages = sorted({stage_file.stage for stage_file in stages.wanted})
     for name in named:
         near = did_you_mean(name, known_stages)

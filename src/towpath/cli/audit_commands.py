@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 
     from towpath.audit.approvals import AuditedApproval
     from towpath.audit.checks.signature_check import SurveyedSignature
-    from towpath.audit.lineage import LineageReport
     from towpath.audit.reproduction import RecordDifference, ReproducedVersion
     from towpath.audit.stage_history import HistoryEntry, StageMoment
     from towpath.audit.verification import VerificationReport
@@ -63,28 +64,18 @@ def history(
         where = f"in {stage}" if stage else "in any stage"
         never = f"{model} never was {where}; `towpath promote` takes it there"
         return session.say(_of_another(session, model) or never)
-    return _history_table(entries)
-
-
-def _history_table(entries: Sequence[HistoryEntry]) -> None:
     heads = ("version", "stage", "merged", "approved", "review", "runs since", "sha256", "evidence")
-    terminal.show_table(heads, [_history_row(entry) for entry in reversed(entries)])
+    return terminal.show_table(heads, [_history_row(entry) for entry in reversed(entries)])
 
 
 def _history_row(entry: HistoryEntry) -> list[Cell]:
     style = "bold" if entry.until is None and entry.version else "dim"
     struck = " strike" if entry.rejected is not None else ""
     shown = Styled(_shown_version(entry), f"{style}{struck}")
-    return [
-        shown,
-        entry.stage,
-        entry.merged,
-        _shown_approval(entry.approval) + (", reverted by hand" if entry.reverts else ""),
-        entry.pull_request or entry.commit[:7],
-        entry.entered or "—",
-        terminal.brief_value(entry.sha256),
-        entry.evidence or "—",
-    ]
+    approval = _shown_approval(entry.approval) + (", reverted by hand" if entry.reverts else "")
+    review, digest = entry.pull_request or entry.commit[:7], terminal.brief_value(entry.sha256)
+    since, evidence = entry.entered or "—", entry.evidence or "—"
+    return [shown, entry.stage, entry.merged, approval, review, since, digest, evidence]
 
 
 def _shown_version(entry: HistoryEntry) -> str:
@@ -99,20 +90,17 @@ def _shown_approval(approval: AuditedApproval) -> str:
 
 
 def _of_another(session: Session, model: str) -> str | None:
-    """Whose a model is, where it is another project's: its stages are told there."""
-    from towpath.backends.git import main_branch
+    # Of a model that is another project's, the stages are told there.
+    from towpath.backends.git import branches
     from towpath.registry.ownership import read_owners, show_project_folder
 
     repository = session.workspace.registry
-    main = main_branch.seen_main_commit(repository)
+    main = branches.seen_main_commit(repository)
     owner = read_owners(repository, main).project_of(model) if main else None
     if owner is None or owner == session.workspace.folder:
         return None
-    top = repository.root / owner
-    return (
-        f"`{model}` is of the project in `{show_project_folder(owner)}`: towpath -C {top} "
-        f"history {model}"
-    )
+    whose = f"`{model}` is of the project in `{show_project_folder(owner)}`"
+    return f"{whose}: towpath -C {repository.root / owner} history {model}"
 
 
 def _print_moments(session: Session, model: str, when: str, moments: Sequence[StageMoment]) -> None:
@@ -122,36 +110,30 @@ def _print_moments(session: Session, model: str, when: str, moments: Sequence[St
         never = f"{model} never was in any stage"
         return session.say(_of_another(session, model) or never)
     for moment in moments:
-        head = f"{moment.stage} at {moment.at}" + (
-            " (the end of that day)" if len(when) == 10 else ""
-        )
-        terminal.echo(Styled(head, "bold"))
+        day = " (the end of that day)" if len(when) == 10 else ""  # 2026-03-01, and no time
+        terminal.echo(Styled(f"{moment.stage} at {moment.at}{day}", "bold"))
         print_section("", dict(_moment_rows(moment)))
     return None
 
 
 def _moment_rows(moment: StageMoment) -> Iterator[tuple[str, str]]:
-    wanted_entry, ran = moment.wanted, moment.ran
-    deployed = (
+    entry, ran = moment.wanted, moment.ran
+    yield (
+        "ran",
         f"{_shown_version(ran)}, since {ran.entered} (tag {ran.tag})"
         if ran
-        else "nothing was deployed"
+        else "nothing was deployed",
     )
-    yield "ran", deployed
-    if wanted_entry is None:
+    if entry is None:
         yield "wanted", "nothing"
         return
-    yield (
-        "wanted",
-        f"{_shown_version(wanted_entry)}, since {wanted_entry.merged} (merge "
-        f"{wanted_entry.commit[:7]})",
-    )
-    yield "sha256", str(wanted_entry.sha256)
-    where = f", {wanted_entry.pull_request}" if wanted_entry.pull_request else ""
-    yield "approved", f"{_shown_approval(wanted_entry.approval)}{where}"
-    yield "evidence", wanted_entry.evidence or "none"
-    if wanted_entry.rejected is not None:
-        yield "rejected", f"since then: {wanted_entry.rejected}"
+    yield "wanted", f"{_shown_version(entry)}, since {entry.merged} (merge {entry.commit[:7]})"
+    yield "sha256", str(entry.sha256)
+    where = f", {entry.pull_request}" if entry.pull_request else ""
+    yield "approved", f"{_shown_approval(entry.approval)}{where}"
+    yield "evidence", entry.evidence or "none"
+    if entry.rejected is not None:
+        yield "rejected", f"since then: {entry.rejected}"
 
 
 @click.command()
@@ -162,13 +144,9 @@ def _moment_rows(moment: StageMoment) -> Iterator[tuple[str, str]]:
 @json_option
 @pass_session
 def verify(
-    session: Session,
-    model: str | None,
-    stage: str | None,
-    offline: bool,
-    signed: bool,
+    session: Session, model: str | None, stage: str | None, offline: bool, signed: bool,
     as_json: bool,
-) -> int:
+) -> int:  # fmt: skip
     """Hold everything (of MODEL) against the merged stage files.
 
     Finds forged stage tags, stage files that came by no approved promotion, altered records,
@@ -185,19 +163,10 @@ def verify(
 
 
 def _verification_document(report: VerificationReport) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    findings = [
-        {"id": entry.id, "check": entry.check, **asdict(entry.fault)} for entry in report.findings
-    ]
+    findings = [{"id": e.id, "check": e.check, **asdict(e.fault)} for e in report.findings]
     explained = [
-        {
-            "id": entry.finding.id,
-            "what": entry.finding.fault.what,
-            "note": entry.note,
-            "by": entry.by,
-        }
-        for entry in report.explained
+        {"id": e.finding.id, "what": e.finding.fault.what, "note": e.note, "by": e.by}
+        for e in report.explained
     ]
     return {**asdict(report), "findings": findings, "explained": explained}
 
@@ -225,15 +194,14 @@ def _say_verified(session: Session, report: VerificationReport) -> None:
         count = format_count(len(report.findings), "findings")
         terminal.echo(Styled(count, "bold red"), f" in {looked}")
     else:
-        not_all = (
-            f", {len(report.unchecked)} things could not be looked at" if report.unchecked else ""
-        )
+        unseen = len(report.unchecked)  # what nobody could look at is not said to be right
+        not_all = f", {unseen} things could not be looked at" if unseen else ""
         verdict = Styled("as the merged stage files say", "bold green")
         terminal.echo(verdict, f": {looked}{not_all}")
 
 
 def _say_rules(session: Session, report: VerificationReport) -> None:
-    """Every change of who may approve, for a person to read: by whom it was agreed to."""
+    # Each change of who may approve, and who agreed to it: whether that was right, a person judges.
     if (redirect := report.redirect) is not None:
         named = f"{', '.join(redirect.paths)} at {redirect.commit[:7]} says so"
         agreed = f"agreed to by {', '.join(redirect.by)}" if redirect.by else "nobody agreed"
@@ -244,18 +212,14 @@ def _say_rules(session: Session, report: VerificationReport) -> None:
 
 
 def _describe_agreement(change: RuleChange, later: Sequence[RuleChange]) -> str:
-    """Who agreed to a change: with its own commit, or with one that came later."""
     by = ", ".join(change.by) or change.author
     if change.level == "recorded":
         return f"recorded by {by}, which proves nothing"
     if change.level != "none":
         return f"{change.level} by {by}"
+    # Nobody agreed with the commit itself: whoever approved the same files later agreed to it.
     agreed = [next((c for c in later if path in c.paths), None) for path in change.paths]
-    counted = [
-        agreement
-        for agreement in agreed
-        if agreement and agreement.level not in ("none", "unknown")
-    ]
+    counted = [c for c in agreed if c and c.level not in ("none", "unknown")]
     if len(counted) < len(agreed):
         return f"by {change.author}, and nobody agreed: {change.why}"
     last = counted[-1]
@@ -264,18 +228,13 @@ def _describe_agreement(change: RuleChange, later: Sequence[RuleChange]) -> str:
 
 
 def _print_signatures(report: VerificationReport) -> None:
-    """Who signed what; nothing where nobody asked."""
     if report.signatures:
-        from towpath.cli.render import terminal
-
         rows = [(signed.name, signed.kind, _signer_cell(signed)) for signed in report.signatures]
         terminal.show_table(("what", "", "signed by"), rows)
         terminal.echo()
 
 
 def _signer_cell(surveyed: SurveyedSignature) -> Cell:
-    from towpath.cli.render.terminal import Styled
-
     signature = surveyed.signature
     shown_signer = {
         "good": signature.who,
@@ -302,21 +261,13 @@ def lineage(
 
     version_lineage = trace_lineage(session.workspace, reference)
     if as_json:
-        return print_json(
-            "lineage",
-            {**_lineage_document(version_lineage), "deployments": version_lineage.deployments},
-        )
-    from towpath.audit.lineage_drawing import draw_lineage
+        document = asdict(version_lineage)
+        # As text, and by its name: `asdict` takes a number apart into its three.
+        document["record"] |= {"version": version_lineage.version.partition("@")[2]}
+        return print_json("lineage", {**document, "deployments": version_lineage.deployments})
+    from towpath.audit.lineage import draw_lineage
 
     return show_drawing(session, draw_lineage(version_lineage), form, output)
-
-
-def _lineage_document(report: LineageReport) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    plain = asdict(report)
-    plain["record"] |= {"version": report.version.partition("@")[2]}
-    return plain
 
 
 @click.command()
@@ -341,15 +292,14 @@ def reproduce(
     from towpath.audit.reproduction import reproduce_version
 
     folder = (session.working_folder / keep) if keep else None
+    reproduce_with = partial(reproduce_version, session.workspace, reference, tolerance, folder)
     if as_json or session.quiet:
-        reproduction = reproduce_version(session.workspace, reference, tolerance, folder)
+        reproduction = reproduce_with()
     else:
         from towpath.cli.render.run_views import LiveProgress, PlainProgress
 
         with LiveProgress() if is_interactive() else PlainProgress() as progress:
-            reproduction = reproduce_version(
-                session.workspace, reference, tolerance, folder, [progress]
-            )
+            reproduction = reproduce_with([progress])
     if as_json:
         print_json("reproduction", reproduction)
     else:
@@ -366,10 +316,8 @@ def _say_reproduced(session: Session, reproduced: ReproducedVersion) -> None:
     colour, words, detail = verdict_words[reproduced.verdict]
     verdict = terminal.Styled(words, f"bold {colour}")
     terminal.echo(f"{reproduced.version}: ", verdict, f" ({detail})")
-    differences = [
-        *_difference_rows("metric", reproduced.differences),
-        *_difference_rows("", reproduced.environment),
-    ]
+    differences = _difference_rows("metric", reproduced.differences)
+    differences += _difference_rows("package", reproduced.environment)
     if differences:
         terminal.show_table(("", "name", "recorded", "now"), differences)
     if reproduced.folder:
@@ -380,6 +328,7 @@ def _difference_rows(
     section: str, differences: tuple[RecordDifference, ...]
 ) -> list[tuple[str, ...]]:
     def shown(value: object) -> str:
+        # Every digit: two metrics that differ in the tenth would look alike.
         return repr(value) if isinstance(value, float) else terminal.brief_value(value)
 
-    return [(section or "package", d.name, shown(d.recorded), shown(d.now)) for d in differences]
+    return [(section, d.name, shown(d.recorded), shown(d.now)) for d in differences]

@@ -32,6 +32,7 @@ def begin_diagnostics(is_shown: bool, is_profiled: bool) -> Callable[[], None]:
     writers: list[WriteLine] = []
     if destination not in ("", diagnostics.STDERR):
         writers.append(diagnostics.open_log(destination))
+        # For children, which work in other folders and write to the same file.
         os.environ[VARIABLE] = diagnostics.absolute_destination(destination)
     if is_shown:
         writers.append(lambda line: terminal.echo(line, err=True))
@@ -47,21 +48,13 @@ def begin_diagnostics(is_shown: bool, is_profiled: bool) -> Callable[[], None]:
 
 
 def _show_profile(profile: Profile) -> None:
-    """A row for each kind of call: how many, how many seconds, which part of the whole."""
     whole = profile.close() + profile.seconds[START]
-    rows = [
-        (
-            name,
-            str(profile.counts.get(kind, "")),
-            f"{seconds:.2f}",
-            f"{seconds / whole:.0%}" if whole else "",
-        )
-        for kind, name in _ROWS.items()
-        if (seconds := profile.seconds.get(kind, 0.0)) or kind == REST
-    ]
-    terminal.show_table(
-        ("where the time went", "calls", "seconds", "of all"),
-        [*rows, ("all", "", f"{whole:.2f}", "")],
-        right=("calls", "seconds", "of all"),
-        err=True,
-    )
+    rows = []
+    for kind, name in _ROWS.items():
+        seconds = profile.seconds.get(kind, 0.0)
+        if seconds or kind == REST:
+            share = f"{seconds / whole:.0%}" if whole else ""
+            rows.append((name, str(profile.counts.get(kind, "")), f"{seconds:.2f}", share))
+    rows.append(("all", "", f"{whole:.2f}", ""))
+    heads = ("where the time went", "calls", "seconds", "of all")
+    terminal.show_table(heads, rows, right=heads[1:], err=True)

@@ -81,24 +81,19 @@ _EPILOG = (
 class Verbs(click.Group):
     """A group whose commands are imported when they are called."""
 
+    # click names the arguments of these methods, used or not: hence each `noqa`.
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """Every verb, in the order of the help."""
         return [name for verbs in VERBS.values() for name in verbs]
 
-    def get_command(
-        self,
-        ctx: click.Context,  # noqa: ARG002
-        cmd_name: str,
-    ) -> click.Command | None:
-        """The verb's command; a hidden import."""
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         import importlib
 
-        for verbs in VERBS.values():
-            if cmd_name in verbs:
-                module = importlib.import_module(f"towpath.cli.{verbs[cmd_name][0]}_commands")
-                command: click.Command = getattr(module, cmd_name)
-                return command
-        return None
+        family = next((verbs[cmd_name][0] for verbs in VERBS.values() if cmd_name in verbs), None)
+        if family is None:
+            return None
+        module = importlib.import_module(f"towpath.cli.{family}_commands")
+        command: click.Command = getattr(module, cmd_name)
+        return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -112,13 +107,8 @@ class Verbs(click.Group):
             hint = did_you_mean(args[0], self.list_commands(ctx)) or "`towpath --help` lists them"
             raise UsageError(f"no command `{args[0]}`", hint=hint) from None
 
-    def format_commands(
-        self,
-        ctx: click.Context,  # noqa: ARG002
-        formatter: click.HelpFormatter,
-    ) -> None:
-        """The verbs by what they are for, without importing one."""
-        for title, verbs in VERBS.items():
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        for title, verbs in VERBS.items():  # click's own would import each to ask for its help
             with formatter.section(title):
                 formatter.write_dl([(name, word) for name, (_, word) in verbs.items()])
 
@@ -180,7 +170,8 @@ def main() -> None:
     code = _run_guarded(sys.argv[1:])
     for end in _at_end:  # after whatever was said of an error
         end()
-    if code == INTERRUPTED:  # a thread of the run that was interrupted may still wait for something
+    # A thread of the run that was interrupted may still wait for something, and `sys.exit` for it.
+    if code == INTERRUPTED:
         sys.stdout.flush()
         os._exit(code)
     sys.exit(code)
@@ -194,7 +185,7 @@ def _run_guarded(arguments: list[str]) -> int:
     try:
         answer: Any = towpath.main(arguments, prog_name="towpath", standalone_mode=False)
         return answer if isinstance(answer, int) else 0
-    except click.exceptions.Abort:
+    except click.exceptions.Abort:  # Ctrl-C at a question: click has ended the line itself
         return INTERRUPTED
     except KeyboardInterrupt:
         from towpath.cli.render import terminal
@@ -202,6 +193,7 @@ def _run_guarded(arguments: list[str]) -> int:
         terminal.echo("interrupted", err=True)
         return INTERRUPTED
     except BrokenPipeError:  # `towpath runs | head`
+        # At its end Python flushes stdout once more, and would complain that the pipe is gone.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:

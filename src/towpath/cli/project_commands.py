@@ -56,11 +56,14 @@ def init(
     from towpath import projects
     from towpath.backends import dvc
     from towpath.errors import UsageError
+    from towpath.projects import pipeline_draft
 
     if pipeline and not source:
         raise UsageError("`--pipeline` names the draft of `--from`", hint="add `--from dvc.yaml`")
     root = projects.find_root(session.working_folder / (folder or "."), named=folder is not None)
-    draft = _draft_pipeline(session, root, source, pipeline) if source else None
+    draft = None
+    if source:
+        draft = pipeline_draft.draft_pipeline(root, session.working_folder / source, pipeline)
     additions = projects.plan_additions(root, dvc.missing_store_files(root))
     additions = _with_draft(root, additions, draft) if draft else additions
     if not dry_run:
@@ -70,22 +73,14 @@ def init(
     return _say_additions(session, root, additions, draft, dry_run)
 
 
-def _draft_pipeline(
-    session: Session, root: Path, source: str, pipeline: str | None
-) -> PipelineDraft:
-    from towpath.projects import pipeline_draft
-
-    return pipeline_draft.draft_pipeline(root, session.working_folder / source, pipeline)
-
-
 def _with_draft(
     root: Path, additions: tuple[Addition, ...], draft: PipelineDraft
 ) -> tuple[Addition, ...]:
-    """The additions with the draft in the place of an empty pipeline, if nobody wrote one there."""
     from towpath import projects
 
     others = tuple(addition for addition in additions if not addition.path.startswith("flows/"))
     path = root / draft.path
+    # The draft takes the place of an empty pipeline, and of nothing that somebody wrote.
     if path.exists() and path.read_bytes().decode("utf-8", "replace") != projects.EMPTY_PIPELINE:
         return others
     return (*others, projects.NewFile(draft.path, draft.text, replaces=path.exists()))
@@ -98,12 +93,8 @@ def _init_document(
 
     return {
         "root": str(root),
-        "made": [addition.path for addition in additions if isinstance(addition, NewFile)],
-        "added": {
-            addition.path: list(addition.lines)
-            for addition in additions
-            if not isinstance(addition, NewFile)
-        },
+        "made": [entry.path for entry in additions if isinstance(entry, NewFile)],
+        "added": {e.path: e.lines for e in additions if not isinstance(e, NewFile)},
         "pipeline": draft.path if draft else None,
         "left_out": [str(fault) for fault in draft.left_out] if draft else [],
         "dry_run": dry_run,
@@ -132,8 +123,7 @@ def _say_additions(
 
 
 def _say_draft(session: Session, additions: tuple[Addition, ...], draft: PipelineDraft) -> None:
-    drafted = any(addition.path == draft.path for addition in additions)
-    if not drafted:
+    if draft.path not in [addition.path for addition in additions]:
         session.say(f"{draft.path} is there, and was left alone")
     elif draft.left_out:
         session.say()
@@ -176,14 +166,12 @@ def new(
         for known_template in projects.catalogue():
             terminal.echo(f"{known_template.name:12} {known_template.description}")
         return
-    if "=" in template:
+    if "=" in template:  # `towpath new name=x`: an answer, and the template by default
         template, answers = "tabular", (template, *answers)
     ask = not no_input and is_interactive()
+    preset, destination = parse_assignments(answers, "answer"), output or "."
     project = projects.make_from_template(
-        template,
-        session.working_folder / (output or "."),
-        parse_assignments(answers, "answer"),
-        ask,
+        template, session.working_folder / destination, preset, ask
     )
     commands = projects.next_commands(project, session.working_folder)
     session.say(f"made {commands[0].removeprefix('cd ')}")
@@ -204,14 +192,9 @@ def new(
 @json_option
 @pass_session
 def check(
-    session: Session,
-    pipelines: tuple[str, ...],
-    promotion: bool,
-    base: str | None,
-    head: str | None,
-    form: str,
-    as_json: bool,
-) -> None:
+    session: Session, pipelines: tuple[str, ...], promotion: bool, base: str | None,
+    head: str | None, form: str, as_json: bool,
+) -> None:  # fmt: skip
     """Say all that is wrong with the declarations of PIPELINES (default: all, and the stages'
     gates), with its places.
 
@@ -229,15 +212,16 @@ def check(
             )
         return promotion_views.run_promotion_check(session, base, head, form, as_json)
     refuse_without("--promotion", {"--base": base, "--head": head, "--format": form != "text"})
-    from towpath.pipeline import pipeline_check, pipeline_order
+    from towpath.pipeline import pipeline_order
+    from towpath.planning import pipeline_check
 
     workspace = session.workspace
-    _ = workspace.project
+    _ = workspace.project  # a wrong towpath.yaml is said alone: all else would follow from it
     names = [workspace.pipeline_name(name) for name in pipelines] or list(workspace.pipelines)
     declaration_faults = [
         fault for name in names for fault in pipeline_check.find_pipeline_faults(workspace, name)
     ]
-    declaration_faults += pipeline_order.circle_faults(workspace)
+    declaration_faults += pipeline_order.circle_faults(pipeline_check.read_pipelines(workspace))
     declaration_faults += () if pipelines else _gate_faults(workspace)
     if declaration_faults:
         raise DeclarationError(*dict.fromkeys(declaration_faults))
@@ -247,24 +231,21 @@ def check(
     return session.say(_summarise_check(counts))
 
 
+def _gate_faults(workspace: Workspace) -> tuple[Fault, ...]:
+    if not any(stage.gates for stage in workspace.project.stages.values()):
+        return ()  # without loading a room, and the suites of expectations with it
+    from towpath.delivery.gates import gate_files
+
+    return gate_files.gate_faults(workspace.root, workspace.project)
+
+
 def _summarise_check(counts: Mapping[str, int]) -> str:
-    """What was checked: the pipelines with their steps, where there are any."""
     if not counts:
         sound = "towpath.yaml is sound"
         return f"{sound}; no pipeline yet: flows/<name>/pipeline.yaml would be one"
     if not sum(counts.values()):
         return f"{', '.join(counts)}: no steps yet, nothing wrong"
     return f"{', '.join(counts)}: {sum(counts.values())} steps, nothing wrong"
-
-
-def _gate_faults(workspace: Workspace) -> tuple[Fault, ...]:
-    """What is wrong with the gates of the stages."""
-    project = workspace.project
-    if not any(stage.gates for stage in project.stages.values()):
-        return ()
-    from towpath.delivery.gates import gate_files
-
-    return gate_files.gate_faults(workspace.root, project)
 
 
 @click.command()
@@ -283,7 +264,7 @@ def schema(of: Literal["pipeline", "project"]) -> None:
 @pass_session
 def graph(session: Session, pipeline: str | None, form: str | None, output: str | None) -> None:
     """Draw PIPELINE: as text in the terminal, as Mermaid, or as an SVG file."""
-    from towpath.pipeline import pipeline_check
+    from towpath.planning import pipeline_check
 
     compiled = pipeline_check.drawable_graph(
         session.workspace, session.workspace.pipeline_name(pipeline)
@@ -311,23 +292,15 @@ def doctor(session: Session, offline: bool, as_json: bool) -> int:
     if as_json:
         print_json("checks", health_checks)
     else:
-        _print_checks(
-            [
-                health_check
-                for health_check in health_checks
-                if not (session.quiet and health_check.verdict == "well")
-            ]
-        )
+        _print_checks([c for c in health_checks if not (session.quiet and c.verdict == "well")])
     missing = any(health_check.verdict == "lacks" for health_check in health_checks)
     return int(ExitCode.PENDING if missing else ExitCode.DONE)
 
 
 def _print_checks(checks: Sequence[DoctorCheck]) -> None:
-    """A check on a line; a hint that several in a row share is given once, after them."""
     for health_check, following in zip(checks, (*checks[1:], None), strict=True):
-        mark, colour = _MARKS[health_check.verdict]
-        terminal.echo(
-            Styled(mark, colour), " ", Styled(health_check.about, "bold"), f": {health_check.said}"
-        )
+        about = Styled(health_check.about, "bold")
+        terminal.echo(Styled(*_MARKS[health_check.verdict]), " ", about, f": {health_check.said}")
+        # A hint that several in a row share is given once, after them.
         if health_check.hint and (following is None or following.hint != health_check.hint):
             terminal.echo("    ", Styled("hint", "cyan"), f": {health_check.hint}")

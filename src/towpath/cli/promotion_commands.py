@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from towpath.cli.render import promotion_views, terminal
+from towpath.cli.render.terminal import Styled
 from towpath.cli.session import Session, json_option, pass_session, print_json
 
 if TYPE_CHECKING:
@@ -42,8 +43,7 @@ _SHARED = (
 
 
 def _proposal_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that every proposal takes."""
-    for option in reversed(_SHARED):
+    for option in reversed(_SHARED):  # the decorator that is applied last stands first in the help
         command = option(command)
     return command
 
@@ -57,9 +57,8 @@ def promote(session: Session, /, reference: str, stage: str, **options: Any) -> 
     """Propose that a version enter a stage: a branch and a pull request, with the evidence."""
     from towpath.delivery import promotion
 
-    _make_proposal(
-        session, partial(promotion.propose_promotion, session.workspace, reference, stage), options
-    )
+    propose = partial(promotion.propose_promotion, session.workspace, reference, stage)
+    _make_proposal(session, propose, options)
 
 
 @click.command()
@@ -72,11 +71,8 @@ def rollback(session: Session, /, model: str, stage: str, to: str | None, **opti
     """Propose that a stage go back to the version that it ran before."""
     from towpath.delivery import promotion
 
-    _make_proposal(
-        session,
-        partial(promotion.propose_rollback, session.workspace, model, stage, to=to),
-        options,
-    )
+    propose = partial(promotion.propose_rollback, session.workspace, model, stage, to=to)
+    _make_proposal(session, propose, options)
 
 
 @click.command()
@@ -88,9 +84,8 @@ def demote(session: Session, /, model: str, stage: str, **options: Any) -> None:
     """Propose that a model leave a stage."""
     from towpath.delivery import promotion
 
-    _make_proposal(
-        session, partial(promotion.propose_demotion, session.workspace, model, stage), options
-    )
+    propose = partial(promotion.propose_demotion, session.workspace, model, stage)
+    _make_proposal(session, propose, options)
 
 
 def _make_proposal(
@@ -104,7 +99,7 @@ def _make_proposal(
             dry_run=options["dry_run"], push=options["push"], why=options["description"]
         )
     except ReviewGatesRefused as refused:
-        if not as_json:
+        if not as_json:  # a person sees which gates refuse; a document is the fault's alone
             promotion_views.show_proposal(refused.proposed, form)
         raise
     if as_json:
@@ -128,13 +123,9 @@ def _make_proposal(
 @json_option
 @pass_session
 def approve(
-    session: Session,
-    names: tuple[str, ...],
-    sign: bool | None,
-    push: bool,
-    rules: bool,
+    session: Session, names: tuple[str, ...], sign: bool | None, push: bool, rules: bool,
     as_json: bool,
-) -> int | None:
+) -> int | None:  # fmt: skip
     """Approve a PROMOTION, named by its branch or its pull request's number, and merge it.
 
     Without one, list those that wait. With --rules, show the rules of who may approve that were
@@ -199,32 +190,33 @@ def setup(session: Session, acts: bool, check: bool, offline: bool, as_json: boo
     from towpath.delivery.promotion import rules_in_force
     from towpath.errors import ExitCode
 
-    _refuse_contradictions(acts, check, offline)
-    connected = _connect_forge(session, offline)
+    connected = _connect_forge(session, acts, check, offline)
     wanted_rules = rules_in_force.required_forge_rules(session.workspace)
     changes = connected.enforce_rules(wanted_rules) if connected and acts else ()
     lacking = _find_lacks(session, wanted_rules, connected)
     if as_json:
-        _print_rules_document(connected, wanted_rules, lacking, changes)
+        document = {
+            "forge": connected.name if connected else None,
+            "repository": connected.repository if connected else None,
+            "wanted": wanted_rules,
+            "lacks": lacking if connected else None,  # null: nobody was asked, so nobody knows
+            "done": changes,
+        }
+        print_json("forge", document)
     else:
         _print_rules(session, connected, wanted_rules, lacking, changes)
     return int(ExitCode.PENDING if lacking and (check or acts) else ExitCode.DONE)
 
 
-def _refuse_contradictions(acts: bool, check: bool, offline: bool) -> None:
-    from towpath.errors import UsageError
+def _connect_forge(session: Session, acts: bool, check: bool, offline: bool) -> Forge | None:
+    from towpath.delivery.promotion.rules_in_force import connect_to_set_up
+    from towpath.errors import UsageError, UserError
 
     if acts and check:
         raise UsageError("--check changes nothing", hint="give --apply or --check")
     if offline and (acts or check):
         hint = "give --offline alone, to see what is needed"
         raise UsageError("what is enforced is not known without asking the forge", hint=hint)
-
-
-def _connect_forge(session: Session, offline: bool) -> Forge | None:
-    from towpath.delivery.promotion.rules_in_force import connect_to_set_up
-    from towpath.errors import UserError
-
     if session.workspace.policy.forge is None:
         hint = "in towpath.yaml: forge: {kind: github, repository: owner/name}"
         raise UserError("this project names no forge", hint=hint)
@@ -244,13 +236,6 @@ def _find_lacks(session: Session, wanted: Rules, connected: Forge | None) -> tup
     )
 
 
-def _needed_rules(wanted: Rules) -> tuple[Lack, ...]:
-    """Every rule that is wanted: what would lack where nothing were enforced."""
-    from towpath.forge import Rules, find_lacking_rules
-
-    return find_lacking_rules(wanted, Rules())
-
-
 def _print_rules(
     session: Session,
     connected: Forge | None,
@@ -258,10 +243,14 @@ def _print_rules(
     lacking: Sequence[Lack],
     done: Sequence[str],
 ) -> None:
+    from towpath.forge import Rules, find_lacking_rules
+
     for line in done:
         terminal.echo(line)
     actual_state = {(lack.where, lack.rule): lack.actual for lack in lacking}
-    needed = {(rule.where, rule.rule): rule for rule in (*_needed_rules(wanted), *lacking)}
+    # Every rule that is wanted is what would lack where nothing were enforced.
+    wanted_rules = find_lacking_rules(wanted, Rules())
+    needed = {(rule.where, rule.rule): rule for rule in (*wanted_rules, *lacking)}
     rows = [_rule_row(rule, connected is not None, actual_state) for rule in needed.values()]
     terminal.show_table(("where", "rule", "wanted", "now"), rows)
     if connected is None:
@@ -281,25 +270,6 @@ def _print_rules(
 def _rule_row(
     rule: Lack, is_connected: bool, actual_state: dict[tuple[str, str], str]
 ) -> list[Cell]:
-    from towpath.cli.render.terminal import Styled
-
     lack = actual_state.get((rule.where, rule.rule))
     state: Cell = "as wanted" if is_connected else "not asked"
-    if lack is not None:
-        state = Styled(lack, "bold red")
-    return [rule.where, rule.rule, rule.wanted, state]
-
-
-def _print_rules_document(
-    connected: Forge | None, wanted: Rules, lacking: Sequence[Lack], done: Sequence[str]
-) -> None:
-    print_json(
-        "forge",
-        {
-            "forge": connected.name if connected else None,
-            "repository": connected.repository if connected else None,
-            "wanted": wanted,
-            "lacks": [vars(lack) for lack in lacking] if connected else None,
-            "done": list(done),
-        },
-    )
+    return [rule.where, rule.rule, rule.wanted, state if lack is None else Styled(lack, "bold red")]

@@ -13,7 +13,6 @@ from towpath.cli.render.terminal import Styled
 from towpath.cli.session import Session, json_option, pass_session, print_json
 
 if TYPE_CHECKING:
-    from towpath.cli.render.terminal import Piece
     from towpath.delivery.reconcile import (
         AppliedPlan,
         ChangeOutcome,
@@ -52,27 +51,34 @@ def reconcile(
     """Say what differs between what the main branch wants of STAGE (default: of each stage) and
     what runs there; with --apply, bring it about."""
     from towpath.delivery.reconcile import ReconcileOptions, declared_stages
-    from towpath.errors import ExitCode, UsageError
+    from towpath.errors import UsageError
 
     if acts and check:
         raise UsageError("--check changes nothing", hint="give --apply or --check")
+
+    def tell_step(stage: str, model: str, step: str) -> None:
+        if session.verbose:
+            session.say(f"{stage}: {model}: {step}")
+
     options = ReconcileOptions(
-        offline=offline,
-        say=session.say,
-        listener=_step_listener(session),
-        accepts_history=accept_history,
+        offline=offline, say=session.say, listener=tell_step, accepts_history=accept_history
     )
     names = stages or declared_stages(session.workspace)
     judged = [_judge_stage(session, name, options, acts, alone=len(names) == 1) for name in names]
     _print_judged(judged, "json" if as_json else form)
-    codes = {judged_stage.code for judged_stage in judged}
-    bad = (ExitCode.FAILED, ExitCode.WRONG, ExitCode.REFUSED)
-    pending = check and any(
-        judged_stage.plan and judged_stage.plan.asks_for_action for judged_stage in judged
-    )
-    if check and pending and not any(judged_stage.faults for judged_stage in judged):
+    return _exit_code(judged, check)
+
+
+def _exit_code(judged: Sequence[JudgedStage], check: bool) -> int:
+    from towpath.errors import ExitCode
+
+    pending = any(stage.plan and stage.plan.asks_for_action for stage in judged)
+    # A stage that could not be seen goes before drift: who reads 4 takes all of it for looked at.
+    if check and pending and not any(stage.faults for stage in judged):
         return int(ExitCode.PENDING)
-    return int(next((c for c in bad if c in codes), ExitCode.DONE))
+    codes = {stage.code for stage in judged}
+    bad = (ExitCode.FAILED, ExitCode.WRONG, ExitCode.REFUSED)  # the worst of several is said
+    return int(next((code for code in bad if code in codes), ExitCode.DONE))
 
 
 @dataclass(frozen=True)
@@ -89,60 +95,41 @@ class JudgedStage:
 def _judge_stage(
     session: Session, stage: str, options: ReconcileOptions, acts: bool, alone: bool
 ) -> JudgedStage:
-    """A stage that cannot be seen (its store is damaged or held) keeps no other from being
-    reconciled. What is wrong with the registry concerns all of them, and is raised."""
+    from towpath.delivery.reconcile import plan_stage, reconcile_stage
     from towpath.errors import DeployError, Refused, StoreError, UserError
 
     try:
-        plan, applied = _reconcile_stage(session, stage, options, acts)
+        if not acts:
+            return JudgedStage(stage, plan_stage(session.workspace, stage, options))
+        applied = reconcile_stage(session.workspace, stage, options)
+    # A stage that cannot be seen (its store is damaged or held) keeps no other from being
+    # reconciled. What is wrong with the registry concerns all of them, and is raised.
     except (DeployError, Refused, StoreError, UserError) as error:
         if alone:
             raise
         return JudgedStage(stage, None, None, error.faults, int(error.exit_code))
-    return JudgedStage(stage, plan, applied, code=int(applied.exit_code) if applied else 0)
-
-
-def _step_listener(session: Session) -> Any:
-    def tell(stage: str, model: str, step: str) -> None:
-        if session.verbose:
-            session.say(f"{stage}: {model}: {step}")
-
-    return tell
-
-
-def _reconcile_stage(
-    session: Session, stage: str, options: ReconcileOptions, acts: bool
-) -> tuple[StagePlan, AppliedPlan | None]:
-    from towpath.delivery.reconcile import plan_stage, reconcile_stage
-
-    if not acts:
-        return plan_stage(session.workspace, stage, options), None
-    applied = reconcile_stage(session.workspace, stage, options)
-    return applied.plan, applied
+    return JudgedStage(stage, applied.plan, applied, code=int(applied.exit_code))
 
 
 def _print_judged(judged: Sequence[JudgedStage], form: str) -> None:
     if form == "json":
         return print_json("reconcile", [_stage_document(judged_stage) for judged_stage in judged])
-    for judged_stage in judged:
-        if judged_stage.plan is None:
-            _print_unseen(judged_stage, form)
+    print_plan = _print_plan_markdown if form == "md" else _print_plan_text
+    for stage in judged:
+        if stage.plan is None:
+            _print_unseen(stage, form)
         else:
-            (_print_plan_markdown if form == "md" else _print_plan_text)(
-                judged_stage.plan, judged_stage.applied
-            )
+            print_plan(stage.plan, stage.applied)
     return None
 
 
 def _stage_document(judged: JudgedStage) -> dict[str, Any]:
-    if judged.plan is not None:
-        return _plan_document(judged.plan, judged.applied)
-    return {
-        "stage": judged.stage,
-        "changes": [],
-        "notes": [],
-        "faults": [_fault_document(f) for f in judged.faults],
-    }
+    if (plan := judged.plan) is None:
+        faults = [_fault_document(fault) for fault in judged.faults]
+        return {"stage": judged.stage, "changes": [], "notes": [], "faults": faults}
+    fields = {name: getattr(plan, name) for name in ("stage", "commit", "store", "target", "notes")}
+    outcomes = [(change, _find_outcome(judged.applied, change)) for change in plan.changes]
+    return {**fields, "changes": [_plain_change(*pair) for pair in outcomes]}
 
 
 def _fault_document(fault: Fault) -> dict[str, str | None]:
@@ -150,7 +137,6 @@ def _fault_document(fault: Fault) -> dict[str, str | None]:
 
 
 def _print_unseen(judged: JudgedStage, form: str) -> None:
-    """A stage that was left as it is, and why."""
     if form == "md":
         from towpath.markdown_text import escape_prose
 
@@ -175,7 +161,8 @@ def _print_plan_text(plan: StagePlan, applied: AppliedPlan | None) -> None:
     width = max((len(change.model) for change in plan.changes), default=0)
     for change in plan.changes:
         outcome = _find_outcome(applied, change)
-        terminal.echo(f"  {change.model.ljust(width)}  {change}", *_outcome_pieces(outcome))
+        state = (" … ", Styled(outcome.state, _COLOURS[outcome.state])) if outcome else ()
+        terminal.echo(f"  {change.model.ljust(width)}  {change}", *state)
         for line in _outcome_lines(outcome):
             terminal.echo(f"  {' ' * width}  {line}")
 
@@ -184,32 +171,22 @@ _LONGEST_CELL = 2000  # characters of a note or an outcome in Markdown
 _COLOURS = {"done": "green", "refused": "red", "failed": "red"}
 
 
-def _outcome_pieces(outcome: ChangeOutcome | None) -> tuple[Piece, ...]:
-    """How it went."""
-    return (" … ", Styled(outcome.state, _COLOURS[outcome.state])) if outcome else ()
-
-
 def _outcome_lines(outcome: ChangeOutcome | None) -> list[str]:
-    """What a person should read of it, line by line."""
     if outcome is None:
         return []
-    faults = [
-        f"{fault.what}" + (f" ({fault.hint})" if fault.hint else "") for fault in outcome.faults
-    ]
-    remarks = faults or ([outcome.words] if outcome.words else [])
-    lines = [line for words in remarks for line in words.splitlines()]
+    remarks = [f"{f.what} ({f.hint})" if f.hint else f.what for f in outcome.faults]
+    lines = [line for words in remarks or [outcome.words] for line in words.splitlines()]
     return [*lines, *([f"to go back: {outcome.revert}"] if outcome.revert else [])]
 
 
 def _find_outcome(applied: AppliedPlan | None, change: StageChange) -> ChangeOutcome | None:
-    outcomes = (
-        (outcome for outcome in applied.outcomes if outcome.change is change) if applied else ()
-    )
-    return next(iter(outcomes), None)
+    # By identity: an outcome holds the very change of the plan that it is of.
+    outcomes = applied.outcomes if applied else ()
+    return next((outcome for outcome in outcomes if outcome.change is change), None)
 
 
 def _print_plan_markdown(plan: StagePlan, applied: AppliedPlan | None) -> None:
-    """A table for a pull request or a job's summary; what others wrote is no markup of it."""
+    # It goes into a pull request or a job's summary, where what others wrote is no markup of ours.
     from towpath.markdown_text import escape_prose
 
     where = f"store {escape_prose(plan.store)}, target {escape_prose(plan.target)}"
@@ -220,30 +197,18 @@ def _print_plan_markdown(plan: StagePlan, applied: AppliedPlan | None) -> None:
         return terminal.echo_markdown("Nothing is wanted here, and nothing runs.\n")
     terminal.echo_markdown("| model | plan | outcome |\n|---|---|---|")
     for change in plan.changes:
-        outcome = _find_outcome(applied, change)
-        outcome_text = str(outcome.state) if outcome else ""
-        if outcome and (outcome.faults or outcome.words):
-            outcome_text += ": " + "; ".join([f.what for f in outcome.faults] or [outcome.words])
-        if outcome and outcome.revert:
-            outcome_text += f"; to go back: {outcome.revert}"
-        cells = (change.model, str(change), outcome_text)
-        terminal.echo_markdown(
-            f"| {' | '.join(escape_prose(cell, _LONGEST_CELL) for cell in cells)} |"
-        )
+        cells = (change.model, str(change), _outcome_cell(_find_outcome(applied, change)))
+        shown = " | ".join(escape_prose(cell, _LONGEST_CELL) for cell in cells)
+        terminal.echo_markdown(f"| {shown} |")
     return terminal.echo()
 
 
-def _plan_document(plan: StagePlan, applied: AppliedPlan | None) -> dict[str, Any]:
-    return {
-        "stage": plan.stage,
-        "commit": plan.commit,
-        "store": plan.store,
-        "target": plan.target,
-        "notes": list(plan.notes),
-        "changes": [
-            _plain_change(change, _find_outcome(applied, change)) for change in plan.changes
-        ],
-    }
+def _outcome_cell(outcome: ChangeOutcome | None) -> str:
+    if outcome is None:
+        return ""
+    remarks = "; ".join([fault.what for fault in outcome.faults] or [outcome.words])
+    way_back = f"; to go back: {outcome.revert}" if outcome.revert else ""
+    return f"{outcome.state}{': ' if remarks else ''}{remarks}{way_back}"
 
 
 def _plain_change(change: StageChange, outcome: ChangeOutcome | None) -> dict[str, Any]:

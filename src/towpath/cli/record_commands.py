@@ -19,6 +19,7 @@ from towpath.cli.session import (
 
 if TYPE_CHECKING:
     from towpath.cli.render.terminal import Cell
+    from towpath.execution.output_copies import PlacedCopy
     from towpath.execution.run_record import RecordedRun, StepRun
     from towpath.execution.trials_table import TableRequest, TrialRow, TrialsTable
 
@@ -67,25 +68,17 @@ def runs(
     from towpath.cli.render.run_views import state_label
 
     rows = [
-        (
-            r.id,
-            r.pipeline,
-            state_label(r.state),
-            terminal.readable_duration(r.seconds),
-            _step_counts(r),
-            _request_words(r.asked),
-        )
+        (r.id, r.pipeline, state_label(r.state), terminal.readable_duration(r.seconds),
+         _step_counts(r), _request_words(r.asked))
         for r in listed_runs
-    ]
-    return terminal.show_table(
-        ("run", "pipeline", "state", "time", "steps", "asked"), rows, ("time",)
-    )
+    ]  # fmt: skip
+    heads = ("run", "pipeline", "state", "time", "steps", "asked")
+    return terminal.show_table(heads, rows, ("time",))
 
 
 def _tabulate(
     session: Session, request: TableRequest, pipeline: str | None, form: str, as_json: bool
 ) -> None:
-    """The table of trials; runs of several pipelines say which."""
     from towpath.execution import run_folders
     from towpath.execution.trials_table import tabulate_runs
 
@@ -95,7 +88,7 @@ def _tabulate(
         return print_json("trials", trials)
     if not trials.rows:
         return session.say("no such run is recorded here; `towpath run` makes one")
-    several = len({row.pipeline for row in trials.rows}) > 1
+    several = len({row.pipeline for row in trials.rows}) > 1  # only then does a row say which
     heads = ["run", *(["pipeline"] if several else []), *trials.params, *trials.metrics]
     heads += ["state", "version"]
     rows = [_trial_cells(trials, row, several) for row in trials.rows]
@@ -137,7 +130,7 @@ def _step_counts(run: RecordedRun) -> str:
 
 
 def _request_words(request: Mapping[str, Any]) -> str:
-    """What a run was given, in the words of the command line."""
+    # In the words of the command line, so that they can be typed again.
     words = [f"{name}={value}" for name, value in request.get("params", {}).items()]
     words += [f"--input {name}={path}" for name, path in request.get("inputs", {}).items()]
     words += [f"--only {step}" for step in request.get("only", ())]
@@ -164,7 +157,12 @@ def logs(session: Session, run: str, step: str | None, as_json: bool) -> None:
         )
     folder = session.workspace.runs / recorded_run.id
     names = [step] if step else list(recorded_run.steps)
-    written = {name: _read_log(folder / name / "log.txt") for name in names}
+    paths = {name: folder / name / "log.txt" for name in names}
+    # What programs wrote need not be UTF-8; a step that was reused or skipped wrote nothing.
+    written = {
+        name: path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+        for name, path in paths.items()
+    }
     if as_json:
         return print_json("logs", {"run": recorded_run.id, "steps": written})
     for name, text in written.items():
@@ -176,11 +174,8 @@ def _say_log(step: StepRun, text: str, alone: bool) -> None:
     from towpath.execution.run_record import ExecutionState
 
     if not alone:
-        why = (
-            f", {step.reason}"
-            if step.state in (ExecutionState.REUSED, ExecutionState.SKIPPED)
-            else ""
-        )
+        is_unrun = step.state in (ExecutionState.REUSED, ExecutionState.SKIPPED)
+        why = f", {step.reason}" if is_unrun else ""
         terminal.echo(terminal.Styled(f"── {step.name}  {step.state}{why}", "bold"))
     elif not text and step.state is not ExecutionState.DONE:
         terminal.echo(f"{step.name} {step.state.in_words}: {step.reason}", err=True)
@@ -188,10 +183,6 @@ def _say_log(step: StepRun, text: str, alone: bool) -> None:
         terminal.echo_block(f"error: {line}")
     if text:
         terminal.echo_block(text.rstrip("\n"), colours=True)
-
-
-def _read_log(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
 
 
 @click.command()
@@ -207,9 +198,8 @@ def diff(session: Session, left: str, right: str, as_json: bool) -> None:
     left_run, other = run_folders.find_run(folder, left), run_folders.find_run(folder, right)
     differences = run_folders.diff_runs(left_run, other)
     if as_json:
-        return print_json(
-            "diff", {"left": left_run.id, "right": other.id, "differences": differences}
-        )
+        document = {"left": left_run.id, "right": other.id, "differences": differences}
+        return print_json("diff", document)
     if not differences:
         return session.say(f"{left_run.id} and {other.id} do not differ")
     rows = [(d.section, d.name, *terminal.side_by_side((d.left, d.right))) for d in differences]
@@ -246,13 +236,15 @@ def get(
     if output is None and not output_copies.is_version(word):
         return _list_outputs(session, word, as_json)
     copyable = output_copies.find_copyable(session.workspace, word, output)
-    target = Path(to) if to else None
-    if target and to and to.endswith("/") and not (session.working_folder / target).is_dir():
+    folder, target = session.working_folder, Path(to) if to else None
+    if target and str(to).endswith("/") and not (folder / target).is_dir():
         target /= copyable.artifact.name  # in a folder that is not there yet
-    copied = output_copies.place_copy(
-        session.workspace, copyable, session.working_folder, target, force
-    )
-    if copied.rejected is not None:
+    copied = output_copies.place_copy(session.workspace, copyable, folder, target, force)
+    return _say_copied(session, copied, as_json)
+
+
+def _say_copied(session: Session, copied: PlacedCopy, as_json: bool) -> None:
+    if copied.rejected is not None:  # with --json too: nobody should read past it
         terminal.echo(f"warning: {copied.name} was rejected: {copied.rejected}", err=True)
     if as_json:
         return print_json("copy", copied)
@@ -261,7 +253,6 @@ def get(
 
 
 def _list_outputs(session: Session, word: str, as_json: bool) -> None:
-    """What a run made."""
     from towpath.execution import output_copies, run_folders
 
     run = run_folders.find_run(session.workspace.runs, word)

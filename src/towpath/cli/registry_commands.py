@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -72,7 +72,6 @@ def restore(session: Session, tags: tuple[str, ...]) -> None:
 
 
 def _refuse_honest(session: Session, name: str) -> None:
-    """A stage tag is proof of what a stage ran: one with which nothing is wrong stays."""
     from towpath.audit.verification import doubted_tags
     from towpath.errors import UsageError
     from towpath.registry.version_reference import parse_tag
@@ -88,13 +87,12 @@ def _say_restored(session: Session, restored: RestoredTag) -> None:
 
     if not restored.new:
         return session.say(f"{restored.name} is as it should be")
-    what = (
-        f"restored {restored.name} on {restored.commit[:7]}"
-        if restored.commit
-        else f"set {restored.name} aside"
-    )
+    what = f"set {restored.name} aside"
+    if restored.commit:
+        what = f"restored {restored.name} on {restored.commit[:7]}"
     session.say(what + (f"; what it was is kept as {restored.aside}" if restored.aside else ""))
     remote = remotes.choose_remote(session.workspace.registry)
+    # Where the remote has the false tag, no ordinary push moves or removes it.
     if remote and restored.aside:
         spec = f"+refs/tags/{restored.name}" if restored.commit else f":refs/tags/{restored.name}"
         session.say(f"next    where it was pushed: git push {remote} '{spec}'")
@@ -112,10 +110,10 @@ remote_option = click.option("-r", "--remote", help="The store's remote (default
 @pass_session
 def push(session: Session, remote: str | None, as_json: bool) -> None:
     """Push data, models, and what a run need not do again; then number and push new versions."""
-    from towpath.versions import push_and_pull
+    from towpath.versions.push_and_pull import push_project
 
     with _transfer_counter(session, "pushed") as progress:
-        moved = push_and_pull.push_project(session.workspace, remote, progress)
+        moved = push_project(session.workspace, remote, progress)
     return _say_moved(session, moved, "pushed", as_json)
 
 
@@ -139,14 +137,12 @@ def fetch(session: Session, as_json: bool) -> None:
     """Bring the registry's tags, which a plain `git pull` leaves behind."""
     from towpath.versions import push_and_pull
 
-    return _say_moved(
-        session, push_and_pull.fetch_registry_tags(session.workspace), "fetched", as_json
-    )
+    moved = push_and_pull.fetch_registry_tags(session.workspace)
+    return _say_moved(session, moved, "fetched", as_json)
 
 
 @contextmanager
 def _transfer_counter(session: Session, verb: str) -> Iterator[Callable[[int, int], None] | None]:
-    """A counter on the last line of a terminal, gone when it is done."""
     if session.quiet or not is_interactive():
         yield None
         return
@@ -159,8 +155,9 @@ def _transfer_counter(session: Session, verb: str) -> Iterator[Callable[[int, in
 
 
 def _say_moved(session: Session, moved: TransferResult, verb: str, as_json: bool) -> None:
-    if as_json and not moved.failure:
-        return print_json("transfer", _moved_document(moved))
+    if as_json and not moved.failure:  # a failure is a document of its own, which `complete` raises
+        fields = ("store", "origin", "objects", "entries", "versions", "left")
+        return print_json("transfer", {name: getattr(moved, name) for name in fields})
     if moved.store:
         counted = f"{moved.objects} objects, {moved.entries} results for reuse"
         session.say(f"store {moved.store}: {verb} {counted}")
@@ -168,9 +165,3 @@ def _say_moved(session: Session, moved: TransferResult, verb: str, as_json: bool
         named = ", ".join(moved.versions) or "nothing new"
         session.say(f"registry {moved.origin}: {verb} {named}")
     return moved.complete()
-
-
-def _moved_document(moved: TransferResult) -> dict[str, Any]:
-    """What moved, as a document: a fault is a document of its own."""
-    fields = ("store", "origin", "objects", "entries", "versions", "left")
-    return {name: getattr(moved, name) for name in fields}

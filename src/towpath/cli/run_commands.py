@@ -10,14 +10,11 @@ import click
 from towpath.cli.render import terminal
 from towpath.cli.session import (
     Session,
-    all_option,
-    input_option,
     is_interactive,
     json_option,
-    param_option,
     parse_assignments,
     pass_session,
-    pipeline_argument,
+    pipeline_options,
     print_json,
     refuse_with_all,
 )
@@ -30,10 +27,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@pipeline_argument
-@all_option
-@param_option
-@input_option
+@pipeline_options
 @click.option(
     "--only", metavar="STEP", multiple=True, help="Run only this step, the rest as it was."
 )
@@ -64,6 +58,7 @@ def run(
     set-up: it uses the Prefect API that you have configured, or starts a local one. With other
     parameters or inputs than the declared ones it is a trial: recorded, and not registered.
     """
+    from towpath.execution import run_folders
     from towpath.planning.run_request import RunRequest, repeat_request
 
     if every:
@@ -71,7 +66,7 @@ def run(
         refuse_with_all(pipeline, {**options, "--to": end, "--retry": retry})
         request = RunRequest("", force=force, require_register=require_register, push=push)
         return _carry_out_all(session, request, as_json)
-    earlier = _find_earlier_run(session, retry) if retry else None
+    earlier = run_folders.find_run(session.workspace.runs, retry) if retry else None
     name = pipeline or (earlier.pipeline if earlier else None)
     request = RunRequest(
         session.workspace.pipeline_name(name), parse_assignments(params, "--param"),
@@ -83,18 +78,14 @@ def run(
     return _carry_out(session, request, as_json)
 
 
-def _find_earlier_run(session: Session, word: str) -> RecordedRun:
-    from towpath.execution import run_folders
-
-    return run_folders.find_run(session.workspace.runs, word)
-
-
 def _carry_out(session: Session, request: RunRequest, as_json: bool) -> int:
     finished_run = _run_with_progress(session.workspace, request, silent=as_json or session.quiet)
     if as_json:
         print_json("run", finished_run)
     else:
-        _say_run(session, finished_run)
+        from towpath.cli.render.run_views import say_outcome
+
+        say_outcome(session, finished_run)
     return finished_run.exit_code
 
 
@@ -109,52 +100,36 @@ def _run_with_progress(workspace: Workspace, request: RunRequest, silent: bool) 
         return run_pipeline(workspace, request, PrefectExecutor(), [progress])
 
 
-def _say_run(session: Session, run: RecordedRun) -> None:
-    from towpath.cli.render.run_views import say_outcome
-
-    say_outcome(session, run)
-
-
 def _carry_out_all(session: Session, request: RunRequest, as_json: bool) -> int:
-    """Every pipeline; the exit code is that of the first that did not end well."""
-    from towpath.execution.run_all import run_all
+    from towpath.cli.render.run_views import say_outcome
+    from towpath.execution.pipeline_run import run_all
 
-    silent = as_json or session.quiet
+    run_one = partial(_run_with_progress, silent=as_json or session.quiet)
     codes, runs = [0], []
-    for pipeline_result in run_all(
-        session.workspace, request, partial(_run_with_progress, silent=silent)
-    ):
-        codes.append(int(pipeline_result.exit_code))
-        if pipeline_result.run is not None:
-            runs.append(pipeline_result.run)
-        if pipeline_result.run is not None and not as_json:
-            _say_run(session, pipeline_result.run)
-        elif pipeline_result.error is not None and not as_json:
-            terminal.echo_marked(
-                terminal.Styled("error", "bold red"),
-                f"{pipeline_result.pipeline}: {pipeline_result.error}",
-            )
-        elif pipeline_result.left_out:
-            session.say(f"{pipeline_result.pipeline} was left out: {pipeline_result.left_out}")
+    for result in run_all(session.workspace, request, run_one):
+        codes.append(int(result.exit_code))
+        if result.run is not None:
+            runs.append(result.run)
+        if result.run is not None and not as_json:
+            say_outcome(session, result.run)
+        elif result.error is not None and not as_json:
+            mark = terminal.Styled("error", "bold red")
+            terminal.echo_marked(mark, f"{result.pipeline}: {result.error}")
+        elif result.left_out:
+            session.say(f"{result.pipeline} was left out: {result.left_out}")
     if as_json:
         print_json("runs", runs)
+    # The first that did not end well: those after it may only have been left out for its sake.
     return next(filter(None, codes), 0)
 
 
 _COLOURS = {
-    "run": "yellow",
-    "reuse": "cyan",
-    "skip": "dim",
-    "undecided": "magenta",
-    "stale": "yellow",
-}
+    "run": "yellow", "reuse": "cyan", "skip": "dim", "undecided": "magenta", "stale": "yellow",
+}  # fmt: skip
 
 
 @click.command()
-@pipeline_argument
-@all_option
-@param_option
-@input_option
+@pipeline_options
 @click.option("--force", is_flag=True, help="As for a run that reuses nothing.")
 @json_option
 @pass_session
@@ -170,73 +145,54 @@ def plan(
         refuse_with_all(pipeline, {"--param": params, "--input": inputs})
         return _plan_all(session, RunRequest("", force=force), as_json)
     name = session.workspace.pipeline_name(pipeline)
-    request = RunRequest(
-        name,
-        parse_assignments(params, "--param"),
-        parse_assignments(inputs, "--input"),
-        force=force,
-    )
+    given_params = parse_assignments(params, "--param")
+    given_inputs = parse_assignments(inputs, "--input")
+    request = RunRequest(name, given_params, given_inputs, force=force)
     prepared = prepare_run(session.workspace, request)
-    steps = _step_documents(prepared)
+    document = _plan_document(prepared)
     if as_json:
-        return print_json("plan", steps, upstream=_upstream_documents(prepared))
-    return _print_plan(prepared, steps)
+        return print_json("plan", document["plan"], upstream=document["upstream"])
+    return _print_plan(prepared, document["plan"])
 
 
 def _plan_all(session: Session, request: RunRequest, as_json: bool) -> None:
-    from towpath.execution.run_all import plan_all
+    from towpath.execution.pipeline_run import plan_all
 
-    prepared_plans = [
-        (prepared, _step_documents(prepared)) for prepared in plan_all(session.workspace, request)
-    ]
+    plans = [(plan, _plan_document(plan)) for plan in plan_all(session.workspace, request)]
     if as_json:
-        plans = [
-            {
-                "pipeline": prepared.graph.name,
-                "plan": steps,
-                "upstream": _upstream_documents(prepared),
-            }
-            for prepared, steps in prepared_plans
-        ]
-        return print_json("plans", plans)
-    for prepared, steps in prepared_plans:
+        return print_json("plans", [document for _, document in plans])
+    for prepared, document in plans:
         terminal.echo(terminal.Styled(prepared.graph.name, "bold"))
-        _print_plan(prepared, steps)
+        _print_plan(prepared, document["plan"])
         terminal.echo()
     return None
 
 
-def _step_documents(prepared: PreparedRun) -> list[dict[str, Any]]:
-    return [
+def _plan_document(prepared: PreparedRun) -> dict[str, Any]:
+    steps = [
         {"step": d.step, "verdict": d.verdict, "reason": d.reason, "key": d.key}
         for d in prepared.decide_steps().values()
     ]
-
-
-def _upstream_documents(prepared: PreparedRun) -> list[dict[str, Any]]:
-    """The inputs that other pipelines make, and whether they are up to date."""
-    return [
+    upstream = [
         {
             "input": link.input, "path": link.path, "pipeline": link.pipeline, "run": link.run,
             "stale": bool(link.stale), "reason": link.stale, "command": link.update_command,
         }
         for link in prepared.registering.upstream_links
     ]  # fmt: skip
+    return {"pipeline": prepared.graph.name, "plan": steps, "upstream": upstream}
 
 
 def _print_plan(prepared: PreparedRun, steps: list[dict[str, Any]]) -> None:
-    """A row for each step, after one for each input that is stale."""
-    links = [link for link in prepared.registering.upstream_links if link.stale]
-    rows: list[tuple[Any, ...]] = [
-        (link.input, _verdict_cell("stale"), f"{link.stale} ({link.update_command})")
-        for link in links
+    # What is stale stands first: it is the reason to doubt what stands below it.
+    rows = [
+        (link.input, "stale", f"{link.stale} ({link.update_command})")
+        for link in prepared.registering.upstream_links
+        if link.stale
     ]
-    rows += [(step["step"], _verdict_cell(step["verdict"]), step["reason"]) for step in steps]
-    terminal.show_table(("step", "", "why"), rows)
-
-
-def _verdict_cell(verdict: str) -> terminal.Styled:
-    return terminal.Styled(verdict, _COLOURS[verdict])
+    rows += [(step["step"], step["verdict"], step["reason"]) for step in steps]
+    styled = [(name, terminal.Styled(word, _COLOURS[word]), why) for name, word, why in rows]
+    terminal.show_table(("step", "", "why"), styled)
 
 
 @click.command()

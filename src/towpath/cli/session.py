@@ -16,6 +16,7 @@ from towpath.cli.render import terminal
 from towpath.errors import UsageError
 
 if TYPE_CHECKING:
+    from towpath.backends.git import Repository
     from towpath.cli.render.terminal import Piece
     from towpath.workspace import Workspace
 
@@ -24,27 +25,33 @@ FORMAT_VERSION = 1
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-all_option = click.option(
-    "--all", "every", is_flag=True, help="Every pipeline, each after those whose outputs it takes."
-)
 pipeline_argument = click.argument("pipeline", required=False)
-param_option = click.option(
-    "-p",
-    "--param",
-    "params",
-    metavar="NAME=VALUE",
-    multiple=True,
-    help="Set a parameter of the run.",
-)
-input_option = click.option(
-    "--input", "inputs", metavar="NAME=PATH", multiple=True, help="Take another file for an input."
-)
+_PIPELINE_OPTIONS = (
+    pipeline_argument,
+    click.option(
+        "--all", "every", is_flag=True,
+        help="Every pipeline, each after those whose outputs it takes.",
+    ),
+    click.option(
+        "-p", "--param", "params", metavar="NAME=VALUE", multiple=True,
+        help="Set a parameter of the run.",
+    ),
+    click.option(
+        "--input", "inputs", metavar="NAME=PATH", multiple=True,
+        help="Take another file for an input.",
+    ),
+)  # fmt: skip
+
+
+def pipeline_options(command: _Function) -> _Function:
+    """Which pipelines are run or planned, and with what."""
+    for option in reversed(_PIPELINE_OPTIONS):  # the one applied last stands first in the help
+        command = option(command)
+    return command
 
 
 @dataclass
 class Session:
-    """One call of the command line."""
-
     folder: str | None
     quiet: bool
     verbose: int
@@ -58,7 +65,6 @@ class Session:
 
     @property
     def working_folder(self) -> Path:
-        """The folder the command works in."""
         return Path(self.folder or ".").absolute()
 
     def say(self, *pieces: Piece) -> None:
@@ -71,9 +77,11 @@ pass_session = click.make_pass_decorator(Session)
 
 
 def print_json(kind: str, document: Any, **beside: Any) -> None:
-    """One versioned document on stdout; numbers that JSON does not know (NaN) are null."""
+    """One versioned document on stdout."""
     whole = {"towpath": FORMAT_VERSION, "kind": kind, kind: document, **beside}
     text = json.dumps(whole, default=_plain_value, ensure_ascii=False)
+    # JSON knows no NaN, and readers in other languages refuse it: it becomes null. It is looked
+    # for in the text, for nearly no document holds one.
     if "NaN" in text or "Infinity" in text:
         finite_document = json.loads(text, parse_constant=lambda _: None)
         text = json.dumps(finite_document, ensure_ascii=False)
@@ -84,7 +92,7 @@ def _plain_value(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
     if isinstance(value, (frozenset, set)):
-        return sorted(value)
+        return sorted(value)  # a set has no order: two calls would print two documents
     return str(value)
 
 
@@ -92,14 +100,9 @@ def parse_assignments(words: tuple[str, ...], option: str) -> dict[str, str]:
     """The words ``name=value`` of a repeated option. Error: UsageError naming each that is none."""
     from towpath.errors import Fault, UsageError
 
-    wrong = [w for w in words if "=" not in w]
+    wrong = [f"{option} {word}" for word in words if "=" not in word]
     if wrong:
-        raise UsageError(
-            *(
-                Fault(f"{option} {w} is no assignment", hint=f"write {option} {w}=VALUE")
-                for w in wrong
-            )
-        )
+        raise UsageError(*(Fault(f"{w} is no assignment", hint=f"write {w}=VALUE") for w in wrong))
     return dict(word.split("=", 1) for word in words)
 
 
@@ -123,6 +126,16 @@ def refuse_without(flag: str, options: Mapping[str, object]) -> None:
         raise UsageError(*faults)
 
 
+def tags_age_words(repository: Repository) -> str | None:
+    """How old this clone's view of its remote is; None for less than an hour, and without one."""
+    from towpath.backends.git import remotes
+
+    age = remotes.tags_age(repository) if remotes.list_remotes(repository) else None
+    if age is None or age <= 3600:  # seconds: within an hour nobody needs to be told
+        return None
+    return f"as of {age / 3600:.0f} hours ago; `towpath fetch` brings what is new"
+
+
 def is_colour_refused() -> bool:
     """Whether NO_COLOR asks for output without colour; https://no-color.org"""
     return bool(os.environ.get("NO_COLOR"))
@@ -132,7 +145,7 @@ def is_interactive() -> bool:
     """Whether a person looks on: a terminal that takes colour, and no CI."""
     from towpath.planning.run_request import in_ci
 
-    dumb = os.environ.get("TERM") == "dumb"
+    dumb = os.environ.get("TERM") == "dumb"  # of Emacs and of editors: it moves no cursor
     return terminal.is_terminal(err=True) and not (in_ci() or is_colour_refused() or dumb)
 
 
@@ -153,13 +166,14 @@ drawing_output_option = click.option(
 def show_drawing(session: Session, what: Any, form: str | None, output: str | None) -> None:
     """Draw a graph or a picture; UsageError for a file whose ending names no form."""
     from towpath import drawing
-    from towpath.versions.own_files import note_own_files
+    from towpath.versions.work_tree_files import note_own_files
 
     draw = {"text": drawing.text, "mermaid": drawing.mermaid, "svg": drawing.svg}
     drawn = draw[form or _drawing_form(output)](what)
     if not output:
         return terminal.echo_block(drawn)
     (session.working_folder / output).write_text(drawn + "\n", encoding="utf-8")
+    # A drawing beside the sources is none of them: a version after it is not of a changed tree.
     note_own_files([session.working_folder / output])
     return session.say(f"wrote {output}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import click
 
 from towpath.cli.render import terminal
 from towpath.cli.render.terminal import Styled
-from towpath.cli.session import Session, json_option, pass_session, print_json
+from towpath.cli.session import Session, json_option, pass_session, print_json, tags_age_words
 from towpath.config.foreign_values import format_second
 
 if TYPE_CHECKING:
@@ -39,21 +40,19 @@ def models(session: Session, model: str | None, as_json: bool) -> None:
     from towpath import registry
 
     repository = session.workspace.registry
-    models_by_name = (
-        {model: registry.known_model(repository, model)}
-        if model
-        else registry.read_models(repository)
-    )
+    by_name: Mapping[str, Model]
+    if model:
+        by_name = {model: registry.known_model(repository, model)}
+    else:
+        by_name = registry.read_models(repository)
+    versions = [version for known in by_name.values() for version in known.newest_first]
     stages = registry.read_stage_files(repository)
     if as_json:
-        return print_json(
-            "models",
-            [plain_version(v, stages) for m in models_by_name.values() for v in m.newest_first],
-        )
-    is_lost = _tell_lost(session, repository, model, models_by_name, stages)
-    if is_lost or any(listed_model.newest_first for listed_model in models_by_name.values()):
-        _print_versions(models_by_name, stages)
-        _say_unpublished(session, repository, set(models_by_name))
+        return print_json("models", [plain_version(version, stages) for version in versions])
+    is_lost = _tell_lost(session, repository, model, by_name, stages)
+    if is_lost or versions:
+        _print_versions(versions, stages)
+        _say_unpublished(session, repository, set(by_name))
         return _say_freshness(session, repository)
     return session.say(_explain_no_version(session, repository))
 
@@ -73,13 +72,11 @@ def plain_version(version: ModelVersion, stages: StageFiles) -> dict[str, Any]:
     }
 
 
-def _print_versions(models_by_name: Mapping[str, Model], stages: StageFiles) -> None:
-    versions = [v for model in models_by_name.values() for v in model.newest_first]
+def _print_versions(versions: Sequence[ModelVersion], stages: StageFiles) -> None:
     metrics = list(dict.fromkeys(name for v in versions for name in v.metrics))[:_MOST_METRICS]
     rows = [version_row(v, stages, [v.metrics.get(name) for name in metrics]) for v in versions]
-    return terminal.show_table(
-        ("version", *metrics, "stages", "registered", "by"), rows, right=metrics
-    )
+    heads = ("version", *metrics, "stages", "registered", "by")
+    terminal.show_table(heads, rows, right=metrics)
 
 
 def version_row(version: ModelVersion, stages: StageFiles, facts: Sequence[object]) -> list[Cell]:
@@ -93,61 +90,47 @@ def version_row(version: ModelVersion, stages: StageFiles, facts: Sequence[objec
 def _shown_stages(version: ModelVersion, stages: StageFiles) -> str:
     where = " ".join(stages.stages_of(version.model, version.version))
     if version.rejected is not None:
-        return (
-            f"{where}, and rejected: {version.rejected}"
-            if where
-            else f"rejected: {version.rejected}"
-        )
+        return f"{where}{', and ' if where else ''}rejected: {version.rejected}"
     if version.version is None:
         return "waits for its number (towpath push)"
     return where or "—"
 
 
 def _tell_lost(
-    session: Session,
-    repository: Repository,
-    model: str | None,
-    models_by_name: Mapping[str, Model],
-    stages: StageFiles,
-) -> bool:
+    session: Session, repository: Repository, model: str | None,
+    models_by_name: Mapping[str, Model], stages: StageFiles,
+) -> bool:  # fmt: skip
     """Say which versions stages should run that have no tag here: the table lacks them."""
     from towpath.backends.git import remotes
     from towpath.registry.registry_state import way_to_have
 
     if remotes.explain_missing_tags(repository):
         return False  # a clone without tags says so by itself
-    lost = [
-        stage_file
-        for stage_file in stages.wanted
-        if model in (None, stage_file.model)
-        and (
-            stage_file.model not in models_by_name
-            or models_by_name[stage_file.model].find_number(stage_file.version) is None
-        )
-    ]
-    for stage_file in lost:
-        name = f"{stage_file.model}@{stage_file.version}"
-        what = f"{stage_file.stage} should run {name}, which has no tag here"
+    is_lost = False
+    for wanted in stages.wanted:
+        held = models_by_name.get(wanted.model)
+        if model not in (None, wanted.model) or (held and held.find_number(wanted.version)):
+            continue
+        is_lost, name = True, f"{wanted.model}@{wanted.version}"
+        what = f"{wanted.stage} should run {name}, which has no tag here"
         session.say(f"{what}: {way_to_have(repository, name)}")
-    return bool(lost)
+    return is_lost
 
 
 def _explain_no_version(session: Session, repository: Repository) -> str:
-    """Why there is no version: none was made, or this clone does not have them."""
     from towpath.backends.git import remotes
 
-    missing = (
-        None if session.workspace.shared_registry else remotes.explain_missing_tags(repository)
-    )
-    if missing:
+    # Of a shared registry Towpath keeps a clone of its own, with all of its tags.
+    shared = session.workspace.shared_registry
+    if missing := None if shared else remotes.explain_missing_tags(repository):
         return f"no model is known here: {missing}; `towpath fetch` brings the registry's tags"
     return "no model is registered here; `towpath run` registers one"
 
 
 def _say_unpublished(session: Session, repository: Repository, models: set[str]) -> None:
-    """Which versions no remote has: another clone does not see them, and they lie on one disk."""
     from towpath import registry
 
+    # Another clone does not see them, and they lie on one disk.
     mine = [tag for tag in registry.only_here(repository) if tag.partition("@")[0] in models]
     if mine:
         more = f" and {len(mine) - 3} more" if mine[3:] else ""
@@ -169,11 +152,9 @@ def _say_freshness(session: Session, repository: Repository) -> None:
     if missing := remotes.explain_missing_tags(repository):
         session.say()
         session.say(f"{missing}; `towpath fetch` brings all of the registry's tags")
-        return
-    age = remotes.tags_age(repository) if remotes.list_remotes(repository) else None
-    if age is not None and age > 3600:
+    elif words := tags_age_words(repository):
         session.say()
-        session.say(f"as of {age / 3600:.0f} hours ago; `towpath fetch` brings what is new")
+        session.say(words)
 
 
 @click.command()
@@ -188,8 +169,7 @@ def show(session: Session, reference: str, as_json: bool) -> None:
     version_lineage = registry.read_version_lineage(repository, reference)
     signed = registry.signature_of(repository, version_lineage.version)
     if as_json:
-        standing = {**_plain_standing(version_lineage), "signature": signed}
-        return print_json("version", {**_plain_record(version_lineage.record), **standing})
+        return print_json("version", _version_document(version_lineage, signed))
     _print_version(version_lineage, signed)
     if str(version_lineage.version) in registry.only_here(repository):
         session.say()
@@ -197,21 +177,18 @@ def show(session: Session, reference: str, as_json: bool) -> None:
     return None
 
 
-def _plain_standing(lineage: VersionLineage) -> dict[str, Any]:
-    """What became of a version after its record was written."""
+def _version_document(lineage: VersionLineage, signed: SignedBy) -> dict[str, Any]:
+    record = lineage.record
+    # Its record as it was written, and beside it what became of it afterwards.
     return {
+        **asdict(record),
+        "version": str(record.version) if record.version else None,
         "stages": lineage.stages,
         "commit": lineage.version.commit,
         "rejected": lineage.version.rejected,
         "rejected_by": lineage.version.rejected_by or None,
+        "signature": signed,
     }
-
-
-def _plain_record(record: VersionRecord) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    plain = asdict(record)
-    return {**plain, "version": str(record.version) if record.version else None}
 
 
 def _print_version(lineage: VersionLineage, signed: SignedBy) -> None:
@@ -222,20 +199,15 @@ def _print_version(lineage: VersionLineage, signed: SignedBy) -> None:
         terminal.echo(Styled(f"rejected: {lineage.version.rejected}{by}", "red"))
     if record.description:
         terminal.echo_block(record.description.replace("\n", "\n  "))
-    before = (
-        f", {record.bump.level} over {lineage.before.version}"
-        if lineage.before and record.bump
-        else ""
-    )
-    reason = f"  ({record.bump.reason}{before})" if record.bump else ""
-    print_section(
-        "registered",
-        {
-            "by": f"{record.author}, {record.time}{reason}",
-            "stages": ", ".join(lineage.stages) or "—",
-            **_signature_row(signed),
-        },
-    )
+    reason = ""
+    if bump := record.bump:
+        before = f", {bump.level} over {lineage.before.version}" if lineage.before else ""
+        reason = f"  ({bump.reason}{before})"
+    by = f"{record.author}, {record.time}{reason}"
+    registered = {"by": by, "stages": ", ".join(lineage.stages) or "—"}
+    if signed.standing != "unsigned":
+        registered["signed"] = _SIGNED[signed.standing].format(who=signed.who, key=signed.key)
+    print_section("registered", registered)
     print_section("model", _model_rows(record))
     print_section("metrics", record.metrics)
     print_section("parameters", record.parameters)
@@ -245,14 +217,7 @@ def _print_version(lineage: VersionLineage, signed: SignedBy) -> None:
     _print_signature(record)
 
 
-def _signature_row(signed: SignedBy) -> dict[str, str]:
-    if signed.standing == "unsigned":
-        return {}
-    return {"signed": _SIGNED[signed.standing].format(who=signed.who, key=signed.key)}
-
-
 def _input_origin(record: VersionRecord, name: str) -> str:
-    """The digest of an input, and where the run read it, as far as the record says."""
     digest, source = record.data[name], record.sources.get(name)
     where = (source.version or source.pointer or source.path) if source else None
     return f"{terminal.brief_value(digest)}, {where}" if where else digest
@@ -292,14 +257,11 @@ def _print_signature(record: VersionRecord) -> None:
     from towpath.registry.model_signature import matrix_of
 
     sides = {"takes": record.signature.inputs, "gives": record.signature.outputs}
-    columns_by_side = {
-        side: ", ".join(f"{column.name} {column.type}" for column in columns)
-        for side, columns in sides.items()
-        if columns
-    }
+    listed = [(side, columns) for side, columns in sides.items() if columns]
+    shown = {side: ", ".join(f"{c.name} {c.type}" for c in columns) for side, columns in listed}
     if matrix := matrix_of(record.signature):
-        columns_by_side = {"takes": matrix, **columns_by_side}
-    print_section("signature", columns_by_side)
+        shown = {"takes": matrix, **shown}
+    print_section("signature", shown)
 
 
 @click.command()
@@ -313,13 +275,12 @@ def compare(session: Session, references: tuple[str, ...], everything: bool, as_
 
     comparison = registry.compare_versions(session.workspace.registry, references)
     rows = [row for row in comparison.rows if everything or row.is_different]
+    versions = [str(version) for version in comparison.versions]
     if as_json:
         row_documents = [{"section": r.section, "name": r.name, "values": r.values} for r in rows]
-        return print_json(
-            "comparison", {"versions": [str(v) for v in comparison.versions], "rows": row_documents}
-        )
+        return print_json("comparison", {"versions": versions, "rows": row_documents})
     shown = [(r.section, r.name, *terminal.side_by_side(r.values)) for r in rows]
-    return terminal.show_table(("", "name", *(str(v) for v in comparison.versions)), shown)
+    return terminal.show_table(("", "name", *versions), shown)
 
 
 @click.command()
@@ -331,13 +292,13 @@ def reject(session: Session, reference: str, reason: str) -> None:
 
     A rejected version stays where it is, and `@latest` passes over it.
     """
+    # A branch or a pull request's number (`12`, `#12`) holds neither sign of a version.
     if "@" not in reference and "#" not in reference.lstrip("#"):
         from towpath.cli.render import promotion_views
         from towpath.delivery import promotion
 
-        return promotion_views.put_away(
-            session, promotion.reject_promotion(session.workspace, reference, reason)
-        )
+        put_away = promotion.reject_promotion(session.workspace, reference, reason)
+        return promotion_views.say_put_away(session, put_away)
     from towpath import registry
 
     rejected = registry.reject_version(session.workspace.registry, reference, reason)
@@ -372,7 +333,6 @@ def search(
 
 
 def _missing_versions_note(session: Session) -> str:
-    """What the search could not see, in a clone that lacks versions."""
     from towpath.backends.git import remotes
 
     shared = session.workspace.shared_registry
@@ -381,24 +341,17 @@ def _missing_versions_note(session: Session) -> str:
 
 
 def _hit_documents(hits: SearchHits) -> list[dict[str, Any]]:
-
-    tables = ("params", "labels", "data")
     return [
-        {
-            **plain_version(version, hits.stages),
-            **{table: version.summary.get(table, {}) for table in tables},
-        }
+        plain_version(version, hits.stages)
+        | {table: version.summary.get(table, {}) for table in ("params", "labels", "data")}
         for version in hits.found
     ]
 
 
 def _hits_table(hits: SearchHits) -> None:
-
     columns = [name.removeprefix("metrics.") for name in hits.columns]
-    rows = [
-        version_row(version, hits.stages, values)
-        for version, values in zip(hits.found, hits.values, strict=True)
-    ]
+    pairs = zip(hits.found, hits.values, strict=True)
+    rows = [version_row(version, hits.stages, values) for version, values in pairs]
     terminal.show_table(("version", *columns, "stages", "registered", "by"), rows, right=columns)
 
 
@@ -433,13 +386,9 @@ def transform(
     """
     from towpath.versions import table_scoring
 
+    folder = session.working_folder
     scoring_request = table_scoring.TransformRequest(
-        reference,
-        session.working_folder / data,
-        session.working_folder / output,
-        stage,
-        method=method,
-        batch_size=batch_size,
+        reference, folder / data, folder / output, stage, method=method, batch_size=batch_size
     )
     scored = table_scoring.transform_table(session.workspace, scoring_request)
     if scored.rejected is not None:  # whatever was asked for: nobody should read past it

@@ -47,7 +47,6 @@ class CommandLine:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What it names, each once."""
         parts = (part for word in self.words for part in word)
         return tuple(dict.fromkeys(p.name for p in parts if isinstance(p, Placeholder)))
 
@@ -56,7 +55,9 @@ class CommandLine:
         """The words that are known before a run; None for one with a placeholder. A script's are
         what stands between blanks and signs of the shell, as far as reading tells."""
         if not self.shell:
-            return tuple(_literal_word(word) for word in self.words)
+            holes = [any(isinstance(p, Placeholder) for p in word) for word in self.words]
+            texts = ["".join(map(str, word)) for word in self.words]
+            return tuple(None if hole else text for hole, text in zip(holes, texts, strict=True))
         text = "".join(part if isinstance(part, str) else " " for part in self.words[0])
         return tuple(re.findall(r"[\w./+@-]+", text))
 
@@ -64,21 +65,17 @@ class CommandLine:
         """The program's arguments. A list that is a word by itself is as many words as it has
         items; in a script each value is quoted for the shell."""
         if self.shell:
-            script = "".join(
+            filled = (
                 part if isinstance(part, str) else shlex.join(_value_texts(values[part.name]))
                 for part in self.words[0]
             )
-            return [script]
+            return ["".join(filled)]
         return [argument for word in self.words for argument in _fill_word(word, values)]
 
 
 def parse_command(command: str | Sequence[str], shell: bool = False) -> CommandLine:
-    """The command as declared.
-
-    Raises:
-        UnfitCommand: where quotes are open, a brace names nothing, or a sign of the shell stands in
-            a command that no shell reads.
-    """
+    """The command as declared; UnfitCommand where quotes are open, a brace names nothing, or a
+    sign of the shell stands in a command that no shell reads."""
     if shell:
         if not isinstance(command, str):
             raise UnfitCommand("a list is one program's words, which no shell reads", "write text")
@@ -94,6 +91,7 @@ def parse_command(command: str | Sequence[str], shell: bool = False) -> CommandL
 
 def _split_words(text: str) -> list[str]:
     text = re.sub(r"\\\n\s*", " ", text.strip())
+    # A shell expands `$x` within double quotes too, so only single ones are taken out for that.
     expansion = _EXPANSION.search(_SINGLE_QUOTED.sub("", text))
     sign = expansion or _OPERATOR.search(_QUOTED.sub("", text))
     if sign and sign[0] == "\n":
@@ -155,12 +153,6 @@ def _parse_part(match: re.Match[str]) -> str | Placeholder:
     return Placeholder(match["name"])
 
 
-def _literal_word(word: Word) -> str | None:
-    if any(isinstance(part, Placeholder) for part in word):
-        return None
-    return "".join(part for part in word if isinstance(part, str))
-
-
 def _fill_word(word: Word, values: Mapping[str, Any]) -> list[str]:
     if len(word) == 1 and isinstance(word[0], Placeholder):
         return _value_texts(values[word[0].name])
@@ -168,13 +160,9 @@ def _fill_word(word: Word, values: Mapping[str, Any]) -> list[str]:
 
 
 def _value_texts(value: Any) -> list[str]:
-    return (
-        [_value_text(item) for item in value]
-        if isinstance(value, list | tuple)
-        else [_value_text(value)]
-    )
+    return [_value_text(item) for item in (value if isinstance(value, list | tuple) else [value])]
 
 
 def _value_text(value: Any) -> str:
-    """A value as a program reads it: text as it is, the rest as JSON has it."""
+    # As JSON, so that true is `true` to a program of any language, and no `True`.
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -49,7 +49,6 @@ by_shape = Discriminator(value_shape)
 
 
 def one_or_more(value: Any) -> Any:
-    """A single name stands for a list of one."""
     return (value,) if isinstance(value, str) else value
 
 
@@ -82,7 +81,6 @@ class Kinds:
 
     @property
     def types_by_kind(self) -> Mapping[str, type[Declaration]]:
-        """The types by kind."""
         types: Mapping[str, type[Declaration]] = importlib.import_module(self.module).KINDS
         return types
 
@@ -91,26 +89,20 @@ class Kinds:
         return self.types_by_kind.get(branch.strip("[]"))
 
     def __call__(self, value: Any) -> Any:
-        """The declaration that a mapping holds.
-
-        Raises:
-            ValidationError: with the kind, in brackets, before the place of each error.
-        """
+        """The declaration that a mapping holds; a fault's place begins with its kind."""
         if isinstance(value, tuple(self.types_by_kind.values())):
             return value
         if not isinstance(value, Mapping):
-            raise _validation_error(
-                InitErrorDetails(type="mapping_type", input=value, ctx={"error": ""})
-            )
-        kind = value.get(self.key)
-        if not isinstance(kind, str) or kind not in self.types_by_kind:
-            raise _validation_error(self._unknown_kind_error(value))
-        try:
-            return self.types_by_kind[kind].model_validate(value, by_alias=True, by_name=False)
-        except ValidationError as error:
-            raise _validation_error(
-                *(_error_below(f"[{kind}]", detail) for detail in error.errors())
-            ) from None
+            # pydantic asks for an `error` in the context of this one, which no message of ours has.
+            details = [InitErrorDetails(type="mapping_type", input=value, ctx={"error": ""})]
+        elif not isinstance(kind := value.get(self.key), str) or kind not in self.types_by_kind:
+            details = [self._unknown_kind_error(value)]
+        else:
+            try:
+                return self.types_by_kind[kind].model_validate(value, by_alias=True, by_name=False)
+            except ValidationError as error:
+                details = [_error_below(f"[{kind}]", detail) for detail in error.errors()]
+        raise ValidationError.from_exception_data("declaration", details)
 
     def _unknown_kind_error(self, value: Mapping[str, Any]) -> InitErrorDetails:
         hint = f"the kinds are {', '.join(self.types_by_kind)}"
@@ -124,17 +116,12 @@ class Kinds:
         return InitErrorDetails(type=error, loc=(self.key,), input=value)
 
 
-def _validation_error(*details: InitErrorDetails) -> ValidationError:
-    return ValidationError.from_exception_data("declaration", list(details))
-
-
 def _error_below(branch: str, error: Any) -> InitErrorDetails:
-    kind = error["type"]
-    if kind == "towpath":
-        kind = PydanticCustomError("towpath", "{what}", error["ctx"])
-    return InitErrorDetails(
-        type=kind, loc=(branch, *error["loc"]), input=error["input"], ctx=error.get("ctx", {})
-    )
+    kind, context = error["type"], error.get("ctx", {})
+    if kind == "towpath":  # an error of our own is made anew: its type is no word of pydantic's
+        kind = PydanticCustomError("towpath", "{what}", context)
+    loc = (branch, *error["loc"])
+    return InitErrorDetails(type=kind, loc=loc, input=error["input"], ctx=context)
 
 
 @dataclass(frozen=True)
@@ -240,22 +227,14 @@ def faults_of(
     ``owner`` is what the model is called in messages (``step `train` (training)``); ``locate``
     gives the place of pydantic's ``loc``.
     """
-    errors = [
-        _PydanticFault(found_error, model, owner, locate)
-        for found_error in error.errors(include_url=False)
-    ]
-    meant_keys = {
-        (found_error.path[:-1], found_error.nearest_key)
-        for found_error in errors
-        if found_error.type == "extra_forbidden"
-    }
-    for found_error in errors:
+    details = error.errors(include_url=False)
+    errors = [_PydanticFault(detail, model, owner, locate) for detail in details]
+    mistyped = [e for e in errors if e.type == "extra_forbidden"]
+    meant_keys = {(e.path[:-1], e.nearest_key) for e in mistyped}
+    for one_error in errors:
         # `rum: train` is one typo, not an unknown key and a missing one.
-        if (
-            found_error.type != "missing"
-            or (found_error.path[:-1], found_error.key) not in meant_keys
-        ):
-            yield found_error.to_fault()
+        if one_error.type != "missing" or (one_error.path[:-1], one_error.key) not in meant_keys:
+            yield one_error.to_fault()
 
 
 class _PydanticFault:
@@ -272,21 +251,19 @@ class _PydanticFault:
 
     @property
     def key(self) -> str:
-        """The key that the error is about."""
         return self.names[-1] if self.names else ""
 
     @property
     def nearest_key(self) -> str | None:
-        """The key that was meant."""
         hint = did_you_mean(self.key, declared_keys(self.model))
         return next((key for key in declared_keys(self.model) if hint and f"`{key}`" in hint), None)
 
     def to_fault(self) -> Fault:
-        """It in our words."""
         inside = f"`{self.names[-2]}`" if len(self.names) > 1 else self.owner
         match self.type:
             case "towpath":
-                what = self.error["ctx"]["what"] if self.names else self._describe_whole()
+                what = self.error["ctx"]["what"]  # of the whole it does not say what it is about
+                what = what if self.names else f"{self.owner}: {what}"
                 return Fault(what, self.place, self.error["ctx"]["hint"])
             case "missing":
                 how = {**_HOW, **getattr(self.model, "HOW", {})}.get(self.key)
@@ -300,20 +277,12 @@ class _PydanticFault:
         subject = f"`{self.key}`" if self.names else self.owner
         if self.type == "string_too_short":
             return Fault(f"{subject} is empty", self.place)
-        return Fault(
-            f"{subject} {self._must_phrase()}, not {show_value(self.error['input'])}",
-            self.place,
-            self._mending_hint(),
-        )
-
-    def _describe_whole(self) -> str:
-        return f"{self.owner}: {self.error['ctx']['what']}"
-
-    def _must_phrase(self) -> str:
         must: str = _MUST.get(self.type, self.error["msg"].lower())
         if self.type == "tuple_type" and "list" in self.error["loc"]:
-            must = "must be a list or a mapping"
-        return must.format(**self.error.get("ctx", {})).replace("'", "`")
+            must = "must be a list or a mapping"  # a branch of a union, of which the other would do
+        must = must.format(**self.error.get("ctx", {})).replace("'", "`")
+        what = f"{subject} {must}, not {show_value(self.error['input'])}"
+        return Fault(what, self.place, self._mending_hint())
 
     def _mending_hint(self) -> str | None:
         value = self.error["input"]
@@ -346,7 +315,7 @@ def show_value(value: Any) -> str:
 
 
 def _is_branch(part: str | int) -> bool:
-    """Whether a part of pydantic's ``loc`` is none of the document's: ``list``, ``[key]``."""
+    # A part of pydantic's `loc` that the document does not spell: `list`, `[key]`.
     return part in _BRANCHES or (isinstance(part, str) and part.startswith("["))
 
 
@@ -373,9 +342,8 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
 
 def _branch_of(annotation: Any, branch: str) -> type[BaseModel] | None:
     """The declared type of a branch of a union by kind inside an annotation."""
+    # Such a union is `Any` to pydantic: only the validator in the annotation knows its branches.
     kinds = (getattr(note, "func", None) for note in getattr(annotation, "__metadata__", ()))
-    branch_types = (
-        validator.find_type(branch) for validator in kinds if isinstance(validator, Kinds)
-    )
+    branch_types = (kind.find_type(branch) for kind in kinds if isinstance(kind, Kinds))
     inner = (_branch_of(argument, branch) for argument in get_args(annotation))
     return next(filter(None, (*branch_types, *inner)), None)

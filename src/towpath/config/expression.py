@@ -40,14 +40,18 @@ class Reference:
         return words[-1] if words else self.output or self.name
 
     def __str__(self) -> str:
-        return self.base + "".join(_shown_key(key) for key in self.keys)
+        shown = (
+            f".{key}" if isinstance(key, str) and key.isidentifier() else f"[{json.dumps(key)}]"
+            for key in self.keys
+        )
+        return self.base + "".join(shown)
 
 
 def parse_value_reference(text: str) -> Reference:
     """A reference; raises ValueError, whose words say what is wrong."""
     try:
-        node = ast.parse(text.strip(), mode="eval").body
-        reference = of_node(node)
+        reference = of_node(ast.parse(text.strip(), mode="eval").body)
+    # Python's parser says of brackets without end that its memory or its stack does not suffice.
     except (SyntaxError, RecursionError, MemoryError):
         reference = None
     if reference is None:
@@ -63,15 +67,14 @@ def parse_alternatives(text: str) -> tuple[Reference, ...]:
 def of_node(node: ast.expr) -> Reference | None:
     """The reference that a piece of Python's syntax spells, or None."""
     keys: list[Key] = []
-    while isinstance(node, ast.Attribute | ast.Subscript):
+    while isinstance(node, ast.Attribute | ast.Subscript):  # the last key is the outermost node
         key = _node_key(node)
         if key is None:
             return None
-        keys.append(key)
+        keys.insert(0, key)
         node = node.value
     if not isinstance(node, ast.Name):
         return None
-    keys.reverse()
     if keys and isinstance(keys[0], str):
         return Reference(node.id, keys[0], tuple(keys[1:]))
     return Reference(node.id, None, tuple(keys))
@@ -86,12 +89,6 @@ def _node_key(node: ast.Attribute | ast.Subscript) -> Key | None:
         case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() as number)):
             return -number
     return None
-
-
-def _shown_key(key: Key) -> str:
-    if isinstance(key, str) and key.isidentifier():
-        return f".{key}"
-    return f"[{json.dumps(key)}]"
 
 
 Lookup: TypeAlias = Callable[[str], Any]
@@ -114,11 +111,11 @@ def pick_value(data: Any, keys: tuple[Key, ...], base: str) -> Any:
 
 def _enter_key(data: Any, key: Key, shown_path: str) -> Any:
     if isinstance(data, Mapping):
-        if str(key) in data:
+        if str(key) in data:  # JSON's keys are text: `counts[3]` means the key "3"
             return data[str(key)]
-        raise StepFailed(
-            Fault(f"`{shown_path}` has no key `{key}`", hint=_key_hint(str(key), data))
-        )
+        listed = f"it has {', '.join(map(str, data))[:200]}" if data else None
+        hint = did_you_mean(str(key), data) or listed
+        raise StepFailed(Fault(f"`{shown_path}` has no key `{key}`", hint=hint))
     if isinstance(data, Sequence) and not isinstance(data, str):
         if isinstance(key, int) and -len(data) <= key < len(data):
             return data[key]
@@ -126,14 +123,8 @@ def _enter_key(data: Any, key: Key, shown_path: str) -> Any:
     raise StepFailed(f"`{shown_path}` is {data!r} and has no key `{key}`")
 
 
-def _key_hint(key: str, data: Mapping[str, Any]) -> str | None:
-    return did_you_mean(key, data) or (
-        f"it has {', '.join(map(str, data))[:200]}" if data else None
-    )
-
-
 LONGEST = 2000  # characters; the subset has no loops, so length bounds the work
-DEEPEST = 100
+DEEPEST = 100  # far from the thousand calls of Python's stack, and deeper than anybody writes
 _LINES = re.compile(r"\s*\n\s*")
 
 ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
@@ -145,21 +136,16 @@ ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Mod: operator.mod,
     ast.Pow: lambda a, b: math.pow(a, b),  # in floats: an integer's power could fill the memory
 }
-_ORDER: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
+COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.Lt: operator.lt,
     ast.LtE: operator.le,
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
-}
-_EQUALITY: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
-}
-_MEMBERSHIP: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.In: lambda a, b: a in b,
     ast.NotIn: lambda a, b: a not in b,
 }
-COMPARISONS = {**_ORDER, **_EQUALITY, **_MEMBERSHIP}
 _ALLOWED = (*ARITHMETIC, *COMPARISONS, ast.And, ast.Or, ast.Not, ast.UAdd)
 
 
@@ -205,8 +191,7 @@ def _parse_tree(text: str) -> ast.expr:
 
 
 def _nesting_depth(node: ast.AST) -> int:
-    """How many expressions stand in each other."""
-    depth, level = 0, [node]
+    depth, level = 0, [node]  # by levels: to call itself is what it is to keep others from
     while level := [child for parent in level for child in ast.iter_child_nodes(parent)]:
         depth += 1
     return depth
@@ -274,11 +259,11 @@ class _Judge:
                 return self._judge_comparison(node)
             case ast.List(elts=items) | ast.Tuple(elts=items):
                 return [self.value(item) for item in items]
-        return ast.literal_eval(node)
+        return ast.literal_eval(node)  # a constant by now: all else was refused as it was read
 
     def _judge_boolean(self, node: ast.BoolOp) -> bool:
-        """Left to right, and no further than is needed: what is not asked need not exist."""
         decisive = isinstance(node.op, ast.Or)
+        # Left to right, and no further than is needed: what is not asked need not exist.
         for part in node.values:
             if _require_truth(self.value(part), f"`{ast.unparse(part)}`") is decisive:
                 return decisive
@@ -312,44 +297,37 @@ class _Judge:
 
 
 def _comparison_holds(op: ast.cmpop, left: Any, right: Any, shown: str) -> bool:
-    test = _MEMBERSHIP.get(type(op))
-    if test:
-        return _holds_member(test, left, right, shown)
+    # Python would call text unequal to a number, and so would decide on a mistake in silence.
     kinds = {_kind_in_words(left), _kind_in_words(right)}
-    equality = _EQUALITY.get(type(op))
-    if equality:
+    if isinstance(op, ast.In | ast.NotIn):
+        if not isinstance(right, list | Mapping) and kinds != {"text"}:
+            what = f"{shown} looks for {_kind_in_words(left)} in {_kind_in_words(right)}"
+            raise StepFailed(what)
+    elif isinstance(op, ast.Eq | ast.NotEq):
         if len(kinds - {"null"}) > 1:
             raise StepFailed(f"{shown} compares {' with '.join(sorted(kinds))}")
-        return equality(left, right)
-    if kinds not in ({"a number"}, {"text"}):
+    elif kinds not in ({"a number"}, {"text"}):
         raise StepFailed(f"{shown} orders {' and '.join(sorted(kinds))}")
-    return _ORDER[type(op)](left, right)
-
-
-def _holds_member(test: Callable[[Any, Any], bool], left: Any, right: Any, shown: str) -> bool:
-    if isinstance(right, list | Mapping) or (isinstance(right, str) and isinstance(left, str)):
-        return test(left, right)
-    raise StepFailed(f"{shown} looks for {_kind_in_words(left)} in {_kind_in_words(right)}")
+    return COMPARISONS[type(op)](left, right)
 
 
 def _kind_in_words(value: Any) -> str:
     if value is None:
         return "null"
-    if isinstance(value, bool):
+    if isinstance(value, bool):  # before the numbers, of which Python takes it for one
         return "true or false"
     if isinstance(value, int | float):
         return "a number"
-    return (
-        "text" if isinstance(value, str) else "a list" if isinstance(value, list) else "a mapping"
-    )
+    if isinstance(value, str):
+        return "text"
+    return "a list" if isinstance(value, list) else "a mapping"
 
 
 def _require_truth(value: Any, shown: str) -> bool:
-    if isinstance(value, bool):
+    if isinstance(value, bool):  # no number and no list counts as true: what is meant is unclear
         return value
-    raise StepFailed(
-        f"{shown} is {_kind_in_words(value)}, neither true nor false", hint="compare it"
-    )
+    what = f"{shown} is {_kind_in_words(value)}, neither true nor false"
+    raise StepFailed(what, hint="compare it")
 
 
 def _require_number(value: Any, shown: str) -> int | float:
@@ -359,6 +337,7 @@ def _require_number(value: Any, shown: str) -> int | float:
 
 
 def _refuse_nan(value: Any, shown: str) -> Any:
+    # Every comparison with NaN is false, `!=` is true: a gate would pass or fail by its spelling.
     numbers = value if isinstance(value, list) else [value]
     if any(isinstance(number, float) and math.isnan(number) for number in numbers):
         raise StepFailed(f"{shown} is NaN: neither true nor false can be said of it")
@@ -366,13 +345,12 @@ def _refuse_nan(value: Any, shown: str) -> Any:
 
 
 _PIECE = re.compile(r"\{\{|\}\}|\{(?P<reference>[^{}:!]*)(:(?P<format>[^{}]*))?\}|(?P<stray>[{}])")
+# Less than Python's: `{mse:999999999}` would fill the memory.
 _FORMAT = re.compile(r"([^{}]?[<>=^])?[-+ ]?#?0?\d{0,3}[,_]?(\.\d{1,2})?[sdeEfFgGxXn%]?")
 
 
 @dataclass(frozen=True)
 class Hole:
-    """A place in a message that a value fills."""
-
     reference: Reference
     format: str
 
@@ -386,7 +364,6 @@ class MessageTemplate:
 
     @property
     def references(self) -> tuple[Reference, ...]:
-        """What the message refers to, each once."""
         holes = (part.reference for part in self.parts if isinstance(part, Hole))
         return tuple(dict.fromkeys(holes))
 
@@ -400,8 +377,7 @@ def parse_message(text: str) -> MessageTemplate:
     parts: list[str | Hole] = []
     end = 0
     for match in _PIECE.finditer(text):
-        parts.append(text[end : match.start()])
-        parts.append(_parse_part(match))
+        parts += [text[end : match.start()], _parse_part(match)]
         end = match.end()
     parts.append(text[end:])
     return MessageTemplate(text, tuple(part for part in parts if part != ""))

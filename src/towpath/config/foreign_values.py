@@ -17,6 +17,8 @@ from towpath.errors import Malformed
 
 FOLDER_SUFFIX = ".dir"
 
+# A digest becomes a file's name in stores, caches and buckets, and an argument of Git: one that
+# was not held against its shape would be a path, or an option, of the writer's choice.
 _MD5 = re.compile(r"[0-9a-f]{32}(?:\.dir)?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
@@ -29,7 +31,7 @@ class Md5(str):
     __slots__ = ()
 
     def __new__(cls, value: object) -> Md5:
-        return str.__new__(cls, _require_match(_MD5, value, "an MD5 digest"))
+        return str.__new__(cls, _require_shape(_MD5, value, "an MD5 digest"))
 
 
 class Sha256(str):
@@ -38,7 +40,7 @@ class Sha256(str):
     __slots__ = ()
 
     def __new__(cls, value: object) -> Sha256:
-        return str.__new__(cls, _require_match(_SHA256, value, "a SHA-256 digest"))
+        return str.__new__(cls, _require_shape(_SHA256, value, "a SHA-256 digest"))
 
 
 class CommitId(str):
@@ -47,30 +49,20 @@ class CommitId(str):
     __slots__ = ()
 
     def __new__(cls, value: object) -> CommitId:
-        return str.__new__(cls, _require_match(_COMMIT, value, "a commit of Git's"))
+        return str.__new__(cls, _require_shape(_COMMIT, value, "a commit of Git's"))
 
 
 def is_md5(value: object) -> bool:
-    """Whether a value is the digest of a file or a folder."""
     return isinstance(value, str) and _MD5.fullmatch(value) is not None
 
 
 def is_sha256(value: object) -> bool:
-    """Whether a value is a SHA-256."""
     return isinstance(value, str) and _SHA256.fullmatch(value) is not None
 
 
 def require_md5(value: str) -> str:
     """The same text; ``Malformed`` where it is no digest: for whoever makes a path of it."""
-    if _MD5.fullmatch(value) is None:
-        raise Malformed(f"{describe_value(value)} is not an MD5 digest")
-    return value
-
-
-def _require_match(shape: re.Pattern[str], value: object, what: str) -> str:
-    if isinstance(value, str) and shape.fullmatch(value):
-        return value
-    raise Malformed(f"{describe_value(value)} is not {what}")
+    return _require_shape(_MD5, value, "an MD5 digest")
 
 
 def describe_value(value: object) -> str:
@@ -113,16 +105,15 @@ def read_text(value: object) -> str:
     """Text that can be written as UTF-8. It is shown, and no more: no path is made of it."""
     if not isinstance(value, str):
         _refuse_value(value, "text")
-    if not value.isascii():
+    if not value.isascii():  # nearly all is, and need not be encoded to know it
         try:
             value.encode()
-        except UnicodeEncodeError:
+        except UnicodeEncodeError:  # JSON can spell half a character, which no file can hold
             _refuse_value(value, "text that can be written")
     return value
 
 
 def read_flag(value: object) -> bool:
-    """True or false."""
     if not isinstance(value, bool):
         _refuse_value(value, "true or false")
     return value
@@ -136,7 +127,6 @@ def read_count(value: object) -> int:
 
 
 def read_number(value: object) -> int | float:
-    """A finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not is_finite_number(value):
         _refuse_value(value, "a finite number")
     return value
@@ -148,7 +138,6 @@ def read_duration(value: object) -> float:
 
 
 def read_port(value: object) -> int:
-    """A port of TCP."""
     return _require_range(1, read_count(value), 65535, "a port")
 
 
@@ -175,7 +164,6 @@ def read_moment(value: object) -> str:
 
 
 def read_key(value: object) -> str:
-    """A step's key."""
     return _require_shape(_KEY, value, "a step's key")
 
 
@@ -185,12 +173,10 @@ def read_model_name(value: object) -> str:
 
 
 def is_model_name(text: str) -> bool:
-    """Whether a text could be the name of a model or a stage."""
     return _MODEL.fullmatch(text) is not None
 
 
 def read_pipeline_name(value: object) -> str:
-    """The name of a pipeline, which is that of its folder."""
     return _require_shape(_PIPELINE, value, "a pipeline's name")
 
 
@@ -200,7 +186,7 @@ def read_json(value: Any, depth: int = DEEPEST) -> Json:
     A float may be NaN or infinite, as what a step computed may be. A whole number that no float
     can say could neither be compared nor shown: it becomes its digits.
     """
-    if value is None or isinstance(value, bool | float):
+    if value is None or isinstance(value, bool | float):  # a bool before the int that it also is
         return value
     if isinstance(value, str):
         return read_text(value)
@@ -238,8 +224,6 @@ def list_of(read: ReadValue[T]) -> ReadValue[tuple[T, ...]]:
 
 
 def one_of(*known: str) -> ReadValue[str]:
-    """A reader of one of a few words."""
-
     def read_word(value: object) -> str:
         if not isinstance(value, str) or value not in known:
             _refuse_value(value, f"one of {', '.join(known)}")
@@ -272,7 +256,6 @@ class Fields:
         return self.find_optional(key, table_of(read)) or {}
 
     def refuse_others(self, *known: str) -> None:
-        """Raise ``Malformed`` where there is a key that nobody asks for."""
         for key in self._values:
             if key not in known:
                 raise Malformed(f"{describe_value(key)} is no key of it")
@@ -295,6 +278,7 @@ def _read_at(key: object, read: ReadValue[T], value: object) -> T:
     try:
         return read(value)
     except Malformed as wrong:
+        # Without its cause: the value of a stranger would stand in the traceback a second time.
         raise Malformed(f"{describe_value(key)}: {wrong.faults[0].what}") from None
 
 

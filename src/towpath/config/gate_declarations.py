@@ -253,15 +253,7 @@ def _has_data(gate: Gate, data: object) -> None:
 
 
 AnyGate: TypeAlias = (
-    Metric
-    | NoWorse
-    | SignatureGate
-    | Soak
-    | Expectations
-    | Golden
-    | Safe
-    | Fairness
-    | Latency
+    Metric | NoWorse | SignatureGate | Soak | Expectations | Golden | Safe | Fairness | Latency
     | Function
-)
+)  # fmt: skip
 KINDS: Mapping[str, type[Gate]] = kinds_of(AnyGate)

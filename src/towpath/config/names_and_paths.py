@@ -21,6 +21,8 @@ _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(ms|s|m|h|d|w)")
 _MEMORY = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(MB|GB|TB)")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _WILDCARD = re.compile(r"[*?]|\[[^\]]*\]")
+# Arguments of a flow's own call in Prefect, and what pydantic keeps for itself in the model that
+# Prefect makes of its parameters.
 _PREFECTS = frozenset({"self", "wait_for", "return_state", "model_config"})
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _BYTES = {"MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
@@ -38,6 +40,7 @@ _USUAL_TYPES: Mapping[str, str] = {
 
 def refuse_value(what: str, hint: str | None = None) -> NoReturn:
     """Raise what pydantic turns into one fault with these words."""
+    # Its words stand in the context, for pydantic fills braces in a message, as of `{raw}`.
     raise PydanticCustomError("towpath", "{what}", {"what": what, "hint": hint})
 
 
@@ -60,6 +63,7 @@ class Grammar:
         if self.replace is None:
             return self.hint
         cased = text if "A-Z" in self.pattern else text.lower()
+        # A hint that this very grammar refuses would send a person round in a circle.
         near = re.sub(*self.replace, cased, flags=re.ASCII).strip("_-.")
         return f"write `{near}`" if re.fullmatch(self.pattern, near) else None
 
@@ -136,10 +140,10 @@ def check_path(text: str) -> str:
         refuse_value(f"`{text}` has a backslash", f"write `{text.replace(chr(92), '/')}`")
     if ".." in pure.parts:
         refuse_value(f"`{text}` leaves its folder", "remove `..`")
-    if not pure.parts or not text.strip() or not text.isprintable():
-        refuse_value(
-            "the path is empty" if text.isprintable() else "the path holds a control character"
-        )
+    if not text.isprintable():
+        refuse_value("the path holds a control character")
+    if not pure.parts or not text.strip():
+        refuse_value("the path is empty")
     return text
 
 
@@ -160,8 +164,8 @@ def remote_hint(text: str) -> str | None:
     if _ADDRESS.match(text):
         name = text.rstrip("/").rpartition("/")[2].partition("?")[0] or "name"
         return f"`dvc import-url {text} data/{name}` brings it under DVC: then write `data/{name}`"
-    if _WILDCARD.search(text):
-        folder = text[: _WILDCARD.search(text).start()].rpartition("/")[0]  # type: ignore[union-attr]
+    if wildcard := _WILDCARD.search(text):
+        folder = text[: wildcard.start()].rpartition("/")[0]
         return f"a pattern is none: name the folder, `{folder}/`" if folder else "name a folder"
     return None
 

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Tag, model_validator
 
-from towpath.config import expression, names_and_paths
+from towpath.config import expression
+from towpath.config import names_and_paths as grammar
 from towpath.config.declaration import (
     Bindings,
     ConditionText,
@@ -20,33 +21,13 @@ from towpath.config.declaration import (
     kinds_of,
     one_or_more,
 )
-from towpath.config.names_and_paths import (
-    Duration,
-    File,
-    FormatName,
-    Function,
-    InputSource,
-    Memory,
-    ModelName,
-    Name,
-    OwnFormatName,
-    Pause,
-    PipelineName,
-    output_stem,
-    refuse_value,
-)
 from towpath.config.table_options import TableOptions
 
 ParamType: TypeAlias = Literal["string", "integer", "number", "boolean", "list"]
 _SHOWN: dict[str, str] = {
-    "string": "text",
-    "integer": "a whole number",
-    "number": "a number",
-    "boolean": "true or false",
-    "list": "a list",
-}
-
-
+    "string": "text", "integer": "a whole number", "number": "a number",
+    "boolean": "true or false", "list": "a list",
+}  # fmt: skip
 _HOLDS: dict[str, Callable[[Any, float], bool]] = {
     "above": operator.gt,
     "at_least": operator.ge,
@@ -103,45 +84,35 @@ class Param(Declaration):
         if not _fits_type(value, self.accepted_type):
             return f"must be {_SHOWN[self.accepted_type]}, not {_quote_value(value)}"
         if self.choices is not None and value not in self.choices:
-            return (
-                f"must be one of {', '.join(map(_quote_value, self.choices))}, not "
-                f"{_quote_value(value)}"
-            )
-        outside = next(
-            (key for key, bound in self.declared_bounds.items() if not _HOLDS[key](value, bound)),
-            None,
-        )
-        if outside:
-            words = outside.replace("_", " ")
-            return f"must be {words} {self.declared_bounds[outside]:g}, not {_quote_value(value)}"
+            choices = ", ".join(map(_quote_value, self.choices))
+            return f"must be one of {choices}, not {_quote_value(value)}"
+        for key, bound in self.declared_bounds.items():
+            if not _HOLDS[key](value, bound):
+                return f"must be {key.replace('_', ' ')} {bound:g}, not {_quote_value(value)}"
         return None
 
     @model_validator(mode="after")
     def _require_consistency(self) -> Self:
         if self.type is None and self.default is None and not self.choices:
             hint = "write `{type: number}`, or give it a default"
-            refuse_value("without a default it needs a type", hint)
-        if self.declared_bounds and self.accepted_type not in ("integer", "number"):
-            refuse_value(
-                f"`{next(iter(self.declared_bounds))}` bounds a number, not "
-                f"{_SHOWN[self.accepted_type]}"
-            )
+            grammar.refuse_value("without a default it needs a type", hint)
+        bound = next(iter(self.declared_bounds), None)
+        if bound and self.accepted_type not in ("integer", "number"):
+            grammar.refuse_value(f"`{bound}` bounds a number, not {_SHOWN[self.accepted_type]}")
         if self.choices is not None and not self.choices:
-            refuse_value("`choices` is empty")
+            grammar.refuse_value("`choices` is empty")
         if isinstance(self.default, Mapping):
-            refuse_value("its default must be text, a number, true, false or a list, not a mapping")
-        wrong = [] if self.required else [self.find_problem(self.default)]
-        for what in filter(None, wrong):
-            refuse_value(f"its default {what}")
-        self._choices_fit()
+            what = "its default must be text, a number, true, false or a list, not a mapping"
+            grammar.refuse_value(what)
+        if not self.required and (problem := self.find_problem(self.default)):
+            grammar.refuse_value(f"its default {problem}")
+        unfit = [
+            choice for choice in self.choices or () if not _fits_type(choice, self.accepted_type)
+        ]
+        if unfit:
+            shown = _quote_value(unfit[0])
+            grammar.refuse_value(f"the choice {shown} is not {_SHOWN[self.accepted_type]}")
         return self
-
-    def _choices_fit(self) -> None:
-        for choice in self.choices or ():
-            if not _fits_type(choice, self.accepted_type):
-                refuse_value(
-                    f"the choice {_quote_value(choice)} is not {_SHOWN[self.accepted_type]}"
-                )
 
 
 def short_form(value: Any) -> Any:
@@ -150,7 +121,7 @@ def short_form(value: Any) -> Any:
         return value
     if value is None:
         hint = "write a default, or `{type: number}` for one that each run must give"
-        refuse_value("it has no value", hint)
+        grammar.refuse_value("it has no value", hint)
     return {"default": value}
 
 
@@ -160,6 +131,7 @@ AnyParam: TypeAlias = Annotated[Param, BeforeValidator(short_form)]
 def _type_of(value: Any) -> ParamType:
     if isinstance(value, bool):
         return "boolean"
+    # `max_mse: 6` takes 6.5 too: who wants whole numbers alone says `type: integer`.
     return "number" if isinstance(value, int | float) else "string"
 
 
@@ -179,10 +151,9 @@ def _fits_type(value: Any, param_type: ParamType) -> bool:
 
 
 def _is_whole(text: str) -> bool:
-    """Whether a text has bytes: half of a character, as a wrong encoding leaves it, has none."""
     try:
         text.encode()
-    except UnicodeEncodeError:
+    except UnicodeEncodeError:  # half a character, as a wrong encoding leaves it, has no bytes
         return False
     return True
 
@@ -193,27 +164,26 @@ def _quote_value(value: Any) -> str:
     return f"`{value}`" if isinstance(value, str) else "null" if value is None else str(value)
 
 
-Names: TypeAlias = Annotated[tuple[Name, ...], BeforeValidator(one_or_more), Field(strict=False)]
+_OneOrMore = BeforeValidator(one_or_more)
+Names: TypeAlias = Annotated[tuple[grammar.Name, ...], _OneOrMore, Field(strict=False)]
 
 
 class Readable(Declaration):
     """A file with what is declared of its format, and of the text of a table in it."""
 
-    format: FormatName | None = None
+    format: grammar.FormatName | None = None
     """The format, where the extension does not tell it."""
-    separator: Annotated[str, AfterValidator(names_and_paths.check_separator)] | None = None
+    separator: Annotated[str, AfterValidator(grammar.check_separator)] | None = None
     """What stands between the fields of a .csv or .tsv."""
-    decimal: Annotated[str, AfterValidator(names_and_paths.check_decimal_mark)] | None = None
+    decimal: Annotated[str, AfterValidator(grammar.check_decimal_mark)] | None = None
     """The mark before the fraction of a number."""
-    encoding: Annotated[str, AfterValidator(names_and_paths.check_encoding)] | None = None
+    encoding: Annotated[str, AfterValidator(grammar.check_encoding)] | None = None
     """The encoding of a .csv or .tsv, such as `latin-1`."""
-    types: Mapping[str, Annotated[str, AfterValidator(names_and_paths.column_type)]] = Field(
+    types: Mapping[str, Annotated[str, AfterValidator(grammar.column_type)]] = Field(
         default_factory=dict
     )
     """Types of columns that are not to be guessed."""
-    missing: (
-        Annotated[tuple[str, ...], BeforeValidator(one_or_more), Field(strict=False)] | None
-    ) = None
+    missing: Annotated[tuple[str, ...], _OneOrMore, Field(strict=False)] | None = None
     """The texts that stand for no value, such as `[""]`."""
 
     @property
@@ -225,7 +195,7 @@ class Readable(Declaration):
 class Input(Readable):
     """A file, a folder or a model that a pipeline takes."""
 
-    path: InputSource
+    path: grammar.InputSource
     """A path from the project's root (`dir/` is a folder), or a model: `abalone@v1.0.0`,
     `abalone@latest`, `abalone#prod`."""
 
@@ -250,7 +220,7 @@ class Plot(Declaration):
 class Output(Readable):
     """A file, or with a slash behind its path a folder, that a step writes."""
 
-    path: File
+    path: grammar.File
     """The file below the step's own folder; `dir/` is a folder."""
     plot: Annotated[Annotated[bool, Tag("switch")] | Annotated[Plot, Tag("mapping")], by_shape] = (
         False
@@ -262,7 +232,7 @@ AnyInput: TypeAlias = Annotated[Input, BeforeValidator(ShortForm(str, "path"))]
 AnyOutput: TypeAlias = Annotated[Output, BeforeValidator(ShortForm(str, "path"))]
 Outputs: TypeAlias = Annotated[
     Annotated[tuple[AnyOutput, ...], Field(strict=False), Tag("list")]
-    | Annotated[Mapping[Name, AnyOutput], Tag("mapping")],
+    | Annotated[Mapping[grammar.Name, AnyOutput], Tag("mapping")],
     by_shape,
 ]
 """What a step writes: a list names by file stem, a mapping gives the names."""
@@ -273,7 +243,7 @@ class Retry(Declaration):
 
     attempts: int = Field(ge=1, le=100)
     """Attempts in all, the first included."""
-    delay: Pause = 0
+    delay: grammar.Pause = 0
     """The pause before the second attempt, in seconds or such as `10s`."""
     backoff: float = Field(default=1, ge=1, le=100)
     """How many times as long each further pause is."""
@@ -286,7 +256,7 @@ class Retry(Declaration):
 class Expiry(Declaration):
     """For how long a result may be reused."""
 
-    expires: Duration
+    expires: grammar.Duration
     """In seconds, or such as `30d`."""
 
 
@@ -301,22 +271,22 @@ class Step(Declaration):
     """Steps to wait for without taking anything from them."""
     retry: Annotated[Retry, BeforeValidator(ShortForm(int, "attempts"))] | None = None
     """How often, and after what pause, the step is tried again when it fails."""
-    timeout: Duration | None = None
+    timeout: grammar.Duration | None = None
     """After so long the step is stopped and has failed."""
-    memory: Memory | None = None
+    memory: grammar.Memory | None = None
     """With more memory than this, such as `2GB`, the step is stopped and has failed."""
     cache: Annotated[
         Annotated[bool, Tag("switch")] | Annotated[Expiry, Tag("mapping")], by_shape
     ] = True
     """`false`: what the step made is never reused; `{expires: 30d}`: for so long."""
-    code: Annotated[tuple[File, ...], Field(strict=False)] = ()
+    code: Annotated[tuple[grammar.File, ...], Field(strict=False)] = ()
     """Further files that its result depends on, beside this file."""
 
 
 class FunctionStep(Step):
     """A step that calls a function of the project."""
 
-    run: Function
+    run: grammar.Function
     """`train` is the function in steps.py beside this file; `shared.publish:to_folder` starts at
     the project's root."""
     inputs: Bindings = ()
@@ -324,7 +294,7 @@ class FunctionStep(Step):
     renames."""
     params: Bindings = ()
     """The parameters that it takes."""
-    literals: Mapping[Name, Any] = Field(default_factory=dict, alias="with")
+    literals: Mapping[grammar.Name, Any] = Field(default_factory=dict, alias="with")
     """Values of arguments that are written here."""
     outputs: Outputs = ()
     """What it writes: a list names by file stem, a mapping gives names."""
@@ -354,7 +324,7 @@ class QualityCheck(Step):
     kind: Literal["quality_check"] = "quality_check"
     inputs: Bindings
     """`data`: the table to check."""
-    expectations: File
+    expectations: grammar.File
     """The suite, beside this file."""
     must_pass: bool = True
     """false: only report what does not pass."""
@@ -376,7 +346,7 @@ class RegisterModel(Step):
     """Registers a model as the next version of a name in the registry."""
 
     kind: Literal["register_model"] = "register_model"
-    model: ModelName = Field(alias="as")
+    model: grammar.ModelName = Field(alias="as")
     """The model's name."""
     inputs: Bindings
     """`model`, and what is recorded with it, such as `metrics`."""
@@ -402,13 +372,14 @@ class BatchTransform(Step):
     """Rows at a time; by default all."""
 
 
+# One validator and no union of pydantic's, which would find a fault for each of its branches.
 def command_words(value: Any) -> str | tuple[str, ...]:
     if isinstance(value, str):
         return value
     words = tuple(value) if isinstance(value, list | tuple) else ()
     if not words or not all(isinstance(word, str) for word in words):
         hint = "write numbers in quotes" if words else None
-        refuse_value("`command` must be text, or a list of words that are text", hint)
+        grammar.refuse_value("`command` must be text, or a list of words that are text", hint)
     return words
 
 
@@ -430,11 +401,11 @@ class CommandStep(Step):
     """Whether bash reads the command, as a script."""
     metrics: Names = ()
     """The JSON outputs that are metrics."""
-    places: Mapping[Name, File] = Field(default_factory=dict)
+    places: Mapping[grammar.Name, grammar.File] = Field(default_factory=dict)
     """Where the program has a file that the command does not name."""
-    settings: Mapping[File, Mapping[str, Name]] = Field(default_factory=dict)
+    settings: Mapping[grammar.File, Mapping[str, grammar.Name]] = Field(default_factory=dict)
     """Files of parameters that it reads: key in the file, parameter."""
-    workdir: File | None = None
+    workdir: grammar.File | None = None
     """The folder that it runs in; by default the project's root."""
 
 
@@ -447,32 +418,25 @@ class Fail(Step):
 
 
 AnyStep: TypeAlias = (
-    Processing
-    | Training
-    | Evaluation
-    | QualityCheck
-    | Condition
-    | RegisterModel
-    | BatchTransform
-    | CommandStep
-    | Fail
-)
+    Processing | Training | Evaluation | QualityCheck | Condition | RegisterModel
+    | BatchTransform | CommandStep | Fail
+)  # fmt: skip
 KINDS: Mapping[str, type[Step]] = kinds_of(AnyStep)
 
 
 class Pipeline(Declaration):
     """A pipeline as it is declared, before its names are resolved."""
 
-    name: PipelineName
+    name: grammar.PipelineName
     description: str | None = None
     """What the pipeline is for."""
-    params: Mapping[Name, AnyParam] = Field(default_factory=dict)
+    params: Mapping[grammar.Name, AnyParam] = Field(default_factory=dict)
     """Parameters: a default alone, or the long form."""
-    inputs: Mapping[Name, AnyInput] = Field(default_factory=dict)
+    inputs: Mapping[grammar.Name, AnyInput] = Field(default_factory=dict)
     """Files, folders and models that the pipeline takes."""
-    formats: Mapping[OwnFormatName, Function] = Field(default_factory=dict)
+    formats: Mapping[grammar.OwnFormatName, grammar.Function] = Field(default_factory=dict)
     """Formats of the project's own, by name: a class with `read` and `write`."""
-    steps: Mapping[Name, Annotated[AnyStep, Field(discriminator="kind")]] = Field(
+    steps: Mapping[grammar.Name, Annotated[AnyStep, Field(discriminator="kind")]] = Field(
         default_factory=dict
     )
     """The steps: their order is that of their references, not that of this file."""
@@ -501,7 +465,7 @@ def named_outputs(step: Step) -> Iterator[tuple[str, Output]]:
         if isinstance(step.outputs, Mapping):
             yield from step.outputs.items()
         else:
-            yield from ((output_stem(output.path), output) for output in step.outputs)
+            yield from ((grammar.output_stem(output.path), output) for output in step.outputs)
 
 
 def is_json(output: Output) -> bool:

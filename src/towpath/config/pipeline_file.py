@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -117,7 +117,8 @@ class _Reader:
             sound = self._read_item(item)
             if sound is None:
                 self.malformed.add(item.entry.key)
-                self.mentioned.update(_WORD.findall(self._item_text(item)))
+                text = "\n".join(self.lines[item.first - 1 : item.last])
+                self.mentioned.update(_WORD.findall(text))
             else:
                 parts[item.section][item.entry.key] = sound
         return DeclaredPipeline(
@@ -136,24 +137,18 @@ class _Reader:
         entry = self._top_mapping().get("description")
         if entry and isinstance(entry.node, documents.Scalar) and isinstance(entry.node.value, str):
             description = entry.node.value
-        elif entry and not self._is_refused(entry.place):
+        elif entry and entry.place not in self.refused:
             what = f"`description` must be text, not {show_value(documents.plain_data(entry.node))}"
-            self.faults.append(Fault(what, entry.place))
+            self._note_fault(what, entry.place)
         name = Path(self.file).parent.name
         try:
             names_and_paths.pipeline(name)
         except PydanticCustomError as error:
             context = error.context or {}
-            self.faults.append(Fault(context["what"], Place(self.file), context["hint"]))
+            self._note_fault(context["what"], Place(self.file), context["hint"])
         # Its parts are validated; to build the type of the whole would double a command's start.
-        return Pipeline.model_construct(
-            name=name,
-            description=description,
-            params=parts["params"],
-            inputs=parts["inputs"],
-            formats=parts["formats"],
-            steps=parts["steps"],
-        )
+        fields: dict[str, Any] = {"name": name, "description": description, **parts}
+        return Pipeline.model_construct(**fields)
 
     def _top_mapping(self) -> documents.Mapping:
         if isinstance(self.node, documents.Mapping):
@@ -163,32 +158,29 @@ class _Reader:
     def _list_items(self) -> Iterator[_Item]:
         """The entries of all sections; what is wrong above them is noted."""
         if not isinstance(self.node, documents.Mapping):
-            self._no_mapping()
+            self.blind = True
+            if not self.faults:  # else it is no YAML, which says why there is no mapping
+                what = "the file must hold a mapping with `steps`"
+                self._note_fault(what, Place(self.file, 1), "see docs/pipeline.md")
             return
         for entry in self.node.entries:
             if entry.key in SECTIONS:
-                yield from self._section_items(
-                    entry, self._last_line(entry, self.node, len(self.lines))
-                )
+                last = self._last_line(entry, self.node, len(self.lines))
+                yield from self._section_items(entry, last)
             elif entry.key not in _KEYS:
                 self._note_unknown_key(entry)
         if not self.node.get("steps") and not self.blind:  # `steps: {}` is yet to be written
-            self.faults.append(
-                Fault("the pipeline has no steps", Place(self.file, 1), "add `steps:`")
-            )
+            self._note_fault("the pipeline has no steps", Place(self.file, 1), "add `steps:`")
 
-    def _no_mapping(self) -> None:
-        self.blind = True
-        if not self.faults:
-            what = "the file must hold a mapping with `steps`"
-            self.faults.append(Fault(what, Place(self.file, 1), "see docs/pipeline.md"))
+    def _note_fault(self, what: str, place: Place, hint: str | None = None) -> None:
+        self.faults.append(Fault(what, place, hint))
 
     def _note_unknown_key(self, entry: documents.DocumentEntry) -> None:
-        self.blind = True
+        self.blind = True  # it may be a section mistyped, with the names that seem to be missing
         hint = did_you_mean(entry.key, _KEYS)
         if entry.key == "name":
             hint = "remove it: the folder is the pipeline's name"
-        self.faults.append(Fault(f"a pipeline has no key `{entry.key}`", entry.place, hint))
+        self._note_fault(f"a pipeline has no key `{entry.key}`", entry.place, hint)
 
     @cached_property
     def _known_formats(self) -> tuple[str, ...]:
@@ -202,13 +194,11 @@ class _Reader:
         node = section.node
         if not isinstance(node, documents.Mapping):
             self.blind = True
-            if not self._is_refused(node.place):
-                what = (
-                    f"`{section.key}` must be a mapping, not "
-                    f"{show_value(documents.plain_data(node))}"
-                )
+            if node.place not in self.refused:
+                written = show_value(documents.plain_data(node))
                 hint = f"write `{section.key}:` and below it, indented, `name: ...`"
-                self.faults.append(Fault(what, section.place, hint))
+                what = f"`{section.key}` must be a mapping, not {written}"
+                self._note_fault(what, section.place, hint)
             return
         for entry in node.entries:
             yield _Item(section.key, entry, entry.place.line, self._last_line(entry, node, last))
@@ -216,20 +206,14 @@ class _Reader:
     def _last_line(
         self, entry: documents.DocumentEntry, parent: documents.Mapping, last: int
     ) -> int:
-        """The last line of an entry: the one before its next sibling, or the parent's last."""
+        # The one before its next sibling, or the parent's last: a node knows only where it begins.
         position = parent.entries.index(entry) + 1
         if position == len(parent.entries):
             return last
         return max(entry.place.line, parent.entries[position].place.line - 1)
 
-    def _item_text(self, item: _Item) -> str:
-        return "\n".join(self.lines[item.first - 1 : item.last])
-
-    def _is_refused(self, place: Place | None) -> bool:
-        return place in self.refused
-
     def _read_item(self, item: _Item) -> Any:
-        """The declared thing or None; what the document was refused for is not said twice."""
+        # What the document was refused for is not said again by the types.
         before = len(self.faults)
         sound = self._is_named(item) and _READERS[item.section](self, item)
         inside = [p for p in self.refused if item.first <= p.line <= item.last]
@@ -239,10 +223,8 @@ class _Reader:
     def _is_named(self, item: _Item) -> bool:
         if item.section == "formats":  # whose names are extensions
             return True
-        return (
-            self._apply_grammar(item, "", names_and_paths.check_argument_name, item.entry.key)
-            is not None
-        )
+        grammar = names_and_paths.check_argument_name
+        return self._apply_grammar(item, "", grammar, item.entry.key) is not None
 
     def _read_param(self, item: _Item) -> Any:
         owner = f"parameter `{item.entry.key}`"
@@ -251,10 +233,11 @@ class _Reader:
         data = self._apply_grammar(
             item, f"{owner}: ", short_form, documents.plain_data(item.entry.node)
         )
-        if isinstance(data, Mapping) and data and not set(data) & set(declared_keys(Param)):
-            near = any(did_you_mean(str(key), declared_keys(Param)) for key in data)
-            if not near:
-                return self._refuse_nested(item, owner, data)
+        # No key of a parameter, nor near one: a group of parameters, as of a params.yaml.
+        keys = declared_keys(Param)
+        strange = not any(key in keys or did_you_mean(str(key), keys) for key in data or ())
+        if isinstance(data, Mapping) and data and strange:
+            return self._refuse_nested(item, owner, data)
         return None if data is None else self._validate_item(item, owner, Param, data)
 
     def _refuse_nested(self, item: _Item, owner: str, data: Mapping[Any, Any]) -> None:
@@ -273,10 +256,8 @@ class _Reader:
         if isinstance(data, Mapping):
             return self._validate_item(item, owner, Input, data)
         hint = "write it in quotes" if isinstance(data, int | float) else None
-        self.faults.append(
-            Fault(f"{owner} must be text, not {show_value(data)}", item.entry.place, hint)
-        )
-        return None
+        what = f"{owner} must be text, not {show_value(data)}"
+        return self._note_fault(what, item.entry.place, hint)
 
     def _read_format(self, item: _Item) -> Any:
         owner, data = f"format `{item.entry.key}`", documents.plain_data(item.entry.node)
@@ -285,10 +266,8 @@ class _Reader:
         if isinstance(data, str):
             return self._apply_grammar(item, f"{owner}: ", names_and_paths.check_function, data)
         hint = "write `module:Class`, from the project's root"
-        self.faults.append(
-            Fault(f"{owner} must be text, not {show_value(data)}", item.entry.place, hint)
-        )
-        return None
+        what = f"{owner} must be text, not {show_value(data)}"
+        return self._note_fault(what, item.entry.place, hint)
 
     def _apply_grammar(
         self, item: _Item, owner: str, grammar: Callable[[Any], Any], data: Any
@@ -298,40 +277,33 @@ class _Reader:
             return grammar(data)
         except PydanticCustomError as error:
             context = error.context or {}
-            self.faults.append(Fault(owner + context["what"], item.entry.place, context["hint"]))
-            return None
+            return self._note_fault(owner + context["what"], item.entry.place, context["hint"])
 
     def _read_step(self, item: _Item) -> Any:
+        step = f"step `{item.entry.key}`"
         if not isinstance(item.entry.node, documents.Mapping):
-            what = f"step `{item.entry.key}` must be a mapping"
-            self.faults.append(Fault(what, item.entry.place, "write `run:` and the rest below it"))
-            return None
+            hint = "write `run:` and the rest below it"
+            return self._note_fault(f"{step} must be a mapping", item.entry.place, hint)
         kind = item.entry.node.get("kind")
         word = documents.plain_data(kind.node) if kind else "processing"
         model = KINDS.get(word) if isinstance(word, str) else None
         if model is None:
-            self._unknown_kind(word, kind.place if kind else item.entry.place)
-            return None
+            hint = did_you_mean(str(word), KINDS) or f"the kinds are {', '.join(KINDS)}"
+            place = kind.place if kind else item.entry.place
+            return self._note_fault(f"{show_value(word)} is no kind of step", place, hint)
         if kind is None and (kind_meant := _kind_meant(item.entry.node)):
-            what = f"step `{item.entry.key}` does not say its kind"
-            self.faults.append(Fault(what, item.entry.place, f"write `kind: {kind_meant}`"))
-            return None
-        owner = f"step `{item.entry.key}` ({word})"
-        return self._validate_item(item, owner, model, documents.plain_data(item.entry.node))
-
-    def _unknown_kind(self, word: Any, place: Place) -> None:
-        hint = did_you_mean(str(word), KINDS) or f"the kinds are {', '.join(KINDS)}"
-        self.faults.append(Fault(f"{show_value(word)} is no kind of step", place, hint))
+            hint = f"write `kind: {kind_meant}`"
+            return self._note_fault(f"{step} does not say its kind", item.entry.place, hint)
+        data = documents.plain_data(item.entry.node)
+        return self._validate_item(item, f"{step} ({word})", model, data)
 
     def _validate_item(self, item: _Item, owner: str, model: type[Declaration], data: Any) -> Any:
         try:
             context = {"formats": self._known_formats}
             return model.model_validate(data, by_alias=True, by_name=False, context=context)
         except ValidationError as error:
-            path = (item.section, item.entry.key)
-            faults = faults_of(
-                error, model, owner, lambda *loc: self.places.find_place(*path, *loc)
-            )
+            locate = partial(self.places.find_place, item.section, item.entry.key)
+            faults = faults_of(error, model, owner, locate)
             self.faults.extend(_with_kind(fault, model) for fault in faults)
             return None
 
@@ -345,27 +317,22 @@ _READERS: dict[str, Callable[[_Reader, _Item], Any]] = {
 
 
 def _kind_meant(node: documents.Mapping) -> str | None:
-    """The kind to which the keys of a step belong that names neither kind nor function."""
+    # Of a step that names neither kind nor function: to say that `run` is missing would mislead.
     written = {entry.key for entry in node.entries}
     foreign = written - set(declared_keys(KINDS["processing"]))
     if not foreign or "run" in written:
         return None
-    return next(
-        (kind for kind, model in KINDS.items() if foreign <= set(declared_keys(model))), None
-    )
+    kinds = (kind for kind, model in KINDS.items() if foreign <= set(declared_keys(model)))
+    return next(kinds, None)
 
 
 def _with_kind(fault: Fault, model: type[Any]) -> Fault:
-    """Say to which kinds a key belongs that this kind does not have."""
     match = re.search(r"has no key `(\w+)`$", fault.what)
     if not match or fault.hint or not issubclass(model, Step):
         return fault
     if not fault.what.startswith("step `"):  # of something inside the step
         return fault
     kinds = [kind for kind, other in KINDS.items() if match[1] in declared_keys(other)]
-    hint = (
-        f"`{match[1]}` belongs to {', '.join(kinds)}"
-        if kinds
-        else f"it has {', '.join(declared_keys(model))}"
-    )
-    return Fault(fault.what, fault.place, hint)
+    own = f"it has {', '.join(declared_keys(model))}"
+    belongs = f"`{match[1]}` belongs to {', '.join(kinds)}"
+    return Fault(fault.what, fault.place, belongs if kinds else own)

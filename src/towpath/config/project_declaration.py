@@ -9,26 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 from pydantic import BeforeValidator, Field, PlainValidator, ValidationError
 
 from towpath import documents
+from towpath.config import names_and_paths as grammar
 from towpath.config.declaration import Declaration, Kinds, Places, ShortForm, faults_of
-from towpath.config.names_and_paths import (
-    BranchName,
-    ClassPath,
-    Environment,
-    ModelName,
-    OwnFormatName,
-    ProjectName,
-    Repository,
-    StageName,
-    TagWriter,
-    TypeName,
-    refuse_value,
-)
 from towpath.errors import DeclarationError, Fault, Place
 
 if TYPE_CHECKING:
     from towpath.config.gate_declarations import AnyGate
     from towpath.config.target_declarations import AnyDeployment
-else:
+else:  # a project without gates imports none of their types: 12 ms at the start of each command
     AnyDeployment = Annotated[
         Any, PlainValidator(Kinds("towpath.config.target_declarations", "deployment", "to"))
     ]
@@ -41,11 +29,11 @@ STAGES = ("dev", "uat", "prod")
 class Credentials(Declaration):
     """The environment variables that hold a store's credentials: names, never values."""
 
-    access_key: Environment
+    access_key: grammar.Environment
     """The name of an environment variable."""
-    secret_key: Environment
+    secret_key: grammar.Environment
     """The name of an environment variable."""
-    session_token: Environment | None = None
+    session_token: grammar.Environment | None = None
     """The name of an environment variable."""
 
 
@@ -110,11 +98,11 @@ class ForgeDeclaration(Declaration):
     """Where pull requests live."""
 
     kind: Literal["github"]
-    repository: Repository | None = None
+    repository: grammar.Repository | None = None
     """`owner/name`."""
     api: str | None = None
     """The address of a GitHub Enterprise server's API."""
-    tag_writers: Annotated[tuple[TagWriter, ...], Field(strict=False)] = ()
+    tag_writers: Annotated[tuple[grammar.TagWriter, ...], Field(strict=False)] = ()
     """Who may make version and stage tags (`admin`, `maintain`, `write`, `@owner/team`,
     `app/<id>`); by default whoever may push."""
 
@@ -132,7 +120,7 @@ class Runner(Declaration):
 def dask_has_address(runner: Any) -> Any:
     if isinstance(runner, Mapping) and (runner.get("kind") == "dask") != ("address" in runner):
         hint = "write `{kind: dask, address: tcp://host:8786}`"
-        refuse_value("a Dask cluster, and nothing else, has an `address`", hint)
+        grammar.refuse_value("a Dask cluster, and nothing else, has an `address`", hint)
     return runner
 
 
@@ -141,35 +129,37 @@ def long_stages(value: Any) -> Any:
     if isinstance(value, list | tuple) and all(isinstance(name, str) for name in value):
         twice = next((name for name in value if list(value).count(name) > 1), None)
         if twice:
-            refuse_value(f"stage `{twice}` is written twice")
+            grammar.refuse_value(f"stage `{twice}` is written twice")
         value = dict.fromkeys(value)
     if isinstance(value, Mapping):
         if not value:
-            refuse_value("a project needs a stage", "remove the key for dev, uat and prod")
+            grammar.refuse_value("a project needs a stage", "remove the key for dev, uat and prod")
         return {name: {} if stage is None else stage for name, stage in value.items()}
     return value
+
+
+_Stages: TypeAlias = Mapping[grammar.StageName, StageDeclaration]
+_Repositories: TypeAlias = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
 
 
 class Project(Declaration):
     """A project as its ``towpath.yaml`` declares it."""
 
-    name: ProjectName
+    name: grammar.ProjectName
     """Its name."""
     description: str | None = None
     """What the project is for."""
-    stages: Annotated[Mapping[StageName, StageDeclaration], BeforeValidator(long_stages)] = Field(
+    stages: Annotated[_Stages, BeforeValidator(long_stages)] = Field(
         default_factory=lambda: {name: StageDeclaration() for name in STAGES}
     )
     """In the order in which a version climbs them; by default dev, uat, prod."""
-    stores: Mapping[StageName, AnyStore] = Field(default_factory=dict)
+    stores: Mapping[grammar.StageName, AnyStore] = Field(default_factory=dict)
     """Stores by name."""
     registry: str = Field(default=".", min_length=1)
     """`.`, or the Git URL of a shared registry."""
-    main: BranchName | None = None
+    main: grammar.BranchName | None = None
     """The main branch, where it is not the one that the remote's HEAD names."""
-    owners: Mapping[ModelName, Annotated[tuple[str, ...], Field(strict=False, min_length=1)]] = (
-        Field(default_factory=dict)
-    )
+    owners: Mapping[grammar.ModelName, _Repositories] = Field(default_factory=dict)
     """In a shared registry: the repositories that may register a model, by its name; one that is
     not named belongs to who registered it first."""
     forge: Annotated[ForgeDeclaration, BeforeValidator(ShortForm(str, "kind"))] | None = None
@@ -178,9 +168,9 @@ class Project(Declaration):
         Runner, BeforeValidator(dask_has_address), BeforeValidator(ShortForm(str, "kind"))
     ] = Field(default_factory=Runner)
     """What carries out steps."""
-    trust: Annotated[tuple[TypeName, ...], Field(strict=False)] = ()
+    trust: Annotated[tuple[grammar.TypeName, ...], Field(strict=False)] = ()
     """Types that a model file may hold beside the known ones."""
-    formats: Mapping[OwnFormatName, ClassPath] = Field(default_factory=dict)
+    formats: Mapping[grammar.OwnFormatName, grammar.ClassPath] = Field(default_factory=dict)
     """Formats of the project's own, by name: a class with `read` and `write`, from its root."""
     policy: PolicyDeclaration = Field(default_factory=PolicyDeclaration)
     """What holds for every stage that does not say otherwise."""
@@ -190,6 +180,11 @@ class Project(Declaration):
         declared = self.stages[stage].code if stage in self.stages else None
         is_first = stage == next(iter(self.stages))
         return declared == "main" or (declared is None and not is_first)
+
+    def lower_stages(self, stage: str) -> tuple[str, ...]:
+        """The stages below one on the ladder, the nearest first."""
+        names = list(self.stages)
+        return tuple(reversed(names[: names.index(stage)]))
 
 
 def read_project(root: Path) -> Project:
@@ -211,12 +206,10 @@ def parse_project(text: str) -> Project:
         project = Project.model_validate(data, by_alias=True, by_name=False)
     except ValidationError as error:
         validation_faults = faults_of(error, Project, "a project", places.find_place)
+        # What the document was refused for is not said again by the types.
         faults += [fault for fault in validation_faults if fault.place not in refused]
         project = None
     if faults or project is None:
-        raise DeclarationError(*sorted(dict.fromkeys(faults), key=_fault_line))
+        by_line = sorted(dict.fromkeys(faults), key=lambda f: f.place.line if f.place else 0)
+        raise DeclarationError(*by_line)
     return project
-
-
-def _fault_line(fault: Fault) -> int:
-    return fault.place.line if fault.place else 0

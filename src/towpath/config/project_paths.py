@@ -38,7 +38,7 @@ _CODE = (".py", ".pyc", ".pth", ".so", ".pyd")
 SOURCES = "src"
 _PACKAGING = ("pyproject.toml", "setup.cfg", "setup.py")
 _GIT_BY_ANOTHER_NAME = re.compile(r"git~[0-9]+")
-_LONGEST = 4096
+_LONGEST = 4096  # Linux takes no longer path
 
 
 class ProjectPath(str):
@@ -98,6 +98,7 @@ def resolve_inside(root: Path, path: ProjectPath | str) -> Path:
     Its last part is not followed: what is written there takes a link's place. Raises
     ``Malformed`` where a link leads out of the root, or into a reserved folder of it.
     """
+    # Not `Path.resolve`, which on a loop of links raises where this gives back the path.
     home = Path(os.path.realpath(root))
     whole = Path(root, ProjectPath(path))
     real = Path(os.path.realpath(whole.parent)) / whole.name
@@ -106,9 +107,8 @@ def resolve_inside(root: Path, path: ProjectPath | str) -> Path:
     try:
         ProjectPath(real.relative_to(home).as_posix())
     except Malformed as reserved:
-        raise Malformed(
-            f"{describe_value(path)} leads elsewhere: {reserved.faults[0].what}"
-        ) from None
+        what = reserved.faults[0].what
+        raise Malformed(f"{describe_value(path)} leads elsewhere: {what}") from None
     return real
 
 
@@ -183,17 +183,16 @@ def _judge_path(value: object) -> str:
         raise Malformed(f"{describe_value(value)} is the folder itself")
     for part in parts:
         if is_reserved(part):
-            raise Malformed(
-                f"{describe_value(value)} leads into {describe_value(part)}, which no data may"
-            )
+            where = f"{describe_value(value)} leads into {describe_value(part)}"
+            raise Malformed(f"{where}, which no data may")
     return "/".join(parts)
 
 
 def _refuse_unprintable(text: str) -> None:
-    """Control characters and lone surrogates: a NUL ends a path early, a line's end forges a line,
-    and half a character cannot be written anywhere."""
     if text.isprintable():
         return
+    # A NUL ends a path early, a line's end forges a line of Git's or of ours, and half a character
+    # (`Cs`) cannot be written anywhere. Other signs that are not printable are names of people's.
     for letter in text:
         if unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp"):
             raise Malformed(f"{describe_value(text)} holds a control character")

@@ -132,6 +132,10 @@ DEFINITIONS: Mapping[Any, tuple[str, Rule]] = {
 }
 """Rules whose schema has a name of its own, for it stands in many places."""
 
+_COMMAND = _either_schema(
+    {"type": "string", "minLength": 1},
+    {"type": "array", "items": {"type": "string"}, "minItems": 1},
+)
 RULES: Mapping[Any, Rule] = {
     grammar.parse_duration: _duration_schema,
     grammar.parse_memory: _replacing_rule({"type": "string", "pattern": _MEMORY}),
@@ -151,12 +155,7 @@ RULES: Mapping[Any, Rule] = {
         {"type": ["string", "number", "boolean", "array"]}, inner
     ),
     pipeline_declaration.Param._require_consistency: _param_schema,
-    pipeline_declaration.command_words: _replacing_rule(
-        _either_schema(
-            {"type": "string", "minLength": 1},
-            {"type": "array", "items": {"type": "string"}, "minItems": 1},
-        )
-    ),
+    pipeline_declaration.command_words: _replacing_rule(_COMMAND),
     project_declaration.long_stages: _stages_schema,
     project_declaration.dask_has_address: _runner_schema,
     gate_declarations.parse_share: lambda inner: _either_schema(
@@ -179,14 +178,10 @@ class _Generator(GenerateJsonSchema):
     """Pydantic's generator, which knows our validators and short forms, and is plain to read."""
 
     def function_after_schema(self, schema: Any) -> Schema:
-        return self._apply_rule(
-            schema["function"]["function"], self.generate_inner(schema["schema"])
-        )
+        inner = self.generate_inner(schema["schema"])
+        return self._apply_rule(schema["function"]["function"], inner)
 
-    def function_before_schema(self, schema: Any) -> Schema:
-        return self._apply_rule(
-            schema["function"]["function"], self.generate_inner(schema["schema"])
-        )
+    function_before_schema = function_after_schema  # what is written passes both
 
     def function_plain_schema(self, schema: Any) -> Schema:
         validator = schema["function"]["function"]
@@ -207,7 +202,7 @@ class _Generator(GenerateJsonSchema):
         return RULES[validator](inner)
 
     def _short_schema(self, inner: Schema, key: str) -> Schema:
-        """The schema of the one value that stands for a mapping: that of its key, unexplained."""
+        # The one value that stands for a mapping is that of its key, which says all of it.
         while "properties" not in inner:
             reference = inner["allOf"][0] if "allOf" in inner else inner
             inner = self.get_schema_from_definitions(JsonRef(reference["$ref"])) or {}
@@ -223,7 +218,8 @@ class _Generator(GenerateJsonSchema):
         return _either_schema(*map(self.generate_inner, schema["choices"].values()))
 
     def _by_kind(self, key: str, types: Mapping[str, type[BaseModel]], usual: str = "") -> Schema:
-        """A union as conditions: an editor then speaks of the one kind that is written."""
+        # As conditions, and no `oneOf`: an editor then speaks of the one kind that is written, and
+        # does not list the faults of ten.
         kinds = []
         for kind, model in types.items():
             model.model_rebuild()
@@ -234,7 +230,7 @@ class _Generator(GenerateJsonSchema):
             kinds.append({"if": is_kind, "then": schema})
         required = {} if usual else {"required": [key]}
         text = explain_fields(next(iter(types.values()))).get(key)
-        properties = {key: _describe_schema({"enum": list(types)}, text and _plain_text(text))}
+        properties = {key: _describe_schema({"enum": list(types)}, text)}
         return {"type": "object", **required, "properties": properties, "allOf": kinds}
 
     def nullable_schema(self, schema: Any) -> Schema:
@@ -251,6 +247,8 @@ class _Generator(GenerateJsonSchema):
         words = schema["expected"]
         return {"const": words[0]} if len(words) == 1 else {"enum": words}
 
+    # pydantic names the arguments of these two, used or not. It would give each field its name as
+    # a title, which editors show above the text, and sort the keys of a person's own order.
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
         return False
 
@@ -259,11 +257,9 @@ class _Generator(GenerateJsonSchema):
         inner = super().model_schema(schema)
         del inner["title"]
         inner["description"] = _plain_text(str(model.__doc__).partition("\n\n")[0])
-        explained = {name: _plain_text(text) for name, text in explain_fields(model).items()}
-        inner["properties"] = {
-            key: _describe_schema(value, explained.get(key))
-            for key, value in inner["properties"].items()
-        }
+        texts = explain_fields(model)
+        for key, value in inner["properties"].items():
+            inner["properties"][key] = _describe_schema(value, texts.get(key))
         return inner
 
     def sort(self, value: Schema, parent_key: str | None = None) -> Schema:  # noqa: ARG002
@@ -272,6 +268,8 @@ class _Generator(GenerateJsonSchema):
 
 def explain_fields(model: type[BaseModel]) -> dict[str, str]:
     """The text that stands below each field of a type, by the field's key."""
+    # pydantic's own `use_attribute_docstrings` reads the source of each type when it is made: at
+    # the start of every command, for a schema that is written once.
     texts: dict[str, str] = {}
     for base in reversed(model.__mro__):
         if not issubclass(base, declaration.Declaration):
@@ -290,19 +288,17 @@ def _plain_text(text: str) -> str:
 
 
 def _describe_schema(schema: Schema, text: str | None) -> Schema:
-    """A schema with what an editor shows; draft 7 ignores what stands beside a ``$ref``."""
     if text is None:
         return schema
-    plain = {"allOf": [schema]} if "$ref" in schema else schema
-    return {"description": text, **plain}
+    plain = {"allOf": [schema]} if "$ref" in schema else schema  # beside which draft 7 ignores all
+    return {"description": _plain_text(text), **plain}
 
 
 def build_schema(of: Literal["pipeline", "project"]) -> Schema:
     """The JSON Schema of a pipeline's file, or of ``towpath.yaml``, from the types."""
     model = pipeline_declaration.Pipeline if of == "pipeline" else project_declaration.Project
-    schema = model.model_json_schema(
-        ref_template="#/definitions/{model}", schema_generator=_Generator
-    )
+    template = "#/definitions/{model}"  # of draft 7; pydantic writes `$defs`
+    schema = model.model_json_schema(ref_template=template, schema_generator=_Generator)
     schema["definitions"] = schema.pop("$defs")
     schema["description"] = "towpath.yaml, at the project's root."
     if of == "pipeline":
@@ -314,12 +310,10 @@ def build_schema(of: Literal["pipeline", "project"]) -> Schema:
 
 
 def render_schema(of: Literal["pipeline", "project"]) -> str:
-    """The text of a schema's file."""
     return json.dumps(build_schema(of), indent=2, ensure_ascii=False) + "\n"
 
 
 def read_schema(of: Literal["pipeline", "project"]) -> str:
-    """The text of the file, as it was generated."""
     return (FOLDER / f"{of}.schema.json").read_text(encoding="utf-8")
 
 

@@ -42,12 +42,10 @@ class TableOptions:
 
     @classmethod
     def from_declaration(cls, declared: Any) -> TableOptions:
-        """What an input's or an output's declaration says."""
         options = {name: getattr(declared, name, None) for name in OPTION_NAMES}
         return cls(**{name: value for name, value in options.items() if value is not None})
 
     def declared_options(self) -> dict[str, Any]:
-        """The options that are said, by name."""
         options = {name: getattr(self, name) for name in OPTION_NAMES}
         return {name: value for name, value in options.items() if value is not None and value != {}}
 
@@ -58,10 +56,8 @@ NO_OPTIONS = TableOptions()
 
 
 def options_of_format(name: str) -> tuple[str, ...]:
-    """The names of the options that a format takes."""
     return _OPTIONS_OF.get(name, ())
 
 
 def formats_with(option: str) -> tuple[str, ...]:
-    """The names of the formats that take an option."""
     return tuple(name for name, options in _OPTIONS_OF.items() if option in options)

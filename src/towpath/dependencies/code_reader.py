@@ -8,15 +8,14 @@ from functools import cached_property
 from pathlib import Path
 
 from towpath.config.project_paths import module_folders
-from towpath.dependencies import code_files, step_function
+from towpath.dependencies import code_digest, step_function
 from towpath.dependencies.code_digest import CodeDigests
 from towpath.dependencies.command_program import Module
-from towpath.dependencies.function_signature import StepSignature, read_step_signature
 from towpath.dependencies.installed_packages import InstalledPackages, read_installed
 from towpath.dependencies.module_search import OURS, ModuleFinder, SearchPath, loose_folders
 from towpath.dependencies.project_code import ProjectCode, WholeModule
 from towpath.dependencies.reach import Node, Reach
-from towpath.dependencies.step_function import Definition
+from towpath.dependencies.step_function import Definition, StepSignature, read_step_signature
 
 KEPT = ".towpath/state/environment.json"
 
@@ -73,11 +72,11 @@ class CodeReader:
 
     def files(self, folder: str, extra: Sequence[str]) -> dict[str, str]:
         """A digest for each file or folder that a step names, whatever it holds."""
-        return code_files.digest_named(self.root, folder, extra)
+        return code_digest.digest_named(self.root, folder, extra)
 
     def file_names(self, folder: str, extra: Sequence[str]) -> tuple[str, ...]:
         """The files that a step names, in folders and patterns too, from the root."""
-        return code_files.list_named(self.root, folder, extra)
+        return code_digest.list_named(self.root, folder, extra)
 
     def source_files(self, folder: str, run: str) -> tuple[str, ...]:
         """The files of the project that a step's function reaches, from the root, sorted."""

@@ -16,9 +16,9 @@ from towpath.dependencies.module_search import ModuleFinder
 _PYTHON = re.compile(r"python(3(\.\d+)?)?")
 _WITH_VALUE = frozenset({"-W", "-X", "--check-hash-based-pycs"})
 _RUNNERS = frozenset({"uv", "poetry", "pipenv", "pdm", "hatch", "rye"})
+#: Bytes of a file that a word may name and that is digested with each plan; a larger one is data,
+#: which the step has to declare.
 _LARGEST = 8 << 20
-"""Bytes of a file that a word may name and that is digested with each plan; a larger one is data,
-which the step has to declare."""
 
 
 class Module(NamedTuple):

@@ -15,12 +15,14 @@ class Widening(Enum):
     DOCSTRINGS = "docstrings count"
 
 
+#: Names looked up at run time, and expressions in strings that name what the calling module has.
 _OF_MODULE = """
 globals
 pandas.eval patsy formulaic statsmodels numexpr duckdb polars.sql polars.SQLContext pandasql
 """
-"""Names looked up at run time, and expressions in strings that name what the calling module has."""
 
+#: By line: names looked up at run time; other processes, which may run any file; pickles, which
+#: name their classes and functions; names in texts and settings.
 _OF_PROJECT = """
 eval exec compile __import__ __builtins__ __path__ builtins importlib imp pkgutil runpy zipimport gc
 ctypes.pythonapi sys.modules sys.path sys.meta_path sys.path_hooks site unittest.mock
@@ -30,18 +32,16 @@ pickle _pickle shelve dill cloudpickle joblib.load torch.load pandas.read_pickle
 skops.io.loads yaml.unsafe_load yaml.UnsafeLoader yaml.Loader yaml.CLoader
 hydra logging.config pkg_resources stevedore lazy_loader
 """
-"""By line: names looked up at run time; other processes, which may run any file; pickles, which
-name their classes and functions; names in texts and settings."""
 
+#: Readers of the text of the code.
 _OF_TEXT = """
 inspect traceback linecache pydoc doctest sys._getframe sys.settrace sys.setprofile
 """
-"""Readers of the text of the code."""
 
+#: Readers of docstrings: they are prompts.
 _OF_DOCSTRINGS = """
 __doc__ dspy fastmcp langchain langchain_core llama_index pydantic_ai smolagents
 """
-"""Readers of docstrings: they are prompts."""
 
 _NAMES = {
     name: widening

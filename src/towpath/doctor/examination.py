@@ -6,15 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from towpath.doctor import (
-    approval_checks,
-    checkout_checks,
-    environment_checks,
-    forge_checks,
-    main_checks,
-    repository_checks,
-    stage_store_checks,
-)
+from towpath.doctor import environment_checks, repository_checks, stage_checks
 from towpath.doctor.health_check import DoctorCheck, report_faults, report_well
 from towpath.errors import TowpathError
 
@@ -46,12 +38,12 @@ def _all_checks(
         yield from report_faults("declaration", error)
         return
     yield report_well("declaration", f"{project.name}, with the stages {', '.join(project.stages)}")
-    yield from checkout_checks.examine_checkout(workspace)
-    yield from approval_checks.examine_approvals(workspace, project, main)
-    yield from main_checks.examine_main_models(workspace, project, main)
+    yield from repository_checks.examine_checkout(workspace)
+    yield from stage_checks.examine_approvals(workspace, project, main)
+    yield from stage_checks.examine_main_models(workspace, project, main)
     yield from environment_checks.examine_bytes_remote(workspace)
     yield from environment_checks.examine_workflows(workspace)
     if not offline:
         yield from environment_checks.examine_prefect(workspace)
-        yield from stage_store_checks.examine_stage_stores(workspace, project, environ)
-        yield from forge_checks.examine_forge(workspace, environ)
+        yield from stage_checks.examine_stage_stores(workspace, project, environ)
+        yield from environment_checks.examine_forge(workspace, environ)

@@ -23,11 +23,11 @@ class DoctorCheck:
     hint: str | None = None
 
     def __post_init__(self) -> None:
+        # A fault hides them itself; what is said of an address need not come as one.
         object.__setattr__(self, "said", hide_credentials(self.said))
 
 
 def report_well(about: str, said: str) -> DoctorCheck:
-    """It is as it should be."""
     return DoctorCheck(about, "well", said)
 
 

@@ -31,8 +31,6 @@ class Scalar:
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
-    """A list of nodes."""
-
     items: tuple[Node, ...]
     place: Place
 
@@ -55,7 +53,6 @@ class Mapping:
     sound: bool = True
 
     def get(self, key: str) -> DocumentEntry | None:
-        """The entry of that key, or None."""
         return next((entry for entry in self.entries if entry.key == key), None)
 
 
@@ -133,9 +130,8 @@ def resolve_scalar(text: str) -> Value:
     """The value of a plain scalar; raises DoubtError where it could mean something else."""
     if text in _WORDS:
         return _WORDS[text]
-    if text[0].isalpha() and text not in _SWITCHES:
-        return text
-    return _parse_number(text) if _number_like(text) else text
+    # Most scalars are words, which are told by their first letter: no pattern is tried.
+    return _parse_number(text) if text[0] in "+-.0123456789<" or text in _SWITCHES else text
 
 
 def stays_text(text: str) -> bool:
@@ -145,26 +141,25 @@ def stays_text(text: str) -> bool:
     return not (text in _WORDS or text in _SWITCHES or text in {"y", "Y", "n", "N"})
 
 
-def _number_like(text: str) -> bool:
-    return bool(text[0] in "+-.0123456789<" or text in _SWITCHES)
-
-
 def _parse_number(text: str) -> Value:
     _refuse_doubtful(text)
-    if _INTEGER.fullmatch(text):
-        return _parse_integer(text)
-    if _RADIX.fullmatch(text):
-        return _parse_radix(text)
-    if _FLOAT.fullmatch(text):
-        return _parse_float(text)
-    return text
+    is_whole = _INTEGER.fullmatch(text)
+    if is_whole or _RADIX.fullmatch(text):
+        if len(text) > _LONGEST:
+            raise DoubtError("this number is too long")
+        return int(text, 10 if is_whole else 0)  # 0: by its prefix, `0o17` or `0x1f`
+    if not _FLOAT.fullmatch(text):
+        return text
+    if math.isinf(number := float(text)):
+        raise DoubtError(f"`{text}` is too large for a number")
+    return number
 
 
 def _refuse_doubtful(text: str) -> None:
     if text in _SWITCHES:
-        raise DoubtError(
-            f"`{text}` is text to some readers and true or false to others", _switch_hint(text)
-        )
+        boolean = "true" if text.lower() in {"yes", "on"} else "false"
+        what = f"`{text}` is text to some readers and true or false to others"
+        raise DoubtError(what, f"{QUOTE}, or write {boolean}")
     if text == "<<":
         raise DoubtError("merge keys (`<<`) are not read here", "write the entries out")
     if _ENDLESS.fullmatch(text):
@@ -175,27 +170,3 @@ def _refuse_doubtful(text: str) -> None:
         raise DoubtError(f"`{text}` is a number to some readers and text to others")
     if _LEADING_ZERO.match(text) and _FLOAT.fullmatch(text):
         raise DoubtError(f"`{text}` begins with a zero: an octal number to some readers")
-
-
-def _switch_hint(text: str) -> str:
-    boolean = "true" if text.lower() in {"yes", "on"} else "false"
-    return f"{QUOTE}, or write {boolean}"
-
-
-def _parse_integer(text: str) -> int:
-    if len(text) > _LONGEST:
-        raise DoubtError("this number is too long")
-    return int(text)
-
-
-def _parse_radix(text: str) -> int:
-    if len(text) > _LONGEST:
-        raise DoubtError("this number is too long")
-    return int(text, 0)
-
-
-def _parse_float(text: str) -> float:
-    number = float(text)
-    if math.isinf(number):
-        raise DoubtError(f"`{text}` is too large for a number")
-    return number

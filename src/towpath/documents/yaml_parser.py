@@ -59,7 +59,11 @@ def _compose_with(text: str, shown: str, pure: bool) -> Document:
 def syntax_fault(error: YAMLError, text: str, shown: str) -> Fault:
     """What a YAML parser stumbled over, with its place and, where we know it, the cure."""
     if not isinstance(error, MarkedYAMLError) or error.problem_mark is None:
-        return _character_fault(error, text, shown)
+        # The readers' own error for a control character has a position and no mark.
+        line = text.count("\n", 0, getattr(error, "position", 0)) + 1
+        what = "this is not YAML: the text holds a control character"
+        remedy = "remove it, or write it as an escape in double quotes"
+        return Fault(what, Place(shown, line), remedy)
     mark, problem = error.problem_mark, str(error.problem)
     if "end of stream" in problem or "<stream end>" in problem:
         mark = error.context_mark or mark  # not where the file ends, but what was left open
@@ -68,13 +72,6 @@ def syntax_fault(error: YAMLError, text: str, shown: str) -> Fault:
         hint = "write the value in quotes"
     place = Place(shown, mark.line + 1, mark.column + 1)
     return Fault(f"this is not YAML: {problem}", place, hint)
-
-
-def _character_fault(error: YAMLError, text: str, shown: str) -> Fault:
-    position = getattr(error, "position", 0)
-    line = text.count("\n", 0, position) + 1
-    what = "this is not YAML: the text holds a control character"
-    return Fault(what, Place(shown, line), "remove it, or write it as an escape in double quotes")
 
 
 DEEPEST = 50  # no declaration nests so far; a hostile one would exhaust the stack
@@ -98,11 +95,13 @@ class Composer:
             if not isinstance(event, events.DocumentStartEvent):
                 continue
             if node is not None:
-                self._note_fault(
-                    "a second document begins here", event, "one file holds one document"
-                )
+                hint = "one file holds one document"
+                self._note_fault("a second document begins here", event, hint)
                 break
-            self._refuse_directives(event)
+            if event.version not in (None, (1, 2)):
+                # The parsers differ about where a document with directives begins.
+                place = Place(self.file, 1, 1)
+                self.faults.append(Fault("only YAML 1.2 is read", place, "remove the %YAML line"))
             node = self._compose_node(next(stream), stream, 0)
         return self.empty_scalar() if node is None else node
 
@@ -110,14 +109,14 @@ class Composer:
         self, event: events.Event, stream: Iterator[events.Event], depth: int
     ) -> Node:
         if depth > DEEPEST:
-            raise MarkedYAMLError(
-                problem=f"nested deeper than {DEEPEST}", problem_mark=event.start_mark
-            )
+            problem = f"nested deeper than {DEEPEST}"
+            raise MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
         if isinstance(event, events.ScalarEvent):  # nine in ten are: an audit reads a million
             if event.anchor or event.tag:
                 self._refuse_decorations(event)
             return self._compose_scalar(event)
         if isinstance(event, events.AliasEvent):
+            # Aliases of aliases make a billion values of ten lines, the "billion laughs".
             self._note_fault(f"`*{event.anchor}` is an alias", event, "write the value out")
             return Scalar(None, self._place_of(event), sound=False)
         self._refuse_decorations(event)
@@ -136,16 +135,13 @@ class Composer:
             return Scalar(event.value, place, sound=False)
 
     def _compose_quoted(self, event: events.ScalarEvent, place: Place) -> Scalar:
-        """JSON escapes a character beyond 16 bits as two halves, which YAML does not join; one
-        half alone can be written nowhere."""
         text = event.value
         if not text.isascii():
-            halves = text.encode("utf-16", "surrogatepass")
-            text = halves.decode("utf-16", "replace")
-            if "\ufffd" in text and "\ufffd" not in event.value:
-                self._note_fault(
-                    "this text holds half a character", event, "write the character out"
-                )
+            # JSON escapes a character beyond 16 bits as two halves, which YAML does not join.
+            text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+            if "\ufffd" in text and "\ufffd" not in event.value:  # one half can be written nowhere
+                what = "this text holds half a character"
+                self._note_fault(what, event, "write the character out")
                 return Scalar(text, place, sound=False)
         return Scalar(text, place, sound=event.tag is None)
 
@@ -197,19 +193,13 @@ class Composer:
         return DocumentEntry(key.value, node, key.place)
 
     def _refuse_glued_key(self, key: events.Event, behind: events.Event) -> None:
-        """``{raw:x}`` is a key ``raw:x`` without a value: never what was meant."""
+        # `{raw:x}` is a key `raw:x` without a value: never what was meant.
         if not (isinstance(key, events.ScalarEvent) and isinstance(behind, events.ScalarEvent)):
             return
         if key.implicit[0] and ":" in key.value and behind.implicit[0] and behind.value == "":
             name, _, rest = key.value.partition(":")
             hint = f"write `{name}: {rest}`, or write it in quotes"
             self._note_fault(f"`{key.value}` has no blank behind its colon", key, hint)
-
-    def _refuse_directives(self, event: events.DocumentStartEvent) -> None:
-        if event.version not in (None, (1, 2)):
-            # The parsers differ about where a document with directives begins.
-            place = Place(self.file, 1, 1)
-            self.faults.append(Fault("only YAML 1.2 is read", place, "remove the %YAML line"))
 
     def _refuse_decorations(self, event: events.Event) -> None:
         anchor, tag = getattr(event, "anchor", None), getattr(event, "tag", None)
@@ -242,7 +232,11 @@ def edit_text(text: str, change: Callable[[MutableMapping[str, Any]], None], nam
     if not isinstance(data, MutableMapping):
         raise DeclarationError(Fault("the file must hold a mapping", Place(name, 1)))
     change(data)
-    return _write_text(yaml, data, text if _is_bare(text) else "")
+    out = io.StringIO()
+    yaml.dump(data, out)
+    # Of a file that holds nothing but comments and blank lines ruamel would lose all.
+    is_bare = all(not line.strip() or line.lstrip().startswith("#") for line in text.splitlines())
+    return (text if is_bare else "") + out.getvalue()
 
 
 def _round_trip(text: str) -> YAML:
@@ -256,34 +250,21 @@ def _round_trip(text: str) -> YAML:
 
 def _find_indents(node: Node) -> tuple[int, int, int]:
     """How the file is indented: mappings in mappings, lists, and the dash within that."""
+    # ruamel writes a whole file with one indentation: the first that stands there is taken.
     nested = list(_nested_entries(node))
-    mapping = next(
-        (n.place.column - e.place.column for e, n in nested if isinstance(n, Mapping)), 2
-    )
-    offset = next(
-        (n.place.column - e.place.column for e, n in nested if isinstance(n, Sequence)), 0
-    )
+    depths = [(n.place.column - e.place.column, isinstance(n, Mapping)) for e, n in nested]
+    mapping = next((depth for depth, is_mapping in depths if is_mapping), 2)
+    offset = next((depth for depth, is_mapping in depths if not is_mapping), 0)
     return mapping, offset + 2, offset
 
 
 def _nested_entries(node: Node) -> Iterator[tuple[DocumentEntry, Node]]:
     """The entries whose mapping or list begins on a line of its own."""
-    if isinstance(node, Mapping):
+    if isinstance(node, Sequence):
+        for item in node.items:
+            yield from _nested_entries(item)
+    elif isinstance(node, Mapping):
         for entry in node.entries:
             if not isinstance(entry.node, Scalar) and entry.node.place.line > entry.place.line:
                 yield entry, entry.node
             yield from _nested_entries(entry.node)
-    elif isinstance(node, Sequence):
-        for item in node.items:
-            yield from _nested_entries(item)
-
-
-def _is_bare(text: str) -> bool:
-    """Nothing but comments and blank lines: ruamel would lose them."""
-    return all(not line.strip() or line.lstrip().startswith("#") for line in text.splitlines())
-
-
-def _write_text(yaml: YAML, data: Any, lead: str) -> str:
-    out = io.StringIO()
-    yaml.dump(data, out)
-    return lead + out.getvalue()

@@ -42,9 +42,11 @@ def parse_value(text: str) -> Any:
 
 def parse_yaml(text: str, shown: str) -> Document:
     """The tree of a text together with its faults; ``shown`` is the file's name in messages."""
-    if (half := _half_a_character(text)) is not None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
         # What Git holds need not be UTF-8, and the C reader answers with an error of Python's.
-        place = Place(shown, text.count("\n", 0, half) + 1)
+        place = Place(shown, text.count("\n", 0, error.start) + 1)
         nothing = Scalar(None, Place(shown, 1, 1))
         return Document(nothing, (Fault("the text is not UTF-8", place),))
     from towpath.documents.yaml_parser import compose_tree
@@ -53,11 +55,8 @@ def parse_yaml(text: str, shown: str) -> Document:
 
 
 def read_flat(text: str) -> dict[str, str] | None:
-    """What a text says that is one ``key: text`` a line, as ``dump_yaml`` writes it; None for
-    another.
-
-    Thousands of small records are read at once: to parse them takes ten times as long.
-    """
+    """What a text says that is one ``key: text`` a line, as ``dump_yaml`` writes it; else None."""
+    # Thousands of small records are read at once: to parse them takes ten times as long.
     lines = [re.fullmatch(_FLAT, line) for line in text.removesuffix("\n").split("\n")]
     pairs = [(line[1], line[2] or line[3]) for line in lines if line]
     sound = all(line and (line[2] or _is_text(line[3])) for line in lines)
@@ -65,12 +64,11 @@ def read_flat(text: str) -> dict[str, str] | None:
 
 
 def find_entry(text: str, key: str) -> Any:
-    """The value of a key at the top of a document; None where it has none, or is no mapping.
-
-    It is not parsed where a line says it: each command asks which branch is main.
-    """
+    """The value of a key at the top of a document; None where it has none, or is no mapping."""
     if key not in text:
         return None
+    # Not parsed where a line says it: each command asks which branch is main, and the import of
+    # ruamel alone takes a tenth of a second.
     line = re.search(rf"""^{key}:[ \t]+(["']?)([\w./-]+)\1[ \t]*(?:#.*)?$""", text, re.MULTILINE)
     if line and (line[1] or _is_text(line[2])):
         return line[2]
@@ -87,36 +85,22 @@ def _is_text(scalar: str) -> bool:
         return False
 
 
-def edit_yaml(
-    path: Path, change: Callable[[MutableMapping[str, Any]], None], shown: str | None = None
-) -> str:
+def edit_yaml(path: Path, change: Callable[[MutableMapping[str, Any]], None]) -> str:
     """The text of a file after ``change`` was applied to its mapping; nothing is written.
 
-    Comments, order and style stay. A missing file counts as an empty mapping. ``shown`` is the
-    file's name in messages.
-
-    Raises:
-        DeclarationError: where the file is no YAML or no mapping.
+    Comments, order and style stay. A missing file counts as an empty mapping. Raises
+    DeclarationError where the file is no YAML or no mapping.
     """
     from towpath.documents.yaml_parser import edit_text
 
-    name = shown or path.name
-    return edit_text(text_of(path, name) if path.exists() else "", change, name)
-
-
-def _half_a_character(text: str) -> int | None:
-    """Where a text holds what UTF-8 has no bytes for."""
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        return error.start
-    return None
+    return edit_text(text_of(path, path.name) if path.exists() else "", change, path.name)
 
 
 def text_of(path: Path, shown: str) -> str:
-    """A file's text, which must be UTF-8; its lines end in a line feed, also where Git laid the
-    file out with ``core.autocrlf``, so that nobody who looks for a line must know both ends."""
+    """A file's text, which must be UTF-8; its lines end in a line feed."""
     try:
+        # Also where Git laid it out with `core.autocrlf`: nobody who looks for a line must know
+        # both ends. Editors of Windows put a byte order mark before the text (`-sig`).
         return path.read_bytes().decode("utf-8-sig").replace(CRLF, "\n")
     except UnicodeDecodeError as error:
         line = path.read_bytes()[: error.start].count(b"\n") + 1

@@ -17,14 +17,15 @@ _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 def dump_yaml(data: Any) -> str:
     """Mappings, lists, text, numbers, booleans and None as YAML; raises TypeError for others."""
-    lines = list(_block_lines(data, ""))
-    return "\n".join(lines) + "\n"
+    return "\n".join(_block_lines(data, "")) + "\n"
 
 
 def _block_lines(data: Any, indent: str) -> Iterator[str]:
     if isinstance(data, Mapping) and data:
         for key, value in data.items():
-            yield from _entry_lines(f"{indent}{_key_text(key)}:", value, indent)
+            if not isinstance(key, str):
+                raise TypeError(f"a key must be text, not {key!r}")
+            yield from _entry_lines(f"{indent}{_scalar_text(key)}:", value, indent)
     elif _is_list(data) and data:
         for item in data:
             yield from _item_lines(item, indent)
@@ -45,11 +46,10 @@ def _entry_lines(head: str, value: Any, indent: str) -> Iterator[str]:
 
 
 def _item_lines(item: Any, indent: str) -> Iterator[str]:
-    """``- `` takes the place of the first line's indentation."""
     if not _is_block(item):
         yield f"{indent}- {_flow_text(item)}"
         return
-    lines = _block_lines(item, f"{indent}  ")
+    lines = _block_lines(item, f"{indent}  ")  # `- ` takes the place of the first one's indentation
     yield f"{indent}- {next(lines)[len(indent) + 2 :]}"
     yield from lines
 
@@ -63,18 +63,13 @@ def _is_block(data: Any) -> bool:
 
 
 def _is_literal(value: Any) -> bool:
-    """Lines that stay what they are in a literal block, so that people can read them."""
+    # A literal block is for people to read: only of lines that stay what they are in it. A reader
+    # takes its indentation from the first one, and cuts blanks and empty lines off the end.
     if not isinstance(value, str) or "\n" not in value.rstrip("\n"):
         return False
     lines = value.removesuffix("\n").split("\n")
     whole = lines[0] != "" and lines[-1] != "" and not lines[0].startswith(" ")
     return whole and all(line.isprintable() and line == line.rstrip() for line in lines)
-
-
-def _key_text(key: Any) -> str:
-    if not isinstance(key, str):
-        raise TypeError(f"a key must be text, not {key!r}")
-    return _scalar_text(key)
 
 
 def _flow_text(value: Any) -> str:
@@ -120,10 +115,6 @@ def _escape_sign(sign: str) -> str:
     code = ord(sign)
     if 0xD800 <= code <= 0xDFFF:
         raise TypeError("half a surrogate pair cannot be written as YAML")
-    return (
-        f"\\x{code:02x}"
-        if code < 0x100
-        else f"\\u{code:04x}"
-        if code < 0x10000
-        else f"\\U{code:08x}"
-    )
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

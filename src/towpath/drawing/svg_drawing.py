@@ -64,7 +64,9 @@ def lay_out_boxes(
         edge.view = _Path()
     graph = Graph(list(vertices.values()), list(edges.values()))
     left, height = 0.0, 0.0
-    for component in sorted(graph.C, key=lambda c: _first_index(c, sizes)):
+    order = {name: index for index, name in enumerate(sizes)}
+    # The parts stand in the order in which the graph names them, whatever order grandalf has.
+    for component in sorted(graph.C, key=lambda part: min(order[v.data] for v in part.V())):
         width, tall = _place_component(component, left)
         left, height = left + width + APART, max(height, tall)
     return GraphLayout(
@@ -75,26 +77,21 @@ def lay_out_boxes(
     )
 
 
-def _first_index(component: Any, sizes: dict[str, tuple[float, float]]) -> int:
-    order = {name: index for index, name in enumerate(sizes)}
-    return min(order[vertex.data] for vertex in component.V())
-
-
 def _place_component(component: Any, left: float) -> tuple[float, float]:
     """Lay out one joined part with its left edge at ``left`` and its top at 0."""
     vertices, edges = list(component.V()), list(component.E())
-    if len(vertices) > 1:
+    if len(vertices) > 1:  # one alone stands where it is
         _run_sugiyama(component)
     west, north, east, south = _find_extent(vertices, edges)
     for vertex in vertices:
-        vertex.view.xy = _move_point(vertex.view.xy, left - west, -north)
+        x, y = vertex.view.xy
+        vertex.view.xy = x - west + left, y - north
     for edge in edges:
-        edge.view.points = [_move_point(point, left - west, -north) for point in edge.view.points]
+        edge.view.points = [(x - west + left, y - north) for x, y in edge.view.points]
     return east - west, south - north
 
 
 def _find_extent(vertices: list[Any], edges: list[Any]) -> tuple[float, float, float, float]:
-    """The left, upper, right and lower edge of boxes and bends together."""
     views = [vertex.view for vertex in vertices]
     bends = [point for edge in edges for point in edge.view.points[1:-1]]
     xs = [v.xy[0] + side * v.w / 2 for v in views for side in (-1, 1)] + [x for x, _ in bends]
@@ -107,16 +104,14 @@ def _run_sugiyama(component: Any) -> None:
 
     drawing = SugiyamaLayout(component)
     drawing.xspace, drawing.yspace = BETWEEN, DOWN
+    # Its own routers end a line where it meets the box, in any of the four sides; ours runs from
+    # the lower side to the upper.
     drawing.route_edge = lambda edge, points: edge.view.setpath(list(points))
     roots = [vertex for vertex in component.V() if not vertex.e_in()]
     # A line that passes a layer takes the room of a line there, not that of a median box.
     drawing.dw, drawing.dh = PASSING, PASSING
     drawing.init_all(roots=roots, inverted_edges=[], optimize=True)
-    drawing.draw(4)
-
-
-def _move_point(point: Point, right: float, down: float) -> Point:
-    return point[0] + right, point[1] + down
+    drawing.draw(4)  # rounds of sorting the layers, each of which takes away crossings
 
 
 MARGIN = 24.0
@@ -153,7 +148,6 @@ _STYLE = """
 
 
 def svg(graph: Graph | GraphPicture) -> str:
-    """The graph as an SVG document."""
     drawn = graph if isinstance(graph, GraphPicture) else picture_graph(graph)
     sizes = {name: _box_size(box) for name, box in drawn.boxes.items()}
     placed = lay_out_boxes(sizes, [(line.start, line.end) for line in drawn.lines])
@@ -168,10 +162,7 @@ def svg(graph: Graph | GraphPicture) -> str:
         f'<text class="title" x="{MARGIN:.0f}" y="{MARGIN + 14:.0f}">{title}</text>',
         f'<g transform="translate({(width - placed.width) / 2:.1f} {TITLE + MARGIN:.1f})">',
         *(_draw_line(line, placed, sizes) for line in drawn.lines),
-        *(
-            _draw_box(box, placed.middles[box.name], sizes[box.name])
-            for box in drawn.boxes.values()
-        ),
+        *(_draw_box(box, placed.middles[n], sizes[n]) for n, box in drawn.boxes.items()),
         *(label for line in drawn.lines for label in _draw_label(line, placed, sizes)),
         "</g>",
         "</svg>",
@@ -188,12 +179,10 @@ _HEADS = f"<defs>{_MARKER.format('head')}{_MARKER.format('branch-head')}</defs>"
 
 def _box_size(box: GraphBox) -> tuple[float, float]:
     """Width and height of a box; a condition's text stands below its diamond."""
-    name = _text_width(box.name, 8.1)
     if box.shape is BoxShape.CONDITION:
-        return max(
-            _diamond_width(box), _text_width(_shorten_text(box.detail), 6.5)
-        ), DIAMOND + CAPTION
-    return max(name, _text_width(_second_line(box), 6.3)) + 32, 48.0
+        below = _text_width(_shorten_text(box.detail), 6.5)
+        return max(_diamond_width(box), below), DIAMOND + CAPTION
+    return max(_text_width(box.name, 8.1), _text_width(_second_line(box), 6.3)) + 32, 48.0
 
 
 def _diamond_width(box: GraphBox) -> float:
@@ -225,10 +214,8 @@ def _draw_box(box: GraphBox, middle: Point, size: tuple[float, float]) -> str:
 
 def _draw_condition(box: GraphBox, x: float, top: float) -> str:
     half, y, foot = _diamond_width(box) / 2, top + DIAMOND / 2, top + DIAMOND + 13
-    points = " ".join(
-        f"{px:.1f},{py:.1f}"
-        for px, py in ((x - half, y), (x, top), (x + half, y), (x, top + DIAMOND))
-    )
+    tips = ((x - half, y), (x, top), (x + half, y), (x, top + DIAMOND))
+    points = " ".join(f"{px:.1f},{py:.1f}" for px, py in tips)
     below = _escape_text(_shorten_text(box.detail))
     return (
         f'<polygon class="box" points="{points}" stroke-linejoin="round"/>'
@@ -248,15 +235,12 @@ def _line_points(
 
 
 def _draw_line(line: GraphLine, placed: GraphLayout, sizes: dict[str, tuple[float, float]]) -> str:
-    points = _line_points(line, placed, sizes)
-    x, y = points[0]
-    path = [f"M{x:.1f} {y:.1f}"]
-    last = points.pop()
-    points.append((last[0], last[1] - STUB))
-    for (x1, y1), (x2, y2) in pairwise(points):
+    *points, (end_x, end_y) = _line_points(line, placed, sizes)
+    path = [f"M{points[0][0]:.1f} {points[0][1]:.1f}"]
+    for (x1, y1), (x2, y2) in pairwise([*points, (end_x, end_y - STUB)]):
         middle = (y1 + y2) / 2
         path.append(f"C{x1:.1f} {middle:.1f} {x2:.1f} {middle:.1f} {x2:.1f} {y2:.1f}")
-    path.append(f"V{last[1]:.1f}")
+    path.append(f"V{end_y:.1f}")
     kind = "line ordering" if line.ordering else "line branch" if line.label else "line"
     head = "branch-head" if line.label else "head"
     return f'<path class="{kind}" d="{" ".join(path)}" marker-end="url(#{head})"/>'
@@ -278,7 +262,7 @@ def _draw_label(
 
 
 def _text_width(text: str, each: float) -> float:
-    """The width of a text in pixels, guessed generously: there is no font to ask."""
+    # In pixels, guessed generously: there is no font to ask. Chinese signs are twice as wide.
     return sum(each * (1.9 if ord(sign) > 0x2E7F else 1.0) for sign in text)
 
 

@@ -46,11 +46,8 @@ def _find_parents(drawn: GraphPicture) -> dict[str, GraphLine]:
     position = {name: index for index, name in enumerate(drawn.boxes)}
     parents: dict[str, GraphLine] = {}
     for line in drawn.lines:
-        held = parents.get(line.end)
-        if held is None or (bool(line.label), position[line.start]) > (
-            bool(held.label),
-            position[held.start],
-        ):
+        held, rank = parents.get(line.end), (bool(line.label), position[line.start])
+        if held is None or rank > (bool(held.label), position[held.start]):
             parents[line.end] = line
     return parents
 
@@ -69,14 +66,18 @@ def _tree_rows(drawn: GraphPicture, parents: dict[str, GraphLine]) -> Iterator[_
         if len(following) == 1 and not following[0].label:
             yield _Row(f"{below}│")
             todo.append((following[0].end, below, below))
-            continue
-        for last, line in enumerate(reversed(following)):
-            fork = "├─" if last else "└─"
-            label = f" {line.label:<3} " if line.label else " "
-            deeper = below + ("│ " if last else "  ") + " " * len(label)
-            todo.append((line.end, f"{below}{fork}{label}", deeper))
-        if not following and todo and not todo[-1][1]:
-            yield _Row("")
+        elif following:
+            todo += _fork_branches(following, below)
+        elif todo and not todo[-1][1]:
+            yield _Row("")  # air before the next root
+
+
+def _fork_branches(lines: list[GraphLine], below: str) -> Iterator[tuple[str, str, str]]:
+    """What follows a fork, the last branch first: the first is then on top of the stack."""
+    for last, line in enumerate(reversed(lines)):
+        label = f" {line.label:<3} " if line.label else " "
+        deeper = below + ("│ " if last else "  ") + " " * len(label)
+        yield line.end, f"{below}{'├─' if last else '└─'}{label}", deeper
 
 
 def _write_rows(

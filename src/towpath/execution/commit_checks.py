@@ -12,16 +12,17 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from towpath.backends.dvc import dvc_lock, pointer_files
-from towpath.backends.git import submodules
+from towpath.backends.dvc import tracked_files
+from towpath.backends.git import checkouts
 from towpath.config import names_and_paths
 from towpath.errors import Fault, StoreError
-from towpath.pipeline import artifact_paths, cache_key
-from towpath.versions.own_files import find_own_files
+from towpath.pipeline import artifact_paths
+from towpath.planning import step_code
+from towpath.versions.work_tree_files import find_own_files
 
 if TYPE_CHECKING:
     from towpath.backends.git import Repository
-    from towpath.execution.upstream_pipelines import UpstreamLink
+    from towpath.execution.input_sources import UpstreamLink
     from towpath.pipeline.step_graph import Graph
     from towpath.workspace import Workspace
 
@@ -30,10 +31,10 @@ OUTSIDE_HINT = (
     "install it as a package that is not editable, whose version the record names, "
     "or bring it into the repository"
 )
+#: Nanoseconds by which the times of files may lag behind the clock.
 CLOCK_STEP = 20_000_000
-"""Nanoseconds by which the times of files may lag behind the clock."""
+#: A path is no pattern: `data[1].csv` is one file.
 LITERALLY = {"GIT_LITERAL_PATHSPECS": "1"}
-"""A path is no pattern: `data[1].csv` is one file."""
 _NAMED = 3  # files of a folder that a fault names
 
 
@@ -66,7 +67,7 @@ class CommitChecks:
         pointers = [
             p
             for input_path in inputs.values()
-            for p in pointer_files.find_changed_pointers(root, Path(input_path))
+            for p in tracked_files.find_changed_pointers(root, Path(input_path))
         ]
         for pointer in dict.fromkeys(pointers):
             path, file = (os.path.relpath(p, root) for p in (pointer.path, pointer.file))
@@ -81,7 +82,7 @@ class CommitChecks:
             yield Fault(f"{path} not committed: it lies outside of the project", hint=hint)
             return
         shown = path.rstrip("/")
-        if pointer_files.find_covering_pointer(root, Path(path)):
+        if tracked_files.find_covering_pointer(root, Path(path)):
             return
         missing, outside = self._find_unheld(Path(root, shown))
         if not missing and not outside:
@@ -109,7 +110,7 @@ class CommitChecks:
                     f"{path} not committed: it is not what Git holds", hint=f"git add {path}"
                 )
 
-    def _locked_output(self, path: str) -> dvc_lock.LockedOutput | None:
+    def _locked_output(self, path: str) -> tracked_files.LockedOutput | None:
         """What `dvc.lock` says of a path, or of a folder that it is in."""
         above = (path, *(str(folder) for folder in Path(path).parents))
         return next(
@@ -122,16 +123,16 @@ class CommitChecks:
         )
 
     @cached_property
-    def _outputs_by_path(self) -> Mapping[str, dvc_lock.LockedOutput]:
-        outputs: dict[str, dvc_lock.LockedOutput] = {}
+    def _outputs_by_path(self) -> Mapping[str, tracked_files.LockedOutput]:
+        outputs: dict[str, tracked_files.LockedOutput] = {}
         try:
-            for output in dvc_lock.locked_outputs(self.workspace.root):
+            for output in tracked_files.locked_outputs(self.workspace.root):
                 outputs[output.path] = output
         except StoreError:  # rows that lead elsewhere: `check` and `pull` say so
             pass
         return outputs
 
-    def _locked_fault(self, path: str, output: dvc_lock.LockedOutput) -> Iterator[Fault]:
+    def _locked_fault(self, path: str, output: tracked_files.LockedOutput) -> Iterator[Fault]:
         store, whole = self.workspace.store, self.workspace.root / output.path
         if whole.exists() and store.digest(whole).digest == output.digest:
             return
@@ -147,7 +148,7 @@ class CommitChecks:
             return [], [self._show_path(path)]
         places, outside = self._find_places(path, top)
         below = (
-            pointer_files.survey_pointers(self.workspace.root, path).pointers
+            tracked_files.survey_pointers(self.workspace.root, path).pointers
             if path.is_dir()
             else ()
         )
@@ -204,7 +205,7 @@ class CommitChecks:
 
     def _how_to_add(self, path: str) -> str:
         """The commands that bring data under DVC; where Git ignores the pointer, its line first."""
-        pointer = Path(self.workspace.root, f"{path}{pointer_files.SUFFIX}")
+        pointer = Path(self.workspace.root, f"{path}{tracked_files.SUFFIX}")
         ignoring_line = self.repository.attempt_git(
             "check-ignore", "-v", "--", os.fspath(pointer)
         ).text
@@ -212,12 +213,12 @@ class CommitChecks:
         file, _, rest = place.partition(":")
         line, _, pattern = rest.partition(":")
         first = f"take `{pattern}` out of {file}:{line}, " if ignoring_line else ""
-        return f"{first}dvc add {path}, then commit {path}{pointer_files.SUFFIX}"
+        return f"{first}dvc add {path}, then commit {path}{tracked_files.SUFFIX}"
 
     def code(self, graph: Graph) -> Iterator[Fault]:
         """Code that Git ignores, and no commit holds: the version could not be made again."""
         nodes, reader = graph.nodes.values(), self.workspace.code
-        files = {f for node in nodes for f in cache_key.list_code_files(graph, node, reader)}
+        files = {f for node in nodes for f in step_code.list_code_files(graph, node, reader)}
         yield from self.unknown_files(files, IGNORED_HINT)
 
     def unknown_files(self, files: Iterable[str], hint: str) -> Iterator[Fault]:
@@ -228,11 +229,11 @@ class CommitChecks:
             yield Fault(f"{file} not committed: it lies outside the repository", hint=OUTSIDE_HINT)
         files_by_path = {path: file for file, paths in places.items() for path in paths or ()}
         unknown = files_by_path.keys() - self._list_held(files_by_path)
-        missing = list(submodules.absent_submodules(self.repository)) if unknown else []
+        missing = list(checkouts.absent_submodules(self.repository)) if unknown else []
         for path in sorted(unknown):
             if link := next((link for link in missing if path.startswith(f"{link}/")), None):
                 what = f"{files_by_path[path]} not committed: the submodule {link} is not set up"
-                yield Fault(what, hint=submodules.SET_UP)
+                yield Fault(what, hint=checkouts.SET_UP)
                 continue
             yield Fault(f"{files_by_path[path]} not committed: Git ignores it", hint=hint)
 

@@ -1,24 +1,233 @@
-"""What a run read from where: path, pointer, version or pipeline of each of its inputs."""
+"""What other pipelines make for this one: which inputs, whether they are up to date, and who ran.
+
+An input below ``artifacts/<pipeline>/`` is what a run of that pipeline put there. It is stale where
+the pipeline would make it anew, or where its bytes are no longer those that it made.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from towpath.backends.dvc import pointer_files
+from towpath.backends.dvc import tracked_files
 from towpath.config import names_and_paths
-from towpath.errors import StoreError
-from towpath.registry.data_sources import DataSource, UpstreamRun
+from towpath.config.artifact import Made
+from towpath.config.pipeline_declaration import Condition, Fail, RegisterModel
+from towpath.errors import StepFailed, StoreError, TowpathError
+from towpath.execution import run_inputs
+from towpath.execution.single_step import read_from_tree
+from towpath.pipeline import artifact_paths
+from towpath.pipeline.pipeline_order import makers_of, require_order
+from towpath.pipeline.step_graph import FromInput, Graph, Node
+from towpath.planning import pipeline_check
+from towpath.planning.run_request import find_needed_steps, in_ci
+from towpath.planning.run_state import RunState, StepDecision, StepVerdict
+from towpath.planning.step_decisions import PipelineMemory, ReusePolicy, StepJudge, choose_branch
+from towpath.registry.version_record import DataSource, UpstreamRun
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from towpath.config.artifact import Artifact
-    from towpath.execution.upstream_pipelines import UpstreamLink, UpstreamReader
     from towpath.pipeline.step_graph import Graph
     from towpath.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class UpstreamLink:
+    """An input of a pipeline that another pipeline makes.
+
+    ``path`` is from the project's root; ``steps`` are those whose outputs it holds, ``run`` the one
+    that made them, where it is known. ``stale`` says why it is not what the pipeline would make
+    now, empty where it is; ``beyond`` is True where that pipeline's own input is what is stale.
+    """
+
+    input: str
+    path: str
+    pipeline: str
+    steps: tuple[str, ...] = ()
+    run: str = ""
+    stale: str = ""
+    beyond: bool = False
+
+    @property
+    def update_command(self) -> str:
+        """What brings it up to date."""
+        return "towpath run --all" if self.beyond else f"towpath run {self.pipeline}"
+
+    @property
+    def stale_reason(self) -> str:
+        """The same in one line."""
+        return f"input `{self.input}` is stale: {self.stale}" if self.stale else ""
+
+
+@dataclass
+class UpstreamPipeline:
+    """A pipeline as a run of it would go now, as far as what is remembered of it tells.
+
+    ``stale`` says of a step why it would run; ``runs`` which run made what it made; ``fault`` why
+    the pipeline cannot be run at all.
+    """
+
+    graph: Graph | None = None
+    known: RunState | None = None
+    links: tuple[UpstreamLink, ...] = ()
+    stale: dict[str, str] = field(default_factory=dict)
+    runs: dict[str, str] = field(default_factory=dict)
+    fault: str = ""
+
+
+class UpstreamReader:
+    """Looks at what a pipeline's inputs come from, each other pipeline once."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self.pipelines: dict[str, UpstreamPipeline] = {}
+
+    def find_links(self, graph: Graph) -> tuple[UpstreamLink, ...]:
+        """The inputs of a graph that other pipelines make. DeclarationError for a circle."""
+        makers = makers_of(graph.name, graph.inputs, self.workspace.pipelines)
+        if not makers:
+            return ()
+        require_order(pipeline_check.read_pipelines(self.workspace))
+        return tuple(self._make_link(graph, name, maker) for name, maker in makers.items())
+
+    def _make_link(self, graph: Graph, name: str, maker: str) -> UpstreamLink:
+        path = str(PurePosixPath(graph.inputs[name]))
+        upstream = self.pipelines.get(maker) or self._look_at_pipeline(maker)
+        self.pipelines[maker] = upstream
+        if upstream.graph is None or upstream.known is None:
+            return UpstreamLink(name, path, maker, stale=upstream.fault)
+        held = _held_outputs(upstream.graph, path)
+        steps = tuple(dict.fromkeys(step for step, _ in held))
+        runs = dict.fromkeys(filter(None, map(upstream.runs.get, steps)))
+        stale = self._stale_reason(upstream, path, held)
+        beyond = any(link.stale for link in upstream.links)
+        return UpstreamLink(name, path, maker, steps, ", ".join(runs), stale, beyond)
+
+    def _stale_reason(
+        self, upstream: UpstreamPipeline, path: str, held: Mapping[tuple[str, str], str]
+    ) -> str:
+        assert upstream.graph
+        assert upstream.known
+        if upstream.fault:
+            return upstream.fault
+        if not held:
+            return f"pipeline `{upstream.graph.name}` makes no such file"
+        needed_steps = find_needed_steps(upstream.graph, frozenset(step for step, _ in held))
+        for step in (step for step in upstream.graph.nodes if step in needed_steps):
+            if reason := upstream.stale.get(step):
+                return f"`{step}` of pipeline `{upstream.graph.name}` would run: {reason}"
+        for step in dict.fromkeys(step for step, _ in held):
+            if step not in upstream.known.made:
+                reason = upstream.known.skipped.get(step, "it was not made")
+                return f"`{step}` of pipeline `{upstream.graph.name}` would be skipped: {reason}"
+        if not (self.workspace.root / path).exists():
+            return f"pipeline `{upstream.graph.name}` has not put it there"
+        if not self._is_made(upstream.known, path, held):
+            return f"it is not what pipeline `{upstream.graph.name}` made"
+        return ""
+
+    def _is_made(self, known: RunState, path: str, held: Mapping[tuple[str, str], str]) -> bool:
+        """Whether what stands at a path, to the last file of a folder, is what the steps made."""
+        store = self.workspace.store
+        expected: dict[str, str] = {}
+        for (step, output), place in held.items():
+            digest = known.made[step].outputs[output].digest
+            members = store.members(digest) if digest.endswith(".dir") else {"": digest}
+            expected |= {str(PurePosixPath(place, name)): md5 for name, md5 in members.items()}
+        digest = store.digest(self.workspace.root / path).digest
+        if not digest.endswith(".dir"):
+            return expected.get(path) == digest
+        inside = PurePosixPath(path)
+        below = {p: md5 for p, md5 in expected.items() if PurePosixPath(p).is_relative_to(inside)}
+        folder_digest = store.put(self.workspace.root / path).digest
+        return below == {
+            str(inside / name): md5 for name, md5 in store.members(folder_digest).items()
+        }
+
+    def _look_at_pipeline(self, pipeline: str) -> UpstreamPipeline:
+        upstream = UpstreamPipeline()
+        try:
+            upstream.graph = pipeline_check.compile_checked_pipeline(self.workspace, pipeline)
+            upstream.links = self.find_links(upstream.graph)
+            taken = run_inputs.read_input_artifacts(self.workspace, upstream.graph)
+        except TowpathError as error:
+            upstream.fault = error.faults[0].what
+            return upstream
+        upstream.known = RunState(upstream.graph, taken)
+        upstream.fault = next(filter(None, (link.stale for link in upstream.links)), "")
+        self._walk_steps(upstream, upstream.graph, upstream.known)
+        return upstream
+
+    def _walk_steps(self, upstream: UpstreamPipeline, graph: Graph, known: RunState) -> None:
+        """Follow the pipeline as far as the results of its steps are remembered."""
+        memory = PipelineMemory.of_pipeline(self.workspace.state, graph.name)
+        policy = ReusePolicy(writers=frozenset({"ci"}) if in_ci() else None)
+        judge = StepJudge(self.workspace, graph, memory, None, policy)
+        for node in graph.nodes.values():
+            if isinstance(node.step, RegisterModel | Fail):
+                known.skipped[node.name] = "it makes nothing"
+                continue
+            try:
+                self._follow_step(upstream, judge, node, known)
+            except TowpathError as error:
+                upstream.stale[node.name] = error.faults[0].what
+
+    def _follow_step(
+        self, upstream: UpstreamPipeline, judge: StepJudge, node: Node, known: RunState
+    ) -> None:
+        decision = judge.decide_step(node, known)
+        if isinstance(node.step, Condition) and decision.verdict is StepVerdict.RUN:
+            choose_branch(judge, node, node.step, decision, known)
+        elif decision.verdict is StepVerdict.SKIP:
+            known.skipped[node.name] = decision.reason
+        elif decision.entry:
+            upstream.runs[node.name] = decision.entry.made_by
+            known.take_result(decision, decision.entry.result)
+        elif result := self._made_last(judge, decision, node, known):
+            known.take_result(decision, result)
+        else:
+            upstream.stale[node.name] = decision.reason
+
+    def _made_last(
+        self, judge: StepJudge, decision: StepDecision, node: Node, known: RunState
+    ) -> Made | None:
+        """What the work tree holds of a step that is never reused, where its last run had the
+        same key: it is no older than anything else."""
+        last = judge.memory.find_last(node.name)
+        if node.step.cache is True or not last or last.undeclared or last.key != decision.key:
+            return None
+        try:
+            return read_from_tree(self.workspace, known.graph, node)
+        except StepFailed:
+            return None
+
+
+def _held_outputs(graph: Graph, path: str) -> dict[tuple[str, str], str]:
+    """The outputs that a path is, is in, or holds, with their own paths."""
+    asked_path = PurePosixPath(path)
+    places = {
+        (node.name, output): PurePosixPath(artifact_paths.output_path(graph, node.name, output))
+        for node in graph.nodes.values()
+        for output in artifact_paths.own_outputs(node)
+    }
+    return {
+        key: str(place)
+        for key, place in places.items()
+        if asked_path.is_relative_to(place) or place.is_relative_to(asked_path)
+    }
+
+
+def stale_steps(graph: Graph, links: Collection[UpstreamLink]) -> Iterator[tuple[str, str]]:
+    """The steps that read a stale input themselves, each with the reason."""
+    for link in (link for link in links if link.stale):
+        for node in graph.nodes.values():
+            if FromInput(link.input) in node.arguments.values():
+                yield node.name, link.stale_reason
 
 
 def locate_inputs(
@@ -57,8 +266,8 @@ def _find_pointer(workspace: Workspace, path: str, artifact: Artifact) -> str | 
     """The `.dvc` file that names these bytes; one that names others is no source of theirs."""
     root = workspace.root
     try:
-        pointer = pointer_files.find_covering_pointer(root, Path(path))
-        named = pointer_files.find_tracked(root, Path(path)) if pointer else None
+        pointer = tracked_files.find_covering_pointer(root, Path(path))
+        named = tracked_files.find_tracked(root, Path(path)) if pointer else None
     except StoreError:
         return None
     if pointer is None or named is None or named.digest != artifact.digest:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from towpath import registry
-from towpath.backends.dvc import dvc_lock
+from towpath.backends.dvc import tracked_files
 from towpath.backends.dvc.dvc_yaml import LOCK, PIPELINE
 from towpath.backends.git import refs
 from towpath.config.artifact import Artifact
@@ -22,7 +22,7 @@ from towpath.pipeline.artifact_paths import FOLDER
 from towpath.registry import RecordedVersion
 from towpath.scratch import scratch_beside
 from towpath.versions import version_origin
-from towpath.versions.own_files import note_own_files
+from towpath.versions.work_tree_files import note_own_files
 
 if TYPE_CHECKING:
     from towpath.config.pipeline_declaration import Output
@@ -251,7 +251,7 @@ def _committed_outputs(workspace: Workspace, found: RecordedVersion) -> _Beside:
     if len(contents) < len(names):
         return {}  # a shared registry holds the record alone
     lock, stages, declared = (contents[name].decode("utf-8", "replace") for name in names)
-    artifacts = dvc_lock.read_artifacts(lock, stages)
+    artifacts = tracked_files.read_artifacts(lock, stages)
     found_outputs = {
         name: (artifacts.get(_tree_path(str(found.record.pipeline), name, output)), output)
         for name, output in _declared_outputs(parse_pipeline(declared, pipeline))

@@ -9,7 +9,7 @@ import platform
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -17,22 +17,30 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from towpath.credentials import hide_credentials
-from towpath.errors import ExitCode, Refused, StepFailed, StoreError, TowpathError
+from towpath.errors import ExitCode, Refused, StepFailed, StoreError, TowpathError, UserError
 from towpath.execution import run_folders, run_inputs, run_record
-from towpath.execution.input_sources import locate_inputs, sources_as_json
+from towpath.execution.input_sources import (
+    UpstreamLink,
+    UpstreamReader,
+    locate_inputs,
+    sources_as_json,
+)
 from towpath.execution.register_step import Registering
 from towpath.execution.run_record import Event, ExecutionState, RecordedRun, Recorder
 from towpath.execution.step_execution import Execution, Executor, needs_executor, replay_plan
-from towpath.pipeline import pipeline_check, pipeline_order
-from towpath.planning.run_memory import PipelineMemory
+from towpath.pipeline import pipeline_order
+from towpath.pipeline.pipeline_order import order_pipelines
+from towpath.planning import pipeline_check
 from towpath.planning.run_request import RunRequest, find_needed_steps, in_ci, select_steps
 from towpath.planning.run_state import RunState, StepDecision, StepVerdict
-from towpath.planning.step_decisions import ReusePolicy, StepJudge, plan_steps
+from towpath.planning.step_decisions import PipelineMemory, ReusePolicy, StepJudge, plan_steps
 from towpath.storage.copy_files import explain_refusal
+from towpath.workspace import Workspace
 
 if TYPE_CHECKING:
     from towpath.pipeline.step_graph import Graph
     from towpath.workspace import Workspace
+
 
 Listener = Callable[[Event], None]
 _NONE: Mapping[str, str] = MappingProxyType({})
@@ -85,7 +93,7 @@ def prepare_run(
         workspace, request.pipeline, request.params, request.inputs
     )
     if pipeline_order.makers_of(graph.name, graph.inputs, workspace.pipelines):
-        pipeline_order.require_order(workspace)
+        pipeline_order.require_order(pipeline_check.read_pipelines(workspace))
     chosen = select_steps(graph, request)
     policy = ReusePolicy(
         force=request.force,
@@ -112,7 +120,9 @@ def prepare_run(
 def _is_registered(workspace: Workspace, graph: Graph) -> bool:
     """Whether what a pipeline makes goes into a version: its own, or that of one that takes it."""
     registers = any(map(graph.registers_model, graph.nodes))
-    return registers or pipeline_order.feeds_others(workspace, graph.name)
+    return registers or pipeline_order.feeds_others(
+        pipeline_check.read_pipelines(workspace), graph.name
+    )
 
 
 def run_pipeline(
@@ -300,3 +310,80 @@ def _record_finish(
 
 
 __all__ = ["PreparedRun", "StepFailed", "conduct_run", "prepare_run", "run_pipeline"]
+
+
+@dataclass(frozen=True)
+class PipelineRun:
+    """What became of one pipeline: its run; or why it was not begun, with its exit code."""
+
+    pipeline: str
+    run: RecordedRun | None = None
+    error: TowpathError | None = None
+    left_out: str = ""
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """0 also for one that was left out: what kept it from running has its own."""
+        if self.run is not None:
+            return ExitCode(self.run.exit_code)
+        return self.error.exit_code if self.error else ExitCode.DONE
+
+
+def run_all(
+    workspace: Workspace,
+    request: RunRequest,
+    carry_out: Callable[[Workspace, RunRequest], RecordedRun],
+) -> Iterator[PipelineRun]:
+    """Run each pipeline in order, as ``request`` says it of one. Where one does not end well, those
+    that take what it makes are left out, and the others go on. ``carry_out`` makes one run.
+
+    Raises DeclarationError, before anything has run, for what is wrong with any of them.
+    """
+    order = order_pipelines(pipeline_check.read_pipelines(workspace))
+    for name in order:
+        pipeline_check.compile_checked_pipeline(workspace, name)
+    missing: dict[str, str] = {}
+    for name, makers in order.items():
+        if failed := next((maker for maker in makers if maker in missing), None):
+            missing[name] = f"pipeline `{failed}` {missing[failed]}"
+            yield PipelineRun(name, left_out=missing[name])
+            continue
+        try:
+            # A fresh look, for the run before has written what this one reads.
+            finished_run = carry_out(Workspace(workspace.root), replace(request, pipeline=name))
+        except UserError as error:
+            missing[name] = "could not begin"
+            yield PipelineRun(name, error=error)
+            continue
+        if finished_run.exit_code:
+            missing[name] = finished_run.state.in_words
+        yield PipelineRun(name, finished_run)
+        if finished_run.exit_code == ExitCode.INTERRUPTED:
+            return
+
+
+def plan_all(workspace: Workspace, request: RunRequest) -> Iterator[PreparedRun]:
+    """Each pipeline in order, prepared for a look at what would become of its steps.
+
+    An input that an earlier pipeline would make anew is awaited: what reads it is undecided.
+    """
+    may_run: dict[str, set[str]] = {}
+    reader = UpstreamReader(workspace)
+    for name in order_pipelines(pipeline_check.read_pipelines(workspace)):
+        links = reader.find_links(pipeline_check.compile_checked_pipeline(workspace, name))
+        awaited = {
+            link.input: link.pipeline for link in links if _is_awaited(reader, link, may_run)
+        }
+        prepared = prepare_run(workspace, replace(request, pipeline=name), awaited)
+        decisions = prepared.decide_steps().values()
+        may_run[name] = {decision.step for decision in decisions if decision.may_run}
+        yield prepared
+
+
+def _is_awaited(
+    reader: UpstreamReader, link: UpstreamLink, may_run: Mapping[str, Collection[str]]
+) -> bool:
+    """Whether a pipeline that runs before would put other bytes there, or might."""
+    graph = reader.pipelines[link.pipeline].graph
+    made_by = find_needed_steps(graph, frozenset(link.steps)) if graph else frozenset()
+    return bool(link.stale or made_by & set(may_run.get(link.pipeline, ())))

@@ -19,10 +19,11 @@ from towpath.config.pipeline_declaration import (
     Step,
     is_json,
 )
-from towpath.pipeline import artifact_paths, cache_key
+from towpath.pipeline import artifact_paths
 from towpath.pipeline.step_graph import FromInput, FromParam
+from towpath.planning import step_code
 from towpath.planning.run_state import StepNotEnded
-from towpath.versions import work_tree_outputs
+from towpath.versions import work_tree_files
 
 if TYPE_CHECKING:
     from towpath.backends.dvc.dvc_yaml import StageEntry
@@ -41,8 +42,8 @@ def publish_outputs(workspace: Workspace, graph: Graph, known: RunState) -> None
     }
     from towpath.backends.dvc import dvc_yaml
 
-    with work_tree_outputs.hold_worktree(workspace):
-        work_tree_outputs.bring_up_to_date(workspace, graph.name, digests)
+    with work_tree_files.hold_worktree(workspace):
+        work_tree_files.bring_up_to_date(workspace, graph.name, digests)
         dvc_yaml.write_dvc_files(
             workspace.root,
             graph.name,
@@ -130,7 +131,7 @@ def _code_paths(workspace: Workspace, graph: Graph, node: Node) -> Iterator[str]
     ]
     yield from folders
     inside = tuple(f"{folder}/" for folder in folders)
-    sources = cache_key.list_code_files(graph, node, workspace.code)
+    sources = step_code.list_code_files(graph, node, workspace.code)
     # Code outside of the project has a path of this machine, which is for no file of Git's.
     own = (file for file in sources if not Path(file).is_absolute())
     yield from (file for file in own if not file.startswith(inside))

@@ -28,13 +28,17 @@ from towpath.errors import (
 )
 from towpath.execution import project_outputs
 from towpath.execution.commit_checks import CLOCK_STEP, LITERALLY, CommitChecks, may_have_changed
-from towpath.execution.input_sources import locate_inputs, upstream_runs
+from towpath.execution.input_sources import (
+    UpstreamLink,
+    UpstreamReader,
+    locate_inputs,
+    upstream_runs,
+)
 from towpath.execution.run_folders import flatten_leaves
 from towpath.execution.run_record import utc_now
-from towpath.execution.upstream_pipelines import UpstreamLink, UpstreamReader
 from towpath.pipeline import artifact_paths, cache_key
 from towpath.pipeline.step_graph import outputs_of
-from towpath.planning import model_facts
+from towpath.planning import run_state
 from towpath.planning.run_state import StepDecision, StepNotEnded, StepVerdict
 from towpath.registry import (
     RecordedBump,
@@ -47,8 +51,7 @@ from towpath.registry.version_record import parse_version_record as read_record
 from towpath.registry.version_record import write_version_record as write_record
 from towpath.scratch import replace_text
 from towpath.storage.verified_bytes import sha256_of
-from towpath.versions import registry_commit
-from towpath.versions.own_files import find_own_files
+from towpath.versions.work_tree_files import find_own_files
 from towpath.workspace import PROJECT_FILE
 
 if TYPE_CHECKING:
@@ -59,8 +62,8 @@ if TYPE_CHECKING:
     from towpath.workspace import Workspace
 
 
+#: What of a step's declaration does not touch what it makes.
 _INDIFFERENT = {"description", "trials"}
-"""What of a step's declaration does not touch what it makes."""
 DECLARE = "name it under `inputs` or `code`, and commit it"
 TRIAL = "a trial; `towpath register RUN` registers it"
 
@@ -342,8 +345,8 @@ class Registering:
             sha256=sha256_of(self.workspace.store.source, artifact),
             kind=path.rpartition(".")[2] if "." in path else "folder",
             code=self._record_code(ready.commit, _strip_labels(reached, "code ")),
-            signature=model_facts.find_signature(known, self.graph, source),
-            needs=model_facts.find_noted_needs(known, source),
+            signature=run_state.find_signature(known, self.graph, source),
+            needs=run_state.find_noted_needs(known, source),
             metrics=dict(_model_metrics(known, node)),
             parameters=dict(self.graph.params),
             run=run_id,
@@ -390,7 +393,7 @@ def register_draft(workspace: Workspace, draft: RegistrationDraft) -> registry.R
     record = draft.record
     if address := workspace.shared_registry:
         base = shared_registry.registry_root_commit(workspace.registry, address)
-        files = registry_commit.build_commit_files(workspace, base, record)
+        files = shared_registry.build_commit_files(workspace.registry, workspace.root, base, record)
     else:
         base = record.code.commit
         files = {path: text.encode() for path, text in draft.files.items()}

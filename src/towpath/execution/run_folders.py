@@ -15,8 +15,8 @@ from towpath.execution.run_record import RecordedRun
 from towpath.scratch import sweep_folders
 from towpath.steps.work_order import BYTES
 
+#: Runs that are looked at: each run clears what the ones before it left.
 LATEST = 20
-"""Runs that are looked at: each run clears what the ones before it left."""
 
 
 def list_run_names(folder: Path) -> list[str]:

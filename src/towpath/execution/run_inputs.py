@@ -64,12 +64,12 @@ def _read_artifact(workspace: Workspace, graph: Graph, name: str, said: str) -> 
 
 def _restore_tracked(workspace: Workspace, path: Path) -> bool:
     """Whether a file that is not there is tracked, and could be put there from the store."""
-    from towpath.backends.dvc import pointer_files
+    from towpath.backends.dvc import tracked_files
 
-    pointer = pointer_files.find_tracked(workspace.root, path)
+    pointer = tracked_files.find_tracked(workspace.root, path)
     if pointer is None:
         return False
-    pointer_files.restore_tracked(workspace.root, path, pointer)
+    tracked_files.restore_tracked(workspace.root, path, pointer)
     return True
 
 

@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
-from towpath.config.pipeline_declaration import Pipeline
+from towpath.config import expression
+from towpath.config.expression import Reference
+from towpath.config.pipeline_declaration import (
+    BatchTransform,
+    CommandStep,
+    Condition,
+    Fail,
+    FunctionStep,
+    Pipeline,
+    QualityCheck,
+    RegisterModel,
+    Step,
+    is_json,
+    list_bindings,
+)
 from towpath.config.pipeline_file import DeclaredPipeline
-from towpath.errors import DeclarationError, Fault, UsageError
+from towpath.errors import DeclarationError, Fault, Place, UsageError
+from towpath.pipeline import file_formats, step_faults, step_order
 from towpath.pipeline.file_formats import given_input
-from towpath.pipeline.resolve_names import resolve_pipeline
+from towpath.pipeline.pipeline_names import PipelineNames
 from towpath.pipeline.run_arguments import bind_arguments, declare_check_data
-from towpath.pipeline.step_graph import Graph, Node
+from towpath.pipeline.step_graph import (
+    FromInput,
+    FromParam,
+    Graph,
+    Literal,
+    Node,
+    Source,
+    outputs_of,
+)
 
 
 def compile_with_arguments(
@@ -83,3 +107,224 @@ def _build_graph(
         files=files,
         formats=declared.own_formats,
     )
+
+
+@dataclass(frozen=True)
+class ResolvedPipeline:
+    """The nodes in an order to run them, and every fault; with faults the nodes are not whole."""
+
+    nodes: Mapping[str, Node]
+    faults: tuple[Fault, ...]
+
+
+def resolve_pipeline(declared: DeclaredPipeline) -> ResolvedPipeline:
+    """Resolve a declaration; its own faults come first among the answer's."""
+    names = PipelineNames(declared)
+    nodes = {
+        name: _Binding(names, name, step).bind_node() for name, step in _declared_steps(declared)
+    }
+    nodes, faulty = step_order.place_in_branches(nodes, names)
+    nodes = step_order.wait_for_checks(nodes)
+    ordered, circles = step_order.order_nodes(nodes, declared.places)
+    faults = [
+        *declared.faults,
+        *_shared_names(declared),
+        *names.all_faults(),
+        *step_faults.find_output_faults(declared),
+        *step_faults.find_command_faults(declared),
+        *file_formats.format_faults(declared),
+        *faulty,
+        *circles,
+        *([] if circles else step_order.unreachable_faults(ordered, names)),
+        *_unused_faults(declared, names),
+    ]
+    return ResolvedPipeline(ordered, tuple(sorted(dict.fromkeys(faults), key=_fault_position)))
+
+
+def _declared_steps(declared: DeclaredPipeline) -> Iterator[tuple[str, Step]]:
+    yield from declared.pipeline.steps.items()
+
+
+def _fault_position(fault: Fault) -> tuple[str, int]:
+    return (fault.place.file, fault.place.line) if fault.place else ("", 0)
+
+
+def _shared_names(declared: DeclaredPipeline) -> Iterator[Fault]:
+    """Rule 1: parameters, inputs and steps are one namespace; folders are named after steps."""
+    sections: dict[str, str] = {}
+    pipeline = declared.pipeline
+    for section, entries in (
+        ("params", pipeline.params),
+        ("inputs", pipeline.inputs),
+        ("steps", pipeline.steps),
+    ):
+        for name in entries:
+            if name in sections:
+                what = f"`{name}` is in `{sections[name]}` already: a name has one meaning"
+                yield Fault(what, declared.places.find_place(section, name), "rename one of them")
+            sections.setdefault(name, section)
+    folded: dict[str, str] = {}
+    for name in pipeline.steps:
+        other = folded.setdefault(name.lower(), name)
+        if other != name:
+            what = f"step `{name}` differs from `{other}` in capitals only"
+            yield Fault(what, declared.places.find_place("steps", name), "rename one of them")
+
+
+def _unused_faults(declared: DeclaredPipeline, names: PipelineNames) -> Iterator[Fault]:
+    if declared.blind:
+        return
+    pipeline = declared.pipeline
+    for section, word, others in (
+        ("params", "parameter", pipeline.inputs.keys() | pipeline.steps.keys()),
+        ("inputs", "input", pipeline.params.keys() | pipeline.steps.keys()),
+    ):
+        for name in getattr(pipeline, section):
+            if name not in names.used and name not in others:
+                place = declared.places.find_place(section, name)
+                yield Fault(
+                    f"{word} `{name}` is not used by any step", place, "remove it, or use it"
+                )
+
+
+class _Binding:
+    """Binds one step's references to sources."""
+
+    def __init__(self, names: PipelineNames, name: str, step: Step) -> None:
+        self.names = names
+        self.name = name
+        self.step = step
+        self.arguments: dict[str, Source] = {}
+        self.seen: dict[str, str] = {}
+
+    def bind_node(self) -> Node:
+        self._bind_inputs()
+        if isinstance(self.step, FunctionStep | CommandStep):
+            self._bind_params()
+        if isinstance(self.step, FunctionStep):
+            self._bind_literals(self.step)
+        self._check_wanted()
+        node = Node(
+            name=self.name,
+            step=self.step,  # type: ignore[arg-type]  # a Step of KINDS is one of AnyStep
+            arguments=self.arguments,
+            mentions=dict(self._bind_mentions()),
+            outputs=self.names.outputs[self.name],
+        )
+        taken = frozenset(o.step for source in node.taken_sources for o in outputs_of(source))
+        return replace(node, data_needs=taken, needs=taken | self._steps_before())
+
+    def _place_of(self, *loc: str | int) -> Place | None:
+        return self.names.declared.places.find_place("steps", self.name, *loc)
+
+    def _note_fault(self, what: str, place: Place | None, hint: str | None = None) -> None:
+        self.names.faults.append(Fault(what, place, hint))
+
+    def _bind_inputs(self) -> None:
+        for argument, text, position in list_bindings(self.step, "inputs"):
+            place = self._place_of("inputs", position)
+            source = self.names.source(text, place)
+            if isinstance(source, FromParam):
+                takes = isinstance(self.step, FunctionStep | CommandStep)
+                hint = f"write `params: [{source.name}]`" if takes else None
+                self._note_fault(f"`{text}` is a parameter, not an input", place, hint)
+                source = None
+            other = next(iter(_WANTED.get(type(self.step), ("other",))[-1:]))
+            self._bind_argument(argument, source, f"inputs: {{{other}: {text}}}", place)
+
+    def _bind_params(self) -> None:
+        for argument, text, position in list_bindings(self.step, "params"):
+            place = self._place_of("params", position)
+            source = self.names.source(text, place)
+            if source and not isinstance(source, FromParam):
+                self._note_fault(f"`{text}` is no parameter", place, "write it under `inputs`")
+                source = None
+            self._bind_argument(argument, source, f"params: {{other: {text}}}", place)
+
+    def _bind_literals(self, step: FunctionStep) -> None:
+        for argument, value in step.literals.items():
+            place = self._place_of("with", argument)
+            self._bind_argument(argument, Literal(value), "with: {other: ...}", place)
+
+    def _bind_argument(
+        self, argument: str, source: Source | None, other: str, place: Place | None
+    ) -> None:
+        """Give the function an argument; one whose source is wrong counts as given."""
+        key = other.partition(":")[0]
+        if source and not argument:
+            self._note_fault("a list's item has one name, this has two", place, f"write `{other}`")
+        elif source and argument in self.seen:
+            what = f"argument `{argument}` is given twice, first in `{self.seen[argument]}`"
+            self._note_fault(what, place, f"rename it: `{other}`")
+        elif source:
+            self.arguments[argument] = source
+        self.seen.setdefault(argument, key)
+
+    def _check_wanted(self) -> None:
+        """The arguments of the kinds that call no function of the project."""
+        wanted_names = _WANTED.get(type(self.step))
+        if wanted_names is None:
+            return
+        shown = " and ".join(f"`{name}`" for name in wanted_names)
+        place = self._place_of("inputs")
+        for name in wanted_names:
+            if name not in self.seen:
+                hint = f"write `inputs: {{{', '.join(f'{n}: ...' for n in wanted_names)}}}`"
+                self._note_fault(
+                    f"a {self.step.kind} takes {shown}: `{name}` is not given", place, hint
+                )
+                return
+        extra = [name for name in self.seen if name not in wanted_names]
+        if extra and not isinstance(self.step, RegisterModel):
+            self._note_fault(f"a {self.step.kind} takes {shown} and no `{extra[0]}`", place)
+
+    def _bind_mentions(self) -> Iterator[tuple[str, Source]]:
+        for reference, place in self._mentioned_references():
+            source = self.names.find_single_source(reference, place)
+            if source is None:
+                continue
+            if isinstance(source, FromInput):
+                self._note_fault(f"`{reference}` is a file or a model, not a value", place)
+            elif any(
+                not self._is_value(output.step, output.output) for output in outputs_of(source)
+            ):
+                what = f"`{reference.base}` holds no values: only a JSON output does"
+                self._note_fault(what, place)
+            else:
+                yield reference.base, _whole_document(source)
+
+    def _is_value(self, step: str, output: str) -> bool:
+        return is_json(self.names.outputs[step][output])
+
+    def _mentioned_references(self) -> Iterator[tuple[Reference, Place | None]]:
+        match self.step:
+            case Condition(expression=text):
+                named = expression.parse_condition(text).references
+                yield from ((reference, self._place_of("if")) for reference in named)
+            case Fail(message=text):
+                named = expression.parse_message(text).references
+                yield from ((reference, self._place_of("message")) for reference in named)
+            case RegisterModel(labels=labels):
+                for label, text in labels.items():
+                    place = self._place_of("labels", label)
+                    yield from (
+                        (reference, place)
+                        for reference in expression.parse_message(text).references
+                    )
+
+    def _steps_before(self) -> frozenset[str]:
+        places = {name: self._place_of("after", i) for i, name in enumerate(self.step.after)}
+        return frozenset(name for name, place in places.items() if self.names.step(name, place))
+
+
+def _whole_document(source: Source) -> Source:
+    """The document that keys reach into: the condition digs in it itself, and names near keys."""
+    outputs = outputs_of(source)
+    return replace(outputs[0], keys=()) if outputs else source
+
+
+_WANTED: Mapping[type[Step], tuple[str, ...]] = {
+    QualityCheck: ("data",),
+    BatchTransform: ("model", "data"),
+    RegisterModel: ("model",),
+}

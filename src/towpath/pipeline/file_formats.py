@@ -17,14 +17,13 @@ from towpath.config.table_options import (
     formats_with,
     options_of_format,
 )
-from towpath.errors import Fault, Place, TowpathError, did_you_mean
+from towpath.errors import Fault, Place, did_you_mean
 from towpath.pipeline.step_graph import FromInput, Source, outputs_of
 from towpath.steps import formats
 from towpath.steps.formats import Format
 
 if TYPE_CHECKING:
     from towpath.config.artifact import Artifact
-    from towpath.dependencies import CodeReader
     from towpath.pipeline.step_graph import Graph, Node
 
 
@@ -174,27 +173,3 @@ def _unfit_option(option: str, path: str, format: Format | None, place: Place | 
         what = f"`{option}` is for {takes}, and nothing here reads {path}"
         return Fault(what, place, f"say its format: `format: {formats_with(option)[0]}`")
     return Fault(f"`{option}` is for {takes}, and {path} is {format.name}", place, "remove it")
-
-
-def class_faults(declared: DeclaredPipeline, reader: CodeReader) -> Iterator[Fault]:
-    """What is wrong with the classes of the project's own formats, as their source says."""
-    for name, run in declared.own_formats.items():
-        place = declared.places.find_place("formats", name)
-        if name not in declared.pipeline.formats:
-            place = Place("towpath.yaml")
-        try:
-            yield from _methods_missing(name, run, reader.format_class(declared.folder, run), place)
-        except TowpathError as error:
-            for fault in error.faults:
-                has_line = fault.place is not None and fault.place.line > 0
-                yield fault if has_line else Fault(fault.what, place, fault.hint)
-
-
-def _methods_missing(
-    name: str, run: str, methods: frozenset[str] | None, place: Place | None
-) -> Iterator[Fault]:
-    if methods is None:  # it has bases, which may have them
-        return
-    for method, signature in (("read", "read(path)"), ("write", "write(value, path)")):
-        if method not in methods:
-            yield Fault(f"format `{name}`: {run} has no method `{signature}`", place)

@@ -11,12 +11,12 @@ from towpath.config.pipeline_file import DeclaredPipeline
 from towpath.errors import Fault, Place, did_you_mean
 from towpath.pipeline.step_graph import FirstOf, FromInput, FromOutput, FromParam, Source
 
+#: What a word of YAML or JSON is in a condition.
 _WORDS = {
     **dict.fromkeys(("true", "TRUE"), "conditions are written as in Python: `True`"),
     **dict.fromkeys(("false", "FALSE"), "conditions are written as in Python: `False`"),
     **dict.fromkeys(("null", "NULL", "none", "nil"), "conditions are written as in Python: `None`"),
 }
-"""What a word of YAML or JSON is in a condition."""
 
 
 class PipelineNames:

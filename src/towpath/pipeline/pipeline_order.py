@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from towpath.config import names_and_paths
 from towpath.config.pipeline_declaration import QualityCheck, named_outputs
@@ -14,16 +14,18 @@ from towpath.pipeline import artifact_paths
 
 if TYPE_CHECKING:
     from towpath.config.pipeline_file import DeclaredPipeline
-    from towpath.workspace import Workspace
+
+
+Pipelines: TypeAlias = "Mapping[str, DeclaredPipeline]"
 
 
 def makers_of(pipeline: str, inputs: Mapping[str, str], known: Collection[str]) -> dict[str, str]:
     """The other pipeline that makes an input, by the input's name."""
-    makers = ((name, _find_maker(path)) for name, path in inputs.items())
+    makers = ((name, find_maker(path)) for name, path in inputs.items())
     return {name: maker for name, maker in makers if maker in known and maker != pipeline}
 
 
-def _find_maker(path: str) -> str:
+def find_maker(path: str) -> str:
     """The pipeline below whose folder of outputs a path lies; empty where it does not."""
     if names_and_paths.is_model_reference(path):
         return ""
@@ -31,30 +33,30 @@ def _find_maker(path: str) -> str:
     return parts[1] if len(parts) > 1 and parts[0] == artifact_paths.FOLDER else ""
 
 
-def order_pipelines(workspace: Workspace) -> dict[str, tuple[str, ...]]:
+def order_pipelines(pipelines: Pipelines) -> dict[str, tuple[str, ...]]:
     """Every pipeline after those whose outputs it takes, with their names.
 
     DeclarationError where they go in a circle.
     """
-    require_order(workspace)
-    needs = _pipeline_needs(workspace)
+    require_order(pipelines)
+    needs = _pipeline_needs(pipelines)
     return {name: needs[name] for name in TopologicalSorter(needs).static_order()}
 
 
-def feeds_others(workspace: Workspace, pipeline: str) -> bool:
+def feeds_others(pipelines: Pipelines, pipeline: str) -> bool:
     """Whether another pipeline takes what one makes."""
-    return any(pipeline in makers for makers in _pipeline_needs(workspace).values())
+    return any(pipeline in makers for makers in _pipeline_needs(pipelines).values())
 
 
-def require_order(workspace: Workspace) -> None:
+def require_order(pipelines: Pipelines) -> None:
     """DeclarationError with every place where pipelines go in a circle."""
-    if faults := tuple(circle_faults(workspace)):
+    if faults := tuple(circle_faults(pipelines)):
         raise DeclarationError(*faults)
 
 
-def circle_faults(workspace: Workspace) -> Iterator[Fault]:
+def circle_faults(pipelines: Pipelines) -> Iterator[Fault]:
     """A fault for each input by which pipelines go in a circle, at its line."""
-    needs = {name: set(makers) for name, makers in _pipeline_needs(workspace).items()}
+    needs = {name: set(makers) for name, makers in _pipeline_needs(pipelines).items()}
     while True:
         try:
             TopologicalSorter(needs).prepare()
@@ -66,7 +68,7 @@ def circle_faults(workspace: Workspace) -> Iterator[Fault]:
             shown = " -> ".join([*ring, ring[0]])
             pairs = list(zip(ring, [*ring[1:], ring[0]], strict=True))
             for maker, taker in sorted(pairs, key=lambda pair: pair[1]):
-                yield from _faults_in_circle(workspace.pipeline(taker), maker, shown)
+                yield from _faults_in_circle(pipelines[taker], maker, shown)
                 needs[taker].discard(maker)
         else:
             return
@@ -74,15 +76,14 @@ def circle_faults(workspace: Workspace) -> Iterator[Fault]:
 
 def _faults_in_circle(declared: DeclaredPipeline, maker: str, shown: str) -> Iterator[Fault]:
     for name, file in declared.pipeline.inputs.items():
-        if _find_maker(file.path) == maker:
+        if find_maker(file.path) == maker:
             what = f"the pipelines go in a circle: {shown}"
             hint = f"`{name}` is made by pipeline `{maker}`, which waits for this one"
             yield Fault(what, declared.places.find_place("inputs", name), hint)
 
 
-def _pipeline_needs(workspace: Workspace) -> dict[str, tuple[str, ...]]:
-    pipelines = workspace.pipelines
-    input_paths = {name: _input_paths(workspace.pipeline(name)) for name in pipelines}
+def _pipeline_needs(pipelines: Pipelines) -> dict[str, tuple[str, ...]]:
+    input_paths = {name: _input_paths(declared) for name, declared in pipelines.items()}
     return {
         name: tuple(dict.fromkeys(makers_of(name, taken, pipelines).values()))
         for name, taken in input_paths.items()
@@ -93,16 +94,16 @@ def _input_paths(declared: DeclaredPipeline) -> dict[str, str]:
     return {name: file.path for name, file in declared.pipeline.inputs.items()}
 
 
-def input_faults(workspace: Workspace, declared: DeclaredPipeline) -> Iterator[Fault]:
+def input_faults(pipelines: Pipelines, declared: DeclaredPipeline) -> Iterator[Fault]:
     """Inputs that name an output of another pipeline which it does not make."""
     pipeline = declared.pipeline
     for name, path in _input_paths(declared).items():
-        maker, place = _find_maker(path), declared.places.find_place("inputs", name)
+        maker, place = find_maker(path), declared.places.find_place("inputs", name)
         if not maker or maker == pipeline.name:
             continue
-        if maker in workspace.pipelines:
-            yield from _output_faults(workspace.pipeline(maker), path, place)
-        elif hint := did_you_mean(maker, workspace.pipelines):
+        if maker in pipelines:
+            yield from _output_faults(pipelines[maker], path, place)
+        elif hint := did_you_mean(maker, pipelines):
             yield Fault(f"`{path}`: there is no pipeline `{maker}`", place, hint)
 
 

@@ -1,4 +1,4 @@
-"""The order of steps: what waits for what, and the circles in it."""
+"""Which condition decides about a step, and what could never run."""
 
 from __future__ import annotations
 
@@ -7,9 +7,126 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from towpath.config.declaration import Places
-from towpath.config.pipeline_declaration import QualityCheck, RegisterModel
+from towpath.config.pipeline_declaration import Condition, Fail, QualityCheck, RegisterModel
 from towpath.errors import Fault
-from towpath.pipeline.step_graph import Node
+from towpath.pipeline.pipeline_names import PipelineNames
+from towpath.pipeline.step_graph import Branch, FromOutput, Node
+
+
+def place_in_branches(
+    nodes: Mapping[str, Node], names: PipelineNames
+) -> tuple[dict[str, Node], list[Fault]]:
+    """The nodes with the branch that each is in; a step is in one branch of one condition."""
+    branch_of: dict[str, Branch] = {}
+    faults: list[Fault] = []
+    for condition, key, step, position in _named_steps(nodes):
+        place = names.declared.places.find_place("steps", condition, key, position)
+        if not names.step(step, place):
+            continue
+        if step in branch_of:
+            first = branch_of[step]
+            where = f"`{first.condition}`" if first.condition != condition else "this condition"
+            what = f"`{step}` is in two branches, first in `{_branch_key(first)}` of {where}"
+            faults.append(Fault(what, place, "a step has one branch"))
+        else:
+            branch_of[step] = Branch(condition, key == "then")
+    faults += _empty_faults(nodes, names)
+    return {name: _in_branch(node, branch_of.get(name)) for name, node in nodes.items()}, faults
+
+
+def unreachable_faults(nodes: Mapping[str, Node], names: PipelineNames) -> Iterator[Fault]:
+    """Steps that no run could carry out, or that would end every run; nodes are in order."""
+    guards: dict[str, dict[str, bool]] = {}
+    for name, node in nodes.items():
+        guards[name], clash = _find_guards(node, guards)
+        place = names.declared.places.find_place("steps", name)
+        if clash:
+            what = f"`{name}` can never run: it needs both branches of `{clash}`"
+            yield Fault(what, place, _either_hint(node, clash, guards))
+        if _ends_every_run(node, guards[name], names):
+            what = f"`{name}` would end every run"
+            yield Fault(what, place, "name it under `then` or `else` of a condition")
+    yield from _registered_twice(nodes, guards, names)
+
+
+def _either_hint(node: Node, clash: str, guards: Mapping[str, Mapping[str, bool]]) -> str:
+    """How a step takes what either branch made; only what it is given can be chosen so."""
+    taken = {
+        source.step: (name, source)
+        for name, source in node.arguments.items()
+        if isinstance(source, FromOutput) and clash in guards.get(source.step, {})
+    }
+    if len(taken) < 2:
+        return "a condition, a message or a label takes values of one branch"
+    (name, first), (_, second) = list(taken.values())[:2]
+    chosen = f"{first.step}.{first.output} or {second.step}.{second.output}"
+    return f"`inputs: {{{name}: {chosen}}}` takes the one that was made"
+
+
+def _named_steps(nodes: Mapping[str, Node]) -> Iterator[tuple[str, str, str, int]]:
+    for name, node in nodes.items():
+        if isinstance(node.step, Condition):
+            for key, steps in (("then", node.step.then), ("else", node.step.otherwise)):
+                yield from ((name, key, step, i) for i, step in enumerate(steps))
+
+
+def _empty_faults(nodes: Mapping[str, Node], names: PipelineNames) -> Iterator[Fault]:
+    for name, node in nodes.items():
+        step = node.step
+        if isinstance(step, Condition) and not step.then and not step.otherwise:
+            place = names.declared.places.find_place("steps", name)
+            yield Fault(f"`{name}` decides nothing", place, "name steps under `then` or `else`")
+
+
+def _in_branch(node: Node, branch: Branch | None) -> Node:
+    if branch is None:
+        return node
+    return replace(node, branch=branch, needs=node.needs | {branch.condition})
+
+
+def _branch_key(branch: Branch) -> str:
+    return "then" if branch.holds else "else"
+
+
+def _find_guards(
+    node: Node, guards: Mapping[str, Mapping[str, bool]]
+) -> tuple[dict[str, bool], str | None]:
+    """The answers that conditions must have given for a step to run, and a contradiction."""
+    certain = {s.step for s in node.taken_sources if isinstance(s, FromOutput)}
+    answers: dict[str, bool] = {}
+    clash = None
+    for before in [*sorted(certain), *([node.branch.condition] if node.branch else [])]:
+        for condition, holds in guards.get(before, {}).items():
+            clash = condition if answers.setdefault(condition, holds) is not holds else clash
+    if node.branch and answers.setdefault(*node.branch) is not node.branch.holds:
+        clash = node.branch.condition
+    return answers, clash
+
+
+def _ends_every_run(node: Node, guards: Mapping[str, bool], names: PipelineNames) -> bool:
+    is_named = node.name in names.used or names.declared.blind or names.declared.malformed
+    return isinstance(node.step, Fail) and not guards and not is_named
+
+
+def _registered_twice(
+    nodes: Mapping[str, Node], guards: Mapping[str, Mapping[str, bool]], names: PipelineNames
+) -> Iterator[Fault]:
+    """One model, one version in a run: the steps must exclude each other."""
+    steps_by_model: dict[str, list[str]] = {}
+    for name, node in nodes.items():
+        if not isinstance(node.step, RegisterModel):
+            continue
+        others = steps_by_model.setdefault(node.step.model, [])
+        rival = next((o for o in others if not _exclude_each_other(guards[name], guards[o])), None)
+        if rival:
+            what = f"`{name}` and `{rival}` both register `{node.step.model}`"
+            place = names.declared.places.find_place("steps", name, "as")
+            yield Fault(what, place, "a run registers one version of a model")
+        others.append(name)
+
+
+def _exclude_each_other(one: Mapping[str, bool], other: Mapping[str, bool]) -> bool:
+    return any(other.get(condition, holds) is not holds for condition, holds in one.items())
 
 
 def wait_for_checks(nodes: Mapping[str, Node]) -> dict[str, Node]:

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from towpath.config import foreign_values as foreign
 from towpath.config.artifact import CacheEntry, Made
 from towpath.config.expression import parse_condition
+from towpath.config.foreign_values import Fields
 from towpath.config.pipeline_declaration import Condition, Expiry, Fail, RegisterModel
-from towpath.errors import StepFailed, TowpathError
-from towpath.pipeline import cache_key, command_code
+from towpath.errors import Malformed, StepFailed, TowpathError
+from towpath.pipeline import cache_key
+from towpath.planning import step_code
 from towpath.planning.run_state import RunState, StepDecision, StepNotEnded, StepVerdict
+from towpath.scratch import replace_text
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from towpath.pipeline.step_graph import Graph, Node
-    from towpath.planning.run_memory import PipelineMemory
     from towpath.workspace import Workspace
 
 
@@ -93,7 +98,8 @@ class StepJudge:
             arguments = known.arguments(node)
         except StepNotEnded as waiting:
             return StepDecision(node.name, StepVerdict.UNDECIDED, f"after `{waiting.step}`")
-        ingredients = cache_key.gather_ingredients(self.graph, node, arguments, self.workspace)
+        code = step_code.read_step_code(self.graph, node, arguments, self.workspace)
+        ingredients = cache_key.gather_ingredients(self.graph, node, arguments, code)
         key = cache_key.digest_ingredients(ingredients)
         if self.policy.selected is not None and node.name not in self.policy.selected:
             return self._take_earlier(node, key, ingredients)
@@ -128,8 +134,8 @@ class StepJudge:
             return "forced", None
         if cache is False:
             return "cache: false", None
-        if not command_code.is_known(self.workspace.code, node.step):
-            return command_code.UNKNOWN, None
+        if not step_code.is_known(self.workspace.code, node.step):
+            return step_code.UNKNOWN, None
         remembered = list(self.workspace.store.entries(key))
         entry = self._trusted_entry(key) if remembered else None
         if entry is None:
@@ -252,3 +258,53 @@ def _age_in_seconds(entry: CacheEntry) -> float:
 
 def _join_names(steps: frozenset[str]) -> str:
     return ", ".join(f"`{step}`" for step in sorted(steps))
+
+
+@dataclass(frozen=True)
+class LastExecution:
+    """A step's last execution here; ``undeclared`` are files it opened without saying so."""
+
+    key: str
+    ingredients: Mapping[str, str] = field(default_factory=dict)
+    undeclared: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PipelineMemory:
+    """The last keys of one pipeline, in a small file. Losing it costs only the reasons' words."""
+
+    path: Path
+
+    @classmethod
+    def of_pipeline(cls, state: Path, pipeline: str) -> PipelineMemory:
+        """The memory of a pipeline under a project's state folder."""
+        return cls(state / "state" / "last" / f"{pipeline}.json")
+
+    def find_last(self, step: str) -> LastExecution | None:
+        """What is remembered of a step."""
+        return self._last_by_step.get(step)
+
+    @cached_property
+    def _last_by_step(self) -> dict[str, LastExecution]:
+        try:
+            return foreign.table_of(_read_last)(foreign.parse_json(self.path.read_bytes()))
+        except (OSError, Malformed):
+            return {}
+
+    def remember(self, latest: Mapping[str, LastExecution]) -> None:
+        """Add the latest keys to what is on disk, in one atomic step."""
+        if not latest:
+            return
+        merged = {**PipelineMemory(self.path)._last_by_step, **latest}
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        text = json.dumps({step: asdict(last) for step, last in merged.items()})
+        replace_text(self.path, text)
+
+
+def _read_last(value: object) -> LastExecution:
+    fields = Fields(value)
+    return LastExecution(
+        fields.get("key", foreign.read_text),
+        fields.get("ingredients", foreign.table_of(foreign.read_text)),
+        fields.get("undeclared", foreign.list_of(foreign.read_text)),
+    )

@@ -1,10 +1,10 @@
 """New projects out of templates, the door to cookiecutter; repositories that become projects."""
 
-from towpath.backends.cookiecutter.make_project import make_from_template
-from towpath.backends.cookiecutter.project_template import (
+from towpath.backends.cookiecutter.make_project import (
     ProjectTemplate,
     catalogue,
     find_template,
+    make_from_template,
 )
 from towpath.projects.adoption import (
     EMPTY_PIPELINE,

@@ -94,19 +94,15 @@ class NewFile:
     replaces: bool = False
 
     def describe_addition(self, would: bool) -> str:
-        """What is done, or ``would`` be."""
         return f"{'would make' if would else 'made'} {self.path}"
 
 
 @dataclass(frozen=True)
 class AddedLines:
-    """Lines at the end of a file that is there."""
-
     path: str
     lines: tuple[str, ...]
 
     def describe_addition(self, would: bool) -> str:
-        """What is done, or ``would`` be."""
         shown = ", ".join(f"`{line}`" for line in self.lines if not line.startswith("#"))
         return f"{'would add' if would else 'added'} to {self.path}: {shown}"
 
@@ -120,8 +116,7 @@ def find_root(folder: Path, named: bool) -> Path:
     ``named`` says that a person named the folder; otherwise one inside of a project is refused,
     for the project is most likely meant.
 
-    Raises:
-        UserError: where there is no repository, or one without a work tree.
+    Raises UserError where there is no repository, or one without a work tree.
     """
     root = folder.absolute()
     if not root.is_dir():
@@ -157,7 +152,6 @@ def _find_additions(root: Path, store: Mapping[str, str]) -> Iterator[Addition]:
 
 
 def project_name(folder: str) -> str:
-    """A name for towpath.yaml out of a folder's."""
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", folder).strip("-_")
     is_text = re.search("[A-Za-z]", name) and name.lower() not in _NO_TEXT
     return name if is_text else f"project-{name}".rstrip("-")
@@ -175,27 +169,22 @@ def _not_ignored(root: Path) -> Iterator[str]:
 
 
 def _without_line_ends(root: Path) -> Iterator[str]:
-    """The lines for paths of which no attributes say how their lines end: somebody's choice stays,
-    whatever it is."""
+    # Only for paths of which no attributes say how their lines end: somebody's choice stays.
     paths = dict.fromkeys(_ATTRIBUTES.values())
     # -z: path, attribute and value in turn, which no name can break.
-    attributes = git_command.call_git(
-        root, "check-attr", "-z", "text", "eol", "--", *paths
-    ).text.split("\0")
-    declared_paths = {
-        path
-        for path, _, value in zip(*[iter(attributes)] * 3, strict=False)
-        if value != "unspecified"
-    }
+    answer = git_command.call_git(root, "check-attr", "-z", "text", "eol", "--", *paths)
+    triples = zip(*[iter(answer.text.split("\0"))] * 3, strict=False)
+    declared_paths = {path for path, _, value in triples if value != "unspecified"}
     yield from (line for line, path in _ATTRIBUTES.items() if path not in declared_paths)
 
 
 def _missing_lines(root: Path, file: str, needed: tuple[str, ...]) -> Iterator[Addition]:
     path = root / file
-    existing = _text_lines(path) if path.exists() else frozenset()
-    missing = tuple(
-        line for line in needed if not existing & {line, f"/{line}", f"/{line}".rstrip("/")}
-    )
+    content = path.read_bytes().decode("utf-8", "surrogateescape") if path.exists() else ""
+    existing = set(content.splitlines())
+    # People write the same line with a slash before it, behind it, or with neither.
+    spellings = {line: {line, f"/{line}", f"/{line}".rstrip("/")} for line in needed}
+    missing = tuple(line for line, alike in spellings.items() if not existing & alike)
     if not missing:
         return
     lines = missing if _WHY[file] in existing else (_WHY[file], *missing)
@@ -205,21 +194,14 @@ def _missing_lines(root: Path, file: str, needed: tuple[str, ...]) -> Iterator[A
         yield NewFile(file, "\n".join(lines) + "\n")
 
 
-def _text_lines(path: Path) -> frozenset[str]:
-    return frozenset(path.read_bytes().decode("utf-8", "surrogateescape").splitlines())
-
-
 def apply_additions(root: Path, additions: tuple[Addition, ...]) -> None:
-    """Write what is lacking.
-
-    Raises:
-        UserError: where a file cannot be written, or something else stands in its place.
-    """
+    """Write what is lacking; UserError where a file cannot be written, or something else stands
+    in its place."""
     for addition in additions:
         path = root / addition.path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            sweep_beside(path.parent)
+            sweep_beside(path.parent)  # what a call that was killed left of itself
             if isinstance(addition, NewFile):
                 _make_file(path, addition.text.encode(), addition.replaces)
             else:
@@ -243,7 +225,6 @@ def _make_file(path: Path, content: bytes, replaces: bool) -> None:
 
 
 def _append_lines(path: Path, lines: tuple[str, ...]) -> None:
-    """Add lines in the file's own line ends; the file changes whole or not at all."""
     content = path.read_bytes()
     end = b"\r\n" if b"\r\n" in content else b"\n"
     if content and not content.endswith(b"\n"):
@@ -253,6 +234,7 @@ def _append_lines(path: Path, lines: tuple[str, ...]) -> None:
     scratch = scratch_beside(target)
     try:
         scratch.write_bytes(content + (end if content else b"") + added)
+        # It takes the rights of the file that it replaces, such as a group's to write it.
         scratch.chmod(target.stat().st_mode & 0o777)
         scratch.replace(target)
     finally:

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +16,12 @@ from pydantic_core import PydanticCustomError
 
 from towpath import documents
 from towpath.backends.dvc.dvc_yaml import OWNER
-from towpath.backends.dvc.pointer_files import pointer_path
+from towpath.backends.dvc.tracked_files import pointer_path
 from towpath.config import names_and_paths
 from towpath.config.command_line import UnfitCommand, is_inside_quotes, parse_command
 from towpath.config.declaration import Places
 from towpath.errors import Fault, Place, UserError
-from towpath.pipeline.command_faults import SETTINGS_FILES
+from towpath.pipeline.step_faults import SETTINGS_FILES
 
 if TYPE_CHECKING:
     from towpath.backends.dvc.dvc_stages import DvcFile, DvcStage, Variable
@@ -36,11 +37,6 @@ class DvcParameters:
     declared: dict[str, Any] = field(default_factory=dict)
     _names: dict[tuple[str, str], str] = field(default_factory=dict)
     _files: dict[str, Any] = field(default_factory=dict)
-
-    @staticmethod
-    def can_write(path: str) -> bool:
-        """Whether a command can be given such a file with the values of a run."""
-        return PurePosixPath(path).suffix in SETTINGS_FILES
 
     def of_file(self, path: str, keys: list[str] | None) -> tuple[dict[str, str], tuple[str, ...]]:
         """Parameters by their key in a file, sections as all that stands in them; and the keys
@@ -64,15 +60,12 @@ class DvcParameters:
 
     def _declare_name(self, path: str, key: str, value: Any) -> str:
         if (path, key) not in self._names:
-            name = self._shared_name(key, value) or self.new_name(key)
+            # A variable's name, once a stage names the key of the file that the variable is from.
+            shared = self._names.get(("", key))
+            name = shared if shared and self.declared[shared] == value else self.new_name(key)
             self._names[path, key] = name
             self.declared[name] = {"default": None, "type": "string"} if value is None else value
         return self._names[path, key]
-
-    def _shared_name(self, key: str, value: Any) -> str | None:
-        """A variable's name, once a stage names the key of the file that the variable is from."""
-        name = self._names.get(("", key))
-        return name if name and self.declared[name] == value else None
 
     def _read_file(self, path: str) -> Any:
         from towpath.backends.dvc.dvc_stages import read_values
@@ -105,7 +98,7 @@ def _walk_leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _is_fit(key: str, value: Any) -> bool:
-    """Whether a parameter can have the value, and a file the key (not one item of a list)."""
+    # Neither one item of a list: a key of a file's is written, its list as a whole.
     if value is _NOTHING or isinstance(value, Mapping) or any(p.isdigit() for p in key.split(".")):
         return False
     return value is None or isinstance(value, str | int | float | bool | list)
@@ -131,11 +124,8 @@ class PipelineDraft:
 
 
 def draft_pipeline(root: Path, source: Path, name: str | None = None) -> PipelineDraft:
-    """A pipeline that makes what the stages of a dvc.yaml make, byte for byte.
-
-    Raises:
-        UserError: where DVC cannot read the file, or no stage of it can be drafted.
-    """
+    """A pipeline that makes what the stages of a dvc.yaml make, byte for byte; UserError where
+    DVC cannot read the file, or no stage of it can be drafted."""
     from towpath.backends.dvc import dvc_stages
 
     source = source.absolute()
@@ -143,17 +133,13 @@ def draft_pipeline(root: Path, source: Path, name: str | None = None) -> Pipelin
         raise UserError(f"{source} is outside of {root}", hint="name a dvc.yaml of this project")
     file = dvc_stages.read_dvc_file(root.absolute(), source)
     shown = source.relative_to(root.absolute()).as_posix()
-    pipeline = name or _pipeline_name(file.folder)
+    folder = re.sub(r"[^A-Za-z0-9_-]+", "-", PurePosixPath(file.folder).name).strip("-")
+    pipeline = name or folder or "training"
     try:
         names_and_paths.pipeline(pipeline)
     except PydanticCustomError as error:
         raise UserError(str((error.context or {})["what"])) from None
     return _Drafting(root.absolute(), file, shown, pipeline).draft_steps()
-
-
-def _pipeline_name(folder: str) -> str:
-    name = re.sub(r"[^A-Za-z0-9_-]+", "-", PurePosixPath(folder).name).strip("-")
-    return name or "training"
 
 
 @dataclass
@@ -181,8 +167,10 @@ class _Drafting:
     places: Places = field(default_factory=Places)
 
     def draft_steps(self) -> PipelineDraft:
-        self.places = Places(documents.parse_yaml(self._read_text(), self.shown).node)
-        stages = [stage for stage in self.file.stages if not _is_ours(stage)]
+        text = documents.text_of(self.root / self.shown, self.shown)
+        self.places = Places(documents.parse_yaml(text, self.shown).node)
+        # Towpath's own stages, written after a run, are the pipelines that are there already.
+        stages = [stage for stage in self.file.stages if not _is_ours(stage.data.get("meta"))]
         if not stages:
             raise UserError(f"{self.shown} has no stages of your own", hint="nothing to draft")
         running = [stage for stage in stages if not stage.data.get("frozen")]
@@ -190,13 +178,10 @@ class _Drafting:
         for stage in running:
             self._collect_outs(stage, steps[stage.name])
         self.parameters = DvcParameters(self.root, self._new_name)
-        drafted = {
-            steps[stage.name]: self._draft_step(stage, steps[stage.name]) for stage in running
-        }
-        for stage in stages:
-            if stage.data.get("frozen"):
-                words = f"`frozen`: stage `{stage.entry}` is no step; what it made is an input"
-                self._leave_out(words, stage, "frozen")
+        drafted = {steps[s.name]: self._draft_step(s, steps[s.name]) for s in running}
+        for stage in (stage for stage in stages if stage not in running):
+            words = f"`frozen`: stage `{stage.entry}` is no step; what it made is an input"
+            self._leave_out(words, stage, "frozen")
         for key in self.file.others:
             what = f"`{key}` at the top: {_STAYS}"
             self.left_out.append(Fault(what, self.places.find_place(key)))
@@ -206,14 +191,10 @@ class _Drafting:
             "inputs": self.inputs,
             "steps": drafted,
         }
-        text = documents.dump_yaml({key: value for key, value in document.items() if value})
+        body = documents.dump_yaml({key: value for key, value in document.items() if value})
         unique = tuple(dict.fromkeys(self.left_out))
-        return PipelineDraft(
-            f"flows/{self.pipeline}/pipeline.yaml", _head_comment(unique) + text, unique
-        )
-
-    def _read_text(self) -> str:
-        return documents.text_of(self.root / self.shown, self.shown)
+        path = f"flows/{self.pipeline}/pipeline.yaml"
+        return PipelineDraft(path, _head_comment(unique) + body, unique)
 
     def _leave_out(self, what: str, stage: DvcStage, *loc: str | int) -> None:
         place = self.places.find_place("stages", stage.entry, *loc) or Place(self.shown)
@@ -226,7 +207,7 @@ class _Drafting:
         name = f"n{name}" if name[0].isdigit() else name
         try:
             names_and_paths.check_parameter(names_and_paths.check_argument_name(name))
-        except PydanticCustomError:
+        except PydanticCustomError:  # a word of Python's, or one that Prefect keeps
             name = f"{name}_value"
         unique, count = name, 2
         while unique in taken:
@@ -264,7 +245,6 @@ class _Drafting:
     def _note_unsaid(
         self, stage: DvcStage, out_path: str, properties: Any, key: str, index: int
     ) -> None:
-        """What is said of an output and has no word in a pipeline."""
         flags = properties if isinstance(properties, Mapping) else {}
         where = f"of {out_path} in stage `{stage.entry}`"
         if flags.get("persist"):
@@ -275,7 +255,7 @@ class _Drafting:
             self._leave_out(what, stage, key, index)
 
     def _is_folder(self, out_path: str, path: str) -> bool:
-        """By what stands there, by the lock file, or else by its name."""
+        # Without a run and without the lock file only the name is left to go by.
         if (self.root / path).exists():
             return (self.root / path).is_dir()
         if out_path in self.file.folders:
@@ -284,24 +264,22 @@ class _Drafting:
 
     def _draft_step(self, stage: DvcStage, step: str) -> dict[str, Any]:
         own = [out for out in self.outs.values() if out.stage == step]
-        taken = {out.name for out in own}
-        inputs, places, code = self._draft_deps(stage, step, taken)
+        inputs, places, code = self._draft_deps(stage, step, {out.name for out in own})
+        places |= {out.name: _output_place(out) for out in own}
         settings, files = self._draft_settings(stage)
         command, shell, named = self._draft_command(stage)
-        params = {name: name for keys in settings.values() for name in keys.values()}
-        params |= {name: name for name in named}
-        workdir = self._find_workdir(stage)
+        # In the order in which people write a step.
         fields = {
             "description": stage.data.get("desc"),
             "kind": "command",
             "command": command,
             "shell": shell or None,
-            "workdir": workdir or None,
+            "workdir": self._find_workdir(stage) or None,
             "inputs": inputs,
-            "params": sorted(params),
+            "params": sorted({*named, *chain(*(keys.values() for keys in settings.values()))}),
             "outputs": dict(self._draft_outputs(stage, own)),
             "metrics": [out.name for out in own if self._is_metric(stage, out)],
-            "places": {**places, **{out.name: _output_place(out) for out in own}},
+            "places": places,
             "settings": settings,
             "code": sorted({*code, *files}),
             "cache": False if stage.data.get("always_changed") else None,
@@ -321,10 +299,9 @@ class _Drafting:
         for index, dependency in enumerate(stage.data.get("deps") or ()):
             path = self._path_from_root(stage, dependency)
             if path is None:
-                what = (
-                    f"dependency `{dependency}` of stage `{stage.name}` is outside of the project"
-                )
-                self._leave_out(f"{what}: `dvc import-url` brings it in", stage, "deps", index)
+                what = f"dependency `{dependency}` of stage `{stage.name}` is outside of the"
+                what += " project: `dvc import-url` brings it in"
+                self._leave_out(what, stage, "deps", index)
                 continue
             outs = [out for out in self._outputs_at(path) if out.stage != step]
             for out in outs:
@@ -339,16 +316,13 @@ class _Drafting:
 
     def _outputs_at(self, path: str) -> list[_Out]:
         """The outputs that a path is, lies in, or holds."""
-        return [
-            out
-            for other, out in self.outs.items()
-            if f"{path}/".startswith(f"{other}/") or f"{other}/".startswith(f"{path}/")
-        ]
+        pairs = [(f"{path}/", f"{other}/", out) for other, out in self.outs.items()]
+        return [out for a, b, out in pairs if a.startswith(b) or b.startswith(a)]
 
     def _is_code(self, path: str) -> bool:
         target = self.root / path
         if Path(pointer_path(str(target))).exists():
-            return False
+            return False  # what DVC keeps is data, whatever it is called
         if target.is_dir():
             return any(_CODE.fullmatch(file.suffix) for file in target.rglob("*"))
         return bool(_CODE.fullmatch(PurePosixPath(path).suffix)) and target.exists()
@@ -357,7 +331,7 @@ class _Drafting:
         """The name of the pipeline's input for a path of the project."""
         written = f"{path}/" if (self.root / path).is_dir() else path
         for name, input_path in self.inputs.items():
-            if input_path == written:
+            if input_path == written:  # another stage takes the same
                 return name
         name = self._new_name(names_and_paths.output_stem(path))
         self.inputs[name] = written
@@ -375,14 +349,11 @@ class _Drafting:
                     what = f"parameters of stage `{stage.name}`: there is no {file_name}"
                     self._leave_out(what, stage, "params", index)
                     continue
-                if not self.parameters.can_write(path):
-                    what = (
-                        f"{file_name} is code of stage `{stage.name}`: only YAML and JSON "
-                        f"are written"
-                    )
-                    self._leave_out(
-                        f"{what}, so its values are no parameters", stage, "params", index
-                    )
+                if PurePosixPath(path).suffix not in SETTINGS_FILES:
+                    # A command is given a file with a run's values, which only these can hold.
+                    what = f"{file_name} is code of stage `{stage.name}`: only YAML and JSON"
+                    what += " are written, so its values are no parameters"
+                    self._leave_out(what, stage, "params", index)
                     files.append(path)
                     continue
                 names, missing = self.parameters.of_file(path, keys)
@@ -396,10 +367,17 @@ class _Drafting:
         """The command, whether it needs a shell, and the parameters that it names."""
         is_script = len(stage.commands) > 1
         names: list[str] = []
+
+        def name_variable(variable: Variable) -> str:
+            names.append(self.parameters.of_variable(variable.key, variable.value))
+            return names[-1]
+
+        # Without a shell where that will do: then no word of a file can run as a command.
         for shell in (is_script, True):
             if _is_command(_text_of(stage, "value".format, shell), shell):
                 self._note_fixed(stage, shell)
-                return _text_of(stage, lambda v: self._name_variable(v, names), shell), shell, names
+                return _text_of(stage, name_variable, shell), shell, names
+        # Some command can be none with a name in it: it stands there with its values as they are.
         as_values = _text_of(stage, None)
         for shell in (is_script, True):
             if _is_command(as_values, shell):
@@ -415,15 +393,11 @@ class _Drafting:
             what = f"`${{{key}}}` in quotes in the command of stage `{stage.entry}`"
             self._leave_out(f"{what}: its value as it is now stands there", stage, "cmd")
 
-    def _name_variable(self, variable: Variable, names: list[str]) -> str:
-        name = self.parameters.of_variable(variable.key, variable.value)
-        names.append(name)
-        return name
-
     def _draft_outputs(self, stage: DvcStage, own: list[_Out]) -> Iterator[tuple[str, Any]]:
         bases = [PurePosixPath(out.path).name for out in own]
         for out in own:
             base = PurePosixPath(out.path).name
+            # `log.txt` in a step's folder is what it printed.
             path = base if bases.count(base) == 1 and base != "log.txt" else out.path
             path = f"{path}/" if out.is_folder else path
             plot = self._draft_plot(stage, out)
@@ -438,10 +412,9 @@ class _Drafting:
             first = several[0] if several else {}
             unknown = [key for key in first if key not in (*_PLOT, "cache", "persist")]
             if len(several) > 1 or unknown:
-                what = f"`plots` of stage `{stage.name}`: one plot of {out_path}, without"
-                self._leave_out(
-                    f"{what} {', '.join(unknown) or 'the others'}", stage, "plots", index
-                )
+                what = f"`plots` of stage `{stage.name}`: one plot of {out_path}, without "
+                what += ", ".join(unknown) or "the others"
+                self._leave_out(what, stage, "plots", index)
             return {key: first[key] for key in _PLOT if key in first} or True
         return False
 
@@ -451,11 +424,8 @@ class _Drafting:
             if self._path_from_root(stage, out_path) == out.path:
                 if out.path.endswith(".json"):
                     return True
-                what = (
-                    f"{out_path} of stage `{stage.name}` is an output and no metrics: "
-                    f"those are JSON"
-                )
-                self._leave_out(what, stage, "metrics", index)
+                what = f"{out_path} of stage `{stage.name}` is an output and no metrics"
+                self._leave_out(f"{what}: those are JSON", stage, "metrics", index)
         return False
 
 
@@ -471,13 +441,13 @@ def _text_of(stage: DvcStage, name: Callable[[Variable], str] | None, shell: boo
             elif name and not (shell and is_inside_quotes(text)):
                 text += f"{{{name(part)}}}"
             else:
-                text += _show_value(part.value)
+                is_switch = isinstance(part.value, bool)  # `true`, as DVC writes it
+                text += str(part.value).lower() if is_switch else str(part.value)
         lines.append(text)
     return "\n".join(lines)
 
 
-def _is_ours(stage: DvcStage) -> bool:
-    meta = stage.data.get("meta")
+def _is_ours(meta: object) -> bool:
     return isinstance(meta, Mapping) and OWNER in meta
 
 
@@ -493,12 +463,7 @@ def _output_place(out: _Out) -> str:
     return f"{out.path}/" if out.is_folder else out.path
 
 
-def _show_value(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
 def _is_command(text: str, shell: bool) -> bool:
-    """Whether a text can be a command, read by a shell or by none."""
     if not shell and (text.split() or [""])[0] in _BUILTINS:
         return False
     try:

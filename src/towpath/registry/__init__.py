@@ -1,84 +1,44 @@
 """The registry: versions of models as tags, found by name, given once, never taken back."""
 
 from towpath.registry import policy_at_commit
-from towpath.registry.backup_refs import only_here
-from towpath.registry.data_sources import DataSource, UpstreamRun
+from towpath.registry.main_decisions import Promotion, read_promotions
 from towpath.registry.model_signature import Column, ModelSignature
-from towpath.registry.promotion_log import Promotion, read_promotions
-from towpath.registry.registration_readiness import (
-    ReadyToRegister,
-    RegistrationSkipped,
-    judge_readiness,
-)
-from towpath.registry.registry_publication import (
-    FetchedRegistry,
-    UnpublishedTags,
-    fetch_registry,
-    publish_registry,
-)
+from towpath.registry.registry_publication import UnpublishedTags, fetch_registry, publish_registry
 from towpath.registry.registry_state import (
     Model,
     ModelVersion,
     known_model,
+    only_here,
     read_models,
     read_record,
 )
 from towpath.registry.stage_files import StageFile, StageFiles, read_stage_files
 from towpath.registry.version_comparison import (
-    VersionComparison,
     VersionLineage,
     compare_versions,
     read_version_lineage,
 )
 from towpath.registry.version_lookup import RecordedVersion, find_version, get_version
-from towpath.registry.version_number import VersionNumber
-from towpath.registry.version_record import RecordedBump, RecordedCode, VersionRecord
-from towpath.registry.version_reference import VersionReference, check_name, parse_reference
-from towpath.registry.version_registration import RegisteredVersion, Registration, register_version
-from towpath.registry.version_rejection import reject_version
+from towpath.registry.version_record import DataSource, RecordedBump, RecordedCode, VersionRecord
+from towpath.registry.version_reference import VersionNumber, VersionReference, parse_reference
+from towpath.registry.version_registration import (
+    ReadyToRegister,
+    RegisteredVersion,
+    Registration,
+    RegistrationSkipped,
+    judge_readiness,
+    register_version,
+    reject_version,
+)
 from towpath.registry.version_signatures import signature_of
 
 __all__ = [
-    "Column",
-    "DataSource",
-    "FetchedRegistry",
-    "Model",
-    "ModelSignature",
-    "ModelVersion",
-    "Promotion",
-    "ReadyToRegister",
-    "RecordedBump",
-    "RecordedCode",
-    "RecordedVersion",
-    "RegisteredVersion",
-    "Registration",
-    "RegistrationSkipped",
-    "StageFile",
-    "StageFiles",
-    "UnpublishedTags",
-    "UpstreamRun",
-    "VersionComparison",
-    "VersionLineage",
-    "VersionNumber",
-    "VersionRecord",
-    "VersionReference",
-    "check_name",
-    "compare_versions",
-    "fetch_registry",
-    "find_version",
-    "get_version",
-    "judge_readiness",
-    "known_model",
-    "only_here",
-    "parse_reference",
-    "policy_at_commit",
-    "publish_registry",
-    "read_models",
-    "read_promotions",
-    "read_record",
-    "read_stage_files",
-    "read_version_lineage",
-    "register_version",
-    "reject_version",
-    "signature_of",
-]
+    "Column", "DataSource", "Model", "ModelSignature", "ModelVersion", "Promotion",
+    "ReadyToRegister", "RecordedBump", "RecordedCode", "RecordedVersion", "RegisteredVersion",
+    "Registration", "RegistrationSkipped", "StageFile", "StageFiles", "UnpublishedTags",
+    "VersionLineage", "VersionNumber", "VersionRecord", "VersionReference", "compare_versions",
+    "fetch_registry", "find_version", "get_version", "judge_readiness", "known_model", "only_here",
+    "parse_reference", "policy_at_commit", "publish_registry", "read_models", "read_promotions",
+    "read_record", "read_stage_files", "read_version_lineage", "register_version",
+    "reject_version", "signature_of",
+]  # fmt: skip

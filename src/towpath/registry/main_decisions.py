@@ -1,4 +1,4 @@
-"""What main decided upon, whatever became of the tags since: records, digests, spent numbers.
+"""What main decided: each change of a stage file, and the records, digests and numbers it gave.
 
 A number is given once. The record that came with a version's first promotion, and every stage
 file that ever named the version, say which bytes it is: a tag that says otherwise was moved, or
@@ -7,19 +7,146 @@ stands for another model that was given a number anew, and nothing is promoted o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import PurePosixPath
 
-from towpath.backends.git import Repository, commit_history, main_branch, refs
+from towpath.backends.git import Repository, branches, commit_history, refs
+from towpath.backends.git.commit_history import MainChange, MainLine, read_changes, read_main_line
 from towpath.errors import Fault, Place, RegistryError
 from towpath.registry import stage_files
 from towpath.registry import version_record as records
-from towpath.registry.promotion_log import Promotion, read_promotions
 from towpath.registry.registry_state import TAGS, ModelVersion
-from towpath.registry.version_number import VersionNumber
-from towpath.registry.version_reference import parse_tag
+from towpath.registry.stage_files import FOLDER, StageFile
+from towpath.registry.version_reference import VersionNumber, parse_tag
+
+SHALLOW = "git fetch --unshallow --tags (in GitHub Actions: actions/checkout with fetch-depth: 0)"
+_COMMITTER = re.compile(rb"^committer .*> (\d{1,12}) [+-]\d{4}$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """One change of one stage file on the main branch's first-parent line.
+
+    ``version`` is None where the model was taken out of the stage, and where the file cannot be
+    understood: ``fault`` then says why. ``commit`` is the commit on main; ``head`` the promotion's
+    own last commit where main merged it, None where it came by a squash, a rebase, or by hand.
+    ``time`` is since when main wanted it, in seconds since 1970: the commit's date, and that of
+    the commit before it or of the version where those are later. ``claimed`` is the date
+    that the commit says. ``base`` is the commit that main was at before, None of the first one.
+    ``trailers`` are the commit message's (``Approved-by``, ``Promotion``, ...), by lower-case key.
+    """
+
+    stage: str
+    model: str
+    version: VersionNumber | None
+    sha256: str | None
+    replaces: VersionNumber | None
+    commit: str
+    head: str | None
+    time: int
+    author: str
+    subject: str
+    trailers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    fault: Fault | None = None
+    base: str | None = None
+    claimed: int = 0
+
+    @property
+    def path(self) -> str:
+        """The stage file, from the repository's root."""
+        return stage_files.stage_file_path(self.stage, self.model)
+
+    @property
+    def is_deletion(self) -> bool:
+        """Whether it deleted the stage file: the model leaves the stage."""
+        return self.version is None and self.fault is None
+
+    def __str__(self) -> str:
+        gone = "not to be understood" if self.fault else "taken out"
+        what = f"{self.model}@{self.version}" if self.version else f"{self.model} ({gone})"
+        return f"{what} -> {self.stage}"
+
+
+def read_promotions(
+    repository: Repository,
+    main: str | None = None,
+    stage: str | None = None,
+    model: str | None = None,
+    line: MainLine | None = None,
+) -> tuple[Promotion, ...]:
+    """Every promotion on ``main`` (default: the main branch), oldest first. ``line`` is main's
+    first-parent line where the caller has read it already. Raises ``RegistryError`` in a shallow
+    clone, whose log was cut off and would give the wrong answer."""
+    commit = main or branches.main_commit(repository)
+    if commit is None:
+        return ()
+    if repository.is_shallow():
+        raise RegistryError("a shallow clone lacks the promotions before", hint=SHALLOW)
+    pathspec = f":(top,glob){FOLDER}/{stage or '*'}/{model or '*'}.yaml"
+    changes = list(read_changes(repository, commit, "--", pathspec))
+    blobs = {blob for change in changes for blob in change.files.values() if blob}
+    texts = refs.read_contents(repository, blobs)
+    parsed = (_parse_promotion(change, path, texts) for change in changes for path in change.files)
+    # Once more, for a name may hold what a pathspec takes for a pattern: `--stage '*'` is no stage.
+    mine = [p for p in parsed if p and (stage or p.stage, model or p.model) == (p.stage, p.model)]
+    if not mine:
+        return ()
+    return _place_on_main(repository, mine, line or read_main_line(repository, commit))
+
+
+def _place_on_main(
+    repository: Repository, promotions: list[Promotion], line: MainLine
+) -> tuple[Promotion, ...]:
+    """Each with the commit before it, and the earliest date at which it can have been made."""
+    tagged = _commit_times(repository, {(p.model, p.version) for p in promotions if p.version})
+    placed = []
+    for promotion in promotions:
+        time = line.times[promotion.commit]
+        registered_time = tagged.get((promotion.model, promotion.version), 0)
+        # Whoever pushes chooses the date: main had the commit before it by then, and the version
+        # was there.
+        time = max(time, registered_time) if registered_time <= line.now else time
+        placed.append(replace(promotion, time=time, base=line.parent(promotion.commit)))
+    return tuple(placed)
+
+
+def _commit_times(
+    repository: Repository, versions: set[tuple[str, VersionNumber | None]]
+) -> dict[tuple[str, VersionNumber | None], int]:
+    names = {f"refs/tags/{m}@{version}^{{commit}}": (m, version) for m, version in versions}
+    contents = refs.read_contents(repository, names)
+    heads = {names[name]: content.partition(b"\n\n")[0] for name, content in contents.items()}
+    dated = {version: _COMMITTER.search(head) for version, head in heads.items()}
+    return {version: int(committer[1]) for version, committer in dated.items() if committer}
+
+
+def _parse_promotion(change: MainChange, path: str, texts: Mapping[str, bytes]) -> Promotion | None:
+    place = stage_files.parse_stage_file_path(path)
+    if place is None:
+        return None
+    blob = change.files[path]
+    text = texts.get(blob or "", b"").decode("utf-8", "replace")
+    read = stage_files.parse_stage_file(path, text) if blob else None
+    file = read if isinstance(read, StageFile) else None
+    return Promotion(
+        stage=place[0],
+        model=place[1],
+        version=file.version if file else None,
+        sha256=file.sha256 if file else None,
+        replaces=file.replaces if file else None,
+        commit=change.commit,
+        head=change.parents[1] if len(change.parents) > 1 else None,
+        time=change.time,
+        author=change.author,
+        subject=change.subject,
+        trailers=change.trailers,
+        fault=read if isinstance(read, Fault) else None,
+        claimed=change.time,
+    )
+
 
 RECORDS = "registry/models"
 EVIDENCE = "registry/evidence"
@@ -69,54 +196,41 @@ class MainDecisions:
         if first and not faults:  # a stage file that says otherwise is what is wrong
             return ()
         mine = version.commit and _recorded_sha256(texts.get(tagged), path)
+        return (*faults, *self._other_digests(version, mine, hint))
+
+    def _other_digests(self, version: ModelVersion, sha256: str, hint: str) -> Iterator[Fault]:
+        """The stage files that ever named a version with another digest than its tag's."""
         for promotion in self.log:
-            if (promotion.model, promotion.version) == (
-                version.model,
-                version.version,
-            ) and promotion.sha256 != mine:
-                what = f"{name} was decided upon with sha256 {str(promotion.sha256)[:12]}…"
-                words = (
-                    f"{what} in {promotion.stage} ({promotion.commit[:7]}), and its tag "
-                    f"says {mine[:12]}…"
-                )
-                faults.append(Fault(words, Place(promotion.path), hint))
-        return tuple(faults)
+            is_named = (promotion.model, promotion.version) == (version.model, version.version)
+            if is_named and promotion.sha256 != sha256:
+                what = f"{version} was decided upon with sha256 {str(promotion.sha256)[:12]}…"
+                where = f"in {promotion.stage} ({promotion.commit[:7]})"
+                words = f"{what} {where}, and its tag says {sha256[:12]}…"
+                yield Fault(words, Place(promotion.path), hint)
 
     def find_first_commit(self, path: str) -> str:
         """The commit of main that first brought a record; empty where none did."""
-        listing = self.repository.call(
-            "log", "--first-parent", "--diff-merges=first-parent", "--reverse", "--diff-filter=A",
-            "--no-renames", "--no-show-signature", "--format=%H", self.main, "--", path,
-        )  # fmt: skip
-        return listing.split("\n")[0]
+        changes = read_changes(self.repository, self.main, "--diff-filter=A", "--", path)
+        return next((change.commit for change in changes), "")
 
 
 def _recorded_sha256(text: bytes | None, path: str) -> str:
-    """The digest in a record; empty where there is none that can be read."""
     try:
-        return records.parse_version_record((text or b"").decode("utf-8", "replace"), path).sha256
-    except RegistryError:
+        return records.parse_version_record(text or b"", path).sha256
+    except RegistryError:  # then its digest is none's, which contradicts every decision
         return ""
 
 
 def _added_files(repository: Repository, main: str, folder: str) -> Iterator[tuple[str, str]]:
     """The files that ever came under a folder on main's first-parent line, oldest first."""
-    listing = repository.recall_output(
-        "log", "--first-parent", "--diff-merges=first-parent", "--reverse", "--root", "--raw",
-        "--no-abbrev", "--no-renames", "--no-show-signature", "--diff-filter=A", "-z", "--format=",
-        main, "--", folder, about=[main],
-    )  # fmt: skip
-    words = [word.lstrip("\n") for word in listing.split("\0") if word.strip("\n")]
-    for raw, path in zip(words[::2], words[1::2], strict=True):
-        yield path, raw.split(" ")[3]
+    for change in read_changes(repository, main, "--diff-filter=A", "--", folder):
+        yield from ((path, blob) for path, blob in change.files.items() if blob)
 
 
 def find_spent_numbers(repository: Repository, model: str) -> frozenset[VersionNumber]:
-    """The numbers of a model that were given once, though their tags may be gone.
-
-    Main's records, stage files and evidence name them, and stage tags stand on their commits.
-    """
-    main = main_branch.seen_main_commit(repository)
+    """The numbers of a model that were given once, though their tags may be gone."""
+    # Main's records, stage files and evidence name them, and stage tags stand on their commits.
+    main = branches.seen_main_commit(repository)
     by_main = set(_on_main(repository, main, model)) if main else set()
     return frozenset(by_main | set(_under_stage_tags(repository, model)))
 
@@ -150,14 +264,12 @@ def is_registration(repository: Repository, commit: str, path: str) -> bool:
     except RegistryError:  # it has no parent
         return False
     decides = (f"{EVIDENCE}/", f"{stage_files.FOLDER}/")
-    return any(change.path == path and change.old is None for change in changed) and not any(
-        change.path.startswith(decides) for change in changed
-    )
+    adds = any(change.path == path and change.old is None for change in changed)
+    return adds and not any(change.path.startswith(decides) for change in changed)
 
 
 def record_paths(repository: Repository, commit: str, model: str) -> list[str]:
     """The records of a model that a commit holds, by their path; none where it is not here."""
-    listed = repository.attempt_git(
-        "ls-tree", "-z", "--name-only", "--full-tree", commit, f"{RECORDS}/{model}/"
-    )
+    words = ("ls-tree", "-z", "--name-only", "--full-tree", commit, f"{RECORDS}/{model}/")
+    listed = repository.attempt_git(*words)
     return [path for path in listed.text.split("\0") if path.endswith(".yaml")]

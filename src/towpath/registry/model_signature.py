@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from towpath.config import foreign_values as foreign
 from towpath.config.artifact import Json
@@ -49,36 +49,25 @@ class ModelSignature:
         }
         return {key: value for key, value in facts.items() if value is not None}
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> ModelSignature:
-        """As ``to_json`` wrote it, or a training step left it; other facts are left out."""
-        classes = data.get("classes")
-        return cls(
-            inputs=_parse_columns(data.get("inputs")),
-            outputs=_parse_columns(data.get("outputs")),
-            features=data.get("features"),
-            classes=tuple(classes) if classes is not None else None,
-            model=data.get("model"),
-        )
-
 
 def find_signature_breaks(
     old: ModelSignature | None, new: ModelSignature | None
 ) -> tuple[str, ...]:
-    """Why a caller of the old model cannot call the new one; empty where it can, or is unknown.
-
-    A new model may read fewer columns and give more. It may not read one more or a narrower type,
-    give one less or of another type, count other features, take columns by name in the place of a
-    matrix or the other way round, or answer a class that was none.
-    """
+    """Why a caller of the old model cannot call the new one; empty where it can, or is unknown."""
+    # A new model may read fewer columns and give more. It may not read one more or a narrower type,
+    # give one less or of another type, count other features, take columns by name in the place of a
+    # matrix or the other way round, or answer a class that was none.
     if old is None or new is None:
         return ()
+    counts = (old.features, new.features)
+    features = [f"{counts[0]} -> {counts[1]} features"] if None not in counts else []
+    added = [c for c in new.classes or () if old.classes is not None and c not in old.classes]
     return (
         *_shape_breaks(old, new),
         *_input_breaks(old.inputs, new.inputs),
-        *_feature_breaks(old.features, new.features),
+        *(features if old.features != new.features else ()),
         *_output_breaks(old.outputs, new.outputs),
-        *_class_breaks(old.classes, new.classes),
+        *(f"class {new_class} is new" for new_class in added),
     )
 
 
@@ -106,13 +95,11 @@ def _input_breaks(old: Columns | None, new: Columns | None) -> Iterator[str]:
         was = before.get(column.name)
         if was is None:
             yield f"input {column.name} is new"
-        elif not _can_read_as(was, column.type):
+        # A whole number is read as any number; of a type that is not known nothing is said.
+        elif was != column.type and UNKNOWN not in (was, column.type):
+            if (was, column.type) == ("integer", "number"):
+                continue
             yield f"input {column.name} {was} -> {column.type}"
-
-
-def _feature_breaks(old: int | None, new: int | None) -> Iterator[str]:
-    if old is not None and new is not None and old != new:
-        yield f"{old} -> {new} features"
 
 
 def _output_breaks(old: Columns | None, new: Columns | None) -> Iterator[str]:
@@ -127,17 +114,6 @@ def _output_breaks(old: Columns | None, new: Columns | None) -> Iterator[str]:
             yield f"output {column.name} {column.type} -> {gives}"
 
 
-def _class_breaks(old: Sequence[Json] | None, new: Sequence[Json] | None) -> Iterator[str]:
-    for new_class in new or ():
-        if old is not None and new_class not in old:
-            yield f"class {new_class} is new"
-
-
-def _can_read_as(was: str, now: str) -> bool:
-    """Whether what was ``was`` can be read as ``now``: the same, or an integer as a number."""
-    return was == now or UNKNOWN in (was, now) or (was, now) == ("integer", "number")
-
-
 def _list_columns(columns: Columns | None) -> Json:
     if columns is None:
         return UNKNOWN
@@ -145,10 +121,8 @@ def _list_columns(columns: Columns | None) -> Json:
 
 
 def read_signature(value: object) -> ModelSignature:
-    """A signature out of a record, which anybody may have written; ``Malformed`` where it is none.
-
-    Facts that this Towpath does not know are left out.
-    """
+    """A signature out of a record or a training step; ``Malformed`` where it is none."""
+    # Anybody may have written it, or a newer Towpath: what is not known here is left out.
     fields = Fields(value)
     return ModelSignature(
         inputs=fields.find_optional("inputs", _read_columns),
@@ -166,9 +140,3 @@ def _read_columns(value: object) -> Columns | None:
 def _read_column(value: object) -> Column:
     fields = Fields(value)
     return Column(fields.get("name", foreign.read_text), fields.get("type", foreign.read_text))
-
-
-def _parse_columns(listed: object) -> Columns | None:
-    if not isinstance(listed, Sequence) or isinstance(listed, str):
-        return None
-    return tuple(Column(str(row["name"]), str(row["type"])) for row in listed)

@@ -9,11 +9,11 @@ several repositories share, ``owners`` in its ``towpath.yaml`` says who may regi
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from towpath.backends.git import Repository, clones, commit_history, main_branch, refs
+from towpath.backends.git import Repository, branches, commit_history, refs, remotes
 from towpath.errors import DeclarationError, Fault, Place, RegistryError, UsageError
 from towpath.registry import policy_at_commit, registry_state, version_reference
 
@@ -54,7 +54,6 @@ class Owners:
         return not self.projects or self.project_of(model) == folder
 
     def is_unclaimed(self, model: str) -> bool:
-        """Whether no file says whose a model is, and there is more than one it may be."""
         return len(self.projects) > 1 and model not in (self.claims or {})
 
     def why_nobodys(self, model: str) -> Fault:
@@ -66,19 +65,11 @@ class Owners:
         if isinstance(claim, Fault):
             return Fault(claim.what, claim.place, hint)
         if claim is None:
-            project_names = ", ".join(
-                f"`{show_project_folder(folder)}`" for folder in self.projects
-            )
-            what = (
-                f"nothing on main says whose `{model}` is, and main holds the projects "
-                f"{project_names}"
-            )
+            names = ", ".join(f"`{show_project_folder(folder)}`" for folder in self.projects)
+            what = f"nothing on main says whose `{model}` is, and main holds the projects {names}"
             return Fault(what, place, hint)
-        what = (
-            f"`{model}` is said to be of the project in `{show_project_folder(claim)}`, "
-            f"and main has none there"
-        )
-        return Fault(what, place, hint)
+        claimed = f"`{model}` is said to be of the project in `{show_project_folder(claim)}`"
+        return Fault(f"{claimed}, and main has none there", place, hint)
 
     def _explain_owner(self, model: str) -> tuple[str, str] | None:
         """Of a model that one project promoted alone, until others came: whose it was, and who
@@ -101,10 +92,8 @@ class Owners:
             for path in declarations
             if path != before[0]
         ]
-        what = (
-            f"nothing on main says whose `{model}` is: it was that of the project in "
-            f"`{show_project_folder(mine)}`, the only one until {', '.join(later)} came"
-        )
+        once = f"it was that of the project in `{show_project_folder(mine)}`, the only one until"
+        what = f"nothing on main says whose `{model}` is: {once} {', '.join(later)} came"
         inside = "" if not mine else f"-C {mine} "
         hint = (
             f"where what came is no project of yours, take it away by a commit on main; else "
@@ -123,30 +112,21 @@ class _Arrival:
 
 
 def _find_arrivals(repository: Repository, commit: str, paths: list[str]) -> dict[str, _Arrival]:
-    """When each file, or folder, first came to main's first-parent line."""
-    log_text = repository.call(
-        "log", "--first-parent", "--diff-merges=first-parent", "--reverse", "--root", "-z",
-        "--no-renames", "--diff-filter=A", "--name-only", "--format=%x01%H%x02%an <%ae>", commit,
-        "--", *(f":(top,literal){path}" for path in paths),
-    )  # fmt: skip
+    pathspecs = (f":(top,literal){path}" for path in paths)
+    changes = commit_history.read_changes(repository, commit, "--diff-filter=A", "--", *pathspecs)
     arrivals: dict[str, _Arrival] = {}
-    for place, entry in enumerate(log_text.split("\1")[1:]):
-        head, _, rest = entry.partition("\0")
-        name, _, author = head.partition("\2")
-        for file in (word.strip("\n") for word in rest.split("\0")):
-            for path in paths:
-                if file == path or file.startswith(f"{path}/"):
-                    arrivals.setdefault(path, _Arrival(place, name, author))
+    for place, change in enumerate(changes):
+        for path in paths:
+            if any(file == path or file.startswith(f"{path}/") for file in change.files):
+                arrivals.setdefault(path, _Arrival(place, change.commit, change.author))
     return arrivals
 
 
 def show_project_folder(folder: str) -> str:
-    """A project's folder as a person writes it."""
     return folder or ROOT
 
 
 def claim_path(model: str) -> str:
-    """Where it is written whose a model is, from the Git root."""
     return f"registry/models/{model}/project.yaml"
 
 
@@ -158,10 +138,8 @@ def claimed_model(path: str) -> str | None:
 
 def claim_hint(model: str) -> str:
     """How a project comes by a model that is nobody's."""
-    return (
-        f"in the project that it is of: towpath claim {model}; "
-        f"then commit {claim_path(model)}, and merge that into main"
-    )
+    claiming = f"in the project that it is of: towpath claim {model}"
+    return f"{claiming}; then commit {claim_path(model)}, and merge that into main"
 
 
 def write_claim(folder: str) -> bytes:
@@ -191,50 +169,35 @@ def read_owners(repository: Repository, commit: str) -> Owners:
     claimed = {path: model for path in paths if (model := claimed_model(path))}
     several = len(declared) > 1
     names = [f"{commit}:{path}" for path in [*claimed, *(declared if several else [])]]
-    texts = {
-        name: text.decode("utf-8", "replace") for name, text in _read_objects(repository, names)
-    }
+    contents = refs.read_contents(repository, names) if names else {}
+    texts = {name: content.decode("utf-8", "replace") for name, content in contents.items()}
     # What is listed and holds no text (a submodule of that name) declares nothing.
     own = [p for p in declared if not several or _keeps_it_here(texts.get(f"{commit}:{p}", ""))]
-    return Owners(
-        projects=tuple(sorted(path.rpartition("/")[0] for path in own)),
-        claims={
-            model: read_claim(model, texts.get(f"{commit}:{path}", ""))
-            for path, model in claimed.items()
-        },
-        source=(repository, commit),
-    )
+    claims = {m: read_claim(m, texts.get(f"{commit}:{p}", "")) for p, m in claimed.items()}
+    folders = tuple(sorted(path.rpartition("/")[0] for path in own))
+    return Owners(folders, claims, (repository, commit))
 
 
 def folder_at(repository: Repository, commit: str, folder: str) -> str:
-    """Where the project that is in ``folder`` now lay in an older commit.
-
-    That is ``folder``, or, where the commit has nothing there and held one project alone, that
-    one's: the project was moved since.
-    """
+    """Where the project that is in ``folder`` now lay in an older commit."""
+    # That is ``folder``, or, where the commit has nothing there and held one project alone, that
+    # one's: the project was moved since.
     projects = read_owners(repository, commit).projects
     return projects[0] if len(projects) == 1 and folder not in projects else folder
 
 
 def folder_of_pipeline(repository: Repository, record: VersionRecord, folder: str) -> str:
     """Where the project lay that made a version, in the version's code: it may have moved since.
-
-    ``folder`` is where it is now, for a record whose own path leaves it open.
-    """
+    ``folder`` is where it is now, for a record whose own path leaves it open."""
     commit = record.code.commit
     if repository.commit(commit) is None:
         return folder
     pipeline = f"flows/{record.pipeline}/pipeline.yaml"
     paths = set(commit_history.list_paths(repository, commit))
-    makers = [
-        path.rpartition("/")[0]
-        for path in paths
-        if _is_declaration(path) and _path_inside(path.rpartition("/")[0], pipeline) in paths
-    ]
-    around = [
-        candidate for candidate in makers if record.path.startswith(_path_inside(candidate, ""))
-    ]
-    return max(around, key=len, default=folder)  # the innermost
+    folders = [path.rpartition("/")[0] for path in paths if _is_declaration(path)]
+    makers = [project for project in folders if _path_inside(project, pipeline) in paths]
+    around = [maker for maker in makers if record.path.startswith(_path_inside(maker, ""))]
+    return max(around, key=len, default=folder)  # the innermost: projects may be nested
 
 
 def _path_inside(folder: str, path: str) -> str:
@@ -245,12 +208,8 @@ def _is_declaration(path: str) -> bool:
     return path.rpartition("/")[2] == policy_at_commit.FILE and _TEMPLATE not in path
 
 
-def _read_objects(repository: Repository, names: list[str]) -> Iterator[tuple[str, bytes]]:
-    yield from refs.read_contents(repository, names).items() if names else ()
-
-
 def _keeps_it_here(text: str) -> bool:
-    """Whether a declaration keeps its registry in this repository, and not in a shared one."""
+    # Whose registry is a shared one has no model in this repository's.
     from towpath import documents
 
     data = documents.plain_data(documents.parse_yaml(text, policy_at_commit.FILE).node)
@@ -280,60 +239,38 @@ def refuse_other(owners: Owners, folder: str, model: str) -> None:
     owner = owners.project_of(model)
     if owner is None:
         raise UsageError(owners.why_nobodys(model))
-    what = (
-        f"`{model}` is of the project in `{show_project_folder(owner)}`, and this is "
-        f"`{show_project_folder(folder)}`"
-    )
-    raise UsageError(
-        Fault(what, Place(claim_path(model)), hint=f"towpath -C {show_project_folder(owner)} ...")
-    )
+    theirs, mine = show_project_folder(owner), show_project_folder(folder)
+    what = f"`{model}` is of the project in `{theirs}`, and this is `{mine}`"
+    raise UsageError(Fault(what, Place(claim_path(model)), hint=f"towpath -C {theirs} ..."))
 
 
 def refuse_foreign_model(repository: Repository, model: Model, draft: VersionRecord) -> None:
-    """Raise ``UsageError`` where another repository's code makes the model of that name.
-
-    A name belongs to the repository that registered it last, or to those that ``owners`` in the
-    registry's ``towpath.yaml`` names. In a project's own registry every name is its own.
-    """
+    """Raise ``UsageError`` where another repository's code makes the model of that name."""
+    # A name belongs to the repository that registered it last, or to those that ``owners`` in the
+    # registry's ``towpath.yaml`` names. In a project's own registry every name is its own.
     mine = draft.code.repository
     if mine is None:
         return
-    named = _allowed_repositories(repository, draft.model)
-    if named and not any(clones.is_same_repository(allowed, mine) for allowed in named):
-        raise UsageError(
-            _say_taken(draft.model, ", ".join(named)),
-            hint=_hint_other_name(draft.model, *named, mine),
-        )
-    last = model.versions[-1] if model.versions else None
-    if named or last is None:
-        return
-    theirs = last.summary.get("repository")
-    if not isinstance(theirs, str) or not clones.is_same_repository(theirs, mine):
-        owner = theirs if isinstance(theirs, str) else "the registry itself"
-        raise UsageError(
-            _say_taken(draft.model, owner), hint=_hint_other_name(draft.model, owner, mine)
-        )
+    owners = _allowed_repositories(repository, draft.model)
+    if not owners:
+        if not model.versions:
+            return
+        theirs = model.versions[-1].summary.get("repository")
+        owners = (theirs if isinstance(theirs, str) else "the registry itself",)
+    if not any(remotes.is_same_repository(owner, mine) for owner in owners):
+        by = ", ".join(owners)
+        what = f"`{draft.model}` in this registry is made by {by}, not by this repository"
+        listed = ", ".join(owner for owner in (*owners, mine) if " " not in owner)
+        other = "take another name, or write into towpath.yaml of the registry"
+        raise UsageError(what, hint=f"{other}: owners: {{{draft.model}: [{listed}]}}")
 
 
 def _allowed_repositories(repository: Repository, model: str) -> tuple[str, ...]:
-    """Who may register a model, by the policy on the main branch; none where it does not say."""
-    main = main_branch.seen_main_commit(repository)
-    if main is None or not refs.read_contents(repository, [f"{main}:{policy_at_commit.FILE}"]):
+    main = branches.seen_main_commit(repository)
+    if main is None or refs.read_content(repository, main, policy_at_commit.FILE) is None:
         return ()
     try:
         return tuple(policy_at_commit.read_project_at(repository, main).owners.get(model, ()))
     except DeclarationError as wrong:
         faults = (Fault(f"the shared registry's {fault}") for fault in wrong.faults)
         raise RegistryError(*faults) from wrong
-
-
-def _say_taken(model: str, owners: str) -> str:
-    return f"`{model}` in this registry is made by {owners}, not by this repository"
-
-
-def _hint_other_name(model: str, *repositories: str) -> str:
-    listed = ", ".join(repository for repository in repositories if " " not in repository)
-    return (
-        "take another name, or write into towpath.yaml of the registry: "
-        f"owners: {{{model}: [{listed}]}}"
-    )

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from towpath.backends.git import Ref, Repository, hold_lock, main_branch, refs, remotes
+from towpath.backends.git import Ref, Repository, branches, commit_history, hold_lock, refs, remotes
 from towpath.errors import ExitCode, Fault, RegistryError, TowpathError, UsageError
-from towpath.registry import backup_refs, ownership, registry_state, restore_tags, version_record
+from towpath.registry import ownership, registry_state, restore_tags, version_record
 from towpath.registry.registry_state import CANDIDATES, TAGS, Model, ModelVersion
-from towpath.registry.version_objects import VersionObjects, build_version_objects, number_draft
 from towpath.registry.version_reference import TagName, parse_tag
 from towpath.registry.version_registration import (
     LOCK,
     PATIENCE_WITH_REFUSAL,
     TRIES,
     RegisteredVersion,
+    build_version_objects,
     crowded_error,
     find_twin,
+    number_draft,
     pause_at_random,
     registered_before,
     registered_now,
 )
 
+# Refs of one push: their names are arguments of Git's, of which a system takes so many bytes.
 AT_ONCE = 200
 WHO_MAY = "it waits here: ask who may push tags there, then towpath push"
 
@@ -47,8 +49,6 @@ class UnpublishedTags(RegistryError):
 
 @dataclass
 class _Publication:
-    """What was published so far, and what was not, and why."""
-
     published: list[RegisteredVersion] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     wrong: list[TowpathError] = field(default_factory=list)
@@ -61,27 +61,23 @@ class _Publication:
 
 
 def fetch_registry(repository: Repository, remote: str | None = None) -> FetchedRegistry:
-    """Bring the remote's tags and branches here; a plain ``git pull`` leaves out these tags.
-
-    Raises ``RegistryError`` where the remote does not answer, or where a version here and there
-    are two different ones.
-    """
+    """Bring the remote's tags and branches here; a plain ``git pull`` leaves out these tags. Raises
+    ``RegistryError`` where the remote does not answer, or where a version here and there are two
+    different ones."""
     source = _choose_remote(repository, remote)
     before = set(refs.list_ref_names(repository, "refs/tags"))
     everything = ("refs/tags/*:refs/tags/*", f"+refs/heads/*:refs/remotes/{source}/*")
     if not remotes.fetch_refs(repository, source, *everything):
-        _refuse_conflicts(
-            repository, source, remotes.list_remote_refs(repository, source, "refs/tags/*")
-        )
-    main_branch.follow_remote_head(repository, source)
+        _refuse_conflicts(repository, source, "refs/tags/*")
+    branches.follow_remote_head(repository, source)
     remotes.mark_fetched(repository)
     new = (name for name in refs.list_ref_names(repository, "refs/tags") if name not in before)
     tags = tuple(name.removeprefix(TAGS) for name in new)
-    with hold_lock(repository, LOCK):
-        if backup_refs.read_backed_up_tags(repository):
+    with hold_lock(repository, LOCK):  # a run here numbers by these tags
+        if registry_state.read_backed_up_tags(repository):
             theirs = remotes.list_remote_refs(repository, source, "refs/tags/*")
-            backup_refs.release_backups(repository, theirs)
-            backup_refs.restore_pruned_tags(repository)
+            registry_state.release_backups(repository, theirs)
+            registry_state.restore_pruned_tags(repository)
         _drop_settled(repository)
     return FetchedRegistry(source, tuple(tag for tag in tags if parse_tag(tag)))
 
@@ -89,18 +85,17 @@ def fetch_registry(repository: Repository, remote: str | None = None) -> Fetched
 def publish_registry(
     repository: Repository, remote: str | None = None
 ) -> tuple[RegisteredVersion, ...]:
-    """Push what the remote does not have: each candidate as a version, versions and rejections
-    that were made while there was no remote; what that is.
-
-    A candidate gets its number here, as the next that the remote does not have; one whose key
-    was published by another clone meanwhile becomes that version. A tag that is none of Towpath's
-    is left here, with a warning. Raises ``RegistryError`` where the remote does not answer, and
-    ``UnpublishedTags`` where some of it did not go: candidates then go on waiting.
-    """
+    """Push what the remote does not have: each candidate as a version, versions and rejections that
+    were made while there was no remote; what that is. Raises ``RegistryError`` where the remote
+    does not answer, and ``UnpublishedTags`` where some of it did not go: candidates then go on
+    waiting."""
+    # A candidate gets its number here, as the next that the remote does not have; one whose key was
+    # published by another clone meanwhile becomes that version. A tag that is none of Towpath's is
+    # left here, with a warning.
     source = _choose_remote(repository, remote)
     publication = _Publication()
-    with hold_lock(repository, LOCK):
-        backup_refs.restore_pruned_tags(repository)
+    with hold_lock(repository, LOCK):  # two pushes would number one candidate
+        registry_state.restore_pruned_tags(repository)
         try:
             _push_numbered(repository, source, publication)
             _push_candidates(repository, source, publication)
@@ -116,33 +111,26 @@ def publish_registry(
 def _push_candidates(repository: Repository, remote: str, publication: _Publication) -> None:
     """Number and push each candidate; one that cannot be published keeps no other from it."""
     waiting = refs.list_refs(repository, CANDIDATES.rstrip("/"))
-    publication.faults += [
-        _no_candidate(ref) for ref in waiting if not registry_state.is_candidate(ref)
-    ]
-    for candidate in (
-        waiting_version
-        for model in registry_state.fold_tags(waiting).values()
-        for waiting_version in model.candidates
-    ):
+    for ref in waiting:
+        if not registry_state.is_candidate(ref):
+            what = f"{ref.name} holds no candidate of Towpath, and was not published"
+            hint = f"git update-ref -d '{ref.name}' takes it away"
+            publication.faults.append(Fault(what, hint=hint))
+    models = registry_state.fold_tags(waiting).values()
+    for candidate in (candidate for model in models for candidate in model.candidates):
         try:
             publication.published.append(_publish_candidate(repository, remote, candidate))
         except (remotes.NotReached, remotes.NotAllowed):
-            raise
+            raise  # of every candidate after it the same would be said
         except (RegistryError, UsageError) as refused:
             place = candidate.tag.name
             publication.wrong += [refused] if isinstance(refused, UsageError) else []
             publication.faults += [Fault(f"{place}: {f.what}", hint=f.hint) for f in refused.faults]
 
 
-def _no_candidate(ref: Ref) -> Fault:
-    what = f"{ref.name} holds no candidate of Towpath, and was not published"
-    return Fault(what, hint=f"git update-ref -d '{ref.name}' takes it away")
-
-
 def _publish_candidate(
     repository: Repository, remote: str, candidate: ModelVersion
 ) -> RegisteredVersion:
-    """Give one candidate its number on the remote."""
     draft = registry_state.read_record(repository, candidate)
     if (draft.model, draft.version) != (candidate.model, None):
         raise RegistryError(f"its record is that of {draft.model}@{draft.version or 'a candidate'}")
@@ -154,19 +142,17 @@ def _publish_candidate(
             return registered_before(published_twin)
         ownership.refuse_foreign_model(repository, remote_model, draft)
         chosen = number_draft(repository, remote_model, draft)
+        files = _candidate_files(repository, candidate)
         built = build_version_objects(
-            repository,
-            remote_model,
-            chosen,
-            f"{candidate.commit}^",
-            _candidate_files(repository, candidate),
+            repository, remote_model, chosen, f"{candidate.commit}^", files
         )
         words = remotes.push_new_refs(repository, remote, {built.ref: built.tag})
         if not words:
             _settle_candidate(repository, candidate, {built.ref: built.tag})
             return registered_now(built)
         # The same name again is no race: what took it was fetched, and it would be passed over.
-        raced = built.ref != last and _is_taken(repository, remote, built)
+        is_taken = built.ref in remotes.list_remote_refs(repository, remote, built.ref)
+        raced = built.ref != last and is_taken
         refused, last = 0 if raced else refused + 1, built.ref
         if refused > PATIENCE_WITH_REFUSAL:
             raise RegistryError(_push_refusal(remote, built.ref, words[built.ref]))
@@ -175,42 +161,27 @@ def _publish_candidate(
 
 
 def _read_remote_model(repository: Repository, remote: str, model: str) -> Model:
-    """A model as the remote knows it now."""
     mine = (f"refs/tags/{model}@*", f"refs/tags/{model}#*")
     if not remotes.fetch_refs(repository, remote, *(f"{pattern}:{pattern}" for pattern in mine)):
-        _refuse_conflicts(repository, remote, remotes.list_remote_refs(repository, remote, *mine))
+        _refuse_conflicts(repository, remote, *mine)
     return registry_state.read_model(repository, model)
-
-
-def _is_taken(repository: Repository, remote: str, built: VersionObjects) -> bool:
-    """Whether a push was refused because another took the number first."""
-    return built.ref in remotes.list_remote_refs(repository, remote, built.ref)
 
 
 def _settle_candidate(
     repository: Repository, candidate: ModelVersion, tag: Mapping[str, str]
 ) -> None:
-    """Keep the tag and forget the candidate, together."""
     if not refs.change_refs(repository, tag, delete=[candidate.tag.name]):
-        # A fetch beside us brought the tag.
+        # A fetch beside us brought the tag: keep that, and forget the candidate all the same.
         refs.change_refs(repository, delete=[candidate.tag.name])
 
 
 def _candidate_files(repository: Repository, candidate: ModelVersion) -> dict[str, bytes]:
     """What the candidate's commit adds to its parent, but for the record, which gets its number."""
     own = version_record.record_path(candidate.model, None)
-    listed = repository.call(
-        "diff-tree",
-        "-r",
-        "-z",
-        "--no-renames",
-        "--name-only",
-        f"{candidate.commit}^",
-        candidate.commit,
+    changed = commit_history.changed_files(
+        repository, repository.commit(f"{candidate.commit}^") or "", candidate.commit
     )
-    names = {
-        f"{candidate.commit}:{path}": path for path in listed.split("\0") if path and path != own
-    }
+    names = {f"{candidate.commit}:{c.path}": c.path for c in changed if c.path != own}
     return {names[name]: content for name, content in refs.read_contents(repository, names).items()}
 
 
@@ -219,8 +190,9 @@ def _push_numbered(repository: Repository, remote: str, publication: _Publicatio
     refused: dict[str, str] = {}
     clashes: list[Fault] = []
     for attempt in range(PATIENCE_WITH_REFUSAL):
+        # Looked up at each try: another clone may publish between two of ours.
         theirs = remotes.list_remote_refs(repository, remote, "refs/tags/*")
-        backup_refs.release_backups(repository, theirs)
+        registry_state.release_backups(repository, theirs)
         clashes = _find_conflicts(repository, remote, theirs)
         mine = _unpublished_tags(repository, theirs, warn=not attempt)
         refused = _push_tags(repository, remote, mine, publication)
@@ -234,21 +206,16 @@ def _push_numbered(repository: Repository, remote: str, publication: _Publicatio
 def _unpublished_tags(
     repository: Repository, theirs: Mapping[str, str], warn: bool
 ) -> list[tuple[Ref, TagName]]:
-    """The tags of versions and rejections that the remote does not have, and that Towpath made.
-
-    Anybody can make a tag of that name by hand: published, it would be that version for everybody
-    and for ever.
-    """
+    """The tags of versions and rejections that the remote does not have, and that Towpath made."""
     names = [name for name in _registry_tags(repository) if name not in theirs]
     if not names:
         return []
-    parsed_tags = [
-        (ref, parse_tag(ref.name.removeprefix(TAGS))) for ref in refs.list_refs(repository, *names)
-    ]
-    whole = [(ref, tag) for ref, tag in parsed_tags if tag]
-    places = [
-        f"{ref.target}:{version_record.record_path(tag.model, tag.version)}" for ref, tag in whole
-    ]
+    listed = refs.list_refs(repository, *names)
+    whole = [(ref, tag) for ref in listed if (tag := parse_tag(ref.name.removeprefix(TAGS)))]
+    record_path = version_record.record_path
+    places = [f"{ref.target}:{record_path(tag.model, tag.version)}" for ref, tag in whole]
+    # Anybody can make a tag of that name by hand: published, it would be that version for everybody
+    # and for ever.
     records = refs.read_contents(repository, places)
     sound = []
     for (ref, tag), place in zip(whole, places, strict=True):
@@ -261,7 +228,6 @@ def _unpublished_tags(
 
 
 def _fault_of(ref: Ref, tag: TagName, content: bytes | None, place: str) -> str | None:
-    """Why a tag is none that Towpath made; None where it is one."""
     name = ref.name.removeprefix(TAGS)
     why = None
     if not ref.annotated:
@@ -270,23 +236,15 @@ def _fault_of(ref: Ref, tag: TagName, content: bytes | None, place: str) -> str 
         why = "its commit holds no record"
     else:
         try:
-            read = version_record.parse_version_record(content.decode("utf-8", "replace"), place)
+            read = version_record.parse_version_record(content, place)
         except RegistryError as damaged:
             why = f"its record is damaged: {damaged.faults[0].what}"
         else:
             if (read.model, read.version) != (tag.model, tag.version):
                 why = f"its record is that of {read.model}@{read.version}"
-    shown = (
-        f"git push REMOTE '{name}' pushes it all the same; "
-        f"{restore_tags.way_to_restore(name)} sets it aside"
-    )
-    return f"{name} was not pushed: {why} ({shown})" if why else None
-
-
-def _as_registered(ref: Ref, tag: TagName) -> RegisteredVersion:
-    """A version or a rejection that was numbered before, and is published now."""
-    version = ModelVersion(tag.model, tag.version, ref)
-    return RegisteredVersion(tag.model, tag.version, version.key, ref.target, ref.name, new=True)
+    aside = f"{restore_tags.way_to_restore(name)} sets it aside"
+    ways = f"git push REMOTE '{name}' pushes it all the same; {aside}"
+    return f"{name} was not pushed: {why} ({ways})" if why else None
 
 
 def _push_tags(
@@ -296,12 +254,14 @@ def _push_tags(
     refused: dict[str, str] = {}
     for start in range(0, len(tags), AT_ONCE):
         some = tags[start : start + AT_ONCE]
-        refused |= remotes.push_new_refs(
-            repository, remote, {ref.name: ref.object for ref, _ in some}
-        )
+        objects = {ref.name: ref.object for ref, _ in some}
+        refused |= remotes.push_new_refs(repository, remote, objects)
         gone = [(ref, tag) for ref, tag in some if ref.name not in refused]
-        backup_refs.release_backups(repository, [ref.name for ref, _ in gone])
-        publication.published += [_as_registered(ref, tag) for ref, tag in gone]
+        registry_state.release_backups(repository, [ref.name for ref, _ in gone])
+        publication.published += [
+            registered_before(ModelVersion(tag.model, tag.version, ref), new=True)
+            for ref, tag in gone
+        ]
     return refused
 
 
@@ -316,16 +276,16 @@ def _registry_tags(repository: Repository) -> dict[str, str]:
     return {ref: objects[ref] for ref, tag in names.items() if tag and tag.version}
 
 
-def _refuse_conflicts(repository: Repository, remote: str, theirs: Mapping[str, str]) -> None:
-    """Raise where a version here and there are two."""
+def _refuse_conflicts(repository: Repository, remote: str, *patterns: str) -> None:
+    theirs = remotes.list_remote_refs(repository, remote, *patterns)
     if clashes := _find_conflicts(repository, remote, theirs):
         raise RegistryError(*clashes)
 
 
 def _find_conflicts(repository: Repository, remote: str, theirs: Mapping[str, str]) -> list[Fault]:
-    """Where a version here and there are two; of two rejections of it, theirs stays."""
     mine = _registry_tags(repository)
     clashes = [ref for ref, tag in mine.items() if theirs.get(ref, tag) != tag]
+    # Of two rejections of one version theirs stays: both say the same, and the number is spent.
     rejections = [ref for ref in clashes if "!" in ref]
     if rejections and len(rejections) == len(clashes):
         refs.change_refs(repository, delete=rejections)
@@ -347,14 +307,9 @@ def _conflict_fault(remote: str, ref: str, mine: str) -> Fault:
     )
 
 
-def _waiting_models(repository: Repository) -> Iterable[Model]:
-    waiting_models = registry_state.fold_tags(refs.list_refs(repository, CANDIDATES.rstrip("/")))
-    return waiting_models.values()
-
-
 def _drop_settled(repository: Repository) -> None:
-    """Forget candidates whose key was published by another clone."""
-    for name in [model.name for model in _waiting_models(repository)]:
+    waiting = registry_state.fold_tags(refs.list_refs(repository, CANDIDATES.rstrip("/")))
+    for name in waiting:
         local_model = registry_state.read_model(repository, name)
         for candidate in local_model.candidates:
             if find_twin(local_model, candidate.key):

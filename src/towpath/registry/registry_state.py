@@ -5,29 +5,97 @@ from __future__ import annotations
 import re
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from towpath.backends.git import Ref, Repository, commit_history, main_branch, refs, remotes
+from towpath.backends.git import Ref, Repository, branches, commit_history, refs, remotes
 from towpath.errors import RegistryError, UsageError, did_you_mean
-from towpath.registry import backup_refs, tag_message
+from towpath.registry import tag_message
 from towpath.registry import version_record as records
-from towpath.registry.backup_refs import KEPT
-from towpath.registry.version_number import VersionNumber
 from towpath.registry.version_record import VersionRecord
-from towpath.registry.version_reference import NAME, TagName, parse_tag
+from towpath.registry.version_reference import NAME, TagName, VersionNumber, parse_tag
 
 TAGS = "refs/tags/"
 CANDIDATES = "refs/towpath/candidates/"
+# A second ref for every tag that no remote has yet: `fetch.pruneTags` lets a plain `git fetch`
+# delete each tag that the remote does not have, and a version that was numbered before there was
+# a remote would be gone, its number free again. What lies outside refs/tags is left alone.
+KEPT = "refs/towpath/versions/"
+# Git holds each ref against each name that is asked for: of more names, all refs are listed.
+FEW = 100
 SHOWN_KEY = 8
 NAME_ONLY = re.compile(NAME)
 _CANDIDATE = re.compile(rf"{NAME}/[0-9a-f]+")
+# Seconds by which a tag may be dated ahead: a machine whose clock stands in another time zone's
+# time is honest still, and its tags only order versions, they approve nothing (docs/trust.md). One
+# dated later was dated by a hand: if later tags rose above it, one would date all that follow.
 TAG_AHEAD = 86_400.0
-"""Seconds by which a tag may be dated ahead: a machine whose clock stands in another time zone's
-time is honest still, and its tags only order versions, they approve nothing (docs/trust.md). One
-dated later was dated by a hand: if later tags rose above it, one would date all that follow."""
+
+
+def backup_of(tag: str) -> str:
+    """The second ref of a tag's ref."""
+    return KEPT + tag.removeprefix(TAGS)
+
+
+def read_backed_up_tags(repository: Repository, *patterns: str) -> dict[str, str]:
+    """The tags (``refs/tags/...``) that are not known to be on a remote, with their objects."""
+    backups = refs.list_ref_objects(repository, *(patterns or (KEPT.rstrip("/"),)))
+    return {_tag_of_backup(name): object_ for name, object_ in backups.items()}
+
+
+def find_pruned_tags(repository: Repository, present: Iterable[Ref], *patterns: str) -> list[Ref]:
+    """Tags that were pruned, as if they were in ``refs/tags``; ``present`` are those that are."""
+    kept_tags = read_backed_up_tags(repository, *patterns)
+    missing = kept_tags.keys() - {ref.name for ref in present} if kept_tags else ()
+    # Without a remote nothing prunes: who deleted such a tag meant to.
+    if not missing or not remotes.list_remotes(repository):
+        return []
+    patterns_asked = map(backup_of, missing) if len(missing) <= FEW else (KEPT.rstrip("/"),)
+    backups = (
+        ref._replace(name=_tag_of_backup(ref.name))
+        for ref in refs.list_refs(repository, *patterns_asked)
+    )
+    return [ref for ref in backups if ref.name in missing]
+
+
+def restore_pruned_tags(repository: Repository) -> tuple[str, ...]:
+    """Make the tags again that were pruned; which those are. Called under the registry's lock,
+    before anything is numbered or published."""
+    kept_tags = read_backed_up_tags(repository)
+    if not kept_tags:
+        return ()
+    patterns = kept_tags if len(kept_tags) <= FEW else (TAGS.rstrip("/"),)
+    present = set(refs.list_ref_names(repository, *patterns))
+    missing = {name: object_ for name, object_ in kept_tags.items() if name not in present}
+    # Without a remote a tag that is gone was taken away: its second ref goes after it.
+    if missing and not remotes.list_remotes(repository):
+        refs.change_refs(repository, delete=[backup_of(name) for name in missing])
+        return ()
+    restored = [
+        name for name, object_ in missing.items() if refs.change_refs(repository, {name: object_})
+    ]
+    return tuple(name.removeprefix(TAGS) for name in restored)
+
+
+def release_backups(repository: Repository, published: Collection[str]) -> None:
+    """Drop the second refs of tags that a remote has; another's under that name counts, too."""
+    released = [backup_of(tag) for tag in read_backed_up_tags(repository) if tag in published]
+    if released:
+        refs.change_refs(repository, delete=released)
+
+
+def only_here(repository: Repository) -> tuple[str, ...]:
+    """The versions and rejections that no remote is known to have; none where there is no remote
+    that could."""
+    if not remotes.list_remotes(repository):
+        return ()
+    return tuple(sorted(tag.removeprefix(TAGS) for tag in read_backed_up_tags(repository)))
+
+
+def _tag_of_backup(backup: str) -> str:
+    return TAGS + backup.removeprefix(KEPT)
 
 
 @dataclass(frozen=True)
@@ -77,8 +145,6 @@ class ModelVersion:
 class Model:
     """A model: its versions by number, its candidates by age, its last tag's date.
 
-    ``last`` leaves out a date that has not come yet: whoever pushes a tag chooses its date, and
-    every later tag would have to be later still.
     ``taken`` are the numbers that a version cannot have: those that were given, and those whose
     name some other ref has, a lightweight tag say.
     """
@@ -86,13 +152,15 @@ class Model:
     name: str
     versions: tuple[ModelVersion, ...] = ()
     candidates: tuple[ModelVersion, ...] = ()
+    # Without a date that has not come yet: whoever pushes a tag chooses its date, and every later
+    # tag would have to be later still.
     last: int = 0
     taken: frozenset[VersionNumber] = frozenset()
 
     @property
     def latest(self) -> ModelVersion | None:
-        """The highest version that Towpath registered and nobody rejected: a tag that a hand made
-        under a version's name is none, however high its number."""
+        """The highest version that Towpath registered and nobody rejected."""
+        # A tag that a hand made under a version's name is none, however high its number.
         return next(self.versions_in_standing(), None)
 
     @property
@@ -105,7 +173,6 @@ class Model:
         return (v for v in reversed(self.versions) if v.rejected is None and v.key)
 
     def find_number(self, number: VersionNumber) -> ModelVersion | None:
-        """The version of a number."""
         return next((v for v in self.versions if v.version == number), None)
 
     def find_key(self, key: str) -> tuple[ModelVersion, ...]:
@@ -117,7 +184,7 @@ class Model:
 def read_models(repository: Repository) -> Mapping[str, Model]:
     """Every model, by name; a version whose tag was pruned is read from its second ref."""
     listed = refs.list_refs(repository, TAGS.rstrip("/"), CANDIDATES.rstrip("/"))
-    return fold_tags([*listed, *backup_refs.find_pruned_tags(repository, listed)])
+    return fold_tags([*listed, *find_pruned_tags(repository, listed)])
 
 
 def tagged_models(repository: Repository) -> Mapping[str, Model]:
@@ -131,7 +198,6 @@ def tagged_model(repository: Repository, name: str) -> Model:
 
 
 def _model_refs(name: str) -> tuple[str, ...]:
-    """The refs of one model."""
     return (f"{TAGS}{name}@*", f"{TAGS}{name}@*/**", f"{TAGS}{name}#*", f"{CANDIDATES}{name}/*")
 
 
@@ -139,7 +205,7 @@ def read_model(repository: Repository, name: str) -> Model:
     """One model; without a version where the name is not known yet."""
     listed = refs.list_refs(repository, *_model_refs(name))
     backups = (f"{KEPT}{name}@*", f"{KEPT}{name}@*/**")
-    whole = [*listed, *backup_refs.find_pruned_tags(repository, listed, *backups)]
+    whole = [*listed, *find_pruned_tags(repository, listed, *backups)]
     return fold_tags(whole).get(name, Model(name))
 
 
@@ -149,10 +215,8 @@ def known_model(repository: Repository, name: str) -> Model:
     if named_model.versions or named_model.candidates:
         return named_model
     _refuse_lost(repository, name)
-    tags = (
-        parse_tag(ref.removeprefix(TAGS))
-        for ref in refs.list_ref_names(repository, TAGS.rstrip("/"))
-    )
+    listed = refs.list_ref_names(repository, TAGS.rstrip("/"))
+    tags = (parse_tag(ref.removeprefix(TAGS)) for ref in listed)
     names = sorted({tag.model for tag in tags if tag})
     hint = did_you_mean(name, names) or (f"there is {', '.join(names[:9])}" if names else None)
     raise UsageError(f"there is no model `{name}`", hint=hint or _explain_no_model(repository))
@@ -160,9 +224,10 @@ def known_model(repository: Repository, name: str) -> Model:
 
 def _refuse_lost(repository: Repository, name: str) -> None:
     """Raise ``RegistryError`` where main has records of a model, and no tag of it can be read."""
-    main = main_branch.seen_main_commit(repository)
+    main = branches.seen_main_commit(repository)
     if main is None or not NAME_ONLY.fullmatch(name) or remotes.explain_missing_tags(repository):
         return  # a clone that was made without tags has lost nothing
+    # Else the number would be free again, and a second version would come to it.
     folder = f"registry/models/{name}/"
     paths = commit_history.list_paths(repository, main, folder)
     numbers = [path.removeprefix(folder).removesuffix(".yaml") for path in paths]
@@ -178,7 +243,6 @@ def way_to_have(repository: Repository, named: str) -> str:
 
 
 def _explain_no_model(repository: Repository) -> str:
-    """Why no model is known: a clone may have been made without tags."""
     if missing := remotes.explain_missing_tags(repository):
         return f"{missing}; `towpath fetch` brings the registry's tags"
     if remotes.list_remotes(repository):
@@ -188,31 +252,32 @@ def _explain_no_model(repository: Repository) -> str:
 
 def has_record(repository: Repository, version: ModelVersion) -> bool:
     """Whether a version's commit holds a file where its record should be."""
-    name = f"{version.commit}:{records.record_path(version.model, version.version)}"
-    return bool(refs.read_contents(repository, [name]))
+    path = records.record_path(version.model, version.version)
+    return refs.read_content(repository, version.commit, path) is not None
 
 
 def read_record(repository: Repository, version: ModelVersion) -> VersionRecord:
     """The record in a version's commit; ``RegistryError`` where it is missing or damaged."""
     place = records.record_path(version.model, version.version)
-    name = f"{version.commit}:{place}"
-    content = refs.read_contents(repository, [name]).get(name)
+    content = refs.read_content(repository, version.commit, place)
     if content is None:
-        raise RegistryError(
-            f"{version} has no record {place}",
-            hint="its tag was not made by Towpath, or this clone lacks its commit: "
-            f"{way_to_have(repository, str(version))}",
-        )
-    parsed_record = records.parse_version_record(
-        content.decode("utf-8", "replace"), f"{version}:{place}"
-    )
-    if (parsed_record.model, parsed_record.version) != (version.model, version.version):
-        what = (
-            f"{version}:{place} is the record of "
-            f"{parsed_record.model}@{parsed_record.version or parsed_record.key[:8]}"
-        )
+        way = way_to_have(repository, str(version))
+        hint = f"its tag was not made by Towpath, or this clone lacks its commit: {way}"
+        raise RegistryError(f"{version} has no record {place}", hint=hint)
+    record = records.parse_version_record(content, f"{version}:{place}")
+    # Anybody may move a tag, or make one of another version's commit.
+    if (record.model, record.version) != (version.model, version.version):
+        named = f"{record.model}@{record.version or record.key[:8]}"
+        what = f"{version}:{place} is the record of {named}"
         raise RegistryError(what, hint="its tag was moved or copied: towpath verify")
-    return parsed_record
+    return record
+
+
+def next_event_number(repository: Repository, model: str) -> int:
+    """The next of the numbers by which GTO tells a model's events apart."""
+    names = refs.list_ref_names(repository, f"{TAGS}{model}@*", f"{TAGS}{model}#*")
+    tags = (parse_tag(name.removeprefix(TAGS)) for name in names)
+    return max((tag_name.number for tag_name in tags if tag_name), default=0) + 1
 
 
 def fold_tags(tags: Iterable[Ref]) -> dict[str, Model]:
@@ -272,15 +337,16 @@ def _finish_model(name: str, draft: _Draft) -> Model:
     )
 
 
+def _number_order(version: ModelVersion) -> tuple[int, int, int]:
+    # A plain tuple: dataclasses compare ten times slower, and there may be ten thousand.
+    number = version.version or VersionNumber(0, 0, 0)
+    return number.major, number.minor, number.patch
+
+
 def latest_date(times: Iterable[int]) -> int:
     """The latest of these dates that has come, by any clock; 0 where none has."""
     latest_allowed = time.time() + TAG_AHEAD
     return max((moment for moment in times if moment <= latest_allowed), default=0)
-
-
-def _number_order(version: ModelVersion) -> tuple[int, int, int]:
-    number = version.version or VersionNumber(0, 0, 0)
-    return number.major, number.minor, number.patch
 
 
 def _judge_versions(draft: _Draft) -> Iterator[ModelVersion]:

@@ -6,24 +6,25 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from towpath.backends.git import (
     CommitStamp,
     Identity,
     Repository,
+    branches,
     commit_history,
     hold_lock,
-    main_branch,
     make_tag_object,
     refs,
 )
 from towpath.errors import RegistryError, UsageError
-from towpath.registry import backup_refs, registry_state, tag_message, version_reference
+from towpath.registry import registry_state, tag_message, version_reference
 from towpath.registry import version_record as records
 from towpath.registry.main_decisions import RECORDS, MainDecisions, is_registration
 from towpath.registry.registry_state import TAGS, ModelVersion
-from towpath.registry.version_number import VersionNumber
 from towpath.registry.version_record import VersionRecord
+from towpath.registry.version_reference import VersionNumber
 from towpath.registry.version_registration import LOCK, blocked_error
 
 ASIDE = "refs/towpath/set-aside/"
@@ -56,39 +57,38 @@ def way_to_restore(named: str) -> str:
 
 
 def restore_tag(repository: Repository, named: str) -> RestoredTag:
-    """Put a tag right: a promoted version's is made again, the very object that it was; one that
-    is no version's, or a stage tag that was forged, is set aside.
-
-    A version's commit must hold the record that main decided upon, byte for byte: stage tags keep
-    that commit. Nothing is lost: what a name held before is kept under another ref. Raises
-    ``UsageError`` for what is no tag and was never promoted, ``RegistryError`` where a version's
-    commit is not here.
-    """
+    """Put a tag right: a promoted version's is made again, the very object that it was; one that is
+    no version's, or a stage tag that was forged, is set aside. Raises ``UsageError`` for what is no
+    tag and was never promoted, ``RegistryError`` where a version's commit is not here."""
+    # A version's commit must hold the record that main decided upon, byte for byte: stage tags keep
+    # that commit. Nothing is lost: what a name held before is kept under another ref.
     tag_name = version_reference.parse_tag(named)
     if tag_name is None:
         hint = "write abalone@v1.0.0, or a stage tag as towpath verify shows it: 'abalone#dev#3'"
         raise UsageError(f"`{named}` is no tag of the registry", hint=hint)
     ref = f"{TAGS}{named}"
-    with hold_lock(repository, LOCK):
-        is_lost = all(
-            tag_ref.lost for tag_ref in refs.list_refs(repository, ref) if tag_ref.name == ref
-        )
-        backup_refs.restore_pruned_tags(repository)
+    with hold_lock(repository, LOCK):  # a run may give the lost number meanwhile
+        listed = refs.list_refs(repository, ref)
+        is_lost = all(tag_ref.lost for tag_ref in listed if tag_ref.name == ref)
+        registry_state.restore_pruned_tags(repository)
         if tag_name.version is None or tag_name.undone:
             return _set_aside(repository, named)
-        decided, path = _read_decided_record(repository, tag_name.model, tag_name.version)
-        tagged_version = registry_state.read_model(repository, tag_name.model).find_number(
-            tag_name.version
-        )
+        main = branches.main_commit(repository)
+        path = records.record_path(tag_name.model, tag_name.version)
+        # As it first came to main: it may have been changed there since.
+        log = MainDecisions.read(repository, main, tag_name.model) if main else None
+        blob = log.records.get(path) if log else None
+        decided = refs.read_contents(repository, [blob])[blob] if blob else None
+        model = registry_state.read_model(repository, tag_name.model)
+        tagged_version = model.find_number(tag_name.version)
         if decided is None:
             return _by_itself(repository, named, tagged_version, path, is_lost)
         commit = _find_version_commit(repository, named, tag_name.model, path, decided)
-        record = records.parse_version_record(decided.decode("utf-8", "replace"), path)
+        record = records.parse_version_record(decided, path)
         if tagged_version and tagged_version.commit == commit and is_true(record, tagged_version):
             return RestoredTag(named, commit, new=is_lost)
-        return _put_tag(
-            repository, named, _find_or_make_tag(repository, record, commit), commit, is_lost
-        )
+        new_tag = _find_or_make_tag(repository, record, commit)
+        return _put_tag(repository, named, new_tag, commit, is_lost)
 
 
 def is_true(record: VersionRecord, version: ModelVersion) -> bool:
@@ -102,32 +102,31 @@ def is_true(record: VersionRecord, version: ModelVersion) -> bool:
 def _by_itself(
     repository: Repository, named: str, version: ModelVersion | None, path: str, is_lost: bool
 ) -> RestoredTag:
-    """A version that main never decided upon: the record in its own commit is right."""
     commit = version.commit if version else repository.commit(f"{TAGS}{named}")
     if commit is None:
         what = f"{named} was never promoted, so main has no record to make its tag from"
         raise UsageError(what, hint="towpath fetch, if the remote or another clone has the tag")
+    # Main never decided upon it: the record in its own commit is right.
     record = _own_record(repository, commit, named, path)
     if record is None:
         return _set_aside(repository, named)
     if version and is_true(record, version):
         return RestoredTag(named, commit, new=is_lost)
-    return _put_tag(
-        repository, named, _find_or_make_tag(repository, record, commit), commit, is_lost
-    )
+    new_tag = _find_or_make_tag(repository, record, commit)
+    return _put_tag(repository, named, new_tag, commit, is_lost)
 
 
 def _own_record(repository: Repository, commit: str, named: str, path: str) -> VersionRecord | None:
     """The record of a version in a commit that was made for it: upon the code that it names."""
-    text = refs.read_contents(repository, [f"{commit}:{path}"]).get(f"{commit}:{path}")
+    text = refs.read_content(repository, commit, path)
     try:
-        record = records.parse_version_record((text or b"").decode("utf-8", "replace"), path)
-    except RegistryError:
+        record = records.parse_version_record(text or b"", path)
+    except RegistryError:  # what is no record was not made by Towpath
         return None
-    upon = record.code.repository or record.code.commit in commit_history.commit_parents(
-        repository, commit
-    )
-    return record if f"{record.model}@{record.version}" == named and upon else None
+    parents = commit_history.commit_parents(repository, commit)
+    # In a shared registry it stands on the registry's main: its code is in another repository.
+    stands_right = record.code.repository or record.code.commit in parents
+    return record if f"{record.model}@{record.version}" == named and stands_right else None
 
 
 def _set_aside(repository: Repository, named: str) -> RestoredTag:
@@ -138,28 +137,21 @@ def _set_aside(repository: Repository, named: str) -> RestoredTag:
         raise UsageError(f"there is no tag {named} here", hint="towpath fetch")
     aside = f"{ASIDE}{named}/{old[:12]}"
     refs.point_ref(repository, aside, old)
-    backup = backup_refs.backup_of(ref)
+    backup = registry_state.backup_of(ref)
     refs.change_refs(repository, delete=[ref, backup])  # or the next command would bring it back
     return RestoredTag(named, None, aside)
-
-
-def _read_decided_record(
-    repository: Repository, model: str, number: VersionNumber
-) -> tuple[bytes | None, str]:
-    """The record of a version as it first came to main, and its path."""
-    main = main_branch.main_commit(repository)
-    path = records.record_path(model, number)
-    blob = MainDecisions.read(repository, main, model).records.get(path) if main else None
-    return (refs.read_contents(repository, [blob])[blob] if blob else None), path
 
 
 def _find_version_commit(
     repository: Repository, named: str, model: str, path: str, decided: bytes
 ) -> str:
-    """The commit that was made for the version, and holds the very record: later ones hold it,
-    too, as main's copy."""
-    for commit in _candidate_commits(repository, model):
-        if _holds_record(repository, commit, path, decided) and is_registration(
+    """The commit that was made for the version, and holds the very record."""
+    # By stage and rejection tags, by what was set aside, and what Git has not yet thrown away.
+    patterns = (f"{TAGS}{model}#*", f"{TAGS}{model}@*", f"{ASIDE}{model}*")
+    targets = dict.fromkeys(ref.target for ref in refs.list_refs(repository, *patterns))
+    for commit in chain(targets, _find_unreachable(repository, "commit")):
+        # Later commits hold it, too, as main's copy: only the one that was made for it counts.
+        if refs.read_content(repository, commit, path) == decided and is_registration(
             repository, commit, path
         ):
             return commit
@@ -168,53 +160,28 @@ def _find_version_commit(
     raise RegistryError(what, hint=hint)
 
 
-def _candidate_commits(repository: Repository, model: str) -> Iterator[str]:
-    """Where a version's commit may still be named: by stage and rejection tags, by what was set
-    aside, and by what Git has not yet thrown away."""
-    patterns = (f"{TAGS}{model}#*", f"{TAGS}{model}@*", f"{ASIDE}{model}*")
-    yield from dict.fromkeys(ref.target for ref in refs.list_refs(repository, *patterns))
-    unreachable = repository.attempt_git(
-        "fsck", "--unreachable", "--no-reflogs", "--no-progress"
-    ).text
-    for line in unreachable.split("\n"):
-        if line.startswith("unreachable commit "):
+def _find_unreachable(repository: Repository, kind: str) -> Iterator[str]:
+    """The objects of a kind that no ref names, and that Git has not yet thrown away."""
+    words = ("fsck", "--unreachable", "--no-reflogs", "--no-progress")
+    for line in repository.attempt_git(*words).text.split("\n"):
+        if line.startswith(f"unreachable {kind} "):
             yield line.rpartition(" ")[2]
 
 
-def _holds_record(repository: Repository, commit: str, path: str, decided: bytes) -> bool:
-    name = f"{commit}:{path}"
-    return refs.read_contents(repository, [name]).get(name) == decided
-
-
 def _find_or_make_tag(repository: Repository, record: VersionRecord, commit: str) -> str:
-    """The tag's object, as it may still lie here, with its signature; else made again.
-
-    Registering stamps commit and tag alike, so that the commit's committer and date give the same
-    object again, which other clones have: unless it was signed, which nobody can do again.
-    """
+    """The tag's object, as it may still lie here, with its signature; else made again."""
     named = f"{record.model}@{record.version}"
-    commit_facts = repository.call(
-        "show", "-s", "--no-show-signature", "--format=%cn%x00%ce%x00%ct", commit
-    )
-    name, mail, seconds = commit_facts.split("\0")
+    words = ("show", "-s", "--no-show-signature", "--format=%cn%x00%ce%x00%ct")
+    name, mail, seconds = repository.call(*words, commit).split("\0")
+    # Registering stamps commit and tag alike, so that the commit's committer and date give the same
+    # object again, which other clones have: unless it was signed, which nobody can do again.
     stamp = CommitStamp(Identity(name, mail), int(seconds))
-    unsigned_tag = make_tag_object(
-        repository, named, commit, tag_message.compose_tag_message(record), stamp, sign=False
-    )
-    return _find_signed_tag(repository, unsigned_tag) or unsigned_tag
-
-
-def _find_signed_tag(repository: Repository, unsigned_tag: str) -> str | None:
-    """The same tag with its signature, where Git has not yet thrown it away."""
-    unreachable = repository.attempt_git(
-        "fsck", "--unreachable", "--no-reflogs", "--no-progress"
-    ).text
-    rows = (line.rpartition(" ") for line in unreachable.split("\n"))
-    objects = [object_ for what, _, object_ in rows if what == "unreachable tag"]
-    contents = refs.read_contents(repository, [unsigned_tag, *objects])
-    text = contents.pop(unsigned_tag)
-    begin = text + b"-----BEGIN "
-    return next((object_ for object_, other in contents.items() if other.startswith(begin)), None)
+    message = tag_message.compose_tag_message(record)
+    unsigned_tag = make_tag_object(repository, named, commit, message, stamp, sign=False)
+    contents = refs.read_contents(repository, [unsigned_tag, *_find_unreachable(repository, "tag")])
+    begin = contents[unsigned_tag] + b"-----BEGIN "
+    signed = (object_ for object_, content in contents.items() if content.startswith(begin))
+    return next(signed, unsigned_tag)
 
 
 def _put_tag(
@@ -230,9 +197,10 @@ def _put_tag(
         return RestoredTag(named, commit)
     if old == new_tag:
         return RestoredTag(named, commit, new=is_lost)
+    # Kept first: who is killed between the two has the object under both names, not under none.
     aside = f"{ASIDE}{named}/{old[:12]}"
     refs.point_ref(repository, aside, old)
     refs.point_ref(repository, ref, new_tag, old)
-    if ref in backup_refs.read_backed_up_tags(repository):
-        refs.point_ref(repository, backup_refs.backup_of(ref), new_tag)
+    if ref in registry_state.read_backed_up_tags(repository):
+        refs.point_ref(repository, registry_state.backup_of(ref), new_tag)
     return RestoredTag(named, commit, aside)

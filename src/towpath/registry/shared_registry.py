@@ -5,20 +5,23 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from towpath.backends.git import Repository, branches, clones, commit_history, main_branch, remotes
-from towpath.backends.git.clones import ORIGIN
+from towpath.backends.git import Repository, branches, commit_history, refs, remotes
+from towpath.backends.git.remotes import ORIGIN
+from towpath.credentials import hide_credentials
 from towpath.errors import Fault, RegistryError
 from towpath.registry import registry_publication
+from towpath.registry.version_record import VersionRecord
 
+# Seconds for which a view of the registry is good enough, and a failed fetch is not repeated: each
+# command would else wait for a server that is down.
 FRESH = 600.0
-"""Seconds for which a view of the registry is good enough, and a failed fetch is not repeated."""
 
 
 def registry_address(declared: str, root: Path) -> str:
     """Where the registry is: a URL as it stands, a path taken from the project's root."""
-    if clones.is_remote(declared):
+    if remotes.is_remote(declared):
         return declared
     return str((root / Path(declared).expanduser()).resolve())
 
@@ -32,21 +35,19 @@ def clone_folder(address: str, home: Path) -> Path:
 
 def at_hand(address: str, home: Path) -> Repository:
     """The clone as it was last brought up to date; an empty one where there was none."""
-    return clones.begin_clone(clone_folder(address, home), address)
+    return remotes.begin_clone(clone_folder(address, home), address)
 
 
 def refresh_clone(clone: Repository, address: str, fresh: float = FRESH) -> None:
-    """Bring a clone up to date whose view is older than ``fresh`` seconds.
-
-    Where the registry cannot be reached, the older view serves. Raises ``RegistryError`` where
-    there is none.
-    """
+    """Bring a clone up to date whose view is older than ``fresh`` seconds. Raises ``RegistryError``
+    where there is none."""
+    # Where the registry cannot be reached, the older view serves.
     age = remotes.tags_age(clone)
     if age is not None and min(age, _since_tried(clone)) <= fresh:
         return
     try:
         registry_publication.fetch_registry(clone, ORIGIN)
-    except RegistryError as refused:
+    except RegistryError as refused:  # an older view is better than none
         if age is None:
             raise RegistryError(*_unreachable_faults(address, refused)) from refused
         _last_attempt_file(clone).touch()
@@ -58,53 +59,46 @@ def explain_staleness(clone: Repository, address: str) -> str | None:
     if age is None or age <= FRESH:
         return None
     old = f"{age / 60:.0f} minutes" if age < 7200 else f"{age / 3600:.0f} hours"
-    return (
-        f"as of {old} ago: {clones.hide_address_credentials(address)} cannot be reached; "
-        f"towpath fetch says why"
-    )
+    shown = hide_credentials(address)
+    return f"as of {old} ago: {shown} cannot be reached; towpath fetch says why"
 
 
 def push_main(clone: Repository, address: str) -> bool:
     """Push what was approved in the clone; False where there is nothing that the registry lacks.
-
-    Raises ``RegistryError`` where the registry's main branch went on meanwhile, or refuses.
-    """
-    name = main_branch.main_branch_name(clone)
+    Raises ``RegistryError`` where the registry's main branch went on meanwhile, or refuses."""
+    name = branches.main_branch_name(clone)
     mine = branches.branch_commit(clone, name)
     if mine is None or _main_holds(clone, mine):
         return False
     registry_publication.fetch_registry(clone, ORIGIN)
-    theirs = main_branch.remote_main(clone)
+    theirs = branches.remote_main(clone)
     if theirs is None or _main_holds(clone, mine):
         return False
+    # Pushed over theirs it would take back what was approved there meanwhile.
     if not commit_history.is_ancestor(clone, theirs, mine):
-        what = (
-            f"{name} of {clones.hide_address_credentials(address)} went on while a "
-            f"promotion was approved here"
-        )
+        shown = hide_credentials(address)
+        what = f"{name} of {shown} went on while a promotion was approved here"
         hint = f"git -C '{clone.root}' branch -D {name}; then propose and approve it again"
         raise RegistryError(what, hint=hint)
     refused = remotes.push_branch(clone, ORIGIN, name, mine, theirs)
     if refused:
-        what = f"{clones.hide_address_credentials(address)} refused {name}: {refused}"
+        what = f"{hide_credentials(address)} refused {name}: {refused}"
         raise RegistryError(what, hint="a protected branch takes pull requests alone")
     registry_publication.fetch_registry(clone, ORIGIN)
     return True
 
 
 def _main_holds(clone: Repository, commit: str) -> bool:
-    """Whether the registry's main branch, as it was last seen, holds a commit."""
-    theirs = main_branch.remote_main(clone)
+    theirs = branches.remote_main(clone)
     return theirs is not None and commit_history.is_ancestor(clone, commit, theirs)
 
 
 def registry_root_commit(clone: Repository, address: str) -> str:
     """The commit that a version of another repository's code descends from: the main branch's."""
-    commit = main_branch.main_commit(clone)
+    commit = branches.main_commit(clone)
     if commit is None:
-        what = (
-            f"the shared registry {clones.hide_address_credentials(address)} has no main branch yet"
-        )
+        shown = hide_credentials(address)
+        what = f"the shared registry {shown} has no main branch yet"
         raise RegistryError(what, hint="make it with `towpath new registry`, and push that")
     return commit
 
@@ -112,14 +106,14 @@ def registry_root_commit(clone: Repository, address: str) -> str:
 def name_code_repository(repository: Repository) -> str:
     """What a record calls the repository of a project's code: its remote's address, or its path."""
     remote = remotes.choose_remote(repository)
-    address_found = clones.remote_address(repository, remote) if remote else None
-    if address_found is None or clones.is_remote(address_found):
+    address_found = remotes.remote_address(repository, remote) if remote else None
+    if address_found is None or remotes.is_remote(address_found):
         return address_found or repository.root.as_uri()
     return (repository.root / address_found).resolve().as_uri()
 
 
 def _unreachable_faults(address: str, refused: RegistryError) -> list[Fault]:
-    shown = clones.hide_address_credentials(address)
+    shown = hide_credentials(address)
     hint = f"it was never fetched here; look at the address, and try: git ls-remote {shown}"
     because = "; ".join(fault.what.removeprefix(f"{ORIGIN} ") for fault in refused.faults)
     return [Fault(f"the shared registry {shown} {because.replace(address, shown)}", hint=hint)]
@@ -130,8 +124,34 @@ def _last_attempt_file(clone: Repository) -> Path:
 
 
 def _since_tried(clone: Repository) -> float:
-    """Seconds since a fetch failed; without end where none did."""
     try:
         return max(0.0, time.time() - _last_attempt_file(clone).stat().st_mtime)
     except FileNotFoundError:
         return float("inf")
+
+
+def build_commit_files(
+    registry: Repository, root: Path, base: str, record: VersionRecord
+) -> dict[str, bytes]:
+    """What the commit of a version holds beside its record, all that DVC needs, by path: the model
+    in `dvc.yaml`, its pointer, and in `.dvc/config` the store of the project at ``root``."""
+    # Only who registers in a shared registry needs these: they load a reader of YAML.
+    from towpath.backends.dvc import dvc_config, dvc_yaml, tracked_files
+
+    pipeline, config = (
+        (refs.read_content(registry, base, path) or b"").decode("utf-8", "replace")
+        for path in (dvc_yaml.PIPELINE, dvc_config.CONFIG)
+    )
+    path = PurePosixPath("registry/models", record.model, PurePosixPath(record.path).name)
+    parsed = dvc_config.DvcConfig.parse_text(config, f"{dvc_config.CONFIG} of the shared registry")
+    # The project made the bytes and pushed them: its store becomes the registry's default remote.
+    remote = dvc_config.shared_remote(root)
+    whole = parsed.with_remote(remote) if remote else parsed
+    texts = {
+        dvc_yaml.PIPELINE: dvc_yaml.add_artifact(pipeline, record.model, str(path)),
+        tracked_files.pointer_path(str(path)): tracked_files.write_pointer(
+            record.artifact, path.name
+        ),
+        dvc_config.CONFIG: str(whole) or "[core]\n",
+    }
+    return {name: text.encode() for name, text in texts.items()}

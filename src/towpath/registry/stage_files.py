@@ -10,10 +10,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from towpath import documents
-from towpath.backends.git import Repository, commit_history, main_branch, refs
+from towpath.backends.git import Repository, branches, commit_history, refs
 from towpath.config.foreign_values import describe_value, is_model_name
 from towpath.errors import Fault, Place
-from towpath.registry.version_number import VersionNumber
+from towpath.registry.version_reference import VersionNumber
 
 if TYPE_CHECKING:
     from towpath.config.project_declaration import Project
@@ -60,12 +60,8 @@ class StageFiles:
 
     def find_stage_file(self, stage: str, model: str) -> StageFile | None:
         """What a stage should run of a model."""
-        matching = (
-            stage_file
-            for stage_file in self.wanted
-            if stage_file.stage == stage and stage_file.model == model
-        )
-        return next(matching, None)
+        pair = (stage, model)
+        return next((file for file in self.wanted if (file.stage, file.model) == pair), None)
 
 
 def stage_file_path(stage: str, model: str) -> str:
@@ -82,50 +78,35 @@ def parse_stage_file_path(path: str) -> tuple[str, str] | None:
 def parse_stage_file(path: str, text: str) -> StageFile | Fault:
     """What a stage file says, or what is wrong with it."""
     match = _PATH.fullmatch(path)
-    return (
-        _stage_file_from(path, match, text)
-        if match
-        else Fault("this is no stage file", Place(path))
-    )
+    if match is None:
+        return Fault("this is no stage file", Place(path))
+    return _stage_file_from(path, match, text)
 
 
 def write_stage_file(stage_file: StageFile) -> str:
-    """A stage file as Towpath writes it."""
-    facts = {
-        "model": stage_file.model,
-        "version": str(stage_file.version),
-        "sha256": stage_file.sha256,
-    }
-    before = {"replaces": str(stage_file.replaces)} if stage_file.replaces else {}
-    return documents.dump_yaml({**facts, **before})
+    facts = [stage_file.model, stage_file.version, stage_file.sha256, stage_file.replaces]
+    return documents.dump_yaml({key: str(f) for key, f in zip(KEYS, facts, strict=True) if f})
 
 
 def find_undeclared_stages(
     staged: StageFiles, project: Project, owners: Owners, folder: str
 ) -> tuple[Fault, ...]:
     """Stage files of stages that the project does not declare: nothing makes them so any more."""
-    mine = (
-        stage_file for stage_file in staged.wanted if owners.owns_model(folder, stage_file.model)
-    )
-    return tuple(
-        Fault(
-            f"it wants {stage_file.model}@{stage_file.version} in `{stage_file.stage}`, and "
-            f"no such stage is declared",
-            Place(stage_file_path(stage_file.stage, stage_file.model)),
-            hint=(
-                f"declare `{stage_file.stage}` in towpath.yaml again; before it goes, "
-                f"towpath demote {stage_file.model} --stage {stage_file.stage}"
-            ),
-        )
-        for stage_file in mine
-        if stage_file.stage not in project.stages
-    )
+    faults = []
+    for file in staged.wanted:
+        stage, model = file.stage, file.model
+        if stage not in project.stages and owners.owns_model(folder, model):
+            what = f"it wants {model}@{file.version} in `{stage}`, and no such stage is declared"
+            again = f"declare `{stage}` in towpath.yaml again"
+            hint = f"{again}; before it goes, towpath demote {model} --stage {stage}"
+            faults.append(Fault(what, Place(stage_file_path(stage, model)), hint=hint))
+    return tuple(faults)
 
 
 def read_stage_files(repository: Repository, main: str | None = None) -> StageFiles:
     """The stage files on ``main`` (default: the main branch, as far as this clone knows it); none
     before the first commit."""
-    commit = main or main_branch.seen_main_commit(repository)
+    commit = main or branches.seen_main_commit(repository)
     if commit is None:
         return StageFiles()
     listed = commit_history.list_paths(repository, commit, f"{FOLDER}/")
@@ -136,23 +117,15 @@ def read_stage_files(repository: Repository, main: str | None = None) -> StageFi
     # What is listed and holds no text (a submodule of that name) is a fault as an empty file is.
     texts = {p: contents.get(f"{commit}:{p}", b"").decode("utf-8", "replace") for p in places}
     read = [_stage_file_from(path, places[path], text) for path, text in texts.items()]
-    return StageFiles(
-        wanted=tuple(
-            sorted(
-                (entry for entry in read if isinstance(entry, StageFile)),
-                key=lambda entry: order.get(entry.stage, len(order)),
-            )
-        ),
-        faults=tuple(entry for entry in read if isinstance(entry, Fault)),
-    )
+    files = [entry for entry in read if isinstance(entry, StageFile)]
+    files.sort(key=lambda entry: order.get(entry.stage, len(order)))
+    return StageFiles(tuple(files), tuple(entry for entry in read if isinstance(entry, Fault)))
 
 
 def _stage_order(text: str) -> dict[str, int]:
-    """The place of each stage in the order in which ``towpath.yaml`` names them.
-
-    It is read by its looks, for a reader of YAML takes longer than listing all models, and only
-    the order in which stages are shown hangs on it; a stage that is not seen comes last.
-    """
+    """The place of each stage in the order in which ``towpath.yaml`` names them."""
+    # It is read by its looks, for a reader of YAML takes longer than listing all models, and only
+    # the order in which stages are shown hangs on it; a stage that is not seen comes last.
     block = _STAGES.search(text)
     names = _NAME.findall(block[0]) if block else ["dev", "uat", "prod"]
     return {name: place for place, name in enumerate(dict.fromkeys(names))}
@@ -165,9 +138,8 @@ def _stage_file_from(path: str, place: re.Match[str], text: str) -> StageFile | 
     wrongs = list(_stage_file_faults(place, data))
     if wrongs:
         return Fault(wrongs[0], Place(path), hint="it holds model, version, sha256, replaces")
-    version, replaces = (
-        VersionNumber.parse(str(data.get(key) or "")) for key in ("version", "replaces")
-    )
+    version = VersionNumber.parse(str(data["version"]))
+    replaces = VersionNumber.parse(str(data.get("replaces") or ""))
     assert version is not None
     return StageFile(place["stage"], place["model"], version, str(data["sha256"]), replaces)
 

@@ -8,7 +8,6 @@ its tagger's date counts, so that dates rise strictly, in seconds, in the whole 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from towpath.backends.git import (
@@ -23,9 +22,9 @@ from towpath.backends.git import (
 from towpath.backends.git.git_command import split_lines
 from towpath.config.foreign_values import clamp_second
 from towpath.errors import Fault, RegistryError
-from towpath.registry import backup_refs, registry_state
+from towpath.registry import registry_state
 from towpath.registry.registry_state import TAGS, Model, ModelVersion
-from towpath.registry.version_reference import TagName, parse_tag
+from towpath.registry.version_reference import parse_tag
 from towpath.registry.version_registration import (
     LOCK,
     PATIENCE_WITH_REFUSAL,
@@ -47,7 +46,6 @@ class StageTag:
 
     @property
     def commit(self) -> str:
-        """The version's commit."""
         return self.tag.target
 
 
@@ -56,12 +54,12 @@ def read_stage_tags(
 ) -> tuple[StageTag, ...]:
     """Every stage tag (of a model, of a stage), oldest first."""
     pattern = f"{TAGS}{model or '*'}#{stage or ''}*"
-    parsed_tags = (
-        _parse_stage_tag(ref) for ref in refs.list_refs(repository, pattern) if ref.annotated
-    )
-    mine = (
-        stage_tag for stage_tag in parsed_tags if stage_tag and stage in (None, stage_tag.stage)
-    )
+    mine = []
+    for ref in refs.list_refs(repository, pattern):
+        name = parse_tag(ref.name.removeprefix(TAGS))
+        # A lightweight tag holds a name and says nothing: it has no date to be ordered by.
+        if ref.annotated and name and name.stage and stage in (None, name.stage):
+            mine.append(StageTag(name.model, name.stage, ref, name.undone, name.number))
     return tuple(sorted(mine, key=lambda stage_tag: (stage_tag.tag.time, stage_tag.tag.name)))
 
 
@@ -69,12 +67,8 @@ def read_current_tags(repository: Repository, stage: str) -> dict[str, StageTag]
     """The newest tag of each model in a stage; those that left it are left out, and so are tags
     whose date has not come yet."""
     latest_allowed = time.time() + registry_state.TAG_AHEAD
-    mine = (
-        stage_tag
-        for stage_tag in read_stage_tags(repository, stage=stage)
-        if stage_tag.tag.time <= latest_allowed
-    )
-    newest = {stage_tag.model: stage_tag for stage_tag in mine}
+    listed = read_stage_tags(repository, stage=stage)
+    newest = {tag.model: tag for tag in listed if tag.tag.time <= latest_allowed}
     return {model: stage_tag for model, stage_tag in newest.items() if not stage_tag.undone}
 
 
@@ -88,27 +82,24 @@ def write_stage_tag(
     undone: bool = False,
 ) -> StageTag:
     """Write the tag that a version entered a stage, or left it; pushed alone where ``remote``.
-
-    The tag reaches the remote before it is kept here; where another took its number, it takes
-    the next. Raises ``RegistryError`` where the remote refuses for good.
-    """
+    Raises ``RegistryError`` where the remote refuses for good."""
+    # The tag reaches the remote before it is kept here; where another took its number, it takes the
+    # next.
     refused = 0
-    with hold_lock(repository, LOCK):
+    with hold_lock(repository, LOCK):  # another stage may be reconciled in this clone
         # Or a number of theirs would be free for this tag.
-        backup_refs.restore_pruned_tags(repository)
+        registry_state.restore_pruned_tags(repository)
         for attempt in range(TRIES):
             if remote:
-                _fetch_model_tags(repository, remote, version.model)
+                # Of a name that both have, the remote's stays there: verify looks at it.
+                patterns = (f"{TAGS}{version.model}{mark}*" for mark in "@#")
+                remotes.fetch_refs(repository, remote, *(f"{p}:{p}" for p in patterns))
             name, tag_object = _make_tag_object(repository, version, stage, message, undone)
-            refusals = (
-                remotes.push_new_refs(repository, remote, {name: tag_object}) if remote else {}
-            )
-            if not refusals and refs.change_refs(repository, {name: tag_object}):
-                return next(
-                    stage_tag
-                    for stage_tag in read_stage_tags(repository, version.model)
-                    if stage_tag.tag.name == name
-                )
+            tags = {name: tag_object}
+            refusals = remotes.push_new_refs(repository, remote, tags) if remote else {}
+            if not refusals and refs.change_refs(repository, tags):
+                own_tags = read_stage_tags(repository, version.model)
+                return next(own for own in own_tags if own.tag.name == name)
             if refusals and name not in remotes.list_remote_refs(repository, str(remote), name):
                 refused += 1
             if refused > PATIENCE_WITH_REFUSAL:
@@ -121,24 +112,18 @@ def find_unpublished_tags(repository: Repository, remote: str, stage: str) -> tu
     """The tags of a stage that are here and not on the remote, or others there; oldest first."""
     theirs = remotes.list_remote_refs(repository, remote, f"{TAGS}*#{stage}*")
     mine = read_stage_tags(repository, stage=stage)
-    return tuple(
-        stage_tag for stage_tag in mine if theirs.get(stage_tag.tag.name) != stage_tag.tag.object
-    )
+    return tuple(own for own in mine if theirs.get(own.tag.name) != own.tag.object)
 
 
 def push_stage_tag(repository: Repository, remote: str, stage_tag: StageTag) -> StageTag:
-    """Push a tag that was written while the remote was out of reach.
-
-    Where another took its number meanwhile, it is written anew with the next.
-    """
+    """Push a tag that was written while the remote was out of reach."""
+    # Where another took its number meanwhile, it is written anew with the next.
     name = stage_tag.tag.name
     refusals = remotes.push_new_refs(repository, remote, {name: stage_tag.tag.object})
-    remote_object = (
-        remotes.list_remote_refs(repository, remote, name).get(name)
-        if refusals
-        else stage_tag.tag.object
-    )
-    if remote_object == stage_tag.tag.object:
+    if not refusals:
+        return stage_tag
+    remote_object = remotes.list_remote_refs(repository, remote, name).get(name)
+    if remote_object == stage_tag.tag.object:  # another pushed the very tag meanwhile
         return stage_tag
     version = version_of(repository, stage_tag)
     if remote_object is None or version is None:
@@ -150,51 +135,24 @@ def push_stage_tag(repository: Repository, remote: str, stage_tag: StageTag) -> 
     )
 
 
-def next_number(repository: Repository, model: str) -> int:
-    """The next of the numbers by which GTO tells a model's events apart."""
-    mine = (f"{TAGS}{model}@*", f"{TAGS}{model}#*")
-    return max((tag_name.number for tag_name in _tag_names(repository, *mine)), default=0) + 1
-
-
-def _tag_names(repository: Repository, *patterns: str) -> Iterator[TagName]:
-    for ref in refs.list_ref_names(repository, *patterns):
-        if tag_name := parse_tag(ref.removeprefix(TAGS)):
-            yield tag_name
-
-
 def _make_tag_object(
     repository: Repository, version: ModelVersion, stage: str, message: str, undone: bool
 ) -> tuple[str, str]:
-    """The tag's name and its object, which no ref holds yet."""
     mark = "!" if undone else ""
-    name = f"{version.model}#{stage}{mark}#{next_number(repository, version.model)}"
-    stamp = CommitStamp(
-        repository.read_identity(), max(int(time.time()), _newest_date(repository) + 1)
-    )
+    number = registry_state.next_event_number(repository, version.model)
+    name = f"{version.model}#{stage}{mark}#{number}"
+    # GTO and DVC go by the second, and of two tags in one second nobody knows which is later.
+    moment = max(int(time.time()), _newest_date(repository) + 1)
+    stamp = CommitStamp(repository.read_identity(), moment)
     return f"{TAGS}{name}", make_tag_object(repository, name, version.commit, message, stamp)
 
 
 def _newest_date(repository: Repository) -> int:
-    """The latest date of any annotated tag that can be true, in seconds since 1970."""
     listing = repository.attempt_git("for-each-ref", "--format=%(taggerdate:unix)", "refs/tags")
     if listing.code:  # a tag's object is lost: the others' dates are read apart
-        return registry_state.latest_date(
-            ref.time for ref in refs.list_refs(repository, "refs/tags")
-        )
+        listed = refs.list_refs(repository, "refs/tags")
+        return registry_state.latest_date(ref.time for ref in listed)
     return registry_state.latest_date(clamp_second(line) for line in split_lines(listing.text))
-
-
-def _fetch_model_tags(repository: Repository, remote: str, model: str) -> None:
-    """Bring a model's tags here; of a name that both have, the remote's stays there."""
-    patterns = (f"{TAGS}{model}@*", f"{TAGS}{model}#*")
-    remotes.fetch_refs(repository, remote, *(f"{pattern}:{pattern}" for pattern in patterns))
-
-
-def _parse_stage_tag(ref: Ref) -> StageTag | None:
-    tag_name = parse_tag(ref.name.removeprefix(TAGS))
-    if tag_name is None or tag_name.stage is None:
-        return None
-    return StageTag(tag_name.model, tag_name.stage, ref, tag_name.undone, tag_name.number)
 
 
 def _push_refusal(remote: str, ref: str, words: str) -> Fault:

@@ -32,7 +32,9 @@ _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 def compose_tag_message(record: VersionRecord) -> str:
     """The message of the tag of a version or a candidate."""
-    lines = [f"{_tag_title(record)}", ""]
+    best = [f"{name} {value:.6g}" for name, value in flatten_numbers(record.metrics).items()][:3]
+    name = f"{record.model} {record.version or 'candidate'}"
+    lines = [f"{name}: {', '.join(best)}" if best else name, ""]
     description = (record.description or "").replace("\0", "").strip()  # Git's tags end at a NUL
     lines += [*description.splitlines(), ""] if description else []
     return "\n".join([*lines, MARK + json_line(summarise_record(record))])
@@ -69,10 +71,8 @@ def json_line(data: Mapping[str, Json]) -> str:
 
 
 def parse_summary(text: str) -> dict[str, Any]:
-    """The summary in a tag's message; empty in a tag that Towpath did not write.
-
-    Facts that are not of the kind which Towpath writes are left out: a tag may be made by hand.
-    """
+    """The summary in a tag's message; empty in a tag that Towpath did not write."""
+    # Facts that are not of the kind which Towpath writes are left out: a tag may be made by hand.
     start = text.rfind(f"\n{MARK}")
     if start < 0:
         return {}
@@ -121,22 +121,6 @@ def _fits_reader(key: str, value: object) -> bool:
     return check is None or check(value)
 
 
-def _is_text(value: object) -> bool:
-    return type(value) is str
-
-
-def _is_count(value: object) -> bool:
-    return type(value) is int and 0 <= value <= MOST_BYTES
-
-
-def _is_key(value: object) -> bool:
-    return type(value) is str and _KEY.fullmatch(value) is not None
-
-
-def _is_commit(value: object) -> bool:
-    return type(value) is str and _COMMIT.fullmatch(value) is not None
-
-
 def _are_numbers(value: object) -> bool:
     if type(value) is not dict:
         return False
@@ -157,16 +141,21 @@ def _are_scalars(value: object) -> bool:
     return True
 
 
+# By type, not by `isinstance`: True is an int, and no size. Plain functions, since ten thousand
+# tags are searched.
 _CHECKS: Mapping[str, Callable[[object], bool]] = {
-    "key": _is_key,
+    "key": lambda value: type(value) is str and _KEY.fullmatch(value) is not None,
     "md5": is_md5,
     "sha256": is_sha256,
-    "code": _is_commit,
+    "code": lambda value: type(value) is str and _COMMIT.fullmatch(value) is not None,
     "metrics": _are_numbers,
     **dict.fromkeys(("params", "labels", "data"), _are_scalars),
-    **dict.fromkeys(("schema", "size"), _is_count),
     **dict.fromkeys(
-        ("kind", "pipeline", "run", "repository", "author", "time", "bump", "reason"), _is_text
+        ("schema", "size"), lambda value: type(value) is int and 0 <= value <= MOST_BYTES
+    ),
+    **dict.fromkeys(
+        ("kind", "pipeline", "run", "repository", "author", "time", "bump", "reason"),
+        lambda value: type(value) is str,
     ),
 }
 
@@ -174,9 +163,3 @@ _CHECKS: Mapping[str, Callable[[object], bool]] = {
 def _short_values(values: Mapping[str, Any]) -> dict[str, Any]:
     plain = {key: value for key, value in values.items() if isinstance(value, str | int | float)}
     return {key: value for key, value in plain.items() if len(str(value)) <= LONGEST_VALUE}
-
-
-def _tag_title(record: VersionRecord) -> str:
-    best = [f"{name} {value:.6g}" for name, value in flatten_numbers(record.metrics).items()][:3]
-    name = f"{record.model} {record.version or 'candidate'}"
-    return f"{name}: {', '.join(best)}" if best else name

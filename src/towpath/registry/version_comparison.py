@@ -1,4 +1,4 @@
-"""Versions side by side, and where one came from: as data, for whoever shows it."""
+"""Versions side by side: what differs, which part of the number that moves, where one came from."""
 
 from __future__ import annotations
 
@@ -8,12 +8,85 @@ from typing import Any
 
 from towpath.backends.git import Repository
 from towpath.config.foreign_values import is_same
-from towpath.registry import tag_message, version_reference
+from towpath.registry import model_signature, tag_message, version_reference
 from towpath.registry.model_signature import matrix_of
 from towpath.registry.registry_state import ModelVersion, known_model, read_record
 from towpath.registry.stage_files import StageFiles, read_stage_files
 from towpath.registry.version_lookup import RecordedVersion, choose_version, get_version
-from towpath.registry.version_record import VersionRecord
+from towpath.registry.version_record import RecordedBump, VersionRecord
+from towpath.registry.version_reference import Level
+
+ORDER: tuple[Level, ...] = ("major", "minor", "patch")
+MOST_SAID = 3
+
+
+@dataclass(frozen=True)
+class VersionChange:
+    """One difference: the level that it asks for, and its words."""
+
+    level: Level
+    what: str
+
+
+def find_version_changes(old: VersionRecord, new: VersionRecord) -> tuple[VersionChange, ...]:
+    """Every difference that counts for the number, the gravest first."""
+    # A signature that callers of the old model cannot use is major; other code, another declaration
+    # or other parameters are minor; other data, packages or Python are a patch.
+    python = [f"Python {old.python} -> {new.python}"] if old.python != new.python else []
+    reasons: tuple[tuple[Level, Iterable[str]], ...] = (
+        ("major", model_signature.find_signature_breaks(old.signature, new.signature)),
+        ("minor", _code_changes(old, new)),
+        ("minor", _changed_values("parameter", old.parameters, new.parameters)),
+        ("patch", _changed_digests("data", old.data, new.data)),
+        ("patch", _changed_values("package", old.packages, new.packages)),
+        ("patch", python),
+    )
+    return tuple(VersionChange(level, what) for level, words in reasons for what in words)
+
+
+def derive_bump(old: VersionRecord | None, new: VersionRecord) -> RecordedBump:
+    """Which part of the number goes up from ``old``, and why; what was asked for goes first."""
+    if old is None:
+        return RecordedBump("first", "the first version")
+    if new.bump and new.bump.level != "first":
+        return new.bump
+    differences = find_version_changes(old, new)
+    for level in ORDER:
+        reasons = [change.what for change in differences if change.level == level]
+        if reasons:
+            more = len(reasons) - MOST_SAID
+            rest = [f"and {more} more"] if more > 0 else []
+            return RecordedBump(level, "; ".join([*reasons[:MOST_SAID], *rest]))
+    return RecordedBump("patch", "made again")
+
+
+def _code_changes(old: VersionRecord, new: VersionRecord) -> Iterator[str]:
+    if old.pipeline_digest != new.pipeline_digest:
+        yield "the pipeline's declaration"
+    if old.code.digests or new.code.digests:
+        yield from _changed_digests("code of", old.code.digests, new.code.digests)
+    elif old.code.commit != new.code.commit:
+        yield f"code {old.code.commit[:7]} -> {new.code.commit[:7]}"
+
+
+def _changed_digests(what: str, old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
+    for name in _differing_names(old, new):
+        yield f"{what} {name}"
+
+
+def _changed_values(what: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    for name in _differing_names(old, new):
+        yield f"{what} {name} {_value_in_words(old, name)} -> {_value_in_words(new, name)}"
+
+
+def _differing_names(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    names = dict.fromkeys([*old, *new])
+    # What is there and says null differs from what is not there.
+    return [n for n in names if old.get(n) != new.get(n) or (n in old) != (n in new)]
+
+
+def _value_in_words(values: Mapping[str, Any], name: str) -> str:
+    return str(values[name]) if name in values else "none"
 
 
 @dataclass(frozen=True)
@@ -61,7 +134,9 @@ def read_version_lineage(repository: Repository, reference: str) -> VersionLinea
     named, staged = version_reference.parse_reference(reference), read_stage_files(repository)
     model = known_model(repository, named.model)
     version = choose_version(model, named, lambda: staged)
-    before = [earlier for earlier in model.versions if _is_before(earlier, version)]
+    standing = [earlier for earlier in model.versions if earlier.rejected is None]
+    number = version.version
+    before = [v for v in standing if v.version and (number is None or v.version < number)]
     return VersionLineage(
         version=version,
         record=read_record(repository, version),
@@ -70,23 +145,16 @@ def read_version_lineage(repository: Repository, reference: str) -> VersionLinea
     )
 
 
-def _is_before(other: ModelVersion, version: ModelVersion) -> bool:
-    if other.version is None or other.rejected is not None:
-        return False
-    return version.version is None or other.version < version.version
-
-
 def _comparison_sections(
     compared: Sequence[RecordedVersion], staged: StageFiles
 ) -> Iterator[Iterable[ComparisonRow]]:
     records = [side.record for side in compared]
     yield _section_rows("stages", [_stages_of_version(side, staged) for side in compared])
-    yield _section_rows(
-        "metrics", [tag_message.flatten_numbers(record.metrics) for record in records]
-    )
+    metrics = [tag_message.flatten_numbers(record.metrics) for record in records]
+    yield _section_rows("metrics", metrics)
     yield _section_rows("parameters", [record.parameters for record in records])
     yield _section_rows("data", [record.data for record in records])
-    yield _section_rows("code", [_code_facts(record) for record in records])
+    yield _section_rows("code", [{"commit": r.code.commit, **r.code.digests} for r in records])
     yield _section_rows("labels", [record.labels for record in records])
     yield _section_rows("signature", [_signature_facts(record) for record in records])
     yield _section_rows("packages", [record.packages for record in records])
@@ -102,10 +170,6 @@ def _stages_of_version(recorded: RecordedVersion, staged: StageFiles) -> dict[st
     version = recorded.version
     facts = {"in": ", ".join(staged.stages_of(version.model, version.version)) or None}
     return facts if version.rejected is None else {**facts, "rejected": version.rejected}
-
-
-def _code_facts(record: VersionRecord) -> dict[str, str]:
-    return {"commit": record.code.commit, **record.code.digests}
 
 
 def _signature_facts(record: VersionRecord) -> dict[str, str]:

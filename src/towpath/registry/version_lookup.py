@@ -19,9 +19,8 @@ from towpath.registry.registry_state import (
     way_to_have,
 )
 from towpath.registry.stage_files import StageFiles, read_stage_files
-from towpath.registry.version_number import VersionNumber
 from towpath.registry.version_record import VersionRecord
-from towpath.registry.version_reference import VersionReference
+from towpath.registry.version_reference import VersionNumber, VersionReference
 
 
 @dataclass(frozen=True)
@@ -41,27 +40,23 @@ def get_version(repository: Repository, reference: str | VersionReference) -> Re
 def read_incumbent(
     repository: Repository, main: str, model: str, version: VersionNumber
 ) -> VersionRecord:
-    """The record of a version that a stage runs, or is to leave it.
-
-    Where its tag or its commit is lost it is read from main's own copy, so that no stage is held
-    to a version that nobody has. Raises ``RegistryError`` where main has none.
-    """
+    """The record of a version that a stage runs, or is to leave it; from main's own copy where its
+    tag or its commit is lost. Raises ``RegistryError`` where main has none."""
     try:
         return get_version(repository, VersionReference(model, version)).record
-    except TowpathError:
+    except TowpathError:  # its tag, its commit or its record is lost or damaged
         path = records.record_path(model, version)
-        content = refs.read_contents(repository, [f"{main}:{path}"]).get(f"{main}:{path}")
+        # So that no stage is held to a version that nobody has any more.
+        content = refs.read_content(repository, main, path)
         if content is None:
             raise
-        return records.parse_version_record(content.decode("utf-8", "replace"), path)
+        return records.parse_version_record(content, path)
 
 
 def find_version(repository: Repository, reference: str | VersionReference) -> ModelVersion:
-    """The version that a reference names, as its tag tells it; rejected ones only by number.
-
-    Raises ``UsageError`` with the near name for what does not exist, ``RegistryError`` where a
-    stage names a version that this clone does not have.
-    """
+    """The version that a reference names, as its tag tells it; rejected ones only by number. Raises
+    ``UsageError`` with the near name for what does not exist, ``RegistryError`` where a stage names
+    a version that this clone does not have."""
     named = (
         version_reference.parse_reference(reference) if isinstance(reference, str) else reference
     )
@@ -120,9 +115,8 @@ def _version_by_key(model: Model, key: str) -> ModelVersion:
     if len(matches) == 1:
         return matches[0]
     if matches:
-        raise UsageError(
-            f"{model.name}@{key} names {len(matches)} versions", hint="give more digits"
-        )
+        what = f"{model.name}@{key} names {len(matches)} versions"
+        raise UsageError(what, hint="give more digits")
     raise UsageError(f"nothing of {model.name} has the key {key}", hint=_there_is(model))
 
 
@@ -134,9 +128,8 @@ def _version_in_stage(
         wrong = [fault for fault in staged.faults if f"/{stage}/{model.name}." in str(fault.place)]
         if wrong:
             raise RegistryError(*wrong)
-        raise UsageError(
-            f"{stage} runs no {model.name}", hint=_name_other_stages(staged, stage, model.name)
-        )
+        hint = _name_other_stages(staged, stage, model.name)
+        raise UsageError(f"{stage} runs no {model.name}", hint=hint)
     version = model.find_number(stage_file.version)
     if version is None:
         what = f"{stage} runs {model.name}@{stage_file.version}, which this clone does not have"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias, cast
 
 from towpath.config import foreign_values as foreign
@@ -12,14 +12,65 @@ from towpath.config.artifact import Artifact, Json
 from towpath.config.foreign_values import FOLDER_SUFFIX, CommitId, Fields, Md5, Sha256
 from towpath.config.project_paths import ProjectPath
 from towpath.errors import Malformed, RegistryError
-from towpath.registry.data_sources import (
-    DataSource,
-    UpstreamRun,
-    read_data_source,
-    read_upstream_run,
-)
 from towpath.registry.model_signature import ModelSignature, read_signature
-from towpath.registry.version_number import VersionNumber, read_version
+from towpath.registry.version_reference import VersionNumber, read_version
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """Where an input's bytes stood when a run read them.
+
+    ``path`` is from the project's root, or absolute outside of it; ``pointer`` the `.dvc` file that
+    named these very bytes. ``version`` is the model's whose file it is, ``pipeline`` and ``run``
+    the other pipeline of the project that made it, and when.
+    """
+
+    path: str | None = None
+    pointer: str | None = None
+    version: str | None = None
+    pipeline: str | None = None
+    run: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """What is known, in JSON's types."""
+        return {name: value for name, value in asdict(self).items() if value}
+
+
+@dataclass(frozen=True)
+class UpstreamRun:
+    """What another pipeline was run on when it made an input: ``data`` are digests (MD5)."""
+
+    run: str | None = None
+    parameters: Mapping[str, Json] = field(default_factory=dict)
+    data: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, DataSource] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The same in JSON's types."""
+        return {
+            "run": self.run,
+            "parameters": dict(self.parameters),
+            "data": dict(self.data),
+            "sources": {name: source.to_json() for name, source in self.sources.items()},
+        }
+
+
+def read_data_source(value: object) -> DataSource:
+    """A source as a record holds it; nothing of it becomes a path before it was looked at again."""
+    fields = Fields(value)
+    names = DataSource.__dataclass_fields__
+    return DataSource(*(fields.find_optional(name, foreign.read_text) for name in names))
+
+
+def read_upstream_run(value: object) -> UpstreamRun:
+    fields = Fields(value)
+    return UpstreamRun(
+        fields.find_optional("run", foreign.read_text),
+        fields.get_table("parameters", foreign.read_json),
+        fields.get_table("data", Md5),
+        fields.get_table("sources", read_data_source),
+    )
+
 
 SCHEMA = 1
 CANDIDATE = "candidate"
@@ -111,17 +162,21 @@ def record_document(record: VersionRecord) -> dict[str, Any]:
     return whole
 
 
-def parse_version_record(text: str, shown: str) -> VersionRecord:
+def parse_version_record(text: str | bytes, shown: str) -> VersionRecord:
     """A record out of YAML; ``RegistryError`` where it is none, or newer than this Towpath."""
     from towpath import documents
 
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "replace")
     document = documents.parse_yaml(text, shown)
     data = documents.plain_data(document.node)
     if document.faults or not isinstance(data, dict):
         raise RegistryError(*document.faults or (f"{shown} is not the record of a version",))
     if data.get("schema") != SCHEMA:
-        hint = "a newer Towpath wrote it: upgrade" if _is_newer_schema(data) else None
-        raise RegistryError(f"{shown} has schema {data.get('schema')}, not {SCHEMA}", hint=hint)
+        schema = data.get("schema")
+        is_newer = isinstance(schema, int) and schema > SCHEMA
+        hint = "a newer Towpath wrote it: upgrade" if is_newer else None
+        raise RegistryError(f"{shown} has schema {schema}, not {SCHEMA}", hint=hint)
     try:
         return _record_from_fields(Fields(data))
     except Malformed as wrong:
@@ -137,7 +192,14 @@ def _full_document(record: VersionRecord) -> dict[str, Any]:
         "bump": {"level": bump.level, "reason": bump.reason} if bump else None,
         "description": record.description,
         "labels": dict(record.labels),
-        "artifact": _artifact_document(record),
+        "artifact": {
+            "path": record.path,
+            "kind": record.kind,
+            "md5": record.artifact.digest,
+            "sha256": record.sha256,
+            "size": record.artifact.size,
+            "files": record.artifact.files,
+        },
         "signature": signature.to_json() if signature else None,
         "needs": list(record.needs) or None,
         "metrics": dict(record.metrics),
@@ -160,27 +222,17 @@ def _full_document(record: VersionRecord) -> dict[str, Any]:
     }
 
 
-def _artifact_document(record: VersionRecord) -> dict[str, Any]:
-    return {
-        "path": record.path,
-        "kind": record.kind,
-        "md5": record.artifact.digest,
-        "sha256": record.sha256,
-        "size": record.artifact.size,
-        "files": record.artifact.files,
-    }
-
-
 def _record_from_fields(fields: Fields) -> VersionRecord:
-    artifact, path = fields.get("artifact", _read_artifact)
+    of_artifact = fields.get("artifact", Fields)
+    path = of_artifact.get("path", ProjectPath)
     pipeline = fields.find_optional("pipeline", Fields) or Fields({})
     return VersionRecord(
         model=fields.get("model", foreign.read_model_name),
         key=fields.get("key", foreign.read_key),
-        artifact=artifact,
+        artifact=_read_artifact(of_artifact, path),
         path=path,
-        sha256=fields.get("artifact", _read_sha256),
-        kind=fields.get("artifact", _read_kind),
+        sha256=of_artifact.get("sha256", Sha256),
+        kind=of_artifact.get("kind", foreign.read_text),
         code=fields.get("code", _read_code),
         signature=fields.find_optional("signature", read_signature),
         needs=fields.find_optional("needs", foreign.list_of(foreign.read_text)) or (),
@@ -218,29 +270,16 @@ def _read_bump(value: object) -> RecordedBump:
     return RecordedBump(cast(Reason, level), fields.get("reason", foreign.read_text))
 
 
-def _read_artifact(value: object) -> tuple[Artifact, str]:
-    fields = Fields(value)
-    path = fields.get("path", ProjectPath)
-    size, files = (
-        fields.get("size", foreign.read_count),
-        fields.find_optional("files", foreign.read_count),
-    )
-    digest = fields.get("md5", Md5)
+def _read_artifact(fields: Fields, path: str) -> Artifact:
+    size, digest = fields.get("size", foreign.read_count), fields.get("md5", Md5)
+    files = fields.find_optional("files", foreign.read_count)
     if (files is None) == digest.endswith(FOLDER_SUFFIX):
         raise Malformed("a folder has `files` and an MD5 that ends in `.dir`, a file has neither")
-    return Artifact(digest, size, path.rpartition("/")[2], files), path
-
-
-def _read_sha256(value: object) -> str:
-    return Fields(value).get("sha256", Sha256)
-
-
-def _read_kind(value: object) -> str:
-    return Fields(value).get("kind", foreign.read_text)
+    return Artifact(digest, size, path.rpartition("/")[2], files)
 
 
 def _without_unknown(data: dict[str, Any]) -> dict[str, Any]:
-    """Without what is not known; an empty mapping says no more than none."""
+    # An empty mapping says no more than none.
     kept = {
         key: _without_unknown(value) if isinstance(value, dict) else value
         for key, value in data.items()
@@ -249,13 +288,9 @@ def _without_unknown(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _words_for_infinity(data: Any) -> Any:
-    """Numbers that YAML and JSON cannot write alike (NaN, infinity) become their words."""
     if isinstance(data, dict):
         return {str(key): _words_for_infinity(value) for key, value in data.items()}
     if isinstance(data, list | tuple):
         return [_words_for_infinity(value) for value in data]
+    # NaN and infinity: YAML and JSON cannot write them alike.
     return str(data) if isinstance(data, float) and not math.isfinite(data) else data
-
-
-def _is_newer_schema(data: Mapping[str, Any]) -> bool:
-    return isinstance(data.get("schema"), int) and data["schema"] > SCHEMA

@@ -1,4 +1,4 @@
-"""How a version is named by people (``abalone@latest``) and by tags (``abalone@v1.3.0``).
+"""How a version is named: by number, by people (``abalone@latest``), by tags (``abalone@v1.3.0``).
 
 The tags are GTO's grammar (gto 1.x, ``gto/constants.py``): ``name@vX.Y.Z`` registers, the same with
 ``!#N`` deregisters, ``name#stage#N`` assigns and ``name#stage!#N`` unassigns. Towpath's names are
@@ -8,10 +8,74 @@ the lower-case part of GTO's.
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal, TypeAlias
 
-from towpath.errors import UsageError
-from towpath.registry.version_number import VersionNumber
+from towpath.config.foreign_values import describe_value
+from towpath.errors import Malformed, RegistryError, UsageError
+
+Level: TypeAlias = Literal["major", "minor", "patch"]
+
+_PART = r"(0|[1-9][0-9]{0,8})"
+_NUMBER = re.compile(rf"v{_PART}\.{_PART}\.{_PART}")
+_LARGEST = 999_999_999
+
+
+@dataclass(frozen=True, order=True)
+class VersionNumber:
+    """The number of a version, in semantic versioning's order."""
+
+    major: int
+    minor: int
+    patch: int
+
+    def __str__(self) -> str:
+        return f"v{self.major}.{self.minor}.{self.patch}"
+
+    @classmethod
+    def parse(cls, text: str) -> VersionNumber | None:
+        """The number that ``v1.3.0`` says; None where the text is no number."""
+        return _parse_number(text)
+
+    def next_number(self, level: Level) -> VersionNumber:
+        if level == "major":
+            return VersionNumber(self.major + 1, 0, 0)
+        if level == "minor":
+            return VersionNumber(self.major, self.minor + 1, 0)
+        return VersionNumber(self.major, self.minor, self.patch + 1)
+
+
+@lru_cache(maxsize=4096)  # the same few hundred numbers, of ten thousand tags
+def _parse_number(text: str) -> VersionNumber | None:
+    match = _NUMBER.fullmatch(text)
+    return VersionNumber(*map(int, match.groups())) if match else None
+
+
+FIRST = VersionNumber(1, 0, 0)
+
+
+def next_free_number(
+    base: VersionNumber | None, level: Level, taken: Container[VersionNumber]
+) -> VersionNumber:
+    """The next number after ``base`` that was never given, not even to a rejected version."""
+    number = FIRST if base is None else base.next_number(level)
+    while number in taken:
+        number = number.next_number(level)
+    if max(number.major, number.minor, number.patch) > _LARGEST:
+        # Somebody tagged the last number by hand: what follows would be no version to any reader.
+        raise RegistryError(f"no number follows {base}", hint="ask who gave it: git show the tag")
+    return number
+
+
+def read_version(value: object) -> VersionNumber:
+    """The number in a file; ``Malformed`` where the value is none."""
+    number = VersionNumber.parse(value) if isinstance(value, str) else None
+    if number is None:
+        raise Malformed(f"{describe_value(value)} is no version")
+    return number
+
 
 NAME = r"[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?"
 LONGEST_NAME = 100
@@ -71,11 +135,8 @@ def parse_reference(text: str) -> VersionReference:
         return VersionReference(model, number)
     if _KEY.fullmatch(which):
         return VersionReference(model, key=which)
-    hint = (
-        f"{model}@v{which}"
-        if VersionNumber.parse(f"v{which}")
-        else f"{model}@v1.0.0 or {model}@latest"
-    )
+    lacks_v = VersionNumber.parse(f"v{which}") is not None
+    hint = f"{model}@v{which}" if lacks_v else f"{model}@v1.0.0 or {model}@latest"
     raise UsageError(f"`{which}` in `{text}` is no version", hint=hint)
 
 
@@ -97,8 +158,6 @@ def check_name(model: str) -> None:
         raise UsageError(f"a model's name has at most {LONGEST_NAME} characters: `{model}`")
     if not _NAME.fullmatch(model):
         near = re.sub(r"[^a-z0-9_]+", "-", model.lower()).strip("-_")
-        hint = "lower-case letters, digits, - and _, with a letter or digit at both ends"
-        raise UsageError(
-            f"`{model}` cannot be the name of a model",
-            hint=f"{hint}: `{near}`" if near else hint,
-        )
+        rule = "lower-case letters, digits, - and _, with a letter or digit at both ends"
+        hint = f"{rule}: `{near}`" if near else rule
+        raise UsageError(f"`{model}` cannot be the name of a model", hint=hint)

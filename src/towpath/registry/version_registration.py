@@ -1,25 +1,179 @@
-"""Registering: the next version of a model, or a candidate for one, beside the work tree."""
+"""Registering a version beside the work tree, and taking one out of use again."""
 
 from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
-from towpath.backends.git import Repository, hold_lock, refs, remotes
-from towpath.errors import RegistryError
-from towpath.registry import backup_refs, ownership, registry_state, version_reference
-from towpath.registry.registry_state import Model, ModelVersion
-from towpath.registry.version_number import VersionNumber
-from towpath.registry.version_objects import VersionObjects, build_version_objects, number_draft
-from towpath.registry.version_record import VersionRecord
+from towpath.backends.git import (
+    CommitStamp,
+    Identity,
+    Repository,
+    WorkTreeState,
+    checkouts,
+    commit_beside,
+    hold_lock,
+    make_tag_object,
+    refs,
+    remotes,
+)
+from towpath.errors import Fault, RegistryError, UsageError, UserError
+from towpath.registry import (
+    main_decisions,
+    ownership,
+    registry_state,
+    tag_message,
+    version_comparison,
+    version_lookup,
+    version_record,
+    version_reference,
+)
+from towpath.registry.registry_state import CANDIDATES, TAGS, Model, ModelVersion
+from towpath.registry.version_record import RecordedBump, VersionRecord
+from towpath.registry.version_reference import VersionNumber, next_free_number
+
+MOST_NAMED = 5
+WHOLE = "git fetch --unshallow --tags (in GitHub Actions: actions/checkout with fetch-depth: 0)"
+
+
+@dataclass(frozen=True)
+class ReadyToRegister:
+    """A run may register: upon this commit, in this name. ``branch`` is None on a detached head."""
+
+    commit: str
+    branch: str | None
+    identity: Identity
+
+
+@dataclass(frozen=True)
+class RegistrationSkipped:
+    """A run goes on and registers nothing; ``reason`` is for one line, ``faults`` say all."""
+
+    reason: str
+    faults: tuple[Fault, ...]
+
+    def __str__(self) -> str:
+        return f"skipped: {self.reason}"
+
+
+def judge_readiness(
+    repository: Repository | None,
+    required: bool = False,
+    written: Callable[[str], bool] | None = None,
+) -> ReadyToRegister | RegistrationSkipped:
+    """Whether what a run makes can be registered, judged by what is committed now. ``written``
+    tells, by its path from the repository's root, a file that a run itself writes. A detached head
+    is well: versions stand beside the branches. Where registering is ``required``, what stands
+    against it is a ``UserError`` with every fault."""
+    if repository is None:
+        return _skip_for_faults(required, [Fault("no Git repository", hint="git init, and commit")])
+    state = repository.state(written)
+    faults = list(_readiness_faults(repository, state))
+    if faults or state.commit is None:
+        return _skip_for_faults(required, faults)
+    return ReadyToRegister(state.commit, state.branch, repository.read_identity())
+
+
+def _readiness_faults(repository: Repository, state: WorkTreeState) -> Iterator[Fault]:
+    if state.commit is None:
+        yield Fault("nothing is committed yet", hint="git add . && git commit")
+    elif state.changed:
+        count = len(state.changed)
+        what = "1 file not committed" if count == 1 else f"{count} files not committed"
+        yield Fault(what, hint=_name_changed_files(state.changed))
+    for path, why in state.submodules.items():
+        hint = f"{checkouts.SET_UP}; or commit in {path}, and then git add {path}"
+        yield Fault(f"the submodule {path} is not as it is committed: {why}", hint=hint)
+    if repository.is_shallow():
+        yield Fault("a shallow clone lacks the versions before", hint=WHOLE)
+    try:
+        repository.read_identity()
+    except UserError as unknown:
+        yield from unknown.faults
+
+
+def _skip_for_faults(required: bool, faults: list[Fault]) -> RegistrationSkipped:
+    if required:
+        raise UserError(*(Fault(f"cannot register: {f.what}", f.place, f.hint) for f in faults))
+    return RegistrationSkipped("; ".join(fault.what for fault in faults), tuple(faults))
+
+
+def _name_changed_files(changed: tuple[str, ...]) -> str:
+    more = len(changed) - MOST_NAMED
+    shown = [path.encode("utf-8", "backslashreplace").decode() for path in changed[:MOST_NAMED]]
+    return ", ".join([*shown, *([f"and {more} more"] if more > 0 else [])])
+
+
+KEY_DIGITS = 16
+
+
+@dataclass(frozen=True)
+class VersionObjects:
+    """A version whose objects exist and which no ref names yet."""
+
+    record: VersionRecord
+    commit: str
+    tag: str
+    ref: str
+
+
+def build_version_objects(
+    repository: Repository,
+    model: Model,
+    draft: VersionRecord,
+    base: str,
+    files: Mapping[str, bytes],
+) -> VersionObjects:
+    """Make the commit and the tag of ``draft``: of a candidate where it has no number."""
+    # Later than every tag of the model: GTO and DVC order tags by their second.
+    stamp = CommitStamp(repository.read_identity(), max(int(time.time()), model.last + 1))
+    text = version_record.write_version_record(draft).encode()
+    superseded = () if draft.version is None else (version_record.record_path(draft.model, None),)
+    named = f"{draft.model}@{draft.version or 'candidate'}"
+    message = tag_message.compose_tag_message(draft)
+    whole = {**files, draft.record_path: text}
+    commit = commit_beside(repository, base, whole, f"Register {named}", stamp, without=superseded)
+    tag = make_tag_object(repository, named, commit, message, stamp)
+    # A candidate stands outside of refs/tags: no `git push --tags` may carry it away unnumbered.
+    waiting = f"{CANDIDATES}{draft.model}/{draft.key[:KEY_DIGITS]}"
+    return VersionObjects(draft, commit, tag, f"{TAGS}{named}" if draft.version else waiting)
+
+
+def number_draft(repository: Repository, model: Model, draft: VersionRecord) -> VersionRecord:
+    """The record with its number, and the reason for it, from what differs to the version
+    before."""
+    # The version before is the latest in good standing. A number that was ever given, also where
+    # its tag is gone, or whose name another ref has, is passed over.
+    standing = model.versions_in_standing()
+    # A tag may be forged, or its commit lost: the next lower one with a record is compared with.
+    whole = (version for version in standing if registry_state.has_record(repository, version))
+    before = next(whole, None) or (model.versions[-1] if model.versions else None)
+    why = _find_bump(repository, before, draft)
+    level = "major" if why.level == "first" else why.level
+    taken = model.taken | main_decisions.find_spent_numbers(repository, draft.model)
+    number = next_free_number(before.version if before else None, level, taken)
+    return replace(draft, version=number, bump=why)
+
+
+def _find_bump(
+    repository: Repository, before: ModelVersion | None, draft: VersionRecord
+) -> RecordedBump:
+    if before is None:
+        return version_comparison.derive_bump(None, draft)
+    try:
+        return version_comparison.derive_bump(registry_state.read_record(repository, before), draft)
+    except RegistryError:  # a damaged record must not keep the next version from its number
+        return draft.bump or RecordedBump("minor", f"{before} has no record to compare with")
+
 
 LOCK = "registry"
+# Twenty clones that publish at once take up to twenty numbers from under each other.
 TRIES = 60
+# How often a remote may refuse a tag whose name is free there before it is taken to mean it: one
+# that is being written to refuses for a moment.
 PATIENCE_WITH_REFUSAL = 5
-"""How often a remote may refuse a tag whose name is free there before it is taken to mean it: one
-that is being written to refuses for a moment."""
 
 
 @dataclass(frozen=True)
@@ -60,17 +214,15 @@ class RegisteredVersion:
 
 def register_version(repository: Repository, request: Registration) -> RegisteredVersion:
     """Register a version: numbered at once in a repository without a remote, else a candidate.
-
-    The same key gives the version that it gave before, unless that was rejected. Raises
-    ``UsageError`` for a name that no model may have, or that in a shared registry another
-    repository has, ``UserError`` without a Git identity, ``RegistryError`` where Git does not
-    let a ref be made.
-    """
+    Raises ``UsageError`` for a name that no model may have, or that in a shared registry another
+    repository has, ``UserError`` without a Git identity, ``RegistryError`` where Git does not let a
+    ref be made."""
+    # The same key gives the version that it gave before, unless that was rejected.
     draft = request.record
     version_reference.check_name(draft.model)
     refused = ""
-    with hold_lock(repository, LOCK):
-        backup_refs.restore_pruned_tags(repository)
+    with hold_lock(repository, LOCK):  # two runs of one clone would give one number twice
+        registry_state.restore_pruned_tags(repository)
         waits = bool(remotes.list_remotes(repository))
         for attempt in range(TRIES):
             registered_model = registry_state.read_model(repository, draft.model)
@@ -81,7 +233,11 @@ def register_version(repository: Repository, request: Registration) -> Registere
             built = build_version_objects(
                 repository, registered_model, chosen, request.base, request.files
             )
-            if refs.change_refs(repository, _kept_twice(built)):
+            names = [built.ref]
+            if built.record.version:
+                # Under a second name, too: `fetch.pruneTags` may take the tag away again.
+                names.append(registry_state.backup_of(built.ref))
+            if refs.change_refs(repository, dict.fromkeys(names, built.tag)):
                 return registered_now(built)
             if built.ref == refused:
                 raise blocked_error(built.ref)
@@ -90,38 +246,23 @@ def register_version(repository: Repository, request: Registration) -> Registere
     raise crowded_error(draft.model)
 
 
-def _kept_twice(built: VersionObjects) -> dict[str, str]:
-    """A candidate's ref; a number's tag, and what keeps it until a remote has it."""
-    names = [built.ref]
-    if built.record.version:
-        names.append(backup_refs.backup_of(built.ref))
-    return dict.fromkeys(names, built.tag)
-
-
-def registered_before(version: ModelVersion) -> RegisteredVersion:
-    """A version that was there already."""
-    return RegisteredVersion(
-        model=version.model,
-        version=version.version,
-        key=version.key,
-        commit=version.commit,
-        ref=version.tag.name,
-        new=False,
-        reason=str(version.summary.get("reason", "")),
-    )
+def registered_before(version: ModelVersion, new: bool = False) -> RegisteredVersion:
+    """A version that was here already; ``new`` is one that the remote did not have."""
+    reason = "" if new else str(version.summary.get("reason", ""))
+    named = (version.model, version.version, version.key)
+    return RegisteredVersion(*named, version.commit, version.tag.name, new, reason)
 
 
 def registered_now(built: VersionObjects) -> RegisteredVersion:
-    """A version that was made just now."""
     record = built.record
     reason = record.bump.reason if record.bump else ""
-    return RegisteredVersion(
-        record.model, record.version, record.key, built.commit, built.ref, True, reason
-    )
+    named = (record.model, record.version, record.key)
+    return RegisteredVersion(*named, built.commit, built.ref, True, reason)
 
 
 def pause_at_random(attempt: int) -> None:
-    """Wait a little, at random, so that those who met do not meet again."""
+    """Wait a little, the longer the more often it was tried."""
+    # At random, so that those who met do not meet again.
     time.sleep(random.uniform(0.0, min(1.0, 0.02 * 2**attempt)))
 
 
@@ -139,3 +280,38 @@ def blocked_error(ref: str) -> RegistryError:
 def find_twin(model: Model, key: str) -> ModelVersion | None:
     """The numbered version of a key in good standing."""
     return next((v for v in model.find_key(key) if v.version), None)
+
+
+def reject_version(repository: Repository, reference: str, reason: str) -> ModelVersion:
+    """Reject a version with a reason (GTO's deregistration: ``abalone@v1.3.0!#1``), here. It is
+    pushed by ``publish_registry``. Raises ``UsageError`` for a candidate, for a version that was
+    rejected already, and without a reason."""
+    if not reason.strip():
+        raise UsageError("a rejection says why", hint="--reason 'trained on leaked labels'")
+    with hold_lock(repository, LOCK):  # a run here may number meanwhile
+        registry_state.restore_pruned_tags(repository)
+        version = version_lookup.find_version(repository, reference)
+        if version.version is None:
+            raise UsageError(f"{version} has no number yet", hint="towpath push gives it one")
+        if version.rejected is not None:
+            raise UsageError(f"{version} was rejected already: {version.rejected}")
+        _write_rejection_tag(repository, version, reason)
+        return version_lookup.find_version(repository, f"{version.model}@{version.version}")
+
+
+def _write_rejection_tag(repository: Repository, version: ModelVersion, reason: str) -> None:
+    who = repository.read_identity()
+    refused = ""
+    for attempt in range(TRIES):
+        last = registry_state.read_model(repository, version.model).last
+        name = f"{version}!#{registry_state.next_event_number(repository, version.model)}"
+        stamp = CommitStamp(who, max(int(time.time()), last + 1))
+        mark = make_tag_object(repository, name, version.commit, reason, stamp)
+        ref = f"{TAGS}{name}"
+        if refs.change_refs(repository, {ref: mark, registry_state.backup_of(ref): mark}):
+            return
+        if name == refused:
+            raise blocked_error(f"{TAGS}{name}")
+        refused = name
+        pause_at_random(attempt)
+    raise crowded_error(version.model)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from towpath.backends.git import Repository, main_branch, refs, signatures
-from towpath.backends.git.allowed_signers import SIGNERS, signers_file
-from towpath.backends.git.signatures import SignedBy
+from towpath.backends.git import Repository, branches, refs, signatures
+from towpath.backends.git.signatures import SIGNERS, SignedBy, signers_file
 from towpath.errors import Fault
 from towpath.registry.registry_state import ModelVersion
 
 
 def allowed_signers(repository: Repository, commit: str | None) -> bytes:
     """The allowed signers of a commit, in OpenSSH's format; empty where it has none."""
-    name = f"{commit}:{SIGNERS}"
-    return refs.read_contents(repository, [name]).get(name, b"") if commit else b""
+    return (refs.read_content(repository, commit, SIGNERS) or b"") if commit else b""
 
 
 def signature_of(
@@ -23,7 +21,7 @@ def signature_of(
     if not version.tag.signature:
         return SignedBy("unsigned")
     if allowed is None:
-        allowed = allowed_signers(repository, main_branch.main_commit(repository))
+        allowed = allowed_signers(repository, branches.main_commit(repository))
     with signers_file(allowed) as signers:
         tag = version.tag
         return signatures.verify_signature(repository, "tag", tag.object, tag.signature, signers)
@@ -37,9 +35,8 @@ def lacking_signature(
     signature = signature_of(repository, version, allowed)
     if signature.standing == "good":
         return None
-    return Fault(
-        f"{DEMANDED}: {why_unsigned(signature)}", hint=way_to_sign(str(version), signature)
-    )
+    hint = way_to_sign(str(version), signature)
+    return Fault(f"{DEMANDED}: {why_unsigned(signature)}", hint=hint)
 
 
 DEMANDED = "the policy wants each version's tag signed by an allowed signer"

@@ -244,7 +244,7 @@ def _basic_config(**asked: Any) -> None:
 # matplotlib draws the names inside of an SVG at random, and writes the time into an SVG, a PDF and
 # a PostScript file. The first is a setting of its own, put right as soon as somebody imports it;
 # the second it takes from ``SOURCE_DATE_EPOCH``, which a step's process has from its beginning
-# (``sandbox.launch``). Nothing here imports matplotlib.
+# (``sandbox.process_tree``). Nothing here imports matplotlib.
 
 _SETTING = "svg.hashsalt"
 _SALT = "towpath"

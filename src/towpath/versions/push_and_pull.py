@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from towpath import registry
 from towpath.backends.dvc import byte_transfer as stores
-from towpath.backends.dvc import dvc_lock, place_files
-from towpath.backends.git import clones, remotes
+from towpath.backends.dvc import tracked_files
+from towpath.backends.git import remotes
+from towpath.credentials import hide_credentials
 from towpath.errors import RegistryError, UsageError, UserError
 from towpath.registry import RegisteredVersion, UnpublishedTags, shared_registry
 from towpath.storage.verified_bytes import is_digest
-from towpath.versions import work_tree_outputs
+from towpath.versions import work_tree_files
 
 if TYPE_CHECKING:
-    from towpath.backends.dvc.byte_transfer import MovedObjects as Sent
     from towpath.workspace import Workspace
 
 Progress = Callable[[int, int], None]
@@ -54,69 +54,53 @@ def push_project(
 ) -> TransferResult:
     """Push bytes, then entries, then versions, which get their numbers: each rests on the former.
 
-    Errors: UsageError where there is no remote at all, StoreError or RegistryError where one
-    does not take anything of what it is sent. A version whose bytes are not there, too, is
-    published with a warning.
+    Raises UsageError where there is no remote at all, StoreError or RegistryError where one takes
+    nothing. A version whose bytes are not there, too, is published with a warning.
     """
     store, origin = _find_remotes(workspace, remote)
-    sent = _send_bytes(workspace, remote, progress) if store else None
-    objects, entries = (sent.objects, sent.entries) if sent else (0, 0)
+    objects = entries = 0
+    if store:
+        # With the bytes go those that versions name: they can be made again where their data is.
+        recorded = _recorded_digests(workspace)
+        sent = stores.push_objects(
+            workspace.root, remote=remote, progress=progress, beside=recorded
+        )
+        objects, entries = sent.objects, sent.entries
     if not origin:
         return TransferResult(store, origin, objects, entries)
-    published, failure = _publish_versions(workspace)
+    failure: UnpublishedTags | None = None
+    try:
+        published = registry.publish_registry(workspace.registry)
+    except UnpublishedTags as some:  # what did go is told before it is raised
+        published, failure = some.published, some
     _warn_of_bytes(workspace, store, published)
     named = tuple(str(version) for version in published if version.new)
-    if workspace.shared_registry and not failure and _push_approved(workspace):
+    address = workspace.shared_registry
+    # What was approved in the clone of a shared registry nobody else pushes.
+    if address and not failure and shared_registry.push_main(workspace.registry, address):
         named = (*named, "what was approved here")
     return TransferResult(store, origin, objects, entries, named, failure=failure)
 
 
-def _send_bytes(workspace: Workspace, remote: str | None, progress: Progress | None) -> Sent:
-    """With the bytes go those that versions name: they can be made again where their data is."""
-    recorded = _recorded_digests(workspace)
-    return stores.push_objects(workspace.root, remote=remote, progress=progress, beside=recorded)
-
-
 def _recorded_digests(workspace: Workspace) -> list[str]:
-    """The digests of models and data that versions and candidates name, if any are seen."""
     try:
         models = registry.read_models(workspace.registry_at_hand).values()
     except (UserError, RegistryError):
+        # bytes go all the same; who publishes versions says what is wrong
         return []
     summaries = [version.summary for m in models for version in (*m.versions, *m.candidates)]
     named = (
         digest
         for summary in summaries
-        for digest in (summary.get("md5"), *_mapping_values(summary.get("data")))
+        for digest in (summary.get("md5"), *summary.get("data", {}).values())
     )
+    # A tag's message is anybody's text: what is no digest is not asked for.
     return [digest for digest in named if isinstance(digest, str) and is_digest(digest)]
-
-
-def _mapping_values(said: Any) -> Iterable[Any]:
-    """The values of what should be a mapping: a tag's message is anybody's text."""
-    return said.values() if isinstance(said, dict) else ()
-
-
-def _publish_versions(
-    workspace: Workspace,
-) -> tuple[tuple[RegisteredVersion, ...], UnpublishedTags | None]:
-    """Push versions and rejections: what is new there, and what did not go."""
-    try:
-        return registry.publish_registry(workspace.registry), None
-    except UnpublishedTags as some:
-        return some.published, some
-
-
-def _push_approved(workspace: Workspace) -> bool:
-    """Push what was approved in the clone of a shared registry, which nobody else pushes."""
-    address = workspace.shared_registry
-    return bool(address and shared_registry.push_main(workspace.registry, address))
 
 
 def _warn_of_bytes(
     workspace: Workspace, store: str | None, published: tuple[RegisteredVersion, ...]
 ) -> None:
-    """Say which versions were published whose bytes others cannot have."""
     # A rejection has no bytes.
     fresh = [version for version in published if version.new and version.key]
     bytes_of = {str(version): _version_digest(workspace, version) for version in fresh}
@@ -129,16 +113,11 @@ def _warn_of_bytes(
         return
     where = f"are not on {store}" if store else "are on this machine alone: there is no DVC remote"
     then = "make them again with towpath run" if store else "dvc remote add -d NAME URL"
-    logging.getLogger("towpath.store").warning(
-        "the bytes of %s %s; nobody else can use what was published (%s, then towpath push)",
-        ", ".join(names),
-        where,
-        then,
-    )
+    words = "the bytes of %s %s; nobody else can use what was published (%s, then towpath push)"
+    logging.getLogger("towpath.store").warning(words, ", ".join(names), where, then)
 
 
 def _version_digest(workspace: Workspace, one: RegisteredVersion) -> str | None:
-    """The digest of a version's bytes, if its tag says one."""
     model = registry.known_model(workspace.registry_at_hand, one.model)
     version = model.find_number(one.version) if one.version else None
     digest = version.summary.get("md5") if version else None
@@ -148,10 +127,9 @@ def _version_digest(workspace: Workspace, one: RegisteredVersion) -> str | None:
 def pull_project(
     workspace: Workspace, remote: str | None = None, progress: Progress | None = None
 ) -> TransferResult:
-    """Bring versions, then bytes and entries; tracked data and outputs are put where they belong.
-
-    What came whole is put there also where the rest is a StoreError.
-    """
+    """Bring versions, then bytes and entries; tracked data and outputs are put where they
+    belong."""
+    # What came whole is put there also where the rest is a StoreError.
     store, origin = _find_remotes(workspace, remote)
     named = fetch_registry_tags(workspace).versions if origin else ()
     if store is None:
@@ -166,11 +144,15 @@ def pull_project(
 
 def _place_in_tree(workspace: Workspace) -> tuple[str, ...]:
     """Put what came into the work tree, and note which outputs are those of a run."""
-    with work_tree_outputs.hold_worktree(workspace):
+    with work_tree_files.hold_worktree(workspace):
         was_committed = partial(_was_committed, workspace)
-        left = place_files.place_tracked_data(workspace.root, was_committed, _in_git(workspace))
-        for pipeline, outputs in _locked_outputs(workspace).items():
-            work_tree_outputs.adopt_outputs(workspace, pipeline, outputs)
+        left = tracked_files.place_tracked_data(workspace.root, was_committed, _in_git(workspace))
+        by_pipeline: defaultdict[str, dict[str, str]] = defaultdict(dict)
+        for output in tracked_files.locked_outputs(workspace.root):
+            if output.pipeline:
+                by_pipeline[output.pipeline][output.path] = output.digest
+        for pipeline, outputs in by_pipeline.items():
+            work_tree_files.adopt_outputs(workspace, pipeline, outputs)
     return left
 
 
@@ -185,31 +167,12 @@ def _in_git(workspace: Workspace) -> frozenset[str]:
     return frozenset(path.removeprefix(below) for path in listed.split("\0") if path)
 
 
-def _locked_outputs(workspace: Workspace) -> dict[str, dict[str, str]]:
-    """The outputs that `dvc.lock` names, digests by path, for each pipeline."""
-    outputs: defaultdict[str, dict[str, str]] = defaultdict(dict)
-    for output in dvc_lock.locked_outputs(workspace.root):
-        if output.pipeline:
-            outputs[output.pipeline][output.path] = output.digest
-    return outputs
-
-
 def _was_committed(workspace: Workspace, pointer: Path, digest: str) -> bool:
     """Whether a pointer named a digest in any commit; without Git nobody can tell."""
     if workspace.repository is None:
         return True
-    command = (
-        "log",
-        "--all",
-        "--reflog",
-        "-1",
-        "--format=%H",
-        f"-S{digest}",
-        "--no-textconv",
-        "--",
-        str(pointer),
-    )
-    return bool(workspace.repository.attempt_git(*command).text)
+    words = ("log", "--all", "--reflog", "-1", "--format=%H", "--no-textconv", f"-S{digest}")
+    return bool(workspace.repository.attempt_git(*words, "--", str(pointer)).text)
 
 
 def fetch_registry_tags(workspace: Workspace) -> TransferResult:
@@ -235,5 +198,5 @@ def _find_remotes(workspace: Workspace, remote: str | None) -> tuple[str | None,
 def _registry_remote(workspace: Workspace) -> str | None:
     """Where versions are pushed to and fetched from, as a person calls it."""
     if workspace.shared_registry:
-        return clones.hide_address_credentials(workspace.shared_registry)
+        return hide_credentials(workspace.shared_registry)
     return remotes.choose_remote(workspace.repository) if workspace.repository else None

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from towpath import registry
 from towpath.errors import Fault, UsageError
-from towpath.registry import VersionRecord
 from towpath.scratch import scratch_folder
 from towpath.steps.model_io import score_model
 from towpath.versions import version_origin
-from towpath.versions.own_files import note_own_files
 from towpath.versions.version_origin import find_version_code
+from towpath.versions.work_tree_files import note_own_files
 
 if TYPE_CHECKING:
-    from towpath.config.project_declaration import Project
     from towpath.workspace import Workspace
 
 
@@ -58,63 +55,37 @@ class TransformResult:
 
 
 def transform_table(workspace: Workspace, asked: TransformRequest) -> TransformResult:
-    """Score a table with a version of a model.
-
-    Raises ``UsageError`` with every fault for what cannot be, ``StoreError`` where no store has
-    the bytes or has others than the record says, ``StepFailed`` or ``Refused`` as a step does:
-    also for rows that the model does not take.
-    """
+    """Score a table with a version of a model. Raises ``UsageError`` with every fault for what
+    cannot be, ``StoreError`` where no store has the bytes or has others than the record says,
+    ``StepFailed`` or ``Refused`` as a step does: also for rows that the model does not take."""
     found_version = registry.get_version(workspace.registry, asked.reference)
-    faults = [
-        *_pinned_faults(asked, found_version.record),
-        *_unfit_faults(asked, found_version.record),
-    ]
+    record = found_version.record
+    faults = list(score_model.scoring_faults(record.artifact.name, asked.data, asked.output))
+    if asked.sha256 not in (None, record.sha256):
+        what = f"{asked.reference} has the SHA-256 {record.sha256}, not {asked.sha256}"
+        faults.insert(0, Fault(what))
     if faults:
         raise UsageError(*faults)
     project = version_origin.read_main_declaration(workspace)
     stage = asked.stage or registry.parse_reference(asked.reference).stage
     with scratch_folder() as scratch:
-        model = Path(scratch, found_version.record.artifact.name)
-        source = version_origin.bring_version(
-            workspace, project, found_version.record, model, stage
-        )
-        scored = _score_rows(workspace, asked, found_version.record, project, model)
+        model = Path(scratch, record.artifact.name)
+        source = version_origin.bring_version(workspace, project, record, model, stage)
+        # Only now: what a record says of its code counts for nothing before the bytes are right.
+        code = find_version_code(workspace, asked.reference, asked.stage, record, project)
+        scored = score_model.score_table(
+            score_model.Scoring(
+                model, asked.data, asked.output, code, trust=project.trust, method=asked.method,
+                batch_size=asked.batch_size,
+            )
+        )  # fmt: skip
     note_own_files([asked.output])
     return TransformResult(
         str(found_version.version),
-        found_version.record.sha256,
+        record.sha256,
         source,
         scored.rows,
         os.fspath(asked.output),
         found_version.version.rejected,
         scored.packages,
     )
-
-
-def _score_rows(
-    workspace: Workspace,
-    asked: TransformRequest,
-    record: VersionRecord,
-    project: Project,
-    model: Path,
-) -> score_model.Scored:
-    return score_model.score_table(
-        score_model.Scoring(
-            model,
-            asked.data,
-            asked.output,
-            find_version_code(workspace, asked.reference, asked.stage, record, project),
-            trust=project.trust,
-            method=asked.method,
-            batch_size=asked.batch_size,
-        )
-    )
-
-
-def _unfit_faults(asked: TransformRequest, record: VersionRecord) -> Iterator[Fault]:
-    return score_model.scoring_faults(record.artifact.name, asked.data, asked.output)
-
-
-def _pinned_faults(asked: TransformRequest, record: VersionRecord) -> Iterator[Fault]:
-    if asked.sha256 not in (None, record.sha256):
-        yield Fault(f"{asked.reference} has the SHA-256 {record.sha256}, not {asked.sha256}")

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from towpath import registry
-from towpath.backends.git import main_branch
+from towpath.backends.git import branches
 from towpath.errors import Fault, StoreError, TowpathError
 from towpath.registry import policy_at_commit as policies
-from towpath.registry.own_code import CodeSource, OwnCode, find_own_code
+from towpath.registry.version_code import CodeSource, OwnCode, find_own_code
 from towpath.scratch import scratch_beside
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _PUSH = "push it from where it was made: towpath push"
 def read_main_declaration(workspace: Workspace) -> Project:
     """The declaration on the registry's main branch: where stages keep their bytes."""
     repository = workspace.registry
-    main = main_branch.seen_main_commit(repository)
+    main = branches.seen_main_commit(repository)
     if main is None:
         return workspace.project
     return policies.read_project_at(repository, main, workspace.folder)
@@ -42,10 +42,8 @@ def bring_version(
     into: Path,
     stage: str | None = None,
 ) -> str:
-    """Bring a version's bytes to a path, verified against its record; where from, in words.
-
-    Raises as ``bring_artifact``.
-    """
+    """Bring a version's bytes to a path, verified against its record; where from, in words. Raises
+    as ``bring_artifact``."""
     return bring_artifact(workspace, project, record.artifact, record.sha256, into, stage)
 
 
@@ -58,12 +56,9 @@ def bring_artifact(
     stage: str | None = None,
 ) -> str:
     """Bring a file or a folder to a path, verified by its MD5 and, where it is known, its SHA-256;
-    where from, in words.
-
-    The bytes come from the store of ``stage`` and from nowhere else, or from the first that has
-    them: the project's, its remote, those that ``project`` declares, those of its stages. Raises
-    ``StoreError``, with what each store said, where none does.
-    """
+    where from, in words. Raises ``StoreError``, with what each store said, where none does."""
+    # The bytes come from the store of ``stage`` and from nowhere else, or from the first that has
+    # them: the project's, its remote, those that ``project`` declares, those of its stages.
     from towpath.storage.verified_bytes import AbsentBytes, fetch_verified
 
     faults: list[Fault] = []
@@ -74,7 +69,7 @@ def bring_artifact(
             scratch.mkdir(parents=True)
             source = opened()
             fetch_verified(source, artifact, into, sha256, scratch)
-        except AbsentBytes:
+        except AbsentBytes:  # the next store may have them; none is at fault for what it never had
             absent.append(source.shown)
         except TowpathError as refused:  # a store that is down need not be the one that has them
             faults += refused.faults
@@ -126,11 +121,12 @@ def find_version_code(
     workspace: Workspace, reference: str, stage: str | None, record: VersionRecord, project: Project
 ) -> OwnCode:
     """By the rule of ``stage``, else of the stage that the reference names; a version that is named
-    by its number may have any commit's code. The model's bytes were verified before."""
+    by its number may have any commit's code."""
+    # The model's bytes were verified before.
     repository = workspace.registry
     if (code := workspace.repository) and code.commit(record.code.commit) is not None:
         repository = code  # with a shared registry the code is in the project's own
     rule = stage or registry.parse_reference(reference).stage
-    main = main_branch.seen_main_commit(repository) or record.code.commit
+    main = branches.seen_main_commit(repository) or record.code.commit
     source = CodeSource.of_stage(repository, workspace.state / "code", project, rule, main)
     return find_own_code(source, record, project.trust)

@@ -1,4 +1,4 @@
-"""Finish a new project with plain Python and Git: fetch its data, track it as DVC does, commit.
+"""Finish a new project with plain Python and Git: choose its data, track it as DVC does, commit.
 
 A stranger's cookiecutter brings neither Towpath nor DVC, and must get the same project, so there
 is this one way for everybody. That stock DVC agrees with it is held by tests/projects.
@@ -7,19 +7,15 @@ is this one way for everybody. That stock DVC agrees with it is held by tests/pr
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
-import zipfile
 from pathlib import Path
 
 ANSWERS = json.loads(r"""{{ cookiecutter | tojson }}""")
-CARRIER = "scikit-lego==0.9.10"
 SHA256 = {
     "abalone": "ffa124af26414bfd9d9a8bf691a48e0c9c3e34967b7552dc39b7db0e5dcf21bd",
     "penguins": "97d467baa3522040aa892fa7f2ff57b5195be5fef3cceca3f78a6b1a6e32d7a2",
@@ -34,8 +30,8 @@ Git does not know who you are, so the first commit waits; all is staged. Tell it
 
 
 def main() -> None:
-    """Data first: when it cannot be had, cookiecutter removes the folder and nothing is left."""
-    track(ANSWERS["__data"], dataset(ANSWERS["__data"]))
+    """Data first: when they are not what they should be, cookiecutter removes the folder."""
+    track(ANSWERS["__data"], choose_table(ANSWERS["__data"]))
     shares = ANSWERS["registry"] != "."  # stages and what is promoted to them are elsewhere
     if shares:
         shutil.rmtree("registry")
@@ -49,36 +45,17 @@ def main() -> None:
         print("{0} is ready. Next: cd {0}, read README.md, towpath run".format(ANSWERS["name"]))
 
 
-def dataset(name: str) -> bytes:
-    """The table, out of the scikit-lego wheel: the installed one, or one fetched for the moment."""
-    spec = importlib.util.find_spec("sklego")  # found, not imported
-    if spec is not None and spec.submodule_search_locations:
-        return unpack(Path(spec.submodule_search_locations[0]), name)
-    with tempfile.TemporaryDirectory() as folder:
-        fetch_carrier(folder)
-        return unpack(Path(folder) / "sklego", name)
-
-
-def unpack(package: Path, name: str) -> bytes:
-    """The one file of the archive, held against its digest: the same bytes for everybody."""
-    with zipfile.ZipFile(package / "data" / f"{name}.zip") as archive:
-        table = archive.read(archive.namelist()[0])
+def choose_table(name: str) -> bytes:
+    """The project's table, of those that the template carries: the same bytes for everybody."""
+    for carried in Path("data").glob("*.csv"):
+        if carried.stem != name:
+            carried.unlink()
+    table = Path("data", f"{name}.csv").read_bytes()
     if hashlib.sha256(table).hexdigest() != SHA256[name]:
-        sys.exit(f"The table {name} in {package} is not the one this template knows ({CARRIER}).")
+        sys.exit(
+            f"data/{name}.csv is not the table that this template knows: get the template anew."
+        )
     return table
-
-
-def fetch_carrier(folder: str) -> None:
-    """Install the one small wheel, without what it requires, into a folder that will be removed."""
-    print(f"Fetching {CARRIER} (0.3 MB), which carries the data", file=sys.stderr)
-    options = ["install", "--quiet", "--no-deps", "--target", folder, CARRIER]
-    tools = [[sys.executable, "-m", "pip", *options]]
-    if shutil.which("uv"):
-        tools.append(["uv", "pip", *options, "--python", sys.executable])
-    answers = [subprocess.run(tool, capture_output=True, text=True) for tool in tools]
-    if all(answer.returncode for answer in answers):
-        said = answers[-1].stderr.strip()
-        sys.exit(f"{said}\nThe data could not be had: install scikit-lego beside cookiecutter.")
 
 
 def track(name: str, table: bytes) -> None:
@@ -89,7 +66,6 @@ def track(name: str, table: bytes) -> None:
     cached.write_bytes(table)
     cached.chmod(0o444)
     file = Path("data", f"{name}.csv")
-    file.write_bytes(table)
     pointer = f"outs:\n- md5: {digest}\n  size: {len(table)}\n  hash: md5\n  path: {file.name}\n"
     Path(f"{file}.dvc").write_text(pointer)
     Path("data/.gitignore").write_text(f"/{file.name}\n")

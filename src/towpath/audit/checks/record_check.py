@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator, Mapping
 
-from towpath.audit import finding_notes
+from towpath.audit import audit_finding
 from towpath.audit.audit_finding import AuditCheck, AuditFinding, make_finding
-from towpath.audit.ledger import AuditLedger, FileTouch
+from towpath.audit.ledger import AuditLedger
 from towpath.backends.git import refs
 from towpath.config.foreign_values import format_second
 from towpath.errors import RegistryError
 from towpath.registry import (
     ModelVersion,
-    VersionNumber,
-    VersionRecord,
     registry_state,
     restore_tags,
     tag_message,
@@ -30,16 +29,15 @@ BACK = "git checkout {commit} -- ':/{path}', and commit: it is as it was decided
 def check_records(ledger: AuditLedger) -> Iterator[AuditFinding]:
     """Every version's tag and record, and main's copies of those that were promoted."""
     versions = [v for model in ledger.models.values() for v in model.versions]
+    # One call of Git each for all texts and all parents: there may be ten thousand versions.
     texts = refs.read_contents(ledger.repository, [_object_name(version) for version in versions])
     parents = ledger.read_parents(version.commit for version in versions)
     for version in versions:
         text = texts.get(_object_name(version))
         yield from _check_version(version, text, parents.get(version.commit, ()))
-    yield from _find_lightweight(ledger)
-    yield from _find_postdated(ledger)
-    yield from _check_copies(
-        ledger, {(v.model, v.version): texts.get(_object_name(v)) for v in versions}
-    )
+    yield from _check_tags(ledger)
+    tagged = {(v.model, v.version): texts.get(_object_name(v)) for v in versions}
+    yield from _check_copies(ledger, tagged)
     yield from _check_evidence(ledger)
     yield from _find_touched(ledger)
 
@@ -52,99 +50,74 @@ def _check_version(
     version: ModelVersion, content: bytes | None, parents: tuple[str, ...]
 ) -> Iterator[AuditFinding]:
     """A version's commit holds its record, upon its code; its tag repeats the record."""
-    hint = restore_tags.way_to_restore(str(version))
+    name, short = str(version), version.commit[:7]
+    hint = restore_tags.way_to_restore(name)
     if content is None:
-        what = f"it stands on {version.commit[:7]}, which holds no record of it"
-        yield make_finding("version tag", what, str(version), hint)
+        what = f"it stands on {short}, which holds no record of it"
+        yield make_finding("version tag", what, name, hint)
         return
+    text = content.decode("utf-8", "replace")
     try:
-        parsed_record = version_record.parse_version_record(
-            content.decode("utf-8", "replace"), _object_name(version)
-        )
+        record = version_record.parse_version_record(text, _object_name(version))
     except RegistryError as damaged:
-        yield make_finding("record", damaged.faults[0].what, _shown_place(version), hint)
+        place = f"{version_record.record_path(version.model, version.version)} at {short}"
+        yield make_finding("record", damaged.faults[0].what, place, hint)
         return
-    if (parsed_record.model, parsed_record.version) != (version.model, version.version):
-        what = f"the record there is that of {parsed_record.model}@{parsed_record.version}"
-        yield make_finding("version tag", what, str(version), hint)
-    if version.summary and version.summary != _as_json(parsed_record):
-        differs = ", ".join(_differing_keys(version.summary, _as_json(parsed_record)))
-        what = f"its tag says otherwise than its record in {differs}"
-        yield make_finding("version tag", what, str(version), hint)
-    if (
-        parsed_record.code.repository is None
-        and parents
-        and parsed_record.code.commit not in parents
-    ):
-        code = parsed_record.code.commit[:7]
-        what = f"its commit {version.commit[:7]} is not upon the code {code} of its record"
-        yield make_finding("version tag", what, str(version), hint)
+    if (record.model, record.version) != (version.model, version.version):
+        what = f"the record there is that of {record.model}@{record.version}"
+        yield make_finding("version tag", what, name, hint)
+    # By way of JSON, as the tag's own summary came: tuples and lists are else no equals.
+    summary = json.loads(tag_message.json_line(tag_message.summarise_record(record)))
+    if version.summary and version.summary != summary:
+        keys = dict.fromkeys([*version.summary, *summary])
+        differing = (key for key in keys if version.summary.get(key) != summary.get(key))
+        what = f"its tag says otherwise than its record in {', '.join(differing)}"
+        yield make_finding("version tag", what, name, hint)
+    # The code of a shared registry's versions is in another repository, and no parent here.
+    if record.code.repository is None and parents and record.code.commit not in parents:
+        what = f"its commit {short} is not upon the code {record.code.commit[:7]} of its record"
+        yield make_finding("version tag", what, name, hint)
 
 
-def _as_json(record: VersionRecord) -> Mapping[str, object]:
-    import json
-
-    plain: Mapping[str, object] = json.loads(
-        tag_message.json_line(tag_message.summarise_record(record))
-    )
-    return plain
-
-
-def _differing_keys(one: Mapping[str, object], other: Mapping[str, object]) -> list[str]:
-    return [key for key in dict.fromkeys([*one, *other]) if one.get(key) != other.get(key)]
-
-
-def _shown_place(version: ModelVersion) -> str:
-    return f"{version_record.record_path(version.model, version.version)} at {version.commit[:7]}"
-
-
-def _find_lightweight(ledger: AuditLedger) -> Iterator[AuditFinding]:
-    pattern = f"refs/tags/{ledger.model}@*" if ledger.model else "refs/tags/*@v*"
-    for ref in refs.list_refs(ledger.repository, pattern):
-        short = ref.name.removeprefix("refs/tags/")
-        tag_name = parse_tag(short)
-        if tag_name and tag_name.version and not ref.annotated:
-            what = "it is a lightweight tag, which is no version"
-            what = "its object is not in this clone, or is broken" if ref.lost else what
-            yield make_finding("version tag", what, short, restore_tags.way_to_restore(short))
-
-
-def _find_postdated(ledger: AuditLedger) -> Iterator[AuditFinding]:
-    """No tag of a version or a rejection is dated after now: stock GTO would take it for newer."""
+def _check_tags(ledger: AuditLedger) -> Iterator[AuditFinding]:
+    """Each tag of a version or a rejection is an annotated one, and not dated after now."""
     for ref in refs.list_refs(ledger.repository, f"refs/tags/{ledger.model or '*'}@v*"):
         short = ref.name.removeprefix("refs/tags/")
-        if ref.time > time.time() + registry_state.TAG_AHEAD and parse_tag(short):
+        hint = restore_tags.way_to_restore(short)
+        if parse_tag(short) is None:
+            continue
+        if not ref.annotated:
+            # Stock GTO passes it over: to it the version is not there.
+            what = "it is a lightweight tag, which is no version"
+            what = "its object is not in this clone, or is broken" if ref.lost else what
+            yield make_finding("version tag", what, short, hint)
+        if ref.time > time.time() + registry_state.TAG_AHEAD:  # stock GTO takes it for the newest
             what = f"it is dated {format_second(ref.time)}, which has not come yet"
-            yield make_finding("version tag", what, short, restore_tags.way_to_restore(short))
+            yield make_finding("version tag", what, short, hint)
 
 
 def _check_copies(
     ledger: AuditLedger, tagged: Mapping[tuple[str, object], bytes | None]
 ) -> Iterator[AuditFinding]:
     """Main's copy of a promoted record is as it was decided upon, and so is that of its tag."""
-    promoted = {
-        (promotion.model, promotion.version): promotion
-        for promotion in ledger.promotions
-        if promotion.version
-    }
     paths = {
-        key: version_record.record_path(promotion.model, promotion.version)
-        for key, promotion in promoted.items()
+        (entry.model, entry.version): version_record.record_path(entry.model, entry.version)
+        for entry in ledger.promotions
+        if entry.version
     }
     copies = ledger.files(paths.values())
-    for key, path in paths.items():
-        name, original = f"{key[0]}@{key[1]}", tagged.get(key)
+    for (model, version), path in paths.items():
+        name, original = f"{model}@{version}", tagged.get((model, version))
         if original is None:
             what = f"{name} was promoted, and its tag is gone or holds no record"
             yield make_finding("version tag", what, name, restore_tags.way_to_restore(name))
-        yield from _check_copy(ledger, name, copies.get(path), original)
+        yield from _check_copy(ledger, name, path, copies.get(path), original)
 
 
 def _check_copy(
-    ledger: AuditLedger, name: str, copy: bytes | None, original: bytes | None
+    ledger: AuditLedger, name: str, path: str, copy: bytes | None, original: bytes | None
 ) -> Iterator[AuditFinding]:
     """Main's record of a promoted version, and its tag's, are what main decided upon."""
-    path = version_record.record_path(*_split_name(name))
     decided = ledger.decided_record(path)
     if decided is None:
         what = f"the record of {name}, which was promoted, is not on main"
@@ -158,9 +131,9 @@ def _check_copy(
         yield make_finding("record", what, path, back)
     elif original is not None and copy != original:
         what = f"main's record of {name} is not the one on its tag: one of them was altered"
-        yield make_finding(
-            "record", what, path, back if copy != decided else restore_tags.way_to_restore(name)
-        )
+        # What main decided upon first tells which of the two it was.
+        hint = back if copy != decided else restore_tags.way_to_restore(name)
+        yield make_finding("record", what, path, hint)
     elif copy != decided:
         what = f"main's record of {name} is not the one that was decided upon: it was altered"
         yield make_finding("record", what, path, back)
@@ -169,62 +142,46 @@ def _check_copy(
         yield make_finding("version tag", what, name, restore_tags.way_to_restore(name))
 
 
-def _split_name(name: str) -> tuple[str, VersionNumber | None]:
-    model, _, number = name.partition("@")
-    return model, VersionNumber.parse(number)
-
-
 def _check_evidence(ledger: AuditLedger) -> Iterator[AuditFinding]:
-    """Each promotion came with its evidence, which is on main still."""
-    evidence_on_main = ledger.files(
-        {ledger.evidence_path(promotion) for promotion in ledger.promotions}
-    )
+    evidence_on_main = ledger.files({ledger.evidence_path(entry) for entry in ledger.promotions})
     for promotion in ledger.promotions:
         path = ledger.evidence_path(promotion)
         if promotion.fault or ledger.is_confirmed(promotion):
-            continue
+            continue  # it is said of the stage file, or was let in afterwards with evidence
         if not ledger.has_evidence(promotion):
-            what = f"{promotion} came without its evidence"
-            yield make_finding(
-                "evidence", what, f"{path} at {promotion.commit[:7]}", finding_notes.EXPLAIN
-            )
+            what, place = f"{promotion} came without its evidence", promotion.commit[:7]
+            yield make_finding("evidence", what, f"{path} at {place}", audit_finding.EXPLAIN)
         elif path not in evidence_on_main:
             hint = BACK.format(commit=promotion.commit[:7], path=path)
-            yield make_finding(
-                "evidence", f"the evidence of {promotion} is gone from main", path, hint
-            )
+            what = f"the evidence of {promotion} is gone from main"
+            yield make_finding("evidence", what, path, hint)
 
 
 def _find_touched(ledger: AuditLedger) -> Iterator[AuditFinding]:
-    """Records and evidence change with a promotion of theirs, and never else. What was put back
-    as it had been is mended."""
+    """Records and evidence change with a promotion of theirs, and never else."""
     owners: dict[str, list[str]] = {}
     for promotion in ledger.log:
-        for path in (
-            version_record.record_path(promotion.model, promotion.version),
-            ledger.evidence_path(promotion),
-        ):
+        record_path = version_record.record_path(promotion.model, promotion.version)
+        for path in (record_path, ledger.evidence_path(promotion)):
             owners.setdefault(path, []).append(promotion.commit)
-    touched = [touch for touch in ledger.find_touches(*KEPT) if _is_strange(owners, touch)]
+    touched = [
+        touch
+        for touch in ledger.find_touches(*KEPT)
+        if touch.path in owners and touch.commit not in owners[touch.path]
+    ]
     right = {touch.path: _last_commit(ledger, owners[touch.path], touch.path) for touch in touched}
     before = ledger.files_at((commit, path) for path, commit in right.items())
     current_files = ledger.files(right)
     for touch in touched:
         path, commit = touch.path, right[touch.path]
         if current_files.get(path) == before.get((commit, path)):
-            continue
+            continue  # it was put back as it had been
         check: AuditCheck = "record" if path.startswith(KEPT[0]) else "evidence"
         what = f"{touch.author} {touch.what} it in {touch.commit[:7]}, after it was decided upon"
         yield make_finding(check, what, path, BACK.format(commit=commit[:7], path=path))
 
 
-def _is_strange(owners: Mapping[str, list[str]], touch: FileTouch) -> bool:
-    return touch.path in owners and touch.commit not in owners[touch.path]
-
-
 def _last_commit(ledger: AuditLedger, commits: list[str], path: str) -> str:
     """The last promotion's commit that left a file there; a deletion of a hand brings none."""
     held = ledger.files_at((commit, path) for commit in commits)
-    return next(
-        (candidate for candidate in reversed(commits) if (candidate, path) in held), commits[-1]
-    )
+    return next((commit for commit in reversed(commits) if (commit, path) in held), commits[-1])

@@ -9,8 +9,7 @@ from towpath.audit.approvals import Approvals
 from towpath.audit.audit_finding import AuditFinding, UncheckedPart, make_finding
 from towpath.audit.ledger import AuditLedger
 from towpath.backends.git import refs, signatures
-from towpath.backends.git.allowed_signers import SIGNERS, read_allowed_signers, signers_file
-from towpath.backends.git.signatures import SignedBy
+from towpath.backends.git.signatures import SIGNERS, SignedBy, read_allowed_signers, signers_file
 from towpath.errors import TowpathError
 from towpath.registry import restore_tags
 from towpath.registry.version_reference import parse_tag
@@ -40,9 +39,8 @@ class SurveyedSignature:
 
 def survey_demanded(ledger: AuditLedger, approvals: Approvals) -> tuple[SurveyedSignature, ...]:
     """The versions in good standing, where the policy wants each signed: those that nobody signed,
-    and whose signatures stages rest on now. ``survey_signatures`` looks at all others, which takes
-    its time.
-    """
+    and whose signatures stages rest on now."""
+    # Not all of them: each signature starts a Git and an ssh-keygen. That is `--signed`.
     try:
         rules = approvals.rule.rules_now()
     except TowpathError:  # told among what could not be looked at
@@ -67,9 +65,9 @@ def check_demanded(surveyed: Sequence[SurveyedSignature]) -> Iterator[AuditFindi
     for signed in surveyed:
         if signed.signature.standing != "good":
             what = f"{DEMANDED}: {why_unsigned(signed.signature)}"
-            hint = way_to_sign(signed.name, signed.signature)
-            yield make_finding("signature", what, signed.name, f"{hint}; a stage that runs it: "
-                          "towpath promote that one")  # fmt: skip
+            way = way_to_sign(signed.name, signed.signature)
+            hint = f"{way}; a stage that runs it: towpath promote that one"
+            yield make_finding("signature", what, signed.name, hint)
 
 
 def check_signers(ledger: AuditLedger) -> Iterator[AuditFinding]:
@@ -79,10 +77,7 @@ def check_signers(ledger: AuditLedger) -> Iterator[AuditFinding]:
 
 
 def survey_signatures(ledger: AuditLedger) -> tuple[SurveyedSignature, ...]:
-    """Every version, rejection, stage tag and promotion of a ledger with its signature.
-
-    A signature of one who may no longer sign holds until the day that the signers' file says.
-    """
+    """Every version, rejection, stage tag and promotion of a ledger with its signature."""
     allowed = allowed_signers(ledger.repository, ledger.main)
     with signers_file(allowed) as signers:
 
@@ -95,13 +90,10 @@ def survey_signatures(ledger: AuditLedger) -> tuple[SurveyedSignature, ...]:
         ]
         commits = _promotion_commits(ledger)
         texts = refs.read_contents(ledger.repository, commits)
-        merged = [
-            SurveyedSignature(
-                "promotion", name, judge("commit", commit, texts[commit].decode("utf-8", "replace"))
-            )
-            for commit, name in commits.items()
-        ]
-    return (*tags, *merged)
+        for commit, name in commits.items():
+            text = texts[commit].decode("utf-8", "replace")
+            tags.append(SurveyedSignature("promotion", name, judge("commit", commit, text)))
+    return tuple(tags)
 
 
 def check_signatures(
@@ -109,13 +101,8 @@ def check_signatures(
     surveyed: Sequence[SurveyedSignature],
     demanded: Sequence[SurveyedSignature] = (),
 ) -> Iterator[AuditFinding | UncheckedPart]:
-    """What does not hold, is nobody's, or is missing where it could be there.
-
-    ``demanded`` is what the policy's demand was asked of, and said already.
-
-    Only a version can be made anew with a signature: an unsigned stage tag mirrors main, and
-    whether a promotion had to be signed is the policy's to say.
-    """
+    """What does not hold, is nobody's, or is missing where it could be there; ``demanded`` is what
+    the policy's demand was asked of, and said already."""
     if any(signed.signature.standing in ("good", "unknown") for signed in surveyed):
         yield from _check_signers_file(ledger)
     foreign = [signed.name for signed in surveyed if signed.signature.standing == "foreign"]
@@ -131,37 +118,30 @@ def check_signatures(
 def _check_signers_file(ledger: AuditLedger) -> Iterator[AuditFinding]:
     if not allowed_signers(ledger.repository, ledger.main):
         hint = "commit it with a line for each signer: <mail> <kind of key> <key>"
-        yield make_finding(
-            "signature", "it is not on main, so nobody's signature is known", SIGNERS, hint
-        )
+        what = "it is not on main, so nobody's signature is known"
+        yield make_finding("signature", what, SIGNERS, hint)
 
 
 def _wrong_signature(surveyed: SurveyedSignature) -> AuditFinding | None:
     signature = surveyed.signature
+    # Only a version can be made anew with a signature: an unsigned stage tag mirrors main, and
+    # whether a promotion had to be signed is the policy's to say.
     if signature.standing == "unsigned" and surveyed.kind == "version":
-        return make_finding(
-            "signature",
-            why_unsigned(signature),
-            surveyed.name,
-            way_to_sign(surveyed.name, signature),
-        )
-    if signature.standing == "unknown":
+        hint = way_to_sign(surveyed.name, signature)
+    elif signature.standing == "unknown":
         hint = f"{ADD.format(key=signature.key)}; else {_way_to_replace(surveyed)}"
-        return make_finding("signature", why_unsigned(signature), surveyed.name, hint)
-    if signature.standing == "bad":
-        return make_finding(
-            "signature", why_unsigned(signature), surveyed.name, _way_to_replace(surveyed)
-        )
-    return None
+    elif signature.standing == "bad":
+        hint = _way_to_replace(surveyed)
+    else:
+        return None
+    return make_finding("signature", why_unsigned(signature), surveyed.name, hint)
 
 
 def _way_to_replace(surveyed: SurveyedSignature) -> str:
     """How a thing that nobody signed is replaced by one that somebody did."""
     if surveyed.kind == "stage tag":
-        return (
-            f"{restore_tags.way_to_restore(surveyed.name)}; then towpath reconcile --apply "
-            f"writes it again"
-        )
+        way = restore_tags.way_to_restore(surveyed.name)
+        return f"{way}; then towpath reconcile --apply writes it again"
     if surveyed.kind == "version":
         return REJECT.format(name=surveyed.name)
     return "ask who made it, and promote what should be there with `towpath promote`"
@@ -169,13 +149,12 @@ def _way_to_replace(surveyed: SurveyedSignature) -> str:
 
 def _registry_tags(ledger: AuditLedger) -> Iterator[tuple[str, str, refs.Ref, bool]]:
     """The registry's tags: what each is, its name, and whether its signature must be sound."""
-    pattern = (
-        (f"{TAGS}{ledger.model}@*", f"{TAGS}{ledger.model}#*") if ledger.model else (TAGS[:-1],)
-    )
-    rejected = {
-        str(v) for m in ledger.models.values() for v in m.versions if v.rejected is not None
-    }
-    for ref in refs.list_refs(ledger.repository, *pattern):
+    patterns: tuple[str, ...] = (TAGS[:-1],)
+    if ledger.model:
+        patterns = (f"{TAGS}{ledger.model}@*", f"{TAGS}{ledger.model}#*")
+    versions = [version for model in ledger.models.values() for version in model.versions]
+    rejected = {str(version) for version in versions if version.rejected is not None}
+    for ref in refs.list_refs(ledger.repository, *patterns):
         name = ref.name.removeprefix(TAGS)
         tag = parse_tag(name) if ref.annotated else None
         if tag is None:

@@ -1,15 +1,17 @@
-"""Did each stage file come by a promotion: merged, approved at the level asked for, and alone?"""
+"""Did each stage file come by a promotion: approved, in a declared stage, of an owned model?"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from towpath.audit import finding_notes
+from towpath import registry
 from towpath.audit.approvals import UNKNOWN, Approvals
-from towpath.audit.audit_finding import AuditFinding, UncheckedPart, make_finding
+from towpath.audit.audit_finding import EXPLAIN, AuditFinding, UncheckedPart, make_finding
 from towpath.audit.ledger import AuditLedger
 from towpath.delivery.promotion.approval_rule import backdated_fault, decide_again
-from towpath.registry import Promotion
+from towpath.delivery.promotion.promotion_rules import leave_version
+from towpath.errors import Fault, TowpathError
+from towpath.registry import Promotion, policy_at_commit, stage_files
 
 
 def check_stage_files(
@@ -19,35 +21,27 @@ def check_stage_files(
     for promotion in ledger.promotions:
         if ledger.is_confirmed(promotion):
             continue  # what came by a hand was looked at since, and let in by a promotion
-        yield from _check_readable(ledger, promotion)
+        if promotion.fault:
+            yield _promotion_finding(ledger, promotion, promotion.fault.what)
         yield from _check_approved(ledger, approvals, promotion)
         yield from _check_chained(ledger, promotion)
 
 
-def _change_place(promotion: Promotion) -> str:
-    return f"{promotion.path} at {promotion.commit[:7]}"
+def _promotion_finding(ledger: AuditLedger, promotion: Promotion, what: str) -> AuditFinding:
+    place = f"{promotion.path} at {promotion.commit[:7]}"
+    return make_finding("promotion", what, place, _way_to_right(ledger, promotion))
 
 
 def _way_to_right(ledger: AuditLedger, promotion: Promotion) -> str:
     """How a change that came by a hand is put right: by a promotion that lets it in afterwards,
-    where it stands still; what is past is explained. Undoing it by `git revert` would change the
-    stage file by hand once more."""
+    where it stands still; what is past is explained."""
+    # Not by `git revert`, which would change the stage file by hand once more.
     if ledger.next_change(promotion) is not None:
-        return f"git show {promotion.commit[:7]}; {finding_notes.EXPLAIN}"
+        return f"git show {promotion.commit[:7]}; {EXPLAIN}"
     again = decide_again(promotion, ledger.promotions_of(promotion.stage, promotion.model))
     if promotion.version is None:
-        return f"{again} puts it right; then {finding_notes.EXPLAIN}"
-    return f"{again} lets it in by its rules; or go to another version, and {finding_notes.EXPLAIN}"
-
-
-def _check_readable(ledger: AuditLedger, promotion: Promotion) -> Iterator[AuditFinding]:
-    if promotion.fault:
-        yield make_finding(
-            "promotion",
-            promotion.fault.what,
-            _change_place(promotion),
-            _way_to_right(ledger, promotion),
-        )
+        return f"{again} puts it right; then {EXPLAIN}"
+    return f"{again} lets it in by its rules; or go to another version, and {EXPLAIN}"
 
 
 def _check_approved(
@@ -55,60 +49,71 @@ def _check_approved(
 ) -> Iterator[AuditFinding | UncheckedPart]:
     approval = approvals.prove_approval(promotion)
     if approval.level == UNKNOWN:
-        yield UncheckedPart(
-            "promotion", f"who approved {promotion} ({promotion.commit[:7]})", str(approval.because)
-        )
+        what = f"who approved {promotion} ({promotion.commit[:7]})"
+        yield UncheckedPart("promotion", what, str(approval.because))
         return
     judged = approvals.judged(promotion)
     because = f": {approval.because}" if approval.because else ""
     if judged.backdated:
         fault = backdated_fault(promotion, judged.backdated, ledger.log)
-        yield make_finding(
-            "promotion",
-            f"{promotion}: {fault.what}",
-            _change_place(promotion),
-            _way_to_right(ledger, promotion),
-        )
+        yield _promotion_finding(ledger, promotion, f"{promotion}: {fault.what}")
     if approval.level == "none":
-        what = (
-            f"{promotion} came by no approved promotion{because}: {promotion.author} put it on main"
-        )
+        what = f"{promotion} came by no approved promotion{because}"
+        what += f": {promotion.author} put it on main"
         if reverted := ledger.find_reverted(promotion):
             what += f", and with it took {reverted} back by hand"
-        yield make_finding(
-            "promotion", what, _change_place(promotion), _way_to_right(ledger, promotion)
-        )
+        yield _promotion_finding(ledger, promotion, what)
     elif not judged.is_enough:
-        what = (
-            f"{promotion} was approved as `{approval.level}` and needed `{judged.needed}`{because}"
-        )
-        yield make_finding(
-            "promotion", what, _change_place(promotion), _way_to_right(ledger, promotion)
-        )
+        levels = f"`{approval.level}` and needed `{judged.needed}`"
+        what = f"{promotion} was approved as {levels}{because}"
+        yield _promotion_finding(ledger, promotion, what)
 
 
 def _check_chained(ledger: AuditLedger, promotion: Promotion) -> Iterator[AuditFinding]:
     """`replaces` names what was there, and the digest is the version's."""
-    mine = list(ledger.promotions_of(promotion.stage, promotion.model))
-    place = mine.index(promotion)
-    before = mine[place - 1].version if place else None
     if promotion.version is None:
         return
+    earlier = ledger.previous_change(promotion)
+    before = earlier.version if earlier else None
     if promotion.replaces != before and not ledger.find_reverted(promotion):
         claimed, was = promotion.replaces or "nothing", before or "nothing"
         what = f"it says that it replaces {claimed}, and {was} was there"
-        yield make_finding(
-            "promotion", what, _change_place(promotion), _way_to_right(ledger, promotion)
-        )
-    model = ledger.models.get(promotion.model)
-    version = model.find_number(promotion.version) if model else None
+        yield _promotion_finding(ledger, promotion, what)
+    version = ledger.find_version(promotion.model, promotion.version)
     sha256 = version.summary.get("sha256") if version else None
     if sha256 is not None and sha256 != promotion.sha256:
-        written_sha256, registered_sha256 = str(promotion.sha256)[:12], sha256[:12]
-        what = (
-            f"its sha256 is {written_sha256}…, and {version} was registered with "
-            f"{registered_sha256}…"
-        )
-        yield make_finding(
-            "promotion", what, _change_place(promotion), _way_to_right(ledger, promotion)
-        )
+        what = f"its sha256 is {str(promotion.sha256)[:12]}…"
+        what += f", and {version} was registered with {sha256[:12]}…"
+        yield _promotion_finding(ledger, promotion, what)
+
+
+def check_ownership(ledger: AuditLedger) -> Iterator[AuditFinding]:
+    """Each model that was ever promoted, and each stage file that is on main."""
+    yield from _check_declaration(ledger)
+    for model in dict.fromkeys(entry.model for entry in ledger.promotions):
+        if not ledger.model_owners.owns_model(ledger.folder, model):
+            yield _ownership_finding(ledger.model_owners.why_nobodys(model))
+    for entry in ledger.wanted_versions(ledger.stage):
+        version = ledger.find_version(entry.model, entry.version)
+        if version is not None and version.rejected is not None:
+            what = f"{entry.stage} should run {version}, which was rejected: {version.rejected}"
+            hint = leave_version(ledger.models[entry.model], entry.stage, ledger.log)
+            place = stage_files.stage_file_path(entry.stage, entry.model)
+            yield make_finding("promotion", what, place, hint)
+    files_on_main = registry.read_stage_files(ledger.repository, ledger.main)
+    owners, project = ledger.model_owners, ledger.project
+    for fault in stage_files.find_undeclared_stages(files_on_main, project, owners, ledger.folder):
+        yield _ownership_finding(fault)
+
+
+def _check_declaration(ledger: AuditLedger) -> Iterator[AuditFinding]:
+    try:
+        policy_at_commit.read_project_at(ledger.repository, ledger.main, ledger.folder)
+    except TowpathError as wrong:
+        for fault in wrong.faults:
+            place = str(fault.place or policy_at_commit.declaration_path(ledger.folder))
+            yield make_finding("rules", fault.what, place, fault.hint or "")
+
+
+def _ownership_finding(fault: Fault) -> AuditFinding:
+    return make_finding("promotion", fault.what, str(fault.place), fault.hint or "")

@@ -32,11 +32,10 @@ def check_stage_tags(ledger: AuditLedger, approvals: Approvals) -> Iterator[Audi
 
 
 def _tag_finding(name: str, what: str) -> AuditFinding:
-    """The tag is set aside, not deleted: it may be all that keeps a commit."""
     short = name.removeprefix(TAGS)
-    hint = (
-        f"{restore_tags.way_to_restore(short)}; then towpath reconcile --apply writes what is right"
-    )
+    # The tag is set aside, not deleted: it may be all that keeps a commit.
+    way = restore_tags.way_to_restore(short)
+    hint = f"{way}; then towpath reconcile --apply writes what is right"
     return make_finding("stage tag", what, short, hint)
 
 
@@ -53,7 +52,7 @@ def _is_ahead(tag: StageTag) -> bool:
 
 
 def _find_postdated(ledger: AuditLedger) -> Iterator[AuditFinding]:
-    """No tag is dated after now: stock GTO would take it for the newest for ever."""
+    # Stock GTO would take it for the newest for ever.
     strays = {tag.tag.name for tag in ledger.stray_tags}
     for tag in ledger.stage_tags:
         if _is_ahead(tag) and tag.tag.name not in strays:
@@ -67,9 +66,8 @@ def _check_claims(ledger: AuditLedger, approvals: Approvals) -> Iterator[AuditFi
             if claimed := approvals.find_excess_claim(tag, promotion):
                 proved_level = approvals.prove_approval(promotion).level
                 by = f" by {', '.join(claimed.by)}" if claimed.by else ""
-                what = (
-                    f"it claims the approval `{claimed.level}`{by}, and that was `{proved_level}`"
-                )
+                what = f"it claims the approval `{claimed.level}`{by}"
+                what += f", and that was `{proved_level}`"
                 yield _tag_finding(tag.tag.name, what)
 
 
@@ -87,24 +85,23 @@ def _explain_stray(ledger: AuditLedger, tag: StageTag) -> Iterator[AuditFinding]
         what = f"no merged promotion took {tag.model} out of {tag.stage} before {when}"
     else:
         what = f"no merged promotion put {tag.model}@{version} into {tag.stage} before {when}"
-        if any(
-            promotion.version == version for promotion in ledger.promotions_of(tag.stage, tag.model)
-        ):
+        log = ledger.promotions_of(tag.stage, tag.model)
+        if any(promotion.version == version for promotion in log):
             what += " that was not over by then"
     yield _tag_finding(tag.tag.name, f"{what}: {tag.tag.tagger} wrote it")
 
 
 def _check_renamed(tag: StageTag, ledger: AuditLedger) -> Iterator[AuditFinding]:
-    """A tag's object holds its name: under another it was copied."""
+    # A tag's object holds its name, and its signature covers that: under another it was copied.
     own_name = ledger.tag_names.get(tag.tag.name)
     if own_name is not None and own_name != tag.tag.name.removeprefix(TAGS):
-        yield _tag_finding(
-            tag.tag.name, f"its object was made as {own_name}, and put here under this name"
-        )
+        what = f"its object was made as {own_name}, and put here under this name"
+        yield _tag_finding(tag.tag.name, what)
 
 
 def _check_order(ledger: AuditLedger) -> Iterator[AuditFinding]:
     """The numbers of a model's events rise with their dates, and no two dates are the same."""
+    # Stock GTO goes by the dates, and of two tags of one second takes either.
     by_model: dict[str, list[StageTag]] = {}
     # Beside a forged tag an honest one would look out of order, and be set aside for it.
     forged = {tag.tag.name for tag in ledger.stray_tags}
@@ -116,6 +113,5 @@ def _check_order(ledger: AuditLedger) -> Iterator[AuditFinding]:
             if after.number <= before.number or after.tag.time == before.tag.time:
                 short = before.tag.name.removeprefix(TAGS)
                 times = f"{format_second(after.tag.time)} and {format_second(before.tag.time)}"
-                yield _tag_finding(
-                    after.tag.name, f"its date and that of {short} are not in order: {times}"
-                )
+                what = f"its date and that of {short} are not in order: {times}"
+                yield _tag_finding(after.tag.name, what)

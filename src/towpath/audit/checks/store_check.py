@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from towpath.audit.audit_finding import AuditFinding, UncheckedPart, make_finding
 from towpath.audit.ledger import AuditLedger
-from towpath.backends.git import clones
+from towpath.backends.git import remotes
 from towpath.delivery.promotion.stored_bytes import way_back, way_to_replace
 from towpath.delivery.reconcile.deployment_record import (
     DeploymentRecord,
@@ -32,18 +32,18 @@ def check_project_store(
     ledger: AuditLedger, store: Store, root: Path, origin: str | None
 ) -> Iterator[AuditFinding | UncheckedPart]:
     """The project's store: no version's bytes altered, and none missing that is wanted by a stage
-    or may still be promoted. What was promoted and replaced is in its stages' stores.
+    or may still be promoted.
 
-    ``origin`` is the address of this project's code: in a shared registry the bytes of what other
-    projects made are not here.
+    Args:
+        origin: The address of this project's code, in a registry that several projects share.
     """
     wanted_keys = {(entry.model, entry.version) for entry in ledger.wanted_versions()}
-    promoted = {(entry.model, entry.version) for entry in ledger.promotions if entry.version}
+    promoted = {(entry.model, entry.version) for entry in ledger.promotions}
     missing: list[tuple[str, VersionRecord]] = []
     for version, record in ledger.read_records():
         key, name = (version.model, version.version), str(version)
         if not _is_from(origin, record) or not ledger.is_ours(version.model):
-            continue
+            continue  # another project made it, and has its bytes
         state = verify_bytes(store.source, record.artifact, record.sha256)
         if state is BytesState.ALTERED:
             what = f"the bytes of {name} in the project's store were altered"
@@ -51,26 +51,28 @@ def check_project_store(
             yield make_finding("artifact", what, str(paths[0]), way_to_replace(root, *paths))
         elif state is BytesState.MISSING and key in wanted_keys:
             missing.append((f"{name}, which a stage wants,", record))
+        # What was promoted and replaced is in its stages' stores.
         elif state is BytesState.MISSING and key not in promoted and version.rejected is None:
             missing.append((name, record))
-    yield from _look_on_remote(root, missing) if missing else ()
+    yield from _look_on_remote(root, missing)
 
 
 def _altered_objects(store: Store, record: VersionRecord) -> list[Path]:
-    """The objects of a version whose bytes are not those of their names: of a folder each file."""
     wrong = find_altered(store.source, record.artifact)
     return [store.path(digest) for digest in wrong or [record.artifact.digest]]
 
 
 def _is_from(origin: str | None, record: VersionRecord) -> bool:
     address = record.code.repository
-    return address is None or (origin is not None and clones.is_same_repository(origin, address))
+    return address is None or (origin is not None and remotes.is_same_repository(origin, address))
 
 
 def _look_on_remote(
     root: Path, missing: Sequence[tuple[str, VersionRecord]]
 ) -> Iterator[AuditFinding | UncheckedPart]:
-    """What is not here may be on the store's remote, which is asked once."""
+    if not missing:
+        return
+    # Asked once for all of them, and only where there is something to ask: DVC imports slowly.
     from towpath.backends.dvc import byte_transfer
 
     if (remote_name := byte_transfer.default_remote_of(root)) is None:
@@ -79,11 +81,8 @@ def _look_on_remote(
             yield make_finding("artifact", what, record.artifact.digest, way_back(record))
         return
     try:
-        gone = set(
-            byte_transfer.missing_on_remote(
-                root, [record.artifact.digest for _, record in missing], remote_name
-            )
-        )
+        digests = [record.artifact.digest for _, record in missing]
+        gone = set(byte_transfer.missing_on_remote(root, digests, remote_name))
     except TowpathError as silent:
         names = ", ".join(name for name, _ in missing)
         yield UncheckedPart("artifact", f"{names} on {remote_name}", silent.faults[0].what)
@@ -105,12 +104,13 @@ def check_stage_store(
         for model in deployed_models(store):
             if ledger.model not in (None, model):
                 continue
-            if is_strange(
-                ledger.repository, ledger.model_owners, ledger.folder, ledger.main_decisions, model
-            ):
-                yield from _report_stranger(ledger, store, model)
-            else:
+            owners, decisions = ledger.model_owners, ledger.main_decisions
+            if not is_strange(ledger.repository, owners, ledger.folder, decisions, model):
                 yield from _check_deployments(ledger, store, model)
+            # What another repository keeps in the same store can only be looked at from there.
+            elif owners.owns_model(ledger.folder, model):
+                why = "no model of this registry"
+                yield UncheckedPart("deployment", f"{model} in {store.shown}", why)
     except TowpathError as silent:
         yield UncheckedPart("artifact", store.shown, silent.faults[0].what)
 
@@ -119,13 +119,11 @@ def _check_bytes(
     ledger: AuditLedger, store: StageStore, model: str, version: VersionNumber | None
 ) -> Iterator[AuditFinding]:
     record = ledger.record(model, version)
-    entered = any(
-        ledger.tags(promotion)
-        for promotion in ledger.promotions_of(store.name, model)
-        if promotion.version == version
-    )
     if record is None:
         return
+    # Before reconcile has brought it there, it is no wonder that it is not.
+    log = ledger.promotions_of(store.name, model)
+    entered = any(ledger.tags(promotion) for promotion in log if promotion.version == version)
     state = store.verify(record.artifact, record.sha256)
     name, hint = f"{model}@{version}", f"towpath reconcile {store.name} --apply"
     if state is BytesState.ALTERED:
@@ -134,12 +132,6 @@ def _check_bytes(
     elif state is BytesState.MISSING and entered:
         what = f"the bytes of {name}, which entered {store.name}, are not in {store.shown}"
         yield make_finding("artifact", what, record.artifact.digest, hint)
-
-
-def _report_stranger(ledger: AuditLedger, store: StageStore, model: str) -> Iterator[UncheckedPart]:
-    """What another repository keeps in the same store can only be looked at from there."""
-    if ledger.model_owners.owns_model(ledger.folder, model):
-        yield UncheckedPart("deployment", f"{model} in {store.shown}", "no model of this registry")
 
 
 def check_target_folder(
@@ -157,19 +149,17 @@ def check_target_folder(
         if record is None or running is None or running.version != str(stage_file.version):
             continue  # not there yet: reconcile's to bring
         if not running.whole:
-            what = (
-                f"{stage_file.model}@{stage_file.version} in {files.shown} is not what its "
-                f"record says"
-            )
+            name = f"{stage_file.model}@{stage_file.version}"
+            what = f"{name} in {files.shown} is not what its record says"
             hint = f"find out who wrote there; then towpath reconcile {store.name} --apply"
-            yield make_finding(
-                "deployment", what, f"{declared.path}/{stage_file.model}/current", hint
-            )
+            place = f"{declared.path}/{stage_file.model}/current"
+            yield make_finding("deployment", what, place, hint)
 
 
 def _check_deployments(
     ledger: AuditLedger, store: StageStore, model: str
 ) -> Iterator[AuditFinding]:
+    # The record's own words may be a stranger's: whoever has the stage's keys can write there.
     try:
         deployment = read_stored_record(store, model).record
     except Malformed as damaged:
@@ -184,7 +174,6 @@ def _check_deployments(
 def _check_follows(
     ledger: AuditLedger, store: StageStore, record: DeploymentRecord
 ) -> Iterator[AuditFinding]:
-    """What a deployment record says followed from a promotion, of these bytes."""
     log = ledger.promotions_of(store.name, record.model)
     if (wrong := find_contradiction(record, store.name, log)) is None:
         return

@@ -1,27 +1,137 @@
-"""Makes a project out of a template: the whole of it, or nothing."""
+"""A project out of a template: the catalogue, the questions, and the whole of it or nothing."""
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 import os
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
-from towpath.backends.cookiecutter.project_template import (
-    CHECKOUT,
-    ProjectTemplate,
-    answer_questions,
-    find_template,
-    importing_from,
-)
-from towpath.errors import Fault, UsageError, UserError
+from towpath.errors import Fault, UsageError, UserError, did_you_mean
 from towpath.scratch import scratch_beside, scratch_folder, sweep_beside
+
+PACKAGE = Path(__file__).resolve().parents[2]
+CHECKOUT = PACKAGE.parent.parent
+QUESTIONS = "cookiecutter.json"
+
+
+@dataclass(frozen=True)
+class ProjectTemplate:
+    """A folder with a ``cookiecutter.json``: its name in the catalogue, and what it is for."""
+
+    name: str
+    folder: Path
+    description: str
+
+
+def catalogue() -> tuple[ProjectTemplate, ...]:
+    """The templates of this installation, by name: the wheel's, or those of its checkout."""
+    shipped = PACKAGE / "templates"
+    home = shipped if shipped.is_dir() else CHECKOUT / "templates"
+    return tuple(_read_template(path.parent) for path in sorted(home.glob(f"*/{QUESTIONS}")))
+
+
+def find_template(template: str) -> ProjectTemplate:
+    """The template of this name, or in this folder. Raises UsageError where there is neither."""
+    templates = {shipped.name: shipped for shipped in catalogue()}
+    if template in templates:
+        return templates[template]
+    folder = Path(template).expanduser()
+    if (folder / QUESTIONS).is_file():
+        return _read_template(folder.resolve())
+    listed = f"there are: {', '.join(templates)}; or give a folder"
+    hint = did_you_mean(template, templates) or listed
+    raise UsageError(Fault(f"no template `{template}`", hint=hint))
+
+
+def _read_template(folder: Path) -> ProjectTemplate:
+    questions = json.loads((folder / QUESTIONS).read_text(encoding="utf-8"))
+    return ProjectTemplate(folder.name, folder, questions.get("_description", ""))
+
+
+RULES = "towpath_template"
+
+
+def answer_questions(folder: Path, preset: Mapping[str, str], ask: bool) -> dict[str, str]:
+    """Every answer that the template needs, checked; asks only for what was not given.
+
+    Raises UsageError with every fault: an unknown question, a choice that there is not, and
+    what the template's own rules (``faults`` in its ``towpath_template.py``) say.
+    """
+    questions = json.loads((folder / QUESTIONS).read_text(encoding="utf-8"))
+    wrong = list(_preset_faults(questions, preset))
+    faults, refused = [fault for _, fault in wrong], {key for key, _ in wrong}
+    sound = {key: value for key, value in preset.items() if key not in refused}
+    with importing_from(folder):
+        # Nobody is asked for the rest where the call is wrong already.
+        answers = _collect_answers(questions, sound, ask and not wrong)
+        if (folder / f"{RULES}.py").is_file():
+            faults += map(Fault, importlib.import_module(RULES).faults(answers))
+    if faults:
+        raise UsageError(*faults)
+    return answers
+
+
+@contextmanager
+def importing_from(folder: Path) -> Iterator[None]:
+    """Let cookiecutter import the template's extension, and forget it for the next template."""
+    path, compiles = list(sys.path), sys.dont_write_bytecode
+    sys.path.append(str(folder))
+    sys.dont_write_bytecode = True  # a template's folder is not ours to write in
+    try:
+        yield
+    finally:
+        sys.path[:], sys.dont_write_bytecode = path, compiles
+        sys.modules.pop(RULES, None)
+
+
+def _preset_faults(
+    questions: Mapping[str, Any], preset: Mapping[str, str]
+) -> Iterator[tuple[str, Fault]]:
+    public = [key for key in questions if not key.startswith("_")]
+    for key in preset:
+        if key not in public:
+            hint = did_you_mean(key, public) or f"it asks for: {', '.join(public)}"
+            yield key, Fault(f"the template does not ask for `{key}`", hint=hint)
+    for key, value in preset.items():
+        choices = questions.get(key)
+        if isinstance(choices, list) and value not in choices:
+            hint = did_you_mean(value, choices) or f"one of: {', '.join(choices)}"
+            yield key, Fault(f"{key}: `{value}` is no choice", hint=hint)
+        if "{{" in value or "{%" in value:  # cookiecutter would render it: an answer that runs code
+            yield key, Fault(f"{key}: `{value}` has the braces of a template in it")
+
+
+def _collect_answers(
+    questions: dict[str, Any], preset: Mapping[str, str], ask: bool
+) -> dict[str, str]:
+    from cookiecutter import prompt
+    from cookiecutter.utils import create_env_with_context
+
+    environment = create_env_with_context({"cookiecutter": questions})
+    prompts = questions.pop("__prompts__", {})
+    answers: dict[str, str] = {}
+    for key, raw in questions.items():
+        if key in preset:
+            answers[key] = preset[key]
+        elif isinstance(raw, list):
+            choose = prompt.prompt_choice_for_config
+            answers[key] = choose(answers, environment, key, raw, not ask, prompts, "  ")
+        elif not key.startswith("_"):
+            answers[key] = prompt.render_variable(environment, raw, answers)
+            if ask:
+                answers[key] = prompt.read_user_variable(key, answers[key], prompts, "  ")
+    return answers
 
 
 class ProjectExistsError(UsageError):
@@ -82,10 +192,9 @@ def _missing_folders(folder: Path) -> Iterator[Path]:
 
 
 def _give_name(folder: Path, project: Path) -> None:
-    """Put the whole project in its place, unless another made one there in this very moment."""
     try:
         folder.rename(project)
-    except OSError as error:
+    except OSError as error:  # another may have made one there in this very moment
         if not project.exists():
             raise
         raise ProjectExistsError(f"{project} exists; nothing in it was changed") from error
@@ -115,7 +224,7 @@ def _generate_project(
 
 @contextmanager
 def _scratch_settings() -> Iterator[Path]:
-    """Settings for cookiecutter, so that nothing of this person's own is read or written."""
+    # So that nothing of this person's own cookiecutter is read or written.
     with scratch_folder() as folder:
         settings = folder / "settings.yaml"
         folders = {"cookiecutters_dir": str(folder), "replay_dir": str(folder)}
@@ -125,8 +234,8 @@ def _scratch_settings() -> Iterator[Path]:
 
 @contextmanager
 def _said_by_us(project: Path) -> Iterator[None]:
-    """Tell the template's script that `towpath new` says what comes next, and where the project
-    will lie: the script works in a folder beside that."""
+    # It tells the template's script that `towpath new` says what comes next, and where the project
+    # will lie: the script works in a folder beside that.
     os.environ["TOWPATH_NEW"] = str(project)
     try:
         yield

@@ -8,12 +8,12 @@ name before its bytes were hashed, and what was sent is read again where it arri
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from towpath.backends.dvc import dvc_remotes, dvc_yaml, pointer_files
+from towpath.backends.dvc import dvc_remotes, dvc_yaml, tracked_files
 from towpath.backends.dvc.dvc_cache import Store
 from towpath.backends.dvc.dvc_remotes import Remote, open_remote
 from towpath.config.artifact import CacheEntry
@@ -65,13 +65,10 @@ def push_objects(
     progress: Progress | None = None,
     beside: Iterable[str] = (),
 ) -> MovedObjects:
-    """Bring bytes, then the entries that speak of them, to a remote.
-
-    Without ``digests`` it is all that the project names: tracked data, and what `dvc.lock` and the
-    entries say. What the entries were made from goes along, and what ``beside`` names, where it is
-    here. Raises StoreError, with every fault, for bytes that are neither here nor there, or that
-    did not arrive whole.
-    """
+    """Bring bytes, then the entries that speak of them, to a remote. Without ``digests`` it is all
+    that the project names: tracked data, and what `dvc.lock` and the entries say. What the entries
+    were made from goes along, and what ``beside`` names, where it is here. Raises StoreError, with
+    every fault, for bytes that are neither here nor there, or that did not arrive whole."""
     store = Store(root)
     opened_remote = open_remote(store.layout, remote)
     optional = [*beside]
@@ -79,12 +76,15 @@ def push_objects(
     if digests is None:
         cached_entries = store.cached_entries.all()
         entries = [entry for entry in cached_entries if not store.missing(_output_digests(entry))]
-        optional += [digest for entry in entries for digest in _input_digests(entry)]
+        inputs = [pair for entry in entries for pair in entry.ingredients.items()]
+        optional += [
+            value for label, value in inputs if label.startswith(_INPUT) and is_digest(value)
+        ]
         optional += _named_by_project(root, is_strict=True)
     held = [digest for digest in dict.fromkeys(optional) if store.has(digest)]
     needed = [*(digests or ()), *held, *(d for entry in entries for d in _output_digests(entry))]
     with opened_remote.name_faults():
-        count = _upload_objects(store, opened_remote, needed, progress or _silent_progress)
+        count = _upload_objects(store, opened_remote, needed, progress)
         return MovedObjects(count, _send_entries(store, opened_remote, entries))
 
 
@@ -94,23 +94,19 @@ def fetch_objects(
     remote: str | None = None,
     progress: Progress | None = None,
 ) -> MovedObjects:
-    """Bring bytes, then the entries that speak of them, from a remote to this store.
-
-    ``digests`` are as for ``push_objects``. What came whole stays, the entries that speak of it
-    too. Then raises StoreError, with every fault, for what the remote does not have or holds with
-    wrong bytes; what only entries speak of is a warning, since those entries are left there.
-    """
+    """Bring bytes, then the entries that speak of them, from a remote to this store. Then raises
+    StoreError, with every fault, for what the remote does not have or holds with wrong bytes; what
+    only entries speak of is a warning, since those entries are left there."""
     store = Store(root)
     opened_remote = open_remote(store.layout, remote)
     with opened_remote.name_faults():
         entries = _entries_of(opened_remote) if digests is None else []
         named = _reachable_digests(root, store, opened_remote) if digests is None else [*digests]
         needed = [*named, *(digest for entry in entries for digest in _output_digests(entry))]
-        objects, lacking = _download_objects(
-            store, opened_remote, needed, progress or _silent_progress
-        )
+        objects, lacking = _download_objects(store, opened_remote, needed, progress)
     whole = [entry for entry in entries if lacking.keys().isdisjoint(_output_digests(entry))]
     new = [e for e in whole if e not in list(store.entries(e.key, (e.writer,)))]
+    # After their bytes: an entry that is here speaks for bytes that are here.
     for entry in new:
         store.remember(entry)
     serious = list(dict.fromkeys(fault for d in named for fault in lacking.get(d, ())))
@@ -123,38 +119,35 @@ def fetch_objects(
 
 
 def _named_by_project(root: Path, is_strict: bool = False) -> list[str]:
-    """The digests that a project's files name: tracked data, and what `dvc.lock` says was made.
-
-    Pointers that cannot be followed are left out, for who places data says what is wrong with
-    them; where ``is_strict`` they are a StoreError.
-    """
-    pointers = (
-        pointer_files.read_pointers(root)
-        if is_strict
-        else pointer_files.survey_pointers(root).pointers
-    )
+    """The digests that a project's files name: tracked data, and what `dvc.lock` says was made."""
+    # Pointers that cannot be followed are left out, for who places data says what is wrong with
+    # them; where ``is_strict`` they are a StoreError.
+    survey = tracked_files.survey_pointers(root)
+    if is_strict and survey.faults:
+        raise StoreError(*survey.faults)
+    pointers = survey.pointers
     return [*(pointer.artifact.digest for pointer in pointers), *dvc_yaml.made_digests(root)]
 
 
 def _reachable_digests(root: Path, store: Store, there: Remote) -> list[str]:
-    """What a project names and a remote can be asked for.
-
-    Of the user's own stages that is what is there: DVC need not have stored what they made.
-    """
+    """What a project names and a remote can be asked for."""
+    # Of the user's own stages that is what is there: DVC need not have stored what they made.
     others = [digest for digest in dvc_yaml.made_digests(root, ours=False) if not store.has(digest)]
     sizes = there.file_sizes([object_path(digest) for digest in others])
     gone = {digest for digest, size in zip(others, sizes, strict=True) if size is None}
     return [digest for digest in _named_by_project(root) if digest not in gone]
 
 
-def _upload_objects(store: Store, there: Remote, digests: Iterable[str], progress: Progress) -> int:
+def _upload_objects(
+    store: Store, there: Remote, digests: Iterable[str], progress: Progress | None
+) -> int:
     """Bring files and folders to a remote; how many objects were not there whole by their size."""
     needed = _with_members(store, there, digests)
     sizes = there.file_sizes([object_path(digest) for digest in needed])
     absent = [
         digest
         for digest, size in zip(needed, sizes, strict=True)
-        if size is None or (size >= 0 and _size_here(store, digest) not in (None, size))
+        if size is None or _has_other_size(store, digest, size)
     ]
     _raise_faults(
         Fault(f"the bytes of {digest} are neither here nor there", hint="run what makes them again")
@@ -164,7 +157,9 @@ def _upload_objects(store: Store, there: Remote, digests: Iterable[str], progres
     def send(digest: str) -> Fault | None:
         path = object_path(digest)
         there.upload_file(store.path(digest), path)
+        # A mode that says: whole. Stock DVC hashes again what is writable.
         there.protect_object(digest)
+        # Read again where it arrived: a server that garbles bytes says all the same that it did it.
         if hash_object(there, digest)[0] == digest.removesuffix(FOLDER):
             return None
         there.remove_file(path)
@@ -175,11 +170,8 @@ def _upload_objects(store: Store, there: Remote, digests: Iterable[str], progres
     # No manifest goes unless every file did: one that is there speaks for its files.
     for phase in (False, True):
         some = [digest for digest in absent if is_folder_digest(digest) is phase]
-        _raise_faults(
-            fault
-            for fault in _move_each(send, some, there, progress, moved_count, len(absent))
-            if fault
-        )
+        sent = _move_each(send, some, there, progress, moved_count, len(absent))
+        _raise_faults(filter(None, sent))
         moved_count += len(some)
     return len(absent)
 
@@ -188,33 +180,32 @@ def _move_each(
     work: Callable[[str], Fault | None],
     digests: Sequence[str],
     there: Remote,
-    progress: Progress,
+    progress: Progress | None,
     done: int,
     total: int,
 ) -> list[Fault | None]:
-    """Move objects, many at once, and tell how far it is; the first error ends it."""
     faults: list[Fault | None] = []
+    # As many as `jobs` of its section says, else as DVC holds good for a remote of its kind.
     with ThreadPoolExecutor(there.jobs) as pool:
         for fault in pool.map(work, digests):
             faults.append(fault)
-            progress(done + len(faults), total)
+            if progress:
+                progress(done + len(faults), total)
     return faults
 
 
 def _with_members(store: Store, there: Remote, digests: Iterable[str]) -> list[str]:
-    """The digests and those of their folders' files; manifests not here are read there."""
     objects: dict[str, None] = {}
     for digest in dict.fromkeys(digests):
         objects[digest] = None
         if is_folder_digest(digest):
-            objects |= dict.fromkeys(
-                _read_members(digest, _read_manifest(store, there, digest)).values()
-            )
+            members = _read_members(digest, _read_manifest(store, there, digest))
+            objects |= dict.fromkeys(members.values())
     return list(objects)
 
 
 def _download_objects(
-    store: Store, there: Remote, digests: Iterable[str], progress: Progress
+    store: Store, there: Remote, digests: Iterable[str], progress: Progress | None
 ) -> tuple[int, Mapping[str, Sequence[Fault]]]:
     """Bring files and folders here: how many objects came, and for each file or folder that is
     not whole the faults. One that is missing or wrong there keeps no other from coming."""
@@ -227,7 +218,7 @@ def _download_objects(
             content = _read_manifest(store, there, digest)
             members[digest] = _read_members(digest, content)
             manifests[digest] = content
-        except StoreError as error:
+        except StoreError as error:  # one bad manifest keeps no other folder from coming
             faults[digest] = error.faults[0]
 
     def receive(digest: str) -> Fault | None:
@@ -253,7 +244,6 @@ def _download_objects(
 
 
 def _download_file(store: Store, there: Remote, digest: str) -> Fault | None:
-    """Bring one file; what is wrong with it there, or None."""
     scratch = store.objects.scratch_path()
     try:
         there.download_file(object_path(digest), scratch)
@@ -283,16 +273,14 @@ def _read_members(digest: str, content: bytes) -> dict[str, str]:
         return read_manifest(content)
     except Malformed as malformed:
         what = f"the manifest {digest} is none: {malformed.faults[0].what}"
-        raise StoreError(
-            what, hint="whoever made it made it by hand: nothing of it is used"
-        ) from malformed
+        hint = "whoever made it made it by hand: nothing of it is used"
+        raise StoreError(what, hint=hint) from malformed
 
 
-def _size_here(store: Store, digest: str) -> int | None:
-    try:
-        return store.path(digest).stat().st_size
-    except OSError:
-        return None
+def _has_other_size(store: Store, digest: str, size: int) -> bool:
+    """Whether the bytes there, whose size is known, are not as many as those here."""
+    path = store.path(digest)
+    return size >= 0 and path.exists() and path.stat().st_size != size
 
 
 def _entries_of(there: Remote) -> list[CacheEntry]:
@@ -306,7 +294,6 @@ def _entries_of(there: Remote) -> list[CacheEntry]:
 
 
 def _send_entries(store: Store, there: Remote, entries: Sequence[CacheEntry]) -> int:
-    """Bring entries to a remote whose bytes are there; how many it did not have."""
     paths = {f"{_ENTRIES}/{relative_entry_path(e.key, e.writer)}": e for e in entries}
     sizes = there.file_sizes(list(paths))
     absent = [path for path, size in zip(paths, sizes, strict=True) if size is None]
@@ -317,19 +304,7 @@ def _send_entries(store: Store, there: Remote, entries: Sequence[CacheEntry]) ->
 
 
 def _output_digests(entry: CacheEntry) -> list[str]:
-    """The digests that an entry speaks of."""
     return [artifact.digest for artifact in entry.result.outputs.values()]
-
-
-def _input_digests(entry: CacheEntry) -> Iterator[str]:
-    """The digests of what an entry was made from."""
-    for label, value in entry.ingredients.items():
-        if label.startswith(_INPUT) and is_digest(value):
-            yield value
-
-
-def _silent_progress(done: int, total: int) -> None:
-    """Progress that nobody looks at."""
 
 
 def _not_there(there: Remote, digest: str) -> Fault:
@@ -338,11 +313,9 @@ def _not_there(there: Remote, digest: str) -> Fault:
 
 
 def _wrong_fault(there: Remote, digest: str) -> Fault:
-    return Fault(
-        f"{digest} in remote `{there.name}` holds other bytes than its name says",
-        hint=f"delete {there.object_address(digest)}, then push it again from where its bytes "
-        f"are right",
-    )
+    what = f"{digest} in remote `{there.name}` holds other bytes than its name says"
+    again = "then push it again from where its bytes are right"
+    return Fault(what, hint=f"delete {there.object_address(digest)}, {again}")
 
 
 def _raise_faults(faults: Iterable[Fault]) -> None:

@@ -21,11 +21,11 @@ from towpath.storage.objects import FileStamp, Objects, StatCache, StoreLayout, 
 from towpath.storage.storage_backend import map_in_threads
 from towpath.storage.verified_bytes import folder_manifest, is_folder_digest, manifest_digest
 
-_PATIENCE = 3
-"""How often a file that changes while it is read is read again."""
+_PATIENCE = 3  # how often a file that changes while it is read is read again
 _THREADS = 4
+# Bytes, to be hashed or copied, from which on threads help: hashlib and copies leave the GIL. Small
+# files are Python's own time, of which threads only make more.
 _LARGE = 8 << 20
-"""Bytes, to be hashed or copied, from which on threads help."""
 
 
 class Store:
@@ -48,8 +48,8 @@ class Store:
 
     @cached_property
     def objects(self) -> Objects:
-        """The objects of the cache."""
         objects = Objects(self.layout, self._stat_cache)
+        # What a killed process left half written lies here for nobody.
         objects.sweep_scratch()
         return objects
 
@@ -59,7 +59,6 @@ class Store:
 
     @cached_property
     def cached_entries(self) -> Entries:
-        """The entries of the cache."""
         return Entries(self.layout)
 
     @cached_property
@@ -69,10 +68,8 @@ class Store:
 
     @log_store_call("root")
     def digest(self, path: Path) -> Artifact:
-        """Name the bytes of a file or a folder as they are now, without storing them.
-
-        Raises StoreError for what is not there and for what a folder may not hold.
-        """
+        """Name the bytes of a file or a folder as they are now, without storing them. Raises
+        StoreError for what is not there and for what a folder may not hold."""
         path = self._existing_path(path)
         if not path.is_dir():
             file = _file_at(path)
@@ -82,37 +79,30 @@ class Store:
         return Artifact(digest, sum(file.stamp.size for file in files), path.name, len(files))
 
     def _folder_files(self, folder: Path) -> list[FileBelow]:
-        """The files that a folder is made of."""
-        return list(
-            files_under(folder, IgnorePatterns.patterns_at(self.layout.home_folder, folder))
-        )
+        patterns = IgnorePatterns.patterns_at(self.layout.home_folder, folder)
+        return list(files_under(folder, patterns))
 
     def _digest_files(self, files: Sequence[FileBelow]) -> dict[str, str]:
-        """Digests by relative path."""
         recalled = self._recall_digests(files)
         unread = [file for file in files if file.relative not in recalled]
         began = current_time()
         read = map_in_threads(_hash_settled, unread, _job_count(unread))
         pairs = list(zip(unread, read, strict=True))
-        self._stat_cache.save_digests(
-            ((file.path, stamp, digest) for file, (stamp, digest) in pairs), began
-        )
+        rows = ((file.path, stamp, digest) for file, (stamp, digest) in pairs)
+        # The moment before the reading: what was written in the same tick is not believed later.
+        self._stat_cache.save_digests(rows, began)
         return recalled | {file.relative: digest for file, (_, digest) in pairs}
 
     def _recall_digests(self, files: Iterable[FileBelow]) -> dict[str, str]:
-        """The digests that are known without reading, by relative path."""
         by_path = {file.path: file for file in files}
-        digests_by_path = self._stat_cache.get_many(
-            {path: file.stamp for path, file in by_path.items()}
-        )
-        return {by_path[path].relative: digest for path, digest in digests_by_path.items()}
+        stamps = {path: file.stamp for path, file in by_path.items()}
+        digests = self._stat_cache.get_many(stamps)
+        return {by_path[path].relative: digest for path, digest in digests.items()}
 
     @log_store_call("root")
     def put(self, path: Path) -> Artifact:
         """Store a file or a folder as it is now. Bytes that are there already are not copied.
-
-        Raises StoreError when they cannot be written; then nothing is half-written.
-        """
+        Raises StoreError when they cannot be written; then nothing is half-written."""
         path = self._existing_path(path)
         with explain_write_errors(path.name, self.layout.cache):
             if not path.is_dir():
@@ -127,20 +117,18 @@ class Store:
         return Artifact(self.objects.add_bytes(content), len(content), name)
 
     def _put_files(self, files: Sequence[FileBelow]) -> dict[str, str]:
-        """Store files; digests by relative path."""
         recalled = self._recall_digests(files)
         missing = set(self.objects.find_unverified(set(recalled.values())))
         digests = {path: digest for path, digest in recalled.items() if digest not in missing}
         unread = [file for file in files if file.relative not in digests]
         began = current_time()
-        stored = map_in_threads(
-            lambda file: self.objects.add_file(file.path), unread, _job_count(unread)
-        )
+        # Of what changes meanwhile the object is named for the bytes that were copied.
+        jobs = _job_count(unread)
+        stored = map_in_threads(lambda file: self.objects.add_file(file.path), unread, jobs)
         self._stat_cache.save_digests((row for _, row in stored if row), current_time())
         fresh = [(file, digest) for file, (digest, _) in zip(unread, stored, strict=True)]
-        self._stat_cache.save_digests(
-            ((file.path, file.stamp, digest) for file, digest in fresh), began
-        )
+        rows = ((file.path, file.stamp, digest) for file, digest in fresh)
+        self._stat_cache.save_digests(rows, began)
         return digests | {file.relative: digest for file, digest in fresh}
 
     def path(self, digest: str) -> Path:
@@ -148,11 +136,9 @@ class Store:
         return self.objects.path(digest)
 
     def has(self, digest: str) -> bool:
-        """Whether the bytes, for a folder those of every file in it, are there and right.
-
-        They are read unless they were read before and have not changed since; wrong ones are
-        moved aside, with a warning, and are a miss.
-        """
+        """Whether the bytes, for a folder those of every file in it, are there and right."""
+        # They are read unless they were read before and have not changed since; wrong ones are
+        # moved aside, with a warning, and are a miss.
         needed = self.needed_objects(digest)
         return needed is not None and not self.objects.find_unverified(needed)
 
@@ -178,10 +164,9 @@ class Store:
     @log_store_call("root")
     def copy_to(self, digest: str, to: Path) -> None:
         """Put the bytes at a path as a copy of its own, or a clone where blocks can be shared.
-
-        Never a hard link: a program that writes to its input would change the store. What stands
-        there is replaced when the copy is whole. Raises StoreError when bytes are missing.
-        """
+        Raises StoreError when bytes are missing."""
+        # Never a hard link: a program that writes to its input would change the store. What stands
+        # there is replaced when the copy is whole.
         if not self.has(digest):
             raise _absent_error(digest)
         to = self.root / to
@@ -211,10 +196,10 @@ class Store:
 
     def entry(self, key: str, writers: Sequence[str] = WRITERS) -> CacheEntry | None:
         """The execution remembered under a key, if all that it made is here and right."""
-        return next((entry for entry in self.entries(key, writers) if self._is_whole(entry)), None)
-
-    def _is_whole(self, entry: CacheEntry) -> bool:
-        return all(self.has(artifact.digest) for artifact in entry.result.outputs.values())
+        for entry in self.entries(key, writers):
+            if all(self.has(artifact.digest) for artifact in entry.result.outputs.values()):
+                return entry
+        return None
 
     def remember(self, entry: CacheEntry) -> None:
         """Remember an execution whose outputs have been put."""
@@ -223,7 +208,8 @@ class Store:
     def _existing_path(self, path: Path) -> Path:
         path = self.root / path
         if not path.exists():
-            raise StoreError(f"{_shown_path(path, self.root)} does not exist")
+            shown = path.relative_to(self.root) if path.is_relative_to(self.root) else path
+            raise StoreError(f"{shown} does not exist")
         return path
 
 
@@ -232,15 +218,12 @@ def _file_at(path: Path) -> FileBelow:
 
 
 def _job_count(files: Sequence[FileBelow]) -> int:
-    """Small files are Python's own time, of which threads only make more."""
     return _THREADS if sum(file.stamp.size for file in files) > _LARGE else 1
 
 
 def _hash_settled(file: FileBelow) -> tuple[FileStamp, str]:
-    """The stamp that a file had before and after it was read, and its digest.
-
-    Raises StoreError when it does not stop changing.
-    """
+    """The stamp that a file had before and after it was read, and its digest. Raises StoreError
+    when it does not stop changing."""
     for _ in range(_PATIENCE):
         descriptor = os.open(file.path, os.O_RDONLY)
         try:
@@ -250,13 +233,12 @@ def _hash_settled(file: FileBelow) -> tuple[FileStamp, str]:
                 return stamp, digest
         finally:
             os.close(descriptor)
-    raise StoreError(
-        f"{file.path} changes while it is read", hint="wait until it is written, then run again"
-    )
+    hint = "wait until it is written, then run again"
+    raise StoreError(f"{file.path} changes while it is read", hint=hint)
 
 
 def _replace_path(scratch: Path, to: Path) -> None:
-    """Put a finished file or folder where another may stand; only a folder leaves a gap."""
+    # A rename replaces a file at once, and no folder that holds something: only there is a gap.
     if to.is_dir() or scratch.is_dir():
         with suppress(FileNotFoundError):
             remove_scratch(to)
@@ -266,7 +248,3 @@ def _replace_path(scratch: Path, to: Path) -> None:
 def _absent_error(digest: str) -> StoreError:
     what = f"the bytes of {digest} are not in the store"
     return StoreError(what, hint="`towpath pull` fetches them")
-
-
-def _shown_path(path: Path, root: Path) -> str:
-    return os.fspath(path.relative_to(root)) if path.is_relative_to(root) else os.fspath(path)

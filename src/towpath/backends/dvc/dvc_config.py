@@ -20,8 +20,9 @@ from towpath.storage.objects import StoreLayout
 
 CONFIG = ".dvc/config"
 
+# What a remote's section may say in another repository; the rest, which may let somebody in, stays
+# where it is written.
 PUBLIC = ("url", "endpointurl", "region", "profile")
-"""What a remote's section may say in another repository; the rest stays where it is written."""
 
 _APP = ("dvc", "iterative")
 _REMOTE = re.compile(r'''remote\s+"(?P<name>[^"]+)"''')
@@ -38,16 +39,12 @@ _FILES = {
 
 def locate_store(root: Path) -> StoreLayout:
     """The layout of a project's store: the nearest `.dvc` upwards, and what its configuration says.
-
-    Raises StoreError where no folder upwards holds a `.dvc`.
-    """
+    Raises StoreError where no folder upwards holds a `.dvc`."""
     root = root.absolute()
     dvc = find_dvc(root)
     if dvc is None:
-        raise StoreError(
-            "this project has no store: there is no `.dvc` here or above",
-            hint="`towpath init` makes one",
-        )
+        what = "this project has no store: there is no `.dvc` here or above"
+        raise StoreError(what, hint="`towpath init` makes one")
     cache = load_config(dvc).sections.get("cache", {})
     folder = Path(cache.get("dir") or dvc / "cache")
     return StoreLayout(root, dvc, folder, shared=cache.get("shared") == "group")
@@ -101,12 +98,12 @@ class DvcConfig:
             raise StoreError(f"{shown} cannot be read: {wrong}") from wrong
         if parsed.scalars:
             raise StoreError(f"{shown} cannot be read: `{parsed.scalars[0]}` is in no section")
-        return cls(
-            {
-                name.lower(): {key.lower(): str(value) for key, value in section.items()}
-                for name, section in parsed.dict().items()
-            }
-        )
+        # DVC lowers names, too: `[CORE]` is its `core`.
+        sections = {
+            name.lower(): {key.lower(): str(value) for key, value in section.items()}
+            for name, section in parsed.dict().items()
+        }
+        return cls(sections)
 
     def __str__(self) -> str:
         written = ConfigObj(interpolation=False, indent_type="    ")
@@ -115,7 +112,6 @@ class DvcConfig:
         return "".join(f"{line}\n" for line in written.write())
 
     def remote_sections(self) -> dict[str, Mapping[str, str]]:
-        """The sections of remotes, by the remote's name."""
         named = {_REMOTE.fullmatch(name): settings for name, settings in self.sections.items()}
         return {remote["name"]: settings for remote, settings in named.items() if remote}
 
@@ -144,10 +140,8 @@ class DvcConfig:
 
 
 def load_config(dvc: Path) -> DvcConfig:
-    """All that DVC is configured by: the local file over the repository's, over the user's.
-
-    ``cache.dir`` is absolute, taken from the folder of the file that says it, as DVC does.
-    """
+    """All that DVC is configured by: the local file over the repository's, over the user's."""
+    # ``cache.dir`` is absolute, taken from the folder of the file that says it, as DVC does.
     merged: dict[str, dict[str, str]] = {}
     for path in (*_user_files(), dvc / "config", dvc / "config.local"):
         for name, settings in _read_config(path).sections.items():
@@ -160,10 +154,8 @@ def load_config(dvc: Path) -> DvcConfig:
 
 
 def shared_remote(root: Path) -> RemoteConfig | None:
-    """The default remote in a project's own ``.dvc/config``; None where it names none.
-
-    What only this machine or this person configured is not for others. A folder becomes absolute.
-    """
+    """The default remote in a project's own ``.dvc/config``; None where it names none."""
+    # What only this machine or this person configured is not for others. A folder becomes absolute.
     file = locate_store(root).dvc / "config"
     remote = _read_config(file).default_remote()
     if remote is None or "://" in remote.settings["url"]:
@@ -178,12 +170,12 @@ def _read_config(path: Path) -> DvcConfig:
         return DvcConfig.parse_text(path.read_text(encoding="utf-8"), shown)
     except UnicodeDecodeError as wrong:
         raise StoreError(f"{shown} is not UTF-8") from wrong
+    # Each of the files may be missing, and those of the machine unreadable.
     except OSError:
         return DvcConfig()
 
 
 def _user_files() -> tuple[Path, Path]:
-    """DVC's files for the machine and for the user."""
     import platformdirs  # as DVC does it
 
     system = os.environ.get("DVC_SYSTEM_CONFIG_DIR") or platformdirs.site_config_dir(*_APP)

@@ -44,7 +44,7 @@ class IgnorePatterns:
         """The patterns in force at a folder; outside of the home there are none but DVC's own."""
         try:
             relative = folder.absolute().relative_to(home)
-        except ValueError:
+        except ValueError:  # outside of the home there are no patterns but DVC's own
             return cls(home)
         parts = relative.parts
         if ".towpath" in parts:  # a run's folder: as the same folder of the project would be
@@ -86,16 +86,11 @@ class IgnorePatterns:
 
     @cached_property
     def _pattern_levels(self) -> tuple[tuple[str, list[str]], ...]:
-        return tuple(self._read_levels())
-
-    def _read_levels(self) -> Iterator[tuple[str, list[str]]]:
         folders = [""]
         for part in self.below.split("/")[:-1] if self.below else ():
             folders.append(f"{folders[-1]}{part}/")
-        for folder in folders:
-            patterns = _read_patterns(self.home / folder / IGNORE_FILE)
-            if patterns:
-                yield folder, patterns
+        levels = ((folder, _read_patterns(self.home / folder / IGNORE_FILE)) for folder in folders)
+        return tuple((folder, patterns) for folder, patterns in levels if patterns)
 
 
 def _read_patterns(path: Path) -> list[str]:
@@ -115,11 +110,8 @@ class FileBelow(NamedTuple):
 
 
 def files_under(folder: Path, ignore: IgnorePatterns) -> Iterator[FileBelow]:
-    """The files that a folder's digest is made of.
-
-    Raises StoreError, with every fault, for links to folders, broken links, pipes and the like,
-    and for a `.dvcignore` inside the folder.
-    """
+    """The files that a folder's digest is made of. Raises StoreError, with every fault, for links
+    to folders, broken links, pipes and the like, and for a `.dvcignore` inside the folder."""
     faults: list[str] = []
     yield from _walk_folder(os.fspath(folder), "", ignore, faults)
     if faults:
@@ -138,18 +130,15 @@ def _walk_folder(
         is_directory = entry.is_dir(follow_symlinks=False)
         if ignore.is_ignored(relative, is_directory):
             continue
-        if is_reserved(entry.name):
-            faults.append(_refusal_words(entry))
-        elif is_directory:
+        if is_directory and not is_reserved(entry.name):
             yield from _walk_folder(entry.path, f"{relative}/", ignore, faults)
-        elif entry.name != IGNORE_FILE and entry.is_file():
+        elif entry.is_file() and entry.name != IGNORE_FILE and not is_reserved(entry.name):
             yield FileBelow(entry.path, relative, FileStamp.from_status(entry.stat()))
         else:
             faults.append(_refusal_words(entry))
 
 
 def _refusal_words(entry: os.DirEntry[str]) -> str:
-    """Why a thing in a folder cannot be stored."""
     if is_reserved(entry.name):
         return f"{entry.path}: what is called so may not stand inside a stored folder"
     if entry.name == IGNORE_FILE:

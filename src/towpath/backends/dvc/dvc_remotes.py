@@ -29,8 +29,7 @@ class Remote:
 
     name: str
     url: str
-    _objects: Any
-    """DVC's database of objects there."""
+    _objects: Any  # DVC's database of objects there
 
     @property
     def _file_system(self) -> Any:
@@ -38,7 +37,6 @@ class Remote:
 
     @property
     def shown(self) -> str:
-        """Its name and address."""
         return f"remote `{self.name}` ({self.url})"
 
     @property
@@ -51,6 +49,7 @@ class Remote:
         return f"{self.url.rstrip('/')}/{object_path(digest)}"
 
     def _remote_path(self, path: str) -> str:
+        # DVC's database lies at <remote>/files/md5: what is ours stands beside that.
         home = self._file_system.parent(self._file_system.parent(self._objects.path))
         return str(self._file_system.join(home, *path.split("/")))
 
@@ -60,6 +59,7 @@ class Remote:
         if not paths:
             return []
         full_paths = [self._remote_path(path) for path in paths]
+        # In one call, which asks many at once; an exception is the answer for its own path alone.
         answers = self._file_system.info(full_paths, return_exceptions=True, batch_size=self.jobs)
         return [_told_size(answer) for answer in answers]
 
@@ -130,12 +130,10 @@ def open_remote(layout: StoreLayout, name: str | None = None) -> Remote:
     remote_names = tuple(repository.config["remote"])
     name = name or _default_name(repository.config)
     if name is None:
-        raise UsageError(
-            "no remote is configured" if not remote_names else "none of the remotes is the default",
-            hint="`dvc remote add -d NAME URL`"
-            if not remote_names
-            else "`dvc remote default NAME`",
-        )
+        if not remote_names:
+            raise UsageError("no remote is configured", hint="`dvc remote add -d NAME URL`")
+        what = "none of the remotes is the default"
+        raise UsageError(what, hint="`dvc remote default NAME`")
     if name not in remote_names:
         raise UsageError(f"there is no remote `{name}`", hint=did_you_mean(name, remote_names))
     url = str(repository.config["remote"][name]["url"])
@@ -150,11 +148,16 @@ def default_remote(root: Path) -> Remote | None:
 
 
 def open_repository(layout: StoreLayout) -> Any:
-    """DVC's own view of the project: a new one each time, for it remembers what others change."""
+    """DVC's own view of the project."""
+    # A new one each time: a `Repo` that lives on caches which folders of objects there are, and
+    # transfers fail once another process has removed them.
+    # DVC starts a daemon that speaks to the network, even outside of a repository.
     os.environ["DVC_NO_ANALYTICS"] = "1"
     os.environ.setdefault("DVC_STUDIO_OFFLINE", "1")
+    # What they log is raised as well: a person would read it twice.
     for noisy in ("dvc", "dvc_data", "dvc_objects"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
+    # Importing DVC takes a second: only who speaks to a remote pays for it.
     from dvc.config import ConfigError
     from dvc.repo import Repo
 

@@ -56,11 +56,8 @@ class DvcFile:
 
 
 def read_dvc_file(root: Path, path: Path) -> DvcFile:
-    """What a dvc.yaml of a project declares.
-
-    Raises:
-        UserError: where it is not there, or DVC does not understand it.
-    """
+    """What a dvc.yaml of a project declares. Raises: UserError: where it is not there, or DVC does
+    not understand it."""
     shown = os.path.relpath(path, root)
     if not path.is_file():
         raise UserError(f"there is no {shown}", hint="name the dvc.yaml whose stages are meant")
@@ -85,9 +82,9 @@ def read_dvc_file(root: Path, path: Path) -> DvcFile:
         what = f"DVC does not understand it: {_error_words(error.exc)}"
         raise UserError(Fault(what, Place(shown))) from error
     except (DvcException, ValueError, TypeError, KeyError) as error:
-        raise UserError(
-            Fault(f"DVC does not understand it: {_error_words(error)}", Place(shown))
-        ) from error
+        # The last three are DVC's own, of what its schema lets through.
+        what = f"DVC does not understand it: {_error_words(error)}"
+        raise UserError(Fault(what, Place(shown))) from error
 
 
 def _error_words(error: BaseException) -> str:
@@ -98,11 +95,13 @@ def _read_stages(repository: Any, root: Path, path: Path) -> DvcFile:
     from dvc.dvcfile import load_file
     from dvc.parsing import DataResolver
 
+    # `DataResolver` is no public part of DVC (3.67), but it alone knows loops and `vars`.
     data = load_file(repository, os.fspath(path)).load()
     folder = os.path.relpath(path.parent, repository.root_dir)
     resolver = DataResolver(repository, folder, deepcopy(data))
     stages = resolver.resolve()["stages"] or {}
     variables = _Variables(resolver.context, frozenset(_fixed_keys(data)))
+    # DVC fills variables in and forgets them: a mark in their place survives, and is found again.
     marked = variables.mark_commands(data)
     with_marks = DataResolver(repository, folder, marked).resolve()["stages"] or {}
     own = os.path.relpath(path.parent, root)
@@ -151,15 +150,13 @@ class _Variables:
             inner = stage.get("do", stage) if isinstance(stage, dict) else {}
             if "vars" not in inner and "cmd" in inner:
                 lines = inner["cmd"]
-                inner["cmd"] = (
-                    [self._mark_text(line) for line in lines]
-                    if isinstance(lines, list)
-                    else self._mark_text(lines)
-                )
+                is_list = isinstance(lines, list)
+                marked = [
+                    _VARIABLE.sub(self._replace_match, line)
+                    for line in (lines if is_list else [lines])
+                ]
+                inner["cmd"] = marked if is_list else marked[0]
         return marked_data
-
-    def _mark_text(self, text: str) -> str:
-        return _VARIABLE.sub(self._replace_match, text)
 
     def _replace_match(self, match: re.Match[str]) -> str:
         value = self._plain_value(match[1])
@@ -176,12 +173,10 @@ class _Variables:
             return None
         try:
             value = self.context.select(key, unwrap=True)
-        except (ContextError, KeyError, TypeError):
+        except (ContextError, KeyError, TypeError):  # DVC itself will say that it is not there
             return None
-        is_plain = isinstance(value, int | float) or (
-            isinstance(value, str) and _PLAIN.fullmatch(value)
-        )
-        return value if is_plain else None
+        is_word = isinstance(value, str) and _PLAIN.fullmatch(value)
+        return value if is_word or isinstance(value, int | float) else None
 
     def split_text(self, text: str) -> tuple[str | Variable, ...]:
         pieces = _MARKED.split(text)
@@ -205,11 +200,8 @@ def _folder_outputs(lock: Path) -> Iterator[str]:
 
 
 def read_values(path: Path) -> Any:
-    """What a file of parameters holds, as DVC reads it; None where it is not there.
-
-    Raises:
-        UserError: where it cannot be read.
-    """
+    """What a file of parameters holds, as DVC reads it; None where it is not there. Raises:
+    UserError: where it cannot be read."""
     from dvc.utils.serialize import ParseError, load_path
 
     if not path.is_file():

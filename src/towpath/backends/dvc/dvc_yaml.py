@@ -28,8 +28,7 @@ from towpath.storage.copy_files import explain_write_errors
 from towpath.storage.objects import StoreLayout
 
 PIPELINE, LOCK = "dvc.yaml", "dvc.lock"
-OWNER = "towpath"
-"""The key under a stage's `meta` that says whose it is, with the pipeline's name."""
+OWNER = "towpath"  # the key under a stage's `meta` that says whose it is, with the pipeline's name
 
 _FORBIDDEN = frozenset(string.punctuation) - {"_", "-"}
 _HEAD = f"# Towpath writes the stages that say `meta: {OWNER}`. Yours stay as they are.\n"
@@ -71,13 +70,11 @@ class ModelEntry:
     labels: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
-        """The entry in `dvc.yaml`."""
         fields = {"path": self.path, "type": "model", "desc": self.desc, "labels": [*self.labels]}
         return {key: value for key, value in fields.items() if value}
 
 
 def _stage_entry(stage: StageEntry, pipeline: str) -> dict[str, Any]:
-    """The entry of a stage in `dvc.yaml`."""
     fields = {
         "desc": stage.desc and _escape_text(stage.desc),
         "cmd": _escape_text(stage.cmd),
@@ -100,7 +97,7 @@ def _plot_rows(stage: StageEntry) -> Iterator[str | dict[str, Any]]:
 
 
 def _escape_text(text: str) -> str:
-    """Text in which DVC finds nothing to fill in."""
+    # DVC fills in what it takes for a variable, in commands and paths alike.
     return text.replace("${", "\\${")
 
 
@@ -138,12 +135,11 @@ class GivenContents:
 def write_dvc_files(
     root: Path, pipeline: str, stages: Sequence[StageEntry], models: Mapping[str, ModelEntry | str]
 ) -> bool:
-    """Bring both files up to date under DVC's lock; False where nothing differed.
-
-    Every path of a stage must be in the work tree. Raises StoreError where one is missing, where
-    a stage of the user's has our name, or where the files cannot be written.
-    """
+    """Bring both files up to date under DVC's lock; False where nothing differed. Raises StoreError
+    where one is missing, where a stage of the user's has our name, or where the files cannot be
+    written."""
     store = Store(root)
+    # Stock `dvc add`, or another run, may write the same files between our reading and writing.
     with repository_lock(store.layout):
         new_texts = dvc_file_texts(root, pipeline, stages, models)
         changed = {name: text for name, text in new_texts.items() if text != text_at(root / name)}
@@ -155,18 +151,14 @@ def write_dvc_files(
 
 @contextmanager
 def repository_lock(layout: StoreLayout, patience: float = 60.0) -> Iterator[None]:
-    """Hold `.dvc/tmp/lock` as DVC does, so that stock DVC and Towpath never write the same files
-    at once: `flock`, and the holder's process id in the file.
-
-    Raises StoreError when another holds it for longer than ``patience`` seconds, and where
-    `core.hardlink_lock` asks for another kind of lock.
-    """
+    """Hold `.dvc/tmp/lock` as DVC does, so that stock DVC and Towpath never write the same files at
+    once: `flock`, and the holder's process id in the file. Raises StoreError when another holds it
+    for longer than ``patience`` seconds, and where `core.hardlink_lock` asks for another kind of
+    lock."""
     core = load_config(layout.dvc).sections.get("core", {})
     if core.get("hardlink_lock", "").lower() == "true":
-        raise StoreError(
-            "`core.hardlink_lock` is set in .dvc/config, a lock that Towpath does not take",
-            hint="`dvc config --unset core.hardlink_lock`",
-        )
+        what = "`core.hardlink_lock` is set in .dvc/config, a lock that Towpath does not take"
+        raise StoreError(what, hint="`dvc config --unset core.hardlink_lock`")
     path = layout.dvc / "tmp" / "lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as held:
@@ -174,10 +166,9 @@ def repository_lock(layout: StoreLayout, patience: float = 60.0) -> Iterator[Non
             held.seek(0)
             holder = held.read(64).strip()
             who = f"process {holder}" if holder else "unknown"
-            raise StoreError(
-                f"another process holds DVC's lock ({who})",
-                hint="wait for it to end, then run again",
-            )
+            what = f"another process holds DVC's lock ({who})"
+            raise StoreError(what, hint="wait for it to end, then run again")
+        # Its message to others, in zc.lockfile's form: stock DVC says who holds the lock.
         held.truncate(0)
         held.write(f" {os.getpid()}\n")
         held.flush()
@@ -191,10 +182,8 @@ def dvc_file_texts(
     models: Mapping[str, ModelEntry | str],
     given: GivenContents | None = None,
 ) -> dict[str, str]:
-    """Both files as they would stand, by name; nothing is written.
-
-    ``given`` takes the place of what the work tree holds, for a commit that is made beside it.
-    """
+    """Both files as they would stand, by name; nothing is written. ``given`` takes the place of
+    what the work tree holds, for a commit that is made beside it."""
     given = given or GivenContents()
     old = _StageFile(root / PIPELINE, text_at(root / PIPELINE) or _HEAD)
     owned = frozenset(name for name, owner in old.stage_owners.items() if owner == pipeline)
@@ -209,13 +198,10 @@ def _lock_entries(
     root: Path, stages: Sequence[StageEntry], given: GivenContents
 ) -> dict[str, dict[str, Any]]:
     paths = dict.fromkeys(path for stage in stages for path in (*stage.deps, *stage.written_paths))
-    artifacts = {path: given.artifacts.get(path) for path in paths}
     store = Store(root)
-    artifacts_by_path = {
-        path: artifact or store.digest(Path(path)) for path, artifact in artifacts.items()
-    }
+    artifacts = {path: given.artifacts.get(path) or store.digest(Path(path)) for path in paths}
     values = _parameter_values(root, stages, given)
-    return {stage.name: _lock_entry(stage, artifacts_by_path, values) for stage in stages}
+    return {stage.name: _lock_entry(stage, artifacts, values) for stage in stages}
 
 
 def _parameter_values(
@@ -229,9 +215,8 @@ def _parameter_values(
     values: dict[str, dict[str, Json]] = {}
     for path, names in keys.items():
         text = given.documents.get(path)
-        document = documents.parse_yaml(
-            documents.text_of(root / path, path) if text is None else text, path
-        )
+        text = documents.text_of(root / path, path) if text is None else text
+        document = documents.parse_yaml(text, path)
         if document.faults:
             raise DeclarationError(*document.faults)
         data = documents.plain_data(document.node)
@@ -258,18 +243,13 @@ def made_digests(root: Path, ours: bool | None = None) -> list[str]:
     """The digests of what `dvc.lock` says was made: by our stages, by others, or by all."""
     owners = _StageFile(root / PIPELINE, text_at(root / PIPELINE)).stage_owners
     lock = _StageFile(root / LOCK, text_at(root / LOCK))
-    chosen = (
-        stage
+    outs = (
+        stage.get("outs")
         for name, stage in lock.stages.items()
         if ours is None or bool(owners.get(name)) == ours
     )
-    return [digest for stage in chosen for digest in _digests_in(stage.get("outs"))]
-
-
-def _digests_in(outs: object) -> Iterator[str]:
-    for row in outs if isinstance(outs, list) else ():
-        if isinstance(row, dict) and is_md5(row.get("md5")):
-            yield str(row["md5"])
+    rows = [row for listed in outs if isinstance(listed, list) for row in listed]
+    return [str(r["md5"]) for r in rows if isinstance(r, dict) and is_md5(r.get("md5"))]
 
 
 def stage_owner(stage: Mapping[str, Any]) -> Any:
@@ -279,11 +259,9 @@ def stage_owner(stage: Mapping[str, Any]) -> Any:
 
 
 def read_stages(text: str, shown: str, is_strict: bool = True) -> Mapping[str, documents.Mapping]:
-    """The stages of `dvc.yaml` or `dvc.lock` by name, as nodes, which know their lines.
-
-    Raises DeclarationError where the file is none, or says something that is doubtful in YAML; if
-    not ``is_strict`` that is left to DVC to judge, who is asked about all that the user wrote.
-    """
+    """The stages of `dvc.yaml` or `dvc.lock` by name, as nodes, which know their lines. Raises
+    DeclarationError where the file is none, or says something that is doubtful in YAML; if not
+    ``is_strict`` that is left to DVC to judge, who is asked about all that the user wrote."""
     document = documents.parse_yaml(text, shown)
     node = document.node
     if document.faults and (is_strict or not isinstance(node, documents.Mapping)):
@@ -306,8 +284,6 @@ def read_stages(text: str, shown: str, is_strict: bool = True) -> Mapping[str, d
 
 @dataclass(frozen=True)
 class _StageFile:
-    """The text of `dvc.yaml` or `dvc.lock`, and the stages in it."""
-
     path: Path
     text: str
 
@@ -317,31 +293,21 @@ class _StageFile:
 
     @cached_property
     def stages(self) -> Mapping[str, Mapping[str, Any]]:
-        """The data of each stage."""
         return {name: documents.plain_data(node) for name, node in self._stage_nodes.items()}
 
     @property
     def stage_owners(self) -> Mapping[str, Any]:
-        """The pipeline of each stage, None for those of the user's own."""
         return {name: stage_owner(stage) for name, stage in self.stages.items()}
 
     def refuse_theirs(self, owned: frozenset[str], stages: Sequence[StageEntry]) -> None:
-        """A stage of the user's is never written over."""
-        faults = [
-            Fault(
-                f"`{stage.name}` is a stage of your own, and Towpath needs the name",
-                Place(self.path.name, self._line_of(stage.name)),
-                "rename your stage",
-            )
-            for stage in stages
-            if stage.name in self._stage_nodes.keys() - owned
-        ]
+        lines = [line.strip() for line in self.text.splitlines()]
+        faults = []
+        for name in (s.name for s in stages if s.name in self._stage_nodes.keys() - owned):
+            starts = (i for i, line in enumerate(lines, 1) if line.startswith(f"{name}:"))
+            what = f"`{name}` is a stage of your own, and Towpath needs the name"
+            faults.append(Fault(what, Place(self.path.name, next(starts, 0)), "rename your stage"))
         if faults:
             raise StoreError(*faults)
-
-    def _line_of(self, name: str) -> int:
-        lines = enumerate(self.text.splitlines(), 1)
-        return next((i for i, line in lines if line.strip().startswith(f"{name}:")), 0)
 
     def merge_entries(self, entries: Mapping[str, Any], owned: frozenset[str]) -> str:
         """The text with our entries in the place of those we owned."""
@@ -353,7 +319,8 @@ class _StageFile:
         rows: dict[str, str] = {}
         for name, text in section.entries.items():
             if name in entries:
-                rows[name] = _leading_lines(text) + section.entry_block(name, entries[name])
+                above = takewhile(_is_aside, text.splitlines(keepends=True))
+                rows[name] = "".join(above) + section.entry_block(name, entries[name])
             elif name not in owned:
                 rows[name] = text
         for name, entry in entries.items():
@@ -392,10 +359,8 @@ def _with_models(path: Path, text: str, models: Mapping[str, ModelEntry | str]) 
 
 
 def add_artifact(text: str, name: str, path: str) -> str:
-    """A ``dvc.yaml`` of Towpath's own with a model more, where GTO and DVC look it up.
-
-    Raises DeclarationError where the text is no mapping.
-    """
+    """A ``dvc.yaml`` of Towpath's own with a model more, where GTO and DVC look it up. Raises
+    DeclarationError where the text is no mapping."""
     data = documents.plain_data(documents.parse_yaml(text, PIPELINE).node) if text else {}
     if not isinstance(data, dict):
         raise DeclarationError(Fault("dvc.yaml of the shared registry is no mapping"))
@@ -424,16 +389,13 @@ class YamlSection:
         return self.before + "".join(self.entries.values()) + self.after
 
     def entry_block(self, name: str, entry: Any) -> str:
-        """The text of a new entry."""
         lines = documents.dump_yaml({name: entry}).splitlines(keepends=True)
         return "".join(f"{self.indent}{line}" if line.strip() else line for line in lines)
 
 
 def read_section(text: str, key: str) -> YamlSection | None:
-    """The section of a top-level key; a missing one is made at the end.
-
-    None where the text is not plain block style: then only a YAML parser can change it.
-    """
+    """The section of a top-level key; a missing one is made at the end."""
+    # None where the text is not plain block style: then only a YAML parser can change it.
     lines = text.splitlines(keepends=True)
     if lines and not lines[-1].endswith("\n"):
         lines[-1] += "\n"
@@ -452,24 +414,26 @@ def read_section(text: str, key: str) -> YamlSection | None:
     after = (other.place.line - 1 for other in node.entries if other.place.line > start)
     end = _back_over_comments(lines, next(after, len(lines)), start)
     if not isinstance(entry.node, documents.Mapping):
-        return (
-            YamlSection("".join(lines[:start]), {}, "".join(lines[start:]))
-            if end == start
-            else None
-        )
+        is_empty = end == start
+        return YamlSection("".join(lines[:start]), {}, "".join(lines[start:])) if is_empty else None
     if not entry.node.sound or not _is_block(entry.node, lines):
         return None
-    inner = entry.node.entries
-    tops = [inner_entry.place.line - 1 for inner_entry in inner]
+    return _cut_entries(lines, entry.node.entries, start, end)
+
+
+def _cut_entries(
+    lines: Sequence[str], entries: Sequence[documents.DocumentEntry], start: int, end: int
+) -> YamlSection:
+    tops = [entry.place.line - 1 for entry in entries]
+    # Comments and blank lines above an entry speak of it, and go with it.
     begins = [start, *(_back_over_asides(lines, top, last + 1) for last, top in pairwise(tops))]
     texts = ["".join(lines[a:b]) for a, b in pairwise([*begins, end])]
-    indent = " " * (inner[0].place.column - 1)
-    keyed = dict(zip((inner_entry.key for inner_entry in inner), texts, strict=True))
+    keyed = dict(zip((entry.key for entry in entries), texts, strict=True))
+    indent = " " * (entries[0].place.column - 1)
     return YamlSection("".join(lines[:start]), keyed, "".join(lines[end:]), indent)
 
 
 def _is_block(node: documents.Mapping, lines: Sequence[str]) -> bool:
-    """Whether each key stands at the beginning of a line of its own."""
     places = [(entry.place.line, entry.place.column) for entry in node.entries]
     return bool(places) and all(
         not lines[line - 1][: column - 1].strip() for line, column in places
@@ -477,7 +441,6 @@ def _is_block(node: documents.Mapping, lines: Sequence[str]) -> bool:
 
 
 def _is_aside(line: str) -> bool:
-    """Whether a line is blank, or a comment."""
     return not line.strip() or line.lstrip().startswith("#")
 
 
@@ -493,8 +456,3 @@ def _back_over_comments(lines: Sequence[str], line: int, limit: int) -> int:
     while line > limit and (not lines[line - 1].strip() or lines[line - 1].startswith("#")):
         line -= 1
     return line
-
-
-def _leading_lines(entry: str) -> str:
-    """The comments and blank lines above an entry."""
-    return "".join(takewhile(_is_aside, entry.splitlines(keepends=True)))

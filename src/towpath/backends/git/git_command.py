@@ -97,9 +97,9 @@ AS_COMMITTED = (
 # How long a server may say nothing: after that it is an error, and not a hang.
 _HTTP = {"http.lowSpeedLimit": "1", "http.lowSpeedTime": "30"}
 _SSH = "ssh -o ConnectTimeout=30 -o ServerAliveInterval=15 -o ServerAliveCountMax=2"
+# Seconds for any transport: what neither of the two above can see, and git:// itself.
 SILENCE = 60.0
-"""Seconds for any transport: what neither of the two above can see, and git:// itself."""
-_FAREWELL = 5.0
+_FAREWELL = 5.0  # seconds for Git to take its lock files away before it is killed
 _AT_ONCE = 65536
 
 
@@ -124,9 +124,8 @@ class GitOutcome:
     @property
     def last_complaint(self) -> str:
         """The last line in which Git says what is wrong, without its own prefix."""
-        grave = [
-            line for line in self.said if line.startswith(("fatal:", "error:", "remote: error"))
-        ]
+        begins = ("fatal:", "error:", "remote: error")
+        grave = [line for line in self.said if line.startswith(begins)]
         last = (grave or self.said or [f"exit code {self.code}"])[-1]
         return last.removeprefix("fatal: ").removeprefix("error: ")
 
@@ -147,18 +146,15 @@ def attempt_git(
     where there is no Git.
     """
     words = ["git", "-C", str(root), *_setting_words(alone), *arguments]
-    whole = _git_environment() | (_ssh_environment(root) if alone else {}) | dict(env or {})
+    whole = {name: value for name, value in os.environ.items() if not _is_foreign(name, value)}
+    whole |= OWN | (_ssh_environment(root) if alone else {}) | dict(env or {})
     try:
         with log_call("git", "git", "-C", root, *arguments) as logged:
             if silence is None:
                 completed = subprocess.run(
-                    words,
-                    input=stdin,
-                    capture_output=True,
-                    env=whole,
-                    start_new_session=alone,
+                    words, input=stdin, capture_output=True, env=whole, start_new_session=alone,
                     check=False,
-                )
+                )  # fmt: skip
             else:
                 completed = _run_listening(words, whole, silence)
             logged.answer(completed.returncode, completed.stderr if completed.returncode else b"")
@@ -180,11 +176,9 @@ def call_git(
 
 
 def split_lines(text: str) -> list[str]:
-    """The lines of what Git printed, without empty ones.
-
-    They end at a line feed and nowhere else: ``str.splitlines`` and ``str.split`` also cut at
-    what a name or a message may hold (U+2028, U+0085, a blank that does not break).
-    """
+    """The lines of what Git printed, without empty ones."""
+    # They end at a line feed and nowhere else: ``str.splitlines`` and ``str.split`` also cut at
+    # what a name or a message may hold (U+2028, U+0085, a blank that does not break).
     return [line for line in text.split("\n") if line]
 
 
@@ -195,7 +189,6 @@ def _setting_words(alone: bool) -> tuple[str, ...]:
 
 
 def _ssh_environment(root: Path) -> dict[str, str]:
-    """How ssh is called; as the user says it, where the user says it."""
     if "GIT_SSH_COMMAND" in os.environ or "GIT_SSH" in os.environ:
         return {}
     if attempt_git(root, "config", "--get", "core.sshCommand").code == 0:
@@ -203,12 +196,8 @@ def _ssh_environment(root: Path) -> dict[str, str]:
     return {"GIT_SSH_COMMAND": _SSH}
 
 
-def _git_environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not _is_foreign(name, value)} | OWN
-
-
 def _is_foreign(name: str, value: str) -> bool:
-    """Whether Git must not see a variable; a trace may go to a file, not into what Git answers."""
+    # A trace may go to a file, not into what Git answers.
     if name.startswith("GIT_TRACE"):
         return not value.startswith(("/", "af_unix:"))
     return name in FOREIGN
@@ -217,10 +206,8 @@ def _is_foreign(name: str, value: str) -> bool:
 def _run_listening(
     words: Sequence[str], environment: Mapping[str, str], silence: float
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run a program that shows its progress; end it once it has shown none for ``silence`` s.
-
-    What it answers then ends in a line that says so.
-    """
+    """Run a program that shows its progress; end it once it has shown none for ``silence`` s. What
+    it answers then ends in a line that says so."""
     out, err = bytearray(), bytearray()
     with _started_alone(words, environment) as process, selectors.DefaultSelector() as waiting:
         assert process.stdout and process.stderr
@@ -246,27 +233,24 @@ def _started_alone(
     words: Sequence[str], environment: Mapping[str, str]
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A program in a session of its own, which does not outlive an interruption here."""
+    pipe = subprocess.PIPE
     process = subprocess.Popen(
-        words,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment,
+        words, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, env=environment,
         start_new_session=True,
-    )
+    )  # fmt: skip
     with process:
         try:
             yield process
-        except BaseException:
+        except BaseException:  # also Ctrl-C: a fetch must not go on behind our back
             _end_program(process)
             raise
 
 
 def _end_program(process: subprocess.Popen[bytes]) -> None:
-    """End a program and what it started; Git is asked first, for it takes its locks away."""
-    with suppress(ProcessLookupError, PermissionError):
+    with suppress(ProcessLookupError, PermissionError):  # it may have ended itself
+        # Git is asked first, for it takes its locks away.
         os.killpg(process.pid, signal.SIGTERM)
-    with suppress(subprocess.TimeoutExpired):
+    with suppress(subprocess.TimeoutExpired):  # then it is killed
         process.wait(_FAREWELL)
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)

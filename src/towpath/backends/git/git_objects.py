@@ -46,12 +46,10 @@ def commit_beside(
     merging: tuple[str, ...] = (),
     sign: bool | None = None,
 ) -> str:
-    """A commit upon ``base`` which adds or replaces ``files`` by their path.
-
-    ``without`` takes paths away; ``merging`` names further parents, whose files are not looked
-    at; ``sign`` says whether to sign it (default: as ``commit.gpgSign`` does). Nothing points at
-    the commit yet: its name is returned. Raises ``RegistryError`` where it cannot be signed.
-    """
+    """A commit upon ``base`` which adds or replaces ``files`` by their path. ``without`` takes
+    paths away; ``merging`` names further parents, whose files are not looked at; ``sign`` says
+    whether to sign it (default: as ``commit.gpgSign`` does). Nothing points at the commit yet: its
+    name is returned. Raises ``RegistryError`` where it cannot be signed."""
     signs = signatures.signs_commits(repository) if sign is None else sign
     try:
         with scratch_folder() as scratch:
@@ -79,10 +77,8 @@ def make_tag_object(
     sign: bool | None = None,
 ) -> str:
     """An annotated tag's object, which no ref holds yet: it can be pushed before it is kept.
-
     ``sign`` says whether it is signed (default: as ``tag.gpgSign`` and ``tag.forceSignAnnotated``
-    do); raises ``RegistryError`` where that cannot be done.
-    """
+    do); raises ``RegistryError`` where that cannot be done."""
     text = f"{signatures.plain_tag_message(message).rstrip()}\n"
     if signatures.signs_tags(repository) if sign is None else sign:
         return _signed_tag(repository, name, target, text, stamp)

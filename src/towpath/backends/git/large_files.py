@@ -39,22 +39,21 @@ def pointers_in(path: Path) -> Iterator[Path]:
 
 
 def is_pointer_file(path: Path) -> bool:
-    """Whether a file on disk is a pointer."""
-    return path.is_file() and _has_size_of_pointer(path) and is_pointer(path.read_bytes())
+    return path.is_file() and path.stat().st_size < _LARGEST and is_pointer(path.read_bytes())
 
 
 def resolve_pointer(repository: Repository, content: bytes, name: str) -> bytes:
     """The bytes that a blob of Git called ``name`` stands for: its own, or a pointer's object.
-
-    Raises ``StoreError`` where that is not in this clone, or is not what the pointer says.
-    """
+    Raises ``StoreError`` where that is not in this clone, or is not what the pointer says."""
     if not is_pointer(content):
         return content
     pointer = _POINTER.match(content)
     if pointer is None:
         raise StoreError(f"{name} is a pointer of Git LFS that says no digest")
     digest, size = pointer[1].decode(), int(pointer[2])
-    place = _objects_folder(repository) / digest[:2] / digest[2:4] / digest
+    # As LFS has it (git-lfs-config(5)): a relative `lfs.storage` is taken from the Git folder.
+    storage = repository.common / (repository.read_setting("lfs.storage") or "lfs")
+    place = storage / "objects" / digest[:2] / digest[2:4] / digest
     try:
         kept = place.read_bytes()
     except OSError:
@@ -64,12 +63,3 @@ def resolve_pointer(repository: Repository, content: bytes, name: str) -> bytes:
         what = f"the bytes of {name} in Git LFS are not those that its pointer says"
         raise StoreError(what, hint=f"delete {place}, then {PULL}")
     return kept
-
-
-def _objects_folder(repository: Repository) -> Path:
-    storage = repository.read_setting("lfs.storage") or "lfs"
-    return repository.common / storage / "objects"
-
-
-def _has_size_of_pointer(path: Path) -> bool:
-    return path.stat().st_size < _LARGEST

@@ -11,6 +11,7 @@ from towpath.config.foreign_values import clamp_second
 from towpath.errors import RegistryError
 
 FIELDS = ("refname", "objectname", "objecttype", "object", "taggername", "taggerdate:unix")
+# What is kept in memory are rules and records, of some kilobytes each: no tables, no models.
 KEPT_BYTES = 1 << 16
 FORMAT = "".join(f"%({field})%00" for field in (*FIELDS, "contents"))
 
@@ -48,9 +49,8 @@ def _listed_apart(repository: Repository, pairs: list[tuple[str, str]]) -> Itera
     """The refs of these names, halved until those are found whose objects are lost."""
     if not pairs:
         return
-    listing = repository.attempt_git(
-        "for-each-ref", f"--format={FORMAT}", *(name for name, _ in pairs)
-    )
+    names = (name for name, _ in pairs)
+    listing = repository.attempt_git("for-each-ref", f"--format={FORMAT}", *names)
     if listing.code == 0:
         yield from _parse_refs(listing.text)
     elif len(pairs) == 1:
@@ -71,7 +71,8 @@ def list_ref_names(repository: Repository, *patterns: str) -> tuple[str, ...]:
 def list_ref_objects(repository: Repository, *patterns: str) -> dict[str, str]:
     """Ref by name with the object it holds: what two repositories must agree upon."""
     rows = repository.call("for-each-ref", "--format=%(refname) %(objectname)", *patterns)
-    return dict(_split_row(row) for row in git_command.split_lines(rows))
+    pairs = (row.rpartition(" ") for row in git_command.split_lines(rows))
+    return {name: object_ for name, _, object_ in pairs}
 
 
 def change_refs(
@@ -79,10 +80,9 @@ def change_refs(
     create: Mapping[str, str] | None = None,
     delete: Iterable[str] = (),
 ) -> bool:
-    """Create and delete refs in one transaction; False where a ref to be created is there already.
-
-    A ref to be deleted may be gone. Raises ``RegistryError`` where Git refuses for another reason.
-    """
+    """Create and delete refs in one transaction; False where a ref to be created is there
+    already. A ref to be deleted may be gone. Raises ``RegistryError`` where Git refuses for
+    another reason."""
     new = dict(create or {})
     lines = [f"create {name} {value}\n" for name, value in new.items()]
     lines += [f"delete {name}\n" for name in list_ref_names(repository, *delete)] if delete else []
@@ -97,9 +97,7 @@ def change_refs(
 
 def point_ref(repository: Repository, name: str, target: str, expected: str | None = None) -> None:
     """Let a ref hold an object, if it holds what is ``expected`` (zeroes: nothing) or nobody says.
-
-    Raises ``RegistryError`` where it holds another.
-    """
+    Raises ``RegistryError`` where it holds another."""
     repository.call("update-ref", name, target, *([expected] if expected else []))
 
 
@@ -148,11 +146,6 @@ def _parse_refs(found: str) -> Iterator[Ref]:
             message=text,
             signature=message[len(text) :],
         )
-
-
-def _split_row(row: str) -> tuple[str, str]:
-    name, value = row.rsplit(" ", 1)
-    return name, value
 
 
 def _split_contents(wanted: list[str], answered: bytes) -> Iterator[tuple[str, bytes]]:

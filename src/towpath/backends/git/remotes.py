@@ -1,33 +1,129 @@
-"""What passes between a repository and its remotes: tags and branches in, single refs out."""
+"""What passes between a repository and its remotes; their addresses, and clones of them."""
 
 from __future__ import annotations
 
 import re
+import shutil
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from towpath.backends.git import git_command, refs
 from towpath.backends.git.git_command import GitOutcome, split_lines
 from towpath.backends.git.repository import Repository
+from towpath.credentials import hide_credentials
 from towpath.errors import RegistryError, UsageError, did_you_mean
+from towpath.scratch import folder_beside
+
+ORIGIN = "origin"
+_SHORT = re.compile(r"(?:[\w.-]+@)?(?P<host>[\w.-]{2,}):(?P<path>(?!//).*)")  # ssh's short form
+
+
+def begin_clone(folder: Path, address: str) -> Repository:
+    """The clone of ``address`` in ``folder``, made where there is none; nothing is fetched. It
+    appears whole or not at all. Raises ``RegistryError`` where the folder cannot be written."""
+    if not (folder / "HEAD").is_file():
+        try:
+            _make_clone(folder, address)
+        except OSError as refused:
+            raise RegistryError(f"{folder} cannot be written: {refused.strerror}") from refused
+    return Repository(folder, folder, bare=True)
+
+
+def _make_clone(folder: Path, address: str) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder_beside(folder) as scratch:
+        new = scratch / folder.name
+        new.mkdir()
+        git_command.call_git(new, "init", "-q", "--bare", "--initial-branch=main", "--template=")
+        clone = Repository(new, new, bare=True)
+        clone.call("config", f"remote.{ORIGIN}.url", address)
+        clone.call("config", f"remote.{ORIGIN}.fetch", f"+refs/heads/*:refs/remotes/{ORIGIN}/*")
+        with suppress(FileExistsError):
+            _place_clone(new, folder)
+
+
+def _place_clone(new: Path, folder: Path) -> None:
+    try:
+        new.rename(folder)
+    except OSError:  # another run was quicker, or a torn clone is in the way
+        if not (folder / "HEAD").is_file():
+            shutil.rmtree(folder, ignore_errors=True)
+            new.rename(folder)
+
+
+def follow_settings(clone: Repository, model: Repository) -> None:
+    """Who commits, and whether and how it is signed in one repository, holds in the other, too."""
+    theirs, mine = _signing_settings(model), _signing_settings(clone)
+    for key in mine.keys() - theirs.keys():
+        clone.call("config", "--local", "--unset-all", key)
+    for key, value in theirs.items():
+        if mine.get(key) != value:
+            clone.call("config", "--local", "--replace-all", key, value)
+
+
+def _signing_settings(repository: Repository) -> dict[str, str]:
+    keys = r"^(user|gpg)\.|^(commit\.gpgsign|tag\.gpgsign|tag\.forcesignannotated)$"
+    listed = repository.attempt_git("config", "--local", "--null", "--get-regexp", keys).text
+    pairs = (pair.partition("\n") for pair in listed.split("\0") if pair)
+    # A key without `=` is true, and has no value to copy.
+    return {key: value if equals else "true" for key, equals, value in pairs}
+
+
+def remote_address(repository: Repository, remote: str) -> str | None:
+    """Where a remote is; without the name and the password that may stand in it."""
+    url = repository.read_setting(f"remote.{remote}.url")
+    return hide_credentials(url) if url else None
+
+
+def is_remote(address: str) -> bool:
+    """Whether an address is a URL, and no path of this machine."""
+    return "://" in address or bool(_SHORT.fullmatch(address))
+
+
+def is_same_repository(one: str, other: str) -> bool:
+    """Whether two addresses are of one repository, however it is spoken to."""
+    return _host_and_path(one) == _host_and_path(other)
+
+
+def repository_owner(address: str) -> str:
+    """Who a repository at a forge belongs to; empty of an address that says no such thing."""
+    return _owner_and_name(address)[0]
+
+
+def is_fork(address: str, repository: str) -> bool:
+    """Whether an address is of a repository ``owner/name`` in another's hands."""
+    owner, name = (word.lower() for word in _owner_and_name(address))
+    other_owner, _, called = repository.lower().partition("/")
+    return bool(owner) and owner != other_owner and name == called
+
+
+def _owner_and_name(address: str) -> tuple[str, str]:
+    words = _host_and_path(address).split("/")[1:] if is_remote(address) else []
+    return (words[-2], words[-1]) if len(words) > 1 else ("", "")
+
+
+def _host_and_path(address: str) -> str:
+    """Host and path: what is left of an address without scheme, user and ``.git``."""
+    if short := _SHORT.fullmatch(address):
+        host, path = short["host"], short["path"]
+    else:
+        parts = urlsplit(address)
+        host, path = parts.hostname or "", parts.path if parts.scheme else address
+    return f"{host.lower()}/{path.strip('/').removesuffix('.git').rstrip('/')}"
+
 
 # Pruning, which a user may have set, would delete versions that were not pushed yet; and refspecs
 # that a user has beside ours (a mirror's) would move branches here.
 TAKE_ONLY = (
-    "--no-tags",
-    "--no-prune",
-    "--no-prune-tags",
-    "--no-recurse-submodules",
-    "--no-write-fetch-head",
-    "--refmap=",
-)
+    "--no-tags", "--no-prune", "--no-prune-tags", "--no-recurse-submodules",
+    "--no-write-fetch-head", "--refmap=",
+)  # fmt: skip
 SEND_ONLY = (
-    "--porcelain",
-    "--no-follow-tags",
-    "--no-recurse-submodules",
-    "--no-force-if-includes",
-)
+    "--porcelain", "--no-follow-tags", "--no-recurse-submodules", "--no-force-if-includes",
+)  # fmt: skip
 _IN_THE_WAY = re.compile(r"cannot lock ref '[^']+': '(refs/[^']+)' exists")
 _SYMBOLIC = "ref: refs/heads/"  # how ls-remote begins the line of a HEAD that is a branch
 NOT_PUSHED = "failed to push some refs"
@@ -66,15 +162,12 @@ class NotAllowed(RegistryError):
 
 
 def list_remotes(repository: Repository) -> tuple[str, ...]:
-    """The names of the remotes."""
     return tuple(split_lines(repository.call("remote")))
 
 
 def choose_remote(repository: Repository, name: str | None = None) -> str | None:
     """The remote that is meant: the one named, else the branch's, else ``origin``, else the first.
-
-    None where there is none; ``UsageError`` where the one named is not there.
-    """
+    None where there is none; ``UsageError`` where the one named is not there."""
     remote_names = list_remotes(repository)
     if name is not None:
         if name not in remote_names:
@@ -89,20 +182,17 @@ def choose_remote(repository: Repository, name: str | None = None) -> str | None
 
 def push_new_refs(repository: Repository, remote: str, tags: Mapping[str, str]) -> dict[str, str]:
     """Push objects, by the names that they get on the remote and that must not be there yet.
-
     Returns the refused names with the remote's words; raises ``RegistryError`` where the remote
     cannot be reached, ``NotAllowed`` where it lets nothing in from this person, or a hook here does
-    not let anything go.
-    """
+    not let anything go."""
     # An empty lease says: only if there is no such ref, also where Git would fast-forward it.
     leases = [f"--force-with-lease={ref}:" for ref in tags]
     specs = [f"{object_}:{ref}" for ref, object_ in tags.items()]
     pushed = _send_refs(repository, remote, leases, specs)
     if pushed.code == 0:
         return {}
-    refused = {
-        row[1].partition(":")[2]: _refusal_reason(pushed, row[2]) for row in _refused_rows(pushed)
-    }
+    rows = _refused_rows(pushed)
+    refused = {row[1].partition(":")[2]: _refusal_reason(pushed, row[2]) for row in rows}
     if not refused:
         raise _not_pushed(remote, pushed)
     return refused
@@ -112,9 +202,7 @@ def push_branch(
     repository: Repository, remote: str, branch: str, commit: str, over: str | None
 ) -> str | None:
     """Push a branch if the remote's is still at ``over`` (None: not there); why it was refused.
-
-    Raises as ``push_new_refs`` does.
-    """
+    Raises as ``push_new_refs`` does."""
     ref = f"refs/heads/{branch}"
     lease = f"--force-with-lease={ref}:{over or ''}"
     pushed = _send_refs(repository, remote, [lease], [f"{commit}:{ref}"])
@@ -136,12 +224,10 @@ def delete_branch(repository: Repository, remote: str, branch: str, commit: str)
 def _send_refs(
     repository: Repository, remote: str, leases: Sequence[str], specs: Sequence[str]
 ) -> GitOutcome:
-    """Push these refs and nothing else, however a person's own pushes are configured.
-
-    A mirror takes no single refs; options are meant for a person's pushes (``merge_request.create``
-    with every tag), and a server that knows none refuses all. A push is signed where a person
-    signs theirs, if the server wants to know.
-    """
+    """Push these refs and nothing else, however a person's own pushes are configured."""
+    # A mirror takes no single refs; options are meant for a person's pushes
+    # (``merge_request.create`` with every tag), and a server that knows none refuses all. A push is
+    # signed where a person signs theirs, if the server wants to know.
     settings = ("-c", f"remote.{remote}.mirror=false", "-c", "push.pushOption=")
     sign_setting = (repository.read_setting("push.gpgSign") or "false").lower()
     signed = "--no-signed" if sign_setting in ("false", "no", "off", "0") else "--signed=if-asked"
@@ -151,10 +237,8 @@ def _send_refs(
 
 def fetch_refs(repository: Repository, remote: str, *specs: str) -> bool:
     """Fetch by refspecs; False where a ref here differs from the remote's and was left alone.
-
     Raises ``RegistryError`` where the remote cannot be reached, or a ref here leaves no room for
-    one of the remote's (``abalone@v1.0.0/x`` for ``abalone@v1.0.0``).
-    """
+    one of the remote's (``abalone@v1.0.0/x`` for ``abalone@v1.0.0``)."""
     fetched = _ask_remote(repository, "fetch", "--progress", *TAKE_ONLY, remote, *specs)
     if fetched.code == 0:
         return True
@@ -175,11 +259,8 @@ def _no_room(repository: Repository, remote: str, line: str) -> RegistryError:
         return RegistryError(what, hint="run it again once no other command of Git works here")
     ref = named[1]
     aside = f"refs/towpath/set-aside/{ref.removeprefix('refs/tags/')}/{object_[:12]}"
-    hint = (
-        f"git update-ref '{aside}' '{ref}' && git update-ref -d '{ref}' sets the one here aside; "
-        "then run it again"
-    )
-    return RegistryError(what, hint=hint)
+    way = f"git update-ref '{aside}' '{ref}' && git update-ref -d '{ref}'"
+    return RegistryError(what, hint=f"{way} sets the one here aside; then run it again")
 
 
 def deepen_clone(repository: Repository, remote: str) -> None:
@@ -237,7 +318,7 @@ def last_fetched(repository: Repository) -> float | None:
     """When all tags were last brought here (seconds since 1970): by a fetch, or by the clone."""
     try:
         return _stamp_file(repository).stat().st_mtime
-    except FileNotFoundError:
+    except FileNotFoundError:  # Towpath never fetched here
         return _clone_time(repository.common / "logs" / "HEAD")
 
 
@@ -250,9 +331,8 @@ def tags_age(repository: Repository) -> float | None:
 def is_tagless(repository: Repository) -> bool:
     """Whether the clone was told to leave tags out (``--no-tags``), or all that is beside one
     branch (``--single-branch``), and none were fetched by Towpath since."""
-    rows = split_lines(
-        repository.attempt_git("config", "--get-regexp", r"^remote\..*\.(tagopt|fetch)$").text
-    )
+    keys = r"^remote\..*\.(tagopt|fetch)$"
+    rows = split_lines(repository.attempt_git("config", "--get-regexp", keys).text)
     specs = [row for row in rows if not row.endswith(" --no-tags")]
     is_one_branch = bool(specs) and all("*" not in row for row in specs)
     # A shallow clone follows one branch too, and is told by that.
@@ -276,26 +356,21 @@ def explain_missing_tags(repository: Repository) -> str | None:
 
 
 def _ask_remote(repository: Repository, *words: str) -> GitOutcome:
-    """Ask a remote that must go on speaking.
-
-    A push is not asked so, since a hook, here or there, may work for minutes without a word;
-    before each push a remote is listed or fetched from.
-    """
+    """Ask a remote that must go on speaking."""
+    # A push is not asked so, since a hook, here or there, may work for minutes without a word;
+    # before each push a remote is listed or fetched from.
     return repository.attempt_git(*words, alone=True, silence=git_command.SILENCE)
 
 
 def _refused_rows(outcome: GitOutcome) -> list[list[str]]:
-    """The rows of ``push --porcelain`` that say no: the flag, the names, the reason."""
     rows = [line.split("\t") for line in split_lines(outcome.text) if line.count("\t") == 2]
     return [row for row in rows if row[0] == "!"]
 
 
 def _not_pushed(remote: str, outcome: GitOutcome) -> RegistryError:
-    """Why a push came to nothing without a word about any name.
-
-    Git says nothing but ``failed to push some refs`` where a hook here ended it: the words are
-    then the hook's own.
-    """
+    """Why a push came to nothing without a word about any name."""
+    # Git says nothing but ``failed to push some refs`` where a hook here ended it: the words are
+    # then the hook's own.
     broken = any(word in outcome.err for word in BROKEN)
     if NOT_PUSHED not in outcome.err or broken or _FORBIDDEN.search(outcome.err):
         return unreachable_remote(remote, outcome)
@@ -317,7 +392,6 @@ def _stamp_file(repository: Repository) -> Path:
 
 
 def _clone_time(log: Path) -> float | None:
-    """When the repository was cloned, from the first line of its head's log."""
     if not log.exists():
         return None
     with log.open(encoding="utf-8", errors="replace") as lines:

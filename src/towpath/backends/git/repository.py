@@ -15,8 +15,7 @@ from towpath.scratch import take_lock
 
 NAME_IT = "type: git config --global user.name 'Your Name'"
 MAIL_IT = "type: git config --global user.email you@example.org"
-_PATIENCE = 300.0
-"""Seconds: the slowest that a lock is held for is a push of many tags."""
+_PATIENCE = 300.0  # seconds: the slowest that a lock is held for is a push of many tags
 _WHOLE_HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
@@ -56,20 +55,19 @@ class Repository:
     root: Path
     common: Path
     bare: bool = False
+    # What Git printed, by the words of `recall_output`, and the bytes of small objects that
+    # `refs.read_contents` gave. Neither can be stale: their names are whole hashes, whose history
+    # nothing changes (of a shallow clone, which a fetch may deepen, no output is kept).
     answers: dict[tuple[str, ...], str] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
-    """What Git printed, by the words of ``recall_output``."""
     contents: dict[str, bytes] = field(default_factory=dict, init=False, repr=False, compare=False)
-    """The bytes of small objects that ``refs.read_contents`` gave, by names that no others have."""
 
     @classmethod
     def find_repository(cls, path: Path) -> Repository | None:
-        """The repository that ``path`` lies in, or None.
-
-        Raises ``RegistryError`` where there is one that Git refuses to open (another owner, a
-        broken folder), since going on as if there were none would only hide it.
-        """
+        """The repository that ``path`` lies in, or None. Raises ``RegistryError`` where there is
+        one that Git refuses to open (another owner, a broken folder), since going on as if there
+        were none would only hide it."""
         questions = ("--git-common-dir", "--is-inside-work-tree", "--show-toplevel")
         answer = git_command.attempt_git(path, "rev-parse", "--path-format=absolute", *questions)
         return _parse_opened(path, answer)
@@ -101,9 +99,8 @@ class Repository:
         self, *words: str, stdin: bytes = b"", env: Mapping[str, str] | None = None
     ) -> GitOutcome:
         """The same with the bytes that Git printed."""
-        return git_command.call_git(
-            self.root, *words, stdin=stdin, env=self._named_environment(env)
-        )
+        named = self._named_environment(env)
+        return git_command.call_git(self.root, *words, stdin=stdin, env=named)
 
     def attempt_git(
         self,
@@ -114,18 +111,14 @@ class Repository:
         silence: float | None = None,
     ) -> GitOutcome:
         """What Git answers, whatever it is; ``alone`` and ``silence`` as in ``git_command``."""
+        named = self._named_environment(env)
         return git_command.attempt_git(
-            self.root,
-            *words,
-            stdin=stdin,
-            env=self._named_environment(env),
-            alone=alone,
-            silence=silence,
+            self.root, *words, stdin=stdin, env=named, alone=alone, silence=silence
         )
 
     def _named_environment(self, env: Mapping[str, str] | None = None) -> Mapping[str, str] | None:
-        """The environment of a call: a bare repository is named outright, for Git does not look
-        for one where ``safe.bareRepository`` is ``explicit``."""
+        # A bare repository is named outright, for Git does not look for one where
+        # `safe.bareRepository` is `explicit`.
         return {**(env or {}), "GIT_DIR": str(self.common)} if self.bare else env
 
     def head(self) -> str | None:
@@ -161,12 +154,12 @@ class Repository:
         """Changed files that `status` keeps silent about, since somebody told Git not to look
         (``update-index --assume-unchanged`` or ``--skip-worktree``)."""
         rows = self.call("ls-files", "-v", "-s", "-z").split("\0")
-        quiet = dict(
-            _staged_blob(row) for row in rows if row and (row[0].islower() or row[0] == "S")
-        )
-        paths = [
-            path for path in quiet if (self.root / path).is_file()
-        ]  # sparse ones are not there
+        quiet: dict[str, str] = {}
+        for row in (row for row in rows if row and (row[0].islower() or row[0] == "S")):
+            fields, _, path = row.partition("\t")
+            quiet[path] = fields.split(" ")[2]
+        # In a sparse checkout those outside of the cone are not there.
+        paths = [path for path in quiet if (self.root / path).is_file()]
         path_lines = "".join(f"{path}\n" for path in paths).encode("utf-8", "surrogateescape")
         hashed = self.call("hash-object", "--stdin-paths", stdin=path_lines) if paths else ""
         yield from (p for p, blob in zip(paths, hashed.split(), strict=True) if blob != quiet[p])
@@ -174,9 +167,8 @@ class Repository:
     def read_identity(self) -> Identity:
         """Who commits here; ``UserError`` with the commands to type where nobody was named."""
         # Without useConfigOnly Git makes up an address from the machine's name.
-        identity_line = self.attempt_git(
-            "-c", "user.useConfigOnly=true", "var", "GIT_COMMITTER_IDENT"
-        )
+        words = ("-c", "user.useConfigOnly=true", "var", "GIT_COMMITTER_IDENT")
+        identity_line = self.attempt_git(*words)
         if identity_line.code:
             raise UserError("Git does not know who you are", hint=f"{NAME_IT}; {MAIL_IT}")
         name, _, rest = identity_line.text.partition(" <")
@@ -187,11 +179,9 @@ class Repository:
         return (self.common / "shallow").exists()
 
     def main_work_tree(self) -> Path | None:
-        """The work tree that others may be linked to; None where the repository is bare.
-
-        Raises ``UserError`` in a linked work tree of a repository that does not say where it is
-        (``git clone --separate-git-dir``).
-        """
+        """The work tree that others may be linked to; None where the repository is bare. Raises
+        ``UserError`` in a linked work tree of a repository that does not say where it is (``git
+        clone --separate-git-dir``)."""
         if self.bare or self.common == self.root / ".git":
             return None if self.bare else self.root
         if self.call("rev-parse", "--path-format=absolute", "--git-dir") == str(self.common):
@@ -221,7 +211,7 @@ def hold_lock(repository: Repository, name: str, patience: float = _PATIENCE) ->
         opened = path.open("a")
     except OSError as refused:
         raise RegistryError(f"{path.parent} cannot be written: {refused.strerror}") from refused
-    with opened as held:
+    with opened as held:  # the kernel frees it when its holder dies
         if not take_lock(held, patience):
             what = f"another towpath has held {path} for {patience:.0f} s"
             raise RegistryError(what, hint="wait for it, or end it")
@@ -245,12 +235,6 @@ def _parse_opened(path: Path, asked: GitOutcome) -> Repository | None:
         return Repository(Path(lines[0]), Path(lines[0]), bare=True)
     hint = f"git config --global --add safe.directory '{path}'" if "dubious" in asked.err else None
     raise RegistryError(f"Git does not open {path}: {asked.last_complaint}", hint=hint)
-
-
-def _staged_blob(row: str) -> tuple[str, str]:
-    """Path and blob in a row of ``ls-files -v -s``."""
-    fields, _, path = row.partition("\t")
-    return path, fields.split(" ")[2]
 
 
 def _submodule_difference(line: str) -> str:

@@ -1,16 +1,255 @@
-"""Signatures of commits and tags: made as Git is configured, and checked by stock Git."""
+"""Signatures of commits and tags: made as Git is configured, judged by main's allowed signers."""
 
 from __future__ import annotations
 
+import base64
+import binascii
+import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from pathlib import Path
 from typing import Literal, TypeAlias
 
-from towpath.backends.git.allowed_signers import IN_UTC, SignersFile
 from towpath.backends.git.git_command import GitOutcome
 from towpath.backends.git.repository import Repository
-from towpath.errors import RegistryError
+from towpath.errors import Fault, Place, RegistryError
+from towpath.scratch import scratch_folder
+
+SIGNERS = "registry/allowed_signers"
+NAMESPACE = "git"
+"""What Git signs for; a line may say that its key is for other things alone."""
+_KIND = re.compile(r"(sk-)?(ssh-(ed25519|rsa|dss)|ecdsa-sha2-nistp(256|384|521))(@openssh\.com)?")
+_FIELD = re.compile(r'(?:[^\s"]|"(?:[^"\\]|\\.)*")+')
+_OPTION = re.compile(r'([A-Za-z-]+)(?:="((?:[^"\\]|\\.)*)")?(?:,|$)')
+_DATES = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+_LINE = "`<mail> ssh-ed25519 AAAA...`"
+_OWN_KEYS = f"name each signer by a key of their own: {_LINE}"
+
+
+@dataclass(frozen=True)
+class Signer:
+    """A line that counts: a key, and whose it is.
+
+    ``names`` are the principals as written, ``patterns`` those that are none but fit several;
+    ``person`` holds every name of whoever holds the key, by all lines, in lower case.
+    """
+
+    line: int
+    names: tuple[str, ...]
+    patterns: tuple[str, ...]
+    options: tuple[str, ...]
+    kind: str
+    key: str
+    person: frozenset[str] = frozenset()
+
+    @property
+    def name(self) -> str:
+        """What the signer is called, always: the first name on the line, else its pattern."""
+        return self.names[0] if self.names else ",".join(self.patterns)
+
+    def may_be(self, names: Iterable[str]) -> bool:
+        """Whether a pattern of the line fits any of these names."""
+        return any(_is_listed(name, self.patterns) for name in names)
+
+
+@dataclass(frozen=True)
+class AllowedSigners:
+    """The signers of a file, and what of it cannot be honoured."""
+
+    signers: tuple[Signer, ...] = ()
+    faults: tuple[Fault, ...] = ()
+
+
+@dataclass(frozen=True)
+class SignersFile:
+    """The file that Git is given. Each line has a name that nobody can guess, so that nobody can
+    have a key of a name that stands for another's line."""
+
+    path: Path
+    allowed: AllowedSigners
+    mark: str
+
+    @property
+    def git_settings(self) -> tuple[str, ...]:
+        """Git's settings to verify by it. A program for an agent signs, and verifies nothing."""
+        pairs = (
+            "gpg.format=ssh",
+            f"gpg.ssh.allowedSignersFile={self.path}",
+            "gpg.ssh.program=ssh-keygen",
+            # Whose key counts no more is said on main, for every reader alike.
+            f"gpg.ssh.revocationFile={os.devnull}",
+        )
+        return tuple(word for pair in pairs for word in ("-c", pair))
+
+    def find_signer(self, principal: str) -> Signer | None:
+        """Whose line Git found."""
+        mark, _, line = principal.rpartition("-")
+        if mark != self.mark:
+            return None
+        return next((signer for signer in self.allowed.signers if str(signer.line) == line), None)
+
+
+# For Git's environment: dates without a zone mean the same on every machine.
+IN_UTC = {"TZ": "UTC"}
+
+
+@contextmanager
+def signers_file(text: bytes) -> Iterator[SignersFile]:
+    """The allowed signers of a text as a file for Git."""
+    # A file of our own making, with one name to a line: by itself Git calls a signer by the first
+    # principal of whatever line it finds, be that a pattern.
+    allowed, mark = read_allowed_signers(text), secrets.token_hex(16)
+    lines = []
+    for signer in allowed.signers:
+        options = [",".join(signer.options)] if signer.options else []
+        lines.append(" ".join([f"{mark}-{signer.line}", *options, signer.kind, signer.key]))
+    with scratch_folder() as scratch:
+        path = Path(scratch, "allowed_signers")
+        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        yield SignersFile(path, allowed, mark)
+
+
+@lru_cache(maxsize=64)
+def read_allowed_signers(text: bytes) -> AllowedSigners:
+    """The signers that a text allows; a line that cannot be honoured is a fault, and counts for
+    nothing."""
+    signers: list[Signer] = []
+    faults: list[Fault] = []
+    for number, line in enumerate(text.decode("utf-8", "replace").split("\n"), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        reading = _Line(number)
+        signer = reading.read(line.strip())
+        faults += reading.faults
+        signers += [signer] if signer else []
+    return AllowedSigners(_with_persons(signers), tuple(faults))
+
+
+@dataclass
+class _Line:
+    number: int
+    faults: list[Fault] = field(default_factory=list)
+
+    def refuse_line(self, what: str, hint: str) -> None:
+        self.faults.append(Fault(what, Place(SIGNERS, self.number), hint))
+
+    def read(self, line: str) -> Signer | None:
+        words = _FIELD.findall(line)
+        places = [place for place, word in enumerate(words[1:3], 1) if _KIND.fullmatch(word)]
+        position = places[0] if places else 0
+        if not places or len(words) <= position + 1 or not _is_key(*words[position : position + 2]):
+            self.refuse_line("this is no line of a signer", f"write {_LINE}")
+            return None
+        options = self._read_options(words[1]) if position == 2 else ()
+        principals = [principal for principal in words[0].strip('"').split(",") if principal]
+        patterns = [principal for principal in principals if _is_pattern(principal)]
+        others = (principal for principal in principals if principal not in patterns)
+        names = [principal for principal in others if _is_not_negated(principal, patterns)]
+        if options is None or self.faults:
+            return None
+        if patterns:
+            what = f"`{','.join(patterns)}` does not say who holds the key"
+            more = "it is taken for each whom it fits, and approves nothing of theirs"
+            self.refuse_line(f"{what}: {more}", _OWN_KEYS)
+        if not names and not any(not principal.startswith("!") for principal in patterns):
+            return None
+        kind, key = words[position : position + 2]
+        return Signer(self.number, tuple(names), tuple(patterns), options, kind, key)
+
+    def _read_options(self, text: str) -> tuple[str, ...] | None:
+        options: dict[str, str] = {}
+        place = 0
+        while place < len(text):
+            option = _OPTION.match(text, place)
+            if option is None:
+                self.refuse_line(f"`{text}` are no options of a signer", f"write {_LINE}")
+                return None
+            options[option[1].lower()] = option[2] or ""
+            place = option.end()
+        if "cert-authority" in options:
+            what = "whoever holds this authority's key can be any number of signers"
+            self.refuse_line(f"{what}, so a certificate approves nothing", _OWN_KEYS)
+            return None
+        return self._kept_options(options)
+
+    def _kept_options(self, found: dict[str, str]) -> tuple[str, ...] | None:
+        for name in found:
+            if name not in ("namespaces", "valid-after", "valid-before"):
+                hint = "there is namespaces, valid-after and valid-before"
+                self.refuse_line(f"there is no option `{name}`", hint)
+        if "namespaces" in found and not _is_listed(NAMESPACE, found["namespaces"].split(",")):
+            what = f"the key is for `{found['namespaces']}`, and Git signs for `{NAMESPACE}`"
+            added = f'add {NAMESPACE}: namespaces="{NAMESPACE}"'
+            self.refuse_line(what, f"leave the option out, or {added}")
+        dates = {
+            name: self._check_date(name, found[name]) for name in sorted(found) if "valid" in name
+        }
+        after, before = dates.get("valid-after", ""), dates.get("valid-before", "")
+        if after and before and after.ljust(14, "0") >= before.ljust(14, "0"):
+            what = "`valid-before` is not after `valid-after`, so the key is never valid"
+            self.refuse_line(what, "write a later date in `valid-before`, or take the line out")
+        return tuple(f'{name}="{date}"' for name, date in dates.items())
+
+    def _check_date(self, name: str, text: str) -> str:
+        digits = text.removesuffix("Z")
+        try:
+            datetime.strptime(digits, _DATES[len(digits)])
+        except (KeyError, ValueError):
+            self.refuse_line(f"`{text}` is no date of `{name}`", f'write {name}="20261201" (UTC)')
+        return digits
+
+
+def _is_key(kind: str, key: str) -> bool:
+    """Whether this is the base64 of a key of that kind, which its first bytes name."""
+    try:
+        content = base64.b64decode(key, validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return content[4:].startswith(kind.encode()) and content[:4] == len(kind).to_bytes(4, "big")
+
+
+def _is_pattern(principal: str) -> bool:
+    return principal.startswith("!") or "*" in principal or "?" in principal
+
+
+def _is_not_negated(name: str, patterns: Sequence[str]) -> bool:
+    negated = (pattern[1:] for pattern in patterns if pattern.startswith("!"))
+    return not any(_fits_pattern(name, pattern) for pattern in negated)
+
+
+def _is_listed(name: str, patterns: Sequence[str]) -> bool:
+    """Whether a list of patterns has a name, as OpenSSH reads such lists."""
+    plain = (pattern for pattern in patterns if not pattern.startswith("!"))
+    fits = any(_fits_pattern(name, pattern) for pattern in plain)
+    return fits and _is_not_negated(name, patterns)
+
+
+def _fits_pattern(name: str, pattern: str) -> bool:
+    plain = pattern.lower().replace("[", "[[]")  # only `*` and `?` mean something
+    return fnmatchcase(name.lower(), plain)
+
+
+def _with_persons(signers: Sequence[Signer]) -> tuple[Signer, ...]:
+    """The signers with all the names of each: lines with a name or a key in common are one
+    person's, for a person may have two keys, and a key two names."""
+    persons: list[set[str]] = []
+    for signer in signers:
+        mine = {signer.key, *(name.lower() for name in signer.names)}
+        for other in [entry for entry in persons if entry & mine]:
+            persons.remove(other)
+            mine |= other
+        persons.append(mine)
+    owners = {
+        signer.key: person for signer in signers for person in persons if signer.key in person
+    }
+    return tuple(replace(signer, person=frozenset(owners[signer.key])) for signer in signers)
+
 
 Standing: TypeAlias = Literal["good", "unknown", "bad", "foreign", "unsigned"]
 
@@ -96,21 +335,18 @@ def signing_settings(repository: Repository) -> Mapping[str, bool]:
 
 
 def signs_commits(repository: Repository) -> bool:
-    """Whether Git here signs every commit."""
     return signing_settings(repository).get("commit.gpgsign", False)
 
 
 def signs_tags(repository: Repository) -> bool:
-    """Whether Git here signs every annotated tag."""
     settings = signing_settings(repository)
     return settings.get("tag.gpgsign", False) or settings.get("tag.forcesignannotated", False)
 
 
 def signing_refusal(what: str, outcome: GitOutcome) -> RegistryError:
     """Said where the signing program, or the key, did not do it: in their words."""
-    error_lines = [
-        line for line in outcome.said if "aborted by hook" not in line
-    ]  # which is our own
+    # The hook is our own: it ends `git tag` before the ref is made.
+    error_lines = [line for line in outcome.said if "aborted by hook" not in line]
     words = [line.removeprefix("error: ").removeprefix("fatal: ") for line in error_lines]
     because = "; ".join(dict.fromkeys(words)) or f"exit code {outcome.code}"
     return RegistryError(f"Git could not sign {what}: {because}", hint=_HINT)

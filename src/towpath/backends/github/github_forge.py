@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
@@ -143,9 +142,8 @@ class GitHub:
         content = {"title": title, "body": _cut_body(body)}
         create = self.line.rest.pulls.create
         try:
-            return _parse_pull_request(
-                self.line.ask(deed, create, head=branch, base=base, **content)
-            )
+            opened = self.line.ask(deed, create, head=branch, base=base, **content)
+            return _parse_pull_request(opened)
         except RefusedByGitHub as refused:
             # 422 is also said of a branch that is not there, so GitHub is asked which it was; a
             # call that was killed after the opening finds its own pull request here.
@@ -284,18 +282,9 @@ def _parse_pull_request(pull: Any) -> PullRequest:
         base=pull.base.ref,
         author=pull.user.login if pull.user else _GHOST,
         merged_by=merged_by.login if merged_by else None,
-        labels=tuple(label.name for label in pull.labels if isinstance(label.name, str)),
     )
 
 
 def _parse_review(review: Any) -> Review:
-    submitted = review.submitted_at
-    # A review that was not handed in has no time: githubkit then says UNSET, which is no None.
-    is_timed = isinstance(submitted, datetime)
-    return Review(
-        user=review.user.login if review.user else _GHOST,
-        state=review.state.lower(),
-        commit=review.commit_id or "",
-        time=submitted.astimezone(UTC).isoformat()[:19] + "Z" if is_timed else "",
-        url=review.html_url,
-    )
+    user = review.user.login if review.user else _GHOST
+    return Review(user, review.state.lower(), review.commit_id or "")

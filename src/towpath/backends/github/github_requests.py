@@ -186,7 +186,6 @@ class _Forbidden(RefusedByGitHub, Forbidden):
 
 
 def _explain_error(error: Exception, deed: Deed, name: str, api: str) -> ForgeError:
-    """An error of githubkit's in words."""
     from githubkit.exception import RateLimitExceeded, RequestFailed, RequestTimeout
 
     # A limit is a failed request too, so it is asked about first.
@@ -273,6 +272,5 @@ def _rate_limit_fault(deed: Deed, wait: timedelta) -> Fault:
     until = (datetime.now(UTC) + wait).isoformat()[:19] + "Z"
     minutes = max(1, round(wait.total_seconds() / 60))
     what = f"GitHub takes no more questions from this token until {until} (asked to {deed.doing})"
-    return Fault(
-        what, hint=f"run it again in {minutes} minute{'s' if minutes > 1 else ''}; nothing was lost"
-    )
+    unit = "minutes" if minutes > 1 else "minute"
+    return Fault(what, hint=f"run it again in {minutes} {unit}; nothing was lost")

@@ -154,7 +154,6 @@ def _with_branch_protection(line: GitHubLine, main: str, rules: Rules) -> Rules:
 
 
 def _with_tag_rules(line: GitHubLine, rules: Rules) -> Rules:
-    """The same with the rulesets on tags."""
     kept: dict[str, None] = {}
     writers: tuple[str, ...] | None = None
     for brief in _list_rulesets(line):
@@ -186,7 +185,6 @@ def _find_ruleset(line: GitHubLine, name: str) -> Any:
 
 
 def _guarded_tags(ruleset: Any) -> list[str]:
-    """The tags that a ruleset guards."""
     names = ruleset.conditions.ref_name if ruleset.conditions else None
     # Whether one of ours is among those that it leaves out, only GitHub's own matching could tell.
     if not names or names.exclude:
@@ -249,7 +247,6 @@ def _write_ruleset(
     rules: Sequence[Mapping[str, Any]],
     free: Sequence[Mapping[str, Any]] = (),
 ) -> str:
-    """Make one of our rulesets, or bring it up to date."""
     body = {
         "name": name,
         "target": target,
@@ -268,7 +265,6 @@ def _write_ruleset(
 
 
 def _make_environment(line: GitHubLine, wanted: Environment) -> str:
-    """Make an environment, or bring it up to date."""
     listed = _list_environments(line)
     existing = next((held for held in listed if held.name == wanted.name), None)
     # GitHub replaces an environment whole: what is not sent again is gone, so what a person set
@@ -323,7 +319,6 @@ def _branch_policies(line: GitHubLine, deed: Deed, name: str) -> list[tuple[str,
 
 
 def _restrict_branches(line: GitHubLine, deed: Deed, name: str, branches: tuple[str, ...]) -> None:
-    """Let an environment be used from these branches alone."""
     repos, policies = line.rest.repos, _branch_policies(line, deed, name)
     # What is wanted is added first: an environment is never without a branch that may use it.
     for branch in branches:
@@ -344,15 +339,12 @@ def _kept_settings(environment: Any) -> dict[str, Any]:
         if isinstance(getattr(rule, "wait_timer", None), int):
             kept["wait_timer"] = rule.wait_timer
         if people := getattr(rule, "reviewers", None):
-            kept["reviewers"] = [
-                {"type": reviewer.type, "id": reviewer.reviewer.id} for reviewer in people
-            ]
+            kept["reviewers"] = [{"type": who.type, "id": who.reviewer.id} for who in people]
             kept["prevent_self_review"] = rule.prevent_self_review is True
     return kept
 
 
 def _find_reviewer(line: GitHubLine, name: str) -> dict[str, Any]:
-    """A person or a team by GitHub's number."""
     owner, _, slug = name.removeprefix("@").partition("/")
     if slug:
         deed = Deed(f"look for the team {name}", "members: read", f"team {name}")

@@ -44,20 +44,17 @@ class ExpectationType:
 def read_catalogue() -> Mapping[str, ExpectationType]:
     """Every expectation by its type, as Great Expectations has them."""
     listed: dict[str, Any] = json.loads(_FILE.read_text(encoding="utf-8"))
-    return {name: _read_type(name, fields) for name, fields in listed["expectations"].items()}
-
-
-def _read_type(name: str, fields: Mapping[str, Any]) -> ExpectationType:
-    arguments = {key: _read_argument(value) for key, value in fields["arguments"].items()}
-    return ExpectationType(name, fields["about"], arguments, fields.get("database", False))
+    types = {}
+    for name, fields in listed["expectations"].items():
+        arguments = {key: _read_argument(value) for key, value in fields["arguments"].items()}
+        is_database = fields.get("database", False)
+        types[name] = ExpectationType(name, fields["about"], arguments, is_database)
+    return types
 
 
 def _read_argument(fields: Mapping[str, Any]) -> ExpectationArgument:
-    return ExpectationArgument(
-        tuple(fields.get("kinds", ())),
-        fields.get("required", False),
-        tuple(fields.get("choices", ())),
-    )
+    kinds, choices = tuple(fields.get("kinds", ())), tuple(fields.get("choices", ()))
+    return ExpectationArgument(kinds, fields.get("required", False), choices)
 
 
 _ITS_OWN = frozenset(
@@ -65,22 +62,13 @@ _ITS_OWN = frozenset(
     | {"rendered_content", "windows", "batch_id", "library_metadata"}
 )
 _KINDS = {
-    str: "text",
-    bool: "switch",
-    int: "integer",
-    float: "number",
-    list: "list",
-    set: "list",
-    tuple: "list",
-    dict: "mapping",
-    datetime.date: "text",
-    datetime.datetime: "text",
-}
+    str: "text", bool: "switch", int: "integer", float: "number", list: "list", set: "list",
+    tuple: "list", dict: "mapping", datetime.date: "text", datetime.datetime: "text",
+}  # fmt: skip
 _DATABASE = ("_like_pattern", "unexpected_rows", "query_results", "other_table")
 
 
 def list_expectations() -> dict[str, Any]:
-    """The list as a JSON document."""
     classes = {kind.expectation_type: kind for kind in _expectation_classes()}
     expectations = {name: _describe_type(name, kind) for name, kind in sorted(classes.items())}
     from towpath.backends.great_expectations.validation import gx
@@ -89,10 +77,10 @@ def list_expectations() -> dict[str, Any]:
 
 
 def _expectation_classes() -> Iterator[Any]:
+    # Ours first, which imports it without what a check of a table never uses.
+    import towpath.backends.great_expectations.validation  # noqa: F401, I001
     from great_expectations.expectations import core
     from great_expectations.expectations.expectation import Expectation
-
-    import towpath.backends.great_expectations.validation  # noqa: F401  # which imports it without what it never uses
 
     for value in vars(core).values():
         if inspect.isclass(value) and issubclass(value, Expectation):
@@ -102,14 +90,9 @@ def _expectation_classes() -> Iterator[Any]:
 def _describe_type(name: str, kind: Any) -> dict[str, Any]:
     about = (inspect.getdoc(kind) or "").strip().split("\n\n")[0].replace("\n", " ")
     fields = {key: field for key, field in kind.__fields__.items() if key not in _ITS_OWN}
-    description: dict[str, Any] = {
-        "about": about,
-        "arguments": {key: _describe_argument(field) for key, field in sorted(fields.items())},
-    }
-    return {
-        **description,
-        **({"database": True} if any(part in name for part in _DATABASE) else {}),
-    }
+    arguments = {key: _describe_argument(field) for key, field in sorted(fields.items())}
+    is_database = any(part in name for part in _DATABASE)
+    return {"about": about, "arguments": arguments, **({"database": True} if is_database else {})}
 
 
 def _describe_argument(field: Any) -> dict[str, Any]:
@@ -138,16 +121,12 @@ def _hint_choices(hint: Any) -> Iterator[Any]:
 
 
 def _hint_kinds(hint: Any) -> Iterator[str]:
-    """A dict beside other types stands for a parameter of a suite, of which a file has none."""
-    arms = list(_hint_arms(hint))
+    arms = [typing.get_origin(arm) or arm for arm in _hint_arms(hint)]
+    # A dict beside other types stands for a parameter of a suite, of which a file has none.
+    passed_over = (type(None), dict) if len(arms) > 1 else (type(None),)
     for arm in arms:
-        plain = typing.get_origin(arm) or arm
-        if (
-            inspect.isclass(plain)
-            and plain is not type(None)
-            and (plain is not dict or len(arms) < 2)
-        ):
-            yield _kind_of_type(plain)
+        if inspect.isclass(arm) and arm not in passed_over:
+            yield _kind_of_type(arm)
 
 
 def _kind_of_type(plain: type) -> str:
@@ -159,7 +138,6 @@ def _kind_of_type(plain: type) -> str:
 
 
 def write_list() -> None:
-    """Write the list into this package."""
     _FILE.write_text(json.dumps(list_expectations(), indent=1) + "\n", encoding="utf-8")
 
 

@@ -22,10 +22,7 @@ _SEVERITIES = ("critical", "warning", "info")
 
 
 def read_suite(path: Path, shown: str) -> Suite:
-    """The suite in a file, called ``shown`` in messages.
-
-    :raises DeclarationError: with everything that is wrong in it.
-    """
+    """The suite in a file, called ``shown`` in messages; DeclarationError with all its faults."""
     node = documents.read_yaml(path, shown)
     faults = tuple(_document_faults(node))
     if faults:
@@ -56,7 +53,7 @@ def _read_expectation(node: documents.Node) -> Expectation:
     data = documents.plain_data(node)
     arguments = {key: value for key, value in data.items() if key not in _OWN}
     arguments |= data.get("kwargs") or {}
-    if "row_condition" in arguments:
+    if "row_condition" in arguments:  # without a parser Great Expectations refuses it
         arguments.setdefault("condition_parser", "pandas")
     meaning = _note_text(data.get("meaning") or data.get("notes") or data.get("description"))
     severity = data.get("severity", "critical")
@@ -91,21 +88,17 @@ def _item_faults(node: documents.Node) -> Iterator[Fault]:
         hint = f"did you mean `type` by `{near}`?" if near else None
         yield Fault("an expectation needs a `type`", node.place, hint)
         return
-    expectation_type = expectation_catalogue.read_catalogue().get(
-        str(documents.plain_data(kind.node))
-    )
+    name = str(documents.plain_data(kind.node))
+    expectation_type = expectation_catalogue.read_catalogue().get(name)
     if expectation_type is None:
-        yield _unknown_fault(str(documents.plain_data(kind.node)), kind.node.place)
+        near = did_you_mean(name, expectation_catalogue.read_catalogue())
+        hint = near or "see docs/steps.md for a list"
+        yield Fault(f"there is no expectation `{name}`", kind.node.place, hint)
     elif expectation_type.database:
         yield Fault(f"`{expectation_type.type}` works on databases, not on files", kind.node.place)
     else:
         yield from _argument_faults(node, expectation_type)
     yield from _severity_faults(node)
-
-
-def _unknown_fault(name: str, place: Place) -> Fault:
-    near = did_you_mean(name, expectation_catalogue.read_catalogue())
-    return Fault(f"there is no expectation `{name}`", place, near or "see docs/steps.md for a list")
 
 
 def _severity_faults(node: documents.Mapping) -> Iterator[Fault]:
@@ -118,37 +111,35 @@ def _severity_faults(node: documents.Mapping) -> Iterator[Fault]:
 
 def _argument_faults(node: documents.Mapping, type_: ExpectationType) -> Iterator[Fault]:
     arguments = [entry for entry in node.entries if entry.key not in _OWN]
-    nested = node.get("kwargs")
-    if nested and not isinstance(nested.node, documents.Mapping):
-        yield Fault("`kwargs` is a mapping of arguments", nested.place)
-    elif nested and isinstance(nested.node, documents.Mapping):
+    nested = node.get("kwargs")  # as Great Expectations' own JSON has them
+    if nested and isinstance(nested.node, documents.Mapping):
         arguments += nested.node.entries
-    yield from _unknown_arguments(arguments, type_)
-    names = [entry.key for entry in arguments]
-    for name, argument in type_.arguments.items():
-        if argument.required and name not in names and not _is_mistyped(name, names, type_):
-            yield Fault(f"`{type_.type}` needs `{name}`", node.place)
+    elif nested:
+        yield Fault("`kwargs` is a mapping of arguments", nested.place)
+    yield from _key_faults(node, arguments, type_)
     for entry in arguments:
         if entry.key in type_.arguments:
             yield from _value_faults(entry, type_.arguments[entry.key])
     yield from _range_faults(node, {e.key: documents.plain_data(e.node) for e in arguments}, type_)
 
 
-def _unknown_arguments(
-    arguments: list[documents.DocumentEntry], type_: ExpectationType
+def _key_faults(
+    node: documents.Node, arguments: list[documents.DocumentEntry], type_: ExpectationType
 ) -> Iterator[Fault]:
+    names = [entry.key for entry in arguments]
     for position, entry in enumerate(arguments):
-        if entry.key in [other.key for other in arguments[:position]]:
+        if entry.key in names[:position]:  # once beside `kwargs`, and once in it
             yield Fault(f"`{entry.key}` is given twice", entry.place)
         elif entry.key not in type_.arguments:
             takes = ", ".join(type_.arguments)
             hint = did_you_mean(entry.key, (*type_.arguments, *_OWN)) or f"it takes {takes}"
             yield Fault(f"`{type_.type}` takes no `{entry.key}`", entry.place, hint)
-
-
-def _is_mistyped(name: str, names: list[str], type_: ExpectationType) -> bool:
-    """Whether an unknown argument is this one mistyped, which then is said once."""
-    return any(key not in type_.arguments and did_you_mean(key, [name]) for key in names)
+    # An argument that is mistyped is said once, and not as unknown and as missing.
+    unknown = [name for name in names if name not in type_.arguments]
+    for name, argument in type_.arguments.items():
+        is_mistyped = any(did_you_mean(key, [name]) for key in unknown)
+        if argument.required and name not in names and not is_mistyped:
+            yield Fault(f"`{type_.type}` needs `{name}`", node.place)
 
 
 def _range_faults(
@@ -162,18 +153,17 @@ def _range_faults(
         yield Fault(f"`min_value` {low} is above `max_value` {high}", node.place)
 
 
+_TYPES: dict[str, Any] = {
+    "text": str, "number": (int, float), "integer": int, "switch": bool, "list": list,
+    "mapping": dict, "any": object,
+}  # fmt: skip
 _WORDS = {
-    "text": "text",
-    "number": "a number",
-    "integer": "a whole number",
-    "switch": "true or false",
-    "list": "a list",
-    "mapping": "a mapping",
-}
+    "text": "text", "number": "a number", "integer": "a whole number", "switch": "true or false",
+    "list": "a list", "mapping": "a mapping",
+}  # fmt: skip
 
 
 def _value_faults(entry: documents.DocumentEntry, argument: ExpectationArgument) -> Iterator[Fault]:
-    """What is wrong with an argument's value."""
     value, name, place = documents.plain_data(entry.node), entry.key, entry.node.place
     if argument.choices:
         if value not in argument.choices:
@@ -193,28 +183,15 @@ def _pattern_faults(pattern: str, entry: documents.DocumentEntry) -> Iterator[Fa
     try:
         re.compile(pattern)
     except re.error as error:
-        what = f"`{pattern}` is no regular expression: {error}"
-        yield Fault(what, entry.node.place)
+        yield Fault(f"`{pattern}` is no regular expression: {error}", entry.node.place)
 
 
 def _is_kind(value: Any, kind: str) -> bool:
-    if isinstance(value, bool):
+    if isinstance(value, bool):  # which to Python is a whole number too
         return kind in ("switch", "any")
-    types: dict[str, Any] = {
-        "text": str,
-        "number": (int, float),
-        "integer": int,
-        "switch": bool,
-        "list": list,
-        "mapping": dict,
-        "any": object,
-    }
-    return isinstance(value, types[kind])
+    return isinstance(value, _TYPES[kind])
 
 
 def _shown_value(value: Any) -> str:
-    if isinstance(value, str):
-        return f"`{value}`"
-    return {dict: "a mapping", list: "a list", bool: str(value).lower()}.get(
-        type(value), str(value)
-    )
+    shown = {str: f"`{value}`", dict: "a mapping", list: "a list", bool: str(value).lower()}
+    return shown.get(type(value), str(value))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -26,6 +27,7 @@ class Expectation:
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that must be there before this can be looked at."""
+        # They are looked for first, so that a missing column is told in our words, with a near one.
         names = [self.arguments.get(key) for key in ("column", "column_A", "column_B")]
         if not self.type.startswith("expect_table_"):
             names += list(self.arguments.get("column_list") or ())
@@ -34,8 +36,6 @@ class Expectation:
 
 @dataclass(frozen=True)
 class Suite:
-    """The expectations of one file."""
-
     name: str
     expectations: tuple[Expectation, ...]
     description: str = ""
@@ -85,8 +85,6 @@ class Result:
 
 @dataclass(frozen=True)
 class CheckOutcome:
-    """What came of a suite."""
-
     suite: str
     description: str
     rows: int
@@ -95,45 +93,33 @@ class CheckOutcome:
 
     @property
     def passed(self) -> bool:
-        """Whether every critical expectation holds."""
         return not self.failed
 
     @property
     def failed(self) -> tuple[Result, ...]:
-        """The critical expectations that do not hold."""
         return tuple(r for r in self.results if not r.passed and r.severity == "critical")
 
     @property
     def warned(self) -> tuple[Result, ...]:
-        """The others that do not hold."""
         return tuple(r for r in self.results if not r.passed and r.severity != "critical")
 
     def document(self) -> dict[str, Json]:
         """The result as a JSON document; the same data and suite give the same document."""
+        held, failed, warned = sum(r.passed for r in self.results), self.failed, self.warned
         counts: dict[str, Json] = {
-            "expectations": len(self.results),
-            "held": sum(result.passed for result in self.results),
-            "failed": len(self.failed),
-            "warned": len(self.warned),
-        }
+            "expectations": len(self.results), "held": held, "failed": len(failed),
+            "warned": len(warned),
+        }  # fmt: skip
         return {
-            "version": 1,
-            "suite": self.suite,
-            "description": self.description,
-            "passed": self.passed,
-            "rows": self.rows,
-            "columns": self.columns,
-            "counts": counts,
+            "version": 1,  # of this form: it is kept as an output of the step, for years
+            "suite": self.suite, "description": self.description, "passed": self.passed,
+            "rows": self.rows, "columns": self.columns, "counts": counts,
             "expectations": [_result_document(result) for result in self.results],
-        }
+        }  # fmt: skip
 
 
 def _result_document(result: Result) -> dict[str, Json]:
-    samples: list[Json] = [asdict(row) for row in result.samples]
-    lists: dict[str, Json] = {
-        name: list(getattr(result, name)) for name in ("columns", "surplus", "lacking")
-    }
-    fields: dict[str, Json] = {**asdict(result), **lists, "samples": samples}
+    fields = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(result).items()}
     return {key: value for key, value in fields.items() if value not in (None, "", [])}
 
 
@@ -147,8 +133,10 @@ def describe_rule(type: str, arguments: Arguments) -> str:
 
     An expectation without words of its own is said by its name and arguments.
     """
-    words = _WORDS.get(type)
-    rule = words(arguments) if words else _plain_rule(type, arguments)
+    sentence = _SENTENCES.get(type)
+    rule = _plain_rule(type, arguments)
+    if sentence:  # an argument that is not given is left out, as it may be by its own default
+        rule = sentence.format_map(defaultdict(str, _sentence_parts(arguments)))
     if "mostly" in arguments and arguments["mostly"] != 1:
         rule += f", in at least {arguments['mostly'] * 100:g} % of rows"
     if "row_condition" in arguments:
@@ -157,114 +145,88 @@ def describe_rule(type: str, arguments: Arguments) -> str:
 
 
 def _plain_rule(type: str, arguments: Arguments) -> str:
-    rest = ", ".join(
-        f"{key} {_list_values(v)}" for key, v in arguments.items() if key not in _APART
-    )
+    others = [f"{key} {_list_values(v)}" for key, v in arguments.items() if key not in _APART]
+    rest = ", ".join(others)
     name = type.removeprefix("expect_").replace("_", " ")
     subject = f"`{arguments['column']}`: " if "column" in arguments else ""
     return f"{subject}{name} ({rest})" if rest else f"{subject}{name}"
 
 
 def _list_values(value: Any) -> str:
-    if isinstance(value, list):
-        if not value:
-            return "nothing"
-        shown = ("no value" if item is None else str(item) for item in value[:8])
-        return ", ".join(shown) + (", ..." if len(value) > 8 else "")
-    return str(value)
+    if not isinstance(value, list):
+        return str(value)
+    shown = [_spell_value(item) for item in value[:8]]
+    return ", ".join(shown) + (", ..." if len(value) > 8 else "") or "nothing"
 
 
-def _between_words(subject: str) -> Callable[[Arguments], str]:
-    def words(arguments: Arguments) -> str:
-        low, high = arguments.get("min_value"), arguments.get("max_value")
-        above = "above" if arguments.get("strict_min") else "at least"
-        below = "below" if arguments.get("strict_max") else "at most"
-        bounds = [f"{above} {low}"] if low is not None else []
-        bounds += [f"{below} {high}"] if high is not None else []
-        return f"{_fill_column(subject, arguments)} is {' and '.join(bounds)}"
-
-    return words
-
-
-def _saying_words(words: str, key: str = "") -> Callable[[Arguments], str]:
-    """Words in which ``@`` stands for the column, and an argument's value after them."""
-
-    def said(arguments: Arguments) -> str:
-        behind = f" {_list_values(arguments.get(key, ''))}" if key else ""
-        return _fill_column(words, arguments) + behind
-
-    return said
-
-
-def _fill_column(words: str, arguments: Arguments) -> str:
-    return words.replace("@", f"`{arguments.get('column', '')}`")
-
-
-_WORDS: Mapping[str, Callable[[Arguments], str]] = {
-    "expect_column_values_to_be_between": _between_words("@"),
-    "expect_column_values_to_not_be_null": _saying_words("@ has a value"),
-    "expect_column_values_to_be_null": _saying_words("@ has no value"),
-    "expect_column_values_to_be_unique": _saying_words("each value of @ occurs once"),
-    "expect_column_values_to_be_in_set": _saying_words("@ is one of", "value_set"),
-    "expect_column_values_to_not_be_in_set": _saying_words("@ is none of", "value_set"),
-    "expect_column_values_to_be_of_type": _saying_words("@ is of type", "type_"),
-    "expect_column_values_to_be_in_type_list": _saying_words("@ is of type", "type_list"),
-    "expect_column_values_to_match_regex": _saying_words("@ matches", "regex"),
-    "expect_column_values_to_not_match_regex": _saying_words("@ does not match", "regex"),
-    "expect_column_values_to_match_strftime_format": _saying_words(
-        "@ is a time as", "strftime_format"
+# Each argument by its name, columns in backquotes; and what `_sentence_parts` adds.
+_SENTENCES: Mapping[str, str] = {
+    "expect_column_values_to_be_between": "{column} is {bounds}",
+    "expect_column_values_to_not_be_null": "{column} has a value",
+    "expect_column_values_to_be_null": "{column} has no value",
+    "expect_column_values_to_be_unique": "each value of {column} occurs once",
+    "expect_column_values_to_be_in_set": "{column} is one of {value_set}",
+    "expect_column_values_to_not_be_in_set": "{column} is none of {value_set}",
+    "expect_column_values_to_be_of_type": "{column} is of type {type_}",
+    "expect_column_values_to_be_in_type_list": "{column} is of type {type_list}",
+    "expect_column_values_to_match_regex": "{column} matches {regex}",
+    "expect_column_values_to_not_match_regex": "{column} does not match {regex}",
+    "expect_column_values_to_match_strftime_format": "{column} is a time as {strftime_format}",
+    "expect_column_value_lengths_to_be_between": "the length of {column} is {bounds}",
+    "expect_column_value_lengths_to_equal": "the length of {column} is {value}",
+    "expect_column_to_exist": "{column} is there{position}",
+    "expect_column_min_to_be_between": "the least {column} is {bounds}",
+    "expect_column_max_to_be_between": "the greatest {column} is {bounds}",
+    "expect_column_mean_to_be_between": "the mean of {column} is {bounds}",
+    "expect_column_median_to_be_between": "the median of {column} is {bounds}",
+    "expect_column_stdev_to_be_between": "the standard deviation of {column} is {bounds}",
+    "expect_column_sum_to_be_between": "the sum of {column} is {bounds}",
+    "expect_column_unique_value_count_to_be_between": (
+        "the number of values of {column} is {bounds}"
     ),
-    "expect_column_value_lengths_to_be_between": _between_words("the length of @"),
-    "expect_column_value_lengths_to_equal": _saying_words("the length of @ is", "value"),
-    "expect_column_to_exist": lambda arguments: (
-        f"`{arguments['column']}` is there"
-        + (f", as column {arguments['column_index']}" if "column_index" in arguments else "")
+    "expect_column_proportion_of_unique_values_to_be_between": (
+        "the share of values of {column} that occur once is {bounds}"
     ),
-    "expect_column_min_to_be_between": _between_words("the least @"),
-    "expect_column_max_to_be_between": _between_words("the greatest @"),
-    "expect_column_mean_to_be_between": _between_words("the mean of @"),
-    "expect_column_median_to_be_between": _between_words("the median of @"),
-    "expect_column_stdev_to_be_between": _between_words("the standard deviation of @"),
-    "expect_column_sum_to_be_between": _between_words("the sum of @"),
-    "expect_column_unique_value_count_to_be_between": _between_words("the number of values of @"),
-    "expect_column_proportion_of_unique_values_to_be_between": _between_words(
-        "the share of values of @ that occur once"
+    "expect_column_proportion_of_non_null_values_to_be_between": (
+        "the share of rows in which {column} has a value is {bounds}"
     ),
-    "expect_column_proportion_of_non_null_values_to_be_between": _between_words(
-        "the share of rows in which @ has a value"
-    ),
-    "expect_column_distinct_values_to_be_in_set": _saying_words("@ takes only", "value_set"),
-    "expect_column_distinct_values_to_equal_set": _saying_words("@ takes just", "value_set"),
-    "expect_column_distinct_values_to_contain_set": _saying_words("@ takes at least", "value_set"),
-    "expect_column_most_common_value_to_be_in_set": _saying_words(
-        "the commonest @ is one of", "value_set"
-    ),
-    "expect_column_pair_values_a_to_be_greater_than_b": lambda arguments: (
-        f"`{arguments['column_A']}` is {'at least' if arguments.get('or_equal') else 'above'} "
-        f"`{arguments['column_B']}`"
-    ),
-    "expect_column_pair_values_to_be_equal": lambda arguments: (
-        f"`{arguments['column_A']}` equals `{arguments['column_B']}`"
-    ),
-    "expect_compound_columns_to_be_unique": lambda arguments: (
-        f"no two rows agree in {', '.join(f'`{name}`' for name in arguments['column_list'])}"
-    ),
-    "expect_table_row_count_to_be_between": _between_words("the number of rows"),
-    "expect_table_row_count_to_equal": _saying_words("the number of rows is", "value"),
-    "expect_table_column_count_to_be_between": _between_words("the number of columns"),
-    "expect_table_column_count_to_equal": _saying_words("the number of columns is", "value"),
-    "expect_table_columns_to_match_ordered_list": _saying_words("the columns are", "column_list"),
-    "expect_table_columns_to_match_set": _saying_words(
-        "the columns, in any order, are", "column_set"
-    ),
+    "expect_column_distinct_values_to_be_in_set": "{column} takes only {value_set}",
+    "expect_column_distinct_values_to_equal_set": "{column} takes just {value_set}",
+    "expect_column_distinct_values_to_contain_set": "{column} takes at least {value_set}",
+    "expect_column_most_common_value_to_be_in_set": "the commonest {column} is one of {value_set}",
+    "expect_column_pair_values_a_to_be_greater_than_b": "{column_A} is {order} {column_B}",
+    "expect_column_pair_values_to_be_equal": "{column_A} equals {column_B}",
+    "expect_compound_columns_to_be_unique": "no two rows agree in {columns}",
+    "expect_table_row_count_to_be_between": "the number of rows is {bounds}",
+    "expect_table_row_count_to_equal": "the number of rows is {value}",
+    "expect_table_column_count_to_be_between": "the number of columns is {bounds}",
+    "expect_table_column_count_to_equal": "the number of columns is {value}",
+    "expect_table_columns_to_match_ordered_list": "the columns are {column_list}",
+    "expect_table_columns_to_match_set": "the columns, in any order, are {column_set}",
 }
+
+
+def _sentence_parts(arguments: Arguments) -> Mapping[str, str]:
+    quoted = {key: f"`{arguments.get(key, '')}`" for key in ("column", "column_A", "column_B")}
+    index = arguments.get("column_index")
+    low, high = arguments.get("min_value"), arguments.get("max_value")
+    above = "above" if arguments.get("strict_min") else "at least"
+    below = "below" if arguments.get("strict_max") else "at most"
+    bounds = [] if low is None else [f"{above} {low}"]
+    bounds += [] if high is None else [f"{below} {high}"]
+    return {
+        **{key: _list_values(value) for key, value in arguments.items()},
+        **quoted,
+        "bounds": " and ".join(bounds),
+        "columns": ", ".join(f"`{name}`" for name in arguments.get("column_list") or ()),
+        "order": "at least" if arguments.get("or_equal") else "above",
+        "position": "" if index is None else f", as column {index}",
+    }
 
 
 def failure_faults(outcome: CheckOutcome) -> tuple[Fault, ...]:
     """One fault for each critical expectation that does not hold, at its line in the suite."""
-    return tuple(
-        Fault(result_sentence(result), _parse_place(result.place)) for result in outcome.failed
-    )
+    return tuple(Fault(result_sentence(r), _parse_place(r.place)) for r in outcome.failed)
 
 
 def result_sentence(result: Result) -> str:
@@ -308,7 +270,7 @@ def without_values(result: Result) -> str:
 
 
 def _is_measured(result: Result) -> bool:
-    """Whether nothing observed says nothing of the data: it is a distance, a set, a place."""
+    # Nothing observed then says nothing of the data: it is a distance, a set, a place.
     return any(word in result.type for word in ("divergence", "distinct", "to_exist"))
 
 
@@ -328,7 +290,7 @@ def _spell_value(value: Json) -> str:
 
 
 def _sample_words(row: SampleRow, result: Result) -> str:
-    """A row by its number from 0, as pandas counts, with the values that matter."""
+    # By its number from 0, as pandas counts, so that `frame.iloc[...]` finds it.
     names = [name for name in result.columns if name in row.values] or list(row.values)[:4]
     values = ", ".join(f"{name} {row.values[name]}" for name in names)
     return f"row {row.index}: {values}"

@@ -41,11 +41,8 @@ def _head_lines(outcome: CheckOutcome, data: str, verdict: str) -> Iterator[str]
     if outcome.description:
         yield f'<p class="description">{escape(outcome.description)}</p>'
     yield '<ul class="counts">'
-    for number, word in (
-        (held, "held"),
-        (len(outcome.warned), "warned"),
-        (len(outcome.failed), "failed"),
-    ):
+    counts = {"held": held, "warned": len(outcome.warned), "failed": len(outcome.failed)}
+    for word, number in counts.items():
         yield f'<li class="{word if number else "none"}"><b>{number}</b> {_WORDS[word]}</li>'
     yield "</ul></header>\n"
 
@@ -84,30 +81,24 @@ def _result_finding(result: Result) -> str:
     if not result.counts_rows:  # said of the column, not of its rows
         if not result.passed:
             return f"<b>{escape(of_the_whole(result))}</b>"
-        return (
-            f"it is {escape(show_observed(result.observed))}" if result.observed is not None else ""
-        )
+        shown = escape(show_observed(result.observed))
+        return "" if result.observed is None else f"it is {shown}"
     if not result.unexpected:
         return f"all of {result.rows:,} rows"
     share = min(100.0, max(0.5, result.percent or 0))  # a few in a million are still to be seen
     bar = f'<span class="bar"><span style="width:{share:.3g}%"></span></span>'
-    return (
-        f"{bar}<b>{result.unexpected:,}</b> of {result.rows:,} rows are not "
-        f"({percent_text(result)})"
-    )
+    count = f"<b>{result.unexpected:,}</b> of {result.rows:,} rows are not"
+    return f"{bar}{count} ({percent_text(result)})"
 
 
 def _sample_table(result: Result) -> str:
-    """The sample rows as a table in which the column meant stands out."""
     names = list(result.samples[0].values)
     mark = {name: ' class="meant"' if name == result.column else "" for name in names}
     head = "".join(f"<th{mark[name]}>{escape(name)}</th>" for name in names)
-    lines = [
-        f"<tr><th>{row.index:,}</th>"
-        + "".join(f"<td{mark[name]}>{_value_cell(row.values[name])}</td>" for name in names)
-        + "</tr>"
-        for row in result.samples
-    ]
+    lines = []
+    for row in result.samples:
+        cells = (f"<td{mark[name]}>{_value_cell(row.values[name])}</td>" for name in names)
+        lines.append(f"<tr><th>{row.index:,}</th>{''.join(cells)}</tr>")
     return f'<div class="rows"><table><tr><th>row</th>{head}</tr>{"".join(lines)}</table></div>'
 
 

@@ -38,7 +38,6 @@ _BOUNDED = frozenset(
     f"expect_column_{name}_to_be_between" for name in ("values", "min", "max", "mean", "median")
 )
 _BOUNDS = ("min_value", "max_value")
-_SETS = ("value_set",)
 
 
 @dataclass(frozen=True)
@@ -60,16 +59,21 @@ def type_arguments(expectation: Expectation, frame: Any) -> TypedArguments:
     if not isinstance(name, str) or name not in frame.columns:
         return TypedArguments(arguments)
     column, read = frame[name], None
-    keys = [key for key in _BOUNDS if isinstance(arguments.get(key), str | int | float)]
-    if expectation.type in _BOUNDED and keys:
-        if _is_text(column) and all(_is_date(arguments[key]) for key in keys):
+    if expectation.type in _BOUNDED:
+        keys = [key for key in _BOUNDS if isinstance(arguments.get(key), str | int | float)]
+        # A column of text that spells times, as one of a CSV does, is read as the bounds are meant.
+        if keys and _is_text(column) and all(_is_date(arguments[key]) for key in keys):
             column = read = _read_times(column, name)
-        for key in keys:
-            arguments[key] = _as_bound(arguments[key], column, name)
-    for key in _SETS:
-        if isinstance(arguments.get(key), list) and _held_kind(column):
-            arguments[key] = [_as_member(value, column, name) for value in arguments[key]]
+        arguments |= {key: _as_bound(arguments[key], column, name) for key in keys}
+    members = arguments.get("value_set")
+    if isinstance(members, list) and (kind := _held_kind(column)):
+        arguments["value_set"] = [_as_member(value, kind, column, name) for value in members]
     return TypedArguments(arguments, read)
+
+
+def _as_member(value: Any, kind: str, column: Any, name: str) -> Any:
+    # What may be in a set beside dates stays as it is, and is in no column of dates.
+    return _as_time(value, kind, column, name) if _is_date(value) else value
 
 
 def _is_date(value: Any) -> bool:
@@ -100,9 +104,9 @@ def _first_value(column: Any) -> Any:
 
 
 def _read_times(column: Any, name: str) -> Any:
-    """The times that a column of text spells."""
     import pandas
 
+    # In UTC where any has a zone: pandas makes no one column of times in several zones.
     texts = column.dropna()
     zoned = texts.str.contains(r"(?:Z|[+-]\d\d:?\d\d)$", regex=True).any()
     times = pandas.to_datetime(texts, format="ISO8601", errors="coerce", utc=bool(zoned))
@@ -121,13 +125,6 @@ def _as_bound(value: Any, column: Any, name: str) -> Any:
     if not isinstance(value, str):
         raise ValueError(f"`{name}` holds dates, and {value} is none")
     return _as_time(value, kind, column, name)
-
-
-def _as_member(value: Any, column: Any, name: str) -> Any:
-    """What may be in a set beside dates stays as it is, and is in no column of dates."""
-    if not _is_date(value):
-        return value
-    return _as_time(value, _held_kind(column), column, name)
 
 
 def _as_time(text: str, kind: str, column: Any, name: str) -> Any:
@@ -155,7 +152,7 @@ def _import_lean() -> Any:
     imported = sys.modules.get("great_expectations")
     if imported is not None:
         return imported
-    os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"  # else it calls home, from a step or a gate
     with _standing_in():
         module = importlib.import_module("great_expectations")
     logging.getLogger("great_expectations").propagate = False  # only its warnings are news
@@ -164,7 +161,8 @@ def _import_lean() -> Any:
 
 @contextlib.contextmanager
 def _standing_in() -> Iterator[None]:
-    """Stand-ins while it is imported; whoever imports these names afterwards gets the real ones."""
+    # Whoever imports these names afterwards gets the real ones. `None` in sys.modules is Python's
+    # own word for a module that cannot be imported.
     names = [name for name in (*_LATER, *_EXTRAS) if name not in sys.modules]
     for name in names:
         sys.modules[name] = _Later(name) if name in _LATER else None  # type: ignore[assignment]
@@ -180,7 +178,7 @@ class _Later(ModuleType):
     """A module that is imported when something of it is asked for."""
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
+        if name.startswith("__"):  # `inspect` and the import machinery ask each module for these
             raise AttributeError(name)
         if sys.modules.get(self.__name__) is self:
             del sys.modules[self.__name__]
@@ -194,7 +192,7 @@ _NUMBER = "towpath"  # the key in an expectation's notes that holds its number i
 
 def validate_suite(suite: Suite, frame: Any) -> CheckOutcome:
     """Hold a pandas table against a suite. An expectation that cannot be looked at has failed."""
-    frame = frame.reset_index(drop=True)
+    frame = frame.reset_index(drop=True)  # its samples are named by the index: 0, 1, 2 ...
     columns = [str(name) for name in frame.columns]
     absent = {
         number: missing
@@ -230,9 +228,8 @@ def _validate_each(
     for number, arguments in typed.items():
         if arguments.column is not None:  # a table of its own: the others see the text
             column = arguments.arguments["column"]
-            answers |= _held_against(
-                frame.assign(**{column: arguments.column}), expectations, {number: arguments}
-            )
+            other = frame.assign(**{column: arguments.column})
+            answers |= _held_against(other, expectations, {number: arguments})
     return answers
 
 
@@ -241,6 +238,9 @@ def _held_against(
 ) -> dict[int, dict[str, Any]]:
     if not typed:
         return {}
+    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+
+    # Ephemeral: no folder of its own in the project, and nothing left of the call before.
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False, "metric_calculations": False}
     asset = context.data_sources.add_pandas("table").add_dataframe_asset("table")
@@ -248,10 +248,11 @@ def _held_against(
     answers: dict[int, dict[str, Any]] = {}
     sound = {}
     for number, arguments in typed.items():
+        kind, kwargs = expectations[number].type, dict(arguments.arguments)
         try:
-            sound[number] = _configure_expectation(
-                number, expectations[number].type, arguments.arguments
-            )
+            # The number comes back with the answer, and says which expectation it is of.
+            configuration = ExpectationConfiguration(kind, kwargs, meta={_NUMBER: number})
+            sound[number] = configuration.to_domain_obj()
         except Exception as error:  # it says by itself what it does not take
             answers[number] = {"success": False, "refused": _first_line(error)}
     suite = gx.ExpectationSuite(name="table", expectations=list(sound.values()))
@@ -263,14 +264,6 @@ def _held_against(
 
 
 _FORMAT = {"result_format": "SUMMARY", "partial_unexpected_count": _SAMPLES}
-
-
-def _configure_expectation(number: int, type: str, arguments: Mapping[str, Any]) -> Any:
-    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
-
-    return ExpectationConfiguration(
-        type=type, kwargs=dict(arguments), meta={_NUMBER: number}
-    ).to_domain_obj()
 
 
 def _plain_value(value: Any) -> Any:
@@ -302,14 +295,15 @@ def _expectation_fields(expectation: Expectation) -> dict[str, Any]:
 
 def _build_result(expectation: Expectation, answer: Mapping[str, Any], frame: Any) -> Result:
     inner: Mapping[str, Any] = answer.get("result") or {}
-    rows = inner.get("element_count")
+    percent, observed = inner.get("unexpected_percent"), inner.get("observed_value")
     return Result(
         **_expectation_fields(expectation),
         passed=bool(answer["success"]),
-        rows=rows,
+        rows=inner.get("element_count"),
         unexpected=inner.get("unexpected_count"),
-        percent=_round_percent(inner.get("unexpected_percent")),
-        observed=_observed_value(inner),
+        percent=None if percent is None else round(percent, 6),
+        # The last digits of a sum depend on the machine, and the same data gives the same document.
+        observed=round(observed, 12) if isinstance(observed, float) else observed,
         surplus=_list_difference(inner, "unexpected"),
         lacking=_list_difference(inner, "missing"),
         samples=tuple(_sample_rows(inner.get("partial_unexpected_index_list") or (), frame)),
@@ -318,25 +312,11 @@ def _build_result(expectation: Expectation, answer: Mapping[str, Any], frame: An
 
 
 def _list_difference(inner: Mapping[str, Any], which: str) -> tuple[Json, ...]:
-    """Of a set held against a column's values: those that one has and the other has not.
-
-    Great Expectations uses the same words for rows, which are counted in ``element_count``.
-    """
-    if "element_count" in inner:
+    """Of a set held against a column's values: those that one has and the other has not."""
+    if "element_count" in inner:  # of rows, for which Great Expectations uses the same words
         return ()
     values = inner.get(f"partial_{which}_list") or ()
     return tuple(sorted(values, key=repr))  # of sets, which have no order
-
-
-def _round_percent(percent: float | None) -> float | None:
-    return None if percent is None else round(percent, 6)
-
-
-def _observed_value(inner: Mapping[str, Any]) -> Json:
-    value: Json = inner.get("observed_value")
-    if isinstance(value, float):
-        return round(value, 12)  # the last digits of a sum depend on the machine
-    return value
 
 
 def _sample_rows(indices: Any, frame: Any) -> Iterator[SampleRow]:
@@ -346,7 +326,7 @@ def _sample_rows(indices: Any, frame: Any) -> Iterator[SampleRow]:
 
 
 def _error_message(info: Mapping[str, Any]) -> str:
-    """Why it could not be looked at; a message for the whole, or one for each metric."""
+    # Great Expectations gives one for the whole, or one for each metric that it wanted.
     if "raised_exception" in info:
         return _first_line(info["exception_message"] or "") if info["raised_exception"] else ""
     messages = (str(metric.get("exception_message") or "") for metric in info.values())

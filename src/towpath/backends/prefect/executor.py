@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from towpath.errors import StepFailed
 from towpath.execution.pipeline_run import warmed_supervisor
-from towpath.execution.scheduler import Scheduler
+from towpath.execution.step_execution import Scheduler
 
 #: Prefect reads these when it is imported: its console lines would cross ours, and it may
 #: not report on its users. What the user has set stays.

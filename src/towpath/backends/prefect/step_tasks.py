@@ -18,7 +18,7 @@ from prefect.states import Completed
 
 from towpath.backends.prefect import prefect_artifacts
 from towpath.config.artifact import Made
-from towpath.execution import make_orders
+from towpath.execution import single_step
 from towpath.execution.step_execution import Tell
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ def _retry_options(retry: Retry | None, order: Order) -> dict[str, Any]:
         return {}
     return {
         "retries": retry.attempts - 1,
-        "retry_delay_seconds": list(islice(make_orders.find_pauses(retry), _DELAYS)),
+        "retry_delay_seconds": list(islice(single_step.find_pauses(retry), _DELAYS)),
         "retry_jitter_factor": retry.jitter or None,
         "retry_condition_fn": _retry_condition(retry, order),
     }
@@ -185,7 +185,7 @@ def _retry_condition(retry: Retry, order: Order) -> Callable[[Any, Any, State[An
     """Whether what ended an attempt is worth another."""
 
     def again(_task: Any, _run: Any, state: State[Any]) -> bool:
-        return make_orders.is_worth_another(state.data, retry, order)
+        return single_step.is_worth_another(state.data, retry, order)
 
     return again
 

@@ -33,7 +33,7 @@ def report_error(error: Exception, arguments: Sequence[str]) -> int:
 
 
 def _print_faults(faults: Sequence[Fault]) -> None:
-    """A line for each fault, its hint below it, the word `error` in red where there is colour."""
+    # Each once: two rooms may have come upon the same one.
     for fault in {str(fault): fault for fault in faults}.values():
         where = (Styled(f"{fault.place}: ", "bold"),) if fault.place else ()
         terminal.echo_marked(Styled("error", "bold red"), *where, fault.what)
@@ -56,7 +56,7 @@ def _of_system(error: OSError) -> TowpathError | None:
 
     try:
         current_folder = Path.cwd()
-    except FileNotFoundError:
+    except FileNotFoundError:  # whatever failed, it failed for that
         return UsageError("the working folder was deleted", hint="cd to one that is there")
     if refusal := explain_refusal(error, current_folder, Path(tempfile.gettempdir())):
         return refusal
@@ -65,33 +65,26 @@ def _of_system(error: OSError) -> TowpathError | None:
 
 def faults_as_json(faults: Sequence[Fault], code: ExitCode) -> str:
     """The document that stands for a fault on stdout."""
-    document = {
-        "towpath": 1,
-        "kind": "error",
-        "exit_code": int(code),
-        "faults": [asdict(f) for f in dict.fromkeys(faults)],
-    }
-    return json.dumps(document, ensure_ascii=False)
+    documents = [asdict(fault) for fault in dict.fromkeys(faults)]
+    whole = {"towpath": 1, "kind": "error", "exit_code": int(code), "faults": documents}
+    return json.dumps(whole, ensure_ascii=False)
 
 
 def _report_bug(error: Exception, arguments: Sequence[str]) -> int:
-    """A fault of ours: a short word, and a report that can be sent."""
+    what = f"{type(error).__name__}: {error}"
     if "--json" in arguments:
-        terminal.echo_json(
-            faults_as_json([Fault(f"{type(error).__name__}: {error}")], ExitCode.BUG)
-        )
+        terminal.echo_json(faults_as_json([Fault(what)], ExitCode.BUG))
         return int(ExitCode.BUG)
-    _print_faults([Fault(f"a fault of Towpath itself: {type(error).__name__}: {error}")])
+    _print_faults([Fault(f"a fault of Towpath itself: {what}")])
     shows_traceback = any(word in ("-v", "-vv", "--verbose") for word in arguments)
     if shows_traceback or os.environ.get("TOWPATH_TRACEBACK"):
         traceback_text = "".join(traceback.format_exception(error)).rstrip()
+        # It quotes lines and values of anybody's: an address with a password may be among them.
         terminal.echo_block(hide_credentials(traceback_text), err=True)
     else:
         python = f"Python {platform.python_version()}, {platform.system()}"
         where = f"towpath {towpath.__version__}, {python}"
         words = " ".join(hide_words(arguments))  # it is copied to where others read it
-        terminal.echo(
-            f"  Please report it with the output of `towpath -vv {words}` ({where}).",
-            err=True,
-        )
+        request = f"Please report it with the output of `towpath -vv {words}` ({where})."
+        terminal.echo(f"  {request}", err=True)
     return int(ExitCode.BUG)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from towpath.cli.render import terminal
 from towpath.cli.render.terminal import Styled
-from towpath.cli.session import Session, print_json
+from towpath.cli.session import Session, print_json, tags_age_words
 
 if TYPE_CHECKING:
     from towpath.delivery.gates import GateVerdict
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from towpath.delivery.promotion.ratify_rules import RatifiedRules, UnagreedRule
 
 
-def show_proposal(proposal: ProposedPromotion, form: str = "text") -> None:
+def show_proposal(proposal: ProposedPromotion, form: str) -> None:
     """A proposal: candidate and incumbent, and the verdicts."""
     if form == "md":
         return terminal.echo_markdown(proposal.evidence)
@@ -36,7 +36,6 @@ def show_evidence(evidence: str, form: str) -> None:
 
 
 def next_step(session: Session, proposal: ProposedPromotion) -> None:
-    """Where it went, and what to do with it."""
     from towpath.backends.git import remotes
 
     _say_unchecked(session, proposal.unchecked)
@@ -48,13 +47,10 @@ def next_step(session: Session, proposal: ProposedPromotion) -> None:
     terminal.echo(f"branch  {proposal.branch} ({proposal.head[:7]}, {pushed}{origin_note})")
     if proposal.url:
         terminal.echo(f"review  {proposal.url}")
-        return session.say(
-            f"next    a reviewer merges it there, or: towpath approve {proposal.number}"
-        )
-    forge = session.workspace.policy.forge is not None and remotes.choose_remote(
-        session.workspace.registry
-    )
-    if forge and not proposal.pushed:
+        way = f"next    a reviewer merges it there, or: towpath approve {proposal.number}"
+        return session.say(way)
+    has_forge = session.workspace.policy.forge is not None
+    if has_forge and not proposal.pushed and remotes.choose_remote(session.workspace.registry):
         session.say("next    the same with --push, which opens the pull request")
     else:
         session.say(f"next    towpath approve {proposal.branch}")
@@ -62,36 +58,22 @@ def next_step(session: Session, proposal: ProposedPromotion) -> None:
 
 
 def _say_unchecked(session: Session, unchecked: Sequence[str]) -> None:
-    """The bytes that nobody could look at: what was not seen is not said to be right."""
-    for words in unchecked:
+    for words in unchecked:  # bytes that nobody could look at are not said to be right
         session.say(f"note    {words}")
 
 
 def _say_age(session: Session) -> None:
-    """How old this clone's view of the remote is."""
-    from towpath.backends.git import remotes
-
-    repository = session.workspace.registry
-    age = remotes.tags_age(repository) if remotes.list_remotes(repository) else None
-    if age is not None and age > 3600:
-        session.say(f"as of {age / 3600:.0f} hours ago; `towpath fetch` brings what is new")
+    if words := tags_age_words(session.workspace.registry):
+        session.say(words)
 
 
 def plain_proposal(proposal: ProposedPromotion) -> dict[str, Any]:
-    """A proposal as a document."""
+    same = ("branch", "base", "head", "new", "pushed", "url", "unchecked", "verdicts", "evidence")
     return {
         **_plain_case(proposal.case),
-        "branch": proposal.branch,
-        "base": proposal.base,
-        "head": proposal.head,
-        "new": proposal.new,
-        "pushed": proposal.pushed,
-        "url": proposal.url,
+        **{name: getattr(proposal, name) for name in same},
         "files": sorted(proposal.files),
-        "removed": list(proposal.without),
-        "unchecked": list(proposal.unchecked),
-        "verdicts": list(proposal.verdicts),
-        "evidence": proposal.evidence,
+        "removed": proposal.without,
     }
 
 
@@ -112,54 +94,46 @@ def _print_case(case: PromotionCase, verdicts: Sequence[GateVerdict]) -> None:
     back = " (a rollback)" if case.back else ""
     terminal.echo(Styled(f"{case}{incumbent_note}{back}", "bold"))
     terminal.echo()
-    rows = evidence.compare_metrics(case.incumbent, case.candidate) if case.candidate else []
-    if rows:
-        _print_metrics(case, rows[:10])
-    if case.candidate and case.rules.gates:
-        terminal.show_table(
-            ("gate", "", "found", "bound", "from"), list(_gate_rows(case, verdicts))
-        )
+    if case.candidate is None:
+        return
+    if rows := evidence.compare_metrics(case.incumbent, case.candidate):
+        _print_metrics(case, rows[:10])  # the evidence has them all
+    if case.rules.gates:
+        heads = ("gate", "", "found", "bound", "from")
+        terminal.show_table(heads, list(_gate_rows(case, verdicts)))
         terminal.echo()
 
 
 def _print_metrics(case: PromotionCase, rows: Sequence[Any]) -> None:
     heads = ("metric", str(case.candidate_version), str(case.incumbent_version), "difference")
-    cells = [
-        (row.name, *map(terminal.readable_number, (row.new, row.old)), _metric_difference(row))
-        for row in rows
-    ]
-    width = 4 if case.incumbent else 2
-    terminal.show_table(heads[:width], [cell[:width] for cell in cells], right=heads[1:width])
+    width = 4 if case.incumbent else 2  # without an incumbent nothing differs from anything
+    cells = []
+    for row in rows:
+        difference = f"{row.new - row.old:+.4g}" if None not in (row.new, row.old) else ""
+        numbers = map(terminal.readable_number, (row.new, row.old))
+        cells.append((row.name, *numbers, difference)[:width])
+    terminal.show_table(heads[:width], cells, right=heads[1:width])
     terminal.echo()
-
-
-def _metric_difference(row: Any) -> str:
-    return f"{row.new - row.old:+.4g}" if None not in (row.new, row.old) else ""
 
 
 def _gate_rows(
     case: PromotionCase, verdicts: Sequence[GateVerdict]
 ) -> Iterator[tuple[str | Styled, ...]]:
-    from towpath.delivery.gates.verdict_table import verdict_cell
+    from towpath.delivery.gates.verdict import verdict_cell
 
     for verdict in verdicts:
         state = Styled("passed", "green") if verdict.passed else Styled("FAILED", "bold red")
-        finding = "; ".join(
-            part for part in (verdict_cell(verdict.value), _failure_detail(verdict)) if part
-        )
+        detail = "" if verdict.passed else verdict.detail
+        finding = "; ".join(filter(None, (verdict_cell(verdict.value), detail)))
         yield verdict.gate, state, finding, verdict_cell(verdict.bound), verdict.source
     for name, gate in case.rules.gates.items():
         if gate.when == "deploy":
             yield name, Styled("waits", "dim"), f"judged in {case.stage}", "", ""
 
 
-def _failure_detail(verdict: GateVerdict) -> str:
-    return "" if verdict.passed else verdict.detail
-
-
 def say_approved(session: Session, approved: ApprovedPromotion) -> int:
     """What was approved, by whom, at which level; what follows."""
-    from towpath.backends.git import main_branch, remotes
+    from towpath.backends.git import branches, remotes
 
     for what in approved.what:
         terminal.echo(Styled(f"approved {what}", "bold"))
@@ -171,14 +145,13 @@ def say_approved(session: Session, approved: ApprovedPromotion) -> int:
         session.say(f"waits   {approved.waits} ({approved.url})")
         return approval_exit_code(approved)
     how = "" if approved.method == "merge" else f" by {approved.method}"
-    terminal.echo(
-        f"merge   {approved.commit[:7]}{how}" + (f" ({approved.url})" if approved.url else "")
-    )
+    where = f" ({approved.url})" if approved.url else ""
+    terminal.echo(f"merge   {approved.commit[:7]}{how}{where}")
     repository = session.workspace.registry
     remote = remotes.choose_remote(repository)
     if remote and not approved.pushed:
-        name = main_branch.main_branch_name(repository)
-        shared = session.workspace.shared_registry
+        name = branches.main_branch_name(repository)
+        shared = session.workspace.shared_registry  # whose clone is ours: no remote to name
         push = "towpath push" if shared else f"git push {remote} {name}"
         session.say(f"next    {push}, then towpath reconcile")
     else:
@@ -221,20 +194,15 @@ def print_ratified_rules(session: Session, ratified: RatifiedRules) -> None:
 
 
 def print_waiting(session: Session, waiting: Sequence[WaitingPromotion]) -> None:
-    """The promotions that nobody has decided on."""
     if not waiting:
         return session.say("no promotion waits")
-    rows = [
-        (proposal.branch, proposal.title, proposal.author, proposal.url or "")
-        for proposal in waiting
-    ]
-    width = 4 if any(proposal.url for proposal in waiting) else 3
+    rows = [(p.branch, p.title, p.author, p.url or "") for p in waiting]
+    width = 4 if any(p.url for p in waiting) else 3
     heads = ("promotion", "what", "by", "review")
     return terminal.show_table(heads[:width], [row[:width] for row in rows])
 
 
-def put_away(session: Session, rejected: RejectedPromotion) -> None:
-    """A promotion that was refused."""
+def say_put_away(session: Session, rejected: RejectedPromotion) -> None:
     where = f" ({rejected.url})" if rejected.url else ""
     session.say(f"refused {rejected.branch}{where}: {rejected.reason}")
 
@@ -257,17 +225,13 @@ def run_promotion_check(
 
 
 def _plain_check(checked: CheckedBranch) -> dict[str, Any]:
-    inspection = checked.inspected
-    promotions = [
-        {**_plain_case(judged_case.case), "verdicts": judged_case.verdicts}
-        for judged_case in checked.judged
-    ]
+    promotions = [{**_plain_case(j.case), "verdicts": j.verdicts} for j in checked.judged]
     return {
-        "base": inspection.base,
-        "head": inspection.head,
+        "base": checked.inspected.base,
+        "head": checked.inspected.head,
         "promotions": promotions,
-        "faults": [],
-        "unchecked": list(checked.unchecked),
+        "faults": [],  # where there is one, the error's document stands in place of this one
+        "unchecked": checked.unchecked,
     }
 
 
@@ -285,10 +249,8 @@ def _say_check(session: Session, checked: CheckedBranch, form: str) -> None:
     if form == "md":
         notes = "".join(f"Note: {escape_prose(words, 600)}\n\n" for words in checked.unchecked)
         fault_list = "".join(f"- {escape_prose(fault, 600)}\n" for fault in checked.faults)
-        verdict = (
-            f"**Not to be merged:**\n\n{fault_list}" if fault_list else "**This may be merged.**"
-        )
-        return terminal.echo_markdown(notes + verdict)
+        refusal = f"**Not to be merged:**\n\n{fault_list}" if fault_list else ""
+        return terminal.echo_markdown(notes + (refusal or "**This may be merged.**"))
     _say_unchecked(session, checked.unchecked)
     if not checked.faults:
         session.say("this may be merged, as far as the policy and the review gates say")

@@ -32,12 +32,12 @@ _LOOKS: Mapping[ExecutionState, tuple[str, str]] = {
     ExecutionState.REFUSED: ("✗", "bold red"),
     ExecutionState.INTERRUPTED: ("!", "red"),
 }
+_BAD = (ExecutionState.FAILED, ExecutionState.REFUSED)
 _MANY = 40  # steps; a longer table shows only what moves
 _OWN_TIME = 0.5  # seconds that a step takes besides its function, from which both are shown
 
 
 def state_label(state: ExecutionState) -> Styled:
-    """A state's sign and word in its colour."""
     sign, style = _LOOKS[state]
     return Styled(f"{sign} {state}", style)
 
@@ -59,14 +59,14 @@ def steps_table(run: RecordedRun, begun: Mapping[str, float]) -> Table:
         times = Text(terminal.readable_duration(since), justify="right")
         own = [Text(_own_time(step), style="dim")] if functions else []
         row = Text(step.name.ljust(width)), Text(step.kind, style="dim"), times, *own
-        step_table.add_row(sign, *row, Text(step_remark(step), style=_remark_style(step)))
+        style = "red" if step.state in _BAD else "dim"
+        step_table.add_row(sign, *row, Text(step_remark(step), style=style))
     return step_table
 
 
 def _own_time(step: StepRun) -> str:
-    """The time of its function, where the step took longer: it waited for imports, say."""
     own = step.function_seconds
-    if own is None or step.seconds - own < _OWN_TIME:
+    if own is None or step.seconds - own < _OWN_TIME:  # else it waited for imports, say
         return ""
     return f"({own:.1f}s own)" if own < 60 else f"({terminal.readable_duration(own)} own)"
 
@@ -75,25 +75,17 @@ def _shown_steps(run: RecordedRun) -> list[StepRun]:
     steps = list(run.steps.values())
     if len(steps) <= _MANY:
         return steps
-    return [
-        s
-        for s in steps
-        if s.state not in (ExecutionState.WAITING, ExecutionState.DONE, ExecutionState.REUSED)
-    ][-_MANY:]
-
-
-def _remark_style(step: StepRun) -> str:
-    return "red" if step.state in (ExecutionState.FAILED, ExecutionState.REFUSED) else "dim"
+    quiet = (ExecutionState.WAITING, ExecutionState.DONE, ExecutionState.REUSED)
+    return [step for step in steps if step.state not in quiet][-_MANY:]
 
 
 def step_remark(step: StepRun) -> str:
     """What there is to say of a step: why, or what it made."""
-    if step.state in (ExecutionState.FAILED, ExecutionState.REFUSED, ExecutionState.SKIPPED):
+    if step.state in (*_BAD, ExecutionState.SKIPPED):
         return step.reason
     if step.state is ExecutionState.REUSED:
-        return _registered_version(step) or "; ".join(
-            filter(None, (f"reused, {step.reason}", _check_warning(step)))
-        )
+        reasons = filter(None, (f"reused, {step.reason}", _check_warning(step)))
+        return _registered_version(step) or "; ".join(reasons)
     if step.state is ExecutionState.RUNNING:
         again = f"attempt {step.attempt}; " if step.attempt > 1 else ""
         return again + step.reason
@@ -101,14 +93,12 @@ def step_remark(step: StepRun) -> str:
 
 
 def _check_warning(step: StepRun) -> str:
-    """What a check that need not pass has found."""
+    # Of a check that need not pass: the step is done, and the run goes on.
     check_result = step.made.facts.get("check")
     failed = check_result.get("failed") if isinstance(check_result, dict) else 0
-    if not failed:
-        return ""
-    return (
-        f"{failed} expectation{'s' if failed != 1 else ''} not met: `towpath logs last {step.name}`"
-    )
+    plural = "" if failed == 1 else "s"
+    way = f"`towpath logs last {step.name}`"
+    return f"{failed} expectation{plural} not met: {way}" if failed else ""
 
 
 def _registered_version(step: StepRun) -> str:
@@ -121,15 +111,10 @@ def _registered_version(step: StepRun) -> str:
 def _metric_words(step: StepRun) -> str:
     if step.kind != "evaluation":
         return ""
-    pairs = [
-        (k, v)
-        for value in step.made.values.values()
-        if isinstance(value, dict)
-        for k, v in value.items()
-    ]
-    return "  ".join(
-        f"{name} {terminal.readable_number(v)}" for name, v in pairs if isinstance(v, (int, float))
-    )
+    documents = [value for value in step.made.values.values() if isinstance(value, dict)]
+    pairs = [pair for document in documents for pair in document.items()]
+    figures = [(name, value) for name, value in pairs if isinstance(value, int | float)]
+    return "  ".join(f"{name} {terminal.readable_number(value)}" for name, value in figures)
 
 
 class LiveProgress:
@@ -202,24 +187,42 @@ class PlainProgress:
 
 
 def _event_line(before: StepRun, step: StepRun) -> str:
-    """What is new of a step; empty for a choice that begins, which takes no time."""
     if step.kind == "condition" and step.state is ExecutionState.RUNNING:
-        return ""
+        return ""  # a choice takes no time: its begin is no news
     remark = step_remark(step).removeprefix(f"{step.state}, ")
     is_repeated = step.kind != "condition" and remark == before.reason  # when it began
-    return (
-        f"{step.state:8} {terminal.readable_duration(step.seconds):>6}  "
-        f"{'' if is_repeated else remark}"
-    )
+    took = terminal.readable_duration(step.seconds)
+    return f"{step.state:8} {took:>6}  {'' if is_repeated else remark}"
 
 
-_SHOWN = 5
+_SHOWN = 5  # files of a list, so that a step that wrote thousands does not fill the screen
+_BEFORE = " was registered before"
 
 
 def say_outcome(session: Session, run: RecordedRun) -> None:
     """Say how a run ended, on stderr; errors are said even when quiet."""
+    from towpath.execution.register_step import TRIAL
+
     for line in run.error:
         terminal.echo_marked(Styled("error", "bold red"), line)
+    _warn_of_run(session, run)
+    session.say(*_summarise_run(run))
+    if failed := [step.name for step in run.steps.values() if step.state in _BAD]:
+        session.say(f"  towpath logs {run.id} {failed[0]}")
+    for step in run.steps.values():
+        if version := step.made.facts.get("version"):
+            shown, how = Styled(str(version), "bold"), f"   (towpath show {version})"
+            is_new = bool(step.made.facts.get("new"))
+            session.say(*(("registered ", shown) if is_new else (shown, _BEFORE)), how)
+    steps = run.steps.values()
+    if any(step.kind == "register_model" and step.reason == TRIAL for step in steps):
+        session.say(f"a trial: nothing is registered   (towpath register {run.id})")
+    for named in run.published:
+        session.say(f"published {named}")
+
+
+def _warn_of_run(session: Session, run: RecordedRun) -> None:
+    """What is no failure of the run and will be one of somebody's later on."""
     for step in run.steps.values():
         say_undeclared(step.name, step.made)
     for line in _tell_model_needs(session, run):
@@ -228,27 +231,6 @@ def say_outcome(session: Session, run: RecordedRun) -> None:
         if stale := isinstance(source, dict) and source.get("stale"):
             what = f"input `{name}` is stale: {stale}"
             terminal.echo_marked(Styled("warning", "yellow"), what)
-    session.say(*_summarise_run(run))
-    if failed := [
-        s.name
-        for s in run.steps.values()
-        if s.state in (ExecutionState.FAILED, ExecutionState.REFUSED)
-    ]:
-        session.say(f"  towpath logs {run.id} {failed[0]}")
-    for step in run.steps.values():
-        if version := step.made.facts.get("version"):
-            session.say(*_registered_words(str(version), bool(step.made.facts.get("new"))))
-    if any(is_trial_left(step) for step in run.steps.values()):
-        session.say(f"a trial: nothing is registered   (towpath register {run.id})")
-    for named in run.published:
-        session.say(f"published {named}")
-
-
-def is_trial_left(step: StepRun) -> bool:
-    """Whether `towpath register` would register what a trial made."""
-    from towpath.execution.register_step import TRIAL
-
-    return step.kind == "register_model" and step.reason == TRIAL
 
 
 def say_undeclared(step: str, made: Made) -> None:
@@ -263,14 +245,14 @@ def say_undeclared(step: str, made: Made) -> None:
 
 
 def _shorten_list(files: Json) -> str:
-    """The first of some files."""
     names = [str(name) for name in files] if isinstance(files, list) else []
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more
 
 
 def _tell_model_needs(session: Session, run: RecordedRun) -> Iterator[str]:
-    """What the models that a run made will need to be loaded, and is not trusted yet."""
+    # What a model needs to be loaded and the project does not trust yet: said when it is made, and
+    # not months later when a stage refuses it.
     if not any("needs" in step.made.facts for step in run.steps.values()):
         return
     from towpath.steps.model_io.skops_models import read_facts, tell_needs
@@ -286,20 +268,12 @@ def _tell_model_needs(session: Session, run: RecordedRun) -> Iterator[str]:
 
 def _summarise_run(run: RecordedRun) -> tuple[Piece, ...]:
     counts = {state: run.count(state) for state in ExecutionState}
-    words = [
-        f"{counts[state]} {word}"
-        for state, word in (
-            (ExecutionState.DONE, "run"), (ExecutionState.REUSED, "reused"),
-            (ExecutionState.SKIPPED, "skipped"),
-            (ExecutionState.FAILED, "failed"), (ExecutionState.REFUSED, "refused"),
-        )
-        if counts[state]
-    ]  # fmt: skip
+    said_as = {
+        ExecutionState.DONE: "run", ExecutionState.REUSED: "reused",
+        ExecutionState.SKIPPED: "skipped", ExecutionState.FAILED: "failed",
+        ExecutionState.REFUSED: "refused",
+    }  # fmt: skip
+    words = [f"{counts[state]} {word}" for state, word in said_as.items() if counts[state]]
     colour = "green" if run.state is ExecutionState.DONE else "red"
     took = terminal.readable_duration(run.seconds) or "0.0s"
     return Styled(str(run.state), f"bold {colour}"), f" in {took}: {', '.join(words)}"
-
-
-def _registered_words(version: str, new: bool) -> tuple[Piece, ...]:
-    shown, how = Styled(version, "bold"), f"   (towpath show {version})"
-    return ("registered ", shown, how) if new else (shown, " was registered before", how)

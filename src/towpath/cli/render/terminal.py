@@ -12,6 +12,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
+from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple, TextIO, TypeAlias
 
 import click
@@ -29,6 +30,7 @@ _BLOCK = "\n\t"  # what stays of the control characters in a text of several lin
 _PAGE = f"{_BLOCK}\u200b"  # our own pages keep mentions and addresses apart with it
 _COLOUR = re.compile("(\x1b\\[[0-9;]*m)")  # SGR: colour and weight, which move and hide nothing
 _CONCEALING = re.compile("\x1b\\[(?:[0-9;]*;)?0*8(?:;[0-9;]*)?m")  # but for text that is not shown
+_WEIGHTS = {"bold": "bold", "dim": "dim", "strike": "strikethrough"}  # rich's word, and click's
 _RUNNERS = ("CI", "GITHUB_ACTIONS", "TF_BUILD", "TEAMCITY_VERSION")
 
 
@@ -54,39 +56,33 @@ class GuardedStream(io.TextIOBase):
         self.unguarded = unguarded
 
     @property
-    def encoding(self) -> str:  # type: ignore[override]
-        """The encoding of the stream behind it."""
+    def encoding(self) -> str:  # type: ignore[override]  # typeshed has a plain attribute here
         return self.unguarded.encoding
 
     @property
-    def errors(self) -> str | None:  # type: ignore[override]
-        """How the stream behind it writes what its encoding lacks."""
+    def errors(self) -> str | None:  # type: ignore[override]  # as above
         return self.unguarded.errors
 
     def write(self, text: str) -> int:
-        """Write text, harmless; the length of what was given."""
         self.unguarded.write(_make_harmless(text, _BLOCK))
-        return len(text)
+        return len(text)  # what was asked for: a writer that counts would write the rest again
 
     def flush(self) -> None:
-        """Flush the stream behind it."""
         self.unguarded.flush()
 
     def fileno(self) -> int:
-        """The descriptor of the stream behind it, which children inherit."""
-        return self.unguarded.fileno()
+        return self.unguarded.fileno()  # children inherit it: what they write, no guard sees
 
     def isatty(self) -> bool:
-        """False: a library's colours would only be spelled out."""
-        return False
+        return False  # a library's colours would only be spelled out
 
     def writable(self) -> bool:
-        """True."""
         return True
 
 
 def guard_streams() -> None:
     """Put a guard before stdout and stderr, for whatever prints beside this module."""
+    # Libraries, `warnings` and Python's own tracebacks look the streams up when they write.
     sys.stdout = GuardedStream(_unguarded_stream(err=False))
     sys.stderr = GuardedStream(_unguarded_stream(err=True))
 
@@ -98,7 +94,6 @@ def _unguarded_stream(err: bool) -> TextIO:
 
 
 def is_terminal(err: bool = False) -> bool:
-    """Whether stdout (stderr) is a terminal."""
     return _unguarded_stream(err).isatty()
 
 
@@ -109,21 +104,18 @@ def echo(*pieces: Piece, err: bool = False) -> None:
 
 def echo_marked(mark: Styled, *pieces: Piece) -> None:
     """Print ``error: ...`` on stderr; what goes on below is indented, and is no line of ours."""
-    shown = "".join(_paint_piece(piece, "\n") for piece in pieces)
-    _write_line(
-        f"{_paint_piece(mark, '')}: {shown.rstrip().replace(chr(10), chr(10) + '    ')}", err=True
-    )
+    shown = "".join(_paint_piece(piece, "\n") for piece in pieces).rstrip()
+    indented = shown.replace("\n", "\n    ")
+    _write_line(f"{_paint_piece(mark, '')}: {indented}", err=True)
 
 
 def echo_block(text: str, err: bool = False, colours: bool = False) -> None:
     """Print text of several lines; ``colours`` lets its own colours through to a terminal."""
     if not colours or not is_terminal(err):
         return _write_line(_make_harmless(_COLOUR.sub("", text), _BLOCK), err)
-    parts = _COLOUR.split(_CONCEALING.sub("", text))
-    shown = (
-        part if index % 2 else _make_harmless(part, _BLOCK) for index, part in enumerate(parts)
-    )
-    return _write_line("".join(shown) + "\x1b[0m", err)  # what it leaves open ends with it
+    parts = _COLOUR.split(_CONCEALING.sub("", text))  # every second one is a colour
+    parts[::2] = [_make_harmless(part, _BLOCK) for part in parts[::2]]
+    return _write_line("".join(parts) + "\x1b[0m", err)  # what it leaves open ends with it
 
 
 def echo_json(document: str) -> None:
@@ -147,25 +139,24 @@ def echo_markdown(page: str, reads: bool = False) -> None:
 
 
 def _write_line(line: str, err: bool) -> None:
+    # A runner obeys a line that begins with `::` or `##[`, whoever wrote it.
     armed = any(os.environ.get(name) for name in _RUNNERS)
     colour = False if os.environ.get("NO_COLOR") else None
     click.echo(disarm_commands(line) if armed else line, file=_unguarded_stream(err), color=colour)
 
 
 def _make_harmless(text: str, kept: str = "") -> str:
+    # Windows' end of a line is one, and no carriage return that would overwrite what stands there.
     return show_controls(text.replace("\r\n", "\n") if kept else text, kept)
 
 
 def _paint_piece(piece: Piece, kept: str) -> str:
     if not isinstance(piece, Styled):
         return _make_harmless(piece, kept)
-    words = piece.style.split()
-    weights = {"strikethrough" if word == "strike" else word: True for word in words[:-1]}
-    last = words[-1] if words else ""
-    if last in ("bold", "dim", "strike"):
-        weights["strikethrough" if last == "strike" else last] = True
-        last = ""
-    return click.style(_make_harmless(piece.text, kept), fg=last or None, **weights)
+    words = piece.style.split()  # rich's words, said to click: a line needs no import of rich
+    weights = {_WEIGHTS[word]: True for word in words if word in _WEIGHTS}
+    colour = next((word for word in words if word not in _WEIGHTS), None)
+    return click.style(_make_harmless(piece.text, kept), fg=colour, **weights)
 
 
 class _Rendered:
@@ -178,10 +169,9 @@ class _Rendered:
         from rich.segment import Segment
 
         for segment in console.render(self.content, options):
-            if segment.control:
-                yield segment
-            else:
-                yield Segment(show_controls(segment.text, "\n"), segment.style)
+            # rich's own control codes move the cursor of a live view; all else is somebody's text.
+            text = show_controls(segment.text, "\n")
+            yield segment if segment.control else Segment(text, segment.style)
 
 
 def make_console(err: bool = False) -> Console:
@@ -190,9 +180,9 @@ def make_console(err: bool = False) -> Console:
 
     stream = _unguarded_stream(err)
     width = None if stream.isatty() or "COLUMNS" in os.environ else _PLAIN_WIDTH
-    return Console(
-        file=stream, highlight=False, markup=False, width=width, soft_wrap=not stream.isatty()
-    )
+    # No highlighting and no markup: a name in brackets is a name, and no style.
+    soft_wrap = not stream.isatty()
+    return Console(file=stream, highlight=False, markup=False, width=width, soft_wrap=soft_wrap)
 
 
 class LiveView:
@@ -202,6 +192,7 @@ class LiveView:
         from rich.live import Live
 
         self._console = make_console(err=True)
+        # Ten pictures a second look alive; a thread of rich's draws them, at the run's cost.
         self._live = Live(console=self._console, refresh_per_second=10, transient=True)
 
     def start(self) -> None:
@@ -211,7 +202,6 @@ class LiveView:
         sys.stdout, sys.stderr = GuardedStream(sys.stdout), GuardedStream(sys.stderr)
 
     def update(self, content: RenderableType) -> None:
-        """Draw this from now on."""
         self._live.update(_Rendered(content))
 
     def stop(self, last: RenderableType | None) -> None:
@@ -222,44 +212,41 @@ class LiveView:
             self._console.print(_Rendered(last))
 
 
-def build_table(
-    columns: Sequence[str], rows: Iterable[Sequence[Cell]], right: Sequence[str] = ()
+def _build_table(
+    columns: Sequence[str], rows: Iterable[Sequence[Cell]], right: Sequence[str]
 ) -> Table:
-    """A table in the house's style: no lines but one under the heads; the first column is whole,
-    for it holds what a person copies, and the others share what is left."""
+    # No lines but one under the heads. The first column is whole, for it holds what a person
+    # copies, and the others share what is left.
     from rich import box
     from rich.table import Table
 
     rich_table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
     for place, column in enumerate(columns):
-        justify: JustifyMethod = "right" if column in right else "left"
-        rich_table.add_column(
-            _rich_text(column), justify=justify, overflow="fold", no_wrap=place == 0
-        )
+        side: JustifyMethod = "right" if column in right else "left"
+        head = _rich_text(column)
+        rich_table.add_column(head, justify=side, overflow="fold", no_wrap=place == 0)
     for row in rows:
         rich_table.add_row(*map(_rich_text, row))
     return rich_table
 
 
 def show_table(
-    columns: Sequence[str],
-    rows: Iterable[Sequence[Cell]],
-    right: Sequence[str] = (),
+    columns: Sequence[str], rows: Iterable[Sequence[Cell]], right: Sequence[str] = (),
     err: bool = False,
-) -> None:
-    """Print a table on stdout (stderr); into a pipe, and with very many rows, nothing that is wide
-    folds."""
+) -> None:  # fmt: skip
+    """Print a table on stdout (stderr)."""
     listed = list(rows)
+    # Into a pipe nothing that is wide folds: a line is a row there, for grep and awk.
     if is_terminal(err) and len(listed) < _LONG:
-        make_console(err).print(_Rendered(build_table(columns, listed, right)))
+        make_console(err).print(_Rendered(_build_table(columns, listed, right)))
     else:
         _write_line(_plain_table(columns, listed, right), err)
 
 
 def _rich_text(cell: Cell) -> Text:
-    """A cell as it is: of what users write, nothing is read as rich's markup."""
     from rich.text import Text
 
+    # A `Text`, for of a `str` rich would read the markup that a user wrote in it.
     if isinstance(cell, Styled):
         return Text(_make_harmless(cell.text), cell.style)
     return Text(_make_harmless(cell)) if isinstance(cell, str) else cell
@@ -268,7 +255,7 @@ def _rich_text(cell: Cell) -> Text:
 def _plain_table(
     columns: Sequence[str], rows: Sequence[Sequence[Cell]], right: Sequence[str]
 ) -> str:
-    cells = [[_cell_text(cell) for cell in row] for row in (columns, *rows)]
+    cells = [[c.text if isinstance(c, Styled) else str(c) for c in r] for r in (columns, *rows)]
     if not is_visible("".join(map("".join, cells))):  # asked once: of 10,000 versions few are odd
         cells = [[_make_harmless(cell) for cell in row] for row in cells]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
@@ -277,10 +264,6 @@ def _plain_table(
     head, *lines = (form.format(*row).rstrip() for row in cells)
     line = "─" * (sum(widths) + 3 * (len(widths) - 1))
     return "\n".join([head, line, *lines])
-
-
-def _cell_text(cell: Cell) -> str:
-    return cell.text if isinstance(cell, Styled) else str(cell)
 
 
 def readable_number(value: object) -> str:
@@ -303,13 +286,12 @@ def side_by_side(values: Sequence[object]) -> tuple[str, ...]:
     from towpath.config.foreign_values import is_same  # which `--help` need not load
 
     texts = tuple(map(brief_value, values))
-    pairs = [(first, two) for first in range(len(texts)) for two in range(first)]
-    hides = any(texts[a] == texts[b] and not is_same(values[a], values[b]) for a, b in pairs)
+    pairs = combinations(zip(texts, values, strict=True), 2)
+    hides = any(left[0] == other[0] and not is_same(left[1], other[1]) for left, other in pairs)
     return tuple("—" if value is None else str(value) for value in values) if hides else texts
 
 
 def readable_duration(seconds: float) -> str:
-    """A time span for a person."""
     if seconds < 60:
         return f"{seconds:.1f}s" if seconds >= 0.05 else ""
     minutes, rest = divmod(round(seconds), 60)
@@ -318,7 +300,6 @@ def readable_duration(seconds: float) -> str:
 
 
 def readable_size(count: float) -> str:
-    """A number of bytes for a person."""
     for unit in ("B", "kB", "MB", "GB"):
         if count < 1000:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"

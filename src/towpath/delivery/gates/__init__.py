@@ -2,8 +2,7 @@
 
 from towpath.delivery.gates.gate_context import GateContext
 from towpath.delivery.gates.judge_gates import judge_stage_gates, list_deploy_gates
-from towpath.delivery.gates.verdict import GateVerdict
-from towpath.delivery.gates.verdict_table import verdict_rows, write_verdict_page
+from towpath.delivery.gates.verdict import GateVerdict, verdict_rows, write_verdict_page
 
 __all__ = [
     "GateContext",

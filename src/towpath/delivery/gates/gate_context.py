@@ -1,15 +1,23 @@
-"""What the gates of a stage judge by: two versions, the policy of a commit, and where to look."""
+"""What the gates of a stage judge by: two versions, and the policy of a commit with its files."""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from towpath.backends.git import Repository
-from towpath.registry import VersionRecord
-from towpath.registry.own_code import CodeSource, OwnCode, find_own_code
+from towpath import documents
+from towpath.backends.dvc.tracked_files import pointer_path
+from towpath.backends.git import Repository, commit_history, large_files, refs
+from towpath.backends.git.git_command import AS_COMMITTED
+from towpath.config.declaration import Places
+from towpath.delivery.gates.verdict import Unjudged
+from towpath.errors import did_you_mean
+from towpath.registry import VersionRecord, policy_at_commit
+from towpath.registry.version_code import CodeSource, OwnCode, find_own_code
 
 if TYPE_CHECKING:
     from towpath.config.project_declaration import Project
@@ -52,3 +60,69 @@ class GateContext:
         home = self.kept or self.scratch.absolute() / "code"
         source = CodeSource.of_stage(self.repository, home, self.project, self.stage, self.base)
         return find_own_code(source, self.candidate, self.project.trust)
+
+
+@dataclass(frozen=True)
+class GatePolicy:
+    """The files of a context's base commit, below the project's folder in it; what is asked for is
+    written below the context's ``scratch`` once."""
+
+    context: GateContext
+    _laid_out: dict[str, Path] = field(default_factory=dict)
+
+    def source(self, gate: str) -> str:
+        """Where a gate is declared: ``towpath.yaml:14 at 3f2a1c0``."""
+        place = self._declared_places.find_place("stages", self.context.stage, "gates", gate)
+        line = f":{place.line}" if place and place.line else ""
+        folder, commit = self.context.folder.strip("/"), self.context.base[:7]
+        return f"{policy_at_commit.declaration_path(folder)}{line} at {commit}"
+
+    @cached_property
+    def _declared_places(self) -> Places:
+        content = self._read_content(policy_at_commit.FILE)
+        if content is None:
+            return Places()
+        text = content.decode("utf-8", "replace")
+        return Places(documents.parse_yaml(text, policy_at_commit.FILE).node)
+
+    def lay_out_file(self, path: str) -> Path:
+        """A file of the commit, on disk; ``path`` counts from the project's root."""
+        if path not in self._laid_out:
+            content = self._read_content(path)
+            if content is None:
+                raise Unjudged(self._explain_missing(path))
+            self._laid_out[path] = self.make_work_folder() / PurePosixPath(path).name
+            self._laid_out[path].write_bytes(content)
+        return self._laid_out[path]
+
+    @cached_property
+    def tree(self) -> Path:
+        """The project's folder with all the files of the commit, on disk."""
+        repository, room = self.context.repository, self.make_work_folder()
+        # An index and a work tree of its own: the user's checkout is not touched.
+        env = {"GIT_INDEX_FILE": str(room / "index"), "GIT_WORK_TREE": str(room)}
+        repository.call("read-tree", self.context.base, env=env)
+        words = ("checkout-index", "--all", "--quiet", f"--prefix={room}/tree/")
+        # As committed: a smudge filter or other line ends would be code or bytes of this machine's.
+        repository.call(*AS_COMMITTED, *words, env=env)
+        return room / "tree" / self.context.folder.strip("/")
+
+    def make_work_folder(self) -> Path:
+        scratch = self.context.scratch.absolute()
+        scratch.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix="policy-", dir=scratch))
+
+    def _read_content(self, path: str) -> bytes | None:
+        repository, name = self.context.repository, f"{self.context.base}:{self._path_in_git(path)}"
+        content = refs.read_contents(repository, [name]).get(name)
+        return None if content is None else large_files.resolve_pointer(repository, content, path)
+
+    def _path_in_git(self, path: str) -> str:
+        return f"{self.context.folder.strip('/')}/{path}".lstrip("/")
+
+    def _explain_missing(self, path: str) -> str:
+        names = commit_history.list_paths(self.context.repository, self.context.base)
+        near = did_you_mean(self._path_in_git(path), names)
+        if pointer_path(self._path_in_git(path)) in names:
+            near = "DVC tracks it, and gates read from Git"
+        return f"there is no {path} at {self.context.base[:7]}" + (f" ({near})" if near else "")

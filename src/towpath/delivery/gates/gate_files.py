@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from towpath import documents
 from towpath.backends import great_expectations
-from towpath.backends.dvc.pointer_files import pointer_path
+from towpath.backends.dvc.tracked_files import pointer_path
 from towpath.backends.git import large_files
 from towpath.config import gate_declarations as declared
 from towpath.config.declaration import Places
@@ -38,6 +38,7 @@ def gate_faults(root: Path, project: Project) -> tuple[Fault, ...]:
 def _faults_of_gate(
     gate: declared.AnyGate, root: Path, reader: CodeReader, place: Place | None, first: bool
 ) -> Iterator[Fault]:
+    # Said before a promotion meets it: there the gate would fail, and only a merge could mend it.
     if isinstance(gate, declared.Soak) and first:
         yield Fault("there is no stage below the first, so no version can pass this", place)
     if isinstance(gate, declared.Golden | declared.Latency) and gate.samples:
@@ -60,6 +61,7 @@ def _missing_file_faults(root: Path, path: str, place: Place | None) -> Iterator
 
 
 def _function_faults(run: str, reader: CodeReader, place: Place | None) -> Iterator[Fault]:
+    # Read from the syntax, not imported: `towpath check` runs nobody's code.
     try:
         signature = reader.step_signature("", run)
     except TowpathError as error:

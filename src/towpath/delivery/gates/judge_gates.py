@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from towpath.delivery.gates import kinds, verdict_text
-from towpath.delivery.gates.gate_context import GateContext
-from towpath.delivery.gates.gate_finding import GateFinding, Unjudged
-from towpath.delivery.gates.gate_policy import GatePolicy
-from towpath.delivery.gates.verdict import GateVerdict
+from towpath.delivery.gates import kinds, verdict
+from towpath.delivery.gates.gate_context import GateContext, GatePolicy
+from towpath.delivery.gates.verdict import GateFinding, GateVerdict, Unjudged
 from towpath.errors import Fault, TowpathError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -22,7 +20,7 @@ def judge_stage_gates(context: GateContext, when: When) -> tuple[GateVerdict, ..
 
     A gate that cannot be evaluated has failed, and says why; nothing of it is raised.
     """
-    policy = GatePolicy.of_context(context)
+    policy = GatePolicy(context)
     return tuple(
         _judge_gate(name, gate, context, policy)
         for name, gate in _stage_gates(context).items()
@@ -45,27 +43,29 @@ def _stage_gates(context: GateContext) -> Mapping[str, AnyGate]:
 
 def _judge_gate(name: str, gate: AnyGate, context: GateContext, policy: GatePolicy) -> GateVerdict:
     finding = _evaluate_gate(gate, context, policy)
+    bound = finding.bound
+    if bound is None:
+        bound = kinds.gate_kind_module(gate.kind).bound(gate)
     return GateVerdict(
         gate=name,
         kind=gate.kind,
         when=gate.when,
         passed=finding.passed,
-        value=verdict_text.verdict_value(finding.value),
-        bound=verdict_text.verdict_value(
-            kinds.gate_bound(gate) if finding.bound is None else finding.bound
-        ),
-        source=policy.source(context.stage, name),
-        detail=verdict_text.verdict_line(finding.detail),
+        value=verdict.verdict_value(finding.value),
+        bound=verdict.verdict_value(bound),
+        source=policy.source(name),
+        detail=verdict.verdict_line(finding.detail),
     )
 
 
 def _evaluate_gate(gate: AnyGate, context: GateContext, policy: GatePolicy) -> GateFinding:
     try:
-        return kinds.judge_by_kind(gate, context, policy)
+        finding: GateFinding = kinds.gate_kind_module(gate.kind).judge(gate, context, policy)
+        return finding
     except Unjudged as unjudged:
         why = str(unjudged)
-    except TowpathError as error:
-        why = verdict_text.verdict_fault_words(error)
+    except TowpathError as error:  # a store that is down, a suite that cannot be read
+        why = verdict.verdict_fault_words(error)
     except Exception as error:  # whatever it is, it must not let a version through
         why = f"{type(error).__name__}: {error}"
     return GateFinding(False, detail=f"cannot be evaluated: {why}")

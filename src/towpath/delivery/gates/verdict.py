@@ -1,11 +1,15 @@
-"""What a gate said of a version."""
+"""What a gate says of a version, and its words as a person reads them."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from towpath.config.artifact import Json
+from towpath.errors import TowpathError
+from towpath.markdown_text import escape_prose, markdown_table
 
 
 @dataclass(frozen=True)
@@ -24,3 +28,105 @@ class GateVerdict:
     bound: Json = None
     source: str = ""
     detail: str = ""
+
+
+@dataclass(frozen=True)
+class GateFinding:
+    """Whether the version passed, what was found, and in ``detail`` what else a reviewer needs.
+
+    ``bound`` is given where it is known more exactly than the declaration says it.
+    """
+
+    passed: bool
+    value: Json = None
+    detail: str = ""
+    bound: Json = None
+
+
+class Unjudged(Exception):  # a gate cannot be evaluated: it has failed, and these words say why
+    """A gate cannot be evaluated; its words say why."""
+
+
+LONGEST = 600  # letters: a table in a pull request stays readable
+
+
+def verdict_line(words: str, longest: int = LONGEST) -> str:
+    """One line without control characters, cut where it is long."""
+    # A model's file or somebody's function may have put them there, for whoever reads a terminal.
+    plain = "".join(letter if letter.isprintable() else " " for letter in words)
+    short = " ".join(plain.split())
+    return short if len(short) <= longest else f"{short[: longest - 3]}..."
+
+
+def verdict_value(value: Json) -> Json:
+    """What was found, or a bound, short enough to be told: numbers as they are, the rest a line."""
+    # Numbers stay numbers, for whoever reads the verdict as JSON.
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return verdict_line(text, 200)
+
+
+def verdict_fault_words(error: TowpathError) -> str:
+    """What an error says, with its places and hints."""
+    return "; ".join(str(fault) for fault in error.faults[:5])
+
+
+def verdict_number(value: float) -> str:
+    return f"{value:.6g}"
+
+
+def verdict_duration(seconds: float) -> str:
+    """So long: ``12.3 ms``, ``4.2 s``, ``3h 12m``, ``2d 5h``."""
+    if seconds < 1:
+        return f"{seconds * 1000:.3g} ms"
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    minutes = int(seconds // 60)
+    hours, days = minutes // 60, minutes // 1440
+    if hours < 1:
+        return _join_parts((minutes, "m"), (int(seconds % 60), "s"))
+    if days < 2:
+        return _join_parts((hours, "h"), (minutes % 60, "m"))
+    return _join_parts((days, "d"), (hours % 24, "h"))
+
+
+def _join_parts(*parts: tuple[int, str]) -> str:
+    return " ".join(f"{count}{unit}" for count, unit in parts if count)
+
+
+HEADER = ("", "gate", "found", "bound", "detail", "declared in")
+
+
+def write_verdict_page(verdicts: Iterable[GateVerdict]) -> str:
+    """A Markdown table; text from versions, files and functions stands in it as text alone."""
+    return markdown_table(HEADER, map(_escaped_row, verdicts)) + "\n"
+
+
+def verdict_rows(verdicts: Iterable[GateVerdict]) -> tuple[tuple[str, ...], ...]:
+    """The same as plain cells, in the order of ``HEADER``."""
+    return tuple(
+        tuple(verdict_line(cell) for cell in _verdict_cells(verdict)) for verdict in verdicts
+    )
+
+
+def _escaped_row(verdict: GateVerdict) -> tuple[str, ...]:
+    word, *rest = (escape_prose(cell, LONGEST) for cell in _verdict_cells(verdict))
+    return (word if verdict.passed else f"**{word}**", *rest)
+
+
+def _verdict_cells(verdict: GateVerdict) -> Iterator[str]:
+    yield "passed" if verdict.passed else "FAILED"
+    yield verdict.gate
+    yield verdict_cell(verdict.value)
+    yield verdict_cell(verdict.bound)
+    yield verdict.detail
+    yield verdict.source
+
+
+def verdict_cell(value: Json) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return verdict_number(value) if isinstance(value, int | float) else str(value)

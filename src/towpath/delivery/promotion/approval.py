@@ -12,7 +12,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from towpath.backends.git import Repository, commit_history, refs
-from towpath.backends.git.allowed_signers import SIGNERS, read_allowed_signers
+from towpath.backends.git.commit_history import read_trailers
+from towpath.backends.git.signatures import SIGNERS, read_allowed_signers
 from towpath.delivery.promotion import code_owners
 from towpath.delivery.promotion.commit_approvers import (
     CommitSignature,
@@ -26,11 +27,9 @@ from towpath.delivery.promotion.promotion_case import name_promotion, promotion_
 from towpath.delivery.promotion.rulebook import Rulebook
 from towpath.registry import Promotion, VersionNumber
 from towpath.registry.main_decisions import EVIDENCE
-from towpath.registry.main_line import read_trailers
 from towpath.registry.ownership import claim_path
 
 if TYPE_CHECKING:
-    from towpath.config.project_declaration import Project
     from towpath.forge import Forge, PullRequest, Review
 
 ApprovalLevel: TypeAlias = Literal["forge", "signed", "recorded", "none"]
@@ -67,9 +66,8 @@ class PromotionApproval:
 class ApprovalInquiry:
     """A promotion on main, the commit before it, and what is known of how it came.
 
-    ``commit_paths`` are the files that its commit changed, ``number`` is the version that it is
-    about (of a model taken out, the one that left), ``together`` the promotions of that commit,
-    ``before`` what the stage was to run until then.
+    ``commit_paths`` are the files that its commit changed, ``together`` the promotions of that
+    commit, ``before`` what the stage was to run until then.
     """
 
     promotion: Promotion
@@ -77,7 +75,6 @@ class ApprovalInquiry:
     forge: Forge | None
     parent: str
     commit_paths: tuple[str, ...]
-    number: VersionNumber | None
     together: tuple[Promotion, ...]
     before: VersionNumber | None = None
 
@@ -97,7 +94,10 @@ class ApprovalInquiry:
     @cached_property
     def files(self) -> tuple[str, str, str]:
         """Where its stage file, record and evidence lie."""
-        return promotion_paths(self.promotion.stage, self.promotion.model, self.number)
+        promotion = self.promotion
+        # Of a model taken out it is about the version that left.
+        version = promotion.version or self.before
+        return promotion_paths(promotion.stage, promotion.model, version)
 
     @property
     def evidence_page(self) -> str | None:
@@ -111,9 +111,8 @@ class ApprovalInquiry:
     @property
     def stranger_files(self) -> tuple[str, ...]:
         """The files that its commit changed and that belong to no promotion of it."""
-        return tuple(
-            path for path in self.commit_paths if not any(_belongs(path, p) for p in self.together)
-        )
+        own = {path for path in self.commit_paths for p in self.together if _belongs(path, p)}
+        return tuple(path for path in self.commit_paths if path not in own)
 
     @property
     def is_as_proposed(self) -> bool:
@@ -164,9 +163,8 @@ class ApprovalInquiry:
         """Whether its commit's message names it (``Promotion:``) and its digest, if it says one."""
         promotion, trailers = self.promotion, self.promotion.trailers
         digests = (line.split(" ") for line in trailers.get("digest", ()))
-        mine = [
-            words[-1] for words in digests if words[0] == f"{promotion.model}@{promotion.version}"
-        ]
+        version = f"{promotion.model}@{promotion.version}"
+        mine = [words[-1] for words in digests if words[0] == version]
         return self.line_that_names in trailers.get("promotion", ()) and all(
             digest == f"sha256:{promotion.sha256}" for digest in mine
         )
@@ -180,16 +178,14 @@ class ApprovalInquiry:
 
 
 def _belongs(path: str, promotion: Promotion) -> bool:
-    """Whether a promotion may bring a file."""
     if path in (promotion.path, claim_path(promotion.model)):
         return True
     if promotion.version is not None:
         return path in promotion_paths(promotion.stage, promotion.model, promotion.version)
     # Of a model that is taken out, or a stage file that is beyond understanding, the stage file
     # does not say which version it was about: any page of that model and stage may be its own.
-    return path.startswith(f"{EVIDENCE}/{promotion.model}/") and path.endswith(
-        f"-{promotion.stage}.md"
-    )
+    folder, ending = f"{EVIDENCE}/{promotion.model}/", f"-{promotion.stage}.md"
+    return path.startswith(folder) and path.endswith(ending)
 
 
 def approve_under(rules: Rulebook, inquiry: ApprovalInquiry) -> PromotionApproval:
@@ -213,12 +209,6 @@ def approve_under(rules: Rulebook, inquiry: ApprovalInquiry) -> PromotionApprova
             return replace(reached, evidence=page, why="; ".join(lacks))
         lacks += [reached] if reached else []
     return PromotionApproval("none", evidence=page, why="; ".join(lacks))
-
-
-def least_level(project: Project, stage: str) -> ApprovalLevel:
-    """The least level that the policy asks of a stage."""
-    declared = project.stages.get(stage)
-    return (declared.approval if declared else None) or project.policy.approval
 
 
 def reaches_level(approval: PromotionApproval, level: ApprovalLevel) -> bool:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from typing import TYPE_CHECKING
 
-from towpath.backends.git import Repository, commit_history, main_branch, refs
+from towpath.backends.git import Repository, branches, commit_history, refs
+from towpath.backends.git.commit_history import Backdated, MainLine, read_main_line, read_trailers
 from towpath.backends.git.git_command import split_lines
 from towpath.config.foreign_values import format_second
 from towpath.delivery.promotion.approval import (
@@ -19,15 +20,13 @@ from towpath.delivery.promotion.approval import (
     ApprovalLevel,
     PromotionApproval,
     approve_under,
-    least_level,
     reaches_level,
 )
 from towpath.delivery.promotion.rule_changes import NOT_ASKED, RuleHistory, read_rule_history
 from towpath.delivery.promotion.rulebook import PATTERNS, Rulebook, is_rule
 from towpath.errors import Fault, Place, Refused
 from towpath.registry import ModelVersion, Promotion, VersionNumber
-from towpath.registry.main_line import Backdated, MainLine, read_main_line, read_trailers
-from towpath.registry.promotion_log import read_promotions
+from towpath.registry.main_decisions import read_promotions
 from towpath.registry.stage_files import FOLDER
 from towpath.registry.version_signatures import lacking_signature
 
@@ -73,18 +72,6 @@ class DisplacedDecision:
     commit: str
     subject: str
     merge: str
-
-
-def _find_displaced(repository: Repository, line: MainLine) -> Iterator[DisplacedDecision]:
-    """Every decision in main's history that is not on its line, and that a merge lost."""
-    # Whoever pushes a merge says which of its parents comes first. Merging main into a branch of
-    # one's own, and pushing that as main, makes one's own commits the line and what was decided
-    # meanwhile a thing that was merged along: nobody is asked about it any more.
-    for commit, subject in dict(_decisions_beside(repository, line)).items():
-        merge = _find_bringing_commit(repository, line, commit)
-        if not _is_kept(repository, line, commit, merge):
-            yield DisplacedDecision(commit, subject, merge)
-    yield from _other_beginnings(repository, line)
 
 
 def _is_kept(repository: Repository, line: MainLine, commit: str, merge: str) -> bool:
@@ -194,7 +181,15 @@ class ApprovalRule:
     @cached_property
     def displaced_decisions(self) -> tuple[DisplacedDecision, ...]:
         """Decisions that main took once, and that its first-parent line does not hold any more."""
-        return tuple(_find_displaced(self.repository, self.line))
+        # Whoever pushes a merge says which of its parents comes first. Merging main into a branch
+        # of one's own, and pushing that as main, makes one's own commits the line and what was
+        # decided meanwhile a thing that was merged along: nobody is asked about it any more.
+        repository, line, lost = self.repository, self.line, []
+        for commit, subject in dict(_decisions_beside(repository, line)).items():
+            merge = _find_bringing_commit(repository, line, commit)
+            if not _is_kept(repository, line, commit, merge):
+                lost.append(DisplacedDecision(commit, subject, merge))
+        return (*lost, *_other_beginnings(repository, line))
 
     def judge(self, promotion: Promotion) -> ApprovalJudgement:
         """How a promotion was approved."""
@@ -206,25 +201,24 @@ class ApprovalRule:
         books = [self._rules_at(inquiry.base)]
         if self._current_commits.get((promotion.stage, promotion.model)) == promotion.commit:
             books += self._books_of_now
-        judged = reduce(_stricter_judgement, (_judge_under(book, inquiry) for book in books))
+        judgements = [
+            ApprovalJudgement(approve_under(book, inquiry), book.least_level(promotion.stage))
+            for book in books
+        ]
+        judged = reduce(_stricter_judgement, judgements)
         return replace(judged, backdated=backdated[0] if backdated else None)
 
-    @property
-    def _books_of_now(self) -> list[Rulebook]:
-        """The rules in force, and those that main's files say where nobody agreed to these yet."""
-        written = [self._written_rules] if self.rules.pending else []
-        return [self.rules_now(), *written]
-
     @cached_property
-    def _written_rules(self) -> Rulebook:
-        return self.rules.rules_written(self.folder)
+    def _books_of_now(self) -> tuple[Rulebook, ...]:
+        """The rules in force, and those that main's files say where nobody agreed to these yet."""
+        written = [self.rules.rules_written(self.folder)] if self.rules.pending else []
+        return (self.rules_now(), *written)
 
     def _rules_at(self, commit: str) -> Rulebook:
         return self.rules.rules_at(commit, self.folder)
 
     @cached_property
     def _current_commits(self) -> Mapping[tuple[str, str], str]:
-        """The commit that made each stage want what it wants now of a model."""
         return {(promotion.stage, promotion.model): promotion.commit for promotion in self.log}
 
     def _open_inquiry(self, promotion: Promotion) -> ApprovalInquiry:
@@ -236,14 +230,12 @@ class ApprovalRule:
             self.forge,
             promotion.base or promotion.commit,
             tuple(change.path for change in changed if not change.keeps_folder),
-            promotion.version or before,
             tuple(self._promotions_by_commit[promotion.commit]) or (promotion,),
             before,
         )
 
     @cached_property
     def _changes_by_commit(self) -> Mapping[str, tuple[commit_history.FileChange, ...]]:
-        """What each promotion's commit changed on main."""
         # Of all in one call of Git: main has hundreds, and `verify` asks about each.
         parents = {promotion.commit: promotion.base for promotion in self.log if promotion.base}
         return commit_history.changes_against(self.repository, parents)
@@ -289,11 +281,8 @@ class ApprovalRule:
         """The commits of main that count: promotions that were approved as they had to be, and
         changes of the rules that were agreed to."""
         approved = [decision.commit for decision in self.log if self.judge(decision).is_enough]
-        agreed = [
-            decision.commit
-            for decision in self.rules.changes
-            if decision.level not in ("none", "unknown")
-        ]
+        counted = (c for c in self.rules.changes if c.level not in ("none", "unknown"))
+        agreed = [change.commit for change in counted]
         return tuple(dict.fromkeys([*approved, *agreed]))
 
     def version_faults(
@@ -301,7 +290,7 @@ class ApprovalRule:
     ) -> tuple[Fault, ...]:
         """Why a version does not count, where the rules of now, or those before its promotion,
         want each signed: by the signers of now. Raises ``ForgeError``."""
-        books = self._books_of_now
+        books = [*self._books_of_now]
         if promotion and promotion.base:
             books.append(self._rules_at(promotion.base))
         if not any(book.policy and book.policy.policy.versions == "signed" for book in books):
@@ -324,13 +313,13 @@ class ApprovalRule:
     def main_redirect(self) -> MainRedirect | None:
         """What says that this branch is main, and not the one that would be; None where that is
         this one. The rules of that other branch decide whether it counts."""
-        commit = main_branch.redirecting_commit(self.repository)
+        commit = branches.redirecting_commit(self.repository)
         if commit is None:
             return None
         other_rules = replace(self, head=commit).rules
-        paths = tuple(sorted(main_branch.find_declarations(self.repository, commit)))
+        paths = tuple(sorted(branches.find_declarations(self.repository, commit)))
         by = dict.fromkeys(name for path in paths for name in other_rules.find_who_agreed(path))
-        name = main_branch.main_branch_name(self.repository)
+        name = branches.main_branch_name(self.repository)
         faults = [_redirect_fault(fault, name, commit) for fault in other_rules.faults(self.folder)]
         return MainRedirect(name, commit, paths, tuple(by), tuple(faults))
 
@@ -339,7 +328,7 @@ class ApprovalRule:
         asked: nothing that they say is run, opened or counted."""
         if self.forge is not None:
             return ()
-        redirecting = main_branch.redirecting_commit(self.repository)
+        redirecting = branches.redirecting_commit(self.repository)
         heads = [self.head] if redirecting is None else [redirecting, self.head]
         rules = [replace(self, head=head) for head in heads]
         unproved = dict.fromkeys(fault for rule in rules for fault in rule._unproved_rule_faults())
@@ -349,7 +338,6 @@ class ApprovalRule:
         return tuple(Fault(what, place, ASK_FORGE) for place in places)
 
     def _unproved_rule_faults(self) -> tuple[Fault, ...]:
-        """The rules that Git alone does not prove to be in force."""
         if all(change.level != "unknown" for change in self.rules.changes):
             return ()  # a second walk along main would say the same
         return read_rule_history(self.repository, self.line, strict=True).faults(self.folder)
@@ -363,12 +351,6 @@ class ApprovalRule:
     def displaced_faults(self) -> tuple[Fault, ...]:
         """The decisions that were put out of main's line, as faults."""
         return tuple(displaced_fault(decision) for decision in self.displaced_decisions)
-
-
-def _judge_under(rules: Rulebook, inquiry: ApprovalInquiry) -> ApprovalJudgement:
-    project = rules.policy
-    needed = least_level(project, inquiry.promotion.stage) if project else rules.strictest_level
-    return ApprovalJudgement(approve_under(rules, inquiry), needed)
 
 
 def _redirect_fault(fault: Fault, name: str, commit: str) -> Fault:

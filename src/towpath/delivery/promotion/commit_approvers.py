@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from towpath.backends.git import Repository, main_branch, refs, remotes, signatures
-from towpath.backends.git.allowed_signers import IN_UTC, Signer, SignersFile, signers_file
+from towpath.backends.git import Repository, branches, refs, remotes, signatures
 from towpath.backends.git.git_command import split_lines
+from towpath.backends.git.signatures import IN_UTC, Signer, signers_file
 from towpath.errors import RegistryError
 
 if TYPE_CHECKING:
@@ -68,16 +68,14 @@ def read_signatures(
             *file.git_settings, "log", "--no-walk=unsorted", "--stdin", f"--format={_FACTS}",
             stdin="".join(f"{commit}\n" for commit in signed).encode(), env=IN_UTC,
         )  # fmt: skip
-        return dict(_good_signatures(listed, file))
-
-
-def _good_signatures(listed: str, file: SignersFile) -> Iterator[tuple[str, CommitSignature]]:
-    for line in split_lines(listed):
-        commit, verdict, name, key = line.split("\0")
-        # `U` is a good signature of a key that the file does not know.
-        signer = file.find_signer(name.strip()) if verdict == "G" else None
-        if signer and key.strip():
-            yield commit, CommitSignature(signer, key.strip())
+        signatures_by_commit: dict[str, CommitSignature] = {}
+        for line in split_lines(listed):
+            commit, verdict, name, key = line.split("\0")
+            # `U` is a good signature of a key that the file does not know.
+            signer = file.find_signer(name.strip()) if verdict == "G" else None
+            if signer and key.strip():
+                signatures_by_commit[commit] = CommitSignature(signer, key.strip())
+        return signatures_by_commit
 
 
 def is_signed(repository: Repository, commit: str) -> bool:
@@ -125,14 +123,13 @@ def find_pull(
 
 
 def _main_names(repository: Repository) -> frozenset[str]:
-    """What main is called, and was, as far as one can tell."""
     # A forge leaves the old name in what was merged before a renaming. A branch that is there
     # still is not main under its old name.
     remote = remotes.choose_remote(repository)
-    usual = {f"refs/remotes/{remote}/{name}": name for name in main_branch.USUAL}
+    usual = {f"refs/remotes/{remote}/{name}": name for name in branches.USUAL}
     refs_here = set(refs.list_ref_names(repository, *usual))
     gone = {name for ref, name in usual.items() if ref not in refs_here}
-    return frozenset({main_branch.main_branch_name(repository), *gone})
+    return frozenset({branches.main_branch_name(repository), *gone})
 
 
 def bring_head(repository: Repository, pull: PullRequest) -> bool:

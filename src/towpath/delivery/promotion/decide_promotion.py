@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from towpath import registry
-from towpath.backends.git import Repository, branches, commit_history, main_branch, remotes
+from towpath.backends.git import Repository, branches, commit_history, remotes
 from towpath.backends.git.git_command import split_lines
-from towpath.delivery.promotion import approval, merge_promotion, promotion_branch
+from towpath.delivery.promotion import approval, merge_promotion, promotion_branch, rulebook
 from towpath.delivery.promotion.approval import ApprovalLevel, allows_self_approval, weigh_reviews
 from towpath.delivery.promotion.approval_rule import ApprovalRule
 from towpath.delivery.promotion.commit_approvers import bring_head, find_standing_reviews
 from towpath.delivery.promotion.merge_promotion import ApprovedPromotion
-from towpath.delivery.promotion.promotion_branch import PROMOTION_PREFIX
+from towpath.delivery.promotion.promotion_branch import PROMOTION_PREFIX, PromotionPlace
 from towpath.delivery.promotion.promotion_case import PromotionCase
 from towpath.delivery.promotion.promotion_check import CheckedBranch
 from towpath.delivery.promotion.rules_in_force import connect_forge_in_force
@@ -21,7 +21,6 @@ from towpath.errors import Fault, Refused, UsageError
 from towpath.forge import NotMergeable
 
 if TYPE_CHECKING:
-    from towpath.delivery.promotion.promotion_branch import PromotionPlace
     from towpath.forge import Forge, Method, PullRequest
     from towpath.workspace import Workspace
 
@@ -51,18 +50,12 @@ class WaitingPromotion:
 def find_waiting_promotions(workspace: Workspace) -> tuple[WaitingPromotion, ...]:
     """The promotions that wait: open pull requests, or branches that main does not hold."""
     if forge := _find_forge(workspace):
-        pulls = [
-            pull for pull in forge.pulls(state="open") if pull.branch.startswith(PROMOTION_PREFIX)
-        ]
-        return tuple(
-            WaitingPromotion(open_pull.branch, open_pull.title, open_pull.author, open_pull.url)
-            for open_pull in pulls
-        )
-    repository, base = workspace.registry, main_branch.main_commit(workspace.registry)
+        pulls = (p for p in forge.pulls(state="open") if p.branch.startswith(PROMOTION_PREFIX))
+        return tuple(WaitingPromotion(p.branch, p.title, p.author, p.url) for p in pulls)
+    repository, base = workspace.registry, branches.main_commit(workspace.registry)
     flags = ["--no-merged", base] if base else []
-    listed = repository.call(
-        "for-each-ref", *flags, f"--format={_WAITING}", f"refs/heads/{PROMOTION_PREFIX}*"
-    )
+    pattern = f"refs/heads/{PROMOTION_PREFIX}*"
+    listed = repository.call("for-each-ref", *flags, f"--format={_WAITING}", pattern)
     rows = (line.split("\0") for line in split_lines(listed))
     return tuple(WaitingPromotion(name, title, author) for name, title, author in rows)
 
@@ -76,12 +69,12 @@ def approve_promotion(
     """
     forge = _find_forge(workspace)
     if forge is None:
-        local_place = promotion_branch.find_promotion_place(workspace, push=push)
-        return merge_promotion.merge_promotion_branch(
-            local_place, _require_promotion_branch(named), sign, push
-        )
-    remote_place = promotion_branch.find_promotion_place(workspace, push=True)
-    return approve_pull_request(remote_place, forge, named)
+        place = promotion_branch.find_promotion_place(workspace, push=push)
+        branch = _require_promotion_branch(named)
+        return merge_promotion.merge_promotion_branch(place, branch, sign, push)
+    # At a forge it is the forge that merges, into its own main: this clone looks at that first.
+    place = promotion_branch.find_promotion_place(workspace, push=True)
+    return _approve_pull_request(place, forge, named)
 
 
 def reject_promotion(workspace: Workspace, named: str, reason: str) -> RejectedPromotion:
@@ -89,11 +82,17 @@ def reject_promotion(workspace: Workspace, named: str, reason: str) -> RejectedP
     forge = _find_forge(workspace)
     repository = workspace.registry
     if forge:
-        pull = close_pull_request(forge, named, reason)
-        delete_decided_branch(repository, pull)
+        pull = _find_open_pull_request(forge, named)
+        if not pull.branch.startswith(PROMOTION_PREFIX):
+            hint = f"their branches begin with {PROMOTION_PREFIX}"
+            raise UsageError(f"{pull.url} is no promotion", hint=hint)
+        # The reason first: a call that is killed between leaves an open pull request that says it.
+        forge.write_comment(pull.number, reason)
+        forge.close_pull_request(pull.number)
+        _delete_decided_branch(repository, pull)
         return RejectedPromotion(pull.branch, reason, pull.url)
     branch = _require_promotion_branch(named)
-    merge_promotion.find_branch_head(promotion_branch.PromotionPlace(workspace, repository), branch)
+    merge_promotion.find_branch_head(PromotionPlace(workspace, repository), branch)
     branches.drop_branch(repository, branch)
     return RejectedPromotion(branch, reason)
 
@@ -112,55 +111,60 @@ def _require_promotion_branch(named: str) -> str:
     return named
 
 
-# Of a method that the older branch protection forbids, which only administrators may read:
-# "Merge commits are not allowed on this repository."
+# GitHub's words for a method that the older branch protection forbids, which only administrators
+# may read: "Merge commits are not allowed on this repository."
 _OTHER_METHOD = "are not allowed on this"
 
 
-def approve_pull_request(place: PromotionPlace, forge: Forge, named: str) -> ApprovedPromotion:
-    """Approve a pull request, named by its number or its branch, and merge it if that may be.
-
-    What is approved is the head that was checked: if the branch moves meanwhile, the forge refuses.
-    """
-    pull = find_open_pull_request(forge, named)
+def _approve_pull_request(place: PromotionPlace, forge: Forge, named: str) -> ApprovedPromotion:
+    """Approve a pull request, named by its number or its branch, and merge it if that may be."""
+    # What is approved is the head that was checked: if the branch moves meanwhile, the forge
+    # refuses.
+    pull = _find_open_pull_request(forge, named)
     if not bring_head(place.repository, pull):
         raise UsageError(f"the head of {pull.url} is not here", hint="towpath fetch")
     _refuse_other_base(place, pull)
     checked = merge_promotion.require_mergeable_branch(place, pull.head)
-    what = tuple(str(judged_promotion.case) for judged_promotion in checked.judged)
+    cases = [judged.case for judged in checked.judged]
     user = forge.user()
     _foresee_judgement(place, forge, pull, checked, user)
+    # GitHub refuses a review of one's own; with `self_approval` the merge alone is the approval.
     if user.lower() != pull.author.lower():
         forge.approve(pull.number, pull.head)
     merged = _merge_pull_request(forge, pull)
+    approved = ApprovedPromotion(
+        tuple(map(str, cases)),
+        pull.branch,
+        user,
+        "forge",
+        None,
+        pull.url,
+        unchecked=checked.unchecked,
+    )
     if isinstance(merged, str):
-        waiting = ApprovedPromotion(what, pull.branch, user, "forge", None, pull.url, merged)
-        return replace(waiting, unchecked=checked.unchecked)
+        return replace(approved, waits=merged)
     commit, method = merged
     registry.fetch_registry(place.repository)
-    delete_decided_branch(place.repository, pull)
-    cases = [judged.case for judged in checked.judged]
+    _delete_decided_branch(place.repository, pull)
     reached = merge_promotion.judge_commit_promotions(place.repository, commit, cases, forge)
     levels: list[ApprovalLevel] = [judgement.approval.level for _, judgement in reached]
     level: ApprovalLevel = min(levels, key=approval.LEVEL_ORDER.index, default="none")
-    approved = ApprovedPromotion(what, pull.branch, user, level, commit, pull.url, pushed=True)
-    return replace(approved, method=method, unchecked=checked.unchecked)
+    return replace(approved, level=level, commit=commit, method=method, pushed=True)
 
 
 def _refuse_other_base(place: PromotionPlace, pull: PullRequest) -> None:
     """Raise ``UsageError`` where a merge would not bring it to main, so that nothing came of it."""
-    name = main_branch.main_branch_name(place.repository)
+    name = branches.main_branch_name(place.repository)
     if pull.base != name:
         what = f"{pull.url} is to be merged into `{pull.base}`, and main is `{name}`"
-        raise UsageError(
-            what, hint=f"edit its base there, or: gh pr edit {pull.number} --base {name}"
-        )
+        hint = f"edit its base there, or: gh pr edit {pull.number} --base {name}"
+        raise UsageError(what, hint=hint)
 
 
 def _merge_pull_request(forge: Forge, pull: PullRequest) -> tuple[str, Method] | str:
     """The merge and its method: the first that the forge allows; else why it waits."""
     ways = forge.merge_ways()
-    if ways.queue:
+    if ways.queue:  # GitHub's API has no door into the queue but GraphQL's
         press = f"press `Merge when ready` at {pull.url}, or: gh pr merge {pull.number}"
         return f"{pull.base} has a merge queue, which merges it once it is in there: {press}"
     if not ways.methods:
@@ -171,7 +175,7 @@ def _merge_pull_request(forge: Forge, pull: PullRequest) -> tuple[str, Method] |
             return forge.merge(pull.number, pull.head, method), method
         except NotMergeable as refused:
             waits = "; ".join(fault.what for fault in refused.faults)
-            if _OTHER_METHOD not in waits:
+            if _OTHER_METHOD not in waits:  # a conflict or a check lacks for every method
                 break
     return waits
 
@@ -191,11 +195,13 @@ def _foresee_judgement(
         rule = ApprovalRule(place.repository, place.base, case.folder, forge)
         rule.refuse_unsound()
         rules = rule.rules_now()
-        needed = approval.least_level(case.project, case.stage)
-        authors = {pull.author.lower(), *_file_authors(place, checked, case)}
-        reached = weigh_reviews(
-            rules, case.stage, case.file_paths[0], forge, pull, reviewers, authors
-        )
+        needed = rulebook.least_level(case.project, case.stage)
+        # Who wrote the promotion's files, not who brought its branch up to date with main.
+        start, head = checked.inspected.start, checked.inspected.head
+        writers = commit_history.file_writers(place.repository, start, head, case.file_paths)
+        authors = {pull.author.lower(), *approval.mails_of_writers(writers)}
+        path = case.file_paths[0]
+        reached = weigh_reviews(rules, case.stage, path, forge, pull, reviewers, authors)
         if needed == "recorded" and (user.lower() not in authors or allows_self_approval(rules)):
             continue
         if isinstance(reached, str):
@@ -215,29 +221,9 @@ def _lacking_fault(
     return Fault(what, hint=f"ask one whom main names; or {owners}, on main")
 
 
-def _file_authors(
-    place: PromotionPlace, checked: CheckedBranch, case: PromotionCase
-) -> frozenset[str]:
-    """Who wrote the promotion's files: not who brought its branch up to date with main."""
-    start, head = checked.inspected.start, checked.inspected.head
-    writers = commit_history.file_writers(place.repository, start, head, case.file_paths)
-    return approval.mails_of_writers(writers)
-
-
-def close_pull_request(forge: Forge, named: str, reason: str) -> PullRequest:
-    """Close a pull request unmerged, with the reason as a comment."""
-    pull = find_open_pull_request(forge, named)
-    if not pull.branch.startswith(PROMOTION_PREFIX):
-        raise UsageError(
-            f"{pull.url} is no promotion", hint=f"their branches begin with {PROMOTION_PREFIX}"
-        )
-    forge.write_comment(pull.number, reason)
-    forge.close_pull_request(pull.number)
-    return pull
-
-
-def delete_decided_branch(repository: Repository, pull: PullRequest) -> None:
-    """Take the branch away of a promotion that was decided, there and here, if it is as it was."""
+def _delete_decided_branch(repository: Repository, pull: PullRequest) -> None:
+    """Take the branch away of a promotion that was decided, there and here."""
+    # Only as it was decided on: a commit that came since is somebody's work.
     remote = remotes.choose_remote(repository)
     if not pull.branch.startswith(PROMOTION_PREFIX) or remote is None:
         return
@@ -246,8 +232,7 @@ def delete_decided_branch(repository: Repository, pull: PullRequest) -> None:
         branches.drop_branch(repository, pull.branch)
 
 
-def find_open_pull_request(forge: Forge, named: str) -> PullRequest:
-    """The open pull request of a number or a branch."""
+def _find_open_pull_request(forge: Forge, named: str) -> PullRequest:
     if named.lstrip("#").isdigit():
         pull = forge.pull(int(named.lstrip("#")))
         if pull.state != "open":

@@ -17,15 +17,17 @@ from towpath.registry.model_signature import find_signature_breaks
 if TYPE_CHECKING:
     from towpath.delivery.gates import GateVerdict
     from towpath.registry import VersionRecord
-    from towpath.registry.code_news import CodeNews
+    from towpath.registry.version_code import CodeNews
 
 
+# An approver reads one screen: what is more than these is counted, not shown. With them the longest
+# page has sixty lines.
 MOST_METRICS = 8
 MOST_CHANGES = 6
 MOST_GATES = 8
 MOST_CLASSES = 4
 MOST_FILES = 6
-_SHORT = 12
+_SHORT = 12  # digits of a digest
 _GATES = "## Gates"
 _ORIGIN = "## Where it comes from"
 _JUDGE = re.compile(r"main's at `[0-9a-f]{7}`")
@@ -38,15 +40,12 @@ def write_evidence(
 
     ``why`` is a person's reason. Nothing in it moves with the clock but what gates measured.
     """
-    parts = [_page_heading(case), *_opening_words(case, why)]
+    name, version = case.model, case.candidate_version
+    title = f"{name} {version} → {case.stage}" if version else f"{name} leaves {case.stage}"
+    parts = [f"# {title}", *_opening_words(case, why)]
     if case.candidate:
-        parts += [
-            *_metric_table(case),
-            *_change_table(case),
-            *_own_code(case),
-            *_gate_table(case, verdicts),
-        ]
-        parts += [_ORIGIN, _lineage_table(case.candidate)]
+        parts += [*_metric_table(case), *_change_table(case), *_own_code(case)]
+        parts += [*_gate_table(case, verdicts), _ORIGIN, _lineage_table(case.candidate)]
     steps = [*_reconcile_steps(case), _way_back(case)]
     listed = [f"{number}. {step}" for number, step in enumerate(steps, 1)]
     parts += ["## What merging this does", "\n".join(listed)]
@@ -54,8 +53,9 @@ def write_evidence(
 
 
 def is_evidence_of(page: str, case: PromotionCase) -> bool:
-    """Whether a page says of a promotion what ``write_evidence`` would, but for a person's reason,
-    the verdicts of another hour, and the commit of main that judged then."""
+    """Whether a page says of a promotion what ``write_evidence`` would."""
+    # But for a person's reason, the verdicts of another hour, and the commit of main that judged
+    # then: who checks can make none of these anew.
     return _lasting_lines(page) == _lasting_lines(write_evidence(case))
 
 
@@ -74,15 +74,6 @@ def promotion_title(case: PromotionCase) -> str:
     if case.back:
         return f"Roll back {case.model} to {case.candidate_version} in {case.stage}"
     return f"Promote {case.model}@{case.candidate_version} to {case.stage}"
-
-
-def _page_heading(case: PromotionCase) -> str:
-    what = (
-        f"{case.model} {case.candidate_version}"
-        if case.candidate_version
-        else f"{case.model} leaves"
-    )
-    return f"# {what} → {case.stage}" if case.candidate_version else f"# {what} {case.stage}"
 
 
 def _opening_words(case: PromotionCase, why: str | None) -> Iterator[str]:
@@ -106,41 +97,31 @@ def _metric_table(case: PromotionCase) -> Iterator[str]:
         ]
         for row in rows
     ]
+    new, old = case.candidate_version, case.incumbent_version
     if not cells:
         yield "No metric was recorded."
     elif case.incumbent:
-        heads = (
-            "metric",
-            f"candidate {case.candidate_version}",
-            f"now {case.incumbent_version}",
-            "difference",
-        )
+        heads = ("metric", f"candidate {new}", f"now {old}", "difference")
         yield markdown_table(heads, _cut_rows(cells, MOST_METRICS), right=(1, 2, 3))
     else:
-        short = [cell[:2] for cell in cells]
-        yield markdown_table(
-            ("metric", str(case.candidate_version)), _cut_rows(short, MOST_METRICS), right=(1,)
-        )
+        short = _cut_rows([cell[:2] for cell in cells], MOST_METRICS)
+        yield markdown_table(("metric", str(new)), short, right=(1,))
 
 
 def _change_table(case: PromotionCase) -> Iterator[str]:
     if case.incumbent is None or case.candidate is None:
         return
-    facts = compare_facts(case.incumbent, case.candidate)
     rows = [
-        [f"{row.section} {code_span(row.name)}", _fact_cell(row.old), _fact_cell(row.new)]
-        for row in facts
+        [f"{fact.section} {code_span(fact.name)}", _fact_cell(fact.old), _fact_cell(fact.new)]
+        for fact in _compare_facts(case.incumbent, case.candidate)
     ]
     if rows:
-        heads = (
-            "what differs",
-            f"now {case.incumbent_version}",
-            f"candidate {case.candidate_version}",
-        )
+        new, old = case.candidate_version, case.incumbent_version
+        heads = ("what differs", f"now {old}", f"candidate {new}")
         yield markdown_table(heads, _cut_rows(rows, MOST_CHANGES))
     else:
         yield "Parameters, data, code and signature are the same."
-    if broken := find_broken_calls(case.incumbent, case.candidate):
+    if broken := find_signature_breaks(case.incumbent.signature, case.candidate.signature):
         reasons = escape_prose("; ".join(broken))
         yield f"**Who calls {case.incumbent_version} cannot call it as before:** {reasons}."
 
@@ -151,28 +132,27 @@ def _own_code(case: PromotionCase) -> Iterator[str]:
     if news is None:
         return
     named = [f"{code_span(name)} of {code_span(file)}" for name, file in news.classes.items()]
+    listed, commit = _list_shortened(named, MOST_CLASSES), code_span(news.commit[:7])
     yield (
-        f"**Code of its own:** to load it runs {_list_shortened(named, MOST_CLASSES)}, as the "
-        f"commit "
-        f"{code_span(news.commit[:7])} has it. {_new_code(case, news)}"
+        f"**Code of its own:** to load it runs {listed}, as the commit {commit} has it. "
+        f"{_new_code(case, news)}"
     )
 
 
 def _new_code(case: PromotionCase, news: CodeNews) -> str:
+    if case.incumbent_version is None and news.old is None:
+        return f"{case.stage} runs none of it now."
+    incumbent = code_span(case.incumbent_version)
     if news.old is None:
-        return f"{case.stage} runs none of it now." if case.incumbent_version is None else (
-            f"The code of {code_span(case.incumbent_version)} is not in this clone, so what "
-            f"is new is not known."
-        )  # fmt: skip
+        return f"The code of {incumbent} is not in this clone, so what is new is not known."
     if not news.changes:
-        return f"{code_span(case.incumbent_version)} runs the same code."
+        return f"{incumbent} runs the same code."
     added = sum(plus for _, plus, _ in news.changes)
     removed = sum(minus for _, _, minus in news.changes)
     files = [f"{code_span(path)} +{plus} -{minus}" for path, plus, minus in news.changes]
     count = "1 file" if len(files) == 1 else f"{len(files)} files"
     return (
-        f"Against {code_span(case.incumbent_version)}'s ({code_span(news.old[:7])}) {count} "
-        f"of Python differ, "
+        f"Against {incumbent}'s ({code_span(news.old[:7])}) {count} of Python differ, "
         f"+{added} -{removed}: {_list_shortened(files, MOST_FILES)}."
     )
 
@@ -184,11 +164,11 @@ def _list_shortened(words: list[str], most: int) -> str:
 
 def _gate_table(case: PromotionCase, verdicts: Sequence[GateVerdict]) -> Iterator[str]:
     yield _GATES
-    later = {name: gate for name, gate in case.rules.gates.items() if gate.when == "deploy"}
     rows = [_verdict_row(verdict) for verdict in verdicts]
     rows += [
         ["… waits", f"{code_span(name)} {gate.kind}", "", "", f"judged in {case.stage}"]
-        for name, gate in later.items()
+        for name, gate in case.rules.gates.items()
+        if gate.when == "deploy"
     ]
     if not rows:
         yield f"The policy names none for {case.stage}."
@@ -200,66 +180,47 @@ def _gate_table(case: PromotionCase, verdicts: Sequence[GateVerdict]) -> Iterato
 
 
 def _verdict_row(verdict: GateVerdict) -> list[str]:
-    passed = "✓ passed" if verdict.passed else "✗ **failed**"
-    value = _verdict_cell(verdict.value)
     detail = escape_prose(verdict.detail, 160) if verdict.detail and not verdict.passed else ""
     return [
-        passed,
+        "✓ passed" if verdict.passed else "✗ **failed**",
         f"{code_span(verdict.gate)} {verdict.kind}",
-        "; ".join(part for part in (value, detail) if part),
+        "; ".join(filter(None, (_verdict_cell(verdict.value), detail))),
         _verdict_cell(verdict.bound),
         escape_prose(verdict.source),
     ]
 
 
 def _lineage_table(record: VersionRecord) -> str:
-    rows = {
-        "run": f"{code_span(record.run)} of pipeline {code_span(record.pipeline)}",
-        "code": _code_commit(record),
-        "data": ", ".join(_data_digests(record.data)) or "—",
-        "by": f"{code_span(record.author)}, {code_span(record.time)}",
-        "file": f"{code_span(record.path)}, {_size_in_units(record.artifact.size)}, sha256 "
-        f"{code_span(record.sha256)}",
-    }
-    return markdown_table(("", ""), [[name, value] for name, value in rows.items()])
-
-
-def _code_commit(record: VersionRecord) -> str:
-    where = (
-        f" of {code_span(_url_without_user(record.code.repository))}"
-        if record.code.repository
-        else ""
-    )
-    return f"{code_span(record.code.commit)}{where}"
-
-
-def _data_digests(data: Mapping[str, str]) -> Iterator[str]:
-    for name, digest in list(data.items())[:6]:
-        yield f"{code_span(name)} {code_span(digest[:_SHORT])}"
-    if len(data) > 6:
-        yield f"and {len(data) - 6} more"
+    digests = [f"{code_span(name)} {code_span(d[:_SHORT])}" for name, d in record.data.items()]
+    more = [f"and {len(digests) - 6} more"] if len(digests) > 6 else []
+    repository = record.code.repository
+    where = f" of {code_span(_url_without_user(repository))}" if repository else ""
+    size, sha256 = _size_in_units(record.artifact.size), code_span(record.sha256)
+    rows = [
+        ["run", f"{code_span(record.run)} of pipeline {code_span(record.pipeline)}"],
+        ["code", f"{code_span(record.code.commit)}{where}"],
+        ["data", ", ".join([*digests[:6], *more]) or "—"],
+        ["by", f"{code_span(record.author)}, {code_span(record.time)}"],
+        ["file", f"{code_span(record.path)}, {size}, sha256 {sha256}"],
+    ]
+    return markdown_table(("", ""), rows)
 
 
 def _reconcile_steps(case: PromotionCase) -> Iterator[str]:
     """What reconcile will do, in its order."""
+    tag, store = code_span(f"{case.model}#{case.stage}"), ""
     if case.candidate is None:
         yield f"Takes the deployment of {code_span(case.model)} out of {case.stage}."
-        yield (
-            f"Notes it in the deployment record, and tags "
-            f"{code_span(f'{case.model}#{case.stage}')}."
-        )
+        yield f"Notes it in the deployment record, and tags {tag}."
         return
     origin = f"{case.stage_below}'s store" if case.stage_below else "the project's store"
-    store = (
-        f" ({code_span(hide_credentials(_url_without_user(case.rules.store.url)))})"
-        if case.rules.store
-        else ""
-    )
+    if case.rules.store:  # everybody who may read the repository reads this page
+        store = f" ({code_span(hide_credentials(_url_without_user(case.rules.store.url)))})"
     later = [name for name, gate in case.rules.gates.items() if gate.when == "deploy"]
     gates = f", then judges {', '.join(map(code_span, later[:6]))}" if later else ""
     yield f"Verifies the bytes in {origin}, copies them to {case.stage}'s{store}{gates}."
     yield f"{_target_step(case)}."
-    yield f"Records who approved, and tags {code_span(f'{case.model}#{case.stage}')}."
+    yield f"Records who approved, and tags {tag}."
 
 
 def _target_step(case: PromotionCase) -> str:
@@ -283,10 +244,9 @@ def _way_back(case: PromotionCase) -> str:
 
 
 def _cut_rows(rows: list[list[str]], most: int) -> list[list[str]]:
-    """So many rows, and one that says how many more there are."""
-    more = len(rows) - most
-    last = [f"… and {more} more", *[""] * (len(rows[0]) - 1)] if more > 0 else []
-    return [*rows[:most], *([last] if last else [])]
+    if len(rows) <= most:
+        return rows
+    return [*rows[:most], [f"… and {len(rows) - most} more", *[""] * (len(rows[0]) - 1)]]
 
 
 def _fact_cell(value: object) -> str:
@@ -296,11 +256,9 @@ def _fact_cell(value: object) -> str:
 
 
 def _verdict_cell(value: object) -> str:
-    """A verdict's value or bound in a cell."""
     if isinstance(value, Mapping):
-        return ", ".join(
-            f"{escape_prose(key)} {_verdict_cell(part)}" for key, part in value.items()
-        )
+        parts = (f"{escape_prose(key)} {_verdict_cell(part)}" for key, part in value.items())
+        return ", ".join(parts)
     if isinstance(value, float):
         return _number_cell(value)
     return "" if value is None else escape_prose(value, 120)
@@ -330,7 +288,6 @@ def _size_in_units(count: float) -> str:
 
 
 def _url_without_user(url: str) -> str:
-    """An address without what lets one in."""
     parts = urlsplit(url)
     if "@" not in parts.netloc:
         return url
@@ -349,30 +306,27 @@ class ComparedFact:
 
 def compare_metrics(old: VersionRecord | None, new: VersionRecord | None) -> list[ComparedFact]:
     """All metrics that are numbers, the candidate's first."""
-    old_metrics, new_metrics = (
+    before, after = (
         tag_message.flatten_numbers(record.metrics) if record else {} for record in (old, new)
     )
-    names = dict.fromkeys([*new_metrics, *old_metrics])
-    return [
-        ComparedFact("metric", name, old_metrics.get(name), new_metrics.get(name)) for name in names
-    ]
+    names = dict.fromkeys([*after, *before])
+    return [ComparedFact("metric", name, before.get(name), after.get(name)) for name in names]
 
 
-def compare_facts(old: VersionRecord, new: VersionRecord) -> list[ComparedFact]:
+def _compare_facts(old: VersionRecord, new: VersionRecord) -> list[ComparedFact]:
     """What differs of signature, parameters, data and code; packages last."""
+    # A record of before digests were recorded has the commit alone.
+    old_code, new_code = (
+        record.code.digests or {"commit": record.code.commit} for record in (old, new)
+    )
     return [
         *_signature_facts(old.signature, new.signature),
         *_differing_facts("parameter", old.parameters, new.parameters),
         *_differing_facts("data", old.data, new.data),
-        *_differing_facts("code", _code_digests(old), _code_digests(new)),
+        *_differing_facts("code", old_code, new_code),
         *_differing_facts("", {"Python": old.python}, {"Python": new.python}),
         *_differing_facts("package", old.packages, new.packages),
     ]
-
-
-def find_broken_calls(old: VersionRecord, new: VersionRecord) -> tuple[str, ...]:
-    """Why a caller of the version that runs cannot call the candidate."""
-    return find_signature_breaks(old.signature, new.signature)
 
 
 def _differing_facts(
@@ -383,25 +337,17 @@ def _differing_facts(
             yield ComparedFact(section, name, old.get(name), new.get(name))
 
 
-def _code_digests(record: VersionRecord) -> Mapping[str, str]:
-    """What of the code the model's steps reach; the commit where that was not recorded."""
-    return record.code.digests or {"commit": record.code.commit}
-
-
 def _signature_facts(
     old: ModelSignature | None, new: ModelSignature | None
 ) -> Iterator[ComparedFact]:
     if old is None or new is None:
         if old != new:
-            yield ComparedFact("", "signature", _say_known(old), _say_known(new))
+            before, after = ("unknown" if side is None else "known" for side in (old, new))
+            yield ComparedFact("", "signature", before, after)
         return
     yield from _differing_facts("input", _column_types(old.inputs), _column_types(new.inputs))
     yield from _differing_facts("output", _column_types(old.outputs), _column_types(new.outputs))
     yield from _differing_facts("", _signature_shape(old), _signature_shape(new))
-
-
-def _say_known(signature: ModelSignature | None) -> str:
-    return "unknown" if signature is None else "known"
 
 
 def _column_types(columns: Any) -> Mapping[str, str]:

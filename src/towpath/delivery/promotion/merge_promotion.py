@@ -13,11 +13,11 @@ from towpath.backends.git import (
     commit_beside,
     commit_history,
     hold_lock,
-    main_branch,
     refs,
     remotes,
 )
-from towpath.backends.git.allowed_signers import SIGNERS
+from towpath.backends.git.commit_history import CLOCK_SKEW, read_main_line
+from towpath.backends.git.signatures import SIGNERS
 from towpath.config.foreign_values import clamp_second
 from towpath.delivery.promotion import (
     approval,
@@ -34,9 +34,9 @@ from towpath.delivery.promotion.approval_rule import (
 )
 from towpath.delivery.promotion.promotion_branch import LOCK, PROMOTION_PREFIX
 from towpath.delivery.promotion.promotion_check import CheckedBranch
+from towpath.delivery.promotion.rulebook import least_level
 from towpath.errors import Fault, Refused, RegistryError, UsageError, did_you_mean
 from towpath.registry import Promotion
-from towpath.registry.main_line import CLOCK_SKEW, read_main_line
 
 if TYPE_CHECKING:
     from towpath.delivery.promotion.promotion_branch import PromotionPlace
@@ -70,9 +70,10 @@ def merge_promotion_branch(
     """Merge a promotion's branch into main, if it is clean and the approver may.
 
     ``sign`` is by default whether the policy asks for a signature, or Git signs every commit.
-    The user's work tree is touched only where main is checked out in it, and then only in the
-    promotion's files. Raises ``Refused`` with every fault; then nothing is merged.
+    Raises ``Refused`` with every fault; then nothing is merged.
     """
+    # The commit is made beside the work tree, which is touched only where main is checked out in
+    # it, and then only in the promotion's files.
     with hold_lock(place.repository, LOCK):
         approved = _make_merge_commit(place, branch, sign)
         return settle_on_main(place, approved, push)
@@ -88,9 +89,8 @@ def find_branch_head(place: PromotionPlace, branch: str) -> str:
         return head
     branch_refs = refs.list_ref_names(repository, f"refs/heads/{PROMOTION_PREFIX}*")
     waiting = [name.removeprefix("refs/heads/") for name in branch_refs]
-    hint = did_you_mean(branch, waiting) or (
-        f"there is {', '.join(waiting[:5])}" if waiting else "towpath promote makes one"
-    )
+    listed = f"there is {', '.join(waiting[:5])}" if waiting else "towpath promote makes one"
+    hint = did_you_mean(branch, waiting) or listed
     raise UsageError(f"there is no promotion `{branch}`", hint=hint)
 
 
@@ -117,16 +117,15 @@ def _make_merge_commit(place: PromotionPlace, branch: str, sign: bool | None) ->
     checked = require_mergeable_branch(place, head)
     cases = [judged.case for judged in checked.judged]
     who = repository.read_identity()
-    needed = {approval.least_level(case.project, case.stage) for case in cases}
+    needed = {least_level(case.project, case.stage) for case in cases}
     if "forge" in needed:
         what = f"{', '.join(map(str, cases))} needs an approval at the forge"
         raise Refused(what, hint="push the branch, and let it be reviewed as a pull request")
     signs = decide_signing(repository, "signed" in needed, sign)
     level: ApprovalLevel = "signed" if signs else "recorded"
     trailers = [line for case in cases for line in promotion_branch.promotion_trailers(case)]
-    title = evidence.promotion_title(cases[0]) + (
-        f", and {len(cases) - 1} more" if cases[1:] else ""
-    )
+    more = f", and {len(cases) - 1} more" if cases[1:] else ""
+    title = evidence.promotion_title(cases[0]) + more
     words = [title, "", *trailers, f"Approved-by: {who}", f"Approval: {level}"]
     files, without = _merge_content(repository, checked)
     commit = commit_beside(
@@ -140,17 +139,15 @@ def _make_merge_commit(place: PromotionPlace, branch: str, sign: bool | None) ->
         sign=signs or sign,  # where nothing was said, as Git signs every commit
     )
     reached = _refuse_insufficient(place, commit, cases, signs)
-    approved = ApprovedPromotion(tuple(map(str, cases)), branch, str(who), reached, commit)
-    return replace(approved, unchecked=checked.unchecked)
+    named = tuple(map(str, cases))
+    return ApprovedPromotion(named, branch, str(who), reached, commit, unchecked=checked.unchecked)
 
 
 def moment_after(repository: Repository, base: str, *merged: str) -> int:
-    """The time of a commit upon main: no earlier than main's and what it merges, whose clocks may
-    be ahead of this one, for a date before a parent's counts as false.
-
-    A date that has not come yet, by more than clocks differ, is passed over, as it moves nothing
-    after it (``MainLine.times``): one such commit on main would else hold up all that come after.
-    """
+    """The time of a commit upon main: no earlier than main's and what it merges."""
+    # Their clocks may be ahead of this one, and a date before a parent's counts as false. A date
+    # that has not come yet, by more than clocks differ, is passed over, as it moves nothing after
+    # it (`MainLine.times`): one such commit on main would else hold up all that come after.
     line = read_main_line(repository, base)
     dates = repository.call("log", "--no-walk", "--format=%ct", *merged).split() if merged else []
     times = (clamp_second(date) for date in dates)
@@ -160,22 +157,21 @@ def moment_after(repository: Repository, base: str, *merged: str) -> int:
 def settle_on_main(
     place: PromotionPlace, approved: ApprovedPromotion, push: bool
 ) -> ApprovedPromotion:
-    """Bring a commit that was made upon main there: to the remote first, if it is to be pushed,
-    so that where the remote refuses nothing here says what is not so."""
+    """Bring a commit that was made upon main there, and to the remote if it is to be pushed."""
     repository = place.repository
-    name = main_branch.main_branch_name(repository)
+    name = branches.main_branch_name(repository)
     assert approved.commit
     pushed = push and place.remote is not None
-    if pushed:
+    if pushed:  # first, so that where the remote refuses nothing here says what is not so
         _push_main(place, name, approved.commit)
     try:
         branches.advance_branch(repository, name, approved.commit)
     except RegistryError as held:
         if not pushed:
             raise
-        what = (
-            f"{place.remote} has {approved.commit[:7]} on {name}, and {name} here could not follow"
-        )
+        # Main is checked out here with changes of the person's own: it is merged all the same.
+        there = f"{place.remote} has {approved.commit[:7]} on {name}"
+        what = f"{there}, and {name} here could not follow"
         hint = "commit or stash what is in its way, then: git pull --ff-only"
         raise RegistryError(Fault(what, hint=hint), *held.faults) from held
     if approved.branch:
@@ -184,8 +180,8 @@ def settle_on_main(
 
 
 def _push_main(place: PromotionPlace, name: str, commit: str) -> None:
-    """Push main forward. A remote that went on meanwhile is left as it is: what is approved was
-    made upon an older main, and is made again upon the new one."""
+    # A remote that went on meanwhile is left as it is: what is approved was made upon an older
+    # main, and is made again upon the new one.
     assert place.remote
     ref = f"refs/heads/{name}"
     over = remotes.list_remote_refs(place.repository, place.remote, ref).get(ref)
@@ -202,7 +198,7 @@ def _push_main(place: PromotionPlace, name: str, commit: str) -> None:
 
 
 def _refuse_parted(place: PromotionPlace) -> None:
-    name = main_branch.main_branch_name(place.repository)
+    name = branches.main_branch_name(place.repository)
     mine = branches.branch_commit(place.repository, name)
     if mine and not commit_history.is_ancestor(place.repository, mine, place.base):
         what = f"{name} here and {place.remote}'s have parted"
@@ -214,8 +210,8 @@ def _refuse_parted(place: PromotionPlace) -> None:
 def _merge_content(
     repository: Repository, checked: CheckedBranch
 ) -> tuple[Mapping[str, bytes], tuple[str, ...]]:
-    """What the merge adds to main and takes from it: the promotion's files are its own alone, so
-    nothing can be in conflict that the check would not have said."""
+    # The promotion's files are its own alone, so nothing can be in conflict that the check would
+    # not have said: Git need not merge, and no merge driver of a person's runs.
     inspected = checked.inspected
     changed = commit_history.changed_files(repository, inspected.start, inspected.head)
     names = {f"{inspected.head}:{change.path}": change.path for change in changed if change.new}
@@ -233,9 +229,8 @@ def decide_signing(repository: Repository, needed: bool, asked: bool | None) -> 
         raise UsageError("the policy asks for a signature", hint="leave --no-sign out")
     signs = asked if asked is not None else needed or commit_approvers.is_usual(repository)
     if signs and not commit_approvers.is_configured(repository):
-        raise UsageError(
-            "Git does not know with which SSH key to sign", hint=commit_approvers.CONFIGURE
-        )
+        what = "Git does not know with which SSH key to sign"
+        raise UsageError(what, hint=commit_approvers.CONFIGURE)
     return signs
 
 
@@ -255,6 +250,8 @@ def _refuse_insufficient(
     place: PromotionPlace, commit: str, cases: Sequence[PromotionCase], signs: bool
 ) -> ApprovalLevel:
     """The merge is judged as anybody will judge it; the level it reached."""
+    # No branch holds it yet: what does not count is dropped by Git's own sweeping, and main never
+    # said it.
     reached: list[ApprovalLevel] = []
     rule = ApprovalRule(place.repository, commit)
     for promotion, judged in judge_commit_promotions(place.repository, commit, cases):
@@ -279,9 +276,8 @@ def _refusal_fault(
 ) -> Fault:
     if approval.UNSIGNED in got.why:
         what = f"{promotion} needs an approval that is `{needed}`: {got.why}"
-        return Fault(
-            what, hint=f"let its maker sign it: {commit_approvers.CONFIGURE}; then promote again"
-        )
+        sign_it = f"let its maker sign it: {commit_approvers.CONFIGURE}; then promote again"
+        return Fault(what, hint=sign_it)
     if approval.OWN in got.why:
         what = f"{mail} made {promotion}, and the policy wants another to approve it"
         return Fault(what, hint=approval.ANOTHER)

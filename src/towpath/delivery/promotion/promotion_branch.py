@@ -13,17 +13,15 @@ from towpath.backends.git import (
     CommitStamp,
     Repository,
     branches,
-    clones,
     commit_beside,
     commit_history,
     hold_lock,
-    main_branch,
     refs,
     remotes,
 )
 from towpath.delivery.promotion import commit_approvers, evidence
-from towpath.delivery.promotion.approval import least_level
 from towpath.delivery.promotion.promotion_case import PromotionCase, name_promotion
+from towpath.delivery.promotion.rulebook import least_level
 from towpath.delivery.promotion.rules_in_force import (
     connect_forge_if_let_in,
     connect_forge_in_force,
@@ -39,6 +37,9 @@ if TYPE_CHECKING:
 
 
 PROMOTION_PREFIX = "promote/"
+# One lock for whatever makes a branch of a promotion or moves main in this clone: two commands
+# would else both find that it is not there yet.
+LOCK = "promotion"
 
 
 @dataclass(frozen=True)
@@ -83,13 +84,11 @@ def draft_promotion(
     """A promotion before anything is written; ``record`` is the bytes of the version's tag."""
     stage_file, record_file, page = case.file_paths
     text = evidence.write_evidence(case, verdicts, why)
-    files = {page: text.encode()}
-    if case.written_stage_file and record is not None:
-        files |= {
-            stage_file: stage_files.write_stage_file(case.written_stage_file).encode(),
-            record_file: record,
-        }
-    if case.written_stage_file and case.claims:
+    files, written = {page: text.encode()}, case.written_stage_file
+    if written and record is not None:
+        files[stage_file] = stage_files.write_stage_file(written).encode()
+        files[record_file] = record
+    if written and case.claims:
         files[ownership.claim_path(case.model)] = ownership.write_claim(case.folder)
     return ProposedPromotion(
         case=case,
@@ -98,17 +97,19 @@ def draft_promotion(
         evidence=text,
         verdicts=verdicts,
         files=files,
-        without=() if case.written_stage_file else (stage_file,),
+        without=() if written else (stage_file,),
     )
 
 
 def name_promotion_branch(case: PromotionCase) -> str:
-    """The branch of a promotion, the same each time."""
+    """The branch of a promotion."""
+    # The same each time, so that who runs it again goes on, and rivals meet.
     return f"{PROMOTION_PREFIX}{case.model}-{case.candidate_version or 'out'}-{case.stage}"
 
 
 def promotion_message(case: PromotionCase, why: str | None = None) -> str:
-    """The message of a promotion's commit; a squash keeps it, and with it the trailers."""
+    """The message of a promotion's commit."""
+    # A squash at a forge keeps the messages of what it squashed, and with them the trailers.
     lines = [evidence.promotion_title(case), ""]
     if why:
         lines += [" ".join(why.split()), ""]
@@ -129,14 +130,12 @@ def gate_failures(case: PromotionCase, verdicts: Sequence[GateVerdict]) -> list[
 
 
 def _gate_fault(case: PromotionCase, verdict: GateVerdict) -> Fault:
-    parts = [f"value {verdict.value}" if verdict.value is not None else "", verdict.detail]
-    because = "; ".join(part for part in parts if part)
+    value = f"value {verdict.value}" if verdict.value is not None else ""
+    because = "; ".join(filter(None, (value, verdict.detail)))
     bound = f", bound {verdict.bound}" if verdict.bound is not None else ""
-    what = (
-        f"the gate `{verdict.gate}` keeps {case.model}@{case.candidate_version} out of {case.stage}"
-    )
-    where = f"declared at {verdict.source}" if verdict.source else None
-    return Fault(f"{what}: {because}{bound}", hint=where)
+    name = f"{case.model}@{case.candidate_version}"
+    what = f"the gate `{verdict.gate}` keeps {name} out of {case.stage}: {because}{bound}"
+    return Fault(what, hint=f"declared at {verdict.source}" if verdict.source else None)
 
 
 @dataclass(frozen=True)
@@ -158,9 +157,10 @@ class PromotionPlace:
 
     @cached_property
     def base(self) -> str:
-        """The commit promoted upon: a forge merges into its own main branch, not into ours."""
-        remote_main = main_branch.remote_main(self.repository) if self.names_forge else None
-        base = remote_main or main_branch.main_commit(self.repository)
+        """The commit promoted upon."""
+        # A forge merges into its own main branch, not into ours.
+        remote_main = branches.remote_main(self.repository) if self.names_forge else None
+        base = remote_main or branches.main_commit(self.repository)
         if base is None:
             raise UsageError("nothing is committed yet", hint="git add . && git commit")
         return base
@@ -169,11 +169,6 @@ class PromotionPlace:
     def names_forge(self) -> bool:
         """Whether the rules in force name a forge."""
         return names_forge(self.workspace, self.repository)
-
-    @property
-    def remote_age(self) -> float | None:
-        """Seconds since the remote was last looked at; None without a remote."""
-        return remotes.tags_age(self.repository) if self.remote else None
 
 
 def find_promotion_place(
@@ -197,11 +192,9 @@ def find_promotion_place(
     promotion_place = PromotionPlace(workspace, repository, None, remote, pushes, dry_run, why)
     if not configured:
         return promotion_place
+    # Who pushes needs the forge, and is told what keeps it away; who only looks does without.
     ask = connect_forge_in_force if pushes else connect_forge_if_let_in
     return replace(promotion_place, forge=ask(workspace, promotion_place.base))
-
-
-LOCK = "promotion"
 
 
 def write_promotion_branch(place: PromotionPlace, proposed: ProposedPromotion) -> ProposedPromotion:
@@ -215,36 +208,32 @@ def write_promotion_branch(place: PromotionPlace, proposed: ProposedPromotion) -
 
 
 def _make_branch(place: PromotionPlace, proposed: ProposedPromotion) -> ProposedPromotion:
-    repository = place.repository
+    repository, case = place.repository, proposed.case
     old = _existing_branch_head(place, proposed.branch)
     if old and not _is_done(repository, proposed, old):
         if not _is_same(repository, proposed, old):
             raise _other_change_error(proposed, old)
-        return replace(
-            proposed, head=old, new=False, evidence=_read_evidence(repository, proposed, old)
-        )
-    stamp = CommitStamp(repository.read_identity(), int(time.time()))
-    words = promotion_message(proposed.case, place.why)
+        # Its page stays: of an earlier hour, and perhaps reviewed by now.
+        page = refs.read_content(repository, old, case.file_paths[2]) or b""
+        return replace(proposed, head=old, new=False, evidence=page.decode("utf-8", "replace"))
     head = commit_beside(
         repository,
         proposed.base,
         proposed.files,
-        words,
-        stamp,
+        promotion_message(case, place.why),
+        CommitStamp(repository.read_identity(), int(time.time())),
         proposed.without,
-        sign=_needs_signature(repository, proposed),
+        sign=_needs_signature(repository, case),
     )
     branches.put_branch(repository, proposed.branch, head)
     return replace(proposed, head=head)
 
 
-def _needs_signature(repository: Repository, proposed: ProposedPromotion) -> bool | None:
-    """Whether the promotion is signed: where its stage asks for signatures, nobody can tell its
-    maker from its approver otherwise. Raises ``UsageError`` where Git knows no key for it."""
-    case = proposed.case
-    needed = (
-        least_level(case.project, case.stage) == "signed" and not case.project.policy.self_approval
-    )
+def _needs_signature(repository: Repository, case: PromotionCase) -> bool | None:
+    """Whether the promotion is signed. Raises ``UsageError`` where Git knows no key for it."""
+    # Where its stage asks for signatures, nobody can tell its maker from its approver otherwise.
+    is_asked = least_level(case.project, case.stage) == "signed"
+    needed = is_asked and not case.project.policy.self_approval
     if needed and not commit_approvers.is_configured(repository):
         what = f"{case.stage} asks for signatures, and an unsigned promotion is nobody's"
         raise UsageError(what, hint=f"{commit_approvers.CONFIGURE}; then promote again")
@@ -253,15 +242,11 @@ def _needs_signature(repository: Repository, proposed: ProposedPromotion) -> boo
 
 def _existing_branch_head(place: PromotionPlace, branch: str) -> str | None:
     """A promotion's branch as it is already: here, or on a remote that may be asked."""
-    if near := branches.branch_commit(place.repository, branch):
+    near = branches.branch_commit(place.repository, branch)
+    if near or not (place.remote and place.pushes):
         return near
     ref = f"refs/heads/{branch}"
-    remote_to_ask = place.remote if place.pushes else None
-    far = (
-        remotes.list_remote_refs(place.repository, remote_to_ask, ref).get(ref)
-        if remote_to_ask
-        else None
-    )
+    far = remotes.list_remote_refs(place.repository, place.remote, ref).get(ref)
     return far if far and place.repository.commit(far) else None
 
 
@@ -269,9 +254,9 @@ def _is_done(repository: Repository, proposed: ProposedPromotion, old: str) -> b
     """Whether a branch was merged: as it is, or its files by a squash or a rebase."""
     if commit_history.is_ancestor(repository, old, proposed.base):
         return True
-    names = [f"{commit}:{proposed.case.file_paths[2]}" for commit in (old, proposed.base)]
-    contents = refs.read_contents(repository, names)
-    return len(contents) == 2 and contents[names[0]] == contents[names[1]]
+    page = proposed.case.file_paths[2]
+    decided = refs.read_content(repository, proposed.base, page)
+    return decided is not None and decided == refs.read_content(repository, old, page)
 
 
 def _is_same(repository: Repository, proposed: ProposedPromotion, old: str) -> bool:
@@ -280,26 +265,13 @@ def _is_same(repository: Repository, proposed: ProposedPromotion, old: str) -> b
     if start is None:
         return False
     page = proposed.case.file_paths[2]
+    files = {path: content for path, content in proposed.files.items() if path != page}
+    # What main had already, such as the record of what was promoted before, is no change.
+    news = {path for path in files if refs.read_content(repository, start, path) != files[path]}
     changed = {change.path for change in commit_history.changed_files(repository, start, old)}
-    needed = {*proposed.files, *proposed.without} - _as_on(repository, proposed, start)
-    if changed - {page} != needed - {page}:
+    if changed - {page} != {*news, *proposed.without}:
         return False
-    names = {f"{old}:{path}": content for path, content in proposed.files.items() if path != page}
-    return refs.read_contents(repository, names) == names
-
-
-def _as_on(repository: Repository, proposed: ProposedPromotion, start: str) -> set[str]:
-    """The files that a commit had already, such as the record of what was promoted before."""
-    names = {f"{start}:{path}": path for path in proposed.files}
-    contents = refs.read_contents(repository, names)
-    return {
-        names[name] for name, content in contents.items() if content == proposed.files[names[name]]
-    }
-
-
-def _read_evidence(repository: Repository, proposed: ProposedPromotion, head: str) -> str:
-    name = f"{head}:{proposed.case.file_paths[2]}"
-    return refs.read_contents(repository, [name]).get(name, b"").decode("utf-8", "replace")
+    return all(refs.read_content(repository, old, path) == files[path] for path in files)
 
 
 def _other_change_error(proposed: ProposedPromotion, old: str) -> UsageError:
@@ -310,24 +282,16 @@ def _other_change_error(proposed: ProposedPromotion, old: str) -> UsageError:
 
 def _open_pull_request(place: PromotionPlace, proposed: ProposedPromotion) -> ProposedPromotion:
     _push_branch(place, proposed)
-    if place.forge is None:
+    forge = place.forge
+    if forge is None:
         return replace(proposed, pushed=True)
-    name = main_branch.main_branch_name(place.repository)
-    pull = place.forge.open(
-        _head_at_forge(place, place.forge, proposed.branch),
-        name,
-        evidence.promotion_title(proposed.case),
-        proposed.evidence,
-    )
+    case, branch, main = proposed.case, proposed.branch, branches.main_branch_name(place.repository)
+    # A branch of a fork, to which the remote leads, is named with its owner.
+    address = remotes.remote_address(place.repository, place.remote) if place.remote else None
+    if address and remotes.is_fork(address, forge.repository):
+        branch = f"{remotes.repository_owner(address)}:{branch}"
+    pull = forge.open(branch, main, evidence.promotion_title(case), proposed.evidence)
     return replace(proposed, pushed=True, url=pull.url, number=pull.number)
-
-
-def _head_at_forge(place: PromotionPlace, forge: Forge, branch: str) -> str:
-    """What the forge calls a branch: one of a fork, to which the remote leads, with its owner."""
-    address = clones.remote_address(place.repository, place.remote) if place.remote else None
-    if address and clones.is_fork(address, forge.repository):
-        return f"{clones.repository_owner(address)}:{branch}"
-    return branch
 
 
 def _push_branch(place: PromotionPlace, proposed: ProposedPromotion) -> None:
@@ -335,11 +299,12 @@ def _push_branch(place: PromotionPlace, proposed: ProposedPromotion) -> None:
     assert remote and head
     ref = f"refs/heads/{proposed.branch}"
     over = remotes.list_remote_refs(repository, remote, ref).get(ref)
-    if over == head:
+    if over == head:  # an earlier call was killed behind the push
         return
     if over and not _may_go(repository, proposed, over, head):
         raise _other_change_error(proposed, over)
     try:
+        # Over that commit alone: who pushed to the branch meanwhile is not overwritten.
         refused = remotes.push_branch(repository, remote, proposed.branch, head, over)
     except remotes.NotAllowed as no:
         raise RegistryError(*(_by_fork(place, proposed.branch, f.what) for f in no.faults)) from no
@@ -360,9 +325,7 @@ def _by_fork(place: PromotionPlace, branch: str, what: str) -> Fault:
 
 
 def _may_go(repository: Repository, proposed: ProposedPromotion, over: str, head: str) -> bool:
-    """Whether the remote's branch is one that was merged, or that ours goes on from."""
     if repository.commit(over) is None:
         return False
-    return _is_done(repository, proposed, over) or commit_history.is_ancestor(
-        repository, over, head
-    )
+    is_older = commit_history.is_ancestor(repository, over, head)
+    return is_older or _is_done(repository, proposed, over)

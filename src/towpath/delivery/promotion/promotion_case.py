@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from towpath import registry
@@ -19,9 +18,9 @@ from towpath.registry import (
     stage_files,
     version_record,
 )
-from towpath.registry.code_news import CodeNews, find_news
 from towpath.registry.main_decisions import EVIDENCE
 from towpath.registry.stage_files import StageFile
+from towpath.registry.version_code import CodeNews, find_news
 from towpath.registry.version_lookup import read_incumbent
 
 if TYPE_CHECKING:
@@ -38,8 +37,9 @@ class PromotionCase:
     ``folder`` is that of the project that the model is of; ``claims`` says that this promotion is
     the model's first, and writes down whose it is; ``by_hand`` that the stage file as it stands
     was written by no promotion, so that the version that it names may be let in afterwards.
-    ``code_news`` tells which classes of the candidate's model are of its own code, and what is new
-    of that.
+    ``counted`` are those of the log that count, once that was asked; ``unproved`` says which of
+    them only a forge could prove, which was not asked. ``code_news`` tells which classes of the
+    candidate's model are of its own code, and what is new of that.
     """
 
     stage: str
@@ -56,12 +56,10 @@ class PromotionCase:
     counted: tuple[Promotion, ...] | None = None
     code_news: CodeNews | None = None
     unproved: str | None = None
-    """Which promotions it rests on that only a forge could prove, which was not asked, in words."""
 
     @property
     def stays(self) -> tuple[Promotion, ...]:
-        """The promotions by which versions were in stages: of the log those that count, where
-        ``rules.count_approved`` has looked."""
+        """The promotions by which versions were in stages."""
         return self.log if self.counted is None else self.counted
 
     @property
@@ -82,31 +80,25 @@ class PromotionCase:
     @property
     def stage_below(self) -> str | None:
         """The stage below; None for the lowest."""
-        names = list(self.project.stages)
-        place = names.index(self.stage)
-        return names[place - 1] if place else None
+        return next(iter(self.project.lower_stages(self.stage)), None)
 
     @property
     def file_paths(self) -> tuple[str, str, str]:
         """Where the stage file, the record and the evidence lie, from the repository's root."""
-        return promotion_paths(
-            self.stage, self.model, self.candidate_version or self.incumbent_version
-        )
+        version = self.candidate_version or self.incumbent_version
+        return promotion_paths(self.stage, self.model, version)
 
-    @cached_property
+    @property
     def written_stage_file(self) -> StageFile | None:
         """The stage file that this writes; None where it takes it away."""
         if self.candidate is None or self.candidate.version is None:
             return None
-        held = self.candidate
-        return StageFile(
-            self.stage, self.model, self.candidate.version, held.sha256, self.incumbent_version
-        )
+        version, sha256 = self.candidate.version, self.candidate.sha256
+        # What it replaces stands in it, so that of two rivals the second conflicts in Git as well.
+        return StageFile(self.stage, self.model, version, sha256, self.incumbent_version)
 
     def __str__(self) -> str:
-        if self.candidate_version is None:
-            return f"{self.model} out of {self.stage}"
-        return f"{self.model}@{self.candidate_version} -> {self.stage}"
+        return name_promotion(self.model, self.candidate_version, self.stage)
 
 
 def promotion_paths(stage: str, model: str, version: VersionNumber | None) -> tuple[str, str, str]:
@@ -144,7 +136,8 @@ def gather_promotion_case(
     if not claims:
         ownership.refuse_other(owners, folder, model)
     version = candidate.version if candidate else None
-    runs = find_incumbent(repository, base, stage, model)
+    stage_file = registry.read_stage_files(repository, base).find_stage_file(stage, model)
+    runs = read_incumbent(repository, base, model, stage_file.version) if stage_file else None
     news = find_news(repository, candidate, runs, project.trust) if candidate else None
     return PromotionCase(
         stage=stage,
@@ -157,12 +150,12 @@ def gather_promotion_case(
         back=version is not None and bool(find_stage_entries(log, stage, version)),
         folder=folder,
         claims=claims,
-        by_hand=came_by_hand(repository, log, stage, model),
+        by_hand=_came_by_hand(repository, log, stage, model),
         code_news=news,
     )
 
 
-def came_by_hand(
+def _came_by_hand(
     repository: Repository, log: tuple[Promotion, ...], stage: str, model: str
 ) -> bool:
     """Whether the last change of a stage file came without its evidence: no promotion made it,
@@ -171,9 +164,8 @@ def came_by_hand(
     if last is None or last.version is None:
         return False
     page = promotion_paths(stage, model, last.version)[2]
-    names = [f"{last.commit}:{page}", f"{last.commit}^1:{page}"]
-    contents = refs.read_contents(repository, names)
-    return contents.get(names[0]) in (None, contents.get(names[1]))
+    brought = refs.read_content(repository, last.commit, page)
+    return brought in (None, refs.read_content(repository, f"{last.commit}^1", page))
 
 
 def refuse_unknown_stage(stage: str, stages: Iterable[str]) -> None:
@@ -184,23 +176,11 @@ def refuse_unknown_stage(stage: str, stages: Iterable[str]) -> None:
         raise UsageError(f"there is no stage `{stage}`", hint=hint)
 
 
-def find_incumbent(
-    repository: Repository, base: str, stage: str, model: str
-) -> VersionRecord | None:
-    """The record of the version that a stage file on ``base`` names."""
-    stage_file = registry.read_stage_files(repository, base).find_stage_file(stage, model)
-    if stage_file is None:
-        return None
-    return read_incumbent(repository, base, model, stage_file.version)
-
-
 def find_stage_entries(
     log: tuple[Promotion, ...], stage: str, version: VersionNumber
 ) -> list[Promotion]:
     """The promotions by which a version entered a stage."""
-    return [
-        promotion for promotion in log if promotion.stage == stage and promotion.version == version
-    ]
+    return [entry for entry in log if (entry.stage, entry.version) == (stage, version)]
 
 
 def measure_time_in_stage(
@@ -208,13 +188,10 @@ def measure_time_in_stage(
 ) -> int | None:
     """Seconds that a stage has wanted a version, all its stays together; None if it never did."""
     mine = [promotion for promotion in log if promotion.stage == stage]
-    ends = [
-        *(promotion.time for promotion in mine[1:]),
-        now,
-    ]  # one too many where there was no stay
+    ends = [*(promotion.time for promotion in mine[1:]), now]
     stays = [
-        max(0, end - promotion.time)
-        for promotion, end in zip(mine, ends, strict=False)
+        max(0, end - promotion.time)  # a commit's date is its maker's: none is below nothing
+        for promotion, end in zip(mine, ends, strict=False)  # one end too many without a stay
         if promotion.version == version
     ]
     return sum(stays) if stays else None

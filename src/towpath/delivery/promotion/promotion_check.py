@@ -8,24 +8,22 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from towpath import registry
-from towpath.backends.git import Repository, commit_history, main_branch, refs
+from towpath.backends.git import Repository, branches, commit_history, refs
 from towpath.backends.git.commit_history import FileChange
 from towpath.delivery.promotion import commit_approvers, evidence, promotion_rules
 from towpath.delivery.promotion import promotion_case as cases
-from towpath.delivery.promotion.approval import UNSIGNED, allows_self_approval, least_level
+from towpath.delivery.promotion.approval import UNSIGNED, allows_self_approval
 from towpath.delivery.promotion.approval_rule import ASK_FORGE, ApprovalRule
 from towpath.delivery.promotion.promotion_branch import gate_failures
 from towpath.delivery.promotion.promotion_case import PromotionCase
-from towpath.delivery.promotion.rulebook import is_note, is_rule
+from towpath.delivery.promotion.rulebook import is_note, is_rule, least_level
 from towpath.delivery.promotion.rules_in_force import connect_forge_if_let_in
 from towpath.delivery.promotion.stored_bytes import look_at_bytes
 from towpath.errors import Fault, Place, TowpathError, UsageError, did_you_mean
 from towpath.registry import (
-    RecordedVersion,
     VersionReference,
     policy_at_commit,
     stage_files,
-    version_record,
 )
 from towpath.registry.main_decisions import EVIDENCE
 from towpath.registry.ownership import (
@@ -39,7 +37,6 @@ from towpath.registry.ownership import (
 from towpath.registry.stage_files import FOLDER, StageFile
 
 if TYPE_CHECKING:
-    from towpath.config.project_declaration import Project
     from towpath.delivery.gates import GateVerdict
     from towpath.forge import Forge
     from towpath.workspace import Workspace
@@ -78,11 +75,6 @@ class _Branch:
     forge: Forge | None = None
 
     @cached_property
-    def project(self) -> Project:
-        """The policy that judges; a change of code, which may mend it, needs none."""
-        return policy_at_commit.read_project_at(self.repository, self.base, self.folder)
-
-    @cached_property
     def model_owners(self) -> Owners:
         """Whose each model is, by main."""
         return read_owners(self.repository, self.base)
@@ -97,13 +89,14 @@ class _Branch:
         return self.folder if owner is None else owner
 
     def text(self, commit: str, path: str) -> str | None:
-        name = f"{commit}:{path}"
-        content = refs.read_contents(self.repository, [name]).get(name)
+        content = self.read_bytes(commit, path)
         return None if content is None else content.decode("utf-8", "replace")
 
     def read_bytes(self, commit: str, path: str) -> bytes | None:
-        name = f"{commit}:{path}"
-        return refs.read_contents(self.repository, [name]).get(name)
+        return refs.read_content(self.repository, commit, path)
+
+    def parse_stage_file(self, commit: str, path: str) -> StageFile | Fault:
+        return stage_files.parse_stage_file(path, self.text(commit, path) or "")
 
 
 def inspect_branch(
@@ -111,10 +104,10 @@ def inspect_branch(
 ) -> InspectedBranch:
     """Everything about the change from the main branch's ``base`` to ``head``, but its gates.
 
-    ``folder`` is the project's, from the Git root. The policy is that of ``base``, so that no
-    branch is judged by rules that it brings along. ``forge`` is asked who approved what the
-    version climbed over.
+    ``folder`` is the project's, from the Git root; ``forge`` is asked who approved what the version
+    climbed over.
     """
+    # Policy, owners and rules are those of `base`: no branch is judged by what it brings along.
     start = commit_history.merge_base(repository, base, head)
     if start is None:
         raise UsageError(f"{head[:7]} has nothing in common with {base[:7]}")
@@ -122,20 +115,20 @@ def inspect_branch(
     branch = _Branch(repository, folder, base, start, head, changes, forge)
     touched = [change for change in changes if stage_files.parse_stage_file_path(change.path)]
     faults = list(_stranger_faults(branch, touched))
-    looked = [_inspect_stage_file(branch, change) for change in touched]
-    promotion_cases = tuple(outcome for outcome in looked if isinstance(outcome, PromotionCase))
-    faults += [
-        fault for outcome in looked if not isinstance(outcome, PromotionCase) for fault in outcome
-    ]
-    faults += [fault for outcome in promotion_cases for fault in _case_faults(branch, outcome)]
-    return InspectedBranch(
-        base, start, head, promotion_cases, tuple(dict.fromkeys(map(_printable_fault, faults)))
-    )
+    inspected_cases: list[PromotionCase] = []
+    for change in touched:
+        outcome = _inspect_stage_file(branch, change)
+        if isinstance(outcome, PromotionCase):
+            inspected_cases.append(outcome)
+        else:
+            faults += outcome
+    faults += [fault for case in inspected_cases for fault in _case_faults(branch, case)]
+    plain = dict.fromkeys(map(_printable_fault, faults))
+    return InspectedBranch(base, start, head, tuple(inspected_cases), tuple(plain))
 
 
 def _printable_fault(fault: Fault) -> Fault:
-    """A fault on one line: what a branch brings along is printed in CI's log, which obeys lines
-    that begin in its own way."""
+    # What a branch brings along is printed in CI's log, which obeys lines that begin in its way.
     place = fault.place and replace(fault.place, file=_one_line(fault.place.file))
     return Fault(_one_line(fault.what), place, fault.hint and _one_line(fault.hint))
 
@@ -149,31 +142,35 @@ def _stranger_faults(branch: _Branch, touched: Sequence[FileChange]) -> Iterator
     own = {path for change in touched for path in _allowed_paths(branch, change)}
     strangers = [c for c in branch.changes if c.path not in own and not c.keeps_folder]
     others = [change.path for change in strangers]
-    yield from (
-        Fault("this is no plain file", Place(change.path))
-        for change in branch.changes
-        if change.path in own and change.new and change.mode != commit_history.PLAIN
-    )
-    if not touched:
-        others = [p for p in others if p.startswith(KEPT) and claimed_model(p) is None]
-        if others:
-            hint = "towpath promote writes them; main keeps what was decided as it was"
-            yield Fault(f"only a promotion changes {_name_paths(others)}", hint=hint)
-        return
-    judged_by = [path for path in others if is_rule(path) and not is_note(path)]
+    # A link could point anywhere in whatever reads it, and a submodule has no bytes here.
+    mine = (change for change in branch.changes if change.path in own and change.new)
+    odd = [change.path for change in mine if change.mode != commit_history.PLAIN]
+    yield from (Fault("this is no plain file", Place(path)) for path in odd)
+    yield from _faults_beside(others) if touched else _faults_without(others)
+
+
+def _faults_without(paths: Sequence[str]) -> Iterator[Fault]:
+    """A change that is no promotion, and touches what only a promotion may."""
+    kept = [path for path in paths if path.startswith(KEPT) and claimed_model(path) is None]
+    if kept:
+        hint = "towpath promote writes them; main keeps what was decided as it was"
+        yield Fault(f"only a promotion changes {_name_paths(kept)}", hint=hint)
+
+
+def _faults_beside(paths: Sequence[str]) -> Iterator[Fault]:
+    """A promotion that changes more than its own files."""
+    judged_by = [path for path in paths if is_rule(path) and not is_note(path)]
     if judged_by:
         what = f"this promotion changes {_name_paths(judged_by)}, by which it is judged"
         yield Fault(what, hint="merge the change of the rules first, and promote then")
-    if rest := [path for path in others if path not in judged_by]:
+    if rest := [path for path in paths if path not in judged_by]:
         yield Fault(f"this promotion also changes {_name_paths(rest)}", hint=ONE_OR_OTHER)
 
 
 def _allowed_paths(branch: _Branch, change: FileChange) -> tuple[str, ...]:
-    """The files that the promotion in one stage file may touch."""
     place = stage_files.parse_stage_file_path(change.path)
     assert place
-    commit = branch.head if change.new else branch.start
-    read = stage_files.parse_stage_file(change.path, branch.text(commit, change.path) or "")
+    read = branch.parse_stage_file(branch.head if change.new else branch.start, change.path)
     if isinstance(read, Fault):
         return (change.path,)
     files = cases.promotion_paths(place[0], place[1], read.version)
@@ -183,39 +180,27 @@ def _allowed_paths(branch: _Branch, change: FileChange) -> tuple[str, ...]:
 
 
 def _inspect_stage_file(branch: _Branch, change: FileChange) -> PromotionCase | tuple[Fault, ...]:
-    """The promotion in one stage file, or why it is none."""
     stage, model = stage_files.parse_stage_file_path(change.path) or ("", "")
     folder = branch.project_of(model)
     project = policy_at_commit.read_project_at(branch.repository, branch.base, folder)
     if stage not in project.stages:
         hint = did_you_mean(stage, project.stages)
         return (Fault(f"there is no stage `{stage}`", Place(change.path), hint),)
-    read = stage_files.parse_stage_file(change.path, branch.text(branch.head, change.path) or "")
-    if change.new and isinstance(read, Fault):
+    read = branch.parse_stage_file(branch.head, change.path) if change.new else None
+    if isinstance(read, Fault):
         return (read,)
     try:
-        candidate = (
-            _find_candidate(branch, read) if isinstance(read, StageFile) and change.new else None
-        )
-        case = cases.gather_promotion_case(
-            branch.repository,
-            folder,
-            branch.base,
-            stage,
-            model,
-            candidate.record if candidate else None,
-        )
+        repository, base, record = branch.repository, branch.base, None
+        if read:
+            candidate = registry.get_version(repository, VersionReference(read.model, read.version))
+            if standing := list(promotion_rules.standing_faults(candidate.version)):
+                raise UsageError(*standing)
+            record = candidate.record
+        case = cases.gather_promotion_case(repository, folder, base, stage, model, record)
     except TowpathError as error:
         place = Place(change.path)
         return tuple(replace(fault, place=fault.place or place) for fault in error.faults)
     return promotion_rules.count_approved(branch.repository, case, branch.forge)
-
-
-def _find_candidate(branch: _Branch, read: StageFile) -> RecordedVersion:
-    candidate = registry.get_version(branch.repository, VersionReference(read.model, read.version))
-    if standing := list(promotion_rules.standing_faults(candidate.version)):
-        raise UsageError(*standing)
-    return candidate
 
 
 def _case_faults(branch: _Branch, case: PromotionCase) -> Iterator[Fault]:
@@ -225,12 +210,10 @@ def _case_faults(branch: _Branch, case: PromotionCase) -> Iterator[Fault]:
     yield from (replace(fault, place=place) for fault in amiss)
     yield from _rival_faults(branch, case)
     yield from _evidence_faults(branch, case)
-    yield from _claim_faults(branch, case)
-    yield from promotion_rules.contradiction_faults(branch.repository, case)
-    yield from promotion_rules.unsigned_tag_faults(branch.repository, case)
+    yield from promotion_rules.tag_faults(branch.repository, case)
     if case.candidate is None:
         return
-    read = stage_files.parse_stage_file(place.file, branch.text(branch.head, place.file) or "")
+    read = branch.parse_stage_file(branch.head, place.file)
     if isinstance(read, StageFile) and read.sha256 != case.candidate.sha256:
         what = f"`sha256` is {read.sha256[:12]}…, and {case.model}@{case.candidate_version} is"
         yield Fault(f"{what} {case.candidate.sha256[:12]}…", place, "towpath promote writes it")
@@ -239,42 +222,29 @@ def _case_faults(branch: _Branch, case: PromotionCase) -> Iterator[Fault]:
 
 def _rival_faults(branch: _Branch, case: PromotionCase) -> Iterator[Fault]:
     """Another promotion reached main since the branch was made."""
-    stage_file_path = case.file_paths[0]
-    text = branch.text(branch.head if case.candidate else branch.start, stage_file_path)
-    read = stage_files.parse_stage_file(stage_file_path, text or "")
+    path, incumbent = case.file_paths[0], case.incumbent_version
+    read = branch.parse_stage_file(branch.head if case.candidate else branch.start, path)
     if isinstance(read, Fault):
         return
     assumed = read.replaces if case.candidate else read.version
-    if assumed != case.incumbent_version and case.candidate_version != case.incumbent_version:
-        running = (
-            f"runs {case.model}@{case.incumbent_version}"
-            if case.incumbent_version
-            else f"runs no {case.model}"
-        )
-        assumption = f"this replaces {assumed or 'none'}"
+    if incumbent not in (assumed, case.candidate_version):
+        running = f"runs {case.model}@{incumbent}" if incumbent else f"runs no {case.model}"
+        what = f"{case.stage} {running} by now, and this replaces {assumed or 'none'}"
         hint = "another promotion was quicker: reject this one, and promote again"
-        yield Fault(
-            f"{case.stage} {running} by now, and {assumption}", Place(stage_file_path), hint
-        )
+        yield Fault(what, Place(path), hint)
 
 
 def _record_faults(branch: _Branch, case: PromotionCase) -> Iterator[Fault]:
     """The record on main proves what was promoted."""
-    record_file = case.file_paths[1]
-    version = registry.find_version(
-        branch.repository, VersionReference(case.model, case.candidate_version)
-    )
-    tagged = branch.read_bytes(
-        version.commit, version_record.record_path(case.model, case.candidate_version)
-    )
-    kept = branch.read_bytes(branch.head, record_file)
+    path, reference = case.file_paths[1], VersionReference(case.model, case.candidate_version)
+    tagged = branch.read_bytes(registry.find_version(branch.repository, reference).commit, path)
+    kept = branch.read_bytes(branch.head, path)
+    name = f"{case.model}@{case.candidate_version}"
     if kept is None:
-        yield Fault("the version's record is missing", Place(record_file), "towpath promote")
+        yield Fault("the version's record is missing", Place(path), "towpath promote")
     elif kept != tagged:
-        what = (
-            f"this is not the record that {case.model}@{case.candidate_version} was registered with"
-        )
-        yield Fault(what, Place(record_file), "towpath promote copies it from the version's tag")
+        what = f"this is not the record that {name} was registered with"
+        yield Fault(what, Place(path), "towpath promote copies it from the version's tag")
 
 
 def _evidence_faults(branch: _Branch, case: PromotionCase) -> Iterator[Fault]:
@@ -286,19 +256,16 @@ def _evidence_faults(branch: _Branch, case: PromotionCase) -> Iterator[Fault]:
         what = "this is not the evidence as it is now: it was edited, or main has changed since"
         asking = f"; {case.unproved}, so it may be right: {ASK_FORGE}" if case.unproved else ""
         yield Fault(what, Place(page), f"reject this promotion, and promote again{asking}")
-
-
-def _claim_faults(branch: _Branch, case: PromotionCase) -> Iterator[Fault]:
-    """The first promotion of a model says whose it is, where more than one may be meant."""
-    path = claim_path(case.model)
-    if case.claims and branch.read_bytes(branch.head, path) != write_claim(case.folder):
+    # The first promotion of a model says whose it is, where more than one may be meant.
+    claim = claim_path(case.model)
+    if case.claims and branch.read_bytes(branch.head, claim) != write_claim(case.folder):
         what = f"the first promotion of {case.model} says whose it is, and this does not"
-        yield Fault(what, Place(path), "towpath promote writes it")
+        yield Fault(what, Place(claim), "towpath promote writes it")
 
 
 def _name_paths(paths: Sequence[str]) -> str:
-    more = len(paths) - MOST_NAMED
-    return ", ".join([*paths[:MOST_NAMED], *([f"and {more} more"] if more > 0 else [])])
+    more = [f"and {len(paths) - MOST_NAMED} more"] if len(paths) > MOST_NAMED else []
+    return ", ".join([*paths[:MOST_NAMED], *more])
 
 
 @dataclass(frozen=True)
@@ -325,13 +292,12 @@ class CheckedBranch:
 
     inspected: InspectedBranch
     judged: tuple[JudgedPromotion, ...]
+    # Of the rules of the main branch, of who made the promotion, of the version's bytes.
     unsound: tuple[Fault, ...] = ()
-    """What is wrong with the rules of the main branch, with who made the promotion, or with the
-    version's bytes."""
+    # What could not be looked at, and why: bytes, and who approved what it rests on.
     unchecked: tuple[str, ...] = ()
-    """What could not be looked at, and why: bytes, and who approved what it rests on."""
+    # Rules of which it is not known whether they are in force: no gate of theirs was judged.
     unasked: tuple[Fault, ...] = ()
-    """Rules of which it is not known whether they are in force: no gate of theirs was judged."""
 
     @property
     def is_promotion(self) -> bool:
@@ -341,12 +307,9 @@ class CheckedBranch:
     @property
     def faults(self) -> tuple[Fault, ...]:
         """Why it may not be merged, all of it."""
-        return (*self.inspected.faults, *self.unsound, *self._gate_failures())
-
-    def _gate_failures(self) -> Iterator[Fault]:
-        for promotion in self.judged:
-            if not promotion.passed:
-                yield from gate_failures(promotion.case, promotion.verdicts)
+        failed = (promotion for promotion in self.judged if not promotion.passed)
+        gates = [fault for entry in failed for fault in gate_failures(entry.case, entry.verdicts)]
+        return (*self.inspected.faults, *self.unsound, *gates)
 
 
 def check_promotion_branch(
@@ -357,13 +320,12 @@ def check_promotion_branch(
     Policy, gates and owners are those of ``base``. Nothing is written.
     """
     repository = workspace.registry
-    start = _find_commit(repository, base) if base else main_branch.main_commit(repository)
+    start = _find_commit(repository, base) if base else branches.main_commit(repository)
     end = _find_commit(repository, head or "HEAD")
     if start is None:
         raise UsageError("nothing is committed yet", hint="git add . && git commit")
-    return check_promotion_commits(
-        workspace, repository, start, end, connect_forge_if_let_in(workspace, start)
-    )
+    forge = connect_forge_if_let_in(workspace, start)
+    return check_promotion_commits(workspace, repository, start, end, forge)
 
 
 def check_promotion_commits(
@@ -373,11 +335,7 @@ def check_promotion_commits(
     head: str,
     forge: Forge | None = None,
 ) -> CheckedBranch:
-    """The same of two commits of the registry's repository.
-
-    Where it is not known that the rules were agreed to by which a case is judged, none of its
-    gates is judged and no store is opened.
-    """
+    """The same of two commits of the registry's repository."""
     inspected = inspect_branch(repository, workspace.folder, base, head, forge)
     judged: list[JudgedPromotion] = []
     unsound: list[Fault] = []
@@ -385,12 +343,13 @@ def check_promotion_commits(
     unchecked: list[str] = []
     for case in inspected.cases:
         rule = ApprovalRule(repository, base, case.folder, forge)
-        doubtful = [*rule.unsound_faults(), *rule.unasked_faults()]
-        unsound += rule.unsound_faults()
-        unasked += rule.unasked_faults()
+        unsound_rules, unasked_rules = rule.unsound_faults(), rule.unasked_faults()
+        unsound += unsound_rules
+        unasked += unasked_rules
         unchecked += [case.unproved] if case.unproved else []
         verdicts: tuple[GateVerdict, ...] = ()
-        if not doubtful:
+        # A gate runs code and a store is sent keys: neither by rules that nobody agreed to.
+        if not (unsound_rules or unasked_rules):
             unsound += _unsigned_faults(rule, inspected, case)
             stored = look_at_bytes(workspace, case)
             unsound += stored.faults
@@ -409,24 +368,20 @@ def _unsigned_faults(
     rules = rule.rules.rules_at(inspected.base, rule.folder)
     if rules.signers is None or allows_self_approval(rules):
         return
-    if least_level(case.project, case.stage) == "signed" and not _is_signed(rule, inspected, case):
+    if least_level(case.project, case.stage) != "signed":
+        return
+    start, head = inspected.start, inspected.head
+    writers = commit_history.file_writers(rule.repository, start, head, case.file_paths)
+    commits = {writer.commit for writer in writers}
+    signatures = commit_approvers.read_signatures(rule.repository, commits, rules.signers)
+    if not commits <= set(signatures):
         what = f"{case.stage} asks for a signature, and {UNSIGNED}: its approver may have made it"
         hint = f"let its maker sign it: {commit_approvers.CONFIGURE}; reject it, and promote again"
         yield Fault(what, Place(case.file_paths[0]), hint)
 
 
-def _is_signed(rule: ApprovalRule, inspected: InspectedBranch, case: PromotionCase) -> bool:
-    """Whether each commit that wrote the promotion's files is signed by somebody who may sign."""
-    writers = commit_history.file_writers(
-        rule.repository, inspected.start, inspected.head, case.file_paths
-    )
-    signers = rule.rules.rules_at(inspected.base, rule.folder).signers
-    commits = [writer.commit for writer in writers]
-    return set(commits) <= set(commit_approvers.read_signatures(rule.repository, commits, signers))
-
-
 def _find_commit(repository: Repository, name: str) -> str:
-    commit = None if name.startswith("-") else repository.commit(name)
+    commit = None if name.startswith("-") else repository.commit(name)  # Git takes it for an option
     if commit is None:
         hint = "fetch it first; in GitHub Actions actions/checkout with fetch-depth: 0"
         raise UsageError(f"there is no commit `{name}` here", hint=hint)

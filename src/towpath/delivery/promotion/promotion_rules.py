@@ -1,9 +1,10 @@
-"""What no gate need be asked about: whether a version stands, has climbed, and is not there yet."""
+"""What may enter a stage: a version that stands, has climbed, and passes the review gates; and to
+which one a stage goes back."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,13 +27,12 @@ from towpath.registry import (
     VersionRecord,
     VersionReference,
 )
-from towpath.registry.code_news import refuse_off_main
 from towpath.registry.main_decisions import MainDecisions
+from towpath.registry.version_code import refuse_off_main
 from towpath.scratch import scratch_folder
 from towpath.versions import version_origin
 
 if TYPE_CHECKING:
-    from towpath.config.project_declaration import Project
     from towpath.delivery.gates import GateVerdict
     from towpath.forge import Forge
     from towpath.registry.registry_state import Model
@@ -45,9 +45,8 @@ def find_promotable_version(repository: Repository, reference: str) -> RecordedV
     Raises ``UsageError`` for one that does not exist, waits for its number, or was rejected.
     """
     version = registry.find_version(repository, reference)
-    faults_found = list(standing_faults(version))
-    if faults_found:
-        raise UsageError(*faults_found)
+    if faults := list(standing_faults(version)):
+        raise UsageError(*faults)
     return RecordedVersion(version, registry.read_record(repository, version))
 
 
@@ -69,7 +68,7 @@ def entry_faults(
             yield Fault(f"{case.stage} runs no {case.model}", hint="towpath models")
         return
     if case.candidate_version == case.incumbent_version:
-        if not case.by_hand and not is_short(repository, case, forge):
+        if not case.by_hand and not _is_short(repository, case, forge):
             yield Fault(f"{case.stage} runs {case.model}@{case.candidate_version} already")
     elif missing := find_missing_rungs(case):
         skipped = f"{case.model}@{case.candidate_version} has not been in {' or '.join(missing)}"
@@ -82,34 +81,24 @@ def entry_faults(
         yield from refuse_off_main(repository, case.candidate, case.project, case.stage, case.base)
 
 
-def contradiction_faults(repository: Repository, case: PromotionCase) -> tuple[Fault, ...]:
-    """In what the version is not what main decided upon under its number: its tag was moved, or
-    the number was given again."""
+def tag_faults(repository: Repository, case: PromotionCase) -> Iterator[Fault]:
+    """Why the version's tag does not count: it is not what main decided upon under its number (it
+    was moved, or the number given again), or is unsigned where the policy wants each signed."""
     if case.candidate_version is None:
-        return ()
-    version = registry.find_version(
-        repository, VersionReference(case.model, case.candidate_version)
-    )
-    return MainDecisions(repository, case.base, case.log, case.model).find_contradictions(version)
-
-
-def unsigned_tag_faults(repository: Repository, case: PromotionCase) -> tuple[Fault, ...]:
-    """Why the version's tag does not count, where the policy wants each signed."""
-    if case.candidate_version is None:
-        return ()
-    version = registry.find_version(
-        repository, VersionReference(case.model, case.candidate_version)
-    )
-    return ApprovalRule(repository, case.base, case.folder).version_faults(version)
+        return
+    reference = VersionReference(case.model, case.candidate_version)
+    version = registry.find_version(repository, reference)
+    decisions = MainDecisions(repository, case.base, case.log, case.model)
+    yield from decisions.find_contradictions(version)
+    yield from ApprovalRule(repository, case.base, case.folder).version_faults(version)
 
 
 def find_missing_rungs(case: PromotionCase) -> tuple[str, ...]:
     """The stages below that a version has left out, the lowest first; none for what was here."""
     if not case.project.policy.ladder or case.back or case.candidate_version is None:
         return ()
-    names = list(case.project.stages)
     missing: list[str] = []
-    for stage in reversed(names[: names.index(case.stage)]):
+    for stage in case.project.lower_stages(case.stage):
         if find_stage_entries(case.stays, stage, case.candidate_version):
             break
         missing.insert(0, stage)
@@ -119,17 +108,17 @@ def find_missing_rungs(case: PromotionCase) -> tuple[str, ...]:
 def count_approved(
     repository: Repository, case: PromotionCase, forge: Forge | None
 ) -> PromotionCase:
-    """The same with the promotions that count: what nobody approved was never in a stage, so that
-    no version climbs over it, and none comes back to it."""
+    """The same with the promotions that count."""
+    # What nobody approved was never in a stage, so that no version climbs over it, and none comes
+    # back to it.
     rule = ApprovalRule(repository, case.base, case.folder, forge)
     counted = rule.find_counted(case.model)
     mine = [promotion for promotion in rule.log if promotion.model == case.model]
     unproved = rule.find_unproved(
         promotion for promotion in mine if case.candidate_version in (None, promotion.version)
     )
-    back = case.candidate_version is not None and bool(
-        find_stage_entries(counted, case.stage, case.candidate_version)
-    )
+    version = case.candidate_version
+    back = version is not None and bool(find_stage_entries(counted, case.stage, version))
     words = None
     if unproved:
         named = ", ".join(f"{promotion} ({promotion.commit[:7]})" for promotion in unproved[:3])
@@ -137,10 +126,10 @@ def count_approved(
     return replace(case, counted=counted, back=back, unproved=words)
 
 
-def is_short(repository: Repository, case: PromotionCase, forge: Forge | None = None) -> bool:
-    """Whether what a stage runs was approved at less than the rules ask for: it may then be
-    promoted there again, to be approved as it should. Where only a forge could tell that is not
-    asked, it is not said to be short."""
+def _is_short(repository: Repository, case: PromotionCase, forge: Forge | None) -> bool:
+    """Whether what a stage runs was approved at less than the rules ask for."""
+    # It may then be promoted there again, to be approved as it should. Where only a forge could
+    # tell that is not asked, it is not said to be short.
     rule = ApprovalRule(repository, case.base, case.folder, forge)
     mine = [entry for entry in rule.log if (entry.stage, entry.model) == (case.stage, case.model)]
     judged = [(rule.judge(entry), rule.find_unproved([entry])) for entry in mine[-1:]]
@@ -152,36 +141,29 @@ def find_rollback_target(
 ) -> VersionNumber:
     """The version that a stage ran before the one it runs; ``asked`` names another of those.
 
-    Going back takes off what was above, so that going back twice goes two back. Raises
-    ``UsageError`` where there is nothing to go back to.
+    Raises ``UsageError`` where there is nothing to go back to.
     """
     if case.incumbent_version is None:
         hint = f"towpath history {case.model} --stage {case.stage}"
         raise UsageError(f"{case.stage} runs no {case.model}", hint=hint)
     if asked:
         return _check_asked_version(case, asked)
-    candidates = [
-        version
-        for version in _stack_versions(_versions_that_ran(case))
-        if version != case.incumbent_version and version not in rejected
-    ]
-    if candidates:
-        return candidates[-1]
-    raise UsageError(
-        f"{case.stage} ran no other version of {case.model} that still stands",
-        hint=f"towpath demote {case.model} --stage {case.stage} takes it out",
-    )
+    # Going back takes off what was above, so that going back twice goes two back.
+    unfit = {case.incumbent_version, *rejected}
+    ran = _versions_that_ran(case)
+    stack = [version for version in _stack_versions(ran) if version not in unfit]
+    if stack:
+        return stack[-1]
+    what = f"{case.stage} ran no other version of {case.model} that still stands"
+    hint = f"towpath demote {case.model} --stage {case.stage} takes it out"
+    raise UsageError(what, hint=hint)
 
 
 def leave_version(model: Model, stage: str, log: Iterable[Promotion]) -> str:
     """The command by which a stage leaves the version that it should run: back to the one before
     that still stands, or out. ``log`` are main's promotions, oldest first."""
     ran = [p.version for p in log if (p.stage, p.model) == (stage, model.name) and p.version]
-    rejected = {
-        model_version.version
-        for model_version in model.versions
-        if model_version.rejected is not None
-    }
+    rejected = {known.version for known in model.versions if known.rejected is not None}
     if any(version not in rejected for version in _stack_versions(ran)[:-1]):
         return f"towpath rollback {model.name} --stage {stage}"
     return f"towpath demote {model.name} --stage {stage}"
@@ -195,11 +177,7 @@ def _stack_versions(ran: Iterable[VersionNumber]) -> list[VersionNumber]:
 
 
 def _versions_that_ran(case: PromotionCase) -> list[VersionNumber]:
-    return [
-        promotion.version
-        for promotion in case.stays
-        if promotion.stage == case.stage and promotion.version
-    ]
+    return [stay.version for stay in case.stays if stay.stage == case.stage and stay.version]
 
 
 def _check_asked_version(case: PromotionCase, asked: VersionNumber) -> VersionNumber:
@@ -208,22 +186,31 @@ def _check_asked_version(case: PromotionCase, asked: VersionNumber) -> VersionNu
         raise UsageError(f"{case.stage} runs {case.model}@{asked} already")
     if asked not in ran:
         what = f"{case.stage} never ran {case.model}@{asked}, so that is no rollback"
-        hint = f"it ran {', '.join(map(str, ran))}"
-        raise UsageError(
-            what, hint=f"{hint}; towpath promote {case.model}@{asked} --to {case.stage}"
-        )
+        enter = f"towpath promote {case.model}@{asked} --to {case.stage}"
+        raise UsageError(what, hint=f"it ran {', '.join(map(str, ran))}; {enter}")
     return asked
 
 
 def judge_review_gates(
-    workspace: Workspace, repository: Repository, case: PromotionCase, now: int | None = None
+    workspace: Workspace, repository: Repository, case: PromotionCase
 ) -> tuple[GateVerdict, ...]:
     """What the review gates of a stage say of a promotion; none of a model that leaves."""
     if case.candidate is None or not any(g.when == "review" for g in case.rules.gates.values()):
         return ()
     from towpath.delivery import gates
 
-    moment = int(time.time()) if now is None else now
+    def bring_model(record: VersionRecord) -> Path:
+        # Verified, from the first store that has it; once, for several gates may open it.
+        path = Path(scratch, "models", record.artifact.digest, Path(record.path).name)
+        if not path.exists():
+            version_origin.bring_version(workspace, case.project, record, path)
+        return path
+
+    def refuse_data(name: str) -> Path:
+        what = f"{name} lies in the stage, which a review does not see"
+        raise StoreError(what, hint="when: deploy")
+
+    now = int(time.time())
     with scratch_folder() as scratch:
         context = gates.GateContext(
             stage=case.stage,
@@ -232,10 +219,10 @@ def judge_review_gates(
             repository=repository,
             base=case.base,
             project=case.project,
-            lower_since=lower_since(case, moment),
-            model=_model_bringer(workspace, case.project, Path(scratch)),
-            data=_no_data,
-            now=moment,
+            lower_since=lower_since(case, now),
+            model=bring_model,
+            data=refuse_data,
+            now=now,
             scratch=Path(scratch),
             stage_available=False,
             kept=workspace.state / "code",
@@ -250,21 +237,3 @@ def lower_since(case: PromotionCase, now: int) -> int | None:
         return None
     spent = measure_time_in_stage(case.stays, case.stage_below, case.candidate_version, now)
     return None if spent is None else now - spent
-
-
-def _model_bringer(
-    workspace: Workspace, project: Project, scratch: Path
-) -> Callable[[VersionRecord], Path]:
-    """A model's bytes from the first store that has them, as a file that was verified."""
-
-    def bring(record: VersionRecord) -> Path:
-        path = scratch / "models" / record.artifact.digest / Path(record.path).name
-        if not path.exists():
-            version_origin.bring_version(workspace, project, record, path)
-        return path
-
-    return bring
-
-
-def _no_data(name: str) -> Path:
-    raise StoreError(f"{name} lies in the stage, which a review does not see", hint="when: deploy")

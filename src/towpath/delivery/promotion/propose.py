@@ -20,7 +20,7 @@ from towpath.delivery.promotion.promotion_case import PromotionCase
 from towpath.delivery.promotion.promotion_rules import find_rollback_target
 from towpath.delivery.promotion.stored_bytes import look_at_bytes
 from towpath.errors import Fault, Refused, UsageError
-from towpath.registry import VersionNumber, VersionRecord, VersionReference, version_record
+from towpath.registry import VersionNumber, VersionRecord, VersionReference
 
 if TYPE_CHECKING:
     from towpath.workspace import Workspace
@@ -43,9 +43,8 @@ def propose_promotion(
     """
     place = find_promotion_place(workspace, push, dry_run, why)
     promotable = promotion_rules.find_promotable_version(place.repository, reference)
-    return _propose_case(
-        place, _gather_case(place, stage, promotable.version.model, promotable.record)
-    )
+    case = _gather_case(place, stage, promotable.version.model, promotable.record)
+    return _propose_case(place, case)
 
 
 def propose_rollback(
@@ -58,10 +57,8 @@ def propose_rollback(
     push: bool | None = None,
     why: str | None = None,
 ) -> ProposedPromotion:
-    """Propose that a stage go back to the version it ran before, or to one of those before that.
-
-    The ladder and the gates do not hold a rollback up: the version passed them when it came.
-    """
+    """Propose that a stage go back to the version it ran before, or to one of those before that."""
+    # The ladder and the gates do not hold a rollback up: the version passed them when it came.
     place = find_promotion_place(workspace, push, dry_run, why)
     known_model = registry.known_model(place.repository, model)
     asked_version = VersionNumber.parse(to) if to else None
@@ -90,10 +87,8 @@ def propose_demotion(
 ) -> ProposedPromotion:
     """Propose that a model leave a stage."""
     place = find_promotion_place(workspace, push, dry_run, why)
-    if (
-        registry.read_stage_files(place.repository, place.base).find_stage_file(stage, model)
-        is None
-    ):
+    stage_files = registry.read_stage_files(place.repository, place.base)
+    if stage_files.find_stage_file(stage, model) is None:
         registry.known_model(place.repository, model)  # else main knows it, be its tags lost
     return _propose_case(place, _gather_case(place, stage, model, None))
 
@@ -101,27 +96,24 @@ def propose_demotion(
 def _gather_case(
     place: PromotionPlace, stage: str, model: str, candidate: VersionRecord | None
 ) -> PromotionCase:
-    folder = place.workspace.folder
-    case = cases.gather_promotion_case(
-        place.repository, folder, place.base, stage, model, candidate
-    )
-    return promotion_rules.count_approved(place.repository, case, place.forge)
+    repository, folder = place.repository, place.workspace.folder
+    case = cases.gather_promotion_case(repository, folder, place.base, stage, model, candidate)
+    return promotion_rules.count_approved(repository, case, place.forge)
 
 
 def _propose_case(place: PromotionPlace, case: PromotionCase) -> ProposedPromotion:
+    # The cheap and the certain first: no store is opened, and none of the project's code run,
+    # for what would be refused anyway, or by rules that nobody agreed to.
     ApprovalRule(place.repository, case.base, case.folder, place.forge).refuse_unsound()
     faults = promotion_rules.entry_faults(place.repository, case, place.forge)
-    contradictions = promotion_rules.contradiction_faults(place.repository, case)
-    unsigned = promotion_rules.unsigned_tag_faults(place.repository, case)
-    if refusals := [*faults, *contradictions, *unsigned]:
+    if refusals := [*faults, *promotion_rules.tag_faults(place.repository, case)]:
         raise UsageError(*refusals)
     stored = look_at_bytes(place.workspace, case)
     if stored.faults:
         raise Refused(*stored.faults)
     verdicts = promotion_rules.judge_review_gates(place.workspace, place.repository, case)
-    proposed = promotion_branch.draft_promotion(
-        case, verdicts, read_tagged_record(place.repository, case), place.why
-    )
+    record = read_tagged_record(place.repository, case)
+    proposed = promotion_branch.draft_promotion(case, verdicts, record, place.why)
     unproved = (case.unproved,) if case.unproved and case.candidate_version else ()
     proposed = replace(proposed, unchecked=(*stored.unchecked, *unproved))
     if not proposed.passed:
@@ -133,8 +125,6 @@ def read_tagged_record(repository: Repository, case: PromotionCase) -> bytes | N
     """The record's bytes as the tag's commit has them: the copy on main is the very same."""
     if case.candidate_version is None:
         return None
-    version = registry.find_version(
-        repository, VersionReference(case.model, case.candidate_version)
-    )
-    name = f"{version.commit}:{version_record.record_path(case.model, case.candidate_version)}"
-    return refs.read_contents(repository, [name])[name]
+    reference = VersionReference(case.model, case.candidate_version)
+    commit = registry.find_version(repository, reference).commit
+    return refs.read_content(repository, commit, case.file_paths[1])

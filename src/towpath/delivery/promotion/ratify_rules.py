@@ -12,16 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from towpath.backends.git import (
-    CommitStamp,
-    Repository,
-    branches,
-    commit_beside,
-    hold_lock,
-    main_branch,
-    refs,
-    remotes,
-)
+from towpath.backends.git import CommitStamp, branches, commit_beside, hold_lock, refs, remotes
 from towpath.delivery.promotion import merge_promotion, promotion_branch
 from towpath.delivery.promotion.approval_rule import ApprovalRule
 from towpath.delivery.promotion.merge_promotion import ApprovedPromotion
@@ -34,7 +25,7 @@ if TYPE_CHECKING:
     from towpath.workspace import Workspace
 
 RULES_PREFIX = "rules/"
-_LONGEST = 400  # lines of a difference in a pull request, which the forge also shows by itself
+_LONGEST = 400  # lines of a difference in a pull request, whose body a forge bounds
 
 
 @dataclass(frozen=True)
@@ -67,11 +58,9 @@ class RatifiedRules:
 
 def read_unagreed_rules(workspace: Workspace) -> tuple[UnagreedRule, ...]:
     """The rules of main that wait for an agreement, as main is here; nothing is fetched."""
-    local_place = promotion_branch.find_promotion_place(workspace, push=False)
-    rule = ApprovalRule(
-        local_place.repository, local_place.base, workspace.folder, local_place.forge
-    )
-    return _compare_rules(rule.rules, local_place.base, _waiting_paths(rule))
+    here = promotion_branch.find_promotion_place(workspace, push=False)
+    rules = ApprovalRule(here.repository, here.base, workspace.folder, here.forge).rules
+    return _compare_rules(rules, here.base, rules.find_pending(workspace.folder))
 
 
 def ratify_rules(
@@ -85,61 +74,42 @@ def ratify_rules(
     what is not here yet, and where the signature is none of those that count; then nothing is
     written.
     """
-    main_as_read = _own_main(workspace.registry)
-    upon = promotion_branch.find_promotion_place(workspace, push=push or None)
-    with hold_lock(upon.repository, LOCK):
-        rule = ApprovalRule(upon.repository, upon.base, workspace.folder, upon.forge)
-        chosen = _choose_paths(_waiting_paths(rule), paths)
-        _refuse_unseen(upon, main_as_read, chosen)
-        if any(rule.rules.due[path] == "forge" for path in chosen):
-            return _open_pull_request(upon, rule.rules, chosen)
-        return _ratify_by_signature(upon, chosen, push)
-
-
-def _waiting_paths(rule: ApprovalRule) -> tuple[str, ...]:
-    return rule.rules.find_pending(rule.folder)
-
-
-def _own_main(repository: Repository) -> str | None:
-    """Main as it is in this clone's own branch, which is what a person read."""
-    own = branches.branch_commit(repository, main_branch.main_branch_name(repository))
-    return own or main_branch.seen_main_commit(repository)
+    # Main as it is in this clone's own branch, which is what a person read; looked at before the
+    # place is found, for that fetches.
+    repository = workspace.registry
+    own = branches.branch_commit(repository, branches.main_branch_name(repository))
+    main_as_read = own or branches.seen_main_commit(repository)
+    place = promotion_branch.find_promotion_place(workspace, push=push or None)
+    with hold_lock(repository, LOCK):
+        rules = ApprovalRule(repository, place.base, workspace.folder, place.forge).rules
+        chosen = _choose_paths(rules.find_pending(workspace.folder), paths)
+        _refuse_unseen(place, main_as_read or place.base, chosen)
+        if any(rules.due[path] == "forge" for path in chosen):
+            return _open_pull_request(place, rules, chosen)
+        return _ratify_by_signature(place, chosen, push)
 
 
 def _choose_paths(waiting: tuple[str, ...], paths: Sequence[str]) -> tuple[str, ...]:
     if not waiting:
         raise UsageError("the rules on main are agreed to: there is nothing to approve")
     chosen = [path.removeprefix("./") for path in paths]
-    faults = [
-        Fault(
-            f"`{path}` is no rule that waits for an agreement",
-            hint=did_you_mean(path, waiting) or f"there waits {', '.join(waiting)}",
-        )
-        for path in chosen
-        if path not in waiting
-    ]
-    if faults:
+    if unknown := [path for path in chosen if path not in waiting]:
+        what, listed = "`{}` is no rule that waits for an agreement", ", ".join(waiting)
+        hints = [did_you_mean(path, waiting) or f"there waits {listed}" for path in unknown]
+        faults = (Fault(what.format(p), hint=h) for p, h in zip(unknown, hints, strict=True))
         raise UsageError(*faults)
     return tuple(dict.fromkeys(chosen)) or waiting
 
 
-def _refuse_unseen(place: PromotionPlace, seen_main: str | None, paths: tuple[str, ...]) -> None:
-    """Nobody signs what came a moment ago: raise ``Refused`` where main has a file otherwise than
-    this clone's main had it before."""
-    names = [
-        f"{commit}:{path}" for path in paths for commit in (seen_main or place.base, place.base)
-    ]
-    contents = [refs.read_contents(place.repository, names).get(name) for name in names]
+def _refuse_unseen(place: PromotionPlace, seen_main: str, paths: tuple[str, ...]) -> None:
+    """Raise ``Refused`` where main has a file otherwise than this clone's main had it before:
+    nobody signs what came a moment ago."""
+    repository = place.repository
+    what = f"main went on: this is not as it is in your {branches.main_branch_name(repository)}"
     hint = f"git pull, read it ({RATIFY} shows it), and agree to it then"
-    faults = [
-        Fault(f"main went on: this is not as it is in your "
-            f"{main_branch.main_branch_name(place.repository)}",
-              Place(path), hint)
-        for path, mine, on_main in zip(paths, contents[::2], contents[1::2], strict=True)
-        if mine != on_main
-    ]  # fmt: skip
-    if faults:
-        raise Refused(*faults)
+    unseen = [p for p in paths if not refs.has_same_files(repository, seen_main, place.base, [p])]
+    if unseen:
+        raise Refused(*(Fault(what, Place(path), hint) for path in unseen))
 
 
 def _compare_rules(
@@ -150,16 +120,13 @@ def _compare_rules(
     for path in paths:
         last = history.last_change(path)
         commit, author = (last.commit, last.author) if last else ("", "")
-        difference = _diff_lines(path, old.get(path), new.get(path))
+        mine, theirs = old.get(path), new.get(path)
+        before = "/dev/null" if mine is None else f"{path} (in force)"
+        after = "/dev/null" if theirs is None else f"{path} (on main)"
+        a, b = ((text or b"").decode("utf-8", "replace").splitlines() for text in (mine, theirs))
+        difference = difflib.unified_diff(a, b, before, after, lineterm="")
         compared.append(UnagreedRule(path, commit, author, tuple(difference)))
     return tuple(compared)
-
-
-def _diff_lines(path: str, old: bytes | None, new: bytes | None) -> list[str]:
-    mine, theirs = ((text or b"").decode("utf-8", "replace").splitlines() for text in (old, new))
-    before = "/dev/null" if old is None else f"{path} (in force)"
-    after = "/dev/null" if new is None else f"{path} (on main)"
-    return list(difflib.unified_diff(mine, theirs, before, after, lineterm=""))
 
 
 def _agreement_message(paths: tuple[str, ...], *trailers: str) -> str:
@@ -171,23 +138,22 @@ def _agreement_message(paths: tuple[str, ...], *trailers: str) -> str:
 def _ratify_by_signature(
     place: PromotionPlace, paths: tuple[str, ...], push: bool
 ) -> RatifiedRules:
+    """Raises ``Refused`` where the signature is none of those that count."""
     repository, who = place.repository, place.repository.read_identity()
     merge_promotion.decide_signing(repository, needed=True, asked=None)
     message = _agreement_message(paths, f"Approved-by: {who}", "Approval: signed")
     stamp = CommitStamp(who, merge_promotion.moment_after(repository, place.base))
     commit = commit_beside(repository, place.base, {}, message, stamp, sign=True)
+    # Judged as anybody will judge it, before any branch holds it.
     left = ApprovalRule(repository, commit, place.workspace.folder, place.forge).rules
     lacks = [f for f in left.faults(place.workspace.folder) if str(f.place) in paths]
     waits = "; ".join(fault.what for fault in lacks if ALONE in fault.what)
     if any(ALONE not in fault.what for fault in lacks):
         hint = f"who may sign is said in registry/allowed_signers as it was before: {commit[:7]}^"
         raise Refused(*(Fault(fault.what, fault.place, hint) for fault in lacks))
-    settled = merge_promotion.settle_on_main(
-        place, ApprovedPromotion(paths, "", str(who), "signed", commit), push
-    )
-    return RatifiedRules(
-        paths, str(who), "signed", commit, waits=waits or None, pushed=settled.pushed
-    )
+    approved = ApprovedPromotion(paths, "", str(who), "signed", commit)
+    pushed = merge_promotion.settle_on_main(place, approved, push).pushed
+    return RatifiedRules(paths, str(who), "signed", commit, waits=waits or None, pushed=pushed)
 
 
 def _open_pull_request(
@@ -205,13 +171,13 @@ def _open_pull_request(
         raise Refused(Fault(f"{place.remote} refused the branch {branch}: {refused}"))
     title = _agreement_message(paths).partition("\n")[0]
     body = _describe_rules(_compare_rules(history, place.base, paths))
-    pull = place.forge.open(branch, main_branch.main_branch_name(repository), title, body)
+    pull = place.forge.open(branch, branches.main_branch_name(repository), title, body)
     waits = f"an owner approves {pull.url}, and merges it"
     return RatifiedRules(paths, str(stamp.who), "forge", commit, pull.url, waits, pushed=True)
 
 
 def _describe_rules(rules: Sequence[UnagreedRule]) -> str:
-    """The body of the pull request, which changes nothing itself: what its reviewer agrees to."""
+    # The pull request changes nothing itself, so the forge has no difference to show.
     named = ", ".join(f"`{rule.path}` ({rule.commit[:7]})" for rule in rules)
     lines = [line for rule in rules for line in rule.difference]
     shown = [f"    {line}" for line in lines[:_LONGEST]]

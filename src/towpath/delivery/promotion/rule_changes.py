@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from towpath.backends.git import Repository, commit_history, main_branch, refs
+from towpath.backends.git import Repository, branches, commit_history, refs
+from towpath.backends.git.commit_history import MainChange, MainLine, read_changes
 from towpath.backends.git.git_command import split_lines
 from towpath.delivery.promotion import code_owners
 from towpath.delivery.promotion.approval import mails_of_writers
@@ -26,6 +27,7 @@ from towpath.delivery.promotion.commit_approvers import (
     read_signatures,
 )
 from towpath.delivery.promotion.rulebook import (
+    LEVELS,
     PATTERNS,
     Rulebook,
     is_note,
@@ -35,7 +37,6 @@ from towpath.delivery.promotion.rulebook import (
 )
 from towpath.errors import Fault, Place
 from towpath.registry import ownership
-from towpath.registry.main_line import MainChange, MainLine, read_changes
 from towpath.registry.ownership import claimed_model
 from towpath.registry.policy_at_commit import FILE, declaration_path
 from towpath.registry.stage_files import FOLDER, parse_stage_file_path
@@ -121,7 +122,6 @@ class RuleHistory:
         return self.snapshots[-1][1] if self.snapshots else {}
 
     def _find_name(self, folder: str) -> str | None:
-        """What the project in a folder is called, by the newest of its rules."""
         path = declaration_path(folder)
         blob = self._in_force.get(path) or self.written.get(path, "")
         text = refs.read_contents(self.repository, [blob] if blob else []).get(blob, b"")
@@ -130,16 +130,8 @@ class RuleHistory:
 
     def faults(self, folder: str = "") -> tuple[Fault, ...]:
         """What keeps main from being acted upon: rules of this project that nobody agreed to."""
-        return tuple(
-            Fault(
-                self._explain_unagreed(path),
-                Place(path),
-                # Bare, the command only shows it.
-                hint=f"{RATIFY} shows it; {RATIFY} {shlex.quote(path)} lets it count",
-            )
-            for path in self.find_pending(folder)
-            if not is_note(path)
-        )
+        pending = (path for path in self.find_pending(folder) if not is_note(path))
+        return tuple(map(self._unagreed_fault, pending))
 
     def find_pending(self, folder: str = "") -> tuple[str, ...]:
         """The pending files that concern the project in ``folder``: its own ``towpath.yaml``, what
@@ -164,11 +156,14 @@ class RuleHistory:
         """The commit of main that changed a rule file last, or agreed to it."""
         return next((change for change in reversed(self.changes) if path in change.paths), None)
 
-    def _explain_unagreed(self, path: str) -> str:
+    def _unagreed_fault(self, path: str) -> Fault:
         last = self.last_change(path)
         where = f" in {last.commit[:7]} by {last.author}" if last else ""
         why = f": {last.why}" if last and last.why else ""
-        return f"it says who may approve, and was changed{where} without an approval{why}"
+        what = f"it says who may approve, and was changed{where} without an approval{why}"
+        # Bare, the command only shows it: nobody lets count what they have not seen.
+        hint = f"{RATIFY} shows it; {RATIFY} {shlex.quote(path)} lets it count"
+        return Fault(what, Place(path), hint=hint)
 
 
 def read_rule_history(
@@ -193,21 +188,18 @@ def read_rule_history(
 def _rule_commits(repository: Repository, line: MainLine) -> list[MainChange]:
     """The commits that changed a rule file, and those whose message agrees to one."""
     changed = {c.commit: c for c in read_changes(repository, line.head, "--", *PATTERNS)}
-    agreed = read_changes(repository, line.head, "-i", f"--grep=^{RULES}: ")
-    commits = {**{c.commit: replace(c, files={}) for c in agreed}, **changed}
-    for commit in _merges_that_agree(repository, line) - set(commits):
-        [merge] = read_changes(repository, commit, "-1")
-        commits[commit] = replace(merge, files={})
-    return sorted(commits.values(), key=lambda change: line.commit_places[change.commit])
-
-
-def _merges_that_agree(repository: Repository, line: MainLine) -> set[str]:
-    """The merges of the line whose merged commit agrees to rules."""
-    # A forge's merge has a message of its own, and the review is of what was merged.
-    words = ("log", "-i", f"--grep=^{RULES}: ", "--format=%H", line.head)
+    agrees = ("-i", f"--grep=^{RULES}: ")
+    agreed = {c.commit: c for c in read_changes(repository, line.head, *agrees)}
+    # A forge's merge has a message of its own, and the review is of what was merged: so the merges
+    # count whose merged commit agrees.
+    words = ("log", *agrees, "--format=%H", line.head)
     listed = split_lines(repository.recall_output(*words, about=[line.head]))
     beside = {commit for commit in listed if not line.holds_commit(commit)}
-    return {c.name for c in line.commits if beside & set(c.parents[1:])}
+    merges = {c.name for c in line.commits if beside & set(c.parents[1:])}
+    for commit in merges - set(agreed) - set(changed):
+        [agreed[commit]] = read_changes(repository, commit, "-1")
+    commits = {name: replace(change, files={}) for name, change in agreed.items()} | changed
+    return sorted(commits.values(), key=lambda change: line.commit_places[change.commit])
 
 
 @dataclass
@@ -230,36 +222,37 @@ class _RuleWalk:
 
     def take_commit(self, change: MainChange) -> None:
         """Go on by one commit."""
-        for path, blob in change.files.items():
-            if not is_rule(path):
-                continue
+        files = {path: blob for path, blob in change.files.items() if is_rule(path)}
+        for path in files:
             # Who signed for what a file said did not sign for what it says from here on.
-            self.signed.pop(path, None)
-            self.claimed.pop(path, None)
-            self.now.pop(path, None)
-            if blob is not None:
-                self.now[path] = blob
+            for by_path in (self.signed, self.claimed, self.now):
+                by_path.pop(path, None)
+        self.now |= {path: blob for path, blob in files.items() if blob is not None}
         position = self.line.commit_places[change.commit]
         if not position:  # there was nobody before the first commit who could agree to it
             if self.now:
                 self._record_change(change, sorted(self.now), "recorded", (change.author,))
             return
         rules = _load_rulebook(self.repository, self.force)
-        for path in change.files:
+        for path in self.now.keys() & files.keys() - self.force.keys():
             # It puts the model under the claiming project's rules and takes it from nobody.
-            is_new = path in self.now and path not in self.force
-            if is_new and (first := _read_first_claim(self.repository, rules, path, change)):
+            if first := _read_first_claim(self.repository, rules, path, change):
                 self.claimed[path] = first
         due = self.find_due(rules, next(iter(change.parents), None), position)
-        by_level: dict[Approval, list[str]] = {}
-        for path, level in due.items():
-            by_level.setdefault(level, []).append(path)
-        if plain := by_level.get("recorded"):
-            self._record_change(change, plain, "recorded", (change.author,))
-        if paths := by_level.get("signed"):
+        for level in LEVELS:
+            paths = [path for path, required in due.items() if required == level]
+            if paths:
+                self._weigh_change(level, change, paths, rules)
+
+    def _weigh_change(
+        self, level: Approval, change: MainChange, paths: list[str], rules: Rulebook
+    ) -> None:
+        if level == "signed":
             self._weigh_signatures(change, paths, rules)
-        if paths := by_level.get("forge"):
+        elif level == "forge":
             self._weigh_reviews(change, paths, rules)
+        else:
+            self._record_change(change, paths, "recorded", (change.author,))
 
     def find_due(self, rules: Rulebook, base: str | None, position: int) -> dict[str, Approval]:
         """The level that a change upon ``base`` needs, at its place of the line, of each path that
@@ -274,7 +267,12 @@ class _RuleWalk:
     def _find_required(
         self, rules: Rulebook, path: str, base: str | None, position: int
     ) -> Approval:
-        asked_levels = self._find_asked(rules, path)
+        # What it says decides, where it claims a model, or says which branch is main: that concerns
+        # every project, whichever's file says it. Else the file alone.
+        main_before, main_after = _declared_mains(self.repository, path, self.force, self.now)
+        asked_levels = rules.asked_levels if main_before != main_after else None
+        if path in self.claimed:
+            asked_levels = self.claimed[path].levels
         least = rules.required_level(path, asked_levels)
         if least != "forge":
             return least
@@ -282,18 +280,9 @@ class _RuleWalk:
         # until the first promotion its rules are taken as they come. So are those that nobody is
         # named for who could agree.
         is_set_up = position < self.first_decision
-        able = not is_set_up and bool(
-            _people_who_may_agree(path, rules, _stage_files(self.repository, base))
-        )
+        stage_files = _stage_files(self.repository, base)
+        able = not is_set_up and bool(_people_who_may_agree(path, rules, stage_files))
         return rules.required_level(path, asked_levels, at_forge=able)
-
-    def _find_asked(self, rules: Rulebook, path: str) -> frozenset[Approval] | None:
-        """The levels that a change is held to by what it says; None where the file decides."""
-        if path in self.claimed:
-            return self.claimed[path].levels
-        # Which branch is main concerns every project, whichever's file says it.
-        main_before, main_after = _declared_mains(self.repository, path, self.force, self.now)
-        return rules.asked_levels if main_before != main_after else None
 
     def _record_change(
         self,
@@ -370,7 +359,7 @@ def _declared_mains(
         return (None,) * len(files)
     blobs = [blobs_by_path.get(path, "") for blobs_by_path in files]
     texts = refs.read_contents(repository, filter(None, blobs))
-    return tuple(main_branch.read_declared_name(texts.get(blob, b"")) for blob in blobs)
+    return tuple(branches.read_declared_name(texts.get(blob, b"")) for blob in blobs)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from towpath.backends.git.allowed_signers import SIGNERS
+from towpath.backends.git.signatures import SIGNERS
 from towpath.delivery.promotion import code_owners
 from towpath.errors import DeclarationError
 from towpath.registry import policy_at_commit
@@ -83,15 +83,18 @@ class Rulebook:
         asked = asked or (read_levels(own) if own else self.asked_levels)
         # A level that nobody could agree at leaves it to the next lower one that a stage asks for:
         # before there is anybody, the first are taken as they come.
-        able = {
-            "signed": bool(self.signers),
-            "forge": at_forge and self._names_reviewers and self._has_forge,
-        }
+        if at_forge:
+            at_forge = self._names_reviewers and any(
+                p.forge for p in self.policies_by_path.values()
+            )
+        able = {"signed": bool(self.signers), "forge": at_forge}
         return max((e for e in asked if able.get(e)), key=LEVELS.index, default="recorded")
 
-    @property
-    def strictest_level(self) -> Approval:
-        """The highest level that any stage of any project asks for."""
+    def least_level(self, stage: str) -> Approval:
+        """The least level that a promotion to a stage needs: without a policy that says so, the
+        highest that any stage of any project asks for."""
+        if self.policy:
+            return least_level(self.policy, stage)
         return max(self.asked_levels, key=LEVELS.index, default="recorded")
 
     @cached_property
@@ -108,28 +111,27 @@ class Rulebook:
         return frozenset(levels)
 
     @property
-    def _has_forge(self) -> bool:
-        """Whether there is a forge at which anybody could agree."""
-        return any(policy.forge for policy in self.policies_by_path.values())
-
-    @property
     def lets_all_approve_their_own(self) -> bool:
         """Whether every project lets who made a thing approve it."""
         return all(project.policy.self_approval for project in self.policies_by_path.values())
 
     @property
     def _names_reviewers(self) -> bool:
-        """Whether the rules name anybody whose review counts."""
         projects = self.policies_by_path.values()
         if any(stage.approvers for project in projects for stage in project.stages.values()):
             return True
         return any(b"@" in self.texts.get(file, b"") for file in code_owners.FILES)
 
 
+def least_level(project: Project, stage: str) -> Approval:
+    """The least level that the policy asks of a stage."""
+    declared = project.stages.get(stage)
+    return (declared.approval if declared else None) or project.policy.approval
+
+
 def read_levels(project: Project, stages: Sequence[str] = ()) -> frozenset[Approval]:
     """The levels that some stages of a project ask for (default: all)."""
-    asking = [project.stages[name] for name in stages or project.stages]
-    return frozenset(stage.approval or project.policy.approval for stage in asking)
+    return frozenset(least_level(project, stage) for stage in stages or project.stages)
 
 
 def is_rule(path: str) -> bool:

@@ -12,14 +12,14 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from towpath import forge
-from towpath.backends.git import Repository, main_branch, refs
+from towpath.backends.git import Repository, branches, refs
+from towpath.backends.git.commit_history import read_changes, read_main_line
 from towpath.backends.git.git_command import split_lines
 from towpath.backends.github import github_forge
 from towpath.delivery.promotion.rule_changes import read_rule_history
 from towpath.delivery.promotion.rulebook import Rulebook, read_policy
 from towpath.errors import RegistryError, TowpathError, UserError
 from towpath.registry import policy_at_commit
-from towpath.registry.main_line import read_changes, read_main_line
 
 if TYPE_CHECKING:
     from towpath.forge import Forge, Rules
@@ -45,7 +45,7 @@ def read_proved_rules(repository: Repository, head: str, folder: str = "") -> Ru
 
 def names_forge(workspace: Workspace, repository: Repository) -> bool:
     """Whether changes of main are proposed and approved at a forge, by the rules in force."""
-    head = main_branch.main_commit(repository)
+    head = branches.main_commit(repository)
     # Where the history is not here nobody can tell what is in force; whoever acts upon main asks
     # for all of it first.
     if head is None or repository.is_shallow():
@@ -63,7 +63,7 @@ def connect_forge_in_force(
     Raises ``UserError`` where there is no token, ``ForgeError`` where that one does not answer.
     """
     repository, folder = workspace.registry, workspace.folder
-    head = head or main_branch.main_commit(repository)
+    head = head or branches.main_commit(repository)
     if head is None:
         return None
     proved = read_proved_rules(repository, head, folder)
@@ -124,8 +124,8 @@ def required_forge_rules(workspace: Workspace) -> Rules:
     """The rules for the repository that keeps the registry, by its declaration in the work tree,
     or on main where the registry is a shared one."""
     repository = workspace.registry_at_hand
-    main = main_branch.main_branch_name(repository)
-    names = list_workflow_names(repository, main_branch.main_commit(repository))
+    main = branches.main_branch_name(repository)
+    names = list_workflow_names(repository, branches.main_commit(repository))
     return forge.derive_forge_rules(workspace.policy, main, names)
 
 
@@ -135,7 +135,7 @@ def queue_lacks(workspace: Workspace, actual: Rules) -> tuple[forge.Lack, ...]:
     if not actual.merge_queue:
         return ()
     repository = workspace.registry_at_hand
-    commit = main_branch.main_commit(repository)
+    commit = branches.main_commit(repository)
     # A check that no workflow of main gives is another's to report.
     names = set(actual.required_checks) & set(list_workflow_names(repository, commit))
     paths = {f"{commit}:{_FOLDER}{name}{end}": name for name in sorted(names) for end in _ENDINGS}

@@ -1,27 +1,28 @@
 """Whether the bytes of a version that is to enter a stage are there, and right.
 
 ``promote``, ``approve`` and ``check`` ask it before anybody decides: ``reconcile`` would fail for
-it afterwards. What is on this machine is read; of what is far away it is asked whether it is
-there, so that nobody waits for a model to be downloaded.
+it afterwards.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
 from towpath.backends.dvc.dvc_config import locate_store
-from towpath.backends.git import clones
+from towpath.backends.git import remotes
 from towpath.errors import Fault, StoreError, TowpathError
 from towpath.registry import VersionRecord, shared_registry
-from towpath.registry.declared_data import tracked_data
+from towpath.registry.version_code import tracked_data
+from towpath.storage.folder import Folder
 from towpath.storage.objects import StoreLayout
+from towpath.storage.stage_store import StageStore
 from towpath.storage.storage_backend import ObjectSource, object_path
 from towpath.storage.verified_bytes import BytesState, verify_bytes
 
@@ -44,33 +45,38 @@ class StoredBytes:
     unchecked: tuple[str, ...] = ()
 
 
-def look_at_bytes(
-    workspace: Workspace, case: PromotionCase, environ: Mapping[str, str] | None = None
-) -> StoredBytes:
-    """What the stores that can be reached have of a promotion's version, and of its data.
-
-    A rollback needs no data: what it brings back ran there before.
-    """
+def look_at_bytes(workspace: Workspace, case: PromotionCase) -> StoredBytes:
+    """What the stores that can be reached have of a promotion's version, and of its data."""
     record = case.candidate
     if record is None:
         return StoredBytes()
-    search = _Search(
-        _project_of(workspace, case), case.project, case.stage, record,
-        os.environ if environ is None else environ,
-    )  # fmt: skip
+    search = _Search(_project_of(workspace, case), case.project, case.stage, record)
     search.look_for_model()
-    if not case.back:
+    if not case.back:  # what a rollback brings back ran there before, and needs no data
         search.look_for_data()
     search.ask_remote()
     return StoredBytes(tuple(search.faults), tuple(search.unchecked))
 
 
 def _project_of(workspace: Workspace, case: PromotionCase) -> Workspace:
-    """The project whose model it is, which may be another of the same repository."""
     if case.folder == workspace.folder or workspace.repository is None:
         return workspace
     other = workspace.repository.root / case.folder
     return type(workspace)(other) if other.is_dir() else workspace
+
+
+@dataclass(frozen=True)
+class _DeclaredStore:
+    """A store that a stage or the project declares, and what mends altered bytes there."""
+
+    open: Callable[[], StageStore]
+    declared: StoreDeclaration | None
+    mend: str
+    is_own: bool = False
+
+    @property
+    def is_far(self) -> bool:
+        return self.declared is not None and "://" in self.declared.url
 
 
 @dataclass
@@ -83,7 +89,6 @@ class _Search:
     project: Project
     stage: str
     record: VersionRecord
-    environ: Mapping[str, str]
     faults: list[Fault] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)
     absent: list[str] = field(default_factory=list)
@@ -97,102 +102,83 @@ class _Search:
 
     def look_for_model(self) -> None:
         """Read what is near until it is found whole; then ask the buckets whether it is there."""
-        for read in self._near_stores():
-            if read() is BytesState.WHOLE:
-                return
+        # What is on this machine is read; of what is far away it is asked whether it is there, so
+        # that nobody waits for a model to be downloaded. In the order in which reconcile asks.
+        stages, declared = [*self._stage_stores()], [*self._project_stores()]
+        reads: list[Callable[[], BytesState]] = [
+            *(partial(self._read_declared, store) for store in stages),
+            self._read_project,
+            *(partial(self._read_declared, store) for store in declared),
+        ]
+        if any(read() is BytesState.WHOLE for read in reads):
+            return
         if self.faults:
             return  # what was altered is told with what mends it
-        if not any(self._is_in_bucket(stage, store) for stage, store in self._bucket_stores()):
+        far = (store for store in (*stages, *declared) if store.is_far)
+        if not any(map(self._is_in_bucket, far)):
             self.wanted[self.record.artifact.digest] = f"the bytes of {self.name}"
 
-    def _near_stores(self) -> Iterator[Callable[[], BytesState]]:
-        """The stores on this machine, in the order in which reconcile would ask them."""
-        yield lambda: self._read_stage(self.stage, is_own=True)
-        names = list(self.project.stages)
-        for lower in reversed(names[: names.index(self.stage)]):
-            yield lambda lower=lower: self._read_stage(lower)  # type: ignore[misc]
-        yield self._read_project
+    def _stage_stores(self) -> Iterator[_DeclaredStore]:
+        """The stage's own store, and those of the stages below, read with this one's keys."""
+        home = self.workspace.main_folder
+        for name in (self.stage, *self.project.lower_stages(self.stage)):
+            opens = partial(StageStore.open, self.project, name, os.environ, home, self.stage)
+            mend = f"towpath reconcile {name} --apply brings them anew"
+            declared = self.project.stages[name].store
+            yield _DeclaredStore(opens, declared, mend, is_own=name == self.stage)
+
+    def _project_stores(self) -> Iterator[_DeclaredStore]:
+        path, home = object_path(self.record.artifact.digest), self.workspace.main_folder
+        mend = f"move {path} there away, and bring it anew from where it is right"
         for name, declared in self.project.stores.items():
-            if not _is_far(declared):
-                yield lambda name=name: self._read_folder(name)  # type: ignore[misc]
+            opens = partial(StageStore.open_declared, self.project, name, os.environ, home)
+            yield _DeclaredStore(opens, declared, mend)
 
-    def _read_stage(self, stage: str, is_own: bool = False) -> BytesState:
-        from towpath.storage.stage_store import StageStore
-
-        if _is_far(self.project.stages[stage].store):
+    def _read_declared(self, declared: _DeclaredStore) -> BytesState:
+        if declared.is_far:
             return BytesState.MISSING  # asked later, and not read
-        store = StageStore.open(
-            self.project, stage, self.environ, self.workspace.main_folder, self.stage
-        )
-        if is_own:  # it need not have them yet, and what is wrong there reconcile brings anew
+        store = declared.open()
+        # The stage's own need not have them yet, and what is wrong there reconcile brings anew.
+        if declared.is_own:
             with suppress(TowpathError, OSError):
                 return verify_bytes(store, self.record.artifact, self.record.sha256)
             return BytesState.MISSING
-        state = self._read_store(store, _root_of(store))
-        if state is BytesState.ALTERED:
-            self._note_altered(store.shown, f"towpath reconcile {stage} --apply brings them anew")
-        return state
-
-    def _read_folder(self, name: str) -> BytesState:
-        from towpath.storage.stage_store import StageStore
-
-        store = StageStore.open_declared(
-            self.project, name, self.environ, self.workspace.main_folder
-        )
-        state = self._read_store(store, _root_of(store))
-        if state is BytesState.ALTERED:
-            path = object_path(self.record.artifact.digest)
-            self._note_altered(store.shown, f"move {path} there away, and "
-                               "bring it anew from where it is right")  # fmt: skip
-        return state
+        root = store.backend.root if isinstance(store.backend, Folder) else None
+        return self._read_store(store, root, declared.mend)
 
     def _read_project(self) -> BytesState:
         if self.store is None:
             return BytesState.MISSING
-        state = self._read_store(self.store.source, self.store.layout.objects)
-        if state is BytesState.ALTERED:
-            path = self.store.path(self.record.artifact.digest)
-            self._note_altered(_OWN, way_to_replace(self.workspace.root, path))
-        return state
+        path = self.store.path(self.record.artifact.digest)
+        mend = way_to_replace(self.workspace.root, path)
+        return self._read_store(self.store.source, self.store.layout.objects, mend, _OWN)
 
-    def _read_store(self, source: ObjectSource, root: Path | None) -> BytesState:
+    def _read_store(
+        self, source: ObjectSource, root: Path | None, mend: str, called: str = ""
+    ) -> BytesState:
         """What one store has; one that is not on this machine, or cannot be read, says nothing."""
         if root is None or not root.is_dir():
             self.unseen.append(f"{source.shown} {_ABSENT}")
             return BytesState.MISSING
         try:
             state = verify_bytes(source, self.record.artifact, self.record.sha256)
-        except (TowpathError, OSError) as closed:
+        except (TowpathError, OSError) as closed:  # another store may have them, and be open
             self.unseen.append(f"{source.shown}: {_error_words(closed)}")
             return BytesState.MISSING
         if state is BytesState.MISSING:
             self.absent.append(source.shown)
+        if state is BytesState.ALTERED:
+            self._note_altered(called or source.shown, mend)
         return state
 
     def _note_altered(self, where: str, hint: str) -> None:
         self.faults.append(Fault(f"the bytes of {self.name} in {where} were altered", hint=hint))
 
-    def _bucket_stores(self) -> Iterator[tuple[str, bool]]:
-        """The stores in buckets, and whether each is a stage's."""
-        names = list(self.project.stages)
-        for stage in reversed(names[: names.index(self.stage) + 1]):
-            if _is_far(self.project.stages[stage].store):
-                yield stage, True
-        yield from (
-            (name, False) for name, declared in self.project.stores.items() if _is_far(declared)
-        )
-
-    def _is_in_bucket(self, name: str, is_stage: bool) -> bool:
-        from towpath.storage.stage_store import StageStore
-
-        home = self.workspace.main_folder
+    def _is_in_bucket(self, declared: _DeclaredStore) -> bool:
         try:
-            if is_stage:
-                store = StageStore.open(self.project, name, self.environ, home, self.stage)
-            else:
-                store = StageStore.open_declared(self.project, name, self.environ, home)
+            store = declared.open()
             is_there = store.is_there(self.record.artifact)
-        except TowpathError as closed:
+        except TowpathError as closed:  # no keys here, or no network: the next one is asked
             self.unseen.append(_error_words(closed))
             return False
         if not is_there:
@@ -209,12 +195,8 @@ class _Search:
 
     def _look_for_input(self, store: Store, what: str, digest: str) -> None:
         objects = store.needed_objects(digest)
-        missing = [
-            digest_of_part
-            for digest_of_part in objects or ()
-            if not store.path(digest_of_part).exists()
-        ]
-        if objects is None or missing:
+        # None: the list of a folder's files is missing itself.
+        if objects is None or not all(store.path(part).exists() for part in objects):
             self.wanted[digest] = what
             return
         for wrong in store.objects.find_unverified(objects, aside=False):
@@ -229,12 +211,11 @@ class _Search:
         silent: tuple[str, ...] = ()
         if self.wanted and self.store is not None:
             kept, silent = self._ask_project_stores(self.store)
-        if model in self.wanted:
-            what = f"the bytes of {self.name}"
-            lacking, unseen = [*self.absent, *kept], [*self.unseen, *silent]
-            self._settle_missing(what, lacking, unseen, way_back(self.record))
         for digest, what in self.wanted.items():
-            if digest != model:
+            if digest == model:
+                lacking, unseen = [*self.absent, *kept], [*self.unseen, *silent]
+                self._settle_missing(what, lacking, unseen, way_back(self.record))
+            else:
                 hint = "towpath push where they are; towpath rollback goes back without them"
                 self._settle_missing(f"the bytes of {what}", kept, silent, hint)
 
@@ -245,16 +226,13 @@ class _Search:
 
         is_here = store.layout.objects.is_dir()
         kept, silent = ((_OWN,), ()) if is_here else ((), (f"{_OWN} {_ABSENT}",))
+        root = self.workspace.root
         try:
-            remote_name = byte_transfer.default_remote_of(self.workspace.root)
+            remote_name = byte_transfer.default_remote_of(root)
             if remote_name is None:
                 return kept, silent
-            gone = {
-                *byte_transfer.missing_on_remote(
-                    self.workspace.root, list(self.wanted), remote_name
-                )
-            }
-            arrived = {*self.wanted} - gone
+            gone = set(byte_transfer.missing_on_remote(root, list(self.wanted), remote_name))
+            arrived = set(self.wanted) - gone
             if self.record.artifact.digest in arrived:
                 self._read_remote()
             for digest in arrived:
@@ -271,13 +249,11 @@ class _Search:
         project_remote = default_remote(self.workspace.root)
         if project_remote is None or "://" in project_remote.url:
             return
-        if (
-            verify_bytes(project_remote, self.record.artifact, self.record.sha256)
-            is BytesState.ALTERED
-        ):
+        state = verify_bytes(project_remote, self.record.artifact, self.record.sha256)
+        if state is BytesState.ALTERED:
             path = project_remote.object_address(self.record.artifact.digest)
-            self._note_altered(project_remote.shown, f"mv '{path}' '{path}.altered', "
-                               "then towpath push from where they are right")  # fmt: skip
+            back = f"mv '{path}' '{path}.altered', then towpath push from where they are right"
+            self._note_altered(project_remote.shown, back)
 
     def _settle_missing(
         self, what: str, seen: Sequence[str], unseen: Sequence[str], hint: str
@@ -295,12 +271,10 @@ class _Search:
     def layout(self) -> StoreLayout | None:
         """The project's store on this machine; None where it has none, or where the version was
         made by another repository than this."""
-        made_by = self.record.code.repository
+        made_by, repository = self.record.code.repository, self.workspace.repository
         if made_by is not None:
-            mine = self.workspace.repository and shared_registry.name_code_repository(
-                self.workspace.repository
-            )
-            if not mine or not clones.is_same_repository(mine, made_by):
+            mine = repository and shared_registry.name_code_repository(repository)
+            if not mine or not remotes.is_same_repository(mine, made_by):
                 return None
         try:
             return locate_store(self.workspace.root)
@@ -314,15 +288,13 @@ class _Search:
 
 
 def way_to_replace(root: Path, *paths: Path) -> str:
-    """How altered bytes are replaced: they are moved away, not deleted, for they may be a clue."""
+    """How altered bytes are replaced."""
+    # They are moved away, not deleted, for they may be a clue.
     from towpath.backends.dvc import byte_transfer
 
     aside = "; ".join(f"mv {quote(str(path))} {quote(f'{path}.altered')}" for path in paths)
-    back = (
-        "towpath pull"
-        if byte_transfer.default_remote_of(root)
-        else "copy them from where they are right"
-    )
+    has_remote = byte_transfer.default_remote_of(root)
+    back = "towpath pull" if has_remote else "copy them from where they are right"
     return f"{aside}; then {back}"
 
 
@@ -333,17 +305,6 @@ def way_back(record: VersionRecord) -> str:
         "towpath pull, or copy them from the stage's store; towpath reproduce tells whether "
         f"they can be made again; where they are lost for good: {reject}"
     )
-
-
-def _is_far(declared: StoreDeclaration | None) -> bool:
-    return declared is not None and "://" in declared.url
-
-
-def _root_of(store: object) -> Path | None:
-    from towpath.storage.folder import Folder
-
-    place = getattr(store, "backend", None)
-    return place.root if isinstance(place, Folder) else None
 
 
 def _error_words(closed: Exception) -> str:

@@ -8,7 +8,7 @@ from towpath.delivery.reconcile.apply_plan import (
     reconcile_stage,
 )
 from towpath.delivery.reconcile.deployment_record import DeploymentRecord, RecordedApproval
-from towpath.delivery.reconcile.stage_changes import (
+from towpath.delivery.reconcile.reconcile_plan import (
     BlockedChange,
     DeployVersion,
     NothingToDo,

@@ -2,39 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from towpath.delivery.reconcile import (
     deploy_steps,
     lease,
+    main_witness,
     observe_stage,
     reconcile_plan,
-    revert_proposal,
 )
 from towpath.delivery.reconcile.deploy_permission import DeployGatesRefused, DeployJudge
-from towpath.delivery.reconcile.main_witness import (
-    PATH,
-    MainWitness,
-    find_displaced_since,
-    find_rewritten,
-    find_rewritten_here,
-    mark_seen,
-    read_witness,
-    write_witness,
-)
+from towpath.delivery.reconcile.main_witness import MainWitness
 from towpath.delivery.reconcile.observe_stage import ObservedStage
-from towpath.delivery.reconcile.stage_changes import (
+from towpath.delivery.reconcile.reconcile_plan import (
     BlockedChange,
+    DeployVersion,
     NothingToDo,
     RemoveModel,
     StageChange,
     StagePlan,
 )
-from towpath.delivery.reconcile.stage_site import RegistryView, StageSite, open_registry_view
+from towpath.delivery.reconcile.stage_site import StageSite, open_registry_view
 from towpath.errors import ExitCode, Fault, Refused, StoreError, TowpathError, UsageError
 from towpath.scratch import scratch_folder
 
@@ -94,16 +84,11 @@ def plan_stage(
     workspace: Workspace, stage: str, options: ReconcileOptions = ReconcileOptions()
 ) -> StagePlan:
     """What reconciling a stage would do; nothing is changed, and no lease is needed."""
-    site = StageSite.open_stage(
-        open_registry_view(workspace, options.offline), stage, options.environ, options.say
-    )
-    site.rule.refuse_unsound()  # no store is opened that nobody agreed to
-    notes = list(_plan_notes(site.view))
-    if holder := lease.find_holder(site.store):
-        notes.append(f"it is being reconciled by {holder}")
+    site = _open_agreed_site(workspace, stage, options)
+    holder = lease.find_holder(site.store)
     _refuse_rewritten(site, options)
-    observed = observe_stage.read_both_sides(site)
-    return _make_plan(site, observed, (*notes, *_stage_notes(site, observed)))
+    notes = [f"it is being reconciled by {holder}"] if holder else []
+    return _make_plan(site, observe_stage.read_both_sides(site), notes)
 
 
 def reconcile_stage(
@@ -111,116 +96,99 @@ def reconcile_stage(
 ) -> AppliedPlan:
     """Bring a stage to what the main branch wants of it.
 
-    Main's head is read under the stage's lease: of two merges both are seen, in whatever order
-    their events came. A model that cannot be changed leaves the others alone. Raises what keeps
-    the stage as a whole from being seen: a store or a remote that does not answer, a lease that
-    another holds.
+    A model that cannot be changed leaves the others alone. Raises what keeps the stage as a whole
+    from being seen: a store or a remote that does not answer, a lease that another holds.
     """
     workspace.registry_at_hand.read_identity()  # who tags: asked before anything is changed
     early = _early_site(workspace, stage, options)
-    with lease.hold_stage_lease(early.store, options.patience) as held:
-        site = StageSite.open_stage(
-            open_registry_view(workspace, options.offline), stage, options.environ, options.say
-        )
-        site.rule.refuse_unsound()
+    with lease.hold_stage_lease(early.store, options.patience) as held, scratch_folder() as folder:
+        # Main's head is read under the lease: whoever comes second to it sees both of two merges,
+        # in whatever order their events came.
+        site = _open_agreed_site(workspace, stage, options)
         _refuse_another(early, site)
         remembered = _refuse_rewritten(site, options)
         observed = observe_stage.read_both_sides(site)
-        made_plan = _make_plan(
-            site, observed, (*_plan_notes(site.view), *_stage_notes(site, observed))
-        )
+        made_plan = _make_plan(site, observed)
 
         def step(model: str, name: str) -> None:
-            held.check()
+            held.check()  # before each step: whoever lost the lease must not act beside its holder
             if options.listener:
                 options.listener(stage, model, name)
 
-        with _scratch_path() as folder:
-            work = deploy_steps.ReconcileWork(
-                site, observed, DeployJudge(site, folder), folder, step
-            )
-            outcomes = tuple(_carried_out(work, change) for change in made_plan.pending)
-        write_witness(site.store, remembered, site.rule)
+        work = deploy_steps.ReconcileWork(site, observed, DeployJudge(site, folder), folder, step)
+        outcomes = tuple(_carried_out(work, change) for change in made_plan.pending)
+        # Last, and also where a change was refused: main was seen as it is, whatever came of it.
+        main_witness.write_witness(site.store, remembered, site.rule)
         if site.view.there:
-            mark_seen(site.view.repository, site.view.there)
+            main_witness.mark_seen(site.view.repository, site.view.there)
     return AppliedPlan(made_plan, outcomes)
 
 
-def _early_site(workspace: Workspace, stage: str, options: ReconcileOptions) -> StageSite:
-    """Where the lease is, as main was here last, or as it is there now if that cannot be: the
-    store of a declaration that nobody agreed to is not even opened. Raises ``Refused``."""
-    if not options.offline:
-        last_view = open_registry_view(workspace, fetches=False)
-        try:
-            early = StageSite.open_stage(last_view, stage, options.environ, options.say)
-            early.rule.refuse_unsound()
-        except (Refused, UsageError):  # main may have gone on since
-            pass
-        else:
-            return early
-    site = StageSite.open_stage(
-        open_registry_view(workspace, options.offline), stage, options.environ, options.say
-    )
-    site.rule.refuse_unsound()
+def _open_agreed_site(
+    workspace: Workspace, stage: str, options: ReconcileOptions, fetches: bool = True
+) -> StageSite:
+    view = open_registry_view(workspace, options.offline, fetches)
+    site = StageSite.open_stage(view, stage, options.environ, options.say)
+    site.rule.refuse_unsound()  # before its store is opened: nobody may have agreed to the address
     return site
 
 
-def _refuse_rewritten(site: StageSite, options: ReconcileOptions) -> MainWitness:
-    """Nothing is done upon a main branch that was rewritten; what the stage remembers of it.
+def _early_site(workspace: Workspace, stage: str, options: ReconcileOptions) -> StageSite:
+    """Where the lease is: as main was here last, or as it is there now if that cannot be."""
+    if not options.offline:
+        try:
+            return _open_agreed_site(workspace, stage, options, fetches=False)
+        except (Refused, UsageError):  # main may have gone on since
+            pass
+    return _open_agreed_site(workspace, stage, options)
 
-    Raises ``Refused`` with every fault.
-    """
+
+def _refuse_rewritten(site: StageSite, options: ReconcileOptions) -> MainWitness:
+    """What the stage remembers of main; ``Refused`` with every fault where that was rewritten."""
     if options.accepts_history:
-        return MainWitness(None, _read_mark(site))
-    remembered = read_witness(site.store)
-    faults = [*find_rewritten(site.rule, remembered, site.stage)]
+        kept = site.store.read(main_witness.PATH)
+        return MainWitness(None, kept[1] if kept else None)
+    remembered = main_witness.read_witness(site.store)
+    faults = [*main_witness.find_rewritten(site.rule, remembered, site.stage)]
     if remembered.head is None:
-        faults += find_rewritten_here(site.rule)
-    faults += find_displaced_since(site.rule, remembered)
+        faults += main_witness.find_rewritten_here(site.rule)
+    faults += main_witness.find_displaced_since(site.rule, remembered)
     if faults:
         raise Refused(*faults)
     return remembered
 
 
-def _read_mark(site: StageSite) -> str | None:
-    kept = site.store.read(PATH)
-    return kept[1] if kept else None
-
-
 def _refuse_another(early: StageSite, site: StageSite) -> None:
-    """The lease is held where the stage's store was: it must still be there."""
+    # Main may have moved the store between the two looks: the lease would then guard the old one.
     if early.store.backend.shown != site.store.backend.shown:
         what = f"the main branch says now that {site.stage} is kept in {site.store.backend.shown}"
         raise StoreError(what, hint="run again: it is read there from now on")
 
 
-def _make_plan(site: StageSite, observed: ObservedStage, notes: tuple[str, ...]) -> StagePlan:
+def _make_plan(site: StageSite, observed: ObservedStage, notes: Iterable[str] = ()) -> StagePlan:
     return StagePlan(
         stage=site.stage,
         commit=site.view.main,
         changes=reconcile_plan.find_stage_changes(observed.wanted, observed.actual),
         store=site.store.backend.shown,
         target=site.target.shown,
-        notes=notes,
+        notes=(*_view_notes(site), *notes, *_stage_notes(site, observed)),
     )
 
 
-def _plan_notes(view: RegistryView) -> Iterator[str]:
-    if view.ahead:
-        yield f"the main branch here is {view.ahead} commits ahead of {view.remote}: push it"
+def _view_notes(site: StageSite) -> Iterator[str]:
+    if ahead := site.view.ahead:
+        yield f"the main branch here is {ahead} commits ahead of {site.view.remote}: push it"
 
 
 def _stage_notes(site: StageSite, observed: ObservedStage) -> Iterator[str]:
-    """Models in the stage's store that are another project's: they are left alone."""
-    if observed.strangers:
+    if observed.strangers:  # which are left alone
         named = ", ".join(observed.strangers)
         yield f"{site.store.backend.shown} also holds what is not of this project: {named}"
     for desired in observed.wanted.values():
         if desired.rejected is not None and observed.actual[desired.model].runs(desired):
-            yield (
-                f"{desired.model}@{desired.version} runs, and was rejected: "
-                f"{desired.rejected} ({desired.way})"
-            )
+            name = f"{desired.model}@{desired.version}"
+            yield f"{name} runs, and was rejected: {desired.rejected} ({desired.way})"
 
 
 def _carried_out(work: deploy_steps.ReconcileWork, change: StageChange) -> ChangeOutcome:
@@ -228,18 +196,16 @@ def _carried_out(work: deploy_steps.ReconcileWork, change: StageChange) -> Chang
         return ChangeOutcome(change, "refused", str(change), (change.fault,))
     assert not isinstance(change, NothingToDo)  # is not pending
     try:
-        words = (
-            deploy_steps.take_out(work, change)
-            if isinstance(change, RemoveModel)
-            else deploy_steps.deploy_version(work, change)
-        )
-    except DeployGatesRefused as refused:
-        revert = revert_proposal.propose_revert(work.site, change)
-        return ChangeOutcome(change, "refused", _first_fault(refused), refused.faults, revert)
+        if isinstance(change, RemoveModel):
+            words = deploy_steps.take_out(work, change)
+        else:
+            words = deploy_steps.deploy_version(work, change)
     except Refused as refused:
-        return ChangeOutcome(change, "refused", _first_fault(refused), refused.faults)
+        is_by_gates = isinstance(refused, DeployGatesRefused)
+        revert = propose_revert(work.site, change) if is_by_gates else None
+        return ChangeOutcome(change, "refused", _first_fault(refused), refused.faults, revert)
     except TowpathError as error:
-        if error.exit_code is ExitCode.BUG:
+        if error.exit_code is ExitCode.BUG:  # ours: it must not look like a store that is down
             raise
         return ChangeOutcome(change, "failed", _first_fault(error), error.faults)
     return ChangeOutcome(change, "done", words)
@@ -249,7 +215,27 @@ def _first_fault(error: TowpathError) -> str:
     return error.faults[0].what if error.faults else ""
 
 
-@contextmanager
-def _scratch_path() -> Iterator[Path]:
-    with scratch_folder() as folder:
-        yield Path(folder)
+def propose_revert(site: StageSite, change: StageChange) -> str | None:
+    """A pull request that goes back to the incumbent, where there is a forge; else the command."""
+    if not isinstance(change, DeployVersion):
+        return None
+    model, stage = change.model, site.stage
+    command = f"towpath demote {model} --stage {stage}"
+    if change.over:
+        command = f"towpath rollback {model} --stage {stage} --to {change.over}"
+    if site.forge is None:
+        return command
+    from towpath.delivery import promotion
+
+    why = f"A deploy gate of {stage} refused {model}@{change.version}."
+    workspace = site.view.workspace
+    try:
+        if change.over:
+            to = str(change.over)
+            proposal = promotion.propose_rollback(workspace, model, stage, to=to, why=why)
+        else:
+            proposal = promotion.propose_demotion(workspace, model, stage, why=why)
+    except TowpathError as refused:  # a rejected incumbent, a token that may not
+        site.say(f"no revert could be proposed: {refused}")
+        return command
+    return proposal.url or command

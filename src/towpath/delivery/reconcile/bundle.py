@@ -10,8 +10,8 @@ from pathlib import Path
 
 from towpath.errors import RegistryError, TowpathError
 from towpath.registry import VersionRecord
-from towpath.registry.version_number import VersionNumber
 from towpath.registry.version_record import parse_version_record, write_version_record
+from towpath.registry.version_reference import VersionNumber
 from towpath.storage.stage_store import StageStore
 from towpath.storage.verified_bytes import folder_sha256
 
@@ -30,12 +30,10 @@ class Bundle:
 
     @property
     def model(self) -> str:
-        """The model's name."""
         return self.record.model
 
     @property
     def version(self) -> VersionNumber:
-        """The version."""
         assert self.record.version is not None  # only numbered versions are promoted
         return self.record.version
 
@@ -67,20 +65,20 @@ def hash_files(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def is_whole(folder: Path, record: VersionRecord, stage: str) -> bool:
-    """Whether a bundle is what a record from Git says, file by file, and nothing besides.
-
-    What lies in the folder vouches for nothing: whoever alters the model alters what describes it.
-    """
+    """Whether a bundle is what a record from Git says, file by file, and nothing besides."""
+    # By Git's record, for what lies in the folder vouches for nothing: whoever alters the model
+    # alters what describes it, too.
     bundle = Bundle(folder, stage, record)
     try:
         return _is_plain(bundle) and _is_described(bundle)
+    # What was put there may be no text, no JSON, JSON without end, or a file that none may read.
     except (OSError, ValueError, TypeError, RecursionError, TowpathError):
         return False
 
 
 def _is_plain(bundle: Bundle) -> bool:
-    """The three parts and no other, no link among them, and the model's own bytes."""
     folder = bundle.folder
+    # A link could lead to bytes that whoever made it changes after they were looked at.
     if folder.is_symlink() or any(path.is_symlink() for path in folder.rglob("*")):
         return False
     names = {path.name for path in folder.iterdir()}
@@ -89,24 +87,20 @@ def _is_plain(bundle: Bundle) -> bool:
 
 
 def _is_described(bundle: Bundle) -> bool:
-    """The record beside the model is Git's, and the manifest says what there is."""
     content = (bundle.folder / RECORD).read_text(encoding="utf-8")
+    if parse_version_record(content, RECORD) != bundle.record:
+        return False
     beside = json.loads((bundle.folder / MANIFEST).read_bytes())
-    return parse_version_record(content, RECORD) == bundle.record and beside == json.loads(
-        _bundle_manifest(bundle)
-    )
+    return bool(beside == json.loads(_bundle_manifest(bundle)))
 
 
 def _model_sha256(bundle: Bundle) -> str:
-    """The model's, as its record has it: of a folder, that of its sorted ``sha256sum`` lines."""
-    if bundle.model_file.is_dir() != (bundle.record.artifact.files is not None):
+    is_folder = bundle.model_file.is_dir()
+    if is_folder != (bundle.record.artifact.files is not None):
         return ""
-    digests = dict(
-        hash_files(bundle.model_file) if bundle.model_file.is_dir() else hash_files(bundle.folder)
-    )
-    if not bundle.model_file.is_dir():
-        return digests[bundle.record.artifact.name]
-    return folder_sha256(digests)
+    if is_folder:
+        return folder_sha256(dict(hash_files(bundle.model_file)))
+    return dict(hash_files(bundle.folder))[bundle.record.artifact.name]
 
 
 def _bundle_manifest(bundle: Bundle) -> str:

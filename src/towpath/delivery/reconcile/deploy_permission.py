@@ -34,38 +34,30 @@ class DeployJudge:
     site: StageSite
     scratch: Path
 
-    @property
-    def log(self) -> tuple[Promotion, ...]:
-        """Every promotion of every stage, oldest first."""
-        return self.site.rule.log
-
     def find_promotion(self, model: str) -> Promotion | None:
         """The change of the main branch that made the stage want what it wants of a model."""
-        mine = [p for p in self.log if (p.stage, p.model) == (self.site.stage, model)]
+        mine = [p for p in self.site.rule.log if (p.stage, p.model) == (self.site.stage, model)]
         return mine[-1] if mine else None
 
     def require_approval(self, promotion: Promotion) -> RecordedApproval:
         """Who let it in. Raises ``Refused`` where that is less than the stage's least level, and
         where the date of its commit cannot be."""
-        judged = self.site.rule.judge(promotion)
+        judged, log = self.site.rule.judge(promotion), self.site.rule.log
         approval = judged.approval
         if judged.backdated:
-            raise Refused(backdated_fault(promotion, judged.backdated, self.log))
+            raise Refused(backdated_fault(promotion, judged.backdated, log))
         if not judged.is_enough:
             requirement = f"{self.site.stage} asks for at least `{judged.needed}`"
             why = f": {approval.why}" if approval.why else ""
             what = f"the promotion {promotion} ({promotion.commit[:7]}) is approved as "
-            hint = f"{decide_again(promotion, self.log)}, and let it be approved"
+            hint = f"{decide_again(promotion, log)}, and let it be approved"
             raise Refused(Fault(f"{what}`{approval.level}`, and {requirement}{why}", hint=hint))
-        if unsigned := self._unsigned_faults(promotion):
-            raise Refused(*unsigned)
-        return RecordedApproval(approval.level, approval.by, approval.where, approval.evidence)
-
-    def _unsigned_faults(self, promotion: Promotion) -> tuple[Fault, ...]:
-        """Why the version's tag does not count, where the policy wants each signed."""
+        # Read anew, not from the view: the tag may have been moved since the plan was made.
         model = registry_state.read_model(self.site.view.repository, promotion.model)
         version = model.find_number(promotion.version) if promotion.version else None
-        return self.site.rule.version_faults(version, promotion) if version else ()
+        if version and (unsigned := self.site.rule.version_faults(version, promotion)):
+            raise Refused(*unsigned)
+        return RecordedApproval(approval.level, approval.by, approval.where, approval.evidence)
 
     def require_gates(
         self,
@@ -91,11 +83,11 @@ class DeployJudge:
         return tuple(verdicts)
 
     def _gate_policies(self, promotion: Promotion) -> Iterator[tuple[str, Project]]:
-        """The commits whose gates count, and what they declare: two where the stage's differ."""
         view = self.site.view
         yield view.main, view.project
         if promotion.base is None:
             return
+        # A promotion that takes away the gate which it would not pass is held to that gate still.
         rules = self.site.rule.rules.rules_at(promotion.base, view.workspace.folder)
         stage = rules.policy.stages.get(self.site.stage) if rules.policy else None
         if rules.policy and stage and stage.gates != self.site.declared_stage.gates:
@@ -133,11 +125,10 @@ class DeployJudge:
         )
 
     def _incumbent_record(self, model: str, version: VersionNumber | None) -> VersionRecord | None:
-        """The record of the version that runs; None where there is none in this clone."""
         view = self.site.view
         try:
             return read_incumbent(view.repository, view.main, model, version) if version else None
-        except UsageError:
+        except UsageError:  # its tag is gone: a gate that compares says that there is none
             return None
 
     def _lower_since(self, record: VersionRecord, now: int) -> int | None:
@@ -153,7 +144,5 @@ class DeployJudge:
 def _gate_fault(verdict: GateVerdict) -> Fault:
     parts = [f"{verdict.value}" if verdict.value is not None else ""]
     parts += [f"bound {verdict.bound}" if verdict.bound is not None else "", verdict.detail]
-    words = ", ".join(word for word in parts if word)
-    return Fault(
-        f"gate {verdict.gate} ({verdict.kind}) says no: {words}", hint=verdict.source or None
-    )
+    what = f"gate {verdict.gate} ({verdict.kind}) says no: {', '.join(filter(None, parts))}"
+    return Fault(what, hint=verdict.source or None)

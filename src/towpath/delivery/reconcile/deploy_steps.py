@@ -7,15 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from towpath.config.artifact import Artifact
 from towpath.config.foreign_values import format_second
 from towpath.delivery.reconcile import bundle as bundles
-from towpath.delivery.reconcile import bundle_sources, deployment_record, smoke_test
+from towpath.delivery.reconcile import deployment_record, smoke_test, stage_data
 from towpath.delivery.reconcile.bundle import Bundle
 from towpath.delivery.reconcile.deploy_permission import DeployJudge
 from towpath.delivery.reconcile.deployment_record import DeploymentRecord, RecordedApproval
 from towpath.delivery.reconcile.observe_stage import ObservedStage
-from towpath.delivery.reconcile.stage_changes import DeployVersion, RemoveModel, RepairVersion
+from towpath.delivery.reconcile.reconcile_plan import DeployVersion, RemoveModel, RepairVersion
 from towpath.delivery.reconcile.stage_site import StageSite
 from towpath.errors import DeployError, RegistryError
 from towpath.registry import Promotion, VersionNumber, VersionRecord, registry_state, stage_tags
@@ -45,34 +44,32 @@ class ReconcileWork:
         return self.bundles[name]
 
     def model(self, record: VersionRecord) -> Path:
-        """A version's verified bytes on disk."""
         return self.fetch_bundle(record).model_file
 
 
 def deploy_version(work: ReconcileWork, change: DeployVersion | RepairVersion) -> str:
     """Bring a version to where it runs, or what is amiss of it in order; what it came to.
 
-    Each step may have been made before, by a reconcile that was cut short: it is then as good as
-    made. Raises ``Refused`` where it is not approved or a gate says no, ``StoreError`` and
+    Raises ``Refused`` where it is not approved or a gate says no, ``StoreError`` and
     ``DeployError`` where a store or the target does not take it; the incumbent then runs on.
     """
+    # Any of these steps may have been made before, by a reconcile that was killed after it: each
+    # one done twice is as good as done once, so that nothing has to be undone.
     site, model, step = work.site, change.model, work.step
     record, actual = work.observed.records[model], work.observed.actual[model]
     step(model, "approval")
     promotion, approved = _require_approval(work, model)
     if actual.bundle is not BytesState.WHOLE:
         step(model, "copy")
-        site.say(
-            f"{model}: {record.artifact.name} came from "
-            f"{bundle_sources.copy_to_stage(site, record)}"
-        )
+        origin = stage_data.copy_to_stage(site, record)
+        site.say(f"{model}: {record.artifact.name} came from {origin}")
     words = _deploy_bundle(work, change, record, promotion) if change.needs_part("target") else ""
     if change.needs_part("target") or change.needs_part("record"):
         step(model, "record")
         _write_record(site, promotion, approved, record)
     if change.needs_part("tag"):
         step(model, "tag")
-        _write_tag(site, model, change.version, promotion, approved)
+        _write_tag(site, change.version, promotion, approved)
     step(model, "done")
     return words
 
@@ -83,7 +80,6 @@ def _deploy_bundle(
     record: VersionRecord,
     promotion: Promotion,
 ) -> str:
-    """Gates, then the target: prepared, tried beside the incumbent, switched, and asked."""
     site, model, step = work.site, change.model, work.step
     if isinstance(change, DeployVersion):
         step(model, "gates")
@@ -92,17 +88,14 @@ def _deploy_bundle(
     step(model, "prepare")
     site.target.prepare(bundle)
     step(model, "smoke")
-    tried = smoke_test.run_smoke_test(
-        site.target.prepared_bundle(bundle),
-        _incumbent_bundle(work, change),
-        site.project,
-        _sample_file(work),
-        site.own_code,
+    prepared, incumbent = site.target.prepared_bundle(bundle), _incumbent_bundle(work, change)
+    words = smoke_test.run_smoke_test(
+        prepared, incumbent, site.project, _sample_file(work), site.own_code
     )
-    step(model, "switch")
+    step(model, "switch")  # all that can say no has been asked: until here the incumbent runs
     site.target.switch_version(bundle)
     _confirm_running(site, bundle)
-    return tried.words
+    return words
 
 
 def take_out(work: ReconcileWork, change: RemoveModel) -> str:
@@ -121,7 +114,7 @@ def take_out(work: ReconcileWork, change: RemoveModel) -> str:
     step(model, "record")
     _write_record(site, promotion, approved, None)
     step(model, "tag")
-    _write_removal_tag(site, model, promotion, approved)
+    _write_removal_tag(site, promotion, approved)
     step(model, "done")
     return "removed"
 
@@ -138,6 +131,7 @@ def _ask_gates(
     work: ReconcileWork, change: DeployVersion, record: VersionRecord, promotion: Promotion
 ) -> None:
     stored_record = deployment_record.read_stored_record(work.site.store, change.model).record
+    # A rollback must not wait for gates that look at today's data, and it passed them once.
     if stored_record and stored_record.has_run_before(record.version, record.sha256):
         work.site.say(f"{change.model}: {change.version} ran here before; its gates are not asked")
         return
@@ -148,15 +142,14 @@ def _ask_gates(
 def _incumbent_bundle(work: ReconcileWork, change: DeployVersion | RepairVersion) -> Bundle | None:
     """The version that runs, for the smoke test; None where its bytes cannot be had any more."""
     over = change.over if isinstance(change, DeployVersion) else None
-    version = (
-        registry_state.read_model(work.site.view.repository, change.model).find_number(over)
-        if over
-        else None
-    )
+    if over is None:
+        return None
+    repository = work.site.view.repository
+    version = registry_state.read_model(repository, change.model).find_number(over)
     if version is None:
         return None
     try:
-        record = registry_state.read_record(work.site.view.repository, version)
+        record = registry_state.read_record(repository, version)
     except RegistryError:  # then there is nothing to be laid beside the new one
         return None
     if work.site.store.verify(record.artifact, record.sha256) is not BytesState.WHOLE:
@@ -165,18 +158,15 @@ def _incumbent_bundle(work: ReconcileWork, change: DeployVersion | RepairVersion
 
 
 def _sample_file(work: ReconcileWork) -> Path | None:
-    declared = work.site.declared_stage.deploy
+    declared, view = work.site.declared_stage.deploy, work.site.view
     if declared is None or declared.sample is None:
         return None
-    from towpath.delivery.reconcile.stage_data import StageData
-
-    view = work.site.view
-    data = StageData(work.site, view.main, work.scratch / "sample", view.workspace.folder)
+    scratch = work.scratch / "sample"
+    data = stage_data.StageData(work.site, view.main, scratch, view.workspace.folder)
     return data(declared.sample)
 
 
 def _confirm_running(site: StageSite, bundle: Bundle) -> None:
-    """Ask the target what runs now, where it can tell."""
     running = site.target.find_running(bundle.model, bundle.record)
     if running is not None and running.version != str(bundle.version):
         what = f"{site.target.shown} was given {bundle.version} and runs {running.version}"
@@ -187,54 +177,46 @@ def _write_record(
     site: StageSite, promotion: Promotion, approved: RecordedApproval, record: VersionRecord | None
 ) -> None:
     stored_record = deployment_record.read_stored_record(site.store, promotion.model)
-    artifact: Artifact | None = record.artifact if record else None
     new = DeploymentRecord(
         model=promotion.model,
         stage=site.stage,
         version=record.version if record else None,
         sha256=record.sha256 if record else None,
-        md5=artifact.digest if artifact else None,
+        md5=record.artifact.digest if record else None,
         promotion=promotion.commit,
         approval=approved,
         time=format_second(time.time()),
         target=site.target.shown,
     )
-    deployment_record.record_deployment(
-        site.store, stored_record, new, site.view.main_decisions.log
-    )
+    log = site.view.main_decisions.log
+    deployment_record.record_deployment(site.store, stored_record, new, log)
 
 
 def _write_tag(
-    site: StageSite,
-    model: str,
-    number: VersionNumber,
-    promotion: Promotion,
-    approved: RecordedApproval,
+    site: StageSite, number: VersionNumber, promotion: Promotion, approved: RecordedApproval
 ) -> None:
     repository, remote = site.view.repository, _tag_remote(site, promotion)
+    model = promotion.model
     current_tag = stage_tags.read_current_tags(repository, site.stage).get(model)
     version = registry_state.read_model(repository, model).find_number(number)
     assert version is not None  # its record was read
     if current_tag is None or current_tag.commit != version.commit:
         message = _stage_tag_message(f"{version} enters {site.stage}", promotion, approved)
         stage_tags.write_stage_tag(repository, version, site.stage, message, remote)
-    elif remote:
+    elif remote:  # a reconcile that was killed here, or a remote that was down, left it unpushed
         for waiting_tag in stage_tags.find_unpublished_tags(repository, remote, site.stage):
             if waiting_tag.model == model:
                 stage_tags.push_stage_tag(repository, remote, waiting_tag)
 
 
 def _tag_remote(site: StageSite, promotion: Promotion) -> str | None:
-    """Where a stage tag is pushed to: nowhere while the merge that it follows from is only here,
-    for others would find a tag of a promotion that they do not know."""
+    # Nowhere while the merge is only here: others would find a tag of a promotion unknown to them.
     return site.view.remote if site.view.is_shared(promotion.commit) else None
 
 
-def _write_removal_tag(
-    site: StageSite, model: str, promotion: Promotion, approved: RecordedApproval
-) -> None:
+def _write_removal_tag(site: StageSite, promotion: Promotion, approved: RecordedApproval) -> None:
     repository, remote = site.view.repository, _tag_remote(site, promotion)
-    current_tag = stage_tags.read_current_tags(repository, site.stage).get(model)
+    current_tag = stage_tags.read_current_tags(repository, site.stage).get(promotion.model)
     version = stage_tags.version_of(repository, current_tag) if current_tag else None
     if version:
         message = _stage_tag_message(f"{version} leaves {site.stage}", promotion, approved)
@@ -250,9 +232,6 @@ def _stage_tag_message(title: str, promotion: Promotion, approved: RecordedAppro
         "Where": approved.where,
         "Evidence": approved.evidence,
     }
-    lines = [f"{key}: {_one_line(value)}" for key, value in facts.items() if value]
+    # In one line each: a name with a line break in it would else write a trailer of its own.
+    lines = [f"{key}: {' '.join(value.split())}" for key, value in facts.items() if value]
     return "\n".join([title, "", *lines])
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())

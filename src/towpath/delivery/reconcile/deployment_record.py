@@ -12,7 +12,7 @@ from towpath.config import foreign_values as foreign
 from towpath.config.foreign_values import CommitId, Fields, Md5, Sha256
 from towpath.errors import Fault, Malformed, StoreError
 from towpath.registry import Promotion
-from towpath.registry.version_number import VersionNumber, read_version
+from towpath.registry.version_reference import VersionNumber, read_version
 from towpath.storage.stage_store import StageStore
 
 FOLDER = "towpath/deployed"
@@ -74,15 +74,15 @@ def read_stored_record(store: StageStore, model: str) -> StoredRecord:
     Raises ``Malformed`` for one that no reconcile wrote.
     """
     stored_file = store.read(_record_path(model))
-    return (
-        StoredRecord(_load_record(stored_file[0], store, model), stored_file[1], stored_file[0])
-        if stored_file
-        else StoredRecord()
-    )
+    if stored_file is None:
+        return StoredRecord()
+    content, mark = stored_file
+    return StoredRecord(_load_record(content, store, model), mark, content)
 
 
 def deployed_models(store: StageStore) -> tuple[str, ...]:
-    """The models of which a stage has a record; a file of another name is no model's."""
+    """The models of which a stage has a record."""
+    # A file of another name is no record, whoever put it there.
     names = (name.removesuffix(".json") for name in store.names(FOLDER) if name.endswith(".json"))
     return tuple(name for name in names if foreign.is_model_name(name))
 
@@ -117,14 +117,13 @@ def record_deployment(
     """Put a new record in the place of a known one; the same again changes nothing.
 
     Of what the known one said before, only what follows from main's promotions (``log``) goes on
-    to be said; the rest is kept beside it, for whoever looks into it. Raises ``StoreError`` where
-    another wrote meanwhile.
+    to be said. Raises ``StoreError`` where another wrote meanwhile.
     """
     old = stored.record
     sound = old is None or is_sound(old, store.name, log)
     if old and sound and _is_same(old, new):
         return
-    if not sound:
+    if not sound:  # somebody wrote there by hand: a copy is kept for whoever looks into it
         aside = f"{ASIDE}/{new.model}-{hashlib.sha256(stored.content).hexdigest()[:12]}.json"
         store.write(aside, stored.content, None)
     every = (replace(old, previous=()), *old.previous) if old else ()
@@ -132,6 +131,8 @@ def record_deployment(
     if earlier and _is_same(earlier[0], new):
         new, earlier = earlier[0], earlier[1:]
     content = _dump_record(replace(new, previous=earlier))
+    # On the condition that it is as it was read: a reconcile that has lost its lease without
+    # noticing must not put an older version's record over the newer one.
     if store.write(_record_path(new.model), content, stored.mark) is None:
         hint = "run again; only reconcile may write there"
         raise StoreError(f"the record of {new.model} in {store.shown} changed meanwhile", hint=hint)
@@ -165,9 +166,8 @@ def _load_record(content: bytes, store: StageStore, model: str) -> DeploymentRec
     try:
         return read_deployed(content, model)
     except Malformed as wrong:
-        what = (
-            f"the record {_record_path(model)} in {store.shown} is damaged: {wrong.faults[0].what}"
-        )
+        path = _record_path(model)
+        what = f"the record {path} in {store.shown} is damaged: {wrong.faults[0].what}"
         hint = (
             f"find out who wrote it; move it out of {store.backend.shown}, and: "
             f"towpath reconcile {store.name} --apply"
@@ -180,10 +180,8 @@ def read_deployed(content: bytes, model: str) -> DeploymentRecord:
     fields = Fields(foreign.parse_json(content))
     if fields.get("schema", foreign.read_count) != SCHEMA:
         raise Malformed("it has another schema")
-    previous = fields.get(
-        "previous", foreign.list_of(lambda old: _record_from_fields(Fields(old), model))
-    )
-    return replace(_record_from_fields(fields, model), previous=previous)
+    records = foreign.list_of(lambda old: _record_from_fields(Fields(old), model))
+    return replace(_record_from_fields(fields, model), previous=fields.get("previous", records))
 
 
 def _record_from_fields(fields: Fields, model: str) -> DeploymentRecord:

@@ -18,17 +18,18 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from towpath.backends.git.commit_history import CLOCK_SKEW
 from towpath.config import foreign_values as foreign
 from towpath.config.foreign_values import Fields, format_second
 from towpath.errors import Malformed, StoreError, TowpathError
-from towpath.registry.main_line import CLOCK_SKEW
 from towpath.storage.stage_store import StageStore
 
 PATH = "towpath/lease.json"
+# Seconds. Renewed four times in that time, a lease outlives a store that is down for a minute; a
+# runner that was killed holds the stage up for no longer.
 LASTS = 120.0
-"""Seconds for which a lease holds that is not renewed."""
-PATIENCE = 15.0
-_PAUSE = 0.5
+PATIENCE = 15.0  # for a reconcile that is about to end; one that goes on is told by its name
+_PAUSE = 0.5  # between two looks at a lease that another holds
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,9 @@ class Lease:
     began: float
 
     def ends_at(self, now: float) -> float:
-        """When it stops to count.
-
-        No holder may ask for more than ``LASTS`` from now. One that says so was written by hand,
-        or by a clock that is wrong: it counts as long as one that was never renewed.
-        """
+        """When it stops to count."""
+        # No holder may ask for more than LASTS from now. One that says so was written by hand, or
+        # by a clock that is wrong: it counts as long as one that was never renewed.
         if self.expires <= now + LASTS + CLOCK_SKEW:
             return self.expires
         return self.since + LASTS if self.since <= now + CLOCK_SKEW else now
@@ -103,13 +102,14 @@ def hold_stage_lease(store: StageStore, patience: float | None = None) -> Iterat
     Raises ``StoreError`` that names the holder where it is not given back in time.
     """
     mine = _take_lease(store, PATIENCE if patience is None else patience)
+    # A thread, since a step may take longer than the lease: it waits for stores and for programs.
     keeper = threading.Thread(target=mine.keep_renewing, daemon=True, name="lease")
     keeper.start()
     try:
         yield mine
     finally:
         mine._ended.set()
-        keeper.join()
+        keeper.join()  # else it might renew, with the mark of before, what is given back here
         with suppress(StoreError):  # it expires by itself
             mine.give_back()
 
@@ -129,7 +129,7 @@ def _take_lease(store: StageStore, patience: float) -> HeldLease:
         if current_lease is None or _is_free(current_lease):
             lease = _new_lease()
             mark = store.write(PATH, _dump_lease(lease), lease_file[1] if lease_file else None)
-            if mark is not None:
+            if mark is not None:  # else another took it between our look and our write
                 return HeldLease(store, lease, mark)
         elif time.monotonic() > end:
             hint = (
@@ -146,12 +146,13 @@ def _is_free(lease: Lease) -> bool:
 
 
 def _is_dead(lease: Lease) -> bool:
-    """Whether the holder was a process of this machine that is gone."""
     if lease.machine != _machine_name():
         return False
     import psutil
 
     try:
+        # By when it began as well: the number of a process that is gone is given to another. A
+        # second apart, since the kernel counts ticks and the clock may be set meanwhile.
         return abs(float(psutil.Process(lease.process).create_time()) - lease.began) > 1.0
     except psutil.NoSuchProcess:
         return True
@@ -181,7 +182,7 @@ def _user_name() -> str:
 
 
 def _machine_name() -> str:
-    """This machine since it was started, and this container in it: where a process can be seen."""
+    # Since it was started, and this container in it: only there do process numbers mean the same.
     parts = [socket.gethostname()]
     for path in ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/pid"):
         with suppress(OSError):
@@ -195,10 +196,9 @@ def _dump_lease(lease: Lease) -> bytes:
 
 
 def _load_lease(content: bytes) -> Lease | None:
-    """A lease; None for what is none, which nobody can hold."""
     try:
         return read_lease(content)
-    except Malformed:
+    except Malformed:  # what is no lease, nobody can hold
         return None
 
 

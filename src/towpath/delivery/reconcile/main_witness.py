@@ -51,10 +51,11 @@ def read_witness(store: StageStore) -> MainWitness:
 
 
 def write_witness(store: StageStore, witness: MainWitness, rule: ApprovalRule) -> None:
-    """Remember main's head. Another reconcile that wrote meanwhile remembers a newer one."""
+    """Remember main's head."""
     root = _root_commit(rule)
     if (witness.head, witness.root) != (rule.head, root):
         content = json.dumps({"schema": SCHEMA, "main": rule.head, "root": root}).encode()
+        # Whether the write took is not asked: a reconcile that wrote meanwhile saw a newer main.
         store.write(PATH, content, witness.mark)
 
 
@@ -63,10 +64,7 @@ def _root_commit(rule: ApprovalRule) -> str:
 
 
 def find_rewritten(rule: ApprovalRule, witness: MainWitness, stage: str) -> tuple[Fault, ...]:
-    """What main decided before the stage was last reconciled, and does not hold any more.
-
-    A line that took another way and lost no decision is well: a pull with a merge does that.
-    """
+    """What main decided before the stage was last reconciled, and does not hold any more."""
     if witness.head is None or rule.line.holds_commit(witness.head):
         return ()
     repository = rule.repository
@@ -75,16 +73,18 @@ def find_rewritten(rule: ApprovalRule, witness: MainWitness, stage: str) -> tupl
         return (_unknown_commit(rule, witness, stage),)
     before = ApprovalRule(repository, witness.head, rule.folder, rule.forge)
     lost = [commit for commit in before.find_decisions() if not rule.line.holds_commit(commit)]
-    if not lost:
+    if not lost:  # the line took another way and lost no decision: a pull with a merge does that
         return ()
     named = ", ".join(commit[:7] for commit in lost[:5]) + (" and more" if lost[5:] else "")
     what = f"main's line held {short} and with it the decisions {named}: it was rewritten"
-    return (Fault(what, Place("main"), hint=_rewrite_hint(rule, stage)),)
+    hint = (
+        f"look at it: git log --graph {rule.head[:7]}; push main as it was, or, where the rewrite "
+        f"was meant: {_accept_command(stage)}"
+    )
+    return (Fault(what, Place("main"), hint=hint),)
 
 
 def _unknown_commit(rule: ApprovalRule, witness: MainWitness, stage: str) -> Fault:
-    """The stage was reconciled with a commit that this repository does not have: a repository of
-    another beginning did it, or this clone is behind."""
     what = f"this repository has no {str(witness.head)[:7]}, with which the stage was reconciled"
     own = f"give each registry a store of its own: `store` of {stage} in towpath.yaml"
     # What nobody can look at here is not taken for rewritten: a clone that is behind, told to
@@ -116,22 +116,11 @@ def mark_seen(repository: Repository, head: str) -> None:
 
 
 def find_displaced_since(rule: ApprovalRule, witness: MainWitness) -> tuple[Fault, ...]:
-    """Decisions that a merge put out of main's line after the stage was last reconciled: what was
-    so before was accepted then."""
-    settled = rule.line.commit_places.get(witness.head or "", -1)
-    late = (
-        displacement
-        for displacement in rule.displaced_decisions
-        if rule.line.commit_places[displacement.merge] > settled
-    )
-    return tuple(displaced_fault(displacement) for displacement in late)
-
-
-def _rewrite_hint(rule: ApprovalRule, stage: str) -> str:
-    return (
-        f"look at it: git log --graph {rule.head[:7]}; push main as it was, or, where the rewrite "
-        f"was meant: {_accept_command(stage)}"
-    )
+    """Decisions that a merge put out of main's line after the stage was last reconciled."""
+    places = rule.line.commit_places
+    settled = places.get(witness.head or "", -1)  # what was so before that was accepted then
+    late = (entry for entry in rule.displaced_decisions if places[entry.merge] > settled)
+    return tuple(displaced_fault(entry) for entry in late)
 
 
 def _accept_command(stage: str) -> str:

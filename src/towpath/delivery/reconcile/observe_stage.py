@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from towpath import registry
@@ -44,10 +44,8 @@ def read_both_sides(site: StageSite) -> ObservedStage:
     unasked = {model: _unasked_model(site, model) for model in unwanted_models - strangers}
     unpublished = {entry.model for entry in _unpublished_tags(site)}
     actual = {
-        model: _actual_state(
-            site, model, records.get(model), tags.get(model), model not in unpublished
-        )
-        for model in sorted({*desired, *unasked})
+        name: _actual_state(site, name, records.get(name), tags.get(name), name not in unpublished)
+        for name in sorted({*desired, *unasked})
     }
     desired |= {model: entry for model, entry in unasked.items() if actual[model].is_trace}
     return ObservedStage(desired, actual, records, tuple(sorted(strangers & {*stored})))
@@ -56,21 +54,18 @@ def read_both_sides(site: StageSite) -> ObservedStage:
 def _wanted_models(
     site: StageSite, records: dict[str, VersionRecord]
 ) -> Iterator[tuple[str, DesiredVersion]]:
-    """What the stage files of this project's models ask for; a model that is nobody's has a fault
-    instead, since no project's stores and gates may be guessed."""
     stage_files = registry.read_stage_files(site.view.repository, site.view.main)
-    owners = site.view.model_owners
+    owners, folder = site.view.model_owners, site.view.workspace.folder
     for stage_file in stage_files.wanted:
-        if stage_file.stage == site.stage and owners.owns_model(
-            site.view.workspace.folder, stage_file.model
-        ):
-            yield stage_file.model, _desired_version(site, stage_file, records)
-        elif stage_file.stage == site.stage and owners.project_of(stage_file.model) is None:
-            fault = owners.why_nobodys(stage_file.model)
-            yield (
-                stage_file.model,
-                DesiredVersion(stage_file.model, stage_file.version, stage_file.sha256, fault),
-            )
+        model = stage_file.model
+        if stage_file.stage != site.stage:
+            continue
+        if owners.owns_model(folder, model):
+            yield model, _desired_version(site, stage_file, records)
+        elif owners.project_of(model) is None:
+            # Nobody's: no project's stores and gates may be guessed for it.
+            fault = owners.why_nobodys(model)
+            yield model, DesiredVersion(model, stage_file.version, stage_file.sha256, fault)
     for fault in stage_files.faults:
         path = PurePosixPath(fault.place.file if fault.place else "")
         if path.parent.name == site.stage and not _is_strange(site, path.stem):
@@ -78,11 +73,8 @@ def _wanted_models(
 
 
 def _is_strange(site: StageSite, model: str) -> bool:
-    """Whether a model is another project's."""
-    view = site.view
-    return is_strange(
-        view.repository, view.model_owners, view.workspace.folder, view.main_decisions, model
-    )
+    view, folder = site.view, site.view.workspace.folder
+    return is_strange(view.repository, view.model_owners, folder, view.main_decisions, model)
 
 
 def is_strange(
@@ -91,103 +83,90 @@ def is_strange(
     """Whether a model is another project's, of this repository or of one that shares the store."""
     if not owners.owns_model(folder, model):
         return owners.project_of(model) is not None
+    # Where main says of no model whose it is, every name is this project's. What it never promoted
+    # nor registered came from another repository that uses the same store.
     promoted = any(promotion.model == model for promotion in decisions.log)
     return not promoted and not registry_state.read_model(repository, model).versions
 
 
 def _unasked_model(site: StageSite, model: str) -> DesiredVersion:
-    """What main says of a model that is in the stage and has no stage file: it was taken out by
-    a change that deleted the file, or nobody ever asked for it."""
+    """What main says of a model that is in the stage and has no stage file."""
     if not site.view.model_owners.owns_model(site.view.workspace.folder, model):
         return DesiredVersion(model, None, fault=site.view.model_owners.why_nobodys(model))
-    mine = [
-        promotion for promotion in site.view.promotions_of(model) if promotion.stage == site.stage
-    ]
+    log = site.view.main_decisions.log
+    mine = [entry for entry in log if (entry.stage, entry.model) == (site.stage, model)]
     if mine and mine[-1].is_deletion:
         return DesiredVersion(model, None, deletion=mine[-1].commit)
     what = f"it is in {site.stage}, and no change of main ever asked for it there"
-    return DesiredVersion(
-        model, None, fault=Fault(what, hint="towpath verify says what of it is there")
-    )
+    fault = Fault(what, hint="towpath verify says what of it is there")
+    return DesiredVersion(model, None, fault=fault)
 
 
 def _unpublished_tags(site: StageSite) -> tuple[stage_tags.StageTag, ...]:
-    """The stage's tags that the remote lacks, and that may be there by now: those that follow
-    from a merge which is only here wait for that to be pushed."""
     remote, view = site.view.remote, site.view
     if not remote:
         return ()
-    last = {
-        entry.model: entry.commit for entry in view.main_decisions.log if entry.stage == site.stage
-    }
+    log = view.main_decisions.log
+    last = {entry.model: entry.commit for entry in log if entry.stage == site.stage}
     waiting = stage_tags.find_unpublished_tags(view.repository, remote, site.stage)
-    return tuple(
-        entry for entry in waiting if entry.model not in last or view.is_shared(last[entry.model])
-    )
+    # A tag that follows from a merge which is only here waits for that to be pushed.
+    return tuple(tag for tag in waiting if tag.model not in last or view.is_shared(last[tag.model]))
 
 
 def _desired_version(
     site: StageSite, stage_file: StageFile, records: dict[str, VersionRecord]
 ) -> DesiredVersion:
-    version = site.view.model(stage_file.model).find_number(stage_file.version)
+    view, model = site.view, site.view.model(stage_file.model)
+    desired = DesiredVersion(stage_file.model, stage_file.version, stage_file.sha256)
+    version = model.find_number(stage_file.version)
     if version is None:
-        name = f"{stage_file.model}@{stage_file.version}"
-        what = f"the main branch wants {name}, which this clone does not have"
-        was_asked = site.view.remote or remotes.choose_remote(site.view.repository) is None
-        hint = (
-            restore_tags.way_to_restore(name)
-            if was_asked
-            else registry_state.way_to_have(site.view.repository, name)
-        )
-        return DesiredVersion(
-            stage_file.model, stage_file.version, stage_file.sha256, Fault(what, hint=hint)
-        )
+        return replace(desired, fault=_absent_version(site, f"{model.name}@{stage_file.version}"))
     try:
-        record = registry_state.read_record(site.view.repository, version)
+        record = registry_state.read_record(view.repository, version)
     except RegistryError as damaged:  # which keeps no other model from being reconciled
-        fault = Fault(
-            damaged.faults[0].what,
-            damaged.faults[0].place,
-            restore_tags.way_to_restore(str(version)),
-        )
-        return DesiredVersion(stage_file.model, stage_file.version, stage_file.sha256, fault)
-    if record.sha256 != stage_file.sha256:
-        what = (
-            f"the stage file asks for sha256 {stage_file.sha256[:12]}…, "
-            f"and the record of {version} says {record.sha256[:12]}…"
-        )
-        hint = f"it was edited by hand: towpath promote {version} --to {site.stage}"
-        fault = Fault(what, hint=hint)
-        return DesiredVersion(stage_file.model, stage_file.version, stage_file.sha256, fault)
-    if faults := site.view.main_decisions.find_contradictions(version):
-        return DesiredVersion(stage_file.model, stage_file.version, stage_file.sha256, faults[0])
-    if unsigned := _unsigned_fault(site, version):
-        return DesiredVersion(stage_file.model, stage_file.version, stage_file.sha256, unsigned)
+        hint = restore_tags.way_to_restore(str(version))
+        return replace(desired, fault=replace(damaged.faults[0], hint=hint))
+    if fault := _find_fault(site, stage_file, version, record):
+        return replace(desired, fault=fault)
     records[stage_file.model] = record
     if version.rejected is None:
-        return DesiredVersion(stage_file.model, stage_file.version, stage_file.sha256)
-    way = leave_version(
-        site.view.model(stage_file.model), stage_file.stage, site.view.main_decisions.log
-    )
-    return DesiredVersion(
-        stage_file.model, stage_file.version, stage_file.sha256, rejected=version.rejected, way=way
-    )
+        return desired
+    way = leave_version(model, stage_file.stage, view.main_decisions.log)
+    return replace(desired, rejected=version.rejected, way=way)
 
 
-def _follows_main(site: StageSite, record: deployment_record.DeploymentRecord) -> bool:
-    """Whether a record says what main does; a shallow clone lacks what main said, and acts not."""
-    view = site.view
-    return view.repository.is_shallow() or deployment_record.is_sound(
-        record, site.stage, view.main_decisions.log
-    )
+def _absent_version(site: StageSite, name: str) -> Fault:
+    repository = site.view.repository
+    # Where the remote was asked, or there is none, nobody has the tag any more.
+    if site.view.remote or remotes.choose_remote(repository) is None:
+        hint = restore_tags.way_to_restore(name)
+    else:
+        hint = registry_state.way_to_have(repository, name)
+    return Fault(f"the main branch wants {name}, which this clone does not have", hint=hint)
 
 
-def _unsigned_fault(site: StageSite, version: ModelVersion) -> Fault | None:
-    """Why a version's tag does not count. It is asked once more before anything is changed, by the
-    rules that are in force; a shallow clone does not know them."""
+def _find_fault(
+    site: StageSite, stage_file: StageFile, version: ModelVersion, record: VersionRecord
+) -> Fault | None:
+    """Why a version that is here is not the one that was let in, or does not count."""
+    if record.sha256 != stage_file.sha256:
+        recorded = f"the record of {version} says {record.sha256[:12]}…"
+        what = f"the stage file asks for sha256 {stage_file.sha256[:12]}…, and {recorded}"
+        hint = f"it was edited by hand: towpath promote {version} --to {site.stage}"
+        return Fault(what, hint=hint)
+    if faults := site.view.main_decisions.find_contradictions(version):
+        return faults[0]
+    # A shallow clone does not know the rules in force. They are asked once more, as a part of
+    # approval, before anything is changed.
     if site.project.policy.versions != "signed" or site.view.repository.is_shallow():
         return None
     return next(iter(site.rule.version_faults(version)), None)
+
+
+def _follows_main(site: StageSite, record: deployment_record.DeploymentRecord) -> bool:
+    if site.view.repository.is_shallow():  # it lacks what main said, and acts upon nothing
+        return True
+    return deployment_record.is_sound(record, site.stage, site.view.main_decisions.log)
 
 
 def _actual_state(

@@ -18,23 +18,14 @@ from towpath.scratch import scratch_folder
 if TYPE_CHECKING:
     from towpath.config.project_declaration import Project
     from towpath.registry import VersionRecord
-    from towpath.registry.own_code import OwnCode
+    from towpath.registry.version_code import OwnCode
 
 SAFE = ("skops",)
 """Kinds of model files that can be loaded without running what they say."""
 
-PATIENCE = 300.0
-_MOST_PACKAGES = 3
-"""So many packages are told in the plan's line."""
-_LONGEST_ERROR = 2000
-"""Characters of what a model raised; the rest tells nobody more."""
-
-
-@dataclass(frozen=True)
-class SmokeResult:
-    """What the smoke test came to, in words for the plan's reader."""
-
-    words: str
+PATIENCE = 300.0  # seconds: a model's packages alone may take long to import from a cold disk
+_MOST_PACKAGES = 3  # told in the plan's line
+_LONGEST_ERROR = 2000  # characters of what a model raised; the rest tells nobody more
 
 
 @dataclass(frozen=True)
@@ -66,29 +57,29 @@ def run_smoke_test(
     project: Project,
     sample: Path | None,
     own: Callable[[VersionRecord], OwnCode],
-) -> SmokeResult:
-    """Let both predict the same rows, in a sandbox; ``own`` finds a version's own code.
+) -> str:
+    """Let both predict the same rows, in a sandbox; what came of it, for the plan's reader.
 
-    The rows are the sample's, or made of the columns that the record's signature names. The new
-    version fails where it cannot be loaded, raises, or predicts what is no number; rows that the
-    old version cannot predict either, made from a signature, prove nothing against the new one.
-    Raises ``DeployError`` with what the new version said.
+    The rows are the sample's, or made of the columns that the record's signature names. Raises
+    ``DeployError`` where the new version cannot be loaded, raises, or predicts what is no number.
+
+    Args:
+        own: Finds a version's own code.
     """
     if new.record.kind not in SAFE:
-        return SmokeResult(f"no smoke test: a {new.record.kind} model is not loaded here")
+        return f"no smoke test: a {new.record.kind} model is not loaded here"
     beside = [old] if old and old.record.kind in SAFE else []
     tried = [_Tried(bundle, own(bundle.record)) for bundle in (new, *beside)]
     result = _predict_all(tried, project, sample)
     mine, *theirs = result.models
     if mine.error is not None:
+        # Made-up rows that the version which runs cannot predict either prove nothing.
         if sample is None and theirs and theirs[0].error == mine.error:
-            return SmokeResult(
-                f"neither version predicts rows made from the signature: {mine.error}"
-            )
+            return f"neither version predicts rows made from the signature: {mine.error}"
         what = f"{new.model}@{new.version} failed its smoke test: {mine.error}"
         rows = "; `sample` in `deploy` names real rows" if sample is None else ""
         raise DeployError(what, hint=f"what ran before runs on{rows}")
-    return SmokeResult(_result_words(result, old))
+    return _result_words(result, old)
 
 
 @dataclass(frozen=True)
@@ -100,18 +91,17 @@ class _Tried:
 
 
 def _predict_all(tried: list[_Tried], project: Project, sample: Path | None) -> _Result:
-    """All in one sandbox, or each in its own where one brings code: the same names are others'
-    there. The rows are the first's in any case."""
     question = _smoke_question(tried[0].bundle.record, project, sample)
     if not any(trial.own.root for trial in tried):
         return _ask_sandbox(question, tried, sample)
+    # A version that brings code gets a sandbox of its own: the same names are another's there.
     first, *others = tried
     result = _ask_sandbox(question, [first], sample)
-    question["words"] = result.words
-    models = [
-        outcome for trial in others for outcome in _ask_sandbox(question, [trial], sample).models
-    ]
-    return replace(result, models=(*result.models, *models))
+    question["words"] = result.words  # so that the rows are the first's in any case
+    models = list(result.models)
+    for trial in others:
+        models += _ask_sandbox(question, [trial], sample).models
+    return replace(result, models=tuple(models))
 
 
 def _smoke_question(record: VersionRecord, project: Project, sample: Path | None) -> dict[str, Any]:
@@ -132,11 +122,11 @@ def _ask_sandbox(question: dict[str, Any], tried: list[_Tried], sample: Path | N
         for trial in tried
     ]
     question = {**question, "models": models}
-    reads = [
-        path for trial in tried for path in (trial.bundle.model_file, *trial.own.readable_paths)
-    ]
+    reads = [sample] if sample else []
+    for trial in tried:
+        reads += [trial.bundle.model_file, *trial.own.readable_paths]
     with scratch_folder() as folder:
-        sandbox = Sandbox(folder, PATIENCE, reads=(*reads, *([sample] if sample else [])))
+        sandbox = Sandbox(folder, PATIENCE, reads=tuple(reads))
         try:
             answer = sandbox.ask("towpath.steps.model_io.smoke_predictions", question)
         except SandboxTimeout:
@@ -181,12 +171,12 @@ def _read_outcome(value: object) -> _Outcome:
 
 
 def _printable_text(words: str) -> str:
+    # A model's own code may write these words, and they are shown in a terminal.
     return "".join(c if c.isprintable() else " " for c in words[:_LONGEST_ERROR])
 
 
 def _read_prediction(value: object) -> Json:
-    """A value of JSON's types; a number is a finite one."""
-    if isinstance(value, float):
+    if isinstance(value, float):  # JSON as Python reads it has NaN and infinities, too
         return foreign.read_number(value)
     return foreign.read_json(value)
 

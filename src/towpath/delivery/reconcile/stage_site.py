@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from towpath import registry
-from towpath.backends.git import Repository, commit_history, main_branch, remotes
+from towpath.backends.git import Repository, branches, commit_history, remotes
 from towpath.delivery.promotion.approval_rule import ApprovalRule
 from towpath.delivery.promotion.rules_in_force import names_forge
 from towpath.errors import RegistryError, UsageError, did_you_mean
-from towpath.registry import Model, Promotion, VersionRecord, policy_at_commit, registry_state
+from towpath.registry import Model, VersionRecord, policy_at_commit, registry_state
 from towpath.registry.main_decisions import MainDecisions
-from towpath.registry.own_code import CodeSource, OwnCode, find_own_code
 from towpath.registry.ownership import Owners, read_owners
+from towpath.registry.version_code import CodeSource, OwnCode, find_own_code
 from towpath.storage.stage_store import StageStore
 
 if TYPE_CHECKING:
@@ -67,23 +67,16 @@ class RegistryView:
 
     @cached_property
     def model_owners(self) -> Owners:
-        """Whose each model is, by main."""
         return read_owners(self.repository, self.main)
 
     @cached_property
     def main_decisions(self) -> MainDecisions:
-        """Every promotion of every stage, and the records that came with them.
-
-        None in a shallow clone: it may be planned for there, and approval, which needs the log,
-        is asked before anything is changed.
-        """
+        """Every promotion of every stage, and the records that came with them."""
+        # None in a shallow clone: it may be planned for there, and approval, which needs the log,
+        # is asked before anything is changed.
         if self.repository.is_shallow():
             return MainDecisions(self.repository, self.main, ())
         return MainDecisions.read(self.repository, self.main)
-
-    def promotions_of(self, model: str) -> tuple[Promotion, ...]:
-        """A model's promotions, oldest first."""
-        return tuple(promotion for promotion in self.main_decisions.log if promotion.model == model)
 
 
 def open_registry_view(
@@ -99,11 +92,11 @@ def open_registry_view(
     if remote and fetches:
         remotes.deepen_clone(repository, remote)  # the promotions are in the history
         registry.fetch_registry(repository, remote)
-    near = main_branch.main_commit(repository)
+    near = branches.main_commit(repository)
     if near is None:
         raise RegistryError(_UNBORN)
     # What a forge merged is approved; what is only here is not there yet.
-    remote_main = main_branch.remote_main(repository) if remote else None
+    remote_main = branches.remote_main(repository) if remote else None
     ahead = _count_ahead(repository, remote_main) if remote_main else 0
     main = (remote_main if remote_main and names_forge(workspace, repository) else None) or near
     return RegistryView(workspace, repository, main, remote, ahead, remote_main)
@@ -113,15 +106,14 @@ def declared_stages(workspace: Workspace) -> tuple[str, ...]:
     """The stages that the main branch declares, as it was brought here last, whatever is checked
     out."""
     repository = workspace.registry_at_hand
-    main = main_branch.main_commit(repository)
+    main = branches.main_commit(repository)
     if main is None:
         raise RegistryError(_UNBORN)
     return tuple(policy_at_commit.read_project_at(repository, main, workspace.folder).stages)
 
 
 def _count_ahead(repository: Repository, remote_main: str) -> int:
-    """How many commits the main branch here is ahead of the remote's."""
-    local_main = repository.commit(f"refs/heads/{main_branch.main_branch_name(repository)}")
+    local_main = repository.commit(f"refs/heads/{branches.main_branch_name(repository)}")
     if local_main is None or local_main == remote_main:
         return 0
     return int(repository.call("rev-list", "--count", f"{remote_main}..{local_main}"))
@@ -154,12 +146,10 @@ class StageSite:
 
     @property
     def project(self) -> Project:
-        """The policy on the main branch."""
         return self.view.project
 
     @property
     def declared_stage(self) -> StageDeclaration:
-        """What the stage declares."""
         return self.project.stages[self.stage]
 
     @property
@@ -189,7 +179,6 @@ class StageSite:
 
     @cached_property
     def store(self) -> StageStore:
-        """The stage's own store."""
         return self.open_store(self.stage)
 
     def open_store(self, stage: str) -> StageStore:
@@ -207,13 +196,11 @@ class StageSite:
 
     @cached_property
     def rule(self) -> ApprovalRule:
-        """The rule of approval, of the main branch that is looked at."""
         view = self.view
         return ApprovalRule(view.repository, view.main, view.workspace.folder, self.forge)
 
     @cached_property
     def target(self) -> DeployTarget:
-        """What runs versions here."""
         from towpath.delivery.reconcile import targets
 
         setting = targets.TargetSetting(

@@ -17,7 +17,7 @@ from towpath.steps.kinds import batch_transform
 from towpath.steps.model_io import own_classes
 
 if TYPE_CHECKING:
-    from towpath.registry.own_code import OwnCode
+    from towpath.registry.version_code import OwnCode
 
 _PATIENCE = 7 * 86400.0
 _NO_BOUND = 1 << 60

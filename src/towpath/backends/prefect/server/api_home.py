@@ -73,6 +73,18 @@ class ApiHome:
         """Prefect's own."""
         return self.folder / "prefect.db"
 
+    @property
+    def prepared_file(self) -> Path:
+        """The version of Prefect whose tables and kinds of block the database has."""
+        return self.folder / "prepared"
+
+    def is_prepared(self, prefect: str) -> bool:
+        """Whether the database needs no migration for this version of Prefect."""
+        try:
+            return self.database_file.exists() and self.prepared_file.read_text() == prefect
+        except FileNotFoundError:
+            return False
+
     def make(self) -> None:
         """Make the folders; only their owner may look inside. EngineError where that fails."""
         try:

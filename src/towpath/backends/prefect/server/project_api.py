@@ -20,7 +20,7 @@ from towpath.backends.prefect.server.api_home import ApiHome
 from towpath.backends.prefect.server.server_state import LocalApiState, PrefectApi
 from towpath.backends.prefect.server.worker import PoolWorker
 from towpath.errors import EngineError
-from towpath.versions.own_files import note_own_files
+from towpath.versions.work_tree_files import note_own_files
 from towpath.workspace import Workspace
 
 SETTINGS = """\

@@ -20,6 +20,7 @@ import sys
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 gc.disable()
@@ -135,6 +136,8 @@ class ApiServer(uvicorn.Server):
         gc.freeze()
         if self.blank:
             copy_database(self.ready.with_name("prefect.db"), self.blank)
+        # The next start with this Prefect need not look whether its database is up to date.
+        self.ready.with_name("prepared").write_text(version("prefect"))
         # A start may take longer than the rest; the keeper counts it from now on.
         mark_used(self.ready.with_name("used"))
         self.ready.write_text(str(os.getpid()))

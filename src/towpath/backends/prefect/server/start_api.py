@@ -34,6 +34,11 @@ SERVER: Mapping[str, str] = {
     "DO_NOT_TRACK": "1",
     "PREFECT__SERVER_FINAL": "1",
 }
+# To look for migrations and to register the kinds of block again takes 0.6 of 3.7 s of a start.
+PREPARED: Mapping[str, str] = {
+    "PREFECT_SERVER_DATABASE_MIGRATE_ON_START": "false",
+    "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "false",
+}
 
 
 def begin_local_api(home: ApiHome) -> tuple[LocalApiState, bool]:
@@ -191,7 +196,8 @@ def server_environment(home: ApiHome, endpoint: ApiEndpoint) -> dict[str, str]:
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": origins,
         SECRET: endpoint.secret,
     }
-    return {**kept, **SERVER, **own}
+    prepared = PREPARED if home.is_prepared(server_state.installed_prefect()) else {}
+    return {**kept, **SERVER, **prepared, **own}
 
 
 def rest_seconds() -> float:
@@ -245,5 +251,6 @@ def _give_blank(home: ApiHome) -> Path | None:
         shutil.copyfile(kept, new)
         new.chmod(0o600)  # what runs hold is the owner's alone
         new.replace(home.database_file)
+        home.prepared_file.write_text(server_state.installed_prefect())
         return None
     return kept

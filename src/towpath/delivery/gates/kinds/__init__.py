@@ -3,14 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
-
-from towpath.delivery.gates.gate_finding import GateFinding
-
-if TYPE_CHECKING:
-    from towpath.config.gate_declarations import AnyGate
-    from towpath.delivery.gates.gate_context import GateContext
-    from towpath.delivery.gates.gate_policy import GatePolicy
+from typing import Any
 
 KINDS = {
     "metric": "towpath.delivery.gates.kinds.metric",
@@ -32,20 +25,5 @@ Those that open a model, a table or the project's own code do so in a process of
 
 
 def gate_kind_module(kind: str) -> Any:
-    """The module of a kind; imported when asked for."""
+    # Imported when it is asked for: some bring pandas and scikit-learn, which import slowly.
     return importlib.import_module(KINDS[kind])
-
-
-def gate_bound(gate: AnyGate) -> str:
-    """The bound of a gate in words."""
-    words: str = gate_kind_module(gate.kind).bound(gate)
-    return words
-
-
-def judge_by_kind(gate: AnyGate, context: GateContext, policy: GatePolicy) -> GateFinding:
-    """Hold the candidate of a context against a gate.
-
-    :raises Unjudged: where it cannot be evaluated; so does any other exception mean that.
-    """
-    finding: GateFinding = gate_kind_module(gate.kind).judge(gate, context, policy)
-    return finding

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from towpath.config.gate_declarations import Expectations
-from towpath.delivery.gates import gate_prediction, gate_process
-from towpath.delivery.gates.gate_answers import read_expectations
-from towpath.delivery.gates.gate_context import GateContext
-from towpath.delivery.gates.gate_finding import GateFinding
-from towpath.delivery.gates.gate_policy import GatePolicy
+from towpath.delivery.gates import gate_model, gate_process
+from towpath.delivery.gates.gate_context import GateContext, GatePolicy
+from towpath.delivery.gates.gate_process import read_expectations
+from towpath.delivery.gates.verdict import GateFinding
 
 _SHOWN = 3
 
@@ -25,12 +24,11 @@ def bound(gate: Expectations) -> str:
 
 
 def judge(gate: Expectations, context: GateContext, policy: GatePolicy) -> GateFinding:
-    """Whether every critical expectation holds."""
     suite = str(policy.lay_out_file(gate.expectations))
     question = {
         "suite": suite,
         "shown": gate.expectations,
-        "data": gate_prediction.find_stage_data(context, gate.data),
+        "data": gate_model.find_stage_data(context, gate.data),
         "file": gate.data,
     }
     answer = gate_process.ask_gate_process(gate, context, question, read_expectations).answer
@@ -47,9 +45,8 @@ def work(question: dict[str, Any]) -> dict[str, Any]:
     from towpath.steps.kinds import quality_check
 
     suite = great_expectations.read_suite(Path(question["suite"]), question["shown"])
-    outcome = quality_check.run_suite(
-        suite, gate_prediction.read_gate_table(question["data"], question["file"])
-    )
+    table = gate_model.read_gate_table(question["data"], question["file"])
+    outcome = quality_check.run_suite(suite, table)
     return {
         "rows": outcome.rows,
         "count": len(outcome.results),

@@ -7,36 +7,33 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from towpath.config.gate_declarations import Fairness
-from towpath.delivery.gates import gate_prediction, gate_process, verdict_text
-from towpath.delivery.gates.gate_answers import FairnessAnswer, read_fairness
-from towpath.delivery.gates.gate_context import GateContext
-from towpath.delivery.gates.gate_finding import GateFinding, Unjudged
-from towpath.delivery.gates.gate_policy import GatePolicy
+from towpath.delivery.gates import gate_model, gate_process, verdict
+from towpath.delivery.gates.gate_context import GateContext, GatePolicy
+from towpath.delivery.gates.gate_process import FairnessAnswer, read_fairness
+from towpath.delivery.gates.verdict import GateFinding, Unjudged
 
 _SHOWN = 8
-_MOST_GROUPS = 1000
+_MOST_GROUPS = 1000  # more are no groups: a column of identities was named
 
 
 def bound(gate: Fairness) -> str:
     """``mae by sex: ratio at most 1.25``."""
     limits = [
-        f"{name} at most {verdict_text.verdict_number(limit)}"
+        f"{name} at most {verdict.verdict_number(limit)}"
         for name, limit in _declared_bounds(gate).items()
     ]
     return f"{gate.metric} by {gate.group}: {' and '.join(limits)}"
 
 
 def judge(gate: Fairness, context: GateContext, policy: GatePolicy) -> GateFinding:  # noqa: ARG001
-    """Whether the groups lie near enough."""
     question = {
-        **gate_prediction.candidate_question(context),
-        "data": gate_prediction.find_stage_data(context, gate.data),
+        **gate_model.candidate_question(context),
+        "data": gate_model.find_stage_data(context, gate.data),
         **gate.model_dump(include={"target", "group", "metric", "least_rows"}),
         "file": gate.data,
     }
-    return _fairness_finding(
-        gate, gate_process.ask_gate_process(gate, context, question, read_fairness).answer
-    )
+    answer = gate_process.ask_gate_process(gate, context, question, read_fairness).answer
+    return _fairness_finding(gate, answer)
 
 
 def _fairness_finding(gate: Fairness, answer: FairnessAnswer) -> GateFinding:
@@ -45,9 +42,8 @@ def _fairness_finding(gate: Fairness, answer: FairnessAnswer) -> GateFinding:
         raise Unjudged(f"fewer than two groups have {gate.least_rows} rows")
     spread = _error_spread(errors)
     passed = all(spread[name] <= limit for name, limit in _declared_bounds(gate).items())
-    value = ", ".join(
-        f"{name} {verdict_text.verdict_number(spread[name])}" for name in _declared_bounds(gate)
-    )
+    named = (f"{name} {verdict.verdict_number(spread[name])}" for name in _declared_bounds(gate))
+    value = ", ".join(named)
     return GateFinding(passed, value, _groups_in_words(gate, errors, answer.small))
 
 
@@ -63,10 +59,9 @@ def _error_spread(errors: Mapping[str, float]) -> dict[str, float]:
 
 
 def _groups_in_words(gate: Fairness, errors: Mapping[str, float], small: Sequence[str]) -> str:
-    """The groups from the worst on, and those too small to be judged."""
     upwards = gate.metric == "accuracy"
     ordered = sorted(errors.items(), key=lambda pair: pair[1], reverse=not upwards)
-    shown = [f"{group} {verdict_text.verdict_number(error)}" for group, error in ordered[:_SHOWN]]
+    shown = [f"{group} {verdict.verdict_number(error)}" for group, error in ordered[:_SHOWN]]
     more = f" and {len(ordered) - _SHOWN} more" if len(ordered) > _SHOWN else ""
     left = f"; fewer than {gate.least_rows} rows: {', '.join(small[:_SHOWN])}" if small else ""
     return f"{gate.metric} {', '.join(shown)}{more}{left}"
@@ -74,36 +69,32 @@ def _groups_in_words(gate: Fairness, errors: Mapping[str, float], small: Sequenc
 
 def work(question: dict[str, Any]) -> dict[str, Any]:
     """The error of each group with enough rows, and the groups that have fewer."""
-    frame = gate_prediction.read_gate_table(question["data"], question["file"])
-    target = gate_prediction.read_gate_column(frame, question["target"], question["file"])
-    groups = gate_prediction.read_gate_column(frame, question["group"], question["file"]).astype(
-        object
-    )
+    file = question["file"]
+    frame = gate_model.read_gate_table(question["data"], file)
+    target = gate_model.read_gate_column(frame, question["target"], file)
+    # As objects: a categorical column refuses a name that is none of its categories.
+    groups = gate_model.read_gate_column(frame, question["group"], file).astype(object)
     if target.isna().any():
-        raise Unjudged(f"{question['file']} has rows without `{question['target']}`")
-    model = gate_prediction.load_candidate(question)
-    predictions = gate_prediction.predict_rows(
-        model, _without_target(frame, model, question["target"])
-    )
+        raise Unjudged(f"{file} has rows without `{question['target']}`")
+    model = gate_model.load_candidate(question)
+    predictions = gate_model.predict_rows(model, _without_target(frame, model, question["target"]))
     by_group: dict[str, list[tuple[Any, Any]]] = {}
     named = groups.where(groups.notna(), "(none)").astype(str)
     for group, true, prediction in zip(named, target.tolist(), predictions, strict=True):
         by_group.setdefault(group, []).append((true, prediction))
     if len(by_group) > _MOST_GROUPS:
         raise Unjudged(f"`{question['group']}` has {len(by_group):,} values, which are no groups")
-    enough = {
-        group: rows for group, rows in by_group.items() if len(rows) >= question["least_rows"]
-    }
+    least = question["least_rows"]
+    enough = {group: rows for group, rows in by_group.items() if len(rows) >= least}
     errors = {group: _ERRORS[question["metric"]](rows) for group, rows in enough.items()}
     return {"errors": errors, "small": sorted(by_group.keys() - enough.keys())}
 
 
 def _without_target(frame: Any, model: Any, target: str) -> Any:
-    """The table without what was true, unless the model asks for that column too."""
     from towpath.steps.model_io.fitted_signature import feature_names
 
-    features = feature_names(model)
-    return frame if target in features else frame.drop(columns=[target])
+    # A model without names takes all columns: what was true must not be one of them.
+    return frame if target in feature_names(model) else frame.drop(columns=[target])
 
 
 Rows = list[tuple[Any, Any]]

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from towpath.config.gate_declarations import Function
-from towpath.delivery.gates import gate_prediction, gate_process, verified_artifact
-from towpath.delivery.gates.gate_context import GateContext
-from towpath.delivery.gates.gate_finding import GateFinding, Unjudged
-from towpath.delivery.gates.gate_policy import GatePolicy
+from towpath.delivery.gates import gate_model, gate_process
+from towpath.delivery.gates.gate_context import GateContext, GatePolicy
+from towpath.delivery.gates.verdict import GateFinding, Unjudged
 from towpath.errors import TowpathError
 from towpath.registry import version_record
 
@@ -25,34 +24,27 @@ def bound(gate: Function) -> str:
 
 
 def judge(gate: Function, context: GateContext, policy: GatePolicy) -> GateFinding:
-    """Whether the function says so."""
-    incumbent = context.incumbent
-    copy = _copy_version(context, policy) if gate.model else None
+    incumbent, copy = context.incumbent, None
+    if gate.model:
+        # A copy under its own name: a store's file has none, and must not be written to.
+        folder = policy.make_work_folder()
+        copy = gate_model.copy_verified_bytes(context, context.candidate, folder)
     function_context = {
         "stage": context.stage,
         "candidate": version_record.record_document(context.candidate),
         "incumbent": version_record.record_document(incumbent) if incumbent else None,
         "model": str(copy) if copy else None,
-        "data": {name: gate_prediction.find_stage_data(context, name) for name in gate.data},
+        "data": {name: gate_model.find_stage_data(context, name) for name in gate.data},
     }
-    question = {"root": str(policy.lay_out_tree()), "run": gate.run, "context": function_context}
-    answer = gate_process.ask_own_function(gate, context, question, [copy.parent] if copy else [])
-    return GateFinding(answer.passed, answer.value, answer.detail, answer.bound)
-
-
-def _copy_version(context: GateContext, policy: GatePolicy) -> Path:
-    """The version's bytes under their own name: a store's file has none, and must not be written
-    to."""
-    return verified_artifact.copy_verified_bytes(
-        context, context.candidate, policy.make_work_folder()
-    )
+    question = {"root": str(policy.tree), "run": gate.run, "context": function_context}
+    return gate_process.ask_own_function(gate, context, question, [copy.parent] if copy else [])
 
 
 def work(question: dict[str, Any]) -> dict[str, Any]:
-    """What the function says, in one shape."""
     from towpath.steps import project_functions
 
     root, run = Path(question["root"]), question["run"]
+    # In the tree of the commit that judges: the candidate's commit must not bring its own judge.
     function = project_functions.locate_function(root, "", run)
     if not function.file.is_file():
         raise Unjudged(f"there is no {function.file.relative_to(root)} in the commit that judges")
@@ -62,7 +54,7 @@ def work(question: dict[str, Any]) -> dict[str, Any]:
         sys.path.insert(0, str(root / "src"))
     try:
         returned = project_functions.load_function(root, "", run)(question["context"])
-    except TowpathError:
+    except TowpathError:  # the function is not there, say: its words need no line of code
         raise
     except Exception as error:
         raise Unjudged(f"{type(error).__name__}: {error}{_last_own_line(error, root)}") from error
@@ -84,7 +76,6 @@ def _shape_answer(returned: Any, run: str) -> dict[str, Any]:
 
 
 def _last_own_line(error: Exception, root: Path) -> str:
-    """The last line of the project's that it went through."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if Path(frame.filename).is_relative_to(root)]
     return f" ({Path(own[-1].filename).relative_to(root)}:{own[-1].lineno})" if own else ""

@@ -6,11 +6,10 @@ import time
 from typing import Any
 
 from towpath.config.gate_declarations import Latency
-from towpath.delivery.gates import gate_prediction, gate_process, verdict_text
-from towpath.delivery.gates.gate_answers import read_latency
-from towpath.delivery.gates.gate_context import GateContext
-from towpath.delivery.gates.gate_finding import GateFinding, Unjudged
-from towpath.delivery.gates.gate_policy import GatePolicy
+from towpath.delivery.gates import gate_model, gate_process, verdict
+from towpath.delivery.gates.gate_context import GateContext, GatePolicy
+from towpath.delivery.gates.gate_process import read_latency
+from towpath.delivery.gates.verdict import GateFinding, Unjudged
 
 _PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
@@ -18,19 +17,17 @@ _PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 def bound(gate: Latency) -> str:
     """``p95 at most 50 ms for 1 row``."""
     rows = "1 row" if gate.rows == 1 else f"{gate.rows:,} rows"
-    return f"{gate.percentile} at most {verdict_text.verdict_duration(gate.at_most)} for {rows}"
+    return f"{gate.percentile} at most {verdict.verdict_duration(gate.at_most)} for {rows}"
 
 
 def judge(gate: Latency, context: GateContext, policy: GatePolicy) -> GateFinding:
-    """Whether it is quick enough, on the machine that judges."""
     file = gate.samples or gate.data or ""
-    path = (
-        str(policy.lay_out_file(file))
-        if gate.samples
-        else gate_prediction.find_stage_data(context, file)
-    )
+    if gate.samples:
+        path = str(policy.lay_out_file(file))
+    else:
+        path = gate_model.find_stage_data(context, file)
     question = {
-        **gate_prediction.candidate_question(context),
+        **gate_model.candidate_question(context),
         "table": path,
         "file": file,
         **gate.model_dump(include={"rows", "calls", "warm_up"}),
@@ -39,33 +36,29 @@ def judge(gate: Latency, context: GateContext, policy: GatePolicy) -> GateFindin
     if len(taken) != gate.calls:
         raise Unjudged(f"{len(taken)} of {gate.calls} calls were made")
     percentiles = {name: _find_percentile(taken, share) for name, share in _PERCENTILES.items()}
-    shown = ", ".join(
-        f"{name} {verdict_text.verdict_duration(seconds)}" for name, seconds in percentiles.items()
-    )
-    value = percentiles[gate.percentile]
-    detail = f"{shown} over {gate.calls:,} calls"
-    return GateFinding(value <= gate.at_most, verdict_text.verdict_duration(value), detail)
+    times = {name: verdict.verdict_duration(seconds) for name, seconds in percentiles.items()}
+    shown = ", ".join(f"{name} {duration}" for name, duration in times.items())
+    passed = percentiles[gate.percentile] <= gate.at_most
+    return GateFinding(passed, times[gate.percentile], f"{shown} over {gate.calls:,} calls")
 
 
 def work(question: dict[str, Any]) -> dict[str, Any]:
-    """The seconds of each call."""
     from towpath.steps.kinds.batch_transform import select_features
 
-    frame = gate_prediction.read_gate_table(question["table"], question["file"])
-    model = gate_prediction.load_candidate(question)
+    frame = gate_model.read_gate_table(question["table"], question["file"])
+    model = gate_model.load_candidate(question)
     count = question["rows"]
     repeated = -(-count // len(frame))
     rows = frame.iloc[[*range(len(frame))] * repeated].head(count).reset_index(drop=True)
     taken_in = select_features(model, rows)
-    for _ in range(question["warm_up"]):
+    for _ in range(question["warm_up"]):  # the first calls import, allocate and compile
         model.predict(taken_in)
-    return {"seconds": [_time_call(model, taken_in) for _ in range(question["calls"])]}
-
-
-def _time_call(model: Any, rows: Any) -> float:
-    begun = time.perf_counter()
-    model.predict(rows)
-    return time.perf_counter() - begun
+    seconds = []
+    for _ in range(question["calls"]):
+        begun = time.perf_counter()
+        model.predict(taken_in)
+        seconds.append(time.perf_counter() - begun)
+    return {"seconds": seconds}
 
 
 def _find_percentile(ordered: list[float], share: float) -> float:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import operator
+from collections.abc import Iterator, Mapping
 
+from towpath.config.artifact import Json
 from towpath.config.gate_declarations import BOUNDS, Metric
-from towpath.delivery.gates import recorded_metric, verdict_text
-from towpath.delivery.gates.gate_context import GateContext
-from towpath.delivery.gates.gate_finding import GateFinding
-from towpath.delivery.gates.gate_policy import GatePolicy
+from towpath.delivery.gates import verdict
+from towpath.delivery.gates.gate_context import GateContext, GatePolicy
+from towpath.delivery.gates.verdict import GateFinding, Unjudged
+from towpath.errors import did_you_mean
+from towpath.registry import VersionRecord
 
 _HOLDS = {
     "above": operator.gt,
@@ -21,19 +25,38 @@ _HOLDS = {
 def bound(gate: Metric) -> str:
     """``mse at most 6``."""
     limits = [
-        f"{key.replace('_', ' ')} {verdict_text.verdict_number(limit)}"
+        f"{key.replace('_', ' ')} {verdict.verdict_number(limit)}"
         for key, limit in _declared_bounds(gate)
     ]
     return f"{gate.metric} {' and '.join(limits)}"
 
 
 def judge(gate: Metric, context: GateContext, policy: GatePolicy) -> GateFinding:  # noqa: ARG001
-    """Whether the metric lies within all of them."""
-    value = recorded_metric.find_metric_value(context.candidate, gate.metric)
-    return GateFinding(
-        all(_HOLDS[key](value, limit) for key, limit in _declared_bounds(gate)), value
-    )
+    value = find_metric_value(context.candidate, gate.metric)
+    passed = all(_HOLDS[key](value, limit) for key, limit in _declared_bounds(gate))
+    return GateFinding(passed, value)
 
 
 def _declared_bounds(gate: Metric) -> list[tuple[str, float]]:
     return [(key, getattr(gate, key)) for key in BOUNDS if getattr(gate, key) is not None]
+
+
+def find_metric_value(record: VersionRecord, name: str) -> float:
+    """A metric by its name, dotted where it is nested; ``Unjudged`` for no finite number."""
+    metrics = dict(_metric_leaves(record.metrics, ""))
+    who = f"{record.model}@{record.version}"
+    if name not in metrics:
+        has = f"it has {', '.join(list(metrics)[:9])}" if metrics else "it has none"
+        raise Unjudged(f"{who} has no metric `{name}` ({did_you_mean(name, metrics) or has})")
+    value = metrics[name]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise Unjudged(f"`{name}` of {who} is {value}, which is no number to compare")
+    return value
+
+
+def _metric_leaves(data: Mapping[str, Json], before: str) -> Iterator[tuple[str, Json]]:
+    for key, value in data.items():
+        if isinstance(value, dict):
+            yield from _metric_leaves(value, f"{before}{key}.")
+        else:
+            yield f"{before}{key}", value

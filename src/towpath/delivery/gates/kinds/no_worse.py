@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from towpath.config.gate_declarations import NoWorse
-from towpath.delivery.gates import recorded_metric, verdict_text
-from towpath.delivery.gates.gate_context import GateContext
-from towpath.delivery.gates.gate_finding import GateFinding
-from towpath.delivery.gates.gate_policy import GatePolicy
-from towpath.registry import VersionRecord
+from towpath.delivery.gates import verdict
+from towpath.delivery.gates.gate_context import GateContext, GatePolicy
+from towpath.delivery.gates.kinds import metric
+from towpath.delivery.gates.verdict import GateFinding
 
 
 def bound(gate: NoWorse) -> str:
@@ -16,31 +15,23 @@ def bound(gate: NoWorse) -> str:
     if gate.relative:
         return f"{gate.metric} at {side} {gate.relative * 100:g} % {way} the incumbent's"
     if gate.by:
-        return (
-            f"{gate.metric} at {side} {verdict_text.verdict_number(gate.by)} {way} the incumbent's"
-        )
+        return f"{gate.metric} at {side} {verdict.verdict_number(gate.by)} {way} the incumbent's"
     return f"{gate.metric} at {side} the incumbent's"
 
 
 def judge(gate: NoWorse, context: GateContext, policy: GatePolicy) -> GateFinding:  # noqa: ARG001
     """Whether it is; a version passes where there is no incumbent."""
-    value = recorded_metric.find_metric_value(context.candidate, gate.metric)
+    value = metric.find_metric_value(context.candidate, gate.metric)
     incumbent = context.incumbent
     if incumbent is None:
         return GateFinding(True, value, bound=f"none yet: {context.stage} has no incumbent")
-    before = recorded_metric.find_metric_value(incumbent, gate.metric)
+    before = metric.find_metric_value(incumbent, gate.metric)
+    # Of the absolute value: a share of a negative metric would else turn the bound round.
     slack = (gate.by or 0) + (gate.relative or 0) * abs(before)
     limit = before + slack if gate.better == "lower" else before - slack
     passed = value <= limit if gate.better == "lower" else value >= limit
     side = "most" if gate.better == "lower" else "least"
-    bound_in_words = f"{gate.metric} at {side} {verdict_text.verdict_number(limit)}"
-    return GateFinding(
-        passed,
-        value,
-        f"{_version_name(incumbent)} has {verdict_text.verdict_number(before)}",
-        bound_in_words,
-    )
-
-
-def _version_name(record: VersionRecord) -> str:
-    return f"{record.model}@{record.version}"
+    bound_in_words = f"{gate.metric} at {side} {verdict.verdict_number(limit)}"
+    name = f"{incumbent.model}@{incumbent.version}"
+    detail = f"{name} has {verdict.verdict_number(before)}"
+    return GateFinding(passed, value, detail, bound_in_words)

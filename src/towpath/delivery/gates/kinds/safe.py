@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from towpath.config.gate_declarations import Safe
-from towpath.delivery.gates import gate_prediction, gate_process, verdict_text, verified_artifact
-from towpath.delivery.gates.gate_answers import read_safe
-from towpath.delivery.gates.gate_context import GateContext
-from towpath.delivery.gates.gate_finding import GateFinding
-from towpath.delivery.gates.gate_policy import GatePolicy
+from towpath.delivery.gates import gate_model, gate_process, verdict
+from towpath.delivery.gates.gate_context import GateContext, GatePolicy
+from towpath.delivery.gates.gate_process import read_safe
+from towpath.delivery.gates.verdict import GateFinding
 from towpath.errors import Refused
 
 _PLAIN = (".json", ".txt", ".md", ".csv", ".tsv", ".parquet", ".safetensors", ".onnx")
@@ -21,21 +20,20 @@ _PICKLED = (".pkl", ".pickle", ".joblib", ".pt", ".pth", ".bin", ".sav")
 
 
 def bound(gate: Safe) -> str:  # noqa: ARG001
-    """Always the same."""
     return "bytes as recorded, types known or trusted"
 
 
 def judge(gate: Safe, context: GateContext, policy: GatePolicy) -> GateFinding:  # noqa: ARG001
-    """Whether the digests agree, and what the files mention is harmless."""
     record = context.candidate
     path = context.model(record).absolute()
-    if alteration := verified_artifact.explain_altered_bytes(path, record):
+    if alteration := gate_model.explain_altered_bytes(path, record):
         return GateFinding(False, "altered", alteration)
+    # By their names in the record: a store calls a file by its digest, without a suffix.
     names = {
         file.relative_to(path).as_posix() if path.is_dir() else record.artifact.name: str(file)
-        for file in verified_artifact.list_model_files(path)
+        for file in gate_model.list_model_files(path)
     }
-    question = {"files": names, **gate_prediction.trusted_types(context)}
+    question = {"files": names, **gate_model.trusted_types(context)}
     answered = gate_process.ask_gate_process(gate, context, question, read_safe)
     answer = answered.answer
     if answer.unsafe:
@@ -63,7 +61,6 @@ def work(question: dict[str, Any]) -> dict[str, Any]:
 
 
 def _other_packages(path: Path, name: str, own: dict[str, Any]) -> tuple[str, ...]:
-    """Which packages are others here than when a .skops file was made."""
     from towpath.steps.model_io import own_classes
 
     return own_classes.compare_recorded(path, name, own)[:2] if _is_skops(name) else ()
@@ -74,15 +71,13 @@ def _is_skops(name: str) -> bool:
 
 
 def _looked_at(path: Path, name: str, trust: list[str]) -> str:
-    """By which rule a .skops file was let in."""
     from towpath.steps.model_io import skops_models
 
     if not _is_skops(name):
         return ""
     count, own = skops_models.count_held(path, name, trust)
-    return f"{count} types in {name} known" + (
-        f", of these trusted: {', '.join(own)}" if own else ""
-    )
+    trusted = f", of these trusted: {', '.join(own)}" if own else ""
+    return f"{count} types in {name} known{trusted}"
 
 
 def _explain_unsafe(path: Path, name: str, trust: list[str], own: dict[str, Any]) -> str:
@@ -95,21 +90,22 @@ def _explain_unsafe(path: Path, name: str, trust: list[str], own: dict[str, Any]
 
 
 def _strange_types(path: Path, name: str, trust: list[str], own: dict[str, Any]) -> str:
-    """The types in it that nobody knows; where there is none it is loaded, for the indices in a
-    tree could still lead compiled code astray."""
     from towpath.steps.model_io import own_classes, skops_models
 
     if strange := skops_models.find_untrusted(path, name, trust):
         return f"holds {', '.join(strange)}"
+    # Types alone do not make it safe: the indices in a tree could lead compiled code astray, which
+    # loading it holds against the tree's size.
     try:
         own_classes.load_model(path, name, trust, own)
     except Refused as refused:
-        return f"is refused: {verdict_text.verdict_fault_words(refused)}"
+        return f"is refused: {verdict.verdict_fault_words(refused)}"
     return ""
 
 
 def _is_pickle(path: Path) -> bool:
-    """Whether a file begins as one, or is an archive that holds one."""
+    # By its bytes: whoever plants a pickle calls it something else. An archive of PyTorch's holds
+    # one, too.
     with path.open("rb") as file:
         start = file.read(2)
     if len(start) == 2 and start[0] == 0x80 and start[1] <= 5:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from towpath.config.gate_declarations import SignatureGate
-from towpath.delivery.gates.gate_context import GateContext
-from towpath.delivery.gates.gate_finding import GateFinding, Unjudged
-from towpath.delivery.gates.gate_policy import GatePolicy
+from towpath.delivery.gates.gate_context import GateContext, GatePolicy
+from towpath.delivery.gates.verdict import GateFinding, Unjudged
 from towpath.registry import ModelSignature as Columns
 from towpath.registry import VersionRecord
 from towpath.registry.model_signature import find_signature_breaks
 
 
 def bound(gate: SignatureGate) -> str:  # noqa: ARG001
-    """Always the same."""
     return "the incumbent's callers can call it"
 
 
@@ -24,15 +22,14 @@ def judge(gate: SignatureGate, context: GateContext, policy: GatePolicy) -> Gate
     breakages = find_signature_breaks(_known_signature(context.incumbent), candidate)
     before = f"{context.incumbent.model}@{context.incumbent.version}"
     if breakages:
-        return GateFinding(
-            False, f"{len(breakages)} broken", f"against {before}: {', '.join(breakages)}"
-        )
+        detail = f"against {before}: {', '.join(breakages)}"
+        return GateFinding(False, f"{len(breakages)} broken", detail)
     return GateFinding(True, "compatible", f"with {before}")
 
 
 def _known_signature(record: VersionRecord) -> Columns:
-    """The signature; to know neither its inputs' names nor their number is to know nothing."""
     signature = record.signature
+    # To know neither the inputs' names nor their number is to know nothing of who can call it.
     if signature is None or (signature.inputs is None and signature.features is None):
         raise Unjudged(f"the record of {record.model}@{record.version} has no signature")
     return signature

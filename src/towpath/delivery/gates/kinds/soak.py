@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-import time
-
+from towpath.config.foreign_values import format_second
 from towpath.config.gate_declarations import Soak
-from towpath.delivery.gates import verdict_text
-from towpath.delivery.gates.gate_context import GateContext
-from towpath.delivery.gates.gate_finding import GateFinding, Unjudged
-from towpath.delivery.gates.gate_policy import GatePolicy
+from towpath.delivery.gates import verdict
+from towpath.delivery.gates.gate_context import GateContext, GatePolicy
+from towpath.delivery.gates.verdict import GateFinding, Unjudged
 
 
 def bound(gate: Soak) -> str:
     """``at least 1d in the stage below``."""
-    return f"at least {verdict_text.verdict_duration(gate.at_least)} in the stage below"
+    return f"at least {verdict.verdict_duration(gate.at_least)} in the stage below"
 
 
 def judge(gate: Soak, context: GateContext, policy: GatePolicy) -> GateFinding:  # noqa: ARG001
-    """Whether it was there long enough."""
     below = _stage_below(context)
+    # Not 0: a version that never was there does not wait, it has to be promoted there first.
     if context.lower_since is None:
         raise Unjudged(f"the version is not in {below}")
     spent = context.now - context.lower_since
+    entered = format_second(context.lower_since)
     if spent < 0:
-        raise Unjudged(
-            f"it entered {below} at {_utc_time(context.lower_since)}, which is to come yet"
-        )
+        raise Unjudged(f"it entered {below} at {entered}, which is to come yet")
     passed = spent >= gate.at_least
-    until = _utc_time(context.lower_since + gate.at_least)
-    since = f"in {below} since {_utc_time(context.lower_since)}"
-    detail = since if passed else f"{since}: long enough from {until} on"
-    return GateFinding(passed, verdict_text.verdict_duration(spent), detail)
+    detail = f"in {below} since {entered}"
+    if not passed:
+        detail += f": long enough from {format_second(context.lower_since + gate.at_least)} on"
+    return GateFinding(passed, verdict.verdict_duration(spent), detail)
 
 
 def _stage_below(context: GateContext) -> str:
@@ -39,7 +36,3 @@ def _stage_below(context: GateContext) -> str:
     if position == 0:
         raise Unjudged(f"{context.stage} is the first stage: there is none below it")
     return names[position - 1]
-
-
-def _utc_time(seconds: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

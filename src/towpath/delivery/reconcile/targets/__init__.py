@@ -40,7 +40,7 @@ def open_target(setting: TargetSetting) -> DeployTarget:
     """The target that a stage declares; without one, its store is where servers look."""
     declared = setting.declared.deploy
     if declared is None:
-        from towpath.delivery.reconcile.targets.no_target import NoTarget
+        from towpath.delivery.reconcile.targets.target import NoTarget
 
         return NoTarget()
     return KINDS[declared.to](setting, declared)

@@ -23,9 +23,7 @@ if TYPE_CHECKING:
     from towpath.config.target_declarations import CommandDeployment as Declared
 
 _SHA256 = re.compile("[0-9a-f]{64}")
-
-_SHOWN = 20
-"""Lines of a failed program's output that its error repeats."""
+_SHOWN = 20  # lines of a failed program's output that its error repeats
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,6 @@ class CommandTarget:
 
     @property
     def shown(self) -> str:
-        """It with the program's name."""
         return f"command {self.declared.run[0]}"
 
     def find_running(self, model: str, record: VersionRecord | None) -> RunningVersion | None:
@@ -52,6 +49,8 @@ class CommandTarget:
         version = words[0] if words else None
         if record is None or str(record.version) != version:
             return RunningVersion(version)
+        # A program may print anything after the version: what is no digest claims nothing.
+        # A program may print anything after the version: what is no digest claims nothing.
         claimed_sha256 = words[1] if len(words) > 1 and _SHA256.fullmatch(words[1]) else None
         return RunningVersion(version, claimed_sha256 in (None, record.sha256))
 
@@ -59,7 +58,6 @@ class CommandTarget:
         """A program has one call: it is made when it is switched."""
 
     def prepared_bundle(self, bundle: Bundle) -> Bundle:
-        """The version itself is tried."""
         return bundle
 
     def switch_version(self, bundle: Bundle) -> None:
@@ -83,7 +81,6 @@ class CommandTarget:
             self.say(line)
 
     def _run_program(self, words: tuple[str, ...], facts: Mapping[str, str]) -> str:
-        """What a program printed; ``DeployError`` where it failed, with its last words."""
         try:
             with log_call("process", *words) as logged, self._started(words, facts) as process:
                 output, _ = process.communicate(timeout=self.declared.timeout)
@@ -102,8 +99,6 @@ class CommandTarget:
     def _started(
         self, words: tuple[str, ...], facts: Mapping[str, str]
     ) -> Iterator[subprocess.Popen[str]]:
-        """A program that is ended, with all that it has started, where it takes too long or is
-        interrupted: what a deployment began would else go on after it was said to have failed."""
         with subprocess.Popen(
             words,
             cwd=self.home,
@@ -116,6 +111,8 @@ class CommandTarget:
         ) as process:
             try:
                 yield process
+            # A timeout, or Control-C: what a deployment began would else go on after it was said
+            # to have failed.
             except BaseException:
                 # Not a group of its own, which could not ask for a password at the terminal.
                 below = list(process_tree.find_descendants(process.pid))  # while it has them

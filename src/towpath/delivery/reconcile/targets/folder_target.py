@@ -19,7 +19,7 @@ from towpath.errors import DeployError
 from towpath.registry import VersionRecord
 from towpath.scratch import SUFFIX, remove_scratch, scratch_beside
 from towpath.storage.copy_files import FULL
-from towpath.versions.own_files import note_own_files
+from towpath.versions.work_tree_files import note_own_files
 
 _VERSIONS = "versions"
 _CURRENT = "current"
@@ -36,7 +36,6 @@ class FolderTarget:
 
     @property
     def shown(self) -> str:
-        """It with the folder as it was declared."""
         return f"files {self.path}"
 
     def find_running(self, model: str, record: VersionRecord | None) -> RunningVersion | None:
@@ -64,6 +63,7 @@ class FolderTarget:
             if place.exists():
                 _mend_folder(bundle.folder, place)
                 return
+            # Filled under another name, on the same disk: the rename then shows all of it at once.
             scratch = scratch_beside(place, shared=True)
             scratch.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -73,7 +73,6 @@ class FolderTarget:
                 shutil.rmtree(scratch, ignore_errors=True)
 
     def prepared_bundle(self, bundle: Bundle) -> Bundle:
-        """The version in its folder."""
         return replace(bundle, folder=self._version_folder(bundle.model, str(bundle.version)))
 
     def switch_version(self, bundle: Bundle) -> None:
@@ -81,8 +80,8 @@ class FolderTarget:
         with self._report_refusals():
             home = self.root / bundle.model
             scratch = scratch_beside(home / _CURRENT, shared=True)
-            scratch.symlink_to(Path(_VERSIONS, str(bundle.version)))
-            scratch.replace(home / _CURRENT)
+            scratch.symlink_to(Path(_VERSIONS, str(bundle.version)))  # relative: mounts differ
+            scratch.replace(home / _CURRENT)  # rename(2): a server sees the old link or the new
             note_own_files(
                 [home / _CURRENT, self._version_folder(bundle.model, str(bundle.version))]
             )
@@ -109,7 +108,7 @@ class FolderTarget:
 
 
 def _mend_folder(source: Path, target: Path) -> None:
-    """Make a folder equal to another, each file in one step, while a server may read there."""
+    """Make a folder equal to another, each file in one step, for a server may read there."""
     expected_files = {path.relative_to(source) for path in source.rglob("*") if path.is_file()}
     folders = {parent for path in expected_files for parent in path.parents}
     for path in sorted(target.rglob("*"), reverse=True):  # what is in a folder comes before it

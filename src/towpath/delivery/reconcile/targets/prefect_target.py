@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from towpath.delivery.reconcile.bundle import Bundle
 from towpath.delivery.reconcile.reconcile_plan import RunningVersion
@@ -33,7 +32,6 @@ class PrefectTarget:
 
     @property
     def shown(self) -> str:
-        """It with the stage's work pool."""
         return f"prefect {self.pool}" if self.pool else "prefect"
 
     @cached_property
@@ -72,7 +70,6 @@ class PrefectTarget:
             raise DeployError(what, hint="set them under `parameters` in `deploy`")
 
     def prepared_bundle(self, bundle: Bundle) -> Bundle:
-        """The version itself is tried."""
         return bundle
 
     def switch_version(self, bundle: Bundle) -> None:
@@ -86,7 +83,13 @@ class PrefectTarget:
             version=str(bundle.version),
             entrypoint=self.declared.flow,
             folder=self.declared.path or os.fspath(self.home),
-            parameters={**self.declared.parameters, **_pinned_parameters(bundle)},
+            parameters={
+                **self.declared.parameters,
+                "reference": f"{bundle.model}@{bundle.version}",
+                "stage": bundle.stage,
+                # Pins the bytes: a version's tag could be moved, and the flow would follow it.
+                "sha256": bundle.record.sha256,
+            },
             pool=self.pool or POOL,
             schedule=self.declared.schedule,
             description=f"{bundle.model}@{bundle.version}, deployed by towpath reconcile.",
@@ -95,18 +98,9 @@ class PrefectTarget:
         deployments.deploy_flow(self.api_address, deployment)
 
     def remove_model(self, model: str) -> None:
-        """Delete the deployment."""
         from towpath.backends.prefect import deployments
 
         deployments.remove_deployment(self.api_address, self._deployment_name(model))
 
     def _deployment_name(self, model: str) -> str:
         return f"{model}/{self.stage}"
-
-
-def _pinned_parameters(bundle: Bundle) -> Mapping[str, Any]:
-    return {
-        "reference": f"{bundle.model}@{bundle.version}",
-        "stage": bundle.stage,
-        "sha256": bundle.record.sha256,
-    }

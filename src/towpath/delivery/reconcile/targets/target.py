@@ -1,4 +1,4 @@
-"""What every target of deployment can be asked."""
+"""What every target of deployment can be asked, and the one that a stage has that declares none."""
 
 from __future__ import annotations
 
@@ -62,3 +62,25 @@ class DeployTarget(Protocol):
     def remove_model(self, model: str) -> None:
         """Run no version of a model any more."""
         ...
+
+
+@dataclass(frozen=True)
+class NoTarget:
+    """A stage that declares no ``deploy``."""
+
+    shown: str = "the stage's store"
+
+    def find_running(self, model: str, record: VersionRecord | None) -> RunningVersion | None:  # noqa: ARG002
+        return None
+
+    def prepare(self, bundle: Bundle) -> None:
+        """Nothing is to be done."""
+
+    def prepared_bundle(self, bundle: Bundle) -> Bundle:
+        return bundle
+
+    def switch_version(self, bundle: Bundle) -> None:
+        """Nothing is to be done."""
+
+    def remove_model(self, model: str) -> None:
+        """Nothing is to be done."""

@@ -1,0 +1,285 @@
+"""What is wrong with the commands of a pipeline: names that nothing has, and what none names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from pydantic_core import PydanticCustomError
+
+from towpath.config import names_and_paths
+from towpath.config.command_line import UnfitCommand, parse_command
+from towpath.config.pipeline_declaration import (
+    BatchTransform,
+    CommandStep,
+    Evaluation,
+    FunctionStep,
+    Output,
+    QualityCheck,
+    Step,
+    Training,
+    is_json,
+    list_bindings,
+    named_outputs,
+    output_files,
+)
+from towpath.config.pipeline_file import DeclaredPipeline
+from towpath.errors import Fault, Place, did_you_mean
+
+#: The files of parameters that can be written for a command.
+SETTINGS_FILES = (".yaml", ".yml", ".json")
+
+
+def find_command_faults(declared: DeclaredPipeline) -> Iterator[Fault]:
+    """Everything that is wrong with the commands, each with its place."""
+    for name, step in declared.pipeline.steps.items():
+        if isinstance(step, CommandStep):
+            yield from _Names(declared, name, step).faults()
+
+
+@dataclass(frozen=True)
+class _Names:
+    """What one command names, against what its step has."""
+
+    declared: DeclaredPipeline
+    name: str
+    step: CommandStep
+
+    def faults(self) -> Iterator[Fault]:
+        try:
+            named = parse_command(self.step.command, self.step.shell).names
+        except UnfitCommand as error:
+            yield Fault(str(error), self._place_of("command"), error.hint)
+            return
+        yield from self._unknown_faults(named, "command", "the command names")
+        yield from self._unknown_faults(tuple(self.step.places), "places", "`places` names")
+        yield from self._repeated_faults()
+        yield from self._unused_faults(named)
+        yield from self._settings_faults()
+        yield from self._metrics_faults()
+        yield from self._places_faults()
+
+    def _place_of(self, *loc: str | int) -> Place | None:
+        return self.declared.places.find_place("steps", self.name, *loc)
+
+    @property
+    def _input_positions(self) -> dict[str, str | int]:
+        return {name: position for name, _, position in list_bindings(self.step, "inputs") if name}
+
+    @property
+    def _param_positions(self) -> dict[str, str | int]:
+        return {name: position for name, _, position in list_bindings(self.step, "params") if name}
+
+    @property
+    def _output_names(self) -> list[str]:
+        return list(output_files(self.step))
+
+    @property
+    def _settings_names(self) -> list[str]:
+        return [name for keys in self.step.settings.values() for name in keys.values()]
+
+    def _unknown_faults(self, named: tuple[str, ...], key: str, subject: str) -> Iterator[Fault]:
+        files = [*self._input_positions, *self._output_names]
+        possible_names = [*files, *self._param_positions] if key == "command" else files
+        for name in named:
+            if name not in possible_names:
+                hint = did_you_mean(name, possible_names)
+                if hint is None and key == "command":
+                    hint = f"write `{{{{{name}}}}}` to have the braces as they are"
+                kinds = "input, parameter or output" if key == "command" else "input or output"
+                what = f"{subject} `{name}`, which is no {kinds} of `{self.name}`"
+                key_path = (key,) if key == "command" else (key, name)
+                yield Fault(what, self._place_of(*key_path), hint)
+
+    def _repeated_faults(self) -> Iterator[Fault]:
+        taken = {**self._input_positions, **self._param_positions}
+        for name in self._output_names:
+            if name in taken:
+                what = f"`{name}` is given to the command and written by it: a name has one meaning"
+                yield Fault(
+                    what, self._place_of("outputs"), f"rename it: `outputs: {{new_{name}: ...}}`"
+                )
+
+    def _unused_faults(self, named: tuple[str, ...]) -> Iterator[Fault]:
+        elsewhere = {*named, *self.step.places, *self._settings_names, *self._near_names(named)}
+        for name, position in self._input_positions.items():
+            if name not in elsewhere:
+                hint = f"write `{{{name}}}` in it, or `places: {{{name}: path/of/the/file}}`"
+                yield self._unused_fault(name, self._place_of("inputs", position), hint)
+        for name, position in self._param_positions.items():
+            if name not in elsewhere:
+                hint = (
+                    f"write `{{{name}}}` in it, or `settings: {{params.yaml: {{{name}: {name}}}}}`"
+                )
+                yield self._unused_fault(name, self._place_of("params", position), hint)
+        for name in self._output_names:
+            if name not in elsewhere:
+                what = f"the command does not say where it writes `{name}`"
+                hint = f"write `{{{name}}}` in it, or `places: {{{name}: path/of/the/file}}`"
+                yield Fault(what, self._place_of("outputs"), hint)
+
+    def _near_names(self, named: tuple[str, ...]) -> Iterator[str]:
+        """The names that unknown ones are near to: one typo is one fault."""
+        all_names = [*self._input_positions, *self._param_positions, *self._output_names]
+        for name in (*named, *self.step.places):
+            hint = did_you_mean(name, all_names) if name not in all_names else None
+            yield from (near for near in all_names if hint and f"`{near}`" in hint)
+
+    @staticmethod
+    def _unused_fault(name: str, place: Place | None, hint: str) -> Fault:
+        return Fault(f"the command does not use `{name}`", place, hint)
+
+    def _settings_faults(self) -> Iterator[Fault]:
+        settable_names = {**self._param_positions, **self._input_positions}
+        for file, keys in self.step.settings.items():
+            place = self._place_of("settings", file)
+            if PurePosixPath(file).suffix not in SETTINGS_FILES:
+                yield Fault(f"{file} cannot be written: settings are .yaml or .json", place)
+            for key, name in keys.items():
+                if name not in settable_names:
+                    what = f"`settings` names `{name}`, which is no parameter of `{self.name}`"
+                    hint = did_you_mean(name, settable_names) or f"write `params: [{name}]`"
+                    yield Fault(what, self._place_of("settings", file, key), hint)
+            yield from self._nested_faults(file, tuple(keys), place)
+
+    @staticmethod
+    def _nested_faults(file: str, keys: tuple[str, ...], place: Place | None) -> Iterator[Fault]:
+        for key in keys:
+            inner = next((other for other in keys if other.startswith(f"{key}.")), None)
+            if inner:
+                yield Fault(f"{file}: `{inner}` lies in `{key}`, which has a value", place)
+
+    def _metrics_faults(self) -> Iterator[Fault]:
+        outputs = output_files(self.step)
+        for name in self.step.metrics:
+            if name not in outputs:
+                hint = did_you_mean(name, outputs)
+                what = f"`metrics` names `{name}`, which is no output of `{self.name}`"
+                yield Fault(what, self._place_of("metrics"), hint)
+            elif not is_json(outputs[name]):
+                what = f"`{name}` is {outputs[name].path}: metrics are JSON"
+                yield Fault(what, self._place_of("metrics"))
+
+    def _places_faults(self) -> Iterator[Fault]:
+        """Two files in one place, or one within the other."""
+        taken_places: dict[tuple[str, ...], str] = {}
+        stand = {**{path: path for path in self.step.settings}, **self.step.places}
+        for name, path in stand.items():
+            parts = PurePosixPath(path.lower()).parts
+            for other, theirs in taken_places.items():
+                size = min(len(other), len(parts))
+                if other[:size] == parts[:size]:
+                    what = f"`{name}` ({path}) and `{theirs}` lie one within the other"
+                    yield Fault(what, self._place_of("places", name), "each has a place of its own")
+            taken_places[parts] = name
+
+
+LOG = "log.txt"  # the file beside a step's outputs that takes what it prints
+
+
+@dataclass(frozen=True)
+class _WrittenOutput:
+    """One output of a step, where it is declared, and whether the declaration names it."""
+
+    name: str
+    output: Output
+    place: Place | None
+    named: bool
+
+    @property
+    def path_parts(self) -> tuple[str, ...]:
+        """The path's parts as a file system sees them that does not tell capitals."""
+        return PurePosixPath(self.output.path.lower()).parts
+
+
+def find_output_faults(declared: DeclaredPipeline) -> Iterator[Fault]:
+    """What is wrong with the outputs of each step, and with inputs that a step writes."""
+    for name, step in declared.pipeline.steps.items():
+        if isinstance(step, QualityCheck):
+            continue
+        written = list(_written_outputs(declared, name, step))
+        yield from _name_faults(written)
+        yield from _path_faults(written)
+        yield from _kind_faults(name, step, written, declared.places.find_place("steps", name))
+    yield from _input_faults(declared)
+
+
+def _written_outputs(declared: DeclaredPipeline, name: str, step: Step) -> Iterator[_WrittenOutput]:
+    listed = not hasattr(getattr(step, "outputs", ()), "keys")
+    for index, (output, file) in enumerate(named_outputs(step)):
+        place = declared.places.find_place("steps", name, "outputs", index if listed else output)
+        yield _WrittenOutput(output, file, place, named=not listed)
+
+
+def _name_faults(found: list[_WrittenOutput]) -> Iterator[Fault]:
+    first_by_name: dict[str, _WrittenOutput] = {}
+    for written in found:
+        first = first_by_name.setdefault(written.name, written)
+        if first is not written:
+            what = (
+                f"`{first.output.path}` and `{written.output.path}` are both named `{written.name}`"
+            )
+            hint = f"name them: `outputs: {{other: {written.output.path}, ...}}`"
+            yield Fault(what, written.place, hint)
+        elif not written.named and (wrong := _wrong_name(written.name)):
+            hint = f"name it: `outputs: {{name: {written.output.path}}}`"
+            yield Fault(wrong, written.place, hint)
+
+
+def _wrong_name(name: str) -> str | None:
+    try:
+        names_and_paths.check_argument_name(name)
+    except PydanticCustomError as error:
+        return str((error.context or {})["what"])
+    return None
+
+
+def _path_faults(found: list[_WrittenOutput]) -> Iterator[Fault]:
+    for index, written in enumerate(found):
+        path = written.output.path
+        if written.path_parts == (LOG,):
+            yield Fault(f"`{path}` is the step's own log", written.place, "give it another name")
+        for other in found[:index]:
+            if written.path_parts == other.path_parts and written.name != other.name:
+                what = f"`{path}` is written twice: as `{other.name}` and as `{written.name}`"
+                yield Fault(what, written.place, "give each output a path of its own")
+            elif written.path_parts != other.path_parts and _one_within(written, other):
+                what = f"`{path}` and `{other.output.path}` lie one within the other"
+                yield Fault(what, written.place, "give each output a path of its own")
+
+
+def _one_within(one: _WrittenOutput, other: _WrittenOutput) -> bool:
+    size = min(len(one.path_parts), len(other.path_parts))
+    return one.path_parts[:size] == other.path_parts[:size]
+
+
+def _kind_faults(
+    name: str, step: Step, found: list[_WrittenOutput], place: Place | None
+) -> Iterator[Fault]:
+    if isinstance(step, Training) and not found:
+        yield Fault(f"`{name}` trains a model and writes none", place, "`outputs: [model.skops]`")
+    if isinstance(step, Evaluation) and not any(is_json(written.output) for written in found):
+        what = f"`{name}` is an evaluation and writes no metrics"
+        yield Fault(what, place, "`outputs: [metrics.json]`")
+    if isinstance(step, BatchTransform) and len(found) != 1:
+        what = f"`{name}` writes one table, not {len(found)} outputs"
+        yield Fault(what, place, "`outputs: [scored.parquet]`")
+
+
+def _input_faults(declared: DeclaredPipeline) -> Iterator[Fault]:
+    """An input may not be what a step of the same pipeline writes: nothing would order them."""
+    pipeline = declared.pipeline
+    for name, file in pipeline.inputs.items():
+        source = file.path
+        parts = PurePosixPath(source).parts
+        if len(parts) < 3 or parts[:2] != ("artifacts", pipeline.name):
+            continue
+        step = pipeline.steps.get(parts[2])
+        if isinstance(step, FunctionStep | BatchTransform | CommandStep | QualityCheck):
+            what = f"`{source}` is written by step `{parts[2]}` of this pipeline"
+            hint = (
+                f"remove the input and refer to "
+                f"`{parts[2]}.{names_and_paths.output_stem(parts[-1])}`"
+            )
+            yield Fault(what, declared.places.find_place("inputs", name), hint)

@@ -1,0 +1,237 @@
+"""A pipeline held against its code: what `towpath check` says, and what a run asks first."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from towpath.backends.git import checkouts
+from towpath.config import names_and_paths
+from towpath.config.pipeline_declaration import FunctionStep, QualityCheck
+from towpath.errors import DeclarationError, Fault, Place, TowpathError, did_you_mean
+from towpath.pipeline import file_formats, pipeline_order
+from towpath.pipeline.compile_graph import compile_with_arguments, outline_graph, resolve_pipeline
+from towpath.steps.formats import FRAMES
+
+if TYPE_CHECKING:
+    from towpath.config.pipeline_file import DeclaredPipeline
+    from towpath.dependencies import CodeReader, StepSignature
+    from towpath.pipeline.step_graph import Graph, Node
+    from towpath.workspace import Workspace
+
+
+#: An argument so annotated, named as an output, is where the function writes it itself.
+_PATH = "pathlib.Path"
+
+
+def compile_checked_pipeline(
+    workspace: Workspace,
+    pipeline: str | None,
+    params: Mapping[str, object] | None = None,
+    inputs: Mapping[str, str] | None = None,
+) -> Graph:
+    """The graph of a pipeline whose every function is there and takes what it is given.
+
+    Errors: DeclarationError with every fault of the declaration and of its code; UsageError for
+    a parameter or an input given wrongly.
+    """
+    declared = workspace.pipeline(pipeline)
+    if pipeline_faults := _declared_faults(workspace, declared):
+        raise DeclarationError(*pipeline_faults)
+    if not declared.pipeline.steps:
+        hint = "write one below `steps:`; docs/pipeline.md has an example"
+        raise DeclarationError(Fault("the pipeline has no steps yet", Place(declared.path), hint))
+    taken = {name: _from_root(workspace.root, path) for name, path in (inputs or {}).items()}
+    return compile_with_arguments(declared, params or {}, taken)
+
+
+def _from_root(root: Path, path: str) -> str:
+    """A path inside the project from its root, as a declaration says it."""
+    for folder in (root, root.resolve()):
+        if Path(path).is_absolute() and Path(path).is_relative_to(folder):
+            inside = Path(path).relative_to(folder).as_posix()
+            return f"{inside}/" if names_and_paths.is_folder_path(path) else inside
+    return path
+
+
+def find_pipeline_faults(workspace: Workspace, pipeline: str) -> tuple[Fault, ...]:
+    """Everything that is wrong with a pipeline, its code included, each with its place."""
+    return _declared_faults(workspace, workspace.pipeline(pipeline))
+
+
+def _declared_faults(workspace: Workspace, declared: DeclaredPipeline) -> tuple[Fault, ...]:
+    resolved = resolve_pipeline(declared)
+    all_faults = [*resolved.faults]
+    for node in resolved.nodes.values():
+        all_faults += _code_faults(workspace, declared, resolved.nodes, node)
+    all_faults += _format_faults(declared, workspace.code)
+    all_faults += find_submodule_faults(workspace, declared, resolved.nodes.values())
+    if any(pipeline_order.find_maker(file.path) for file in declared.pipeline.inputs.values()):
+        # Only then, for each pipeline's file is read for it.
+        all_faults += pipeline_order.input_faults(read_pipelines(workspace), declared)
+    return tuple(dict.fromkeys(all_faults))
+
+
+def _code_faults(
+    workspace: Workspace, declared: DeclaredPipeline, nodes: Mapping[str, Node], node: Node
+) -> Iterator[Fault]:
+    """What is wrong between a step and the functions and files it names."""
+    places, folder = declared.places, declared.folder
+    place = places.find_place("steps", node.name)
+    named = places.find_place("steps", node.name, "run") or place
+    try:
+        if isinstance(node.step, FunctionStep):
+            signature = workspace.code.step_signature(folder, node.step.run)
+            yield from _signature_faults(node, signature, place, whole=_is_whole(declared, node))
+            yield from _annotation_faults(declared, nodes, node, signature)
+        elif isinstance(node.step, QualityCheck):
+            yield from _suite_faults(workspace, folder, node.step, place)
+    except TowpathError as error:
+        yield from (_with_place(fault, named) for fault in error.faults)
+    try:
+        workspace.code.files(folder, node.step.code)
+    except TowpathError as error:
+        code_place = places.find_place("steps", node.name, "code") or place
+        yield from (_with_place(fault, code_place) for fault in error.faults)
+
+
+def _is_whole(declared: DeclaredPipeline, node: Node) -> bool:
+    """Whether every input that the step declares could be resolved."""
+    step = declared.pipeline.steps[node.name]
+    inputs: Any = getattr(step, "inputs", ())
+    params: Any = getattr(step, "params", ())
+    return len(node.arguments) >= len(inputs) + len(params)
+
+
+def _with_place(fault: Fault, place: Place | None) -> Fault:
+    """With the line that names the code, where the fault has no line of its own."""
+    has_line = fault.place is not None and fault.place.line > 0
+    return fault if has_line else Fault(fault.what, place, fault.hint)
+
+
+def _signature_faults(
+    node: Node, found: StepSignature, place: Place | None, whole: bool
+) -> Iterator[Fault]:
+    takes = {argument.name: argument for argument in found.arguments}
+    unknown = [name for name in node.arguments if name not in takes]
+    for name in unknown:
+        what = f"{found.function}() has no argument `{name}`, which step `{node.name}` gives it"
+        hint = did_you_mean(name, takes) or f"it is at {found.file}:{found.line}"
+        yield Fault(what, place, hint)
+    for name, argument in takes.items():
+        is_output = name in node.outputs and argument.asks == _PATH
+        is_given = name in node.arguments or is_output
+        mistyped = did_you_mean(name, unknown)  # one typo is one fault
+        if argument.required and not is_given and not mistyped and whole:
+            yield _missing_argument(node, found, name)
+
+
+def _annotation_faults(
+    declared: DeclaredPipeline, nodes: Mapping[str, Node], node: Node, found: StepSignature
+) -> Iterator[Fault]:
+    """Arguments that ask for a table where the file is read as something else."""
+    for argument in found.arguments:
+        source = node.arguments.get(argument.name)
+        if source is None or argument.asks not in FRAMES:
+            continue
+        for file in file_formats.files_of_declared(declared, nodes, source):
+            if read_as := file_formats.read_otherwise(declared, file, argument.asks):
+                what = f"`{argument.name}` asks for a {argument.asks}, and {file.path} is {read_as}"
+                hint = "annotate what it is, or say the file's `format:`"
+                yield Fault(what, Place(found.file, found.line), hint)
+
+
+def _missing_argument(node: Node, found: StepSignature, name: str) -> Fault:
+    hint = did_you_mean(name, {*node.arguments, *node.outputs})
+    if name in node.outputs:
+        hint = f"to write that output itself it takes `{name}: Path`"
+    what = f"{found.function}() wants `{name}`, which step `{node.name}` does not give it"
+    return Fault(what, Place(found.file, found.line), hint)
+
+
+def _format_faults(declared: DeclaredPipeline, reader: CodeReader) -> Iterator[Fault]:
+    """What is wrong with the classes of the project's own formats, as their source says."""
+    for name, run in declared.own_formats.items():
+        place = declared.places.find_place("formats", name)
+        if name not in declared.pipeline.formats:
+            place = Place("towpath.yaml")
+        try:
+            yield from _methods_missing(name, run, reader.format_class(declared.folder, run), place)
+        except TowpathError as error:
+            yield from (_with_place(fault, place) for fault in error.faults)
+
+
+def _methods_missing(
+    name: str, run: str, methods: frozenset[str] | None, place: Place | None
+) -> Iterator[Fault]:
+    if methods is None:  # it has bases, which may have them
+        return
+    for method, signature in (("read", "read(path)"), ("write", "write(value, path)")):
+        if method not in methods:
+            yield Fault(f"format `{name}`: {run} has no method `{signature}`", place)
+
+
+def _suite_faults(
+    workspace: Workspace, folder: str, step: QualityCheck, place: Place | None
+) -> Iterator[Fault]:
+    from towpath.backends import great_expectations
+
+    path = workspace.root / folder / step.expectations
+    if not path.is_file():
+        yield Fault(f"there is no {folder}/{step.expectations}", place)
+        return
+    yield from great_expectations.suite_faults(path, f"{folder}/{step.expectations}")
+
+
+def read_pipelines(workspace: Workspace) -> dict[str, DeclaredPipeline]:
+    """Every pipeline's declaration, by name."""
+    return {name: workspace.pipeline(name) for name in workspace.pipelines}
+
+
+def drawable_graph(workspace: Workspace, pipeline: str) -> Graph:
+    """The graph of a pipeline for a look at it: its code need not be there."""
+    return outline_graph(workspace.pipeline(pipeline))
+
+
+def find_submodule_faults(
+    workspace: Workspace, declared: DeclaredPipeline, nodes: Iterable[Node]
+) -> Iterator[Fault]:
+    """A fault for each submodule whose name a pipeline or its code says, and which is empty here.
+
+    Without it an import of what it holds is taken for that of a package, and fails while running.
+    """
+    try:
+        repository = workspace.repository
+    except TowpathError:  # registering says what is wrong with it
+        return
+    if repository is None or not (repository.root / ".gitmodules").is_file():
+        return
+    # A tree that was laid out to reproduce a version has the files, and no repositories in it.
+    absent = [
+        p for p in checkouts.absent_submodules(repository) if not _has_files(repository.root / p)
+    ]
+    text = _pipeline_text(workspace, declared, nodes) if absent else ""
+    for path in absent:
+        name = re.escape(path.rpartition("/")[2])
+        if re.search(rf"(?<![\w]){name}(?![\w])", text):
+            what = f"the submodule {path} is not set up, and this pipeline speaks of it"
+            yield Fault(what, Place(declared.path), checkouts.SET_UP)
+
+
+def _has_files(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.iterdir())
+
+
+def _pipeline_text(workspace: Workspace, declared: DeclaredPipeline, nodes: Iterable[Node]) -> str:
+    """The declaration, and the files of code that it reaches, as far as they can be read."""
+    files = {declared.path} if declared.path else set()
+    for node in nodes:
+        run = getattr(node.step, "run", None)
+        try:
+            files.update(workspace.code.source_files(declared.folder, run) if run else ())
+        except TowpathError:  # said already, with its place
+            continue
+    paths = [workspace.root / file for file in sorted(files)]
+    return "\n".join(f.read_text("utf-8", "replace") for f in paths if f.is_file())

@@ -1,0 +1,243 @@
+"""The code and the packages that a step depends on: what of them goes into its key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from towpath.config.artifact import Artifact
+from towpath.config.command_line import UnfitCommand, parse_command
+from towpath.config.pipeline_declaration import (
+    BatchTransform,
+    CommandStep,
+    FunctionStep,
+    Output,
+    QualityCheck,
+    Step,
+)
+from towpath.dependencies.command_program import Module, Program, find_program
+from towpath.pipeline import file_formats
+from towpath.pipeline.step_graph import FromInput, outputs_of
+
+if TYPE_CHECKING:
+    from towpath.dependencies import CodeReader
+    from towpath.pipeline.step_graph import Graph, Node
+    from towpath.steps.work_order import Value
+    from towpath.workspace import Workspace
+
+#: Why a command's step is not reused.
+UNKNOWN = "what code its command runs is not known: `code:` names it"
+
+#: The packages that write a step's outputs, whether its code names them or not.
+_WRITERS = {
+    ".parquet": ("pandas", "pyarrow"),
+    ".feather": ("pandas", "pyarrow"),
+    ".csv": ("pandas",),
+    ".jsonl": ("pandas",),
+    ".xlsx": ("pandas", "openpyxl"),
+    ".skops": ("skops",),
+}
+
+#: What a package reads in the project's root by itself and that changes what it makes.
+_SETTINGS = {"matplotlib": "matplotlibrc"}
+
+#: Files that hold data alone.
+_PLAIN = {
+    *(".csv", ".tsv", ".parquet", ".json", ".txt", ".html", ".png", ".npy"),
+    *(".xlsx", ".feather", ".jsonl", ".npz"),
+}
+
+#: The packages that a kind of ours uses on the user's data.
+_OWN_PACKAGES = {
+    QualityCheck: ("great-expectations", "pandas"),
+    BatchTransform: ("scikit-learn", "pandas"),
+}
+
+
+def read_step_code(
+    graph: Graph, node: Node, arguments: Mapping[str, Artifact | Value], workspace: Workspace
+) -> dict[str, str]:
+    """The digests of the code that a step reaches and the versions of its packages, by label."""
+    reader = workspace.code
+    taken = {name: value for name, value in arguments.items() if isinstance(value, Artifact)}
+    return {
+        **code_of(graph, node, reader),
+        **_code_of_formats(graph, node, reader, taken),
+        **_trusted_code(graph, node, workspace),
+        **_package_versions(graph, node, reader, taken),
+    }
+
+
+def code_of(graph: Graph, node: Node, reader: CodeReader) -> dict[str, str]:
+    """The digests of the code that a step reaches, by label: its own, and that of its objects."""
+    step = node.step
+    if isinstance(step, FunctionStep):
+        reached = reader.digests(graph.folder, step.run, step.code)
+    elif isinstance(step, CommandStep):
+        reached = {
+            **reader.files(graph.folder, step.code),
+            **reader.files("", _find_program(reader, step).files),
+            **reader.digest_modules(_command_modules(reader, graph.folder, step)),
+        }
+    else:
+        reached = reader.files(graph.folder, _named_files(step))
+    digests = {**_carried_code(graph, node, reader), **reached}
+    return {**_label_code(digests), **_code_of_formats(graph, node, reader)}
+
+
+def list_code_files(graph: Graph, node: Node, reader: CodeReader) -> Iterator[str]:
+    """The files, from the root, whose change may change what ``code_of`` gives."""
+    yield from reader.file_names(graph.folder, _named_files(node.step))
+    for maker in (node, *_find_makers(graph, node)):
+        if isinstance(maker.step, FunctionStep):
+            yield from reader.source_files(graph.folder, maker.step.run)
+        elif isinstance(maker.step, CommandStep):
+            yield from list_command_sources(reader, graph.folder, maker.step)
+    for run in file_formats.own_formats(graph, node).values():
+        reader.format_class(graph.folder, run)
+        yield from reader.source_files(graph.folder, run)
+
+
+def _named_files(step: Step) -> tuple[str, ...]:
+    """What a step names as its code; the suite of a check is code too."""
+    return (*step.code, step.expectations) if isinstance(step, QualityCheck) else tuple(step.code)
+
+
+def _label_code(digests: Mapping[str, str]) -> dict[str, str]:
+    return {f"code {label}": digest for label, digest in digests.items()}
+
+
+# The code of commands: the files that they name, and what their programs import.
+
+
+def is_known(reader: CodeReader, step: Step) -> bool:
+    """Whether a key can hold all the code of a step: of a command, where it is a Python program,
+    where ``code:`` says it, be it that there is none, or where it has a folder of its own."""
+    if not isinstance(step, CommandStep) or "code" in step.model_fields_set:
+        return True
+    if step.places or step.settings:
+        return True
+    return _find_program(reader, step).is_known
+
+
+def list_command_sources(reader: CodeReader, folder: str, step: CommandStep) -> tuple[str, ...]:
+    """Every file of a command's code, from the root."""
+    named = (*reader.file_names(folder, step.code), *_find_program(reader, step).files)
+    modules = _command_modules(reader, folder, step)
+    return tuple(dict.fromkeys((*named, *reader.module_sources(modules))))
+
+
+def _command_modules(reader: CodeReader, folder: str, step: CommandStep) -> tuple[Module, ...]:
+    """The Python files where reading its code begins."""
+    files = (f for f in reader.file_names(folder, step.code) if f.endswith(".py"))
+    named = (Module.named(reader.root, file) for file in files)
+    return tuple(dict.fromkeys((*_find_program(reader, step).modules, *named)))
+
+
+def _find_program(reader: CodeReader, step: CommandStep) -> Program:
+    try:
+        line = parse_command(step.command, step.shell)
+    except UnfitCommand:  # `check` says it, with its place
+        return Program()
+    apart = (*step.places.values(), *step.settings)
+    return find_program(reader.root, line, step.workdir or "", [p.rstrip("/") for p in apart])
+
+
+# The code that comes with objects: a model's file holds its class's name only.
+
+
+def _carried_code(graph: Graph, node: Node, reader: CodeReader) -> dict[str, str]:
+    digests: dict[str, str] = {}
+    for maker in _find_makers(graph, node):
+        if isinstance(maker.step, FunctionStep):
+            digests |= reader.digest_carried(graph.folder, maker.step.run)
+        elif isinstance(maker.step, CommandStep):  # any class of its code may be in what it wrote
+            digests |= reader.digest_modules(_command_modules(reader, graph.folder, maker.step))
+    return digests
+
+
+def _find_makers(graph: Graph, node: Node) -> list[Node]:
+    """The steps that made the objects that a step is given, and the objects that those were."""
+    makers: dict[str, Node] = {}
+    # An object may hold what its maker was given in turn, so the way back goes on through objects.
+    waiting = [node]
+    while waiting:
+        for source in waiting.pop().arguments.values():
+            for choice in outputs_of(source):
+                maker = graph.nodes[choice.step]
+                if maker.name not in makers and not _is_plain(maker.outputs[choice.output]):
+                    makers[maker.name] = maker
+                    waiting.append(maker)
+    return list(makers.values())
+
+
+def _is_plain(output: Output) -> bool:
+    """Whether a file holds data alone, and no objects of some class."""
+    # A format of the project's own may write whatever it likes under a harmless extension.
+    return not output.format and _file_extension(output.path) in _PLAIN
+
+
+def _trusted_code(graph: Graph, node: Node, workspace: Workspace) -> dict[str, str]:
+    """The project's modules whose classes a model may name that is an input, and no step's."""
+    inputs = [graph.inputs[s.name] for s in node.arguments.values() if isinstance(s, FromInput)]
+    if all(_file_extension(path) in _PLAIN for path in inputs):
+        return {}
+    files = {
+        file for name in workspace.project.trust if (file := _find_module(graph, workspace, name))
+    }
+    digests = workspace.code.files(graph.folder, sorted(files))
+    return _label_code({f"{label} (trusted)": digest for label, digest in digests.items()})
+
+
+def _find_module(graph: Graph, workspace: Workspace, name: str) -> str | None:
+    """The file of the project that a type's full name begins with; None for a package's type."""
+    parts = name.split(".")[:-1]
+    paths = ("/".join(parts[:count]) + ".py" for count in range(len(parts), 0, -1))
+    starts = workspace.root / graph.folder, workspace.root
+    return next((p for p in paths if any((start / p).is_file() for start in starts)), None)
+
+
+def _code_of_formats(
+    graph: Graph, node: Node, reader: CodeReader, taken: Mapping[str, Artifact] | None = None
+) -> dict[str, str]:
+    """The digests of the classes that read and write a step's files, by label."""
+    reached: dict[str, str] = {}
+    for run in file_formats.own_formats(graph, node, taken).values():
+        reader.format_class(graph.folder, run)
+        reached |= reader.digests(graph.folder, run)
+    return _label_code(reached)
+
+
+def _package_versions(
+    graph: Graph, node: Node, reader: CodeReader, taken: Mapping[str, Artifact]
+) -> dict[str, str]:
+    """The versions of what the step's code imports, of what reads and writes its files, and of
+    what the code imported that made the objects it is given."""
+    step = node.step
+    files = [
+        *(artifact.name for artifact in taken.values()),
+        *(o.path for o in node.outputs.values()),
+    ]
+    own = [name for file in files for name in _WRITERS.get(_file_extension(file), ())]
+    versions = reader.versions_of_modules((*_OWN_PACKAGES.get(type(step), ()), *own))
+    for maker in (node, *_find_makers(graph, node)):
+        if isinstance(maker.step, FunctionStep):
+            versions |= reader.package_versions(graph.folder, maker.step.run)
+        elif isinstance(maker.step, CommandStep):
+            versions |= reader.module_packages(_command_modules(reader, graph.folder, maker.step))
+            if package := _find_program(reader, maker.step).package:  # `python -m` of a package
+                versions |= reader.versions_of_modules((package,))
+    for run in file_formats.own_formats(graph, node, taken).values():
+        versions |= reader.package_versions(graph.folder, run)
+    settings = [file for package, file in _SETTINGS.items() if package in versions]
+    digests = reader.files("", reader.file_names("", settings)) if settings else {}
+    return {
+        **{f"package {name}": version for name, version in versions.items()},
+        **_label_code(digests),
+    }
+
+
+def _file_extension(name: str) -> str:
+    """A file's extension; of one that is gzipped that of what is packed."""
+    return Path(name.removesuffix(".gz")).suffix

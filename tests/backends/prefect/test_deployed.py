@@ -1,0 +1,176 @@
+"""Deployed runs of a pipeline: what their steps have imported before they begin, and what not."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stock_prefect import call_prefect, run_deployment
+
+from running import FOLDER, Project, make
+from towpath.backends.prefect.server import worker
+from towpath.backends.prefect.server.project_api import (
+    StartedServices,
+    start_services,
+    stop_services,
+)
+from towpath.execution import run_folders
+from towpath.pipeline.compile_graph import outline_graph
+from towpath.steps import step_process
+
+PIPELINE = """\
+params:
+  n: 1
+steps:
+  look:
+    run: look
+    params: [n]
+    outputs: [seen.json]
+"""
+STEPS = """\
+import os
+
+import alpha
+import beside
+
+
+def look(n: int) -> dict:
+    return {"ahead": alpha.PID != os.getpid(), "word": beside.WORD,
+            "variable": os.environ.get("OWN", ""),
+            "alpha": alpha.__version__, "at_import": alpha.OWN}
+"""
+FLOW = "from towpath import flow\n\ntraining = flow(__file__)\n"
+DEPLOYMENTS = """\
+name: small
+deployments:
+- name: dev
+  entrypoint: flows/training/flow.py:training
+  work_pool: {name: towpath}
+"""
+
+
+def install(site: Path, text: str, version: str) -> None:
+    """A package ``alpha`` among the installed ones."""
+    info = site / f"alpha-{version}.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: alpha\nVersion: {version}\n")
+    (info / "RECORD").write_text(f"alpha/__init__.py,,\nalpha-{version}.dist-info/METADATA,,\n")
+    (site / "alpha").mkdir(exist_ok=True)
+    own = 'import os\nOWN = os.environ.get("OWN", "")\nPID = os.getpid()\n'
+    (site / "alpha" / "__init__.py").write_text(f'__version__ = "{version}"\n{own}{text}')
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of installed packages that every Python here looks into."""
+    found = tmp_path / "env" / "site-packages"
+    found.mkdir(parents=True)
+    monkeypatch.setenv("PYTHONPATH", str(found))
+    return found
+
+
+@pytest.fixture
+def small(project: Path) -> Project:
+    """A pipeline whose one step says what its process had when it began."""
+    made = make(
+        project,
+        {
+            f"{FOLDER}/pipeline.yaml": PIPELINE,
+            f"{FOLDER}/steps.py": STEPS,
+            f"{FOLDER}/beside.py": 'WORD = "first"\n',
+            f"{FOLDER}/flow.py": FLOW,
+            "prefect.yaml": DEPLOYMENTS,
+        },
+    )
+    made.git("init", "-q", "-b", "main")
+    made.commit()
+    return made
+
+
+def stands(small: Project) -> StartedServices:
+    """`towpath up` with its deployments."""
+    standing = start_services(small.root)
+    call_prefect(small.root, "deploy", "--all")
+    return standing
+
+
+def seen(small: Project, standing: StartedServices, n: int, **wishes: Any) -> Any:
+    """What the step of a deployed run saw."""
+    endpoint = standing.api.proven_endpoint
+    run_deployment(endpoint, "training/dev", parameters={"n": n}, **wishes)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        found = worker.ask_local_api(endpoint, "POST", "/flow_runs/filter", {})
+        states = [run["state"]["type"] for run in found]
+        assert "FAILED" not in states, standing.api.home.worker_log.read_text()
+        if states == ["COMPLETED"] * len(states) and len(small.runs()) == len(states):
+            last = small.workspace.runs / small.runs()[-1] / "events.jsonl"
+            events = [json.loads(line) for line in last.read_text().splitlines()]
+            return next(e for e in events if "made" in e)["made"]["values"]["seen"]
+        time.sleep(0.1)
+    raise AssertionError("the run did not end")
+
+
+def test_steps_have_their_packages_at_once_and_the_project_s_code_anew(
+    small: Project, site: Path
+) -> None:
+    install(site, "", "1.0")
+    standing = stands(small)
+    assert seen(small, standing, 1) == {
+        "ahead": True, "word": "first", "variable": "", "alpha": "1.0", "at_import": "",
+    }  # fmt: skip
+    assert_whole_log(standing)
+    (small.root / FOLDER / "beside.py").write_text('WORD = "other"\n')
+    assert seen(small, standing, 2)["word"] == "other"
+
+    own = seen(small, standing, 3, job_variables={"env": {"OWN": "mine"}})
+    assert (own["variable"], own["at_import"]) == ("mine", "mine")
+
+    (site / "alpha-1.0.dist-info").rename(site / "away")
+    install(site, "", "1.1")
+    upgraded = seen(small, standing, 4)
+    assert upgraded["alpha"] == "1.1"
+    stop_services(small.root)
+
+
+def test_libraries_are_those_of_installed_packages(
+    small: Project, site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(site, "", "1.0")
+    monkeypatch.syspath_prepend(site)
+    small.edit(f"{FOLDER}/pipeline.yaml", "[seen.json]", "[seen.json, table.parquet]")
+    nodes = list(outline_graph(small.workspace.pipeline("training")).nodes.values())
+    imported = step_process.find_libraries(small.workspace, FOLDER, nodes)
+    found = set(step_process.needs_of_steps(nodes, imported))
+    assert {"alpha", "pandas", "pyarrow.parquet", "towpath.steps.kinds.function_step"} <= found
+    assert not {"beside", "steps", "os", "sys"} & found
+
+
+def test_a_schedule_runs(small: Project, site: Path) -> None:
+    install(site, "", "1.0")
+    small.write("prefect.yaml", f"{DEPLOYMENTS}  schedules: [{{interval: 10}}]\n")
+    stands(small)
+    deadline = time.monotonic() + 60
+    while not any(run.state == "done" for run in run_folders.recent_runs(small.workspace.runs)):
+        assert time.monotonic() < deadline, "nothing was run"
+        time.sleep(0.2)
+    stop_services(small.root, force=True)
+
+
+def assert_whole_log(standing: StartedServices) -> None:
+    """The last of a run's log is there, which a worker that ends at once would lose."""
+    deadline = time.monotonic() + 20
+    while "Finished in state Completed()" not in _logged(standing):
+        assert time.monotonic() < deadline, _logged(standing)
+        time.sleep(0.2)
+    assert "Beginning flow run" in _logged(standing)
+
+
+def _logged(standing: StartedServices) -> str:
+    found = worker.ask_local_api(
+        standing.api.proven_endpoint, "POST", "/logs/filter", {"limit": 200}
+    )
+    return "\n".join(each["message"] for each in found)

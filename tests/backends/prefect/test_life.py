@@ -1,0 +1,225 @@
+"""The life of a local API: it comes once, survives what can be survived, and leaves nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.request import urlopen
+
+import psutil
+import pytest
+
+from towpath.backends.prefect import server
+from towpath.backends.prefect.server import api_home, server_state, start_api, worker
+from towpath.errors import EngineError
+
+ENSURE = "import sys; from pathlib import Path; from towpath.backends.prefect import server; "
+ENSURE += "print(server.ensure_api(Path(sys.argv[1])).url)"
+
+HOLD = """\
+import sys, time
+from pathlib import Path
+from towpath.backends.prefect.server import api_home
+with api_home.hold_lease(api_home.home_of_project(Path(sys.argv[1])), "killed"):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+Processes = Callable[[], list[psutil.Process]]
+
+
+def gone(processes: Processes, seconds: float = 30.0) -> bool:
+    """Whether nothing of the API is left, now or soon."""
+    deadline = time.monotonic() + seconds
+    while processes() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return not processes()
+
+
+def test_from_the_first_start_to_the_end(project: Path, processes: Processes) -> None:
+    first = server.ensure_api(project)
+    again = server.ensure_api(project)
+    assert (first.warm, again.warm) == (False, True)
+    assert first.url == again.url
+    assert first.started_by_us
+    assert (
+        worker.ask_local_api(first.proven_endpoint, "GET", "/admin/version")
+        == server_state.installed_prefect()
+    )
+    # So that the next project's first start needs no migrations.
+    assert start_api.blank_path().is_file()
+
+    os.kill(int(first.home.ready_file.read_text()), signal.SIGKILL)
+    assert server.ensure_api(project).url == first.url  # the keeper held the address
+    assert "the server ended with -9, and is started anew" in first.home.log.read_text()
+
+    found = server_state.running_api_state(first.home)
+    assert found
+    keeper = psutil.Process(found.pid)
+    keeper.kill()
+    keeper.wait()
+    after = server.ensure_api(project)
+    assert not after.warm
+    with urlopen(f"{after.url}/health") as answer:
+        assert answer.read() == b"true"
+    # It was started on what the first server had prepared, and that is whole.
+    started = psutil.Process(int(after.home.ready_file.read_text())).environ()
+    assert set(start_api.PREPARED.items()) <= set(started.items())
+    kinds = worker.ask_local_api(after.proven_endpoint, "POST", "/block_types/filter", {})
+    assert "secret" in {kind["slug"] for kind in kinds}
+
+    assert start_api.stop_local_api(after.home)
+    assert gone(processes)
+    assert not start_api.stop_local_api(after.home)
+
+
+def test_two_at_once_start_one(project: Path, processes: Processes) -> None:
+    both = [
+        subprocess.Popen([sys.executable, "-c", ENSURE, project], stdout=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    one, other = (each.communicate()[0] for each in both)
+    assert one == other
+    assert one.startswith(b"http://127.0.0.1:")
+    assert len(processes()) == 2  # a keeper and a server
+
+
+def test_it_rests_but_not_under_a_run(
+    project: Path, processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOWPATH_REST", "1s")
+    api = server.begin_api(project)
+    with server.run_in_progress(api, "20261122-144200-3fa1"):
+        server.await_api(api)
+        time.sleep(2.5)
+        assert api_home.find_runs(api.home) == ("20261122-144200-3fa1",)
+        assert server.ensure_api(project).warm
+    assert gone(processes)
+    assert server_state.read_api_state(api.home) is None
+
+
+def test_a_killed_run_is_called_crashed_by_the_next(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOWPATH_REST", "1s")  # so that the keeper looks at the leases each second
+    api = server.begin_api(project)
+    with server.run_in_progress(api, "lives"):
+        server.await_api(api)
+        flow = worker.ask_local_api(api.proven_endpoint, "POST", "/flows/", {"name": "training"})[
+            "id"
+        ]
+        body = {"flow_id": flow, "state": {"type": "RUNNING"}}
+        made = [
+            worker.ask_local_api(
+                api.proven_endpoint, "POST", "/flow_runs/", {**body, "name": name}
+            )["id"]
+            for name in ("killed", "lives")
+        ]
+        holder = subprocess.Popen([sys.executable, "-c", HOLD, project], stdout=subprocess.PIPE)
+        assert holder.stdout
+        assert holder.stdout.readline() == b"held\n"
+        assert api_home.find_runs(api.home) == ("killed", "lives")
+        holder.kill()
+        holder.communicate()
+        time.sleep(2.5)
+        assert api_home.find_killed_runs(api.home) == ("killed",)
+        server.settle_killed_runs(api)
+        states = [
+            worker.ask_local_api(api.proven_endpoint, "GET", f"/flow_runs/{run}")["state_type"]
+            for run in made
+        ]
+        assert states == ["CRASHED", "RUNNING"]
+        assert api_home.find_runs(api.home) == ("lives",)
+        assert api_home.find_killed_runs(api.home) == ()
+
+
+def test_only_the_slow_first_start_is_begun_early(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOWPATH_HOME", str(tmp_path / "fresh"))
+    server.prepare_api(project)
+    assert start_api.stop_local_api(api_home.home_of_project(project))
+    start_api.blank_path().touch()
+    server.prepare_api(project)
+    assert not start_api.stop_local_api(api_home.home_of_project(project))
+
+
+def test_a_database_of_another_prefect_is_brought_up_to_date(tmp_path: Path) -> None:
+    home = api_home.ApiHome(tmp_path)
+    installed = server_state.installed_prefect()
+    assert not home.is_prepared(installed)
+    home.prepared_file.write_text(installed)
+    assert not home.is_prepared(installed)  # the database was taken away
+    home.database_file.touch()
+    assert home.is_prepared(installed)
+    home.prepared_file.write_text("3.0.0")
+    assert not home.is_prepared(installed)
+
+
+def test_projects_do_not_meet(tmp_path: Path) -> None:
+    assert (
+        api_home.home_of_project(tmp_path / "a").folder
+        != api_home.home_of_project(tmp_path / "b" / "a").folder
+    )
+
+
+def test_a_server_that_cannot_start_says_why(project: Path, processes: Processes) -> None:
+    place = api_home.home_of_project(project)
+    place.make()
+    place.database_file.write_bytes(b"this is no database" * 100)
+    with pytest.raises(EngineError, match="file is not a database") as raised:
+        server.ensure_api(project)
+    assert str(place.log) in str(raised.value)
+    assert gone(processes)
+
+
+def test_a_home_that_cannot_be_written_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("TOWPATH_HOME", str(tmp_path / "file"))
+    with pytest.raises(EngineError, match=r"Not a directory.*TOWPATH_HOME"):
+        server.begin_api(tmp_path)
+
+
+def test_an_address_where_nobody_listens_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}/api"
+    monkeypatch.setenv("PREFECT_API_URL", url)
+    with pytest.raises(EngineError) as raised:
+        server.ensure_api(tmp_path)
+    (fault,) = raised.value.faults
+    assert url in fault.what
+    assert "(environment variable PREFECT_API_URL) does not answer" in fault.what
+    assert "refused" in fault.what
+
+
+def test_an_address_that_never_answers_is_no_hang(tmp_path: Path) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/api"
+        (tmp_path / "prefect.toml").write_text(f'[api]\nurl = "{url}"\n')
+        with pytest.raises(EngineError) as raised:
+            server.ensure_api(tmp_path)
+    (fault,) = raised.value.faults
+    assert str(fault.place) == "prefect.toml:2"
+    assert fault.what == f"the Prefect API {url} does not answer within 2.5 s"
+
+
+def test_a_deleted_project_leaves_nothing(tmp_path: Path, project: Path) -> None:
+    left = api_home.home_of_project(tmp_path / "deleted")
+    left.make()
+    server.begin_api(project)
+    assert not left.folder.exists()
+    assert api_home.home_of_project(project).folder.exists()

@@ -1,0 +1,192 @@
+"""`towpath up` and stock `prefect` commands beside it."""
+
+from __future__ import annotations
+
+import stat
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from stock_prefect import call_prefect, run_deployment
+
+from towpath.backends.prefect import server
+from towpath.backends.prefect.server import api_home, remote_api, server_state, start_api, worker
+from towpath.backends.prefect.server.project_api import (
+    read_service_status,
+    start_services,
+    stop_services,
+)
+from towpath.errors import EngineError
+
+FLOW = """\
+import time
+from pathlib import Path
+from prefect import flow
+
+@flow
+def training(learning_rate: float = 0.1, seconds: float = 0.0) -> float:
+    Path("seen.txt").write_text(f"{learning_rate} in {Path.cwd()}")
+    time.sleep(seconds)
+    return learning_rate
+"""
+DEPLOYMENTS = """\
+name: example
+pull:
+- prefect.deployments.steps.set_working_directory:
+    directory: "{{ $PWD }}"
+deployments:
+- name: dev
+  entrypoint: flow.py:training
+"""
+
+
+def last_state(endpoint: server_state.ApiEndpoint) -> str:
+    runs = worker.ask_local_api(
+        endpoint, "POST", "/flow_runs/filter", {"sort": "EXPECTED_START_TIME_DESC"}
+    )
+    return str(runs[0]["state"]["type"])
+
+
+def wait_for(endpoint: server_state.ApiEndpoint, wanted: str) -> None:
+    for _ in range(300):
+        if last_state(endpoint) == wanted:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"{last_state(endpoint)}, not {wanted}")
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    for _ in range(300):
+        if true():
+            return
+        time.sleep(0.1)
+    raise AssertionError("it never came true")
+
+
+def test_the_story(project: Path, processes: Callable[[], list[psutil.Process]]) -> None:
+    (project / "flow.py").write_text(FLOW)
+    (project / "prefect.yaml").write_text(DEPLOYMENTS)
+    assert read_service_status(project).url is None
+
+    standing = start_services(project)
+    assert standing.settings == project / "prefect.toml"
+    assert standing.api.url in standing.settings.read_text()
+    assert stat.S_IMODE(standing.settings.stat().st_mode) == 0o600
+    assert start_services(project).worker == standing.worker
+
+    call_prefect(project, "deploy", "--all")
+    call_prefect(project, "deployment", "run", "training/dev", "--param", "learning_rate=0.05")
+    wait_for(standing.api.proven_endpoint, "COMPLETED")
+    assert (project / "seen.txt").read_text() == f"0.05 in {project}"
+
+    run_deployment(standing.api.proven_endpoint, "training/dev", parameters={"seconds": 600})
+    wait_for(standing.api.proven_endpoint, "RUNNING")
+    seen = read_service_status(project)
+    assert (seen.url, seen.trouble) == (standing.api.url, None)
+    assert seen.local
+    assert seen.local.pid in {each.pid for each in processes()}
+    assert seen.worker == standing.worker
+    assert len(seen.runs) == 1
+    with pytest.raises(EngineError, match=f"1 run in progress: {seen.runs[0]}"):
+        stop_services(project)
+
+    ended = stop_services(project, force=True)
+    assert (ended.api, ended.worker) == (True, True)
+    assert not processes()
+    assert not standing.worker.is_alive
+    assert not (project / "prefect.toml").exists()
+    assert read_service_status(project).url is None
+    assert start_services(project).worker.is_alive
+    assert last_state(standing.api.proven_endpoint) == "CRASHED"
+    assert read_service_status(project).runs == ()
+    stop_services(project)
+    again = stop_services(project)
+    assert (again.api, again.worker) == (False, False)
+
+
+@pytest.fixture(scope="module")
+def upheld(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A project that is up, for tests that leave it so: to start all takes six seconds."""
+    root = tmp_path_factory.mktemp("up") / "two words ä"
+    root.mkdir()
+    (root / "flow.py").write_text(FLOW)
+    (root / "prefect.yaml").write_text(DEPLOYMENTS)
+    start_services(root)
+    yield root
+    stop_services(root, force=True)
+
+
+def test_a_run_can_be_cancelled(upheld: Path) -> None:
+    endpoint = start_services(upheld).api.proven_endpoint
+    call_prefect(upheld, "deploy", "--all")
+    run_deployment(endpoint, "training/dev", parameters={"seconds": 600})
+    wait_for(endpoint, "RUNNING")
+    wait_until((upheld / "seen.txt").exists)
+    run = worker.ask_local_api(endpoint, "POST", "/flow_runs/filter", {})[0]["id"]
+    call_prefect(upheld, "flow-run", "cancel", run)
+    wait_for(endpoint, "CANCELLED")
+
+
+def test_a_worker_that_died_is_seen_and_replaced(upheld: Path) -> None:
+    first = start_services(upheld)
+    dying = psutil.Process(first.worker.pid)
+    dying.kill()
+    dying.wait()
+    assert read_service_status(upheld).worker is None
+    second = start_services(upheld)
+    assert second.worker.pid != first.worker.pid
+    assert read_service_status(upheld).worker == second.worker
+    assert second.api.url == first.api.url
+
+
+def test_a_prefect_toml_of_ones_own_stays(project: Path) -> None:
+    mine = '[server]\nlogging_level = "INFO"\n'
+    (project / "prefect.toml").write_text(mine)
+    standing = start_services(project)
+    assert standing.settings is None
+    assert standing.advice
+    assert f'put url = "{standing.api.url}" under [api]' in standing.advice
+    stop_services(project)
+    assert (project / "prefect.toml").read_text() == mine
+
+
+@pytest.fixture
+def theirs(tmp_path: Path) -> Iterator[server.PrefectApi]:
+    """An API that is somebody else's, which does not rest meanwhile."""
+    (tmp_path / "theirs").mkdir()
+    api = server.ensure_api(tmp_path / "theirs")
+    with server.run_in_progress(api, "theirs"):
+        yield api
+    start_api.stop_local_api(api.home)
+
+
+def test_with_an_api_of_ones_own_only_a_worker_starts(
+    project: Path, theirs: server.PrefectApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", theirs.url)
+    monkeypatch.setenv(remote_api.AUTH, theirs.proven_endpoint.secret)
+    standing = start_services(project)
+    assert (standing.api.url, standing.settings) == (theirs.url, None)
+    assert not (project / "prefect.toml").exists()
+    seen = read_service_status(project)
+    assert (seen.url, seen.trouble, seen.local) == (theirs.url, None, None)
+    assert seen.worker == standing.worker
+    assert (
+        worker.ask_local_api(theirs.proven_endpoint, "GET", "/work_pools/towpath")["type"]
+        == "process"
+    )
+    ended = stop_services(project)
+    assert (ended.api, ended.worker) == (False, True)
+    assert server.ensure_api(project).url == theirs.url
+
+
+def test_what_a_reboot_leaves_is_cleared(project: Path) -> None:
+    place = api_home.home_of_project(project)
+    place.make()
+    (project / "prefect.toml").write_text(f"{remote_api.OURS}\n")
+    worker.write_mark(place, worker.PoolWorker(1, 0.0, "", "towpath", str(project)))
+    server.begin_api(project)
+    assert not place.up_file.exists()
+    assert not (project / "prefect.toml").exists()
