@@ -296,7 +296,7 @@ def test_what_fled_from_one_step_does_not_take_another_along(project, warm):
             {"pids": str(mark), "way": "session", "then": then}
             for mark, then in zip(marks, ("return", "hang"), strict=True)
         ]
-        stays = pool.submit(project.call, project.order("escape", (), given[1]), 4)
+        stays = pool.submit(project.call, project.order("escape", (), given[1]), timeout=4)
         wait_until(marks[1].exists)
         project.carry_out("escape", (), given[0])
         wait_until(lambda: gone(int(marks[0].read_text())))
