@@ -55,7 +55,6 @@ class PreparedRun:
     judge: StepJudge
     registering: Registering
     known: RunState
-    planned: int
 
     @property
     def graph(self) -> Graph:
@@ -112,7 +111,7 @@ def prepare_run(
     run_state = RunState(
         graph, run_inputs.read_input_artifacts(workspace, graph, awaited), awaited=awaited
     )
-    return PreparedRun(workspace, request, judge, registry, run_state, planned)
+    return PreparedRun(workspace, request, judge, registry, run_state)
 
 
 def _is_registered(workspace: Workspace, graph: Graph) -> bool:
@@ -177,23 +176,11 @@ def conduct_run(
 def _conduct_recorded(
     prepared: PreparedRun, carry_out: Callable[[Execution], None], listeners: Iterable[Listener]
 ) -> RecordedRun:
-    recorder = _begin_record(prepared.workspace.runs, listeners)
-    run_id = recorder.folder.name
+    recorder = _begin_record(prepared, listeners)
     execution = Execution(
-        prepared.workspace,
-        prepared.judge,
-        prepared.registering,
-        prepared.known,
-        recorder,
-        run_id,
-        prepared.planned,
+        prepared.workspace, prepared.judge, prepared.registering, prepared.known, recorder
     )
     begun = time.perf_counter()
-    try:
-        recorder("started", **_started_fields(prepared, run_id))
-    except OSError:  # without this line it is no record
-        run_folders.discard_folder(recorder.folder)
-        raise
     finish = partial(_record_finish, execution, begun)
     try:
         try:
@@ -232,12 +219,19 @@ def _read_ended(folder: Path) -> RecordedRun:
     return run
 
 
-def _begin_record(folder: Path, listeners: Iterable[Listener]) -> Recorder:
+def _begin_record(prepared: PreparedRun, listeners: Iterable[Listener]) -> Recorder:
+    folder = prepared.workspace.runs
     try:
-        return Recorder(run_record.new_folder(folder), listeners)
+        recorder = Recorder(run_record.new_folder(folder), listeners)
     except (NotADirectoryError, FileExistsError) as refusal:
         hint = f"move it away: {folder.parent.name} is the folder of Towpath's own files"
         raise StoreError(f"{folder.parent} is no folder", hint=hint) from refusal
+    try:
+        recorder("started", **_started_fields(prepared, recorder.folder.name))
+    except OSError:  # without this line it is no record
+        run_folders.discard_folder(recorder.folder)
+        raise
+    return recorder
 
 
 def _publish_ended(prepared: PreparedRun, execution: Execution) -> None:

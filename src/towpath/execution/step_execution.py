@@ -35,18 +35,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class Execution:
-    """A run of a graph. Its methods are called from one thread: that of the scheduler.
-
-    ``planned`` is when the code was read, in nanoseconds since 1970.
-    """
+    """A run of a graph. Its methods are called from one thread: that of the scheduler."""
 
     workspace: Workspace
     judge: StepJudge
     registering: Registering
     known: RunState
     recorder: Recorder
-    run_id: str
-    planned: int
     latest: dict[str, LastExecution] = field(default_factory=dict)
     errors: dict[str, TowpathError] = field(default_factory=dict)
 
@@ -54,6 +49,11 @@ class Execution:
     def graph(self) -> Graph:
         """What is run."""
         return self.judge.graph
+
+    @property
+    def run_id(self) -> str:
+        """The run's name, which is that of its folder."""
+        return self.recorder.folder.name
 
     def begin(self, node: Node, decision: StepDecision, attempt: int = 1) -> None:
         """A step starts to run."""
@@ -93,12 +93,13 @@ class Execution:
     def _code_moved(self, node: Node, decision: StepDecision) -> bool:
         # An editor may have saved meanwhile: what ran may be either, and no key holds for it.
         files = step_code.list_code_files(self.graph, node, self.workspace.code)
-        if not any(may_have_changed(self.workspace.root / file, self.planned) for file in files):
+        root, since = self.workspace.root, self.registering.planned
+        if not any(may_have_changed(root / file, since) for file in files):
             return False
         from towpath.dependencies import CodeReader
 
         # A reader of its own, for the run's remembers the files as it first read them.
-        now_there = step_code.code_of(self.graph, node, CodeReader(self.workspace.root))
+        now_there = step_code.code_of(self.graph, node, CodeReader(root))
         return any(decision.ingredients.get(label) != digest for label, digest in now_there.items())
 
     def _make_entry(
