@@ -11,7 +11,7 @@ import pytest
 from store_project import Project
 
 from towpath.backends.dvc import dvc_cache
-from towpath.backends.dvc.dvc_ignore import FileBelow
+from towpath.backends.dvc.dvc_cache import FileBelow
 from towpath.storage import stat_cache
 from towpath.storage.stat_cache import FileStamp, StatCache, current_time
 

@@ -385,7 +385,6 @@ class _Reading:
 
 
 def _is_evaluator(node: ast.expr) -> bool:
-    """Whether a text is, as an attribute, one that reads names out of a text."""
     text = node.value if isinstance(node, ast.Constant) else None
     return isinstance(text, str) and not _EVALUATORS.isdisjoint(text.split("."))
 

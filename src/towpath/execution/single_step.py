@@ -122,7 +122,6 @@ def _read_outputs(workspace: Workspace, node: Node, outputs: dict[str, str]) -> 
 
 
 def _attempt_step(node: Node, order: Order, say: Callable[[str], object]) -> Made:
-    """Carry the order out as often as the step declares."""
     from towpath.steps import step_process
 
     retry = node.step.retry
@@ -135,6 +134,7 @@ def _attempt_step(node: Node, order: Order, say: Callable[[str], object]) -> Mad
                 raise
             for fault in error.faults:
                 say(str(fault))
+        # Spread at random, so that steps that one server refused do not all come back at once.
         time.sleep(pause * (1 + random.random() * retry.jitter))
     return step_process.call_step(order, node.step.timeout, say)
 
@@ -169,14 +169,12 @@ def make_order(
 
 
 def _code_files(workspace: Workspace, graph: Graph, node: Node) -> tuple[str, ...]:
-    """The files that the step names as its code; of a command also those that it runs."""
     if isinstance(node.step, CommandStep):
         return step_code.list_command_sources(workspace.code, graph.folder, node.step)
     return workspace.code.file_names(graph.folder, node.step.code)
 
 
 def _argument_types(workspace: Workspace, graph: Graph, node: Node) -> dict[str, str]:
-    """The plain type that a step's function asks for, by argument."""
     if not isinstance(node.step, FunctionStep):
         return {}
     signature = workspace.code.step_signature(graph.folder, node.step.run)

@@ -14,6 +14,7 @@ from towpath.config.foreign_values import format_second
 from towpath.errors import RegistryError
 from towpath.registry import (
     ModelVersion,
+    VersionNumber,
     registry_state,
     restore_tags,
     tag_message,
@@ -97,7 +98,7 @@ def _check_tags(ledger: AuditLedger) -> Iterator[AuditFinding]:
 
 
 def _check_copies(
-    ledger: AuditLedger, tagged: Mapping[tuple[str, object], bytes | None]
+    ledger: AuditLedger, tagged: Mapping[tuple[str, VersionNumber | None], bytes | None]
 ) -> Iterator[AuditFinding]:
     """Main's copy of a promoted record is as it was decided upon, and so is that of its tag."""
     paths = {
