@@ -46,7 +46,7 @@ PYTEST = $(PY) -m pytest -n $(JOBS) --dist worksteal
 test: $(VENV)/.developing  ## every test
 	$(PYTEST)
 
-test-fast: $(VENV)/.developing  ## those that need no server and no run: a minute and a half
+test-fast: $(VENV)/.developing  ## those that need no server and no run: a minute
 	$(PYTEST) -m fast
 
 fuzz: $(VENV)/.developing  ## the readers of what strangers write, on a million documents

@@ -9,7 +9,7 @@ import pytest
 from towpath.config.pipeline_file import parse_pipeline
 from towpath.config.project_declaration import parse_project
 from towpath.errors import DeclarationError, Fault
-from towpath.pipeline.compile_graph import find_static_faults
+from towpath.pipeline.compile_graph import resolve_pipeline
 
 CORPUS = Path(__file__).parent / "corpus"
 CASES = sorted(CORPUS.glob("*.yaml"))
@@ -18,7 +18,7 @@ CASES = sorted(CORPUS.glob("*.yaml"))
 def faults_of(case: Path) -> tuple[Fault, ...]:
     text = case.read_text(encoding="utf-8")
     if not case.name.startswith("project_"):
-        return find_static_faults(parse_pipeline(text, "flows/pipeline/pipeline.yaml"))
+        return resolve_pipeline(parse_pipeline(text, "flows/pipeline/pipeline.yaml")).faults
     with pytest.raises(DeclarationError) as raised:
         parse_project(text)
     return raised.value.faults

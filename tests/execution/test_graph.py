@@ -19,7 +19,7 @@ from towpath.config.pipeline_declaration import (
 )
 from towpath.config.pipeline_file import DeclaredPipeline, parse_pipeline, read_pipeline
 from towpath.errors import DeclarationError, UsageError
-from towpath.pipeline.compile_graph import compile_with_arguments, find_static_faults, outline_graph
+from towpath.pipeline.compile_graph import compile_with_arguments, outline_graph, resolve_pipeline
 from towpath.pipeline.step_graph import (
     Branch,
     FirstOf,
@@ -28,7 +28,6 @@ from towpath.pipeline.step_graph import (
     FromParam,
     Graph,
     Literal,
-    source_of,
 )
 
 VALID = Path(__file__).parents[1] / "config" / "valid"
@@ -118,7 +117,7 @@ def test_the_same_pipeline_in_python(abalone: DeclaredPipeline) -> None:
             "reject": Fail(message="{evaluate.metrics.mse:.2f}"),
         },
     )
-    graph = compile_with_arguments(pipeline)
+    graph = compile_with_arguments(DeclaredPipeline(pipeline))
     assert graph.folder == "flows/training"
     assert (
         graph.nodes["train"].arguments == compile_with_arguments(abalone).nodes["train"].arguments
@@ -127,7 +126,9 @@ def test_the_same_pipeline_in_python(abalone: DeclaredPipeline) -> None:
     assert graph.nodes["register"].branch == Branch("good_enough", True)
     with pytest.raises(DeclarationError, match="nothing is called `nowhere`"):
         compile_with_arguments(
-            Pipeline(name="p", steps={"a": Processing(run="f", inputs=["nowhere"])})
+            DeclaredPipeline(
+                Pipeline(name="p", steps={"a": Processing(run="f", inputs=["nowhere"])})
+            )
         )
 
 
@@ -178,7 +179,7 @@ steps:
 
 
 def test_a_nested_branch_can_never_meet_the_other_side() -> None:
-    found = find_static_faults(
+    found = resolve_pipeline(
         declared("""
 params: {a: 1}
 steps:
@@ -189,7 +190,7 @@ steps:
   other: {run: f, outputs: [o.csv]}
   meets: {run: f, inputs: {a: deeper.o, b: other.o}}
 """)
-    )
+    ).faults
     assert [fault.what for fault in found] == [
         "`meets` can never run: it needs both branches of `k`"
     ]
@@ -304,15 +305,6 @@ def test_faults_of_the_declaration_come_before_those_of_the_arguments() -> None:
         compile_with_arguments(declared("steps: {a: {run: f, inputs: [nowhere]}}"), {"x": 1})
 
 
-def test_sources_by_name(abalone: DeclaredPipeline) -> None:
-    graph = compile_with_arguments(abalone)
-    assert source_of(graph, "evaluate.metrics.mse") == FromOutput("evaluate", "metrics", ("mse",))
-    assert source_of(graph, "max_mse") == FromParam("max_mse")
-    assert source_of(graph, "raw") == FromInput("raw")
-    with pytest.raises(KeyError):
-        source_of(graph, "nowhere")
-
-
 def test_a_thousand_steps_in_a_chain_and_a_thousand_circles() -> None:
     chain = "".join(
         f"  s{i}: {{run: f, outputs: [o.csv], inputs: [{f's{i - 1}.o' if i else ''}]}}\n"
@@ -324,4 +316,4 @@ def test_a_thousand_steps_in_a_chain_and_a_thousand_circles() -> None:
         f"  b{i}: {{run: f, outputs: [o.csv], inputs: [a{i}.o]}}\n"
         for i in range(500)
     )
-    assert len(find_static_faults(declared(f"steps:\n{circles}"))) == 500
+    assert len(resolve_pipeline(declared(f"steps:\n{circles}")).faults) == 500

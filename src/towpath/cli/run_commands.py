@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -207,6 +208,9 @@ def step(session: Session, pipeline: str, step: str) -> None:
     def say(line: str) -> None:
         terminal.echo_block(line, colours=True)
 
+    begun = time.perf_counter()
     produced = single_step.carry_out(session.workspace, pipeline, step, say)
     run_views.say_undeclared(step, produced)
-    session.say(f"{step}: {', '.join(artifact.name for artifact in produced.outputs.values())}")
+    files = ", ".join(artifact.name for artifact in produced.outputs.values())
+    whole = time.perf_counter() - begun
+    session.say(f"{step}: {files}{run_views.step_times(whole, produced)}")

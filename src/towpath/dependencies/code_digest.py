@@ -77,7 +77,7 @@ class CodeDigests:
         return dict(sorted(digests.items()))
 
     def _module_label(self, file: str) -> str:
-        """A module's dotted name; its path, where another module has that name."""
+        # Two modules may have one name, beside the pipeline and at the root: then its path.
         if file not in self._labels:
             path = self.code.path
             name = path.name(file)
@@ -87,7 +87,6 @@ class CodeDigests:
         return self._labels[file]
 
     def _digest_symbol(self, symbol: Symbol, extent: Widening | None) -> str:
-        """The digest of the statements that bind a name."""
         key = symbol, extent is not None
         if key not in self._symbols:
             numbers = self.reach.binding_statements(symbol)
@@ -115,7 +114,7 @@ class CodeDigests:
         return digest_bytes(read_code(Path(file), self.code.show_path(file)))
 
     def _imports_of(self, file: str, numbers: Iterable[int]) -> list[str]:
-        """Which imports the names in these statements stand for: a changed alias is a change."""
+        # A changed alias changes no name in the statement, and yet what it means.
         imports = self.code.source(file).imports
         facts = [self.code.used_names(file, number) for number in numbers]
         used = {chain[0] for fact in facts for chain in fact.chains | fact.perhaps}
@@ -196,7 +195,8 @@ def _is_movable(statement: ast.stmt) -> bool:
 
 
 def _write_node(node: ast.AST, say: Callable[[str], None], docstrings: bool) -> None:
-    """Names of fields stand in the text, since empty ones are left out in every Python."""
+    # The names of fields stand in the text, since `ast` leaves out other empty ones in each Python:
+    # the digest must be the same in all of them.
     if node.__class__ is ast.Name:
         say(f"Name({node.id})")
         return
@@ -232,7 +232,7 @@ def _write_list(items: list[object], say: Callable[[str], None], docstrings: boo
 
 
 def _is_idle(node: ast.AST) -> bool:
-    """A docstring, a bare constant or a ``pass``: says something, does nothing."""
+    # It says something, and does nothing.
     return isinstance(node, ast.Pass) or (
         isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
     )

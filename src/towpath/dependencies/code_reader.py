@@ -155,8 +155,7 @@ class CodeReader:
         return self._digests_of(folder).reach
 
     def _digests_of(self, folder: str) -> CodeDigests:
-        """The reading of one pipeline: its imports look beside it first, then at the root
-        and in ``src/``."""
+        # As in a step's process: beside the pipeline first, then at the root and in `src/`.
         if folder not in self._digests:
             beside = str((self.root / folder).resolve())
             own = (str(path) for path in module_folders(self.root) if path != OURS)

@@ -70,7 +70,6 @@ def find_program(
 
 
 def _unwrap_runner(words: Sequence[str | None]) -> Sequence[str | None]:
-    """The words behind what only runs another program: ``uv run``, ``env A=b``."""
     if len(words) > 2 and words[0] in _RUNNERS and words[1] == "run":
         return words[2:]
     if words and words[0] == "env":
@@ -109,7 +108,6 @@ def _module_files(start: Path, dotted: str) -> list[str]:
 def _named_files(
     root: Path, words: Iterable[str | None], workdir: str, apart: tuple[str, ...]
 ) -> Iterator[str]:
-    """The files of the project that words name, each once."""
     seen_paths: set[str] = set()
     for word in words:
         path = _path_from_root(root, workdir, word) if word else None

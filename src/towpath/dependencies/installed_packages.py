@@ -110,7 +110,7 @@ def read_installed(kept: Path) -> InstalledPackages:
 def _held_requirements(
     lines: Iterable[str], extras: frozenset[str]
 ) -> Iterator[tuple[str, frozenset[str]]]:
-    """The requirements that hold; markers of systems are not weighed: what is there, counts."""
+    # Markers of systems are not weighed: what is installed counts.
     for line in lines:
         text, _, marker = line.partition(";")
         extra_names = re.findall(r"extra\s*==\s*['\"]([^'\"]+)['\"]", marker)
@@ -141,7 +141,7 @@ def environment_stamp() -> str:
 
 
 def _change_times(entry: Path) -> list[list[Any]]:
-    """When a folder of packages changed; of a folder of sources, which is at work, its metadata."""
+    # A folder of sources is at work all day: of it only the metadata of packages count.
     if entry.name in ("site-packages", "dist-packages") or not entry.is_dir():
         return [[str(entry), entry.stat().st_mtime_ns]]
     about = sorted(path for path in entry.iterdir() if path.name.endswith("-info"))
@@ -168,7 +168,7 @@ def _recall_packages(kept: Path, stamp: str) -> tuple[Distribution, ...] | None:
 
 
 def _keep_packages(kept: Path, stamp: str, distributions: tuple[Distribution, ...]) -> None:
-    """Kept for the next process; where that cannot be, it reads for itself."""
+    # Where it cannot be kept, the next process reads for itself: a store may be read-only.
     text = json.dumps(
         {"stamp": stamp, "distributions": [asdict(distribution) for distribution in distributions]}
     )
@@ -203,7 +203,7 @@ def _read_distributions(_stamp: str) -> tuple[Distribution, ...]:
 
 
 def _top_modules(distribution: Any) -> set[str]:
-    """The top names: what it says itself, and the first part of each of its files."""
+    # `top_level.txt` is setuptools' own, so the files that `RECORD` lists count as well.
     names = set((distribution.read_text("top_level.txt") or "").split())
     record = distribution.read_text("RECORD") or ""
     for line in record.splitlines():

@@ -137,7 +137,7 @@ def loose_folders() -> tuple[str, ...]:
 
 
 def _of_python() -> tuple[str | Path, ...]:
-    """Folders that change only with a version: Python's own, its scripts, and this package's."""
+    # They change only with a version: Python's own, its scripts, and this package's.
     scripts = Path(sys.executable).parent
     return Path(os.__file__).parent, scripts, Path(sys.prefix, "bin"), OURS
 

@@ -336,7 +336,7 @@ def _running_nodes(statements: Iterable[ast.AST]) -> Iterator[ast.AST]:
 
 
 def _add_globals(statements: tuple[ast.stmt, ...], bound: dict[str, list[int]]) -> None:
-    """A function that declares a name global may define it."""
+    # A function that declares a name global may define it.
     for number, statement in enumerate(statements):
         for node in ast.walk(statement):
             if isinstance(node, ast.Global):
@@ -345,7 +345,7 @@ def _add_globals(statements: tuple[ast.stmt, ...], bound: dict[str, list[int]]) 
 
 
 def _runs_as_script(statement: ast.stmt) -> bool:
-    """``if __name__ == "__main__":`` never runs in a step."""
+    # A step is imported, so `if __name__ == "__main__":` never runs in it.
     return (
         isinstance(statement, ast.If)
         and not statement.orelse

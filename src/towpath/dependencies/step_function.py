@@ -143,7 +143,7 @@ def _require_function(code: ProjectCode, symbol: Symbol, run: str) -> ast.Functi
 
 
 def _unfit_reasons(node: ast.AST) -> Iterator[tuple[str, str]]:
-    """Why a definition cannot be a step: its arguments come by name, its result as a value."""
+    # A step's arguments come by name, and its result is a value.
     if isinstance(node, ast.AsyncFunctionDef):
         yield "is an async function", "write a `def` that calls `asyncio.run`"
     if isinstance(node, ast.ClassDef):
@@ -259,7 +259,6 @@ class _TypeResolver:
         return ""
 
     def _resolve_union(self, file: str, arms: list[ast.expr], depth: int) -> str:
-        """What is left of a union without ``None``, if that is one."""
         types = [arm for arm in arms if not _is_none(arm)]
         return self.resolve(file, types[0], depth + 1) if len(types) == 1 else ""
 
@@ -332,7 +331,6 @@ def _is_none(node: ast.expr) -> bool:
 
 
 def _alias_value(node: ast.AST, name: str) -> ast.expr | None:
-    """The value of ``name = ...``, ``name: TypeAlias = ...`` or ``type name = ...``."""
     match node:
         case ast.Assign(targets=[ast.Name(id=target)], value=value) if target == name:
             return value
@@ -344,7 +342,7 @@ def _alias_value(node: ast.AST, name: str) -> ast.expr | None:
 
 
 def _shorten_type(dotted: str) -> str:
-    """One name for a type that a library has in several places: ``pandas.core.frame.DataFrame``."""
+    # A library has a type in several places: `pandas.core.frame.DataFrame`.
     package, _, rest = dotted.partition(".")
     short = f"{package}.{rest.rpartition('.')[2]}" if package in _LIBRARIES and rest else dotted
     return _OTHER_NAMES.get(short, short)

@@ -31,7 +31,8 @@ OUTSIDE_HINT = (
     "install it as a package that is not editable, whose version the record names, "
     "or bring it into the repository"
 )
-#: Nanoseconds by which the times of files may lag behind the clock.
+#: Nanoseconds by which the times of files may lag behind the clock: the kernel stamps files with
+#: the time of its last tick, 4 to 10 ms ago; twice that for good measure.
 CLOCK_STEP = 20_000_000
 #: A path is no pattern: `data[1].csv` is one file.
 LITERALLY = {"GIT_LITERAL_PATHSPECS": "1"}
@@ -62,7 +63,7 @@ class CommitChecks:
         yield from self.code(graph)
 
     def _changed_faults(self, inputs: Mapping[str, str]) -> Iterator[Fault]:
-        """Inputs that are not what their pointers say: a clone could not have them."""
+        # A clone has what the pointer says: it could never have what stands here.
         root = self.workspace.root
         pointers = [
             p
@@ -102,7 +103,7 @@ class CommitChecks:
             yield Fault(_unheld_words(shown, missing, why), hint=self._how_to_add(shown))
 
     def _differs_from_head(self, path: str) -> Iterator[Fault]:
-        """A file in Git that a run or Towpath wrote over: as a change it is passed over."""
+        # As a change of a file that a run writes it was passed over; as an input it counts.
         if self._is_written(path):
             against = ("diff", "--quiet", "HEAD", "--", os.fspath(self.workspace.root / path))
             if self.repository.attempt_git(*against, env=LITERALLY).code:
@@ -111,7 +112,6 @@ class CommitChecks:
                 )
 
     def _locked_output(self, path: str) -> tracked_files.LockedOutput | None:
-        """What `dvc.lock` says of a path, or of a folder that it is in."""
         above = (path, *(str(folder) for folder in Path(path).parents))
         return next(
             (
@@ -174,8 +174,7 @@ class CommitChecks:
         return places, outside
 
     def _not_in_git(self, places: Mapping[str, str], top: tuple[str, ...]) -> list[str]:
-        """The places that Git neither holds nor would be asked to hold: an untracked file that it
-        does not ignore is told as one that is not committed."""
+        # An untracked file that Git does not ignore is told as uncommitted, with all others.
         beside = [place for place in places if not _is_covered(place, top)]
         held_places = self._list_held((*top, *beside))
         folders = {str(above) for place in held_places for above in PurePosixPath(place).parents}
@@ -184,11 +183,11 @@ class CommitChecks:
             return []
         text = "".join(f"{place}\0" for place in unknown).encode("utf-8", "surrogateescape")
         listed = self.repository.attempt_git("check-ignore", "-z", "--stdin", stdin=text).text
-        ignored = set(listed.split("\0"))
+        ignored = set(listed.split("\0"))  # exit code 1 says that none is: no fault
         return [p for p in unknown if p in ignored or self._is_written(places[p])]
 
     def _is_written(self, path: str) -> bool:
-        """Whether a run passes over a file as none of the user's, where it is no input."""
+        # The user's own `git status` is to be clean; what a run wrote is no change of theirs.
         return artifact_paths.is_written(path) or path in self._own_files
 
     @cached_property
@@ -196,7 +195,6 @@ class CommitChecks:
         return find_own_files(self.workspace.root)
 
     def _list_held(self, paths: Iterable[str]) -> set[str]:
-        """What of some paths, or below them, Git holds."""
         wanted_paths = list(paths)
         if not wanted_paths:
             return set()
@@ -204,7 +202,7 @@ class CommitChecks:
         return set(self.repository.call(*listing, *wanted_paths, env=LITERALLY).split("\0"))
 
     def _how_to_add(self, path: str) -> str:
-        """The commands that bring data under DVC; where Git ignores the pointer, its line first."""
+        # Where Git ignores the pointer too, `dvc add` would end in a fault: that line goes first.
         pointer = Path(self.workspace.root, f"{path}{tracked_files.SUFFIX}")
         ignoring_line = self.repository.attempt_git(
             "check-ignore", "-v", "--", os.fspath(pointer)
@@ -263,7 +261,7 @@ def may_have_changed(file: Path, since: int) -> bool:
     copy sets back."""
     try:
         return file.stat().st_ctime_ns >= since - CLOCK_STEP
-    except OSError:
+    except OSError:  # gone, so changed
         return True
 
 

@@ -1,4 +1,4 @@
-"""What other pipelines make for this one: which inputs, whether they are up to date, and who ran.
+"""Where a run's inputs come from: a file, a pointer, a version, or another pipeline.
 
 An input below ``artifacts/<pipeline>/`` is what a run of that pipeline put there. It is stale where
 the pipeline would make it anew, or where its bytes are no longer those that it made.
@@ -7,7 +7,7 @@ the pipeline would make it anew, or where its bytes are no longer those that it 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from towpath.execution import run_inputs
 from towpath.execution.single_step import read_from_tree
 from towpath.pipeline import artifact_paths
 from towpath.pipeline.pipeline_order import makers_of, require_order
-from towpath.pipeline.step_graph import FromInput, Graph, Node
+from towpath.pipeline.step_graph import Graph, Node
 from towpath.planning import pipeline_check
 from towpath.planning.run_request import find_needed_steps, in_ci
 from towpath.planning.run_state import RunState, StepDecision, StepVerdict
@@ -58,11 +58,6 @@ class UpstreamLink:
         """What brings it up to date."""
         return "towpath run --all" if self.beyond else f"towpath run {self.pipeline}"
 
-    @property
-    def stale_reason(self) -> str:
-        """The same in one line."""
-        return f"input `{self.input}` is stale: {self.stale}" if self.stale else ""
-
 
 @dataclass
 class UpstreamPipeline:
@@ -97,6 +92,7 @@ class UpstreamReader:
 
     def _make_link(self, graph: Graph, name: str, maker: str) -> UpstreamLink:
         path = str(PurePosixPath(graph.inputs[name]))
+        # One pipeline may make several inputs, and each look at it digests files.
         upstream = self.pipelines.get(maker) or self._look_at_pipeline(maker)
         self.pipelines[maker] = upstream
         if upstream.graph is None or upstream.known is None:
@@ -132,7 +128,7 @@ class UpstreamReader:
         return ""
 
     def _is_made(self, known: RunState, path: str, held: Mapping[tuple[str, str], str]) -> bool:
-        """Whether what stands at a path, to the last file of a folder, is what the steps made."""
+        # To the last file of a folder: somebody may have put one there by hand.
         store = self.workspace.store
         expected: dict[str, str] = {}
         for (step, output), place in held.items():
@@ -169,12 +165,13 @@ class UpstreamReader:
         policy = ReusePolicy(writers=frozenset({"ci"}) if in_ci() else None)
         judge = StepJudge(self.workspace, graph, memory, None, policy)
         for node in graph.nodes.values():
+            # A plan of another pipeline must register nothing, nor ask whether it may.
             if isinstance(node.step, RegisterModel | Fail):
                 known.skipped[node.name] = "it makes nothing"
                 continue
             try:
                 self._follow_step(upstream, judge, node, known)
-            except TowpathError as error:
+            except TowpathError as error:  # that pipeline's own run will tell it, with its place
                 upstream.stale[node.name] = error.faults[0].what
 
     def _follow_step(
@@ -182,7 +179,7 @@ class UpstreamReader:
     ) -> None:
         decision = judge.decide_step(node, known)
         if isinstance(node.step, Condition) and decision.verdict is StepVerdict.RUN:
-            choose_branch(judge, node, node.step, decision, known)
+            choose_branch(node, node.step, decision, known)
         elif decision.verdict is StepVerdict.SKIP:
             known.skipped[node.name] = decision.reason
         elif decision.entry:
@@ -196,8 +193,8 @@ class UpstreamReader:
     def _made_last(
         self, judge: StepJudge, decision: StepDecision, node: Node, known: RunState
     ) -> Made | None:
-        """What the work tree holds of a step that is never reused, where its last run had the
-        same key: it is no older than anything else."""
+        # A step that is never reused has no entry. Where its last run had the same key, what the
+        # work tree holds of it is no older than anything else.
         last = judge.memory.find_last(node.name)
         if node.step.cache is True or not last or last.undeclared or last.key != decision.key:
             return None
@@ -220,14 +217,6 @@ def _held_outputs(graph: Graph, path: str) -> dict[tuple[str, str], str]:
         for key, place in places.items()
         if asked_path.is_relative_to(place) or place.is_relative_to(asked_path)
     }
-
-
-def stale_steps(graph: Graph, links: Collection[UpstreamLink]) -> Iterator[tuple[str, str]]:
-    """The steps that read a stale input themselves, each with the reason."""
-    for link in (link for link in links if link.stale):
-        for node in graph.nodes.values():
-            if FromInput(link.input) in node.arguments.values():
-                yield node.name, link.stale_reason
 
 
 def locate_inputs(
@@ -256,14 +245,14 @@ def _locate_input(
 
 
 def _current_version(workspace: Workspace, reference: str) -> str:
-    """The version that a reference stood for: what a stage runs, or is latest, moves on."""
+    # What a stage runs, or is latest, moves on: the record keeps the version it stood for.
     from towpath import registry
 
     return str(registry.get_version(workspace.registry, reference).version)
 
 
 def _find_pointer(workspace: Workspace, path: str, artifact: Artifact) -> str | None:
-    """The `.dvc` file that names these bytes; one that names others is no source of theirs."""
+    # A pointer that names other bytes is no source of these.
     root = workspace.root
     try:
         pointer = tracked_files.find_covering_pointer(root, Path(path))

@@ -101,7 +101,7 @@ def place_copy(
         source = bring_copyable(workspace, wanted, scratch)
         if target.is_dir() and not target.is_symlink():  # no folder is renamed over another
             target.replace(before)
-        scratch.replace(target)
+        scratch.replace(target)  # whole or not at all, whoever reads there meanwhile
     except OSError as refused:
         raise UsageError(f"{target} cannot be written: {refused.strerror}") from refused
     finally:
@@ -165,7 +165,7 @@ def _as_declared(
 
 
 def _declared_now(workspace: Workspace, run: RecordedRun) -> dict[str, Output]:
-    """The outputs that a run's pipeline declares now, by ``step.output``."""
+    # A run keeps no declaration, so how its files are read is what is declared now.
     if run.pipeline not in workspace.pipelines:
         return {}
     return dict(_declared_outputs(workspace.pipeline(run.pipeline)))
@@ -178,7 +178,7 @@ def _declared_outputs(declared: DeclaredPipeline) -> Iterator[tuple[str, Output]
 
 
 def _find_whole_name(made: Mapping[str, object], word: str) -> str | None:
-    """The whole name that a word stands for: itself, or the only output that is called so."""
+    # `model` stands for `fit.model` where only one output is called so.
     if word in made:
         return word
     ends = [name for name in made if name.partition(".")[2] == word]
@@ -260,7 +260,6 @@ def _committed_outputs(workspace: Workspace, found: RecordedVersion) -> _Beside:
 
 
 def _tree_path(pipeline: str, name: str, output: Output) -> str:
-    """Where an output stands in the work tree, from the project's root."""
     return f"{FOLDER}/{pipeline}/{name.partition('.')[0]}/{output.path.rstrip('/')}"
 
 

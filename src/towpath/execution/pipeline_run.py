@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from towpath.credentials import hide_credentials
-from towpath.errors import ExitCode, Refused, StepFailed, StoreError, TowpathError, UserError
+from towpath.errors import ExitCode, Refused, StoreError, TowpathError, UserError
 from towpath.execution import run_folders, run_inputs, run_record
 from towpath.execution.input_sources import (
     UpstreamLink,
@@ -55,27 +55,24 @@ class PreparedRun:
     judge: StepJudge
     registering: Registering
     known: RunState
-    planned: int
 
     @property
     def graph(self) -> Graph:
         """What is run."""
         return self.judge.graph
 
-    def _unbegun_state(self) -> RunState:
-        return RunState(self.graph, self.known.inputs, awaited=self.known.awaited)
-
     def decide_steps(self) -> dict[str, StepDecision]:
         """What would become of each step. Whether the run may register is asked here, before its
         first step; UserError where it must and may not."""
-        decisions = {d.step: d for d in plan_steps(self.judge, self._unbegun_state())}
+        # A state of its own: what a plan assumes of a step must not count as made in the run.
+        unbegun = RunState(self.graph, self.known.inputs, awaited=self.known.awaited)
+        decisions = {decision.step: decision for decision in plan_steps(self.judge, unbegun)}
         ahead = (StepVerdict.RUN, StepVerdict.UNDECIDED)
         registering = [
-            d.step
-            for d in decisions.values()
-            if d.verdict in ahead and self.graph.registers_model(d.step)
+            name
+            for name, decision in decisions.items()
+            if decision.deferred or (decision.verdict in ahead and self.graph.registers_model(name))
         ]
-        registering += [d.step for d in decisions.values() if d.deferred]
         if registering:
             self.registering.require_readiness(registering)
         return decisions
@@ -88,7 +85,7 @@ def prepare_run(
 
     ``awaited`` names inputs that another pipeline is about to make, and that pipeline.
     """
-    planned = time.time_ns()
+    planned = time.time_ns()  # before the first file of code is read: see `Execution._code_moved`
     graph = pipeline_check.compile_checked_pipeline(
         workspace, request.pipeline, request.params, request.inputs
     )
@@ -110,15 +107,15 @@ def prepare_run(
         insisted=request.require_register,
         planned=planned,
     )
-    judge = StepJudge(workspace, graph, memory, registry, policy)
+    judge = StepJudge(workspace, graph, memory, registry.decide_registration, policy)
     run_state = RunState(
         graph, run_inputs.read_input_artifacts(workspace, graph, awaited), awaited=awaited
     )
-    return PreparedRun(workspace, request, judge, registry, run_state, planned)
+    return PreparedRun(workspace, request, judge, registry, run_state)
 
 
 def _is_registered(workspace: Workspace, graph: Graph) -> bool:
-    """Whether what a pipeline makes goes into a version: its own, or that of one that takes it."""
+    # What goes into a version may come from a pipeline before the one that registers.
     registers = any(map(graph.registers_model, graph.nodes))
     return registers or pipeline_order.feeds_others(
         pipeline_check.read_pipelines(workspace), graph.name
@@ -140,7 +137,7 @@ def run_pipeline(
     decisions = prepared.decide_steps()
     if not needs_executor(prepared.graph, decisions):
         return conduct_run(prepared, lambda execution: replay_plan(execution, decisions), listeners)
-    _ = workspace.project  # what is wrong there is said before the run begins
+    _ = workspace.project  # read when a step needs `trust:`; a fault in it is said before that
     step_names = tuple(name for name, decision in decisions.items() if decision.may_run)
     return conduct_run(prepared, lambda execution: executor(execution, step_names), listeners)
 
@@ -148,11 +145,13 @@ def run_pipeline(
 @contextlib.contextmanager
 def warmed_supervisor(execution: Execution, wanted: Collection[str]) -> Iterator[None]:
     """A supervisor that imports the packages of the steps ``wanted`` while the run begins."""
-    from towpath.steps import step_imports, step_process
+    from towpath.steps import step_process
 
     workspace, folder = execution.workspace, execution.graph.folder
     nodes = [execution.graph.nodes[name] for name in wanted]
-    imported = step_imports.find_libraries(workspace, folder, nodes)
+    imported = step_process.find_libraries(workspace, folder, nodes)
+    # Importing pandas and scikit-learn takes a second or two, which Prefect's own import takes
+    # as well: the two go on side by side (docs/decisions/supervisor.md).
     with step_process.warm_supervisor(workspace.root, folder, nodes, imported):
         yield
 
@@ -177,22 +176,16 @@ def conduct_run(
 def _conduct_recorded(
     prepared: PreparedRun, carry_out: Callable[[Execution], None], listeners: Iterable[Listener]
 ) -> RecordedRun:
-    recorder = _begin_record(prepared.workspace.runs, listeners)
-    run_id = recorder.folder.name
+    recorder = _begin_record(prepared, listeners)
     execution = Execution(
-        prepared.workspace, prepared.judge, prepared.known, recorder, run_id, prepared.planned
+        prepared.workspace, prepared.judge, prepared.registering, prepared.known, recorder
     )
     begun = time.perf_counter()
-    try:
-        recorder("started", **_started_fields(prepared, run_id))
-    except OSError:  # without this line it is no record
-        run_folders.discard_folder(recorder.folder)
-        raise
     finish = partial(_record_finish, execution, begun)
     try:
         try:
             carry_out(execution)
-        finally:
+        finally:  # interrupted too: what has ended is known to the next run
             execution.remember_keys()
         _publish_ended(prepared, execution)
     except KeyboardInterrupt:
@@ -226,12 +219,19 @@ def _read_ended(folder: Path) -> RecordedRun:
     return run
 
 
-def _begin_record(folder: Path, listeners: Iterable[Listener]) -> Recorder:
+def _begin_record(prepared: PreparedRun, listeners: Iterable[Listener]) -> Recorder:
+    folder = prepared.workspace.runs
     try:
-        return Recorder(run_record.new_folder(folder), listeners)
+        recorder = Recorder(run_record.new_folder(folder), listeners)
     except (NotADirectoryError, FileExistsError) as refusal:
         hint = f"move it away: {folder.parent.name} is the folder of Towpath's own files"
         raise StoreError(f"{folder.parent} is no folder", hint=hint) from refusal
+    try:
+        recorder("started", **_started_fields(prepared, recorder.folder.name))
+    except OSError:  # without this line it is no record
+        run_folders.discard_folder(recorder.folder)
+        raise
+    return recorder
 
 
 def _publish_ended(prepared: PreparedRun, execution: Execution) -> None:
@@ -239,11 +239,13 @@ def _publish_ended(prepared: PreparedRun, execution: Execution) -> None:
     from towpath.execution import project_outputs
     from towpath.versions import push_and_pull
 
+    # The work tree and `dvc.lock` say what the declaration makes, and never what a trial made.
     is_declared = prepared.request.is_whole and not prepared.graph.given
     if is_declared and not execution.errors:
         project_outputs.publish_outputs(prepared.workspace, prepared.graph, execution.known)
     if prepared.request.push:
         moved = push_and_pull.push_project(prepared.workspace)
+        # Said before what may fail of the rest, for these versions are out.
         execution.recorder("published", versions=list(moved.versions))
         moved.complete()
 
@@ -307,9 +309,6 @@ def _record_finish(
     execution.recorder(
         "finished", state=state, seconds=seconds, exit_code=int(code), error=list(error)
     )
-
-
-__all__ = ["PreparedRun", "StepFailed", "conduct_run", "prepare_run", "run_pipeline"]
 
 
 @dataclass(frozen=True)
@@ -383,7 +382,7 @@ def plan_all(workspace: Workspace, request: RunRequest) -> Iterator[PreparedRun]
 def _is_awaited(
     reader: UpstreamReader, link: UpstreamLink, may_run: Mapping[str, Collection[str]]
 ) -> bool:
-    """Whether a pipeline that runs before would put other bytes there, or might."""
+    # The pipeline before would put other bytes there, or might.
     graph = reader.pipelines[link.pipeline].graph
     made_by = find_needed_steps(graph, frozenset(link.steps)) if graph else frozenset()
     return bool(link.stale or made_by & set(may_run.get(link.pipeline, ())))

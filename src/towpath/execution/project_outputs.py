@@ -42,6 +42,7 @@ def publish_outputs(workspace: Workspace, graph: Graph, known: RunState) -> None
     }
     from towpath.backends.dvc import dvc_yaml
 
+    # Stock `dvc` takes the same lock: `dvc repro` and a run never write these files at once.
     with work_tree_files.hold_worktree(workspace):
         work_tree_files.bring_up_to_date(workspace, graph.name, digests)
         dvc_yaml.write_dvc_files(
@@ -105,8 +106,7 @@ def _make_stage(workspace: Workspace, graph: Graph, node: Node) -> StageEntry:
 
 
 def _is_metric(step: Step, name: str, output: Output) -> bool:
-    """Whether DVC may read an output as metrics, which it does by the extension. To DVC an output
-    is a metric or a plot, never both."""
+    # DVC reads metrics by the extension, and to it an output is a metric or a plot, never both.
     if isinstance(step, CommandStep):
         return name in step.metrics and not output.plot
     is_document = is_json(output) and output.path.endswith(".json")
@@ -125,7 +125,7 @@ def _input_paths(graph: Graph, node: Node) -> Iterator[str]:
 
 
 def _code_paths(workspace: Workspace, graph: Graph, node: Node) -> Iterator[str]:
-    """The files of code that DVC is to watch; of a folder the folder, to which files may come."""
+    # Of a folder DVC watches the folder: files may come to it.
     folders = [
         f for f in (_code_folder(workspace, graph, code_word) for code_word in node.step.code) if f
     ]
@@ -145,7 +145,7 @@ def _code_folder(workspace: Workspace, graph: Graph, said: str) -> str | None:
 
 
 def _param_keys(node: Node) -> Iterator[str]:
-    """What of the declaration the step's result hangs on: itself, and its parameters' defaults."""
+    # A step's result hangs on its own declaration, and on its parameters' defaults.
     yield f"steps.{node.name}"
     for source in node.arguments.values():
         if isinstance(source, FromParam):
@@ -172,7 +172,6 @@ def render_commit_texts(workspace: Workspace, graph: Graph, known: RunState) -> 
 
 
 def _run_artifacts(graph: Graph, known: RunState) -> dict[str, Artifact]:
-    """What this run took and made, by path from the project's root."""
     taken = {graph.inputs[name].rstrip("/"): artifact for name, artifact in known.inputs.items()}
     outputs = {
         artifact_paths.output_path(graph, step, name): artifact

@@ -56,7 +56,7 @@ def register_run(workspace: Workspace, word: str) -> RegisteredRun:
 
 
 def _find_run(workspace: Workspace, word: str) -> RecordedRun:
-    """The run; one of another project in this repository is named with the way to it."""
+    # Of a monorepo's projects each has runs of its own, and the name of a run is one word.
     try:
         return run_folders.find_run(workspace.runs, word)
     except UsageError:
@@ -150,7 +150,6 @@ def _register_draft(workspace: Workspace, draft: RegistrationDraft) -> Registere
 def _note_versions(
     workspace: Workspace, run: RecordedRun, done: tuple[RegisteredVersion, ...]
 ) -> None:
-    """Say in the run's record what was made of it."""
     recorder = Recorder(workspace.runs / run.id)
     try:
         recorder("registered", versions=[str(version) for version in done])

@@ -144,6 +144,7 @@ class Registering:
         faults = [
             *(readiness.faults if isinstance(readiness, registry.RegistrationSkipped) else ())
         ]
+        # Without a commit nothing is committed, and a fault for each file would say that again.
         if repository is not None and repository.head() is not None:
             checks = CommitChecks(self.workspace, repository)
             graphs = [(self.graph, self.upstream_links), *self._upstream_graphs()]
@@ -167,7 +168,7 @@ class Registering:
         return self.upstream_reader.find_links(self.graph)
 
     def _upstream_graphs(self) -> list[tuple[Graph, tuple[UpstreamLink, ...]]]:
-        """The pipelines before this one: what they were made of goes into a version too."""
+        # What the pipelines before this one were made of goes into a version too.
         _ = self.upstream_links
         pipelines = self.upstream_reader.pipelines.values()
         return [(pipeline.graph, pipeline.links) for pipeline in pipelines if pipeline.graph]
@@ -178,11 +179,11 @@ class Registering:
         try:
             return self.workspace.registry
         except (UserError, RegistryError) as unseen:
-            return unseen
+            return unseen  # a run without its registry is a run all the same: it says so later
 
     def _is_written(self, path: str) -> bool:
-        """Whether Towpath or its runs wrote a path, from the repository's root, of this project or
-        another in it: that is no uncommitted change of the user's."""
+        # What Towpath or its runs wrote, of this project or another in the repository, is no
+        # uncommitted change of the user's.
         assert self.workspace.repository is not None
         whole = self.workspace.repository.root / path
         for folder in whole.parents:
@@ -192,7 +193,7 @@ class Registering:
         return False
 
     def _own_files(self, folder: Path) -> frozenset[str]:
-        """What Towpath wrote in a project beside its folders; a change of a file in Git is one."""
+        # What Towpath wrote beside its folders. Of a file that Git holds a change is the user's.
         if folder not in self._own_by_folder:
             assert self.workspace.repository is not None
             own = find_own_files(folder)
@@ -391,7 +392,7 @@ def read_draft(folder: Path) -> RegistrationDraft | None:
 def register_draft(workspace: Workspace, draft: RegistrationDraft) -> registry.RegisteredVersion:
     """Make the version of a draft upon the code that ran; or upon a shared registry's main."""
     record = draft.record
-    if address := workspace.shared_registry:
+    if address := workspace.shared_registry:  # which holds the record, and none of the code
         base = shared_registry.registry_root_commit(workspace.registry, address)
         files = shared_registry.build_commit_files(workspace.registry, workspace.root, base, record)
     else:
@@ -419,7 +420,6 @@ def _strip_labels(reached: list[Mapping[str, str]], prefix: str) -> dict[str, st
 
 
 def _pipeline_digest(graph: Graph, node: Node, known: RunState) -> str:
-    """The digest of the declarations of the steps that reach a step, and of its own."""
     names = sorted(
         [node.name, *(decision.step for decision in _reaching_decisions(graph, node, known))]
     )

@@ -47,7 +47,7 @@ def recent_runs(
 
 
 def _warn_broken(broken: StoreError) -> None:
-    import logging
+    import logging  # nearly no run needs it
 
     logging.getLogger("towpath.execution").warning("%s", broken.faults[0])
 
@@ -161,6 +161,7 @@ def discard_folder(run: Path) -> None:
 
 def sweep_leftovers(runs: Path) -> None:
     """Remove the bytes of steps whose runs were killed; records and logs stay."""
+    # Of a run that still goes on in another process nothing is touched: its steps write there.
     sweep_folders()
     for name in list_run_names(runs)[-LATEST:]:
         left = [runs / name / step for step in _bytes_of_steps(runs / name)]

@@ -29,6 +29,7 @@ def read_input_artifacts(
     """
     input_artifacts: dict[str, Artifact] = {}
     faults: list[Fault] = []
+    # All at once; bytes that are gone weigh more than a path that was typed wrong.
     kind: type[TowpathError] = UserError
     for name, location in graph.inputs.items():
         if name in awaited:

@@ -150,7 +150,7 @@ def made_as_json(made: Made) -> dict[str, Any]:
 
 
 def _read_result(result: Made | Mapping[str, Any]) -> Made:
-    """A step's result: of an event that was read it is one, of one that is new its plain data."""
+    # An event that was read holds it typed; one that is new, for a listener, as plain data.
     return result if isinstance(result, Made) else read_made(result)
 
 
@@ -168,6 +168,8 @@ class Recorder:
 
     def __call__(self, event: str, **fields: Any) -> None:
         entry = {"event": event, "time": utc_now(), **fields}
+        # Steps' threads may tell of an attempt at once: lines must not run into each other. It is
+        # flushed, so that `towpath logs` and a kill find each event whole.
         with self._lock:
             self._file.write(json.dumps(entry, ensure_ascii=False) + "\n")
             self._file.flush()
@@ -205,7 +207,7 @@ def fold_event(run: RecordedRun | None, event: Event) -> RecordedRun:
 
 
 def _at_rest(steps: Mapping[str, StepRun]) -> dict[str, StepRun]:
-    """The steps of a run that has ended: what was running then was interrupted."""
+    # What was running when a run ended was interrupted: a kill leaves no word of the step.
     return {
         name: replace(step, state=ExecutionState.INTERRUPTED)
         if step.state is ExecutionState.RUNNING
@@ -288,23 +290,25 @@ def _unreadable_hint(folder: Path) -> str:
 
 
 def _mark_interrupted(run: RecordedRun | None) -> RecordedRun | None:
-    """A run that says it runs, whose process is gone, was interrupted."""
+    # A run that says it runs, whose process is gone, was killed.
     if run is None or run.state is not ExecutionState.RUNNING or _process_lives(run.origin):
         return run
     return replace(run, state=ExecutionState.INTERRUPTED, steps=_at_rest(run.steps))
 
 
 def _process_lives(origin: Mapping[str, Json]) -> bool:
+    # Of another host's process nothing is known here: a shared folder may show its run.
     pid = origin.get("pid")
     if not isinstance(pid, int) or origin.get("host") != os.uname().nodename:
         return True
     if not 0 < pid < 1 << 31:  # no process has such a number: a signal would go to a group
         return False
+    # A number may be another process's by now; then the run shows as running until that ends.
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:
+    except PermissionError:  # somebody else's, and alive
         return True
     return True
 
@@ -327,7 +331,7 @@ def read_events(lines: Iterable[str], shown: str) -> Iterator[Event]:
     for number, line in enumerate(lines, 1):
         try:
             document = foreign.parse_json(line)
-        except Malformed:
+        except Malformed:  # torn by a kill or a full disk: what stands above it is true
             return
         try:
             yield read_event(document)
@@ -349,7 +353,7 @@ def read_event(document: object) -> Event:
 
 
 def _read_asked(value: object) -> dict[str, Any]:
-    """What a run was asked, as ``RunRequest.asked_fields`` says it: it may be asked again."""
+    # It may be asked again (`--retry`), so what is not known of it is kept as well.
     fields = Fields(value)
     read = {
         "params": fields.find_optional("params", _VALUES),
@@ -363,7 +367,7 @@ def _read_asked(value: object) -> dict[str, Any]:
 
 
 def _read_steps(value: object) -> dict[str, str]:
-    """Steps' kinds by name; a step has a folder of its name in the run's."""
+    # A step has a folder of its name in the run's: a name that leads out of it is refused.
     return {FileName(name): kind for name, kind in _TEXTS(value).items()}
 
 

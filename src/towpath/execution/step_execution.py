@@ -11,6 +11,7 @@ from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from towpath.config.artifact import CacheEntry, Json, Made
+from towpath.config.expression import parse_message
 from towpath.config.pipeline_declaration import Condition, Fail, RegisterModel
 from towpath.errors import Fault, Refused, StepFailed, TowpathError
 from towpath.execution.commit_checks import may_have_changed
@@ -19,27 +20,29 @@ from towpath.execution.single_step import make_order
 from towpath.planning import step_code
 from towpath.planning.run_request import in_ci
 from towpath.planning.run_state import RunState, StepDecision, StepVerdict
-from towpath.planning.step_decisions import LastExecution, Registrar, StepJudge, describe_choice
+from towpath.planning.step_decisions import (
+    LastExecution,
+    StepJudge,
+    describe_choice,
+    evaluate_choice,
+)
 from towpath.steps.work_order import Order
 
 if TYPE_CHECKING:
+    from towpath.execution.register_step import Registering
     from towpath.pipeline.step_graph import Graph, Node
     from towpath.workspace import Workspace
 
 
 @dataclass
 class Execution:
-    """A run of a graph. Its methods are called from one thread: that of the scheduler.
-
-    ``planned`` is when the code was read, in nanoseconds since 1970.
-    """
+    """A run of a graph. Its methods are called from one thread: that of the scheduler."""
 
     workspace: Workspace
     judge: StepJudge
+    registering: Registering
     known: RunState
     recorder: Recorder
-    run_id: str
-    planned: int
     latest: dict[str, LastExecution] = field(default_factory=dict)
     errors: dict[str, TowpathError] = field(default_factory=dict)
 
@@ -49,14 +52,9 @@ class Execution:
         return self.judge.graph
 
     @property
-    def registry(self) -> Registrar:
-        """What registers the models of this run."""
-        assert self.judge.registry is not None  # `prepare_run` gives one to every run
-        return self.judge.registry
-
-    def decide_step(self, node: Node) -> StepDecision:
-        """What becomes of a step now that all it waits for has ended."""
-        return self.judge.decide_step(node, self.known)
+    def run_id(self) -> str:
+        """The run's name, which is that of its folder."""
+        return self.recorder.folder.name
 
     def begin(self, node: Node, decision: StepDecision, attempt: int = 1) -> None:
         """A step starts to run."""
@@ -80,6 +78,7 @@ class Execution:
         moved = bool(decision.key) and self._code_moved(node, decision)
         if moved:
             made = replace(made, facts={**made.facts, "edited": True})
+        # Bytes first, then the entry: a kill between leaves a step undone, and nothing half done.
         if decision.key and not undeclared and not moved and node.step.cache is not False:
             self.workspace.store.remember(self._make_entry(node, decision, made, seconds))
         self.known.take_result(decision, made)
@@ -93,13 +92,15 @@ class Execution:
         )  # fmt: skip
 
     def _code_moved(self, node: Node, decision: StepDecision) -> bool:
-        """Whether the code is no longer what the key was made of: what ran may be either."""
+        # An editor may have saved meanwhile: what ran may be either, and no key holds for it.
         files = step_code.list_code_files(self.graph, node, self.workspace.code)
-        if not any(may_have_changed(self.workspace.root / file, self.planned) for file in files):
+        root, since = self.workspace.root, self.registering.planned
+        if not any(may_have_changed(root / file, since) for file in files):
             return False
         from towpath.dependencies import CodeReader
 
-        now_there = step_code.code_of(self.graph, node, CodeReader(self.workspace.root))
+        # A reader of its own, for the run's remembers the files as it first read them.
+        now_there = step_code.code_of(self.graph, node, CodeReader(root))
         return any(decision.ingredients.get(label) != digest for label, digest in now_there.items())
 
     def _make_entry(
@@ -131,7 +132,9 @@ class Execution:
         if decision.deferred and isinstance(node.step, RegisterModel):
             try:
                 folder = self.recorder.folder
-                self.registry.defer_registration(node, node.step, self.known, self.run_id, folder)
+                self.registering.defer_registration(
+                    node, node.step, self.known, self.run_id, folder
+                )
             except TowpathError as error:  # the trial itself went well
                 reason = f"a trial, and {error.faults[0].what}"
         self.known.skipped[node.name] = reason
@@ -150,20 +153,14 @@ class Execution:
     def act(self, node: Node) -> Made:
         """Carry out a step that needs no process: a condition, a failure, a registration."""
         if isinstance(node.step, Condition):
-            return self._choose_branch(node, node.step)
+            verdict = evaluate_choice(node, node.step, self.known)
+            self.known.chosen[node.name] = verdict
+            return Made(facts={"chosen": verdict})
         if isinstance(node.step, Fail):
-            from towpath.steps.kinds import fail
-
-            raise StepFailed(
-                Fault(fail.failure_message(node.step, partial(self.known.look_up_value, node)))
-            )
+            message = parse_message(node.step.message)
+            raise StepFailed(Fault(message.fill(partial(self.known.look_up_value, node))))
         assert isinstance(node.step, RegisterModel)
-        return self.registry.register(node, node.step, self.known, self.run_id)
-
-    def _choose_branch(self, node: Node, step: Condition) -> Made:
-        verdict = self.judge.evaluate_condition(node, step, self.known)
-        self.known.chosen[node.name] = verdict
-        return Made(facts={"chosen": verdict})
+        return self.registering.register(node, node.step, self.known, self.run_id)
 
     def remember_keys(self) -> None:
         """Keep what this run learned for the words of the next one."""
@@ -248,10 +245,11 @@ Word = tuple[str, str, Any]  # what happened, the step, and what there is to say
 class Scheduler:
     """The scheduler of one run, in the thread that began it.
 
-    A step is submitted only when it can start, for a task that waits inside an executor would take
-    the place of one that could work. Where no word comes when a step begins, it counts as begun
-    when it is submitted.
+    Where no word comes when a step begins, it counts as begun when it is submitted.
     """
+
+    # A step is submitted only when it can start: a task that waits inside Prefect's thread pool
+    # holds one of its workers, so that `max_workers` steps never work, and it may deadlock.
 
     execution: Execution
     tasks: StepTasks
@@ -266,6 +264,7 @@ class Scheduler:
         order = TopologicalSorter({name: node.needs for name, node in nodes.items()})
         order.prepare()
         running = 0
+        # One thread decides and records; tasks in other threads only put words into the queue.
         while order.is_active():
             for name in order.get_ready():
                 if self._start_step(nodes[name]):
@@ -275,12 +274,14 @@ class Scheduler:
             if running and (ended := self._await_word()):
                 running -= 1
                 order.done(ended)
-        self.tasks.await_all()
+        self.tasks.await_all()  # shown steps are tasks too: a run must not end before its tasks
 
     def _start_step(self, node: Node) -> bool:
         """Begin with a step; False if it has ended already."""
         try:
-            decision = self.decisions[node.name] = self.execution.decide_step(node)
+            decision = self.decisions[node.name] = self.execution.judge.decide_step(
+                node, self.execution.known
+            )
         except TowpathError as error:
             self.execution.fail_step(node, error, 0.0)
             return False
@@ -324,9 +325,10 @@ class Scheduler:
         elif what == "made":
             self.made[name] = value
         else:
-            self._take_outcome(
-                node, self.made.pop(name) if name in self.made else self.tasks.step_outcome(name)
-            )
+            # Prefect's future says `Pending` until it is waited for, though the work is done; so
+            # a step that said what it made is believed, and only others are asked for.
+            outcome = self.made.pop(name) if name in self.made else self.tasks.step_outcome(name)
+            self._take_outcome(node, outcome)
             return name
         return None
 

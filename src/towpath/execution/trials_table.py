@@ -74,7 +74,7 @@ def tabulate_runs(runs: Iterable[RecordedRun], request: TableRequest) -> TrialsT
 
 
 def _run_values(run: RecordedRun) -> dict[str, Json]:
-    """Parameters, and the paths of inputs: those that a run read other data for are trials too."""
+    # Inputs are columns too: a run that read other data is a trial like any.
     paths = {
         name: source.get("path") or source.get("version")
         for name, source in run.sources.items()
@@ -99,7 +99,7 @@ def _run_numbers(run: RecordedRun) -> dict[str, Json]:
 
 
 def _short_names(names: Iterable[str]) -> dict[str, str]:
-    """Each by its last part, or as many more as tell it apart: ``mse``, ``holdout.mse``."""
+    # `mse` where no other ends so, else as much of `holdout.mse` as tells it apart.
     listed = list(names)
     short: dict[str, str] = {}
     for name in listed:
@@ -144,7 +144,7 @@ def _is_kept(values: Mapping[str, Json], wanted: Mapping[str, str | None]) -> bo
 
 
 def _is_equal(value: Json, text: str) -> bool:
-    """Whether a value is what a person typed: 0.10 is 0.1, true is True."""
+    # As a person types it: 0.10 is 0.1, and true is True.
     if isinstance(value, bool):
         return text.lower() == str(value).lower()
     if isinstance(value, int | float):
@@ -182,7 +182,7 @@ def _make_row(
 def _sort_rows(
     rows: Sequence[TrialRow], sort: str, numbers: Sequence[str], params: Sequence[str]
 ) -> list[TrialRow]:
-    """The rows by a value; those that have none, or NaN, come last either way."""
+    # Rows without a value, or with NaN, come last either way: nobody looks for those.
     name = sort.removeprefix("-")
     value = _sort_value(name, numbers, params)
     sound = [row for row in rows if _is_sound(value(row))]

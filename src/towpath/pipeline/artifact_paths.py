@@ -13,6 +13,7 @@ from towpath.pipeline.step_graph import FirstOf, FromInput, FromOutput
 if TYPE_CHECKING:
     from towpath.pipeline.step_graph import Graph, Node, Source
 
+#: Named in docs/pipeline.md, and in the paths of inputs that other pipelines make: never changed.
 FOLDER = "artifacts"
 
 
@@ -57,6 +58,7 @@ def own_outputs(node: Node) -> list[str]:
 def certain_nodes(graph: Graph) -> Iterator[Node]:
     """The steps that every successful run carries out: those behind no condition."""
     doubtful: set[str] = set()
+    # Those behind a condition may leave no output, and DVC takes a missing one for a fault.
     for node in graph.nodes.values():
         if node.branch or node.data_needs & doubtful:
             doubtful.add(node.name)

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 #: What a kind does by itself; a change in the meaning of a kind raises its number.
 REVISIONS = {"quality_check": 1, "batch_transform": 1, "command": 1}
 
-#: What of a declaration does not touch what the step makes.
-_INDIFFERENT = {"description", "after", "retry", "timeout", "cache"}
+#: What of a declaration does not touch what the step makes. `after` orders steps, and no more.
+_INDIFFERENT = {"description", "after", "retry", "timeout", "memory", "cache"}
 
 
 def gather_ingredients(
@@ -43,6 +43,7 @@ def gather_ingredients(
         else:
             by_label[f"parameter {name}"] = canonical_text(argument.value)
     by_label |= code
+    # The minor version: a pickle of 3.12 may not open in 3.11, while patches change no result.
     by_label["python"] = ".".join(platform.python_version_tuple()[:2])
     return by_label
 
@@ -54,6 +55,7 @@ def digest_ingredients(ingredients: Mapping[str, str]) -> str:
 
 def canonical_text(value: Json | Any) -> str:
     """A value as text, the same for equal values: JSON with sorted keys."""
+    # The text is in every key that was ever made: another separator would run each step again.
     return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
 
 
@@ -74,7 +76,7 @@ def _key_declaration(node: Node) -> dict[str, Any]:
 
 
 def _format_ingredient(graph: Graph, node: Node, name: str, artifact: Artifact) -> str:
-    """What reads an argument's bytes: of the same bytes another format makes another value."""
+    # Of the same bytes another format makes another value.
     declared = file_formats.declared_format(graph, node.arguments[name])
     file_format = formats.find_format(artifact.name, declared, graph.formats)
     return file_format.name if file_format else artifact.name

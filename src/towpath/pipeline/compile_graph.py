@@ -14,7 +14,6 @@ from towpath.config.pipeline_declaration import (
     Condition,
     Fail,
     FunctionStep,
-    Pipeline,
     QualityCheck,
     RegisterModel,
     Step,
@@ -39,7 +38,7 @@ from towpath.pipeline.step_graph import (
 
 
 def compile_with_arguments(
-    declared: DeclaredPipeline | Pipeline,
+    declared: DeclaredPipeline,
     arguments: Mapping[str, object] | None = None,
     inputs: Mapping[str, str] | None = None,
 ) -> Graph:
@@ -49,42 +48,30 @@ def compile_with_arguments(
     paths for the pipeline's inputs. Raises DeclarationError with every fault of the declaration,
     UsageError with every argument that does not fit.
     """
-    declared, nodes = _resolve_sound(declared)
+    nodes = _resolve_sound(declared)
     bound = bind_arguments(declared.pipeline, arguments or {}, inputs or {})
     if bound.faults:
         raise UsageError(*bound.faults)
     return _build_graph(declared, nodes, bound.params, bound.inputs, bound.given)
 
 
-def outline_graph(declared: DeclaredPipeline | Pipeline) -> Graph:
+def outline_graph(declared: DeclaredPipeline) -> Graph:
     """The graph for a look at it: a parameter that each run must give is None.
 
     Raises DeclarationError with every fault of the declaration.
     """
-    declared, nodes = _resolve_sound(declared)
+    nodes = _resolve_sound(declared)
     pipeline = declared.pipeline
     defaults = {name: param.default for name, param in pipeline.params.items()}
     paths = {name: file.path for name, file in pipeline.inputs.items()}
     return _build_graph(declared, nodes, defaults, paths, frozenset())
 
 
-def find_static_faults(declared: DeclaredPipeline | Pipeline) -> tuple[Fault, ...]:
-    """Every fault of a declaration that can be known without reading the functions it names."""
-    return resolve_pipeline(_as_declared(declared)).faults
-
-
-def _as_declared(declared: DeclaredPipeline | Pipeline) -> DeclaredPipeline:
-    return DeclaredPipeline(declared) if isinstance(declared, Pipeline) else declared
-
-
-def _resolve_sound(
-    declared: DeclaredPipeline | Pipeline,
-) -> tuple[DeclaredPipeline, Mapping[str, Node]]:
-    declared = _as_declared(declared)
+def _resolve_sound(declared: DeclaredPipeline) -> Mapping[str, Node]:
     resolved = resolve_pipeline(declared)
     if resolved.faults:
         raise DeclarationError(*resolved.faults)
-    return declared, resolved.nodes
+    return resolved.nodes
 
 
 def _build_graph(
@@ -121,7 +108,8 @@ def resolve_pipeline(declared: DeclaredPipeline) -> ResolvedPipeline:
     """Resolve a declaration; its own faults come first among the answer's."""
     names = PipelineNames(declared)
     nodes = {
-        name: _Binding(names, name, step).bind_node() for name, step in _declared_steps(declared)
+        name: _Binding(names, name, step).bind_node()
+        for name, step in declared.pipeline.steps.items()
     }
     nodes, faulty = step_order.place_in_branches(nodes, names)
     nodes = step_order.wait_for_checks(nodes)
@@ -135,14 +123,12 @@ def resolve_pipeline(declared: DeclaredPipeline) -> ResolvedPipeline:
         *file_formats.format_faults(declared),
         *faulty,
         *circles,
+        # Where steps go in a circle there is no order in which a branch could be followed.
         *([] if circles else step_order.unreachable_faults(ordered, names)),
         *_unused_faults(declared, names),
     ]
+    # By line, as a person goes through the file; one fault may be found in two ways.
     return ResolvedPipeline(ordered, tuple(sorted(dict.fromkeys(faults), key=_fault_position)))
-
-
-def _declared_steps(declared: DeclaredPipeline) -> Iterator[tuple[str, Step]]:
-    yield from declared.pipeline.steps.items()
 
 
 def _fault_position(fault: Fault) -> tuple[str, int]:
@@ -150,7 +136,8 @@ def _fault_position(fault: Fault) -> tuple[str, int]:
 
 
 def _shared_names(declared: DeclaredPipeline) -> Iterator[Fault]:
-    """Rule 1: parameters, inputs and steps are one namespace; folders are named after steps."""
+    # Parameters, inputs and steps are one namespace, for a reference does not say which it means;
+    # and folders are named after steps, on file systems that do not tell capitals.
     sections: dict[str, str] = {}
     pipeline = declared.pipeline
     for section, entries in (
@@ -172,7 +159,7 @@ def _shared_names(declared: DeclaredPipeline) -> Iterator[Fault]:
 
 
 def _unused_faults(declared: DeclaredPipeline, names: PipelineNames) -> Iterator[Fault]:
-    if declared.blind:
+    if declared.blind:  # what could not be read may use it
         return
     pipeline = declared.pipeline
     for section, word, others in (
@@ -188,8 +175,6 @@ def _unused_faults(declared: DeclaredPipeline, names: PipelineNames) -> Iterator
 
 
 class _Binding:
-    """Binds one step's references to sources."""
-
     def __init__(self, names: PipelineNames, name: str, step: Step) -> None:
         self.names = names
         self.name = name
@@ -211,6 +196,8 @@ class _Binding:
             mentions=dict(self._bind_mentions()),
             outputs=self.names.outputs[self.name],
         )
+        # What it takes from and what it waits for are two things: of `after` a skipped step is no
+        # reason to skip this one.
         taken = frozenset(o.step for source in node.taken_sources for o in outputs_of(source))
         return replace(node, data_needs=taken, needs=taken | self._steps_before())
 
@@ -249,7 +236,7 @@ class _Binding:
     def _bind_argument(
         self, argument: str, source: Source | None, other: str, place: Place | None
     ) -> None:
-        """Give the function an argument; one whose source is wrong counts as given."""
+        # One whose source is wrong counts as given: one mistake is one fault.
         key = other.partition(":")[0]
         if source and not argument:
             self._note_fault("a list's item has one name, this has two", place, f"write `{other}`")
@@ -318,7 +305,7 @@ class _Binding:
 
 
 def _whole_document(source: Source) -> Source:
-    """The document that keys reach into: the condition digs in it itself, and names near keys."""
+    # The condition digs under the keys itself, so that a fault can name the near key.
     outputs = outputs_of(source)
     return replace(outputs[0], keys=()) if outputs else source
 

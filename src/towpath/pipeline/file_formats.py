@@ -32,6 +32,7 @@ def given_input(declared: Input, path: str) -> Input:
     but for a format that the other's extension says otherwise."""
     if path == declared.path:
         return declared
+    # `--input data=more.parquet` for a declared CSV of `format: csv` is no CSV.
     changed: dict[str, object] = {"path": path}
     if PurePosixPath(path).suffix != PurePosixPath(declared.path).suffix and formats.find_format(
         path
@@ -71,6 +72,7 @@ def read_otherwise(declared: DeclaredPipeline, file: Input | Output, asked: str)
     format = formats.find_format(file.path, file.format, declared.own_formats)
     if format is None or (names_and_paths.is_folder_path(file.path) and not format.run):
         return "handed on as a path: nothing here reads it"
+    # What a file of objects holds, only reading it tells: nothing is said of those.
     holds_objects = format.run or format.module in ("pickles", "model_files")
     if holds_objects or asked in format.types or asked == format.default:
         return ""
@@ -97,7 +99,7 @@ def own_formats(
 
     ``arguments`` are the artifacts that it reads, as far as they are known.
     """
-    if not graph.formats:
+    if not graph.formats:  # nearly every pipeline: spares the look at each file
         return {}
     files = [(file.path, file.format) for file in node.outputs.values()]
     for name, source in node.arguments.items():

@@ -35,6 +35,7 @@ class PipelineNames:
         yield from self.faults
         for first, *others in self._unknown.values():
             places = {fault.place for fault in others if fault.place}
+            # One typo in six places is one mistake: one fault, with the other lines behind it.
             lines = sorted({p.line for p in places} - {first.place.line if first.place else 0})
             also = f", also in line {', '.join(map(str, lines))}" if lines else ""
             yield Fault(first.what + also, first.place, first.hint)
@@ -61,6 +62,7 @@ class PipelineNames:
         self.used.add(name)
         if name in self.pipeline.steps:
             return self._output_source(reference, place)
+        # What stands in the file and could not be read is told where it stands, and not as unknown.
         if name in self.declared.malformed or self.declared.blind:
             return None
         if name in self.pipeline.params:
@@ -132,7 +134,7 @@ class PipelineNames:
         self._unknown.setdefault(reference.base, []).append(fault)
 
     def _near_hint(self, reference: Reference) -> str | None:
-        """The hint for a name that nothing has; what was meant counts as used."""
+        # What was meant counts as used, lest one typo be two faults.
         pipeline = self.pipeline
         names = [*pipeline.params, *pipeline.inputs, *pipeline.steps, *self.declared.malformed]
         if reference.output is None:

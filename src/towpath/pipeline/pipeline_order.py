@@ -69,7 +69,7 @@ def circle_faults(pipelines: Pipelines) -> Iterator[Fault]:
             pairs = list(zip(ring, [*ring[1:], ring[0]], strict=True))
             for maker, taker in sorted(pairs, key=lambda pair: pair[1]):
                 yield from _faults_in_circle(pipelines[taker], maker, shown)
-                needs[taker].discard(maker)
+                needs[taker].discard(maker)  # the ring is open: look for the next one
         else:
             return
 
@@ -99,7 +99,7 @@ def input_faults(pipelines: Pipelines, declared: DeclaredPipeline) -> Iterator[F
     pipeline = declared.pipeline
     for name, path in _input_paths(declared).items():
         maker, place = find_maker(path), declared.places.find_place("inputs", name)
-        if not maker or maker == pipeline.name:
+        if not maker or maker == pipeline.name:  # its own outputs: `step_faults` says that
             continue
         if maker in pipelines:
             yield from _output_faults(pipelines[maker], path, place)
@@ -109,7 +109,7 @@ def input_faults(pipelines: Pipelines, declared: DeclaredPipeline) -> Iterator[F
 
 def _output_faults(maker: DeclaredPipeline, path: str, place: Place | None) -> Iterator[Fault]:
     _, pipeline, *rest = PurePosixPath(path).parts
-    if not rest or maker.faults:
+    if not rest or maker.faults:  # what it makes is not known while its file is wrong
         return
     steps = maker.pipeline.steps
     if rest[0] not in steps:
@@ -117,7 +117,7 @@ def _output_faults(maker: DeclaredPipeline, path: str, place: Place | None) -> I
         yield Fault(f"`{path}`: pipeline `{pipeline}` has no step `{rest[0]}`", place, hint)
         return
     step = steps[rest[0]]
-    if isinstance(step, QualityCheck):
+    if isinstance(step, QualityCheck):  # its data stand where the checked ones stand
         return
     written = [PurePosixPath(output.path) for _, output in named_outputs(step)]
     output_path = PurePosixPath(*rest[1:])

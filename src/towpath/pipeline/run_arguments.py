@@ -55,6 +55,7 @@ def bind_arguments(
     faults += _input_faults(paths)
     declared = {name: file.path for name, file in pipeline.inputs.items()}
     taken = {**declared, **_other_paths(declared, paths)}
+    # These make a run a trial, so only what is another value counts, and not what was typed.
     changed_names = {
         name for name, value in params.items() if _is_other(pipeline.params[name], value)
     }
@@ -94,11 +95,12 @@ def _shortest_path(path: str) -> str:
 
 
 def _is_other(param: Param, value: Any) -> bool:
-    """Whether a value is not what the declaration says; it says none for a required parameter."""
+    # For a required parameter nothing is declared, so that any value is another.
     return param.required or not _are_equal(value, param.default)
 
 
 def _are_equal(value: Any, default: Any) -> bool:
+    # A declared NaN, given again, is the declared value: no trial.
     both_nan = value != value and default != default
     return bool(value == default or both_nan)
 
@@ -139,7 +141,7 @@ def _parameter_value(name: str, param: Param, arguments: Mapping[str, object]) -
 
 
 def _as_meant(param: Param, value: Any) -> Any:
-    """A form gives 100.0 for a default of 100: a library that counts with it wants 100."""
+    # A form of Prefect's gives 100.0 for a default of 100: a library that counts wants 100.
     if isinstance(value, float) and type(param.default) is int and value.is_integer():
         return int(value)
     return list(value) if isinstance(value, tuple) else value
@@ -156,7 +158,7 @@ def _parse_typed(name: str, text: str) -> Any:
 
 
 def _plain_spelling(text: str) -> str:
-    """A doubtful value as it is without doubt: quotes would be the shell's, and make it text."""
+    # Quotes would be the shell's, and make it text: so the value in a form without doubt.
     word = text.strip().lower()
     if word in ("yes", "on", "no", "off"):
         return "true" if word in ("yes", "on") else "false"
@@ -169,6 +171,7 @@ def _plain_spelling(text: str) -> str:
 def _input_faults(given: Mapping[str, str]) -> Iterator[Fault]:
     for name, path in given.items():
         try:
+            # An absolute path is of this machine; what registers refuses it, with the way in.
             if not PurePosixPath(path).is_absolute():
                 names_and_paths.check_source(path)
         except PydanticCustomError as error:

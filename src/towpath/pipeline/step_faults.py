@@ -40,8 +40,6 @@ def find_command_faults(declared: DeclaredPipeline) -> Iterator[Fault]:
 
 @dataclass(frozen=True)
 class _Names:
-    """What one command names, against what its step has."""
-
     declared: DeclaredPipeline
     name: str
     step: CommandStep
@@ -49,7 +47,7 @@ class _Names:
     def faults(self) -> Iterator[Fault]:
         try:
             named = parse_command(self.step.command, self.step.shell).names
-        except UnfitCommand as error:
+        except UnfitCommand as error:  # without its words every name would be told as unused
             yield Fault(str(error), self._place_of("command"), error.hint)
             return
         yield from self._unknown_faults(named, "command", "the command names")
@@ -120,7 +118,7 @@ class _Names:
                 yield Fault(what, self._place_of("outputs"), hint)
 
     def _near_names(self, named: tuple[str, ...]) -> Iterator[str]:
-        """The names that unknown ones are near to: one typo is one fault."""
+        # One typo is one fault: the name that an unknown one is near to counts as used.
         all_names = [*self._input_positions, *self._param_positions, *self._output_names]
         for name in (*named, *self.step.places):
             hint = did_you_mean(name, all_names) if name not in all_names else None
@@ -162,7 +160,6 @@ class _Names:
                 yield Fault(what, self._place_of("metrics"))
 
     def _places_faults(self) -> Iterator[Fault]:
-        """Two files in one place, or one within the other."""
         taken_places: dict[tuple[str, ...], str] = {}
         stand = {**{path: path for path in self.step.settings}, **self.step.places}
         for name, path in stand.items():
@@ -189,7 +186,7 @@ class _WrittenOutput:
 
     @property
     def path_parts(self) -> tuple[str, ...]:
-        """The path's parts as a file system sees them that does not tell capitals."""
+        # As macOS sees them, which lays `Model.skops` over `model.skops`.
         return PurePosixPath(self.output.path.lower()).parts
 
 
@@ -268,7 +265,7 @@ def _kind_faults(
 
 
 def _input_faults(declared: DeclaredPipeline) -> Iterator[Fault]:
-    """An input may not be what a step of the same pipeline writes: nothing would order them."""
+    # An input that a step of the same pipeline writes: nothing would order the two.
     pipeline = declared.pipeline
     for name, file in pipeline.inputs.items():
         source = file.path

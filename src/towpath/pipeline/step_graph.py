@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
-from towpath.config import expression as references
 from towpath.config.expression import Key
 from towpath.config.pipeline_declaration import AnyStep, Input, Output, Pipeline, RegisterModel
 
@@ -128,14 +127,3 @@ class Graph:
     def registers_model(self, step: str) -> bool:
         """Whether a step registers a model."""
         return isinstance(self.nodes[step].step, RegisterModel)
-
-
-def source_of(graph: Graph, reference: str) -> Source:
-    """Where the value of a reference of this graph comes from; KeyError if it names nothing."""
-    parsed = references.parse_value_reference(reference)
-    if parsed.name in graph.nodes and parsed.output:
-        return FromOutput(parsed.name, parsed.output, parsed.keys)
-    if parsed.name in graph.params:
-        return FromParam(parsed.name)
-    graph.inputs[parsed.name]
-    return FromInput(parsed.name)

@@ -50,7 +50,7 @@ def unreachable_faults(nodes: Mapping[str, Node], names: PipelineNames) -> Itera
 
 
 def _either_hint(node: Node, clash: str, guards: Mapping[str, Mapping[str, bool]]) -> str:
-    """How a step takes what either branch made; only what it is given can be chosen so."""
+    # Only what a step is given can be chosen so: a condition cannot.
     taken = {
         source.step: (name, source)
         for name, source in node.arguments.items()
@@ -92,6 +92,7 @@ def _find_guards(
     node: Node, guards: Mapping[str, Mapping[str, bool]]
 ) -> tuple[dict[str, bool], str | None]:
     """The answers that conditions must have given for a step to run, and a contradiction."""
+    # Of a choice (`a.x or b.y`) either will do, so that none of its steps is certain.
     certain = {s.step for s in node.taken_sources if isinstance(s, FromOutput)}
     answers: dict[str, bool] = {}
     clash = None
@@ -104,6 +105,7 @@ def _find_guards(
 
 
 def _ends_every_run(node: Node, guards: Mapping[str, bool], names: PipelineNames) -> bool:
+    # Where the file could not be read whole, what was not read may name it.
     is_named = node.name in names.used or names.declared.blind or names.declared.malformed
     return isinstance(node.step, Fail) and not guards and not is_named
 
@@ -111,7 +113,7 @@ def _ends_every_run(node: Node, guards: Mapping[str, bool], names: PipelineNames
 def _registered_twice(
     nodes: Mapping[str, Node], guards: Mapping[str, Mapping[str, bool]], names: PipelineNames
 ) -> Iterator[Fault]:
-    """One model, one version in a run: the steps must exclude each other."""
+    # A run registers one version of a model, so the steps must exclude each other.
     steps_by_model: dict[str, list[str]] = {}
     for name, node in nodes.items():
         if not isinstance(node.step, RegisterModel):
@@ -137,6 +139,7 @@ def wait_for_checks(nodes: Mapping[str, Node]) -> dict[str, Node]:
         if isinstance(node.step, RegisterModel):
             later = _find_later(name, result)
             before = frozenset(check for check in checks if check not in later)
+            # A check after it, be it by way of other steps, would close a circle.
             result[name] = replace(node, needs=node.needs | before)
     return result
 
@@ -153,7 +156,6 @@ def order_nodes(nodes: Mapping[str, Node], places: Places) -> tuple[dict[str, No
 
 
 def _find_later(start: str, nodes: Mapping[str, Node]) -> set[str]:
-    """A step and all that come after it."""
     followers = _find_followers(nodes)
     later_steps, todo = {start}, [start]
     while todo:
@@ -177,6 +179,8 @@ def _sort_nodes(nodes: Mapping[str, Node]) -> Iterator[str]:
     open_needs = {name: len(node.needs) for name, node in nodes.items()}
     names = list(nodes)
     ready = [index for name, index in position.items() if not open_needs[name]]
+    # A heap, where graphlib gives whole levels: ready steps keep the order of their declaration,
+    # so that a table, a drawing and `dvc.yaml` show them as they were written.
     while ready:
         name = names[heapq.heappop(ready)]
         yield name
@@ -194,13 +198,14 @@ def _find_circles(nodes: Mapping[str, Node]) -> Iterator[list[str]]:
         yield circle
         for name in circle:
             del rest[name]
+        # What waited for the circle alone is in none, and would be told as a second fault.
         while loose := [name for name, node in rest.items() if not node.needs & rest.keys()]:
             for name in loose:
                 del rest[name]
 
 
 def _walk_circle(nodes: Mapping[str, Node]) -> list[str]:
-    """Each of these needs another of them: going back from one to the next must come round."""
+    # Each of these needs another of them: going back from one to the next must come round.
     position = {name: index for index, name in enumerate(nodes)}
     path = [next(iter(nodes))]
     while True:

@@ -98,7 +98,6 @@ def _code_faults(
 
 
 def _is_whole(declared: DeclaredPipeline, node: Node) -> bool:
-    """Whether every input that the step declares could be resolved."""
     step = declared.pipeline.steps[node.name]
     inputs: Any = getattr(step, "inputs", ())
     params: Any = getattr(step, "params", ())
@@ -106,7 +105,7 @@ def _is_whole(declared: DeclaredPipeline, node: Node) -> bool:
 
 
 def _with_place(fault: Fault, place: Place | None) -> Fault:
-    """With the line that names the code, where the fault has no line of its own."""
+    # What was read of the code has lines of its own; else the line that names it.
     has_line = fault.place is not None and fault.place.line > 0
     return fault if has_line else Fault(fault.what, place, fault.hint)
 
@@ -152,7 +151,6 @@ def _missing_argument(node: Node, found: StepSignature, name: str) -> Fault:
 
 
 def _format_faults(declared: DeclaredPipeline, reader: CodeReader) -> Iterator[Fault]:
-    """What is wrong with the classes of the project's own formats, as their source says."""
     for name, run in declared.own_formats.items():
         place = declared.places.find_place("formats", name)
         if name not in declared.pipeline.formats:

@@ -91,6 +91,7 @@ def _steps_hint(word: str, graph: Graph) -> str:
 def find_needed_steps(graph: Graph, steps: frozenset[str]) -> frozenset[str]:
     """Steps and all that they wait for."""
     needed_steps = set(steps)
+    # Each node comes after what it needs, so one pass backwards is enough.
     for name in reversed(list(graph.nodes)):
         if name in needed_steps:
             needed_steps |= graph.nodes[name].needs
@@ -98,7 +99,6 @@ def find_needed_steps(graph: Graph, steps: frozenset[str]) -> frozenset[str]:
 
 
 def _find_after(graph: Graph, step: str) -> frozenset[str]:
-    """A step and all that waits for it."""
     later_steps = {step}
     for name, node in graph.nodes.items():
         if node.needs & later_steps:
@@ -108,4 +108,5 @@ def _find_after(graph: Graph, step: str) -> frozenset[str]:
 
 def in_ci() -> bool:
     """Whether this is a run of a CI service, as they all say by ``CI=true``."""
+    # GitHub, GitLab, CircleCI and others set it; a person's shell does not.
     return os.environ.get("CI", "").lower() in ("true", "1")

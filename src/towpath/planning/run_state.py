@@ -93,6 +93,7 @@ class RunState:
 
     def skip_reason(self, node: Node) -> str:
         """Why ``node`` does not run whatever else happens; empty if it may."""
+        # The first by name: of two that failed, runs of one graph shall give the same reason.
         if failed := sorted(step for step in node.needs if step in self.failed):
             return f"`{failed[0]}` failed"
         if node.branch and (reason := self._branch_reason(node.branch)):
@@ -251,7 +252,7 @@ def _column_names(signed: Mapping[str, Any]) -> object:
 
 
 def _is_alike(own: Mapping[str, Any], taken: Mapping[str, Any]) -> bool:
-    """Whether a model takes the columns that another took, as far as it knows its own."""
+    # A pipeline around a model may take other columns than the model inside it.
     names, features = _column_names(own), own.get("features")
     return names in (None, _column_names(taken)) and features in (None, taken.get("features"))
 

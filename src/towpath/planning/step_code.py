@@ -129,7 +129,6 @@ def list_command_sources(reader: CodeReader, folder: str, step: CommandStep) -> 
 
 
 def _command_modules(reader: CodeReader, folder: str, step: CommandStep) -> tuple[Module, ...]:
-    """The Python files where reading its code begins."""
     files = (f for f in reader.file_names(folder, step.code) if f.endswith(".py"))
     named = (Module.named(reader.root, file) for file in files)
     return tuple(dict.fromkeys((*_find_program(reader, step).modules, *named)))
@@ -191,7 +190,7 @@ def _trusted_code(graph: Graph, node: Node, workspace: Workspace) -> dict[str, s
 
 
 def _find_module(graph: Graph, workspace: Workspace, name: str) -> str | None:
-    """The file of the project that a type's full name begins with; None for a package's type."""
+    # `trust:` names types; those of packages have no file here, and their versions count.
     parts = name.split(".")[:-1]
     paths = ("/".join(parts[:count]) + ".py" for count in range(len(parts), 0, -1))
     starts = workspace.root / graph.folder, workspace.root
@@ -201,7 +200,6 @@ def _find_module(graph: Graph, workspace: Workspace, name: str) -> str | None:
 def _code_of_formats(
     graph: Graph, node: Node, reader: CodeReader, taken: Mapping[str, Artifact] | None = None
 ) -> dict[str, str]:
-    """The digests of the classes that read and write a step's files, by label."""
     reached: dict[str, str] = {}
     for run in file_formats.own_formats(graph, node, taken).values():
         reader.format_class(graph.folder, run)
@@ -239,5 +237,5 @@ def _package_versions(
 
 
 def _file_extension(name: str) -> str:
-    """A file's extension; of one that is gzipped that of what is packed."""
+    # Of a file that is gzipped that of what is packed: `table.csv.gz` is data.
     return Path(name.removesuffix(".gz")).suffix

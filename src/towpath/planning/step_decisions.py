@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from towpath.config import foreign_values as foreign
 from towpath.config.artifact import CacheEntry, Made
+from towpath.config.expression import parse_condition
 from towpath.config.foreign_values import Fields
 from towpath.config.pipeline_declaration import Condition, Expiry, Fail, RegisterModel
 from towpath.errors import Malformed, StepFailed, TowpathError
@@ -19,7 +20,6 @@ from towpath.pipeline import cache_key
 from towpath.planning import step_code
 from towpath.planning.run_state import RunState, StepDecision, StepNotEnded, StepVerdict
 from towpath.scratch import replace_text
-from towpath.steps.kinds import condition
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,35 +43,18 @@ class ReusePolicy:
     writers: frozenset[str] | None = None
 
 
-class Registrar(Protocol):
-    """Registers models for a run, and knows what it registered before."""
-
-    def require_readiness(self, steps: Iterable[str]) -> None:
-        """UserError where ``steps`` must register, and may not."""
-
-    def decide_registration(self, node: Node, step: RegisterModel, known: RunState) -> StepDecision:
-        """What becomes of a step that registers."""
-
-    def register(self, node: Node, step: RegisterModel, known: RunState, run_id: str) -> Made:
-        """Make the version of a step's model."""
-
-    def defer_registration(
-        self, node: Node, step: RegisterModel, known: RunState, run_id: str, folder: Path
-    ) -> None:
-        """Keep what a trial leaves unregistered, in the run's ``folder``."""
-
-
 @dataclass(frozen=True)
 class StepJudge:
     """Decides for the steps of one graph, over one project's store and memory.
 
-    ``registry`` is None where no step that registers is asked about.
+    ``decide_registration`` is passed in, for the registry stands above this room; None where no
+    step that registers is asked about.
     """
 
     workspace: Workspace
     graph: Graph
     memory: PipelineMemory
-    registry: Registrar | None
+    decide_registration: Callable[[Node, RegisterModel, RunState], StepDecision] | None
     policy: ReusePolicy = ReusePolicy()
 
     def decide_step(self, node: Node, known: RunState) -> StepDecision:
@@ -85,13 +68,9 @@ class StepJudge:
         if isinstance(node.step, (Condition, Fail)):
             return StepDecision(node.name, StepVerdict.RUN)
         if isinstance(node.step, RegisterModel):
-            assert self.registry
-            return self.registry.decide_registration(node, node.step, known)
+            assert self.decide_registration
+            return self.decide_registration(node, node.step, known)
         return self._by_key(node, known)
-
-    def evaluate_condition(self, node: Node, step: Condition, known: RunState) -> bool:
-        """Which way a condition goes."""
-        return condition.evaluate_condition(step, partial(known.look_up_value, node))
 
     def _by_key(self, node: Node, known: RunState) -> StepDecision:
         try:
@@ -105,19 +84,14 @@ class StepJudge:
             return self._take_earlier(node, key, ingredients)
         reason, entry = self._find_usable(node, key)
         if entry:
-            return StepDecision(
-                node.name, StepVerdict.REUSE, _made_by(entry), key, ingredients, entry
-            )
-        return StepDecision(
-            node.name,
-            StepVerdict.RUN,
-            reason or self._run_reason(node, ingredients),
-            key,
-            ingredients,
-        )
+            reason, verdict = _made_by(entry), StepVerdict.REUSE
+        else:
+            reason, verdict = reason or self._run_reason(node, ingredients), StepVerdict.RUN
+        return StepDecision(node.name, verdict, reason, key, ingredients, entry)
 
     def _take_earlier(self, node: Node, key: str, found: Mapping[str, str]) -> StepDecision:
-        """For a step that the selected ones need: what it made last, whatever has changed."""
+        # Who selects steps wants these to run, and not those before them: what such a step made
+        # last will do, whatever has changed. It is `stale` then, and nothing of it is registered.
         last = self.memory.find_last(node.name)
         for candidate in (key, last.key if last else ""):
             entry = self._trusted_entry(candidate) if candidate else None
@@ -145,23 +119,25 @@ class StepJudge:
         return "", entry
 
     def _trusted_entry(self, key: str) -> CacheEntry | None:
-        """The entry of ``key`` if it is believed and all of its bytes are right."""
+        # The store has held all of its bytes against their digests.
         store, writers = self.workspace.store, self.policy.writers
         entry = store.entry(key, sorted(writers)) if writers else store.entry(key)
         return entry if entry and self._has_readable_models(entry) else None
 
     def _has_readable_models(self, entry: CacheEntry) -> bool:
-        """Whether the model files that a step made can be read: else it would be reused for good,
-        and who takes them would fail for good."""
+        # An archive that cannot be read would be reused for good, and who takes it would fail for
+        # good.
         names = [a for a in entry.result.outputs.values() if a.name.endswith(".skops")]
         if not names:
             return True
+        # Here, for it loads what a plan without models never needs.
         from towpath.steps.model_io import skops_archive
 
         return all(skops_archive.is_readable(self.workspace.store.path(a.digest)) for a in names)
 
     def _unusable_reason(self, found: Sequence[CacheEntry]) -> str:
-        """Why a result that is remembered cannot be used; empty where none is."""
+        # Whoever may write to a store can say what a step made: a run in CI that registers
+        # believes only what CI wrote (docs/trust.md).
         writers = self.policy.writers
         if not found:
             return ""
@@ -189,7 +165,7 @@ def plan_steps(judge: StepJudge, known: RunState) -> Iterator[StepDecision]:
         except StepFailed as error:  # a key that is not there, say: the run will tell it
             decision = StepDecision(node.name, StepVerdict.UNDECIDED, error.faults[0].what)
         if isinstance(node.step, Condition) and decision.verdict is StepVerdict.RUN:
-            decision = choose_branch(judge, node, node.step, decision, known)
+            decision = choose_branch(node, node.step, decision, known)
         elif decision.verdict is StepVerdict.SKIP:
             known.skipped[node.name] = decision.reason
         elif decision.entry:
@@ -197,12 +173,17 @@ def plan_steps(judge: StepJudge, known: RunState) -> Iterator[StepDecision]:
         yield decision
 
 
+def evaluate_choice(node: Node, step: Condition, known: RunState) -> bool:
+    """Which way a condition goes."""
+    return parse_condition(step.expression).evaluate(partial(known.look_up_value, node))
+
+
 def choose_branch(
-    judge: StepJudge, node: Node, step: Condition, decision: StepDecision, known: RunState
+    node: Node, step: Condition, decision: StepDecision, known: RunState
 ) -> StepDecision:
     """A condition decided ahead of a run, where its values are known; what it chose is kept."""
     try:
-        verdict = judge.evaluate_condition(node, step, known)
+        verdict = evaluate_choice(node, step, known)
     except TowpathError as error:  # a NaN, say: the run will tell it as a failed step
         return replace(decision, verdict=StepVerdict.UNDECIDED, reason=error.faults[0].what)
     known.chosen[decision.step] = verdict
@@ -252,7 +233,7 @@ def _made_by(entry: CacheEntry) -> str:
 
 
 def _age_in_seconds(entry: CacheEntry) -> float:
-    """In seconds."""
+    # In real seconds, over the clocks of two machines: an hour between them is an hour too early.
     return (datetime.now(UTC) - datetime.fromisoformat(entry.made)).total_seconds()
 
 
@@ -271,7 +252,9 @@ class LastExecution:
 
 @dataclass(frozen=True)
 class PipelineMemory:
-    """The last keys of one pipeline, in a small file. Losing it costs only the reasons' words."""
+    """The last keys of one pipeline, in a small file."""
+
+    # Results are found by their keys in the store; losing this costs only the words of a reason.
 
     path: Path
 
@@ -288,13 +271,15 @@ class PipelineMemory:
     def _last_by_step(self) -> dict[str, LastExecution]:
         try:
             return foreign.table_of(_read_last)(foreign.parse_json(self.path.read_bytes()))
-        except (OSError, Malformed):
+        except (OSError, Malformed):  # a stranger's branch may bring one: see docs/trust.md
             return {}
 
     def remember(self, latest: Mapping[str, LastExecution]) -> None:
         """Add the latest keys to what is on disk, in one atomic step."""
         if not latest:
             return
+        # Read anew: a run of other steps may have ended meanwhile. Of two that end in the same
+        # moment one's keys are lost, which costs a reason's words.
         merged = {**PipelineMemory(self.path)._last_by_step, **latest}
         self.path.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps({step: asdict(last) for step, last in merged.items()})

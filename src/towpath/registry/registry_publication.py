@@ -178,9 +178,8 @@ def _settle_candidate(
 def _candidate_files(repository: Repository, candidate: ModelVersion) -> dict[str, bytes]:
     """What the candidate's commit adds to its parent, but for the record, which gets its number."""
     own = version_record.record_path(candidate.model, None)
-    changed = commit_history.changed_files(
-        repository, repository.commit(f"{candidate.commit}^") or "", candidate.commit
-    )
+    before, after = f"{candidate.commit}^", candidate.commit
+    changed = commit_history.changed_files(repository, before, after)
     names = {f"{candidate.commit}:{c.path}": c.path for c in changed if c.path != own}
     return {names[name]: content for name, content in refs.read_contents(repository, names).items()}
 

@@ -52,43 +52,23 @@ OWN = {
     "GIT_NO_REPLACE_OBJECTS": "1",
     "GIT_GRAFT_FILE": os.devnull,
 }
+_COLOURED = ("ui", "diff", "status", "branch", "remote", "push", "transport")
 # A user's settings that change what plumbing prints, keeps, refuses or leaves running behind us.
 SETTINGS = {
-    "core.quotePath": "false",
-    "core.splitIndex": "false",
-    "core.fsmonitor": "false",
-    "core.ignoreStat": "false",
-    "core.checkStat": "default",
-    "core.trustctime": "true",
-    "core.safecrlf": "false",
-    "gc.auto": "0",
-    "maintenance.auto": "false",
-    "advice.detachedHead": "false",
-    "advice.graftFileDeprecated": "false",
-    "log.follow": "false",
-    "log.showSignature": "false",
-    "log.mailmap": "false",
-    "log.showRoot": "true",
-    "diff.ignoreSubmodules": "none",
-    "diff.orderFile": os.devnull,
-    "diff.renames": "false",
-    "diff.relative": "false",
-    "i18n.commitEncoding": "UTF-8",
-    "i18n.logOutputEncoding": "UTF-8",
-    "trailer.separators": ":",
-    "grep.patternType": "basic",
-    "grep.extendedRegexp": "false",
-    "gpg.minTrustLevel": "undefined",
-    "submodule.recurse": "false",
+    "core.quotePath": "false", "core.splitIndex": "false", "core.fsmonitor": "false",
+    "core.ignoreStat": "false", "core.checkStat": "default", "core.trustctime": "true",
+    "core.safecrlf": "false", "gc.auto": "0", "maintenance.auto": "false",
+    "advice.detachedHead": "false", "advice.graftFileDeprecated": "false", "log.follow": "false",
+    "log.showSignature": "false", "log.mailmap": "false", "log.showRoot": "true",
+    "diff.ignoreSubmodules": "none", "diff.orderFile": os.devnull, "diff.renames": "false",
+    "diff.relative": "false", "i18n.commitEncoding": "UTF-8", "i18n.logOutputEncoding": "UTF-8",
+    "trailer.separators": ":", "grep.patternType": "basic", "grep.extendedRegexp": "false",
+    "gpg.minTrustLevel": "undefined", "submodule.recurse": "false",
     **dict.fromkeys(
         # A colour that is set for one command counts for more than `color.ui`.
-        (
-            f"color.{command}"
-            for command in ("ui", "diff", "status", "branch", "remote", "push", "transport")
-        ),
-        "false",
+        (f"color.{command}" for command in _COLOURED), "false",
     ),
-}
+}  # fmt: skip
 # For files that are laid out beside the work tree: their bytes are the commit's on every machine,
 # and no hook of the user's takes the folder for a checkout of theirs.
 AS_COMMITTED = (

@@ -130,21 +130,11 @@ NOT_PUSHED = "failed to push some refs"
 # A connection that broke off ends in the words of a hook that refused, and in these.
 BROKEN = ("hung up", "disconnect", "RPC failed", "unable to access", "Could not read from remote")
 ABSENT = (
-    *BROKEN,
-    "Could not resolve",
-    "unable to connect",
-    "unable to look up",
-    "Connection ",
-    "timed out",
-    "no answer for",
-    "early EOF",
-    "does not appear to be a git repository",
-    "not found",
-    "does not exist",
-    "could not read Username",
-    "could not read Password",
+    *BROKEN, "Could not resolve", "unable to connect", "unable to look up", "Connection ",
+    "timed out", "no answer for", "early EOF", "does not appear to be a git repository",
+    "not found", "does not exist", "could not read Username", "could not read Password",
     "Authentication failed",
-)
+)  # fmt: skip
 # Who is known and may not: over http, over ssh, and in the words of GitHub and GitLab.
 _FORBIDDEN = re.compile(
     r"returned error: 403|Permission to \S+ denied|[Ww]rite access to \S+ (?:is )?not granted|"

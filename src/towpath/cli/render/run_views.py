@@ -64,9 +64,22 @@ def steps_table(run: RecordedRun, begun: Mapping[str, float]) -> Table:
     return step_table
 
 
+def step_times(seconds: float, made: Made) -> str:
+    """What a step took that was carried out alone: the whole, and its function's own."""
+    own = made.facts.get("function_seconds")
+    if not isinstance(own, int | float):
+        return ""
+    times = filter(None, (terminal.readable_duration(seconds), _show_own_time(seconds, own)))
+    return f" in {' '.join(times)}"
+
+
 def _own_time(step: StepRun) -> str:
     own = step.function_seconds
-    if own is None or step.seconds - own < _OWN_TIME:  # else it waited for imports, say
+    return "" if own is None else _show_own_time(step.seconds, own)
+
+
+def _show_own_time(seconds: float, own: float) -> str:
+    if seconds - own < _OWN_TIME:  # else it waited for imports, say
         return ""
     return f"({own:.1f}s own)" if own < 60 else f"({terminal.readable_duration(own)} own)"
 
@@ -192,7 +205,8 @@ def _event_line(before: StepRun, step: StepRun) -> str:
     remark = step_remark(step).removeprefix(f"{step.state}, ")
     is_repeated = step.kind != "condition" and remark == before.reason  # when it began
     took = terminal.readable_duration(step.seconds)
-    return f"{step.state:8} {took:>6}  {'' if is_repeated else remark}"
+    news = filter(None, (_own_time(step), "" if is_repeated else remark))
+    return f"{step.state:8} {took:>6}  {'  '.join(news)}"
 
 
 _SHOWN = 5  # files of a list, so that a step that wrote thousands does not fill the screen
@@ -255,7 +269,7 @@ def _tell_model_needs(session: Session, run: RecordedRun) -> Iterator[str]:
     # not months later when a stage refuses it.
     if not any("needs" in step.made.facts for step in run.steps.values()):
         return
-    from towpath.steps.model_io.model_needs import read_facts, tell_needs
+    from towpath.steps.model_io.skops_models import read_facts, tell_needs
 
     needs: dict[str, list[str]] = {}
     nameless: list[str] = []

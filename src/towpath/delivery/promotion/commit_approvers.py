@@ -85,7 +85,7 @@ def is_signed(repository: Repository, commit: str) -> bool:
 
 def _carries_ssh_signature(content: bytes) -> bool:
     """Whether the bytes of a commit hold an SSH signature, and no other beside it."""
-    # Of two signatures Git checks one: which, is the release's affair.
+    # A commit may carry several, and Git checks one of them: two machines might read two signers.
     head = content.decode("utf-8", "replace").partition("\n\n")[0]
     first = [line.partition(" ")[2] for line in split_lines(head) if line.startswith("gpgsig")]
     return bool(first) and all(line == _SSH for line in first)

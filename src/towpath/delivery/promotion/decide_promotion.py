@@ -123,7 +123,11 @@ def _approve_pull_request(place: PromotionPlace, forge: Forge, named: str) -> Ap
     pull = _find_open_pull_request(forge, named)
     if not bring_head(place.repository, pull):
         raise UsageError(f"the head of {pull.url} is not here", hint="towpath fetch")
-    _refuse_other_base(place, pull)
+    main = branches.main_branch_name(place.repository)
+    if pull.base != main:  # a merge would not bring it to main, so that nothing came of it
+        what = f"{pull.url} is to be merged into `{pull.base}`, and main is `{main}`"
+        hint = f"edit its base there, or: gh pr edit {pull.number} --base {main}"
+        raise UsageError(what, hint=hint)
     checked = merge_promotion.require_mergeable_branch(place, pull.head)
     cases = [judged.case for judged in checked.judged]
     user = forge.user()
@@ -150,15 +154,6 @@ def _approve_pull_request(place: PromotionPlace, forge: Forge, named: str) -> Ap
     levels: list[ApprovalLevel] = [judgement.approval.level for _, judgement in reached]
     level: ApprovalLevel = min(levels, key=approval.LEVEL_ORDER.index, default="none")
     return replace(approved, level=level, commit=commit, method=method, pushed=True)
-
-
-def _refuse_other_base(place: PromotionPlace, pull: PullRequest) -> None:
-    """Raise ``UsageError`` where a merge would not bring it to main, so that nothing came of it."""
-    name = branches.main_branch_name(place.repository)
-    if pull.base != name:
-        what = f"{pull.url} is to be merged into `{pull.base}`, and main is `{name}`"
-        hint = f"edit its base there, or: gh pr edit {pull.number} --base {name}"
-        raise UsageError(what, hint=hint)
 
 
 def _merge_pull_request(forge: Forge, pull: PullRequest) -> tuple[str, Method] | str:

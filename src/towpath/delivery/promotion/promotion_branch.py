@@ -92,28 +92,14 @@ def draft_promotion(
         files[ownership.claim_path(case.model)] = ownership.write_claim(case.folder)
     return ProposedPromotion(
         case=case,
-        branch=name_promotion_branch(case),
+        # The same each time, so that who runs it again goes on, and rivals meet.
+        branch=f"{PROMOTION_PREFIX}{case.model}-{case.candidate_version or 'out'}-{case.stage}",
         base=case.base,
         evidence=text,
         verdicts=verdicts,
         files=files,
         without=() if written else (stage_file,),
     )
-
-
-def name_promotion_branch(case: PromotionCase) -> str:
-    """The branch of a promotion."""
-    # The same each time, so that who runs it again goes on, and rivals meet.
-    return f"{PROMOTION_PREFIX}{case.model}-{case.candidate_version or 'out'}-{case.stage}"
-
-
-def promotion_message(case: PromotionCase, why: str | None = None) -> str:
-    """The message of a promotion's commit."""
-    # A squash at a forge keeps the messages of what it squashed, and with them the trailers.
-    lines = [evidence.promotion_title(case), ""]
-    if why:
-        lines += [" ".join(why.split()), ""]
-    return "\n".join([*lines, *promotion_trailers(case)]) + "\n"
 
 
 def promotion_trailers(case: PromotionCase) -> list[str]:
@@ -159,16 +145,12 @@ class PromotionPlace:
     def base(self) -> str:
         """The commit promoted upon."""
         # A forge merges into its own main branch, not into ours.
-        remote_main = branches.remote_main(self.repository) if self.names_forge else None
+        at_forge = names_forge(self.workspace, self.repository)
+        remote_main = branches.remote_main(self.repository) if at_forge else None
         base = remote_main or branches.main_commit(self.repository)
         if base is None:
             raise UsageError("nothing is committed yet", hint="git add . && git commit")
         return base
-
-    @cached_property
-    def names_forge(self) -> bool:
-        """Whether the rules in force name a forge."""
-        return names_forge(self.workspace, self.repository)
 
 
 def find_promotion_place(
@@ -216,11 +198,14 @@ def _make_branch(place: PromotionPlace, proposed: ProposedPromotion) -> Proposed
         # Its page stays: of an earlier hour, and perhaps reviewed by now.
         page = refs.read_content(repository, old, case.file_paths[2]) or b""
         return replace(proposed, head=old, new=False, evidence=page.decode("utf-8", "replace"))
+    # A squash at a forge keeps the messages of what it squashed, and with them the trailers.
+    reason = [" ".join(place.why.split()), ""] if place.why else []
+    lines = [evidence.promotion_title(case), "", *reason, *promotion_trailers(case)]
     head = commit_beside(
         repository,
         proposed.base,
         proposed.files,
-        promotion_message(case, place.why),
+        "\n".join(lines) + "\n",
         CommitStamp(repository.read_identity(), int(time.time())),
         proposed.without,
         sign=_needs_signature(repository, case),

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from towpath import registry
-from towpath.backends.git import Repository, refs
+from towpath.backends.git import refs
 from towpath.delivery.promotion import promotion_branch, promotion_rules
 from towpath.delivery.promotion import promotion_case as cases
 from towpath.delivery.promotion.approval_rule import ASK_FORGE, ApprovalRule
@@ -112,19 +112,14 @@ def _propose_case(place: PromotionPlace, case: PromotionCase) -> ProposedPromoti
     if stored.faults:
         raise Refused(*stored.faults)
     verdicts = promotion_rules.judge_review_gates(place.workspace, place.repository, case)
-    record = read_tagged_record(place.repository, case)
+    record = None
+    if case.candidate_version:  # as the tag's commit has it: the copy on main is the very same
+        reference = VersionReference(case.model, case.candidate_version)
+        commit = registry.find_version(place.repository, reference).commit
+        record = refs.read_content(place.repository, commit, case.file_paths[1])
     proposed = promotion_branch.draft_promotion(case, verdicts, record, place.why)
     unproved = (case.unproved,) if case.unproved and case.candidate_version else ()
     proposed = replace(proposed, unchecked=(*stored.unchecked, *unproved))
     if not proposed.passed:
         raise ReviewGatesRefused(proposed)
     return proposed if place.dry_run else promotion_branch.write_promotion_branch(place, proposed)
-
-
-def read_tagged_record(repository: Repository, case: PromotionCase) -> bytes | None:
-    """The record's bytes as the tag's commit has them: the copy on main is the very same."""
-    if case.candidate_version is None:
-        return None
-    reference = VersionReference(case.model, case.candidate_version)
-    commit = registry.find_version(repository, reference).commit
-    return refs.read_content(repository, commit, case.file_paths[1])

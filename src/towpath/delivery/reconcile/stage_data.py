@@ -46,8 +46,7 @@ def nearest_sources(site: StageSite) -> Iterator[ObjectSource]:
     """
     # Only one rung down: the keys of a stage open its own store and that of the stage below.
     ladder = site.project.policy.ladder
-    names = list(site.project.stages)
-    lower = list(reversed(names[: names.index(site.stage)]))
+    lower = site.project.lower_stages(site.stage)
     for stage in lower[:1] if ladder else lower:
         yield site.open_store(stage)
     if not lower or not ladder:

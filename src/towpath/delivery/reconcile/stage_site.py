@@ -155,9 +155,7 @@ class StageSite:
     @property
     def stage_below(self) -> str | None:
         """The stage below on the ladder; None for the first."""
-        names = list(self.project.stages)
-        place = names.index(self.stage)
-        return names[place - 1] if place else None
+        return next(iter(self.project.lower_stages(self.stage)), None)
 
     @property
     def home_folder(self) -> Path:

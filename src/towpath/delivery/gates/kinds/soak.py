@@ -15,7 +15,9 @@ def bound(gate: Soak) -> str:
 
 
 def judge(gate: Soak, context: GateContext, policy: GatePolicy) -> GateFinding:  # noqa: ARG001
-    below = _stage_below(context)
+    below = next(iter(context.project.lower_stages(context.stage)), None)
+    if below is None:
+        raise Unjudged(f"{context.stage} is the first stage: there is none below it")
     # Not 0: a version that never was there does not wait, it has to be promoted there first.
     if context.lower_since is None:
         raise Unjudged(f"the version is not in {below}")
@@ -28,11 +30,3 @@ def judge(gate: Soak, context: GateContext, policy: GatePolicy) -> GateFinding: 
     if not passed:
         detail += f": long enough from {format_second(context.lower_since + gate.at_least)} on"
     return GateFinding(passed, verdict.verdict_duration(spent), detail)
-
-
-def _stage_below(context: GateContext) -> str:
-    names = list(context.project.stages)
-    position = names.index(context.stage)
-    if position == 0:
-        raise Unjudged(f"{context.stage} is the first stage: there is none below it")
-    return names[position - 1]
