@@ -41,7 +41,7 @@ class OneByOne:
 
     def submit_step(self, node, order, after, tell):
         tell("begun", 1)
-        self.outcomes[node.name] = attempt(lambda: step_process.call_step(order, None, str))
+        self.outcomes[node.name] = attempt(lambda: step_process.call_step(order, str))
         tell("ended", None)
 
     def show_step(self, node, state, reason, after):

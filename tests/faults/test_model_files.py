@@ -67,7 +67,7 @@ from skops_files import array, grouped, listed, mapped, node, plain, stated, wri
 from towpath.delivery.gates.kinds import safe
 from towpath.errors import Refused, StepFailed, TowpathError
 from towpath.registry.version_code import OwnCode
-from towpath.steps.model_io import allowed_functions, allowed_types, skops_models
+from towpath.steps.model_io import allowed_types, skops_models
 
 ROWS = numpy.random.default_rng(0).random((60, 4))
 NUMBER = ROWS[:, 0] * 2 + ROWS[:, 1]
@@ -652,14 +652,14 @@ def test_a_module_that_ends_the_process_is_strange(monkeypatch: pytest.MonkeyPat
 
 def functions() -> Iterator[str]:
     """Every function that a file may name without asking, but the universal ones."""
-    for module, names in allowed_functions._NAMED.items():
+    for module, names in allowed_types._NAMED.items():
         yield from (f"{module}.{name}" for name in sorted(names))
-    for module in sorted(allowed_functions._SCORES):
+    for module in sorted(allowed_types._SCORES):
         content = vars(importlib.import_module(module))
         yield from (
             f"{module}.{name}"
             for name in sorted(content)
-            if allowed_functions.is_function(f"{module}.{name}")
+            if allowed_types.is_function(f"{module}.{name}")
         )
 
 

@@ -17,7 +17,7 @@ import pytest
 from towpath.backends.dvc import Store, initialise_store, tracked_files
 from towpath.config.artifact import Artifact
 from towpath.errors import Malformed, StoreError, TowpathError
-from towpath.storage.folder_digest import read_manifest
+from towpath.storage.verified_bytes import read_manifest
 
 PAYLOAD = b"[core]\n\tfsmonitor = touch /tmp/owned\n"
 DIGEST = hashlib.md5(PAYLOAD).hexdigest()

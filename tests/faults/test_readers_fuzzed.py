@@ -38,8 +38,8 @@ from towpath.registry.version_reference import VersionNumber
 from towpath.sandbox import foreign_code
 from towpath.storage import cache_entries
 from towpath.storage.folder import Folder
-from towpath.storage.folder_digest import read_manifest
 from towpath.storage.stage_store import StageStore
+from towpath.storage.verified_bytes import read_manifest
 from towpath.versions import work_tree_files
 
 TRIES = int(os.environ.get("TOWPATH_FUZZ", "0"))

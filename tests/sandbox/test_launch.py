@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from towpath.sandbox import launch, process_tree
+from towpath.sandbox import process_tree
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ from towpath.sandbox import launch, process_tree
     ],
 )
 def test_an_exit_is_told_in_words(code: int, words: str, hint: str | None) -> None:
-    assert (launch.describe_exit(code), launch.explain_exit(code)) == (words, hint)
+    assert (process_tree.describe_exit(code), process_tree.explain_exit(code)) == (words, hint)
 
 
 def test_a_module_has_the_descriptors_that_it_is_given_and_no_others(tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_a_module_has_the_descriptors_that_it_is_given_and_no_others(tmp_path: P
     try:
         words = [str(passed), str(kept)]
         environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-        process = launch.start_module(
+        process = process_tree.start_module(
             "listing", words, [passed], output=subprocess.PIPE, environment=environment
         )
         lines = process.communicate()[0].decode().splitlines()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -97,9 +97,10 @@ class Project:
         arguments = signature.arguments if signature else ()
         return {argument.name: argument.asks for argument in arguments if argument.asks}
 
-    def call(self, order: Order, timeout: float | None = None) -> Made:
-        """Carry an order out in a process of its own; what it prints is kept."""
-        return step_process.call_step(order, timeout, self.lines.append)
+    def call(self, order: Order, **limits: Any) -> Made:
+        """Carry an order out in a process of its own, within limits; what it prints is kept."""
+        limited = replace(order, step=order.step.model_copy(update=limits))
+        return step_process.call_step(limited, self.lines.append)
 
     def carry_out(self, *args: Any, **named: Any) -> Made:
         """Make an order and carry it out."""

@@ -18,7 +18,7 @@ import pyarrow
 import pydantic
 import pytest
 
-from towpath.steps.formats.json_values import plain_json
+from towpath.steps.formats.jsons import plain_json
 
 
 class Colour(str, enum.Enum):  # noqa: UP042 - its `str` is "Colour.RED"

@@ -10,10 +10,10 @@ import pandas
 import pytest
 from pydantic import TypeAdapter
 
+from towpath.config.expression import parse_condition, parse_message
 from towpath.config.pipeline_declaration import AnyStep
 from towpath.errors import Refused, StepFailed
 from towpath.steps import kinds
-from towpath.steps.kinds import condition, fail
 from towpath.steps.model_io import fitted_signature
 
 LIBRARIES = ("pandas", "pyarrow.parquet", "sklearn.linear_model", "skops.io")
@@ -228,12 +228,12 @@ def step(**said):
 def test_a_condition_and_a_failure_speak_of_what_was_made():
     data = {"evaluate.metrics": {"mse": 4.7}, "max_mse": 6.0}
     gate = step(**{"kind": "condition", "if": "evaluate.metrics.mse <= max_mse", "then": ["a"]})
-    assert condition.evaluate_condition(gate, data.__getitem__) is True
+    assert parse_condition(gate.expression).evaluate(data.__getitem__) is True
     message = step(kind="fail", message="mse {evaluate.metrics.mse:.1f} is above {max_mse}")
-    assert fail.failure_message(message, data.__getitem__) == "mse 4.7 is above 6.0"
+    assert parse_message(message.message).fill(data.__getitem__) == "mse 4.7 is above 6.0"
     data["evaluate.metrics"] = {"mse": float("nan")}
     with pytest.raises(StepFailed):
-        condition.evaluate_condition(gate, data.__getitem__)
+        parse_condition(gate.expression).evaluate(data.__getitem__)
 
 
 def test_the_table_of_kinds_names_modules_that_are_there():

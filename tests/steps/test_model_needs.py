@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from towpath.steps.model_io import model_needs
+from towpath.steps.model_io import skops_models
 
 LIBRARIES = ("sklearn.preprocessing", "skops.io")
 STEPS = """
@@ -52,7 +52,7 @@ def project(warm_project):
 def facts(project, run, outputs):
     """What is noted of a step's models; its log is in ``project.lines``."""
     made = project.call(project.order(run, outputs))
-    return model_needs.read_facts(made.facts)
+    return skops_models.read_facts(made.facts)
 
 
 def needs_lines(project):
@@ -68,7 +68,7 @@ def test_a_model_that_needs_nothing_is_silent(project):
 def test_the_exact_line_of_trust_is_said_by_every_kind(project, kind):
     order = project.order("own", ["model.skops", "notes.json"], kind=kind)
     made = project.call(order)
-    assert model_needs.read_facts(made.facts) == ({"model": [OWN]}, [])
+    assert skops_models.read_facts(made.facts) == ({"model": [OWN]}, [])
     said = f"to be loaded, `model` will need in towpath.yaml: trust: [{OWN}]"
     assert needs_lines(project) == [said]
 
@@ -92,13 +92,13 @@ def test_what_no_trust_helps_is_said_so_that_it_can_be_followed(project):
 
 def test_trust_that_suffices_is_silent_and_what_is_there_stays():
     needs = {"fit.model": [OWN, TWICE]}
-    assert list(model_needs.tell_needs(needs, [], [TWICE, OWN])) == []
-    (line,) = model_needs.tell_needs(needs, [], [TWICE])
+    assert list(skops_models.tell_needs(needs, [], [TWICE, OWN])) == []
+    (line,) = skops_models.tell_needs(needs, [], [TWICE])
     assert line.endswith(f"trust: [{TWICE}, {OWN}]")
 
 
 @pytest.mark.parametrize("noted", [None, 1, [], {"model": 3}, {"model": [1, None]}])
 def test_facts_that_a_stranger_wrote_are_read_all_the_same(noted):
-    needs, nameless = model_needs.read_facts({"needs": noted, "nameless": noted})
+    needs, nameless = skops_models.read_facts({"needs": noted, "nameless": noted})
     assert all(isinstance(name, str) for names in needs.values() for name in names)
     assert all(isinstance(name, str) for name in nameless)

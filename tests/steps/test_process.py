@@ -31,7 +31,7 @@ def gone(pid: int) -> bool:
     """Whether a process has ended, or waits only to be buried."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the second where it ends as it is read
         return True
 
 
@@ -177,6 +177,60 @@ def test_a_step_that_hangs_is_killed_with_all_that_it_started(project, way):
     wait_until(lambda: gone(int(pids.read_text())))
 
 
+@pytest.mark.parametrize("spread", [False, True], ids=["alone", "spread over children"])
+def test_a_step_that_needs_more_than_its_memory_is_killed(project, way, spread):
+    project.steps("""
+        import subprocess, sys, time
+        from pathlib import Path
+
+        HOLD = "import time; held = bytearray(b'1') * (60 << 20); time.sleep(1000)"
+
+        def grow(pids, spread):
+            if spread:
+                children = [subprocess.Popen([sys.executable, "-c", HOLD]) for _ in range(3)]
+                Path(pids).write_text(" ".join(str(child.pid) for child in children))
+                time.sleep(1000)
+            held = []
+            while True:
+                held.append(bytearray(b"1") * (10 << 20))
+                time.sleep(0.01)
+    """)
+    pids = project.root / "pids"
+    way()
+    order = project.order("grow", (), {"pids": str(pids), "spread": spread})
+    with pytest.raises(StepFailed) as failure:
+        project.call(order, memory=160 << 20, timeout=60)
+    what = "it needed more than the 160 MB of its memory and was killed"
+    assert failure.value.faults[0].what == what
+    assert failure.value.causes == ("MemoryError",)
+    if spread:
+        wait_until(lambda: all(gone(int(pid)) for pid in pids.read_text().split()))
+
+
+def test_memory_that_is_only_reserved_or_shared_is_no_step_s(project, way):
+    project.steps("""
+        import mmap, os, time
+
+        def reserve(path):
+            mmap.mmap(-1, 4 << 30, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+            held = bytearray(b"1") * (100 << 20)
+            with open(path, "wb") as file:
+                file.truncate(100 << 20)
+            with open(path, "rb") as file:
+                whole = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+                assert not any(whole[::4096])
+            children = [os.fork() for _ in range(3)]
+            time.sleep(0.5)
+            if 0 in children:
+                os._exit(0)
+            print("held", len(held))
+    """)
+    way()
+    order = project.order("reserve", (), {"path": str(project.root / "file")})
+    project.call(order, memory=320 << 20)  # what is mapped counts where /tmp is in memory
+    assert "held 104857600" in project.lines
+
+
 ESCAPES = """
     import os, signal, subprocess, sys, time
     from pathlib import Path
@@ -242,7 +296,7 @@ def test_what_fled_from_one_step_does_not_take_another_along(project, warm):
             {"pids": str(mark), "way": "session", "then": then}
             for mark, then in zip(marks, ("return", "hang"), strict=True)
         ]
-        stays = pool.submit(project.call, project.order("escape", (), given[1]), 4)
+        stays = pool.submit(project.call, project.order("escape", (), given[1]), timeout=4)
         wait_until(marks[1].exists)
         project.carry_out("escape", (), given[0])
         wait_until(lambda: gone(int(marks[0].read_text())))

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 import pandas
 import pytest
 
-from towpath.steps import formats, repeatable_figures
+from towpath.steps import formats, step_worker
 
 needs_matplotlib = pytest.mark.skipif(not find_spec("matplotlib"), reason="no matplotlib here")
 
@@ -67,7 +67,7 @@ def test_a_package_that_was_imported_before_is_set_up_too(monkeypatch):
 
     monkeypatch.setitem(sys.modules, "matplotlib", Late)
     monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
-    repeatable_figures.install_figure_settings()
+    step_worker.install_figure_settings()
     assert Late.rcParams["svg.hashsalt"] == "towpath"
     assert Late.rcParamsDefault["svg.hashsalt"] == "project's"
 

@@ -12,8 +12,8 @@ from store_project import Project
 
 from towpath.backends.dvc import dvc_cache
 from towpath.backends.dvc.dvc_cache import FileBelow
-from towpath.storage import stat_cache
-from towpath.storage.stat_cache import FileStamp, StatCache, current_time
+from towpath.storage import objects
+from towpath.storage.objects import FileStamp, StatCache, current_time
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_nothing_holds_from_before_a_restart(
     path = _aged(project.write("a.csv", "1"))
     digest = project.store.put(path).digest
     held = project.store.path(digest)
-    monkeypatch.setattr(stat_cache, "_read_boot_id", lambda: "another boot")
+    monkeypatch.setattr(objects, "_read_boot_id", lambda: "another boot")
     project.store.digest(path)
     assert read == ["a.csv"]
     before = held.stat()

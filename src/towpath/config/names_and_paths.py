@@ -18,12 +18,15 @@ from towpath.errors import did_you_mean
 
 _DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)? ?(?:ms|s|m|h|d|w) ?)+")
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(ms|s|m|h|d|w)")
+_MEMORY = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(MB|GB|TB)")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _WILDCARD = re.compile(r"[*?]|\[[^\]]*\]")
 # Arguments of a flow's own call in Prefect, and what pydantic keeps for itself in the model that
 # Prefect makes of its parameters.
 _PREFECTS = frozenset({"self", "wait_for", "return_state", "model_config"})
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_BYTES = {"MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
+_LEAST_MEMORY = 64 << 20
 MODEL_REFERENCE = r"[a-z0-9-]+(@(v\d+\.\d+\.\d+|latest)|#[a-z0-9]([a-z0-9-]*[a-z0-9])?)"
 _ENCODINGS = ("utf-8", "utf-16", "latin-1", "cp1252", "cp1250", "cp437", "ascii", "shift_jis")
 _USUAL_TYPES: Mapping[str, str] = {
@@ -186,6 +189,19 @@ def parse_duration(value: Any) -> Any:
     return sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(value))
 
 
+def parse_memory(value: Any) -> int:
+    """Bytes out of ``500MB``, ``2GB``, ``1.5TB``; a unit is 1,024 times the one before it."""
+    amount = _MEMORY.fullmatch(value) if isinstance(value, str) else None
+    if amount is None:
+        refuse_value(f"`{value}` is no amount of memory", "write `500MB` or `2GB`")
+    size = round(float(amount[1]) * _BYTES[amount[2]])
+    # Python with a table or a model in it takes more before the step's first line: no step of
+    # anybody's could end well, and each would fail as if its own code had been too greedy.
+    if size < _LEAST_MEMORY:
+        refuse_value(f"`{value}` is less than a process takes by itself", "write `64MB` or more")
+    return size
+
+
 def output_stem(file: str) -> str:
     """The name of an output by its file: ``reports/metrics.json`` is ``metrics``."""
     return PurePosixPath(file).name.split(".")[0]
@@ -291,6 +307,7 @@ ClassPath: TypeAlias = Annotated[str, AfterValidator(class_path)]
 Duration: TypeAlias = Annotated[
     float, Field(gt=0, allow_inf_nan=False), BeforeValidator(parse_duration)
 ]
+Memory: TypeAlias = Annotated[int, BeforeValidator(parse_memory)]
 Pause: TypeAlias = Annotated[
     float, Field(ge=0, allow_inf_nan=False), BeforeValidator(parse_duration)
 ]

@@ -273,6 +273,8 @@ class Step(Declaration):
     """How often, and after what pause, the step is tried again when it fails."""
     timeout: grammar.Duration | None = None
     """After so long the step is stopped and has failed."""
+    memory: grammar.Memory | None = None
+    """With more memory than this, such as `2GB`, the step is stopped and has failed."""
     cache: Annotated[
         Annotated[bool, Tag("switch")] | Annotated[Expiry, Tag("mapping")], by_shape
     ] = True

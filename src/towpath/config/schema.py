@@ -38,6 +38,7 @@ _REFERENCE = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*|\[(-?\d+|\"[^\"]*\"|'[^']*')\])*"
 _RELATIVE = r"(?![/~])(?![A-Za-z]:[\\/])(?!.*\\)(?!(.*/)?\.\.(/|$))(?!(\./*)*\.?$)(?!\s*$)"
 _MODULE_MEMBER = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*"
 _DURATION = r"(\d+(\.\d+)? ?(ms|s|m|h|d|w) ?)+"
+_MEMORY = r"^(?=.*[1-9])\d+(\.\d+)? ?(MB|GB|TB)$"
 
 
 def _either_schema(*schemas: Schema) -> Schema:
@@ -137,6 +138,7 @@ _COMMAND = _either_schema(
 )
 RULES: Mapping[Any, Rule] = {
     grammar.parse_duration: _duration_schema,
+    grammar.parse_memory: _replacing_rule({"type": "string", "pattern": _MEMORY}),
     grammar.type_name: _text_rule(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+"),
     grammar.known_format: lambda inner: _either_schema(
         {"enum": list(FORMAT_NAMES)}, _text_rule(grammar.format_name.pattern)(inner)

@@ -257,12 +257,7 @@ class _Reading:
             return
         if called in _EVALUATORS and isinstance(node.func, ast.Attribute) and rest[1:]:
             self.read_expression(argument, scope)
-            if any(keyword.arg in ("level", None) for keyword in node.keywords):
-                self.facts.signs.add("frames")
-        if called in _GETTERS and any(map(_is_evaluator, node.args)):
-            self.facts.signs.add("expression")
-        if any(keyword.arg == "allow_pickle" for keyword in node.keywords):
-            self.facts.signs.add("pickle")
+        self._note_signs(node, called)
         if isinstance(node.func, ast.Name):
             self.name(node.func, scope, called=True)
         elif isinstance(node.func, ast.Attribute):
@@ -271,6 +266,17 @@ class _Reading:
             self.visit(node.func, scope)
         for part in rest[1:]:
             self.visit(part, scope)
+
+    def _note_signs(self, node: ast.Call, called: str) -> None:
+        given_names = {keyword.arg for keyword in node.keywords}
+        # `level=` says whose frame pandas looks into, be it inside of `**options`.
+        may_look_up = called in _EVALUATORS and isinstance(node.func, ast.Attribute)
+        if may_look_up and not given_names.isdisjoint({"level", None}):
+            self.facts.signs.add("frames")
+        if called in _GETTERS and any(map(_is_evaluator, node.args)):
+            self.facts.signs.add("expression")
+        if "allow_pickle" in given_names:
+            self.facts.signs.add("pickle")
 
     def visit_constant(self, node: ast.Constant, _scope: Scope | None) -> None:
         """``attrgetter("__doc__")`` and ``"{0.__doc__}".format`` name an attribute in a text."""

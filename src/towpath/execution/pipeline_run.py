@@ -145,11 +145,11 @@ def run_pipeline(
 @contextlib.contextmanager
 def warmed_supervisor(execution: Execution, wanted: Collection[str]) -> Iterator[None]:
     """A supervisor that imports the packages of the steps ``wanted`` while the run begins."""
-    from towpath.steps import step_imports, step_process
+    from towpath.steps import step_process
 
     workspace, folder = execution.workspace, execution.graph.folder
     nodes = [execution.graph.nodes[name] for name in wanted]
-    imported = step_imports.find_libraries(workspace, folder, nodes)
+    imported = step_process.find_libraries(workspace, folder, nodes)
     # Importing pandas and scikit-learn takes a second or two, which Prefect's own import takes
     # as well: the two go on side by side (docs/decisions/supervisor.md).
     with step_process.warm_supervisor(workspace.root, folder, nodes, imported):

@@ -16,7 +16,6 @@ from towpath.pipeline import artifact_paths, file_formats
 from towpath.pipeline.step_graph import outputs_of
 from towpath.planning import pipeline_check, step_code
 from towpath.planning.run_state import RunState, StepDecision, StepVerdict
-from towpath.steps import step_imports
 from towpath.steps.formats import jsons
 from towpath.steps.kinds import IN_A_PROCESS
 from towpath.steps.work_order import Order
@@ -34,12 +33,12 @@ def carry_out(workspace: Workspace, pipeline: str, step: str, say: Callable[[str
 
     ``say`` gets each line that the step prints, and what a failed attempt said.
     """
-    from towpath.steps import step_imports, step_process
+    from towpath.steps import step_process
 
     graph = pipeline_check.compile_checked_pipeline(workspace, pipeline)
     node = _find_node(graph, step)
     order = order_on_tree(workspace, graph, node)
-    imported = step_imports.find_libraries(workspace, graph.folder, [node])
+    imported = step_process.find_libraries(workspace, graph.folder, [node])
     with step_process.warm_supervisor(workspace.root, graph.folder, [node], imported):
         result = _attempt_step(node, order, say)
     for name in artifact_paths.own_outputs(node):
@@ -128,7 +127,7 @@ def _attempt_step(node: Node, order: Order, say: Callable[[str], object]) -> Mad
     for pause in find_pauses(retry):
         assert retry
         try:
-            return step_process.call_step(order, node.step.timeout, say)
+            return step_process.call_step(order, say)
         except TowpathError as error:
             if not is_worth_another(error, retry, order):
                 raise
@@ -136,13 +135,15 @@ def _attempt_step(node: Node, order: Order, say: Callable[[str], object]) -> Mad
                 say(str(fault))
         # Spread at random, so that steps that one server refused do not all come back at once.
         time.sleep(pause * (1 + random.random() * retry.jitter))
-    return step_process.call_step(order, node.step.timeout, say)
+    return step_process.call_step(order, say)
 
 
 def make_order(
     workspace: Workspace, graph: Graph, node: Node, known: RunState, directory: Path
 ) -> Order:
     """The order for a node whose inputs are known; ``directory`` is for its log and outputs."""
+    from towpath.steps import step_process
+
     declared = {name: file_formats.declared_format(graph, s) for name, s in node.arguments.items()}
     options = {name: file_formats.declared_options(graph, s) for name, s in node.arguments.items()}
     arguments = known.arguments(node)
@@ -161,7 +162,7 @@ def make_order(
         facts={name: known.made[name].facts for name in node.data_needs if name in known.made},
         trust=workspace.project.trust,
         code=_code_files(workspace, graph, node),
-        libraries=step_imports.find_step_libraries(workspace, graph.folder, node.step),
+        libraries=step_process.find_step_libraries(workspace, graph.folder, node.step),
         annotations=_argument_types(workspace, graph, node),
         options={name: value for name, value in options.items() if value.declared_options()},
         own_formats=own_formats,

@@ -11,6 +11,7 @@ from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from towpath.config.artifact import CacheEntry, Json, Made
+from towpath.config.expression import parse_message
 from towpath.config.pipeline_declaration import Condition, Fail, RegisterModel
 from towpath.errors import Fault, Refused, StepFailed, TowpathError
 from towpath.execution.commit_checks import may_have_changed
@@ -156,11 +157,8 @@ class Execution:
             self.known.chosen[node.name] = verdict
             return Made(facts={"chosen": verdict})
         if isinstance(node.step, Fail):
-            from towpath.steps.kinds import fail  # a kind is imported when it is met
-
-            raise StepFailed(
-                Fault(fail.failure_message(node.step, partial(self.known.look_up_value, node)))
-            )
+            message = parse_message(node.step.message)
+            raise StepFailed(Fault(message.fill(partial(self.known.look_up_value, node))))
         assert isinstance(node.step, RegisterModel)
         return self.registering.register(node, node.step, self.known, self.run_id)
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 REVISIONS = {"quality_check": 1, "batch_transform": 1, "command": 1}
 
 #: What of a declaration does not touch what the step makes. `after` orders steps, and no more.
-_INDIFFERENT = {"description", "after", "retry", "timeout", "cache"}
+_INDIFFERENT = {"description", "after", "retry", "timeout", "memory", "cache"}
 
 
 def gather_ingredients(

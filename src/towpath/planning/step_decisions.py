@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from towpath.config import foreign_values as foreign
 from towpath.config.artifact import CacheEntry, Made
+from towpath.config.expression import parse_condition
 from towpath.config.foreign_values import Fields
 from towpath.config.pipeline_declaration import Condition, Expiry, Fail, RegisterModel
 from towpath.errors import Malformed, StepFailed, TowpathError
@@ -19,7 +20,6 @@ from towpath.pipeline import cache_key
 from towpath.planning import step_code
 from towpath.planning.run_state import RunState, StepDecision, StepNotEnded, StepVerdict
 from towpath.scratch import replace_text
-from towpath.steps.kinds import condition
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -175,7 +175,7 @@ def plan_steps(judge: StepJudge, known: RunState) -> Iterator[StepDecision]:
 
 def evaluate_choice(node: Node, step: Condition, known: RunState) -> bool:
     """Which way a condition goes."""
-    return condition.evaluate_condition(step, partial(known.look_up_value, node))
+    return parse_condition(step.expression).evaluate(partial(known.look_up_value, node))
 
 
 def choose_branch(

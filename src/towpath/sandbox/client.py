@@ -17,12 +17,13 @@ from threading import Lock
 from typing import IO, Any
 
 from towpath.errors import Fault, StepFailed
-from towpath.sandbox import launch, wire
+from towpath.sandbox import process_tree, wire
 from towpath.sandbox.task_process import Workshop
 
 _SILENCE = 60.0  # seconds after which a process that falls silent in mid-word is taken for dead
 _END = 4.0  # seconds that a supervisor gets to end what runs: it gives two of them to that
 _SHORTEST, _LONGEST = 0.02, 0.5  # seconds between two looks at a log
+_MEMORY_LOOK = 0.05  # seconds between two looks at memory, in which it grows by 100 MB or so
 _MOST = 1 << 20  # bytes of a log taken at one look
 
 
@@ -37,7 +38,7 @@ class Task:
 
     ``needs`` are the modules of packages to be imported beforehand; ``content`` is what the
     workshop's ``carry_out`` gets. ``say`` gets each line that comes into ``log`` meanwhile. After
-    ``timeout`` seconds it is killed, with all that it started.
+    ``timeout`` seconds, or with more bytes of ``memory``, it is killed, with all that it started.
     """
 
     content: Any
@@ -45,6 +46,7 @@ class Task:
     log: Path
     say: Callable[[str], object]
     timeout: float | None = None
+    memory: int | None = None
 
 
 @dataclass(frozen=True)
@@ -64,12 +66,12 @@ class Client:
         with theirs:
             way = "fork" if can_fork() else "spawn"
             words = [str(theirs.fileno()), way, workshop.module, *workshop.setting]
-            process = launch.start_module(
+            process = process_tree.start_module(
                 "towpath.sandbox.supervisor",
                 words,
                 [theirs.fileno()],
                 output=output,
-                environment=launch.CALM | os.environ | {"GX_ANALYTICS_ENABLED": "false"},
+                environment=process_tree.CALM | os.environ | {"GX_ANALYTICS_ENABLED": "false"},
             )
         with contextlib.suppress(wire.Hangup):  # it has died: whoever asks it for a process hears
             wire.send_message(ours, needs)
@@ -140,6 +142,7 @@ class _TaskCall:
 
     client: Client
     task: Task
+    process: int | None = None
     answer: wire.TaskAnswer | None = None
     ended: wire.Ended | None = None
     begun: float = field(default_factory=time.monotonic)
@@ -174,8 +177,9 @@ class _TaskCall:
         while self.answer is None and self.ended is None:
             if not self._listen_once(answers, life, pause):
                 tail.hand_on_new()
-                pause = min(pause * 1.5, _LONGEST)
+                pause = min(pause * 1.5, _MEMORY_LOOK if self.task.memory else _LONGEST)
                 self._check_time()
+                self._check_memory()
 
     def _listen_once(self, answers: socket.socket, life: socket.socket, pause: float) -> bool:
         """Take what is said within the pause; an answer counts even if its process is gone."""
@@ -184,7 +188,11 @@ class _TaskCall:
         heard, _, _ = select.select([answers, life], [], [], pause)
         if answers in heard:
             try:
-                self.answer = wire.receive_message(answers)
+                message = wire.receive_message(answers)
+                if isinstance(message, wire.Begun):
+                    self.process = message.process
+                else:
+                    self.answer = message
             except wire.Hangup:
                 self.ended = wire.receive_message(life)
         elif heard:
@@ -196,6 +204,13 @@ class _TaskCall:
         if timeout is not None and time.monotonic() - self.begun >= timeout:
             what = f"it ran longer than its timeout of {_shown_duration(timeout)} and was killed"
             raise StepFailed(Fault(what), causes=("TimeoutError", "Timeout"))
+
+    def _check_memory(self) -> None:
+        # From here, not from the supervisor, which looks at nothing while it imports a package.
+        limit = self.task.memory
+        if limit and self.process and process_tree.measure_memory(self.process, limit) > limit:
+            what = f"it needed more than the {_shown_memory(limit)} of its memory and was killed"
+            raise StepFailed(Fault(what), causes=("MemoryError",))
 
     def _kill_task(self, life: socket.socket) -> None:
         """Have the process ended with all that it started, and wait for that: another attempt may
@@ -210,12 +225,16 @@ def _explain_end(ended: wire.Ended) -> Fault:
     if ended.code >= 0:
         what = f"its process ended by itself with code {ended.code}, before the step was done"
         return Fault(f"{what}{peak}")
-    hint = launch.explain_exit(ended.code) or "the log has its last words"
-    return Fault(f"its process {launch.describe_exit(ended.code)}{peak}", hint=hint)
+    hint = process_tree.explain_exit(ended.code) or "the log has its last words"
+    return Fault(f"its process {process_tree.describe_exit(ended.code)}{peak}", hint=hint)
 
 
 def _shown_duration(seconds: float) -> str:
     return f"{seconds:g} s" if seconds < 120 else f"{seconds / 60:g} min"
+
+
+def _shown_memory(size: int) -> str:
+    return f"{size / 2**30:g} GB" if size >= 1 << 30 else f"{size / 2**20:g} MB"
 
 
 class LogTail:

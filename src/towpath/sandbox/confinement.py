@@ -83,7 +83,7 @@ def _wait_for_child(child: int, limit: int) -> int:
     poll = select.poll()
     poll.register(handle, select.POLLIN)
     while not poll.poll(_LOOK * 1000):
-        if sum(map(_resident_bytes, process_tree.find_descendants(os.getpid()))) > limit:
+        if process_tree.measure_memory(os.getpid(), limit) > limit:
             return TOO_MUCH_MEMORY
     return _exit_code(os.waitpid(child, 0)[1])
 
@@ -92,13 +92,6 @@ def _exit_code(status: int) -> int:
     """An exit code for a status, as a shell gives it."""
     code = os.waitstatus_to_exitcode(status)
     return code if code >= 0 else 128 - code
-
-
-def _resident_bytes(process: int) -> int:
-    with suppress(OSError, IndexError, ValueError):
-        pages = Path(f"/proc/{process}/statm").read_text().split()[1]
-        return int(pages) * resource.getpagesize()
-    return 0
 
 
 def _set_fences(order: Mapping[str, Any], missing: list[str], own_proc: bool) -> None:

@@ -24,7 +24,7 @@ from typing import Any
 from towpath.call_log import log_call
 from towpath.config.foreign_values import Fields, list_of, parse_json, read_json, read_text
 from towpath.errors import Malformed
-from towpath.sandbox import kernel_fences, launch, process_tree
+from towpath.sandbox import kernel_fences, process_tree
 from towpath.sandbox.confinement import TOO_MUCH_MEMORY
 
 _ORDER = "order.json"
@@ -105,7 +105,7 @@ class Sandbox:
         }
         folder = str(self.folder.absolute())
         own = {"HOME": folder, "TMPDIR": folder, "PYTHONDONTWRITEBYTECODE": "1"}
-        return {**kept, **launch.CALM, **own, **self.environment}
+        return {**kept, **process_tree.CALM, **own, **self.environment}
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def _run_sandbox(sandbox: Sandbox, folder: Path) -> SandboxAnswer:
     _hide_environment()
     inside, outside = os.pipe()
     try:
-        process = launch.start_module(
+        process = process_tree.start_module(
             "towpath.sandbox.confinement",
             [str(folder / _ORDER), str(outside)],
             [outside],
@@ -217,7 +217,7 @@ def _describe_ending(sandbox: Sandbox, printed: bytes, status: int) -> str:
     """How it ended, and the last line that it printed, with nothing that a terminal obeys."""
     if status == TOO_MUCH_MEMORY:
         return f"it took more than {sandbox.memory / (1 << 20):,.0f} MiB of memory and was ended"
-    how = launch.describe_exit(status)
+    how = process_tree.describe_exit(status)
     lines = printed.decode("utf-8", "replace").strip().splitlines()
     last = (
         "".join(letter if letter.isprintable() else " " for letter in lines[-1][:300])

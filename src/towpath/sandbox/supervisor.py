@@ -28,7 +28,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from towpath.sandbox import launch, process_tree, task_process, wire
+from towpath.sandbox import process_tree, task_process, wire
 from towpath.sandbox.task_process import Workshop
 
 _GRACE = 2.0
@@ -163,7 +163,7 @@ class Supervisor:
     def _spawn_task(self, applicant: Applicant) -> int:
         answers = applicant.answers.fileno()
         words = [str(answers), self.workshop.module, *self.workshop.setting]
-        process = launch.start_module(task_process.__name__, words, [answers])
+        process = process_tree.start_module(task_process.__name__, words, [answers])
         process.returncode = 0  # it is buried here with all the others
         return process.pid
 

@@ -57,6 +57,7 @@ def serve_task(answers: socket.socket, workshop: Workshop) -> NoReturn:
         _become_independent()
         answers.set_inheritable(False)
         task = wire.receive_message(answers)
+        wire.send_message(answers, wire.Begun(os.getpid()))
         _reseed_numpy()
         answer = _answer_task(task, workshop)
         flush_output()  # who waits for the answer reads the log then

@@ -14,10 +14,20 @@ from typing import Any
 
 from towpath.errors import TowpathError
 
+# A module of its own: `task_process` and `supervisor` are run by `python -m`, and pickle would name
+# what they define after `__main__`, which is another module at the other end.
+
 _LENGTH = struct.Struct("!Q")
 
 KILL = "kill"
 """To the supervisor: end this process, with all that it has started."""
+
+
+@dataclass(frozen=True)
+class Begun:
+    """From a step's process: it has its task."""
+
+    process: int
 
 
 @dataclass(frozen=True)

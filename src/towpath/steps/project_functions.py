@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.machinery import (
     EXTENSION_SUFFIXES,
@@ -21,9 +22,12 @@ from importlib.machinery import (
 )
 from pathlib import Path
 from types import CodeType, ModuleType
+from typing import Any
 
 from towpath.config.project_paths import module_folders
 from towpath.errors import Fault, Place, StepFailed, did_you_mean
+from towpath.steps.formats import Format
+from towpath.steps.work_order import Order
 
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
 
@@ -132,3 +136,100 @@ def _import_file(file: Path, name: str) -> ModuleType:
                 del sys.modules[imported_as]
         raise
     return module
+
+
+# What to type where a module is not found: it is in the project, or it is not installed.
+
+_NAMED = re.compile(r"No module named '?([\w.]+)'?")
+_DEPTH = 4  # folders below the root in which a module is looked for
+_SKIPPED = frozenset({"node_modules", "__pycache__", "site-packages", "artifacts"})
+
+
+def hint_missing_module(root: Path, words: str) -> str | None:
+    """A hint for an error of Python's that names a module; None for other words."""
+    match = _NAMED.search(words)
+    if match is None:
+        return None
+    module = match[1]
+    top, _, inner = module.partition(".")
+    places = [place for place in _module_folders(root) if _holds_module(place, top)]
+    if places and inner:
+        names = [path.stem for path in (places[0] / top).glob("*") if path.suffix in ("", ".py")]
+        return did_you_mean(inner.partition(".")[0], names)
+    if places:
+        folder = places[0].relative_to(root).as_posix()
+        return (
+            f"it is in {folder}/, and modules are looked for at the root and in src/: "
+            "`pip install --editable .` where pyproject.toml names that folder"
+        )
+    return f"nothing of the project is called so: `{Path(sys.executable)} -m pip install` it"
+
+
+def _module_folders(root: Path) -> Iterator[Path]:
+    """The folders of a project in which modules may stand, the nearest first."""
+    level = [root]
+    for _ in range(_DEPTH):
+        yield from level
+        level = [inner for folder in level for inner in _inner_folders(folder)]
+
+
+def _inner_folders(folder: Path) -> list[Path]:
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError:
+        return []
+    return [
+        Path(entry.path)
+        for entry in entries
+        if entry.is_dir(follow_symlinks=False)
+        and not entry.name.startswith(".")
+        and entry.name not in _SKIPPED
+        and not Path(entry.path, "pyvenv.cfg").exists()
+    ]
+
+
+def _holds_module(folder: Path, module: str) -> bool:
+    package = folder / module
+    return (folder / f"{module}.py").is_file() or (package.is_dir() and any(package.glob("*.py")))
+
+
+# Formats of the project's own: its classes, which only a step's process loads and asks.
+
+
+def read_own(order: Order, format: Format, path: Path) -> Any:
+    """What the format's class reads from a file or a folder, which has its real name.
+
+    Raises ``StepFailed`` for whatever the class raises.
+    """
+    try:
+        return _make_reader(order, format).read(path)
+    except StepFailed:
+        raise
+    except Exception as error:
+        what = f"{path.name} cannot be read as {format.name}: {_error_words(error)}"
+        raise StepFailed(Fault(what), causes=_cause_names(error)) from error
+
+
+def write_own(order: Order, format: Format, value: Any, path: Path) -> None:
+    """Let the format's class write a value at a path; raises as ``read_own`` does."""
+    try:
+        _make_reader(order, format).write(value, path)
+    except StepFailed:
+        raise
+    except Exception as error:
+        what = f"cannot be written as {format.name}: {_error_words(error)}"
+        raise StepFailed(Fault(what), causes=_cause_names(error)) from error
+
+
+def _make_reader(order: Order, format: Format) -> Any:
+    format_class = load_function(order.root, order.folder, format.run)
+    return format_class()
+
+
+def _error_words(error: Exception) -> str:
+    words = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__
+
+
+def _cause_names(error: Exception) -> tuple[str, ...]:
+    return tuple(kind.__name__ for kind in type(error).__mro__)

@@ -9,23 +9,21 @@ from __future__ import annotations
 import faulthandler
 import functools
 import io
+import logging
 import os
 import resource
 import sys
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import TracebackType
+from types import ModuleType, TracebackType
+from typing import Any
 
 from towpath.config.artifact import Json, Made
 from towpath.errors import Fault, Place, StepFailed, TowpathError, name_causes
-from towpath.steps import (
-    kinds,
-    missing_modules,
-    project_functions,
-    repeatable_figures,
-    step_logging,
-)
+from towpath.steps import kinds, project_functions
 from towpath.steps.watched_files import Watch
 from towpath.steps.work_order import Order
 
@@ -33,7 +31,7 @@ from towpath.steps.work_order import Order
 def prepare_process(root: str, folder: str) -> None:
     """Make this process one that a project's code may be imported in."""
     os.chdir(root)
-    repeatable_figures.install_figure_settings()
+    install_figure_settings()
     project_functions.make_project_importable(Path(root), folder)
     project_functions.import_from_source(Path(root))
     _watch_project(root)
@@ -85,7 +83,7 @@ def divert_output(log: Path) -> None:
         assert isinstance(text, io.TextIOWrapper)
         text.reconfigure(line_buffering=True, encoding="utf-8", errors="backslashreplace")
     faulthandler.enable(2)
-    step_logging.start_step_logging()
+    start_step_logging()
 
 
 def _step_facts(order: Order, watch: Watch, before: ResourceUsage) -> dict[str, Json]:
@@ -138,7 +136,7 @@ def _step_failure(error: BaseException, order: Order) -> StepFailed:
     traceback.print_exception(type(error), error, tail)
     hint = None
     if isinstance(error, ModuleNotFoundError):
-        hint = missing_modules.hint_missing_module(order.root, str(error))
+        hint = project_functions.hint_missing_module(order.root, str(error))
     fault = Fault(_error_words(error), _error_place(error, order), hint)
     return StepFailed(fault, causes=name_causes(type(error)))
 
@@ -191,3 +189,104 @@ def _is_users(file: str, root: Path) -> bool:
 
 def _relative_path(file: str, root: Path) -> str:
     return Path(file).relative_to(root).as_posix()
+
+
+# The logging of a step's process: shown as it is, and the step's own to set up.
+#
+# Without a word of the step's, all from INFO on goes to its log. That is done by Python's handler
+# of last resort, so that the root logger has none, and ``logging.basicConfig`` does what it does in
+# a plain script: with a handler of ours in its place it would do nothing, and say nothing of that.
+
+_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+_original = logging.basicConfig
+
+
+def start_step_logging() -> None:
+    """Begin anew for a step."""
+    root = logging.getLogger()
+    for handler in list(root.handlers):  # as a package may have left them that was imported before
+        root.removeHandler(handler)
+        handler.close()
+    shown = logging.StreamHandler(sys.stderr)
+    shown.setFormatter(logging.Formatter(_FORMAT, "%H:%M:%S"))
+    shown.addFilter(_is_shown)
+    logging.lastResort = shown
+    root.setLevel(logging.INFO)
+    logging.basicConfig = _basic_config
+
+
+def _is_shown(record: logging.LogRecord) -> bool:
+    """Whether a script would show it too: a library that keeps its records from the root logger
+    (``propagate = False``) has its warnings shown, and no more."""
+    logger: logging.Logger | None = logging.getLogger(record.name)
+    while logger and logger.parent and logger.propagate:
+        logger = logger.parent
+    return record.levelno >= logging.WARNING or logger is logging.getLogger()
+
+
+@functools.wraps(_original)
+def _basic_config(**asked: Any) -> None:
+    """What a step calls as ``logging.basicConfig``: the same, from the level that a script has.
+
+    ``logging.info`` and its like call it too where nothing is set up, which is no wish of the
+    step's: then all stays as it is shown anyhow.
+    """
+    root = logging.getLogger()
+    if sys._getframe(1).f_globals.get("__name__") == logging.__name__:
+        return
+    if root.level == logging.INFO and (not root.handlers or asked.get("force")):
+        root.setLevel(logging.WARNING)
+    _original(**asked)
+
+
+# The same figure in the same bytes, also where the step saves it by itself.
+#
+# matplotlib draws the names inside of an SVG at random, and writes the time into an SVG, a PDF and
+# a PostScript file. The first is a setting of its own, put right as soon as somebody imports it;
+# the second it takes from ``SOURCE_DATE_EPOCH``, which a step's process has from its beginning
+# (``sandbox.process_tree``). Nothing here imports matplotlib.
+
+_SETTING = "svg.hashsalt"
+_SALT = "towpath"
+
+
+class _AfterImport:
+    """A finder of modules that finds matplotlib as the others do, and has it set up afterwards."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if name != "matplotlib":
+            return None
+        others = (finder for finder in sys.meta_path if finder is not self)
+        specs = (finder.find_spec(name, path, target) for finder in others)
+        spec = next((spec for spec in specs if spec is not None), None)
+        if spec is None or spec.loader is None:
+            return None
+        loader: Any = spec.loader
+        execute = loader.exec_module
+
+        def exec_module(module: ModuleType) -> None:
+            execute(module)
+            set_figure_salt(module)
+
+        # The loader stays what it is: data files of the package are found by its class.
+        loader.exec_module = exec_module
+        return spec
+
+
+def install_figure_settings() -> None:
+    """From now on matplotlib is set up when it is imported."""
+    if not any(isinstance(finder, _AfterImport) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _AfterImport())
+    if "matplotlib" in sys.modules:
+        set_figure_salt(sys.modules["matplotlib"])
+
+
+def set_figure_salt(matplotlib: Any) -> None:
+    """Give the names in an SVG one beginning, unless the project's ``matplotlibrc`` gives one;
+    the defaults too, to which ``rcdefaults()`` and styles go back."""
+    for settings in ("rcParams", "rcParamsDefault", "rcParamsOrig"):
+        values = getattr(matplotlib, settings, None)
+        if values is not None and values.get(_SETTING) is None:
+            values[_SETTING] = _SALT

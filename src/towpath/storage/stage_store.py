@@ -18,7 +18,6 @@ from towpath.errors import Fault, StoreError, UsageError, UserError, did_you_mea
 from towpath.scratch import scratch_folder
 from towpath.storage.bucket import Bucket
 from towpath.storage.folder import Folder
-from towpath.storage.folder_digest import is_folder_digest
 from towpath.storage.storage_backend import (
     ObjectSource,
     StorageBackend,
@@ -29,6 +28,7 @@ from towpath.storage.storage_backend import (
 from towpath.storage.verified_bytes import (
     BytesState,
     fetch_verified,
+    is_folder_digest,
     members_of,
     receive_objects,
     verify_bytes,

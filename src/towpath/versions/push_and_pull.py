@@ -17,7 +17,7 @@ from towpath.backends.git import remotes
 from towpath.credentials import hide_credentials
 from towpath.errors import RegistryError, UsageError, UserError
 from towpath.registry import RegisteredVersion, UnpublishedTags, shared_registry
-from towpath.storage.folder_digest import is_digest
+from towpath.storage.verified_bytes import is_digest
 from towpath.versions import work_tree_files
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from towpath.backends.prefect.server.project_api import (
 )
 from towpath.execution import run_folders
 from towpath.pipeline.compile_graph import outline_graph
-from towpath.steps import step_imports
+from towpath.steps import step_process
 
 PIPELINE = """\
 params:
@@ -143,8 +143,8 @@ def test_libraries_are_those_of_installed_packages(
     monkeypatch.syspath_prepend(site)
     small.edit(f"{FOLDER}/pipeline.yaml", "[seen.json]", "[seen.json, table.parquet]")
     nodes = list(outline_graph(small.workspace.pipeline("training")).nodes.values())
-    imported = step_imports.find_libraries(small.workspace, FOLDER, nodes)
-    found = set(step_imports.needs_of_steps(nodes, imported))
+    imported = step_process.find_libraries(small.workspace, FOLDER, nodes)
+    found = set(step_process.needs_of_steps(nodes, imported))
     assert {"alpha", "pandas", "pyarrow.parquet", "towpath.steps.kinds.function_step"} <= found
     assert not {"beside", "steps", "os", "sys"} & found
 

@@ -27,7 +27,7 @@ from towpath.delivery.gates.verdict import Unjudged
 from towpath.registry import RecordedCode
 from towpath.registry.version_code import OwnCode
 from towpath.steps.model_io import skops_models
-from towpath.storage.folder_digest import folder_manifest, manifest_digest
+from towpath.storage.verified_bytes import folder_manifest, manifest_digest
 
 NO_CODE = OwnCode("abalone@v1.1.0").to_json()
 SAMPLES = "a,b,expected\n0,0,0\n1,0,3\n0.5,0.5,2.0\n"

@@ -20,9 +20,14 @@ from towpath.config.artifact import CacheEntry
 from towpath.errors import Fault, Malformed, StoreError
 from towpath.storage.cache_entries import load_entry, relative_entry_path
 from towpath.storage.copy_files import hash_bytes
-from towpath.storage.folder_digest import FOLDER, is_digest, is_folder_digest, read_manifest
 from towpath.storage.storage_backend import map_in_threads, object_path
-from towpath.storage.verified_bytes import hash_object
+from towpath.storage.verified_bytes import (
+    FOLDER,
+    hash_object,
+    is_digest,
+    is_folder_digest,
+    read_manifest,
+)
 
 Progress = Callable[[int, int], None]
 """Told how many objects are done, of how many."""

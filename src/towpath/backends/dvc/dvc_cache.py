@@ -25,10 +25,9 @@ from towpath.scratch import remove_scratch, scratch_beside
 from towpath.storage.cache_entries import WRITERS, Entries
 from towpath.storage.copy_files import copy_plain, explain_write_errors, md5_of
 from towpath.storage.folder import Folder
-from towpath.storage.folder_digest import folder_manifest, is_folder_digest, manifest_digest
-from towpath.storage.objects import Objects, StoreLayout
-from towpath.storage.stat_cache import FileStamp, StatCache, current_time
+from towpath.storage.objects import FileStamp, Objects, StatCache, StoreLayout, current_time
 from towpath.storage.storage_backend import map_in_threads
+from towpath.storage.verified_bytes import folder_manifest, is_folder_digest, manifest_digest
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec

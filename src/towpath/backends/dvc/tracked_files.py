@@ -28,7 +28,7 @@ from towpath.config.project_paths import (
     resolve_inside,
 )
 from towpath.errors import Fault, Malformed, Place, StoreError
-from towpath.storage.folder_digest import is_folder_digest
+from towpath.storage.verified_bytes import is_folder_digest
 
 SUFFIX = ".dvc"
 _PASSED_OVER = frozenset({"node_modules", "__pycache__"})

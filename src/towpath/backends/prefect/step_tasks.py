@@ -162,7 +162,7 @@ def _call_step(order: Order) -> Made:
     from towpath.steps import step_process
 
     with LogLines(get_run_logger().info) as lines:
-        return step_process.call_step(order, order.step.timeout, lines)
+        return step_process.call_step(order, lines)
 
 
 def _attempt_number() -> int:

@@ -269,7 +269,7 @@ def _tell_model_needs(session: Session, run: RecordedRun) -> Iterator[str]:
     # not months later when a stage refuses it.
     if not any("needs" in step.made.facts for step in run.steps.values()):
         return
-    from towpath.steps.model_io.model_needs import read_facts, tell_needs
+    from towpath.steps.model_io.skops_models import read_facts, tell_needs
 
     needs: dict[str, list[str]] = {}
     nameless: list[str] = []

@@ -11,8 +11,12 @@ from towpath.delivery.gates.gate_context import GateContext
 from towpath.delivery.gates.verdict import Unjudged
 from towpath.errors import did_you_mean
 from towpath.registry import VersionRecord
-from towpath.storage.folder_digest import folder_manifest, manifest_digest
-from towpath.storage.verified_bytes import folder_sha256, hash_stream
+from towpath.storage.verified_bytes import (
+    folder_manifest,
+    folder_sha256,
+    hash_stream,
+    manifest_digest,
+)
 
 if TYPE_CHECKING:
     from towpath.delivery.gates.gate_context import GateContext
@@ -69,7 +73,7 @@ def read_gate_column(frame: Any, name: str, shown: str) -> Any:
 
 def predict_rows(model: Any, frame: Any) -> list[Any]:
     """What the model gives for each row: values, or lists of them."""
-    from towpath.steps.formats.json_values import plain_json
+    from towpath.steps.formats.jsons import plain_json
     from towpath.steps.kinds.batch_transform import select_features
 
     values = plain_json(model.predict(select_features(model, frame)))

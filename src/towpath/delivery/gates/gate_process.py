@@ -99,8 +99,7 @@ def _ask_sandbox(
 
 def answer(question: dict[str, Any]) -> dict[str, Any]:
     """``{"answer": {...}}``, or ``{"why": "..."}``."""
-    from towpath.steps.formats.json_values import plain_json
-    from towpath.steps.formats.jsons import is_finite_document
+    from towpath.steps.formats.jsons import is_finite_document, plain_json
 
     try:
         outcome = plain_json(kinds.gate_kind_module(question["kind"]).work(question["asked"]))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping
+import io
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType, ModuleType
@@ -11,8 +13,7 @@ from typing import Any
 
 from towpath.backends.git import large_files
 from towpath.config.table_options import NO_OPTIONS, TableOptions
-from towpath.errors import Fault, StepFailed, TowpathError
-from towpath.steps.formats import format_faults
+from towpath.errors import Fault, StepFailed, TowpathError, name_causes
 
 PATH = "pathlib.Path"
 NO_FORMATS: Mapping[str, str] = MappingProxyType({})
@@ -189,7 +190,7 @@ def read_file(path: Path, asked: ReadRequest) -> object:
     except (TowpathError, KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # a panic in Rust is no Exception
-        raise format_faults.unreadable_file(asked.name, format.name, error) from error
+        raise unreadable_file(asked.name, format.name, error) from error
 
 
 def read_file_parts(path: Path, asked: ReadRequest, size: int) -> Iterator[Any]:
@@ -203,7 +204,7 @@ def read_file_parts(path: Path, asked: ReadRequest, size: int) -> Iterator[Any]:
         except (TowpathError, KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # a panic in Rust is no Exception
-            raise format_faults.unreadable_file(asked.name, format.name, error) from error
+            raise unreadable_file(asked.name, format.name, error) from error
         if part is None:
             return
         yield part
@@ -248,7 +249,7 @@ def write_file(
     except (TowpathError, KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # a panic in Rust is no Exception
-        raise format_faults.unwritable_value(format.name, value, error) from error
+        raise unwritable_value(format.name, value, error) from error
     return None
 
 
@@ -269,3 +270,125 @@ def _write_unknown(value: object, path: Path) -> None:
 
 def _not_installed(name: str, wanted: str, error: ModuleNotFoundError) -> Fault:
     return Fault(f"{name} as {wanted} needs {error.name}, which is not installed")
+
+
+# What a reader or a writer raised, in words: the file, its format, and the cause in one line.
+#
+# A package may raise anything, and does: errors of its own, an `OverflowError`, a panic of Rust
+# that is no `Exception`. Whatever it is, it is about the file and no fault of Towpath.
+
+_LONGEST = 300
+_PLAIN = (ValueError, TypeError, AttributeError, OSError)
+"""Errors whose words say all; the name of any other is part of them."""
+
+
+def unreadable_file(name: str, kind: str, error: BaseException) -> StepFailed:
+    """The fault of a file called ``name`` that a reader refused."""
+    causes = name_causes(type(error))
+    return StepFailed(Fault(f"{name} cannot be read as {kind}: {_in_a_line(error)}"), causes=causes)
+
+
+def unwritable_value(kind: str, value: object, error: BaseException) -> StepFailed:
+    """The fault of a value that a writer refused."""
+    column, hint = _explain_table(value) if hasattr(value, "columns") else ("", None)
+    where = f"column `{column}`: " if column else ""
+    what = f"cannot be written as {kind}: {where}{_in_a_line(error)}"
+    return StepFailed(Fault(what, hint=hint), causes=name_causes(type(error)))
+
+
+def _in_a_line(error: BaseException) -> str:
+    """The first line of an error; with its class where that says something of its own."""
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    words = (
+        error.args
+        if error.args and all(isinstance(argument, str) for argument in error.args)
+        else ()
+    )
+    text = " ".join(words) or str(error)
+    line = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    line = line.encode(errors="backslashreplace").decode()
+    if len(line) > _LONGEST:
+        line = line[:_LONGEST] + " ..."
+    name = type(error).__name__
+    if not line:
+        return name
+    is_plain = isinstance(error, _PLAIN) and not isinstance(error, UnicodeError)
+    return line if is_plain else f"{name}: {line}"
+
+
+def _explain_table(table: Any) -> tuple[str, str | None]:
+    """The first column that no parquet file keeps, and what to do; empty if each can be."""
+    pandas = sys.modules.get("pandas")
+    if pandas is None or not isinstance(table, pandas.DataFrame) or not table.columns.is_unique:
+        return "", None
+    for name, column in table.items():
+        try:
+            column.to_frame().to_parquet(io.BytesIO(), index=False)
+        except Exception as error:  # whichever it raised for the whole
+            return str(name), _column_hint(str(name), column, error)
+    return "", None
+
+
+def _column_hint(name: str, column: Any, error: Exception) -> str:
+    present = column.dropna()
+    first = present.iloc[0] if len(present) else None
+    kinds = {type(value).__name__ for value in present.head(1000)}
+    as_text = f'table["{name}"] = table["{name}"].astype(str) keeps it as text'
+    if type(first).__name__ == "Interval":
+        return f"its values are intervals: {as_text}"
+    if isinstance(first, dict | list | tuple | set):
+        return "its values hold others: a column for each of them, or .json keeps them"
+    if isinstance(error, OverflowError):
+        return f"a number in it is beyond 64 bits: {as_text}"
+    if len(kinds) > 1:
+        return f"its values are of several types ({', '.join(sorted(kinds))}): {as_text}"
+    return as_text
+
+
+# Tables too large for memory: read and written part by part.
+
+
+@dataclass(frozen=True)
+class TableSource:
+    """A table in a file; ``name`` is the file's real name."""
+
+    path: Path
+    name: str
+    format: Format | None
+    options: TableOptions = NO_OPTIONS
+
+    def read_parts(self, size: int | None) -> Iterator[Any]:
+        """The table as pandas: whole, or at most ``size`` rows at a time, in order.
+
+        A part has the types of the whole where the file tells them; a CSV file does not, so its
+        parts may differ where its values do.
+        """
+        format = _require_table(self.format, self.name)
+        refuse_pointer(self.path, self.name)
+        request = ReadRequest(self.name, declared=format.name, options=self.options)
+        if size is None:
+            yield read_file(self.path, request)
+        else:
+            yield from read_file_parts(self.path, request, size)
+
+
+@dataclass(frozen=True)
+class TableTarget:
+    """A table to be written."""
+
+    path: Path
+    format: Format | None
+    options: TableOptions = NO_OPTIONS
+
+    def write(self, parts: Iterable[Any]) -> int:
+        """Write the parts one after another; the number of rows."""
+        format = _require_table(self.format, self.path.name)
+        rows: int = format.load_module().write_parts(parts, self.path, format.name, self.options)
+        return rows
+
+
+def _require_table(format: Format | None, name: str) -> Format:
+    if format is None or not format.is_table:
+        raise StepFailed(Fault(f"{name} is no table", hint=TABLES))
+    return format

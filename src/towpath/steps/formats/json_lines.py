@@ -12,7 +12,7 @@ from typing import Any
 from towpath.config.table_options import NO_OPTIONS, TableOptions
 from towpath.errors import Fault, Place, StepFailed
 from towpath.steps.formats import column_types, delimited
-from towpath.steps.formats.json_values import plain_json
+from towpath.steps.formats.jsons import plain_json
 
 _GZIP = b"\x1f\x8b"
 _EXACT = 2**53  # up to here a float tells each integer from the next

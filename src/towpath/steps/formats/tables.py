@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from towpath.config.table_options import NO_OPTIONS, TableOptions
 from towpath.errors import Fault, StepFailed
-from towpath.steps.formats import delimited, json_lines, table_losses, workbooks
+from towpath.steps.formats import delimited, json_lines, workbooks
 from towpath.steps.formats.delimited import DelimitedText
-
-_DELIMITED = ("csv", "tsv")
 
 if TYPE_CHECKING:
     from towpath.steps.formats import ReadRequest
+
+_DELIMITED = ("csv", "tsv")
 
 
 def read(path: Path, asked: ReadRequest) -> Any:
@@ -181,7 +182,7 @@ def write_parts(
 
 def _kept_whole(parts: Iterable[Any], kind: str) -> Iterator[Any]:
     for part in parts:
-        table_losses.refuse_losses(part, kind)
+        refuse_losses(part, kind)
         yield part
 
 
@@ -250,3 +251,61 @@ def _write_polars(frame: Any, path: Path, kind: str, options: TableOptions) -> N
         frame.write_ipc(path)
     else:
         frame.write_csv(path, separator=delimited.separator_of(kind, options))
+
+
+# What a format of tables would lose in silence: it is an error instead, before a byte is written.
+#
+# The writers take such tables, and who reads the file finds another one: levels of names become
+# rows, one of two columns with a name is gone, a number has other digits.
+
+_ONE_HEADER = ("csv", "tsv", "xlsx", "jsonl")
+_EXACT = 2**53  # up to here a double, which is all that Excel has, tells each integer from the next
+
+
+def refuse_losses(frame: Any, kind: str) -> None:
+    """Raise ``StepFailed`` for each thing in a pandas table that a file of ``kind`` would not give
+    back: it has no place there, and the writer would not say so."""
+    if faults := list(_find_losses(frame, kind)):
+        raise StepFailed(*faults)
+
+
+def _find_losses(frame: Any, kind: str) -> Iterator[Fault]:
+    if frame.columns.nlevels > 1 and kind in _ONE_HEADER:
+        hint = 'table.columns = ["_".join(map(str, names)) for names in table.columns] joins them'
+        what = f"its columns have names in {frame.columns.nlevels} levels, and a .{kind} has one"
+        yield Fault(what, hint=hint)
+        return
+    if kind == "jsonl" and not frame.columns.is_unique:
+        twice = frame.columns[frame.columns.duplicated()][0]
+        yield Fault(f"two columns are called `{twice}`, and a JSON object keeps one: rename one")
+    if kind == "feather":
+        yield from _interval_losses(frame)
+    if kind == "xlsx":
+        yield from _lost_in_workbook(frame)
+
+
+def _interval_losses(frame: Any) -> Iterator[Fault]:
+    """Columns of ``pandas.cut``, which pyarrow writes and cannot read back."""
+    for number, dtype in enumerate(frame.dtypes):
+        inner = getattr(getattr(dtype, "categories", None), "dtype", dtype)
+        if str(inner).startswith("interval"):
+            name = frame.columns[number]
+            hint = f'table["{name}"] = table["{name}"].astype(str) keeps it as text'
+            yield Fault(f"column `{name}` holds intervals, which a .feather does not", hint=hint)
+
+
+def _lost_in_workbook(frame: Any) -> Iterator[Fault]:
+    for number, dtype in enumerate(frame.dtypes):
+        if getattr(dtype, "kind", "") not in "iuO":
+            continue
+        values = frame.iloc[:, number].dropna()
+        long = (v for v in values if isinstance(v, Integral) and abs(int(v)) > _EXACT)
+        beyond = next(long, None)
+        if beyond is not None:
+            name = frame.columns[number]
+            hint = f'table["{name}"] = table["{name}"].astype(str) keeps it as text'
+            yield Fault(f"column `{name}` holds {beyond}: Excel rounds it", hint=hint)
+    is_indexed = any(name is not None for name in frame.index.names)
+    if len(frame) and not is_indexed and frame.iloc[-1].isna().all():
+        what = "nothing is in its last row, and a sheet ends with the last row that holds something"
+        yield Fault(what, hint="drop it, or write .csv or .parquet")

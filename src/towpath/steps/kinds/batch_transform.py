@@ -8,7 +8,7 @@ from towpath.backends.dvc import Store
 from towpath.config.artifact import Artifact, Made
 from towpath.config.table_options import TableOptions
 from towpath.errors import Fault, StepFailed, did_you_mean
-from towpath.steps import formats, table_parts
+from towpath.steps import formats
 from towpath.steps.model_io import fitted_signature
 from towpath.steps.work_order import Order
 
@@ -32,7 +32,7 @@ def execute(order: Order) -> Made:
         add_predictions(model, part, step.method) for part in source.read_parts(step.batch_size)
     )
     form = formats.find_format(output.path, output.format, order.own_formats)
-    rows = table_parts.TableTarget(path, form, TableOptions.from_declaration(output)).write(parts)
+    rows = formats.TableTarget(path, form, TableOptions.from_declaration(output)).write(parts)
     print(f"{rows:,} rows scored")
     scored_table = store.put(path)
     order.remove_bytes()
@@ -114,10 +114,8 @@ def _read_model(order: Order, store: Store) -> Any:
     return loaded
 
 
-def _table_source(order: Order, store: Store) -> table_parts.TableSource:
+def _table_source(order: Order, store: Store) -> formats.TableSource:
     data = order.arguments["data"]
     assert isinstance(data, Artifact)
     format = formats.find_format(data.name, order.formats.get("data"))
-    return table_parts.TableSource(
-        store.path(data.digest), data.name, format, order.options_of("data")
-    )
+    return formats.TableSource(store.path(data.digest), data.name, format, order.options_of("data"))

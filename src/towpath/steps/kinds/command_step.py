@@ -23,10 +23,10 @@ from towpath.config.command_line import parse_command
 from towpath.config.project_paths import module_folders
 from towpath.control_characters import show_controls
 from towpath.errors import Fault, StepFailed, did_you_mean
-from towpath.sandbox import launch
+from towpath.sandbox import process_tree
 from towpath.steps import formats, opened_files, step_results, watched_files
 from towpath.steps.formats import jsons
-from towpath.steps.missing_modules import hint_missing_module
+from towpath.steps.project_functions import hint_missing_module
 from towpath.steps.work_order import Order, Value
 
 if TYPE_CHECKING:
@@ -236,9 +236,9 @@ def _list_programs(path: str) -> Iterator[str]:
 def _ending_fault(order: Order, code: int, begin: int) -> Fault:
     """How the program ended, with the last lines that it printed."""
     words = _last_words(order.log, begin)
-    if number := launch.find_signal(code):
-        hint = launch.explain_exit(code) if number is signal.SIGKILL else None
-        return Fault(f"the command {launch.describe_exit(code)}{words}", hint=hint)
+    if number := process_tree.find_signal(code):
+        hint = process_tree.explain_exit(code) if number is signal.SIGKILL else None
+        return Fault(f"the command {process_tree.describe_exit(code)}{words}", hint=hint)
     hint = hint_missing_module(order.root, words)
     if hint and _is_alone(_declared_step(order)):
         hint = "it has the files that `code:` names and what they import; or it is not installed"

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 from towpath.backends.dvc import Store
 from towpath.config.artifact import Artifact, Json, Made
 from towpath.errors import Fault, Place, StepFailed
-from towpath.steps import formats, own_formats, project_functions, step_results
+from towpath.steps import formats, project_functions, step_results
 from towpath.steps.formats import jsons
-from towpath.steps.model_io import fitted_signature, model_needs
+from towpath.steps.model_io import fitted_signature, skops_models
 from towpath.steps.work_order import Order, Value
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _read_argument(
     own = request.format if request.format and request.format.run and not request.as_path else None
     if own:
         try:
-            return own_formats.read_own(order, own, _copy_input(order, store, name, artifact))
+            return project_functions.read_own(order, own, _copy_input(order, store, name, artifact))
         except StepFailed as failure:
             raise failure.about(f"input `{name}`") from failure.__cause__
     if artifact.files is not None or request.as_path:
@@ -153,14 +153,14 @@ def store_outputs(order: Order, called: FunctionCall) -> Made:
                 values |= _read_value(name, path, called)
         except StepFailed as failure:
             raise place_failure(failure, order, called.function, name) from failure.__cause__
-        if needed := model_needs.find_model_needs(path, output.format):
+        if needed := skops_models.find_model_needs(path, output.format):
             needs[name] = needed
         outputs[name] = keeper.put(path)
-    nameless = model_needs.find_nameless(needs)
-    for line in model_needs.tell_needs(needs, nameless, order.trust):
+    nameless = skops_models.find_nameless(needs)
+    for line in skops_models.tell_needs(needs, nameless, order.trust):
         print(line)
     order.remove_bytes()
-    noted = model_needs.write_facts(needs, nameless)
+    noted = skops_models.write_facts(needs, nameless)
     return Made(outputs, values, {**noted, "function_seconds": called.seconds})
 
 
@@ -172,7 +172,7 @@ def _write_output(order: Order, value: object, path: Path, output: Output) -> st
     """Write a value that was returned; who is to blame if nothing is there afterwards."""
     format = _output_format(order, output)
     if format and format.run and not isinstance(value, Path):  # a path is copied, as ever
-        own_formats.write_own(order, format, value, path)
+        project_functions.write_own(order, format, value, path)
         return f"class {format.run}"
     step_results.write_result(value, path, output)
     return "function"
@@ -187,11 +187,11 @@ def _refuse_open(order: Order, called: FunctionCall) -> None:
     written = {name: Path(place) for name, place in places.items() if isinstance(place, Path)}
     if not written:
         return
-    from towpath.steps import open_files
+    from towpath.steps import watched_files
 
     faults = [
         Fault(f"output `{name}`: {writer.describe_as(_declared_name(Path(writer.path), place))}")
-        for writer in open_files.settle_open_files(written.values())
+        for writer in watched_files.settle_open_files(written.values())
         for name, place in written.items()
         if Path(writer.path).is_relative_to(place.resolve())
     ]

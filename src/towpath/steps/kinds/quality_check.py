@@ -11,7 +11,7 @@ from towpath.backends.dvc import Store
 from towpath.backends.great_expectations import suite_outcome, suite_page
 from towpath.config.artifact import Artifact, Json, Made
 from towpath.errors import Fault, Refused, StepFailed
-from towpath.steps import formats, own_formats
+from towpath.steps import formats, project_functions
 from towpath.steps.work_order import Order
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _of_own_format(order: Order, format: formats.Format, store: Store, data: Art
     path = order.directory / "inputs" / "data" / data.name
     path.parent.mkdir(parents=True, exist_ok=True)
     store.copy_to(data.digest, path)
-    table = own_formats.read_own(order, format, path)
+    table = project_functions.read_own(order, format, path)
     if not (hasattr(table, "columns") and hasattr(table, "iloc")):
         kind = type(table).__name__
         what = f"{data.name}: {format.run} reads a {kind}, which is no table of pandas"

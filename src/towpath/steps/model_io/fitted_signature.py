@@ -119,7 +119,7 @@ def prediction_names(width: int) -> list[str]:
 
 
 def _class_labels(model: Any) -> Json:
-    from towpath.steps.formats.json_values import plain_json
+    from towpath.steps.formats.jsons import plain_json
 
     try:
         return plain_json(list(model.classes_))

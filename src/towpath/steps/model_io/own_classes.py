@@ -7,16 +7,18 @@ file names a class that this code defines, that `trust` names, and that may run 
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from towpath.errors import Fault, Place, Refused, StepFailed, TowpathError
 from towpath.steps import project_functions
-from towpath.steps.model_io import recorded_packages, skops_models
+from towpath.steps.model_io import skops_models
 
 _MODULE = "<module>"  # the name of a frame that runs a file as it is imported
 
@@ -73,7 +75,7 @@ def compare_recorded(path: Path, name: str, own: Mapping[str, Any]) -> tuple[str
         homes = {held.partition(".")[0] for held in skops_models.list_held(path, name)}
     except TowpathError:
         homes = set()
-    return recorded_packages.compare_packages(own["packages"], own["python"], homes)
+    return compare_packages(own["packages"], own["python"], homes)
 
 
 def _not_allowed(mine: list[str], own: Mapping[str, Any]) -> Iterator[Fault]:
@@ -91,7 +93,7 @@ def _missing_packages(names: list[str], own: Mapping[str, Any]) -> Iterator[Faul
             held = ", ".join(name for name in names if name.startswith(f"{home}."))
             yield Fault(f"{own['version']} holds {held}, and {own['fault']}", hint=own["hint"])
             continue
-        recorded_package = recorded_packages.find_recorded(own["packages"], home)
+        recorded_package = find_recorded(own["packages"], home)
         package = " ".join(recorded_package) if recorded_package else home
         hint = f"pip install {'=='.join(recorded_package) if recorded_package else home}"
         yield Fault(f"{own['version']} needs {package}, which is not installed here", hint=hint)
@@ -158,3 +160,67 @@ def restored_path() -> Iterator[None]:
         yield
     finally:
         sys.path[:] = before
+
+
+# Packages as a version's record has them, beside those that are installed.
+
+
+def compare_packages(
+    recorded: Mapping[str, str], python: str | None, homes: Iterable[str]
+) -> tuple[str, ...]:
+    """What differs, in words: ``scikit-learn 1.8.0 recorded, 1.7.2 here``.
+
+    :param python: the recorded version of Python.
+    :param homes: the top modules that a model's classes come from: what differs in those is told
+        first, since it may matter to whoever loads the model.
+    """
+    differing = {
+        name: f"{name} {version} recorded, {installed or 'none'} here"
+        for name, version in recorded.items()
+        if _is_version(version) and (installed := _installed_version(name)) != version
+    }
+    close = _names_of(homes) if differing else frozenset()
+    matters = [
+        f"{words}: the model's classes come from it"
+        for name, words in differing.items()
+        if _plain_name(name) in close
+    ]
+    others = [words for name, words in differing.items() if _plain_name(name) not in close]
+    if python and python.split(".")[:2] != [str(part) for part in sys.version_info[:2]]:
+        others.append(f"Python {python} recorded, {sys.version_info[0]}.{sys.version_info[1]} here")
+    return (*matters, *others)
+
+
+def find_recorded(recorded: Mapping[str, str], home: str) -> tuple[str, str] | None:
+    """The recorded package that a top module comes from, by its name, and its version.
+
+    It is not installed, so that only its name tells: ``xgboost`` is of ``xgboost`` or of
+    ``xgboost-cpu``.
+    """
+    for name, version in recorded.items():
+        if _plain_name(name) == _plain_name(home) or _plain_name(name).startswith(
+            f"{_plain_name(home)}-"
+        ):
+            return name, version
+    return None
+
+
+def _is_version(text: str) -> bool:
+    return text[:1].isdigit()  # of a package without one the record has a digest
+
+
+def _installed_version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _names_of(homes: Iterable[str]) -> frozenset[str]:
+    """The distributions that top modules come from."""
+    distributions = metadata.packages_distributions()
+    return frozenset(_plain_name(name) for home in homes for name in distributions.get(home, ()))
+
+
+def _plain_name(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()

@@ -12,7 +12,7 @@ from towpath.config.foreign_values import Fields
 from towpath.errors import Fault, Malformed, Refused, StepFailed, TowpathError
 from towpath.sandbox.foreign_code import Sandbox, SandboxEnded
 from towpath.scratch import folder_beside
-from towpath.steps import formats, table_parts
+from towpath.steps import formats
 from towpath.steps.kinds import batch_transform
 from towpath.steps.model_io import own_classes
 
@@ -168,16 +168,12 @@ def _write_scored(question: Mapping[str, Any]) -> int:
     if not hasattr(loaded, method):
         raise StepFailed(Fault(f"a {type(loaded).__name__} has no `{method}`"))
     name = question["name"]
-    source = table_parts.TableSource(
-        Path(question["data"]), Path(name).name, formats.find_format(name)
-    )
+    source = formats.TableSource(Path(question["data"]), Path(name).name, formats.find_format(name))
     parts = source.read_parts(question["batch_size"])
     scored = (batch_transform.add_predictions(loaded, part, method) for part in parts)
     scored_file = Path(question["made"])
     try:
-        return table_parts.TableTarget(scored_file, formats.find_format(scored_file.name)).write(
-            scored
-        )
+        return formats.TableTarget(scored_file, formats.find_format(scored_file.name)).write(scored)
     except OSError as refused:
         raise _unwritten_failure(question["output"], refused) from refused
 

@@ -28,7 +28,7 @@ def answer(question: Mapping[str, Any]) -> dict[str, Any]:
     """``{"rows": n, "models": [{"predictions": [...]} or {"error": "..."}], "words": {...},
     "packages": [...]}``: the words that encoders know of a column, which the next sandbox's
     question hands on, and what the first model's record says of packages that is not so here."""
-    from towpath.steps.formats.json_values import plain_json
+    from towpath.steps.formats.jsons import plain_json
     from towpath.steps.model_io import own_classes
 
     loaded = [_load_model(entry, question["trust"]) for entry in question["models"]]
@@ -64,11 +64,11 @@ def _sample_table(asked: Mapping[str, Any], known: Mapping[str, list[Any]]) -> A
     """The sample's first rows, or rows of the types that the signature names."""
     import pandas
 
-    from towpath.steps import formats, table_parts
+    from towpath.steps import formats
 
     if sample := asked["sample"]:
         path = Path(sample)
-        source = table_parts.TableSource(path, path.name, formats.find_format(path.name))
+        source = formats.TableSource(path, path.name, formats.find_format(path.name))
         return next(source.read_parts(None)).head(ROWS)
     return pandas.DataFrame(
         {column["name"]: _sample_column(column, known) for column in asked["columns"]}

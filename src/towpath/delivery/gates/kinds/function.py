@@ -62,7 +62,7 @@ def work(question: dict[str, Any]) -> dict[str, Any]:
 
 
 def _shape_answer(returned: Any, run: str) -> dict[str, Any]:
-    from towpath.steps.formats.json_values import plain_json
+    from towpath.steps.formats.jsons import plain_json
 
     answer = plain_json(returned)
     if isinstance(answer, bool):

@@ -54,7 +54,7 @@ def _read_samples(question: dict[str, Any]) -> tuple[Any, list[Any]]:
     path, name, column = question["samples"], question["file"], question["expected"]
     if name.lower().endswith(".json"):
         return _from_json(Path(path), name)
-    from towpath.steps.formats.json_values import plain_json
+    from towpath.steps.formats.jsons import plain_json
 
     frame = gate_model.read_gate_table(path, name)
     expected = gate_model.read_gate_column(frame, column, name)
