@@ -12,7 +12,7 @@ from towpath import registry
 from towpath.backends.git import Repository, branches
 from towpath.config.artifact import Artifact
 from towpath.delivery import promotion
-from towpath.delivery.promotion.approval_rule import ApprovalRule
+from towpath.delivery.promotion.main_line_approvals import ApprovalRule
 from towpath.forge import Forge
 from towpath.registry import (
     Column,

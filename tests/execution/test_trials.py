@@ -13,7 +13,7 @@ from towpath import registry
 from towpath.audit.reproduction import reproduce_version
 from towpath.backends.prefect.flow_entrypoint import DeployedFlow, declares_values
 from towpath.errors import Refused, TowpathError, UsageError
-from towpath.execution.register_run import register_run
+from towpath.execution.register_ended_run import register_ended_run
 from towpath.execution.run_record import Recorder
 from towpath.registry import VersionRecord
 
@@ -30,7 +30,7 @@ def refusal(project: Project, word: str) -> TowpathError:
     """What `towpath register` refuses, and that it has made nothing."""
     before = project.tags()
     with pytest.raises(TowpathError) as caught:
-        register_run(project.workspace, word)
+        register_ended_run(project.workspace, word)
     assert project.tags() == before
     return caught.value
 
@@ -82,7 +82,7 @@ def test_another_input_is_a_trial_and_its_place_is_recorded(project: Project) ->
     assert (trial.tried, reasons(trial)["register"]) == (("raw",), TRIAL)
     digest = project.store.digest(project.root / "data/other.json").digest
     assert trial.sources == {"raw": {"path": "data/other.json", "digest": digest}}
-    register_run(project.workspace, trial.id)
+    register_ended_run(project.workspace, trial.id)
     made = record(project, "mean@v1.0.0")
     assert made.sources["raw"].path == "data/other.json"
     assert "raw: data/other.json" in project.git("show", f"mean@v1.0.0:{FOLDER}/pipeline.yaml")
@@ -115,7 +115,7 @@ def test_a_trial_of_what_is_not_committed_cannot_be_registered(project: Project)
     )
     plain = project.run(params={"factor": "3"})
     assert ran(plain) == set(), "all of it is reused, and now it may be registered"
-    assert register_run(project.workspace, plain.id).versions[0].new
+    assert register_ended_run(project.workspace, plain.id).versions[0].new
 
 
 def test_ci_registers_no_trial_and_lets_it_run(

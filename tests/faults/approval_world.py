@@ -14,7 +14,7 @@ from towpath.audit.verification import verify_registry
 from towpath.backends.dvc import Store, initialise_store
 from towpath.backends.git import Repository
 from towpath.delivery import promotion, reconcile
-from towpath.delivery.promotion.approval_rule import ApprovalJudgement, ApprovalRule
+from towpath.delivery.promotion.main_line_approvals import ApprovalJudgement, ApprovalRule
 from towpath.registry import RecordedCode, Registration
 from towpath.workspace import Workspace
 

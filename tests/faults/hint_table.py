@@ -12,7 +12,7 @@ MODULES = (
     "audit/ledger.py",
     "audit/verification.py",
     "doctor/*.py",
-    "delivery/promotion/approval_rule.py",
+    "delivery/promotion/main_line_approvals.py",
     "delivery/promotion/rule_changes.py",
     "delivery/reconcile/**/*.py",
     "registry/main_decisions.py",
@@ -251,19 +251,19 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         2,
         ("a setting that prunes tags", "a setting that mirrors everything"),
     ),
-    "delivery/promotion/approval_rule.py::displaced_fault": (
+    "delivery/promotion/main_line_approvals.py::displaced_fault": (
         1,
         ("a line of main was re-parented",),
     ),
-    "delivery/promotion/approval_rule.py::ApprovalRule.unasked_faults": (
+    "delivery/promotion/main_line_approvals.py::ApprovalRule.unasked_faults": (
         1,
         ("tests/faults/test_rules_in_force.py::test_what_only_a_forge_proves_is_asked_again",),
     ),
-    "delivery/promotion/approval_rule.py::_redirect_fault": (
+    "delivery/promotion/main_line_approvals.py::_redirect_fault": (
         1,
         ("tests/faults/test_main_line_faults.py::test_a_redirected_main_s_hint_is_followed",),
     ),
-    "delivery/promotion/approval_rule.py::backdated_fault": (
+    "delivery/promotion/main_line_approvals.py::backdated_fault": (
         1,
         ("a promotion that is dated back",),
     ),

@@ -23,7 +23,7 @@ from towpath import registry
 from towpath.audit.verification import verify_registry
 from towpath.backends.git import Repository
 from towpath.delivery import promotion
-from towpath.delivery.promotion.approval_rule import ApprovalRule
+from towpath.delivery.promotion.main_line_approvals import ApprovalRule
 from towpath.delivery.promotion.ratify_rules import ratify_rules
 from towpath.errors import ExitCode, Refused, RegistryError, TowpathError, UsageError
 from towpath.storage.stage_store import StageStore

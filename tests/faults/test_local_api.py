@@ -125,10 +125,12 @@ def test_no_route_answers_without_the_secret(api: server.PrefectApi) -> None:
     known = routes(api)
     assert len(known) > 150
     probes = {("GET", path) for path in api_guard.PROBES}
-    wrong = {"authorization": api_guard.basic_authorization("towpath:guessed")}
     for method, path in known:
-        answers = {ask(api, method, path, headers)[0] for headers in ({}, wrong)}
-        assert answers == ({200} if (method, path) in probes else {401}), (method, path)
+        expected = 200 if (method, path) in probes else 401
+        assert ask(api, method, path)[0] == expected, (method, path)
+    wrong = {"authorization": api_guard.basic_authorization("towpath:guessed")}
+    for method, path in known[::8]:  # the guard stands before all of them, and is one
+        assert ask(api, method, path, wrong)[0] == (200 if (method, path) in probes else 401)
     for path in ("/api/docs", "/api/openapi.json", "/api/static/prefect-logo-mark-gradient.png"):
         assert ask(api, "GET", path)[0] == 401
     assert ask(api, "GET", "/api/health")[2] == b"true"
@@ -384,26 +386,27 @@ def forget(api: server.PrefectApi, left: str) -> None:
         api.home.state.write_text(json.dumps(known))
 
 
-@pytest.mark.parametrize("left", ["lost", "older"])
-def test_an_api_that_no_state_tells_of_is_replaced(fresh: Path, left: str) -> None:
+def test_an_api_that_no_state_tells_of_is_replaced(fresh: Path) -> None:
     old = server.begin_api(fresh)
-    secret = old.proven_endpoint.secret
-    with server.run_in_progress(old, "20261122-144200-3fa1"):
-        forget(old, left)
-        with pytest.raises(EngineError, match="run 20261122-144200-3fa1 uses it"):
-            server.ensure_api(fresh)
-    new = server.ensure_api(fresh)
-    assert not new.warm
-    assert len(server_processes(fresh)) == 2, "a keeper and a server, the new ones"
-    known = server_state.running_api_state(new.home)
-    assert known
-    assert [known.pid] == api_home.find_keepers(new.home)
-    before = {"authorization": api_guard.basic_authorization(secret)}
-    for headers in ({}, before):
-        assert ask(new, "POST", "/api/flows/filter", headers)[0] == 401
-    assert ask(new, "POST", "/api/flows/filter", owner(new))[0] == 200
-    forget(new, "unreadable")
-    assert start_api.stop_local_api(new.home), "`towpath down` ends it all the same"
+    for left in ("lost", "older"):
+        secret = old.proven_endpoint.secret
+        with server.run_in_progress(old, "20261122-144200-3fa1"):
+            forget(old, left)
+            with pytest.raises(EngineError, match="run 20261122-144200-3fa1 uses it"):
+                server.ensure_api(fresh)
+        new = server.ensure_api(fresh)
+        assert not new.warm
+        assert len(server_processes(fresh)) == 2, "a keeper and a server, the new ones"
+        known = server_state.running_api_state(new.home)
+        assert known
+        assert [known.pid] == api_home.find_keepers(new.home)
+        before = {"authorization": api_guard.basic_authorization(secret)}
+        for headers in ({}, before):
+            assert ask(new, "POST", "/api/flows/filter", headers)[0] == 401
+        assert ask(new, "POST", "/api/flows/filter", owner(new))[0] == 200
+        old = new
+    forget(old, "unreadable")
+    assert start_api.stop_local_api(old.home), "`towpath down` ends it all the same"
     assert not server_processes(fresh)
 
 

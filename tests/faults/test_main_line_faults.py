@@ -17,7 +17,7 @@ from towpath.audit.verification import verify_registry
 from towpath.backends.dvc import Store, initialise_store
 from towpath.backends.git import Repository, branches, commit_history
 from towpath.delivery import promotion
-from towpath.delivery.promotion.approval_rule import ApprovalRule
+from towpath.delivery.promotion.main_line_approvals import ApprovalRule
 from towpath.delivery.promotion.ratify_rules import ratify_rules
 from towpath.delivery.promotion.rule_changes import ALONE
 from towpath.errors import Refused

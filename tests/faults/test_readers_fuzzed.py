@@ -43,7 +43,7 @@ from towpath.storage.verified_bytes import read_manifest
 from towpath.versions import work_tree_files
 
 TRIES = int(os.environ.get("TOWPATH_FUZZ", "0"))
-FEW = 12
+FEW = 8
 #: Deeper than Python recurses, and than any reader goes; DVC's reader of its configuration takes
 #: the square of it, 20 seconds for three times as much.
 ENDLESS = 10_000

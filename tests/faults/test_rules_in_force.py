@@ -25,7 +25,7 @@ from towpath.backends.dvc import Store, initialise_store
 from towpath.backends.git import Repository
 from towpath.backends.github import github_forge
 from towpath.delivery import promotion, reconcile
-from towpath.delivery.promotion.approval_rule import ApprovalRule
+from towpath.delivery.promotion.main_line_approvals import ApprovalRule
 from towpath.delivery.promotion.promotion_check import check_promotion_branch
 from towpath.delivery.promotion.ratify_rules import ratify_rules
 from towpath.delivery.promotion.rules_in_force import connect_forge_in_force, connect_to_set_up

@@ -15,7 +15,7 @@ from towpath.registry import Promotion
 from towpath.registry.stage_tags import StageTag
 
 if TYPE_CHECKING:
-    from towpath.delivery.promotion.approval_rule import ApprovalJudgement, ApprovalRule
+    from towpath.delivery.promotion.main_line_approvals import ApprovalJudgement, ApprovalRule
     from towpath.forge import Forge
     from towpath.workspace import Workspace
 
@@ -53,7 +53,7 @@ class Approvals:
 
     @cached_property
     def rule(self) -> ApprovalRule:
-        from towpath.delivery.promotion.approval_rule import ApprovalRule
+        from towpath.delivery.promotion.main_line_approvals import ApprovalRule
 
         ledger = self.ledger
         return ApprovalRule(ledger.repository, ledger.main, ledger.folder, self.forge)
@@ -97,9 +97,9 @@ class Approvals:
 
     def find_excess_claim(self, tag: StageTag, promotion: Promotion) -> AuditedApproval | None:
         """What a stage tag claims of its promotion's approval, where that is more than is so."""
-        from towpath.delivery.promotion import approval
+        from towpath.delivery.promotion import promotion_approval
 
-        levels: Sequence[str] = approval.LEVEL_ORDER
+        levels: Sequence[str] = promotion_approval.LEVEL_ORDER
         claimed, proved = _in_tag(tag.tag.message), self.prove_approval(promotion)
         if claimed is None or proved.level == UNKNOWN or claimed.level == proved.level:
             return None

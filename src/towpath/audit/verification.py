@@ -32,7 +32,7 @@ from towpath.storage.stage_store import StageStore
 
 if TYPE_CHECKING:
     from towpath.config.project_declaration import Project
-    from towpath.delivery.promotion.approval_rule import ApprovalRule, MainRedirect
+    from towpath.delivery.promotion.main_line_approvals import ApprovalRule, MainRedirect
     from towpath.delivery.promotion.rule_changes import RuleChange
     from towpath.workspace import Workspace
 
@@ -137,7 +137,7 @@ def _open_agreed(workspace: Workspace, model: str | None) -> AuditLedger:
 def _agreed_main(repository: Repository) -> str | None:
     """The commit of the branch that is main as long as nobody agreed to another; None where the
     one that is taken for main is."""
-    from towpath.delivery.promotion.approval_rule import ApprovalRule
+    from towpath.delivery.promotion.main_line_approvals import ApprovalRule
 
     # What stands on the other one would else be held against tags and stores that are right.
     commit = None if repository.is_shallow() else branches.redirecting_commit(repository)

@@ -25,9 +25,9 @@ def register(session: Session, run: str, as_json: bool) -> None:
 
     It must have ended well, of what was committed when it began.
     """
-    from towpath.execution.register_run import register_run
+    from towpath.execution.register_ended_run import register_ended_run
 
-    registered = register_run(session.workspace, run)
+    registered = register_ended_run(session.workspace, run)
     if as_json:
         return print_json("registered", registered)
     for version in registered.versions:

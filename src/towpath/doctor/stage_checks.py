@@ -10,7 +10,7 @@ from towpath import registry
 from towpath.backends.git import Repository, branches, signatures
 from towpath.backends.git.signatures import SIGNERS, read_allowed_signers
 from towpath.delivery.promotion import code_owners, commit_approvers, rulebook
-from towpath.delivery.promotion.approval_rule import ApprovalRule
+from towpath.delivery.promotion.main_line_approvals import ApprovalRule
 from towpath.delivery.reconcile.deployment_record import deployed_models
 from towpath.delivery.reconcile.main_witness import find_rewritten, read_witness
 from towpath.delivery.reconcile.observe_stage import is_strange

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from towpath.config.artifact import Artifact
 from towpath.config.pipeline_declaration import (
     BatchTransform,
     CommandStep,
@@ -150,51 +149,3 @@ def _param_keys(node: Node) -> Iterator[str]:
     for source in node.arguments.values():
         if isinstance(source, FromParam):
             yield f"params.{source.name}"
-
-
-def render_commit_texts(workspace: Workspace, graph: Graph, known: RunState) -> dict[str, str]:
-    """The declaration with this run's values, where it was given some, and ``dvc.yaml`` and
-    ``dvc.lock`` as they would stand after it; nothing is written."""
-    from towpath.backends.dvc import dvc_yaml
-
-    rendered = {}
-    if graph.given:
-        path = f"{graph.folder}/pipeline.yaml"
-        rendered[path] = with_values(workspace.root / path, graph)
-    given_texts = dvc_yaml.GivenContents(_run_artifacts(graph, known), rendered)
-    dvc_stages = list_dvc_stages(workspace, graph, known)
-    return {
-        **rendered,
-        **dvc_yaml.dvc_file_texts(
-            workspace.root, graph.name, dvc_stages, list_model_paths(graph, known), given_texts
-        ),
-    }
-
-
-def _run_artifacts(graph: Graph, known: RunState) -> dict[str, Artifact]:
-    taken = {graph.inputs[name].rstrip("/"): artifact for name, artifact in known.inputs.items()}
-    outputs = {
-        artifact_paths.output_path(graph, step, name): artifact
-        for step, result in known.made.items()
-        for name, artifact in result.outputs.items()
-    }
-    return {**outputs, **taken}
-
-
-def with_values(file: Path, graph: Graph) -> str:
-    """A pipeline's declaration whose defaults are what this run was given; the rest stays."""
-    from towpath import documents
-
-    def change(document: MutableMapping[str, Any]) -> None:
-        for name in graph.given & graph.params.keys():
-            if isinstance(document["params"][name], MutableMapping):
-                document["params"][name]["default"] = graph.params[name]
-            else:
-                document["params"][name] = graph.params[name]
-        for name in graph.given & graph.inputs.keys():
-            if isinstance(document["inputs"][name], MutableMapping):
-                document["inputs"][name]["path"] = graph.inputs[name]
-            else:
-                document["inputs"][name] = graph.inputs[name]
-
-    return documents.edit_yaml(file, change)

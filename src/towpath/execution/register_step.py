@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,21 +11,16 @@ from typing import TYPE_CHECKING
 
 from towpath import registry
 from towpath.config import expression
-from towpath.config import foreign_values as foreign
 from towpath.config.artifact import Artifact, CacheEntry, Json, Made
-from towpath.config.foreign_values import Fields
 from towpath.config.pipeline_declaration import RegisterModel
-from towpath.config.project_paths import ProjectPath
 from towpath.errors import (
     Fault,
-    Malformed,
     RegistryError,
     StepFailed,
-    StoreError,
     TowpathError,
     UserError,
 )
-from towpath.execution import project_outputs
+from towpath.execution import project_outputs, version_commit
 from towpath.execution.commit_checks import CLOCK_STEP, LITERALLY, CommitChecks, may_have_changed
 from towpath.execution.input_sources import (
     UpstreamLink,
@@ -47,9 +41,6 @@ from towpath.registry import (
     registry_state,
     shared_registry,
 )
-from towpath.registry.version_record import parse_version_record as read_record
-from towpath.registry.version_record import write_version_record as write_record
-from towpath.scratch import replace_text
 from towpath.storage.verified_bytes import sha256_of
 from towpath.versions.work_tree_files import find_own_files
 from towpath.workspace import PROJECT_FILE
@@ -66,22 +57,6 @@ if TYPE_CHECKING:
 _INDIFFERENT = {"description", "trials"}
 DECLARE = "name it under `inputs` or `code`, and commit it"
 TRIAL = "a trial; `towpath register RUN` registers it"
-
-
-DRAFT = "registration.json"
-
-
-@dataclass(frozen=True)
-class RegistrationDraft:
-    """A registration that a trial leaves undone, kept in the run's folder for `towpath register`.
-
-    The record without its number, and the texts beside it by path from the Git root: all that a
-    version says is known when the run ends, and later is not, for the work tree goes on. The file
-    is read as a stranger's, like all below ``.towpath``.
-    """
-
-    record: VersionRecord
-    files: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -286,7 +261,7 @@ class Registering:
         if isinstance(self.readiness, registry.RegistrationSkipped):
             raise RegistryError(*self.readiness.faults)
         draft = self._make_draft(node, step, known, run_id, self.readiness)
-        version = register_draft(self.workspace, draft)
+        version = version_commit.register_draft(self.workspace, draft)
         facts: dict[str, Json] = {
             "version": str(version), "new": version.new, "reason": version.reason,
             "commit": version.commit,
@@ -299,7 +274,7 @@ class Registering:
         """Keep what would be registered in the step's folder, for `towpath register`."""
         if isinstance(self.found_readiness, registry.ReadyToRegister):
             draft = self._make_draft(node, step, known, run_id, self.found_readiness)
-            write_draft(folder / node.name, draft)
+            version_commit.write_draft(folder / node.name, draft)
 
     def _make_draft(
         self,
@@ -308,10 +283,10 @@ class Registering:
         known: RunState,
         run_id: str,
         ready: registry.ReadyToRegister,
-    ) -> RegistrationDraft:
+    ) -> version_commit.RegistrationDraft:
         record = self._make_record(node, step, known, run_id, ready)
-        texts = project_outputs.render_commit_texts(self.workspace, self.graph, known)
-        return RegistrationDraft(
+        texts = version_commit.render_commit_texts(self.workspace, self.graph, known)
+        return version_commit.RegistrationDraft(
             record, {self._folder_prefix + path: text for path, text in texts.items()}
         )
 
@@ -364,41 +339,6 @@ class Registering:
             labels={name: fill(text) for name, text in step.labels.items()},
             bump=RecordedBump(step.bump, "asked for") if step.bump else None,
         )
-
-
-def write_draft(folder: Path, draft: RegistrationDraft) -> None:
-    """Keep a draft in the folder of the step that registers."""
-    folder.mkdir(parents=True, exist_ok=True)
-    document = {"record": write_record(draft.record), "files": dict(draft.files)}
-    replace_text(folder / DRAFT, json.dumps(document))
-
-
-def read_draft(folder: Path) -> RegistrationDraft | None:
-    """The draft in a step's folder, None where there is none; StoreError for a damaged one."""
-    path = folder / DRAFT
-    shown = "/".join(path.parts[-3:])
-    try:
-        fields = Fields(foreign.parse_json(path.read_bytes()))
-        files = fields.get("files", foreign.table_of(foreign.read_text))
-        record = read_record(fields.get("record", foreign.read_text), shown)
-        return RegistrationDraft(record, {ProjectPath(name): text for name, text in files.items()})
-    except OSError:
-        return None
-    except Malformed as wrong:
-        hint = "no run wrote it so: run again, every step is reused"
-        raise StoreError(f"{shown} cannot be read: {wrong.faults[0].what}", hint=hint) from None
-
-
-def register_draft(workspace: Workspace, draft: RegistrationDraft) -> registry.RegisteredVersion:
-    """Make the version of a draft upon the code that ran; or upon a shared registry's main."""
-    record = draft.record
-    if address := workspace.shared_registry:  # which holds the record, and none of the code
-        base = shared_registry.registry_root_commit(workspace.registry, address)
-        files = shared_registry.build_commit_files(workspace.registry, workspace.root, base, record)
-    else:
-        base = record.code.commit
-        files = {path: text.encode() for path, text in draft.files.items()}
-    return registry.register_version(workspace.registry, registry.Registration(record, base, files))
 
 
 def _reaching_decisions(graph: Graph, node: Node, known: RunState) -> list[StepDecision]:

@@ -86,7 +86,7 @@ def redirecting_commit(repository: Repository) -> str | None:
     """The commit of the branch that would be main, where the declaration there names another one;
     None where nothing is redirected."""
     # Whoever may push there can write that, so that it counts once it was agreed to there
-    # (``delivery.promotion.approval_rule``).
+    # (``delivery.promotion.main_line_approvals``).
     branch = find_main_branch(repository)
     return branch.named_at if branch else None
 

@@ -1,7 +1,5 @@
 """Promotions: a stage file, its evidence, a branch, a pull request, and who let it in."""
 
-from towpath.delivery.promotion import approval
-from towpath.delivery.promotion.approval import PromotionApproval
 from towpath.delivery.promotion.decide_promotion import (
     RejectedPromotion,
     approve_promotion,
@@ -9,6 +7,7 @@ from towpath.delivery.promotion.decide_promotion import (
     reject_promotion,
 )
 from towpath.delivery.promotion.merge_promotion import ApprovedPromotion
+from towpath.delivery.promotion.promotion_approval import PromotionApproval
 from towpath.delivery.promotion.promotion_branch import ProposedPromotion, ReviewGatesRefused
 from towpath.delivery.promotion.promotion_case import PromotionCase
 from towpath.delivery.promotion.promotion_check import CheckedBranch, check_promotion_branch
@@ -22,7 +21,6 @@ __all__ = [
     "ProposedPromotion",
     "RejectedPromotion",
     "ReviewGatesRefused",
-    "approval",
     "approve_promotion",
     "check_promotion_branch",
     "find_waiting_promotions",

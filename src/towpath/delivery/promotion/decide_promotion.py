@@ -8,11 +8,20 @@ from typing import TYPE_CHECKING
 from towpath import registry
 from towpath.backends.git import Repository, branches, commit_history, remotes
 from towpath.backends.git.git_command import split_lines
-from towpath.delivery.promotion import approval, merge_promotion, promotion_branch, rulebook
-from towpath.delivery.promotion.approval import ApprovalLevel, allows_self_approval, weigh_reviews
-from towpath.delivery.promotion.approval_rule import ApprovalRule
+from towpath.delivery.promotion import (
+    merge_promotion,
+    promotion_approval,
+    promotion_branch,
+    rulebook,
+)
 from towpath.delivery.promotion.commit_approvers import bring_head, find_standing_reviews
+from towpath.delivery.promotion.main_line_approvals import ApprovalRule
 from towpath.delivery.promotion.merge_promotion import ApprovedPromotion
+from towpath.delivery.promotion.promotion_approval import (
+    ApprovalLevel,
+    allows_self_approval,
+    weigh_reviews,
+)
 from towpath.delivery.promotion.promotion_branch import PROMOTION_PREFIX, PromotionPlace
 from towpath.delivery.promotion.promotion_case import PromotionCase
 from towpath.delivery.promotion.promotion_check import CheckedBranch
@@ -152,7 +161,7 @@ def _approve_pull_request(place: PromotionPlace, forge: Forge, named: str) -> Ap
     _delete_decided_branch(place.repository, pull)
     reached = merge_promotion.judge_commit_promotions(place.repository, commit, cases, forge)
     levels: list[ApprovalLevel] = [judgement.approval.level for _, judgement in reached]
-    level: ApprovalLevel = min(levels, key=approval.LEVEL_ORDER.index, default="none")
+    level: ApprovalLevel = min(levels, key=promotion_approval.LEVEL_ORDER.index, default="none")
     return replace(approved, level=level, commit=commit, method=method, pushed=True)
 
 
@@ -194,7 +203,7 @@ def _foresee_judgement(
         # Who wrote the promotion's files, not who brought its branch up to date with main.
         start, head = checked.inspected.start, checked.inspected.head
         writers = commit_history.file_writers(place.repository, start, head, case.file_paths)
-        authors = {pull.author.lower(), *approval.mails_of_writers(writers)}
+        authors = {pull.author.lower(), *promotion_approval.mails_of_writers(writers)}
         path = case.file_paths[0]
         reached = weigh_reviews(rules, case.stage, path, forge, pull, reviewers, authors)
         if needed == "recorded" and (user.lower() not in authors or allows_self_approval(rules)):
@@ -210,7 +219,7 @@ def _lacking_fault(
 ) -> Fault:
     if user.lower() == pull.author.lower():
         what_lacks = f"{user} opened {pull.url}, and the policy wants another to approve"
-        return Fault(what_lacks, hint=approval.ANOTHER)
+        return Fault(what_lacks, hint=promotion_approval.ANOTHER)
     what = f"{case} needs an approval that is `{needed}`: {why}"
     owners = f"name them for /{case.file_paths[0]} in CODEOWNERS, or in `approvers` of {case.stage}"
     return Fault(what, hint=f"ask one whom main names; or {owners}, on main")

@@ -20,18 +20,18 @@ from towpath.backends.git.commit_history import CLOCK_SKEW, read_main_line
 from towpath.backends.git.signatures import SIGNERS
 from towpath.config.foreign_values import clamp_second
 from towpath.delivery.promotion import (
-    approval,
     commit_approvers,
     evidence,
+    promotion_approval,
     promotion_branch,
     promotion_check,
 )
-from towpath.delivery.promotion.approval import ApprovalLevel, PromotionApproval
-from towpath.delivery.promotion.approval_rule import (
+from towpath.delivery.promotion.main_line_approvals import (
     ApprovalJudgement,
     ApprovalRule,
     backdated_fault,
 )
+from towpath.delivery.promotion.promotion_approval import ApprovalLevel, PromotionApproval
 from towpath.delivery.promotion.promotion_branch import LOCK, PROMOTION_PREFIX
 from towpath.delivery.promotion.promotion_check import CheckedBranch
 from towpath.delivery.promotion.rulebook import least_level
@@ -258,7 +258,7 @@ def _refuse_insufficient(
         if judged.backdated:
             raise Refused(backdated_fault(promotion, judged.backdated, rule.log))
         needed: ApprovalLevel = "signed" if signs else judged.needed
-        if not approval.reaches_level(judged.approval, needed):
+        if not promotion_approval.reaches_level(judged.approval, needed):
             mail = place.repository.read_identity().email
             raise Refused(_refusal_fault(promotion, needed, judged.approval, mail))
         reached.append(judged.approval.level)
@@ -268,19 +268,19 @@ def _refuse_insufficient(
         # A rule that comes with it, such as whose the model is, would stop all that comes after.
         hint = f"let another signer make it, or approve it: {commit_approvers.CONFIGURE}"
         raise Refused(*(replace(fault, hint=hint) for fault in dict.fromkeys(left)))
-    return min(reached, key=approval.LEVEL_ORDER.index)
+    return min(reached, key=promotion_approval.LEVEL_ORDER.index)
 
 
 def _refusal_fault(
     promotion: Promotion, needed: ApprovalLevel, got: PromotionApproval, mail: str
 ) -> Fault:
-    if approval.UNSIGNED in got.why:
+    if promotion_approval.UNSIGNED in got.why:
         what = f"{promotion} needs an approval that is `{needed}`: {got.why}"
         sign_it = f"let its maker sign it: {commit_approvers.CONFIGURE}; then promote again"
         return Fault(what, hint=sign_it)
-    if approval.OWN in got.why:
+    if promotion_approval.OWN in got.why:
         what = f"{mail} made {promotion}, and the policy wants another to approve it"
-        return Fault(what, hint=approval.ANOTHER)
+        return Fault(what, hint=promotion_approval.ANOTHER)
     line = f"add a line for your key to {SIGNERS} on main: <mail> ssh-ed25519 ..."
     hint = line if SIGNERS in got.why else None
     why = got.why or f"this would be `{got.level}`"

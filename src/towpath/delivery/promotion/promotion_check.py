@@ -12,8 +12,8 @@ from towpath.backends.git import Repository, branches, commit_history, refs
 from towpath.backends.git.commit_history import FileChange
 from towpath.delivery.promotion import commit_approvers, evidence, promotion_rules
 from towpath.delivery.promotion import promotion_case as cases
-from towpath.delivery.promotion.approval import UNSIGNED, allows_self_approval
-from towpath.delivery.promotion.approval_rule import ASK_FORGE, ApprovalRule
+from towpath.delivery.promotion.main_line_approvals import ASK_FORGE, ApprovalRule
+from towpath.delivery.promotion.promotion_approval import UNSIGNED, allows_self_approval
 from towpath.delivery.promotion.promotion_branch import gate_failures
 from towpath.delivery.promotion.promotion_case import PromotionCase
 from towpath.delivery.promotion.rulebook import is_note, is_rule, least_level

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from towpath import registry
 from towpath.backends.git import Repository
-from towpath.delivery.promotion.approval_rule import ASK_FORGE, ApprovalRule
+from towpath.delivery.promotion.main_line_approvals import ASK_FORGE, ApprovalRule
 from towpath.delivery.promotion.promotion_case import (
     PromotionCase,
     find_stage_entries,

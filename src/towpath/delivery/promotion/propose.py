@@ -9,7 +9,7 @@ from towpath import registry
 from towpath.backends.git import refs
 from towpath.delivery.promotion import promotion_branch, promotion_rules
 from towpath.delivery.promotion import promotion_case as cases
-from towpath.delivery.promotion.approval_rule import ASK_FORGE, ApprovalRule
+from towpath.delivery.promotion.main_line_approvals import ASK_FORGE, ApprovalRule
 from towpath.delivery.promotion.promotion_branch import (
     PromotionPlace,
     ProposedPromotion,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from towpath.backends.git import CommitStamp, branches, commit_beside, hold_lock, refs, remotes
 from towpath.delivery.promotion import merge_promotion, promotion_branch
-from towpath.delivery.promotion.approval_rule import ApprovalRule
+from towpath.delivery.promotion.main_line_approvals import ApprovalRule
 from towpath.delivery.promotion.merge_promotion import ApprovedPromotion
 from towpath.delivery.promotion.promotion_branch import LOCK
 from towpath.delivery.promotion.rule_changes import ALONE, RATIFY, RULES, RuleHistory

@@ -18,7 +18,6 @@ from towpath.backends.git import Repository, branches, commit_history, refs
 from towpath.backends.git.commit_history import MainChange, MainLine, read_changes
 from towpath.backends.git.git_command import split_lines
 from towpath.delivery.promotion import code_owners
-from towpath.delivery.promotion.approval import mails_of_writers
 from towpath.delivery.promotion.commit_approvers import (
     CommitSignature,
     bring_head,
@@ -26,6 +25,7 @@ from towpath.delivery.promotion.commit_approvers import (
     find_standing_reviews,
     read_signatures,
 )
+from towpath.delivery.promotion.promotion_approval import mails_of_writers
 from towpath.delivery.promotion.rulebook import (
     LEVELS,
     PATTERNS,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from towpath.delivery.promotion.approval_rule import backdated_fault, decide_again
+from towpath.delivery.promotion.main_line_approvals import backdated_fault, decide_again
 from towpath.delivery.promotion.promotion_case import measure_time_in_stage
 from towpath.delivery.reconcile.deployment_record import RecordedApproval
 from towpath.delivery.reconcile.stage_data import StageData

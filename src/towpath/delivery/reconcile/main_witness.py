@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from towpath.backends.git import Repository, refs
 from towpath.config.foreign_values import CommitId, Fields, parse_json, read_count
-from towpath.delivery.promotion.approval_rule import ApprovalRule, displaced_fault
+from towpath.delivery.promotion.main_line_approvals import ApprovalRule, displaced_fault
 from towpath.errors import Fault, Malformed, Place
 from towpath.storage.stage_store import StageStore
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from towpath import registry
 from towpath.backends.git import Repository, branches, commit_history, remotes
-from towpath.delivery.promotion.approval_rule import ApprovalRule
+from towpath.delivery.promotion.main_line_approvals import ApprovalRule
 from towpath.delivery.promotion.rules_in_force import names_forge
 from towpath.errors import RegistryError, UsageError, did_you_mean
 from towpath.registry import Model, VersionRecord, policy_at_commit, registry_state

@@ -1,6 +1,6 @@
 """Who let a promotion in, and how sure one can be of it: forge, signed, recorded, or nobody.
 
-What counts is written down in docs/trust.md. ``approval_rule`` asks it of a whole main branch.
+What counts is written down in docs/trust.md. ``main_line_approvals`` asks it of a whole main.
 """
 
 from __future__ import annotations

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from towpath.errors import Refused, StoreError, UsageError, UserError
 from towpath.execution import run_folders
-from towpath.execution.register_step import RegistrationDraft, read_draft, register_draft
 from towpath.execution.run_record import ExecutionState, RecordedRun, Recorder, StepRun
 from towpath.execution.run_record import utc_now as time_now
+from towpath.execution.version_commit import RegistrationDraft, read_draft, register_draft
 from towpath.planning.step_decisions import tells_choice
 from towpath.registry import RegisteredVersion, registry_state
 from towpath.storage.verified_bytes import sha256_of
@@ -30,7 +30,7 @@ class RegisteredRun:
     versions: tuple[RegisteredVersion, ...]
 
 
-def register_run(workspace: Workspace, word: str) -> RegisteredRun:
+def register_ended_run(workspace: Workspace, word: str) -> RegisteredRun:
     """Register the models of the run that ``word`` names: ``last``, its name, or a part of it.
 
     Nothing is run, and the work tree is not looked at: what counts is what was committed when the

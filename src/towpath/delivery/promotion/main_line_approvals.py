@@ -1,5 +1,5 @@
-"""The one rule of approval, as docs/trust.md says it: asked by approve, check, reconcile, verify
-and history alike."""
+"""The one rule of approval over a whole main line, as docs/trust.md says it: asked by approve,
+check, reconcile, verify and history alike. ``promotion_approval`` weighs a single promotion."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from towpath.backends.git import Repository, branches, commit_history, refs
 from towpath.backends.git.commit_history import Backdated, MainLine, read_main_line, read_trailers
 from towpath.backends.git.git_command import split_lines
 from towpath.config.foreign_values import format_second
-from towpath.delivery.promotion.approval import (
+from towpath.delivery.promotion.promotion_approval import (
     LEVEL_ORDER,
     ApprovalInquiry,
     ApprovalLevel,

@@ -1,0 +1,130 @@
+"""The commit of a version: upon which parent it stands, and which files it adds.
+
+Upon the code that ran: the declaration with the run's values, ``dvc.yaml`` and ``dvc.lock``; upon a
+shared registry's main: what :func:`shared_registry.build_commit_files` says. The record is added in
+both by ``registry.version_registration``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from towpath import registry
+from towpath.config import foreign_values as foreign
+from towpath.config.artifact import Artifact
+from towpath.config.foreign_values import Fields
+from towpath.config.project_paths import ProjectPath
+from towpath.errors import Malformed, StoreError
+from towpath.execution.project_outputs import list_dvc_stages, list_model_paths
+from towpath.pipeline import artifact_paths
+from towpath.registry import VersionRecord, shared_registry
+from towpath.registry.version_record import parse_version_record as read_record
+from towpath.registry.version_record import write_version_record as write_record
+from towpath.scratch import replace_text
+
+if TYPE_CHECKING:
+    from towpath.pipeline.step_graph import Graph
+    from towpath.planning.run_state import RunState
+    from towpath.workspace import Workspace
+
+DRAFT = "registration.json"
+
+
+@dataclass(frozen=True)
+class RegistrationDraft:
+    """A registration that a trial leaves undone, kept in the run's folder for `towpath register`.
+
+    The record without its number, and the texts beside it by path from the Git root: all that a
+    version says is known when the run ends, and later is not, for the work tree goes on. The file
+    is read as a stranger's, like all below ``.towpath``.
+    """
+
+    record: VersionRecord
+    files: Mapping[str, str]
+
+
+def write_draft(folder: Path, draft: RegistrationDraft) -> None:
+    """Keep a draft in the folder of the step that registers."""
+    folder.mkdir(parents=True, exist_ok=True)
+    document = {"record": write_record(draft.record), "files": dict(draft.files)}
+    replace_text(folder / DRAFT, json.dumps(document))
+
+
+def read_draft(folder: Path) -> RegistrationDraft | None:
+    """The draft in a step's folder, None where there is none; StoreError for a damaged one."""
+    path = folder / DRAFT
+    shown = "/".join(path.parts[-3:])
+    try:
+        fields = Fields(foreign.parse_json(path.read_bytes()))
+        files = fields.get("files", foreign.table_of(foreign.read_text))
+        record = read_record(fields.get("record", foreign.read_text), shown)
+        return RegistrationDraft(record, {ProjectPath(name): text for name, text in files.items()})
+    except OSError:
+        return None
+    except Malformed as wrong:
+        hint = "no run wrote it so: run again, every step is reused"
+        raise StoreError(f"{shown} cannot be read: {wrong.faults[0].what}", hint=hint) from None
+
+
+def register_draft(workspace: Workspace, draft: RegistrationDraft) -> registry.RegisteredVersion:
+    """Make the version of a draft upon the code that ran; or upon a shared registry's main."""
+    record = draft.record
+    if address := workspace.shared_registry:  # which holds the record, and none of the code
+        base = shared_registry.registry_root_commit(workspace.registry, address)
+        files = shared_registry.build_commit_files(workspace.registry, workspace.root, base, record)
+    else:
+        base = record.code.commit
+        files = {path: text.encode() for path, text in draft.files.items()}
+    return registry.register_version(workspace.registry, registry.Registration(record, base, files))
+
+
+def render_commit_texts(workspace: Workspace, graph: Graph, known: RunState) -> dict[str, str]:
+    """The declaration with this run's values, where it was given some, and ``dvc.yaml`` and
+    ``dvc.lock`` as they would stand after it; nothing is written."""
+    from towpath.backends.dvc import dvc_yaml
+
+    rendered = {}
+    if graph.given:
+        path = f"{graph.folder}/pipeline.yaml"
+        rendered[path] = with_values(workspace.root / path, graph)
+    given_texts = dvc_yaml.GivenContents(_run_artifacts(graph, known), rendered)
+    dvc_stages = list_dvc_stages(workspace, graph, known)
+    return {
+        **rendered,
+        **dvc_yaml.dvc_file_texts(
+            workspace.root, graph.name, dvc_stages, list_model_paths(graph, known), given_texts
+        ),
+    }
+
+
+def _run_artifacts(graph: Graph, known: RunState) -> dict[str, Artifact]:
+    taken = {graph.inputs[name].rstrip("/"): artifact for name, artifact in known.inputs.items()}
+    outputs = {
+        artifact_paths.output_path(graph, step, name): artifact
+        for step, result in known.made.items()
+        for name, artifact in result.outputs.items()
+    }
+    return {**outputs, **taken}
+
+
+def with_values(file: Path, graph: Graph) -> str:
+    """A pipeline's declaration whose defaults are what this run was given; the rest stays."""
+    from towpath import documents
+
+    def change(document: MutableMapping[str, Any]) -> None:
+        for name in graph.given & graph.params.keys():
+            if isinstance(document["params"][name], MutableMapping):
+                document["params"][name]["default"] = graph.params[name]
+            else:
+                document["params"][name] = graph.params[name]
+        for name in graph.given & graph.inputs.keys():
+            if isinstance(document["inputs"][name], MutableMapping):
+                document["inputs"][name]["path"] = graph.inputs[name]
+            else:
+                document["inputs"][name] = graph.inputs[name]
+
+    return documents.edit_yaml(file, change)
