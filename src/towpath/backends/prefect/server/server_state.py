@@ -144,10 +144,12 @@ def read_api_state(home: ApiHome) -> LocalApiState | None:
 def read_state(content: bytes) -> LocalApiState:
     """The state in a file; ``Malformed`` for what is none: it names a process and an address."""
     text = foreign.read_text
-    return read_process(content, LocalApiState, port=foreign.read_port, prefect=text, secret=text)
+    return read_process_file(
+        content, LocalApiState, port=foreign.read_port, prefect=text, secret=text
+    )
 
 
-def read_process(content: bytes, kind: Callable[..., T], **more: foreign.ReadValue[Any]) -> T:
+def read_process_file(content: bytes, kind: Callable[..., T], **more: foreign.ReadValue[Any]) -> T:
     """What a file tells of a process in the background, and ``more`` that its kind has."""
     fields = Fields(foreign.parse_json(content))
     readers: dict[str, foreign.ReadValue[Any]] = {
@@ -159,8 +161,8 @@ def read_process(content: bytes, kind: Callable[..., T], **more: foreign.ReadVal
     return kind(**{name: fields.get(name, reader) for name, reader in readers.items()})
 
 
-def write_process(path: Path, process: DataclassInstance) -> None:
-    """What `read_process` reads again."""
+def write_process_file(path: Path, process: DataclassInstance) -> None:
+    """What `read_process_file` reads again."""
     replace_private_file(path, json.dumps(asdict(process), indent=2) + "\n")
 
 

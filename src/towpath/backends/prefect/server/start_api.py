@@ -110,7 +110,7 @@ def _start_api(home: ApiHome) -> LocalApiState:
         server_state.installed_prefect(),
         endpoint.secret,
     )
-    server_state.write_process(home.state, started)
+    server_state.write_process_file(home.state, started)
     return started
 
 

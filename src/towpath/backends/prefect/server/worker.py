@@ -26,7 +26,7 @@ from typing import Any
 from towpath.backends.prefect.server import api_home, remote_api, server_state
 from towpath.backends.prefect.server.api_guard import basic_authorization
 from towpath.backends.prefect.server.api_home import ApiHome, find_killed_runs
-from towpath.backends.prefect.server.server_state import ApiEndpoint, PrefectApi, read_process
+from towpath.backends.prefect.server.server_state import ApiEndpoint, PrefectApi, read_process_file
 from towpath.call_log import log_call
 from towpath.config import foreign_values as foreign
 from towpath.errors import EngineError, Malformed
@@ -191,12 +191,12 @@ def read_mark(home: ApiHome) -> PoolWorker | None:
 def read_worker(content: bytes) -> PoolWorker:
     """The worker in a file; ``Malformed`` for what is none: its process would be ended."""
     text = foreign.read_text
-    return read_process(content, PoolWorker, pool=text, project=text)
+    return read_process_file(content, PoolWorker, pool=text, project=text)
 
 
 def write_mark(home: ApiHome, worker: PoolWorker) -> None:
     """Say that the project is up."""
-    server_state.write_process(home.up_file, worker)
+    server_state.write_process_file(home.up_file, worker)
 
 
 def remove_worker(home: ApiHome) -> bool:
