@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,12 @@ sys.path.append(str(Path(__file__).parent / "forge"))
 
 if TYPE_CHECKING:
     from github_server import GitHubServer
+    from github_state import Hosted
 
+    from promotion_project import Project
+    from towpath import forge
+
+REPOSITORY_NAME = "acme/abalone"
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
 
@@ -34,3 +40,32 @@ def github(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GitHubSe
             monkeypatch.setenv(name, value)
         yield server
     assert not server.faults, server.faults
+
+
+@dataclass
+class ForgeWorld:
+    """A project on the forge, in the hands of whoever acts."""
+
+    project: Project
+    github: GitHubServer
+    monkeypatch: pytest.MonkeyPatch
+
+    @property
+    def hosted(self) -> Hosted:
+        """The repository, as the forge has it."""
+        return self.github.repository(REPOSITORY_NAME)
+
+    def be(self, login: str) -> forge.Forge:
+        """Act with another's token."""
+        for name, value in self.github.environ(login).items():
+            self.monkeypatch.setenv(name, value)
+        return self.client
+
+    @property
+    def client(self) -> forge.Forge:
+        """The forge, for who acts now."""
+        from towpath.backends.github import github_forge
+
+        found = github_forge.connect_forge(self.project.workspace.project)
+        assert found
+        return found

@@ -2,51 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from promotion_project import POLICY, Project, begin, judge_promotion
-from towpath import forge, registry
-from towpath.backends.github import github_forge
+from forge_fixtures import REPOSITORY_NAME, ForgeWorld
+from promotion_project import POLICY, begin, judge_promotion
+from towpath import registry
 from towpath.delivery import promotion
 from towpath.delivery.promotion import PromotionApproval
 from towpath.errors import Refused, UsageError
 
 if TYPE_CHECKING:
     from github_server import GitHubServer
-    from github_state import Hosted, Pull
+    from github_state import Pull
 
-NAME = "acme/abalone"
 BRANCH = "promote/abalone-v1.0.0-dev"
 STAGE_FILE = "registry/stages/dev/abalone.yaml"
 OWNERS = "* @ada\n/registry/stages/ @bo @cleo\n"
 
 
-@dataclass
-class World:
+class World(ForgeWorld):
     """A clone of a project on a forge, in the hands of whoever acts."""
-
-    project: Project
-    github: GitHubServer
-    monkeypatch: pytest.MonkeyPatch
-
-    @property
-    def hosted(self) -> Hosted:
-        return self.github.repository(NAME)
 
     @property
     def pull(self) -> Pull:
         return self.hosted.pull(1)
-
-    def be(self, login: str) -> forge.Forge:
-        """Act with another's token."""
-        self.monkeypatch.setenv("GITHUB_TOKEN", self.github.person(login).token)
-        found = github_forge.connect_forge(self.project.workspace.project)
-        assert found
-        return found
 
     def promote(self, version: str = "v1.0.0") -> promotion.ProposedPromotion:
         return promotion.propose_promotion(self.project.workspace, f"abalone@{version}", "dev")
@@ -74,12 +56,13 @@ class World:
 @pytest.fixture
 def world(tmp_path: Path, github: GitHubServer, monkeypatch: pytest.MonkeyPatch) -> World:
     """A project on the forge, with two versions; Bo and Cleo own its stages."""
-    policy = f"{POLICY}policy: {{approval: forge}}\nforge: {{kind: github, repository: {NAME}}}\n"
+    on_forge = f"forge: {{kind: github, repository: {REPOSITORY_NAME}}}\n"
+    policy = f"{POLICY}policy: {{approval: forge}}\n{on_forge}"
     project = begin(tmp_path / "abalone", policy)
     project.commit({".github/CODEOWNERS": OWNERS})
     project.register()
     project.register("second")
-    project.git("remote", "add", "origin", github.remote(NAME))
+    project.git("remote", "add", "origin", github.remote(REPOSITORY_NAME))
     project.git("push", "-q", "origin", "main", "--tags")
     return World(project, github, monkeypatch)
 

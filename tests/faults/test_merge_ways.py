@@ -5,26 +5,23 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from command_line import call_towpath
+from forge_fixtures import REPOSITORY_NAME, ForgeWorld
 from own_home import MAIN, move_in
-from promotion_project import POLICY, Project, begin, judge_promotion
-from towpath import forge, registry
-from towpath.backends.github import github_forge
+from promotion_project import POLICY, begin, judge_promotion
+from towpath import registry
 from towpath.delivery import promotion
 from towpath.errors import RegistryError
 from towpath.forge import NotMergeable
 
 if TYPE_CHECKING:
     from github_server import GitHubServer
-    from github_state import Hosted
 
-NAME = "acme/abalone"
 BRANCH = "promote/abalone-v1.0.0-dev"
 QUEUE = {
     "check_response_timeout_minutes": 60,
@@ -43,28 +40,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return move_in(tmp_path / "home", MAIN, monkeypatch)
 
 
-@dataclass
-class World:
+class World(ForgeWorld):
     """A project on the forge, and whoever acts."""
-
-    project: Project
-    github: GitHubServer
-    monkeypatch: pytest.MonkeyPatch
-
-    @property
-    def hosted(self) -> Hosted:
-        return self.github.repository(NAME)
-
-    def be(self, login: str) -> None:
-        """Act with another's token."""
-        for name, value in self.github.environ(login).items():
-            self.monkeypatch.setenv(name, value)
-
-    @property
-    def client(self) -> forge.Forge:
-        found = github_forge.connect_forge(self.project.workspace.project)
-        assert found
-        return found
 
     def ruled(self, rule: dict[str, Any], name: str = "own") -> None:
         """A ruleset on main with one rule, set as an administrator does."""
@@ -73,7 +50,7 @@ class World:
             "id": number,
             "name": name,
             "target": "branch",
-            "source": NAME,
+            "source": REPOSITORY_NAME,
             "enforcement": "active",
             "bypass_actors": [],
             "conditions": {"ref_name": {"include": ["~DEFAULT_BRANCH"], "exclude": []}},
@@ -84,7 +61,9 @@ class World:
 @pytest.fixture
 def world(tmp_path: Path, github: GitHubServer, monkeypatch: pytest.MonkeyPatch) -> World:
     """A project on the forge, with a version, a promotion of which is about to be opened."""
-    project = begin(tmp_path / "abalone", f"{POLICY}forge: {{kind: github, repository: {NAME}}}\n")
+    project = begin(
+        tmp_path / "abalone", f"{POLICY}forge: {{kind: github, repository: {REPOSITORY_NAME}}}\n"
+    )
     checks = "on:\n  pull_request:\n"
     files: dict[str, str | None] = {
         ".github/CODEOWNERS": "* @bo\n",
@@ -93,7 +72,7 @@ def world(tmp_path: Path, github: GitHubServer, monkeypatch: pytest.MonkeyPatch)
     }
     project.commit(files)
     project.register()
-    project.git("remote", "add", "origin", github.remote(NAME))
+    project.git("remote", "add", "origin", github.remote(REPOSITORY_NAME))
     project.git("push", "-q", "origin", "main", "--tags")
     return World(project, github, monkeypatch)
 
@@ -257,14 +236,14 @@ def test_setup_keeps_what_somebody_added_to_our_ruleset(world: World) -> None:
 def test_a_reader_is_told_the_way_of_a_fork(world: World) -> None:
     world.github.person("eve")
     world.hosted.rights["eve"] = "read"
-    world.project.git("remote", "set-url", "origin", world.github.remote(NAME, "eve"))
+    world.project.git("remote", "set-url", "origin", world.github.remote(REPOSITORY_NAME, "eve"))
     world.be("eve")
     with pytest.raises(RegistryError) as refused:
         promote(world)
     said = str(refused.value)
     assert "origin does not let you do this" in said
     assert "the promotion is here, on the branch promote/abalone-v1.0.0-dev" in said
-    assert f"gh pr create --repo {NAME} --head YOU:{BRANCH}" in said
+    assert f"gh pr create --repo {REPOSITORY_NAME} --head YOU:{BRANCH}" in said
     assert "cannot be reached" not in said
     done = towpath(world, "promote", "abalone@v1.0.0", "--to", "dev")
     assert (done.returncode, "Traceback" in done.stderr) == (1, False)
@@ -285,7 +264,7 @@ def test_a_pull_request_from_a_fork(world: World) -> None:
     again = promote(world)
     assert (again.number, again.new) == (1, False)
     assert "and proposed to acme/abalone" in towpath(world, "doctor").stdout
-    world.project.git("remote", "set-url", "origin", world.github.remote(NAME, "bo"))
+    world.project.git("remote", "set-url", "origin", world.github.remote(REPOSITORY_NAME, "bo"))
     world.project.git("branch", "-D", BRANCH)
     world.be("bo")
     done = promotion.approve_promotion(world.project.workspace, "1")

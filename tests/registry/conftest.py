@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from own_home import IDENTITY, MAIN, move_in
+import git_fixtures
+from git_fixtures import Git
 from towpath import registry
 from towpath.backends.git import Repository
 from towpath.config.artifact import Artifact
@@ -25,27 +26,11 @@ from towpath.registry import (
     VersionRecord,
 )
 
-Git = Callable[..., str]
 Draft = Callable[..., VersionRecord]
 Register = Callable[..., RegisteredVersion]
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty home whose owner Git knows; nothing of the machine's settings reaches a test."""
-    return move_in(tmp_path / "home", IDENTITY + MAIN, monkeypatch)
-
-
-@pytest.fixture
-def git() -> Git:
-    """Stock Git, as a person types it in a folder; its answer."""
-
-    def run(folder: Path, *words: str) -> str:
-        done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
-
-    return run
+home, git, repository = git_fixtures.home, git_fixtures.git, git_fixtures.repository
 
 
 @pytest.fixture
@@ -59,18 +44,6 @@ def gto() -> Git:
         return done.stdout.strip()
 
     return run
-
-
-@pytest.fixture
-def repository(tmp_path: Path, git: Git) -> Repository:
-    """A project's repository with one commit, no remote, and blanks and an umlaut in its path."""
-    folder = tmp_path / "päth with blanks"
-    folder.mkdir()
-    git(folder, "init", "-q")
-    (folder / "steps.py").write_text("first = 1\n")
-    git(folder, "add", ".")
-    git(folder, "commit", "-qm", "first")
-    return Repository.open(folder)
 
 
 @pytest.fixture

@@ -7,9 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydantic_core import PydanticCustomError
 
 from towpath import registry
 from towpath.backends.git import Repository, hold_lock, refs
+from towpath.config import names_and_paths
 from towpath.errors import RegistryError, UsageError, UserError
 from towpath.registry import (
     Column,
@@ -19,6 +21,7 @@ from towpath.registry import (
     RegisteredVersion,
     Registration,
     VersionRecord,
+    version_reference,
 )
 
 Git = Callable[..., str]
@@ -208,6 +211,14 @@ def test_a_name_that_no_model_may_have(
         register(repository, model=name)
     assert hint in str(said.value)
     assert refs.list_ref_names(repository, "refs/tags") == ()
+
+
+def test_what_a_pipeline_may_name_the_registry_takes() -> None:
+    longest = "a" * version_reference.LONGEST_NAME
+    assert names_and_paths.model(longest) == longest
+    version_reference.check_name(longest)
+    with pytest.raises(PydanticCustomError, match="100 at most"):
+        names_and_paths.model(longest + "a")
 
 
 def test_nobody_was_named(repository: Repository, home: Path, register: Register) -> None:

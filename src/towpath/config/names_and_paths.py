@@ -79,8 +79,9 @@ pipeline = Grammar(
     "letters, digits, `_` and `-` only",
 )
 model = Grammar(
-    "[a-z0-9]([a-z0-9-]*[a-z0-9])?",
-    "{} is no model's name: lower case, digits and `-` only",
+    # The registry takes no longer name, and would only say so after the training.
+    "[a-z0-9]([a-z0-9-]{0,98}[a-z0-9])?",
+    "{} is no model's name: lower case, digits and `-` only, 100 at most",
     replace=("[^a-z0-9]+", "-"),
 )
 stage = Grammar(model.pattern, "{} is no name of a stage: lower case, digits and `-` only")

@@ -2,50 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from promotion_project import POLICY, Project, begin, judge_promotion
-from towpath import forge, registry
-from towpath.backends.github import github_forge
+from forge_fixtures import REPOSITORY_NAME, ForgeWorld
+from promotion_project import POLICY, begin, judge_promotion
+from towpath import registry
 from towpath.delivery import promotion
 from towpath.delivery.promotion import PromotionApproval
 from towpath.errors import ForgeError, Refused, UsageError
 
 if TYPE_CHECKING:
     from github_server import GitHubServer
-    from github_state import Hosted
 
-NAME = "acme/abalone"
 BRANCH = "promote/abalone-v1.0.0-dev"
 STAGE_FILE = "registry/stages/dev/abalone.yaml"
 OWNERS = "* @ada\n/registry/stages/ @bo @acme/owners\n"
 
 
-@dataclass
-class World:
+class World(ForgeWorld):
     """Ada's clone, the forge, and whoever acts."""
-
-    project: Project
-    github: GitHubServer
-    monkeypatch: pytest.MonkeyPatch
-
-    @property
-    def hosted(self) -> Hosted:
-        return self.github.repository(NAME)
-
-    def be(self, login: str) -> None:
-        """Act with another's token."""
-        self.monkeypatch.setenv("GITHUB_TOKEN", self.github.person(login).token)
-
-    @property
-    def client(self) -> forge.Forge:
-        found = github_forge.connect_forge(self.project.workspace.project)
-        assert found
-        return found
 
     def promote(self) -> promotion.ProposedPromotion:
         return promotion.propose_promotion(self.project.workspace, "abalone@v1.0.0", "dev")
@@ -70,10 +48,12 @@ class World:
 @pytest.fixture
 def world(tmp_path: Path, github: GitHubServer, monkeypatch: pytest.MonkeyPatch) -> World:
     """A project on the forge, with a version, a promotion of which is about to be opened."""
-    project = begin(tmp_path / "abalone", f"{POLICY}forge: {{kind: github, repository: {NAME}}}\n")
+    project = begin(
+        tmp_path / "abalone", f"{POLICY}forge: {{kind: github, repository: {REPOSITORY_NAME}}}\n"
+    )
     project.commit({".github/CODEOWNERS": OWNERS})
     project.register()
-    project.git("remote", "add", "origin", github.remote(NAME))
+    project.git("remote", "add", "origin", github.remote(REPOSITORY_NAME))
     project.git("push", "-q", "origin", "main", "--tags")
     github.team("acme/owners", ["cleo"])
     return World(project, github, monkeypatch)
