@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from towpath.backends.prefect.step_tasks import LogLines
+from towpath.backends.prefect.pipeline_flow import LogLines
 
 
 def test_many_lines_are_few_records() -> None:

@@ -133,7 +133,7 @@ def without_heartbeat() -> None:
 
 def schedule_steps(execution: Execution) -> None:
     """The body of a flow: show the graph, then carry out the steps."""
-    from towpath.backends.prefect.step_tasks import PrefectTasks, publish_graph
+    from towpath.backends.prefect.pipeline_flow import PrefectTasks, publish_graph
     from towpath.steps import step_process
 
     graph, workspace = execution.graph, execution.workspace

@@ -1,8 +1,4 @@
-"""Which Prefect API the user configured, read where Prefect reads it but without loading Prefect.
-
-The order is that of Prefect 3: environment, `.env`, `prefect.toml`, `[tool.prefect]` in
-`pyproject.toml`, the active profile. See https://docs.prefect.io/v3/concepts/settings-and-profiles
-"""
+"""Which Prefect API the user configured, read where Prefect reads it, but without Prefect."""
 
 from __future__ import annotations
 
@@ -37,18 +33,20 @@ def find_configured_api(project: Path | None) -> ConfiguredApi | None:
     if (url := os.environ.get(KEY)) is not None and url != os.environ.get(SET_BY_US):
         # Set but empty hides what files say, as it does in Prefect.
         return ConfiguredApi(url, f"environment variable {KEY}") if url else None
+    # The order of Prefect 3: https://docs.prefect.io/v3/concepts/settings-and-profiles
     folder = project or Path.cwd()
+    own, pyproject = folder / "prefect.toml", folder / "pyproject.toml"
     return (
         _read_dotenv(folder)
-        or _read_prefect_toml(folder)
-        or _read_pyproject(folder)
+        or (None if is_our_settings(own) else _from_file(own, ("api", "url")))
+        or _from_file(pyproject, ("tool", "prefect", "api", "url"))
         or _read_profile(folder)
     )
 
 
 def forget_secret() -> None:
-    """Where the API is the user's own, it must not hear the secret that a run, in which this is
-    called, has set for its local one."""
+    """Take away the secret that a run, in which this is called, has set for its local API."""
+    # The user's own API, which is asked next, must not hear it.
     ours = os.environ.pop(AUTH_SET_BY_US, None)
     if ours is not None and os.environ.get(AUTH) == ours:
         del os.environ[AUTH]
@@ -73,21 +71,11 @@ def _read_dotenv(folder: Path) -> ConfiguredApi | None:
     return None
 
 
-def _read_prefect_toml(folder: Path) -> ConfiguredApi | None:
-    path = folder / "prefect.toml"
-    return None if is_our_settings(path) else _from_file(path, path.name, ("api", "url"))
-
-
-def _read_pyproject(folder: Path) -> ConfiguredApi | None:
-    path = folder / "pyproject.toml"
-    return _from_file(path, path.name, ("tool", "prefect", "api", "url"))
-
-
-def _from_file(path: Path, shown: str, keys: tuple[str, ...]) -> ConfiguredApi | None:
-    url = _look_up(_read_toml(path, shown), keys)
+def _from_file(path: Path, keys: tuple[str, ...]) -> ConfiguredApi | None:
+    url = _look_up(_read_toml(path, path.name), keys)
     if not url:
         return None
-    place = Place(shown, _line_number(path, url))
+    place = Place(path.name, _line_number(path, url))
     return ConfiguredApi(url, str(place), place)
 
 
