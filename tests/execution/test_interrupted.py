@@ -122,7 +122,7 @@ def test_interrupted_by_the_keyboard(waiting: tuple[Project, Path]) -> None:
     )  # fmt: skip
     step = begun(notes)
     os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=120)  # a busy machine takes its time to flush
     step.wait(10)
     assert process.returncode == 130
     assert "Traceback" not in err
@@ -192,7 +192,11 @@ def test_killed_in_registering(project: Project, tmp_path: Path, remote: bool) -
     assert int(moments) > 20
     for when in range(1, int(moments) + 1, 14 if remote else 6):
         shaken = copy(f"killed {when}")
-        assert dying(shaken, when).returncode == -signal.SIGKILL
+        died = dying(shaken, when)
+        # How often it looks at the API and at locks differs: it may end before that moment.
+        if died.returncode == 0 and when > int(died.stdout.split()[0]) > int(moments) * 0.8:
+            break
+        assert died.returncode == -signal.SIGKILL
         _, code, state = dying(shaken, 0).stdout.split()
         assert (code, state) in {("0", "done"), ("0", "reused")}
         assert standing(shaken) == wanted, when

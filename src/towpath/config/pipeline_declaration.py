@@ -7,7 +7,15 @@ import operator
 from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Tag, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    Tag,
+    model_validator,
+)
 
 from towpath.config import expression
 from towpath.config import names_and_paths as grammar
@@ -388,7 +396,12 @@ class CommandStep(Step):
     own."""
 
     kind: Literal["command"] = "command"
-    command: Annotated[str | tuple[str, ...], PlainValidator(command_words)]
+    # Written as it is: pydantic would make a list of the tuple, and then warn that it is none.
+    command: Annotated[
+        str | tuple[str, ...],
+        PlainValidator(command_words),
+        PlainSerializer(lambda words: words, return_type=Any),
+    ]
     """The program and its arguments, in which `{name}` is an input's or output's path or a
     parameter's value; `{{` is a brace."""
     inputs: Bindings = ()
