@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from command_line import call_towpath
 from towpath import projects
 from towpath.config.project_declaration import read_project
@@ -74,3 +76,12 @@ def test_what_it_shares_with_tabular_is_the_same() -> None:
         path for path in SAME if (BLANK / path).read_bytes() != (tabular / path).read_bytes()
     ]
     assert differing == []
+
+
+@pytest.mark.parametrize("template", ["blank", "registry"])
+def test_it_begins_a_repository_as_tabular_does(template: str) -> None:
+    def way(name: str) -> str:
+        script = (REPOSITORY / "templates" / name / "hooks" / "post_gen_project.py").read_text()
+        return script[script.index("def commit(") :]
+
+    assert way(template) == way("tabular")

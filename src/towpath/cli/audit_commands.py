@@ -224,7 +224,8 @@ def _describe_agreement(change: RuleChange, later: Sequence[RuleChange]) -> str:
         return f"by {change.author}, and nobody agreed: {change.why}"
     last = counted[-1]
     who = ", ".join(last.by) or last.author
-    return f"by {change.author}, agreed to in {last.commit[:7]}: {last.level} by {who}"
+    proof = ", which proves nothing" if last.level == "recorded" else ""
+    return f"by {change.author}, agreed to in {last.commit[:7]}: {last.level} by {who}{proof}"
 
 
 def _print_signatures(report: VerificationReport) -> None:

@@ -96,15 +96,15 @@ def _judge_stage(
     session: Session, stage: str, options: ReconcileOptions, acts: bool, alone: bool
 ) -> JudgedStage:
     from towpath.delivery.reconcile import plan_stage, reconcile_stage
-    from towpath.errors import DeployError, Refused, StoreError, UserError
+    from towpath.errors import DeployError, EngineError, Refused, StoreError, UserError
 
     try:
         if not acts:
             return JudgedStage(stage, plan_stage(session.workspace, stage, options))
         applied = reconcile_stage(session.workspace, stage, options)
-    # A stage that cannot be seen (its store is damaged or held) keeps no other from being
-    # reconciled. What is wrong with the registry concerns all of them, and is raised.
-    except (DeployError, Refused, StoreError, UserError) as error:
+    # A stage that cannot be seen (its store is damaged or held, its Prefect API is silent) keeps
+    # no other from being reconciled. What is wrong with the registry concerns all, and is raised.
+    except (DeployError, EngineError, Refused, StoreError, UserError) as error:
         if alone:
             raise
         return JudgedStage(stage, None, None, error.faults, int(error.exit_code))

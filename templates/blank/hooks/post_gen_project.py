@@ -58,7 +58,9 @@ def commit(message: str) -> None:
 def repository_around() -> str | None:
     """The repository that this folder would be a part of, unless that ignores it."""
     top = git("rev-parse", "--show-toplevel", may_fail=True)
-    ignored = git("check-ignore", "--quiet", str(Path.cwd()), may_fail=True)
+    # `towpath new` works in a folder beside the project's place; `/` says that it is a folder.
+    place = os.environ.get("TOWPATH_NEW") or str(Path.cwd())
+    ignored = git("check-ignore", "--quiet", f"{place}/", may_fail=True)
     return top.stdout.strip() if top.returncode == 0 and ignored.returncode else None
 
 

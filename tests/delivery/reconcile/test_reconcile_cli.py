@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from command_line import call_towpath
-from reconcile_project import Project
+from reconcile_project import Project, declare
 
 
 def _call(project: Project, *words: str) -> tuple[int, str, str]:
@@ -77,3 +77,17 @@ def test_a_stage_that_cannot_be_seen_keeps_no_other_from_being_judged(project: P
     assert (code, err.count("is damaged")) == (1, 1)
     assert _call(project, "dev", "--apply", "--accept-history")[0] == 0
     assert _call(project, "--check")[0] == 0
+
+
+def test_a_stage_whose_api_is_silent_keeps_no_other(project: Project) -> None:
+    version = project.register(b"one")
+    project.up_to("prod", version)
+    silent = "dev: {api: 'http://127.0.0.1:9/api', deploy: {to: prefect}}"
+    declare(project, f"{{{silent}, uat: {{}}, prod: {{}}}}")
+    code, out, _ = _call(project, "--json")
+    dev, uat, prod = json.loads(out)["reconcile"]
+    assert code == 1
+    assert "http://127.0.0.1:9/api does not answer" in dev["faults"][0]["what"]
+    for seen in (uat, prod):
+        assert [change["version"] for change in seen["changes"]] == [version]
+        assert "faults" not in seen

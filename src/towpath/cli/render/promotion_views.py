@@ -134,12 +134,12 @@ def _gate_rows(
 def say_approved(session: Session, approved: ApprovedPromotion) -> int:
     """What was approved, by whom, at which level; what follows."""
     from towpath.backends.git import branches, remotes
+    from towpath.delivery.promotion.promotion_approval import describe_level
 
     for what in approved.what:
         terminal.echo(Styled(f"approved {what}", "bold"))
-    proves = ", which proves nothing to others" if approved.level == "recorded" else ""
     terminal.echo(f"by      {approved.by}")
-    terminal.echo(f"level   {approved.level}{proves}")
+    terminal.echo(f"level   {describe_level(approved.level)}")
     _say_unchecked(session, approved.unchecked)
     if approved.commit is None:
         session.say(f"waits   {approved.waits} ({approved.url})")
@@ -182,10 +182,12 @@ def print_unagreed_rules(session: Session, rules: Sequence[UnagreedRule]) -> Non
 
 def print_ratified_rules(session: Session, ratified: RatifiedRules) -> None:
     """Rules that were agreed to, by whom; what lacks still."""
+    from towpath.delivery.promotion.promotion_approval import describe_level
+
     for path in ratified.paths:
         terminal.echo(Styled(f"approved the rules in {path}", "bold"))
     terminal.echo(f"by      {ratified.by}")
-    terminal.echo(f"level   {ratified.level}")
+    terminal.echo(f"level   {describe_level(ratified.level)}")
     terminal.echo(f"commit  {ratified.commit[:7]}" + (f" ({ratified.url})" if ratified.url else ""))
     if ratified.waits:
         session.say(f"waits   {ratified.waits}")

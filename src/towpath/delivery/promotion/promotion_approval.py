@@ -211,6 +211,11 @@ def approve_under(rules: Rulebook, inquiry: ApprovalInquiry) -> PromotionApprova
     return PromotionApproval("none", evidence=page, why="; ".join(lacks))
 
 
+def describe_level(level: str) -> str:
+    """An approval's level for a person: of `recorded`, that it proves nothing."""
+    return f"{level}, which proves nothing to others" if level == "recorded" else level
+
+
 def reaches_level(approval: PromotionApproval, level: ApprovalLevel) -> bool:
     """Whether an approval reaches a level."""
     return LEVEL_ORDER.index(approval.level) >= LEVEL_ORDER.index(level)
