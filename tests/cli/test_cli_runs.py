@@ -137,10 +137,14 @@ def assert_registry(project: Project) -> None:
     assert re.search(r"^parameters +factor +2 +3", compare.out, re.M)
     rows = project.towpath("compare", "mean@v1.0.0", "mean@v1.1.0", "--json").json["comparison"]
     assert {"section": "parameters", "name": "factor", "values": [2, 3]} in rows["rows"]
+    alike = project.towpath("compare", "mean@v1.0.0", "mean@v1.0.0")
+    assert (alike.out, alike.err) == ("", "nothing differs; with --all, all that they have\n")
 
 
 def test_a_call_that_is_wrong(project: Project, tmp_path: Path) -> None:
     cases = {
+        "compare mean@v1.0.0": "error: a version is compared with another: name two or more\n"
+        "  hint: `towpath show mean@v1.0.0` tells of one\n",
         "runz": "error: no command `runz`\n  hint: did you mean `run`?\n",
         "run traning": "error: no pipeline `traning`\n  hint: did you mean `training`?\n",
         "run -p factor": "error: --param factor is no assignment\n"

@@ -272,13 +272,19 @@ def _print_signature(record: VersionRecord) -> None:
 def compare(session: Session, references: tuple[str, ...], everything: bool, as_json: bool) -> None:
     """Lay two or more versions side by side: what differs between them."""
     from towpath import registry
+    from towpath.errors import UsageError
 
+    if len(references) < 2:
+        hint = f"`towpath show {references[0]}` tells of one"
+        raise UsageError("a version is compared with another: name two or more", hint=hint)
     comparison = registry.compare_versions(session.workspace.registry, references)
     rows = [row for row in comparison.rows if everything or row.is_different]
     versions = [str(version) for version in comparison.versions]
     if as_json:
         row_documents = [{"section": r.section, "name": r.name, "values": r.values} for r in rows]
         return print_json("comparison", {"versions": versions, "rows": row_documents})
+    if not rows:
+        return session.say("nothing differs; with --all, all that they have")
     shown = [(r.section, r.name, *terminal.side_by_side(r.values)) for r in rows]
     return terminal.show_table(("", "name", *versions), shown)
 
