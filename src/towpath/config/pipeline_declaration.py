@@ -206,6 +206,29 @@ class Input(Readable):
     path: grammar.InputSource
     """A path from the project's root (`dir/` is a folder), or a model: `abalone@v1.0.0`,
     `abalone@latest`, `abalone#prod`."""
+    address: grammar.DataAddress | None = Field(default=None, alias="from")
+    """Where the data is brought from and pinned: `s3://bucket/trips/`, `https://...`; by default
+    to `data/` and its last part."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _place_remote_data(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping) or "path" in value:
+            return value
+        address = value.get("from", value.get("address"))
+        place = grammar.data_place(address) if isinstance(address, str) else ""
+        return {**value, "path": place} if place else value
+
+    @model_validator(mode="after")
+    def _require_file(self) -> Self:
+        if self.address and grammar.is_model_reference(self.path):
+            grammar.refuse_value("a model is not brought from an address", "write `path: data/...`")
+        if self.address and grammar.is_folder_path(self.address) != grammar.is_folder_path(
+            self.path
+        ):
+            what = f"`{self.path}` and what it is brought from must both be folders, or neither"
+            grammar.refuse_value(what, "a slash behind a path or an address means a folder")
+        return self
 
 
 class Plot(Declaration):

@@ -71,7 +71,8 @@ class StepNotEnded(Exception):  # not a fault: an answer that is not there yet
 class RunState:
     """The fold of a run so far. ``inputs`` are the artifacts of the pipeline's own inputs.
 
-    ``awaited`` are inputs that another pipeline, named here, is yet to make: in a plan of several.
+    ``awaited`` says of inputs that are yet to be made or brought, in a plan, by what: the name of
+    another pipeline, or an address.
     """
 
     graph: Graph
