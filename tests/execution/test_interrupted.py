@@ -57,6 +57,28 @@ done = running.conduct_run(prepared, lambda execution: replay_plan(execution, de
 print(passed, done.exit_code, done.steps["register"].state)
 """
 
+#: Interrupts itself where Python drops what a signal raises, as its own word says, when the step
+#: that waits has begun.
+INTERRUPTED_UNHEARD = """
+import signal, sys
+from pathlib import Path
+from towpath.backends.prefect.executor import PrefectExecutor
+from towpath.execution.pipeline_run import run_pipeline
+from towpath.planning.run_request import RunRequest
+from towpath.workspace import Workspace
+
+class Finalised:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+def listen(event):
+    if (event["event"], event.get("step"), event.get("state")) == ("step", "fit", "running"):
+        Finalised()
+
+run = run_pipeline(Workspace(Path.cwd()), RunRequest("training"), PrefectExecutor(), [listen])
+sys.exit(run.exit_code)
+"""
+
 
 @pytest.fixture
 def waiting(project: Project, tmp_path: Path) -> tuple[Project, Path]:
@@ -130,6 +152,21 @@ def test_interrupted_by_the_keyboard(waiting: tuple[Project, Path]) -> None:
     assert out == ""
     found = run_folders.find_run(project.workspace.runs, "last")
     assert (found.state, found.exit_code) == ("interrupted", 130)
+    assert_goes_on(project, notes)
+
+
+def test_an_interrupt_that_python_drops_ends_the_run_all_the_same(
+    waiting: tuple[Project, Path],
+) -> None:
+    project, notes = waiting
+    process = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_UNHEARD], cwd=project.root, timeout=120,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert process.returncode == 130, process.stderr
+    assert "Exception ignored in" in process.stderr
+    run = run_folders.find_run(project.workspace.runs, "last")
+    assert (run.state, run.steps["fit"].state) == ("interrupted", "interrupted")
     assert_goes_on(project, notes)
 
 
