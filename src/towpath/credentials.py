@@ -133,7 +133,8 @@ def secret_forms(value: str) -> set[str]:
     for text in tuple(forms):
         forms |= {quote(text, safe=""), json.dumps(text)[1:-1], repr(text)[1:-1]}
         if len(text) >= _LONG:
-            forms.add(base64.b64encode(text.encode()).decode().rstrip("="))
+            encoded = base64.b64encode(text.encode()).decode()
+            forms |= {encoded, encoded.rstrip("=")}
     return {form for form in forms if form}
 
 

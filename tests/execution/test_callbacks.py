@@ -57,10 +57,10 @@ def test_a_step_waits_for_an_answer(project: Project) -> None:
     said = project.towpath("answer", token, "aproved=true", "votes=none", "approved=no")
     assert said.code == 2
     for words in (
-        "`ask` asks for no `aproved` (did you mean `approved`?)",
-        "`votes` must be a whole number, not `none` (how many agreed)",
-        "`approved`",
-        f'it still waits (`towpath answer {token} approved=true votes=... comment=""`)',
+        "`ask` asks for no `aproved`\n  hint: did you mean `approved`?",
+        "`votes` must be a whole number, not `none`\n  hint: how many agreed",
+        "`approved`: `no` is text to some readers",
+        f'it still waits\n  hint: `towpath answer {token} approved=true votes=... comment=""`',
     ):
         assert words in said.err
     said = project.towpath("answer", token, "approved=true", "votes=2")

@@ -67,10 +67,10 @@ def test_a_notebook_in_a_pipeline(project: Project) -> None:
     assert project.plan()["explore"].startswith("reuse: ")
     assert project.plan(params={"rate": 1})["explore"] == "run: `rate` 0.5 -> 1"
     project.write(f"{FOLDER}/helpers.py", "def double(x):\n    return x + x\n")
-    assert project.plan()["explore"] == "run: code of `helpers.double` changed"
+    assert project.plan()["explore"].startswith("run: code of `helpers")
     project.write(f"{FOLDER}/helpers.py", "def double(x):\n    return 2 * x\n")
     write(project, *GOOD, "%pip list")
-    assert project.plan()["explore"].startswith("run: code of `notebooks.explore.ipynb")
+    assert project.plan()["explore"].startswith("run: code of `notebooks/explore.ipynb")
     said = (project.root / "dvc.yaml").read_text(encoding="utf-8")
     assert "      - notebooks/explore.ipynb" in said and f"      - {FOLDER}/helpers.py" in said
     drawn = project.towpath("graph").out

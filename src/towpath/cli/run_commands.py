@@ -253,8 +253,8 @@ def answer(
 
     if token is None:
         return _list_questions(session, as_json)
-    given = parse_assignments(values, "")
-    taken = run_questions.answer_step(session.workspace, token, given)
+    assigned = parse_assignments(values, "")
+    taken = run_questions.answer_step(session.workspace, token, assigned)
     if as_json:
         return print_json("answer", taken)
     words = ", ".join(f"{name} {terminal.brief_value(value)}" for name, value in taken.items())

@@ -124,6 +124,7 @@ def resolve_pipeline(declared: DeclaredPipeline) -> ResolvedPipeline:
         *names.all_faults(),
         *step_faults.find_output_faults(declared),
         *step_faults.find_command_faults(declared),
+        *step_faults.find_surroundings_faults(declared),
         *file_formats.format_faults(declared),
         *faulty,
         *circles,

@@ -13,13 +13,17 @@ from towpath.config.command_line import UnfitCommand, parse_command
 from towpath.config.pipeline_declaration import (
     BatchTransform,
     CommandStep,
+    Condition,
     Evaluation,
+    Fail,
     FunctionStep,
     NotebookStep,
     Notify,
     Output,
     QualityCheck,
+    RegisterModel,
     Step,
+    Stop,
     Training,
     is_json,
     list_bindings,
@@ -41,6 +45,18 @@ def find_command_faults(declared: DeclaredPipeline) -> Iterator[Fault]:
         elif isinstance(step, Notify) and step.command is not None:
             place = declared.places.find_place("steps", name, "command")
             yield from _notifying_faults(step.command, place)
+
+
+def find_surroundings_faults(declared: DeclaredPipeline) -> Iterator[Fault]:
+    """What is said of the process of a step that has none: the run itself carries it out."""
+    for name, step in declared.pipeline.steps.items():
+        by_block = isinstance(step, Notify) and step.block is not None
+        if not by_block and not isinstance(step, Condition | Fail | RegisterModel | Stop):
+            continue
+        for key in ("env", "secrets", "environment"):
+            if getattr(step, key):
+                what = f"`{name}` ({step.kind}) has no process that `{key}` could be for"
+                yield Fault(what, declared.places.find_place("steps", name, key), "remove it")
 
 
 def _notifying_faults(command: str | tuple[str, ...], place: Place | None) -> Iterator[Fault]:

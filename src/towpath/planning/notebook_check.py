@@ -32,10 +32,10 @@ def find_notebook_faults(
     yield from syntax_faults
     if syntax_faults:  # what else it names is not known
         return
-    given = [*node.arguments, *(name for name in node.outputs if name not in _kept_names(step))]
+    variables = [*node.arguments, *(name for name in node.outputs if name not in _kept_names(step))]
     if whole:
-        yield from _unused_faults(node, notebook, given, place)
-    yield from _overwritten_faults(notebook, given, file)
+        yield from _unused_faults(node, notebook, variables, place)
+    yield from _overwritten_faults(notebook, variables, file)
 
 
 def _kept_names(step: NotebookStep) -> frozenset[str]:
@@ -54,10 +54,10 @@ def _syntax_faults(notebook: Notebook, file: str) -> Iterator[Fault]:
 
 
 def _unused_faults(
-    node: Node, notebook: Notebook, given: list[str], place: Place | None
+    node: Node, notebook: Notebook, variables: list[str], place: Place | None
 ) -> Iterator[Fault]:
     names = {name for cell in notebook.cells for name in _named_in(cell)}
-    for name in given:
+    for name in variables:
         if name in names or any(name in cell.source for cell in notebook.cells if _has_magic(cell)):
             continue
         near = did_you_mean(name, names)
@@ -81,18 +81,18 @@ def _has_magic(cell: NotebookCell) -> bool:
     return cell.python != cell.source  # `!head $raw` names it too
 
 
-def _overwritten_faults(notebook: Notebook, given: list[str], file: str) -> Iterator[Fault]:
+def _overwritten_faults(notebook: Notebook, variables: list[str], file: str) -> Iterator[Fault]:
     """Cells that would give a variable another value after the run has given it its own."""
     if notebook.find_parameters_cell():
         return
     for cell in notebook.cells:
         for statement in cell.parse().body:
             for name in _assigned_names(statement):
-                if name in given:
+                if name in variables:
                     what = f"cell {cell.number} gives `{name}` a value, over that of the run"
                     hint = f"tag cell {cell.number} `parameters`: then its values are the defaults"
                     yield Fault(what, Place(file), hint)
-                    given = [other for other in given if other != name]
+                    variables = [other for other in variables if other != name]
 
 
 def _assigned_names(statement: ast.stmt) -> Iterator[str]:

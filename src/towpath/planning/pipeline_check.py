@@ -96,7 +96,8 @@ def _code_faults(
             yield from _signature_faults(node, signature, place, whole=_is_whole(declared, node))
             yield from _annotation_faults(declared, nodes, node, signature)
         elif isinstance(node.step, CommandStep):
-            yield from _script_faults(workspace.root, node.step, place)
+            named = places.find_place("steps", node.name, "command") or place
+            yield from _script_faults(workspace.root, node.step, named)
         elif isinstance(node.step, NotebookStep):
             named = places.find_place("steps", node.name, "notebook") or place
             yield from _extra_faults("notebook", node, place)

@@ -42,8 +42,8 @@ class LogMask:
         program.returncode = 0  # it ends after this process, of which it is none to bury
         for taken in (reading, answering, orders):
             os.close(taken)
-        with os.fdopen(ordering, "w", encoding="utf-8") as told:
-            json.dump(sorted(secrets), told)  # not as arguments, which every user may see
+        with os.fdopen(ordering, "w", encoding="utf-8") as pipe:
+            json.dump(sorted(secrets), pipe)  # not as arguments, which every user may see
         mask = cls(writing, answers)
         _of_this_process.append(mask)
         return mask

@@ -113,7 +113,7 @@ def answer_question(root: Path, token: str, given: Mapping[str, str]) -> dict[st
     question = read_question(root, token)
     folder = root / FOLDER / token
     _refuse_ended(folder, question)
-    values = read_answer(question, given)
+    values = validate_answer(question, given)
     scratch = scratch_beside(folder / _ANSWER)
     scratch.write_text(json.dumps(values, ensure_ascii=False), encoding="utf-8")
     try:
@@ -142,7 +142,7 @@ def _answered_before(question: Question, folder: Path) -> UsageError:
     return UsageError(what, hint="run it again to have it asked anew")
 
 
-def read_answer(question: Question, given: Mapping[str, str]) -> dict[str, Json]:
+def validate_answer(question: Question, given: Mapping[str, str]) -> dict[str, Json]:
     """The values of an answer, typed. UsageError with all that does not fit, and what would."""
     faults = [
         Fault(

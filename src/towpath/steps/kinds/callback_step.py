@@ -57,13 +57,13 @@ def _make_question(order: Order) -> Question:
     step, message, answers = order.step, order.arguments["message"], order.arguments["answers"]
     assert isinstance(message, Value) and isinstance(answers, Value)
     assert isinstance(answers.value, dict)
-    now = datetime.now(UTC)
+    moment = datetime.now(UTC)
     until = ""
     if step.timeout is not None:
-        until = (now + timedelta(seconds=step.timeout)).isoformat(timespec="seconds")
+        until = (moment + timedelta(seconds=step.timeout)).isoformat(timespec="seconds")
     fields = {name: Param.model_validate(param) for name, param in answers.value.items()}
     return Question(
         token=callback_questions.new_token(), run=order.run.name, pipeline=order.pipeline,
-        step=order.name, message=str(message.value), asked=now.isoformat(timespec="seconds"),
+        step=order.name, message=str(message.value), asked=moment.isoformat(timespec="seconds"),
         until=until.replace("+00:00", "Z"), fields=fields,
     )  # fmt: skip
