@@ -64,7 +64,7 @@ def test_a_step_waits_for_an_answer(project: Project) -> None:
     ):
         assert words in said.err
     said = project.towpath("answer", token, "approved=true", "votes=2")
-    assert (said.code, said.err) == (0, "answered: approved true, votes 2, comment \n")
+    assert (said.code, said.err) == (0, 'answered: approved true, votes 2, comment ""\n')
     assert "was answered before, at 20" in project.towpath("answer", token, "approved=true").err
     late = waiting(project, "never")["token"]
     done = end(begun)

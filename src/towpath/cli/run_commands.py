@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -257,7 +258,7 @@ def answer(
     taken = run_questions.answer_step(session.workspace, token, assigned)
     if as_json:
         return print_json("answer", taken)
-    words = ", ".join(f"{name} {terminal.brief_value(value)}" for name, value in taken.items())
+    words = ", ".join(f"{name} {json.dumps(value)}" for name, value in taken.items())
     return session.say(f"answered: {words}")
 
 
