@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -168,6 +168,21 @@ def open_repository(layout: StoreLayout) -> Any:
         return repository
     except ConfigError as fault:
         raise StoreError(f".dvc/config cannot be read: {fault}") from fault
+
+
+@contextmanager
+def name_source_faults(address: str) -> Iterator[None]:
+    """Whatever DVC or its file systems raise of an address becomes a StoreError that names it."""
+    from dvc.fs import RemoteMissingDepsError
+
+    with name_faults(f"`{address}`", "look at the address, your credentials and the network"):
+        try:
+            yield
+        except RemoteMissingDepsError as missing:
+            scheme = address.partition("://")[0]
+            extra = "'towpath[s3]'" if scheme == "s3" else f"dvc-{scheme}"
+            what = f"`{address}`: nothing that is installed speaks to {scheme}://"
+            raise StoreError(what, hint=f"pip install {extra}") from missing
 
 
 def _default_name(config: Any) -> str | None:

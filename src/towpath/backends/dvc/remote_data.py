@@ -12,12 +12,9 @@ from typing import Any
 
 from towpath import documents
 from towpath.backends.dvc.dvc_config import locate_store
-from towpath.backends.dvc.dvc_remotes import open_repository
+from towpath.backends.dvc.dvc_remotes import name_source_faults, open_repository
 from towpath.backends.dvc.tracked_files import pointer_path
 from towpath.errors import Fault, Place, StoreError
-from towpath.storage.storage_backend import name_faults
-
-_LOOK = "look at the address, at your credentials and at the network"
 
 
 @dataclass(frozen=True)
@@ -56,7 +53,7 @@ def import_data(root: Path, address: str, path: str) -> None:
     """
     target = root.absolute() / path.rstrip("/")
     target.parent.mkdir(parents=True, exist_ok=True)
-    with _named(address):
+    with name_source_faults(address):
         open_repository(locate_store(root)).imp_url(address, os.fspath(target))
 
 
@@ -87,14 +84,14 @@ def _remove(path: Path) -> None:
 
 def has_remote_changed(root: Path, path: str, address: str) -> bool:
     """Whether there is something else now at the address that a pointer was brought from."""
-    with _named(address), _locked_stage(root, path) as stage:
+    with name_source_faults(address), _locked_stage(root, path) as stage:
         return any(dependency.status() for dependency in stage.deps)
 
 
 def update_data(root: Path, path: str, address: str) -> bool:
     """Look again at the address of a pointer, and bring what is there now; whether it is other
     bytes than before. Raises StoreError, and leaves what was there, where it does not come."""
-    with _named(address), _locked_stage(root, path) as stage:
+    with name_source_faults(address), _locked_stage(root, path) as stage:
         before = stage.outs[0].hash_info
         stage.update()
         stage.dump()
@@ -108,18 +105,3 @@ def _locked_stage(root: Path, path: str) -> Iterator[Any]:
     with repository.lock:
         (stage,) = repository.stage.collect(os.fspath(root.absolute() / pointer_path(path)))
         yield stage
-
-
-@contextmanager
-def _named(address: str) -> Iterator[None]:
-    """Whatever DVC or its file systems raise becomes a StoreError that names the address."""
-    from dvc.fs import RemoteMissingDepsError
-
-    with name_faults(f"`{address}`", _LOOK):
-        try:
-            yield
-        except RemoteMissingDepsError as missing:
-            scheme = address.partition("://")[0]
-            extra = "'towpath[s3]'" if scheme == "s3" else f"dvc-{scheme}"
-            what = f"`{address}`: nothing that is installed speaks to {scheme}://"
-            raise StoreError(what, hint=f"pip install {extra}") from missing
