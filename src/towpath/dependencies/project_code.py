@@ -62,9 +62,7 @@ class WholeModule:
 @dataclass(frozen=True)
 class OutsideName:
     """A name that is not the project's: of a package, of the standard library, a builtin.
-
-    ``is_module``: the module itself is handed about, and anything of it may be used.
-    """
+    ``is_module``: the module itself is handed about, and anything of it may be used."""
 
     dotted: str
     is_module: bool = False
@@ -246,12 +244,10 @@ class ProjectCode:
 
 @dataclass(frozen=True, eq=False)
 class ModuleSource:
-    """The statements that run when a module is imported, and the names that they bind.
-
-    ``binders`` gives for a name the statements (by number, in order) that define it, apart from
-    one plain import; ``imports`` gives for a name the imports that bind it; ``loads`` is every
-    import that runs with the module.
-    """
+    """The statements that run when a module is imported, and the names that they bind. ``binders``
+    gives for a name the statements (by number, in order) that define it, apart from one plain
+    import; ``imports`` gives for a name the imports that bind it; ``loads`` is every import that
+    runs with the module."""
 
     statements: tuple[ast.stmt, ...]
     binders: Mapping[str, tuple[int, ...]]
@@ -286,10 +282,8 @@ def parse_module(content: bytes, shown: str) -> ModuleSource:
 
 
 def read_code(file: Path, shown: str) -> bytes:
-    """A file's content; one that cannot be read is a fault.
-
-    A text's lines end in a line feed, however Git laid it out (``core.autocrlf``): the same commit
-    is the same code on every machine.
+    """A file's content; one that cannot be read is a fault. A text's lines end in a line feed,
+    however Git laid it out (``core.autocrlf``): the same commit is the same code on every machine.
     """
     try:
         content = file.read_bytes()

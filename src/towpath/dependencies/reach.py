@@ -125,7 +125,13 @@ class Reach:
                 yield from self._from_import(file)
             case WholeModule(file=file):
                 yield ImportedModule(file)
-                yield from self._from_whole(file)
+                source = self.code.source(file)
+                named = (self._from_statement(file, n) for n in range(len(source.statements)))
+                loaded = (self.code.runs(file, imported) for imported in source.loads)
+                for meaning in chain.from_iterable((*named, *loaded)):
+                    if isinstance(meaning, ImportedModule):
+                        yield WholeModule(meaning.file)
+                    yield meaning
             case PossibleModule(file=file):
                 yield from self._from_possible(file)
             case Widening.TEXT:
@@ -155,16 +161,6 @@ class Reach:
             yield from self.code.runs(file, imported)
             if imported.name == "*":
                 yield from self.code.modules_of_star(file, imported)
-
-    def _from_whole(self, file: str) -> Iterator[Node]:
-        """A whole module, and whole what it imports, wherever in it."""
-        source = self.code.source(file)
-        named = (self._from_statement(file, n) for n in range(len(source.statements)))
-        loaded = (self.code.runs(file, imported) for imported in source.loads)
-        for meaning in chain.from_iterable((*named, *loaded)):
-            if isinstance(meaning, ImportedModule):
-                yield WholeModule(meaning.file)
-            yield meaning
 
     def _from_possible(self, file: str) -> Iterator[Node]:
         # Only its packages are followed: every other module of the project counts as well.

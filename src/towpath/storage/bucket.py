@@ -35,9 +35,7 @@ class Bucket:
         cls, url: str, endpoint: str | None, region: str | None, keys: Mapping[str, str]
     ) -> Bucket:
         """A bucket by its URL; ``keys`` are a ``profile``, or ``key``, ``secret`` and ``token``.
-
-        Raises ``UserError`` where s3fs is not installed.
-        """
+        Raises ``UserError`` where s3fs is not installed."""
         try:
             import s3fs
         except ImportError as missing:

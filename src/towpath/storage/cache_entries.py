@@ -83,20 +83,16 @@ def load_entry(content: bytes) -> CacheEntry | None:
         if fields.get("schema", foreign.read_count) != SCHEMA:
             return None
         fields.refuse_others("schema", *(field.name for field in dataclass_fields(CacheEntry)))
-        return _read_entry(fields)
+        return CacheEntry(
+            key=fields.get("key", foreign.read_key),
+            pipeline=fields.get("pipeline", foreign.read_text),
+            step=fields.get("step", foreign.read_text),
+            made_by=fields.get("made_by", foreign.read_text),
+            made=fields.get("made", foreign.read_moment),
+            seconds=fields.get("seconds", foreign.read_duration),
+            writer=fields.get("writer", foreign.one_of(*WRITERS)),
+            ingredients=fields.get("ingredients", foreign.table_of(foreign.read_text)),
+            result=fields.get("result", read_made),
+        )
     except Malformed:
         return None
-
-
-def _read_entry(fields: Fields) -> CacheEntry:
-    return CacheEntry(
-        key=fields.get("key", foreign.read_key),
-        pipeline=fields.get("pipeline", foreign.read_text),
-        step=fields.get("step", foreign.read_text),
-        made_by=fields.get("made_by", foreign.read_text),
-        made=fields.get("made", foreign.read_moment),
-        seconds=fields.get("seconds", foreign.read_duration),
-        writer=fields.get("writer", foreign.one_of(*WRITERS)),
-        ingredients=fields.get("ingredients", foreign.table_of(foreign.read_text)),
-        result=fields.get("result", read_made),
-    )

@@ -54,11 +54,9 @@ class FileStamp(NamedTuple):
         return cls(status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size)
 
     def is_settled(self, now: int) -> bool:
-        """Whether a write after ``now`` (nanoseconds) is sure to change the modification time.
-
-        A file written a moment ago may be written again within the same tick of the clock that
-        stamps files, with the same size: it would look unchanged. Git calls such files racy.
-        """
+        """Whether a write after ``now`` (nanoseconds) is sure to change the modification time. A
+        file written a moment ago may be written again within the same tick of the clock that stamps
+        files, with the same size: it would look unchanged. Git calls such files racy."""
         granule = _TICK if self.mtime % 1_000_000_000 else _COARSE
         return self.mtime < now - granule
 
@@ -70,11 +68,9 @@ Row: TypeAlias = tuple[str, FileStamp, str]
 @dataclass
 class StatCache:
     """Digests of files that have not changed since they were read, shared by threads and processes.
-
     It may forget anything at any time; it may never be wrong. It holds for one boot only, and is
-    emptied in the next: what was hashed from memory before a power cut need not have reached
-    the disk.
-    """
+    emptied in the next: what was hashed from memory before a power cut need not have reached the
+    disk."""
 
     path: Path
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
@@ -147,7 +143,11 @@ class StatCache:
                 database.execute("PRAGMA journal_mode=WAL")
                 database.execute("PRAGMA synchronous=NORMAL")
                 database.executescript(_SCHEMA)
-                _begin_boot(database)
+                boot = zlib.crc32(_read_boot_id().encode()) >> 1
+                if database.execute("PRAGMA user_version").fetchone() != (boot,):
+                    with database:
+                        database.execute("DELETE FROM digests")
+                        database.execute(f"PRAGMA user_version = {boot}")
                 return database
             except sqlite3.OperationalError:
                 return None  # a read-only project, or a full disk: go without
@@ -170,15 +170,6 @@ def current_time() -> int:
 def _path_bytes(path: str) -> bytes:
     """A path as it is stored: names need not be UTF-8."""
     return path.encode("utf-8", "surrogateescape")
-
-
-def _begin_boot(database: sqlite3.Connection) -> None:
-    """Empty what another boot left; SQLite keeps a number for its user."""
-    boot = zlib.crc32(_read_boot_id().encode()) >> 1
-    if database.execute("PRAGMA user_version").fetchone() != (boot,):
-        with database:
-            database.execute("DELETE FROM digests")
-            database.execute(f"PRAGMA user_version = {boot}")
 
 
 @cache
@@ -249,11 +240,9 @@ class StoreLayout:
 
 @dataclass(frozen=True)
 class Objects:
-    """The objects of one cache.
-
-    Nothing is flushed to the disk with `fsync`, which would cost more than all the rest: what a
-    power cut tears is found, since nothing counts as verified that was hashed in another boot.
-    """
+    """The objects of one cache. Nothing is flushed to the disk with `fsync`, which would cost more
+    than all the rest: what a power cut tears is found, since nothing counts as verified that was
+    hashed in another boot."""
 
     layout: StoreLayout
     verified: StatCache
@@ -274,10 +263,8 @@ class Objects:
         return self.find_unverified([digest]) == []
 
     def find_unverified(self, digests: Iterable[str], aside: bool = True) -> list[str]:
-        """Those that are not there or whose bytes are wrong; reads what was not read before.
-
-        Wrong ones are moved ``aside``, unless who asks only looks.
-        """
+        """Those that are not there or whose bytes are wrong; reads what was not read before. Wrong
+        ones are moved ``aside``, unless who asks only looks."""
         missing: list[str] = []
         stamps: dict[str, FileStamp] = {}
         named = {self._object_path(digest): digest for digest in digests}
@@ -359,9 +346,7 @@ class Objects:
 
     def add_file(self, source: str) -> tuple[str, Row | None]:
         """Store a file's bytes as they are now; the digest is that of the bytes that were written.
-
-        Answers it, and what to remember as verified when something was written.
-        """
+        Answers it, and what to remember as verified when something was written."""
         descriptor = os.open(source, os.O_RDONLY)
         try:
             with self._open_scratch() as (path, target):

@@ -61,12 +61,10 @@ class StageStore:
         root: Path,
         identity: str | None = None,
     ) -> StageStore:
-        """A declared stage's store; a folder's path is taken from ``root``, the project.
-
-        Without ``identity`` the stage's own credentials open it, with it another stage's: one
-        that may read the store below it has no key of that stage. Nothing is asked of the store
-        yet. Errors: ``UsageError`` for an unknown stage, ``UserError`` for a variable not set.
-        """
+        """A declared stage's store; a folder's path is taken from ``root``, the project. Without
+        ``identity`` the stage's own credentials open it, with it another stage's: one that may read
+        the store below it has no key of that stage. Nothing is asked of the store yet. Errors:
+        ``UsageError`` for an unknown stage, ``UserError`` for a variable not set."""
         return cls(stage, stage_backend(project, stage, environ, root, identity))
 
     @classmethod
@@ -113,12 +111,10 @@ class StageStore:
             return held.issuperset(paths)
 
     def copy_from(self, source: ObjectSource, artifact: Artifact, sha256: str) -> None:
-        """Bring a file or a folder here from another store, past every cache.
-
-        What comes is hashed before it is put here, and what is here afterwards is read again.
-        Raises ``UnsoundBytes`` where what comes is not what the record says, ``StoreError`` where
-        what arrived is not; nothing wrong stays.
-        """
+        """Bring a file or a folder here from another store, past every cache. What comes is hashed
+        before it is put here, and what is here afterwards is read again. Raises ``UnsoundBytes``
+        where what comes is not what the record says, ``StoreError`` where what arrived is not;
+        nothing wrong stays."""
         with scratch_folder() as folder, self._name_faults():
             scratch = Path(folder)
             digests = receive_objects(source, artifact, sha256, scratch, self.backend.jobs)
@@ -147,10 +143,8 @@ class StageStore:
             return self.backend.read(path)
 
     def write(self, path: str, content: bytes, if_match: str | None) -> str | None:
-        """Write a small file if its mark is still ``if_match`` (None: not there yet).
-
-        The new mark; None where another wrote meanwhile.
-        """
+        """Write a small file if its mark is still ``if_match`` (None: not there yet). The new mark;
+        None where another wrote meanwhile."""
         with self._name_faults():
             return self.backend.write(path, content, if_match)
 
@@ -168,10 +162,8 @@ def stage_backend(
     project: Project, stage: str, environ: Mapping[str, str], root: Path, identity: str | None
 ) -> StorageBackend:
     """The backend of a stage's store; ``identity`` names the stage whose credentials open it.
-
     Raises ``UsageError`` for a stage that is not declared, ``UserError`` where an environment
-    variable that should hold a credential is not set.
-    """
+    variable that should hold a credential is not set."""
     if stage not in project.stages:
         stage_names = ", ".join(project.stages)
         hint = did_you_mean(stage, project.stages) or f"there is {stage_names}"

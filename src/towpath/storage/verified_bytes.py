@@ -123,10 +123,8 @@ def receive_objects(
 
 
 def members_of(source: ObjectSource, digest: str) -> dict[str, str]:
-    """A folder's digests by path; of a file the file alone, under no name.
-
-    Raises ``FileNotFoundError`` where the manifest is not there, ``UnsoundBytes`` where it is none.
-    """
+    """A folder's digests by path; of a file the file alone, under no name. Raises
+    ``FileNotFoundError`` where the manifest is not there, ``UnsoundBytes`` where it is none."""
     if not is_folder_digest(digest):
         return {"": digest}
     with log_call("store", "read", source.shown, digest), source.open_object(digest) as file:
@@ -143,10 +141,8 @@ def members_of(source: ObjectSource, digest: str) -> dict[str, str]:
 
 
 def sha256_of(source: ObjectSource, artifact: Artifact) -> str:
-    """SHA-256 of a file or a folder in a source, as a record has it.
-
-    Raises ``FileNotFoundError`` where it is not there, ``UnsoundBytes`` where a manifest is none.
-    """
+    """SHA-256 of a file or a folder in a source, as a record has it. Raises ``FileNotFoundError``
+    where it is not there, ``UnsoundBytes`` where a manifest is none."""
     members = members_of(source, artifact.digest)
     return whole_sha256({path: hash_object(source, d)[1] for path, d in members.items()})
 
@@ -228,12 +224,9 @@ def manifest_digest(content: bytes) -> str:
 
 
 def read_manifest(content: bytes) -> dict[str, str]:
-    """Digests by relative path. That its bytes are those of its name says nothing: whoever makes
-    a manifest gives it its name.
-
-    Raises ``Malformed`` for what is no manifest, and for one that names a file outside of its
-    folder, in a folder of Git's, DVC's or ours, or twice.
-    """
+    """Digests by relative path. That its bytes are those of its name says nothing: whoever makes a
+    manifest gives it its name. Raises ``Malformed`` for what is no manifest, and for one that names
+    a file outside of its folder, in a folder of Git's, DVC's or ours, or twice."""
     rows = parse_json(content)
     if not isinstance(rows, list):
         raise Malformed("a manifest is a list")

@@ -41,11 +41,8 @@ _AS_FOLDERS = frozenset({".hg", ".dvc"})
 
 @dataclass(frozen=True)
 class IgnorePatterns:
-    """The patterns in force at one folder.
-
-    ``home`` holds the `.dvc`; ``below`` is the folder's path under it, empty for the home itself
-    and for folders elsewhere.
-    """
+    """The patterns in force at one folder. ``home`` holds the `.dvc`; ``below`` is the folder's
+    path under it, empty for the home itself and for folders elsewhere."""
 
     home: Path
     below: str = ""
@@ -169,11 +166,9 @@ _LARGE = 8 << 20
 
 
 class Store:
-    """Bytes by digest, and what was made from what. Shared by threads and by processes.
-
-    Everything is DVC 3's: digests, folders, the place of an object. Stock DVC finds what is put
-    here, and the other way round. Paths may be relative to the project's root.
-    """
+    """Bytes by digest, and what was made from what. Shared by threads and by processes. Everything
+    is DVC 3's: digests, folders, the place of an object. Stock DVC finds what is put here, and the
+    other way round. Paths may be relative to the project's root."""
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()

@@ -33,10 +33,8 @@ class Variable:
 @dataclass(frozen=True)
 class DvcStage:
     """One stage, or one item of a loop. ``entry`` is the key under `stages` that it comes from.
-
     ``data`` is the stage as DVC's schema has it. ``commands`` are its command lines, each as text
-    and variables in turn.
-    """
+    and variables in turn."""
 
     name: str
     entry: str

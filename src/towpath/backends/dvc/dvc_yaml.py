@@ -37,10 +37,8 @@ _HEAD = f"# Towpath writes the stages that say `meta: {OWNER}`. Yours stay as th
 @dataclass(frozen=True)
 class StageEntry:
     """A stage of `dvc.yaml`. Paths are from the project's root, with `/` between the parts.
-
     ``params`` names keys of YAML files (`steps.train`); ``plots`` maps a path to True or to DVC's
-    properties of a plot. No path may stand in more than one of outs, metrics and plots.
-    """
+    properties of a plot. No path may stand in more than one of outs, metrics and plots."""
 
     name: str
     cmd: str

@@ -49,9 +49,7 @@ class OutputRow:
 @dataclass(frozen=True)
 class Pointer:
     """What a `.dvc` file says: where the data lies (absolute, inside the project), and its digest.
-
-    ``place`` is the line that says so.
-    """
+    ``place`` is the line that says so."""
 
     file: Path
     path: Path
@@ -274,10 +272,8 @@ def _row_value(row: documents.Mapping, key: str) -> object:
 @dataclass(frozen=True)
 class LockedOutput:
     """One output: its path from the project's root, its digest, the pipeline that made it.
-
     ``pipeline`` is None for an output of a stage of the user's own; ``place`` is the line of
-    `dvc.lock` that names it.
-    """
+    `dvc.lock` that names it."""
 
     path: str
     digest: str
@@ -353,16 +349,13 @@ class _Place:
 def place_tracked_data(
     root: Path, known: Known | None = None, in_git: Collection[str] = ()
 ) -> tuple[str, ...]:
-    """Bring tracked data, and the outputs that `dvc.lock` names, to where they belong.
-
-    What stands there is replaced where the store holds it whole, and for tracked data where
-    ``known`` says that it was committed once: a change that a run has seen is in the store too.
-    Anything else is left, with a warning; the answer are the paths of what was left. ``in_git``
-    are the files that Git holds, from the root: those are Git's to write, and no pointer's.
-
-    Raises StoreError, when all that may be placed is, for what leads out of the project, into
-    Git's, DVC's or our folders, or through a link that leads there.
-    """
+    """Bring tracked data, and the outputs that `dvc.lock` names, to where they belong. What stands
+    there is replaced where the store holds it whole, and for tracked data where ``known`` says that
+    it was committed once: a change that a run has seen is in the store too. Anything else is left,
+    with a warning; the answer are the paths of what was left. ``in_git`` are the files that Git
+    holds, from the root: those are Git's to write, and no pointer's. Raises StoreError, when all
+    that may be placed is, for what leads out of the project, into Git's, DVC's or our folders, or
+    through a link that leads there."""
     store, left = Store(root), []
     faults: list[Fault] = []
     folders = (parent for path in in_git for parent in PurePosixPath(path).parents)

@@ -25,10 +25,8 @@ _PROPOSALS = "promote/"  # branches of promotions are no main branch, whatever t
 
 @dataclass(frozen=True)
 class MainBranch:
-    """The main branch by its name, and where it is: on the remote, and here.
-
-    ``named_at`` is the commit of another branch whose declaration says that this one is main.
-    """
+    """The main branch by its name, and where it is: on the remote, and here. ``named_at`` is the
+    commit of another branch whose declaration says that this one is main."""
 
     name: str
     far: str | None = None

@@ -27,9 +27,7 @@ SET_UP = "git submodule update --init --recursive"
 @dataclass(frozen=True)
 class Submodule:
     """One by its path from the top of the outermost repository, and the commit that is pinned.
-
-    ``folder`` is where this work tree has it; ``repository`` None where it was not set up there.
-    """
+    ``folder`` is where this work tree has it; ``repository`` None where it was not set up there."""
 
     path: str
     commit: str
@@ -148,7 +146,18 @@ def lay_out_code(repository: Repository, commit: str, below: str, home: Path) ->
         home.mkdir(parents=True, exist_ok=True)
         sweep_beside(home)
         _write_entries(repository, entries, new_folder)
-        _put_folder(new_folder, folder, entries)
+        old = scratch_beside(folder)
+        with suppress(FileNotFoundError):
+            folder.rename(old)
+        try:
+            new_folder.rename(folder)
+        except OSError:  # another run was quicker: its folder serves if it is right
+            if not _is_as(folder, entries):
+                raise
+        finally:
+            if old.is_symlink():
+                old.unlink()
+            shutil.rmtree(old, ignore_errors=True)
     except OSError as refused:
         what = f"the code of {commit[:7]} cannot be laid out in {folder}: {refused.strerror}"
         raise RegistryError(what) from refused
@@ -214,22 +223,6 @@ def _stays_inside(path: str, target: str) -> bool:
     parts = target.split("/")
     upward = next((place for place, part in enumerate(parts) if part != ".."), len(parts))
     return not target.startswith("/") and ".." not in parts[upward:] and upward <= path.count("/")
-
-
-def _put_folder(made: Path, folder: Path, entries: list[_Entry]) -> None:
-    """Let the new folder take the place of what was altered; of two who make it, one wins."""
-    old = scratch_beside(folder)
-    with suppress(FileNotFoundError):
-        folder.rename(old)
-    try:
-        made.rename(folder)
-    except OSError:  # another run was quicker: its folder serves if it is right
-        if not _is_as(folder, entries):
-            raise
-    finally:
-        if old.is_symlink():
-            old.unlink()
-        shutil.rmtree(old, ignore_errors=True)
 
 
 def _is_as(folder: Path, entries: list[_Entry]) -> bool:

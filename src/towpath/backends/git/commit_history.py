@@ -261,11 +261,9 @@ def read_main_line(repository: Repository, head: str, now: int | None = None) ->
 @dataclass(frozen=True)
 class MainChange:
     """A commit of main's first-parent line and what it made of the files that were asked about.
-
     ``files`` are blobs by path, None where the file was taken away; a submodule in a file's place
-    has no blob, and a name that is none. ``time`` is the commit's own
-    claim. ``trailers`` are the commit message's, by lower-case key.
-    """
+    has no blob, and a name that is none. ``time`` is the commit's own claim. ``trailers`` are the
+    commit message's, by lower-case key."""
 
     commit: str
     parents: tuple[str, ...]

@@ -17,13 +17,11 @@ FORMAT = "".join(f"%({field})%00" for field in (*FIELDS, "contents"))
 
 
 class Ref(NamedTuple):
-    """A ref and, where it holds an annotated tag, what the tag says.
-
-    ``target`` is the object that a tag points at (of other refs, their own object); ``time`` is
-    in seconds since 1970, 0 without a tagger. ``signature`` is what stands behind the message of a
-    signed tag: whose it is, and whether it holds, is not said. ``lost`` says that its object is
-    not in this clone, or is broken: it holds a name and tells nothing.
-    """
+    """A ref and, where it holds an annotated tag, what the tag says. ``target`` is the object that
+    a tag points at (of other refs, their own object); ``time`` is in seconds since 1970, 0 without
+    a tagger. ``signature`` is what stands behind the message of a signed tag: whose it is, and
+    whether it holds, is not said. ``lost`` says that its object is not in this clone, or is broken:
+    it holds a name and tells nothing."""
 
     name: str
     object: str

@@ -42,16 +42,12 @@ def _make_clone(folder: Path, address: str) -> None:
         clone.call("config", f"remote.{ORIGIN}.url", address)
         clone.call("config", f"remote.{ORIGIN}.fetch", f"+refs/heads/*:refs/remotes/{ORIGIN}/*")
         with suppress(FileExistsError):
-            _place_clone(new, folder)
-
-
-def _place_clone(new: Path, folder: Path) -> None:
-    try:
-        new.rename(folder)
-    except OSError:  # another run was quicker, or a torn clone is in the way
-        if not (folder / "HEAD").is_file():
-            shutil.rmtree(folder, ignore_errors=True)
-            new.rename(folder)
+            try:
+                new.rename(folder)
+            except OSError:  # another run was quicker, or a torn clone is in the way
+                if not (folder / "HEAD").is_file():
+                    shutil.rmtree(folder, ignore_errors=True)
+                    new.rename(folder)
 
 
 def follow_settings(clone: Repository, model: Repository) -> None:

@@ -33,10 +33,8 @@ class Identity:
 @dataclass(frozen=True)
 class WorkTreeState:
     """What a repository stands on, and which files are not committed (paths from its root).
-
     ``commit`` is None before the first commit; ``branch`` is None where the head is detached.
-    ``submodules`` are those that are not as this commit pins them, with what differs, in words.
-    """
+    ``submodules`` are those that are not as this commit pins them, with what differs, in words."""
 
     commit: str | None
     branch: str | None
@@ -46,11 +44,8 @@ class WorkTreeState:
 
 @dataclass(frozen=True)
 class Repository:
-    """A repository on this machine.
-
-    ``root`` is the top of the work tree (of a bare repository, itself); ``common`` is the Git
-    folder that all its work trees share.
-    """
+    """A repository on this machine. ``root`` is the top of the work tree (of a bare repository,
+    itself); ``common`` is the Git folder that all its work trees share."""
 
     root: Path
     common: Path

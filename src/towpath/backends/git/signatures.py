@@ -34,11 +34,9 @@ _OWN_KEYS = f"name each signer by a key of their own: {_LINE}"
 
 @dataclass(frozen=True)
 class Signer:
-    """A line that counts: a key, and whose it is.
-
-    ``names`` are the principals as written, ``patterns`` those that are none but fit several;
-    ``person`` holds every name of whoever holds the key, by all lines, in lower case.
-    """
+    """A line that counts: a key, and whose it is. ``names`` are the principals as written,
+    ``patterns`` those that are none but fit several; ``person`` holds every name of whoever holds
+    the key, by all lines, in lower case."""
 
     line: int
     names: tuple[str, ...]
@@ -268,12 +266,10 @@ _HINT = (
 
 @dataclass(frozen=True)
 class SignedBy:
-    """How the signature of one object stands.
-
-    ``good`` is of ``who``, a name among the allowed signers; ``unknown`` holds and is of a key that
-    is none of theirs; ``bad`` does not hold; ``foreign`` is an OpenPGP or X.509 one, which every
-    machine judges by a keyring of its own. ``key`` is the key's kind and fingerprint.
-    """
+    """How the signature of one object stands. ``good`` is of ``who``, a name among the allowed
+    signers; ``unknown`` holds and is of a key that is none of theirs; ``bad`` does not hold;
+    ``foreign`` is an OpenPGP or X.509 one, which every machine judges by a keyring of its own.
+    ``key`` is the key's kind and fingerprint."""
 
     standing: Standing
     who: str = ""

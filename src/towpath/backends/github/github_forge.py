@@ -31,17 +31,25 @@ _GHOST = "ghost"  # what GitHub itself calls a user who is no more
 def connect_forge(
     project: Project, environ: Mapping[str, str] | None = None, patience: Patience | None = None
 ) -> Forge | None:
-    """The forge that a project names; None where it names none. Nothing is asked of it yet.
-
-    The repository is the one declared, else ``GITHUB_REPOSITORY``; the address is
-    ``GITHUB_API_URL``, else the one declared, else GitHub's own. Raises ``UserError`` where there
-    is no token (``GITHUB_TOKEN``, ``GH_TOKEN``) or no repository.
-    """
+    """The forge that a project names; None where it names none. Nothing is asked of it yet. The
+    repository is the one declared, else ``GITHUB_REPOSITORY``; the address is ``GITHUB_API_URL``,
+    else the one declared, else GitHub's own. Raises ``UserError`` where there is no token
+    (``GITHUB_TOKEN``, ``GH_TOKEN``) or no repository."""
     variables = os.environ if environ is None else environ
     place = _forge_place(project, variables)
     if place is None:
         return None
-    return GitHub.from_address(*place, _read_token(variables), patience or Patience(), variables)
+    token = next((value for name in TOKENS if (value := variables.get(name, "").strip())), None)
+    if token is None:
+        hint = (
+            "export GITHUB_TOKEN=$(gh auth token), or one from github.com/settings/tokens with the "
+            "permissions contents and pull requests"
+        )
+        raise UserError("GitHub wants to know who asks: there is no token", hint=hint)
+    # httpx would refuse such a header with a message that quotes it, and so the token.
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise UserError("the token holds characters that no token has", hint="copy it again")
+    return GitHub.from_address(*place, token, patience or Patience(), variables)
 
 
 def has_own_address(project: Project, environ: Mapping[str, str] | None = None) -> bool:
@@ -74,20 +82,6 @@ def _forge_place(project: Project, environ: Mapping[str, str]) -> tuple[str, str
     if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
         raise UserError(f"{api} would be told the token in clear", hint="write https:// instead")
     return api, name
-
-
-def _read_token(environ: Mapping[str, str]) -> str:
-    token = next((value for name in TOKENS if (value := environ.get(name, "").strip())), None)
-    if token is None:
-        hint = (
-            "export GITHUB_TOKEN=$(gh auth token), or one from github.com/settings/tokens with the "
-            "permissions contents and pull requests"
-        )
-        raise UserError("GitHub wants to know who asks: there is no token", hint=hint)
-    # httpx would refuse such a header with a message that quotes it, and so the token.
-    if not token.isascii() or not token.isprintable() or " " in token:
-        raise UserError("the token holds characters that no token has", hint="copy it again")
-    return token
 
 
 @dataclass(frozen=True)

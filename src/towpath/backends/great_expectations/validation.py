@@ -50,10 +50,8 @@ class TypedArguments:
 
 
 def type_arguments(expectation: Expectation, frame: Any) -> TypedArguments:
-    """The arguments of an expectation in the types of the table's columns.
-
-    Raises ``ValueError``, whose words a person reads, where they cannot be held against each other.
-    """
+    """The arguments of an expectation in the types of the table's columns. Raises ``ValueError``,
+    whose words a person reads, where they cannot be held against each other."""
     arguments = dict(expectation.arguments)
     name = arguments.get("column")
     if not isinstance(name, str) or name not in frame.columns:

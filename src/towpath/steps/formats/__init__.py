@@ -22,11 +22,9 @@ NO_FORMATS: Mapping[str, str] = MappingProxyType({})
 @dataclass(frozen=True)
 class Format:
     """A kind of file: its name for ``format:``, its extensions, and the module that knows it.
-
-    ``default`` is what a reader gives unless an annotation asks for one of ``types``; a format
-    with no extension is used only where it is asked for by name. ``run`` names the class of a
-    format of the project's own, which only a step's process loads (``own_formats``).
-    """
+    ``default`` is what a reader gives unless an annotation asks for one of ``types``; a format with
+    no extension is used only where it is asked for by name. ``run`` names the class of a format of
+    the project's own, which only a step's process loads (``own_formats``)."""
 
     name: str
     extensions: tuple[str, ...]
@@ -116,9 +114,7 @@ def find_format(
     name: str, declared: str | None = None, own: Mapping[str, str] = NO_FORMATS
 ) -> Format | None:
     """The format of a file called ``name``, or of the one declared; None: handed on as a path.
-
-    ``own`` are the project's formats: the class of each by its name, which is an extension too.
-    """
+    ``own`` are the project's formats: the class of each by its name, which is an extension too."""
     if declared:
         return FORMATS.get(declared) or _own_format(declared, own)
     suffixes = [suffix.lower() for suffix in Path(name).suffixes]
@@ -172,13 +168,9 @@ class ReadRequest:
 
 
 def read_file(path: Path, asked: ReadRequest) -> object:
-    """The content of the file at ``path``.
-
-    A type that the format cannot give tells nothing about the file (``BaseEstimator``, ``Any``):
-    then it is read as the format's own.
-
-    :raises StepFailed: where the file is not what its format says, or a reader is not installed.
-    """
+    """The content of the file at ``path``. A type that the format cannot give tells nothing about
+    the file (``BaseEstimator``, ``Any``): then it is read as the format's own. Raises
+    ``StepFailed`` where the file is not what its format says, or a reader is not installed."""
     format = asked.format
     assert format, f"{asked.name} is handed on as a path"
     type_name = asked.wanted if asked.wanted in format.types else format.default
@@ -227,12 +219,9 @@ def reading_notes(path: Path, asked: ReadRequest) -> Iterator[str]:
 def write_file(
     value: object, path: Path, declared: str | None = None, options: TableOptions = NO_OPTIONS
 ) -> None:
-    """Write ``value`` at ``path`` in the format of its extension, or the one declared.
-
-    The same value gives the same bytes, as far as the format allows it, so that digests repeat.
-
-    :raises StepFailed: where the value does not fit the format.
-    """
+    """Write ``value`` at ``path`` in the format of its extension, or the one declared. The same
+    value gives the same bytes, as far as the format allows it, so that digests repeat. Raises
+    ``StepFailed`` where the value does not fit the format."""
     format = find_format(path.name, declared)
     if format is None:
         return _write_unknown(value, path)
@@ -359,11 +348,9 @@ class TableSource:
     options: TableOptions = NO_OPTIONS
 
     def read_parts(self, size: int | None) -> Iterator[Any]:
-        """The table as pandas: whole, or at most ``size`` rows at a time, in order.
-
-        A part has the types of the whole where the file tells them; a CSV file does not, so its
-        parts may differ where its values do.
-        """
+        """The table as pandas: whole, or at most ``size`` rows at a time, in order. A part has the
+        types of the whole where the file tells them; a CSV file does not, so its parts may differ
+        where its values do."""
         format = _require_table(self.format, self.name)
         refuse_pointer(self.path, self.name)
         request = ReadRequest(self.name, declared=format.name, options=self.options)

@@ -48,10 +48,8 @@ def require_columns(types: Mapping[str, str], columns: Iterable[str], file: str)
 
 
 def convert_columns(frame: Any, options: TableOptions, file: str) -> Any:
-    """A pandas table whose columns of declared type, read as text, have that type.
-
-    Raises ``StepFailed`` for each column that holds what is not of its type.
-    """
+    """A pandas table whose columns of declared type, read as text, have that type. Raises
+    ``StepFailed`` for each column that holds what is not of its type."""
     require_columns(options.types, map(str, frame.columns), file)
     faults = []
     for name, kind in options.types.items():
@@ -116,13 +114,9 @@ def _whole_number(value: Any) -> Any:
 def _plain_numbers(column: Any, options: TableOptions) -> Any:
     import pandas
 
-    if options.decimal == "," and not _is_numeric(column):
+    if options.decimal == "," and not bool(column.dtype.kind in "iufb"):
         column = column.map(lambda value: str(value).replace(",", "."), na_action="ignore")
     return pandas.to_numeric(column, errors="coerce")
-
-
-def _is_numeric(column: Any) -> bool:
-    return bool(column.dtype.kind in "iufb")
 
 
 def _is_nan(column: Any) -> Any:
@@ -187,11 +181,9 @@ def convert_texts(
     column: Callable[[str], Any], options: TableOptions, file: str
 ) -> Mapping[str, Any]:
     """The columns of declared type of a table of pyarrow or polars, by name, as pyarrow has them.
-
     They are converted from text by the same rules as for pandas, so that a declaration means one
-    thing; ``column`` gives the text as pyarrow has it. Raises ``StepFailed`` as
-    ``convert_columns`` does.
-    """
+    thing; ``column`` gives the text as pyarrow has it. Raises ``StepFailed`` as ``convert_columns``
+    does."""
     if not options.types:
         return {}
     import pandas

@@ -92,10 +92,8 @@ def _wide_fields() -> Iterator[None]:
 
 
 def count_columns(text: DelimitedText) -> int | None:
-    """How many columns to take, where that is not as many as the header has; None: all.
-
-    A look at the header and the first record: pandas itself refuses a later one that is longer.
-    """
+    """How many columns to take, where that is not as many as the header has; None: all. A look at
+    the header and the first record: pandas itself refuses a later one that is longer."""
     first = list(itertools.islice(text.read_records(), 2))
     if not first:
         raise ValueError("the file is empty")
@@ -106,10 +104,8 @@ def count_columns(text: DelimitedText) -> int | None:
 
 
 def hold_against_header(text: DelimitedText) -> int:
-    """Read every record: the number of columns that have a name or hold something.
-
-    Raises ``StepFailed`` with the line of the first record that holds more than the header names.
-    """
+    """Read every record: the number of columns that have a name or hold something. Raises
+    ``StepFailed`` with the line of the first record that holds more than the header names."""
     records = text.read_records()
     _, header = next(records)
     width, surplus = _last_filled(header), []
@@ -437,10 +433,8 @@ def _trim_records(text: DelimitedText, width: int | None) -> io.BytesIO:
 def write_delimited_parts(
     parts: Iterable[Any], path: Path, kind: str, options: TableOptions
 ) -> int:
-    """Write pandas tables one below the other, under one header; the number of rows.
-
-    There is no place for an index: one with a name becomes a column, one without is dropped.
-    """
+    """Write pandas tables one below the other, under one header; the number of rows. There is no
+    place for an index: one with a name becomes a column, one without is dropped."""
     rows = 0
     with open_to_write(path, options) as file:
         for number, frame in enumerate(parts):
@@ -458,11 +452,9 @@ def write_delimited_parts(
 
 
 class _UnixLines(io.TextIOBase):
-    """Ends each row with a line feed, where it was written with both marks.
-
-    The standard library's writer of rows, which is pandas' too, quotes of the marks that end a
-    line only those of its own line end. Any reader takes the other for an end as well.
-    """
+    """Ends each row with a line feed, where it was written with both marks. The standard library's
+    writer of rows, which is pandas' too, quotes of the marks that end a line only those of its own
+    line end. Any reader takes the other for an end as well."""
 
     def __init__(self, file: IO[str]) -> None:
         self.file = file

@@ -35,20 +35,15 @@ def read(path: Path, asked: ReadRequest) -> Any:
 
 
 def write(value: object, path: Path, kind: str) -> None:  # noqa: ARG001
-    """Write a document in the order it was made.
-
-    NaN and infinity are written as ``NaN`` and ``Infinity``. JSON has no word for them, but
-    Python, pandas and DVC read these; to drop them would make a failed metric look like none.
-    """
+    """Write a document in the order it was made. NaN and infinity are written as ``NaN`` and
+    ``Infinity``. JSON has no word for them, but Python, pandas and DVC read these; to drop them
+    would make a failed metric look like none."""
     text = json.dumps(plain_json(value), indent=2, ensure_ascii=False)
     path.write_text(text + "\n", encoding="utf-8")
 
 
 def parse_document(data: bytes, name: str) -> Any:
-    """What a JSON document called ``name`` holds.
-
-    :raises StepFailed: where it is none.
-    """
+    """What a JSON document called ``name`` holds. Raises ``StepFailed`` where it is none."""
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -80,10 +75,8 @@ _UNITS = {"Y": "P{}Y", "M": "P{}M"}
 
 
 def plain_json(value: Any) -> Json:
-    """The same in JSON's own types.
-
-    :raises TypeError: where something in it has no place there; the message names its key.
-    """
+    """The same in JSON's own types. Raises ``TypeError`` where something in it has no place there;
+    the message names its key."""
     return _Reading().plain_value(value)
 
 

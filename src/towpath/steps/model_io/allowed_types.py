@@ -178,13 +178,8 @@ def is_quiet(kind: type) -> bool:
     return all(
         definer is object or f"{definer.__module__}.{definer.__qualname__}" in read
         for method, read in _SPECIAL.items()
-        for definer in [_defining_class(kind, method)]
+        for definer in [next((base for base in kind.__mro__ if method in vars(base)), object)]
     )
-
-
-def _defining_class(kind: type, method: str) -> type:
-    """The class in its ancestry that defines a method; ``object`` where none does."""
-    return next((base for base in kind.__mro__ if method in vars(base)), object)
 
 
 _EXCLUDED = ("sklearn.datasets.", "sklearn.externals.", "sklearn.experimental.")

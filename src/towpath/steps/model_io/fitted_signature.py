@@ -21,13 +21,10 @@ def signatures_of_models(made: Mapping[str, Any], seen: Mapping[str, Any]) -> di
 
 
 def signature_of_model(model: Any, frames: Sequence[Any] = ()) -> dict[str, Json]:
-    """A model's signature.
-
-    ``inputs`` lists columns with their types, in the order that the model wants them; where the
-    model was fitted without names it is ``unknown``, and ``features`` tells how many. ``outputs``
-    is what predicting a few rows of the data gave. Types: integer, number, string, boolean,
-    datetime, category, unknown.
-    """
+    """A model's signature. ``inputs`` lists columns with their types, in the order that the model
+    wants them; where the model was fitted without names it is ``unknown``, and ``features`` tells
+    how many. ``outputs`` is what predicting a few rows of the data gave. Types: integer, number,
+    string, boolean, datetime, category, unknown."""
     names = feature_names(model)
     count = feature_count(model)
     source = next(

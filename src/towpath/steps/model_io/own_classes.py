@@ -50,9 +50,7 @@ def make_classes_importable(
     path: Path, name: str, trust: Iterable[str], own: Mapping[str, Any]
 ) -> None:
     """Let the classes of the version's own be imported that a file names and ``trust`` lets in.
-
-    Raises as :func:`load_model` does; a file with none of them brings no code at all.
-    """
+    Raises as :func:`load_model` does; a file with none of them brings no code at all."""
     strange = set(skops_models.find_untrusted(path, name)).intersection(trust)
     mine = sorted(strange.intersection(own["classes"]))
     others = sorted(strange.difference(mine))
@@ -65,7 +63,9 @@ def make_classes_importable(
         places = (root, root / own["folder"], root / "src")
         if faults := list(_mixed_modules(places, own["version"])):
             raise StepFailed(*faults)
-        _import_from(root, own["folder"])
+        project_functions.make_project_importable(root, own["folder"])
+        if (root / "src").is_dir():  # before a package that is installed from a work tree
+            sys.path.insert(0, str(root / "src"))
 
 
 def compare_recorded(path: Path, name: str, own: Mapping[str, Any]) -> tuple[str, ...]:
@@ -146,12 +146,6 @@ def _own_fault(error: BaseException | None, own: Mapping[str, Any]) -> Fault | N
     return Fault(f"{place}: the code of {own['version']} {how}: {type(error).__name__}: {words}")
 
 
-def _import_from(root: Path, folder: str) -> None:
-    project_functions.make_project_importable(root, folder)
-    if (root / "src").is_dir():  # before a package that is installed from a work tree
-        sys.path.insert(0, str(root / "src"))
-
-
 @contextmanager
 def restored_path() -> Iterator[None]:
     """Outside of a sandbox: once the model is loaded, imports look where they looked before."""
@@ -192,11 +186,8 @@ def compare_packages(
 
 
 def find_recorded(recorded: Mapping[str, str], home: str) -> tuple[str, str] | None:
-    """The recorded package that a top module comes from, by its name, and its version.
-
-    It is not installed, so that only its name tells: ``xgboost`` is of ``xgboost`` or of
-    ``xgboost-cpu``.
-    """
+    """The recorded package that a top module comes from, by its name, and its version. It is not
+    installed, so that only its name tells: ``xgboost`` is of ``xgboost`` or of ``xgboost-cpu``."""
     for name, version in recorded.items():
         if _plain_name(name) == _plain_name(home) or _plain_name(name).startswith(
             f"{_plain_name(home)}-"

@@ -17,10 +17,8 @@ from towpath.steps.model_io import allowed_types, index_bounds, skops_archive
 
 
 def dump_model(model: object, path: Path) -> None:
-    """Write a model; the same model gives the same bytes.
-
-    :raises StepFailed: where skops cannot keep it, or what it wrote could not be read back.
-    """
+    """Write a model; the same model gives the same bytes. Raises ``StepFailed`` where skops cannot
+    keep it, or what it wrote could not be read back."""
     from skops import io as skops_io
 
     try:
@@ -34,12 +32,10 @@ def dump_model(model: object, path: Path) -> None:
 
 
 def load_trusted_model(path: Path, name: str, trust: Iterable[str] = ()) -> Any:
-    """The model in a file called ``name``, if all that it holds is known or trusted.
-
-    :param trust: full names of types that the project lets in besides the known ones.
-    :raises Refused: where it holds others, or numbers that lead compiled code outside of its data.
-    :raises StepFailed: where it is no skops file.
-    """
+    """The model in a file called ``name``, if all that it holds is known or trusted. ``trust``:
+    full names of types that the project lets in besides the known ones. Raises ``Refused`` where it
+    holds others, or numbers that lead compiled code outside of its data. Raises ``StepFailed``
+    where it is no skops file."""
     from skops import io as skops_io
 
     with path.open("rb") as file:  # once, so that what was looked at is what is loaded
@@ -115,10 +111,8 @@ def _refusal_fault(name: str, strange: list[str]) -> Fault:
 
 
 def find_model_needs(path: Path, declared: str | None = None) -> tuple[str, ...]:
-    """The names that `trust` must hold for a written output to be loaded, sorted.
-
-    Of a folder those of all its .skops files; empty for what is no model of skops'.
-    """
+    """The names that `trust` must hold for a written output to be loaded, sorted. Of a folder those
+    of all its .skops files; empty for what is no model of skops'."""
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
     needed: set[str] = set()
     for file in files:

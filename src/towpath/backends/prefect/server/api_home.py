@@ -39,9 +39,7 @@ class HomeFile:
 @dataclass(frozen=True)
 class ApiHome:
     """The folder of one local API. `keeper.py`, which loads none of this, knows the same names.
-
-    `project` is the project's root; None for an API that belongs to none.
-    """
+    `project` is the project's root; None for an API that belongs to none."""
 
     folder: Path
     project: Path | None = None
@@ -78,7 +76,12 @@ class ApiHome:
         try:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
             for folder in (self.folder.parent, self.folder, self.leases_folder):
-                _close_folder(folder)
+                folder.mkdir(mode=0o700, exist_ok=True)
+                status = folder.stat()
+                if status.st_uid != os.geteuid():  # its owner could put a state of his own there
+                    raise _home_error(folder, "it belongs to another user")
+                if stat.S_IMODE(status.st_mode) & 0o077:  # an older Towpath's, or a copied one
+                    folder.chmod(0o700)
             if self.project and not self.root_file.exists():
                 self.root_file.write_bytes(os.fsencode(self.project))
         except OSError as error:
@@ -106,16 +109,6 @@ class ApiHome:
 def _home_error(folder: Path, why: object) -> EngineError:
     what = f"cannot keep a local Prefect API in {folder}: {why}"
     return EngineError(what, hint="name another folder in TOWPATH_HOME")
-
-
-def _close_folder(folder: Path) -> None:
-    """Make a folder that is ours alone. EngineError for one that somebody else has made there."""
-    folder.mkdir(mode=0o700, exist_ok=True)
-    status = folder.stat()
-    if status.st_uid != os.geteuid():  # its owner could put a state of his own there
-        raise _home_error(folder, "it belongs to another user")
-    if stat.S_IMODE(status.st_mode) & 0o077:  # an older Towpath's, or a copied one
-        folder.chmod(0o700)
 
 
 def base_folder() -> Path:

@@ -75,15 +75,11 @@ class Keeper:
         if not (self.folder / "ready").exists() or self.restarts == RESTARTS:
             return False
         self.restarts += 1
-        self._log_restart()
-        self.server = self._start_server()
-        return True
-
-    def _log_restart(self) -> None:
-        """Say it in the server's log: clients see no more of it than that they wait."""
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         line = f"{now} the server ended with {self.server.returncode}, and is started anew"
         print(line, file=sys.stderr, flush=True)
+        self.server = self._start_server()
+        return True
 
     def _seconds_left(self) -> float:
         used = self.folder / "used"
@@ -110,10 +106,8 @@ class Keeper:
         return False
 
     def _try_to_retire(self) -> bool:
-        """Stop, unless somebody began to use the API while its state was being taken away.
-
-        Users touch `used` and then read the state; this removes the state and then reads `used`.
-        """
+        """Stop, unless somebody began to use the API while its state was being taken away. Users
+        touch `used` and then read the state; this removes the state and then reads `used`."""
         with self._locked():
             state = self._state_file.read_bytes()
             self._state_file.unlink()

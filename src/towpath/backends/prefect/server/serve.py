@@ -51,10 +51,8 @@ def mark_used(used: Path) -> None:
 @dataclass(frozen=True)
 class PersistentApplication:
     """An application whose answer "busy" to a request is not sent, but the request made again.
-
-    Prefect answers so where a write met another one in SQLite and was rolled back. Its clients
-    then sleep for two seconds and more, which is half of what a small deployed run takes.
-    """
+    Prefect answers so where a write met another one in SQLite and was rolled back. Its clients then
+    sleep for two seconds and more, which is half of what a small deployed run takes."""
 
     application: Application
     used: Path  # touched at each request: an API that somebody asks is not at rest

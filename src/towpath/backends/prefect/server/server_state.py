@@ -65,9 +65,7 @@ class ApiEndpoint:
 @dataclass(frozen=True)
 class PrefectApi:
     """A Prefect API. `started_by_us` tells a local one, `warm` one that ran before it was wanted.
-
-    `origin` says in words, and `place` by file and line, where the user configured the address.
-    """
+    `origin` says in words, and `place` by file and line, where the user configured the address."""
 
     url: str
     started_by_us: bool
@@ -191,10 +189,8 @@ def server_pid(home: ApiHome, state: LocalApiState) -> int:
 
 
 def is_answering(port: int, seconds: float) -> bool:
-    """Ask a local API, waiting at its socket until it serves.
-
-    Raises OSError or HTTPException where nobody listens or the server went while starting,
-    TimeoutError where `seconds` were not enough.
+    """Ask a local API, waiting at its socket until it serves. Raises OSError or HTTPException where
+    nobody listens or the server went while starting, TimeoutError where `seconds` were not enough.
     """
     # `timeout=0` would not wait at all, and fail with an error of its own.
     connection = HTTPConnection("127.0.0.1", port, timeout=max(seconds, 0.1))
