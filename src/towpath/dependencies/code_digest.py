@@ -37,12 +37,10 @@ def digest_code(nodes: Iterable[ast.AST], *notes: str, docstrings: bool = False)
 
 
 def digest_text(text: str) -> str:
-    """32 hexadecimal digits of a text."""
     return digest_bytes(text.encode("utf-8", "surrogatepass"))
 
 
 def digest_bytes(content: bytes) -> str:
-    """32 hexadecimal digits of bytes."""
     return hashlib.sha256(content).hexdigest()[:32]
 
 
@@ -283,7 +281,6 @@ def _files_below(path: Path) -> Iterable[Path]:
 
 
 def _digest_files(root: Path, files: list[Path]) -> str:
-    """One file's bytes; of several also their names."""
     digests = [(f.relative_to(root).as_posix(), digest_bytes(read_code(f, str(f)))) for f in files]
     if len(digests) == 1:
         return digests[0][1]

@@ -38,7 +38,6 @@ class CodeReader:
         return read_installed(self.root / KEPT)
 
     def step_signature(self, folder: str, run: str) -> StepSignature:
-        """The arguments of a step's function."""
         code, definition = self._pipeline_reach(folder).code, self._find_definition(folder, run)
         if not isinstance(definition.node, ast.FunctionDef):  # a format's class: this refuses it
             definition = step_function.find_function(code, run)

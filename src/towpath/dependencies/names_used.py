@@ -164,7 +164,6 @@ class Scope:
 
 
 def read_names(*nodes: ast.AST) -> UsedNames:
-    """The facts of statements that stand at the top of a module."""
     reading = _Reading(UsedNames())
     for node in nodes:
         reading.visit(node, None)

@@ -44,7 +44,6 @@ class Reach:
         self._have_effects: dict[str, bool] = {}
 
     def find_closure(self, starts: Iterable[Node]) -> set[Node]:
-        """Everything reached from here."""
         reached: set[Node] = set()
         waiting = list(starts)
         while waiting:
@@ -58,12 +57,10 @@ class Reach:
         return reached
 
     def binding_statements(self, symbol: Symbol) -> tuple[int, ...]:
-        """The statements that bind a name, in their order."""
         # What else may fill its value is an effect, and so reached by all that the module holds.
         return self.code.source(symbol.file).binders.get(symbol.name, ())
 
     def has_effects(self, file: str) -> bool:
-        """Whether importing this module has an effect, there or in what it imports."""
         if file not in self._have_effects:
             nodes = self.find_closure([ImportedModule(file)])
             files = (node.file for node in nodes if isinstance(node, ImportedModule))
@@ -214,7 +211,6 @@ class ImportEffects:
         self._constants: dict[Symbol, bool] = {}
 
     def of_module(self, file: str) -> tuple[int, ...]:
-        """The statements of a module, by number, that have an effect when it is imported."""
         if file not in self._modules:
             statements = enumerate(self.code.source(file).statements)
             self._modules[file] = tuple(n for n, s in statements if not self._is_plain(file, s))

@@ -35,12 +35,10 @@ class Definition:
     runs: tuple[str, ...]
 
     def starts(self) -> tuple[ImportedModule | Symbol, ...]:
-        """Where reading begins: what the import runs, and the definition."""
         return (*(ImportedModule(file) for file in self.runs), self.named, self.symbol)
 
 
 def find_function(code: ProjectCode, run: str) -> Definition:
-    """The definition of a step's function; a fault with the near name where there is none."""
     named, symbol, runs = _find_symbol(code, run, "function")
     node = _last_definition(code, symbol)
     wrong = next(_unfit_reasons(node), None)
@@ -52,7 +50,6 @@ def find_function(code: ProjectCode, run: str) -> Definition:
 
 
 def find_class(code: ProjectCode, run: str) -> Definition:
-    """The definition of a format's class; a fault with the near name where there is none."""
     named, symbol, runs = _find_symbol(code, run, "class")
     node = _last_definition(code, symbol)
     if not isinstance(node, ast.ClassDef):

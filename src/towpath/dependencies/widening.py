@@ -7,8 +7,6 @@ from enum import Enum
 
 
 class Widening(Enum):
-    """How far a digest widens."""
-
     MODULE = "the module that says it, whole, with all it imports"
     PROJECT = "every module of the project"
     TEXT = "every module of the project, comments and docstrings too"
@@ -102,5 +100,4 @@ def widening_of_name(dotted: str, is_module: bool = False) -> Widening | None:
 
 
 def widenings_of_signs(signs: Iterable[str]) -> frozenset[Widening]:
-    """What the signs in a piece of code widen."""
     return frozenset(_SIGNS[sign] for sign in signs if sign in _SIGNS)

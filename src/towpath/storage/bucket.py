@@ -21,8 +21,6 @@ _TAKEN = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 
 @dataclass(frozen=True)
 class Bucket:
-    """A prefix of a bucket as a ``StorageBackend``."""
-
     shown: str
     home: str
     """The bucket, a slash, and the prefix."""
@@ -52,7 +50,6 @@ class Bucket:
         return cls(url, url.partition("://")[2].rstrip("/"), files)
 
     def open_object(self, digest: str) -> AbstractContextManager[IO[bytes]]:
-        """An object's bytes, unverified."""
         return self.open(object_path(digest))
 
     def open(self, path: str) -> AbstractContextManager[IO[bytes]]:
@@ -65,7 +62,6 @@ class Bucket:
 
     @log_store_call("shown")
     def names(self, folder: str) -> list[str]:
-        """The names of the objects directly under a prefix."""
         try:
             rows = self._files.ls(self._bucket_path(folder), detail=True, refresh=True)
         except FileNotFoundError:
@@ -79,7 +75,6 @@ class Bucket:
 
     @log_store_call("shown")
     def remove_file(self, path: str) -> None:
-        """Delete an object; S3 does not mind one that is gone."""
         self._files.call_s3("delete_object", **self._named_object(path))
 
     @log_store_call("shown")

@@ -30,8 +30,6 @@ _KEY = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Entries:
-    """The entries of one cache."""
-
     layout: StoreLayout
 
     def path(self, key: str, writer: str) -> Path:
@@ -50,7 +48,6 @@ class Entries:
                 yield entry
 
     def all(self) -> Iterator[CacheEntry]:
-        """Every sound entry, in the order of their keys."""
         for path in sorted(self.layout.entries.glob("??/*.json")):
             key, _, writer = path.stem.partition(".")
             yield from self.read(path.parent.name + key, (writer,))
@@ -72,7 +69,6 @@ def relative_entry_path(key: str, writer: str) -> str:
 
 
 def dump_entry(entry: CacheEntry) -> str:
-    """An entry as JSON, with the number of its schema."""
     return json.dumps({"schema": SCHEMA, **asdict(entry)}, sort_keys=True)
 
 

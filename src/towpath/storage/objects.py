@@ -50,7 +50,6 @@ class FileStamp(NamedTuple):
 
     @classmethod
     def from_status(cls, status: os.stat_result) -> FileStamp:
-        """The stamp in a `stat`."""
         return cls(status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size)
 
     def is_settled(self, now: int) -> bool:
@@ -77,11 +76,9 @@ class StatCache:
     _opened: tuple[int, sqlite3.Connection | None] | None = None
 
     def get(self, path: Path | str, stamp: FileStamp) -> str | None:
-        """The digest of a file that has this stamp, if it is known."""
         return self.get_many({os.fspath(path): stamp}).get(os.fspath(path))
 
     def get_many(self, stamps: Mapping[str, FileStamp]) -> dict[str, str]:
-        """The digests that are known, by path."""
         digests_by_path: dict[str, str] = {}
         paths = list(stamps)
         for start in range(0, len(paths), _BATCH):
@@ -219,7 +216,6 @@ class StoreLayout:
 
     @property
     def entries(self) -> Path:
-        """What was made from what."""
         return self.cache / "towpath" / "entries"
 
     @property
@@ -248,7 +244,6 @@ class Objects:
     verified: StatCache
 
     def path(self, digest: str) -> Path:
-        """Where an object stands, or would."""
         return Path(self._object_path(digest))
 
     def _object_path(self, digest: str) -> str:
@@ -311,7 +306,6 @@ class Objects:
             )
 
     def read(self, digest: str) -> bytes | None:
-        """The bytes of a small object, hashed as they are read; None where missing or wrong."""
         try:
             content = self.path(digest).read_bytes()
         except OSError:
@@ -322,7 +316,6 @@ class Objects:
         return content
 
     def members(self, digest: str) -> dict[str, str] | None:
-        """A folder's digests by relative path; None where its manifest is missing or wrong."""
         content = self.read(digest)
         try:
             return None if content is None else read_manifest(content)
@@ -341,7 +334,6 @@ class Objects:
         return digest
 
     def add_manifest(self, content: bytes) -> str:
-        """Store a folder's manifest, after its members."""
         return self.add_bytes(content, manifest_digest(content))
 
     def add_file(self, source: str) -> tuple[str, Row | None]:
@@ -364,7 +356,6 @@ class Objects:
             os.close(descriptor)
 
     def adopt_file(self, path: Path, digest: str) -> bool:
-        """Make an object of a scratch file that came from elsewhere, if its bytes are right."""
         descriptor = os.open(path, os.O_RDONLY)
         try:
             if _name_digest(md5_of(descriptor), digest) != digest:

@@ -47,8 +47,6 @@ _KEYS = {"access_key": "key", "secret_key": "secret", "session_token": "token"}
 
 @dataclass(frozen=True)
 class StageStore:
-    """The store of one stage, opened with one identity."""
-
     name: str
     backend: StorageBackend
 
@@ -76,15 +74,12 @@ class StageStore:
 
     @property
     def shown(self) -> str:
-        """It as errors call it."""
         return f"the store of {self.name} ({self.backend.shown})"
 
     def open_object(self, digest: str) -> AbstractContextManager[IO[bytes]]:
-        """An object's bytes, unverified; FileNotFoundError where it is not there."""
         return self.open_file(object_path(digest))
 
     def open_file(self, path: str) -> AbstractContextManager[IO[bytes]]:
-        """A file by its path; FileNotFoundError where it is not there."""
         with self._name_faults(FileNotFoundError):
             return self.backend.open(path)
 
@@ -133,12 +128,10 @@ class StageStore:
                 raise StoreError(what, hint="it was removed there: run again")
 
     def fetch_bytes(self, artifact: Artifact, into: Path, sha256: str | None = None) -> Path:
-        """Bring a file or a folder to a path of this machine, verified; the path."""
         with scratch_folder() as folder, self._name_faults():
             return fetch_verified(self, artifact, into, sha256, Path(folder), self.backend.jobs)
 
     def read(self, path: str) -> tuple[bytes, str] | None:
-        """A small file and its mark; None where it is not there."""
         with self._name_faults():
             return self.backend.read(path)
 
@@ -149,7 +142,6 @@ class StageStore:
             return self.backend.write(path, content, if_match)
 
     def names(self, folder: str) -> list[str]:
-        """The names of the small files in a folder."""
         with self._name_faults():
             return self.backend.names(folder)
 

@@ -38,8 +38,6 @@ class AbsentBytes(UnsoundBytes):
 
 
 class BytesState(StrEnum):
-    """What a store has of a file or a folder."""
-
     WHOLE = "whole"
     MISSING = "missing"
     ALTERED = "altered"
@@ -203,12 +201,10 @@ FOLDER = FOLDER_SUFFIX
 
 
 def is_digest(text: str) -> bool:
-    """Whether a text is the digest of a file or a folder."""
     return is_md5(text)
 
 
 def is_folder_digest(digest: str) -> bool:
-    """Whether a digest names a folder."""
     return digest.endswith(FOLDER)
 
 
@@ -219,7 +215,6 @@ def folder_manifest(digests: Mapping[str, str]) -> bytes:
 
 
 def manifest_digest(content: bytes) -> str:
-    """The digest of a folder with this manifest."""
     return hash_bytes(content) + FOLDER
 
 

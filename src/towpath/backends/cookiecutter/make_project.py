@@ -35,7 +35,6 @@ class ProjectTemplate:
 
 
 def catalogue() -> tuple[ProjectTemplate, ...]:
-    """The templates of this installation, by name: the wheel's, or those of its checkout."""
     shipped = PACKAGE / "templates"
     home = shipped if shipped.is_dir() else CHECKOUT / "templates"
     return tuple(_read_template(path.parent) for path in sorted(home.glob(f"*/{QUESTIONS}")))

@@ -279,7 +279,6 @@ class Store:
 
     @log_store_call("root")
     def missing(self, digests: Iterable[str]) -> list[str]:
-        """Those of these files and folders that are not whole, in the order given."""
         return [digest for digest in dict.fromkeys(digests) if not self.has(digest)]
 
     def needed_objects(self, digest: str) -> list[str] | None:
@@ -290,7 +289,6 @@ class Store:
         return None if members is None else [digest, *dict.fromkeys(members.values())]
 
     def members(self, digest: str) -> dict[str, str]:
-        """A folder's digests by relative path. Raises StoreError when its manifest is missing."""
         members = self.objects.members(digest)
         if members is None:
             raise _absent_error(digest)
@@ -326,18 +324,15 @@ class Store:
         map_in_threads(lambda one: copy_plain(self.path(one[1]), one[0]), members, _THREADS)
 
     def entries(self, key: str, writers: Sequence[str] = WRITERS) -> Iterator[CacheEntry]:
-        """What is remembered under a key by these writers, whether its bytes are here or not."""
         return self.cached_entries.read(key, writers)
 
     def entry(self, key: str, writers: Sequence[str] = WRITERS) -> CacheEntry | None:
-        """The execution remembered under a key, if all that it made is here and right."""
         for entry in self.entries(key, writers):
             if all(self.has(artifact.digest) for artifact in entry.result.outputs.values()):
                 return entry
         return None
 
     def remember(self, entry: CacheEntry) -> None:
-        """Remember an execution whose outputs have been put."""
         self.cached_entries.write(entry)
 
     def _existing_path(self, path: Path) -> Path:

@@ -51,7 +51,6 @@ def locate_store(root: Path) -> StoreLayout:
 
 
 def find_dvc(root: Path) -> Path | None:
-    """The nearest `.dvc` upwards; None where there is none."""
     root = root.absolute()
     return next((up / ".dvc" for up in (root, *root.parents) if (up / ".dvc").is_dir()), None)
 
@@ -77,8 +76,6 @@ def initialise_store(root: Path) -> StoreLayout:
 
 @dataclass(frozen=True)
 class RemoteConfig:
-    """A remote by name, and what its section says."""
-
     name: str
     settings: Mapping[str, str]
 
@@ -154,7 +151,6 @@ def load_config(dvc: Path) -> DvcConfig:
 
 
 def shared_remote(root: Path) -> RemoteConfig | None:
-    """The default remote in a project's own ``.dvc/config``; None where it names none."""
     # What only this machine or this person configured is not for others. A folder becomes absolute.
     file = locate_store(root).dvc / "config"
     remote = _read_config(file).default_remote()

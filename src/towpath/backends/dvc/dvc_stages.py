@@ -164,7 +164,6 @@ class _Variables:
         return _MARK.format(len(self.known) - 1)
 
     def _plain_value(self, key: str) -> str | int | float | bool | None:
-        """The value of a key that a shell takes for one word; `item` and `key` are the loop's."""
         from dvc.parsing.context import ContextError
 
         if key in self.fixed or key.partition(".")[0] in ("item", "key"):

@@ -233,7 +233,6 @@ def _value_at(data: Any, key: str, path: str) -> Json:
 
 
 def text_at(path: Path) -> str:
-    """The text of one of the two files; empty where it is not there."""
     return documents.text_of(path, path.name) if path.exists() else ""
 
 

@@ -58,12 +58,10 @@ class Pointer:
 
 
 def pointer_path(path: str) -> str:
-    """Where the pointer of a file or a folder stands: beside it."""
     return f"{path.rstrip('/')}{SUFFIX}"
 
 
 def write_pointer(artifact: Artifact, name: str) -> str:
-    """The text of a pointer at an artifact that is called ``name``."""
     row: dict[str, Any] = {"md5": artifact.digest, "size": artifact.size}
     if artifact.files is not None:
         row["nfiles"] = artifact.files
@@ -117,14 +115,11 @@ def read_pointers(root: Path) -> Iterator[Pointer]:
 
 @dataclass(frozen=True)
 class PointerSurvey:
-    """The pointers of a project that can be followed, and what is wrong with the others."""
-
     pointers: tuple[Pointer, ...]
     faults: tuple[Fault, ...]
 
 
 def survey_pointers(root: Path, below: Path | None = None) -> PointerSurvey:
-    """Every pointer of a project, or of a folder of it."""
     root = root.absolute()
     sound: list[Pointer] = []
     faults: list[Fault] = []
@@ -198,7 +193,6 @@ def _read_file(root: Path, file: Path) -> Iterator[Pointer | Fault]:
 
 
 def read_pointer(text: str, shown: str) -> Iterator[OutputRow | Fault]:
-    """The rows of a `.dvc` file's text; ``shown`` is its path from the project's root."""
     node = documents.parse_yaml(text, shown).node
     if not isinstance(node, documents.Mapping):
         yield Fault("this is no pointer of DVC's", Place(shown), "`dvc add` writes it anew")
@@ -420,7 +414,6 @@ def _is_in_git(store: Store, place: _Place, held: Collection[str]) -> bool:
 
 
 def _refuse_code(store: Store, place: _Place) -> None:
-    """Raise ``Malformed`` where a tracked folder brings files that Python would import."""
     shown = _relative_path(place.path, store.root)
     if place.said_by.suffix != SUFFIX or not is_place_of_code(shown):
         return

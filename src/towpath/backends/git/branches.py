@@ -265,7 +265,6 @@ def read_declared_name(content: bytes) -> str | None:
 
 
 def branch_commit(repository: Repository, branch: str) -> str | None:
-    """The commit that a local branch is at; None where there is no such branch."""
     return refs.list_ref_objects(repository, f"refs/heads/{branch}").get(f"refs/heads/{branch}")
 
 

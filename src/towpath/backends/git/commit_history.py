@@ -65,20 +65,17 @@ class CommitWriter:
 
 
 def merge_base(repository: Repository, one: str, other: str) -> str | None:
-    """The last commit that two have in common; None where they have none."""
     common = repository.attempt_git("merge-base", one, other)
     return common.text.split("\n")[0] or None
 
 
 def is_ancestor(repository: Repository, one: str, other: str) -> bool:
-    """Whether ``other`` holds ``one``."""
     return repository.attempt_git("merge-base", "--is-ancestor", one, other).code == 0
 
 
 def changed_files(
     repository: Repository, old: str, new: str, *paths: str
 ) -> tuple[FileChange, ...]:
-    """The files in which two commits differ, by their path from the root."""
     # `.gitmodules` may say that a submodule is not looked at: that file is the branch's own.
     listing = repository.recall_output(
         "diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", "--ignore-submodules=none",
@@ -90,13 +87,11 @@ def changed_files(
 
 
 def list_paths(repository: Repository, commit: str, *folders: str) -> list[str]:
-    """The files that a commit has, by their path from the root; all, or those under ``folders``."""
     words = ("ls-tree", "-r", "-z", "--name-only", "--full-tree", commit, "--", *folders)
     return [path for path in repository.recall_output(*words, about=[commit]).split("\0") if path]
 
 
 def commit_parents(repository: Repository, commit: str) -> tuple[str, ...]:
-    """The parents of a commit, the first one first."""
     return tuple(repository.call("rev-list", "-1", "--parents", commit).split()[1:])
 
 
@@ -231,7 +226,6 @@ class MainLine:
         return commit in self.commit_places
 
     def parent(self, commit: str) -> str | None:
-        """The commit that main was at before; None of the first."""
         place = self.commit_places.get(commit, 0)
         return self.commits[place - 1].name if place else None
 
@@ -253,7 +247,6 @@ class MainLine:
 
 
 def read_main_line(repository: Repository, head: str, now: int | None = None) -> MainLine:
-    """The line that ends at ``head``."""
     moment = int(time.time()) if now is None else now
     return MainLine(head, first_parent_line(repository, head), moment)
 

@@ -85,15 +85,12 @@ _AT_ONCE = 65536
 
 @dataclass(frozen=True)
 class GitOutcome:
-    """What one call of Git came to: its exit code, its output, and its complaint."""
-
     code: int
     out: bytes
     err: str
 
     @property
     def text(self) -> str:
-        """The output, without the last line's end."""
         return self.out.decode("utf-8", "surrogateescape").rstrip("\n")
 
     @property

@@ -115,12 +115,10 @@ def read_contents(repository: Repository, names: Iterable[str]) -> dict[str, byt
 
 
 def read_content(repository: Repository, commit: str, path: str) -> bytes | None:
-    """The bytes of a file as a commit has it; None where it has none of that path."""
     return read_contents(repository, [f"{commit}:{path}"]).get(f"{commit}:{path}")
 
 
 def has_same_files(repository: Repository, one: str, other: str, paths: Iterable[str]) -> bool:
-    """Whether two commits have these files alike, or neither has them."""
     names = [f"{commit}:{path}" for path in paths for commit in (one, other)]
     contents = read_contents(repository, names)
     held = [contents.get(name) for name in names]

@@ -69,13 +69,11 @@ def _signing_settings(repository: Repository) -> dict[str, str]:
 
 
 def remote_address(repository: Repository, remote: str) -> str | None:
-    """Where a remote is; without the name and the password that may stand in it."""
     url = repository.read_setting(f"remote.{remote}.url")
     return hide_credentials(url) if url else None
 
 
 def is_remote(address: str) -> bool:
-    """Whether an address is a URL, and no path of this machine."""
     return "://" in address or bool(_SHORT.fullmatch(address))
 
 
@@ -260,7 +258,6 @@ def deepen_clone(repository: Repository, remote: str) -> None:
 
 
 def list_remote_refs(repository: Repository, remote: str, *patterns: str) -> dict[str, str]:
-    """The refs of a remote and the objects they hold, without what tags point at."""
     listing = _ask_remote(repository, "ls-remote", "--refs", remote, *patterns)
     if listing.code:
         raise unreachable_remote(remote, listing)

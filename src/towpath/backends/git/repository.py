@@ -21,8 +21,6 @@ _WHOLE_HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Identity:
-    """Who commits and tags."""
-
     name: str
     email: str
 
@@ -69,14 +67,12 @@ class Repository:
 
     @classmethod
     def open(cls, path: Path) -> Repository:
-        """The repository that ``path`` lies in; ``UserError`` where it lies in none."""
         repository = cls.find_repository(path)
         if repository is None:
             raise UserError(f"{path} is not in a Git repository", hint="type: git init")
         return repository
 
     def call(self, *words: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> str:
-        """What Git prints; ``RegistryError`` where it fails."""
         return self.ask(*words, stdin=stdin, env=env).text
 
     def recall_output(self, *words: str, about: Iterable[str]) -> str:
@@ -93,7 +89,6 @@ class Repository:
     def ask(
         self, *words: str, stdin: bytes = b"", env: Mapping[str, str] | None = None
     ) -> GitOutcome:
-        """The same with the bytes that Git printed."""
         named = self._named_environment(env)
         return git_command.call_git(self.root, *words, stdin=stdin, env=named)
 
@@ -117,11 +112,9 @@ class Repository:
         return {**(env or {}), "GIT_DIR": str(self.common)} if self.bare else env
 
     def head(self) -> str | None:
-        """The commit that is checked out; None before the first one."""
         return self.commit("HEAD")
 
     def commit(self, name: str) -> str | None:
-        """The commit that a name, a ref or an expression stands for; None where there is none."""
         parsed = self.attempt_git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
         return parsed.text or None
 
@@ -170,7 +163,6 @@ class Repository:
         return Identity(name, rest.partition(">")[0])
 
     def is_shallow(self) -> bool:
-        """Whether the history was cut off when it was cloned."""
         return (self.common / "shallow").exists()
 
     def main_work_tree(self) -> Path | None:
@@ -193,7 +185,6 @@ class Repository:
         raise UserError(what, hint=hint)
 
     def read_setting(self, key: str) -> str | None:
-        """A value of Git's configuration, None where it is not set."""
         return self.attempt_git("config", "--get", key).text or None
 
 

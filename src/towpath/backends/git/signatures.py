@@ -52,14 +52,11 @@ class Signer:
         return self.names[0] if self.names else ",".join(self.patterns)
 
     def may_be(self, names: Iterable[str]) -> bool:
-        """Whether a pattern of the line fits any of these names."""
         return any(_is_listed(name, self.patterns) for name in names)
 
 
 @dataclass(frozen=True)
 class AllowedSigners:
-    """The signers of a file, and what of it cannot be honoured."""
-
     signers: tuple[Signer, ...] = ()
     faults: tuple[Fault, ...] = ()
 
@@ -297,18 +294,15 @@ def verify_signature(
 
 
 def of_commit(content: str) -> str:
-    """The signature in a commit's text; empty where there is none."""
     header = _HEADER.search(content.partition("\n\n")[0])
     return header["signature"].replace("\n ", "\n") if header else ""
 
 
 def of_tag(content: str) -> str:
-    """The signature at the end of a tag's text, or of its message; empty where there is none."""
     return content[len(strip_signature(content)) :]
 
 
 def strip_signature(message: str) -> str:
-    """A tag's message as it was before it was signed."""
     if "-----BEGIN " not in message:  # most messages, of ten thousand
         return message
     starts = [line.start() for line in _BEGIN.finditer(message)]

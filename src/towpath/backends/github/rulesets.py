@@ -33,7 +33,6 @@ def read_enforced_rules(line: GitHubLine) -> Rules:
 
 
 def merge_ways(line: GitHubLine) -> MergeWays:
-    """How GitHub merges into main."""
     repository = _read_repository(line)
     allowed_methods: dict[Method, object] = {
         "merge": repository.allow_merge_commit,
@@ -175,7 +174,6 @@ def _list_rulesets(line: GitHubLine) -> list[Any]:
 
 
 def _read_ruleset(line: GitHubLine, brief: Any) -> Any:
-    """A ruleset whole: a list says of each neither its rules nor who may pass it by."""
     call = line.rest.repos.get_repo_ruleset
     return line.ask(Deed("read a ruleset", _READ), call, ruleset_id=brief.id)
 

@@ -213,7 +213,6 @@ def validate_suite(suite: Suite, frame: Any) -> CheckOutcome:
 def _validate_each(
     expectations: Mapping[int, Expectation], frame: Any
 ) -> dict[int, dict[str, Any]]:
-    """What Great Expectations says of each, by its number in the suite."""
     answers: dict[int, dict[str, Any]] = {}
     typed: dict[int, TypedArguments] = {}
     for number, expectation in expectations.items():

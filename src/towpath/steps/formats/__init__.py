@@ -36,7 +36,6 @@ class Format:
 
     @property
     def is_table(self) -> bool:
-        """Whether such a file can be read as a table."""
         return self.module == "tables"
 
     def load_module(self) -> ModuleType:
@@ -139,7 +138,6 @@ def pickled_as(name: str) -> str | None:
 
 
 def is_folder_output(name: str) -> bool:
-    """Whether an output's path says that it is a folder."""
     return name.endswith("/")
 
 
@@ -158,12 +156,10 @@ class ReadRequest:
 
     @property
     def format(self) -> Format | None:
-        """The format of the file; None if nothing here can read it."""
         return find_format(self.name, self.declared, self.own)
 
     @property
     def as_path(self) -> bool:
-        """Whether the file is handed on as a path: asked for, or nothing here can read it."""
         return self.wanted == PATH or self.format is None
 
 
@@ -272,13 +268,11 @@ _PLAIN = (ValueError, TypeError, AttributeError, OSError)
 
 
 def unreadable_file(name: str, kind: str, error: BaseException) -> StepFailed:
-    """The fault of a file called ``name`` that a reader refused."""
     causes = name_causes(type(error))
     return StepFailed(Fault(f"{name} cannot be read as {kind}: {_in_a_line(error)}"), causes=causes)
 
 
 def unwritable_value(kind: str, value: object, error: BaseException) -> StepFailed:
-    """The fault of a value that a writer refused."""
     column, hint = _explain_table(value) if hasattr(value, "columns") else ("", None)
     where = f"column `{column}`: " if column else ""
     what = f"cannot be written as {kind}: {where}{_in_a_line(error)}"
@@ -340,8 +334,6 @@ def _column_hint(name: str, column: Any, error: Exception) -> str:
 
 @dataclass(frozen=True)
 class TableSource:
-    """A table in a file; ``name`` is the file's real name."""
-
     path: Path
     name: str
     format: Format | None
@@ -362,14 +354,11 @@ class TableSource:
 
 @dataclass(frozen=True)
 class TableTarget:
-    """A table to be written."""
-
     path: Path
     format: Format | None
     options: TableOptions = NO_OPTIONS
 
     def write(self, parts: Iterable[Any]) -> int:
-        """Write the parts one after another; the number of rows."""
         format = _require_table(self.format, self.path.name)
         rows: int = format.load_module().write_parts(parts, self.path, format.name, self.options)
         return rows

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 
 def read(path: Path, asked: ReadRequest) -> dict[str, Any]:  # noqa: ARG001 - the shape of every reader
-    """The arrays by name."""
     import numpy
 
     with path.open("rb") as file:

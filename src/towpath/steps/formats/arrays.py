@@ -10,7 +10,6 @@ if TYPE_CHECKING:
 
 
 def read(path: Path, asked: ReadRequest) -> Any:  # noqa: ARG001 - the shape of every reader
-    """The array."""
     import numpy
 
     with path.open("rb") as file:
@@ -18,7 +17,6 @@ def read(path: Path, asked: ReadRequest) -> Any:  # noqa: ARG001 - the shape of 
 
 
 def write(value: Any, path: Path, kind: str) -> None:  # noqa: ARG001
-    """Write what can be an array."""
     import numpy
 
     with path.open("wb") as file:

@@ -44,7 +44,6 @@ class DelimitedText:
 
     @property
     def field_separator(self) -> str:
-        """What stands between fields."""
         return self.options.separator or _SEPARATOR[self.kind]
 
     @property
@@ -54,12 +53,10 @@ class DelimitedText:
         return "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
 
     def is_gzipped(self) -> bool:
-        """Whether the bytes are gzip's, whatever the name says."""
         with self.path.open("rb") as file:
             return file.read(2) == _GZIP
 
     def open_bytes(self) -> IO[bytes]:
-        """The bytes, unpacked."""
         if self.is_gzipped():
             return cast(IO[bytes], gzip.open(self.path))
         return self.path.open("rb")
@@ -194,7 +191,6 @@ def delimited_notes(text: DelimitedText) -> Iterator[str]:
 
 
 def read_delimited(text: DelimitedText) -> Any:
-    """The table as pandas."""
     return next(iter(read_delimited_parts(text, None)))
 
 
@@ -320,7 +316,6 @@ def _can_decode(data: bytes, encoding: str) -> bool:
 
 
 def read_arrow(text: DelimitedText) -> Any:
-    """The table as pyarrow reads it."""
     import pyarrow
     from pyarrow import csv as arrow_csv
 
@@ -356,7 +351,6 @@ def _column_number(table: Any, name: str) -> int:
 
 
 def read_polars(text: DelimitedText) -> Any:
-    """The table as polars reads it."""
     import polars
 
     options = text.options
@@ -460,7 +454,6 @@ class _UnixLines(io.TextIOBase):
         self.file = file
 
     def write(self, row: str) -> int:
-        """Write one row, as the standard library hands them over."""
         return self.file.write(row.removesuffix(_BOTH_ENDS) + "\n")
 
 
@@ -487,5 +480,4 @@ def writes_natively(options: TableOptions) -> bool:
 
 
 def separator_of(kind: str, options: TableOptions) -> str:
-    """What stands between the fields of a file to be written."""
     return options.separator or _SEPARATOR[kind]

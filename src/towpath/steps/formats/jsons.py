@@ -27,7 +27,6 @@ SMALL = 64 * 1024
 
 
 def read(path: Path, asked: ReadRequest) -> Any:
-    """The parsed document; with ``str`` or ``bytes`` asked for, the file as it stands."""
     data = path.read_bytes()
     if asked.wanted == "bytes":
         return data
@@ -43,7 +42,6 @@ def write(value: object, path: Path, kind: str) -> None:  # noqa: ARG001
 
 
 def parse_document(data: bytes, name: str) -> Any:
-    """What a JSON document called ``name`` holds. Raises ``StepFailed`` where it is none."""
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -55,7 +53,6 @@ def parse_document(data: bytes, name: str) -> Any:
 
 
 def is_finite_document(value: Json) -> bool:
-    """Whether no number inside is NaN or infinite."""
     if isinstance(value, dict):
         return all(is_finite_document(part) for part in value.values())
     if isinstance(value, list):

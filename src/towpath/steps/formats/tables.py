@@ -144,7 +144,6 @@ def _writes_natively(path: Path, kind: str, options: TableOptions) -> bool:
 def write_parts(
     parts: Iterable[Any], path: Path, kind: str, options: TableOptions = NO_OPTIONS
 ) -> int:
-    """Write pandas tables one below the other; the number of rows."""
     kept = _kept_whole(parts, kind)
     parts = itertools.chain(list(itertools.islice(kept, 1)), kept)  # refused before a file is made
     if kind in _DELIMITED:

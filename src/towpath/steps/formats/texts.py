@@ -10,7 +10,6 @@ if TYPE_CHECKING:
 
 
 def read(path: Path, asked: ReadRequest) -> Any:
-    """The text, or its bytes where those are asked for."""
     data = path.read_bytes()
     return data if asked.wanted == "bytes" else data.decode()
 

@@ -72,7 +72,6 @@ def feature_names(model: Any) -> list[str]:
 
 
 def feature_count(model: Any) -> int | None:
-    """How many columns a model was fitted on; None where it does not say."""
     for attribute in _COUNTS:
         count = _model_attribute(model, attribute)
         if hasattr(count, "__index__"):
@@ -125,7 +124,6 @@ def _class_labels(model: Any) -> Json:
 
 
 def type_of(dtype: Any) -> str:
-    """The portable name of a numpy or pandas type."""
     text = str(dtype).lower()
     if text.startswith("category"):
         return "category"

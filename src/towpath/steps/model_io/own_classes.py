@@ -208,7 +208,6 @@ def _installed_version(name: str) -> str | None:
 
 
 def _names_of(homes: Iterable[str]) -> frozenset[str]:
-    """The distributions that top modules come from."""
     distributions = metadata.packages_distributions()
     return frozenset(_plain_name(name) for home in homes for name in distributions.get(home, ()))
 

@@ -28,7 +28,6 @@ START_SECONDS = 120.0
 
 
 def ensure_api(project: Path | None = None) -> PrefectApi:
-    """An API that answers: the configured one, else a local one, started where none runs."""
     return await_api(begin_api(project))
 
 

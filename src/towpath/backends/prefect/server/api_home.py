@@ -28,8 +28,6 @@ WORKER = "towpath.backends.prefect.server.worker"
 
 @dataclass(frozen=True)
 class HomeFile:
-    """A path in each home, by its name there."""
-
     name: str
 
     def __get__(self, home: ApiHome, _: object) -> Path:
@@ -154,7 +152,6 @@ def hold_lease(home: ApiHome, run_id: str) -> Iterator[None]:
 
 
 def find_runs(home: ApiHome) -> tuple[str, ...]:
-    """The runs in progress, by id."""
     return tuple(sorted(run_id for run_id, held in _read_leases(home) if held))
 
 
@@ -293,7 +290,6 @@ def find_servers(home: ApiHome) -> list[int]:
 
 
 def find_workers(home: ApiHome) -> list[int]:
-    """The workers of `towpath up` that serve the API of `home`."""
     expected = [WORKER, str(home.folder)]
     return [pid for pid, words in _own_commands() if expected == list(words[3:5])]
 

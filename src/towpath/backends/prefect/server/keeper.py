@@ -25,8 +25,6 @@ RESTARTS = 3
 
 
 class Keeper:
-    """One server and what decides over its life."""
-
     def __init__(self, folder: Path, rest: float, fd: int, command: list[str]) -> None:
         self.folder, self.rest, self.fd, self.command = folder, rest, fd, command
         self.told_to_stop = False

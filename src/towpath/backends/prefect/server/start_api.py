@@ -223,7 +223,6 @@ def _sweep_homes() -> None:
 
 
 def blank_path() -> Path:
-    """Where an empty database of the installed version of Prefect is kept."""
     # Prefect makes one by a hundred migrations, which take longer (5 to 10 s) than all the rest of
     # a start. The first server that has done so leaves a copy; later homes begin with that.
     return base_folder() / "prefect" / f"blank-{server_state.installed_prefect()}.db"
