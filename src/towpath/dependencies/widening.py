@@ -65,25 +65,14 @@ _SURE = frozenset(
 )  # fmt: skip
 
 _SIGNS: dict[str, Widening] = {
-    "globals": Widening.MODULE,
-    "expression": Widening.MODULE,
-    "frames": Widening.PROJECT,
-    "model_json_schema": Widening.DOCSTRINGS,
-    "pickle": Widening.PROJECT,
-    "__doc__": Widening.DOCSTRINGS,
-    "__subclasses__": Widening.PROJECT,
-    "__globals__": Widening.PROJECT,
-    "__builtins__": Widening.PROJECT,
-    "f_globals": Widening.PROJECT,
-    "f_locals": Widening.PROJECT,
-    "f_back": Widening.TEXT,
-    "f_lineno": Widening.TEXT,
-    "tb_lineno": Widening.TEXT,
-    "__code__": Widening.TEXT,
-    "gi_frame": Widening.TEXT,
-    "cr_frame": Widening.TEXT,
-    "tb_frame": Widening.TEXT,
-}
+    "globals": Widening.MODULE, "expression": Widening.MODULE, "frames": Widening.PROJECT,
+    "model_json_schema": Widening.DOCSTRINGS, "pickle": Widening.PROJECT,
+    "__doc__": Widening.DOCSTRINGS, "__subclasses__": Widening.PROJECT,
+    "__globals__": Widening.PROJECT, "__builtins__": Widening.PROJECT,
+    "f_globals": Widening.PROJECT, "f_locals": Widening.PROJECT, "f_back": Widening.TEXT,
+    "f_lineno": Widening.TEXT, "tb_lineno": Widening.TEXT, "__code__": Widening.TEXT,
+    "gi_frame": Widening.TEXT, "cr_frame": Widening.TEXT, "tb_frame": Widening.TEXT,
+}  # fmt: skip
 
 
 def widening_of_name(dotted: str, is_module: bool = False) -> Widening | None:

@@ -22,10 +22,8 @@ _TAKEN = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 @dataclass(frozen=True)
 class Bucket:
     shown: str
-    home: str
-    """The bucket, a slash, and the prefix."""
-    _files: Any
-    """The s3fs file system, with one identity's credentials."""
+    home: str  # The bucket, a slash, and the prefix.
+    _files: Any  # The s3fs file system, with one identity's credentials.
     jobs: int = _JOBS
 
     @classmethod

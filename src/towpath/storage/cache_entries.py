@@ -22,8 +22,7 @@ from towpath.storage.copy_files import explain_write_errors
 from towpath.storage.objects import StoreLayout
 
 SCHEMA = 1
-WRITERS = ("ci", "local")
-"""Who writes entries, the more trusted first."""
+WRITERS = ("ci", "local")  # Who writes entries, the more trusted first.
 
 _KEY = re.compile(r"[0-9a-f]{64}")
 

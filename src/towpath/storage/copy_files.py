@@ -13,17 +13,17 @@ from pathlib import Path
 from towpath.errors import StoreError
 
 _CHUNK = 1 << 20
+# The ioctl that shares the blocks of a whole file on Linux (btrfs, XFS, bcachefs).
 _FICLONE = 0x40049409
-"""The ioctl that shares the blocks of a whole file on Linux (btrfs, XFS, bcachefs)."""
 
 FULL = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
     errno.EFBIG: "the file is larger than the limit that is set for files (`ulimit -f`)",
 }
+# Bytes free (for who is not root) below which a file system is called full: a block may be left
+# that is too small for what was to be written.
 _ROOM = 1 << 16
-"""Bytes free (for who is not root) below which a file system is called full: a block may be left
-that is too small for what was to be written."""
 _FORBIDDEN = {
     errno.EACCES: "it may not be written",
     errno.EPERM: "it may not be written",

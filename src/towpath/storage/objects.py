@@ -24,13 +24,12 @@ from towpath.storage.verified_bytes import FOLDER, is_folder_digest, manifest_di
 
 # What a file's digest was when its inode, times and size were as they are now.
 
+# Nanoseconds: no kernel's clock for file times ticks slower (100 Hz, and a wide margin).
 _TICK = 50_000_000
-"""Nanoseconds: no kernel's clock for file times ticks slower (100 Hz, and a wide margin)."""
+# Nanoseconds: the coarsest times of a file system that is still in use (FAT).
 _COARSE = 2_000_000_000
-"""Nanoseconds: the coarsest times of a file system that is still in use (FAT)."""
 _BATCH = 500
-_PATIENCE = 5.0
-"""Seconds to wait for another process's write, which takes a fraction of one."""
+_PATIENCE = 5.0  # Seconds to wait for another process's write, which takes a fraction of one.
 _LEFT_OPEN: list[object] = []
 
 _SCHEMA = """
@@ -60,8 +59,7 @@ class FileStamp(NamedTuple):
         return self.mtime < now - granule
 
 
-Row: TypeAlias = tuple[str, FileStamp, str]
-"""A file's path, its stamp, its digest."""
+Row: TypeAlias = tuple[str, FileStamp, str]  # A file's path, its stamp, its digest.
 
 
 @dataclass
@@ -182,12 +180,10 @@ def _read_boot_id() -> str:
 # ruff: noqa: PTH105, PTH108, PTH116
 
 
-_READ_ONLY = 0o444
-"""The mode by which DVC knows an object that need not be read again."""
+_READ_ONLY = 0o444  # The mode by which DVC knows an object that need not be read again.
+# Nanoseconds that an object's time is set back, so that a later write is sure to change it.
 _AGED = 4_000_000_000
-"""Nanoseconds that an object's time is set back, so that a later write is sure to change it."""
-_STALE = 86_400
-"""Seconds after which bytes on their way in are nobody's any more."""
+_STALE = 86_400  # Seconds after which bytes on their way in are nobody's any more.
 _TOKEN = os.urandom(4).hex()
 _COUNT = itertools.count()
 
@@ -196,12 +192,9 @@ _COUNT = itertools.count()
 class StoreLayout:
     """The folders of a store: all absolute. ``shared`` where a group writes to the cache."""
 
-    root: Path
-    """The project."""
-    dvc: Path
-    """The folder of its configuration, in the project or in the repository above it."""
-    cache: Path
-    """What holds the bytes."""
+    root: Path  # The project.
+    dvc: Path  # The folder of its configuration, in the project or in the repository above it.
+    cache: Path  # What holds the bytes.
     shared: bool = False
 
     @property

@@ -7,7 +7,7 @@ for the record: a name is no proof.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,11 +35,9 @@ from towpath.storage.verified_bytes import (
 )
 
 if TYPE_CHECKING:
-    from towpath.config.project_declaration import Project
-    from towpath.config.project_declaration import StoreDeclaration as StoreDeclaration
+    from towpath.config.project_declaration import Project, StoreDeclaration
 
-DEFAULT = ".towpath/stages"
-"""Where the stores of stages lie that declare none, below the project."""
+DEFAULT = ".towpath/stages"  # Where the stores of stages lie that declare none, below the project.
 
 _AT_S3 = "s3://"
 _KEYS = {"access_key": "key", "secret_key": "secret", "session_token": "token"}
@@ -63,14 +61,23 @@ class StageStore:
         ``identity`` the stage's own credentials open it, with it another stage's: one that may read
         the store below it has no key of that stage. Nothing is asked of the store yet. Errors:
         ``UsageError`` for an unknown stage, ``UserError`` for a variable not set."""
-        return cls(stage, stage_backend(project, stage, environ, root, identity))
+        if stage not in project.stages:
+            stage_names = ", ".join(project.stages)
+            hint = did_you_mean(stage, project.stages) or f"there is {stage_names}"
+            raise UsageError(f"there is no stage `{stage}`", hint=hint)
+        declared = project.stages[stage].store
+        if declared is None:
+            url = f"{DEFAULT}/{stage}"
+            return cls(stage, Folder(root / url, url))
+        other = project.stages[identity].store if identity else None
+        return cls(stage, _declared_backend(declared, environ, root, other))
 
     @classmethod
     def open_declared(
         cls, project: Project, name: str, environ: Mapping[str, str], root: Path
     ) -> StageStore:
         """One of the project's declared ``stores``, which is no stage's."""
-        return cls(name, declared_backend(project.stores[name], environ, root))
+        return cls(name, _declared_backend(project.stores[name], environ, root))
 
     @property
     def shown(self) -> str:
@@ -150,25 +157,7 @@ class StageStore:
         return name_faults(self.shown, hint, *meant)
 
 
-def stage_backend(
-    project: Project, stage: str, environ: Mapping[str, str], root: Path, identity: str | None
-) -> StorageBackend:
-    """The backend of a stage's store; ``identity`` names the stage whose credentials open it.
-    Raises ``UsageError`` for a stage that is not declared, ``UserError`` where an environment
-    variable that should hold a credential is not set."""
-    if stage not in project.stages:
-        stage_names = ", ".join(project.stages)
-        hint = did_you_mean(stage, project.stages) or f"there is {stage_names}"
-        raise UsageError(f"there is no stage `{stage}`", hint=hint)
-    declared = project.stages[stage].store
-    if declared is None:
-        url = f"{DEFAULT}/{stage}"
-        return Folder(root / url, url)
-    other = project.stages[identity].store if identity else None
-    return declared_backend(declared, environ, root, other)
-
-
-def declared_backend(
+def _declared_backend(
     store: StoreDeclaration,
     environ: Mapping[str, str],
     root: Path,
@@ -180,24 +169,15 @@ def declared_backend(
             raise UserError(f"{store.url} is neither a folder nor an S3 URL")
         return Folder(root / Path(store.url).expanduser(), store.url)
     whose = identity if identity and (identity.credentials or identity.profile) else store
-    keys = dict(_credential_values(whose, environ))
-    if whose.profile:
-        keys["profile"] = whose.profile
-    return Bucket.open_with(store.url, store.endpoint, store.region, keys)
-
-
-def _credential_values(
-    store: StoreDeclaration, environ: Mapping[str, str]
-) -> Iterator[tuple[str, str]]:
-    """The values of the variables that the declaration names, by s3fs's names for them."""
-    if store.credentials is None:
-        return
-    named = store.credentials.model_dump(exclude_none=True)
+    named = whose.credentials.model_dump(exclude_none=True) if whose.credentials else {}
     missing = [variable for variable in named.values() if not environ.get(variable)]
     if missing:
         hint = "set it in the environment of whoever acts for that stage; never in a file in Git"
         raise UserError(
-            *(Fault(f"{name} is not set: it holds a credential of {store.url}", hint=hint)
+            *(Fault(f"{name} is not set: it holds a credential of {whose.url}", hint=hint)
               for name in missing)
         )  # fmt: skip
-    yield from ((_KEYS[key], environ[variable]) for key, variable in named.items())
+    keys = {_KEYS[key]: environ[variable] for key, variable in named.items()}
+    if whose.profile:
+        keys["profile"] = whose.profile
+    return Bucket.open_with(store.url, store.endpoint, store.region, keys)

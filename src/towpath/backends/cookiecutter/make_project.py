@@ -205,12 +205,9 @@ def _generate_project(
     with _scratch_settings() as settings, importing_from(template), _said_by_us(project):
         try:
             cookiecutter(
-                str(template),
-                no_input=True,
-                extra_context=dict(answers),
-                output_dir=str(into),
+                str(template), no_input=True, extra_context=dict(answers), output_dir=str(into),
                 config_file=str(settings),
-            )
+            )  # fmt: skip
         except FailedHookException as error:
             raise UserError("the project could not be finished; why stands above") from error
         except CookiecutterException as error:

@@ -29,8 +29,7 @@ from towpath.storage.verified_bytes import (
     read_manifest,
 )
 
-Progress = Callable[[int, int], None]
-"""Told how many objects are done, of how many."""
+Progress = Callable[[int, int], None]  # Told how many objects are done, of how many.
 
 _ENTRIES = "towpath/entries"
 _INPUT = "input "

@@ -324,8 +324,8 @@ def _stage_rows(said: documents.Mapping, folder: object, stage: str) -> Iterator
 
 ELSEWHERE = "remove the link or the line, and ask who wrote it: only the project is written to"
 
+# Whether a pointer file ever named a digest: then the bytes are no change that was made here.
 Known = Callable[[Path, str], bool]
-"""Whether a pointer file ever named a digest: then the bytes are no change that was made here."""
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,7 @@ from towpath.errors import Fault, Place, RegistryError
 from towpath.scratch import scratch_folder
 
 SIGNERS = "registry/allowed_signers"
-NAMESPACE = "git"
-"""What Git signs for; a line may say that its key is for other things alone."""
+NAMESPACE = "git"  # What Git signs for; a line may say that its key is for other things alone.
 _KIND = re.compile(r"(sk-)?(ssh-(ed25519|rsa|dss)|ecdsa-sha2-nistp(256|384|521))(@openssh\.com)?")
 _FIELD = re.compile(r'(?:[^\s"]|"(?:[^"\\]|\\.)*")+')
 _OPTION = re.compile(r'([A-Za-z-]+)(?:="((?:[^"\\]|\\.)*)")?(?:,|$)')

@@ -246,13 +246,10 @@ def _write_ruleset(
     free: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     body = {
-        "name": name,
-        "target": target,
-        "enforcement": "active",
-        "conditions": {"ref_name": {"include": list(refs), "exclude": []}},
-        "rules": list(rules),
+        "name": name, "target": target, "enforcement": "active",
+        "conditions": {"ref_name": {"include": list(refs), "exclude": []}}, "rules": list(rules),
         "bypass_actors": list(free),
-    }
+    }  # fmt: skip
     repos, deed = line.rest.repos, Deed(f"set the ruleset `{name}`", _WRITE, "rulesets")
     our_ruleset = _find_ruleset(line, name)
     if our_ruleset is None:

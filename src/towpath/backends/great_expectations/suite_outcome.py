@@ -10,8 +10,8 @@ from typing import Any, Literal, TypeAlias
 from towpath.config.artifact import Json
 from towpath.errors import Fault, Place
 
+# What a failed expectation means: only ``critical`` fails the check.
 Severity: TypeAlias = Literal["critical", "warning", "info"]
-"""What a failed expectation means: only ``critical`` fails the check."""
 
 
 @dataclass(frozen=True)

@@ -43,70 +43,49 @@ class Format:
         return importlib.import_module(f"towpath.steps.formats.{self.module}")
 
 
+# The types that a table can be read as.
 FRAMES = (
     *("pandas.DataFrame", "pyarrow.Table", "polars.DataFrame", "polars.LazyFrame"),
     "numpy.ndarray",
 )
-"""The types that a table can be read as."""
 
 _TEXT = ("str", "bytes")
 
+
+def _table_format(name: str, extensions: str, *preload: str, also: tuple[str, ...] = ()) -> Format:
+    packages = ("pandas", *preload)
+    return Format(name, tuple(extensions.split()), "tables", FRAMES[0], (*FRAMES, *also), packages)
+
+
+_SKOPS = ("towpath.steps.model_io.skops_models", "skops.io")
+# Every format by its name.
 FORMATS: Mapping[str, Format] = {
     known.name: known
     for known in (
-        Format(
-            "parquet",
-            (".parquet", ".pq"),
-            "tables",
-            FRAMES[0],
-            FRAMES,
-            ("pandas", "pyarrow.parquet", "pyarrow.dataset"),  # to read one imports the last
-        ),
-        Format("csv", (".csv", ".csv.gz"), "tables", FRAMES[0], FRAMES, ("pandas",)),
-        Format("tsv", (".tsv", ".tsv.gz"), "tables", FRAMES[0], FRAMES, ("pandas",)),
-        Format("xlsx", (".xlsx",), "tables", FRAMES[0], FRAMES, ("pandas", "openpyxl")),
-        Format(
-            "feather",
-            (".feather", ".arrow"),
-            "tables",
-            FRAMES[0],
-            FRAMES,
-            ("pandas", "pyarrow.feather"),
-        ),
-        Format(
-            "jsonl",
-            (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz"),
-            "tables",
-            FRAMES[0],
-            (*FRAMES, "list", *_TEXT),
-            ("pandas",),
-        ),
+        # To read a parquet file imports pyarrow.dataset as well.
+        _table_format("parquet", ".parquet .pq", "pyarrow.parquet", "pyarrow.dataset"),
+        _table_format("csv", ".csv .csv.gz"),
+        _table_format("tsv", ".tsv .tsv.gz"),
+        _table_format("xlsx", ".xlsx", "openpyxl"),
+        _table_format("feather", ".feather .arrow", "pyarrow.feather"),
+        _table_format("jsonl", ".jsonl .ndjson .jsonl.gz .ndjson.gz", also=("list", *_TEXT)),
         Format("json", (".json",), "jsons", "dict", _TEXT),
-        Format(
-            "skops",
-            (".skops",),
-            "model_files",
-            "model",
-            (),
-            ("towpath.steps.model_io.skops_models", "skops.io"),
-        ),
+        Format("skops", (".skops",), "model_files", "model", (), _SKOPS),
         Format("text", (".txt", ".md", ".log", ".yaml", ".yml", ".toml"), "texts", "str", _TEXT),
         Format("html", (".html", ".htm"), "texts", "str", _TEXT),
         Format("image", (".png", ".svg", ".jpg", ".jpeg", ".pdf"), "images", "bytes", _TEXT),
         Format("npy", (".npy",), "arrays", "numpy.ndarray", ("numpy.ndarray",), ("numpy",)),
-        Format("npz", (".npz",), "archives", "dict", (), ("numpy",)),
+        Format("npz", (".npz",), "arrays", "dict", (), ("numpy",)),
         Format("joblib", (), "pickles", "object", (), ("joblib",)),
         Format("pickle", (), "pickles", "object"),
     )
 }
-"""Every format by its name."""
 
 _BY_EXTENSION = {extension: known for known in FORMATS.values() for extension in known.extensions}
 _PICKLED = {".pkl": "pickle", ".pickle": "pickle", ".joblib": "joblib"}
 
 
-TABLES = "a .csv, .tsv, .parquet, .feather, .jsonl or .xlsx is"
-"""What is a table, for messages."""
+TABLES = "a .csv, .tsv, .parquet, .feather, .jsonl or .xlsx is"  # What is a table, for messages.
 
 
 def find_format(
@@ -263,8 +242,8 @@ def _not_installed(name: str, wanted: str, error: ModuleNotFoundError) -> Fault:
 # that is no `Exception`. Whatever it is, it is about the file and no fault of Towpath.
 
 _LONGEST = 300
+# Errors whose words say all; the name of any other is part of them.
 _PLAIN = (ValueError, TypeError, AttributeError, OSError)
-"""Errors whose words say all; the name of any other is part of them."""
 
 
 def unreadable_file(name: str, kind: str, error: BaseException) -> StepFailed:

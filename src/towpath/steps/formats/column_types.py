@@ -9,11 +9,11 @@ from typing import Any
 from towpath.config.table_options import TableOptions
 from towpath.errors import Fault, Place, StepFailed, did_you_mean
 
+# What pandas takes for a missing value, by its documentation.
 _MISSING = (
     *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN"),
     *("<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"),
 )
-"""What pandas takes for a missing value, by its documentation."""
 
 _OFFSET = re.compile(r":[0-9.]+ *(Z|[+-][0-9]{2}:?([0-9]{2})?)$")
 _TRUE, _FALSE = ("true", "1"), ("false", "0")
@@ -168,13 +168,9 @@ def _refuse_rows(column: Any, refused: Any) -> None:
 
 
 _CONVERTERS: Mapping[str, Callable[[Any, TableOptions], Any]] = {
-    "string": _convert_string,
-    "integer": _convert_integer,
-    "number": _convert_number,
-    "boolean": _convert_boolean,
-    "datetime": _convert_datetime,
-    "category": _convert_category,
-}
+    "string": _convert_string, "integer": _convert_integer, "number": _convert_number,
+    "boolean": _convert_boolean, "datetime": _convert_datetime, "category": _convert_category,
+}  # fmt: skip
 
 
 def convert_texts(

@@ -16,7 +16,7 @@ import itertools
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -190,10 +190,6 @@ def delimited_notes(text: DelimitedText) -> Iterator[str]:
 # pandas
 
 
-def read_delimited(text: DelimitedText) -> Any:
-    return next(iter(read_delimited_parts(text, None)))
-
-
 def read_delimited_parts(text: DelimitedText, size: int | None) -> Iterator[Any]:
     """The table as pandas, whole or at most ``size`` rows at a time, in order."""
     import pandas
@@ -201,82 +197,64 @@ def read_delimited_parts(text: DelimitedText, size: int | None) -> Iterator[Any]
     width = count_columns(text)
     parts_read = 0
     try:
-        for part in _read_frames(text, size, width):
-            parts_read += 1
-            yield part
+        try:
+            for part in _read_frames(text, size, width):
+                parts_read += 1
+                yield part
+        except pandas.errors.ParserError:
+            if width is not None:  # held against the header already
+                raise
+            # The parts after those that were given away before a record was refused.
+            frames = _read_frames(text, size, _width_of_refused(text))
+            yield from itertools.islice(frames, parts_read, None)
     except pandas.errors.EmptyDataError as error:
         raise ValueError("the file is empty") from error
     except pandas.errors.ParserError as error:
-        if width is not None:  # held against the header already
-            raise ValueError(_plain_message(error)) from error
-        width = _width_of_refused(text)
-        yield from _read_remaining_parts(text, size, width, parts_read)
+        raise ValueError(_plain_message(error)) from error
     except UnicodeDecodeError as error:
         raise StepFailed(_undecoded_fault(text)) from error
-
-
-def _read_remaining_parts(
-    text: DelimitedText, size: int | None, width: int, done: int
-) -> Iterator[Any]:
-    """The parts after those that were given away before a record was refused."""
-    import pandas
-
-    try:
-        yield from itertools.islice(_read_frames(text, size, width), done, None)
-    except pandas.errors.ParserError as error:
-        raise ValueError(_plain_message(error)) from error
 
 
 def _read_frames(text: DelimitedText, size: int | None, width: int | None) -> Iterator[Any]:
     import pandas
 
-    columns = [str(name) for name in _column_names(text, width)]
-    common = _pandas_arguments(text, width, columns)
+    columns = _column_names(text, width) if text.options.types else []
+    arguments = _pandas_arguments(text, width, columns)
     if size is None:
-        frames: Iterable[Any] = [pandas.read_csv(text.path, **common)]
-        yield from (
-            column_types.convert_columns(frame, text.options, text.name) for frame in frames
-        )
+        whole = pandas.read_csv(text.path, **arguments)
+        yield column_types.convert_columns(whole, text.options, text.name)
         return
-    with pandas.read_csv(text.path, chunksize=size, **common) as reader:
+    with pandas.read_csv(text.path, chunksize=size, **arguments) as reader:
         for frame in reader:
             yield column_types.convert_columns(frame, text.options, text.name)
 
 
 def _column_names(text: DelimitedText, width: int | None) -> list[str]:
-    """The columns as pandas names them, where the options speak of columns."""
-    if not text.options.types:
-        return []
+    """The columns as pandas names them."""
     import pandas
 
-    bare = DelimitedText(text.path, text.name, text.kind, _without_types(text.options))
-    arguments = _pandas_arguments(bare, width, [])
+    untyped = replace(text, options=replace(text.options, types={}))
+    arguments = _pandas_arguments(untyped, width, [])
     columns = [str(name) for name in pandas.read_csv(text.path, nrows=0, **arguments).columns]
     column_types.require_columns(text.options.types, columns, text.name)
     return columns
 
 
-def _without_types(options: TableOptions) -> TableOptions:
-    return TableOptions(options.separator, options.decimal, options.encoding, {}, options.missing)
-
-
 def _pandas_arguments(text: DelimitedText, width: int | None, columns: list[str]) -> dict[str, Any]:
+    import pandas
+
     options = text.options
-    arguments: dict[str, Any] = {
-        "sep": text.field_separator,
-        "index_col": False,
-        "float_precision": "round_trip",  # by default pandas may miss the number by its last digit
-        "compression": "gzip" if text.is_gzipped() else None,
+    arguments = {
+        "sep": text.field_separator, "index_col": False, "decimal": options.decimal or ".",
+        "compression": "gzip" if text.is_gzipped() else None, "encoding": options.encoding,
+        "usecols": None if width is None else range(width),
+        "dtype": dict.fromkeys(options.types, str) or None,
         **column_types.missing_arguments(options, columns),
-    }
-    if width is not None:
-        arguments["usecols"] = range(width)
-    if options.decimal:
-        arguments["decimal"] = options.decimal
-    if options.encoding:
-        arguments["encoding"] = options.encoding
-    if options.types:
-        arguments["dtype"] = dict.fromkeys(options.types, str)
+    }  # fmt: skip
+    # Until 3.1 pandas by default may miss a number by its last digit. Since then its default is
+    # exact, and it warns whoever says how exact.
+    if tuple(map(int, pandas.__version__.split(".")[:2])) < (3, 1):
+        arguments["float_precision"] = "round_trip"
     return arguments
 
 

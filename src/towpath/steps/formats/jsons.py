@@ -22,8 +22,7 @@ from towpath.errors import Fault, StepFailed
 if TYPE_CHECKING:
     from towpath.steps.formats import ReadRequest
 
-SMALL = 64 * 1024
-"""A JSON output of at most so many bytes is handed on with its content."""
+SMALL = 64 * 1024  # A JSON output of at most so many bytes is handed on with its content.
 
 
 def read(path: Path, asked: ReadRequest) -> Any:
@@ -67,8 +66,7 @@ def is_finite_document(value: Json) -> bool:
 # name the key.
 
 _NANOSECONDS = 1_000_000_000
-_UNITS = {"Y": "P{}Y", "M": "P{}M"}
-"""Units of NumPy's durations that are no number of seconds."""
+_UNITS = {"Y": "P{}Y", "M": "P{}M"}  # Units of NumPy's durations that are no number of seconds.
 
 
 def plain_json(value: Any) -> Json:

@@ -27,5 +27,5 @@ def write(value: Any, path: Path, kind: str) -> None:
         raise TypeError(f"it is a {type(value).__name__}, not text")
 
 
+# What keeps the name of a part of a page from being drawn at random, by package.
 _FIXED = {"plotly": {"div_id": "figure"}}
-"""What keeps the name of a part of a page from being drawn at random, by package."""

@@ -51,9 +51,9 @@ def _is_frame(value: Any) -> bool:
     return all(hasattr(value, name) for name in ("iloc", "columns", "dtypes"))
 
 
+# Where models keep the names of their columns: scikit-learn, LightGBM, CatBoost, and the boosters
+# of XGBoost and LightGBM.
 _NAMES = ("feature_names_in_", "feature_name_", "feature_names_", "feature_names", "feature_name")
-"""Where models keep the names of their columns: scikit-learn, LightGBM, CatBoost, and the boosters
-of XGBoost and LightGBM."""
 
 _COUNTS = ("n_features_in_", "num_feature", "num_features")
 _MADE_UP = re.compile(r"Column_\d+|f?\d+")  # by LightGBM, XGBoost and CatBoost, for an array
@@ -134,17 +134,8 @@ def type_of(dtype: Any) -> str:
 
 
 _TYPES = (
-    ("bool", "boolean"),
-    ("int", "integer"),
-    ("uint", "integer"),
-    ("float", "number"),
-    ("double", "number"),
-    ("decimal", "number"),
-    ("datetime", "datetime"),
-    ("timestamp", "datetime"),
-    ("date", "datetime"),
-    ("str", "string"),
-    ("object", "string"),
-    ("<u", "string"),
-    ("|s", "string"),
-)
+    ("bool", "boolean"), ("int", "integer"), ("uint", "integer"), ("float", "number"),
+    ("double", "number"), ("decimal", "number"), ("datetime", "datetime"),
+    ("timestamp", "datetime"), ("date", "datetime"), ("str", "string"), ("object", "string"),
+    ("<u", "string"), ("|s", "string"),
+)  # fmt: skip

@@ -58,8 +58,8 @@ def _walk_parts(
         yield from _walk_parts(_Part(inner, own, keeps), seen, depth + 1)
 
 
+# Ensembles that hand their columns to their trees without having them counted again.
 _TIGHT = frozenset({"BaseForest", "BaseGradientBoosting", "IsolationForest"})
-"""Ensembles that hand their columns to their trees without having them counted again."""
 
 
 def _count_columns(part: _Part) -> int | None:
@@ -132,9 +132,9 @@ def _shadowed_reason(value: Any) -> str:
     return ""
 
 
+# Functions of scikit-learn that hand what they get to compiled code; only a ``BisectingKMeans``
+# keeps one, to be fitted with.
 _UNCHECKED = frozenset({"_kmeans_single_elkan", "_kmeans_single_lloyd"})
-"""Functions of scikit-learn that hand what they get to compiled code; only a ``BisectingKMeans``
-keeps one, to be fitted with."""
 
 
 def _unsound_reason(part: _Part) -> str:
@@ -340,23 +340,14 @@ def _check_random(generator: Any, _width: int | None) -> str:
     return "" if inside else "a generator of random numbers reads outside its buffer"
 
 
+# What is looked at, by the name of a class or of one that it descends from.
 _CHECKS: Mapping[str, Callable[[Any, int | None], str]] = {
-    "BSpline": _check_spline,
-    "BaseHistGradientBoosting": _check_boosted,
-    "BaseLibSVM": _check_support_vectors,
-    "BinaryTree32": _check_neighbours,
-    "BinaryTree64": _check_neighbours,
-    "BisectingKMeans": _check_bisected,
-    "CountVectorizer": _check_vocabulary,
-    "DictVectorizer": _check_vocabulary,
-    "DistanceMetric": _check_metric,
-    "Generator": _check_random,
-    "NeighborsBase": _check_neighbourhood,
-    "OneHotEncoder": _check_encoder,
-    "RandomState": _check_random,
-    "Tree": _check_tree,
-    "TreePredictor": _check_predictor,
-    "_BaseKMeans": _check_clusters,
-    "_spbase": _check_sparse,
-}
-"""What is looked at, by the name of a class or of one that it descends from."""
+    "BSpline": _check_spline, "BaseHistGradientBoosting": _check_boosted,
+    "BaseLibSVM": _check_support_vectors, "BinaryTree32": _check_neighbours,
+    "BinaryTree64": _check_neighbours, "BisectingKMeans": _check_bisected,
+    "CountVectorizer": _check_vocabulary, "DictVectorizer": _check_vocabulary,
+    "DistanceMetric": _check_metric, "Generator": _check_random,
+    "NeighborsBase": _check_neighbourhood, "OneHotEncoder": _check_encoder,
+    "RandomState": _check_random, "Tree": _check_tree, "TreePredictor": _check_predictor,
+    "_BaseKMeans": _check_clusters, "_spbase": _check_sparse,
+}  # fmt: skip

@@ -90,17 +90,11 @@ def _ask_sandbox(asked: Scoring, folder: Path, made: Path) -> Scored:
     reads = (asked.model, asked.data, *asked.own.readable_paths)
     sandbox = Sandbox(folder, _PATIENCE, reads=reads, file_size=_NO_BOUND)
     question = {
-        "model": str(asked.model.absolute()),
-        "data": str(asked.data.absolute()),
-        "version": asked.own.version,
-        "name": str(asked.data),
-        "made": str(made),
-        "output": str(asked.output),
-        "trust": list(asked.trust),
-        "own": asked.own.to_json(),
-        "method": asked.method,
-        "batch_size": asked.batch_size,
-    }
+        "model": str(asked.model.absolute()), "data": str(asked.data.absolute()),
+        "version": asked.own.version, "name": str(asked.data), "made": str(made),
+        "output": str(asked.output), "trust": list(asked.trust), "own": asked.own.to_json(),
+        "method": asked.method, "batch_size": asked.batch_size,
+    }  # fmt: skip
     try:
         sandbox_answer = sandbox.ask("towpath.steps.model_io.score_model", question).said
     except SandboxEnded as ended:

@@ -23,14 +23,12 @@ from towpath.steps.model_io.allowed_types import Held
 _SCHEMA = "schema.json"
 _MEMBER = re.compile(r"[\w-]+(\.[\w-]+)*")
 _NAMED = re.compile(r'"file": "([\w-]+\.bin)"')
-_ROOM = 64 << 20
-"""So many bytes may any file unpack to; beyond that, so many times its own size."""
+_ROOM = 64 << 20  # So many bytes may any file unpack to; beyond that, so many times its own size.
 _RATIO = 100
-_DEEPEST = 250
-"""Levels of nesting in the schema: each object of a model takes three or four."""
+_DEEPEST = 250  # Levels of nesting in the schema: each object of a model takes three or four.
 
+# The loaders whose content is a member of the archive.
 _FILED = ("BytesNode", "BytearrayNode", "NdArrayNode", "SparseMatrixNode")
-"""The loaders whose content is a member of the archive."""
 _LACKS = (
     "Towpath wrote such files of models that hold bytes (XGBoost's) before it read back what it "
     "writes: train the model again, and register that"

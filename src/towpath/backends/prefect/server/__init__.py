@@ -14,14 +14,9 @@ from towpath.backends.prefect.server.server_state import PrefectApi, find_api_tr
 from towpath.errors import EngineError, Fault, TowpathError
 
 __all__ = [
-    "PrefectApi",
-    "await_api",
-    "begin_api",
-    "ensure_api",
-    "prepare_api",
-    "run_in_progress",
+    "PrefectApi", "await_api", "begin_api", "ensure_api", "prepare_api", "run_in_progress",
     "settle_killed_runs",
-]
+]  # fmt: skip
 
 ANSWER_SECONDS = 2.5
 START_SECONDS = 120.0

@@ -191,15 +191,9 @@ def start_process(
     logged = log_call("process", "start", *command)
     with os.fdopen(output, "wb") as log_file, logged:
         started = subprocess.Popen(
-            command,
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=log_file,
-            stderr=log_file,
-            pass_fds=pass_fds,
-            start_new_session=True,
-        )
+            command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=log_file,
+            stderr=log_file, pass_fds=pass_fds, start_new_session=True,
+        )  # fmt: skip
         logged.answer(f"process {started.pid}")
     # It is meant to be left running: no warning of that when the object is collected.
     started.returncode = 0

@@ -157,12 +157,9 @@ def copy_database(source: Path, target: Path) -> None:
 
 def serve_api(fd: int, ready: Path, blank: Path | None) -> None:
     config = uvicorn.Config(
-        partial(make_application, ready.with_name("used")),
-        factory=True,
-        log_level="warning",
-        access_log=False,
-        timeout_graceful_shutdown=1,
-    )
+        partial(make_application, ready.with_name("used")), factory=True, log_level="warning",
+        access_log=False, timeout_graceful_shutdown=1,
+    )  # fmt: skip
     ApiServer(config, ready, blank).run(sockets=[socket.socket(fileno=fd)])
 
 
