@@ -20,9 +20,8 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Distribution:
-    """One installed distribution. ``requires`` are the lines of its metadata; ``modules`` the top
-    names that it installs; ``editable`` the folder of its sources, where it is installed as
-    editable."""
+    """One installed distribution. ``requires`` are its metadata's lines; ``modules`` the top names
+    that it installs; ``editable`` the folder of its sources, where it is editable."""
 
     name: str
     version: str
@@ -88,9 +87,8 @@ class InstalledPackages:
 
 
 def read_installed(kept: Path) -> InstalledPackages:
-    """What is installed now. Reading that takes a while, so the process and a file keep it.
-    ``kept`` is that file (JSON); it holds for the same folders on ``sys.path`` with the same times
-    of change."""
+    """What is installed now. The process and a file, ``kept``, remember it; that holds for the same
+    folders on ``sys.path`` with the same times of change."""
     current_stamp = environment_stamp()
     distributions = _recall_packages(kept, current_stamp)
     if distributions is None:

@@ -16,8 +16,7 @@ _SKIPPED = frozenset({"__pycache__", "node_modules"})
 @dataclass(frozen=True)
 class FoundModule:
     """A module or a folder of modules. ``runs`` are the files that an import runs, packages first;
-    ``file`` is the module's own, None for a folder without ``__init__.py``; ``portions`` are the
-    folders of its submodules."""
+    ``file`` is the module's own, if it has one; ``portions`` are the folders of its submodules."""
 
     runs: tuple[str, ...]
     file: str | None

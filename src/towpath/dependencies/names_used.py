@@ -133,10 +133,9 @@ _GETTERS = frozenset({"attrgetter", "getattr", "methodcaller", "__getattribute__
 @dataclass(frozen=True, eq=False)
 class UsedNames:
     """What a piece of code names. ``chains`` begin with a name of the module (or a builtin),
-    ``perhaps`` with one that a class body may bind first; ``values`` are those of both that are not
-    just called; ``uses`` are names that a function imported for itself, with attributes;
-    ``imports`` is every import inside; ``modules`` are loaded by a literal name, with ``loaders``;
-    ``signs`` make reading unsure."""
+    ``perhaps`` with one that a class body may bind first; ``values`` are those not just called;
+    ``uses`` are names that a function imported for itself; ``modules`` are loaded by a literal
+    name, with ``loaders``; ``signs`` make reading unsure."""
 
     chains: set[Chain] = field(default_factory=set)
     perhaps: set[Chain] = field(default_factory=set)

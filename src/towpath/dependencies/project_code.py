@@ -234,9 +234,8 @@ class ProjectCode:
 @dataclass(frozen=True, eq=False)
 class ModuleSource:
     """The statements that run when a module is imported, and the names that they bind. ``binders``
-    gives for a name the statements (by number, in order) that define it, apart from one plain
-    import; ``imports`` gives for a name the imports that bind it; ``loads`` is every import that
-    runs with the module."""
+    are the statements (by number) that define a name, one plain import apart; ``imports`` the
+    imports that bind it; ``loads`` every import that runs with the module."""
 
     statements: tuple[ast.stmt, ...]
     binders: Mapping[str, tuple[int, ...]]

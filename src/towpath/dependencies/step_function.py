@@ -185,8 +185,7 @@ _OTHER_NAMES = {
 
 @dataclass(frozen=True)
 class StepArgument:
-    """One argument; ``asks`` is the plain type of its annotation, ``pandas.DataFrame``; empty where
-    that names no single one."""
+    """``asks`` is the plain type of the annotation, ``pandas.DataFrame``; empty for no one."""
 
     name: str
     required: bool

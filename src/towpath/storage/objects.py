@@ -64,10 +64,9 @@ Row: TypeAlias = tuple[str, FileStamp, str]  # A file's path, its stamp, its dig
 
 @dataclass
 class StatCache:
-    """Digests of files that have not changed since they were read, shared by threads and processes.
-    It may forget anything at any time; it may never be wrong. It holds for one boot only, and is
-    emptied in the next: what was hashed from memory before a power cut need not have reached the
-    disk."""
+    """Digests of files that have not changed since they were read, for threads and processes. It
+    may forget anything, and never be wrong. It is emptied with each boot: what was hashed from
+    memory before a power cut need not have reached the disk."""
 
     path: Path
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
@@ -229,9 +228,8 @@ class StoreLayout:
 
 @dataclass(frozen=True)
 class Objects:
-    """The objects of one cache. Nothing is flushed to the disk with `fsync`, which would cost more
-    than all the rest: what a power cut tears is found, since nothing counts as verified that was
-    hashed in another boot."""
+    """The objects of one cache. There is no `fsync`, which would cost more than all the rest: what
+    a power cut tears is found, since nothing counts as verified that was hashed in another boot."""
 
     layout: StoreLayout
     verified: StatCache

@@ -113,10 +113,9 @@ class StageStore:
             return held.issuperset(paths)
 
     def copy_from(self, source: ObjectSource, artifact: Artifact, sha256: str) -> None:
-        """Bring a file or a folder here from another store, past every cache. What comes is hashed
-        before it is put here, and what is here afterwards is read again. Raises ``UnsoundBytes``
-        where what comes is not what the record says, ``StoreError`` where what arrived is not;
-        nothing wrong stays."""
+        """Bring a file or a folder here from another store, hashed on its way and again where it
+        arrived. ``UnsoundBytes`` where what comes is not what the record says, ``StoreError`` where
+        what arrived is not; nothing wrong stays."""
         with scratch_folder() as folder, self._name_faults():
             scratch = Path(folder)
             digests = receive_objects(source, artifact, sha256, scratch, self.backend.jobs)

@@ -153,8 +153,7 @@ def hash_object(source: ObjectSource, digest: str, scratch: Path | None = None) 
 
 
 def hash_stream(stream: IO[bytes], keep: Callable[[bytes], object] = len) -> tuple[str, str]:
-    """The MD5 and the SHA-256 of what a stream holds from where it stands; ``keep`` is handed each
-    piece of it."""
+    """The MD5 and the SHA-256 of the rest of a stream; ``keep`` is handed each piece of it."""
     named, recorded = hashlib.md5(usedforsecurity=False), hashlib.sha256()
     while chunk := stream.read(_CHUNK):
         named.update(chunk)
@@ -178,8 +177,7 @@ def whole_sha256(members: Mapping[str, str]) -> str:
 
 
 def folder_sha256(members: Mapping[str, str]) -> str:
-    """SHA-256 of a folder: that of its sorted ``sha256sum`` lines; ``members`` are those of its
-    files by path."""
+    """SHA-256 of a folder: that of its sorted ``sha256sum`` lines."""
     lines = sorted(f"{digest}  {path}\n" for path, digest in members.items())
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 

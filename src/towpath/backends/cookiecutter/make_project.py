@@ -138,11 +138,9 @@ class ProjectExistsError(UsageError):
 def make_from_template(
     template: str, destination: Path, answers: Mapping[str, str], ask: bool
 ) -> Path:
-    """Make a project in a new folder of ``destination``, named by the answer ``name``. ``template``
-    is a name of the catalogue or a folder; ``answers`` are taken as they are, and ``ask`` says
-    whether a person is asked for the rest. Returns the project's folder. Raises UsageError for
-    answers that will not do and for a folder that exists, which is left alone; whatever fails later
-    leaves nothing behind."""
+    """Make a project in a new folder of ``destination``, named by the answer ``name``; a person is
+    asked for the other answers if ``ask``. Raises UsageError for answers that will not do and for a
+    folder that exists, which is left alone; whatever fails later leaves nothing behind."""
     chosen = find_template(template)
     known_answers = {"towpath": own_requirement(), **answers} if _asks_source(chosen) else answers
     complete = answer_questions(chosen.folder, known_answers, ask)

@@ -252,8 +252,7 @@ def _download_file(store: Store, there: Remote, digest: str) -> Fault | None:
 
 
 def _read_manifest(store: Store, there: Remote, digest: str) -> bytes:
-    """A folder's manifest, from here or from there. Raises StoreError where it is missing or
-    wrong there."""
+    """A folder's manifest, from here or there; StoreError where it is missing or wrong there."""
     if (content := store.objects.read(digest)) is not None:
         return content
     content = there.read(object_path(digest))

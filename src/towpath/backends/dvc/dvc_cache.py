@@ -352,8 +352,7 @@ def _job_count(files: Sequence[FileBelow]) -> int:
 
 
 def _hash_settled(file: FileBelow) -> tuple[FileStamp, str]:
-    """The stamp that a file had before and after it was read, and its digest. Raises StoreError
-    when it does not stop changing."""
+    """A file's stamp and digest; StoreError where it does not stop changing while it is read."""
     for _ in range(_PATIENCE):
         descriptor = os.open(file.path, os.O_RDONLY)
         try:

@@ -56,8 +56,7 @@ def find_dvc(root: Path) -> Path | None:
 
 
 def missing_store_files(root: Path) -> Mapping[str, str]:
-    """The text of each file that a first store at this root lacks, by its path; none where there
-    is a store above."""
+    """The texts of the files that a first store here lacks; none if there is a store above."""
     if not (root / ".dvc").exists() and find_dvc(root):
         return {}
     return {name: text for name, text in _FILES.items() if not (root / name).exists()}
@@ -119,8 +118,7 @@ class DvcConfig:
         return named or (next(iter(sections_by_name)) if len(sections_by_name) == 1 else None)
 
     def default_remote(self) -> RemoteConfig | None:
-        """That remote, with the public part of what is said of it: where it is, never who is let
-        in."""
+        """That remote, with the public part of what is said of it: never who is let in."""
         name, sections_by_name = self.default_name(), self.remote_sections()
         if name is None or "url" not in sections_by_name.get(name, {}):
             return None

@@ -265,9 +265,8 @@ def _row_value(row: documents.Mapping, key: str) -> object:
 
 @dataclass(frozen=True)
 class LockedOutput:
-    """One output: its path from the project's root, its digest, the pipeline that made it.
-    ``pipeline`` is None for an output of a stage of the user's own; ``place`` is the line of
-    `dvc.lock` that names it."""
+    """An output, its digest, and the pipeline that made it: None for a stage of the user's own.
+    ``place`` is its line in `dvc.lock`."""
 
     path: str
     digest: str
@@ -330,8 +329,7 @@ Known = Callable[[Path, str], bool]
 
 @dataclass(frozen=True)
 class _Place:
-    """Where bytes belong, what says so and in which line, and how a change that stands there can
-    be kept."""
+    """Where bytes belong, what says so in which line, and how a change there can be kept."""
 
     path: Path
     digest: str
@@ -403,8 +401,7 @@ def _refuse_elsewhere(store: Store, place: _Place) -> None:
 
 
 def _is_in_git(store: Store, place: _Place, held: Collection[str]) -> bool:
-    """Whether a stage names what Git holds; ``Malformed`` where a pointer does, which `dvc add`
-    never writes."""
+    """Whether a stage names what Git holds; ``Malformed`` where a pointer does, as none should."""
     shown = _relative_path(place.path, store.root)
     if shown not in held:
         return False

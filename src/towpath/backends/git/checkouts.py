@@ -63,9 +63,8 @@ def absent_submodules(repository: Repository, below: str = "") -> Iterator[str]:
 
 
 def lay_out(repository: Repository, commit: str, folder: Path) -> None:
-    """Put the files of every submodule, as ``commit`` pins it, into a folder with the rest of it.
-    Nested ones too. Raises ``RegistryError`` where one is not set up in this clone, or its remote
-    has the pinned commit no more."""
+    """Put the files of every submodule that ``commit`` pins, nested ones too, into a folder with
+    the rest. ``RegistryError`` where one is not set up here, or its remote lacks the commit."""
     for submodule in pinned_submodules(repository, commit):
         place = folder / submodule.path
         source = submodule.repository
@@ -130,9 +129,8 @@ class _Entry(NamedTuple):
 
 
 def lay_out_code(repository: Repository, commit: str, below: str, home: Path) -> Path:
-    """The folder with the files that ``commit`` has in its folder ``below`` (empty: all of them).
-    Raises ``RegistryError`` for a commit that this clone does not have, and for a tree that no
-    folder can hold."""
+    """The folder with the files that ``commit`` has in ``below`` (empty: all of them).
+    ``RegistryError`` for a commit that is not here, and for a tree that no folder can hold."""
     # It lies in ``home``, once for each commit, and is made anew where anything in it is not as the
     # tree says. A link is laid out where it stays inside; submodules are left out.
     # What lies there vouches for nothing: each file is held against Git's tree at each call.

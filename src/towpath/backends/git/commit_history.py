@@ -31,8 +31,7 @@ _MAIL = re.compile(r"<([^<>]+)>\s*$")
 
 @dataclass(frozen=True)
 class FileChange:
-    """A file that two commits have differently: its blobs (None where it is not there), its mode
-    in the later one."""
+    """A file that two commits have differently: its blobs (if it is there), its later mode."""
 
     path: str
     old: str | None
@@ -57,8 +56,7 @@ class CommitWriter:
 
     @property
     def writer_mails(self) -> frozenset[str]:
-        """All their mails, lower case, and those of whom ``Co-authored-by:`` names: who wrote a
-        part approves no part of it."""
+        """All their mails, lower case, with co-authors': who wrote a part approves none of it."""
         beside = _BESIDE.findall(self.message.replace("\r\n", "\n"))
         named = [mail_match[1] for person in beside if (mail_match := _MAIL.search(person))]
         return frozenset(mail.lower() for mail in (self.author, self.committer, *named))
@@ -132,8 +130,7 @@ class Commit:
 
 
 def first_parent_line(repository: Repository, head: str) -> tuple[Commit, ...]:
-    """The commits that a branch was at, one after the other, oldest first: ``head`` and its first
-    parents."""
+    """The commits that a branch was at, oldest first: ``head`` and its first parents."""
     words = ("--first-parent", "--no-show-signature", "--format=%H %ct %P", "--reverse")
     listed = repository.recall_output("log", *words, head, about=[head])
     rows = (line.split(" ") for line in split_lines(listed))

@@ -78,9 +78,8 @@ def change_refs(
     create: Mapping[str, str] | None = None,
     delete: Iterable[str] = (),
 ) -> bool:
-    """Create and delete refs in one transaction; False where a ref to be created is there
-    already. A ref to be deleted may be gone. Raises ``RegistryError`` where Git refuses for
-    another reason."""
+    """Create and delete refs, which may be gone, in one transaction; False where a ref to be
+    created is there already. Raises ``RegistryError`` where Git refuses for another reason."""
     new = dict(create or {})
     lines = [f"create {name} {value}\n" for name, value in new.items()]
     lines += [f"delete {name}\n" for name in list_ref_names(repository, *delete)] if delete else []

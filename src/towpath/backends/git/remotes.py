@@ -165,10 +165,9 @@ def choose_remote(repository: Repository, name: str | None = None) -> str | None
 
 
 def push_new_refs(repository: Repository, remote: str, tags: Mapping[str, str]) -> dict[str, str]:
-    """Push objects, by the names that they get on the remote and that must not be there yet.
-    Returns the refused names with the remote's words; raises ``RegistryError`` where the remote
-    cannot be reached, ``NotAllowed`` where it lets nothing in from this person, or a hook here does
-    not let anything go."""
+    """Push objects, by names that must not be there yet; the refused names, with the remote's
+    words. ``RegistryError`` where it cannot be reached, ``NotAllowed`` where it lets nothing in
+    from this person, or a hook here lets nothing go."""
     # An empty lease says: only if there is no such ref, also where Git would fast-forward it.
     leases = [f"--force-with-lease={ref}:" for ref in tags]
     specs = [f"{object_}:{ref}" for ref, object_ in tags.items()]

@@ -58,9 +58,8 @@ class Repository:
 
     @classmethod
     def find_repository(cls, path: Path) -> Repository | None:
-        """The repository that ``path`` lies in, or None. Raises ``RegistryError`` where there is
-        one that Git refuses to open (another owner, a broken folder), since going on as if there
-        were none would only hide it."""
+        """The repository that ``path`` lies in, or None. Raises ``RegistryError`` for one that Git
+        refuses to open (another owner, a broken folder): to go on without would only hide it."""
         questions = ("--git-common-dir", "--is-inside-work-tree", "--show-toplevel")
         answer = git_command.attempt_git(path, "rev-parse", "--path-format=absolute", *questions)
         return _parse_opened(path, answer)
@@ -166,9 +165,8 @@ class Repository:
         return (self.common / "shallow").exists()
 
     def main_work_tree(self) -> Path | None:
-        """The work tree that others may be linked to; None where the repository is bare. Raises
-        ``UserError`` in a linked work tree of a repository that does not say where it is (``git
-        clone --separate-git-dir``)."""
+        """The work tree that others may be linked to; None of a bare repository. ``UserError``
+        where the repository does not say where it is (``git clone --separate-git-dir``)."""
         if self.bare or self.common == self.root / ".git":
             return None if self.bare else self.root
         if self.call("rev-parse", "--path-format=absolute", "--git-dir") == str(self.common):

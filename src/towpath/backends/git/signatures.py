@@ -111,8 +111,7 @@ def signers_file(text: bytes) -> Iterator[SignersFile]:
 
 @lru_cache(maxsize=64)
 def read_allowed_signers(text: bytes) -> AllowedSigners:
-    """The signers that a text allows; a line that cannot be honoured is a fault, and counts for
-    nothing."""
+    """The signers that a text allows; a line that cannot be honoured is a fault, no signer."""
     signers: list[Signer] = []
     faults: list[Fault] = []
     for number, line in enumerate(text.decode("utf-8", "replace").split("\n"), 1):

@@ -51,12 +51,11 @@ class SampleRow:
 
 @dataclass(frozen=True)
 class Result:
-    """What came of one expectation. ``unexpected`` of ``rows`` rows are not as expected, those
-    without a value left out; ``rows`` is None where the expectation is about a whole table or
-    column, whose value is ``observed``. Of a column's values held against a set ``unexpected``
-    counts those that are not in the set, ``surplus`` are the first of them, and ``lacking`` the
-    first of the set that do not occur. ``samples`` are at most five of those rows, ``error`` why it
-    could not be looked at."""
+    """What came of one expectation. ``unexpected`` of ``rows`` rows with a value are not as
+    expected; ``rows`` is None of one about a whole table or column, whose value is ``observed``. Of
+    a column's values held against a set, ``surplus`` are the first that are not in it
+    (``unexpected`` counts them), ``lacking`` the first that do not occur. ``samples`` are at most
+    five rows, ``error`` why it could not be looked at."""
 
     type: str
     column: str | None

@@ -42,8 +42,7 @@ _BOUNDS = ("min_value", "max_value")
 
 @dataclass(frozen=True)
 class TypedArguments:
-    """What Great Expectations is given; ``column`` replaces the one of the table, if it is read
-    otherwise than it stands."""
+    """What Great Expectations is given; ``column`` is the table's, read as the bounds are meant."""
 
     arguments: Mapping[str, Any]
     column: Any = None

@@ -178,8 +178,7 @@ def read_file_parts(path: Path, asked: ReadRequest, size: int) -> Iterator[Any]:
 
 
 def refuse_pointer(path: Path, name: str) -> None:
-    """Raise ``StepFailed`` for a file that only stands for another: read as text or as a table it
-    would be taken for the data."""
+    """Raise ``StepFailed`` for a file of Git LFS that would be taken for the data itself."""
     if large_files.is_pointer_file(path):
         what = f"{name} is a pointer of Git LFS, not its bytes"
         raise StepFailed(Fault(what, hint=large_files.PULL))
@@ -319,9 +318,8 @@ class TableSource:
     options: TableOptions = NO_OPTIONS
 
     def read_parts(self, size: int | None) -> Iterator[Any]:
-        """The table as pandas: whole, or at most ``size`` rows at a time, in order. A part has the
-        types of the whole where the file tells them; a CSV file does not, so its parts may differ
-        where its values do."""
+        """The table as pandas: whole, or at most ``size`` rows at a time, in order. The parts of a
+        CSV may differ in their types where its values do."""
         format = _require_table(self.format, self.name)
         refuse_pointer(self.path, self.name)
         request = ReadRequest(self.name, declared=format.name, options=self.options)

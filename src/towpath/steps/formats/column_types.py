@@ -176,10 +176,9 @@ _CONVERTERS: Mapping[str, Callable[[Any, TableOptions], Any]] = {
 def convert_texts(
     column: Callable[[str], Any], options: TableOptions, file: str
 ) -> Mapping[str, Any]:
-    """The columns of declared type of a table of pyarrow or polars, by name, as pyarrow has them.
-    They are converted from text by the same rules as for pandas, so that a declaration means one
-    thing; ``column`` gives the text as pyarrow has it. Raises ``StepFailed`` as ``convert_columns``
-    does."""
+    """The columns of declared type of a table of pyarrow or polars, by name, as pyarrow has them:
+    converted from text, which ``column`` gives, by the same rules as for pandas, so that a
+    declaration means one thing."""
     if not options.types:
         return {}
     import pandas

@@ -360,8 +360,7 @@ def _read_natively(
     refusal: type[Exception],
     to_be_trimmed: bool = False,
 ) -> Any:
-    """What another library reads, given what it can take: it wants as many fields in each record,
-    and UTF-8."""
+    """What another library reads: it wants UTF-8, and as many fields in each record."""
     try:
         column_types.require_columns(text.options.types, _read_header(text), text.name)
     except UnicodeDecodeError as error:
@@ -437,8 +436,7 @@ class _UnixLines(io.TextIOBase):
 
 @contextlib.contextmanager
 def open_to_write(path: Path, options: TableOptions = NO_OPTIONS) -> Iterator[IO[str]]:
-    """A text file, gzipped where its name ends so: without a name or a time in it, so that the
-    same rows are the same bytes."""
+    """A text file, gzipped where its name says so; its gzip holds no name and no time."""
     encoding = options.encoding or "utf-8"
     if path.suffix.lower() != ".gz":
         with path.open("w", encoding=encoding, newline="") as file:

@@ -70,8 +70,7 @@ _UNITS = {"Y": "P{}Y", "M": "P{}M"}  # Units of NumPy's durations that are no nu
 
 
 def plain_json(value: Any) -> Json:
-    """The same in JSON's own types. Raises ``TypeError`` where something in it has no place there;
-    the message names its key."""
+    """The same in JSON's own types; ``TypeError`` names the key of what has no place there."""
     return _Reading().plain_value(value)
 
 

@@ -38,9 +38,8 @@ def read(path: Path, asked: ReadRequest) -> Any:
 
 
 def read_parts(path: Path, asked: ReadRequest, size: int | None) -> Iterator[Any]:
-    """The table as pandas, whole or at most ``size`` rows at a time, in order. A part has the types
-    of the whole where the file or its declaration tells them; a CSV file does not, so its parts may
-    differ where its values do."""
+    """The table as pandas, whole or at most ``size`` rows at a time, in order. The parts of a CSV
+    may differ in their types where its values do and nothing declares them."""
     assert asked.format
     match asked.format.name:
         case "csv" | "tsv":

@@ -63,8 +63,7 @@ _TIGHT = frozenset({"BaseForest", "BaseGradientBoosting", "IsolationForest"})
 
 
 def _count_columns(part: _Part) -> int | None:
-    """How many columns a part lets in: its own number, which is no more than what reaches it where
-    nothing in between counts them."""
+    """How many columns a part lets in: no more than reach it where nothing in between counts."""
     value = part.value
     own = vars(value).get("n_features_in_") if hasattr(value, "__dict__") else None
     if own is None:
@@ -85,8 +84,7 @@ def _whole_number(number: Any) -> int:
 
 
 def _class_names(value: Any) -> frozenset[str]:
-    """The names of a value's class and of those that it descends from, as scientific Python
-    defines them."""
+    """The names of a value's class and its ancestors, as scientific Python defines them."""
     kinds = (kind for kind in type(value).__mro__ if kind.__module__.startswith(_HOMES))
     return frozenset(kind.__name__ for kind in kinds)
 

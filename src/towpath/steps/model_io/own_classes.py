@@ -24,13 +24,9 @@ _MODULE = "<module>"  # the name of a frame that runs a file as it is imported
 
 
 def load_model(path: Path, name: str, trust: Iterable[str], own: Mapping[str, Any]) -> Any:
-    """The model in a .skops file called ``name``; ``own`` is ``OwnCode.to_json``'s.
-
-    :raises Refused: where it holds what is neither known nor trusted, or a class of the version's
-        own whose code may not run here.
-    :raises StepFailed: where a package is not there that a class of it comes from, or the code
-        cannot be imported.
-    """
+    """The model in a .skops file called ``name``; ``own`` is ``OwnCode.to_json``'s. ``Refused``
+    where it holds what is neither known nor trusted, or code of the version's own that may not run
+    here; ``StepFailed`` where a package is missing, or the code cannot be imported."""
     allowed = tuple(trust)
     make_classes_importable(path, name, allowed, own)
     try:
@@ -126,8 +122,7 @@ def _is_installed(home: str) -> bool:
 
 
 def _own_fault(error: BaseException | None, own: Mapping[str, Any]) -> Fault | None:
-    """What the version's own code raised while the model was read, with its line; None where it
-    was not that code."""
+    """What the version's own code raised while the model was read, with its line, if it did."""
     root = Path(own["root"])
     frames = [
         (Path(frame.filename), frame.lineno or 0, frame.name)
@@ -162,12 +157,8 @@ def restored_path() -> Iterator[None]:
 def compare_packages(
     recorded: Mapping[str, str], python: str | None, homes: Iterable[str]
 ) -> tuple[str, ...]:
-    """What differs, in words: ``scikit-learn 1.8.0 recorded, 1.7.2 here``.
-
-    :param python: the recorded version of Python.
-    :param homes: the top modules that a model's classes come from: what differs in those is told
-        first, since it may matter to whoever loads the model.
-    """
+    """What differs, in words: ``scikit-learn 1.8.0 recorded, 1.7.2 here``. What ``homes``, the top
+    modules of a model's classes, come from is told first: it matters to whoever loads the model."""
     differing = {
         name: f"{name} {version} recorded, {installed or 'none'} here"
         for name, version in recorded.items()

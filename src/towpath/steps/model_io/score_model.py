@@ -37,9 +37,8 @@ def scoring_faults(model: str, data: Path, output: Path) -> Iterator[Fault]:
 
 
 def read_model_file(path: Path, trust: Iterable[str], own: Mapping[str, Any]) -> Any:
-    """A model's file, if it holds nothing but known types and those that the project trusts; those
-    of the version's own come from its code (``OwnCode.to_json``). Its bytes must have been held
-    against their digest before."""
+    """A model's file, if all in it is known, trusted, or of the version's own code (``own``,
+    ``OwnCode.to_json``'s). Its bytes must have been held against their digest before."""
     if not _is_model(path.name):
         raise StepFailed(Fault(f"{path.name} is no model that can be read here"))
     return own_classes.load_model(path, path.name, trust, own)
@@ -63,8 +62,7 @@ class Scoring:
 
 @dataclass(frozen=True)
 class Scored:
-    """The number of rows, and which packages are others here than the version was made with, in
-    words."""
+    """The number of rows; in words, which packages are others than the version was made with."""
 
     rows: int
     packages: tuple[str, ...] = ()

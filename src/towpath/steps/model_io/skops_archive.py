@@ -39,9 +39,8 @@ _PACKED = b"PK\x03\x04"
 
 
 def read_held(file: BinaryIO, name: str) -> frozenset[Held]:
-    """All that a model's file, called ``name``, would have skops make. Raises ``StepFailed`` where
-    it is no skops file. Raises ``Refused`` where it is made to mislead or to exhaust whoever opens
-    it."""
+    """All that a model's file, called ``name``, would have skops make. ``StepFailed`` where it is
+    no skops file, ``Refused`` where it is made to mislead or exhaust whoever opens it."""
     try:
         with zipfile.ZipFile(file) as archive:
             _check_members(archive, name)

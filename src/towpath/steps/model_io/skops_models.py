@@ -32,10 +32,9 @@ def dump_model(model: object, path: Path) -> None:
 
 
 def load_trusted_model(path: Path, name: str, trust: Iterable[str] = ()) -> Any:
-    """The model in a file called ``name``, if all that it holds is known or trusted. ``trust``:
-    full names of types that the project lets in besides the known ones. Raises ``Refused`` where it
-    holds others, or numbers that lead compiled code outside of its data. Raises ``StepFailed``
-    where it is no skops file."""
+    """The model in a file called ``name``, if all that it holds is known or in ``trust``.
+    ``Refused`` where it holds other types, or numbers that lead compiled code outside of its data;
+    ``StepFailed`` where it is no skops file."""
     from skops import io as skops_io
 
     with path.open("rb") as file:  # once, so that what was looked at is what is loaded
@@ -55,8 +54,7 @@ def load_trusted_model(path: Path, name: str, trust: Iterable[str] = ()) -> Any:
 
 
 def find_untrusted(path: Path, name: str, trust: Iterable[str] = ()) -> tuple[str, ...]:
-    """What :func:`load_trusted_model` would refuse a file for: full names, sorted. Nothing of it
-    is loaded."""
+    """What :func:`load_trusted_model` would refuse a file for: full names. Nothing is loaded."""
     with path.open("rb") as file:
         return allowed_types.find_strange(skops_archive.read_held(file, name), trust)
 
@@ -76,8 +74,7 @@ def count_held(path: Path, name: str, trust: Iterable[str] = ()) -> tuple[int, t
 
 
 def is_nameable(name: str) -> bool:
-    """Whether a name can lead anywhere: a lambda has none, and a method of a built-in type is kept
-    as the type of such methods."""
+    """Whether a name can lead anywhere: a lambda's cannot, nor a method's of a built-in type."""
     module, _, last = name.rpartition(".")
     if module == "builtins":
         return hasattr(builtins, last)
@@ -128,8 +125,7 @@ def find_model_needs(path: Path, declared: str | None = None) -> tuple[str, ...]
 def tell_needs(
     needs: Mapping[str, Iterable[str]], nameless: Iterable[str], trust: Iterable[str]
 ) -> Iterator[str]:
-    """What is not trusted yet, as it is to be written, and what no `trust` helps, a line each; none
-    where `trust` suffices."""
+    """What is not trusted yet, as it is to be written, and what no `trust` helps, a line each."""
     allowed = tuple(trust)
     missing = {name for names in needs.values() for name in names} - set(allowed)
     hopeless = missing.intersection(nameless)

@@ -90,8 +90,8 @@ class Keeper:
         return starting or (self.folder / "up.json").exists() or any(self._lease_states())
 
     def _lease_states(self) -> Iterator[bool]:
-        """Whether each lease is held. One that is not stays, for the next run tells Prefect by it
-        of the run that was killed."""
+        """Whether each lease is held. One that is not stays: by it the next run tells of a killed
+        one."""
         for lease in (self.folder / "leases").iterdir():
             with suppress(FileNotFoundError), lease.open() as file:
                 yield self._is_locked(file.fileno())

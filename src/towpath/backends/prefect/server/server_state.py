@@ -181,9 +181,8 @@ def server_pid(home: ApiHome, state: LocalApiState) -> int:
 
 
 def is_answering(port: int, seconds: float) -> bool:
-    """Ask a local API, waiting at its socket until it serves. Raises OSError or HTTPException where
-    nobody listens or the server went while starting, TimeoutError where `seconds` were not enough.
-    """
+    """Ask a local API, waiting at its socket until it serves. OSError or HTTPException where nobody
+    listens or the server went, TimeoutError where `seconds` were not enough."""
     # `timeout=0` would not wait at all, and fail with an error of its own.
     connection = HTTPConnection("127.0.0.1", port, timeout=max(seconds, 0.1))
     try:
