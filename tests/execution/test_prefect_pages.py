@@ -32,7 +32,7 @@ def flow_run(api: PrefectApi, run: RecordedRun) -> dict[str, Any]:
 def task_runs(api: PrefectApi, run: RecordedRun) -> dict[str, dict[str, Any]]:
     """The task runs by name; the API writes them a moment after the run has ended."""
     flow = flow_run(api, run)["id"]
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while time.monotonic() < deadline:
         found = ask(api, "task_runs", {"flow_runs": {"id": {"any_": [flow]}}})
         if len(found) == len(run.steps) and all(task["end_time"] for task in found):
