@@ -108,7 +108,7 @@ def forking(scratch: Path) -> Iterator[Commands]:
     finally:
         assert process.stdin
         process.stdin.close()
-        process.wait(30)
+        process.wait(180)
 
 
 def carry_out(request: dict[str, Any]) -> None:

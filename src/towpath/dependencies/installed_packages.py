@@ -20,11 +20,8 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Distribution:
-    """One installed distribution.
-
-    ``requires`` are the lines of its metadata; ``modules`` the top names that it installs;
-    ``editable`` the folder of its sources, where it is installed as editable.
-    """
+    """One installed distribution. ``requires`` are its metadata's lines; ``modules`` the top names
+    that it installs; ``editable`` the folder of its sources, where it is editable."""
 
     name: str
     version: str
@@ -59,13 +56,9 @@ class InstalledPackages:
         return bool(owners) and not any(owner.editable for owner in owners)
 
     def versions_of_modules(self, modules: Iterable[str]) -> dict[str, str]:
-        """Name and version of what provides these modules, with all it requires, by name.
-
-        A distribution may be named itself (``great-expectations``).
-
-        A module that nothing provides stands with the version ``not installed``: installing it
-        may change what the code does.
-        """
+        """Name and version of what provides these modules, with all it requires, by name. A
+        distribution may be named itself (``great-expectations``). A module that nothing provides
+        stands with the version ``not installed``: installing it may change what the code does."""
         wanted_modules = frozenset(modules)
         if wanted_modules not in self._answers:
             self._answers[wanted_modules] = self._find_versions(wanted_modules)
@@ -94,11 +87,8 @@ class InstalledPackages:
 
 
 def read_installed(kept: Path) -> InstalledPackages:
-    """What is installed now. Reading that takes a while, so the process and a file keep it.
-
-    ``kept`` is that file (JSON); it holds for the same folders on ``sys.path`` with the same times
-    of change.
-    """
+    """What is installed now. The process and a file, ``kept``, remember it; that holds for the same
+    folders on ``sys.path`` with the same times of change."""
     current_stamp = environment_stamp()
     distributions = _recall_packages(kept, current_stamp)
     if distributions is None:

@@ -38,8 +38,6 @@ class AbsentBytes(UnsoundBytes):
 
 
 class BytesState(StrEnum):
-    """What a store has of a file or a folder."""
-
     WHOLE = "whole"
     MISSING = "missing"
     ALTERED = "altered"
@@ -123,10 +121,8 @@ def receive_objects(
 
 
 def members_of(source: ObjectSource, digest: str) -> dict[str, str]:
-    """A folder's digests by path; of a file the file alone, under no name.
-
-    Raises ``FileNotFoundError`` where the manifest is not there, ``UnsoundBytes`` where it is none.
-    """
+    """A folder's digests by path; of a file the file alone, under no name. Raises
+    ``FileNotFoundError`` where the manifest is not there, ``UnsoundBytes`` where it is none."""
     if not is_folder_digest(digest):
         return {"": digest}
     with log_call("store", "read", source.shown, digest), source.open_object(digest) as file:
@@ -143,10 +139,8 @@ def members_of(source: ObjectSource, digest: str) -> dict[str, str]:
 
 
 def sha256_of(source: ObjectSource, artifact: Artifact) -> str:
-    """SHA-256 of a file or a folder in a source, as a record has it.
-
-    Raises ``FileNotFoundError`` where it is not there, ``UnsoundBytes`` where a manifest is none.
-    """
+    """SHA-256 of a file or a folder in a source, as a record has it. Raises ``FileNotFoundError``
+    where it is not there, ``UnsoundBytes`` where a manifest is none."""
     members = members_of(source, artifact.digest)
     return whole_sha256({path: hash_object(source, d)[1] for path, d in members.items()})
 
@@ -159,8 +153,7 @@ def hash_object(source: ObjectSource, digest: str, scratch: Path | None = None) 
 
 
 def hash_stream(stream: IO[bytes], keep: Callable[[bytes], object] = len) -> tuple[str, str]:
-    """The MD5 and the SHA-256 of what a stream holds from where it stands; ``keep`` is handed each
-    piece of it."""
+    """The MD5 and the SHA-256 of the rest of a stream; ``keep`` is handed each piece of it."""
     named, recorded = hashlib.md5(usedforsecurity=False), hashlib.sha256()
     while chunk := stream.read(_CHUNK):
         named.update(chunk)
@@ -184,8 +177,7 @@ def whole_sha256(members: Mapping[str, str]) -> str:
 
 
 def folder_sha256(members: Mapping[str, str]) -> str:
-    """SHA-256 of a folder: that of its sorted ``sha256sum`` lines; ``members`` are those of its
-    files by path."""
+    """SHA-256 of a folder: that of its sorted ``sha256sum`` lines."""
     lines = sorted(f"{digest}  {path}\n" for path, digest in members.items())
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
@@ -207,12 +199,10 @@ FOLDER = FOLDER_SUFFIX
 
 
 def is_digest(text: str) -> bool:
-    """Whether a text is the digest of a file or a folder."""
     return is_md5(text)
 
 
 def is_folder_digest(digest: str) -> bool:
-    """Whether a digest names a folder."""
     return digest.endswith(FOLDER)
 
 
@@ -223,17 +213,13 @@ def folder_manifest(digests: Mapping[str, str]) -> bytes:
 
 
 def manifest_digest(content: bytes) -> str:
-    """The digest of a folder with this manifest."""
     return hash_bytes(content) + FOLDER
 
 
 def read_manifest(content: bytes) -> dict[str, str]:
-    """Digests by relative path. That its bytes are those of its name says nothing: whoever makes
-    a manifest gives it its name.
-
-    Raises ``Malformed`` for what is no manifest, and for one that names a file outside of its
-    folder, in a folder of Git's, DVC's or ours, or twice.
-    """
+    """Digests by relative path. That its bytes are those of its name says nothing: whoever makes a
+    manifest gives it its name. Raises ``Malformed`` for what is no manifest, and for one that names
+    a file outside of its folder, in a folder of Git's, DVC's or ours, or twice."""
     rows = parse_json(content)
     if not isinstance(rows, list):
         raise Malformed("a manifest is a list")

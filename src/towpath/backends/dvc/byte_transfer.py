@@ -29,8 +29,7 @@ from towpath.storage.verified_bytes import (
     read_manifest,
 )
 
-Progress = Callable[[int, int], None]
-"""Told how many objects are done, of how many."""
+Progress = Callable[[int, int], None]  # Told how many objects are done, of how many.
 
 _ENTRIES = "towpath/entries"
 _INPUT = "input "
@@ -46,7 +45,6 @@ class MovedObjects:
 
 
 def default_remote_of(root: Path) -> str | None:
-    """The remote that is meant when none is named."""
     return dvc_remotes.default_remote_name(Store(root).layout)
 
 
@@ -130,7 +128,6 @@ def _named_by_project(root: Path, is_strict: bool = False) -> list[str]:
 
 
 def _reachable_digests(root: Path, store: Store, there: Remote) -> list[str]:
-    """What a project names and a remote can be asked for."""
     # Of the user's own stages that is what is there: DVC need not have stored what they made.
     others = [digest for digest in dvc_yaml.made_digests(root, ours=False) if not store.has(digest)]
     sizes = there.file_sizes([object_path(digest) for digest in others])
@@ -255,8 +252,7 @@ def _download_file(store: Store, there: Remote, digest: str) -> Fault | None:
 
 
 def _read_manifest(store: Store, there: Remote, digest: str) -> bytes:
-    """A folder's manifest, from here or from there. Raises StoreError where it is missing or
-    wrong there."""
+    """A folder's manifest, from here or there; StoreError where it is missing or wrong there."""
     if (content := store.objects.read(digest)) is not None:
         return content
     content = there.read(object_path(digest))
@@ -268,7 +264,6 @@ def _read_manifest(store: Store, there: Remote, digest: str) -> bytes:
 
 
 def _read_members(digest: str, content: bytes) -> dict[str, str]:
-    """The digests that a folder's manifest names, by path. Raises StoreError where it is none."""
     try:
         return read_manifest(content)
     except Malformed as malformed:

@@ -41,11 +41,8 @@ _AS_FOLDERS = frozenset({".hg", ".dvc"})
 
 @dataclass(frozen=True)
 class IgnorePatterns:
-    """The patterns in force at one folder.
-
-    ``home`` holds the `.dvc`; ``below`` is the folder's path under it, empty for the home itself
-    and for folders elsewhere.
-    """
+    """The patterns in force at one folder. ``home`` holds the `.dvc`; ``below`` is the folder's
+    path under it, empty for the home itself and for folders elsewhere."""
 
     home: Path
     below: str = ""
@@ -169,11 +166,9 @@ _LARGE = 8 << 20
 
 
 class Store:
-    """Bytes by digest, and what was made from what. Shared by threads and by processes.
-
-    Everything is DVC 3's: digests, folders, the place of an object. Stock DVC finds what is put
-    here, and the other way round. Paths may be relative to the project's root.
-    """
+    """Bytes by digest, and what was made from what. Shared by threads and by processes. Everything
+    is DVC 3's: digests, folders, the place of an object. Stock DVC finds what is put here, and the
+    other way round. Paths may be relative to the project's root."""
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
@@ -284,7 +279,6 @@ class Store:
 
     @log_store_call("root")
     def missing(self, digests: Iterable[str]) -> list[str]:
-        """Those of these files and folders that are not whole, in the order given."""
         return [digest for digest in dict.fromkeys(digests) if not self.has(digest)]
 
     def needed_objects(self, digest: str) -> list[str] | None:
@@ -295,7 +289,6 @@ class Store:
         return None if members is None else [digest, *dict.fromkeys(members.values())]
 
     def members(self, digest: str) -> dict[str, str]:
-        """A folder's digests by relative path. Raises StoreError when its manifest is missing."""
         members = self.objects.members(digest)
         if members is None:
             raise _absent_error(digest)
@@ -331,18 +324,15 @@ class Store:
         map_in_threads(lambda one: copy_plain(self.path(one[1]), one[0]), members, _THREADS)
 
     def entries(self, key: str, writers: Sequence[str] = WRITERS) -> Iterator[CacheEntry]:
-        """What is remembered under a key by these writers, whether its bytes are here or not."""
         return self.cached_entries.read(key, writers)
 
     def entry(self, key: str, writers: Sequence[str] = WRITERS) -> CacheEntry | None:
-        """The execution remembered under a key, if all that it made is here and right."""
         for entry in self.entries(key, writers):
             if all(self.has(artifact.digest) for artifact in entry.result.outputs.values()):
                 return entry
         return None
 
     def remember(self, entry: CacheEntry) -> None:
-        """Remember an execution whose outputs have been put."""
         self.cached_entries.write(entry)
 
     def _existing_path(self, path: Path) -> Path:
@@ -362,8 +352,7 @@ def _job_count(files: Sequence[FileBelow]) -> int:
 
 
 def _hash_settled(file: FileBelow) -> tuple[FileStamp, str]:
-    """The stamp that a file had before and after it was read, and its digest. Raises StoreError
-    when it does not stop changing."""
+    """A file's stamp and digest; StoreError where it does not stop changing while it is read."""
     for _ in range(_PATIENCE):
         descriptor = os.open(file.path, os.O_RDONLY)
         try:

@@ -37,10 +37,8 @@ _HEAD = f"# Towpath writes the stages that say `meta: {OWNER}`. Yours stay as th
 @dataclass(frozen=True)
 class StageEntry:
     """A stage of `dvc.yaml`. Paths are from the project's root, with `/` between the parts.
-
     ``params`` names keys of YAML files (`steps.train`); ``plots`` maps a path to True or to DVC's
-    properties of a plot. No path may stand in more than one of outs, metrics and plots.
-    """
+    properties of a plot. No path may stand in more than one of outs, metrics and plots."""
 
     name: str
     cmd: str
@@ -136,8 +134,7 @@ def write_dvc_files(
     root: Path, pipeline: str, stages: Sequence[StageEntry], models: Mapping[str, ModelEntry | str]
 ) -> bool:
     """Bring both files up to date under DVC's lock; False where nothing differed. Raises StoreError
-    where one is missing, where a stage of the user's has our name, or where the files cannot be
-    written."""
+    where one is missing or cannot be written, and where a stage of the user's has our name."""
     store = Store(root)
     # Stock `dvc add`, or another run, may write the same files between our reading and writing.
     with repository_lock(store.layout):
@@ -152,9 +149,8 @@ def write_dvc_files(
 @contextmanager
 def repository_lock(layout: StoreLayout, patience: float = 60.0) -> Iterator[None]:
     """Hold `.dvc/tmp/lock` as DVC does, so that stock DVC and Towpath never write the same files at
-    once: `flock`, and the holder's process id in the file. Raises StoreError when another holds it
-    for longer than ``patience`` seconds, and where `core.hardlink_lock` asks for another kind of
-    lock."""
+    once: `flock`, and the process id in the file. Raises StoreError when another holds it for too
+    long, and where `core.hardlink_lock` asks for another kind of lock."""
     core = load_config(layout.dvc).sections.get("core", {})
     if core.get("hardlink_lock", "").lower() == "true":
         what = "`core.hardlink_lock` is set in .dvc/config, a lock that Towpath does not take"
@@ -235,7 +231,6 @@ def _value_at(data: Any, key: str, path: str) -> Json:
 
 
 def text_at(path: Path) -> str:
-    """The text of one of the two files; empty where it is not there."""
     return documents.text_of(path, path.name) if path.exists() else ""
 
 

@@ -25,10 +25,8 @@ _PROPOSALS = "promote/"  # branches of promotions are no main branch, whatever t
 
 @dataclass(frozen=True)
 class MainBranch:
-    """The main branch by its name, and where it is: on the remote, and here.
-
-    ``named_at`` is the commit of another branch whose declaration says that this one is main.
-    """
+    """The main branch by its name, and where it is: on the remote, and here. ``named_at`` is the
+    commit of another branch whose declaration says that this one is main."""
 
     name: str
     far: str | None = None
@@ -57,8 +55,7 @@ def remote_main(repository: Repository) -> str | None:
 
 
 def seen_main_commit(repository: Repository) -> str | None:
-    """The commit of the main branch as far as this clone knows it, for reads that ask no network;
-    None where it does not know."""
+    """The commit of main as far as this clone knows it, for reads that ask no network."""
     try:
         branch = find_main_branch(repository, ask=False)
     except RegistryError:  # a read goes on without main; who decides says what is wrong
@@ -207,8 +204,7 @@ def _usual_branch(repository: Repository, known: Mapping[str, str]) -> str | Non
 
 
 def _usual_name(repository: Repository, known: Mapping[str, str]) -> str | None:
-    """The only branch, a bare repository's HEAD, or the only one that is called as main branches
-    are."""
+    """The only branch, a bare repository's HEAD, or the only one with a usual name."""
     if len(known) == 1:
         return next(iter(known))
     if repository.bare and (head := _unborn_branch(repository)) in known:
@@ -267,7 +263,6 @@ def read_declared_name(content: bytes) -> str | None:
 
 
 def branch_commit(repository: Repository, branch: str) -> str | None:
-    """The commit that a local branch is at; None where there is no such branch."""
     return refs.list_ref_objects(repository, f"refs/heads/{branch}").get(f"refs/heads/{branch}")
 
 

@@ -85,15 +85,12 @@ _AT_ONCE = 65536
 
 @dataclass(frozen=True)
 class GitOutcome:
-    """What one call of Git came to: its exit code, its output, and its complaint."""
-
     code: int
     out: bytes
     err: str
 
     @property
     def text(self) -> str:
-        """The output, without the last line's end."""
         return self.out.decode("utf-8", "surrogateescape").rstrip("\n")
 
     @property
@@ -118,13 +115,10 @@ def attempt_git(
     alone: bool = False,
     silence: float | None = None,
 ) -> GitOutcome:
-    """Call Git in ``root`` and say how it went, whatever it answers.
-
-    ``alone`` takes the terminal away, so that ssh cannot stop a run to ask for a password.
-    ``silence`` is for a call of a remote that says how far it is (``--progress``): it is ended,
-    with all that it started, once it has said nothing for so many seconds. Raises ``UserError``
-    where there is no Git.
-    """
+    """Call Git in ``root`` and say how it went, whatever it answers. ``alone`` takes the terminal
+    away, so that ssh cannot stop a run to ask for a password. ``silence`` is for a call of a remote
+    that says how far it is (``--progress``): it is ended, with all that it started, once it has
+    said nothing for so many seconds. Raises ``UserError`` where there is no Git."""
     words = ["git", "-C", str(root), *_setting_words(alone), *arguments]
     whole = {name: value for name, value in os.environ.items() if not _is_foreign(name, value)}
     whole |= OWN | (_ssh_environment(root) if alone else {}) | dict(env or {})

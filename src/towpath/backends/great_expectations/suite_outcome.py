@@ -10,8 +10,8 @@ from typing import Any, Literal, TypeAlias
 from towpath.config.artifact import Json
 from towpath.errors import Fault, Place
 
+# What a failed expectation means: only ``critical`` fails the check.
 Severity: TypeAlias = Literal["critical", "warning", "info"]
-"""What a failed expectation means: only ``critical`` fails the check."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +51,11 @@ class SampleRow:
 
 @dataclass(frozen=True)
 class Result:
-    """What came of one expectation.
-
-    ``unexpected`` of ``rows`` rows are not as expected, those without a value left out; ``rows`` is
-    None where the expectation is about a whole table or column, whose value is ``observed``.
-    Of a column's values held against a set ``unexpected`` counts those that are not in the set,
-    ``surplus`` are the first of them, and ``lacking`` the first of the set that do not occur.
-    ``samples`` are at most five of those rows, ``error`` why it could not be looked at.
-    """
+    """What came of one expectation. ``unexpected`` of ``rows`` rows with a value are not as
+    expected; ``rows`` is None of one about a whole table or column, whose value is ``observed``. Of
+    a column's values held against a set, ``surplus`` are the first that are not in it
+    (``unexpected`` counts them), ``lacking`` the first that do not occur. ``samples`` are at most
+    five rows, ``error`` why it could not be looked at."""
 
     type: str
     column: str | None
@@ -129,12 +126,14 @@ _APART = ("column", "mostly", "row_condition", "condition_parser")
 
 
 def describe_rule(type: str, arguments: Arguments) -> str:
-    """What is expected, as the end of a sentence; columns stand in backquotes.
-
-    An expectation without words of its own is said by its name and arguments.
-    """
+    """What is expected, as the end of a sentence; columns stand in backquotes. An expectation
+    without words of its own is said by its name and arguments."""
     sentence = _SENTENCES.get(type)
-    rule = _plain_rule(type, arguments)
+    others = [f"{key} {_list_values(v)}" for key, v in arguments.items() if key not in _APART]
+    rest = ", ".join(others)
+    name = type.removeprefix("expect_").replace("_", " ")
+    subject = f"`{arguments['column']}`: " if "column" in arguments else ""
+    rule = f"{subject}{name} ({rest})" if rest else f"{subject}{name}"
     if sentence:  # an argument that is not given is left out, as it may be by its own default
         rule = sentence.format_map(defaultdict(str, _sentence_parts(arguments)))
     if "mostly" in arguments and arguments["mostly"] != 1:
@@ -142,14 +141,6 @@ def describe_rule(type: str, arguments: Arguments) -> str:
     if "row_condition" in arguments:
         rule += f", where {arguments['row_condition']}"
     return rule
-
-
-def _plain_rule(type: str, arguments: Arguments) -> str:
-    others = [f"{key} {_list_values(v)}" for key, v in arguments.items() if key not in _APART]
-    rest = ", ".join(others)
-    name = type.removeprefix("expect_").replace("_", " ")
-    subject = f"`{arguments['column']}`: " if "column" in arguments else ""
-    return f"{subject}{name} ({rest})" if rest else f"{subject}{name}"
 
 
 def _list_values(value: Any) -> str:

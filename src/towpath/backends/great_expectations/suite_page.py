@@ -21,7 +21,6 @@ _WORDS = {"held": "held", "failed": "failed", "warned": "warning"}
 
 
 def render_page(outcome: CheckOutcome, data: str) -> str:
-    """The page; ``data`` is the name of the file that was checked."""
     verdict = "passed" if outcome.passed else "failed"
     style = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
     body = "".join((*_head_lines(outcome, data, verdict), *_group_sections(outcome)))

@@ -24,7 +24,10 @@ def read(path: Path, asked: ReadRequest) -> Any:
     assert asked.format
     kind = asked.format.name
     if kind == "jsonl" and asked.wanted in ("list", "str", "bytes"):
-        return _read_documents(path, asked)
+        if asked.wanted == "list":
+            return list(json_lines.read_json_lines(path, asked.name))
+        data = json_lines.read_bytes(path)
+        return data if asked.wanted == "bytes" else data.decode()
     if asked.wanted in ("polars.DataFrame", "polars.LazyFrame"):
         frame = _read_polars(path, kind, asked)
         return frame.lazy() if asked.wanted == "polars.LazyFrame" else frame
@@ -35,11 +38,8 @@ def read(path: Path, asked: ReadRequest) -> Any:
 
 
 def read_parts(path: Path, asked: ReadRequest, size: int | None) -> Iterator[Any]:
-    """The table as pandas, whole or at most ``size`` rows at a time, in order.
-
-    A part has the types of the whole where the file or its declaration tells them; a CSV file does
-    not, so its parts may differ where its values do.
-    """
+    """The table as pandas, whole or at most ``size`` rows at a time, in order. The parts of a CSV
+    may differ in their types where its values do and nothing declares them."""
     assert asked.format
     match asked.format.name:
         case "csv" | "tsv":
@@ -47,7 +47,13 @@ def read_parts(path: Path, asked: ReadRequest, size: int | None) -> Iterator[Any
         case "jsonl":
             yield from json_lines.read_json_line_parts(path, asked.name, size, asked.options)
         case "parquet" if size is not None:
-            yield from _parquet_parts(path, size)
+            from pyarrow import parquet
+
+            with parquet.ParquetFile(path) as file:
+                if not file.metadata.num_rows:
+                    yield file.read().to_pandas()
+                for batch in file.iter_batches(size):
+                    yield batch.to_pandas()
         case kind:
             frame = _read_whole(path, kind, asked)
             yield from [frame] if size is None else _slice_frame(frame, size)
@@ -80,23 +86,6 @@ def _slice_frame(frame: Any, size: int) -> Iterator[Any]:
         yield frame.iloc[start : start + size]
 
 
-def _parquet_parts(path: Path, size: int) -> Iterator[Any]:
-    from pyarrow import parquet
-
-    with parquet.ParquetFile(path) as file:
-        if not file.metadata.num_rows:
-            yield file.read().to_pandas()
-        for batch in file.iter_batches(size):
-            yield batch.to_pandas()
-
-
-def _read_documents(path: Path, asked: ReadRequest) -> Any:
-    if asked.wanted == "list":
-        return list(json_lines.read_json_lines(path, asked.name))
-    data = json_lines.read_bytes(path)
-    return data if asked.wanted == "bytes" else data.decode()
-
-
 def _read_arrow(path: Path, kind: str, asked: ReadRequest) -> Any:
     if kind in _DELIMITED:
         return delimited.read_arrow(_delimited_text(path, asked))
@@ -127,11 +116,8 @@ def _read_polars(path: Path, kind: str, asked: ReadRequest) -> Any:
 
 
 def write(value: Any, path: Path, kind: str, options: TableOptions = NO_OPTIONS) -> None:
-    """Write a table; the same table gives the same bytes.
-
-    A CSV has no place for an index: one with a name becomes a column, one without is dropped. So
-    it is in every format but parquet.
-    """
+    """Write a table; the same table gives the same bytes. A CSV has no place for an index: one with
+    a name becomes a column, one without is dropped. So it is in every format but parquet."""
     if isinstance(value, str) and kind in (*_DELIMITED, "jsonl"):
         with delimited.open_to_write(path, options) as file:
             file.write(value)
@@ -157,7 +143,6 @@ def _writes_natively(path: Path, kind: str, options: TableOptions) -> bool:
 def write_parts(
     parts: Iterable[Any], path: Path, kind: str, options: TableOptions = NO_OPTIONS
 ) -> int:
-    """Write pandas tables one below the other; the number of rows."""
     kept = _kept_whole(parts, kind)
     parts = itertools.chain(list(itertools.islice(kept, 1)), kept)  # refused before a file is made
     if kind in _DELIMITED:
@@ -172,7 +157,17 @@ def write_parts(
         return len(first)
     rest = itertools.chain([second], numbered)
     if kind == "parquet":
-        return _write_parquet_parts(first, rest, path)
+        import pyarrow
+        from pyarrow import parquet
+
+        table = pyarrow.Table.from_pandas(first)
+        rows = len(first)
+        with parquet.ParquetWriter(path, table.schema) as writer:
+            writer.write_table(table)
+            for part in rest:
+                writer.write_table(pyarrow.Table.from_pandas(part, schema=table.schema))
+                rows += len(part)
+        return rows
     import pandas
 
     whole = pandas.concat([first, *rest], ignore_index=True)
@@ -184,20 +179,6 @@ def _kept_whole(parts: Iterable[Any], kind: str) -> Iterator[Any]:
     for part in parts:
         refuse_losses(part, kind)
         yield part
-
-
-def _write_parquet_parts(first: Any, rest: Iterable[Any], path: Path) -> int:
-    import pyarrow
-    from pyarrow import parquet
-
-    table = pyarrow.Table.from_pandas(first)
-    rows = len(first)
-    with parquet.ParquetWriter(path, table.schema) as writer:
-        writer.write_table(table)
-        for part in rest:
-            writer.write_table(pyarrow.Table.from_pandas(part, schema=table.schema))
-            rows += len(part)
-    return rows
 
 
 def _as_frame(value: Any) -> Any:

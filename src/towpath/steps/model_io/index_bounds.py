@@ -17,10 +17,8 @@ _OPAQUE = str | bytes | int | float | None
 
 @dataclass(frozen=True)
 class _Part:
-    """A part of a model, and how many columns reach it.
-
-    ``is_tight`` is whether what is around it hands its columns on without looking.
-    """
+    """A part of a model, and how many columns reach it. ``is_tight`` is whether what is around it
+    hands its columns on without looking."""
 
     value: Any
     width: int | None
@@ -60,13 +58,12 @@ def _walk_parts(
         yield from _walk_parts(_Part(inner, own, keeps), seen, depth + 1)
 
 
+# Ensembles that hand their columns to their trees without having them counted again.
 _TIGHT = frozenset({"BaseForest", "BaseGradientBoosting", "IsolationForest"})
-"""Ensembles that hand their columns to their trees without having them counted again."""
 
 
 def _count_columns(part: _Part) -> int | None:
-    """How many columns a part lets in: its own number, which is no more than what reaches it where
-    nothing in between counts them."""
+    """How many columns a part lets in: no more than reach it where nothing in between counts."""
     value = part.value
     own = vars(value).get("n_features_in_") if hasattr(value, "__dict__") else None
     if own is None:
@@ -87,8 +84,7 @@ def _whole_number(number: Any) -> int:
 
 
 def _class_names(value: Any) -> frozenset[str]:
-    """The names of a value's class and of those that it descends from, as scientific Python
-    defines them."""
+    """The names of a value's class and its ancestors, as scientific Python defines them."""
     kinds = (kind for kind in type(value).__mro__ if kind.__module__.startswith(_HOMES))
     return frozenset(kind.__name__ for kind in kinds)
 
@@ -134,9 +130,9 @@ def _shadowed_reason(value: Any) -> str:
     return ""
 
 
+# Functions of scikit-learn that hand what they get to compiled code; only a ``BisectingKMeans``
+# keeps one, to be fitted with.
 _UNCHECKED = frozenset({"_kmeans_single_elkan", "_kmeans_single_lloyd"})
-"""Functions of scikit-learn that hand what they get to compiled code; only a ``BisectingKMeans``
-keeps one, to be fitted with."""
 
 
 def _unsound_reason(part: _Part) -> str:
@@ -342,23 +338,14 @@ def _check_random(generator: Any, _width: int | None) -> str:
     return "" if inside else "a generator of random numbers reads outside its buffer"
 
 
+# What is looked at, by the name of a class or of one that it descends from.
 _CHECKS: Mapping[str, Callable[[Any, int | None], str]] = {
-    "BSpline": _check_spline,
-    "BaseHistGradientBoosting": _check_boosted,
-    "BaseLibSVM": _check_support_vectors,
-    "BinaryTree32": _check_neighbours,
-    "BinaryTree64": _check_neighbours,
-    "BisectingKMeans": _check_bisected,
-    "CountVectorizer": _check_vocabulary,
-    "DictVectorizer": _check_vocabulary,
-    "DistanceMetric": _check_metric,
-    "Generator": _check_random,
-    "NeighborsBase": _check_neighbourhood,
-    "OneHotEncoder": _check_encoder,
-    "RandomState": _check_random,
-    "Tree": _check_tree,
-    "TreePredictor": _check_predictor,
-    "_BaseKMeans": _check_clusters,
-    "_spbase": _check_sparse,
-}
-"""What is looked at, by the name of a class or of one that it descends from."""
+    "BSpline": _check_spline, "BaseHistGradientBoosting": _check_boosted,
+    "BaseLibSVM": _check_support_vectors, "BinaryTree32": _check_neighbours,
+    "BinaryTree64": _check_neighbours, "BisectingKMeans": _check_bisected,
+    "CountVectorizer": _check_vocabulary, "DictVectorizer": _check_vocabulary,
+    "DistanceMetric": _check_metric, "Generator": _check_random,
+    "NeighborsBase": _check_neighbourhood, "OneHotEncoder": _check_encoder,
+    "RandomState": _check_random, "Tree": _check_tree, "TreePredictor": _check_predictor,
+    "_BaseKMeans": _check_clusters, "_spbase": _check_sparse,
+}  # fmt: skip

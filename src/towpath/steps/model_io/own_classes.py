@@ -24,13 +24,9 @@ _MODULE = "<module>"  # the name of a frame that runs a file as it is imported
 
 
 def load_model(path: Path, name: str, trust: Iterable[str], own: Mapping[str, Any]) -> Any:
-    """The model in a .skops file called ``name``; ``own`` is ``OwnCode.to_json``'s.
-
-    :raises Refused: where it holds what is neither known nor trusted, or a class of the version's
-        own whose code may not run here.
-    :raises StepFailed: where a package is not there that a class of it comes from, or the code
-        cannot be imported.
-    """
+    """The model in a .skops file called ``name``; ``own`` is ``OwnCode.to_json``'s. ``Refused``
+    where it holds what is neither known nor trusted, or code of the version's own that may not run
+    here; ``StepFailed`` where a package is missing, or the code cannot be imported."""
     allowed = tuple(trust)
     make_classes_importable(path, name, allowed, own)
     try:
@@ -50,9 +46,7 @@ def make_classes_importable(
     path: Path, name: str, trust: Iterable[str], own: Mapping[str, Any]
 ) -> None:
     """Let the classes of the version's own be imported that a file names and ``trust`` lets in.
-
-    Raises as :func:`load_model` does; a file with none of them brings no code at all.
-    """
+    Raises as :func:`load_model` does; a file with none of them brings no code at all."""
     strange = set(skops_models.find_untrusted(path, name)).intersection(trust)
     mine = sorted(strange.intersection(own["classes"]))
     others = sorted(strange.difference(mine))
@@ -65,7 +59,9 @@ def make_classes_importable(
         places = (root, root / own["folder"], root / "src")
         if faults := list(_mixed_modules(places, own["version"])):
             raise StepFailed(*faults)
-        _import_from(root, own["folder"])
+        project_functions.make_project_importable(root, own["folder"])
+        if (root / "src").is_dir():  # before a package that is installed from a work tree
+            sys.path.insert(0, str(root / "src"))
 
 
 def compare_recorded(path: Path, name: str, own: Mapping[str, Any]) -> tuple[str, ...]:
@@ -126,8 +122,7 @@ def _is_installed(home: str) -> bool:
 
 
 def _own_fault(error: BaseException | None, own: Mapping[str, Any]) -> Fault | None:
-    """What the version's own code raised while the model was read, with its line; None where it
-    was not that code."""
+    """What the version's own code raised while the model was read, with its line, if it did."""
     root = Path(own["root"])
     frames = [
         (Path(frame.filename), frame.lineno or 0, frame.name)
@@ -146,12 +141,6 @@ def _own_fault(error: BaseException | None, own: Mapping[str, Any]) -> Fault | N
     return Fault(f"{place}: the code of {own['version']} {how}: {type(error).__name__}: {words}")
 
 
-def _import_from(root: Path, folder: str) -> None:
-    project_functions.make_project_importable(root, folder)
-    if (root / "src").is_dir():  # before a package that is installed from a work tree
-        sys.path.insert(0, str(root / "src"))
-
-
 @contextmanager
 def restored_path() -> Iterator[None]:
     """Outside of a sandbox: once the model is loaded, imports look where they looked before."""
@@ -168,12 +157,8 @@ def restored_path() -> Iterator[None]:
 def compare_packages(
     recorded: Mapping[str, str], python: str | None, homes: Iterable[str]
 ) -> tuple[str, ...]:
-    """What differs, in words: ``scikit-learn 1.8.0 recorded, 1.7.2 here``.
-
-    :param python: the recorded version of Python.
-    :param homes: the top modules that a model's classes come from: what differs in those is told
-        first, since it may matter to whoever loads the model.
-    """
+    """What differs, in words: ``scikit-learn 1.8.0 recorded, 1.7.2 here``. What ``homes``, the top
+    modules of a model's classes, come from is told first: it matters to whoever loads the model."""
     differing = {
         name: f"{name} {version} recorded, {installed or 'none'} here"
         for name, version in recorded.items()
@@ -192,11 +177,8 @@ def compare_packages(
 
 
 def find_recorded(recorded: Mapping[str, str], home: str) -> tuple[str, str] | None:
-    """The recorded package that a top module comes from, by its name, and its version.
-
-    It is not installed, so that only its name tells: ``xgboost`` is of ``xgboost`` or of
-    ``xgboost-cpu``.
-    """
+    """The recorded package that a top module comes from, by its name, and its version. It is not
+    installed, so that only its name tells: ``xgboost`` is of ``xgboost`` or of ``xgboost-cpu``."""
     for name, version in recorded.items():
         if _plain_name(name) == _plain_name(home) or _plain_name(name).startswith(
             f"{_plain_name(home)}-"
@@ -217,7 +199,6 @@ def _installed_version(name: str) -> str | None:
 
 
 def _names_of(homes: Iterable[str]) -> frozenset[str]:
-    """The distributions that top modules come from."""
     distributions = metadata.packages_distributions()
     return frozenset(_plain_name(name) for home in homes for name in distributions.get(home, ()))
 

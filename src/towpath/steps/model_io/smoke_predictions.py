@@ -15,13 +15,9 @@ from towpath.errors import TowpathError
 
 ROWS = 20
 _VALUES: Mapping[str, tuple[Any, ...]] = {
-    "integer": (1, 2, 5),
-    "number": (0.5, 1.0, 2.5),
-    "boolean": (True, False, True),
-    "string": ("a", "b", "a"),
-    "category": ("a", "b", "a"),
-    "unknown": (0.5, 1.0, 2.5),
-}
+    "integer": (1, 2, 5), "number": (0.5, 1.0, 2.5), "boolean": (True, False, True),
+    "string": ("a", "b", "a"), "category": ("a", "b", "a"), "unknown": (0.5, 1.0, 2.5),
+}  # fmt: skip
 
 
 def answer(question: Mapping[str, Any]) -> dict[str, Any]:
