@@ -13,7 +13,7 @@ from typing import Any
 from towpath.config.artifact import Json
 from towpath.errors import Fault, Refused, StepFailed, TowpathError
 from towpath.steps import formats
-from towpath.steps.model_io import allowed_types, index_bounds, skops_archive
+from towpath.steps.model_io import allowed_types, skops_archive
 
 
 def dump_model(model: object, path: Path) -> None:
@@ -36,6 +36,8 @@ def load_trusted_model(path: Path, name: str, trust: Iterable[str] = ()) -> Any:
     ``Refused`` where it holds other types, or numbers that lead compiled code outside of its data;
     ``StepFailed`` where it is no skops file."""
     from skops import io as skops_io
+
+    from towpath.steps.model_io import index_bounds  # it imports NumPy
 
     with path.open("rb") as file:  # once, so that what was looked at is what is loaded
         held = skops_archive.read_held(file, name)
