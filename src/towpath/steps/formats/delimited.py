@@ -24,7 +24,7 @@ from towpath.config.table_options import NO_OPTIONS, TableOptions
 from towpath.errors import Fault, Place, StepFailed
 from towpath.steps.formats import column_types
 
-_SEPARATOR = {"csv": ",", "tsv": "\t"}
+SEPARATORS = {"csv": ",", "tsv": "\t"}
 _LOOKED_AT = 200  # records at the beginning of a file that are looked at for notes
 _LEADING_ZERO = re.compile(r"0[0-9]+")
 _DIGITS = re.compile(r"[0-9]+")
@@ -44,7 +44,7 @@ class DelimitedText:
 
     @property
     def field_separator(self) -> str:
-        return self.options.separator or _SEPARATOR[self.kind]
+        return self.options.separator or SEPARATORS[self.kind]
 
     @property
     def text_encoding(self) -> str:
@@ -411,7 +411,7 @@ def write_delimited_parts(
         for number, frame in enumerate(parts):
             frame.to_csv(
                 _UnixLines(file),
-                sep=options.separator or _SEPARATOR[kind],
+                sep=options.separator or SEPARATORS[kind],
                 decimal=options.decimal or ".",
                 na_rep=options.missing[0] if options.missing else "",
                 header=not number,
@@ -448,12 +448,3 @@ def open_to_write(path: Path, options: TableOptions = NO_OPTIONS) -> Iterator[IO
         io.TextIOWrapper(packed, encoding=encoding, newline="") as text,
     ):
         yield text
-
-
-def writes_natively(options: TableOptions) -> bool:
-    """Whether pyarrow and polars can write what the options say by themselves."""
-    return not (options.decimal or options.encoding or options.missing)
-
-
-def separator_of(kind: str, options: TableOptions) -> str:
-    return options.separator or _SEPARATOR[kind]
