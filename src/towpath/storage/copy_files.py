@@ -117,9 +117,8 @@ def explain_write_errors(what: str, where: Path) -> Iterator[None]:
 
 
 def explain_refusal(refusal: OSError, *folders: Path) -> StoreError | None:
-    """The error for a disk that is full or may not be written; None for any other refusal. A
-    refusal names a file only where it was opened, not where it was written to: then the one of
-    ``folders`` is named whose file system has no room."""
+    """The error for a disk that is full or may not be written; None for any other refusal. Where a
+    refusal names no file, as in writing, the one of ``folders`` is named that has no room."""
     number = refusal.errno or 0
     if number == errno.EROFS:
         where = refusal.filename or next(iter(folders), Path())

@@ -249,8 +249,7 @@ class Objects:
         return self.find_unverified([digest]) == []
 
     def find_unverified(self, digests: Iterable[str], aside: bool = True) -> list[str]:
-        """Those that are not there or whose bytes are wrong; reads what was not read before. Wrong
-        ones are moved ``aside``, unless who asks only looks."""
+        """Those not there or wrong, which are moved ``aside``; reads what it has not yet."""
         missing: list[str] = []
         stamps: dict[str, FileStamp] = {}
         named = {self._object_path(digest): digest for digest in digests}

@@ -295,8 +295,7 @@ class Store:
 
     @log_store_call("root")
     def copy_to(self, digest: str, to: Path) -> None:
-        """Put the bytes at a path as a copy of its own, or a clone where blocks can be shared.
-        Raises StoreError when bytes are missing."""
+        """Put the bytes at a path as a copy, or a clone of blocks; StoreError without them."""
         # Never a hard link: a program that writes to its input would change the store. What stands
         # there is replaced when the copy is whole.
         if not self.has(digest):

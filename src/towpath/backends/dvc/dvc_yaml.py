@@ -354,8 +354,7 @@ def _with_models(path: Path, text: str, models: Mapping[str, ModelEntry | str]) 
 
 
 def add_artifact(text: str, name: str, path: str) -> str:
-    """A ``dvc.yaml`` of Towpath's own with a model more, where GTO and DVC look it up. Raises
-    DeclarationError where the text is no mapping."""
+    """A ``dvc.yaml`` of Towpath's own with a model more, where GTO and DVC look it up."""
     data = documents.plain_data(documents.parse_yaml(text, PIPELINE).node) if text else {}
     if not isinstance(data, dict):
         raise DeclarationError(Fault("dvc.yaml of the shared registry is no mapping"))

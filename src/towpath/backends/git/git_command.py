@@ -176,8 +176,7 @@ def _is_foreign(name: str, value: str) -> bool:
 def _run_listening(
     words: Sequence[str], environment: Mapping[str, str], silence: float
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run a program that shows its progress; end it once it has shown none for ``silence`` s. What
-    it answers then ends in a line that says so."""
+    """Run a program that shows its progress; end it after ``silence`` s without any."""
     out, err = bytearray(), bytearray()
     with _started_alone(words, environment) as process, selectors.DefaultSelector() as waiting:
         assert process.stdout and process.stderr

@@ -130,8 +130,7 @@ _APART = ("column", "mostly", "row_condition", "condition_parser")
 
 
 def describe_rule(type: str, arguments: Arguments) -> str:
-    """What is expected, as the end of a sentence; columns stand in backquotes. An expectation
-    without words of its own is said by its name and arguments."""
+    """What is expected, as the end of a sentence, with columns in backquotes."""
     sentence = _SENTENCES.get(type)
     others = [f"{key} {_list_values(v)}" for key, v in arguments.items() if key not in _APART]
     rest = ", ".join(others)

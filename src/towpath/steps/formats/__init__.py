@@ -122,9 +122,8 @@ def is_folder_output(name: str) -> bool:
 
 @dataclass(frozen=True)
 class ReadRequest:
-    """What is to be read: the file's real name, the plain name of the type that an annotation asks
-    for, the format declared, the types that a model file may hold besides the known ones, what is
-    declared of a table's text, and the project's own formats."""
+    """What is to be read: the file's real name, the type that an annotation asks for, the format
+    declared, the types that ``trust`` lets into a model, the project's own formats."""
 
     name: str
     wanted: str = ""
@@ -197,9 +196,8 @@ def reading_notes(path: Path, asked: ReadRequest) -> Iterator[str]:
 def write_file(
     value: object, path: Path, declared: str | None = None, options: TableOptions = NO_OPTIONS
 ) -> None:
-    """Write ``value`` at ``path`` in the format of its extension, or the one declared. The same
-    value gives the same bytes, as far as the format allows it, so that digests repeat. Raises
-    ``StepFailed`` where the value does not fit the format."""
+    """Write ``value`` in the format of the extension, or the one declared; the same value gives the
+    same bytes, as far as the format allows it. ``StepFailed`` where it does not fit the format."""
     format = find_format(path.name, declared)
     if format is None:
         return _write_unknown(value, path)

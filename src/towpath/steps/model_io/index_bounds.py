@@ -19,8 +19,7 @@ _OPAQUE = str | bytes | int | float | None
 
 @dataclass(frozen=True)
 class _Part:
-    """A part of a model, and how many columns reach it. ``is_tight`` is whether what is around it
-    hands its columns on without looking."""
+    """A part of a model. ``is_tight``: what is around it hands its columns on without looking."""
 
     value: Any
     width: int | None

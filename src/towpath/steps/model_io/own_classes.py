@@ -65,8 +65,7 @@ def make_classes_importable(
 
 
 def compare_recorded(path: Path, name: str, own: Mapping[str, Any]) -> tuple[str, ...]:
-    """Packages that are others here than when the version was made, and whether the model's
-    classes come from them, in words."""
+    """Packages that are others than when the version was made, in words, the model's first."""
     try:
         homes = {held.partition(".")[0] for held in skops_models.list_held(path, name)}
     except TowpathError:

@@ -127,8 +127,7 @@ def _read_fault(value: object) -> Fault:
 
 
 def answer(question: Mapping[str, Any]) -> dict[str, Any]:
-    """In the sandbox: ``{"rows": n, "packages": [...]}``, or ``{"faults": [[what, hint]],
-    "refused": bool}``."""
+    """In the sandbox: ``{"rows": n, "packages": []}``, or ``{"faults": [], "refused": bool}``."""
     try:
         count = _write_scored(question)
         model = Path(question["model"])

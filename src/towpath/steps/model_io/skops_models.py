@@ -17,8 +17,7 @@ from towpath.steps.model_io import allowed_types, skops_archive
 
 
 def dump_model(model: object, path: Path) -> None:
-    """Write a model; the same model gives the same bytes. Raises ``StepFailed`` where skops cannot
-    keep it, or what it wrote could not be read back."""
+    """Write a model, the same in the same bytes; ``StepFailed`` where skops cannot keep it."""
     from skops import io as skops_io
 
     try:
@@ -148,8 +147,7 @@ def trust_line(allowed: Iterable[str], missing: Iterable[str]) -> str:
 
 
 def find_nameless(needs: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
-    """Those names that lead nowhere, as the modules tell that are imported here: a lambda's, a
-    method's, that of a function within a function."""
+    """Those names that lead nowhere, as imported modules tell: a lambda's, a method's."""
     names = {name for held in needs.values() for name in held}
     return tuple(sorted(name for name in names if not _leads_somewhere(name)))
 
