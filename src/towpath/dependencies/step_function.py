@@ -22,6 +22,16 @@ from towpath.errors import DeclarationError, Fault, Place, did_you_mean
 
 #: The module beside ``pipeline.yaml`` that holds the functions without a module's name.
 _BESIDE = "steps"
+_DEEPEST = 20  # aliases of aliases; a circle ends here too
+_TYPING = ("typing", "typing_extensions")
+_WRAPPERS = frozenset({"Optional", "Annotated", "Final", "Required", "ReadOnly", "ClassVar"})
+_LIBRARIES = frozenset({"pandas", "polars", "pyarrow", "numpy", "pathlib"})
+_OTHER_NAMES = {
+    "numpy.NDArray": "numpy.ndarray",
+    "typing.Dict": "dict",
+    "typing.List": "list",
+    "typing.Text": "str",
+}
 
 
 @dataclass(frozen=True)
@@ -169,18 +179,6 @@ def _no_name(code: ProjectCode, module: FoundModule, name: str, noun: str) -> No
 
 def _dotted_name(file: str, folder: str) -> str:
     return file[len(folder) + 1 :].removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-
-
-_DEEPEST = 20  # aliases of aliases; a circle ends here too
-_TYPING = ("typing", "typing_extensions")
-_WRAPPERS = frozenset({"Optional", "Annotated", "Final", "Required", "ReadOnly", "ClassVar"})
-_LIBRARIES = frozenset({"pandas", "polars", "pyarrow", "numpy", "pathlib"})
-_OTHER_NAMES = {
-    "numpy.NDArray": "numpy.ndarray",
-    "typing.Dict": "dict",
-    "typing.List": "list",
-    "typing.Text": "str",
-}
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,9 @@ from towpath.scratch import scratch_beside, scratch_folder, sweep_beside
 
 GITLINK = "160000"
 SET_UP = "git submodule update --init --recursive"
+_LINK = "120000"
+_FILES = frozenset({"100644", "100755"})
+_AT_ONCE = 64 << 20  # bytes that are in memory at a time
 
 
 @dataclass(frozen=True)
@@ -113,11 +116,6 @@ def _add_work_tree(repository: Repository, commit: str, folder: Path) -> Path:
     repository.call(*AS_COMMITTED, "worktree", "add", "-q", "--detach", str(folder), commit)
     lay_out(repository, commit, folder)
     return folder
-
-
-_LINK = "120000"
-_FILES = frozenset({"100644", "100755"})
-_AT_ONCE = 64 << 20  # bytes that are in memory at a time
 
 
 class _Entry(NamedTuple):

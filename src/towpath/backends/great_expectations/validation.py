@@ -38,6 +38,8 @@ _BOUNDED = frozenset(
     f"expect_column_{name}_to_be_between" for name in ("values", "min", "max", "mean", "median")
 )
 _BOUNDS = ("min_value", "max_value")
+_LATER = ("altair", "scipy.stats")
+_EXTRAS = ("sqlalchemy", "boto3", "botocore")
 
 
 @dataclass(frozen=True)
@@ -139,10 +141,6 @@ def _as_time(text: str, kind: str, column: Any, name: str) -> Any:
     if time.tzinfo is not None:
         raise ValueError(f"`{name}` holds times without a zone, and `{text}` has one")
     return time
-
-
-_LATER = ("altair", "scipy.stats")
-_EXTRAS = ("sqlalchemy", "boto3", "botocore")
 
 
 def _import_lean() -> Any:

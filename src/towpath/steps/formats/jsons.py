@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from towpath.steps.formats import ReadRequest
 
 SMALL = 64 * 1024  # A JSON output of at most so many bytes is handed on with its content.
+_PLAIN = frozenset({str, bool, int, float})
+_BYTES = (bytes, bytearray, memoryview)
 
 
 def read(path: Path, asked: ReadRequest) -> Any:
@@ -234,10 +236,6 @@ class _Reading:
     def _refuse_value(self, why: str) -> NoReturn:
         way = "".join(self.way).removeprefix(".").strip()
         raise TypeError(f"`{way}`: {why}" if way else why)
-
-
-_PLAIN = frozenset({str, bool, int, float})
-_BYTES = (bytes, bytearray, memoryview)
 
 
 def _labelled_items(column: Any) -> Any:
