@@ -122,6 +122,7 @@ class Reach:
                 yield from self._from_import(file)
             case WholeModule(file=file):
                 yield ImportedModule(file)
+                # Whole is also what it imports, wherever in it.
                 source = self.code.source(file)
                 named = (self._from_statement(file, n) for n in range(len(source.statements)))
                 loaded = (self.code.runs(file, imported) for imported in source.loads)

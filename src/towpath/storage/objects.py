@@ -137,6 +137,7 @@ class StatCache:
                 database.execute("PRAGMA journal_mode=WAL")
                 database.execute("PRAGMA synchronous=NORMAL")
                 database.executescript(_SCHEMA)
+                # What another boot left is emptied; SQLite keeps a number for its user.
                 boot = zlib.crc32(_read_boot_id().encode()) >> 1
                 if database.execute("PRAGMA user_version").fetchone() != (boot,):
                     with database:

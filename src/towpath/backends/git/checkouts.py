@@ -141,6 +141,7 @@ def lay_out_code(repository: Repository, commit: str, below: str, home: Path) ->
         home.mkdir(parents=True, exist_ok=True)
         sweep_beside(home)
         _write_entries(repository, entries, new_folder)
+        # The new folder takes the place of what was altered; of two who make it, one wins.
         old = scratch_beside(folder)
         with suppress(FileNotFoundError):
             folder.rename(old)

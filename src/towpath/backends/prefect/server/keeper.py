@@ -73,6 +73,7 @@ class Keeper:
         if not (self.folder / "ready").exists() or self.restarts == RESTARTS:
             return False
         self.restarts += 1
+        # Said in the server's log: clients see no more of it than that they wait.
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         line = f"{now} the server ended with {self.server.returncode}, and is started anew"
         print(line, file=sys.stderr, flush=True)
