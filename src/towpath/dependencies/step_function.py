@@ -6,10 +6,8 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 from towpath.config.project_paths import module_folders
-from towpath.dependencies.module_search import FoundModule
 from towpath.dependencies.names_used import chain_of, find_bindings, list_parameters, own_nodes
 from towpath.dependencies.project_code import (
     ImportedModule,
@@ -101,7 +99,10 @@ def _find_symbol(code: ProjectCode, run: str, noun: str) -> tuple[Symbol, Symbol
         hint = did_you_mean(module, module_names) or "modules are named from the project's root"
         raise DeclarationError(Fault(f"there is no module `{module}`", hint=hint))
     if not code.source(found_module.file).has(name):
-        _no_name(code, found_module, name, noun)
+        shown = code.show_path(found_module.file)
+        near = did_you_mean(name, code.source(found_module.file).names)
+        what = f"there is no {noun} `{name}` in `{shown}`"
+        raise DeclarationError(Fault(what, Place(shown), near))
     return (
         Symbol(found_module.file, name),
         _follow_definition(code, found_module.file, name, noun),
@@ -169,12 +170,6 @@ def _unfit_reasons(node: ast.AST) -> Iterator[tuple[str, str]]:
         yield f"takes `{node.args.posonlyargs[0].arg}` by position only", "take away the `/`"
     if any(isinstance(part, ast.Yield | ast.YieldFrom) for part in own_nodes(node.body)):
         yield "is a generator", "return the value instead of yielding"
-
-
-def _no_name(code: ProjectCode, module: FoundModule, name: str, noun: str) -> NoReturn:
-    shown = code.show_path(module.file or "")
-    hint = did_you_mean(name, code.source(module.file or "").names)
-    raise DeclarationError(Fault(f"there is no {noun} `{name}` in `{shown}`", Place(shown), hint))
 
 
 def _dotted_name(file: str, folder: str) -> str:

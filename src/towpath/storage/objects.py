@@ -147,14 +147,12 @@ class StatCache:
             except sqlite3.OperationalError:
                 return None  # a read-only project, or a full disk: go without
             except sqlite3.DatabaseError:
-                self._forget_all()  # not a database: begin again
+                # Not a database: begin again. A log left behind would be replayed into the next.
+                for suffix in ("", "-wal", "-shm"):
+                    self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
             except OSError:
                 return None
         return None
-
-    def _forget_all(self) -> None:
-        for suffix in ("", "-wal", "-shm"):  # a log left behind would be replayed into the next
-            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
 
 
 def current_time() -> int:
