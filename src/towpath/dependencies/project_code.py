@@ -270,9 +270,8 @@ def parse_module(content: bytes, shown: str) -> ModuleSource:
 
 
 def read_code(file: Path, shown: str) -> bytes:
-    """A file's content; one that cannot be read is a fault. A text's lines end in a line feed,
-    however Git laid it out (``core.autocrlf``): the same commit is the same code on every machine.
-    """
+    """A file's content, or a fault. Its lines end in a line feed, however Git laid it out
+    (``core.autocrlf``): the same commit is the same code on every machine."""
     try:
         content = file.read_bytes()
     except OSError as error:

@@ -300,8 +300,7 @@ class ImportEffects:
         return all(default is None or self._is_value(file, default) for default in defaults)
 
     def _is_wrapping(self, file: str, decorator: ast.expr) -> bool:
-        """Whether a decorator is known to keep nothing: by the table, or one of the project that
-        only defines a function and returns it."""
+        """Whether a decorator keeps nothing: by the table, or one that only defines a function."""
         called, calls = decorator, 1
         if isinstance(decorator, ast.Call):
             called, calls = decorator.func, 2

@@ -160,8 +160,7 @@ def _asks_source(template: ProjectTemplate) -> bool:
 
 @contextmanager
 def _all_or_nothing(project: Path) -> Iterator[Path]:
-    """A folder beside the project's place to make it in: it has its name once it is whole, and
-    what a killed process left of another is swept away."""
+    """A folder beside the project's place to make it in; what a killed process left goes."""
     scratch = scratch_beside(project)
     missing = list(_missing_folders(project.parent))
     try:

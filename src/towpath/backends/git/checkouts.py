@@ -91,9 +91,8 @@ def _bring_commit(source: Repository, submodule: Submodule) -> None:
 
 @contextmanager
 def laid_out(repository: Repository, commit: str, keep: Path | None = None) -> Iterator[Path]:
-    """The files of ``commit``, and of its submodules, in a scratch folder, gone afterwards.
-    ``keep`` names a folder that is not there yet, and stays. Raises ``RegistryError`` where this
-    clone does not have the commit, or one that it pins."""
+    """The files of ``commit``, and of its submodules, in a scratch folder, or in the new folder
+    ``keep``, which stays. Raises ``RegistryError`` where this clone does not have a commit."""
     if repository.commit(commit) is None:
         hint = "git fetch the repository of the code, with its whole history"
         raise RegistryError(f"this clone does not have the commit {commit}", hint=hint)

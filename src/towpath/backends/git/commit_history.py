@@ -121,8 +121,7 @@ def _parse_change(fields: list[str], path: str) -> FileChange:
 
 @dataclass(frozen=True)
 class Commit:
-    """One commit of a branch: its parents, the first one first; its committer's date in seconds
-    since 1970, which whoever made it could choose."""
+    """A commit: its parents in order; its date (since 1970), which whoever made it could choose."""
 
     name: str
     parents: tuple[str, ...]
@@ -270,8 +269,7 @@ _FORMAT = "".join(f"{field}%x00" for field in _FIELDS)
 
 
 def read_changes(repository: Repository, head: str, *words: str) -> Iterator[MainChange]:
-    """The commits of the line that fit, oldest first: ``words`` are what ``git log`` is given
-    further, such as ``--`` and pathspecs."""
+    """The commits of the line that fit, oldest first; ``words`` go to ``git log``."""
     listed = repository.recall_output(
         "log", "--first-parent", "--diff-merges=first-parent", "--reverse", "--root", "--raw",
         "--no-abbrev", "--no-renames", "--no-show-signature", "--no-mailmap", "-z",

@@ -75,8 +75,7 @@ class Repository:
         return self.ask(*words, stdin=stdin, env=env).text
 
     def recall_output(self, *words: str, about: Iterable[str]) -> str:
-        """The same, asked once for the same ``words`` where nothing can change it: ``about`` names
-        the commits that it is about, all by their whole hash."""
+        """The same, asked once where nothing can change it: ``about`` are whole hashes."""
         # One promotion asks hundreds of times, and of ten questions nine were asked before. Where
         # the history was cut off, a fetch may make it longer meanwhile.
         if self.is_shallow() or not all(map(is_whole_hash, about)):

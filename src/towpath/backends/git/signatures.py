@@ -62,8 +62,7 @@ class AllowedSigners:
 
 @dataclass(frozen=True)
 class SignersFile:
-    """The file that Git is given. Each line has a name that nobody can guess, so that nobody can
-    have a key of a name that stands for another's line."""
+    """The file that Git is given: each line's name is drawn, so that none stands for another's."""
 
     path: Path
     allowed: AllowedSigners

@@ -158,8 +158,7 @@ _STATUS = "see githubstatus.com; nothing was lost: run it again later"
 
 @dataclass(frozen=True)
 class Deed:
-    """What is asked, in words: ``open a pull request``; of what a 404 says that it is not there;
-    and the permission that it needs."""
+    """What is asked, in words; the permission that it needs; and what a 404 says is not there."""
 
     doing: str
     permission: str

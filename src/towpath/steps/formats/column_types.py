@@ -20,8 +20,7 @@ _TRUE, _FALSE = ("true", "1"), ("false", "0")
 
 
 def missing_arguments(options: TableOptions, columns: Iterable[str]) -> dict[str, Any]:
-    """What pandas' readers are told of missing values. In a column that is declared to be text
-    only the empty one is missing: ``NA`` may be Namibia."""
+    """What pandas is told of missing values: in a column of text only the empty one."""
     if options.missing is not None:
         return {"na_values": list(options.missing), "keep_default_na": False}
     texts = {name for name, kind in options.types.items() if kind in ("string", "category")}
@@ -177,8 +176,7 @@ def convert_texts(
     column: Callable[[str], Any], options: TableOptions, file: str
 ) -> Mapping[str, Any]:
     """The columns of declared type of a table of pyarrow or polars, by name, as pyarrow has them:
-    converted from text, which ``column`` gives, by the same rules as for pandas, so that a
-    declaration means one thing."""
+    from text, which ``column`` gives, by pandas' rules, so that a declaration means one thing."""
     if not options.types:
         return {}
     import pandas

@@ -33,9 +33,8 @@ def read(path: Path, asked: ReadRequest) -> Any:
 
 
 def write(value: object, path: Path, kind: str) -> None:  # noqa: ARG001
-    """Write a document in the order it was made. NaN and infinity are written as ``NaN`` and
-    ``Infinity``. JSON has no word for them, but Python, pandas and DVC read these; to drop them
-    would make a failed metric look like none."""
+    """Write a document in the order it was made. NaN and infinity are ``NaN`` and ``Infinity``,
+    which Python, pandas and DVC read: to drop them would make a failed metric look like none."""
     text = json.dumps(plain_json(value), indent=2, ensure_ascii=False)
     path.write_text(text + "\n", encoding="utf-8")
 
@@ -242,8 +241,7 @@ _BYTES = (bytes, bytearray, memoryview)
 
 
 def _labelled_items(column: Any) -> Any:
-    """A column's values by their labels; what is missing among texts and categories, which pandas
-    calls NaN, is ``None``, and NaN among numbers is a number."""
+    """A column's values by label; what is missing is ``None``, but NaN among numbers a number."""
     if getattr(column.dtype, "kind", "") in "fcmM":
         return column.items()
     values = (None if no else v for v, no in zip(column, column.isna(), strict=True))

@@ -60,8 +60,7 @@ def read_held(file: BinaryIO, name: str) -> frozenset[Held]:
 
 
 def is_readable(path: Path) -> bool:
-    """Whether a file holds every member that its schema names: a quick look for a file that was
-    stored before each was read back (see ``_LACKS``)."""
+    """Whether a file holds every member that its schema names: a quick look (see ``_LACKS``)."""
     try:
         with path.open("rb") as file, zipfile.ZipFile(file) as archive:
             members = set(archive.namelist())
@@ -182,11 +181,10 @@ _BYTES = ("BytesNode", "BytearrayNode")
 
 
 def normalise_archive(data: bytes) -> bytes:
-    """The same model in a file that is the same for every dump of it. skops numbers objects and
-    names arrays by their address in memory, and names bytes by chance; here they are numbered as
-    they come, and the members of a set come in one order. Zip members get one time, and padding
-    inside records is zeroed, which holds whatever was in memory before (the nodes of a decision
-    tree have seven such bytes each)."""
+    """The same model in a file that is the same for every dump of it: skops numbers objects and
+    names arrays by their address, and bytes by chance. Zip members get one time, and padding inside
+    records is zeroed, which holds whatever was in memory before (a tree's nodes have seven such
+    bytes)."""
     output = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(output, "w") as new:
         numbering = _Numbering(old)
