@@ -26,6 +26,7 @@ from towpath.dependencies.widening import Widening
 from towpath.errors import DeclarationError, Fault, did_you_mean
 
 _UNSAID = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
+_SKIPPED = frozenset({"__pycache__", ".git", ".dvc", ".towpath"})
 
 
 def digest_code(nodes: Iterable[ast.AST], *notes: str, docstrings: bool = False) -> str:
@@ -130,10 +131,9 @@ class CodeDigests:
         )
 
     def _in_order(self, file: str, symbols: list[Symbol]) -> list[str]:
-        """What runs when the module is imported, in its order, where the order may matter. Effects
-        stand with their content, definitions and others by the names that they bind: their content
-        has labels of its own. Plain functions may stand anywhere, and so may imports, unless
-        something has an effect between them."""
+        """What runs when the module is imported, where the order may matter. Effects stand with
+        their content, definitions by the names that they bind: their content has labels of its own.
+        Plain functions may stand anywhere, and imports where nothing between them has an effect."""
         statements = self.code.source(file).statements
         effects = self.reach.effects.of_module(file)
         loads, have_effects = self._import_statements(file)
@@ -229,12 +229,8 @@ def _is_idle(node: ast.AST) -> bool:
     )
 
 
-_SKIPPED = frozenset({"__pycache__", ".git", ".dvc", ".towpath"})
-
-
 def digest_named(root: Path, folder: str, extra: Iterable[str]) -> dict[str, str]:
-    """A digest of bytes for each; beside the pipeline first, else from the project's root. What
-    matches nothing is a fault, all of them at once."""
+    """A digest for each pattern, beside the pipeline or from the root, or a fault for each."""
     digests: dict[str, str] = {}
     faults: list[Fault] = []
     for pattern in extra:

@@ -56,9 +56,8 @@ class CodeReader:
         return step_function.method_names(definition)
 
     def digests(self, folder: str, run: str, extra: Sequence[str] = ()) -> dict[str, str]:
-        """A digest for each name that a step's function reaches, and for each extra file. The
-        labels are for people: ``steps.clean``, ``shared.paths (whole module)``, ``steps (at
-        import)``, ``fit.R``. A digest is 32 hexadecimal digits."""
+        """A digest for each name that a step's function reaches, and each extra file, by labels for
+        people: ``steps.clean``, ``paths (whole module)``, ``steps (at import)``, ``fit.R``."""
         digests = self._digests_of(folder).of_closure(self._step_closure(folder, run))
         return {**digests, **self.files(folder, extra)}
 

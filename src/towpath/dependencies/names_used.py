@@ -20,9 +20,9 @@ _LEAVES = frozenset({ast.Lambda, ast.Name, ast.Constant, ast.Pass, ast.Import, a
 
 @dataclass(frozen=True)
 class Import:
-    """One name that an import binds. ``import a.b`` binds ``a``, which ``opens`` the module ``a``;
-    ``import a.b as c`` binds ``c`` and opens ``a.b``; ``from .m import n as c`` has level 1, module
-    ``m`` and name ``n``; a star has the name ``*``."""
+    """One name that an import binds. ``import a.b`` binds ``a`` and ``opens`` it; ``import a.b as
+    c`` binds ``c`` and opens ``a.b``; ``from .m import n as c`` has level 1; a star has the name
+    ``*``."""
 
     module: str
     bound: str

@@ -30,8 +30,7 @@ class Bucket:
     def open_with(
         cls, url: str, endpoint: str | None, region: str | None, keys: Mapping[str, str]
     ) -> Bucket:
-        """A bucket by its URL; ``keys`` are a ``profile``, or ``key``, ``secret`` and ``token``.
-        Raises ``UserError`` where s3fs is not installed."""
+        """A bucket by its URL; ``keys`` are a ``profile``, or ``key``, ``secret`` and ``token``."""
         try:
             import s3fs
         except ImportError as missing:

@@ -75,17 +75,10 @@ def clone_blocks(source: int, target: int) -> bool:
 
 def copy_plain(source: Path, target: Path) -> None:
     """Copy or clone a file's bytes (not its mode) to a new file."""
-    read = os.open(source, os.O_RDONLY)
-    try:
-        write = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        try:
-            if not clone_blocks(read, write):
-                while content := os.read(read, _CHUNK):
-                    write_all(write, content)
-        finally:
-            os.close(write)
-    finally:
-        os.close(read)
+    with source.open("rb", buffering=0) as reader, target.open("xb", buffering=0) as writer:
+        if not clone_blocks(reader.fileno(), writer.fileno()):
+            while content := os.read(reader.fileno(), _CHUNK):
+                write_all(writer.fileno(), content)
 
 
 def mount_of(path: Path) -> Path:
@@ -124,9 +117,8 @@ def explain_write_errors(what: str, where: Path) -> Iterator[None]:
 
 
 def explain_refusal(refusal: OSError, *folders: Path) -> StoreError | None:
-    """The error for a disk that is full or may not be written; None for any other refusal. A
-    refusal names a file only where it was opened, not where it was written to: then the one of
-    ``folders`` is named whose file system has no room."""
+    """The error for a disk that is full or may not be written; None for any other refusal. Where a
+    refusal names no file, as in writing, the one of ``folders`` is named that has no room."""
     number = refusal.errno or 0
     if number == errno.EROFS:
         where = refusal.filename or next(iter(folders), Path())

@@ -137,6 +137,7 @@ class StatCache:
                 database.execute("PRAGMA journal_mode=WAL")
                 database.execute("PRAGMA synchronous=NORMAL")
                 database.executescript(_SCHEMA)
+                # What another boot left is emptied; SQLite keeps a number for its user.
                 boot = zlib.crc32(_read_boot_id().encode()) >> 1
                 if database.execute("PRAGMA user_version").fetchone() != (boot,):
                     with database:
@@ -146,14 +147,12 @@ class StatCache:
             except sqlite3.OperationalError:
                 return None  # a read-only project, or a full disk: go without
             except sqlite3.DatabaseError:
-                self._forget_all()  # not a database: begin again
+                # Not a database: begin again. A log left behind would be replayed into the next.
+                for suffix in ("", "-wal", "-shm"):
+                    self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
             except OSError:
                 return None
         return None
-
-    def _forget_all(self) -> None:
-        for suffix in ("", "-wal", "-shm"):  # a log left behind would be replayed into the next
-            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
 
 
 def current_time() -> int:
@@ -176,7 +175,7 @@ def _read_boot_id() -> str:
 
 
 # Strings and bare calls, not Paths: this runs for each of ten thousand files.
-# ruff: noqa: PTH105, PTH108, PTH116
+# ruff: noqa: PTH105, PTH108, PTH116, PTH123
 
 
 _READ_ONLY = 0o444  # The mode by which DVC knows an object that need not be read again.
@@ -249,8 +248,7 @@ class Objects:
         return self.find_unverified([digest]) == []
 
     def find_unverified(self, digests: Iterable[str], aside: bool = True) -> list[str]:
-        """Those that are not there or whose bytes are wrong; reads what was not read before. Wrong
-        ones are moved ``aside``, unless who asks only looks."""
+        """Those not there or wrong, which are moved ``aside``; reads what it has not yet."""
         missing: list[str] = []
         stamps: dict[str, FileStamp] = {}
         named = {self._object_path(digest): digest for digest in digests}
@@ -269,14 +267,12 @@ class Objects:
     def _reread_object(self, path: str, digest: str, aside: bool) -> bool:
         began = current_time()
         try:
-            descriptor = os.open(path, os.O_RDONLY)
+            file = open(path, "rb", buffering=0)  # noqa: SIM115 - an error of reading is raised
         except OSError:
             return False
-        try:
-            stamp = FileStamp.from_status(os.fstat(descriptor))
-            actual = _name_digest(md5_of(descriptor), digest)
-        finally:
-            os.close(descriptor)
+        with file:
+            stamp = FileStamp.from_status(os.fstat(file.fileno()))
+            actual = _name_digest(md5_of(file.fileno()), digest)
         if actual != digest:
             if aside:
                 self._move_aside(path, digest)
@@ -319,9 +315,8 @@ class Objects:
         if not self.is_whole(digest):
             with self._open_scratch() as (path, descriptor):
                 write_all(descriptor, content)
-                self.verified.save_digests(
-                    [self._settle_object(path, descriptor, digest)], current_time()
-                )
+                row = self._settle_object(path, descriptor, digest)
+                self.verified.save_digests([row], current_time())
         return digest
 
     def add_manifest(self, content: bytes) -> str:
@@ -330,33 +325,27 @@ class Objects:
     def add_file(self, source: str) -> tuple[str, Row | None]:
         """Store a file's bytes as they are now; the digest is that of the bytes that were written.
         Answers it, and what to remember as verified when something was written."""
-        descriptor = os.open(source, os.O_RDONLY)
-        try:
-            with self._open_scratch() as (path, target):
-                shared = clone_blocks(descriptor, target)
-                digest = md5_of(target) if shared else copy_hashing(descriptor, target)
-                if self.is_whole(digest):
+        with open(source, "rb", buffering=0) as file:
+            try:
+                with self._open_scratch() as (path, target):
+                    shared = clone_blocks(file.fileno(), target)
+                    digest = md5_of(target) if shared else copy_hashing(file.fileno(), target)
+                    if self.is_whole(digest):
+                        return digest, None
+                    return digest, self._settle_object(path, target, digest)
+            except OSError:  # a store that may only be read has no need to be written
+                file.seek(0)
+                if self.is_whole(digest := md5_of(file.fileno())):
                     return digest, None
-                return digest, self._settle_object(path, target, digest)
-        except OSError:  # a store that may only be read has no need to be written
-            os.lseek(descriptor, 0, os.SEEK_SET)
-            if self.is_whole(digest := md5_of(descriptor)):
-                return digest, None
-            raise
-        finally:
-            os.close(descriptor)
+                raise
 
     def adopt_file(self, path: Path, digest: str) -> bool:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            if _name_digest(md5_of(descriptor), digest) != digest:
+        with path.open("rb", buffering=0) as file:
+            if _name_digest(md5_of(file.fileno()), digest) != digest:
                 return False
-            self.verified.save_digests(
-                [self._settle_object(os.fspath(path), descriptor, digest)], current_time()
-            )
+            row = self._settle_object(os.fspath(path), file.fileno(), digest)
+            self.verified.save_digests([row], current_time())
             return True
-        finally:
-            os.close(descriptor)
 
     def scratch_path(self) -> Path:
         """A path, on the file system of the objects, for a file that something else will write."""

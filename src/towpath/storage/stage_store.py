@@ -142,8 +142,7 @@ class StageStore:
             return self.backend.read(path)
 
     def write(self, path: str, content: bytes, if_match: str | None) -> str | None:
-        """Write a small file if its mark is still ``if_match`` (None: not there yet). The new mark;
-        None where another wrote meanwhile."""
+        """Write a small file if its mark is still ``if_match``; the new mark, if so."""
         with self._name_faults():
             return self.backend.write(path, content, if_match)
 

@@ -74,8 +74,7 @@ def object_path(digest: str) -> str:
 
 @contextmanager
 def name_faults(shown: str, hint: str, *meant: type[Exception]) -> Iterator[None]:
-    """Whatever a system or a library raises becomes a StoreError that names the store; what is
-    ``meant`` for who asks stays as it is."""
+    """What a system or library raises, but what is ``meant``, becomes a named StoreError."""
     try:
         yield
     except TowpathError:

@@ -18,7 +18,6 @@ from towpath.config.foreign_values import (
     Fields,
     Md5,
     describe_value,
-    is_md5,
     parse_json,
 )
 from towpath.config.project_paths import ProjectPath
@@ -48,18 +47,25 @@ def verify_bytes(
 ) -> BytesState:
     """What a source has of a file or a folder: every byte is read."""
     try:
-        members = members_of(source, artifact.digest)
-        digests = list(dict.fromkeys(members.values()))
-        hashed = map_in_threads(lambda d: hash_object(source, d), digests, jobs)
+        hashed, whole = _hash_members(source, artifact.digest, jobs)
     except FileNotFoundError:
         return BytesState.MISSING
     except UnsoundBytes:
         return BytesState.ALTERED
-    read = dict(zip(digests, hashed, strict=True))
-    if any(digest != read[digest][0] for digest in digests):
-        return BytesState.ALTERED
-    whole = whole_sha256({path: read[digest][1] for path, digest in members.items()})
-    return BytesState.WHOLE if sha256 in (None, whole) else BytesState.ALTERED
+    is_sound = all(digest == md5 for digest, md5 in hashed.items()) and sha256 in (None, whole)
+    return BytesState.WHOLE if is_sound else BytesState.ALTERED
+
+
+def _hash_members(
+    source: ObjectSource, digest: str, jobs: int, scratch: Path | None = None
+) -> tuple[dict[str, str], str]:
+    """The MD5 of each object of a file or a folder, but the manifest; the SHA-256 of the whole."""
+    members = members_of(source, digest)
+    digests = list(dict.fromkeys(members.values()))
+    pairs = map_in_threads(lambda d: hash_object(source, d, scratch), digests, jobs)
+    hashed = dict(zip(digests, pairs, strict=True))
+    whole = whole_sha256({path: hashed[member][1] for path, member in members.items()})
+    return {member: md5 for member, (md5, _) in hashed.items()}, whole
 
 
 def find_altered(source: ObjectSource, artifact: Artifact) -> list[str]:
@@ -103,15 +109,12 @@ def receive_objects(
 ) -> list[str]:
     """The objects of a file or a folder as files of ``scratch``, the manifest last; verified."""
     try:
-        members = members_of(source, artifact.digest)
-        digests = list(dict.fromkeys(members.values()))
-        pairs = map_in_threads(lambda d: hash_object(source, d, scratch), digests, jobs)
-        hashed = dict(zip(digests, pairs, strict=True))
+        hashed, whole = _hash_members(source, artifact.digest, jobs, scratch)
     except FileNotFoundError:
         what = f"{artifact.name} ({artifact.digest}) is not in {source.shown}"
         raise AbsentBytes(what, hint="push it from where it was made: towpath push") from None
-    whole = whole_sha256({path: hashed[digest][1] for path, digest in members.items()})
-    wrong = [digest for digest in digests if hashed[digest][0] != digest]
+    digests = list(hashed)
+    wrong = [digest for digest, md5 in hashed.items() if md5 != digest]
     if wrong or sha256 not in (None, whole):
         raise _altered_error(source, artifact, wrong or [artifact.digest])
     if is_folder_digest(artifact.digest):
@@ -196,10 +199,6 @@ def _altered_error(source: ObjectSource, artifact: Artifact, wrong: Sequence[str
 # ``{"md5", "relpath"}`` for each file, sorted by path.
 
 FOLDER = FOLDER_SUFFIX
-
-
-def is_digest(text: str) -> bool:
-    return is_md5(text)
 
 
 def is_folder_digest(digest: str) -> bool:

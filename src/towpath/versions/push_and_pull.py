@@ -14,10 +14,10 @@ from towpath import registry
 from towpath.backends.dvc import byte_transfer as stores
 from towpath.backends.dvc import tracked_files
 from towpath.backends.git import remotes
+from towpath.config.foreign_values import is_md5
 from towpath.credentials import hide_credentials
 from towpath.errors import RegistryError, UsageError, UserError
 from towpath.registry import RegisteredVersion, UnpublishedTags, shared_registry
-from towpath.storage.verified_bytes import is_digest
 from towpath.versions import work_tree_files
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def _recorded_digests(workspace: Workspace) -> list[str]:
         for digest in (summary.get("md5"), *summary.get("data", {}).values())
     )
     # A tag's message is anybody's text: what is no digest is not asked for.
-    return [digest for digest in named if isinstance(digest, str) and is_digest(digest)]
+    return [digest for digest in named if isinstance(digest, str) and is_md5(digest)]
 
 
 def _warn_of_bytes(
@@ -121,7 +121,7 @@ def _version_digest(workspace: Workspace, one: RegisteredVersion) -> str | None:
     model = registry.known_model(workspace.registry_at_hand, one.model)
     version = model.find_number(one.version) if one.version else None
     digest = version.summary.get("md5") if version else None
-    return digest if isinstance(digest, str) and is_digest(digest) else None
+    return digest if isinstance(digest, str) and is_md5(digest) else None
 
 
 def pull_project(

@@ -18,9 +18,9 @@ from towpath.backends.great_expectations.suite_outcome import (
     Expectation,
     Suite,
     failure_faults,
+    render_page,
     result_sentence,
 )
-from towpath.backends.great_expectations.suite_page import render_page
 from towpath.delivery.gates.kinds.expectations import sentence_of as in_a_gate
 from towpath.errors import Place
 

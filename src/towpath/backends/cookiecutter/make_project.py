@@ -23,6 +23,7 @@ from towpath.scratch import scratch_beside, scratch_folder, sweep_beside
 PACKAGE = Path(__file__).resolve().parents[2]
 CHECKOUT = PACKAGE.parent.parent
 QUESTIONS = "cookiecutter.json"
+RULES = "towpath_template"
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,6 @@ def find_template(template: str) -> ProjectTemplate:
 def _read_template(folder: Path) -> ProjectTemplate:
     questions = json.loads((folder / QUESTIONS).read_text(encoding="utf-8"))
     return ProjectTemplate(folder.name, folder, questions.get("_description", ""))
-
-
-RULES = "towpath_template"
 
 
 def answer_questions(folder: Path, preset: Mapping[str, str], ask: bool) -> dict[str, str]:
@@ -160,8 +158,7 @@ def _asks_source(template: ProjectTemplate) -> bool:
 
 @contextmanager
 def _all_or_nothing(project: Path) -> Iterator[Path]:
-    """A folder beside the project's place to make it in: it has its name once it is whole, and
-    what a killed process left of another is swept away."""
+    """A folder beside the project's place to make it in; what a killed process left goes."""
     scratch = scratch_beside(project)
     missing = list(_missing_folders(project.parent))
     try:

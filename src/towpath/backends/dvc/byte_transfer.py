@@ -17,6 +17,7 @@ from towpath.backends.dvc import dvc_remotes, dvc_yaml, tracked_files
 from towpath.backends.dvc.dvc_cache import Store
 from towpath.backends.dvc.dvc_remotes import Remote, open_remote
 from towpath.config.artifact import CacheEntry
+from towpath.config.foreign_values import is_md5
 from towpath.errors import Fault, Malformed, StoreError
 from towpath.storage.cache_entries import load_entry, relative_entry_path
 from towpath.storage.copy_files import hash_bytes
@@ -24,7 +25,6 @@ from towpath.storage.storage_backend import map_in_threads, object_path
 from towpath.storage.verified_bytes import (
     FOLDER,
     hash_object,
-    is_digest,
     is_folder_digest,
     read_manifest,
 )
@@ -75,9 +75,7 @@ def push_objects(
         cached_entries = store.cached_entries.all()
         entries = [entry for entry in cached_entries if not store.missing(_output_digests(entry))]
         inputs = [pair for entry in entries for pair in entry.ingredients.items()]
-        optional += [
-            value for label, value in inputs if label.startswith(_INPUT) and is_digest(value)
-        ]
+        optional += [value for label, value in inputs if label.startswith(_INPUT) and is_md5(value)]
         optional += _named_by_project(root, is_strict=True)
     held = [digest for digest in dict.fromkeys(optional) if store.has(digest)]
     needed = [*(digests or ()), *held, *(d for entry in entries for d in _output_digests(entry))]

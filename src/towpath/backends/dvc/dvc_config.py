@@ -38,8 +38,7 @@ _FILES = {
 
 
 def locate_store(root: Path) -> StoreLayout:
-    """The layout of a project's store: the nearest `.dvc` upwards, and what its configuration says.
-    Raises StoreError where no folder upwards holds a `.dvc`."""
+    """The layout of a project's store: the nearest `.dvc` upwards; StoreError for none."""
     root = root.absolute()
     dvc = find_dvc(root)
     if dvc is None:

@@ -22,8 +22,7 @@ _LOOK = "look at its address in .dvc/config, at your credentials and at the netw
 
 @dataclass(frozen=True)
 class Remote:
-    """A remote of the project, whatever speaks to it: a folder, S3, SSH, ... Files are named by
-    their path from its top, with ``/`` between the parts."""
+    """A remote of the project: a folder, S3, SSH. Files are named from its top, with ``/``."""
 
     name: str
     url: str

@@ -195,8 +195,7 @@ def _folder_outputs(lock: Path) -> Iterator[str]:
 
 
 def read_values(path: Path) -> Any:
-    """What a file of parameters holds, as DVC reads it; None where it is not there. Raises:
-    UserError: where it cannot be read."""
+    """What a file of parameters holds, as DVC reads it; None where it is not there."""
     from dvc.utils.serialize import ParseError, load_path
 
     if not path.is_file():

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import string
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -354,8 +354,7 @@ def _with_models(path: Path, text: str, models: Mapping[str, ModelEntry | str]) 
 
 
 def add_artifact(text: str, name: str, path: str) -> str:
-    """A ``dvc.yaml`` of Towpath's own with a model more, where GTO and DVC look it up. Raises
-    DeclarationError where the text is no mapping."""
+    """A ``dvc.yaml`` of Towpath's own with a model more, where GTO and DVC look it up."""
     data = documents.plain_data(documents.parse_yaml(text, PIPELINE).node) if text else {}
     if not isinstance(data, dict):
         raise DeclarationError(Fault("dvc.yaml of the shared registry is no mapping"))
@@ -407,7 +406,8 @@ def read_section(text: str, key: str) -> YamlSection | None:
     if lines[start - 1].partition("#")[0].rstrip() != f"{key}:":
         return None
     after = (other.place.line - 1 for other in node.entries if other.place.line > start)
-    end = _back_over_comments(lines, next(after, len(lines)), start)
+    # Comments at the left edge behind the last entry belong to none.
+    end = _back_over(lines, next(after, len(lines)), start, _is_outside)
     if not isinstance(entry.node, documents.Mapping):
         is_empty = end == start
         return YamlSection("".join(lines[:start]), {}, "".join(lines[start:])) if is_empty else None
@@ -421,7 +421,7 @@ def _cut_entries(
 ) -> YamlSection:
     tops = [entry.place.line - 1 for entry in entries]
     # Comments and blank lines above an entry speak of it, and go with it.
-    begins = [start, *(_back_over_asides(lines, top, last + 1) for last, top in pairwise(tops))]
+    begins = [start, *(_back_over(lines, top, last + 1, _is_aside) for last, top in pairwise(tops))]
     texts = ["".join(lines[a:b]) for a, b in pairwise([*begins, end])]
     keyed = dict(zip((entry.key for entry in entries), texts, strict=True))
     indent = " " * (entries[0].place.column - 1)
@@ -439,15 +439,13 @@ def _is_aside(line: str) -> bool:
     return not line.strip() or line.lstrip().startswith("#")
 
 
-def _back_over_asides(lines: Sequence[str], line: int, limit: int) -> int:
-    """Where the comments and blank lines above a line begin: they speak of what follows."""
-    while line > limit and _is_aside(lines[line - 1]):
-        line -= 1
-    return line
+def _is_outside(line: str) -> bool:
+    return not line.strip() or line.startswith("#")
 
 
-def _back_over_comments(lines: Sequence[str], line: int, limit: int) -> int:
-    """The same with comments at the left edge alone, which belong to no entry."""
-    while line > limit and (not lines[line - 1].strip() or lines[line - 1].startswith("#")):
+def _back_over(
+    lines: Sequence[str], line: int, limit: int, is_passed: Callable[[str], bool]
+) -> int:
+    while line > limit and is_passed(lines[line - 1]):
         line -= 1
     return line

@@ -35,6 +35,10 @@ _PASSED_OVER = frozenset({"node_modules", "__pycache__"})
 
 
 REMOVE = "remove the line, and ask who wrote it: towpath writes only inside the project"
+ELSEWHERE = "remove the link or the line, and ask who wrote it: only the project is written to"
+
+# Whether a pointer file ever named a digest: then the bytes are no change that was made here.
+Known = Callable[[Path, str], bool]
 
 
 @dataclass(frozen=True)
@@ -48,8 +52,7 @@ class OutputRow:
 
 @dataclass(frozen=True)
 class Pointer:
-    """What a `.dvc` file says: where the data lies (absolute, inside the project), and its digest.
-    ``place`` is the line that says so."""
+    """What a `.dvc` file says, in line ``place``: where the data lies, absolute, and its digest."""
 
     file: Path
     path: Path
@@ -275,9 +278,8 @@ class LockedOutput:
 
 
 def locked_outputs(root: Path) -> Iterator[LockedOutput]:
-    """Every output that DVC keeps inside the project, of our stages and of others. Raises
-    StoreError behind the last of them, with every row that leads where no data may be;
-    DeclarationError where one of the two files is none."""
+    """Every output that DVC keeps inside the project. Raises StoreError behind the last of them,
+    with every row that leads where no data may be; DeclarationError for what is no such file."""
     lock, declared = (text_at(root / name) for name in (LOCK, PIPELINE))
     faults: list[Fault] = []
     for owner, row in _owned_rows(lock, declared):
@@ -321,12 +323,6 @@ def _stage_rows(said: documents.Mapping, folder: object, stage: str) -> Iterator
     yield from read_output_rows(said, home, LOCK)
 
 
-ELSEWHERE = "remove the link or the line, and ask who wrote it: only the project is written to"
-
-# Whether a pointer file ever named a digest: then the bytes are no change that was made here.
-Known = Callable[[Path, str], bool]
-
-
 @dataclass(frozen=True)
 class _Place:
     """Where bytes belong, what says so in which line, and how a change there can be kept."""
@@ -343,11 +339,9 @@ def place_tracked_data(
 ) -> tuple[str, ...]:
     """Bring tracked data, and the outputs that `dvc.lock` names, to where they belong. What stands
     there is replaced where the store holds it whole, and for tracked data where ``known`` says that
-    it was committed once: a change that a run has seen is in the store too. Anything else is left,
-    with a warning; the answer are the paths of what was left. ``in_git`` are the files that Git
-    holds, from the root: those are Git's to write, and no pointer's. Raises StoreError, when all
-    that may be placed is, for what leads out of the project, into Git's, DVC's or our folders, or
-    through a link that leads there."""
+    it was committed once; else it is left, with a warning, and among the answers. ``in_git`` are
+    the files that Git holds: those are no pointer's. At the end StoreError for what leads out of
+    the project, into Git's, DVC's or our folders, or through a link that leads there."""
     store, left = Store(root), []
     faults: list[Fault] = []
     folders = (parent for path in in_git for parent in PurePosixPath(path).parents)

@@ -22,6 +22,9 @@ from towpath.scratch import scratch_beside, scratch_folder, sweep_beside
 
 GITLINK = "160000"
 SET_UP = "git submodule update --init --recursive"
+_LINK = "120000"
+_FILES = frozenset({"100644", "100755"})
+_AT_ONCE = 64 << 20  # bytes that are in memory at a time
 
 
 @dataclass(frozen=True)
@@ -91,9 +94,8 @@ def _bring_commit(source: Repository, submodule: Submodule) -> None:
 
 @contextmanager
 def laid_out(repository: Repository, commit: str, keep: Path | None = None) -> Iterator[Path]:
-    """The files of ``commit``, and of its submodules, in a scratch folder, gone afterwards.
-    ``keep`` names a folder that is not there yet, and stays. Raises ``RegistryError`` where this
-    clone does not have the commit, or one that it pins."""
+    """The files of ``commit``, and of its submodules, in a scratch folder, or in the new folder
+    ``keep``, which stays. Raises ``RegistryError`` where this clone does not have a commit."""
     if repository.commit(commit) is None:
         hint = "git fetch the repository of the code, with its whole history"
         raise RegistryError(f"this clone does not have the commit {commit}", hint=hint)
@@ -114,11 +116,6 @@ def _add_work_tree(repository: Repository, commit: str, folder: Path) -> Path:
     repository.call(*AS_COMMITTED, "worktree", "add", "-q", "--detach", str(folder), commit)
     lay_out(repository, commit, folder)
     return folder
-
-
-_LINK = "120000"
-_FILES = frozenset({"100644", "100755"})
-_AT_ONCE = 64 << 20  # bytes that are in memory at a time
 
 
 class _Entry(NamedTuple):
@@ -144,6 +141,7 @@ def lay_out_code(repository: Repository, commit: str, below: str, home: Path) ->
         home.mkdir(parents=True, exist_ok=True)
         sweep_beside(home)
         _write_entries(repository, entries, new_folder)
+        # The new folder takes the place of what was altered; of two who make it, one wins.
         old = scratch_beside(folder)
         with suppress(FileNotFoundError):
             folder.rename(old)

@@ -27,6 +27,11 @@ _WRITER = "%H%x00%ae%x00%ce%x00%B%x00"
 # Git's own `%(trailers)` goes by a reader's `trailer.*` settings.
 _BESIDE = re.compile(r"^co-authored-by[ \t]*:(.*(?:\n[ \t].*)*)", re.IGNORECASE | re.MULTILINE)
 _MAIL = re.compile(r"<([^<>]+)>\s*$")
+# Seconds by which the clocks of two honest machines may differ (the bound of RFC 4120, 5.2).
+CLOCK_SKEW = 300
+_FIELDS = ("%H", "%P", "%ct", "%an <%ae>", "%s", "%b")
+_TRAILER = re.compile(r"[A-Za-z0-9-]+[ \t]*:|\(cherry picked from commit ")
+_FORMAT = "".join(f"{field}%x00" for field in _FIELDS)
 
 
 @dataclass(frozen=True)
@@ -121,8 +126,7 @@ def _parse_change(fields: list[str], path: str) -> FileChange:
 
 @dataclass(frozen=True)
 class Commit:
-    """One commit of a branch: its parents, the first one first; its committer's date in seconds
-    since 1970, which whoever made it could choose."""
+    """A commit: its parents in order; its date (since 1970), which whoever made it could choose."""
 
     name: str
     parents: tuple[str, ...]
@@ -175,10 +179,6 @@ def file_writers(
     )  # fmt: skip
     cells = [cell.removeprefix("\n") for cell in listed.split("\0")]
     return tuple(CommitWriter(*cells[start : start + 4]) for start in range(0, len(cells) - 4, 4))
-
-
-# Seconds by which the clocks of two honest machines may differ (the bound of RFC 4120, 5.2).
-CLOCK_SKEW = 300
 
 
 @dataclass(frozen=True)
@@ -264,14 +264,8 @@ class MainChange:
     files: Mapping[str, str | None]
 
 
-_FIELDS = ("%H", "%P", "%ct", "%an <%ae>", "%s", "%b")
-_TRAILER = re.compile(r"[A-Za-z0-9-]+[ \t]*:|\(cherry picked from commit ")
-_FORMAT = "".join(f"{field}%x00" for field in _FIELDS)
-
-
 def read_changes(repository: Repository, head: str, *words: str) -> Iterator[MainChange]:
-    """The commits of the line that fit, oldest first: ``words`` are what ``git log`` is given
-    further, such as ``--`` and pathspecs."""
+    """The commits of the line that fit, oldest first; ``words`` go to ``git log``."""
     listed = repository.recall_output(
         "log", "--first-parent", "--diff-merges=first-parent", "--reverse", "--root", "--raw",
         "--no-abbrev", "--no-renames", "--no-show-signature", "--no-mailmap", "-z",

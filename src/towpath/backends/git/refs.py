@@ -93,8 +93,7 @@ def change_refs(
 
 
 def point_ref(repository: Repository, name: str, target: str, expected: str | None = None) -> None:
-    """Let a ref hold an object, if it holds what is ``expected`` (zeroes: nothing) or nobody says.
-    Raises ``RegistryError`` where it holds another."""
+    """Let a ref hold an object, if it holds what is ``expected`` (zeroes: nothing)."""
     repository.call("update-ref", name, target, *([expected] if expected else []))
 
 

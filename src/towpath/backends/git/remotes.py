@@ -184,8 +184,7 @@ def push_new_refs(repository: Repository, remote: str, tags: Mapping[str, str]) 
 def push_branch(
     repository: Repository, remote: str, branch: str, commit: str, over: str | None
 ) -> str | None:
-    """Push a branch if the remote's is still at ``over`` (None: not there); why it was refused.
-    Raises as ``push_new_refs`` does."""
+    """Push a branch if the remote's is still at ``over`` (None: not there); why it was refused."""
     ref = f"refs/heads/{branch}"
     lease = f"--force-with-lease={ref}:{over or ''}"
     pushed = _send_refs(repository, remote, [lease], [f"{commit}:{ref}"])

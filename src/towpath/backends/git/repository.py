@@ -75,8 +75,7 @@ class Repository:
         return self.ask(*words, stdin=stdin, env=env).text
 
     def recall_output(self, *words: str, about: Iterable[str]) -> str:
-        """The same, asked once for the same ``words`` where nothing can change it: ``about`` names
-        the commits that it is about, all by their whole hash."""
+        """The same, asked once where nothing can change it: ``about`` are whole hashes."""
         # One promotion asks hundreds of times, and of ten questions nine were asked before. Where
         # the history was cut off, a fetch may make it longer meanwhile.
         if self.is_shallow() or not all(map(is_whole_hash, about)):
@@ -125,7 +124,11 @@ class Repository:
         )  # fmt: skip
         lines = [line for line in listed.split("\0") if line]
         notes = dict(line[2:].split(" ", 1) for line in lines if line.startswith("# "))
-        entries = {_status_path(line): line for line in lines if not line.startswith("# ")}
+        # The fields before the path are fixed by the kind of an entry.
+        fields = {"1": 8, "u": 10}
+        entries = {
+            line.split(" ", fields.get(line[0], 1))[-1]: line for line in lines if line[0] != "#"
+        }
         parted = {
             path: why for path, line in entries.items() if (why := _submodule_difference(line))
         }
@@ -231,9 +234,3 @@ def _submodule_difference(line: str) -> str:
         "U": "files in it are not committed",
     }
     return ", ".join(words[letter] for letter in letters if letter in words)
-
-
-def _status_path(line: str) -> str:
-    """The path in an entry of ``status --porcelain=v2``: the fields before it are fixed by kind."""
-    fields = {"1": 8, "u": 10}.get(line[0], 1)
-    return line.split(" ", fields)[-1]

@@ -53,8 +53,7 @@ def connect_forge(
 
 
 def has_own_address(project: Project, environ: Mapping[str, str] | None = None) -> bool:
-    """Whether it is the declaration alone that says where the token goes: neither GitHub itself
-    nor what this environment names."""
+    """Whether the declaration alone, not the environment, says where the token goes."""
     variables = os.environ if environ is None else environ
     return bool(project.forge and project.forge.api and not variables.get("GITHUB_API_URL"))
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 _Parsed = TypeVar("_Parsed")
 _PAGE = 100  # the most rows that GitHub gives a page
+_TOKEN = "see who it is of and when it ends at github.com/settings/tokens; GITHUB_TOKEN holds it"
+_LONGEST = 1000  # characters that are quoted of an answer
+_STATUS = "see githubstatus.com; nothing was lost: run it again later"
 
 
 @dataclass(frozen=True)
@@ -151,15 +154,9 @@ class GitHubLine:
             raise _unreadable_answer(error, deed, self.api) from None
 
 
-_TOKEN = "see who it is of and when it ends at github.com/settings/tokens; GITHUB_TOKEN holds it"
-_LONGEST = 1000  # characters that are quoted of an answer
-_STATUS = "see githubstatus.com; nothing was lost: run it again later"
-
-
 @dataclass(frozen=True)
 class Deed:
-    """What is asked, in words: ``open a pull request``; of what a 404 says that it is not there;
-    and the permission that it needs."""
+    """What is asked, in words; the permission that it needs; and what a 404 says is not there."""
 
     doing: str
     permission: str

@@ -17,6 +17,14 @@ from towpath.errors import Fault, StepFailed, TowpathError, name_causes
 
 PATH = "pathlib.Path"
 NO_FORMATS: Mapping[str, str] = MappingProxyType({})
+# The types that a table can be read as.
+FRAMES = (
+    *("pandas.DataFrame", "pyarrow.Table", "polars.DataFrame", "polars.LazyFrame"),
+    "numpy.ndarray",
+)
+
+_TEXT = ("str", "bytes")
+_MOST_SUFFIXES = 2  # .csv.gz
 
 
 @dataclass(frozen=True)
@@ -41,15 +49,6 @@ class Format:
     def load_module(self) -> ModuleType:
         """The module with ``read(path, asked)`` and ``write(value, path, format name)``."""
         return importlib.import_module(f"towpath.steps.formats.{self.module}")
-
-
-# The types that a table can be read as.
-FRAMES = (
-    *("pandas.DataFrame", "pyarrow.Table", "polars.DataFrame", "polars.LazyFrame"),
-    "numpy.ndarray",
-)
-
-_TEXT = ("str", "bytes")
 
 
 def _table_format(name: str, extensions: str, *preload: str, also: tuple[str, ...] = ()) -> Format:
@@ -103,9 +102,6 @@ def find_format(
     return None
 
 
-_MOST_SUFFIXES = 2  # .csv.gz
-
-
 def _own_format(name: str, own: Mapping[str, str]) -> Format | None:
     run = own.get(name)
     return Format(name, (f".{name}",), "", "object", run=run) if run else None
@@ -122,9 +118,8 @@ def is_folder_output(name: str) -> bool:
 
 @dataclass(frozen=True)
 class ReadRequest:
-    """What is to be read: the file's real name, the plain name of the type that an annotation asks
-    for, the format declared, the types that a model file may hold besides the known ones, what is
-    declared of a table's text, and the project's own formats."""
+    """What is to be read: the file's real name, the type that an annotation asks for, the format
+    declared, the types that ``trust`` lets into a model, the project's own formats."""
 
     name: str
     wanted: str = ""
@@ -160,10 +155,14 @@ def read_file(path: Path, asked: ReadRequest) -> object:
         raise unreadable_file(asked.name, format.name, error) from error
 
 
-def read_file_parts(path: Path, asked: ReadRequest, size: int) -> Iterator[Any]:
-    """A table as pandas, at most ``size`` rows at a time, in order; raises as ``read`` does."""
-    format = asked.format
-    assert format and format.is_table
+def read_file_parts(path: Path, asked: ReadRequest, size: int | None) -> Iterator[Any]:
+    """A table as pandas, whole or at most ``size`` rows at a time, in order; raises as
+    ``read_file`` does. The parts of a CSV may differ in their types where its values do."""
+    format = _require_table(asked.format, asked.name)
+    if size is None:
+        yield read_file(path, asked)
+        return
+    refuse_pointer(path, asked.name)
     parts = format.load_module().read_parts(path, asked, size)
     while True:
         try:
@@ -193,9 +192,8 @@ def reading_notes(path: Path, asked: ReadRequest) -> Iterator[str]:
 def write_file(
     value: object, path: Path, declared: str | None = None, options: TableOptions = NO_OPTIONS
 ) -> None:
-    """Write ``value`` at ``path`` in the format of its extension, or the one declared. The same
-    value gives the same bytes, as far as the format allows it, so that digests repeat. Raises
-    ``StepFailed`` where the value does not fit the format."""
+    """Write ``value`` in the format of the extension, or the one declared; the same value gives the
+    same bytes, as far as the format allows it. ``StepFailed`` where it does not fit the format."""
     format = find_format(path.name, declared)
     if format is None:
         return _write_unknown(value, path)
@@ -214,6 +212,21 @@ def write_file(
     except BaseException as error:  # a panic in Rust is no Exception
         raise unwritable_value(format.name, value, error) from error
     return None
+
+
+def write_file_parts(
+    parts: Iterable[Any], path: Path, format: Format | None, options: TableOptions = NO_OPTIONS
+) -> int:
+    """Write the parts of a table one after another; the number of rows."""
+    format = _require_table(format, path.name)
+    rows: int = format.load_module().write_parts(parts, path, format.name, options)
+    return rows
+
+
+def _require_table(format: Format | None, name: str) -> Format:
+    if format is None or not format.is_table:
+        raise StepFailed(Fault(f"{name} is no table", hint=TABLES))
+    return format
 
 
 def _write_unknown(value: object, path: Path) -> None:
@@ -305,43 +318,3 @@ def _column_hint(name: str, column: Any, error: Exception) -> str:
     if len(kinds) > 1:
         return f"its values are of several types ({', '.join(sorted(kinds))}): {as_text}"
     return as_text
-
-
-# Tables too large for memory: read and written part by part.
-
-
-@dataclass(frozen=True)
-class TableSource:
-    path: Path
-    name: str
-    format: Format | None
-    options: TableOptions = NO_OPTIONS
-
-    def read_parts(self, size: int | None) -> Iterator[Any]:
-        """The table as pandas: whole, or at most ``size`` rows at a time, in order. The parts of a
-        CSV may differ in their types where its values do."""
-        format = _require_table(self.format, self.name)
-        refuse_pointer(self.path, self.name)
-        request = ReadRequest(self.name, declared=format.name, options=self.options)
-        if size is None:
-            yield read_file(self.path, request)
-        else:
-            yield from read_file_parts(self.path, request, size)
-
-
-@dataclass(frozen=True)
-class TableTarget:
-    path: Path
-    format: Format | None
-    options: TableOptions = NO_OPTIONS
-
-    def write(self, parts: Iterable[Any]) -> int:
-        format = _require_table(self.format, self.path.name)
-        rows: int = format.load_module().write_parts(parts, self.path, format.name, self.options)
-        return rows
-
-
-def _require_table(format: Format | None, name: str) -> Format:
-    if format is None or not format.is_table:
-        raise StepFailed(Fault(f"{name} is no table", hint=TABLES))
-    return format

@@ -29,8 +29,7 @@ def read(path: Path, asked: ReadRequest) -> Any:
 
 
 def write(value: Any, path: Path, kind: str) -> None:
-    """Write what can be an array; into an archive arrays by name, of which those of a list are
-    called ``arr_0``, ``arr_1``, as numpy does."""
+    """Write what can be an array; into an archive arrays by name, or as numpy calls them."""
     import numpy
 
     if kind == "npy":

@@ -20,8 +20,7 @@ _TRUE, _FALSE = ("true", "1"), ("false", "0")
 
 
 def missing_arguments(options: TableOptions, columns: Iterable[str]) -> dict[str, Any]:
-    """What pandas' readers are told of missing values. In a column that is declared to be text
-    only the empty one is missing: ``NA`` may be Namibia."""
+    """What pandas is told of missing values: in a column of text only the empty one."""
     if options.missing is not None:
         return {"na_values": list(options.missing), "keep_default_na": False}
     texts = {name for name, kind in options.types.items() if kind in ("string", "category")}
@@ -73,8 +72,8 @@ def _convert_string(column: Any, _: TableOptions) -> Any:
 
 def _convert_number(column: Any, options: TableOptions) -> Any:
     numbers = _plain_numbers(column, options)
-    refused = numbers.isna() & column.notna() & ~_is_nan(column)
-    _refuse_rows(column, refused)
+    words = column.map(lambda value: str(value).strip().lower())
+    _refuse_rows(column, numbers.isna() & column.notna() & ~words.isin(["nan", "+nan", "-nan"]))
     return numbers.astype("float64")
 
 
@@ -117,10 +116,6 @@ def _plain_numbers(column: Any, options: TableOptions) -> Any:
     if options.decimal == "," and not bool(column.dtype.kind in "iufb"):
         column = column.map(lambda value: str(value).replace(",", "."), na_action="ignore")
     return pandas.to_numeric(column, errors="coerce")
-
-
-def _is_nan(column: Any) -> Any:
-    return column.map(lambda value: str(value).strip().lower() in ("nan", "+nan", "-nan"))
 
 
 def _convert_boolean(column: Any, _: TableOptions) -> Any:
@@ -177,8 +172,7 @@ def convert_texts(
     column: Callable[[str], Any], options: TableOptions, file: str
 ) -> Mapping[str, Any]:
     """The columns of declared type of a table of pyarrow or polars, by name, as pyarrow has them:
-    converted from text, which ``column`` gives, by the same rules as for pandas, so that a
-    declaration means one thing."""
+    from text, which ``column`` gives, by pandas' rules, so that a declaration means one thing."""
     if not options.types:
         return {}
     import pandas

@@ -24,7 +24,7 @@ from towpath.config.table_options import NO_OPTIONS, TableOptions
 from towpath.errors import Fault, Place, StepFailed
 from towpath.steps.formats import column_types
 
-_SEPARATOR = {"csv": ",", "tsv": "\t"}
+SEPARATORS = {"csv": ",", "tsv": "\t"}
 _LOOKED_AT = 200  # records at the beginning of a file that are looked at for notes
 _LEADING_ZERO = re.compile(r"0[0-9]+")
 _DIGITS = re.compile(r"[0-9]+")
@@ -44,7 +44,7 @@ class DelimitedText:
 
     @property
     def field_separator(self) -> str:
-        return self.options.separator or _SEPARATOR[self.kind]
+        return self.options.separator or SEPARATORS[self.kind]
 
     @property
     def text_encoding(self) -> str:
@@ -144,8 +144,7 @@ def _separator_advice(text: DelimitedText, header: list[str]) -> str:
 
 
 def _width_of_refused(text: DelimitedText) -> int:
-    """The number of columns to take of a file that a reader refused, so that it may be read once
-    more; ``StepFailed`` with the line where the file is wrong."""
+    """How many columns to take of a file that a reader refused; a fault where it is wrong."""
     width = hold_against_header(text)
     if (line := _open_quote(text)) is not None:
         raise StepFailed(Fault("a quote is opened and never closed", Place(text.name, line)))
@@ -348,8 +347,7 @@ def read_polars(text: DelimitedText) -> Any:
 
 
 def _has_odd_lines(text: DelimitedText) -> bool:
-    """Whether there may be lines that polars alone takes for rows, or for none: blank ones, and
-    those that end as of old on a Macintosh."""
+    """Whether polars alone may take lines for rows or none: blank ones, a Macintosh's of old."""
     with text.open_bytes() as file:
         return bool(_ODD_LINE.search(file.read()))
 
@@ -411,7 +409,7 @@ def write_delimited_parts(
         for number, frame in enumerate(parts):
             frame.to_csv(
                 _UnixLines(file),
-                sep=options.separator or _SEPARATOR[kind],
+                sep=options.separator or SEPARATORS[kind],
                 decimal=options.decimal or ".",
                 na_rep=options.missing[0] if options.missing else "",
                 header=not number,
@@ -423,9 +421,9 @@ def write_delimited_parts(
 
 
 class _UnixLines(io.TextIOBase):
-    """Ends each row with a line feed, where it was written with both marks. The standard library's
-    writer of rows, which is pandas' too, quotes of the marks that end a line only those of its own
-    line end. Any reader takes the other for an end as well."""
+    """Ends each row, which was written with both marks, with a line feed: the standard library
+    quotes of the marks that end a line only its own line end's, and any reader takes both for an
+    end."""
 
     def __init__(self, file: IO[str]) -> None:
         self.file = file
@@ -448,12 +446,3 @@ def open_to_write(path: Path, options: TableOptions = NO_OPTIONS) -> Iterator[IO
         io.TextIOWrapper(packed, encoding=encoding, newline="") as text,
     ):
         yield text
-
-
-def writes_natively(options: TableOptions) -> bool:
-    """Whether pyarrow and polars can write what the options say by themselves."""
-    return not (options.decimal or options.encoding or options.missing)
-
-
-def separator_of(kind: str, options: TableOptions) -> str:
-    return options.separator or _SEPARATOR[kind]

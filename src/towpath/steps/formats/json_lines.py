@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -90,10 +90,6 @@ def write_rows(rows: Iterable[Any], path: Path) -> None:
     with delimited.open_to_write(path) as file:
         for row in rows:
             file.write(_json_line(row))
-
-
-def is_rows(value: Any) -> bool:
-    return isinstance(value, list | tuple) and not isinstance(value, Mapping)
 
 
 def _json_line(row: Any) -> str:

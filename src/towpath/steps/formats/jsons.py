@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from towpath.steps.formats import ReadRequest
 
 SMALL = 64 * 1024  # A JSON output of at most so many bytes is handed on with its content.
+_PLAIN = frozenset({str, bool, int, float})
+_BYTES = (bytes, bytearray, memoryview)
 
 
 def read(path: Path, asked: ReadRequest) -> Any:
@@ -33,9 +35,8 @@ def read(path: Path, asked: ReadRequest) -> Any:
 
 
 def write(value: object, path: Path, kind: str) -> None:  # noqa: ARG001
-    """Write a document in the order it was made. NaN and infinity are written as ``NaN`` and
-    ``Infinity``. JSON has no word for them, but Python, pandas and DVC read these; to drop them
-    would make a failed metric look like none."""
+    """Write a document in the order it was made. NaN and infinity are ``NaN`` and ``Infinity``,
+    which Python, pandas and DVC read: to drop them would make a failed metric look like none."""
     text = json.dumps(plain_json(value), indent=2, ensure_ascii=False)
     path.write_text(text + "\n", encoding="utf-8")
 
@@ -205,7 +206,10 @@ class _Reading:
             return self._plain_times(value)
         python_value = value.tolist()
         if type(python_value) is type(value):  # NumPy has numbers that Python has none for
-            return float(python_value) if kind == "f" else self._refuse_value(_no_place(value))
+            if kind == "f":
+                return float(python_value)
+            name = f"{type(value).__module__}.{type(value).__name__}"
+            self._refuse_value(f"a {name} has no place in JSON")
         return self.plain_value(python_value)
 
     def _plain_times(self, value: Any) -> Json:
@@ -237,21 +241,12 @@ class _Reading:
         raise TypeError(f"`{way}`: {why}" if way else why)
 
 
-_PLAIN = frozenset({str, bool, int, float})
-_BYTES = (bytes, bytearray, memoryview)
-
-
 def _labelled_items(column: Any) -> Any:
-    """A column's values by their labels; what is missing among texts and categories, which pandas
-    calls NaN, is ``None``, and NaN among numbers is a number."""
+    """A column's values by label; what is missing is ``None``, but NaN among numbers a number."""
     if getattr(column.dtype, "kind", "") in "fcmM":
         return column.items()
     values = (None if no else v for v, no in zip(column, column.isna(), strict=True))
     return zip(column.index, values, strict=True)
-
-
-def _no_place(value: Any) -> str:
-    return f"a {type(value).__module__}.{type(value).__name__} has no place in JSON"
 
 
 def _collision_words(name: str, first: Any, second: Any) -> str:

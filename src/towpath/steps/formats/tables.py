@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from towpath.steps.formats import ReadRequest
 
 _DELIMITED = ("csv", "tsv")
+_AS_PANDAS = ("", "pandas.DataFrame", "numpy.ndarray")
 
 
 def read(path: Path, asked: ReadRequest) -> Any:
@@ -63,9 +64,6 @@ def notes(path: Path, asked: ReadRequest) -> Iterator[str]:
     """What a person may want to know of how a table is read."""
     if asked.format and asked.format.name in _DELIMITED and asked.wanted in _AS_PANDAS:
         yield from delimited.delimited_notes(_delimited_text(path, asked))
-
-
-_AS_PANDAS = ("", "pandas.DataFrame", "numpy.ndarray")
 
 
 def _delimited_text(path: Path, asked: ReadRequest) -> DelimitedText:
@@ -122,7 +120,7 @@ def write(value: Any, path: Path, kind: str, options: TableOptions = NO_OPTIONS)
         with delimited.open_to_write(path, options) as file:
             file.write(value)
         return
-    if kind == "jsonl" and json_lines.is_rows(value):
+    if kind == "jsonl" and isinstance(value, list | tuple):
         json_lines.write_rows(value, path)
         return
     library = type(value).__module__.partition(".")[0]
@@ -136,7 +134,8 @@ def write(value: Any, path: Path, kind: str, options: TableOptions = NO_OPTIONS)
 
 def _writes_natively(path: Path, kind: str, options: TableOptions) -> bool:
     if kind in _DELIMITED:
-        return path.suffix.lower() != ".gz" and delimited.writes_natively(options)
+        has_own_form = options.decimal or options.encoding or options.missing
+        return path.suffix.lower() != ".gz" and not has_own_form
     return kind in ("parquet", "feather")
 
 
@@ -176,8 +175,10 @@ def write_parts(
 
 
 def _kept_whole(parts: Iterable[Any], kind: str) -> Iterator[Any]:
+    """The parts as they come, none of which a file of ``kind`` would not give back."""
     for part in parts:
-        refuse_losses(part, kind)
+        if faults := list(_find_losses(part, kind)):
+            raise StepFailed(*faults)
         yield part
 
 
@@ -221,7 +222,7 @@ def _write_arrow(table: Any, path: Path, kind: str, options: TableOptions) -> No
     else:
         from pyarrow import csv
 
-        separator = delimited.separator_of(kind, options)
+        separator = options.separator or delimited.SEPARATORS[kind]
         csv.write_csv(table, path, csv.WriteOptions(delimiter=separator))
 
 
@@ -231,7 +232,7 @@ def _write_polars(frame: Any, path: Path, kind: str, options: TableOptions) -> N
     elif kind == "feather":
         frame.write_ipc(path)
     else:
-        frame.write_csv(path, separator=delimited.separator_of(kind, options))
+        frame.write_csv(path, separator=options.separator or delimited.SEPARATORS[kind])
 
 
 # What a format of tables would lose in silence: it is an error instead, before a byte is written.
@@ -241,13 +242,6 @@ def _write_polars(frame: Any, path: Path, kind: str, options: TableOptions) -> N
 
 _ONE_HEADER = ("csv", "tsv", "xlsx", "jsonl")
 _EXACT = 2**53  # up to here a double, which is all that Excel has, tells each integer from the next
-
-
-def refuse_losses(frame: Any, kind: str) -> None:
-    """Raise ``StepFailed`` for each thing in a pandas table that a file of ``kind`` would not give
-    back: it has no place there, and the writer would not say so."""
-    if faults := list(_find_losses(frame, kind)):
-        raise StepFailed(*faults)
 
 
 def _find_losses(frame: Any, kind: str) -> Iterator[Fault]:

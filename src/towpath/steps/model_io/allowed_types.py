@@ -65,6 +65,8 @@ _SCORES = tuple(
     f"sklearn.metrics.{part}"
     for part in ("_classification", "_ranking", "_regression", "cluster._supervised")
 )
+# A part of a model's file: skops' loader, and the full name of what it makes.
+Held: TypeAlias = tuple[str, str]
 
 
 def is_function(name: str) -> bool:
@@ -105,23 +107,11 @@ def import_known(name: str) -> ModuleType | None:
         return None
 
 
-# A part of a model's file: skops' loader, and the full name of what it makes.
-Held: TypeAlias = tuple[str, str]
-
-
 def find_strange(held: Iterable[Held], trust: Iterable[str] = ()) -> tuple[str, ...]:
     """The names of those parts that are neither harmless nor trusted by the project, sorted."""
-    allowed = frozenset(trust)
-    return tuple(
-        sorted(
-            {name for loader, name in held if name not in allowed and not _is_allowed(loader, name)}
-        )
-    )
-
-
-def _is_allowed(loader: str, name: str) -> bool:
-    rule = _RULES.get(loader)
-    return rule is not None and rule(name)
+    others = set(held)
+    harmless = {part for part in others if part[0] in _RULES and _RULES[part[0]](part[1])}
+    return tuple(sorted({name for _, name in others - harmless}.difference(trust)))
 
 
 def _match_names(*names: str) -> Callable[[str], bool]:
@@ -221,13 +211,10 @@ def _is_object(name: str) -> bool:
     kind = _find_installed(name)
     if not isinstance(kind, type) or not is_quiet(kind):
         return False
-    return name in _PARTS or kind.__module__ in _FAMILIES or _is_estimator(kind)
-
-
-def _is_estimator(kind: type) -> bool:
     from sklearn.base import BaseEstimator
 
-    return issubclass(kind, BaseEstimator)
+    is_estimator = issubclass(kind, BaseEstimator)
+    return is_estimator or name in _PARTS or kind.__module__ in _FAMILIES
 
 
 def _find_installed(name: str) -> object:
@@ -253,10 +240,6 @@ def _is_scalar(name: str) -> bool:
     if module != "numpy" or not isinstance(kind, type) or not issubclass(kind, numpy.generic):
         return False
     return not issubclass(kind, numpy.void | numpy.object_)
-
-
-def _is_array(name: str) -> bool:
-    return name == "numpy.ndarray" or _is_scalar(name)
 
 
 _PLAIN = _match_names(*(f"builtins.{kind}" for kind in ("bool", "float", "int", "str")))
@@ -300,7 +283,7 @@ _RULES: Mapping[str, Callable[[str], bool]] = {
     "ListNode": _match_names("builtins.list"),
     "LossNode": _LOSSES.__contains__,
     "MaskedArrayNode": _match_names("numpy.ma.MaskedArray", "numpy.ma.core.MaskedArray"),
-    "NdArrayNode": _is_array,
+    "NdArrayNode": lambda name: name == "numpy.ndarray" or _is_scalar(name),
     "ObjectNode": _is_object,
     "PartialNode": _match_names("functools.partial"),
     "RandomGeneratorNode": _match_names("numpy.random._generator.Generator"),

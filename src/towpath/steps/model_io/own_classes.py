@@ -7,7 +7,6 @@ file names a class that this code defines, that `trust` names, and that may run 
 from __future__ import annotations
 
 import importlib.util
-import re
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,6 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from towpath.dependencies.installed_packages import plain_package_name
 from towpath.errors import Fault, Place, Refused, StepFailed, TowpathError
 from towpath.steps import project_functions
 from towpath.steps.model_io import skops_models
@@ -65,8 +65,7 @@ def make_classes_importable(
 
 
 def compare_recorded(path: Path, name: str, own: Mapping[str, Any]) -> tuple[str, ...]:
-    """Packages that are others here than when the version was made, and whether the model's
-    classes come from them, in words."""
+    """Packages that are others than when the version was made, in words, the model's first."""
     try:
         homes = {held.partition(".")[0] for held in skops_models.list_held(path, name)}
     except TowpathError:
@@ -168,9 +167,9 @@ def compare_packages(
     matters = [
         f"{words}: the model's classes come from it"
         for name, words in differing.items()
-        if _plain_name(name) in close
+        if plain_package_name(name) in close
     ]
-    others = [words for name, words in differing.items() if _plain_name(name) not in close]
+    others = [words for name, words in differing.items() if plain_package_name(name) not in close]
     if python and python.split(".")[:2] != [str(part) for part in sys.version_info[:2]]:
         others.append(f"Python {python} recorded, {sys.version_info[0]}.{sys.version_info[1]} here")
     return (*matters, *others)
@@ -180,9 +179,9 @@ def find_recorded(recorded: Mapping[str, str], home: str) -> tuple[str, str] | N
     """The recorded package that a top module comes from, by its name, and its version. It is not
     installed, so that only its name tells: ``xgboost`` is of ``xgboost`` or of ``xgboost-cpu``."""
     for name, version in recorded.items():
-        if _plain_name(name) == _plain_name(home) or _plain_name(name).startswith(
-            f"{_plain_name(home)}-"
-        ):
+        if plain_package_name(name) == plain_package_name(home) or plain_package_name(
+            name
+        ).startswith(f"{plain_package_name(home)}-"):
             return name, version
     return None
 
@@ -200,8 +199,6 @@ def _installed_version(name: str) -> str | None:
 
 def _names_of(homes: Iterable[str]) -> frozenset[str]:
     distributions = metadata.packages_distributions()
-    return frozenset(_plain_name(name) for home in homes for name in distributions.get(home, ()))
-
-
-def _plain_name(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
+    return frozenset(
+        plain_package_name(name) for home in homes for name in distributions.get(home, ())
+    )

@@ -127,8 +127,7 @@ def _read_fault(value: object) -> Fault:
 
 
 def answer(question: Mapping[str, Any]) -> dict[str, Any]:
-    """In the sandbox: ``{"rows": n, "packages": [...]}``, or ``{"faults": [[what, hint]],
-    "refused": bool}``."""
+    """In the sandbox: ``{"rows": n, "packages": []}``, or ``{"faults": [], "refused": bool}``."""
     try:
         count = _write_scored(question)
         model = Path(question["model"])
@@ -152,12 +151,12 @@ def _write_scored(question: Mapping[str, Any]) -> int:
     if not hasattr(loaded, method):
         raise StepFailed(Fault(f"a {type(loaded).__name__} has no `{method}`"))
     name = question["name"]
-    source = formats.TableSource(Path(question["data"]), Path(name).name, formats.find_format(name))
-    parts = source.read_parts(question["batch_size"])
+    request = formats.ReadRequest(Path(name).name)
+    parts = formats.read_file_parts(Path(question["data"]), request, question["batch_size"])
     scored = (batch_transform.add_predictions(loaded, part, method) for part in parts)
     scored_file = Path(question["made"])
     try:
-        return formats.TableTarget(scored_file, formats.find_format(scored_file.name)).write(scored)
+        return formats.write_file_parts(scored, scored_file, formats.find_format(scored_file.name))
     except OSError as refused:
         raise _unwritten_failure(question["output"], refused) from refused
 

@@ -60,8 +60,7 @@ def read_held(file: BinaryIO, name: str) -> frozenset[Held]:
 
 
 def is_readable(path: Path) -> bool:
-    """Whether a file holds every member that its schema names: a quick look for a file that was
-    stored before each was read back (see ``_LACKS``)."""
+    """Whether a file holds every member that its schema names: a quick look (see ``_LACKS``)."""
     try:
         with path.open("rb") as file, zipfile.ZipFile(file) as archive:
             members = set(archive.namelist())
@@ -129,6 +128,7 @@ def _held_parts(node: Mapping[str, Any]) -> Iterator[Held]:
         yield loader, f"{whole}.{node['content']['func']}"
     if loader == "DictNode":
         types = node["key_types"]
+        # skops calls the type of each key: what stands there must be a plain list of types.
         if types["__loader__"] != "ListNode":
             raise ValueError("the types of a mapping's keys are no list")
         for kind in types["content"]:
@@ -182,11 +182,10 @@ _BYTES = ("BytesNode", "BytearrayNode")
 
 
 def normalise_archive(data: bytes) -> bytes:
-    """The same model in a file that is the same for every dump of it. skops numbers objects and
-    names arrays by their address in memory, and names bytes by chance; here they are numbered as
-    they come, and the members of a set come in one order. Zip members get one time, and padding
-    inside records is zeroed, which holds whatever was in memory before (the nodes of a decision
-    tree have seven such bytes each)."""
+    """The same model in a file that is the same for every dump of it: skops numbers objects and
+    names arrays by their address, and bytes by chance. Zip members get one time, and padding inside
+    records is zeroed, which holds whatever was in memory before (a tree's nodes have seven such
+    bytes)."""
     output = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(output, "w") as new:
         numbering = _Numbering(old)
@@ -214,6 +213,8 @@ class _Numbering:
             return node
         loader = node.get("__loader__")
         if loader in _BYTES:
+            # skops names bytes anew for each place where they stand. Equal ones are one object, as
+            # far as anybody can tell; of a `bytearray` it matters whether two places hold the same.
             content = self.archive.read(node["file"])
             is_fixed = node["__loader__"] == "BytesNode"
             number = self._number_of((node["__class__"], content) if is_fixed else node["__id__"])

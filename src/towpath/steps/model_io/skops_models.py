@@ -13,12 +13,11 @@ from typing import Any
 from towpath.config.artifact import Json
 from towpath.errors import Fault, Refused, StepFailed, TowpathError
 from towpath.steps import formats
-from towpath.steps.model_io import allowed_types, index_bounds, skops_archive
+from towpath.steps.model_io import allowed_types, skops_archive
 
 
 def dump_model(model: object, path: Path) -> None:
-    """Write a model; the same model gives the same bytes. Raises ``StepFailed`` where skops cannot
-    keep it, or what it wrote could not be read back."""
+    """Write a model, the same in the same bytes; ``StepFailed`` where skops cannot keep it."""
     from skops import io as skops_io
 
     try:
@@ -36,6 +35,8 @@ def load_trusted_model(path: Path, name: str, trust: Iterable[str] = ()) -> Any:
     ``Refused`` where it holds other types, or numbers that lead compiled code outside of its data;
     ``StepFailed`` where it is no skops file."""
     from skops import io as skops_io
+
+    from towpath.steps.model_io import index_bounds  # it imports NumPy
 
     with path.open("rb") as file:  # once, so that what was looked at is what is loaded
         held = skops_archive.read_held(file, name)
@@ -146,8 +147,7 @@ def trust_line(allowed: Iterable[str], missing: Iterable[str]) -> str:
 
 
 def find_nameless(needs: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
-    """Those names that lead nowhere, as the modules tell that are imported here: a lambda's, a
-    method's, that of a function within a function."""
+    """Those names that lead nowhere, as imported modules tell: a lambda's, a method's."""
     names = {name for held in needs.values() for name in held}
     return tuple(sorted(name for name in names if not _leads_somewhere(name)))
 

@@ -64,8 +64,8 @@ def _sample_table(asked: Mapping[str, Any], known: Mapping[str, list[Any]]) -> A
 
     if sample := asked["sample"]:
         path = Path(sample)
-        source = formats.TableSource(path, path.name, formats.find_format(path.name))
-        return next(source.read_parts(None)).head(ROWS)
+        request = formats.ReadRequest(path.name)
+        return next(formats.read_file_parts(path, request, None)).head(ROWS)
     return pandas.DataFrame(
         {column["name"]: _sample_column(column, known) for column in asked["columns"]}
         if asked["columns"]

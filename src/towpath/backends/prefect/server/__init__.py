@@ -39,8 +39,7 @@ def begin_api(project: Path | None = None) -> PrefectApi:
 
 
 def prepare_api(project: Path) -> None:
-    """Begin early, while a project is being made, where its first start would be a slow one: the
-    first with a new version of Prefect."""
+    """Begin early, while a project is made, the slow first start with a new Prefect."""
     from towpath.backends.prefect.server import start_api
 
     # Whatever fails here, the run that needs the API says it better.
