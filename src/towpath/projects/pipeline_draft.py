@@ -200,9 +200,7 @@ class _Drafting:
         body = documents.dump_yaml({key: value for key, value in document.items() if value})
         unique = tuple(dict.fromkeys(self.left_out))
         path = f"flows/{self.pipeline}/pipeline.yaml"
-        lines = [*_HEAD, *(f"  {fault}" for fault in unique)] if unique else _HEAD[:2]
-        head = "".join(f"# {line}".rstrip() + "\n" for line in lines)
-        return PipelineDraft(path, head + body, unique)
+        return PipelineDraft(path, _head_comment(unique) + body, unique)
 
     def _leave_out(self, what: str, stage: DvcStage, *loc: str | int) -> None:
         place = self.places.find_place("stages", stage.entry, *loc) or Place(self.shown)
@@ -461,3 +459,8 @@ def _is_command(text: str, shell: bool) -> bool:
     except UnfitCommand:
         return False
     return True
+
+
+def _head_comment(left_out: tuple[Fault, ...]) -> str:
+    lines = [*_HEAD, *(f"  {fault}" for fault in left_out)] if left_out else _HEAD[:2]
+    return "".join(f"# {line}".rstrip() + "\n" for line in lines)

@@ -141,7 +141,12 @@ def _stranger_faults(branch: _Branch, touched: Sequence[FileChange]) -> Iterator
         if kept:
             hint = "towpath promote writes them; main keeps what was decided as it was"
             yield Fault(f"only a promotion changes {list_shortened(kept)}", hint=hint)
-        return
+    else:
+        yield from _faults_beside(others)
+
+
+def _faults_beside(others: Sequence[str]) -> Iterator[Fault]:
+    """A promotion that changes more than its own files."""
     judged_by = [path for path in others if is_rule(path) and not is_note(path)]
     if judged_by:
         what = f"this promotion changes {list_shortened(judged_by)}, by which it is judged"

@@ -183,12 +183,6 @@ def _make_branch(place: PromotionPlace, proposed: ProposedPromotion) -> Proposed
         # Its page stays: of an earlier hour, and perhaps reviewed by now.
         page = refs.read_content(repository, old, case.file_paths[2]) or b""
         return replace(proposed, head=old, new=False, evidence=page.decode("utf-8", "replace"))
-    # Where its stage asks for signatures, nobody can tell its maker from its approver otherwise.
-    is_asked = least_level(case.project, case.stage) == "signed"
-    needs_signature = is_asked and not case.project.policy.self_approval
-    if needs_signature and not commit_approvers.is_configured(repository):
-        what = f"{case.stage} asks for signatures, and an unsigned promotion is nobody's"
-        raise UsageError(what, hint=f"{commit_approvers.CONFIGURE}; then promote again")
     # A squash at a forge keeps the messages of what it squashed, and with them the trailers.
     reason = [" ".join(place.why.split()), ""] if place.why else []
     lines = [evidence.promotion_title(case), "", *reason, *promotion_trailers(case)]
@@ -199,10 +193,20 @@ def _make_branch(place: PromotionPlace, proposed: ProposedPromotion) -> Proposed
         "\n".join(lines) + "\n",
         CommitStamp(repository.read_identity(), int(time.time())),
         proposed.without,
-        sign=needs_signature or None,  # else as Git signs every commit
+        sign=_needs_signature(repository, case) or None,  # else as Git signs every commit
     )
     branches.put_branch(repository, proposed.branch, head)
     return replace(proposed, head=head)
+
+
+def _needs_signature(repository: Repository, case: PromotionCase) -> bool:
+    # Where its stage asks for signatures, nobody can tell its maker from its approver otherwise.
+    is_asked = least_level(case.project, case.stage) == "signed"
+    needed = is_asked and not case.project.policy.self_approval
+    if needed and not commit_approvers.is_configured(repository):
+        what = f"{case.stage} asks for signatures, and an unsigned promotion is nobody's"
+        raise UsageError(what, hint=f"{commit_approvers.CONFIGURE}; then promote again")
+    return needed
 
 
 def _is_done(repository: Repository, proposed: ProposedPromotion, old: str) -> bool:

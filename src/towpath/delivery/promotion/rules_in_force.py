@@ -63,12 +63,8 @@ def connect_forge_in_force(
     if naming is None:
         return None
     first = github_forge.connect_forge(naming, environ=environ)
-    changes = read_changes(repository, head, "--", f":(top,glob)**/{policy_at_commit.FILE}")
-    blobs = {blob for change in changes for blob in change.files.values() if blob}
-    ever = (read_policy(text) for text in refs.read_contents(repository, blobs).values())
-    named = {(p.forge.api, p.forge.repository) for p in ever if p and p.forge}
     # The usual case ends here, with no question: main never named another forge than this one.
-    if first is None or len(named) < 2:
+    if first is None or len(_forges_ever_named(repository, head)) < 2:
         return first if proved.policy and proved.policy.forge else None
     history = read_rule_history(repository, read_main_line(repository, head), first)
     policy_now = history.rules_at(head, folder).policy
@@ -101,6 +97,13 @@ def connect_to_set_up(
         hint = "bring towpath.yaml to main first; or, if you trust it: export GITHUB_API_URL=..."
         raise UserError(what, hint=hint)
     return github_forge.connect_forge(workspace.policy, environ=environ)
+
+
+def _forges_ever_named(repository: Repository, head: str) -> set[tuple[str | None, str | None]]:
+    changes = read_changes(repository, head, "--", f":(top,glob)**/{policy_at_commit.FILE}")
+    blobs = {blob for change in changes for blob in change.files.values() if blob}
+    ever = (read_policy(text) for text in refs.read_contents(repository, blobs).values())
+    return {(p.forge.api, p.forge.repository) for p in ever if p and p.forge}
 
 
 def required_forge_rules(workspace: Workspace) -> Rules:

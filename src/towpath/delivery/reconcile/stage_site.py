@@ -178,10 +178,7 @@ def open_stage_site(
         raise RegistryError(_UNBORN)
     # What a forge merged is approved; what is only here is not there yet.
     remote_main = branches.remote_main(repository) if remote else None
-    mine = repository.commit(f"refs/heads/{branches.main_branch_name(repository)}")
-    ahead = 0
-    if remote_main and mine and mine != remote_main:
-        ahead = int(repository.call("rev-list", "--count", f"{remote_main}..{mine}"))
+    ahead = _count_ahead(repository, remote_main) if remote_main else 0
     main = (remote_main if remote_main and names_forge(workspace, repository) else None) or near
     environ = os.environ if environ is None else environ
     site = StageSite(workspace, repository, main, remote, ahead, remote_main, stage, environ, say)
@@ -189,6 +186,12 @@ def open_stage_site(
         hint = did_you_mean(stage, stages) or f"there is {', '.join(stages)}"
         raise UsageError(f"there is no stage `{stage}` on the main branch", hint=hint)
     return site
+
+
+def _count_ahead(repository: Repository, remote_main: str) -> int:
+    mine = repository.commit(f"refs/heads/{branches.main_branch_name(repository)}")
+    is_same = mine in (None, remote_main)
+    return 0 if is_same else int(repository.call("rev-list", "--count", f"{remote_main}..{mine}"))
 
 
 def declared_stages(workspace: Workspace) -> tuple[str, ...]:
