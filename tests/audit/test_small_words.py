@@ -6,9 +6,8 @@ from towpath.audit.approvals import _in_tag
 from towpath.audit.reproduction import TOLERANCE, RemadeModel, _judge_remade
 from towpath.cli.audit_commands import _describe_agreement
 from towpath.config.artifact import Artifact
-from towpath.delivery.promotion.code_owners import LARGEST
 from towpath.delivery.promotion.rule_changes import RuleChange
-from towpath.delivery.promotion.rulebook import Rulebook
+from towpath.delivery.promotion.rulebook import LARGEST, Rulebook
 from towpath.registry import RecordedCode, VersionRecord
 
 

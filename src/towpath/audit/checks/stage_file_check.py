@@ -9,7 +9,7 @@ from towpath.audit.approvals import UNKNOWN, Approvals
 from towpath.audit.audit_finding import EXPLAIN, AuditFinding, UncheckedPart, make_finding
 from towpath.audit.ledger import AuditLedger
 from towpath.delivery.promotion.main_line_approvals import backdated_fault, decide_again
-from towpath.delivery.promotion.promotion_rules import leave_version
+from towpath.delivery.promotion.promotion_case import leave_version
 from towpath.errors import Fault, TowpathError
 from towpath.registry import Promotion, policy_at_commit, stage_files
 
