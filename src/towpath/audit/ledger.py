@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from towpath import registry
-from towpath.backends.git import Repository, branches, refs, remotes
+from towpath.backends.git import Repository, refs
 from towpath.backends.git.commit_history import parse_trailers
 from towpath.backends.git.git_command import split_lines
-from towpath.delivery.promotion.promotion_case import promotion_paths, refuse_unknown_stage
+from towpath.delivery.promotion.promotion_case import promotion_paths
 from towpath.errors import RegistryError, TowpathError
 from towpath.registry import (
     Model,
@@ -27,25 +28,14 @@ from towpath.registry import (
 )
 from towpath.registry import version_record as records
 from towpath.registry.main_decisions import MainDecisions, is_registration, record_paths
-from towpath.registry.ownership import Owners, read_owners, show_project_folder
+from towpath.registry.ownership import Owners, read_owners
 from towpath.registry.stage_tags import StageTag
 
 if TYPE_CHECKING:
     from towpath.config.project_declaration import Project
-    from towpath.workspace import Workspace
 
 
 TOUCHED = {"A": "added", "D": "deleted"}
-
-
-@dataclass(frozen=True)
-class FileTouch:
-    """A file that a commit on main's first-parent line changed; ``what`` is done to it."""
-
-    path: str
-    commit: str
-    author: str
-    what: str
 
 
 @dataclass(frozen=True)
@@ -61,9 +51,6 @@ class AuditLedger:
     folder: str = ""
     model: str | None = None
     stage: str | None = None
-
-    def only_stage(self, stage: str) -> AuditLedger:
-        return replace(self, stage=stage)
 
     def is_meant(self, stage: str) -> bool:
         return self.stage in (None, stage)
@@ -82,8 +69,8 @@ class AuditLedger:
     @cached_property
     def models(self) -> Mapping[str, Model]:
         if self.model is None:
-            return registry_state.tagged_models(self.repository)
-        return {self.model: registry_state.tagged_model(self.repository, self.model)}
+            return registry_state.read_models(self.repository, pruned=False)
+        return {self.model: registry_state.read_model(self.repository, self.model, pruned=False)}
 
     @cached_property
     def stage_tags(self) -> tuple[StageTag, ...]:
@@ -126,18 +113,14 @@ class AuditLedger:
 
     def decided_record(self, path: str) -> bytes | None:
         """A record as it first came to main; None where none did."""
-        return self._decided_records.get(path)
+        blob = self.main_decisions.records.get(path)
+        # All in one call of Git, and once for all the checks.
+        return self._decided_texts.get(blob) if blob else None
 
     # All in one call of Git, and once for all the checks.
     @cached_property
-    def _decided_records(self) -> Mapping[str, bytes]:
-        blobs = self.main_decisions.records
-        texts = refs.read_contents(self.repository, set(blobs.values()))
-        return {path: texts[blob] for path, blob in blobs.items() if blob in texts}
-
-    def find_first_commit(self, path: str) -> str:
-        """The commit of main that first brought a record, short."""
-        return self.main_decisions.find_first_commit(path)[:7]
+    def _decided_texts(self) -> Mapping[str, bytes]:
+        return refs.read_contents(self.repository, set(self.main_decisions.records.values()))
 
     def is_confirmed(self, promotion: Promotion) -> bool:
         """Whether the very next change of the stage file asks for the same version again, with
@@ -189,6 +172,14 @@ class AuditLedger:
         """The stage tags that follow from a promotion, oldest first."""
         return self._tags_by_promotion.get((promotion.commit, promotion.path), ())
 
+    @cached_property
+    def _tags_by_promotion(self) -> Mapping[tuple[str, str], list[StageTag]]:
+        by_promotion: defaultdict[tuple[str, str], list[StageTag]] = defaultdict(list)
+        for tag, promotion in self._paired_tags:
+            if promotion:
+                by_promotion[promotion.commit, promotion.path].append(tag)
+        return by_promotion
+
     @property
     def stray_tags(self) -> Sequence[StageTag]:
         """The stage tags that follow from no promotion."""
@@ -213,9 +204,7 @@ class AuditLedger:
     @cached_property
     def _evidence_files(self) -> Mapping[tuple[str, str], bytes]:
         # All at once: each call starts a Git, and an old registry has thousands of promotions.
-        return self.files_at(
-            {(entry.commit, self.evidence_path(entry)) for entry in self.promotions}
-        )
+        return self.files_at({(p.commit, self.evidence_path(p)) for p in self.promotions})
 
     def wanted_versions(self, stage: str | None = None) -> Sequence[StageFile]:
         """What the stages should run, by the stage files on main."""
@@ -253,18 +242,12 @@ class AuditLedger:
     def read_records(self) -> Iterator[tuple[ModelVersion, VersionRecord]]:
         """Every numbered version with its record, as far as it can be read."""
         versions = [version for model in self.models.values() for version in model.versions]
-        names = [
-            f"{version.commit}:{records.record_path(version.model, version.version)}"
-            for version in versions
-        ]
+        paths = [records.record_path(version.model, version.version) for version in versions]
+        names = [f"{v.commit}:{path}" for v, path in zip(versions, paths, strict=True)]
         texts = refs.read_contents(self.repository, names)
         for version, name in zip(versions, names, strict=True):
-            text = texts.get(name, b"").decode("utf-8", "replace")
-            try:
-                record = records.parse_version_record(text, name)
-            except RegistryError:
-                continue  # the check of records says so
-            yield version, record
+            with suppress(RegistryError):  # the check of records says so
+                yield version, records.parse_version_record(texts.get(name, b""), name)
 
     def files(self, paths: Iterable[str]) -> dict[str, bytes]:
         """The files on main now, by path; what is not there is left out."""
@@ -277,8 +260,9 @@ class AuditLedger:
         contents = refs.read_contents(self.repository, names)
         return {names[name]: content for name, content in contents.items()}
 
-    def find_touches(self, *folders: str) -> Iterator[FileTouch]:
-        """Every change of files under these folders on main's first-parent line, newest first."""
+    def find_touches(self, *folders: str) -> Iterator[tuple[str, str, str, str]]:
+        """Every change of files under these folders on main's first-parent line, newest first:
+        the path, the commit, its author, and what is done to the file."""
         # By the first parent: what a merge changed of main's own line, whatever the merged branch
         # did. Without renames, since a record that is moved is one that is gone; and without what a
         # user's settings of Git would add to the lines.
@@ -292,7 +276,7 @@ class AuditLedger:
             commit, _, author = head.partition("\2")
             words = [word.strip("\n") for word in rest.split("\0") if word.strip("\n")]
             for status, path in zip(words[::2], words[1::2], strict=True):
-                yield FileTouch(path, commit, author, TOUCHED.get(status, "changed"))
+                yield path, commit, author, TOUCHED.get(status, "changed")
 
     @cached_property
     def tag_names(self) -> Mapping[str, str]:
@@ -326,14 +310,6 @@ class AuditLedger:
         return {commit: tuple(parents) for commit, *parents in rows}
 
     @cached_property
-    def _tags_by_promotion(self) -> Mapping[tuple[str, str], Sequence[StageTag]]:
-        by_promotion: defaultdict[tuple[str, str], list[StageTag]] = defaultdict(list)
-        for tag, promotion in self._paired_tags:
-            if promotion:
-                by_promotion[promotion.commit, promotion.path].append(tag)
-        return by_promotion
-
-    @cached_property
     def _paired_tags(self) -> Sequence[tuple[StageTag, Promotion | None]]:
         """Each tag, oldest first, with the last promotion before it that asked for its version."""
         # Tags follow promotions in order: one that goes back behind its predecessor's was not
@@ -344,7 +320,16 @@ class AuditLedger:
             key = tag.stage, tag.model
             version = None if tag.undone else self.version_on(tag.model, tag.commit)
             promotions = self.promotions_of(*key)
-            place = _find_place(promotions, tag, version, reached.get(key, 0))
+            named = parse_trailers(tag.tag.message).get("promotion")
+            fitting = (
+                place
+                for place in reversed(range(reached.get(key, 0), len(promotions)))
+                if promotions[place].time <= tag.tag.time
+                and promotions[place].version == version
+                and promotions[place].fault is None
+                and (named is None or promotions[place].commit in named)
+            )
+            place = next(fitting, None) if version or tag.undone else None
             if place is not None:
                 reached[key] = place
             pairs.append((tag, None if place is None else promotions[place]))
@@ -382,20 +367,3 @@ def refuse_stage_that_never_was(ledger: AuditLedger, stage: str) -> None:
     """Raise ``UsageError`` with the near name for a stage that neither is nor ever was."""
     past_stages = (promotion.stage for promotion in ledger.promotions)
     refuse_unknown_stage(stage, [*ledger.project.stages, *past_stages])
-
-
-def _find_place(
-    promotions: Sequence[Promotion], tag: StageTag, version: VersionNumber | None, least: int
-) -> int | None:
-    if version is None and not tag.undone:
-        return None
-    named = parse_trailers(tag.tag.message).get("promotion")
-    fitting = (
-        place
-        for place in reversed(range(least, len(promotions)))
-        if promotions[place].time <= tag.tag.time
-        and promotions[place].version == version
-        and promotions[place].fault is None
-        and (named is None or promotions[place].commit in named)
-    )
-    return next(fitting, None)

@@ -11,6 +11,7 @@ from towpath.config.artifact import Json
 from towpath.config.foreign_values import Fields
 
 UNKNOWN = "unknown"
+WIDER = ("input", "integer", "number")  # a whole number is read as any number
 
 
 @dataclass(frozen=True)
@@ -59,16 +60,17 @@ def find_signature_breaks(
     # matrix or the other way round, or answer a class that was none.
     if old is None or new is None:
         return ()
-    counts = (old.features, new.features)
-    features = [f"{counts[0]} -> {counts[1]} features"] if None not in counts else []
-    added = [c for c in new.classes or () if old.classes is not None and c not in old.classes]
-    return (
-        *_shape_breaks(old, new),
-        *_input_breaks(old.inputs, new.inputs),
-        *(features if old.features != new.features else ()),
-        *_output_breaks(old.outputs, new.outputs),
-        *(f"class {new_class} is new" for new_class in added),
-    )
+    breaks = []
+    if (matrix := matrix_of(old)) and new.inputs is not None:
+        breaks.append(f"input {matrix} -> columns by name")
+    if (matrix := matrix_of(new)) and old.inputs is not None:
+        breaks.append(f"input columns by name -> {matrix}")
+    breaks += _column_breaks("input", old.inputs, new.inputs)
+    if None not in (old.features, new.features) and old.features != new.features:
+        breaks.append(f"{old.features} -> {new.features} features")
+    breaks += _column_breaks("output", old.outputs, new.outputs)
+    classes = new.classes or () if old.classes is not None else ()
+    return (*breaks, *(f"class {c} is new" for c in classes if c not in (old.classes or ())))
 
 
 def matrix_of(signature: ModelSignature) -> str:
@@ -79,39 +81,18 @@ def matrix_of(signature: ModelSignature) -> str:
     return f"a matrix of {signature.features} columns"
 
 
-def _shape_breaks(old: ModelSignature, new: ModelSignature) -> Iterator[str]:
-    """A matrix has no names to pick columns by, and a table with names is no matrix."""
-    if (matrix := matrix_of(old)) and new.inputs is not None:
-        yield f"input {matrix} -> columns by name"
-    if (matrix := matrix_of(new)) and old.inputs is not None:
-        yield f"input columns by name -> {matrix}"
-
-
-def _input_breaks(old: Columns | None, new: Columns | None) -> Iterator[str]:
+def _column_breaks(side: str, old: Columns | None, new: Columns | None) -> Iterator[str]:
+    """Of inputs those that the new one asks for count, of outputs those that the old one gave."""
     if old is None or new is None:
         return
-    before = {column.name: column.type for column in old}
-    for column in new:
-        was = before.get(column.name)
-        if was is None:
-            yield f"input {column.name} is new"
-        # A whole number is read as any number; of a type that is not known nothing is said.
-        elif was != column.type and UNKNOWN not in (was, column.type):
-            if (was, column.type) == ("integer", "number"):
-                continue
-            yield f"input {column.name} {was} -> {column.type}"
-
-
-def _output_breaks(old: Columns | None, new: Columns | None) -> Iterator[str]:
-    if old is None or new is None:
-        return
-    new_types = {column.name: column.type for column in new}
-    for column in old:
-        gives = new_types.get(column.name)
-        if gives is None:
-            yield f"output {column.name} is gone"
-        elif gives != column.type and UNKNOWN not in (gives, column.type):
-            yield f"output {column.name} {column.type} -> {gives}"
+    before, after = ({column.name: column.type for column in columns} for columns in (old, new))
+    for name in after if side == "input" else before:
+        types = before.get(name), after.get(name)
+        if None in types:
+            yield f"{side} {name} is {'new' if side == 'input' else 'gone'}"
+        # Of a type that is not known nothing is said.
+        elif types[0] != types[1] and UNKNOWN not in types and (side, *types) != WIDER:
+            yield f"{side} {name} {types[0]} -> {types[1]}"
 
 
 def _list_columns(columns: Columns | None) -> Json:
@@ -134,9 +115,8 @@ def read_signature(value: object) -> ModelSignature:
 
 
 def _read_columns(value: object) -> Columns | None:
-    return None if value == UNKNOWN else foreign.list_of(_read_column)(value)
-
-
-def _read_column(value: object) -> Column:
-    fields = Fields(value)
-    return Column(fields.get("name", foreign.read_text), fields.get("type", foreign.read_text))
+    if value == UNKNOWN:
+        return None
+    read_text = foreign.read_text
+    columns = foreign.list_of(Fields)(value)
+    return tuple(Column(c.get("name", read_text), c.get("type", read_text)) for c in columns)

@@ -32,22 +32,21 @@ def check_project_store(
     ledger: AuditLedger, store: Store, root: Path, origin: str | None
 ) -> Iterator[AuditFinding | UncheckedPart]:
     """The project's store: no version's bytes altered, and none missing that is wanted by a stage
-    or may still be promoted.
-
-    Args:
-        origin: The address of this project's code, in a registry that several projects share.
-    """
+    or may still be promoted. ``origin`` is the address of this project's code, in a registry that
+    several projects share."""
     wanted_keys = {(entry.model, entry.version) for entry in ledger.wanted_versions()}
     promoted = {(entry.model, entry.version) for entry in ledger.promotions}
     missing: list[tuple[str, VersionRecord]] = []
     for version, record in ledger.read_records():
-        key, name = (version.model, version.version), str(version)
-        if not _is_from(origin, record) or not ledger.is_ours(version.model):
+        key, name, address = (version.model, version.version), str(version), record.code.repository
+        is_own = not address or (origin and remotes.is_same_repository(origin, address))
+        if not is_own or not ledger.is_ours(version.model):
             continue  # another project made it, and has its bytes
         state = verify_bytes(store.source, record.artifact, record.sha256)
         if state is BytesState.ALTERED:
             what = f"the bytes of {name} in the project's store were altered"
-            paths = _altered_objects(store, record)
+            wrong = find_altered(store.source, record.artifact) or [record.artifact.digest]
+            paths = [store.path(digest) for digest in wrong]
             yield make_finding("artifact", what, str(paths[0]), way_to_replace(root, *paths))
         elif state is BytesState.MISSING and key in wanted_keys:
             missing.append((f"{name}, which a stage wants,", record))
@@ -55,16 +54,6 @@ def check_project_store(
         elif state is BytesState.MISSING and key not in promoted and version.rejected is None:
             missing.append((name, record))
     yield from _look_on_remote(root, missing)
-
-
-def _altered_objects(store: Store, record: VersionRecord) -> list[Path]:
-    wrong = find_altered(store.source, record.artifact)
-    return [store.path(digest) for digest in wrong or [record.artifact.digest]]
-
-
-def _is_from(origin: str | None, record: VersionRecord) -> bool:
-    address = record.code.repository
-    return address is None or (origin is not None and remotes.is_same_repository(origin, address))
 
 
 def _look_on_remote(
@@ -177,11 +166,9 @@ def _check_follows(
     log = ledger.promotions_of(store.name, record.model)
     if (wrong := find_contradiction(record, store.name, log)) is None:
         return
-    place = f"towpath/deployed/{record.model}.json in {store.shown}"
-    if log:
-        way = f"towpath reconcile {store.name} --apply writes what is right, and keeps a copy"
-        yield make_finding("deployment", wrong, place, f"find out who wrote it; then {way}")
-    else:  # main never asked for it there, so reconcile has nothing to write
-        path = f"towpath/deployed/{record.model}.json"
+    path = f"towpath/deployed/{record.model}.json"
+    way = f"then towpath reconcile {store.name} --apply writes what is right, and keeps a copy"
+    hint = f"find out who wrote it; {way}"
+    if not log:  # main never asked for it there, so reconcile has nothing to write
         hint = f"find out who wrote it, and move {path} out of {store.backend.shown}"
-        yield make_finding("deployment", wrong, place, hint)
+    yield make_finding("deployment", wrong, f"{path} in {store.shown}", hint)
