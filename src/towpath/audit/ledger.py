@@ -10,10 +10,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from towpath import registry
-from towpath.backends.git import Repository, refs
+from towpath.backends.git import Repository, branches, refs, remotes
 from towpath.backends.git.commit_history import parse_trailers
 from towpath.backends.git.git_command import split_lines
-from towpath.delivery.promotion.promotion_case import promotion_paths
+from towpath.delivery.promotion.promotion_case import promotion_paths, refuse_unknown_stage
 from towpath.errors import RegistryError, TowpathError
 from towpath.registry import (
     Model,
@@ -28,11 +28,12 @@ from towpath.registry import (
 )
 from towpath.registry import version_record as records
 from towpath.registry.main_decisions import MainDecisions, is_registration, record_paths
-from towpath.registry.ownership import Owners, read_owners
+from towpath.registry.ownership import Owners, read_owners, show_project_folder
 from towpath.registry.stage_tags import StageTag
 
 if TYPE_CHECKING:
     from towpath.config.project_declaration import Project
+    from towpath.workspace import Workspace
 
 
 TOUCHED = {"A": "added", "D": "deleted"}

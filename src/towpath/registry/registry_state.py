@@ -299,8 +299,10 @@ class _Draft:
         versions = []
         for version in self.versions:
             mark = self.rejected.get(version.version) if version.version else None
-            why = {"rejected": mark.message.strip(), "rejected_by": mark.tagger} if mark else {}
-            versions.append(replace(version, **why) if mark else version)
+            if mark:
+                why = mark.message.strip()
+                version = replace(version, rejected=why, rejected_by=mark.tagger)
+            versions.append(version)
         # By a plain tuple: dataclasses compare ten times slower, and there may be ten thousand.
         versions.sort(key=attrgetter("version.major", "version.minor", "version.patch"))
         candidates = sorted(self.candidates, key=lambda v: (v.time, v.tag.name))

@@ -61,11 +61,11 @@ def push_project(
     if store:
         # With the bytes go those that versions name: they can be made again where their data is.
         try:
-            models = registry.read_models(workspace.registry_at_hand).values()
+            models = registry.read_models(workspace.registry_at_hand)
         except (UserError, RegistryError):
             # bytes go all the same; who publishes versions says what is wrong
-            models = ()
-        summaries = [version.summary for model in models for version in model.newest_first]
+            models = {}
+        summaries = [v.summary for model in models.values() for v in model.newest_first]
         named = (v for s in summaries for v in (s.get("md5"), *s.get("data", {}).values()))
         # A tag's message is anybody's text: what is no digest is not asked for.
         recorded = [digest for digest in named if isinstance(digest, str) and is_digest(digest)]
