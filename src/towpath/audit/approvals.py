@@ -91,7 +91,6 @@ class Approvals:
         return self._proved[place]
 
     def judged(self, promotion: Promotion) -> ApprovalJudgement:
-        """What the rule says of a promotion. Raises ``ForgeError``."""
         place = promotion.commit, promotion.path
         if place not in self._judgements:
             self._judgements[place] = self.rule.judge(promotion)

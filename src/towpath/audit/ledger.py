@@ -58,7 +58,6 @@ class AuditLedger:
 
     @cached_property
     def promotions(self) -> tuple[Promotion, ...]:
-        """Every change of a stage file that is asked about, oldest first."""
         return tuple(promotion for promotion in self.log if self.is_meant(promotion.stage))
 
     @cached_property
@@ -75,7 +74,6 @@ class AuditLedger:
 
     @cached_property
     def stage_tags(self) -> tuple[StageTag, ...]:
-        """Every stage tag that is one, oldest first."""
         tags = stage_tags.read_stage_tags(self.repository, self.model)
         mine = (tag for tag in tags if self.is_ours(tag.model))
         return tuple(tag for tag in mine if self.is_meant(tag.stage))
@@ -109,7 +107,6 @@ class AuditLedger:
 
     @cached_property
     def main_decisions(self) -> MainDecisions:
-        """The records and digests that main decided upon, of every model."""
         return MainDecisions.read(self.repository, self.main, self.model)
 
     def decided_record(self, path: str) -> bytes | None:
@@ -170,7 +167,6 @@ class AuditLedger:
         return by_stage
 
     def tags(self, promotion: Promotion) -> Sequence[StageTag]:
-        """The stage tags that follow from a promotion, oldest first."""
         return self._tags_by_promotion.get((promotion.commit, promotion.path), ())
 
     @cached_property
@@ -196,7 +192,6 @@ class AuditLedger:
         return about.version if about else None
 
     def evidence_path(self, promotion: Promotion) -> str:
-        """Where a promotion's evidence lies, from the repository's root."""
         return promotion_paths(promotion.stage, promotion.model, self.number(promotion))[2]
 
     def has_evidence(self, promotion: Promotion) -> bool:
@@ -241,7 +236,6 @@ class AuditLedger:
         return None
 
     def read_records(self) -> Iterator[tuple[ModelVersion, VersionRecord]]:
-        """Every numbered version with its record, as far as it can be read."""
         versions = [version for model in self.models.values() for version in model.versions]
         paths = [records.record_path(version.model, version.version) for version in versions]
         names = [f"{v.commit}:{path}" for v, path in zip(versions, paths, strict=True)]
@@ -281,7 +275,6 @@ class AuditLedger:
 
     @cached_property
     def tag_names(self) -> Mapping[str, str]:
-        """The name that each annotated tag's own object says, by its ref."""
         words = ("for-each-ref", "--format=%(refname)%00%(tag)")
         result = self.repository.attempt_git(*words, "refs/tags")
         if result.code:  # a tag's object is lost, which is said of that tag alone

@@ -57,7 +57,6 @@ class LineageReport:
 
     @property
     def deployments(self) -> tuple[HistoryEntry, ...]:
-        """The promotions that were carried out."""
         return tuple(entry for entry in self.promotions if entry.entered)
 
 

@@ -60,7 +60,6 @@ class Promotion:
 
     @property
     def is_deletion(self) -> bool:
-        """Whether it deleted the stage file: the model leaves the stage."""
         return self.version is None and self.fault is None
 
     def __str__(self) -> str:

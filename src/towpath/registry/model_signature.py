@@ -40,7 +40,6 @@ class ModelSignature:
     model: str | None = None
 
     def to_json(self) -> dict[str, Json]:
-        """As it stands in a record."""
         facts: dict[str, Json] = {
             "model": self.model,
             "inputs": _list_columns(self.inputs),

@@ -122,12 +122,10 @@ def claimed_model(path: str) -> str | None:
 
 
 def write_claim(folder: str) -> bytes:
-    """The file that says that a model is of the project in ``folder``."""
     return documents.dump_yaml({"project": show_project_folder(folder)}).encode()
 
 
 def read_claim(model: str, text: str) -> str | Fault:
-    """The folder that a claim names, or what is wrong with it."""
     path = claim_path(model)
     document = documents.parse_yaml(text, path)
     data = documents.plain_data(document.node)

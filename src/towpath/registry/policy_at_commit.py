@@ -53,7 +53,6 @@ class LastChange:
 
     @property
     def way_to_undo_change(self) -> str:
-        """How the file comes back as it was before."""
         return (
             f"git checkout {self.commit[:7]}^ -- ':/{self.path}', commit it, and merge that into "
             "main; until then the rules before it hold, nothing is promoted or deployed, and what "
@@ -88,5 +87,4 @@ def read_last_sound(repository: Repository, commit: str, folder: str = "") -> Pr
 
 
 def declaration_path(folder: str = "") -> str:
-    """Where ``towpath.yaml`` of a project lies, from the Git root."""
     return f"{folder.rstrip('/')}/{FILE}".lstrip("/")

@@ -35,7 +35,6 @@ TAG_AHEAD = 86_400.0
 
 
 def backup_of(tag: str) -> str:
-    """The second ref of a tag's ref."""
     return KEPT + tag.removeprefix(TAGS)
 
 
@@ -164,7 +163,6 @@ class Model:
         return (*self.candidates, *reversed(self.versions))
 
     def versions_in_standing(self) -> Iterator[ModelVersion]:
-        """The versions in good standing, the highest first."""
         return (v for v in reversed(self.versions) if v.rejected is None and v.key)
 
     def find_number(self, number: VersionNumber) -> ModelVersion | None:
@@ -225,7 +223,6 @@ def way_to_have(repository: Repository, named: str) -> str:
 
 
 def has_record(repository: Repository, version: ModelVersion) -> bool:
-    """Whether a version's commit holds a file where its record should be."""
     path = records.record_path(version.model, version.version)
     return refs.read_content(repository, version.commit, path) is not None
 
@@ -269,7 +266,6 @@ def fold_tags(tags: Iterable[Ref]) -> dict[str, Model]:
 
 
 def is_candidate(ref: Ref) -> bool:
-    """Whether a ref under ``refs/towpath/candidates/`` holds what Towpath put there."""
     place = _CANDIDATE.fullmatch(ref.name.removeprefix(CANDIDATES))
     return bool(place and ref.annotated and f"\n{tag_message.MARK}" in ref.message)
 

@@ -124,7 +124,6 @@ def _by_itself(
 
 
 def _set_aside(repository: Repository, named: str) -> RestoredTag:
-    """Keep what a name holds under another ref, and take the name away."""
     ref = f"{TAGS}{named}"
     old = refs.list_ref_objects(repository, ref).get(ref)
     if old is None:
@@ -139,7 +138,6 @@ def _set_aside(repository: Repository, named: str) -> RestoredTag:
 def _find_version_commit(
     repository: Repository, named: str, model: str, path: str, decided: bytes
 ) -> str:
-    """The commit that was made for the version, and holds the very record."""
     # By stage and rejection tags, by what was set aside, and what Git has not yet thrown away.
     patterns = (f"{TAGS}{model}#*", f"{TAGS}{model}@*", f"{ASIDE}{model}*")
     targets = dict.fromkeys(ref.target for ref in refs.list_refs(repository, *patterns))

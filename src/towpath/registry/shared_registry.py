@@ -59,7 +59,6 @@ def refresh_clone(clone: Repository, address: str, fresh: float = FRESH) -> None
 
 
 def explain_staleness(clone: Repository, address: str) -> str | None:
-    """A word about a view that could not be brought up to date; None where it is fresh."""
     age = remotes.tags_age(clone)
     if age is None or age <= FRESH:
         return None

@@ -44,7 +44,6 @@ class StageFiles:
     faults: tuple[Fault, ...] = ()
 
     def stages_of(self, model: str, version: VersionNumber | None) -> tuple[str, ...]:
-        """The stages that should run a version."""
         return tuple(self._stages_by_version.get((model, version), ()))
 
     @cached_property
@@ -55,13 +54,11 @@ class StageFiles:
         return by_version
 
     def find_stage_file(self, stage: str, model: str) -> StageFile | None:
-        """What a stage should run of a model."""
         pair = (stage, model)
         return next((file for file in self.wanted if (file.stage, file.model) == pair), None)
 
 
 def stage_file_path(stage: str, model: str) -> str:
-    """Where a stage file lies, from the repository's root."""
     return f"{FOLDER}/{stage}/{model}.yaml"
 
 
@@ -72,7 +69,6 @@ def parse_stage_file_path(path: str) -> tuple[str, str] | None:
 
 
 def parse_stage_file(path: str, text: str) -> StageFile | Fault:
-    """What a stage file says, or what is wrong with it."""
     match = _PATH.fullmatch(path)
     if match is None:
         return Fault("this is no stage file", Place(path))

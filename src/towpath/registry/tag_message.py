@@ -30,7 +30,6 @@ _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
 def compose_tag_message(record: VersionRecord) -> str:
-    """The message of the tag of a version or a candidate."""
     best = [f"{name} {value:.6g}" for name, value in flatten_numbers(record.metrics).items()][:3]
     name = f"{record.model} {record.version or 'candidate'}"
     lines = [f"{name}: {', '.join(best)}" if best else name, ""]
@@ -65,7 +64,6 @@ def summarise_record(record: VersionRecord) -> dict[str, Json]:
 
 
 def json_line(data: Mapping[str, Json]) -> str:
-    """JSON in one line."""
     return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
 
 

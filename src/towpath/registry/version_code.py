@@ -68,7 +68,6 @@ class OwnCode:
 
     @property
     def readable_paths(self) -> tuple[Path, ...]:
-        """What a sandbox must be let read."""
         return (self.root,) if self.root else ()
 
     def to_json(self) -> dict[str, Any]:
@@ -111,7 +110,6 @@ def off_main(commit: str) -> str:
 
 
 def merge_it(stage: str) -> str:
-    """What to do about it."""
     return f"merge that commit into main, or say `code: any` of {stage} in towpath.yaml"
 
 
@@ -170,7 +168,6 @@ def find_classes(
 def _read_own_classes(
     repository: Repository, record: VersionRecord, trust: Iterable[str]
 ) -> tuple[str, str, dict[str, str]]:
-    """The folders of a version's project and pipeline in its commit, and the classes there."""
     files = frozenset(commit_history.list_paths(repository, record.code.commit))
     below = find_project(files, record.path)
     folder = f"flows/{record.pipeline}" if record.pipeline else ""

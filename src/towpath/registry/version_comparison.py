@@ -90,7 +90,6 @@ class ComparisonRow:
 
     @property
     def is_different(self) -> bool:
-        """Whether the versions do not all say the same."""
         return not all(is_same(value, self.values[0]) for value in self.values)
 
 

@@ -29,7 +29,6 @@ class RecordedVersion:
 
 
 def get_version(repository: Repository, reference: str | VersionReference) -> RecordedVersion:
-    """The version that a reference names, with its record."""
     version = find_version(repository, reference)
     return RecordedVersion(version, read_record(repository, version))
 

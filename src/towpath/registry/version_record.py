@@ -153,7 +153,6 @@ def write_version_record(record: VersionRecord) -> str:
 
 
 def record_document(record: VersionRecord) -> dict[str, Any]:
-    """The record as its file holds it, in JSON's types."""
     bump, signature = record.bump, record.signature
     whole: dict[str, Any] = _plain_document(
         {

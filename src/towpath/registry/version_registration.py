@@ -248,7 +248,6 @@ def registered_now(built: VersionObjects) -> RegisteredVersion:
 
 
 def pause_at_random(attempt: int) -> None:
-    """Wait a little, the longer the more often it was tried."""
     # At random, so that those who met do not meet again.
     time.sleep(random.uniform(0.0, min(1.0, 0.02 * 2**attempt)))
 

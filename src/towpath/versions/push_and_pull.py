@@ -178,7 +178,6 @@ def _find_remotes(workspace: Workspace, remote: str | None) -> tuple[str | None,
 
 
 def _registry_remote(workspace: Workspace) -> str | None:
-    """Where versions are pushed to and fetched from, as a person calls it."""
     if workspace.shared_registry:
         return hide_credentials(workspace.shared_registry)
     return remotes.choose_remote(workspace.repository) if workspace.repository else None

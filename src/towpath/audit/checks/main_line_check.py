@@ -69,7 +69,6 @@ def check_substitutes(ledger: AuditLedger) -> Iterator[AuditFinding]:
 def check_stage_files(
     ledger: AuditLedger, approvals: Approvals
 ) -> Iterator[AuditFinding | UncheckedPart]:
-    """Every change of a stage file on the main branch."""
     for promotion in ledger.promotions:
         if ledger.is_confirmed(promotion):
             continue  # what came by a hand was looked at since, and let in by a promotion
@@ -140,7 +139,6 @@ def _check_chained(ledger: AuditLedger, promotion: Promotion) -> Iterator[AuditF
 
 
 def check_ownership(ledger: AuditLedger) -> Iterator[AuditFinding]:
-    """Each model that was ever promoted, and each stage file that is on main."""
     yield from _check_declaration(ledger)
     for model in dict.fromkeys(entry.model for entry in ledger.promotions):
         if not ledger.model_owners.owns_model(ledger.folder, model):

@@ -85,7 +85,6 @@ def _check_version(
 
 
 def _check_tags(ledger: AuditLedger) -> Iterator[AuditFinding]:
-    """Each tag of a version or a rejection is an annotated one, and not dated after now."""
     for ref in refs.list_refs(ledger.repository, f"refs/tags/{ledger.model or '*'}@v*"):
         short = ref.name.removeprefix("refs/tags/")
         hint = restore_tags.way_to_restore(short)

@@ -61,7 +61,6 @@ def survey_demanded(ledger: AuditLedger, approvals: Approvals) -> tuple[Surveyed
 
 
 def check_demanded(surveyed: Sequence[SurveyedSignature]) -> Iterator[AuditFinding]:
-    """The versions that do not count, because no allowed signer signed them."""
     for signed in surveyed:
         if signed.signature.standing != "good":
             what = f"{DEMANDED}: {why_unsigned(signed.signature)}"
@@ -77,7 +76,6 @@ def check_signers(ledger: AuditLedger) -> Iterator[AuditFinding]:
 
 
 def survey_signatures(ledger: AuditLedger) -> tuple[SurveyedSignature, ...]:
-    """Every version, rejection, stage tag and promotion of a ledger with its signature."""
     with signers_file(allowed_signers(ledger.repository, ledger.main)) as signers:
 
         def judge(kind: str, object_: str, content: str) -> SignedBy:
@@ -137,7 +135,6 @@ def _wrong_signature(surveyed: SurveyedSignature) -> AuditFinding | None:
 
 
 def _way_to_replace(surveyed: SurveyedSignature) -> str:
-    """How a thing that nobody signed is replaced by one that somebody did."""
     if surveyed.kind == "stage tag":
         way = restore_tags.way_to_restore(surveyed.name)
         return f"{way}; then towpath reconcile --apply writes it again"

@@ -119,7 +119,6 @@ def echo_block(text: str, err: bool = False, colours: bool = False) -> None:
 
 
 def echo_json(document: str) -> None:
-    """Print a JSON document on stdout, to the same values."""
     click.echo(escape_json(document), file=_unguarded_stream(err=False))
 
 
@@ -205,7 +204,6 @@ class LiveView:
         self._live.update(_Rendered(content))
 
     def stop(self, last: RenderableType | None) -> None:
-        """Take the drawing away, and leave ``last`` in its place."""
         self._live.update("")
         self._live.stop()
         if last is not None:
@@ -234,7 +232,6 @@ def show_table(
     columns: Sequence[str], rows: Iterable[Sequence[Cell]], right: Sequence[str] = (),
     err: bool = False,
 ) -> None:  # fmt: skip
-    """Print a table on stdout (stderr)."""
     listed = list(rows)
     # Into a pipe nothing that is wide folds: a line is a row there, for grep and awk.
     if is_terminal(err) and len(listed) < _LONG:
