@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from towpath import registry
 from towpath.backends.git import checkouts
 from towpath.config import names_and_paths
-from towpath.config.artifact import Artifact
+from towpath.config.artifact import Artifact, Json
 from towpath.config.project_paths import ProjectPath, resolve_inside
 from towpath.errors import ExitCode, Malformed, RegistryError, StepFailed, StoreError
 from towpath.execution.run_inputs import hold_against
@@ -88,18 +88,12 @@ def reproduce_version(
     then = folder_of_pipeline(workspace.repository, record, project_folder)
     with checkouts.laid_out(workspace.repository, record.code.commit, keep) as folder:
         sha256, metrics, seconds = _remake_model(workspace, record, folder / then, listeners)
-    recorded, now = map(tag_message.flatten_numbers, (record.metrics, metrics))
-    pairs = {name: (recorded.get(name), now.get(name)) for name in [*recorded, *now]}
-    different = tuple(
-        RecordDifference(name, old, new)
-        for name, (old, new) in pairs.items()
-        if old is None or new is None or not math.isclose(old, new, rel_tol=tolerance)
-    )
-    is_same = sha256 == record.sha256
+    different = find_metric_differences(record.metrics, metrics, tolerance)
+    is_alike = not different and any(tag_message.flatten_numbers(record.metrics))
     return ReproducedVersion(
         version=str(version),
         commit=record.code.commit,
-        verdict="bytes" if is_same else "different" if different or not recorded else "metrics",
+        verdict="bytes" if sha256 == record.sha256 else "metrics" if is_alike else "different",
         sha256=sha256,
         recorded_sha256=record.sha256,
         metrics=metrics,
@@ -108,6 +102,20 @@ def reproduce_version(
         tolerance=tolerance,
         seconds=seconds,
         folder=str(keep) if keep else None,
+    )
+
+
+def find_metric_differences(
+    old: Mapping[str, Json], new: Mapping[str, Json], tolerance: float = TOLERANCE
+) -> tuple[RecordDifference, ...]:
+    """The metrics that are not the same; what is no finite number no record holds."""
+    recorded, now = tag_message.flatten_numbers(old), tag_message.flatten_numbers(new)
+    return tuple(
+        RecordDifference(name, recorded.get(name), now.get(name))
+        for name in dict.fromkeys([*recorded, *now])
+        if name not in recorded
+        or name not in now
+        or not math.isclose(recorded[name], now[name], rel_tol=tolerance)
     )
 
 
