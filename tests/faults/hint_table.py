@@ -124,14 +124,15 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
     ),
     "audit/checks/stage_tag_check.py::_explain_stray": (1, ("the version's tag is lost",)),
     "audit/checks/main_line_check.py::check_ownership": (
-        1,
-        ("the version was rejected", "both versions were rejected"),
+        3,
+        (
+            "the version was rejected",
+            "both versions were rejected",
+            "main's declaration is broken",
+            "main's declaration is gone",
+            "a stage was dropped",
+        ),
     ),
-    "audit/checks/main_line_check.py::_check_declaration": (
-        1,
-        ("main's declaration is broken", "main's declaration is gone"),
-    ),
-    "audit/checks/main_line_check.py::_ownership_finding": (1, ("a stage was dropped",)),
     "audit/checks/store_check.py::check_project_store": (
         1,
         ("the bytes were altered", "the bytes were altered, and there is no remote"),
@@ -149,10 +150,10 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         ("the stage's bytes were altered", "the stage's bytes are gone"),
     ),
     "audit/checks/store_check.py::check_target_folder": (1, ("the target was altered",)),
-    "audit/checks/store_check.py::_check_deployments": (1, ("a torn deployment record",)),
-    "audit/checks/store_check.py::_check_follows": (
-        1,
+    "audit/checks/store_check.py::_check_deployments": (
+        2,
         (
+            "a torn deployment record",
             "the deployment record is another's promotion",
             "the deployment record is another stage's",
             "the deployment record lies about the past",

@@ -93,20 +93,18 @@ def _make_box(node: Node) -> GraphBox:
 
 
 def _flow_lines(node: Node) -> Iterator[GraphLine]:
-    for start in dict.fromkeys(_flow_starts(node)):
-        if node.branch is None or start != node.branch.condition:
+    condition = node.branch.condition if node.branch else None
+    # What a message quotes is no flow of data: the branch's line says enough.
+    quoting = isinstance(node.step, Fail | RegisterModel) and node.branch
+    starts: list[str] = []
+    for source in node.arguments.values() if quoting else node.taken_sources:
+        starts += [source.name] if isinstance(source, FromInput) else []
+        starts += [output.step for output in outputs_of(source)]
+    for start in dict.fromkeys(starts):
+        if start != condition:
             yield GraphLine(start, node.name)
     if node.branch:
         yield GraphLine(node.branch.condition, node.name, "yes" if node.branch.holds else "no")
-
-
-def _flow_starts(node: Node) -> Iterator[str]:
-    # What a message quotes is no flow of data: the branch's line says enough.
-    quoting = isinstance(node.step, Fail | RegisterModel) and node.branch
-    for source in node.arguments.values() if quoting else node.taken_sources:
-        if isinstance(source, FromInput):
-            yield source.name
-        yield from (output.step for output in outputs_of(source))
 
 
 def _waiting_lines(graph: Graph, flows: list[GraphLine]) -> Iterator[GraphLine]:

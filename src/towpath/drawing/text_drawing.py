@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from towpath.control_characters import show_controls
@@ -18,14 +17,6 @@ AIRY = 40  # boxes up to which a line of air between them helps
 WIDEST = 44  # columns of the names, so that deep forks do not push the rest off the screen
 
 
-@dataclass(frozen=True)
-class _Row:
-    """One line: what stands before the name, and the box; air has none."""
-
-    lead: str
-    box: GraphBox | None = None
-
-
 def text(graph: Graph | GraphPicture) -> str:
     """The graph for a terminal, in Unicode's box drawing signs, without colour.
 
@@ -36,7 +27,7 @@ def text(graph: Graph | GraphPicture) -> str:
     parents = _find_parents(drawn)
     rows = list(_tree_rows(drawn, parents))
     if len(drawn.boxes) > AIRY:
-        rows = [row for row in rows if row.box]
+        rows = [row for row in rows if row[1]]
     head = drawn.title + (f"  {drawn.description}" if drawn.description else "")
     return "\n".join([head, "", *_write_rows(rows, drawn, parents)])
 
@@ -52,58 +43,54 @@ def _find_parents(drawn: GraphPicture) -> dict[str, GraphLine]:
     return parents
 
 
-def _tree_rows(drawn: GraphPicture, parents: dict[str, GraphLine]) -> Iterator[_Row]:
+def _tree_rows(
+    drawn: GraphPicture, parents: dict[str, GraphLine]
+) -> Iterator[tuple[str, GraphBox | None]]:
+    """Of each line what stands before the name, and the box; air has none."""
     children: dict[str, list[GraphLine]] = {name: [] for name in drawn.boxes}
     for name in drawn.boxes:
         if name in parents:
             children[parents[name].start].append(parents[name])
-    roots = [name for name in drawn.boxes if name not in parents]
-    todo = [(root, "", "") for root in reversed(roots)]
+    todo = [(root, "", "") for root in reversed(drawn.boxes) if root not in parents]
     while todo:  # a stack and no recursion: a chain may have a thousand steps
         name, lead, below = todo.pop()
-        yield _Row(lead, drawn.boxes[name])
+        yield lead, drawn.boxes[name]
         following = children[name]
         if len(following) == 1 and not following[0].label:
-            yield _Row(f"{below}│")
+            yield f"{below}│", None
             todo.append((following[0].end, below, below))
         elif following:
-            todo += _fork_branches(following, below)
+            # The last branch first: the first is then on top of the stack.
+            for last, line in enumerate(reversed(following)):
+                label = f" {line.label:<3} " if line.label else " "
+                deeper = below + ("│ " if last else "  ") + " " * len(label)
+                todo.append((line.end, f"{below}{'├─' if last else '└─'}{label}", deeper))
         elif todo and not todo[-1][1]:
-            yield _Row("")  # air before the next root
-
-
-def _fork_branches(lines: list[GraphLine], below: str) -> Iterator[tuple[str, str, str]]:
-    """What follows a fork, the last branch first: the first is then on top of the stack."""
-    for last, line in enumerate(reversed(lines)):
-        label = f" {line.label:<3} " if line.label else " "
-        deeper = below + ("│ " if last else "  ") + " " * len(label)
-        yield line.end, f"{below}{'├─' if last else '└─'}{label}", deeper
+            yield "", None  # air before the next root
 
 
 def _write_rows(
-    rows: list[_Row], drawn: GraphPicture, parents: dict[str, GraphLine]
+    rows: list[tuple[str, GraphBox | None]], drawn: GraphPicture, parents: dict[str, GraphLine]
 ) -> Iterator[str]:
-    width = min(WIDEST, max(len(r.lead) + len(r.box.name) + 2 for r in rows if r.box))
+    width = min(WIDEST, max(len(lead) + len(box.name) + 2 for lead, box in rows if box))
     kinds = max(len(box.kind) for box in drawn.boxes.values())
-    others = _other_sources(drawn, parents)
-    for row in rows:
-        if row.box is None:
-            yield row.lead
-            continue
-        name = f"{row.lead}{row.box.shape.value} {row.box.name}"
-        behind = f"  from {', '.join(others[row.box.name])}" if others.get(row.box.name) else ""
-        detail = ("if " if row.box.shape is BoxShape.CONDITION else "") + row.box.detail
-        line = f"{name:<{width}}  {row.box.kind:<{kinds}}  {detail}{behind}".rstrip()
-        yield show_controls(line)
-
-
-def _other_sources(drawn: GraphPicture, parents: dict[str, GraphLine]) -> dict[str, list[str]]:
-    """For each box that takes from more than the one it hangs by: all it takes from."""
     sources: dict[str, list[str]] = {}
-    for line in drawn.lines:
-        if parents[line.end].start != line.start or not parents[line.end].label:
-            sources.setdefault(line.end, []).append(line.start)
-    return {name: starts for name, starts in sources.items() if starts != [parents[name].start]}
+    for drawn_line in drawn.lines:
+        parent = parents[drawn_line.end]
+        if parent.start != drawn_line.start or not parent.label:
+            sources.setdefault(drawn_line.end, []).append(drawn_line.start)
+    for lead, box in rows:
+        if box is None:
+            yield lead
+            continue
+        # All that it takes from, where that is more than the one it hangs by.
+        starts = sources.get(box.name, [])
+        hangs_by_them = not starts or starts == [parents[box.name].start]
+        behind = "" if hangs_by_them else f"  from {', '.join(starts)}"
+        detail = ("if " if box.shape is BoxShape.CONDITION else "") + box.detail
+        name = f"{lead}{box.shape.value} {box.name}"
+        line = f"{name:<{width}}  {box.kind:<{kinds}}  {detail}{behind}".rstrip()
+        yield show_controls(line)
 
 
 _SHAPES = {

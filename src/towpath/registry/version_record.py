@@ -32,9 +32,6 @@ class DataSource:
     pipeline: str | None = None
     run: str | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        return {name: value for name, value in asdict(self).items() if value}
-
 
 @dataclass(frozen=True)
 class UpstreamRun:
@@ -44,14 +41,6 @@ class UpstreamRun:
     parameters: Mapping[str, Json] = field(default_factory=dict)
     data: Mapping[str, str] = field(default_factory=dict)
     sources: Mapping[str, DataSource] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "run": self.run,
-            "parameters": dict(self.parameters),
-            "data": dict(self.data),
-            "sources": {name: source.to_json() for name, source in self.sources.items()},
-        }
 
 
 def read_data_source(value: object) -> DataSource:
@@ -175,8 +164,8 @@ def record_document(record: VersionRecord) -> dict[str, Any]:
             "metrics": record.metrics,
             "parameters": record.parameters,
             "data": record.data,
-            "sources": {name: source.to_json() for name, source in record.sources.items()},
-            "upstream": {name: run.to_json() for name, run in record.upstream.items()},
+            "sources": {name: asdict(source) for name, source in record.sources.items()},
+            "upstream": {name: asdict(run) for name, run in record.upstream.items()},
             "pipeline": {"name": record.pipeline, "digest": record.pipeline_digest},
             "run": record.run,
             "code": {

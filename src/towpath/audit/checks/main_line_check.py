@@ -17,7 +17,7 @@ from towpath.delivery.reconcile.main_witness import (
     find_rewritten_here,
     read_witness,
 )
-from towpath.errors import Fault, ForgeError, Malformed, TowpathError
+from towpath.errors import ForgeError, Malformed, TowpathError
 from towpath.registry import Promotion, policy_at_commit, stage_files
 from towpath.storage.stage_store import StageStore
 
@@ -79,20 +79,15 @@ def check_stage_files(
 
 
 def _promotion_finding(ledger: AuditLedger, promotion: Promotion, what: str) -> AuditFinding:
-    place = f"{promotion.path} at {promotion.commit[:7]}"
-    return make_finding("promotion", what, place, _way_to_right(ledger, promotion))
-
-
-def _way_to_right(ledger: AuditLedger, promotion: Promotion) -> str:
-    """How a change that came by a hand is put right: by a promotion that lets it in afterwards,
-    where it stands still; what is past is explained."""
-    # Not by `git revert`, which would change the stage file by hand once more.
-    if ledger.next_change(promotion) is not None:
-        return f"git show {promotion.commit[:7]}; {EXPLAIN}"
     again = decide_again(promotion, ledger.promotions_of(promotion.stage, promotion.model))
-    if promotion.version is None:
-        return f"{again} puts it right; then {EXPLAIN}"
-    return f"{again} lets it in by its rules; or go to another version, and {EXPLAIN}"
+    hint = f"{again} lets it in by its rules; or go to another version, and {EXPLAIN}"
+    # A change that came by a hand is put right by a promotion that lets it in afterwards, where it
+    # stands still, not by `git revert`, which would change the stage file by hand once more.
+    if ledger.next_change(promotion) is not None:
+        hint = f"git show {promotion.commit[:7]}; {EXPLAIN}"
+    elif promotion.version is None:
+        hint = f"{again} puts it right; then {EXPLAIN}"
+    return make_finding("promotion", what, f"{promotion.path} at {promotion.commit[:7]}", hint)
 
 
 def _check_approved(
@@ -139,10 +134,15 @@ def _check_chained(ledger: AuditLedger, promotion: Promotion) -> Iterator[AuditF
 
 
 def check_ownership(ledger: AuditLedger) -> Iterator[AuditFinding]:
-    yield from _check_declaration(ledger)
-    for model in dict.fromkeys(entry.model for entry in ledger.promotions):
-        if not ledger.model_owners.owns_model(ledger.folder, model):
-            yield _ownership_finding(ledger.model_owners.why_nobodys(model))
+    try:
+        policy_at_commit.read_project_at(ledger.repository, ledger.main, ledger.folder)
+    except TowpathError as wrong:
+        for fault in wrong.faults:
+            place = str(fault.place or policy_at_commit.declaration_path(ledger.folder))
+            yield make_finding("rules", fault.what, place, fault.hint or "")
+    owners, project = ledger.model_owners, ledger.project
+    models = dict.fromkeys(entry.model for entry in ledger.promotions)
+    faults = [owners.why_nobodys(m) for m in models if not owners.owns_model(ledger.folder, m)]
     for entry in ledger.wanted_versions(ledger.stage):
         version = ledger.find_version(entry.model, entry.version)
         if version is not None and version.rejected is not None:
@@ -150,20 +150,7 @@ def check_ownership(ledger: AuditLedger) -> Iterator[AuditFinding]:
             hint = leave_version(ledger.models[entry.model], entry.stage, ledger.log)
             place = stage_files.stage_file_path(entry.stage, entry.model)
             yield make_finding("promotion", what, place, hint)
-    files_on_main = registry.read_stage_files(ledger.repository, ledger.main)
-    owners, project = ledger.model_owners, ledger.project
-    for fault in stage_files.find_undeclared_stages(files_on_main, project, owners, ledger.folder):
-        yield _ownership_finding(fault)
-
-
-def _check_declaration(ledger: AuditLedger) -> Iterator[AuditFinding]:
-    try:
-        policy_at_commit.read_project_at(ledger.repository, ledger.main, ledger.folder)
-    except TowpathError as wrong:
-        for fault in wrong.faults:
-            place = str(fault.place or policy_at_commit.declaration_path(ledger.folder))
-            yield make_finding("rules", fault.what, place, fault.hint or "")
-
-
-def _ownership_finding(fault: Fault) -> AuditFinding:
-    return make_finding("promotion", fault.what, str(fault.place), fault.hint or "")
+    files = registry.read_stage_files(ledger.repository, ledger.main)
+    faults += stage_files.find_undeclared_stages(files, project, owners, ledger.folder)
+    for fault in faults:
+        yield make_finding("promotion", fault.what, str(fault.place), fault.hint or "")

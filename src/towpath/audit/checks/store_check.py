@@ -11,7 +11,6 @@ from towpath.audit.ledger import AuditLedger
 from towpath.backends.git import remotes
 from towpath.delivery.promotion.stored_bytes import way_back, way_to_replace
 from towpath.delivery.reconcile.deployment_record import (
-    DeploymentRecord,
     deployed_models,
     find_contradiction,
     read_stored_record,
@@ -148,27 +147,20 @@ def check_target_folder(
 def _check_deployments(
     ledger: AuditLedger, store: StageStore, model: str
 ) -> Iterator[AuditFinding]:
+    path = f"towpath/deployed/{model}.json"
+    place = f"{path} in {store.shown}"
     # The record's own words may be a stranger's: whoever has the stage's keys can write there.
     try:
         deployment = read_stored_record(store, model).record
     except Malformed as damaged:
         fault = damaged.faults[0]
-        place = f"towpath/deployed/{model}.json in {store.shown}"
         yield make_finding("deployment", fault.what, place, fault.hint or "")
         return
-    for kept_record in (deployment, *deployment.previous) if deployment else ():
-        yield from _check_follows(ledger, store, kept_record)
-
-
-def _check_follows(
-    ledger: AuditLedger, store: StageStore, record: DeploymentRecord
-) -> Iterator[AuditFinding]:
-    log = ledger.promotions_of(store.name, record.model)
-    if (wrong := find_contradiction(record, store.name, log)) is None:
-        return
-    path = f"towpath/deployed/{record.model}.json"
+    log = ledger.promotions_of(store.name, model)
     way = f"then towpath reconcile {store.name} --apply writes what is right, and keeps a copy"
     hint = f"find out who wrote it; {way}"
     if not log:  # main never asked for it there, so reconcile has nothing to write
         hint = f"find out who wrote it, and move {path} out of {store.backend.shown}"
-    yield make_finding("deployment", wrong, f"{path} in {store.shown}", hint)
+    for kept_record in (deployment, *deployment.previous) if deployment else ():
+        if wrong := find_contradiction(kept_record, store.name, log):
+            yield make_finding("deployment", wrong, place, hint)

@@ -47,10 +47,8 @@ def _as_towpath_error(error: Exception) -> TowpathError | None:
         context = getattr(error, "ctx", None)
         hint = f"`{context.command_path} --help`" if context else None
         return UsageError(error.format_message(), hint=hint)
-    return _of_system(error) if isinstance(error, OSError) else None
-
-
-def _of_system(error: OSError) -> TowpathError | None:
+    if not isinstance(error, OSError):
+        return None
     from towpath.storage.copy_files import explain_refusal
 
     try:
