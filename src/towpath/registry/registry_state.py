@@ -70,9 +70,7 @@ def restore_pruned_tags(repository: Repository) -> tuple[str, ...]:
     if missing and not remotes.list_remotes(repository):
         refs.change_refs(repository, delete=[backup_of(name) for name in missing])
         return ()
-    restored = [
-        name for name, object_ in missing.items() if refs.change_refs(repository, {name: object_})
-    ]
+    restored = (n for n, object_ in missing.items() if refs.change_refs(repository, {n: object_}))
     return tuple(name.removeprefix(TAGS) for name in restored)
 
 

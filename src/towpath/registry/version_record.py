@@ -32,6 +32,9 @@ class DataSource:
     pipeline: str | None = None
     run: str | None = None
 
+    def to_json(self) -> dict[str, Any]:
+        return {name: value for name, value in asdict(self).items() if value}
+
 
 @dataclass(frozen=True)
 class UpstreamRun:
