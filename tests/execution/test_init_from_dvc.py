@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from command_line import call_towpath
+from thread_executor import run_in_threads
 from towpath.backends.dvc import initialise_store, missing_store_files
-from towpath.backends.prefect.executor import PrefectExecutor
 from towpath.errors import UserError
 from towpath.execution import pipeline_run as running
 from towpath.planning import pipeline_check
@@ -167,7 +167,7 @@ def test_the_draft_makes_what_dvc_repro_makes(repository: Path) -> None:
     assert [str(fault) for fault in draft.left_out] == LEFT_OUT
     assert all(f"#   {fault}\n" in draft.text for fault in LEFT_OUT)
     assert pipeline_check.find_pipeline_faults(Workspace(repository), "training") == ()
-    done = running.run_pipeline(Workspace(repository), RunRequest("training"), PrefectExecutor())
+    done = running.run_pipeline(Workspace(repository), RunRequest("training"), run_in_threads)
     assert {step.name for step in done.steps.values()} >= {"prepare", "country_de", "grid_2_p"}
     made = repository / "artifacts" / "training"
     ours = {theirs: (made / name).read_bytes() for theirs, name in SAME.items()}
@@ -186,9 +186,9 @@ def test_parameters_of_the_draft_act_on_what_the_program_reads(repository: Path)
     write(repository, FILES)
     adopted(repository)
     asked = RunRequest("training", params={"fit_scale": 1.0}, only=("fit",))
-    running.run_pipeline(Workspace(repository), asked, PrefectExecutor())
+    running.run_pipeline(Workspace(repository), asked, run_in_threads)
     again = RunRequest("training", params={"fit_scale": 2.0})
-    done = running.run_pipeline(Workspace(repository), again, PrefectExecutor())
+    done = running.run_pipeline(Workspace(repository), again, run_in_threads)
     assert done.steps["fit"].made.values["model"] == {"m": 2.0 * 18**2}
     assert done.steps["fit"].reason == "`fit_scale` 1.0 -> 2.0"
 

@@ -16,9 +16,11 @@ from approval_world import (
     STAGE_FILE,
     Clone,
     clone,
+    copy,
     register,
 )
 
+from own_home import MAIN, move_in
 from towpath import registry
 from towpath.audit.verification import verify_registry
 from towpath.backends.git import Repository
@@ -47,6 +49,22 @@ def in_prod(made: Clone, version: str) -> None:
     assert running(made) == version
 
 
+@pytest.fixture(scope="module")
+def in_use(told: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The world in which prod runs v1.0.0."""
+    folder = tmp_path_factory.mktemp("in use")
+    with pytest.MonkeyPatch.context() as patch:
+        move_in(folder / "home", MAIN, patch)
+        in_prod(copy(told, folder / "world"), "v1.0.0")
+    return folder / "world"
+
+
+@pytest.fixture
+def deployed(in_use: Path, tmp_path: Path) -> Clone:
+    """A copy of that for one test."""
+    return copy(in_use, tmp_path / "deployed")
+
+
 def refused(made: Clone, words: str) -> None:
     """Reconcile does not bring what main says now, and verify tells why."""
     before = running(made)
@@ -58,11 +76,11 @@ def refused(made: Clone, words: str) -> None:
     assert any(words in what for what in made.findings()), made.findings()
 
 
-def test_two_signers_bring_it_to_prod(ada: Clone) -> None:
-    in_prod(ada, "v1.0.0")
-    assert ada.judged().approval.level == "signed"
-    assert ada.judged().approval.by == ("bo@example.org",)
-    assert ada.findings() == []
+def test_two_signers_bring_it_to_prod(deployed: Clone) -> None:
+    assert running(deployed) == "v1.0.0"
+    approval = deployed.judged().approval
+    assert (approval.level, approval.by) == ("signed", ("bo@example.org",))
+    assert deployed.findings() == []
 
 
 def test_a_pull_with_a_merge_approves_nothing(ada: Clone) -> None:
@@ -213,8 +231,9 @@ def test_one_signer_alone_changes_no_rules(ada: Clone) -> None:
     assert ada.findings() == []
 
 
-def let_bo_go(ada: Clone) -> str:
-    """Bo's key is out, and he merged a promotion on the commit before; the commit without him."""
+def test_a_signer_who_was_removed(ada: Clone) -> None:
+    """A6: Bo's key is out; he merges on the commit before, and merges main into that: so that it
+    takes the removal in, or leaves it out, which is a decision that main lost."""
     branch = ada.promote("abalone@v1.0.0")
     before = ada.head()
     ada.write(SIGNERS, ada.line("ada") + ada.line("cleo"))
@@ -222,27 +241,15 @@ def let_bo_go(ada: Clone) -> str:
     ratify_rules(ada.be("bo").workspace)
     removed = ada.head()
     ada.git("switch", "-qc", "side", before)
-    by_hand(ada, branch, "-S")
-    return removed
-
-
-def test_a_signer_who_was_removed(ada: Clone) -> None:
-    """A6: Bo's key is out; he merges on the commit before, and merges main into that."""
-    removed = let_bo_go(ada)
-    ada.git("merge", "-q", "--no-ff", "-S", "-m", "Merge main", removed)
-    ada.git("branch", "-qf", "main", "side")
-    ada.git("switch", "-q", "main")
-    assert not ada.judged().is_enough
-    refused(ada, "it says who may approve, and was changed")
-
-
-def test_a_signer_who_was_removed_by_a_plain_agreement(ada: Clone) -> None:
-    """The same where the merge leaves the removal out: it is a decision that main lost."""
-    removed = let_bo_go(ada)
-    ada.git("merge", "-q", "-s", "ours", "--no-ff", "-m", "Merge main", removed)
-    ada.git("branch", "-qf", "main", "side")
-    ada.git("switch", "-q", "main")
-    refused(ada, "put Approve the rules in registry/allowed_signers")
+    merged = by_hand(ada, branch, "-S")
+    for how, words in (
+        (("-S",), "it says who may approve, and was changed"),
+        (("-s", "ours"), "put Approve the rules in registry/allowed_signers"),
+    ):
+        ada.git("switch", "-q", "-C", "main", merged)
+        ada.git("merge", "-q", "--no-ff", *how, "-m", "Merge main", removed)
+        assert not ada.judged().is_enough or "-S" not in how
+        refused(ada, words)
 
 
 def test_an_agreement_says_that_it_is_one(ada: Clone) -> None:
@@ -385,47 +392,39 @@ def test_a_date_that_has_not_come_moves_nothing_after_it(ada: Clone) -> None:
     assert all(one.time <= ada.rule.line.now for one in ada.rule.log)
 
 
-def test_an_old_approval_played_again(ada: Clone) -> None:
-    """A12: a merge whose first-parent line ends at an approval of old."""
-    in_prod(ada, "v1.0.0")
-    old = ada.head()
-    in_prod(ada, "v1.1.0")
-    new = ada.head()
-    ada.be("mallory").git("reset", "-q", "--hard", old)
-    ada.git("merge", "-q", "-s", "ours", "-m", "Merge main", new)
-    ada.git("push", "-q", "origin", "main")
-    refused(ada, "main was re-parented")
-    assert ada.reconcile(accepts_history=True) == 0  # a person has looked, and wants it so
-    assert running(ada) == "v1.0.0"
-
-
-def test_a_main_that_was_rewritten(ada: Clone) -> None:
-    in_prod(ada, "v1.0.0")
-    old = ada.head()
-    in_prod(ada, "v1.1.0")
-    ada.be("mallory").git("reset", "-q", "--hard", old)
-    ada.git("push", "-q", "--force", "origin", "main")
+def test_a_main_that_was_rewritten_and_an_old_approval_played_again(deployed: Clone) -> None:
+    """A12: main goes back to an approval of old, by force, and by a merge whose first-parent line
+    ends there."""
+    old = deployed.head()
+    in_prod(deployed, "v1.1.0")
+    new = deployed.head()
+    deployed.be("mallory").git("reset", "-q", "--hard", old)
+    deployed.git("push", "-q", "--force", "origin", "main")
     with pytest.raises(Refused, match="it was rewritten"):
-        ada.reconcile()
-    assert running(ada) == "v1.1.0"
-    assert any("it was rewritten" in what for what in ada.findings())
+        deployed.reconcile()
+    assert running(deployed) == "v1.1.0"
+    assert any("it was rewritten" in what for what in deployed.findings())
+    deployed.git("merge", "-q", "-s", "ours", "-m", "Merge main", new)
+    deployed.git("push", "-q", "origin", "main")
+    refused(deployed, "main was re-parented")
+    assert deployed.reconcile(accepts_history=True) == 0  # a person has looked, and wants it so
+    assert running(deployed) == "v1.0.0"
 
 
-def test_a_line_that_took_another_way_and_lost_nothing(ada: Clone) -> None:
+def test_a_line_that_took_another_way_and_lost_nothing(deployed: Clone) -> None:
     """A developer's pull with a merge is no attack."""
-    in_prod(ada, "v1.0.0")
-    ada.git("switch", "-qc", "work")
-    ada.write("steps.py", "a = 1\n")
-    ada.commit("Work")
-    ada.git("switch", "-q", "main")
-    ada.write("notes.md", "b\n")
-    ada.commit("Notes")
-    assert ada.reconcile() == 0
-    ada.git("switch", "-q", "work")
-    ada.git("merge", "-q", "--no-ff", "-m", "Merge main", "main")
-    ada.git("branch", "-qf", "main", "work")
-    ada.git("switch", "-q", "main")
-    assert ada.reconcile() == 0
+    deployed.git("switch", "-qc", "work")
+    deployed.write("steps.py", "a = 1\n")
+    deployed.commit("Work")
+    deployed.git("switch", "-q", "main")
+    deployed.write("notes.md", "b\n")
+    deployed.commit("Notes")
+    assert deployed.reconcile() == 0
+    deployed.git("switch", "-q", "work")
+    deployed.git("merge", "-q", "--no-ff", "-m", "Merge main", "main")
+    deployed.git("branch", "-qf", "main", "work")
+    deployed.git("switch", "-q", "main")
+    assert deployed.reconcile() == 0
 
 
 def test_a_promotion_is_approved_again_where_the_rules_ask_for_more(ada: Clone) -> None:
@@ -577,51 +576,46 @@ def test_a_version_whose_signer_left_runs_on_and_is_named(ada: Clone) -> None:
 
 
 def test_a_merge_of_three(ada: Clone) -> None:
-    """Bo signs an octopus merge of Ada's promotion, and of a branch that nobody looked at."""
+    """Bo signs an octopus merge of Ada's promotion, and of a branch that nobody looked at. Where
+    that changes nothing: still, nobody knows which of them was looked at."""
     branch = ada.promote("abalone@v1.0.0")
-    ada.git("switch", "-qc", "third")
-    ada.be("mallory").write("notes.md", "mine\n")
-    ada.commit("Notes")
-    ada.be("bo").git("switch", "-q", "main")
-    by_hand(ada, branch, "-S", "third")
-    assert len(ada.git("log", "-1", "--format=%P").split()) == 3
-    assert not ada.judged().is_enough
-    refused(ada, "its commit also changed notes.md")
-
-
-def test_a_merge_of_three_with_nothing_beside(ada: Clone) -> None:
-    """The third parent changes nothing: still, nobody knows which of them was looked at."""
-    branch = ada.promote("abalone@v1.0.0")
-    ada.git("switch", "-qc", "third")
-    ada.be("mallory").git("commit", "-q", "--allow-empty", "-m", "Nothing")
-    ada.be("bo").git("switch", "-q", "main")
-    by_hand(ada, branch, "-S", "third")
-    assert ada.judged().approval.level != "signed" or "third" not in ada.git("branch")
-    refused(ada, "signed a merge with other files than the branch that it merged")
+    main = ada.head()
+    for text, words in (
+        ("mine\n", "its commit also changed notes.md"),
+        (None, "signed a merge with other files than the branch that it merged"),
+    ):
+        ada.be("mallory").git("switch", "-qC", "third", main)
+        if text:
+            ada.write("notes.md", text)
+        ada.commit("Notes", "--allow-empty")
+        ada.be("bo").git("switch", "-qC", "main", main)
+        by_hand(ada, branch, "-S", "third")
+        assert len(ada.git("log", "-1", "--format=%P").split()) == 3
+        assert not ada.judged().is_enough
+        refused(ada, words)
 
 
 @pytest.mark.parametrize("path", [SIGNERS, "towpath.yaml", "CODEOWNERS", "registry"])
-def test_a_link_where_a_rule_is_read(ada: Clone, path: str) -> None:
+def test_a_link_where_a_rule_is_read(deployed: Clone, path: str) -> None:
     """A rule file, or the folder of all, becomes a link to what Mallory wrote elsewhere."""
-    in_prod(ada, "v1.0.0")
-    ada.be("mallory").write("elsewhere/towpath.yaml", LOWERED.replace("abalone", "other"))
-    ada.write("elsewhere/allowed_signers", ada.line("mallory"))
-    ada.write("elsewhere/CODEOWNERS", "* mallory@example.org\n")
-    ada.git("rm", "-rq", "--ignore-unmatch", path)
-    (ada.root / path).parent.mkdir(exist_ok=True)
-    (ada.root / path).symlink_to(f"{'../' * path.count('/')}elsewhere/{Path(path).name}")
-    ada.commit("A link")
-    assert ada.rule.rules.pending
+    deployed.be("mallory").write("elsewhere/towpath.yaml", LOWERED.replace("abalone", "other"))
+    deployed.write("elsewhere/allowed_signers", deployed.line("mallory"))
+    deployed.write("elsewhere/CODEOWNERS", "* mallory@example.org\n")
+    deployed.git("rm", "-rq", "--ignore-unmatch", path)
+    (deployed.root / path).parent.mkdir(exist_ok=True)
+    (deployed.root / path).symlink_to(f"{'../' * path.count('/')}elsewhere/{Path(path).name}")
+    deployed.commit("A link")
+    assert deployed.rule.rules.pending
     with pytest.raises(TowpathError) as wrong:
-        promotion.propose_promotion(ada.workspace, "abalone@v1.1.0", "prod")
+        promotion.propose_promotion(deployed.workspace, "abalone@v1.1.0", "prod")
         branch = "promote/abalone-v1.1.0-prod"
-        promotion.approve_promotion(ada.be("cleo").workspace, branch)
+        promotion.approve_promotion(deployed.be("cleo").workspace, branch)
     assert wrong.value.exit_code != ExitCode.BUG
     try:
-        assert ada.reconcile() != 0
+        assert deployed.reconcile() != 0
     except TowpathError as stopped:
         assert stopped.exit_code != ExitCode.BUG
-    assert running(ada) == "v1.0.0"
+    assert running(deployed) == "v1.0.0"
 
 
 def test_a_submodule_where_a_rule_is_read(ada: Clone) -> None:

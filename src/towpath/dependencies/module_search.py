@@ -15,11 +15,8 @@ _SKIPPED = frozenset({"__pycache__", "node_modules"})
 
 @dataclass(frozen=True)
 class FoundModule:
-    """A module or a folder of modules.
-
-    ``runs`` are the files that an import runs, packages first; ``file`` is the module's own,
-    None for a folder without ``__init__.py``; ``portions`` are the folders of its submodules.
-    """
+    """A module or a folder of modules. ``runs`` are the files that an import runs, packages first;
+    ``file`` is the module's own, if it has one; ``portions`` are the folders of its submodules."""
 
     runs: tuple[str, ...]
     file: str | None
@@ -104,10 +101,8 @@ def _is_test(name: str) -> bool:
 @dataclass(frozen=True)
 class SearchPath:
     """Where the imports of a step look: in ``folders`` of the project, then in ``further``.
-
     ``further`` is what of ``sys.path`` is neither an installed package nor Python itself, with the
-    sources of editable installs: such code changes without its version changing.
-    """
+    sources of editable installs: such code changes without its version changing."""
 
     folders: tuple[str, ...]
     further: tuple[str, ...] = ()

@@ -35,18 +35,21 @@ class Definition:
     runs: tuple[str, ...]
 
     def starts(self) -> tuple[ImportedModule | Symbol, ...]:
-        """Where reading begins: what the import runs, and the definition."""
         return (*(ImportedModule(file) for file in self.runs), self.named, self.symbol)
 
 
 def find_function(code: ProjectCode, run: str) -> Definition:
-    """The definition of a step's function; a fault with the near name where there is none."""
     named, symbol, runs = _find_symbol(code, run, "function")
-    return Definition(named, symbol, _require_function(code, symbol, run), runs)
+    node = _last_definition(code, symbol)
+    wrong = next(_unfit_reasons(node), None)
+    if wrong or not isinstance(node, ast.FunctionDef):
+        what, hint = wrong or ("is not written with `def`", "write a `def` that calls it")
+        place = Place(code.show_path(symbol.file), getattr(node, "lineno", 0))
+        raise DeclarationError(Fault(f"`{run}` {what}", place, hint))
+    return Definition(named, symbol, node, runs)
 
 
 def find_class(code: ProjectCode, run: str) -> Definition:
-    """The definition of a format's class; a fault with the near name where there is none."""
     named, symbol, runs = _find_symbol(code, run, "class")
     node = _last_definition(code, symbol)
     if not isinstance(node, ast.ClassDef):
@@ -78,7 +81,15 @@ def _find_symbol(code: ProjectCode, run: str, noun: str) -> tuple[Symbol, Symbol
         (module or _BESIDE).split("."), _start_folders(code, module)
     )
     if found_module is None or found_module.file is None or not found_module.file.endswith(".py"):
-        _no_module(code, module)
+        folder, *_ = _start_folders(code, module)
+        if not module:
+            shown = code.show_path(f"{folder}/{_BESIDE}.py")
+            others = code.finder.list_modules(folder)
+            near = did_you_mean(f"{_BESIDE}.py", (Path(file).name for file in others))
+            raise DeclarationError(Fault(f"there is no `{shown}`", Place(shown), near))
+        module_names = [_dotted_name(file, folder) for file in code.finder.list_modules(folder)]
+        hint = did_you_mean(module, module_names) or "modules are named from the project's root"
+        raise DeclarationError(Fault(f"there is no module `{module}`", hint=hint))
     if not code.source(found_module.file).has(name):
         _no_name(code, found_module, name, noun)
     return (
@@ -132,16 +143,6 @@ def _last_definition(code: ProjectCode, symbol: Symbol) -> ast.AST:
     return last
 
 
-def _require_function(code: ProjectCode, symbol: Symbol, run: str) -> ast.FunctionDef:
-    node = _last_definition(code, symbol)
-    wrong = next(_unfit_reasons(node), None)
-    if wrong or not isinstance(node, ast.FunctionDef):
-        what, hint = wrong or ("is not written with `def`", "write a `def` that calls it")
-        place = Place(code.show_path(symbol.file), getattr(node, "lineno", 0))
-        raise DeclarationError(Fault(f"`{run}` {what}", place, hint))
-    return node
-
-
 def _unfit_reasons(node: ast.AST) -> Iterator[tuple[str, str]]:
     # A step's arguments come by name, and its result is a value.
     if isinstance(node, ast.AsyncFunctionDef):
@@ -158,18 +159,6 @@ def _unfit_reasons(node: ast.AST) -> Iterator[tuple[str, str]]:
         yield f"takes `{node.args.posonlyargs[0].arg}` by position only", "take away the `/`"
     if any(isinstance(part, ast.Yield | ast.YieldFrom) for part in own_nodes(node.body)):
         yield "is a generator", "return the value instead of yielding"
-
-
-def _no_module(code: ProjectCode, module: str) -> NoReturn:
-    folder, *_ = _start_folders(code, module)
-    if not module:
-        shown = code.show_path(f"{folder}/{_BESIDE}.py")
-        others = code.finder.list_modules(folder)
-        near = did_you_mean(f"{_BESIDE}.py", (Path(file).name for file in others))
-        raise DeclarationError(Fault(f"there is no `{shown}`", Place(shown), near))
-    module_names = [_dotted_name(file, folder) for file in code.finder.list_modules(folder)]
-    hint = did_you_mean(module, module_names) or "modules are named from the project's root"
-    raise DeclarationError(Fault(f"there is no module `{module}`", hint=hint))
 
 
 def _no_name(code: ProjectCode, module: FoundModule, name: str, noun: str) -> NoReturn:
@@ -196,8 +185,7 @@ _OTHER_NAMES = {
 
 @dataclass(frozen=True)
 class StepArgument:
-    """One argument; ``asks`` is the plain type of its annotation, ``pandas.DataFrame``; empty where
-    that names no single one."""
+    """``asks`` is the plain type of the annotation, ``pandas.DataFrame``; empty for no one."""
 
     name: str
     required: bool

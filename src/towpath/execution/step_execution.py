@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import queue
+import signal
+import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from graphlib import TopologicalSorter
@@ -29,6 +32,8 @@ from towpath.planning.step_decisions import (
 from towpath.steps.work_order import Order
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from towpath.execution.register_step import Registering
     from towpath.pipeline.step_graph import Graph, Node
     from towpath.workspace import Workspace
@@ -239,6 +244,35 @@ def replay_plan(execution: Execution, decisions: Mapping[str, StepDecision]) -> 
 
 
 Word = tuple[str, str, Any]  # what happened, the step, and what there is to say
+_INTERRUPTED: Word = ("interrupted", "", None)
+
+
+@contextmanager
+def _hear_interrupts(words: queue.SimpleQueue[Word]) -> Iterator[None]:
+    """While it lasts, a signal that ends the run is a word to the scheduler as well."""
+    # What a signal's handler raises is lost where it comes in a `__del__` or a weak reference's
+    # callback, such as those of Prefect and of import locks, and the run then waits for ever.
+    # Only the main thread hears signals and may set a handler.
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    # A default action ends the process itself: there is nothing to lose.
+    chained = {number: handler for number, handler in before.items() if callable(handler)}
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        words.put(_INTERRUPTED)  # a SimpleQueue may be put to wherever a signal comes
+        chained[signal.Signals(number)](number, frame)
+
+    for number in chained:
+        signal.signal(number, hear)
+    try:
+        yield
+    finally:
+        for number, handler in chained.items():
+            # Not what another has set meanwhile: it will set ours again, and that chains.
+            if signal.getsignal(number) is hear:
+                signal.signal(number, handler)
 
 
 @dataclass
@@ -260,7 +294,11 @@ class Scheduler:
 
     def run(self) -> None:
         """Carry out the whole graph; a failed step is no exception here."""
-        nodes = self.execution.graph.nodes
+        with _hear_interrupts(self.words):
+            self._run_steps(self.execution.graph.nodes)
+            self.tasks.await_all()  # shown steps are tasks too: a run must not end before its tasks
+
+    def _run_steps(self, nodes: Mapping[str, Node]) -> None:
         order = TopologicalSorter({name: node.needs for name, node in nodes.items()})
         order.prepare()
         running = 0
@@ -274,7 +312,6 @@ class Scheduler:
             if running and (ended := self._await_word()):
                 running -= 1
                 order.done(ended)
-        self.tasks.await_all()  # shown steps are tasks too: a run must not end before its tasks
 
     def _start_step(self, node: Node) -> bool:
         """Begin with a step; False if it has ended already."""
@@ -318,7 +355,9 @@ class Scheduler:
 
     def _await_word(self) -> str | None:
         """Wait for the next word; the name of the step that has ended, if one has."""
-        what, name, value = self.words.get()
+        what, name, value = word = self.words.get()
+        if word is _INTERRUPTED:
+            raise KeyboardInterrupt
         node = self.execution.graph.nodes[name]
         if what == "begun":
             self._begin_step(node, value)

@@ -8,12 +8,16 @@ from typing import Any
 
 from towpath.backends.git import Repository
 from towpath.config.foreign_values import is_same
-from towpath.registry import model_signature, tag_message
-from towpath.registry.model_signature import matrix_of
+from towpath.registry import tag_message
 from towpath.registry.registry_state import ModelVersion, read_model, read_record
 from towpath.registry.stage_files import read_stage_files
 from towpath.registry.version_lookup import find_version, get_version
-from towpath.registry.version_record import RecordedBump, VersionRecord
+from towpath.registry.version_record import (
+    RecordedBump,
+    VersionRecord,
+    find_signature_breaks,
+    matrix_of,
+)
 from towpath.registry.version_reference import Level
 
 ORDER: tuple[Level, ...] = ("major", "minor", "patch")
@@ -39,7 +43,7 @@ def find_version_changes(old: VersionRecord, new: VersionRecord) -> tuple[Versio
         code.append(f"code {old.code.commit[:7]} -> {new.code.commit[:7]}")
     python = [f"Python {old.python} -> {new.python}"] if old.python != new.python else []
     reasons: tuple[tuple[Level, Iterable[str]], ...] = (
-        ("major", model_signature.find_signature_breaks(old.signature, new.signature)),
+        ("major", find_signature_breaks(old.signature, new.signature)),
         ("minor", code),
         ("minor", _changed_values("parameter", old.parameters, new.parameters)),
         ("patch", _changed_digests("data", old.data, new.data)),

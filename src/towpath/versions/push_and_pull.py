@@ -13,10 +13,10 @@ from towpath import registry
 from towpath.backends.dvc import byte_transfer as stores
 from towpath.backends.dvc import tracked_files
 from towpath.backends.git import remotes
+from towpath.config.foreign_values import is_md5
 from towpath.credentials import hide_credentials
 from towpath.errors import RegistryError, UsageError, UserError
 from towpath.registry import RegisteredVersion, UnpublishedTags, shared_registry
-from towpath.storage.verified_bytes import is_digest
 from towpath.versions import work_tree_files
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def push_project(
         summaries = [v.summary for model in models.values() for v in model.newest_first]
         named = (v for s in summaries for v in (s.get("md5"), *s.get("data", {}).values()))
         # A tag's message is anybody's text: what is no digest is not asked for.
-        recorded = [digest for digest in named if isinstance(digest, str) and is_digest(digest)]
+        recorded = [digest for digest in named if isinstance(digest, str) and is_md5(digest)]
         sent = stores.push_objects(
             workspace.root, remote=remote, progress=progress, beside=recorded
         )
@@ -98,7 +98,7 @@ def _warn_of_bytes(
         model = registry.known_model(workspace.registry_at_hand, fresh.model)
         version = model.find_number(fresh.version) if fresh.version else None
         digest = version.summary.get("md5") if version else None
-        if isinstance(digest, str) and is_digest(digest):
+        if isinstance(digest, str) and is_md5(digest):
             bytes_of[str(fresh)] = digest
     digests = list(bytes_of.values())
     gone = (

@@ -42,18 +42,15 @@ _BOUNDS = ("min_value", "max_value")
 
 @dataclass(frozen=True)
 class TypedArguments:
-    """What Great Expectations is given; ``column`` replaces the one of the table, if it is read
-    otherwise than it stands."""
+    """What Great Expectations is given; ``column`` is the table's, read as the bounds are meant."""
 
     arguments: Mapping[str, Any]
     column: Any = None
 
 
 def type_arguments(expectation: Expectation, frame: Any) -> TypedArguments:
-    """The arguments of an expectation in the types of the table's columns.
-
-    Raises ``ValueError``, whose words a person reads, where they cannot be held against each other.
-    """
+    """The arguments of an expectation in the types of the table's columns. Raises ``ValueError``,
+    whose words a person reads, where they cannot be held against each other."""
     arguments = dict(expectation.arguments)
     name = arguments.get("column")
     if not isinstance(name, str) or name not in frame.columns:
@@ -215,7 +212,6 @@ def validate_suite(suite: Suite, frame: Any) -> CheckOutcome:
 def _validate_each(
     expectations: Mapping[int, Expectation], frame: Any
 ) -> dict[int, dict[str, Any]]:
-    """What Great Expectations says of each, by its number in the suite."""
     answers: dict[int, dict[str, Any]] = {}
     typed: dict[int, TypedArguments] = {}
     for number, expectation in expectations.items():

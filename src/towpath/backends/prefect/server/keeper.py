@@ -25,8 +25,6 @@ RESTARTS = 3
 
 
 class Keeper:
-    """One server and what decides over its life."""
-
     def __init__(self, folder: Path, rest: float, fd: int, command: list[str]) -> None:
         self.folder, self.rest, self.fd, self.command = folder, rest, fd, command
         self.told_to_stop = False
@@ -75,15 +73,11 @@ class Keeper:
         if not (self.folder / "ready").exists() or self.restarts == RESTARTS:
             return False
         self.restarts += 1
-        self._log_restart()
-        self.server = self._start_server()
-        return True
-
-    def _log_restart(self) -> None:
-        """Say it in the server's log: clients see no more of it than that they wait."""
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         line = f"{now} the server ended with {self.server.returncode}, and is started anew"
         print(line, file=sys.stderr, flush=True)
+        self.server = self._start_server()
+        return True
 
     def _seconds_left(self) -> float:
         used = self.folder / "used"
@@ -96,8 +90,8 @@ class Keeper:
         return starting or (self.folder / "up.json").exists() or any(self._lease_states())
 
     def _lease_states(self) -> Iterator[bool]:
-        """Whether each lease is held. One that is not stays, for the next run tells Prefect by it
-        of the run that was killed."""
+        """Whether each lease is held. One that is not stays: by it the next run tells of a killed
+        one."""
         for lease in (self.folder / "leases").iterdir():
             with suppress(FileNotFoundError), lease.open() as file:
                 yield self._is_locked(file.fileno())
@@ -110,10 +104,8 @@ class Keeper:
         return False
 
     def _try_to_retire(self) -> bool:
-        """Stop, unless somebody began to use the API while its state was being taken away.
-
-        Users touch `used` and then read the state; this removes the state and then reads `used`.
-        """
+        """Stop, unless somebody began to use the API while its state was being taken away. Users
+        touch `used` and then read the state; this removes the state and then reads `used`."""
         with self._locked():
             state = self._state_file.read_bytes()
             self._state_file.unlink()
