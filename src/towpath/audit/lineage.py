@@ -134,15 +134,7 @@ def draw_lineage(lineage: LineageReport) -> GraphPicture:
     version_name = _add_box(boxes, lineage.version, shape, kind, digest)
     lines += [GraphLine(source, run) for source in (*drawn.values(), code_name)]
     lines.append(GraphLine(run, version_name))
-    runs: dict[str | None, str] = {}
-    for upstream in lineage.upstream:
-        words = f"run {upstream.run or 'unknown'}"
-        runs[upstream.pipeline] = _add_box(boxes, upstream.pipeline, BoxShape.STEP, words, "")
-        for data in upstream.data:
-            drawn[data] = _add_data(boxes, data)
-            lines.append(GraphLine(drawn[data], runs[upstream.pipeline]))
-    made = ((data.pipeline, name) for data, name in drawn.items() if data.pipeline in runs)
-    lines += [GraphLine(runs[pipeline], name) for pipeline, name in made]
+    lines += _draw_upstream(lineage, boxes, drawn)
     for entry in lineage.promotions:
         lines += _draw_promotion(entry, boxes, version_name)
     for other in lineage.used_by:
@@ -156,6 +148,21 @@ def draw_lineage(lineage: LineageReport) -> GraphPicture:
     with suppress(CycleError):
         boxes = {name: boxes[name] for name in TopologicalSorter(before).static_order()}
     return GraphPicture(boxes, tuple(lines), lineage.version, record.description or "")
+
+
+def _draw_upstream(
+    lineage: LineageReport, boxes: dict[str, GraphBox], drawn: dict[LineageData, str]
+) -> Iterator[GraphLine]:
+    runs: dict[str | None, str] = {}
+    for upstream in lineage.upstream:
+        words = f"run {upstream.run or 'unknown'}"
+        runs[upstream.pipeline] = _add_box(boxes, upstream.pipeline, BoxShape.STEP, words, "")
+        for data in upstream.data:
+            drawn[data] = _add_data(boxes, data)
+            yield GraphLine(drawn[data], runs[upstream.pipeline])
+    for data, name in drawn.items():
+        if data.pipeline in runs:
+            yield GraphLine(runs[data.pipeline], name)
 
 
 def _draw_promotion(

@@ -339,17 +339,9 @@ def search_versions(
     query = parse_query(text, vocabulary)
     named = {term.words: term for term in query.terms}
     if sort:
-        try:
-            reference = expression.parse_value_reference(sort.removeprefix("-"))
-        except ValueError:
-            raise UsageError(f"`{sort}` is no fact to sort by", hint="--sort metrics.mse") from None
-        key = vocabulary.find_term(reference)
+        key = _find_sort_term(sort, vocabulary)
         named[key.words] = key
-    # A stage that runs nothing may be one that does not exist: only a near name tells.
-    known_stages = sorted({stage_file.stage for stage_file in stages.wanted})
-    for name in query.named_stages:
-        if name not in known_stages and (near := did_you_mean(name, known_stages)):
-            raise UsageError(f"no stage `{name}` runs anything", hint=near)
+    _refuse_near_stages(query.named_stages, stages)
     every = (VersionFacts(v, stages.stages_of(v.model, v.version)) for v in versions)
     matches = [facts for facts in every if query.test(facts)]
     if sort:
@@ -365,6 +357,22 @@ def search_versions(
         total=len(matches),
         searched=len(versions),
     )
+
+
+def _find_sort_term(sort: str, vocabulary: Vocabulary) -> QueryTerm:
+    try:
+        reference = expression.parse_value_reference(sort.removeprefix("-"))
+    except ValueError:
+        raise UsageError(f"`{sort}` is no fact to sort by", hint="--sort metrics.mse") from None
+    return vocabulary.find_term(reference)
+
+
+def _refuse_near_stages(named: Iterable[str], stages: StageFiles) -> None:
+    # A stage that runs nothing may be one that does not exist: only a near name tells.
+    known_stages = sorted({stage_file.stage for stage_file in stages.wanted})
+    for name in named:
+        if name not in known_stages and (near := did_you_mean(name, known_stages)):
+            raise UsageError(f"no stage `{name}` runs anything", hint=near)
 
 
 def _sort_facts(hits: list[VersionFacts], key: QueryTerm, descending: bool) -> list[VersionFacts]:

@@ -194,16 +194,8 @@ def known_model(repository: Repository, name: str) -> Model:
     if named_model.versions or named_model.candidates:
         return named_model
     missing = remotes.explain_missing_tags(repository)
-    main = branches.seen_main_commit(repository)
-    # A clone that was made without tags has lost nothing. Else the number would be free again, and
-    # a second version would come to it.
-    if main and not missing and re.fullmatch(NAME, name):
-        folder = f"registry/models/{name}/"
-        paths = commit_history.list_paths(repository, main, folder)
-        numbers = [path.removeprefix(folder).removesuffix(".yaml") for path in paths]
-        if lost := [f"{name}@{number}" for number in numbers if VersionNumber.parse(number)]:
-            what = f"main has decided upon {', '.join(lost[:5])}, and no tag of `{name}` is here"
-            raise RegistryError(what, hint=way_to_have(repository, lost[-1]))
+    if not missing:  # a clone that was made without tags has lost nothing
+        _refuse_lost(repository, name)
     listed = refs.list_ref_names(repository, TAGS.rstrip("/"))
     tags = (parse_tag(ref.removeprefix(TAGS)) for ref in listed)
     names = sorted({tag.model for tag in tags if tag})
@@ -212,6 +204,20 @@ def known_model(repository: Repository, name: str) -> Model:
         why = missing or "none is known in this clone"
         hint = f"{why}; `towpath fetch` brings the registry's tags"
     raise UsageError(f"there is no model `{name}`", hint=hint or "none was registered yet")
+
+
+def _refuse_lost(repository: Repository, name: str) -> None:
+    """Raise ``RegistryError`` where main has records of a model, and no tag of it can be read."""
+    main = branches.seen_main_commit(repository)
+    if main is None or not re.fullmatch(NAME, name):
+        return
+    # Else the number would be free again, and a second version would come to it.
+    folder = f"registry/models/{name}/"
+    paths = commit_history.list_paths(repository, main, folder)
+    numbers = [path.removeprefix(folder).removesuffix(".yaml") for path in paths]
+    if lost := [f"{name}@{number}" for number in numbers if VersionNumber.parse(number)]:
+        what = f"main has decided upon {', '.join(lost[:5])}, and no tag of `{name}` is here"
+        raise RegistryError(what, hint=way_to_have(repository, lost[-1]))
 
 
 def way_to_have(repository: Repository, named: str) -> str:

@@ -11,7 +11,7 @@ from towpath.config.foreign_values import is_same
 from towpath.registry import tag_message
 from towpath.registry.registry_state import ModelVersion, read_model, read_record
 from towpath.registry.stage_files import read_stage_files
-from towpath.registry.version_lookup import find_version, get_version
+from towpath.registry.version_lookup import RecordedVersion, find_version, get_version
 from towpath.registry.version_record import (
     RecordedBump,
     VersionRecord,
@@ -118,35 +118,36 @@ class VersionLineage:
 def compare_versions(repository: Repository, named: Sequence[str]) -> VersionComparison:
     """Any number of versions side by side, of one model or of several."""
     compared = [get_version(repository, reference) for reference in named]
-    records, staged = [side.record for side in compared], read_stage_files(repository)
-    stages: list[dict[str, str | None]] = []
-    for version in (side.version for side in compared):
-        stages.append({"in": ", ".join(staged.stages_of(version.model, version.version)) or None})
-        stages[-1] |= {} if version.rejected is None else {"rejected": version.rejected}
-    sections: dict[str, Sequence[Mapping[str, Any]]] = {
-        "stages": stages,
-        "metrics": [tag_message.flatten_numbers(record.metrics) for record in records],
-        "parameters": [record.parameters for record in records],
-        "data": [record.data for record in records],
-        "code": [{"commit": r.code.commit, **r.code.digests} for r in records],
-        "labels": [record.labels for record in records],
-        "signature": [_signature_facts(record) for record in records],
-        "packages": [record.packages for record in records],
-        "record": [
-            {name: getattr(record, name) for name in _FACTS}
-            | {"size": record.artifact.size, "sha256": record.sha256}
-            for record in records
-        ],
-    }
+    staged = read_stage_files(repository)
+    sections = [_version_sections(side, staged) for side in compared]
     rows = (
-        ComparisonRow(section, name, tuple(side.get(name) for side in sides))
-        for section, sides in sections.items()
-        for name in dict.fromkeys(name for side in sides for name in side)
+        ComparisonRow(section, name, tuple(side[section].get(name) for side in sections))
+        for section in (sections[0] if sections else ())
+        for name in dict.fromkeys(name for side in sections for name in side[section])
     )
     return VersionComparison(tuple(side.version for side in compared), tuple(rows))
 
 
-_FACTS = ("author", "time", "run", "pipeline", "python")
+def _version_sections(
+    recorded: RecordedVersion, staged: StageFiles
+) -> dict[str, Mapping[str, Any]]:
+    version, record = recorded.version, recorded.record
+    stages = {"in": ", ".join(staged.stages_of(version.model, version.version)) or None}
+    rejection = {} if version.rejected is None else {"rejected": version.rejected}
+    facts = {
+        name: getattr(record, name) for name in ("author", "time", "run", "pipeline", "python")
+    }
+    return {
+        "stages": stages | rejection,
+        "metrics": tag_message.flatten_numbers(record.metrics),
+        "parameters": record.parameters,
+        "data": record.data,
+        "code": {"commit": record.code.commit, **record.code.digests},
+        "labels": record.labels,
+        "signature": _signature_facts(record),
+        "packages": record.packages,
+        "record": {**facts, "size": record.artifact.size, "sha256": record.sha256},
+    }
 
 
 def read_version_lineage(repository: Repository, reference: str) -> VersionLineage:

@@ -210,15 +210,7 @@ def say_outcome(session: Session, run: RecordedRun) -> None:
 
     for line in run.error:
         terminal.echo_marked(Styled("error", "bold red"), line)
-    # What is no failure of the run and will be one of somebody's later on.
-    for step in run.steps.values():
-        say_undeclared(step.name, step.made)
-    for line in _tell_model_needs(session, run):
-        terminal.echo_marked(Styled("warning", "yellow"), line)
-    for name, source in run.sources.items():
-        if stale := isinstance(source, dict) and source.get("stale"):
-            warning = Styled("warning", "yellow")
-            terminal.echo_marked(warning, f"input `{name}` is stale: {stale}")
+    _warn_of_run(session, run)
     counts = ((run.count(state), word) for state, word in _COUNTED.items())
     words = ", ".join(f"{count} {word}" for count, word in counts if count)
     colour = "green" if run.state is ExecutionState.DONE else "red"
@@ -235,6 +227,18 @@ def say_outcome(session: Session, run: RecordedRun) -> None:
         session.say(f"a trial: nothing is registered   (towpath register {run.id})")
     for named in run.published:
         session.say(f"published {named}")
+
+
+def _warn_of_run(session: Session, run: RecordedRun) -> None:
+    """What is no failure of the run and will be one of somebody's later on."""
+    for step in run.steps.values():
+        say_undeclared(step.name, step.made)
+    warning = Styled("warning", "yellow")
+    for line in _tell_model_needs(session, run):
+        terminal.echo_marked(warning, line)
+    for name, source in run.sources.items():
+        if stale := isinstance(source, dict) and source.get("stale"):
+            terminal.echo_marked(warning, f"input `{name}` is stale: {stale}")
 
 
 def say_undeclared(step: str, made: Made) -> None:
