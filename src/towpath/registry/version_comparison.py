@@ -10,7 +10,7 @@ from towpath.backends.git import Repository
 from towpath.config.foreign_values import is_same
 from towpath.registry import tag_message
 from towpath.registry.registry_state import ModelVersion, read_model, read_record
-from towpath.registry.stage_files import read_stage_files
+from towpath.registry.stage_files import StageFiles, read_stage_files
 from towpath.registry.version_lookup import RecordedVersion, find_version, get_version
 from towpath.registry.version_record import (
     RecordedBump,
