@@ -26,6 +26,7 @@ from towpath.dependencies.widening import Widening
 from towpath.errors import DeclarationError, Fault, did_you_mean
 
 _UNSAID = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
+_SKIPPED = frozenset({"__pycache__", ".git", ".dvc", ".towpath"})
 
 
 def digest_code(nodes: Iterable[ast.AST], *notes: str, docstrings: bool = False) -> str:
@@ -226,9 +227,6 @@ def _is_idle(node: ast.AST) -> bool:
     return isinstance(node, ast.Pass) or (
         isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
     )
-
-
-_SKIPPED = frozenset({"__pycache__", ".git", ".dvc", ".towpath"})
 
 
 def digest_named(root: Path, folder: str, extra: Iterable[str]) -> dict[str, str]:

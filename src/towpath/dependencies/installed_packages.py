@@ -97,7 +97,12 @@ def read_installed(kept: Path) -> InstalledPackages:
     distributions = _recall_packages(kept, current_stamp)
     if distributions is None:
         distributions = _read_distributions(current_stamp)
-        _keep_packages(kept, current_stamp, distributions)
+        rows = [asdict(entry) for entry in distributions]
+        content = json.dumps({"stamp": current_stamp, "distributions": rows}).encode()
+        # Where it cannot be kept, the next process reads for itself: a store may be read-only.
+        with suppress(OSError):
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            replace_bytes(kept, content)
     return InstalledPackages(distributions)
 
 
@@ -152,14 +157,6 @@ def _recall_packages(kept: Path, stamp: str) -> tuple[Distribution, ...] | None:
         return tuple(Distribution(**row | {key: tuple(row[key]) for key in lists}) for row in rows)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _keep_packages(kept: Path, stamp: str, distributions: tuple[Distribution, ...]) -> None:
-    document = {"stamp": stamp, "distributions": [asdict(entry) for entry in distributions]}
-    # Where it cannot be kept, the next process reads for itself: a store may be read-only.
-    with suppress(OSError):
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        replace_bytes(kept, json.dumps(document).encode())
 
 
 @lru_cache(maxsize=8)

@@ -123,18 +123,14 @@ class SearchPath:
 def loose_folders() -> tuple[str, ...]:
     """The folders of ``sys.path`` whose code may change without a version changing."""
     paths = (os.path.realpath(entry or os.curdir) for entry in sys.path)
-    fixed_folders = frozenset(map(os.path.realpath, _of_python()))
+    # They change only with a version: Python's own, its scripts, and this package's.
+    ours = (Path(os.__file__).parent, Path(sys.executable).parent, Path(sys.prefix, "bin"), OURS)
+    fixed_folders = frozenset(map(os.path.realpath, ours))
     return tuple(
         path
         for path in dict.fromkeys(paths)
         if path not in fixed_folders and Path(path).name not in _INSTALLED and Path(path).is_dir()
     )
-
-
-def _of_python() -> tuple[str | Path, ...]:
-    # They change only with a version: Python's own, its scripts, and this package's.
-    scripts = Path(sys.executable).parent
-    return Path(os.__file__).parent, scripts, Path(sys.prefix, "bin"), OURS
 
 
 OURS = Path(__file__).parents[2]

@@ -111,14 +111,10 @@ class ProjectCode:
             portions = (str(folder),)
             if not parts:
                 inside = folder / "__init__.py"
-                return self._found_package(str(folder), inside.is_file()), []
+                package = str(inside) if inside.is_file() else None
+                return FoundModule((package,) if package else (), package, portions), []
         found_module, count = self.finder.find_longest(parts, portions)
         return found_module, parts[count:]
-
-    @staticmethod
-    def _found_package(folder: str, regular: bool) -> FoundModule:
-        file = f"{folder}/__init__.py" if regular else None
-        return FoundModule((file,) if file else (), file, (folder,))
 
     def meanings_of_name(
         self, file: str, chain: Chain, seen: frozenset[Symbol] = frozenset()
@@ -143,12 +139,10 @@ class ProjectCode:
         elif chain[0] in BUILTINS:
             yield OutsideName(".".join(chain))
         elif not any(
-            self._is_outside_star(file, imported) for imported in source.imports.get("*", ())
+            self.find_import(star.module, star.level, file)[0] is None
+            for star in source.imports.get("*", ())
         ):
             yield WholeModule(file)
-
-    def _is_outside_star(self, file: str, imported: Import) -> bool:
-        return self.find_import(imported.module, imported.level, file)[0] is None
 
     def of_import(
         self, file: str, imported: Import, rest: Chain, seen: frozenset[Symbol] = frozenset()
@@ -298,14 +292,11 @@ def _parse_content(content: bytes) -> ModuleSource:
         _add_globals(statements, bound)
     binders = {name: tuple(sorted(set(numbers))) for name, numbers in bound.items()}
     for name in imports:
-        if len(binders[name]) == 1 and _is_import(statements[binders[name][0]]):
+        first, *others = binders[name]
+        if not others and isinstance(statements[first], ast.Import | ast.ImportFrom):
             del binders[name]
     loads = tuple(entry for node in _running_nodes(statements) for entry in read_imports(node))
     return ModuleSource(statements, binders, imports, loads, ast.get_docstring(tree))
-
-
-def _is_import(statement: ast.stmt) -> bool:
-    return isinstance(statement, ast.Import | ast.ImportFrom)
 
 
 def _running_nodes(statements: Iterable[ast.AST]) -> Iterator[ast.AST]:

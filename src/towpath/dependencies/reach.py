@@ -122,6 +122,7 @@ class Reach:
                 yield from self._from_import(file)
             case WholeModule(file=file):
                 yield ImportedModule(file)
+                # Whole is also what it imports, wherever in it.
                 source = self.code.source(file)
                 named = (self._from_statement(file, n) for n in range(len(source.statements)))
                 loaded = (self.code.runs(file, imported) for imported in source.loads)
@@ -331,8 +332,10 @@ class ImportEffects:
                     is_quiet = calls == 1 or self._only_defines(file, inner.get(name), calls - 1)
                 case ast.Return(value=ast.Lambda()):
                     is_quiet = calls == 1
+                case ast.Expr(value=ast.Constant()):
+                    is_quiet = True
                 case _:
-                    is_quiet = isinstance(statement, ast.Expr) and _is_docstring(statement)
+                    is_quiet = False
             if not is_quiet:
                 return False
         return True
@@ -405,10 +408,6 @@ class ImportEffects:
 def _calls_nothing(annotation: ast.expr | None) -> bool:
     parts = ast.walk(annotation) if annotation else ()
     return not any(isinstance(part, ast.Call) for part in parts)
-
-
-def _is_docstring(statement: ast.Expr) -> bool:
-    return isinstance(statement.value, ast.Constant)
 
 
 def _method_names(node: ast.ClassDef) -> list[str]:

@@ -6,10 +6,8 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 from towpath.config.project_paths import module_folders
-from towpath.dependencies.module_search import FoundModule
 from towpath.dependencies.names_used import chain_of, find_bindings, list_parameters, own_nodes
 from towpath.dependencies.project_code import (
     ImportedModule,
@@ -22,6 +20,16 @@ from towpath.errors import DeclarationError, Fault, Place, did_you_mean
 
 #: The module beside ``pipeline.yaml`` that holds the functions without a module's name.
 _BESIDE = "steps"
+_DEEPEST = 20  # aliases of aliases; a circle ends here too
+_TYPING = ("typing", "typing_extensions")
+_WRAPPERS = frozenset({"Optional", "Annotated", "Final", "Required", "ReadOnly", "ClassVar"})
+_LIBRARIES = frozenset({"pandas", "polars", "pyarrow", "numpy", "pathlib"})
+_OTHER_NAMES = {
+    "numpy.NDArray": "numpy.ndarray",
+    "typing.Dict": "dict",
+    "typing.List": "list",
+    "typing.Text": "str",
+}
 
 
 @dataclass(frozen=True)
@@ -91,7 +99,10 @@ def _find_symbol(code: ProjectCode, run: str, noun: str) -> tuple[Symbol, Symbol
         hint = did_you_mean(module, module_names) or "modules are named from the project's root"
         raise DeclarationError(Fault(f"there is no module `{module}`", hint=hint))
     if not code.source(found_module.file).has(name):
-        _no_name(code, found_module, name, noun)
+        shown = code.show_path(found_module.file)
+        near = did_you_mean(name, code.source(found_module.file).names)
+        what = f"there is no {noun} `{name}` in `{shown}`"
+        raise DeclarationError(Fault(what, Place(shown), near))
     return (
         Symbol(found_module.file, name),
         _follow_definition(code, found_module.file, name, noun),
@@ -161,26 +172,8 @@ def _unfit_reasons(node: ast.AST) -> Iterator[tuple[str, str]]:
         yield "is a generator", "return the value instead of yielding"
 
 
-def _no_name(code: ProjectCode, module: FoundModule, name: str, noun: str) -> NoReturn:
-    shown = code.show_path(module.file or "")
-    hint = did_you_mean(name, code.source(module.file or "").names)
-    raise DeclarationError(Fault(f"there is no {noun} `{name}` in `{shown}`", Place(shown), hint))
-
-
 def _dotted_name(file: str, folder: str) -> str:
     return file[len(folder) + 1 :].removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-
-
-_DEEPEST = 20  # aliases of aliases; a circle ends here too
-_TYPING = ("typing", "typing_extensions")
-_WRAPPERS = frozenset({"Optional", "Annotated", "Final", "Required", "ReadOnly", "ClassVar"})
-_LIBRARIES = frozenset({"pandas", "polars", "pyarrow", "numpy", "pathlib"})
-_OTHER_NAMES = {
-    "numpy.NDArray": "numpy.ndarray",
-    "typing.Dict": "dict",
-    "typing.List": "list",
-    "typing.Text": "str",
-}
 
 
 @dataclass(frozen=True)

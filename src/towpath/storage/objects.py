@@ -137,6 +137,7 @@ class StatCache:
                 database.execute("PRAGMA journal_mode=WAL")
                 database.execute("PRAGMA synchronous=NORMAL")
                 database.executescript(_SCHEMA)
+                # What another boot left is emptied; SQLite keeps a number for its user.
                 boot = zlib.crc32(_read_boot_id().encode()) >> 1
                 if database.execute("PRAGMA user_version").fetchone() != (boot,):
                     with database:
@@ -146,14 +147,12 @@ class StatCache:
             except sqlite3.OperationalError:
                 return None  # a read-only project, or a full disk: go without
             except sqlite3.DatabaseError:
-                self._forget_all()  # not a database: begin again
+                # Not a database: begin again. A log left behind would be replayed into the next.
+                for suffix in ("", "-wal", "-shm"):
+                    self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
             except OSError:
                 return None
         return None
-
-    def _forget_all(self) -> None:
-        for suffix in ("", "-wal", "-shm"):  # a log left behind would be replayed into the next
-            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
 
 
 def current_time() -> int:

@@ -23,6 +23,7 @@ from towpath.scratch import scratch_beside, scratch_folder, sweep_beside
 PACKAGE = Path(__file__).resolve().parents[2]
 CHECKOUT = PACKAGE.parent.parent
 QUESTIONS = "cookiecutter.json"
+RULES = "towpath_template"
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,6 @@ def find_template(template: str) -> ProjectTemplate:
 def _read_template(folder: Path) -> ProjectTemplate:
     questions = json.loads((folder / QUESTIONS).read_text(encoding="utf-8"))
     return ProjectTemplate(folder.name, folder, questions.get("_description", ""))
-
-
-RULES = "towpath_template"
 
 
 def answer_questions(folder: Path, preset: Mapping[str, str], ask: bool) -> dict[str, str]:

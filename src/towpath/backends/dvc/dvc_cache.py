@@ -37,6 +37,11 @@ IGNORE_FILE = ".dvcignore"
 _NAME = re.compile(r"[\w.-]+/?")
 _ALWAYS = frozenset({".git", ".hg", ".dvc"})
 _AS_FOLDERS = frozenset({".hg", ".dvc"})
+_PATIENCE = 3  # how often a file that changes while it is read is read again
+_THREADS = 4
+# Bytes, to be hashed or copied, from which on threads help: hashlib and copies leave the GIL. Small
+# files are Python's own time, of which threads only make more.
+_LARGE = 8 << 20
 
 
 @dataclass(frozen=True)
@@ -156,13 +161,6 @@ def _refusal_words(entry: os.DirEntry[str]) -> str:
     if not Path(entry.path).exists():
         return f"{entry.path} is a link to nothing"
     return f"{entry.path} is neither a file nor a folder"
-
-
-_PATIENCE = 3  # how often a file that changes while it is read is read again
-_THREADS = 4
-# Bytes, to be hashed or copied, from which on threads help: hashlib and copies leave the GIL. Small
-# files are Python's own time, of which threads only make more.
-_LARGE = 8 << 20
 
 
 class Store:

@@ -35,6 +35,10 @@ _PASSED_OVER = frozenset({"node_modules", "__pycache__"})
 
 
 REMOVE = "remove the line, and ask who wrote it: towpath writes only inside the project"
+ELSEWHERE = "remove the link or the line, and ask who wrote it: only the project is written to"
+
+# Whether a pointer file ever named a digest: then the bytes are no change that was made here.
+Known = Callable[[Path, str], bool]
 
 
 @dataclass(frozen=True)
@@ -317,12 +321,6 @@ def _stage_rows(said: documents.Mapping, folder: object, stage: str) -> Iterator
         yield Fault(what, Place(PIPELINE), "towpath writes only inside the project")
         return
     yield from read_output_rows(said, home, LOCK)
-
-
-ELSEWHERE = "remove the link or the line, and ask who wrote it: only the project is written to"
-
-# Whether a pointer file ever named a digest: then the bytes are no change that was made here.
-Known = Callable[[Path, str], bool]
 
 
 @dataclass(frozen=True)

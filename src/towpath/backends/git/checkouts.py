@@ -22,6 +22,9 @@ from towpath.scratch import scratch_beside, scratch_folder, sweep_beside
 
 GITLINK = "160000"
 SET_UP = "git submodule update --init --recursive"
+_LINK = "120000"
+_FILES = frozenset({"100644", "100755"})
+_AT_ONCE = 64 << 20  # bytes that are in memory at a time
 
 
 @dataclass(frozen=True)
@@ -115,11 +118,6 @@ def _add_work_tree(repository: Repository, commit: str, folder: Path) -> Path:
     return folder
 
 
-_LINK = "120000"
-_FILES = frozenset({"100644", "100755"})
-_AT_ONCE = 64 << 20  # bytes that are in memory at a time
-
-
 class _Entry(NamedTuple):
     path: str
     mode: str
@@ -143,6 +141,7 @@ def lay_out_code(repository: Repository, commit: str, below: str, home: Path) ->
         home.mkdir(parents=True, exist_ok=True)
         sweep_beside(home)
         _write_entries(repository, entries, new_folder)
+        # The new folder takes the place of what was altered; of two who make it, one wins.
         old = scratch_beside(folder)
         with suppress(FileNotFoundError):
             folder.rename(old)

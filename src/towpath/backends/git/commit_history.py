@@ -27,6 +27,11 @@ _WRITER = "%H%x00%ae%x00%ce%x00%B%x00"
 # Git's own `%(trailers)` goes by a reader's `trailer.*` settings.
 _BESIDE = re.compile(r"^co-authored-by[ \t]*:(.*(?:\n[ \t].*)*)", re.IGNORECASE | re.MULTILINE)
 _MAIL = re.compile(r"<([^<>]+)>\s*$")
+# Seconds by which the clocks of two honest machines may differ (the bound of RFC 4120, 5.2).
+CLOCK_SKEW = 300
+_FIELDS = ("%H", "%P", "%ct", "%an <%ae>", "%s", "%b")
+_TRAILER = re.compile(r"[A-Za-z0-9-]+[ \t]*:|\(cherry picked from commit ")
+_FORMAT = "".join(f"{field}%x00" for field in _FIELDS)
 
 
 @dataclass(frozen=True)
@@ -176,10 +181,6 @@ def file_writers(
     return tuple(CommitWriter(*cells[start : start + 4]) for start in range(0, len(cells) - 4, 4))
 
 
-# Seconds by which the clocks of two honest machines may differ (the bound of RFC 4120, 5.2).
-CLOCK_SKEW = 300
-
-
 @dataclass(frozen=True)
 class Backdated:
     """A commit whose date lies before its first parent's, or ahead of now."""
@@ -261,11 +262,6 @@ class MainChange:
     subject: str
     trailers: Mapping[str, tuple[str, ...]]
     files: Mapping[str, str | None]
-
-
-_FIELDS = ("%H", "%P", "%ct", "%an <%ae>", "%s", "%b")
-_TRAILER = re.compile(r"[A-Za-z0-9-]+[ \t]*:|\(cherry picked from commit ")
-_FORMAT = "".join(f"{field}%x00" for field in _FIELDS)
 
 
 def read_changes(repository: Repository, head: str, *words: str) -> Iterator[MainChange]:

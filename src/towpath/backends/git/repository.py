@@ -124,7 +124,11 @@ class Repository:
         )  # fmt: skip
         lines = [line for line in listed.split("\0") if line]
         notes = dict(line[2:].split(" ", 1) for line in lines if line.startswith("# "))
-        entries = {_status_path(line): line for line in lines if not line.startswith("# ")}
+        # The fields before the path are fixed by the kind of an entry.
+        fields = {"1": 8, "u": 10}
+        entries = {
+            line.split(" ", fields.get(line[0], 1))[-1]: line for line in lines if line[0] != "#"
+        }
         parted = {
             path: why for path, line in entries.items() if (why := _submodule_difference(line))
         }
@@ -230,9 +234,3 @@ def _submodule_difference(line: str) -> str:
         "U": "files in it are not committed",
     }
     return ", ".join(words[letter] for letter in letters if letter in words)
-
-
-def _status_path(line: str) -> str:
-    """The path in an entry of ``status --porcelain=v2``: the fields before it are fixed by kind."""
-    fields = {"1": 8, "u": 10}.get(line[0], 1)
-    return line.split(" ", fields)[-1]

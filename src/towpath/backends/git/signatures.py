@@ -29,6 +29,21 @@ _OPTION = re.compile(r'([A-Za-z-]+)(?:="((?:[^"\\]|\\.)*)")?(?:,|$)')
 _DATES = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 _LINE = "`<mail> ssh-ed25519 AAAA...`"
 _OWN_KEYS = f"name each signer by a key of their own: {_LINE}"
+# For Git's environment: dates without a zone mean the same on every machine.
+IN_UTC = {"TZ": "UTC"}
+Standing: TypeAlias = Literal["good", "unknown", "bad", "foreign", "unsigned"]
+
+# How Git itself finds where a tag's message ends: the last line that begins so (gpg-interface.c).
+_KINDS = "PGP SIGNATURE|PGP MESSAGE|SIGNED MESSAGE|SSH SIGNATURE"
+_BEGIN = re.compile(rf"^-----BEGIN (?:{_KINDS})-----", re.MULTILINE)
+_SSH = "-----BEGIN SSH SIGNATURE-----"
+_HEADER = re.compile(r"^gpgsig(?:-sha256)? (?P<signature>.*(?:\n .*)*)", re.MULTILINE)
+_GOOD = re.compile(r'Good "git" signature for (?P<who>.*) with (?P<key>\S+ key \S+)')
+_UNKNOWN = re.compile(r'Good "git" signature with (?P<key>\S+ key \S+)')
+_HINT = (
+    "is the key of user.signingkey here, and its agent running? "
+    "git config --show-origin --get-regexp 'sign|gpg' says who asks for a signature"
+)
 
 
 @dataclass(frozen=True)
@@ -86,10 +101,6 @@ class SignersFile:
         if mark != self.mark:
             return None
         return next((signer for signer in self.allowed.signers if str(signer.line) == line), None)
-
-
-# For Git's environment: dates without a zone mean the same on every machine.
-IN_UTC = {"TZ": "UTC"}
 
 
 @contextmanager
@@ -241,21 +252,6 @@ def _with_persons(signers: Sequence[Signer]) -> tuple[Signer, ...]:
         signer.key: person for signer in signers for person in persons if signer.key in person
     }
     return tuple(replace(signer, person=frozenset(owners[signer.key])) for signer in signers)
-
-
-Standing: TypeAlias = Literal["good", "unknown", "bad", "foreign", "unsigned"]
-
-# How Git itself finds where a tag's message ends: the last line that begins so (gpg-interface.c).
-_KINDS = "PGP SIGNATURE|PGP MESSAGE|SIGNED MESSAGE|SSH SIGNATURE"
-_BEGIN = re.compile(rf"^-----BEGIN (?:{_KINDS})-----", re.MULTILINE)
-_SSH = "-----BEGIN SSH SIGNATURE-----"
-_HEADER = re.compile(r"^gpgsig(?:-sha256)? (?P<signature>.*(?:\n .*)*)", re.MULTILINE)
-_GOOD = re.compile(r'Good "git" signature for (?P<who>.*) with (?P<key>\S+ key \S+)')
-_UNKNOWN = re.compile(r'Good "git" signature with (?P<key>\S+ key \S+)')
-_HINT = (
-    "is the key of user.signingkey here, and its agent running? "
-    "git config --show-origin --get-regexp 'sign|gpg' says who asks for a signature"
-)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 _Parsed = TypeVar("_Parsed")
 _PAGE = 100  # the most rows that GitHub gives a page
+_TOKEN = "see who it is of and when it ends at github.com/settings/tokens; GITHUB_TOKEN holds it"
+_LONGEST = 1000  # characters that are quoted of an answer
+_STATUS = "see githubstatus.com; nothing was lost: run it again later"
 
 
 @dataclass(frozen=True)
@@ -149,11 +152,6 @@ class GitHubLine:
             raise _explain_error(error, deed, self.name, self.api) from None
         except ValueError as error:  # githubkit reads the time out of a header that says none
             raise _unreadable_answer(error, deed, self.api) from None
-
-
-_TOKEN = "see who it is of and when it ends at github.com/settings/tokens; GITHUB_TOKEN holds it"
-_LONGEST = 1000  # characters that are quoted of an answer
-_STATUS = "see githubstatus.com; nothing was lost: run it again later"
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,14 @@ _SEVERITIES = ("critical", "warning", "info")
 # Kept here, for a suite is read without importing Great Expectations, which takes seconds. A test
 # holds it against the installed version.
 EXPECTATIONS = Path(__file__).with_name("expectations.json")
+_TYPES: dict[str, Any] = {
+    "text": str, "number": (int, float), "integer": int, "switch": bool, "list": list,
+    "mapping": dict, "any": object,
+}  # fmt: skip
+_WORDS = {
+    "text": "text", "number": "a number", "integer": "a whole number", "switch": "true or false",
+    "list": "a list", "mapping": "a mapping",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -187,16 +195,6 @@ def _range_faults(
         yield Fault(f"`{type_.type}` needs `min_value` or `max_value`", node.place)
     if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
         yield Fault(f"`min_value` {low} is above `max_value` {high}", node.place)
-
-
-_TYPES: dict[str, Any] = {
-    "text": str, "number": (int, float), "integer": int, "switch": bool, "list": list,
-    "mapping": dict, "any": object,
-}  # fmt: skip
-_WORDS = {
-    "text": "text", "number": "a number", "integer": "a whole number", "switch": "true or false",
-    "list": "a list", "mapping": "a mapping",
-}  # fmt: skip
 
 
 def _value_faults(entry: documents.DocumentEntry, argument: ExpectationArgument) -> Iterator[Fault]:

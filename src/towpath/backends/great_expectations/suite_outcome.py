@@ -16,6 +16,9 @@ from towpath.errors import Fault, Place
 
 # What a failed expectation means: only ``critical`` fails the check.
 Severity: TypeAlias = Literal["critical", "warning", "info"]
+Arguments: TypeAlias = Mapping[str, Any]
+
+_APART = ("column", "mostly", "row_condition", "condition_parser")
 
 
 @dataclass(frozen=True)
@@ -122,11 +125,6 @@ class CheckOutcome:
 def _result_document(result: Result) -> dict[str, Json]:
     fields = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(result).items()}
     return {key: value for key, value in fields.items() if value not in (None, "", [])}
-
-
-Arguments: TypeAlias = Mapping[str, Any]
-
-_APART = ("column", "mostly", "row_condition", "condition_parser")
 
 
 def describe_rule(type: str, arguments: Arguments) -> str:

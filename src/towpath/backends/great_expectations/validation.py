@@ -38,6 +38,8 @@ _BOUNDED = frozenset(
     f"expect_column_{name}_to_be_between" for name in ("values", "min", "max", "mean", "median")
 )
 _BOUNDS = ("min_value", "max_value")
+_LATER = ("altair", "scipy.stats")
+_EXTRAS = ("sqlalchemy", "boto3", "botocore")
 
 
 @dataclass(frozen=True)
@@ -64,13 +66,11 @@ def type_arguments(expectation: Expectation, frame: Any) -> TypedArguments:
         arguments |= {key: _as_bound(arguments[key], column, name) for key in keys}
     members = arguments.get("value_set")
     if isinstance(members, list) and (kind := _held_kind(column)):
-        arguments["value_set"] = [_as_member(value, kind, column, name) for value in members]
+        # What may be in a set beside dates stays as it is, and is in no column of dates.
+        arguments["value_set"] = [
+            _as_time(value, kind, column, name) if _is_date(value) else value for value in members
+        ]
     return TypedArguments(arguments, read)
-
-
-def _as_member(value: Any, kind: str, column: Any, name: str) -> Any:
-    # What may be in a set beside dates stays as it is, and is in no column of dates.
-    return _as_time(value, kind, column, name) if _is_date(value) else value
 
 
 def _is_date(value: Any) -> bool:
@@ -139,10 +139,6 @@ def _as_time(text: str, kind: str, column: Any, name: str) -> Any:
     if time.tzinfo is not None:
         raise ValueError(f"`{name}` holds times without a zone, and `{text}` has one")
     return time
-
-
-_LATER = ("altair", "scipy.stats")
-_EXTRAS = ("sqlalchemy", "boto3", "botocore")
 
 
 def _import_lean() -> Any:

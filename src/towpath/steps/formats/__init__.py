@@ -17,6 +17,14 @@ from towpath.errors import Fault, StepFailed, TowpathError, name_causes
 
 PATH = "pathlib.Path"
 NO_FORMATS: Mapping[str, str] = MappingProxyType({})
+# The types that a table can be read as.
+FRAMES = (
+    *("pandas.DataFrame", "pyarrow.Table", "polars.DataFrame", "polars.LazyFrame"),
+    "numpy.ndarray",
+)
+
+_TEXT = ("str", "bytes")
+_MOST_SUFFIXES = 2  # .csv.gz
 
 
 @dataclass(frozen=True)
@@ -41,15 +49,6 @@ class Format:
     def load_module(self) -> ModuleType:
         """The module with ``read(path, asked)`` and ``write(value, path, format name)``."""
         return importlib.import_module(f"towpath.steps.formats.{self.module}")
-
-
-# The types that a table can be read as.
-FRAMES = (
-    *("pandas.DataFrame", "pyarrow.Table", "polars.DataFrame", "polars.LazyFrame"),
-    "numpy.ndarray",
-)
-
-_TEXT = ("str", "bytes")
 
 
 def _table_format(name: str, extensions: str, *preload: str, also: tuple[str, ...] = ()) -> Format:
@@ -101,9 +100,6 @@ def find_format(
         if known_format := _BY_EXTENSION.get(extension) or _own_format(extension[1:], own):
             return known_format
     return None
-
-
-_MOST_SUFFIXES = 2  # .csv.gz
 
 
 def _own_format(name: str, own: Mapping[str, str]) -> Format | None:

@@ -72,8 +72,8 @@ def _convert_string(column: Any, _: TableOptions) -> Any:
 
 def _convert_number(column: Any, options: TableOptions) -> Any:
     numbers = _plain_numbers(column, options)
-    refused = numbers.isna() & column.notna() & ~_is_nan(column)
-    _refuse_rows(column, refused)
+    words = column.map(lambda value: str(value).strip().lower())
+    _refuse_rows(column, numbers.isna() & column.notna() & ~words.isin(["nan", "+nan", "-nan"]))
     return numbers.astype("float64")
 
 
@@ -116,10 +116,6 @@ def _plain_numbers(column: Any, options: TableOptions) -> Any:
     if options.decimal == "," and not bool(column.dtype.kind in "iufb"):
         column = column.map(lambda value: str(value).replace(",", "."), na_action="ignore")
     return pandas.to_numeric(column, errors="coerce")
-
-
-def _is_nan(column: Any) -> Any:
-    return column.map(lambda value: str(value).strip().lower() in ("nan", "+nan", "-nan"))
 
 
 def _convert_boolean(column: Any, _: TableOptions) -> Any:

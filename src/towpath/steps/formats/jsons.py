@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from towpath.steps.formats import ReadRequest
 
 SMALL = 64 * 1024  # A JSON output of at most so many bytes is handed on with its content.
+_PLAIN = frozenset({str, bool, int, float})
+_BYTES = (bytes, bytearray, memoryview)
 
 
 def read(path: Path, asked: ReadRequest) -> Any:
@@ -204,7 +206,10 @@ class _Reading:
             return self._plain_times(value)
         python_value = value.tolist()
         if type(python_value) is type(value):  # NumPy has numbers that Python has none for
-            return float(python_value) if kind == "f" else self._refuse_value(_no_place(value))
+            if kind == "f":
+                return float(python_value)
+            name = f"{type(value).__module__}.{type(value).__name__}"
+            self._refuse_value(f"a {name} has no place in JSON")
         return self.plain_value(python_value)
 
     def _plain_times(self, value: Any) -> Json:
@@ -236,20 +241,12 @@ class _Reading:
         raise TypeError(f"`{way}`: {why}" if way else why)
 
 
-_PLAIN = frozenset({str, bool, int, float})
-_BYTES = (bytes, bytearray, memoryview)
-
-
 def _labelled_items(column: Any) -> Any:
     """A column's values by label; what is missing is ``None``, but NaN among numbers a number."""
     if getattr(column.dtype, "kind", "") in "fcmM":
         return column.items()
     values = (None if no else v for v, no in zip(column, column.isna(), strict=True))
     return zip(column.index, values, strict=True)
-
-
-def _no_place(value: Any) -> str:
-    return f"a {type(value).__module__}.{type(value).__name__} has no place in JSON"
 
 
 def _collision_words(name: str, first: Any, second: Any) -> str:

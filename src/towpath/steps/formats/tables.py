@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from towpath.steps.formats import ReadRequest
 
 _DELIMITED = ("csv", "tsv")
+_AS_PANDAS = ("", "pandas.DataFrame", "numpy.ndarray")
 
 
 def read(path: Path, asked: ReadRequest) -> Any:
@@ -63,9 +64,6 @@ def notes(path: Path, asked: ReadRequest) -> Iterator[str]:
     """What a person may want to know of how a table is read."""
     if asked.format and asked.format.name in _DELIMITED and asked.wanted in _AS_PANDAS:
         yield from delimited.delimited_notes(_delimited_text(path, asked))
-
-
-_AS_PANDAS = ("", "pandas.DataFrame", "numpy.ndarray")
 
 
 def _delimited_text(path: Path, asked: ReadRequest) -> DelimitedText:

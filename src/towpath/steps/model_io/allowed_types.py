@@ -65,6 +65,8 @@ _SCORES = tuple(
     f"sklearn.metrics.{part}"
     for part in ("_classification", "_ranking", "_regression", "cluster._supervised")
 )
+# A part of a model's file: skops' loader, and the full name of what it makes.
+Held: TypeAlias = tuple[str, str]
 
 
 def is_function(name: str) -> bool:
@@ -103,10 +105,6 @@ def import_known(name: str) -> ModuleType | None:
         raise
     except BaseException:  # whatever keeps it from being imported, it is no module that is known
         return None
-
-
-# A part of a model's file: skops' loader, and the full name of what it makes.
-Held: TypeAlias = tuple[str, str]
 
 
 def find_strange(held: Iterable[Held], trust: Iterable[str] = ()) -> tuple[str, ...]:

@@ -11,6 +11,12 @@ from towpath.config.artifact import Json
 
 UNKNOWN = "unknown"
 _ROWS = 5
+# Where models keep the names of their columns: scikit-learn, LightGBM, CatBoost, and the boosters
+# of XGBoost and LightGBM.
+_NAMES = ("feature_names_in_", "feature_name_", "feature_names_", "feature_names", "feature_name")
+
+_COUNTS = ("n_features_in_", "num_feature", "num_features")
+_MADE_UP = re.compile(r"Column_\d+|f?\d+")  # by LightGBM, XGBoost and CatBoost, for an array
 
 
 def signatures_of_models(made: Mapping[str, Any], seen: Mapping[str, Any]) -> dict[str, Json]:
@@ -49,14 +55,6 @@ def _is_model(value: Any) -> bool:
 def _is_frame(value: Any) -> bool:
     # In this order: a lazy frame of polars works out its schema to name its columns, and warns.
     return all(hasattr(value, name) for name in ("iloc", "columns", "dtypes"))
-
-
-# Where models keep the names of their columns: scikit-learn, LightGBM, CatBoost, and the boosters
-# of XGBoost and LightGBM.
-_NAMES = ("feature_names_in_", "feature_name_", "feature_names_", "feature_names", "feature_name")
-
-_COUNTS = ("n_features_in_", "num_feature", "num_features")
-_MADE_UP = re.compile(r"Column_\d+|f?\d+")  # by LightGBM, XGBoost and CatBoost, for an array
 
 
 def feature_names(model: Any) -> list[str]:

@@ -15,6 +15,12 @@ import numpy
 
 _DEEPEST = 100
 _OPAQUE = str | bytes | int | float | None
+# Ensembles that hand their columns to their trees without having them counted again.
+_TIGHT = frozenset({"BaseForest", "BaseGradientBoosting", "IsolationForest"})
+_HOMES = ("sklearn.", "scipy.", "numpy.")
+# Functions of scikit-learn that hand what they get to compiled code; only a ``BisectingKMeans``
+# keeps one, to be fitted with.
+_UNCHECKED = frozenset({"_kmeans_single_elkan", "_kmeans_single_lloyd"})
 
 
 @dataclass(frozen=True)
@@ -59,10 +65,6 @@ def _walk_parts(
         yield from _walk_parts(_Part(inner, own, keeps), seen, depth + 1)
 
 
-# Ensembles that hand their columns to their trees without having them counted again.
-_TIGHT = frozenset({"BaseForest", "BaseGradientBoosting", "IsolationForest"})
-
-
 def _count_columns(part: _Part) -> int | None:
     """How many columns a part lets in: no more than reach it where nothing in between counts."""
     value = part.value
@@ -86,9 +88,6 @@ def _class_names(value: Any) -> frozenset[str]:
     """The names of a value's class and its ancestors, as scientific Python defines them."""
     kinds = (kind for kind in type(value).__mro__ if kind.__module__.startswith(_HOMES))
     return frozenset(kind.__name__ for kind in kinds)
-
-
-_HOMES = ("sklearn.", "scipy.", "numpy.")
 
 
 def _is_array(value: Any) -> bool:
@@ -127,11 +126,6 @@ def _shadowed_reason(value: Any) -> str:
         if callable(getattr(type(value), str(name), None)):
             return f"a {type(value).__name__} in it has its own `{name}`"
     return ""
-
-
-# Functions of scikit-learn that hand what they get to compiled code; only a ``BisectingKMeans``
-# keeps one, to be fitted with.
-_UNCHECKED = frozenset({"_kmeans_single_elkan", "_kmeans_single_lloyd"})
 
 
 def _unsound_reason(part: _Part) -> str:

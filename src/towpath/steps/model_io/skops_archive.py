@@ -128,6 +128,7 @@ def _held_parts(node: Mapping[str, Any]) -> Iterator[Held]:
         yield loader, f"{whole}.{node['content']['func']}"
     if loader == "DictNode":
         types = node["key_types"]
+        # skops calls the type of each key: what stands there must be a plain list of types.
         if types["__loader__"] != "ListNode":
             raise ValueError("the types of a mapping's keys are no list")
         for kind in types["content"]:
@@ -212,6 +213,8 @@ class _Numbering:
             return node
         loader = node.get("__loader__")
         if loader in _BYTES:
+            # skops names bytes anew for each place where they stand. Equal ones are one object, as
+            # far as anybody can tell; of a `bytearray` it matters whether two places hold the same.
             content = self.archive.read(node["file"])
             is_fixed = node["__loader__"] == "BytesNode"
             number = self._number_of((node["__class__"], content) if is_fixed else node["__id__"])

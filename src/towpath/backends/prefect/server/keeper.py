@@ -38,7 +38,9 @@ class Keeper:
             while not self.told_to_stop and self._is_alive():
                 if self._seconds_left() <= 0 and self._try_to_retire():
                     return
-                self._sleep_until_bell(min(max(self._seconds_left(), 0.05), LONGEST_SLEEP))
+                seconds = min(max(self._seconds_left(), 0.05), LONGEST_SLEEP)
+                if select.select([self.bell], [], [], seconds)[0]:
+                    os.read(self.bell, 512)
         self._end_server()
         self._state_file.unlink(missing_ok=True)
 
@@ -58,10 +60,6 @@ class Keeper:
     def _tell_to_stop(self, *_: object) -> None:
         self.told_to_stop = True
 
-    def _sleep_until_bell(self, seconds: float) -> None:
-        if select.select([self.bell], [], [], seconds)[0]:
-            os.read(self.bell, 512)
-
     def _start_server(self) -> subprocess.Popen[bytes]:
         (self.folder / "ready").unlink(missing_ok=True)
         return subprocess.Popen(self.command, pass_fds=[self.fd])
@@ -73,6 +71,7 @@ class Keeper:
         if not (self.folder / "ready").exists() or self.restarts == RESTARTS:
             return False
         self.restarts += 1
+        # Said in the server's log: clients see no more of it than that they wait.
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         line = f"{now} the server ended with {self.server.returncode}, and is started anew"
         print(line, file=sys.stderr, flush=True)
