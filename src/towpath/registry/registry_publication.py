@@ -61,10 +61,9 @@ class _Publication:
 
 
 def fetch_registry(repository: Repository, remote: str | None = None) -> FetchedRegistry:
-    """Bring the remote's tags and branches here, which a plain ``git pull`` leaves out.
-
-    Raises ``RegistryError`` where the remote does not
-    answer, or where a version here and there are two different ones."""
+    """Bring the remote's tags and branches here; a plain ``git pull`` leaves out these tags. Raises
+    ``RegistryError`` where the remote does not answer, or where a version here and there are two
+    different ones."""
     source = _choose_remote(repository, remote)
     before = set(refs.list_ref_names(repository, "refs/tags"))
     everything = ("refs/tags/*:refs/tags/*", f"+refs/heads/*:refs/remotes/{source}/*")
@@ -139,12 +138,6 @@ def _publish_candidate(
     draft = registry_state.read_record(repository, candidate)
     if (draft.model, draft.version) != (candidate.model, None):
         raise RegistryError(f"its record is that of {draft.model}@{draft.version or 'a candidate'}")
-    # What its commit adds to its parent, but for the record, which gets its number.
-    changed = commit_history.changed_files(repository, f"{candidate.commit}^", candidate.commit)
-    own = version_record.record_path(candidate.model, None)
-    names = {f"{candidate.commit}:{c.path}": c.path for c in changed if c.path != own}
-    contents = refs.read_contents(repository, names)
-    files = {names[name]: content for name, content in contents.items()}
     refused, last = 0, ""
     for attempt in range(TRIES):
         mine = (f"refs/tags/{candidate.model}@*", f"refs/tags/{candidate.model}#*")
@@ -158,6 +151,7 @@ def _publish_candidate(
             return registered_before(published_twin)
         ownership.refuse_foreign_model(repository, remote_model, draft)
         chosen = number_draft(repository, remote_model, draft)
+        files = _candidate_files(repository, candidate)
         built = build_version_objects(
             repository, remote_model, chosen, f"{candidate.commit}^", files
         )
@@ -181,6 +175,14 @@ def _settle_candidate(
     if not refs.change_refs(repository, tag, delete=[candidate.tag.name]):
         # A fetch beside us brought the tag: keep that, and forget the candidate all the same.
         refs.change_refs(repository, delete=[candidate.tag.name])
+
+
+def _candidate_files(repository: Repository, candidate: ModelVersion) -> dict[str, bytes]:
+    """What the candidate's commit adds to its parent, but for the record, which gets its number."""
+    own = version_record.record_path(candidate.model, None)
+    changed = commit_history.changed_files(repository, f"{candidate.commit}^", candidate.commit)
+    names = {f"{candidate.commit}:{c.path}": c.path for c in changed if c.path != own}
+    return {names[name]: content for name, content in refs.read_contents(repository, names).items()}
 
 
 def _push_numbered(repository: Repository, remote: str, publication: _Publication) -> None:

@@ -107,8 +107,8 @@ def _by_itself(
         what = f"{named} was never promoted, so main has no record to make its tag from"
         raise UsageError(what, hint="towpath fetch, if the remote or another clone has the tag")
     # Main never decided upon it: the record in its own commit is right, if that was made for it.
+    text = refs.read_content(repository, commit, path)
     try:
-        text = refs.read_content(repository, commit, path)
         record = records.parse_version_record(text or b"", path)
     except RegistryError:  # what is no record was not made by Towpath
         return _set_aside(repository, named)

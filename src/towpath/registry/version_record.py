@@ -363,12 +363,12 @@ def _read_bump(value: object) -> RecordedBump:
     return RecordedBump(cast(Reason, level), fields.get("reason", foreign.read_text))
 
 
-def _plain_document(data: Any) -> Any:
+def _plain_document(data: Any, in_list: bool = False) -> Any:
     if isinstance(data, Mapping):
-        # An empty mapping says no more than none.
-        kept = {str(key): _plain_document(value) for key, value in data.items()}
-        return {key: value for key, value in kept.items() if value is not None and value != {}}
+        whole = {str(key): _plain_document(value, in_list) for key, value in data.items()}
+        # An empty mapping says no more than none; what a list holds is a value of the user's.
+        return {key: v for key, v in whole.items() if in_list or (v is not None and v != {})}
     if isinstance(data, list | tuple):
-        return [_plain_document(value) for value in data]
+        return [_plain_document(value, in_list=True) for value in data]
     # NaN and infinity: YAML and JSON cannot write them alike.
     return str(data) if isinstance(data, float) and not math.isfinite(data) else data
