@@ -5,9 +5,8 @@ from __future__ import annotations
 from towpath.audit.approvals import _in_tag
 from towpath.audit.reproduction import find_metric_differences
 from towpath.cli.audit_commands import _describe_agreement
-from towpath.delivery.promotion.code_owners import LARGEST
 from towpath.delivery.promotion.rule_changes import RuleChange
-from towpath.delivery.promotion.rulebook import Rulebook
+from towpath.delivery.promotion.rulebook import LARGEST, Rulebook
 
 
 def change(commit: str, level: str, by: tuple[str, ...] = (), why: str = "") -> RuleChange:

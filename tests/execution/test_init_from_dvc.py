@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from command_line import call_towpath
+from command_line import call_dvc, call_towpath
 from thread_executor import run_in_threads
 from towpath.backends.dvc import initialise_store, missing_store_files
 from towpath.errors import UserError
@@ -172,12 +171,11 @@ def test_the_draft_makes_what_dvc_repro_makes(repository: Path) -> None:
     made = repository / "artifacts" / "training"
     ours = {theirs: (made / name).read_bytes() for theirs, name in SAME.items()}
     assert not (repository / "data/prepared").exists(), "a step writes in a folder of its own"
-    dvc = [sys.executable, "-m", "dvc", "repro", "-q"]
     stages = ("prepare", "fit", "evaluate", "country", "grid", "later")
-    said = subprocess.run([*dvc, *stages], cwd=repository, capture_output=True, text=True)
+    said = call_dvc(repository, "repro", "-q", *stages)
     assert said.returncode == 0, said.stderr
     assert {theirs: (repository / theirs).read_bytes() for theirs in SAME} == ours
-    said = subprocess.run([*dvc[:3], "status", "--json"], cwd=repository, capture_output=True)
+    said = call_dvc(repository, "status", "--json")
     ours_stale = [name for name in json.loads(said.stdout) if name.startswith("training-")]
     assert ours_stale == [], "DVC's stages and Towpath's stand beside one another"
 

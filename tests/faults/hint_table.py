@@ -184,14 +184,17 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
     ),
     "doctor/health_check.py::report_lack": (1, (f"{BY_HAND}it hands on what it is given",)),
     "doctor/health_check.py::report_faults": (1, ("Git does not know who it is",)),
-    "doctor/repository_checks.py::_examine_submodules": (
-        2,
-        ("a submodule that is not set up", "a submodule that is not as committed"),
+    "doctor/environment_checks.py::examine_checkout": (
+        3,
+        (
+            "a submodule that is not set up",
+            "a submodule that is not as committed",
+            f"{BY_HAND}Git LFS must be installed",
+        ),
     ),
-    "doctor/repository_checks.py::_line_ends": (1, ("data whose line ends change",)),
-    "doctor/repository_checks.py::_find_pointers": (1, (f"{BY_HAND}Git LFS must be installed",)),
-    "doctor/repository_checks.py::examine_repository": (1, ("no repository",)),
-    "doctor/repository_checks.py::_examine_history": (
+    "doctor/environment_checks.py::_line_ends": (1, ("data whose line ends change",)),
+    "doctor/environment_checks.py::examine_repository": (1, ("no repository",)),
+    "doctor/environment_checks.py::_examine_history": (
         4,
         (
             "nothing is committed",
@@ -201,12 +204,12 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
             "a graft",
         ),
     ),
-    "doctor/repository_checks.py::_examine_main": (
+    "doctor/environment_checks.py::_examine_main": (
         2,
         ("a main branch of another name", "a remote without a HEAD"),
     ),
-    "doctor/repository_checks.py::_left_behind": (1, ("a branch that main is not any more",)),
-    "doctor/repository_checks.py::_examine_remote": (
+    "doctor/environment_checks.py::_left_behind": (1, ("a branch that main is not any more",)),
+    "doctor/environment_checks.py::_examine_remote": (
         2,
         (
             "a tag that the remote has otherwise",
@@ -246,9 +249,9 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         1,
         ("a model that is nobody's", "a stage that is not declared"),
     ),
-    "doctor/repository_checks.py::examine_unpublished": (1, ("a candidate that waits",)),
-    "doctor/repository_checks.py::_examine_tags": (1, ("versions that are only here",)),
-    "doctor/repository_checks.py::_pruning_settings": (
+    "doctor/environment_checks.py::examine_unpublished": (1, ("a candidate that waits",)),
+    "doctor/environment_checks.py::_examine_tags": (1, ("versions that are only here",)),
+    "doctor/environment_checks.py::_pruning_settings": (
         2,
         ("a setting that prunes tags", "a setting that mirrors everything"),
     ),
@@ -272,11 +275,11 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         1,
         ("rules that nobody agreed to",),
     ),
-    "delivery/reconcile/apply_plan.py::_refuse_another": (
+    "delivery/reconcile/apply_plan.py::reconcile_stage": (
         1,
         (f"{BY_HAND}it runs into a change of main",),
     ),
-    "delivery/reconcile/stage_data.py::StageData.__call__": (
+    "delivery/reconcile/stage_site.py::StageData.__call__": (
         1,
         (f"{BY_HAND}it asks where the data is",),
     ),
@@ -285,15 +288,16 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         1,
         (f"{BY_HAND}it runs into another who writes",),
     ),
-    "delivery/reconcile/deploy_permission.py::DeployJudge.require_approval": (
-        1,
+    "delivery/reconcile/deploy_steps.py::_require_approval": (
+        2,
         (
+            f"{BY_HAND}it runs into a change of main",
             "a stage file that was removed by hand",
             "a promotion that was reverted",
             "a version that was put in by hand",
         ),
     ),
-    "delivery/reconcile/deploy_permission.py::_gate_fault": (
+    "delivery/reconcile/deploy_steps.py::_gate_fault": (
         1,
         (f"{BY_HAND}it is the place of the gate",),
     ),
@@ -305,14 +309,16 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         ),
     ),
     "delivery/reconcile/observe_stage.py::_unasked_model": (1, ("a model nobody asked for",)),
-    "delivery/reconcile/observe_stage.py::_absent_version": (1, ("a version whose tag is lost",)),
-    "delivery/reconcile/observe_stage.py::_desired_version": (1, ("a tag that was moved",)),
+    "delivery/reconcile/observe_stage.py::_desired_version": (
+        2,
+        ("a version whose tag is lost", "a tag that was moved"),
+    ),
     "delivery/reconcile/observe_stage.py::_find_fault": (1, ("a digest of another",)),
     "delivery/reconcile/reconcile_plan.py::_derive_change": (
         1,
         ("a rejected version that does not run yet",),
     ),
-    "delivery/reconcile/stage_site.py::StageSite.open_stage": (1, ("a stage that is not there",)),
+    "delivery/reconcile/stage_site.py::open_stage_site": (1, ("a stage that is not there",)),
     "delivery/reconcile/smoke_test.py::run_smoke_test": (
         1,
         ("tests/delivery/reconcile/test_reconcile_targets.py::test_a_version_is_tried_beside",),
@@ -321,11 +327,7 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         1,
         (f"{BY_HAND}it runs into a change of main",),
     ),
-    "delivery/reconcile/deploy_steps.py::_require_approval": (
-        1,
-        (f"{BY_HAND}it runs into a change of main",),
-    ),
-    "delivery/reconcile/deploy_steps.py::_confirm_running": (
+    "delivery/reconcile/deploy_steps.py::_deploy_bundle": (
         1,
         ("tests/delivery/reconcile/test_reconcile_targets.py::test_a_command_that_fails_or_lies",),
     ),

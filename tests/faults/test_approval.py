@@ -35,7 +35,7 @@ BRANCH = "promote/abalone-v1.0.0-prod"
 
 def running(made: Clone) -> str | None:
     """What prod runs, by its own record."""
-    from towpath.delivery.reconcile.deployment_record import read_deployment
+    from reconcile_project import read_deployment
 
     store = StageStore.open(made.workspace.project, "prod", {}, made.root)
     found = read_deployment(store, "abalone")

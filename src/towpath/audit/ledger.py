@@ -13,7 +13,8 @@ from towpath import registry
 from towpath.backends.git import Repository, branches, refs, remotes
 from towpath.backends.git.commit_history import parse_trailers
 from towpath.backends.git.git_command import split_lines
-from towpath.delivery.promotion.promotion_case import promotion_paths, refuse_unknown_stage
+from towpath.delivery.promotion.promotion_approval import promotion_paths
+from towpath.delivery.promotion.promotion_case import refuse_unknown_stage
 from towpath.errors import RegistryError, TowpathError
 from towpath.registry import (
     Model,

@@ -61,24 +61,18 @@ class InstalledPackages:
         stands with the version ``not installed``: installing it may change what the code does."""
         wanted_modules = frozenset(modules)
         if wanted_modules not in self._answers:
-            self._answers[wanted_modules] = self._find_versions(wanted_modules)
+            versions: dict[str, str] = {}
+            requirements: list[tuple[str, frozenset[str]]] = []
+            for module in wanted_modules:
+                name = plain_package_name(module)
+                named = [name] if name in self.distributions else []
+                owners = self._by_module.get(module, named)
+                requirements += [(owner, frozenset()) for owner in owners]
+                if not owners:
+                    versions[module] = "not installed"
+            versions.update(self._with_required(requirements))
+            self._answers[wanted_modules] = dict(sorted(versions.items()))
         return dict(self._answers[wanted_modules])
-
-    def _find_versions(self, modules: Iterable[str]) -> dict[str, str]:
-        versions: dict[str, str] = {}
-        requirements: list[tuple[str, frozenset[str]]] = []
-        for module in modules:
-            named = (
-                [plain_package_name(module)]
-                if plain_package_name(module) in self.distributions
-                else []
-            )
-            owners = self._by_module.get(module, named)
-            requirements += [(owner, frozenset()) for owner in owners]
-            if not owners:
-                versions[module] = "not installed"
-        versions.update(self._with_required(requirements))
-        return dict(sorted(versions.items()))
 
     def _with_required(self, requirements: list[tuple[str, frozenset[str]]]) -> dict[str, str]:
         resolved: set[tuple[str, frozenset[str]]] = set()

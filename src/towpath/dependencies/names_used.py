@@ -266,7 +266,9 @@ class _Reading:
         may_look_up = called in _EVALUATORS and isinstance(node.func, ast.Attribute)
         if may_look_up and not given_names.isdisjoint({"level", None}):
             self.facts.signs.add("frames")
-        if called in _GETTERS and any(map(_is_evaluator, node.args)):
+        texts = [part.value for part in node.args if isinstance(part, ast.Constant)]
+        words = {word for text in texts if isinstance(text, str) for word in text.split(".")}
+        if called in _GETTERS and not _EVALUATORS.isdisjoint(words):
             self.facts.signs.add("expression")
         if "allow_pickle" in given_names:
             self.facts.signs.add("pickle")
@@ -381,11 +383,6 @@ class _Reading:
                     self.visit(ast.parse(part.value, mode="eval").body, scope)  # type: ignore[attr-defined]
                 except (SyntaxError, ValueError):
                     continue  # Literal["not a type"]
-
-
-def _is_evaluator(node: ast.expr) -> bool:
-    text = node.value if isinstance(node, ast.Constant) else None
-    return isinstance(text, str) and not _EVALUATORS.isdisjoint(text.split("."))
 
 
 def _is_text(node: ast.AST | None) -> bool:

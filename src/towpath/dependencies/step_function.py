@@ -232,7 +232,16 @@ class _TypeResolver:
             case ast.BinOp(op=ast.BitOr()):
                 return self._resolve_union(file, list(_union_arms(node)), depth)
             case ast.Subscript():
-                return self._resolve_subscript(file, node, depth)
+                base = self.resolve(file, node.value, depth + 1)
+                module, _, name = base.rpartition(".")
+                inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+                if module not in _TYPING:
+                    return base
+                if name == "Union":
+                    return self._resolve_union(file, inner, depth)
+                if name in _WRAPPERS:
+                    return self.resolve(file, inner[0], depth + 1)
+                return "" if name == "Literal" else base
             case ast.Name() | ast.Attribute():
                 return self._resolve_name(file, node, depth)
             case ast.Call():
@@ -240,27 +249,20 @@ class _TypeResolver:
         return ""
 
     def _resolve_union(self, file: str, arms: list[ast.expr], depth: int) -> str:
-        types = [arm for arm in arms if not _is_none(arm)]
+        nothing = ("None", "'None'")
+        types = [arm for arm in arms if ast.unparse(arm) not in nothing]
         return self.resolve(file, types[0], depth + 1) if len(types) == 1 else ""
-
-    def _resolve_subscript(self, file: str, node: ast.Subscript, depth: int) -> str:
-        base = self.resolve(file, node.value, depth + 1)
-        module, _, name = base.rpartition(".")
-        inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-        if module not in _TYPING:
-            return base
-        if name == "Union":
-            return self._resolve_union(file, inner, depth)
-        if name in _WRAPPERS:
-            return self.resolve(file, inner[0], depth + 1)
-        return "" if name == "Literal" else base
 
     def _resolve_name(self, file: str, node: ast.expr, depth: int) -> str:
         chain = chain_of(node)
         meanings = list(self.code.meanings_of_name(file, chain)) if chain else []
         for meaning in meanings:
             if isinstance(meaning, OutsideName):
-                return _shorten_type(meaning.dotted)
+                # A library has a type in several places: `pandas.core.frame.DataFrame`.
+                package, _, rest = meaning.dotted.partition(".")
+                is_moved = bool(rest) and package in _LIBRARIES
+                short = f"{package}.{rest.rpartition('.')[2]}" if is_moved else meaning.dotted
+                return _OTHER_NAMES.get(short, short)
         # An import inside of `if TYPE_CHECKING:` is a definition of this module too, of nothing.
         types = (
             self._resolve_symbol(symbol, depth) for symbol in meanings if isinstance(symbol, Symbol)
@@ -307,10 +309,6 @@ def _union_arms(node: ast.expr) -> Iterator[ast.expr]:
         yield node
 
 
-def _is_none(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and node.value in (None, "None")
-
-
 def _alias_value(node: ast.AST, name: str) -> ast.expr | None:
     match node:
         case ast.Assign(targets=[ast.Name(id=target)], value=value) if target == name:
@@ -320,10 +318,3 @@ def _alias_value(node: ast.AST, name: str) -> ast.expr | None:
     if type(node).__name__ == "TypeAlias" and node.name.id == name:  # type: ignore[attr-defined]
         return node.value  # type: ignore[attr-defined, no-any-return] # Python 3.12's own
     return None
-
-
-def _shorten_type(dotted: str) -> str:
-    # A library has a type in several places: `pandas.core.frame.DataFrame`.
-    package, _, rest = dotted.partition(".")
-    short = f"{package}.{rest.rpartition('.')[2]}" if package in _LIBRARIES and rest else dotted
-    return _OTHER_NAMES.get(short, short)

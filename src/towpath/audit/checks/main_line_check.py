@@ -10,7 +10,7 @@ from towpath.audit.audit_finding import EXPLAIN, AuditFinding, UncheckedPart, ma
 from towpath.audit.ledger import AuditLedger
 from towpath.backends.git import commit_history
 from towpath.delivery.promotion.main_line_approvals import backdated_fault, decide_again
-from towpath.delivery.promotion.promotion_rules import leave_version
+from towpath.delivery.promotion.promotion_case import leave_version
 from towpath.delivery.reconcile.main_witness import (
     PATH,
     find_rewritten,

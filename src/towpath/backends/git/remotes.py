@@ -300,7 +300,12 @@ def last_fetched(repository: Repository) -> float | None:
     try:
         return _stamp_file(repository).stat().st_mtime
     except FileNotFoundError:  # Towpath never fetched here
-        return _clone_time(repository.common / "logs" / "HEAD")
+        log = repository.common / "logs" / "HEAD"
+        if not log.exists():
+            return None
+        with log.open(encoding="utf-8", errors="replace") as lines:
+            who, _, what = lines.readline().partition("\t")
+        return float(who.split()[-2]) if what.startswith("clone:") else None
 
 
 def tags_age(repository: Repository) -> float | None:
@@ -370,11 +375,3 @@ def _refusal_reason(outcome: GitOutcome, summary: str) -> str:
 
 def _stamp_file(repository: Repository) -> Path:
     return repository.common / "towpath" / "fetched"
-
-
-def _clone_time(log: Path) -> float | None:
-    if not log.exists():
-        return None
-    with log.open(encoding="utf-8", errors="replace") as lines:
-        who, _, what = lines.readline().partition("\t")
-    return float(who.split()[-2]) if what.startswith("clone:") else None

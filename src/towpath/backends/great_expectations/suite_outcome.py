@@ -246,7 +246,9 @@ def of_the_whole(result: Result) -> str:
     if parts:
         return f"it {' and '.join(parts)}"
     if result.observed is None or result.observed == []:
-        return "it does not hold" if _is_measured(result) else "there is no value"
+        # Of a distance, a set or a place nothing observed says nothing of the data.
+        is_measured = any(word in result.type for word in ("divergence", "distinct", "to_exist"))
+        return "it does not hold" if is_measured else "there is no value"
     return f"it is {show_observed(result.observed)}"
 
 
@@ -259,11 +261,6 @@ def without_values(result: Result) -> str:
     if result.lacking:
         parts.append(f"lacks {show_observed(list(result.lacking))}")
     return f"it {' and '.join(parts)}" if parts else "it does not hold"
-
-
-def _is_measured(result: Result) -> bool:
-    # Nothing observed then says nothing of the data: it is a distance, a set, a place.
-    return any(word in result.type for word in ("divergence", "distinct", "to_exist"))
 
 
 def percent_text(result: Result) -> str:

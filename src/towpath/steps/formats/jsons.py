@@ -146,20 +146,17 @@ class _Reading:
         if text is not None:
             return text
         if isinstance(value, Decimal | Fraction):
-            return self._exact_float(value)
+            number = float(value)
+            if isinstance(value, Fraction):
+                is_same = Fraction(number) == value
+            elif value.is_finite():
+                is_same = math.isfinite(number) and Decimal(repr(number)) == value
+            else:
+                is_same = True
+            if not is_same:
+                self._refuse_value(f"{value!r} is no number of JSON: make it a float or a text")
+            return number
         return self._plain_object(value)
-
-    def _exact_float(self, value: Decimal | Fraction) -> float:
-        number = float(value)
-        if isinstance(value, Fraction):
-            is_same = Fraction(number) == value
-        elif value.is_finite():
-            is_same = math.isfinite(number) and Decimal(repr(number)) == value
-        else:
-            is_same = True
-        if not is_same:
-            self._refuse_value(f"{value!r} is no number of JSON: make it a float or a text")
-        return number
 
     def _plain_object(self, value: Any) -> Json:
         kind = type(value)

@@ -29,7 +29,13 @@ class Keeper:
         self.folder, self.rest, self.fd, self.command = folder, rest, fd, command
         self.told_to_stop = False
         self.restarts = 0
-        self.bell = self._hear_signals()
+        heard, bell = os.pipe()
+        os.set_blocking(bell, False)
+        signal.set_wakeup_fd(bell, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGTERM, self._tell_to_stop)
+        signal.signal(signal.SIGINT, self._tell_to_stop)
+        self.bell = heard
         self.server = self._start_server()
 
     def keep_alive(self) -> None:
@@ -47,15 +53,6 @@ class Keeper:
     @property
     def _state_file(self) -> Path:
         return self.folder / "state.json"
-
-    def _hear_signals(self) -> int:
-        heard, bell = os.pipe()
-        os.set_blocking(bell, False)
-        signal.set_wakeup_fd(bell, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.signal(signal.SIGTERM, self._tell_to_stop)
-        signal.signal(signal.SIGINT, self._tell_to_stop)
-        return heard
 
     def _tell_to_stop(self, *_: object) -> None:
         self.told_to_stop = True
@@ -80,13 +77,10 @@ class Keeper:
 
     def _seconds_left(self) -> float:
         used = self.folder / "used"
-        if self._is_needed():
+        starting = not (self.folder / "ready").exists()
+        if starting or (self.folder / "up.json").exists() or any(self._lease_states()):
             os.utime(used)
         return used.stat().st_mtime + self.rest - time.time()
-
-    def _is_needed(self) -> bool:
-        starting = not (self.folder / "ready").exists()
-        return starting or (self.folder / "up.json").exists() or any(self._lease_states())
 
     def _lease_states(self) -> Iterator[bool]:
         """Whether each lease is held. One that is not stays: by it the next run tells of a killed

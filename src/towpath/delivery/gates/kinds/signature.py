@@ -15,7 +15,6 @@ def bound(gate: SignatureGate) -> str:  # noqa: ARG001
 
 
 def judge(gate: SignatureGate, context: GateContext, policy: GatePolicy) -> GateFinding:  # noqa: ARG001
-    """Whether it fits; a version passes where there is no incumbent."""
     candidate = _known_signature(context.candidate)
     if context.incumbent is None:
         return GateFinding(True, bound=f"none yet: {context.stage} has no incumbent")
