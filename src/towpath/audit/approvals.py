@@ -64,7 +64,7 @@ class Approvals:
         proved = self.prove_approval(promotion)
         if proved.level != UNKNOWN:
             return proved
-        for tag in self.ledger.tags(promotion):
+        for tag in self.ledger.find_tags(promotion):
             if claimed := _in_tag(tag.tag.message):
                 return replace(claimed, because=f"its stage tag says so: {self.silent}")
         return proved
@@ -74,7 +74,7 @@ class Approvals:
         place = promotion.commit, promotion.path
         if place not in self._proved:
             try:
-                approval = self.judged(promotion).approval
+                approval = self.judge_promotion(promotion).approval
             except ForgeError as silent:
                 proved = AuditedApproval(UNKNOWN, because=silent.faults[0].what)
             else:
@@ -90,7 +90,7 @@ class Approvals:
             self._proved[place] = proved
         return self._proved[place]
 
-    def judged(self, promotion: Promotion) -> ApprovalJudgement:
+    def judge_promotion(self, promotion: Promotion) -> ApprovalJudgement:
         place = promotion.commit, promotion.path
         if place not in self._judgements:
             self._judgements[place] = self.rule.judge(promotion)

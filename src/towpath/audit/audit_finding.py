@@ -77,7 +77,7 @@ def split_explained(
         return tuple(findings), ()
     paths = [path for path in history.written if _NOTE.fullmatch(path)]
     # A note that was emptied or deleted explains nothing, nor does one that went round the rules.
-    kept = approvals.ledger.files(paths)
+    kept = approvals.ledger.read_files(paths)
     agreed = {path: history.find_who_agreed(path) for path in paths if kept.get(path, b"").strip()}
     unexplained: list[AuditFinding] = []
     explained: list[ExplainedFinding] = []

@@ -142,7 +142,7 @@ class AuditLedger:
 
     def brings_evidence(self, promotion: Promotion) -> bool:
         path, commit = self.evidence_path(promotion), promotion.commit
-        before = self.base(commit)
+        before = self.base_commit(commit)
         held = self.files_at([(commit, path), (before, path)])
         if before == commit:
             return (commit, path) in held
@@ -167,7 +167,7 @@ class AuditLedger:
             by_stage[promotion.stage, promotion.model].append(promotion)
         return by_stage
 
-    def tags(self, promotion: Promotion) -> Sequence[StageTag]:
+    def find_tags(self, promotion: Promotion) -> Sequence[StageTag]:
         return self._tags_by_promotion.get((promotion.commit, promotion.path), ())
 
     @cached_property
@@ -187,13 +187,15 @@ class AuditLedger:
         versions = self.models[model].versions if model in self.models else ()
         return next((version.version for version in versions if version.commit == commit), None)
 
-    def number(self, promotion: Promotion) -> VersionNumber | None:
+    def promoted_version(self, promotion: Promotion) -> VersionNumber | None:
         """The version that a promotion is about: of a model taken out, the one that left."""
         about = promotion if promotion.version else self.previous_change(promotion)
         return about.version if about else None
 
     def evidence_path(self, promotion: Promotion) -> str:
-        return promotion_paths(promotion.stage, promotion.model, self.number(promotion))[2]
+        return promotion_paths(promotion.stage, promotion.model, self.promoted_version(promotion))[
+            2
+        ]
 
     def has_evidence(self, promotion: Promotion) -> bool:
         return (promotion.commit, self.evidence_path(promotion)) in self._evidence_files
@@ -213,7 +215,7 @@ class AuditLedger:
             and self.is_ours(wanted.model)
         ]
 
-    def record(self, model: str, version: VersionNumber | None) -> VersionRecord | None:
+    def find_record(self, model: str, version: VersionNumber | None) -> VersionRecord | None:
         """A version's record; None where it has none that can be read."""
         tagged = self.find_version(model, version)
         try:
@@ -245,7 +247,7 @@ class AuditLedger:
             with suppress(RegistryError):  # the check of records says so
                 yield version, records.parse_version_record(texts.get(name, b""), name)
 
-    def files(self, paths: Iterable[str]) -> dict[str, bytes]:
+    def read_files(self, paths: Iterable[str]) -> dict[str, bytes]:
         """The files on main now, by path; what is not there is left out."""
         contents = self.files_at((self.main, path) for path in paths)
         return {path: content for (_, path), content in contents.items()}
@@ -286,7 +288,7 @@ class AuditLedger:
         pairs = (line.split("\0") for line in split_lines(result.text))
         return {name: tag for name, tag in pairs if tag}
 
-    def base(self, commit: str) -> str:
+    def base_commit(self, commit: str) -> str:
         """The commit on main before a promotion's; of the very first one, itself."""
         return next(iter(self._promotion_parents.get(commit, ())), commit)
 

@@ -104,7 +104,7 @@ def find_stages_at(
 
 
 def _make_entry(ledger: AuditLedger, approvals: Approvals, promotion: Promotion) -> HistoryEntry:
-    tags = ledger.tags(promotion)
+    tags = ledger.find_tags(promotion)
     approval = approvals.find_approval(promotion)
     before, after = ledger.previous_change(promotion), ledger.next_change(promotion)
     version = ledger.find_version(promotion.model, promotion.version)

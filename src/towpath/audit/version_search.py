@@ -190,13 +190,13 @@ class _Compiler:
     ) -> QueryTerm:
         other = self.compile_term(right)
 
-        def get(facts: VersionFacts) -> Any:
+        def compute_value(facts: VersionFacts) -> Any:
             try:
                 return work(left.get(facts), other.get(facts))
             except (TypeError, ArithmeticError, ValueError):
                 return None  # of versions without the fact, or where it is no number
 
-        return QueryTerm("number", get, ast.unparse(node))
+        return QueryTerm("number", compute_value, ast.unparse(node))
 
     def compile_term(self, node: ast.expr) -> QueryTerm:
         if reference := of_node(node):
@@ -247,7 +247,7 @@ def _compare_plain(
     compare = expression.COMPARISONS[type(op)]
     equality = isinstance(op, ast.Eq | ast.NotEq)
 
-    def test(facts: VersionFacts) -> bool:
+    def compare_values(facts: VersionFacts) -> bool:
         value, other = left(facts), right(facts)
         if not equality and (value is None or other is None):
             return False
@@ -256,7 +256,7 @@ def _compare_plain(
         except TypeError:  # of mixed parameters, those that are of another kind
             return False
 
-    return test
+    return compare_values
 
 
 def _compare_stages(op: ast.cmpop, stages: QueryTerm, other: QueryTerm) -> Test:
@@ -274,12 +274,12 @@ def _compare_author(op: ast.cmpop, author: QueryTerm, other: QueryTerm) -> Test 
         return author.get, other.get
     person, is_negated = str(other.value).casefold(), isinstance(op, ast.NotEq)
 
-    def test(facts: VersionFacts) -> bool:
+    def names_person(facts: VersionFacts) -> bool:
         whole = (author.get(facts) or "").casefold()
         name, _, mail = whole.partition(" <")
         return (person in (whole, name, mail.rstrip(">"))) is not is_negated
 
-    return test
+    return names_person
 
 
 def _compare_times(_: ast.cmpop, time: QueryTerm, other: QueryTerm) -> _Sides:

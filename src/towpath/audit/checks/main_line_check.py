@@ -98,7 +98,7 @@ def _check_approved(
         what = f"who approved {promotion} ({promotion.commit[:7]})"
         yield UncheckedPart("promotion", what, str(approval.because))
         return
-    judged = approvals.judged(promotion)
+    judged = approvals.judge_promotion(promotion)
     because = f": {approval.because}" if approval.because else ""
     if judged.backdated:
         fault = backdated_fault(promotion, judged.backdated, ledger.log)

@@ -40,7 +40,7 @@ def check_records(ledger: AuditLedger) -> Iterator[AuditFinding]:
     tagged = {(v.model, v.version): texts.get(_object_name(v)) for v in versions}
     promoted = dict.fromkeys((p.model, p.version) for p in ledger.promotions if p.version)
     paths = {key: version_record.record_path(*key) for key in promoted}
-    copies = ledger.files(paths.values())
+    copies = ledger.read_files(paths.values())
     for (model, number), path in paths.items():
         name, original = f"{model}@{number}", tagged.get((model, number))
         yield from _check_copy(ledger, name, path, copies.get(path), original)
@@ -131,7 +131,9 @@ def _check_copy(
 
 
 def _check_evidence(ledger: AuditLedger) -> Iterator[AuditFinding]:
-    evidence_on_main = ledger.files({ledger.evidence_path(entry) for entry in ledger.promotions})
+    evidence_on_main = ledger.read_files(
+        {ledger.evidence_path(entry) for entry in ledger.promotions}
+    )
     for promotion in ledger.promotions:
         path = ledger.evidence_path(promotion)
         if promotion.fault or ledger.is_confirmed(promotion):
@@ -160,7 +162,7 @@ def _find_touched(ledger: AuditLedger) -> Iterator[AuditFinding]:
         last = next(
             (own for own in reversed(owners[path]) if (own, path) in held), owners[path][-1]
         )
-        if ledger.files([path]).get(path) == held.get((last, path)):
+        if ledger.read_files([path]).get(path) == held.get((last, path)):
             continue  # it was put back as it had been
         check: AuditCheck = "record" if path.startswith(KEPT[0]) else "evidence"
         what = f"{author} {action} it in {commit[:7]}, after it was decided upon"

@@ -78,11 +78,11 @@ def check_signers(ledger: AuditLedger) -> Iterator[AuditFinding]:
 def survey_signatures(ledger: AuditLedger) -> tuple[SurveyedSignature, ...]:
     with signers_file(allowed_signers(ledger.repository, ledger.main)) as signers:
 
-        def judge(kind: str, object_: str, content: str) -> SignedBy:
+        def judge_object(kind: str, object_: str, content: str) -> SignedBy:
             return signatures.verify_signature(ledger.repository, kind, object_, content, signers)
 
         tags = [
-            SurveyedSignature(kind, name, judge("tag", ref.object, ref.signature), counts)
+            SurveyedSignature(kind, name, judge_object("tag", ref.object, ref.signature), counts)
             for kind, name, ref, counts in _registry_tags(ledger)
         ]
         # The commits on main and those that they merged, by what they brought.
@@ -93,7 +93,7 @@ def survey_signatures(ledger: AuditLedger) -> tuple[SurveyedSignature, ...]:
         texts = refs.read_contents(ledger.repository, commits)
         for commit, name in commits.items():
             text = texts[commit].decode("utf-8", "replace")
-            tags.append(SurveyedSignature("promotion", name, judge("commit", commit, text)))
+            tags.append(SurveyedSignature("promotion", name, judge_object("commit", commit, text)))
     return tuple(tags)
 
 

@@ -37,7 +37,7 @@ def check_stage_tags(ledger: AuditLedger, approvals: Approvals) -> Iterator[Audi
             yield _tag_finding(tag.tag.name, what)
     yield from _check_order(ledger)
     for promotion in ledger.promotions:
-        for tag in ledger.tags(promotion):
+        for tag in ledger.find_tags(promotion):
             if claimed := approvals.find_excess_claim(tag, promotion):
                 by = f" by {', '.join(claimed.by)}" if claimed.by else ""
                 was = f"and that was `{approvals.prove_approval(promotion).level}`"

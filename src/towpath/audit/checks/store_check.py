@@ -106,12 +106,12 @@ def check_stage_store(
 def _check_bytes(
     ledger: AuditLedger, store: StageStore, model: str, version: VersionNumber | None
 ) -> Iterator[AuditFinding]:
-    record = ledger.record(model, version)
+    record = ledger.find_record(model, version)
     if record is None:
         return
     # Before reconcile has brought it there, it is no wonder that it is not.
     log = ledger.promotions_of(store.name, model)
-    entered = any(ledger.tags(promotion) for promotion in log if promotion.version == version)
+    entered = any(ledger.find_tags(promotion) for promotion in log if promotion.version == version)
     state = store.verify(record.artifact, record.sha256)
     name, hint = f"{model}@{version}", f"towpath reconcile {store.name} --apply"
     if state is BytesState.ALTERED:
@@ -132,7 +132,7 @@ def check_target_folder(
         return
     files = FolderTarget(home / declared.path, declared.path, store.name)
     for stage_file in ledger.wanted_versions(store.name):
-        record = ledger.record(stage_file.model, stage_file.version)
+        record = ledger.find_record(stage_file.model, stage_file.version)
         running = files.find_running(stage_file.model, record)
         if record is None or running is None or running.version != str(stage_file.version):
             continue  # not there yet: reconcile's to bring
