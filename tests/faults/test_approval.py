@@ -65,6 +65,22 @@ def deployed(in_use: Path, tmp_path: Path) -> Clone:
     return copy(in_use, tmp_path / "deployed")
 
 
+@pytest.fixture(scope="module")
+def waiting(told: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The world in which Ada's promotion of v1.0.0 to prod waits."""
+    folder = tmp_path_factory.mktemp("waiting")
+    with pytest.MonkeyPatch.context() as patch:
+        move_in(folder / "home", MAIN, patch)
+        assert copy(told, folder / "world").promote("abalone@v1.0.0") == BRANCH
+    return folder / "world"
+
+
+@pytest.fixture
+def proposed(waiting: Path, tmp_path: Path) -> Clone:
+    """A copy of that for one test."""
+    return copy(waiting, tmp_path / "proposed").be("ada")
+
+
 def refused(made: Clone, words: str) -> None:
     """Reconcile does not bring what main says now, and verify tells why."""
     before = running(made)
@@ -83,14 +99,13 @@ def test_two_signers_bring_it_to_prod(deployed: Clone) -> None:
     assert deployed.findings() == []
 
 
-def test_a_pull_with_a_merge_approves_nothing(ada: Clone) -> None:
+def test_a_pull_with_a_merge_approves_nothing(proposed: Clone) -> None:
     """A5: the promotion's own commit on main; a signer pulls it, signs his merge, and pushes."""
-    branch = ada.promote("abalone@v1.0.0")
-    bo = clone(ada, "bo", "bo")
+    bo = clone(proposed, "bo", "bo")
     bo.write("notes.md", "mine\n")
     bo.commit("Notes", "-S")
-    ada.be("mallory").git("push", "-q", "origin", f"{branch}:main")
-    refused(ada_as(ada, branch), "came by no")
+    proposed.be("mallory").git("push", "-q", "origin", f"{BRANCH}:main")
+    refused(ada_as(proposed, BRANCH), "came by no")
     bo.git("pull", "-q", "--no-rebase", "-S", "origin", "main")
     bo.git("push", "-q", "origin", "main")
     refused(bo, "message does not say that it approves it")
@@ -133,60 +148,55 @@ def by_hand(made: Clone, branch: str, *words: str, at: str | None = None) -> str
     return made.head("HEAD")
 
 
-def test_a_merge_of_another_branch_for_its_look(ada: Clone) -> None:
+def test_a_merge_of_another_branch_for_its_look(proposed: Clone) -> None:
     """Bo merges what Ada signed once, and puts a version of his own choice into the merge."""
-    branch = ada.promote("abalone@v1.0.0")
-    other = ada.promote("abalone@v1.1.0")
-    ada.be("bo").git("merge", "-q", "--no-ff", "--no-commit", branch)
-    ada.git("rm", "-rqf", "registry/evidence", "registry/models", "registry/stages")
-    ada.git("checkout", "-q", other, "--", "registry/evidence", "registry/models")
-    ada.git("checkout", "-q", other, "--", "registry/stages")
+    other = proposed.promote("abalone@v1.1.0")
+    proposed.be("bo").git("merge", "-q", "--no-ff", "--no-commit", BRANCH)
+    proposed.git("rm", "-rqf", "registry/evidence", "registry/models", "registry/stages")
+    proposed.git("checkout", "-q", other, "--", "registry/evidence", "registry/models")
+    proposed.git("checkout", "-q", other, "--", "registry/stages")
     said = "Promotion: abalone@v1.1.0 -> prod\nApproval: signed\n"
-    ada.git("commit", "-q", "-S", "-m", f"Promote abalone@v1.1.0 to prod\n\n{said}")
-    refused(ada, "other files than the branch that it merged")
+    proposed.git("commit", "-q", "-S", "-m", f"Promote abalone@v1.1.0 to prod\n\n{said}")
+    refused(proposed, "other files than the branch that it merged")
 
 
-def test_rules_that_mallory_changes(ada: Clone) -> None:
+def test_rules_that_mallory_changes(proposed: Clone) -> None:
     """A7, A11: a plain commit lets Mallory's key in, or lowers the level; nothing is deployed
     upon it, and a signer who agrees makes it count."""
+    start = proposed.head()
     for path, text in {
-        SIGNERS: ada.line("ada") + ada.line("mallory"),
+        SIGNERS: proposed.line("ada") + proposed.line("mallory"),
         "towpath.yaml": LOWERED,
     }.items():
-        branch = ada.promote("abalone@v1.0.0")
-        start = ada.head()
-        ada.be("mallory")
-        ada.write(path, text)
-        ada.commit("Tidy up")
+        proposed.be("mallory")
+        proposed.write(path, text)
+        proposed.commit("Tidy up")
         with pytest.raises(Refused, match="without an approval"):
-            promotion.approve_promotion(ada.workspace, branch)
-        by_hand(ada, branch, "-S")
-        refused(ada, "was changed in")
-        ada.git("reset", "-q", "--hard", start)
-        ada.git("branch", "-qD", branch)
+            promotion.approve_promotion(proposed.workspace, BRANCH)
+        by_hand(proposed, BRANCH, "-S")
+        refused(proposed, "was changed in")
+        proposed.git("reset", "-q", "--hard", start)
 
 
-def test_a_merge_that_lowers_the_level_itself(ada: Clone) -> None:
+def test_a_merge_that_lowers_the_level_itself(proposed: Clone) -> None:
     """A11: the level is that before the merge."""
-    branch = ada.promote("abalone@v1.0.0")
-    ada.be("mallory").git("switch", "-q", branch)
-    ada.write("towpath.yaml", LOWERED)
-    ada.commit("Tidy up")
-    ada.git("switch", "-q", "main")
-    by_hand(ada, branch)
-    refused(ada, "towpath.yaml")
+    proposed.be("mallory").git("switch", "-q", BRANCH)
+    proposed.write("towpath.yaml", LOWERED)
+    proposed.commit("Tidy up")
+    proposed.git("switch", "-q", "main")
+    by_hand(proposed, BRANCH)
+    refused(proposed, "towpath.yaml")
 
 
-def test_an_unsigned_merge_and_the_rules_lowered_and_put_back(ada: Clone) -> None:
+def test_an_unsigned_merge_and_the_rules_lowered_and_put_back(proposed: Clone) -> None:
     """Rules that nobody agreed to never count, not even for what was merged in between."""
-    branch = ada.promote("abalone@v1.0.0")
-    ada.be("mallory")
-    ada.write("towpath.yaml", LOWERED)
-    ada.commit("Tidy up")
-    by_hand(ada, branch)
-    ada.write("towpath.yaml", POLICY)
-    ada.commit("Put it back")
-    refused(ada, "needed `signed`")
+    proposed.be("mallory")
+    proposed.write("towpath.yaml", LOWERED)
+    proposed.commit("Tidy up")
+    by_hand(proposed, BRANCH)
+    proposed.write("towpath.yaml", POLICY)
+    proposed.commit("Put it back")
+    refused(proposed, "needed `signed`")
 
 
 def test_rules_that_two_signers_agree_to(ada: Clone) -> None:
@@ -231,25 +241,24 @@ def test_one_signer_alone_changes_no_rules(ada: Clone) -> None:
     assert ada.findings() == []
 
 
-def test_a_signer_who_was_removed(ada: Clone) -> None:
+def test_a_signer_who_was_removed(proposed: Clone) -> None:
     """A6: Bo's key is out; he merges on the commit before, and merges main into that: so that it
     takes the removal in, or leaves it out, which is a decision that main lost."""
-    branch = ada.promote("abalone@v1.0.0")
-    before = ada.head()
-    ada.write(SIGNERS, ada.line("ada") + ada.line("cleo"))
-    ada.commit("Bo left", "-S")
-    ratify_rules(ada.be("bo").workspace)
-    removed = ada.head()
-    ada.git("switch", "-qc", "side", before)
-    merged = by_hand(ada, branch, "-S")
+    before = proposed.head()
+    proposed.write(SIGNERS, proposed.line("ada") + proposed.line("cleo"))
+    proposed.commit("Bo left", "-S")
+    ratify_rules(proposed.be("bo").workspace)
+    removed = proposed.head()
+    proposed.git("switch", "-qc", "side", before)
+    merged = by_hand(proposed, BRANCH, "-S")
     for how, words in (
         (("-S",), "it says who may approve, and was changed"),
         (("-s", "ours"), "put Approve the rules in registry/allowed_signers"),
     ):
-        ada.git("switch", "-q", "-C", "main", merged)
-        ada.git("merge", "-q", "--no-ff", *how, "-m", "Merge main", removed)
-        assert not ada.judged().is_enough or "-S" not in how
-        refused(ada, words)
+        proposed.git("switch", "-q", "-C", "main", merged)
+        proposed.git("merge", "-q", "--no-ff", *how, "-m", "Merge main", removed)
+        assert not proposed.judged().is_enough or "-S" not in how
+        refused(proposed, words)
 
 
 def test_an_agreement_says_that_it_is_one(ada: Clone) -> None:
@@ -368,16 +377,17 @@ def test_a_pull_with_a_merge_that_loses_no_decision(ada: Clone) -> None:
     assert ada.reconcile("dev") == 0
 
 
-def test_dates_that_cannot_be(ada: Clone) -> None:
+def test_dates_that_cannot_be(proposed: Clone) -> None:
     """A9: a merge dated before its own parent does not count, and says so; what waited a day in
     dev has not waited it."""
-    branch = ada.promote("abalone@v1.0.0")
-    ada.be("bo")
-    by_hand(ada, branch, "-S", at="2026-01-05T09:00:00Z")
-    [made] = ada.rule.log
-    parent = int(ada.git("log", "-1", "--format=%ct", "HEAD^"))
-    assert made.time == max(parent, int(ada.git("log", "-1", "--format=%ct", "abalone@v1.0.0")))
-    refused(ada, "is dated 2026-01-05T09:00:00Z, before the commit under it")
+    proposed.be("bo")
+    by_hand(proposed, BRANCH, "-S", at="2026-01-05T09:00:00Z")
+    [made] = proposed.rule.log
+    parent = int(proposed.git("log", "-1", "--format=%ct", "HEAD^"))
+    assert made.time == max(
+        parent, int(proposed.git("log", "-1", "--format=%ct", "abalone@v1.0.0"))
+    )
+    refused(proposed, "is dated 2026-01-05T09:00:00Z, before the commit under it")
 
 
 def test_a_date_that_has_not_come_moves_nothing_after_it(ada: Clone) -> None:
@@ -443,40 +453,38 @@ def test_a_promotion_is_approved_again_where_the_rules_ask_for_more(ada: Clone) 
     assert ada.reconcile("dev") == 0
 
 
-def test_a_note_explains_nothing_until_signers_agree(ada: Clone) -> None:
-    branch = ada.promote("abalone@v1.0.0")
-    ada.be("mallory")
-    by_hand(ada, branch)
-    [amiss] = verify_registry(ada.workspace).findings
-    ada.write(f"registry/notes/{amiss.id}.md", "It is well.\n")
-    ada.commit("A word")
-    assert [one.id for one in verify_registry(ada.workspace).findings] == [amiss.id]
-    ratify_rules(ada.be("bo").workspace)
-    assert [one.id for one in verify_registry(ada.workspace).findings] == [amiss.id]
-    ratify_rules(ada.be("ada").workspace)
-    assert verify_registry(ada.workspace).findings == ()
-    refused_by_reconcile = ada.reconcile()
+def test_a_note_explains_nothing_until_signers_agree(proposed: Clone) -> None:
+    proposed.be("mallory")
+    by_hand(proposed, BRANCH)
+    [amiss] = verify_registry(proposed.workspace).findings
+    proposed.write(f"registry/notes/{amiss.id}.md", "It is well.\n")
+    proposed.commit("A word")
+    assert [one.id for one in verify_registry(proposed.workspace).findings] == [amiss.id]
+    ratify_rules(proposed.be("bo").workspace)
+    assert [one.id for one in verify_registry(proposed.workspace).findings] == [amiss.id]
+    ratify_rules(proposed.be("ada").workspace)
+    assert verify_registry(proposed.workspace).findings == ()
+    refused_by_reconcile = proposed.reconcile()
     assert refused_by_reconcile == 3  # an explained promotion is none that was approved
 
 
-def test_a_push_that_another_was_quicker_with(ada: Clone) -> None:
+def test_a_push_that_another_was_quicker_with(proposed: Clone) -> None:
     """Nothing here says what is not so there: neither main nor the branch has moved."""
-    branch = ada.promote("abalone@v1.0.0")
-    before = ada.head()
-    other = clone(ada, "other", "cleo")
+    before = proposed.head()
+    other = clone(proposed, "other", "cleo")
     other.write("notes.md", "mine\n")
     other.commit("Notes")
-    hook = ada.root / ".git" / "hooks" / "pre-push"
+    hook = proposed.root / ".git" / "hooks" / "pre-push"
     hook.write_text(f"#!/bin/sh\nunset GIT_DIR\ngit -C '{other.root}' push -q origin main\n")
     hook.chmod(0o755)
     with pytest.raises(RegistryError, match="nothing was approved"):
-        ada.approve(branch, push=True)
-    assert ada.head() == before
-    assert ada.git("branch", "--list", branch)
+        proposed.approve(BRANCH, push=True)
+    assert proposed.head() == before
+    assert proposed.git("branch", "--list", BRANCH)
     hook.unlink()
-    assert ada.approve(branch, push=True).pushed
-    assert (other.git("fetch", "-q"), other.head("origin/main")) == ("", ada.head())
-    assert ada.git("show", f"main:{STAGE_FILE}")
+    assert proposed.approve(BRANCH, push=True).pushed
+    assert (other.git("fetch", "-q"), other.head("origin/main")) == ("", proposed.head())
+    assert proposed.git("show", f"main:{STAGE_FILE}")
 
 
 def agree(made: Clone, path: str, text: str) -> None:
@@ -575,24 +583,23 @@ def test_a_version_whose_signer_left_runs_on_and_is_named(ada: Clone) -> None:
     assert running(ada) == number
 
 
-def test_a_merge_of_three(ada: Clone) -> None:
+def test_a_merge_of_three(proposed: Clone) -> None:
     """Bo signs an octopus merge of Ada's promotion, and of a branch that nobody looked at. Where
     that changes nothing: still, nobody knows which of them was looked at."""
-    branch = ada.promote("abalone@v1.0.0")
-    main = ada.head()
+    main = proposed.head()
     for text, words in (
         ("mine\n", "its commit also changed notes.md"),
         (None, "signed a merge with other files than the branch that it merged"),
     ):
-        ada.be("mallory").git("switch", "-qC", "third", main)
+        proposed.be("mallory").git("switch", "-qC", "third", main)
         if text:
-            ada.write("notes.md", text)
-        ada.commit("Notes", "--allow-empty")
-        ada.be("bo").git("switch", "-qC", "main", main)
-        by_hand(ada, branch, "-S", "third")
-        assert len(ada.git("log", "-1", "--format=%P").split()) == 3
-        assert not ada.judged().is_enough
-        refused(ada, words)
+            proposed.write("notes.md", text)
+        proposed.commit("Notes", "--allow-empty")
+        proposed.be("bo").git("switch", "-qC", "main", main)
+        by_hand(proposed, BRANCH, "-S", "third")
+        assert len(proposed.git("log", "-1", "--format=%P").split()) == 3
+        assert not proposed.judged().is_enough
+        refused(proposed, words)
 
 
 @pytest.mark.parametrize("path", [SIGNERS, "towpath.yaml", "CODEOWNERS", "registry"])
