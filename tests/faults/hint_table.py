@@ -60,7 +60,7 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         1,
         ("the stage's memory of main is torn",),
     ),
-    "audit/checks/stage_file_check.py::_promotion_finding": (
+    "audit/checks/main_line_check.py::_promotion_finding": (
         1,
         (
             "a stage file is torn",
@@ -83,10 +83,10 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         2,
         ("the version's tag is a lightweight one", "the version's tag is of 2099"),
     ),
-    "audit/checks/record_check.py::_check_copies": (1, ("the version's tag is lost",)),
     "audit/checks/record_check.py::_check_copy": (
-        5,
+        6,
         (
+            "the version's tag is lost",
             "a promoted version without its record",
             "main's record was removed",
             "main's record was altered",
@@ -106,7 +106,7 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         1,
         ("a line that is no signer's", "a signer's key that is never valid"),
     ),
-    "audit/checks/signature_check.py::_check_signers_file": (
+    "audit/checks/signature_check.py::check_signatures": (
         1,
         ("tests/faults/test_signed_versions.py::test_no_signers_on_main_is_one_finding",),
     ),
@@ -123,15 +123,16 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         ("a forged stage tag", "a stage tag of 2099", "a stage tag under another's name"),
     ),
     "audit/checks/stage_tag_check.py::_explain_stray": (1, ("the version's tag is lost",)),
-    "audit/checks/stage_file_check.py::check_ownership": (
-        1,
-        ("the version was rejected", "both versions were rejected"),
+    "audit/checks/main_line_check.py::check_ownership": (
+        3,
+        (
+            "the version was rejected",
+            "both versions were rejected",
+            "main's declaration is broken",
+            "main's declaration is gone",
+            "a stage was dropped",
+        ),
     ),
-    "audit/checks/stage_file_check.py::_check_declaration": (
-        1,
-        ("main's declaration is broken", "main's declaration is gone"),
-    ),
-    "audit/checks/stage_file_check.py::_ownership_finding": (1, ("a stage was dropped",)),
     "audit/checks/store_check.py::check_project_store": (
         1,
         ("the bytes were altered", "the bytes were altered, and there is no remote"),
@@ -149,10 +150,10 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         ("the stage's bytes were altered", "the stage's bytes are gone"),
     ),
     "audit/checks/store_check.py::check_target_folder": (1, ("the target was altered",)),
-    "audit/checks/store_check.py::_check_deployments": (1, ("a torn deployment record",)),
-    "audit/checks/store_check.py::_check_follows": (
+    "audit/checks/store_check.py::_check_deployments": (
         2,
         (
+            "a torn deployment record",
             "the deployment record is another's promotion",
             "the deployment record is another stage's",
             "the deployment record lies about the past",
@@ -383,5 +384,5 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         1,
         ("a stage was dropped", "a stage that is not declared"),
     ),
-    "registry/stage_files.py::_stage_file_from": (1, ("a stage file that cannot be read",)),
+    "registry/stage_files.py::parse_stage_file": (1, ("a stage file that cannot be read",)),
 }
