@@ -22,7 +22,7 @@ from towpath.pipeline.step_graph import (
     outputs_of,
 )
 from towpath.registry import ModelSignature
-from towpath.registry.model_signature import read_signature
+from towpath.registry.version_record import read_signature
 from towpath.steps.work_order import Value
 
 if TYPE_CHECKING:

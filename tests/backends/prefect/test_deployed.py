@@ -133,7 +133,8 @@ def test_steps_have_their_packages_at_once_and_the_project_s_code_anew(
     install(site, "", "1.1")
     upgraded = seen(small, standing, 4)
     assert upgraded["alpha"] == "1.1"
-    stop_services(small.root)
+    a_schedule_runs(small)
+    stop_services(small.root, force=True)
 
 
 def test_libraries_are_those_of_installed_packages(
@@ -149,15 +150,18 @@ def test_libraries_are_those_of_installed_packages(
     assert not {"beside", "steps", "os", "sys"} & found
 
 
-def test_a_schedule_runs(small: Project, site: Path) -> None:
-    install(site, "", "1.0")
+def a_schedule_runs(small: Project) -> None:
+    """Deployed anew with a schedule, it runs without being asked."""
     small.write("prefect.yaml", f"{DEPLOYMENTS}  schedules: [{{interval: 10}}]\n")
-    stands(small)
+    before = {run.id for run in run_folders.recent_runs(small.workspace.runs)}
+    call_prefect(small.root, "deploy", "--all")
     deadline = time.monotonic() + 180
-    while not any(run.state == "done" for run in run_folders.recent_runs(small.workspace.runs)):
+    while not any(
+        run.state == "done" and run.id not in before
+        for run in run_folders.recent_runs(small.workspace.runs)
+    ):
         assert time.monotonic() < deadline, "nothing was run"
         time.sleep(0.2)
-    stop_services(small.root, force=True)
 
 
 def assert_whole_log(standing: StartedServices) -> None:

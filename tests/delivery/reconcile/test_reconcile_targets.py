@@ -14,10 +14,9 @@ from typing import Any
 import psutil
 import pytest
 
-from reconcile_project import Project, declare
+from reconcile_project import Project, declare, read_deployment
 from towpath.backends.prefect import deployments, server
 from towpath.config.target_declarations import CommandDeployment
-from towpath.delivery.reconcile.deployment_record import read_deployment
 from towpath.delivery.reconcile.targets.command_target import CommandTarget
 from towpath.errors import DeployError, EngineError
 from towpath.registry import Column, ModelSignature
