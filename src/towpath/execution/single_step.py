@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from towpath.config.artifact import Artifact, Json, Made
 from towpath.config.pipeline_declaration import (
     CommandStep,
+    CreateModel,
     FunctionStep,
     NotebookStep,
     QualityCheck,
@@ -22,7 +23,7 @@ from towpath.execution import run_inputs
 from towpath.execution.secret_sources import FetchBlock, require_secrets, resolve_secrets
 from towpath.pipeline import artifact_paths, file_formats
 from towpath.pipeline.step_graph import outputs_of
-from towpath.planning import pipeline_check, step_code
+from towpath.planning import model_code, pipeline_check, step_code
 from towpath.planning.run_state import RunState, StepDecision, StepVerdict
 from towpath.steps.formats import jsons
 from towpath.steps.kinds import IN_A_PROCESS
@@ -191,6 +192,8 @@ def _code_files(workspace: Workspace, graph: Graph, node: Node) -> tuple[str, ..
         return step_code.list_command_sources(workspace.code, graph.folder, node.step)
     if isinstance(node.step, NotebookStep):
         return step_code.list_notebook_sources(workspace.code, graph.folder, node.step)
+    if isinstance(node.step, CreateModel):
+        return model_code.list_bundle_files(graph, node, workspace)
     return workspace.code.file_names(graph.folder, node.step.code)
 
 

@@ -13,6 +13,7 @@ from towpath.config.pipeline_declaration import (
     Callback,
     CommandStep,
     Condition,
+    CreateModel,
     Fail,
     FunctionStep,
     NotebookStep,
@@ -26,7 +27,7 @@ from towpath.config.pipeline_declaration import (
 )
 from towpath.config.pipeline_file import DeclaredPipeline
 from towpath.errors import DeclarationError, Fault, Place, UsageError
-from towpath.pipeline import file_formats, step_faults, step_order
+from towpath.pipeline import chain_faults, file_formats, step_faults, step_order
 from towpath.pipeline.file_formats import given_input
 from towpath.pipeline.pipeline_names import PipelineNames
 from towpath.pipeline.run_arguments import bind_arguments, declare_check_data
@@ -125,6 +126,7 @@ def resolve_pipeline(declared: DeclaredPipeline) -> ResolvedPipeline:
         *step_faults.find_output_faults(declared),
         *step_faults.find_command_faults(declared),
         *step_faults.find_surroundings_faults(declared),
+        *chain_faults.find_chain_faults(declared),
         *file_formats.format_faults(declared),
         *faulty,
         *circles,
@@ -275,7 +277,7 @@ class _Binding:
                 )
                 return
         extra = [name for name in self.seen if name not in wanted_names]
-        if extra and not isinstance(self.step, RegisterModel):
+        if extra and not isinstance(self.step, RegisterModel | CreateModel):
             self._note_fault(f"a {self.step.kind} takes {shown} and no `{extra[0]}`", place)
 
     def _bind_mentions(self) -> Iterator[tuple[str, Source]]:
@@ -330,4 +332,5 @@ _WANTED: Mapping[type[Step], tuple[str, ...]] = {
     QualityCheck: ("data",),
     BatchTransform: ("model", "data"),
     RegisterModel: ("model",),
+    CreateModel: ("samples",),
 }
