@@ -83,8 +83,10 @@ def _fork_branches(lines: list[GraphLine], below: str) -> Iterator[tuple[str, st
 def _write_rows(
     rows: list[_Row], drawn: GraphPicture, parents: dict[str, GraphLine]
 ) -> Iterator[str]:
-    width = min(WIDEST, max(len(r.lead) + len(r.box.name) + 2 for r in rows if r.box))
-    kinds = max(len(box.kind) for box in drawn.boxes.values())
+    # A pipeline that is yet to be written has neither.
+    names = (len(r.lead) + len(r.box.name) + 2 for r in rows if r.box)
+    width = min(WIDEST, max(names, default=0))
+    kinds = max((len(box.kind) for box in drawn.boxes.values()), default=0)
     others = _other_sources(drawn, parents)
     for row in rows:
         if row.box is None:
