@@ -22,7 +22,7 @@ from towpath.pipeline.step_graph import (
     outputs_of,
 )
 from towpath.registry import ModelSignature
-from towpath.registry.model_signature import read_signature
+from towpath.registry.version_record import read_signature
 from towpath.steps.work_order import Value
 
 if TYPE_CHECKING:
@@ -75,7 +75,8 @@ class StepNotEnded(Exception):  # not a fault: an answer that is not there yet
 class RunState:
     """The fold of a run so far. ``inputs`` are the artifacts of the pipeline's own inputs.
 
-    ``awaited`` are inputs that another pipeline, named here, is yet to make: in a plan of several.
+    ``awaited`` says of inputs that are yet to be made or brought, in a plan, by what: the name of
+    another pipeline, or an address.
     ``stopped`` names the step that ended the run well: no other begins after it.
     """
 
