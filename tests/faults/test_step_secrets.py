@@ -12,7 +12,7 @@ import run_fixtures
 from running import FOLDER, Project, reasons, states
 from towpath.errors import UserError
 
-loose, project = run_fixtures.loose, run_fixtures.project
+loose = run_fixtures.loose
 
 TOKEN = "hush-9+8/very-secret"
 
@@ -75,10 +75,10 @@ def everything_below(folder: Path) -> bytes:
 
 
 def test_no_secret_of_a_step_is_kept_or_shown(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+    loose: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    project = loose
     project.declare(PIPELINE, STEPS)
-    project.commit()
     monkeypatch.delenv("API_TOKEN", raising=False)
     monkeypatch.setenv("OF_MANY_LINES", "-----BEGIN-----\nline-of-a-key-1\nline-of-a-key-2\n")
     refused = project.refused()
