@@ -29,6 +29,7 @@ from towpath.config.declaration import (
     kinds_of,
     one_or_more,
 )
+from towpath.config.each_declaration import BestBy, read_each_list, say_which_way
 from towpath.config.table_options import TableOptions
 
 ParamType: TypeAlias = Literal["string", "integer", "number", "boolean", "list"]
@@ -291,7 +292,27 @@ class Step(Declaration):
     """Further files that its result depends on, beside this file."""
 
 
-class FunctionStep(Step):
+# Written as it is: of a tuple of anything pydantic would make a copy, and a union two faults.
+EachList: TypeAlias = Annotated[
+    Any, PlainValidator(read_each_list), PlainSerializer(lambda items: items, return_type=Any)
+]
+
+
+class RepeatedStep(Step):
+    """A step that may be made once for each item of a list, or each combination of several."""
+
+    each: Mapping[grammar.Name, EachList] = Field(default_factory=dict)
+    """The step is made once for each item: of a list, a parameter, or a list in a JSON output; of
+    several for each combination. In `params` and `with` an item has the name that stands here."""
+    at_once: int | None = Field(default=None, ge=1)
+    """How many of its cells may run at a time."""
+    best_by: Annotated[BestBy, BeforeValidator(say_which_way)] | None = None
+    """Hands on the outputs of the best cell, by a number of each."""
+    may_fail: bool = False
+    """Whether cells that fail are left out of what the step hands on, and the run goes on."""
+
+
+class FunctionStep(RepeatedStep):
     """A step that calls a function of the project."""
 
     run: grammar.Function
@@ -366,7 +387,7 @@ class RegisterModel(Step):
     """Whether a run with other values than the declared ones registers too."""
 
 
-class BatchTransform(Step):
+class BatchTransform(RepeatedStep):
     """Applies ``model`` to the table ``data``: its rows with the prediction beside them."""
 
     kind: Literal["batch_transform"] = "batch_transform"
@@ -391,7 +412,7 @@ def command_words(value: Any) -> str | tuple[str, ...]:
     return words
 
 
-class CommandStep(Step):
+class CommandStep(RepeatedStep):
     """Runs a program of any language on files; with ``places`` or ``settings`` in a folder of its
     own."""
 
@@ -459,6 +480,13 @@ CHECKED: Mapping[str, Output] = {
     "data": Output(path="data"),
     "result": Output(path="result.json"),
     "page": Output(path="page.html"),
+}
+
+
+#: What a step with `best_by` makes beside the outputs of its best cell.
+BEST: Mapping[str, Output] = {
+    "best": Output(path="best.json"),
+    "cells": Output(path="cells.json"),
 }
 
 

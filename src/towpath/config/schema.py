@@ -20,6 +20,7 @@ from pydantic.json_schema import CoreRef, GenerateJsonSchema, JsonRef
 
 from towpath.config import (
     declaration,
+    each_declaration,
     gate_declarations,
     pipeline_declaration,
     project_declaration,
@@ -156,6 +157,16 @@ RULES: Mapping[Any, Rule] = {
     ),
     pipeline_declaration.Param._require_consistency: _param_schema,
     pipeline_declaration.command_words: _replacing_rule(_COMMAND),
+    each_declaration.read_each_list: _replacing_rule(
+        _either_schema(
+            {"type": "string", "pattern": rf"^\s*{_REFERENCE}\s*$"},
+            {"type": "array", "minItems": 1, "uniqueItems": True},
+        )
+    ),
+    each_declaration.say_which_way: dict,
+    each_declaration.BestBy._require_one_way: _adding_rule(
+        oneOf=[{"required": ["minimize"]}, {"required": ["maximize"]}]
+    ),
     project_declaration.long_stages: _stages_schema,
     project_declaration.dask_has_address: _runner_schema,
     gate_declarations.parse_share: lambda inner: _either_schema(

@@ -181,16 +181,16 @@ def _find_whole_name(made: Mapping[str, object], word: str) -> str | None:
     # `model` stands for `fit.model` where only one output is called so.
     if word in made:
         return word
-    ends = [name for name in made if name.partition(".")[2] == word]
+    ends = [name for name in made if name.rpartition(".")[2] == word]
     return ends[0] if len(ends) == 1 else None
 
 
 def _lacking_fault(run: RecordedRun, output: str, made: Mapping[str, Artifact]) -> Fault:
     """Why a run has no such output: no such step, a step that did not end, or no such name."""
-    several = [name for name in made if name.partition(".")[2] == output]
+    several = [name for name in made if name.rpartition(".")[2] == output]
     if several:
         return Fault(f"`{output}` names {len(several)} outputs", hint=", ".join(several))
-    step = run.steps.get(output.partition(".")[0])
+    step = run.steps.get(output.rpartition(".")[0])
     if step is None or step.made.outputs:
         near = did_you_mean(output, made) or (f"there is {_list_some(made)}" if made else None)
         return Fault(f"run {run.id} made no `{output}`", hint=near)

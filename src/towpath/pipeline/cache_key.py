@@ -22,6 +22,8 @@ REVISIONS = {"quality_check": 1, "batch_transform": 1, "command": 1}
 
 #: What of a declaration does not touch what the step makes. `after` orders steps, and no more.
 _INDIFFERENT = {"description", "after", "retry", "timeout", "memory", "cache"}
+#: Of a step with `each`: its items are parameters of its cells, whose keys are those of such steps.
+_INDIFFERENT |= {"each", "at_once", "best_by", "may_fail"}
 
 
 def gather_ingredients(

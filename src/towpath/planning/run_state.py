@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from towpath.config.artifact import Artifact, CacheEntry, Json, Made
+from towpath.config.pipeline_declaration import RepeatedStep
 from towpath.errors import Fault, StepFailed, did_you_mean
 from towpath.pipeline.step_graph import (
     FirstOf,
     FromInput,
+    FromItem,
     FromOutput,
     FromParam,
     Literal,
@@ -25,7 +27,7 @@ from towpath.steps.work_order import Value
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from towpath.pipeline.step_graph import Branch, Graph, Node, Source
+    from towpath.pipeline.step_graph import Branch, Graph, Loop, Node, Source
 
 
 class StepVerdict(StrEnum):
@@ -41,7 +43,7 @@ class StepVerdict(StrEnum):
 class StepDecision:
     """What becomes of a step, and why; ``entry`` is what is reused, ``stale`` if it is what an
     earlier run made of another declaration, code or data. A ``deferred`` registration is skipped
-    for now, and kept."""
+    for now, and kept. ``cell_of`` is the step of which this is a cell."""
 
     step: str
     verdict: StepVerdict
@@ -57,6 +59,7 @@ class StepDecision:
 
     stale: bool = False
     deferred: bool = False
+    cell_of: str = ""
 
 
 class StepNotEnded(Exception):  # not a fault: an answer that is not there yet
@@ -71,6 +74,8 @@ class StepNotEnded(Exception):  # not a fault: an answer that is not there yet
 class RunState:
     """The fold of a run so far. ``inputs`` are the artifacts of the pipeline's own inputs.
 
+    ``graph`` grows: by the cells of a step whose list another step makes. ``forgiven`` are cells
+    that were not made and that their step may do without.
     ``awaited`` are inputs that another pipeline, named here, is yet to make: in a plan of several.
     """
 
@@ -80,6 +85,7 @@ class RunState:
     decisions: dict[str, StepDecision] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
+    forgiven: set[str] = field(default_factory=set)
     chosen: dict[str, bool] = field(default_factory=dict)
     awaited: Mapping[str, str] = field(default_factory=dict)
 
@@ -93,6 +99,8 @@ class RunState:
 
     def skip_reason(self, node: Node) -> str:
         """Why ``node`` does not run whatever else happens; empty if it may."""
+        if node.loop and node.gathers_cells:
+            return self._gathering_reason(node, node.loop)
         # The first by name: of two that failed, runs of one graph shall give the same reason.
         if failed := sorted(step for step in node.needs if step in self.failed):
             return f"`{failed[0]}` failed"
@@ -101,6 +109,31 @@ class RunState:
         return next(
             (reason for source in node.taken_sources if (reason := self._none_made(source))), ""
         )
+
+    def _gathering_reason(self, node: Node, loop: Loop) -> str:
+        """Why a step hands on nothing, though its cells have ended."""
+        if node.branch and (reason := self._branch_reason(node.branch)):
+            return reason
+        cells = loop.cells or ()
+        if not all(map(self.has_ended, cells)):
+            return ""
+        failed = [cell for cell in cells if cell in self.failed and cell not in self.forgiven]
+        if failed:
+            return f"{len(failed)} of {len(cells)} cells failed, first `{failed[0]}`"
+        lost = [cell for cell in cells if cell in self.skipped and cell not in self.forgiven]
+        if lost:
+            return self.skipped[lost[0]]
+        return "" if self.made.keys() & set(cells) else f"none of its {len(cells)} cells was made"
+
+    def forgive_cell(self, node: Node) -> bool:
+        """Note a cell that was not made, where its step may do without it."""
+        may_fail = isinstance(node.step, RepeatedStep) and node.step.may_fail
+        is_forgiven = node.cell is not None and (
+            (node.name in self.failed and may_fail) or bool(node.needs & self.forgiven)
+        )
+        if is_forgiven:
+            self.forgiven.add(node.name)
+        return is_forgiven
 
     def _branch_reason(self, branch: Branch) -> str:
         if branch.condition in self.skipped:
@@ -124,6 +157,7 @@ class RunState:
         """What a source stands for now."""
         if isinstance(source, Literal):
             return Value(source.value)
+        assert not isinstance(source, FromItem), "a cell has its items put in"
         if isinstance(source, FromParam):
             return Value(self.graph.params[source.name])
         if isinstance(source, FromInput) and source.name in self.awaited:
@@ -209,6 +243,10 @@ def find_noted_needs(known: RunState, source: Source) -> tuple[str, ...]:
 
 
 def _find_signed(known: RunState, graph: Graph, origin: FromOutput) -> Mapping[str, Any] | None:
+    # What a step hands on of its best cell is that cell's.
+    winner = known.made[origin.step].facts.get("best")
+    if isinstance(winner, str) and winner in known.made and winner in graph.nodes:
+        origin = replace(origin, step=winner)
     own = _noted_signature(known, origin)
     if own is not None and _UNKNOWN not in (own.get("inputs"), own.get("outputs")):
         return own

@@ -11,20 +11,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from towpath.config import foreign_values as foreign
-from towpath.config.artifact import CacheEntry, Made
+from towpath.config.artifact import Artifact, CacheEntry, Made
 from towpath.config.expression import parse_condition
 from towpath.config.foreign_values import Fields
 from towpath.config.pipeline_declaration import Condition, Expiry, Fail, RegisterModel
 from towpath.errors import Malformed, StepFailed, TowpathError
 from towpath.pipeline import cache_key
-from towpath.planning import step_code
+from towpath.planning import cell_results, known_cells, step_code
 from towpath.planning.run_state import RunState, StepDecision, StepNotEnded, StepVerdict
 from towpath.scratch import replace_text
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from towpath.pipeline.step_graph import Graph, Node
+    from towpath.pipeline.step_graph import Graph, Loop, Node
+    from towpath.steps.work_order import Value
     from towpath.workspace import Workspace
 
 
@@ -56,15 +57,21 @@ class StepJudge:
     memory: PipelineMemory
     decide_registration: Callable[[Node, RegisterModel, RunState], StepDecision] | None
     policy: ReusePolicy = ReusePolicy()
+    code_of_cells: dict[tuple[str, tuple[tuple[str, str], ...]], Mapping[str, str]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     def decide_step(self, node: Node, known: RunState) -> StepDecision:
         """What becomes of ``node``, given what is known of the steps before it."""
-        if self.policy.selected is not None and node.name not in self.policy.needed:
+        if self.policy.selected is not None and node.declared_name not in self.policy.needed:
             return StepDecision(node.name, StepVerdict.SKIP, "not selected")
         if reason := known.skip_reason(node):
             return StepDecision(node.name, StepVerdict.SKIP, reason)
+        if node.loop and node.awaits_lists:
+            return self._await_lists(node, node.loop, known)
         if pending := known.pending(node):
-            return StepDecision(node.name, StepVerdict.UNDECIDED, f"after {_join_names(pending)}")
+            shown = "its cells" if node.gathers_cells else _join_names(pending)
+            return StepDecision(node.name, StepVerdict.UNDECIDED, f"after {shown}")
         if isinstance(node.step, (Condition, Fail)):
             return StepDecision(node.name, StepVerdict.RUN)
         if isinstance(node.step, RegisterModel):
@@ -72,15 +79,35 @@ class StepJudge:
             return self.decide_registration(node, node.step, known)
         return self._by_key(node, known)
 
+    def _await_lists(self, node: Node, loop: Loop, known: RunState) -> StepDecision:
+        """A step whose cells are not there: its list is not known yet, or holds nothing."""
+        try:
+            lists = known_cells.read_lists(known, node, loop)
+        except StepNotEnded as waiting:
+            reason = f"its cells are known after `{waiting.step}`"
+            return StepDecision(node.name, StepVerdict.UNDECIDED, reason)
+        reason = known_cells.empty_list_reason(loop, lists)
+        return StepDecision(node.name, StepVerdict.SKIP, reason)
+
+    def _gather(self, node: Node, known: RunState) -> StepDecision:
+        ingredients = cell_results.gathering_ingredients(node, known)
+        key = cache_key.digest_ingredients(ingredients)
+        entry = self._trusted_entry(key)
+        verdict = StepVerdict.REUSE if entry else StepVerdict.RUN
+        reason = _made_by(entry) if entry else "its cells are other ones"
+        return StepDecision(node.name, verdict, reason, key, ingredients, entry)
+
     def _by_key(self, node: Node, known: RunState) -> StepDecision:
+        if node.gathers_cells:
+            return self._gather(node, known)
         try:
             arguments = known.arguments(node)
         except StepNotEnded as waiting:
             return StepDecision(node.name, StepVerdict.UNDECIDED, f"after `{waiting.step}`")
-        code = step_code.read_step_code(self.graph, node, arguments, self.workspace)
-        ingredients = cache_key.gather_ingredients(self.graph, node, arguments, code)
+        code = self._read_code(node, arguments, known)
+        ingredients = cache_key.gather_ingredients(known.graph, node, arguments, code)
         key = cache_key.digest_ingredients(ingredients)
-        if self.policy.selected is not None and node.name not in self.policy.selected:
+        if self.policy.selected is not None and node.declared_name not in self.policy.selected:
             return self._take_earlier(node, key, ingredients)
         reason, entry = self._find_usable(node, key)
         if entry:
@@ -88,6 +115,19 @@ class StepJudge:
         else:
             reason, verdict = reason or self._run_reason(node, ingredients), StepVerdict.RUN
         return StepDecision(node.name, verdict, reason, key, ingredients, entry)
+
+    def _read_code(
+        self, node: Node, arguments: Mapping[str, Artifact | Value], known: RunState
+    ) -> Mapping[str, str]:
+        # The cells of a step have the same code, but for what the names of their files ask for.
+        files = [(n, v.name) for n, v in arguments.items() if isinstance(v, Artifact)]
+        case = (node.declared_name, tuple(files))
+        code = self.code_of_cells.get(case)
+        if code is None:
+            code = step_code.read_step_code(known.graph, node, arguments, self.workspace)
+            if node.cell:
+                self.code_of_cells[case] = code
+        return code
 
     def _take_earlier(self, node: Node, key: str, found: Mapping[str, str]) -> StepDecision:
         # Who selects steps wants these to run, and not those before them: what such a step made
@@ -159,7 +199,7 @@ def plan_steps(judge: StepJudge, known: RunState) -> Iterator[StepDecision]:
 
     Conditions whose values are known are decided on the way, for they choose what follows.
     """
-    for node in judge.graph.nodes.values():
+    for node in known_cells.walk_nodes(known):
         try:
             decision = judge.decide_step(node, known)
         except StepFailed as error:  # a key that is not there, say: the run will tell it
@@ -170,7 +210,7 @@ def plan_steps(judge: StepJudge, known: RunState) -> Iterator[StepDecision]:
             known.skipped[node.name] = decision.reason
         elif decision.entry:
             known.take_result(decision, decision.entry.result)
-        yield decision
+        yield replace(decision, cell_of=node.cell.step) if node.cell else decision
 
 
 def evaluate_choice(node: Node, step: Condition, known: RunState) -> bool:
@@ -218,6 +258,8 @@ def _describe_difference(label: str, old: str | None, new: str | None) -> str:
         return f"{'Python' if what == 'python' else f'`{name}`'} {old} -> {new}"
     if what == "format" and old and new:
         return f"input `{name}` is read as {new}, no longer as {old}"
+    if what == "cells":
+        return "its cells are other ones"
     if what == "options":
         return f"how input `{name}` is read was declared otherwise"
     if what == "input" and old and new:
