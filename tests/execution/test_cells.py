@@ -128,6 +128,13 @@ def test_a_list_from_one_run_to_the_next(cells: Project) -> None:
     stages = (cells.root / "dvc.yaml").read_text()
     assert "training-fit:" in stages and "training-folded:" not in stages
 
+    # Who selects a step means its cells.
+    only = cells.run(only=("score",))
+    assert {n for n, s in states(only).items() if s == "reused"} >= {"score@2-mean", "fit@mean-2"}
+    assert states(only)["folded"] == states(only)["compare"] == "skipped"
+    assert cells.plan(end="split")["fit@mean-2"] == "skip: not selected"
+    assert "no step `score@2-mean`" in str(cells.refused(only=("score@2-mean",)))
+
     # Without the first item nothing of the others runs; one more is one cell more.
     fewer = {"windows": [3]}
     assert {n: w.partition(":")[0] for n, w in cells.plan(params=fewer).items()} == {
@@ -148,10 +155,9 @@ def test_a_list_from_one_run_to_the_next(cells: Project) -> None:
     assert more.steps["folded@9"].state is ExecutionState.DONE
     assert more.steps["folded@2"].state is ExecutionState.REUSED
     assert more.steps["folded"].cells == 4
-    told = {
-        d["name"] for d in cells.towpath("diff", first.id, more.id, "--json").json["differences"]
-    }
-    assert {"fit@mean-2.fit.at", "score@2-mean.score.mse", "folded@9.model.size"} <= told
+    document = cells.towpath("diff", first.id, more.id, "--json").json["diff"]
+    names = {difference["name"] for difference in document["differences"]}
+    assert {"fit@mean-2.fit.at", "score@2-mean.score.mse", "folded@9.model.size"} <= names
 
 
 def test_cells_that_fail(cells: Project) -> None:

@@ -179,8 +179,8 @@ def remake_model(
     node = _registering_node(graph, record)
     needed = find_needed_steps(graph, frozenset({node.name}))
     # Nothing is registered: what registers is left out.
-    wanted_names = (name for name in graph.nodes if name in needed)
-    steps = tuple(name for name in wanted_names if not graph.registers_model(name))
+    declared = {graph.nodes[name].declared_name for name in needed}
+    steps = tuple(n for n in graph.steps if n in declared and not graph.registers_model(n))
     # The code of that commit runs as every run's does: a process a step, from the sandbox room.
     # Forced: what an earlier run left in a cache would prove nothing.
     request = RunRequest(graph.name, params, inputs, only=steps, force=True)

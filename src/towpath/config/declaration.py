@@ -188,6 +188,8 @@ _HOW: Mapping[str, str] = {
     "outputs": "write `outputs: [scored.parquet]`",
     "inputs": "write `inputs:` and what the step takes",
     "message": "write `message:` and what to say",
+    "ranges": "write `ranges: {rate: {at_least: 0.001, at_most: 1}}`",
+    "trials": "write `trials: 20`",
 }
 
 

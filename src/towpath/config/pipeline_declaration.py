@@ -24,6 +24,7 @@ from towpath.config.declaration import (
     ConditionText,
     Declaration,
     MessageText,
+    Ref,
     ShortForm,
     by_shape,
     kinds_of,
@@ -31,6 +32,7 @@ from towpath.config.declaration import (
 )
 from towpath.config.each_declaration import BestBy, read_each_list, say_which_way
 from towpath.config.table_options import TableOptions
+from towpath.config.tuning_declaration import Range
 
 ParamType: TypeAlias = Literal["string", "integer", "number", "boolean", "list"]
 _SHOWN: dict[str, str] = {
@@ -347,6 +349,47 @@ class Evaluation(FunctionStep):
     kind: Literal["evaluation"] = "evaluation"
 
 
+class Tuning(FunctionStep):
+    """Looks for the values of parameters with which a function does best."""
+
+    kind: Literal["tuning"] = "tuning"
+    ranges: Mapping[grammar.Name, Range]
+    """The values that each argument may have."""
+    minimize: Ref | None = None
+    """A number in a JSON output of the function, of which the least is the best: `score.mse`."""
+    maximize: Ref | None = None
+    """A number in a JSON output of the function, of which the greatest is the best."""
+    trials: int = Field(ge=1, le=10_000)
+    """How many times the function is called at most."""
+    at_once: int | None = Field(default=1, ge=1)
+    """How many trials may run at a time; each knows of those that began so many before it."""
+    stop_early: int | None = Field(default=None, ge=1)
+    """After so many trials without a better one no further begins."""
+    budget: grammar.Duration | None = None
+    """After so long no further trial begins."""
+    seed: int = Field(default=0, ge=0)
+    """Another number is another search."""
+
+    @property
+    def objective(self) -> str:
+        """The number that is compared."""
+        return self.minimize or self.maximize or ""
+
+    @model_validator(mode="after")
+    def _require_objective(self) -> Self:
+        if not self.ranges:
+            grammar.refuse_value(
+                "a search has `ranges`", "write `{rate: {at_least: 0, at_most: 1}}`"
+            )
+        if bool(self.minimize) == bool(self.maximize):
+            hint = "write `minimize: score.mse`"
+            grammar.refuse_value("a search says either `minimize` or `maximize`", hint)
+        for key in ("each", "best_by", "may_fail"):
+            if key in self.model_fields_set:
+                grammar.refuse_value(f"a tuning has trials of its own, and takes no `{key}`")
+        return self
+
+
 class QualityCheck(Step):
     """Holds data against expectations; makes `data` (the same bytes), `result` and `page`."""
 
@@ -452,7 +495,7 @@ class Fail(Step):
 
 
 AnyStep: TypeAlias = (
-    Processing | Training | Evaluation | QualityCheck | Condition | RegisterModel
+    Processing | Training | Evaluation | Tuning | QualityCheck | Condition | RegisterModel
     | BatchTransform | CommandStep | Fail
 )  # fmt: skip
 KINDS: Mapping[str, type[Step]] = kinds_of(AnyStep)
@@ -483,11 +526,13 @@ CHECKED: Mapping[str, Output] = {
 }
 
 
-#: What a step with `best_by` makes beside the outputs of its best cell.
-BEST: Mapping[str, Output] = {
-    "best": Output(path="best.json"),
-    "cells": Output(path="cells.json"),
-}
+def beside_best(step: Step) -> dict[str, Output]:
+    """What a step that hands on its best cell, or its best trial, makes beside that one's."""
+    if isinstance(step, Tuning):
+        return {"best": Output(path="best.json"), "trials": Output(path="trials.csv")}
+    if isinstance(step, RepeatedStep) and step.best_by:
+        return {"best": Output(path="best.json"), "cells": Output(path="cells.json")}
+    return {}
 
 
 def output_files(step: Step) -> dict[str, Output]:

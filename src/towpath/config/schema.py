@@ -25,6 +25,7 @@ from towpath.config import (
     pipeline_declaration,
     project_declaration,
     target_declarations,
+    tuning_declaration,
 )
 from towpath.config import names_and_paths as grammar
 from towpath.config.table_options import COLUMN_TYPES, FORMAT_NAMES
@@ -162,6 +163,11 @@ RULES: Mapping[Any, Rule] = {
             {"type": "string", "pattern": rf"^\s*{_REFERENCE}\s*$"},
             {"type": "array", "minItems": 1, "uniqueItems": True},
         )
+    ),
+    tuning_declaration.read_number: _replacing_rule({"type": "number"}),
+    tuning_declaration.Range._require_range: dict,
+    pipeline_declaration.Tuning._require_objective: _adding_rule(
+        oneOf=[{"required": ["minimize"]}, {"required": ["maximize"]}]
     ),
     each_declaration.say_which_way: dict,
     each_declaration.BestBy._require_one_way: _adding_rule(

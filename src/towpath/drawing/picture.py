@@ -15,6 +15,7 @@ from towpath.config.pipeline_declaration import (
     FunctionStep,
     QualityCheck,
     RegisterModel,
+    Tuning,
 )
 from towpath.pipeline.step_graph import FromInput, Node, outputs_of
 
@@ -83,7 +84,9 @@ def _make_box(node: Node) -> GraphBox:
     step = node.step
     output_names = ", ".join(node.outputs)
     kind = step.kind.replace("_", " ")
-    if node.loop:
+    if isinstance(step, Tuning):
+        kind += f" x{step.trials}"
+    elif node.loop:
         kind += f" x{len(node.loop.cells)}" if node.loop.cells else ", each"
         output_names += f" for each {', '.join(node.loop.lists)}"
     match step:

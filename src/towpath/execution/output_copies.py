@@ -13,12 +13,12 @@ from towpath.backends.dvc import tracked_files
 from towpath.backends.dvc.dvc_yaml import LOCK, PIPELINE
 from towpath.backends.git import refs
 from towpath.config.artifact import Artifact
-from towpath.config.pipeline_declaration import named_outputs
 from towpath.config.pipeline_file import parse_pipeline
 from towpath.config.table_options import NO_OPTIONS, TableOptions
 from towpath.errors import Fault, UsageError, did_you_mean
 from towpath.execution import run_folders
 from towpath.pipeline.artifact_paths import FOLDER
+from towpath.pipeline.step_cells import handed_outputs
 from towpath.registry import RecordedVersion
 from towpath.scratch import scratch_beside
 from towpath.versions import version_origin
@@ -173,7 +173,7 @@ def _declared_now(workspace: Workspace, run: RecordedRun) -> dict[str, Output]:
 
 def _declared_outputs(declared: DeclaredPipeline) -> Iterator[tuple[str, Output]]:
     for step_name, step in declared.pipeline.steps.items():
-        for name, output in named_outputs(step):
+        for name, output in handed_outputs(step).items():
             yield f"{step_name}.{name}", output
 
 

@@ -57,7 +57,7 @@ class StepRun:
     ``seconds`` is wall time from its begin to its end, with the start of its process, its imports,
     and what is read and written; ``function_seconds`` is that of its function alone, None where
     none was called in this run. Of a cell ``cell_of`` is the step that has it, and ``items`` its
-    items; of such a step ``cells`` is their number.
+    items; of such a step ``cells`` is their number, of a search the most that there may be.
     """
 
     name: str
@@ -199,7 +199,7 @@ def fold_event(run: RecordedRun | None, event: Event) -> RecordedRun:
     if event["event"] == "step":
         return replace(run, steps={**run.steps, event["step"]: _fold_step(run.steps, event)})
     if event["event"] == "cells":
-        return replace(run, steps=_with_cells(run.steps, event["step"], event["cells"]))
+        return replace(run, steps=_with_cells(run.steps, event))
     if event["event"] == "published":
         return replace(run, published=tuple(event["versions"]))
     if event["event"] == "registered":
@@ -217,17 +217,16 @@ def fold_event(run: RecordedRun | None, event: Event) -> RecordedRun:
     return run
 
 
-def _with_cells(
-    steps: Mapping[str, StepRun], step: str, cells: Mapping[str, Mapping[str, Json]]
-) -> dict[str, StepRun]:
+def _with_cells(steps: Mapping[str, StepRun], event: Event) -> dict[str, StepRun]:
     """The steps with the cells of one of them, which stand before it."""
+    step, cells = event["step"], event["cells"]
     kind = steps[step].kind if step in steps else ""
     grown: dict[str, StepRun] = {}
     for name, before in steps.items():
         if name == step:
             for cell, items in cells.items():
                 grown[cell] = StepRun(cell, kind, cell_of=step, items=items)
-            before = replace(before, cells=len(cells))
+            before = replace(before, cells=event["number"])
         grown[name] = before
     return grown
 
@@ -281,7 +280,7 @@ def replay_events(events: Iterable[Event]) -> RecordedRun | None:
             steps[event["step"]] = _fold_step(steps, event)
             continue
         if run is not None and event["event"] == "cells":
-            steps = _with_cells(steps, event["step"], event["cells"])
+            steps = _with_cells(steps, event)
             continue
         run = fold_event(run, event)
         steps = steps or dict(run.steps)
@@ -429,7 +428,7 @@ _FIELDS: Mapping[str, tuple[Mapping[str, ReadValue[Any]], Mapping[str, ReadValue
             "error": _LINES,
         },
     ),
-    "cells": ({"step": FileName, "cells": _read_cells}, {}),
+    "cells": ({"step": FileName, "cells": _read_cells, "number": foreign.read_count}, {}),
     "published": ({"versions": _LINES}, {}),
     "registered": ({"versions": _LINES}, {}),
     "finished": (

@@ -45,7 +45,7 @@ class RunningOrder:
             # Until its lists are known a step waits for those alone: its cells wait for the rest.
             needs = node.needs
             self._awaited_lists.pop(node.name, None)
-            if node.loop and node.awaits_lists:
+            if node.loop and node.loop.cells is None:
                 needs = self._awaited_lists[node.name] = node.loop.list_needs
             self._nodes[node.name] = node
             self._places.setdefault(node.name, len(self._places))

@@ -6,6 +6,7 @@ import json
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,25 +66,34 @@ def _carry_out_cells(
     for maker, outputs in _taken_from(workspace, graph, node.loop.lists.values()).items():
         result = _read_outputs(workspace, graph, graph.nodes[maker], outputs)
         known.take_result(StepDecision(maker, StepVerdict.REUSE), result)
-    known_cells.grow_graph(known)
-    node = known.graph.nodes[node.name]
-    if node.loop is None or not node.loop.cells:
-        raise StepFailed(f"`{node.name}` has no cells: a list of it is empty, or none")
     best = node.loop.best
     if best and best.number.step != node.name:
         hint = f"towpath run {graph.name}"
         what = f"the best cell of `{node.name}` is known after `{best.number.step}`"
         raise UsageError(what, hint=hint)
-    cells = [known.graph.nodes[name] for name in node.loop.cells]
-    imported = step_process.find_libraries(workspace, graph.folder, cells[:1])
-    with step_process.warm_supervisor(workspace.root, graph.folder, cells[:1], imported):
-        for cell in cells:
-            _carry_out_cell(workspace, known, cell, say)
+    imported = step_process.find_libraries(workspace, graph.folder, [node])
+    one = replace(node, outputs=node.loop.outputs)
+    with step_process.warm_supervisor(workspace.root, graph.folder, [one], imported):
+        known_cells.grow_graph(known, node.name)
+        # Of a list that another step makes they come at once, of a search one after the other.
+        while cells := _open_cells(known, node.name):
+            for cell in cells:
+                _carry_out_cell(workspace, known, cell, say)
+            known_cells.grow_graph(known, node.name)
+    if known.graph.nodes[node.name].awaits_cells:
+        raise StepFailed(f"`{node.name}` has no cells: a list of it is empty, or none")
+    node = known.graph.nodes[node.name]
     if reason := known.skip_reason(node):
         raise StepFailed(reason)
     gathered = cell_results.gather_cells(workspace.store, node, known)
     _put_outputs(workspace, known.graph, node, gathered)
     return gathered
+
+
+def _open_cells(known: RunState, step: str) -> list[Node]:
+    loop = known.graph.nodes[step].loop
+    names = [name for name in (loop and loop.cells) or () if not known.has_ended(name)]
+    return [known.graph.nodes[name] for name in names]
 
 
 def _carry_out_cell(

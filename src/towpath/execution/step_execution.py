@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from towpath.config.artifact import CacheEntry, Json, Made
 from towpath.config.expression import parse_message
-from towpath.config.pipeline_declaration import Condition, Fail, RegisterModel
+from towpath.config.pipeline_declaration import Condition, Fail, RegisterModel, Tuning
 from towpath.errors import Fault, Refused, StepFailed, TowpathError
 from towpath.execution.commit_checks import may_have_changed
 from towpath.execution.run_record import ExecutionState, Recorder, made_as_json, utc_now
@@ -61,13 +61,15 @@ class Execution:
         """The run's name, which is that of its folder."""
         return self.recorder.folder.name
 
-    def begin_cells(self, steps: Collection[str]) -> None:
-        """The cells of these steps are known."""
-        for name in steps:
-            loop = self.graph.nodes[name].loop
-            cells = {cell: self.graph.nodes[cell].cell for cell in (loop and loop.cells) or ()}
+    def begin_cells(self, cells_by_step: Mapping[str, Collection[str]]) -> None:
+        """These cells of steps are known."""
+        for step, names in cells_by_step.items():
+            cells = {name: self.graph.nodes[name].cell for name in names}
             items = {name: dict(cell.items) for name, cell in cells.items() if cell}
-            self.recorder("cells", step=name, cells=items)
+            declared = self.graph.nodes[step].step
+            number = declared.trials if isinstance(declared, Tuning) else len(items)
+            if items:
+                self.recorder("cells", step=step, cells=items, number=number)
 
     def begin(self, node: Node, decision: StepDecision, attempt: int = 1) -> None:
         """A step starts to run."""
@@ -249,10 +251,12 @@ def _is_no_work(graph: Graph, name: str, decision: StepDecision) -> bool:
 
 def replay_plan(execution: Execution, decisions: Mapping[str, StepDecision]) -> None:
     """Carry out a plan in which nothing needs to run."""
-    execution.begin_cells([n.name for n in execution.graph.nodes.values() if n.gathers_cells])
+    execution.begin_cells(_static_cells(execution.graph))
     for name, decision in decisions.items():
-        if name not in execution.graph.nodes:
-            execution.begin_cells(known_cells.grow_graph(execution.known))
+        nodes = execution.graph.nodes
+        if name not in nodes or nodes[name].awaits_cells:
+            step = decision.cell_of or name
+            execution.begin_cells(known_cells.grow_graph(execution.known, step))
         node = execution.graph.nodes[name]
         if decision.verdict is StepVerdict.SKIP:
             execution.skip_step(node, decision)
@@ -261,6 +265,11 @@ def replay_plan(execution: Execution, decisions: Mapping[str, StepDecision]) -> 
         else:
             execution.begin(node, decision)
             execution.finish_step(node, decision, execution.act(node), 0.0)
+
+
+def _static_cells(graph: Graph) -> dict[str, tuple[str, ...]]:
+    loops = {name: node.loop for name, node in graph.nodes.items()}
+    return {name: loop.cells for name, loop in loops.items() if loop and loop.cells}
 
 
 Word = tuple[str, str, Any]  # what happened, the step, and what there is to say
@@ -321,8 +330,10 @@ class Scheduler:
 
     def _run_steps(self) -> None:
         graph = self.execution.graph
-        self.execution.begin_cells([n.name for n in graph.nodes.values() if n.gathers_cells])
+        self.execution.begin_cells(_static_cells(graph))
         self.order.add_nodes(graph.nodes.values())
+        for name in [n.name for n in graph.nodes.values() if n.loop and n.loop.searching]:
+            self._add_cells(name)
         running = 0
         # One thread decides and records; tasks in other threads only put words into the queue.
         while self.order.is_active:
@@ -338,14 +349,16 @@ class Scheduler:
     def _end_step(self, node: Node) -> None:
         """A step has ended: what waited for it may begin, and a list in it may be known."""
         self.order.end_node(node)
-        if self.order.awaits_list_of(node.name):
-            grown = known_cells.grow_graph(self.execution.known)
-            if grown:
-                self.execution.begin_cells(grown)
-                nodes = self.execution.graph.nodes
-                self.order.add_nodes(
-                    n for n in nodes.values() if n.name in grown or n.declared_name in grown
-                )
+        loop = self.execution.graph.nodes[node.declared_name].loop
+        if (node.cell and loop and loop.searching) or self.order.awaits_list_of(node.name):
+            self._add_cells(node.declared_name)
+
+    def _add_cells(self, step: str) -> None:
+        grown = known_cells.grow_graph(self.execution.known, step)
+        self.execution.begin_cells(grown)
+        nodes = self.execution.graph.nodes
+        for name, cells in grown.items():
+            self.order.add_nodes(nodes[cell] for cell in (*cells, name))
 
     def _start_step(self, node: Node) -> bool:
         """Begin with a step; False if it has ended already."""

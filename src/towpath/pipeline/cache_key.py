@@ -24,6 +24,8 @@ REVISIONS = {"quality_check": 1, "batch_transform": 1, "command": 1}
 _INDIFFERENT = {"description", "after", "retry", "timeout", "memory", "cache"}
 #: Of a step with `each`: its items are parameters of its cells, whose keys are those of such steps.
 _INDIFFERENT |= {"each", "at_once", "best_by", "may_fail"}
+#: Of a search: a trial is the same whichever search tries its values.
+_INDIFFERENT |= {"ranges", "minimize", "maximize", "trials", "stop_early", "budget", "seed"}
 
 
 def gather_ingredients(

@@ -18,6 +18,7 @@ from towpath.config.pipeline_declaration import (
     RegisterModel,
     RepeatedStep,
     Step,
+    Tuning,
     is_json,
     list_bindings,
     output_files,
@@ -60,7 +61,7 @@ def compile_with_arguments(
         raise UsageError(*bound.faults)
     graph = _build_graph(declared, nodes, bound.params, bound.inputs, bound.given)
     for node in graph.nodes.values():
-        if node.loop and node.awaits_lists and not node.loop.list_needs:
+        if node.loop and node.loop.cells is None and not node.loop.list_needs:
             raise UsageError(f"step `{node.name}` is made once for each of a list, which is null")
     return graph
 
@@ -195,6 +196,7 @@ class _Binding:
         self.arguments: dict[str, Source] = {}
         self.seen: dict[str, str] = {}
         self.items = frozenset(step.each) if isinstance(step, RepeatedStep) else frozenset()
+        self.ranges = tuple(step.ranges) if isinstance(step, Tuning) else ()
 
     def bind_node(self) -> Node:
         self._bind_inputs()
@@ -202,6 +204,9 @@ class _Binding:
             self._bind_params()
         if isinstance(self.step, FunctionStep):
             self._bind_literals(self.step)
+        for name in self.ranges:
+            place = self._place_of("ranges", name)
+            self._bind_argument(name, FromItem(name), "ranges: {other: ...}", place)
         self._check_wanted()
         node = Node(
             name=self.name,
@@ -223,7 +228,12 @@ class _Binding:
         self.names.faults.append(Fault(what, place, hint))
 
     def _bind_loop(self, step: RepeatedStep) -> Loop | None:
-        """The lists of a step with ``each``; None where one of them is wrong."""
+        """The lists of a step with ``each``; None where one of them is wrong. Of a search there
+        are no lists: its trials come while it goes on."""
+        if isinstance(step, Tuning):
+            key = ("minimize" if step.minimize else "maximize",)
+            best = self._bind_number(step.objective, step.minimize is not None, key)
+            return Loop({}, output_files(step), best, (), searching=True) if best else None
         lists: dict[str, Source] = {}
         for name, items in step.each.items():
             place = self._place_of("each", name)
@@ -236,21 +246,25 @@ class _Binding:
         return Loop(lists, output_files(step), self._bind_best(step))
 
     def _bind_best(self, step: RepeatedStep) -> BestCell | None:
-        if step.best_by is None:
+        best = step.best_by
+        if best is None:
             return None
-        reference = parse_value_reference(step.best_by.reference)
-        # `minimize: metrics.mse` is the step's own output.
-        is_own = reference.name in self.names.outputs[self.name]
-        if is_own and reference.name not in self.names.pipeline.steps:
+        return self._bind_number(best.reference, best.minimize is not None, ("best_by", best.key))
+
+    def _bind_number(self, text: str, least: bool, key: tuple[str, ...]) -> BestCell | None:
+        reference = parse_value_reference(text)
+        # `minimize: metrics.mse` is the step's own output, though a step is called so too.
+        is_other = reference.output in self.names.outputs.get(reference.name, ())
+        if reference.name in self.names.outputs[self.name] and not is_other:
             first = (reference.output,) if reference.output else ()
             reference = Reference(self.name, reference.name, (*first, *reference.keys))
-        place = self._place_of("best_by", step.best_by.key)
+        place = self._place_of(*key)
         source = self.names.find_single_source(reference, place)
         if source is not None and not isinstance(source, FromOutput):
             self._note_fault(f"`{reference}` is no output of a step", place)
         if not isinstance(source, FromOutput):
             return None
-        return BestCell(source, step.best_by.minimize is not None)
+        return BestCell(source, least)
 
     def _bind_inputs(self) -> None:
         for argument, text, position in list_bindings(self.step, "inputs"):

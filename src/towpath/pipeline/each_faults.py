@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from towpath.config.each_declaration import find_list_problem
 from towpath.config.pipeline_declaration import (
-    BEST,
     BatchTransform,
     CommandStep,
     Condition,
@@ -15,8 +14,11 @@ from towpath.config.pipeline_declaration import (
     QualityCheck,
     RegisterModel,
     RepeatedStep,
+    Tuning,
+    beside_best,
     is_json,
     list_bindings,
+    output_files,
 )
 from towpath.config.pipeline_file import DeclaredPipeline
 from towpath.errors import Fault, Place
@@ -40,6 +42,9 @@ def find_each_faults(declared: DeclaredPipeline, nodes: Mapping[str, Node]) -> I
         case = _Case(declared, nodes, node)
         if isinstance(node.step, RepeatedStep):
             yield from case.declaration_faults(node.step)
+        if isinstance(node.step, Tuning):
+            yield from case.search_faults(node.step, node.loop)
+            continue
         if node.loop:
             yield from case.list_faults(node.loop)
             yield from case.unused_faults(node.loop)
@@ -65,7 +70,7 @@ class _Case:
 
     def declaration_faults(self, step: RepeatedStep) -> Iterator[Fault]:
         """Keys that say nothing without ``each``, and names that are something else already."""
-        if not step.each:
+        if not step.each and not isinstance(step, Tuning):
             for key in _ALONE:
                 if key in step.model_fields_set:
                     what = f"`{key}` is for a step with `each`, and `{self.node.name}` has none"
@@ -85,6 +90,25 @@ class _Case:
                     what = f"`{name}` is {section} already: a name has one meaning"
                     hint = f"rename the item: `each: {{one_{name}: ...}}`"
                     yield Fault(what, self._place_of("each", name), hint)
+
+    def search_faults(self, step: Tuning, loop: Loop | None) -> Iterator[Fault]:
+        """An objective that is no number of a trial, and outputs that the best's would hide."""
+        place = self._place_of("minimize" if step.minimize else "maximize")
+        if loop and loop.best:
+            number = loop.best.number
+            if number.step != self.node.name:
+                what = f"`{number.step}` is another step: a trial is judged by what it makes itself"
+                shown = next(iter(loop.outputs), "score")
+                yield Fault(what, place, f"name an output of `{self.node.name}`: `{shown}.mse`")
+            elif not is_json(loop.outputs[number.output]):
+                yield Fault(f"`{number.output}` holds no number: only a JSON output does", place)
+            elif not number.keys:
+                what = f"`{number.output}` is a document: name the number in it"
+                yield Fault(what, place, f"write `{number.output}.mse`")
+        for name in beside_best(step):
+            if name in output_files(step):
+                what = f"`{name}` is what a tuning makes beside its outputs"
+                yield Fault(what, self._place_of("outputs"), "name the output otherwise")
 
     def list_faults(self, loop: Loop) -> Iterator[Fault]:
         """Lists that are none."""
@@ -150,7 +174,7 @@ class _Case:
             what = f"the best cell of `{self.node.name}` is known after `{number.step}`, which "
             what += f"needs `{waiting}`, which takes it"
             yield Fault(what, place, "`best_by` compares by what the cells alone are made of")
-        for name in BEST:
+        for name in beside_best(self.node.step):
             if name in loop.outputs:
                 what = f"`{name}` is what a step with `best_by` makes beside its outputs"
                 yield Fault(what, self._place_of("outputs"), "name the output otherwise")

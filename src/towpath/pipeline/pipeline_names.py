@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 from towpath.config import expression as references
 from towpath.config.expression import Reference
-from towpath.config.pipeline_declaration import BEST, is_json, output_files
+from towpath.config.pipeline_declaration import beside_best, is_json, output_files
 from towpath.config.pipeline_file import DeclaredPipeline
 from towpath.errors import Fault, Place, did_you_mean
 from towpath.pipeline.step_graph import (
@@ -33,7 +33,7 @@ class PipelineNames:
         self.declared = declared
         self.pipeline = declared.pipeline
         self.outputs = {
-            name: {**output_files(step), **(BEST if getattr(step, "best_by", None) else {})}
+            name: {**output_files(step), **beside_best(step)}
             for name, step in self.pipeline.steps.items()
         }
         self.used: set[str] = set(declared.mentioned)

@@ -14,7 +14,14 @@ from typing import Any
 from towpath.config.declaration import NO_PLACES, Places
 from towpath.config.each_declaration import find_list_problem
 from towpath.config.expression import pick_value
-from towpath.config.pipeline_declaration import BEST, Output, is_json
+from towpath.config.pipeline_declaration import (
+    Output,
+    RepeatedStep,
+    Step,
+    beside_best,
+    is_json,
+    output_files,
+)
 from towpath.errors import DeclarationError, Fault, StepFailed
 from towpath.pipeline import step_order
 from towpath.pipeline.step_graph import (
@@ -48,14 +55,15 @@ Lists = Mapping[str, Sequence[Any]]
 """The items of a step's lists by name."""
 
 
-def gathered_outputs(loop: Loop) -> dict[str, Output]:
-    """What a step with ``each`` hands on: of JSON outputs a list, of others a folder with a file
-    for each cell; with ``best_by`` the best cell's own."""
-    if loop.best:
-        return {**loop.outputs, **BEST}
+def handed_outputs(step: Step) -> dict[str, Output]:
+    """What other steps take of a step: of one with ``each`` a list for a JSON output, a folder with
+    a file for each cell for others; with ``best_by`` the best cell's own."""
+    outputs = output_files(step)
+    if not isinstance(step, RepeatedStep) or not step.each or step.best_by:
+        return {**outputs, **beside_best(step)}
     return {
         name: Output(path=f"{name}.json" if is_json(output) else f"{name}/")
-        for name, output in loop.outputs.items()
+        for name, output in outputs.items()
     }
 
 
@@ -73,11 +81,31 @@ def make_cells(graph: Graph, lists: Mapping[str, Lists]) -> Graph:
             continue
         cells = _list_cells(name, lists[name])
         labels[name] = {_item_text(cell.items): cell.label for cell in cells}
-        made = {f"{name}@{cell.label}": cell for cell in cells}
-        for cell_name, cell in made.items():
-            nodes[cell_name] = _make_cell(graph, node, cell_name, cell, labels)
-        nodes[name] = _gather_node(node, node.loop, tuple(made))
+        made = [_make_cell(graph, node, cell, labels) for cell in cells]
+        nodes |= {cell_node.name: cell_node for cell_node in made}
+        nodes[name] = _gather_node(node, node.loop, tuple(cell_node.name for cell_node in made))
     return replace(graph, nodes=_with_compared(nodes, lists))
+
+
+def add_trials(
+    graph: Graph, search: str, trials: Sequence[Mapping[str, Any]], ended: bool
+) -> Graph:
+    """The graph with further trials of a search, each by its values; ``ended`` where no more will
+    come."""
+    nodes: dict[str, Node] = {}
+    for name, node in graph.nodes.items():
+        if name == search and node.loop:
+            before = node.loop.cells or ()
+            cells = [
+                Cell(search, str(number), dict(values))
+                for number, values in enumerate(trials, len(before) + 1)
+            ]
+            made = [_make_cell(graph, node, cell, {}) for cell in cells]
+            nodes |= {trial.name: trial for trial in made}
+            loop = replace(node.loop, searching=not ended)
+            node = _gather_node(node, loop, (*before, *(trial.name for trial in made)))
+        nodes[name] = node
+    return replace(graph, nodes=nodes)
 
 
 def _with_compared(nodes: dict[str, Node], lists: Mapping[str, Lists]) -> dict[str, Node]:
@@ -103,7 +131,7 @@ def _gather_node(node: Node, loop: Loop, cells: tuple[str, ...]) -> Node:
     condition = {node.branch.condition} if node.branch else set()
     return replace(
         node,
-        outputs=gathered_outputs(loop),
+        outputs=handed_outputs(node.step),
         needs=frozenset(cells) | loop.list_needs | condition,
         data_needs=frozenset(cells),
         loop=replace(loop, cells=cells),
@@ -153,7 +181,7 @@ def _item_text(items: Mapping[str, Any]) -> str:
 
 
 def _make_cell(
-    graph: Graph, node: Node, name: str, cell: Cell, labels: Mapping[str, Mapping[str, str]]
+    graph: Graph, node: Node, cell: Cell, labels: Mapping[str, Mapping[str, str]]
 ) -> Node:
     assert node.loop
 
@@ -182,7 +210,7 @@ def _make_cell(
     condition = {node.branch.condition} if node.branch else set()
     return replace(
         node,
-        name=name,
+        name=f"{cell.step}@{cell.label}",
         arguments=arguments,
         outputs=node.loop.outputs,
         needs=taken | frozenset(node.step.after) | condition,
@@ -225,7 +253,9 @@ def find_static_lists(graph: Graph, places: Places) -> dict[str, Lists]:
     lists: dict[str, Lists] = {}
     faults: list[Fault] = []
     for name, node in graph.nodes.items():
-        if not node.awaits_lists or node.loop is None or node.loop.list_needs:
+        if not node.awaits_cells or node.loop is None or node.loop.list_needs:
+            continue
+        if node.loop.searching:
             continue
         items = {item: _known_list(graph, source) for item, source in node.loop.lists.items()}
         if any(listed is None for listed in items.values()):  # in a look at the graph

@@ -90,13 +90,15 @@ class Loop:
     """The lists that a step is made over, in declared order.
 
     ``outputs`` are the files of one cell. ``cells`` are the names of the nodes that are its cells;
-    None while a list is not known.
+    None while a list is not known. Of a search the cells are its trials, which come one after the
+    other; ``searching`` is true until no more will come.
     """
 
     lists: Mapping[str, Source]
     outputs: Mapping[str, Output]
     best: BestCell | None = None
     cells: tuple[str, ...] | None = None
+    searching: bool = False
 
     @property
     def list_needs(self) -> frozenset[str]:
@@ -105,9 +107,13 @@ class Loop:
 
     def is_within(self, other: Loop | None) -> bool:
         """Whether each cell of ``other`` has one of these as its own: all lists are among its."""
-        return other is not None and all(
-            name in other.lists and other.lists[name] == source
-            for name, source in self.lists.items()
+        return (
+            other is not None
+            and bool(self.lists)
+            and all(
+                name in other.lists and other.lists[name] == source
+                for name, source in self.lists.items()
+            )
         )
 
 
@@ -143,14 +149,15 @@ class Node:
         return self.cell.step if self.cell else self.name
 
     @property
-    def awaits_lists(self) -> bool:
-        """Whether it stands for cells that are not there yet, for a list is not known."""
-        return self.loop is not None and self.loop.cells is None
+    def awaits_cells(self) -> bool:
+        """Whether it stands for cells that are not there yet: a list is not known, or a search
+        goes on."""
+        return self.loop is not None and (self.loop.cells is None or self.loop.searching)
 
     @property
     def gathers_cells(self) -> bool:
         """Whether it only hands on what its cells made."""
-        return self.loop is not None and self.loop.cells is not None
+        return self.loop is not None and not self.awaits_cells
 
     @property
     def taken_sources(self) -> Iterator[Source]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
 from collections.abc import Iterator
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from towpath.config.artifact import Artifact, Json, Made
 from towpath.config.expression import pick_value
-from towpath.config.pipeline_declaration import is_json
+from towpath.config.pipeline_declaration import Tuning, is_json
 from towpath.errors import Fault, StepFailed
 from towpath.pipeline.cache_key import canonical_text, digest_value
 from towpath.pipeline.step_cells import cell_file
@@ -72,6 +74,8 @@ def _made_cells(node: Node, known: RunState) -> Iterator[tuple[str, Node, str]]:
 
 def _label_of(known: RunState, best: BestCell, cell: Node) -> str:
     assert cell.cell
+    if best.number.step == cell.cell.step:
+        return cell.cell.label
     maker = known.graph.nodes[best.number.step].loop
     assert maker
     if list(maker.lists) == list(cell.cell.items):
@@ -140,29 +144,52 @@ def _gather_folder(store: CellStore, output: str, made: list[tuple[Node, Made]])
 
 
 def _hand_on_best(store: CellStore, node: Node, best: BestCell, known: RunState) -> Made:
+    search = isinstance(node.step, Tuning)
     rows: list[dict[str, Json]] = []
-    numbers: list[tuple[float, str]] = []
+    numbers: list[tuple[float, str, int]] = []
     for name, cell, by in _made_cells(node, known):
         try:
             number = _number_of(store, best, known.made[by], by)
         except StepFailed:
-            if not node.step.may_fail:  # type: ignore[union-attr]  # only such steps have cells
+            if not (search or node.step.may_fail):  # type: ignore[union-attr]  # it has cells
                 raise
             continue
+        numbers.append((number if best.least else -number, name, len(rows)))
         rows.append(_row(cell, number))
-        numbers.append((number if best.least else -number, name))
     if not numbers:
         raise StepFailed(f"none of the cells of `{node.name}` has a number to compare")
-    winner = min(numbers, key=lambda pair: pair[0])[1]  # of several that are equal the first
-    result, place = known.made[winner], [name for _, name in numbers].index(winner)
+    # Of several that are equal the first.
+    _, winner, place = min(numbers, key=lambda triple: triple[0])
+    result = known.made[winner]
     values = dict(result.values)
-    outputs = {
-        **result.outputs,
-        "best": _put_document(store, node, "best", rows[place], values),
-        "cells": _put_document(store, node, "cells", rows, values),
-    }
+    outputs = dict(result.outputs)
+    outputs["best"] = _put_document(store, node, "best", rows[place], values)
+    if search:
+        content = _trials_table(node, known, {name: rows[n]["value"] for _, name, n in numbers})
+        outputs["trials"] = store.put_bytes(content, "trials.csv")
+    else:
+        outputs["cells"] = _put_document(store, node, "cells", rows, values)
     facts = {name: fact for name, fact in result.facts.items() if name in ("signature", "needs")}
     return Made(outputs, values, {**facts, "best": winner})
+
+
+def _trials_table(node: Node, known: RunState, numbers: Mapping[str, Json]) -> bytes:
+    """A row for each trial in their order, those without a number too."""
+    assert isinstance(node.step, Tuning)
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(["trial", *node.step.ranges, "value", "state"])
+    for name in (node.loop and node.loop.cells) or ():
+        cell = known.graph.nodes[name].cell
+        assert cell
+        state = "done" if name in numbers else "no number" if name in known.made else "failed"
+        items = (_table_cell(cell.items[key]) for key in node.step.ranges)
+        writer.writerow([cell.label, *items, numbers.get(name, ""), state])
+    return table.getvalue().encode()
+
+
+def _table_cell(value: Json) -> Json:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _number_of(store: CellStore, best: BestCell, made: Made, cell: str) -> float:

@@ -12,6 +12,7 @@ from towpath.errors import Fault, StepFailed, TowpathError
 from towpath.pipeline.step_cells import Lists, count_problem, make_cells
 from towpath.pipeline.step_graph import FromOutput, outputs_of
 from towpath.planning.run_state import RunState, StepNotEnded
+from towpath.planning.search_progress import grow_search
 from towpath.steps.work_order import Value
 
 if TYPE_CHECKING:
@@ -27,26 +28,36 @@ def walk_nodes(known: RunState) -> Iterator[Node]:
     waiting = list(known.graph.nodes.values())[::-1]
     while waiting:
         node = waiting.pop()
-        if node.awaits_lists and grow_graph(known):
+        if node.awaits_cells and grow_graph(known, node.name):
             waiting = [n for name, n in known.graph.nodes.items() if name not in passed][::-1]
             continue
         passed.add(node.name)
         yield node
 
 
-def grow_graph(known: RunState) -> tuple[str, ...]:
-    """Make the cells of each step whose lists have become known; the names of those steps."""
+def grow_graph(known: RunState, search: str = "") -> dict[str, tuple[str, ...]]:
+    """Make the cells that have become known: of each step whose lists are, and the next trials of
+    ``search``, if that is one. The steps that have changed, with the names of their new cells."""
+    node = known.graph.nodes.get(search)
+    if node and node.loop and node.loop.searching:
+        return grow_search(known, node)
+    lists = _known_lists(known)
+    if lists:
+        known.graph = make_cells(known.graph, lists)
+    loops = {name: known.graph.nodes[name].loop for name in lists}
+    return {name: (loop and loop.cells) or () for name, loop in loops.items()}
+
+
+def _known_lists(known: RunState) -> dict[str, Lists]:
     lists: dict[str, Lists] = {}
     for name, node in known.graph.nodes.items():
-        if node.awaits_lists and node.loop and not known.has_ended(name):
+        if node.loop and node.loop.cells is None and not known.has_ended(name):
             try:
                 if items := read_lists(known, node, node.loop):
                     lists[name] = items
             except (StepNotEnded, TowpathError):  # its own turn comes, and says it
                 continue
-    if lists:
-        known.graph = make_cells(known.graph, lists)
-    return tuple(lists)
+    return lists
 
 
 def read_lists(known: RunState, node: Node, loop: Loop) -> Lists:
@@ -73,7 +84,7 @@ def read_lists(known: RunState, node: Node, loop: Loop) -> Lists:
 
 def _read_items(known: RunState, source: FromOutput) -> Json:
     # In the words of a condition, which name the near key.
-    if not known.has_ended(source.step):
+    if source.step not in known.made:
         raise StepNotEnded(source.step)
     document = known.value(FromOutput(source.step, source.output))
     return pick_value(document, source.keys, f"{source.step}.{source.output}")  # type: ignore[no-any-return]

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from towpath.config.artifact import Artifact, CacheEntry, Json, Made
-from towpath.config.pipeline_declaration import RepeatedStep
+from towpath.config.pipeline_declaration import RepeatedStep, Tuning
 from towpath.errors import Fault, StepFailed, did_you_mean
 from towpath.pipeline.step_graph import (
     FirstOf,
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from towpath.pipeline.step_graph import Branch, Graph, Loop, Node, Source
+    from towpath.planning.search_progress import SearchProgress
 
 
 class StepVerdict(StrEnum):
@@ -75,7 +76,7 @@ class RunState:
     """The fold of a run so far. ``inputs`` are the artifacts of the pipeline's own inputs.
 
     ``graph`` grows: by the cells of a step whose list another step makes. ``forgiven`` are cells
-    that were not made and that their step may do without.
+    that were not made and that their step may do without; ``searches`` is how far each has come.
     ``awaited`` are inputs that another pipeline, named here, is yet to make: in a plan of several.
     """
 
@@ -87,6 +88,7 @@ class RunState:
     failed: set[str] = field(default_factory=set)
     forgiven: set[str] = field(default_factory=set)
     chosen: dict[str, bool] = field(default_factory=dict)
+    searches: dict[str, SearchProgress] = field(default_factory=dict)
     awaited: Mapping[str, str] = field(default_factory=dict)
 
     def has_ended(self, step: str) -> bool:
@@ -127,7 +129,8 @@ class RunState:
 
     def forgive_cell(self, node: Node) -> bool:
         """Note a cell that was not made, where its step may do without it."""
-        may_fail = isinstance(node.step, RepeatedStep) and node.step.may_fail
+        step = node.step
+        may_fail = isinstance(step, Tuning) or (isinstance(step, RepeatedStep) and step.may_fail)
         is_forgiven = node.cell is not None and (
             (node.name in self.failed and may_fail) or bool(node.needs & self.forgiven)
         )

@@ -14,7 +14,7 @@ from towpath.config import foreign_values as foreign
 from towpath.config.artifact import Artifact, CacheEntry, Made
 from towpath.config.expression import parse_condition
 from towpath.config.foreign_values import Fields
-from towpath.config.pipeline_declaration import Condition, Expiry, Fail, RegisterModel
+from towpath.config.pipeline_declaration import Condition, Expiry, Fail, RegisterModel, Tuning
 from towpath.errors import Malformed, StepFailed, TowpathError
 from towpath.pipeline import cache_key
 from towpath.planning import cell_results, known_cells, step_code
@@ -63,11 +63,11 @@ class StepJudge:
 
     def decide_step(self, node: Node, known: RunState) -> StepDecision:
         """What becomes of ``node``, given what is known of the steps before it."""
-        if self.policy.selected is not None and node.declared_name not in self.policy.needed:
+        if self.policy.selected is not None and not _is_among(node, self.policy.needed):
             return StepDecision(node.name, StepVerdict.SKIP, "not selected")
         if reason := known.skip_reason(node):
             return StepDecision(node.name, StepVerdict.SKIP, reason)
-        if node.loop and node.awaits_lists:
+        if node.loop and node.awaits_cells:
             return self._await_lists(node, node.loop, known)
         if pending := known.pending(node):
             shown = "its cells" if node.gathers_cells else _join_names(pending)
@@ -80,7 +80,12 @@ class StepJudge:
         return self._by_key(node, known)
 
     def _await_lists(self, node: Node, loop: Loop, known: RunState) -> StepDecision:
-        """A step whose cells are not there: its list is not known yet, or holds nothing."""
+        """A step whose cells are not there: its list is not known yet, or holds nothing; or a
+        search that goes on."""
+        if isinstance(node.step, Tuning):
+            ended = sum(cell in known.made for cell in loop.cells or ())
+            reason = f"{ended} of {node.step.trials} trials are known"
+            return StepDecision(node.name, StepVerdict.UNDECIDED, reason)
         try:
             lists = known_cells.read_lists(known, node, loop)
         except StepNotEnded as waiting:
@@ -107,7 +112,7 @@ class StepJudge:
         code = self._read_code(node, arguments, known)
         ingredients = cache_key.gather_ingredients(known.graph, node, arguments, code)
         key = cache_key.digest_ingredients(ingredients)
-        if self.policy.selected is not None and node.declared_name not in self.policy.selected:
+        if self.policy.selected is not None and not _is_among(node, self.policy.selected):
             return self._take_earlier(node, key, ingredients)
         reason, entry = self._find_usable(node, key)
         if entry:
@@ -150,10 +155,9 @@ class StepJudge:
             return "cache: false", None
         if not step_code.is_known(self.workspace.code, node.step):
             return step_code.UNKNOWN, None
-        remembered = list(self.workspace.store.entries(key))
-        entry = self._trusted_entry(key) if remembered else None
+        entry = self._trusted_entry(key)
         if entry is None:
-            return self._unusable_reason(remembered), None
+            return self._unusable_reason(list(self.workspace.store.entries(key))), None
         if isinstance(cache, Expiry) and _age_in_seconds(entry) > cache.expires:
             return f"expired: made {entry.made}", None
         return "", entry
@@ -192,6 +196,11 @@ class StepJudge:
         if last.undeclared:
             return f"it opened {', '.join(last.undeclared)}, which it does not declare"
         return first_difference(last.ingredients, found) or "what it made is not in the store"
+
+
+def _is_among(node: Node, names: frozenset[str]) -> bool:
+    # Who names a step means its cells too, also those that are not known yet.
+    return node.name in names or (node.cell is not None and node.cell.step in names)
 
 
 def plan_steps(judge: StepJudge, known: RunState) -> Iterator[StepDecision]:
@@ -322,7 +331,13 @@ class PipelineMemory:
             return
         # Read anew: a run of other steps may have ended meanwhile. Of two that end in the same
         # moment one's keys are lost, which costs a reason's words.
-        merged = {**PipelineMemory(self.path)._last_by_step, **latest}
+        kept = PipelineMemory(self.path)._last_by_step
+        # Of cells and trials those of now, or the file would grow with each list and each search.
+        repeated = {name.partition("@")[0] for name in latest if "@" in name}
+        merged = {
+            **{n: last for n, last in kept.items() if n.partition("@")[0] not in repeated},
+            **latest,
+        }
         self.path.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps({step: asdict(last) for step, last in merged.items()})
         replace_text(self.path, text)

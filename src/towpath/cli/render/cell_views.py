@@ -37,16 +37,21 @@ def cells_state(step: StepRun, cells: Sequence[StepRun]) -> ExecutionState:
     if state in _FAILED and step.state in (ExecutionState.DONE, ExecutionState.REUSED):
         return step.state
     has_begun = len(cells) > counts[ExecutionState.WAITING]
-    return ExecutionState.RUNNING if state is ExecutionState.WAITING and has_begun else state
+    # Of a search the next trial may be yet to come.
+    goes_on = state.has_ended and not step.state.has_ended and (step.cells or 0) > len(cells)
+    is_running = goes_on or (state is ExecutionState.WAITING and has_begun)
+    return ExecutionState.RUNNING if is_running else state
 
 
-def cell_counts(cells: Sequence[StepRun]) -> str:
+def cell_counts(step: StepRun, cells: Sequence[StepRun]) -> str:
     """How far a step has come: ``12 of 15``, and at its end what became of them."""
     counts = Counter(cell.state for cell in cells)
     ended = sum(count for state, count in counts.items() if state.has_ended)
     failed = sum(counts[state] for state in _FAILED)
-    if ended < len(cells):
-        words = [f"{ended} of {len(cells)}"]
+    # A search that stops early has fewer trials than it might.
+    number = len(cells) if step.state.has_ended else step.cells or len(cells)
+    if ended < number:
+        words = [f"{ended} of {number}"]
     else:
         said = {
             ExecutionState.DONE: "run", ExecutionState.REUSED: "reused",
@@ -66,13 +71,17 @@ def collapse_plan(steps: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         if row["cell_of"]:
             cells.setdefault(row["cell_of"], []).append(row)
     return [
-        {**row, **_summarise_verdicts(cells[row["step"]])} if row["step"] in cells else dict(row)
+        {**row, **_summarise_verdicts(row, cells[row["step"]])}
+        if row["step"] in cells
+        else dict(row)
         for row in steps
         if not row["cell_of"]
     ]
 
 
-def _summarise_verdicts(cells: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+def _summarise_verdicts(
+    step: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]
+) -> dict[str, str]:
     counts = Counter(str(cell["verdict"]) for cell in cells)
     verdict = next(word for word in _VERDICTS if counts[word])
     reasons = Counter(cell["reason"] for cell in cells if cell["verdict"] == verdict)
@@ -81,6 +90,8 @@ def _summarise_verdicts(cells: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         reason = "after what they take"
     elif others:
         reason += " (and others)" if verdict == "reuse" else f", {len(others)} more reasons"
+    if step["verdict"] == "undecided" and "trials" in step["reason"]:
+        return {"verdict": verdict, "reason": f"{step['reason']}; the next: {reason}"}
     total = len(cells)
     number = f"{total} cells" if counts[verdict] == total else f"{counts[verdict]} of {total} cells"
     rest = [f"{counts[word]} {word}" for word in _VERDICTS if word != verdict and counts[word]]

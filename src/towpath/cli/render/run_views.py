@@ -101,7 +101,7 @@ def _collapse_step(step: StepRun, cells: Sequence[StepRun]) -> StepRun:
         return step
     started = min((cell.started for cell in cells if cell.started), default="")
     state = cell_views.cells_state(step, cells)
-    words = cell_views.cell_counts(cells)
+    words = cell_views.cell_counts(step, cells)
     if step.state in _BAD:  # what it hands on could not be made
         state, words = step.state, step.reason
     seconds = sum(cell.seconds for cell in cells)
