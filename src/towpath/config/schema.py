@@ -164,7 +164,7 @@ RULES: Mapping[Any, Rule] = {
             {"type": "array", "minItems": 1, "uniqueItems": True},
         )
     ),
-    tuning_declaration.read_number: _replacing_rule({"type": "number"}),
+    tuning_declaration.read_range_bound: _replacing_rule({"type": "number"}),
     tuning_declaration.Range._require_range: dict,
     pipeline_declaration.Tuning._require_objective: _adding_rule(
         oneOf=[{"required": ["minimize"]}, {"required": ["maximize"]}]

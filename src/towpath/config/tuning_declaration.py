@@ -11,7 +11,7 @@ from towpath.config import names_and_paths as grammar
 from towpath.config.declaration import Declaration, show_value
 
 
-def read_number(value: Any) -> int | float:
+def read_range_bound(value: Any) -> int | float:
     """A finite number as it is written: whole ones stay so, and mean whole values."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not math.isfinite(value):
@@ -21,7 +21,7 @@ def read_number(value: Any) -> int | float:
 
 # One validator and no union of pydantic's, which would find two faults.
 Bound: TypeAlias = Annotated[
-    Any, PlainValidator(read_number), PlainSerializer(lambda number: number, return_type=Any)
+    Any, PlainValidator(read_range_bound), PlainSerializer(lambda number: number, return_type=Any)
 ]
 
 
@@ -74,20 +74,22 @@ class Range(Declaration):
     @model_validator(mode="after")
     def _require_range(self) -> Self:
         numbers = ("at_least", "at_most", "above", "below", "step", "type")
-        given = [key for key in numbers if getattr(self, key) is not None]
+        written = [key for key in numbers if getattr(self, key) is not None]
         if self.choices is not None:
-            self._require_choices(given)
+            self._require_choices(written)
             return self
         for least, most in (("at_least", "above"), ("at_most", "below")):
-            if (least in given) == (most in given):
+            if (least in written) == (most in written):
                 what = f"a range says either `{least}` or `{most}`"
                 grammar.refuse_value(what, "write `{at_least: 1, at_most: 10}`")
         self._require_numbers()
         return self
 
-    def _require_choices(self, given: list[str]) -> None:
-        if given or self.log:
-            grammar.refuse_value(f"`choices` are all there is: `{(*given, 'log')[0]}` says no more")
+    def _require_choices(self, written: list[str]) -> None:
+        if written or self.log:
+            grammar.refuse_value(
+                f"`choices` are all there is: `{(*written, 'log')[0]}` says no more"
+            )
         if not self.choices:
             grammar.refuse_value("`choices` is empty")
         if any(isinstance(choice, dict | list | tuple) for choice in self.choices or ()):

@@ -61,32 +61,32 @@ def _carry_out_cells(
     """Run a step with ``each``, one cell after the other."""
     from towpath.steps import step_process
 
-    known = RunState(graph, run_inputs.read_input_artifacts(workspace, graph))
+    run_state = RunState(graph, run_inputs.read_input_artifacts(workspace, graph))
     assert node.loop
     for maker, outputs in _taken_from(workspace, graph, node.loop.lists.values()).items():
         result = _read_outputs(workspace, graph, graph.nodes[maker], outputs)
-        known.take_result(StepDecision(maker, StepVerdict.REUSE), result)
+        run_state.take_result(StepDecision(maker, StepVerdict.REUSE), result)
     best = node.loop.best
     if best and best.number.step != node.name:
         hint = f"towpath run {graph.name}"
         what = f"the best cell of `{node.name}` is known after `{best.number.step}`"
         raise UsageError(what, hint=hint)
     imported = step_process.find_libraries(workspace, graph.folder, [node])
-    one = replace(node, outputs=node.loop.outputs)
-    with step_process.warm_supervisor(workspace.root, graph.folder, [one], imported):
-        known_cells.grow_graph(known, node.name)
+    cell_form = replace(node, outputs=node.loop.outputs)
+    with step_process.warm_supervisor(workspace.root, graph.folder, [cell_form], imported):
+        known_cells.grow_graph(run_state, node.name)
         # Of a list that another step makes they come at once, of a search one after the other.
-        while cells := _open_cells(known, node.name):
+        while cells := _open_cells(run_state, node.name):
             for cell in cells:
-                _carry_out_cell(workspace, known, cell, say)
-            known_cells.grow_graph(known, node.name)
-    if known.graph.nodes[node.name].awaits_cells:
+                _carry_out_cell(workspace, run_state, cell, say)
+            known_cells.grow_graph(run_state, node.name)
+    if run_state.graph.nodes[node.name].awaits_cells:
         raise StepFailed(f"`{node.name}` has no cells: a list of it is empty, or none")
-    node = known.graph.nodes[node.name]
-    if reason := known.skip_reason(node):
+    node = run_state.graph.nodes[node.name]
+    if reason := run_state.skip_reason(node):
         raise StepFailed(reason)
-    gathered = cell_results.gather_cells(workspace.store, node, known)
-    _put_outputs(workspace, known.graph, node, gathered)
+    gathered = cell_results.gather_cells(workspace.store, node, run_state)
+    _put_outputs(workspace, run_state.graph, node, gathered)
     return gathered
 
 

@@ -81,9 +81,11 @@ def make_cells(graph: Graph, lists: Mapping[str, Lists]) -> Graph:
             continue
         cells = _list_cells(name, lists[name])
         labels[name] = {_item_text(cell.items): cell.label for cell in cells}
-        made = [_make_cell(graph, node, cell, labels) for cell in cells]
-        nodes |= {cell_node.name: cell_node for cell_node in made}
-        nodes[name] = _gather_node(node, node.loop, tuple(cell_node.name for cell_node in made))
+        cell_nodes = [_make_cell(graph, node, cell, labels) for cell in cells]
+        nodes |= {cell_node.name: cell_node for cell_node in cell_nodes}
+        nodes[name] = _gather_node(
+            node, node.loop, tuple(cell_node.name for cell_node in cell_nodes)
+        )
     return replace(graph, nodes=_with_compared(nodes, lists))
 
 
@@ -100,10 +102,10 @@ def add_trials(
                 Cell(search, str(number), dict(values))
                 for number, values in enumerate(trials, len(before) + 1)
             ]
-            made = [_make_cell(graph, node, cell, {}) for cell in cells]
-            nodes |= {trial.name: trial for trial in made}
+            cell_nodes = [_make_cell(graph, node, cell, {}) for cell in cells]
+            nodes |= {trial.name: trial for trial in cell_nodes}
             loop = replace(node.loop, searching=not ended)
-            node = _gather_node(node, loop, (*before, *(trial.name for trial in made)))
+            node = _gather_node(node, loop, (*before, *(trial.name for trial in cell_nodes)))
         nodes[name] = node
     return replace(graph, nodes=nodes)
 

@@ -97,15 +97,15 @@ def gather_cells(store: CellStore, node: Node, known: RunState) -> Made:
     assert node.loop
     if node.loop.best:
         return _hand_on_best(store, node, node.loop.best, known)
-    made = [(cell, known.made[name]) for name, cell, _ in _made_cells(node, known)]
+    results = [(cell, known.made[name]) for name, cell, _ in _made_cells(node, known)]
     outputs: dict[str, Artifact] = {}
     values: dict[str, Json] = {}
     for output, file in node.loop.outputs.items():
         if is_json(file):
-            rows = [_row(cell, _document(store, result, output)) for cell, result in made]
+            rows = [_row(cell, _document(store, result, output)) for cell, result in results]
             outputs[output] = _put_document(store, node, output, rows, values)
         else:
-            outputs[output] = _gather_folder(store, output, made)
+            outputs[output] = _gather_folder(store, output, results)
     return Made(outputs, values)
 
 

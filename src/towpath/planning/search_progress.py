@@ -109,9 +109,9 @@ def _propose_trials(
 
 
 def _number_of(known: RunState, best: BestCell, trial: str) -> float | None:
-    made = known.made.get(trial)
+    result = known.made.get(trial)
     try:
-        document = made.values[best.number.output] if made else None
+        document = result.values[best.number.output] if result else None
         number = pick_value(document, best.number.keys, trial)
     except (KeyError, StepFailed):
         return None

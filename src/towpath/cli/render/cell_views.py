@@ -53,11 +53,13 @@ def cell_counts(step: StepRun, cells: Sequence[StepRun]) -> str:
     if ended < number:
         words = [f"{ended} of {number}"]
     else:
-        said = {
+        words_by_state = {
             ExecutionState.DONE: "run", ExecutionState.REUSED: "reused",
             ExecutionState.SKIPPED: "skipped", ExecutionState.INTERRUPTED: "interrupted",
         }  # fmt: skip
-        words = [f"{counts[state]} {word}" for state, word in said.items() if counts[state]]
+        words = [
+            f"{counts[state]} {word}" for state, word in words_by_state.items() if counts[state]
+        ]
     if failed:
         first = next(cell for cell in cells if cell.state in _FAILED)
         words.append(f"{failed} failed, first {first.name}: {first.reason}")
