@@ -176,7 +176,8 @@ def test_cells_that_fail(cells: Project) -> None:
     assert isinstance(document, dict)
     assert [row["window"] for row in document["score"]] == [2, 2]
     none_left = cells.run(params={"worst": 0})
-    assert reasons(none_left)["score"] == "none of its 4 cells was made"
+    assert reasons(none_left)["score"] == "none of its 4 cells ended well"
+    assert none_left.exit_code == 1
     # A list that is empty, and none; a number that is none.
     cells.code('{"starts": [n for n in raw if n != -3]}', '{"starts": []}')
     empty = cells.run()

@@ -92,9 +92,15 @@ def gather_cells(store: CellStore, node: Node, known: RunState) -> Made:
     """What a step hands on, stored: of a JSON output the list of its cells, of others a folder;
     with ``best_by`` what the best cell made, which it was, and the numbers of all.
 
-    Raises StepFailed where a number that is compared is none.
+    Raises StepFailed where no cell was made, or a number that is compared is none.
     """
     assert node.loop
+    cells = node.loop.cells or ()
+    if not known.made.keys() & set(cells):
+        word = "trials" if isinstance(node.step, Tuning) else "cells"
+        failed = next((cell for cell in cells if cell in known.failed), "")
+        hint = f"the first is `{failed}`" if failed else None
+        raise StepFailed(Fault(f"none of its {len(cells)} {word} ended well", hint=hint))
     if node.loop.best:
         return _hand_on_best(store, node, node.loop.best, known)
     results = [(cell, known.made[name]) for name, cell, _ in _made_cells(node, known)]

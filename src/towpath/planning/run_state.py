@@ -123,9 +123,7 @@ class RunState:
         if failed:
             return f"{len(failed)} of {len(cells)} cells failed, first `{failed[0]}`"
         lost = [cell for cell in cells if cell in self.skipped and cell not in self.forgiven]
-        if lost:
-            return self.skipped[lost[0]]
-        return "" if self.made.keys() & set(cells) else f"none of its {len(cells)} cells was made"
+        return self.skipped[lost[0]] if lost else ""
 
     def forgive_cell(self, node: Node) -> bool:
         """Note a cell that was not made, where its step may do without it."""
