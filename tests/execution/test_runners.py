@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from running import Project, end
+from running import FOLDER, Project, end
 
 CLUSTER = """\
 import sys
@@ -39,14 +39,21 @@ def cluster(tmp_path: Path) -> Iterator[str]:
 
 def runs_on(project: Project, runner: str) -> None:
     project.write("towpath.yaml", f"name: small\nrunner: {runner}\n")
+    # A secret of the run's environment, which a cluster's worker does not have.
+    project.edit(f"{FOLDER}/pipeline.yaml", "run: score", "run: score\n    secrets: {KEY: TOKEN}")
+    project.code(
+        '    return {"error"', "    print(__import__('os').environ['KEY'])\n    return {\"error\""
+    )
     project.commit()
     # In a Python of its own: what a pool's processes import depends on how they were started.
-    first = end(project.start("run"))
+    first = end(project.start("run", TOKEN="hush-very-9"))
     assert first.code == 0, first.err
     assert "4 run, 1 skipped" in first.err
     assert project.tags() == ["mean@v1.0.0"]
+    log = next(project.workspace.runs.glob("*/score/log.txt")).read_text()
+    assert log.splitlines() == ["***"]
     project.code("sum(rows) / len(rows)", "1 / 0")
-    broken = end(project.start("run"))
+    broken = end(project.start("run", TOKEN="hush-very-9"))
     assert broken.code == 1
     assert "ZeroDivisionError" in broken.err
     assert "1 reused" in broken.err

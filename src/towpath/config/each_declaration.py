@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
-from pydantic import model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    model_validator,
+)
 
 from towpath.config import names_and_paths as grammar
 from towpath.config.declaration import Declaration, Ref
@@ -80,3 +86,23 @@ def say_which_way(value: Any) -> Any:
     if not isinstance(value, Mapping | BestBy):
         grammar.refuse_value("`best_by` must be a mapping", "write `{minimize: score.metrics.mse}`")
     return value
+
+
+# Written as it is: of a tuple of anything pydantic would make a copy, and a union two faults.
+EachList: TypeAlias = Annotated[
+    Any, PlainValidator(read_each_list), PlainSerializer(lambda items: items, return_type=Any)
+]
+
+
+class Repetition(Declaration):
+    """What a step may say that is made once for each item."""
+
+    each: Mapping[grammar.Name, EachList] = Field(default_factory=dict)
+    """The step is made once for each item: of a list, a parameter, or a list in a JSON output; of
+    several for each combination. In `params` and `with` an item has the name that stands here."""
+    at_once: int | None = Field(default=None, ge=1)
+    """How many of its cells may run at a time."""
+    best_by: Annotated[BestBy, BeforeValidator(say_which_way)] | None = None
+    """Hands on the outputs of the best cell, by a number of each."""
+    may_fail: bool = False
+    """Whether cells that fail are left out of what the step hands on, and the run goes on."""

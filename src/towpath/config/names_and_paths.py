@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from towpath.config.table_options import COLUMN_TYPES, FORMAT_NAMES
+from towpath.credentials import is_secret_name
 from towpath.errors import did_you_mean
 
 _DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)? ?(?:ms|s|m|h|d|w) ?)+")
@@ -105,6 +106,11 @@ tag_writer = Grammar(
     "{} cannot be a writer of tags",
     "write `admin`, `maintain`, `write`, `@owner/team` or `app/<id>`",
 )
+notification_block = Grammar(
+    "[a-z0-9-]+/[a-z0-9_-]+",
+    "{} names no block",
+    "write its kind and its name, as `slack-webhook/alerts`",
+)
 format_name = Grammar(
     "[a-z0-9][a-z0-9_-]*",
     "{} is no name of a format: lower case, digits, `-` and `_` only",
@@ -145,6 +151,29 @@ def check_path(text: str) -> str:
         refuse_value("the path holds a control character")
     if not pure.parts or not text.strip():
         refuse_value("the path is empty")
+    return text
+
+
+def check_variable(text: str) -> str:
+    """The name of a variable of the environment whose value may be written down."""
+    FREE_NAME(text)
+    if is_secret_name(text):
+        hint = f"write `secrets: [{text}]`, which takes it from the environment"
+        refuse_value(f"`{text}` is a secret by its name: secrets are never written down", hint)
+    return text
+
+
+def check_requirements(text: str) -> str:
+    """A file of requirements, as pip reads it."""
+    if not text.endswith((".txt", ".in")):
+        refuse_value(f"`{text}` is no file of requirements", "write `requirements.txt`")
+    return text
+
+
+def check_notebook(text: str) -> str:
+    """A path of a notebook of Jupyter's."""
+    if not text.endswith(".ipynb"):
+        refuse_value(f"`{text}` is no notebook", "a notebook of Jupyter's ends in .ipynb")
     return text
 
 
@@ -297,6 +326,8 @@ ProjectName: TypeAlias = Annotated[str, AfterValidator(project)]
 BranchName: TypeAlias = Annotated[str, AfterValidator(branch)]
 Environment: TypeAlias = Annotated[str, AfterValidator(environment)]
 Repository: TypeAlias = Annotated[str, AfterValidator(repository)]
+Variable: TypeAlias = Annotated[str, AfterValidator(check_variable)]
+NotificationBlock: TypeAlias = Annotated[str, AfterValidator(notification_block)]
 TagWriter: TypeAlias = Annotated[str, AfterValidator(tag_writer)]
 TypeName: TypeAlias = Annotated[str, AfterValidator(type_name)]
 File: TypeAlias = Annotated[str, AfterValidator(check_path)]

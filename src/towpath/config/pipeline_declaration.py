@@ -24,15 +24,16 @@ from towpath.config.declaration import (
     ConditionText,
     Declaration,
     MessageText,
-    Ref,
+    Names,
     ShortForm,
     by_shape,
     kinds_of,
     one_or_more,
 )
-from towpath.config.each_declaration import BestBy, read_each_list, say_which_way
+from towpath.config.each_declaration import Repetition
+from towpath.config.step_surroundings import FailureWatch, Secrets, VariableText, watched_steps
 from towpath.config.table_options import TableOptions
-from towpath.config.tuning_declaration import Range
+from towpath.config.tuning_declaration import ParameterRanges
 
 ParamType: TypeAlias = Literal["string", "integer", "number", "boolean", "list"]
 _SHOWN: dict[str, str] = {
@@ -176,7 +177,6 @@ def _quote_value(value: Any) -> str:
 
 
 _OneOrMore = BeforeValidator(one_or_more)
-Names: TypeAlias = Annotated[tuple[grammar.Name, ...], _OneOrMore, Field(strict=False)]
 
 
 class Readable(Declaration):
@@ -292,26 +292,20 @@ class Step(Declaration):
     """`false`: what the step made is never reused; `{expires: 30d}`: for so long."""
     code: Annotated[tuple[grammar.File, ...], Field(strict=False)] = ()
     """Further files that its result depends on, beside this file."""
+    env: Mapping[grammar.Variable, VariableText] = Field(default_factory=dict)
+    """Variables of its environment, such as `{MODE: fast}`."""
+    secrets: Secrets = Field(default_factory=dict)
+    """Variables of its environment that nothing shows, such as `[API_TOKEN]`."""
+    environment: Annotated[grammar.File, AfterValidator(grammar.check_requirements)] | None = None
+    """A requirements.txt with packages of its own, beside this file or from the project's root."""
+    on_failure: Annotated[FailureWatch, BeforeValidator(watched_steps)] | None = None
+    """Steps of which one has failed: only then does this one run."""
+    priority: int = Field(default=0, ge=-1000, le=1000)
+    """Of the steps that could begin, those of the highest number begin first."""
 
 
-# Written as it is: of a tuple of anything pydantic would make a copy, and a union two faults.
-EachList: TypeAlias = Annotated[
-    Any, PlainValidator(read_each_list), PlainSerializer(lambda items: items, return_type=Any)
-]
-
-
-class RepeatedStep(Step):
+class RepeatedStep(Repetition, Step):
     """A step that may be made once for each item of a list, or each combination of several."""
-
-    each: Mapping[grammar.Name, EachList] = Field(default_factory=dict)
-    """The step is made once for each item: of a list, a parameter, or a list in a JSON output; of
-    several for each combination. In `params` and `with` an item has the name that stands here."""
-    at_once: int | None = Field(default=None, ge=1)
-    """How many of its cells may run at a time."""
-    best_by: Annotated[BestBy, BeforeValidator(say_which_way)] | None = None
-    """Hands on the outputs of the best cell, by a number of each."""
-    may_fail: bool = False
-    """Whether cells that fail are left out of what the step hands on, and the run goes on."""
 
 
 class FunctionStep(RepeatedStep):
@@ -349,45 +343,10 @@ class Evaluation(FunctionStep):
     kind: Literal["evaluation"] = "evaluation"
 
 
-class Tuning(FunctionStep):
+class Tuning(ParameterRanges, FunctionStep):
     """Looks for the values of parameters with which a function does best."""
 
     kind: Literal["tuning"] = "tuning"
-    ranges: Mapping[grammar.Name, Range]
-    """The values that each argument may have."""
-    minimize: Ref | None = None
-    """A number in a JSON output of the function, of which the least is the best: `score.mse`."""
-    maximize: Ref | None = None
-    """A number in a JSON output of the function, of which the greatest is the best."""
-    trials: int = Field(ge=1, le=10_000)
-    """How many times the function is called at most."""
-    at_once: int | None = Field(default=1, ge=1)
-    """How many trials may run at a time; each knows of those that began so many before it."""
-    stop_early: int | None = Field(default=None, ge=1)
-    """After so many trials without a better one no further begins."""
-    budget: grammar.Duration | None = None
-    """After so long no further trial begins."""
-    seed: int = Field(default=0, ge=0)
-    """Another number is another search."""
-
-    @property
-    def objective(self) -> str:
-        """The number that is compared."""
-        return self.minimize or self.maximize or ""
-
-    @model_validator(mode="after")
-    def _require_objective(self) -> Self:
-        if not self.ranges:
-            grammar.refuse_value(
-                "a search has `ranges`", "write `{rate: {at_least: 0, at_most: 1}}`"
-            )
-        if bool(self.minimize) == bool(self.maximize):
-            hint = "write `minimize: score.mse`"
-            grammar.refuse_value("a search says either `minimize` or `maximize`", hint)
-        for key in ("each", "best_by", "may_fail"):
-            if key in self.model_fields_set:
-                grammar.refuse_value(f"a tuning has trials of its own, and takes no `{key}`")
-        return self
 
 
 class QualityCheck(Step):
@@ -486,6 +445,23 @@ class CommandStep(RepeatedStep):
     """The folder that it runs in; by default the project's root."""
 
 
+class NotebookStep(RepeatedStep):
+    """Executes a notebook with its parameters; makes what it declares, `notebook` (as it was
+    executed) and `page` (HTML)."""
+
+    kind: Literal["notebook"] = "notebook"
+    notebook: Annotated[grammar.File, AfterValidator(grammar.check_notebook)]
+    """The notebook, beside this file or from the project's root: `explore.ipynb`."""
+    inputs: Bindings = ()
+    """What it takes from inputs and other steps: in the notebook a variable with the path."""
+    params: Bindings = ()
+    """The parameters that it takes: variables with their values."""
+    literals: Mapping[grammar.Name, Any] = Field(default_factory=dict, alias="with")
+    """Values of variables that are written here."""
+    outputs: Outputs = ()
+    """What it writes: a variable with the path to write to."""
+
+
 class Fail(Step):
     """Ends the run as failed, with a message."""
 
@@ -494,9 +470,53 @@ class Fail(Step):
     """Why; `{evaluate.metrics.mse:.2f}` is filled in."""
 
 
+class Stop(Step):
+    """Ends the run well, with a message: no step begins any more."""
+
+    kind: Literal["stop"] = "stop"
+    message: MessageText
+    """Why; `{evaluate.metrics.mse:.2f}` is filled in."""
+
+
+class Notify(Step):
+    """Tells somebody, by a command or a notification block of Prefect's; in each run anew."""
+
+    kind: Literal["notify"] = "notify"
+    message: MessageText
+    """What is told; `{evaluate.metrics.mse:.2f}` is filled in."""
+    command: (
+        Annotated[
+            str | tuple[str, ...],
+            PlainValidator(command_words),
+            PlainSerializer(lambda words: words, return_type=Any),
+        ]
+        | None
+    ) = None
+    """A program that tells it: the message is its input, and its variable TOWPATH_MESSAGE."""
+    block: grammar.NotificationBlock | None = None
+    """A notification block of Prefect's by kind and name: `slack-webhook/alerts`."""
+
+    @model_validator(mode="after")
+    def _require_one_way(self) -> Self:
+        if (self.command is None) == (self.block is None):
+            hint = "write `command: python tell.py`, or `block: slack-webhook/alerts`"
+            grammar.refuse_value("a notification is told in one way", hint)
+        return self
+
+
+class Callback(Step):
+    """Waits for the answer of a person or a system; makes `answer`, a JSON document."""
+
+    kind: Literal["callback"] = "callback"
+    message: MessageText
+    """What is asked; `{evaluate.metrics.mse:.2f}` is filled in."""
+    answers: Mapping[grammar.Name, AnyParam] = Field(min_length=1)
+    """What an answer holds: as parameters are declared."""
+
+
 AnyStep: TypeAlias = (
     Processing | Training | Evaluation | Tuning | QualityCheck | Condition | RegisterModel
-    | BatchTransform | CommandStep | Fail
+    | BatchTransform | CommandStep | NotebookStep | Fail | Stop | Notify | Callback
 )  # fmt: skip
 KINDS: Mapping[str, type[Step]] = kinds_of(AnyStep)
 
@@ -526,13 +546,10 @@ CHECKED: Mapping[str, Output] = {
 }
 
 
-def beside_best(step: Step) -> dict[str, Output]:
-    """What a step that hands on its best cell, or its best trial, makes beside that one's."""
-    if isinstance(step, Tuning):
-        return {"best": Output(path="best.json"), "trials": Output(path="trials.csv")}
-    if isinstance(step, RepeatedStep) and step.best_by:
-        return {"best": Output(path="best.json"), "cells": Output(path="cells.json")}
-    return {}
+def notebook_outputs(step: NotebookStep) -> dict[str, Output]:
+    """What is kept of each notebook: as it was executed, and as a page."""
+    stem = grammar.output_stem(step.notebook)
+    return {"notebook": Output(path=f"{stem}.ipynb"), "page": Output(path=f"{stem}.html")}
 
 
 def output_files(step: Step) -> dict[str, Output]:
@@ -547,11 +564,15 @@ def named_outputs(step: Step) -> Iterator[tuple[str, Output]]:
     """The same as pairs, in which a name may come twice."""
     if isinstance(step, QualityCheck):
         yield from CHECKED.items()
-    elif isinstance(step, FunctionStep | BatchTransform | CommandStep):
+    elif isinstance(step, FunctionStep | BatchTransform | CommandStep | NotebookStep):
         if isinstance(step.outputs, Mapping):
             yield from step.outputs.items()
         else:
             yield from ((grammar.output_stem(output.path), output) for output in step.outputs)
+    if isinstance(step, NotebookStep):
+        yield from notebook_outputs(step).items()
+    elif isinstance(step, Callback):
+        yield "answer", Output(path="answer.json")
 
 
 def is_json(output: Output) -> bool:

@@ -24,6 +24,7 @@ from towpath.config import (
     gate_declarations,
     pipeline_declaration,
     project_declaration,
+    step_surroundings,
     target_declarations,
     tuning_declaration,
 )
@@ -100,6 +101,13 @@ def _param_schema(inner: Schema) -> Schema:
     }
 
 
+def _secrets_schema(mapping: Schema) -> Schema:
+    name = mapping["propertyNames"]
+    source = _either_schema(name, mapping["additionalProperties"])
+    names = {"type": "array", "items": name}
+    return _either_schema(name, names, {**mapping, "additionalProperties": source})
+
+
 _ON_REVIEW: Schema = {"required": ["when", "data"], "properties": {"when": {"const": "review"}}}
 _LISTED: Schema = {**_ON_REVIEW["properties"], "data": {"minItems": 1}}
 
@@ -134,6 +142,9 @@ DEFINITIONS: Mapping[Any, tuple[str, Rule]] = {
 }
 """Rules whose schema has a name of its own, for it stands in many places."""
 
+_NAME_OR_NAMES = _either_schema(
+    {"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}
+)
 _COMMAND = _either_schema(
     {"type": "string", "minLength": 1},
     {"type": "array", "items": {"type": "string"}, "minItems": 1},
@@ -145,6 +156,18 @@ RULES: Mapping[Any, Rule] = {
     grammar.known_format: lambda inner: _either_schema(
         {"enum": list(FORMAT_NAMES)}, _text_rule(grammar.format_name.pattern)(inner)
     ),
+    grammar.check_variable: _text_rule(grammar.FREE_NAME.pattern),
+    grammar.check_requirements: lambda inner: {"allOf": [inner, {"pattern": r"\.(txt|in)$"}]},
+    step_surroundings.watched_steps: lambda inner: _either_schema(_NAME_OR_NAMES, inner),
+    pipeline_declaration.Notify._require_one_way: _adding_rule(
+        oneOf=[{"required": ["command"]}, {"required": ["block"]}]
+    ),
+    step_surroundings.variable_text: _replacing_rule({"type": ["string", "number", "boolean"]}),
+    step_surroundings.secrets_by_variable: _secrets_schema,
+    step_surroundings.SecretSource._require_one_source: _adding_rule(
+        oneOf=[{"required": ["variable"]}, {"required": ["block"]}]
+    ),
+    grammar.check_notebook: lambda inner: {"allOf": [inner, {"pattern": r"\.ipynb$"}]},
     grammar.check_separator: _adding_rule(minLength=1, maxLength=1),
     grammar.check_decimal_mark: _replacing_rule({"enum": [".", ","]}),
     grammar.check_encoding: _adding_rule(minLength=1),
@@ -166,7 +189,7 @@ RULES: Mapping[Any, Rule] = {
     ),
     tuning_declaration.read_range_bound: _replacing_rule({"type": "number"}),
     tuning_declaration.Range._require_range: dict,
-    pipeline_declaration.Tuning._require_objective: _adding_rule(
+    tuning_declaration.ParameterRanges._require_objective: _adding_rule(
         oneOf=[{"required": ["minimize"]}, {"required": ["maximize"]}]
     ),
     each_declaration.say_which_way: dict,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import Field, PlainSerializer, PlainValidator, model_validator
 
 from towpath.config import names_and_paths as grammar
-from towpath.config.declaration import Declaration, show_value
+from towpath.config.declaration import Declaration, Ref, show_value
 
 
 def read_range_bound(value: Any) -> int | float:
@@ -110,3 +111,42 @@ class Range(Declaration):
             grammar.refuse_value("on a logarithmic scale the least value is above 0", hint)
         if self.log and self.step is not None:
             grammar.refuse_value("`log` has no `step`")
+
+
+class ParameterRanges(Declaration):
+    """What a search says: what it tries, by which number, and for how long."""
+
+    ranges: Mapping[grammar.Name, Range]
+    """The values that each argument may have."""
+    minimize: Ref | None = None
+    """A number in a JSON output of the function, of which the least is the best: `score.mse`."""
+    maximize: Ref | None = None
+    """A number in a JSON output of the function, of which the greatest is the best."""
+    trials: int = Field(ge=1, le=10_000)
+    """How many times the function is called at most."""
+    at_once: int | None = Field(default=1, ge=1)
+    """How many trials may run at a time; each knows of those that began so many before it."""
+    stop_early: int | None = Field(default=None, ge=1)
+    """After so many trials without a better one no further begins."""
+    budget: grammar.Duration | None = None
+    """After so long no further trial begins."""
+    seed: int = Field(default=0, ge=0)
+    """Another number is another search."""
+
+    @property
+    def objective(self) -> str:
+        """The number that is compared."""
+        return self.minimize or self.maximize or ""
+
+    @model_validator(mode="after")
+    def _require_objective(self) -> Self:
+        if not self.ranges:
+            hint = "write `ranges: {rate: {at_least: 0, at_most: 1}}`"
+            grammar.refuse_value("a search has `ranges`", hint)
+        if bool(self.minimize) == bool(self.maximize):
+            hint = "write `minimize: score.mse`"
+            grammar.refuse_value("a search says either `minimize` or `maximize`", hint)
+        for key in ("each", "best_by", "may_fail"):
+            if key in self.model_fields_set:
+                grammar.refuse_value(f"a tuning has trials of its own, and takes no `{key}`")
+        return self

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from towpath.dependencies.names_used import FUNCTIONS, own_nodes, read_imports
+from towpath.dependencies.notebook_source import NOTEBOOK
 from towpath.dependencies.project_code import (
     BUILTINS,
     ImportedModule,
@@ -105,12 +106,14 @@ class CodeDigests:
 
     def _read_file(self, file: str, extent: Widening | None) -> str:
         try:
-            if extent is not Widening.TEXT and file.endswith(".py"):
+            if extent is not Widening.TEXT and file.endswith((".py", NOTEBOOK)):
                 source = self.code.source(file)
                 notes = [source.docstring or ""] if extent else []
                 return digest_code(source.statements, *notes, docstrings=extent is not None)
         except DeclarationError:
             pass  # a module that only might be loaded need not be Python
+        if file.endswith(NOTEBOOK):  # what its cells gave stands in the file too
+            return digest_bytes(self.code.read_python(file))
         return digest_bytes(read_code(Path(file), self.code.show_path(file)))
 
     def _imports_of(self, file: str, numbers: Iterable[int]) -> list[str]:

@@ -13,9 +13,11 @@ from towpath.dependencies.code_digest import CodeDigests
 from towpath.dependencies.command_program import Module
 from towpath.dependencies.installed_packages import InstalledPackages, read_installed
 from towpath.dependencies.module_search import OURS, ModuleFinder, SearchPath, loose_folders
-from towpath.dependencies.project_code import ProjectCode, WholeModule
+from towpath.dependencies.notebook_source import NOTEBOOK, Notebook, parse_notebook
+from towpath.dependencies.project_code import ProjectCode, WholeModule, read_code
 from towpath.dependencies.reach import Node, Reach
 from towpath.dependencies.step_function import Definition, StepSignature, read_step_signature
+from towpath.errors import DeclarationError, Fault, did_you_mean
 
 KEPT = ".towpath/state/environment.json"
 
@@ -77,6 +79,29 @@ class CodeReader:
     def file_names(self, folder: str, extra: Sequence[str]) -> tuple[str, ...]:
         """The files that a step names, in folders and patterns too, from the root."""
         return code_digest.list_named(self.root, folder, extra)
+
+    def find_notebook(self, folder: str, path: str) -> str:
+        """The file of a notebook from the root: beside the pipeline, else from there."""
+        beside = f"{folder}/{path}"
+        if (self.root / beside).is_file() or not (self.root / path).is_file():
+            return beside
+        return path
+
+    def notebook(self, folder: str, path: str) -> Notebook:
+        """A notebook's code. DeclarationError for what is none, or not there."""
+        file = self.find_notebook(folder, path)
+        if not (self.root / file).is_file():
+            raise DeclarationError(self._missing_notebook(folder, path))
+        return parse_notebook(read_code(self.root / file, file), file)
+
+    def _missing_notebook(self, folder: str, path: str) -> Fault:
+        near_files = [
+            file.relative_to(start).as_posix()
+            for start in (self.root / folder, self.root)
+            for file in (start / Path(path).parent).glob(f"*{NOTEBOOK}")
+        ]
+        hint = did_you_mean(path, near_files) or f"it is looked for in {folder}/ and at the root"
+        return Fault(f"there is no notebook {path}", hint=hint)
 
     def source_files(self, folder: str, run: str) -> tuple[str, ...]:
         """The files of the project that a step's function reaches, from the root, sorted."""

@@ -24,6 +24,7 @@ from towpath.dependencies.names_used import (
     read_imports,
     read_names,
 )
+from towpath.dependencies.notebook_source import NOTEBOOK, parse_notebook
 from towpath.dependencies.widening import Widening, widenings_of_signs
 from towpath.errors import DeclarationError, Fault, Place
 
@@ -99,9 +100,17 @@ class ProjectCode:
     def source(self, file: str) -> ModuleSource:
         """A module's source; one that is not Python (``.so``) has no statements."""
         if file not in self._sources:
-            content = read_code(Path(file), self.show_path(file)) if file.endswith(".py") else b""
-            self._sources[file] = parse_module(content, self.show_path(file))
+            self._sources[file] = parse_module(self.read_python(file), self.show_path(file))
         return self._sources[file]
+
+    def read_python(self, file: str) -> bytes:
+        """The statements of a file, as Python has them; none of one that is no Python."""
+        if not file.endswith((".py", NOTEBOOK)):
+            return b""
+        content = read_code(Path(file), self.show_path(file))
+        if file.endswith(".py"):
+            return content
+        return parse_notebook(content, self.show_path(file)).python.encode("utf-8", "replace")
 
     def used_names(self, file: str, number: int) -> UsedNames:
         """What one statement of a module names."""

@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING
 
 from towpath.config.pipeline_declaration import (
     BatchTransform,
+    Callback,
     CommandStep,
     Condition,
     Fail,
     FunctionStep,
+    NotebookStep,
+    Notify,
     QualityCheck,
     RegisterModel,
+    Stop,
     Tuning,
 )
 from towpath.pipeline.step_graph import FromInput, Node, outputs_of
@@ -32,6 +36,7 @@ class BoxShape(Enum):
     CONDITION = "◆"
     REGISTER = "★"
     FAIL = "✗"
+    STOP = "■"
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,12 @@ def _make_box(node: Node) -> GraphBox:
             return GraphBox(node.name, BoxShape.REGISTER, kind, f"as {step.model}")
         case QualityCheck():
             return GraphBox(node.name, BoxShape.CHECK, kind, step.expectations)
+        case Stop():
+            return GraphBox(node.name, BoxShape.STOP, kind, " ".join(step.message.split()))
+        case Notify() | Callback():
+            return GraphBox(node.name, BoxShape.STEP, kind, " ".join(step.message.split()))
+        case NotebookStep():
+            return GraphBox(node.name, BoxShape.STEP, kind, step.notebook)
         case FunctionStep() | BatchTransform() | CommandStep() if output_names:
             return GraphBox(node.name, BoxShape.STEP, kind, f"makes {output_names}")
     return GraphBox(node.name, BoxShape.STEP, kind, "")
@@ -109,6 +120,9 @@ def _flow_lines(node: Node, cells: bool) -> Iterator[GraphLine]:
             yield GraphLine(start, node.name)
     if node.branch:
         yield GraphLine(node.branch.condition, node.name, "yes" if node.branch.holds else "no")
+    if watch := node.step.on_failure:
+        for watched in watch.steps:
+            yield GraphLine(watched, node.name, watch.when)
 
 
 def _flow_starts(node: Node, cells: bool) -> Iterator[str]:
@@ -116,7 +130,7 @@ def _flow_starts(node: Node, cells: bool) -> Iterator[str]:
         yield from node.loop.cells
         return
     # What a message quotes is no flow of data: the branch's line says enough.
-    quoting = isinstance(node.step, Fail | RegisterModel) and node.branch
+    quoting = isinstance(node.step, Fail | Stop | RegisterModel) and node.branch
     for source in node.arguments.values() if quoting else node.taken_sources:
         if isinstance(source, FromInput):
             yield source.name

@@ -113,6 +113,7 @@ _SHAPES = {
     BoxShape.CONDITION: ("{", "}"),
     BoxShape.REGISTER: ("([", "])"),
     BoxShape.FAIL: ("[[", "]]"),
+    BoxShape.STOP: ("[[", "]]"),
 }
 _STRANGE = re.compile(r"[^a-zA-Z0-9_]")
 _ESCAPES = {ord(sign): f"#{ord(sign)};" for sign in "\"'<>&#`\\|[]{}()"}

@@ -12,6 +12,7 @@ from towpath.config.pipeline_declaration import (
     CommandStep,
     Evaluation,
     FunctionStep,
+    NotebookStep,
     Output,
     QualityCheck,
     RegisterModel,
@@ -54,7 +55,7 @@ def publish_outputs(workspace: Workspace, graph: Graph, known: RunState) -> None
 
 def list_dvc_stages(workspace: Workspace, graph: Graph, known: RunState) -> list[StageEntry]:
     """The DVC stages that say what a run did so far; steps behind a condition are none."""
-    kinds = (FunctionStep, BatchTransform, CommandStep, QualityCheck)
+    kinds = (FunctionStep, BatchTransform, CommandStep, NotebookStep, QualityCheck)
     return [
         _make_stage(workspace, graph, node)
         for node in artifact_paths.certain_nodes(graph)

@@ -55,6 +55,10 @@ if TYPE_CHECKING:
 
 #: What of a step's declaration does not touch what it makes.
 _INDIFFERENT = {"description", "trials"}
+_LATER = (
+    *("env", "secrets", "environment", "on_failure", "priority"),
+    *("each", "at_once", "best_by", "may_fail"),
+)
 DECLARE = "name it under `inputs` or `code`, and commit it"
 TRIAL = "a trial; `towpath register RUN` registers it"
 
@@ -364,8 +368,7 @@ def _pipeline_digest(node: Node, known: RunState) -> str:
 
 def _declared_fields(step: AnyStep) -> dict[str, Any]:
     # What was not there to be said when a version was made is not said now: its digest stays.
-    loop = ("each", "at_once", "best_by", "may_fail")
-    unsaid = {key for key in loop if key not in step.model_fields_set}
+    unsaid = {key for key in _LATER if key not in step.model_fields_set}
     return step.model_dump(mode="json", exclude={*_INDIFFERENT, *unsaid})
 
 

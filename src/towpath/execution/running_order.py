@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class RunningOrder:
     """The order of a run whose graph may grow; linear in its steps and in what they wait for.
 
-    Steps that may begin come in the order in which they were added.
+    Of the steps that may begin those of the highest priority come first, else those that were
+    added first.
     """
 
     # graphlib's sorter takes no node after it was prepared, and cells come while a run goes on.
@@ -26,7 +27,7 @@ class RunningOrder:
     _nodes: dict[str, Node] = field(default_factory=dict)
     _open_needs: dict[str, set[str]] = field(default_factory=dict)
     _followers: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    _ready: list[tuple[int, str]] = field(default_factory=list)
+    _ready: list[tuple[int, int, str]] = field(default_factory=list)
     _places: dict[str, int] = field(default_factory=dict)
     _begun: set[str] = field(default_factory=set)
     _ended: set[str] = field(default_factory=set)
@@ -53,12 +54,16 @@ class RunningOrder:
             for needed in self._open_needs[node.name]:
                 self._followers[needed].append(node.name)
             if not self._open_needs[node.name]:
-                heapq.heappush(self._ready, (self._places[node.name], node.name))
+                self._push_ready(node.name)
+
+    def _push_ready(self, name: str) -> None:
+        entry = (-self._nodes[name].step.priority, self._places[name], name)
+        heapq.heappush(self._ready, entry)
 
     def next_ready(self) -> Node | None:
         """A step that may begin now, or None."""
         while self._ready:
-            node = self._nodes[heapq.heappop(self._ready)[1]]
+            node = self._nodes[heapq.heappop(self._ready)[-1]]
             # It may wait anew, for its cells have come since it could begin.
             if node.name in self._begun or self._open_needs[node.name]:
                 continue
@@ -81,13 +86,13 @@ class RunningOrder:
         self._busy[node.declared_name] -= 1
         if waiting := self._held_back[node.declared_name]:
             name = waiting.popleft().name
-            heapq.heappush(self._ready, (self._places[name], name))
+            self._push_ready(name)
         for follower in self._followers.pop(node.name, ()):
             open_needs = self._open_needs[follower]
             if node.name in open_needs:
                 open_needs.discard(node.name)
                 if not open_needs:
-                    heapq.heappush(self._ready, (self._places[follower], follower))
+                    self._push_ready(follower)
 
     def awaits_list_of(self, step: str) -> bool:
         """Whether a step that has just ended may have made a list that another is made over."""

@@ -11,9 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from towpath.config.artifact import Artifact, Json, Made
-from towpath.config.pipeline_declaration import CommandStep, FunctionStep, QualityCheck, is_json
+from towpath.config.pipeline_declaration import (
+    CommandStep,
+    FunctionStep,
+    NotebookStep,
+    QualityCheck,
+    is_json,
+)
 from towpath.errors import Fault, StepFailed, TowpathError, UsageError, did_you_mean
 from towpath.execution import run_inputs
+from towpath.execution.secret_sources import FetchBlock, require_secrets, resolve_secrets
 from towpath.pipeline import artifact_paths, file_formats
 from towpath.pipeline.step_graph import outputs_of
 from towpath.planning import cell_results, known_cells, pipeline_check, step_code
@@ -30,7 +37,13 @@ if TYPE_CHECKING:
     from towpath.workspace import Workspace
 
 
-def carry_out(workspace: Workspace, pipeline: str, step: str, say: Callable[[str], object]) -> Made:
+def carry_out(
+    workspace: Workspace,
+    pipeline: str,
+    step: str,
+    say: Callable[[str], object],
+    fetch_block: FetchBlock | None = None,
+) -> Made:
     """Run a step on what the work tree holds, and put its outputs there; nothing is recorded.
 
     ``say`` gets each line that the step prints, and what a failed attempt said.
@@ -39,9 +52,16 @@ def carry_out(workspace: Workspace, pipeline: str, step: str, say: Callable[[str
 
     graph = pipeline_check.compile_checked_pipeline(workspace, pipeline)
     node = _find_node(graph, step)
+    require_secrets(graph, [step], fetch_block or (lambda _: None))
     if node.loop:
-        return _carry_out_cells(workspace, graph, node, say)
+        secrets = resolve_secrets(node, fetch_block)
+
+        def carry_out_cell(order: Order) -> Made:
+            return _attempt_step(node, replace(order, secrets=secrets), say)
+
+        return _carry_out_cells(workspace, graph, node, carry_out_cell)
     order = order_on_tree(workspace, graph, node)
+    order = replace(order, secrets=resolve_secrets(node, fetch_block))
     imported = step_process.find_libraries(workspace, graph.folder, [node])
     with step_process.warm_supervisor(workspace.root, graph.folder, [node], imported):
         result = _attempt_step(node, order, say)
@@ -56,7 +76,7 @@ def _put_outputs(workspace: Workspace, graph: Graph, node: Node, result: Made) -
 
 
 def _carry_out_cells(
-    workspace: Workspace, graph: Graph, node: Node, say: Callable[[str], object]
+    workspace: Workspace, graph: Graph, node: Node, attempt: Callable[[Order], Made]
 ) -> Made:
     """Run a step with ``each``, one cell after the other."""
     from towpath.steps import step_process
@@ -78,7 +98,7 @@ def _carry_out_cells(
         # Of a list that another step makes they come at once, of a search one after the other.
         while cells := _open_cells(run_state, node.name):
             for cell in cells:
-                _carry_out_cell(workspace, run_state, cell, say)
+                _carry_out_cell(workspace, run_state, cell, attempt)
             known_cells.grow_graph(run_state, node.name)
     if run_state.graph.nodes[node.name].awaits_cells:
         raise StepFailed(f"`{node.name}` has no cells: a list of it is empty, or none")
@@ -97,16 +117,14 @@ def _open_cells(known: RunState, step: str) -> list[Node]:
 
 
 def _carry_out_cell(
-    workspace: Workspace, known: RunState, cell: Node, say: Callable[[str], object]
+    workspace: Workspace, known: RunState, cell: Node, attempt: Callable[[Order], Made]
 ) -> None:
     try:
-        order = order_on_tree(workspace, known.graph, cell)
-        result = _attempt_step(cell, order, say)
-    except TowpathError as error:
+        result = attempt(order_on_tree(workspace, known.graph, cell))
+    except TowpathError:
         known.failed.add(cell.name)
         if not known.forgive_cell(cell):
             raise
-        say(f"{cell.name}: {error}")
     else:
         known.take_result(StepDecision(cell.name, StepVerdict.RUN), result)
 
@@ -250,6 +268,7 @@ def make_order(
             name for name, source in node.arguments.items() if _is_gathered(graph, source)
         ),
         own_formats=own_formats,
+        requirements=step_code.find_requirements(workspace.root, graph.folder, node.step),
     )
 
 
@@ -264,6 +283,8 @@ def _is_gathered(graph: Graph, source: Source) -> bool:
 def _code_files(workspace: Workspace, graph: Graph, node: Node) -> tuple[str, ...]:
     if isinstance(node.step, CommandStep):
         return step_code.list_command_sources(workspace.code, graph.folder, node.step)
+    if isinstance(node.step, NotebookStep):
+        return step_code.list_notebook_sources(workspace.code, graph.folder, node.step)
     return workspace.code.file_names(graph.folder, node.step.code)
 
 

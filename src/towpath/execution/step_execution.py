@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 import queue
 import signal
 import threading
@@ -14,11 +16,20 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from towpath.config.artifact import CacheEntry, Json, Made
 from towpath.config.expression import parse_message
-from towpath.config.pipeline_declaration import Condition, Fail, RegisterModel, Tuning
+from towpath.config.pipeline_declaration import (
+    AnyStep,
+    Condition,
+    Fail,
+    Notify,
+    RegisterModel,
+    Stop,
+    Tuning,
+)
 from towpath.errors import Fault, Refused, StepFailed, TowpathError
 from towpath.execution.commit_checks import may_have_changed
 from towpath.execution.run_record import ExecutionState, Recorder, made_as_json, utc_now
 from towpath.execution.running_order import RunningOrder
+from towpath.execution.secret_sources import FetchBlock, resolve_secrets
 from towpath.execution.single_step import make_order
 from towpath.planning import cell_results, known_cells, step_code
 from towpath.planning.run_request import in_ci
@@ -50,6 +61,9 @@ class Execution:
     recorder: Recorder
     latest: dict[str, LastExecution] = field(default_factory=dict)
     errors: dict[str, TowpathError] = field(default_factory=dict)
+    jobs: int | None = None
+    fetch_block: FetchBlock | None = None
+    send_notification: Callable[[str, str, str], None] | None = None
 
     @property
     def graph(self) -> Graph:
@@ -81,9 +95,9 @@ class Execution:
 
     def order(self, node: Node) -> Order:
         """What a step's process needs to carry it out."""
-        return make_order(
-            self.workspace, self.graph, node, self.known, self.recorder.folder / node.name
-        )
+        directory = self.recorder.folder / node.name
+        order = make_order(self.workspace, self.graph, node, self.known, directory)
+        return replace(order, secrets=resolve_secrets(node, self.fetch_block))
 
     def finish_step(self, node: Node, decision: StepDecision, made: Made, seconds: float) -> None:
         """A step has ended well: remember it, unless it read what it did not declare."""
@@ -100,6 +114,8 @@ class Execution:
         reason = "its code was edited while it ran: not reused" if moved else decision.reason
         if isinstance(node.step, Condition):
             reason = describe_choice(node.step, self.known.chosen[node.name])
+        elif isinstance(node.step, Stop | Notify):
+            reason = str(made.facts.get("stopped") or made.facts.get("told") or reason)
         self.recorder(
             "step", step=node.name, state=ExecutionState.DONE, seconds=seconds,
             made=made_as_json(made),
@@ -179,8 +195,23 @@ class Execution:
         if isinstance(node.step, Fail):
             message = parse_message(node.step.message)
             raise StepFailed(Fault(message.fill(partial(self.known.look_up_value, node))))
+        if isinstance(node.step, Stop):
+            text = self.known.fill_message(node, node.step.message)
+            self.known.stopped = node.name
+            return Made(facts={"stopped": text})
+        if isinstance(node.step, Notify):
+            return self._notify(node, node.step)
         assert isinstance(node.step, RegisterModel)
         return self.registering.register(node, node.step, self.known, self.run_id)
+
+    def _notify(self, node: Node, step: Notify) -> Made:
+        """Tell the block that a step names what its message says."""
+        assert step.block
+        if self.send_notification is None:
+            raise StepFailed(f"the block {step.block} cannot be asked without a Prefect API")
+        text = self.known.fill_message(node, step.message)
+        self.send_notification(step.block, text, f"{self.graph.name}: {node.name}")
+        return Made(facts={"told": text})
 
     def remember_keys(self) -> None:
         """Keep what this run learned for the words of the next one."""
@@ -227,6 +258,13 @@ class StepTasks(Protocol):
 
     def await_all(self) -> None:
         """Wait until all is known of every step."""
+
+
+def acts_in_run(step: AnyStep) -> bool:
+    """Whether the run itself carries out a step, without a process."""
+    if isinstance(step, Notify):
+        return step.block is not None
+    return isinstance(step, Condition | Fail | Stop | RegisterModel)
 
 
 def _as_names(value: Json) -> tuple[str, ...]:
@@ -337,12 +375,13 @@ class Scheduler:
         running = 0
         # One thread decides and records; tasks in other threads only put words into the queue.
         while self.order.is_active:
-            while node := self.order.next_ready():
-                if self._start_step(node):
-                    running += 1
-                else:
-                    self._end_step(node)
-            if running and (ended := self._await_word()):
+            # What waits in an engine's pool is served as it came: it is kept here, by priority.
+            node = self.order.next_ready() if running < self._most_at_once else None
+            if node is not None and self._start_step(node):
+                running += 1
+            elif node is not None:
+                self._end_step(node)
+            elif running and (ended := self._await_word()):
                 running -= 1
                 self._end_step(self.execution.graph.nodes[ended])
 
@@ -359,6 +398,15 @@ class Scheduler:
         nodes = self.execution.graph.nodes
         for name, cells in grown.items():
             self.order.add_nodes(nodes[cell] for cell in (*cells, name))
+
+    @property
+    def _most_at_once(self) -> float:
+        """The steps that may run at once: as the run was asked, else as many as can here."""
+        if self.execution.jobs:
+            return self.execution.jobs
+        runner = self.execution.workspace.project.runner
+        # How many a cluster takes only its scheduler knows.
+        return math.inf if runner.kind == "dask" else runner.workers or os.cpu_count() or 1
 
     def _start_step(self, node: Node) -> bool:
         """Begin with a step; False if it has ended already."""
@@ -377,7 +425,7 @@ class Scheduler:
             self.tasks.show_step(node, "Reused", decision.reason, self._steps_before(node))
         elif node.gathers_cells:
             self._gather_cells(node)
-        elif isinstance(node.step, (Condition, Fail, RegisterModel)):
+        elif acts_in_run(node.step):
             self._begin_step(node, 1)
             deed = partial(self.execution.act, node)
             self._take_outcome(node, self.tasks.act(node, deed, self._steps_before(node)))

@@ -76,7 +76,8 @@ def certain_nodes(graph: Graph) -> Iterator[Node]:
         taken = [choice for source in node.taken_sources for choice in outputs_of(source)]
         is_unsaid = any(_is_of_cell(graph.nodes[choice.step], node) for choice in taken)
         is_unsaid |= bool(node.loop and node.loop.best and node.loop.best.number.step != node.name)
-        if node.branch or is_unsaid or {choice.step for choice in taken} & doubtful:
+        is_unsaid |= bool(node.branch or node.step.on_failure)
+        if is_unsaid or {choice.step for choice in taken} & doubtful:
             doubtful.add(node.name)
         else:
             yield node

@@ -15,7 +15,6 @@ from towpath.config.pipeline_declaration import (
     RegisterModel,
     RepeatedStep,
     Tuning,
-    beside_best,
     is_json,
     list_bindings,
     output_files,
@@ -30,6 +29,7 @@ from towpath.pipeline.step_graph import (
     Literal,
     Loop,
     Node,
+    beside_best,
     outputs_of,
 )
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 from towpath.config import expression as references
 from towpath.config.expression import Reference
-from towpath.config.pipeline_declaration import beside_best, is_json, output_files
+from towpath.config.pipeline_declaration import is_json, output_files
 from towpath.config.pipeline_file import DeclaredPipeline
 from towpath.errors import Fault, Place, did_you_mean
 from towpath.pipeline.step_graph import (
@@ -16,6 +16,7 @@ from towpath.pipeline.step_graph import (
     FromOutput,
     FromParam,
     Source,
+    beside_best,
 )
 
 #: What a word of YAML or JSON is in a condition.

@@ -18,7 +18,6 @@ from towpath.config.pipeline_declaration import (
     Output,
     RepeatedStep,
     Step,
-    beside_best,
     is_json,
     output_files,
 )
@@ -35,6 +34,7 @@ from towpath.pipeline.step_graph import (
     Loop,
     Node,
     Source,
+    beside_best,
     outputs_of,
 )
 
@@ -209,13 +209,14 @@ def _make_cell(
     arguments = {argument: own_source(source) for argument, source in node.arguments.items()}
     taken = frozenset(o.step for source in arguments.values() for o in outputs_of(source))
     taken |= node.loop.list_needs
-    condition = {node.branch.condition} if node.branch else set()
+    before = {node.branch.condition} if node.branch else set()
+    before |= {*node.step.after, *(node.step.on_failure.steps if node.step.on_failure else ())}
     return replace(
         node,
         name=f"{cell.step}@{cell.label}",
         arguments=arguments,
         outputs=node.loop.outputs,
-        needs=taken | frozenset(node.step.after) | condition,
+        needs=taken | before,
         data_needs=taken,
         loop=None,
         cell=cell,

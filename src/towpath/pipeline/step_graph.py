@@ -7,7 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
 from towpath.config.expression import Key
-from towpath.config.pipeline_declaration import AnyStep, Input, Output, Pipeline, RegisterModel
+from towpath.config.pipeline_declaration import (
+    AnyStep,
+    Input,
+    Output,
+    Pipeline,
+    RegisterModel,
+    RepeatedStep,
+    Step,
+    Tuning,
+)
 
 
 @dataclass(frozen=True)
@@ -56,6 +65,15 @@ class FromItem:
 
 
 Source: TypeAlias = FromParam | FromInput | FromOutput | FirstOf | Literal | FromItem
+
+
+def beside_best(step: Step) -> dict[str, Output]:
+    """What a step that hands on its best cell, or its best trial, makes beside that one's."""
+    if isinstance(step, Tuning):
+        return {"best": Output(path="best.json"), "trials": Output(path="trials.csv")}
+    if isinstance(step, RepeatedStep) and step.best_by:
+        return {"best": Output(path="best.json"), "cells": Output(path="cells.json")}
+    return {}
 
 
 class Branch(NamedTuple):

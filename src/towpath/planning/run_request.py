@@ -20,7 +20,8 @@ class RunRequest:
     ``only``, ``begin`` and ``end`` select steps, the others taking what an earlier run made;
     ``force`` runs every selected step; ``register`` registers though the values are other than the
     declared ones; ``require_register`` makes it an error if the run could not register; ``push``
-    publishes what it registered.
+    publishes what it registered; ``retry`` names an earlier run, of which what ended well is taken
+    as it is; ``jobs`` bounds the steps that run at once.
     """
 
     pipeline: str
@@ -33,6 +34,8 @@ class RunRequest:
     require_register: bool = False
     push: bool = False
     register: bool = False
+    retry: str | None = None
+    jobs: int | None = None
 
     @property
     def is_whole(self) -> bool:

@@ -14,7 +14,16 @@ from towpath.config import foreign_values as foreign
 from towpath.config.artifact import Artifact, CacheEntry, Made
 from towpath.config.expression import parse_condition
 from towpath.config.foreign_values import Fields
-from towpath.config.pipeline_declaration import Condition, Expiry, Fail, RegisterModel, Tuning
+from towpath.config.pipeline_declaration import (
+    Callback,
+    Condition,
+    Expiry,
+    Fail,
+    Notify,
+    RegisterModel,
+    Stop,
+    Tuning,
+)
 from towpath.errors import Malformed, StepFailed, TowpathError
 from towpath.pipeline import cache_key
 from towpath.planning import cell_results, known_cells, step_code
@@ -35,13 +44,15 @@ class ReusePolicy:
 
     ``force`` runs every step; ``selected`` are the steps asked for (None: all). What else is
     ``needed`` by them is taken from an earlier run, and the rest left out. ``writers`` are those
-    whose entries are believed (None: everybody's).
+    whose entries are believed (None: everybody's). ``ended`` are results of the run that is tried
+    again, by step: they hold for the same key, whether they could be reused elsewhere or not.
     """
 
     force: bool = False
     selected: frozenset[str] | None = None
     needed: frozenset[str] = frozenset()
     writers: frozenset[str] | None = None
+    ended: Mapping[str, CacheEntry] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -72,7 +83,7 @@ class StepJudge:
         if pending := known.pending(node):
             shown = "its cells" if node.gathers_cells else _join_names(pending)
             return StepDecision(node.name, StepVerdict.UNDECIDED, f"after {shown}")
-        if isinstance(node.step, (Condition, Fail)):
+        if isinstance(node.step, Condition | Fail | Stop | Notify):
             return StepDecision(node.name, StepVerdict.RUN)
         if isinstance(node.step, RegisterModel):
             assert self.decide_registration
@@ -94,7 +105,10 @@ class StepJudge:
         reason = known_cells.empty_list_reason(loop, lists)
         return StepDecision(node.name, StepVerdict.SKIP, reason)
 
-    def _gather(self, node: Node, known: RunState) -> StepDecision:
+    def _gather(self, node: Node, loop: Loop, known: RunState) -> StepDecision:
+        if failed := known.unforgiven_cells(loop):
+            number = len(loop.cells or ())
+            raise StepFailed(f"{len(failed)} of {number} cells failed, first `{failed[0]}`")
         ingredients = cell_results.gathering_ingredients(node, known)
         key = cache_key.digest_ingredients(ingredients)
         entry = self._trusted_entry(key)
@@ -103,8 +117,8 @@ class StepJudge:
         return StepDecision(node.name, verdict, reason, key, ingredients, entry)
 
     def _by_key(self, node: Node, known: RunState) -> StepDecision:
-        if node.gathers_cells:
-            return self._gather(node, known)
+        if node.loop:
+            return self._gather(node, node.loop, known)
         try:
             arguments = known.arguments(node)
         except StepNotEnded as waiting:
@@ -151,8 +165,12 @@ class StepJudge:
         cache = node.step.cache
         if self.policy.force:
             return "forced", None
+        if ended := self._find_ended(node, key):
+            return "", ended
         if cache is False:
             return "cache: false", None
+        if isinstance(node.step, Callback):
+            return "asked in each run", None
         if not step_code.is_known(self.workspace.code, node.step):
             return step_code.UNKNOWN, None
         entry = self._trusted_entry(key)
@@ -161,6 +179,14 @@ class StepJudge:
         if isinstance(cache, Expiry) and _age_in_seconds(entry) > cache.expires:
             return f"expired: made {entry.made}", None
         return "", entry
+
+    def _find_ended(self, node: Node, key: str) -> CacheEntry | None:
+        entry = self.policy.ended.get(node.name)
+        if entry is None or entry.key != key or self.policy.writers:
+            return None
+        outputs = entry.result.outputs.values()
+        is_whole = all(self.workspace.store.has(artifact.digest) for artifact in outputs)
+        return entry if is_whole and self._has_readable_models(entry) else None
 
     def _trusted_entry(self, key: str) -> CacheEntry | None:
         # The store has held all of its bytes against their digests.

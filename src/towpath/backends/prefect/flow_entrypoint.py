@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,11 +55,12 @@ def _run_deployed(root: Path, file: Path, params: Mapping[str, Any]) -> dict[str
     request = RunRequest(
         pipeline, values, register=bool(values) and _is_declared(workspace, file, params)
     )
-    prepared = prepare_run(workspace, request)
+    prepared = replace(prepare_run(workspace, request), engine_run=os.environ.get(_DEPLOYED))
+    may_run = prepared.list_may_run()
 
     def carry_out(execution: Execution) -> None:
         with warmed_supervisor(execution, execution.graph.nodes):
-            executor.schedule_steps(execution)
+            executor.schedule_steps(execution, may_run)
 
     return _flow_answer(conduct_run(prepared, carry_out, [executor.run_log()]))
 

@@ -259,6 +259,8 @@ def say_outcome(session: Session, run: RecordedRun) -> None:
     if failed := [step.name for step in run.steps.values() if step.state in _BAD]:
         session.say(f"  towpath logs {run.id} {failed[0]}")
     for step in run.steps.values():
+        if step.kind == "stop" and step.state is ExecutionState.DONE:
+            session.say(f"{step.name} ended it: {step.reason}")
         if version := step.made.facts.get("version"):
             shown, how = Styled(str(version), "bold"), f"   (towpath show {version})"
             is_new = bool(step.made.facts.get("new"))
