@@ -62,6 +62,7 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "push": ("registry", "Push data, models and versions, which get their numbers."),
         "pull": ("registry", "Bring versions, data, models, and what a run need not do again."),
         "fetch": ("registry", "Bring the registry's tags."),
+        "update": ("run", "Look again at where inputs come from, and pin what is there now."),
     },
     "Prefect": {
         "up": ("server", "Start the local Prefect API and a worker."),

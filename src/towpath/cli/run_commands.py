@@ -23,6 +23,7 @@ from towpath.cli.session import (
 
 if TYPE_CHECKING:
     from towpath.execution.pipeline_run import PreparedRun
+    from towpath.execution.run_inputs import InputUpdate
     from towpath.execution.run_record import RecordedRun
     from towpath.planning.run_request import RunRequest
     from towpath.workspace import Workspace
@@ -245,6 +246,43 @@ def step(session: Session, pipeline: str, step: str) -> None:
     files = ", ".join(artifact.name for artifact in produced.outputs.values())
     whole = time.perf_counter() - begun
     session.say(f"{step}: {files}{run_views.step_times(whole, produced)}")
+
+
+@click.command()
+@click.argument("names", metavar="[INPUT]...", nargs=-1)
+@click.option("--dry-run", is_flag=True, help="Only say whether there is something else now.")
+@json_option
+@pass_session
+def update(session: Session, names: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
+    """Look again at where inputs come from, and pin what is there now (default: all of them).
+
+    These are the inputs that are declared with `from:`. What a run reads changes only by this:
+    until then it is what the pointer beside the data says.
+    """
+    from towpath.execution import run_inputs
+    from towpath.planning import pipeline_check
+
+    workspace = session.workspace
+    graphs = [
+        pipeline_check.compile_checked_pipeline(workspace, name) for name in workspace.pipelines
+    ]
+    updates = []
+    for graph, name in run_inputs.list_remote_inputs(graphs, names):
+        updates.append(run_inputs.update_input(workspace, graph, name, dry_run))
+        if not as_json:
+            _say_update(session, updates[-1])
+    if as_json:
+        print_json("updates", updates)
+
+
+def _say_update(session: Session, update: InputUpdate) -> None:
+    words = "is as it was"
+    if update.changed:
+        pinned = f"{update.path.rstrip('/')}.dvc names it: commit that file"
+        words = (
+            f"has changed; {pinned}" if update.digest else "has changed: `towpath update` pins it"
+        )
+    session.say(f"{update.name}: {update.address} {words}")
 
 
 @click.command()

@@ -28,11 +28,10 @@ from towpath.config.declaration import (
     ShortForm,
     by_shape,
     kinds_of,
-    one_or_more,
 )
 from towpath.config.each_declaration import Repetition
+from towpath.config.file_declaration import AnyInput, Output, Outputs
 from towpath.config.step_surroundings import FailureWatch, Secrets, VariableText, watched_steps
-from towpath.config.table_options import TableOptions
 from towpath.config.tuning_declaration import ParameterRanges
 
 ParamType: TypeAlias = Literal["string", "integer", "number", "boolean", "list"]
@@ -174,79 +173,6 @@ def _quote_value(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return f"`{value}`" if isinstance(value, str) else "null" if value is None else str(value)
-
-
-_OneOrMore = BeforeValidator(one_or_more)
-
-
-class Readable(Declaration):
-    """A file with what is declared of its format, and of the text of a table in it."""
-
-    format: grammar.FormatName | None = None
-    """The format, where the extension does not tell it."""
-    separator: Annotated[str, AfterValidator(grammar.check_separator)] | None = None
-    """What stands between the fields of a .csv or .tsv."""
-    decimal: Annotated[str, AfterValidator(grammar.check_decimal_mark)] | None = None
-    """The mark before the fraction of a number."""
-    encoding: Annotated[str, AfterValidator(grammar.check_encoding)] | None = None
-    """The encoding of a .csv or .tsv, such as `latin-1`."""
-    types: Mapping[str, Annotated[str, AfterValidator(grammar.column_type)]] = Field(
-        default_factory=dict
-    )
-    """Types of columns that are not to be guessed."""
-    missing: Annotated[tuple[str, ...], _OneOrMore, Field(strict=False)] | None = None
-    """The texts that stand for no value, such as `[""]`."""
-
-    @property
-    def options(self) -> TableOptions:
-        """What is declared of a table's text."""
-        return TableOptions.from_declaration(self)
-
-
-class Input(Readable):
-    """A file, a folder or a model that a pipeline takes."""
-
-    path: grammar.InputSource
-    """A path from the project's root (`dir/` is a folder), or a model: `abalone@v1.0.0`,
-    `abalone@latest`, `abalone#prod`."""
-
-
-class Plot(Declaration):
-    """How ``dvc plots show`` draws an output."""
-
-    x: str | None = None
-    """The column along the x axis."""
-    y: str | None = None
-    """The column along the y axis."""
-    title: str | None = None
-    """The plot's title."""
-    x_label: str | None = None
-    """What the x axis is called."""
-    y_label: str | None = None
-    """What the y axis is called."""
-    template: str | None = None
-    """One of DVC's templates: `linear`, `scatter`, `confusion`, ..."""
-
-
-class Output(Readable):
-    """A file, or with a slash behind its path a folder, that a step writes."""
-
-    path: grammar.File
-    """The file below the step's own folder; `dir/` is a folder."""
-    plot: Annotated[Annotated[bool, Tag("switch")] | Annotated[Plot, Tag("mapping")], by_shape] = (
-        False
-    )
-    """Whether and how `dvc plots show` draws it."""
-
-
-AnyInput: TypeAlias = Annotated[Input, BeforeValidator(ShortForm(str, "path"))]
-AnyOutput: TypeAlias = Annotated[Output, BeforeValidator(ShortForm(str, "path"))]
-Outputs: TypeAlias = Annotated[
-    Annotated[tuple[AnyOutput, ...], Field(strict=False), Tag("list")]
-    | Annotated[Mapping[grammar.Name, AnyOutput], Tag("mapping")],
-    by_shape,
-]
-"""What a step writes: a list names by file stem, a mapping gives the names."""
 
 
 class Retry(Declaration):

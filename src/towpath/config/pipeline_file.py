@@ -23,7 +23,8 @@ from towpath.config.declaration import (
     faults_of,
     show_value,
 )
-from towpath.config.pipeline_declaration import KINDS, Input, Param, Pipeline, Step, short_form
+from towpath.config.file_declaration import Input
+from towpath.config.pipeline_declaration import KINDS, Param, Pipeline, Step, short_form
 from towpath.config.table_options import FORMAT_NAMES
 from towpath.errors import Fault, Place, did_you_mean
 

@@ -21,6 +21,7 @@ from pydantic.json_schema import CoreRef, GenerateJsonSchema, JsonRef
 from towpath.config import (
     declaration,
     each_declaration,
+    file_declaration,
     gate_declarations,
     pipeline_declaration,
     project_declaration,
@@ -99,6 +100,13 @@ def _param_schema(inner: Schema) -> Schema:
         "if": {"anyOf": [{"required": [bound]} for bound in bounds]},
         "then": {"properties": numbers},
     }
+
+
+def _input_schema(inner: Schema) -> Schema:
+    others = [key for key in inner.get("required", ()) if key != "path"]
+    either = {"anyOf": [{"required": ["path"]}, {"required": ["from"]}]}
+    rest = {key: value for key, value in inner.items() if key != "required"}
+    return {**rest, **({"required": others} if others else {}), **either}
 
 
 def _secrets_schema(mapping: Schema) -> Schema:
@@ -180,6 +188,9 @@ RULES: Mapping[Any, Rule] = {
         {"type": ["string", "number", "boolean", "array"]}, inner
     ),
     pipeline_declaration.Param._require_consistency: _param_schema,
+    grammar.check_address: _text_rule(rf"({'|'.join(grammar.SCHEMES)})://.*[^/].*"),
+    file_declaration.Input._place_remote_data: dict,
+    file_declaration.Input._require_file: _input_schema,
     pipeline_declaration.command_words: _replacing_rule(_COMMAND),
     each_declaration.read_each_list: _replacing_rule(
         _either_schema(

@@ -50,8 +50,7 @@ class Program:
 def find_program(
     root: Path, line: CommandLine, workdir: str = "", apart: Iterable[str] = ()
 ) -> Program:
-    """The program of a command that runs in ``workdir``; ``apart`` are paths, from the root, that
-    are data of its step, whatever stands there in the project."""
+    """The program of a command that runs in ``workdir``; paths ``apart`` are data of its step."""
     words = _unwrap_runner(line.literal_words)
     named = list(_named_files(root, words, workdir, tuple(apart)))
     modules = [Module.named(root, path) for path in named if path.endswith(".py")]

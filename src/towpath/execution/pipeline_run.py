@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import logging
 import os
 import platform
 import tempfile
@@ -99,7 +100,8 @@ def prepare_run(
 ) -> PreparedRun:
     """Read and check the declaration, and look at the inputs; nothing is run or written.
 
-    ``awaited`` names inputs that another pipeline is about to make, and that pipeline.
+    ``awaited`` names inputs that another pipeline is about to make, and that pipeline. An input
+    from elsewhere that is yet to be brought is awaited as well.
     """
     planned = time.time_ns()  # before the first file of code is read: see `Execution._code_moved`
     graph = pipeline_check.compile_checked_pipeline(
@@ -125,10 +127,22 @@ def prepare_run(
         planned=planned,
     )
     judge = StepJudge(workspace, graph, memory, registry.decide_registration, policy)
+    awaited = {**awaited, **run_inputs.find_unfetched_inputs(workspace, graph)}
     run_state = RunState(
         graph, run_inputs.read_input_artifacts(workspace, graph, awaited), awaited=awaited
     )
     return PreparedRun(workspace, request, judge, registry, run_state)
+
+
+def bring_remote_inputs(workspace: Workspace, request: RunRequest) -> None:
+    """Before a run is prepared: bring its inputs from elsewhere that nothing pins yet."""
+    declared = workspace.pipeline(request.pipeline).pipeline
+    if any(file.address for file in declared.inputs.values()):
+        graph = pipeline_check.compile_checked_pipeline(
+            workspace, request.pipeline, request.params, request.inputs
+        )
+        say = logging.getLogger("towpath.store").warning
+        run_inputs.fetch_remote_inputs(workspace, graph, partial(say, "bringing %s"))
 
 
 def _ended_steps(workspace: Workspace, word: str) -> dict[str, CacheEntry]:
@@ -164,6 +178,7 @@ def run_pipeline(
     ``executor`` carries out the steps; it is not asked where none has to run. Errors: UserError
     before anything has run, EngineError if the executor has nothing to run on.
     """
+    bring_remote_inputs(workspace, request)
     prepared = prepare_run(workspace, request)
     decisions = prepared.decide_steps()
     if not needs_executor(prepared.graph, decisions):

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from towpath.config.file_declaration import Output
 from towpath.config.pipeline_declaration import (
     BatchTransform,
     CommandStep,
     Evaluation,
     FunctionStep,
     NotebookStep,
-    Output,
     QualityCheck,
     RegisterModel,
     Step,

@@ -12,14 +12,8 @@ from pydantic_core import PydanticCustomError
 
 from towpath import documents
 from towpath.config import names_and_paths
-from towpath.config.pipeline_declaration import (
-    Input,
-    Output,
-    Param,
-    Pipeline,
-    QualityCheck,
-    Readable,
-)
+from towpath.config.file_declaration import Input, Output, Readable
+from towpath.config.pipeline_declaration import Param, Pipeline, QualityCheck
 from towpath.errors import DeclarationError, Fault, did_you_mean
 from towpath.pipeline.step_graph import FromInput, Node, Source, outputs_of
 

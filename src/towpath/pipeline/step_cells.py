@@ -14,8 +14,8 @@ from typing import Any
 from towpath.config.declaration import NO_PLACES, Places
 from towpath.config.each_declaration import find_list_problem
 from towpath.config.expression import pick_value
+from towpath.config.file_declaration import Output
 from towpath.config.pipeline_declaration import (
-    Output,
     RepeatedStep,
     Step,
     is_json,

@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from towpath.config import names_and_paths
 from towpath.config.command_line import UnfitCommand, parse_command
+from towpath.config.file_declaration import Output
 from towpath.config.pipeline_declaration import (
     BatchTransform,
     CommandStep,
@@ -19,7 +20,6 @@ from towpath.config.pipeline_declaration import (
     FunctionStep,
     NotebookStep,
     Notify,
-    Output,
     QualityCheck,
     RegisterModel,
     Step,

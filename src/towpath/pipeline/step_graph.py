@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
 from towpath.config.expression import Key
+from towpath.config.file_declaration import Input, Output
 from towpath.config.pipeline_declaration import (
     AnyStep,
-    Input,
-    Output,
     Pipeline,
     RegisterModel,
     RepeatedStep,

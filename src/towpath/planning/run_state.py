@@ -23,7 +23,7 @@ from towpath.pipeline.step_graph import (
     outputs_of,
 )
 from towpath.registry import ModelSignature
-from towpath.registry.model_signature import read_signature
+from towpath.registry.version_record import read_signature
 from towpath.steps.work_order import Value
 
 if TYPE_CHECKING:
@@ -80,7 +80,8 @@ class RunState:
 
     ``graph`` grows: by the cells of a step whose list another step makes. ``forgiven`` are cells
     that were not made and that their step may do without; ``searches`` is how far each has come.
-    ``awaited`` are inputs that another pipeline, named here, is yet to make: in a plan of several.
+    ``awaited`` says of inputs that are yet to be made or brought, in a plan, by what: the name of
+    another pipeline, or an address.
     ``stopped`` names the step that ended the run well: no other begins after it.
     """
 

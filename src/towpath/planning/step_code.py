@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from towpath.config.artifact import Artifact
 from towpath.config.command_line import UnfitCommand, parse_command
+from towpath.config.file_declaration import Output
 from towpath.config.pipeline_declaration import (
     BatchTransform,
     CommandStep,
     FunctionStep,
     NotebookStep,
-    Output,
     QualityCheck,
     Step,
 )

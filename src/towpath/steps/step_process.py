@@ -21,7 +21,8 @@ from towpath.steps.own_environment import make_environment
 from towpath.steps.work_order import Order
 
 if TYPE_CHECKING:
-    from towpath.config.pipeline_declaration import Output, Step
+    from towpath.config.file_declaration import Output
+    from towpath.config.pipeline_declaration import Step
     from towpath.workspace import Workspace
 
 

@@ -14,7 +14,7 @@ from towpath.steps import formats
 from towpath.steps.formats import jsons
 
 if TYPE_CHECKING:
-    from towpath.config.pipeline_declaration import Output
+    from towpath.config.file_declaration import Output
 
 
 def sort_by_output(answer: object, expected: Sequence[str]) -> Mapping[str, Any]:

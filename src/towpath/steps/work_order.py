@@ -14,7 +14,8 @@ from towpath.config.table_options import NO_OPTIONS, TableOptions
 from towpath.credentials import Secret
 
 if TYPE_CHECKING:
-    from towpath.config.pipeline_declaration import AnyStep, Output
+    from towpath.config.file_declaration import Output
+    from towpath.config.pipeline_declaration import AnyStep
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Any
 from towpath import documents
 from towpath.backends.prefect import executor
 from towpath.errors import StepFailed, TowpathError
-from towpath.execution.pipeline_run import conduct_run, prepare_run, warmed_supervisor
+from towpath.execution.pipeline_run import (
+    bring_remote_inputs,
+    conduct_run,
+    prepare_run,
+    warmed_supervisor,
+)
 from towpath.execution.run_record import ExecutionState, RecordedRun
 from towpath.planning.run_request import RunRequest
 from towpath.workspace import Workspace
@@ -55,6 +60,7 @@ def _run_deployed(root: Path, file: Path, params: Mapping[str, Any]) -> dict[str
     request = RunRequest(
         pipeline, values, register=bool(values) and _is_declared(workspace, file, params)
     )
+    bring_remote_inputs(workspace, request)
     prepared = replace(prepare_run(workspace, request), engine_run=os.environ.get(_DEPLOYED))
     may_run = prepared.list_may_run()
 
