@@ -38,7 +38,7 @@ def publish_outputs(workspace: Workspace, graph: Graph, known: RunState) -> None
         artifact_paths.output_path(graph, step, name): result.outputs[name].digest
         for step, result in known.made.items()
         for name in artifact_paths.own_outputs(graph.nodes[step])
-        if name in result.outputs
+        if name in result.outputs and graph.nodes[step].cell is None
     }
     from towpath.backends.dvc import dvc_yaml
 
@@ -87,7 +87,10 @@ def _make_stage(workspace: Workspace, graph: Graph, node: Node) -> StageEntry:
     paths = {name: artifact_paths.output_path(graph, node.name, name) for name in outputs}
     plots = {paths[n]: _plot_options(node.outputs[n]) for n in outputs if node.outputs[n].plot}
     metrics = [
-        path for name, path in paths.items() if _is_metric(node.step, name, node.outputs[name])
+        path
+        for name, path in paths.items()
+        # To DVC a metric is a mapping, and no list of cells.
+        if not node.is_gathered(name) and _is_metric(node.step, name, node.outputs[name])
     ]
     from towpath.backends.dvc import dvc_yaml
 
@@ -120,7 +123,7 @@ def _plot_options(output: Output) -> bool | dict[str, Any]:
 
 
 def _input_paths(graph: Graph, node: Node) -> Iterator[str]:
-    for source in node.arguments.values():
+    for source in (*node.arguments.values(), *(node.loop.lists.values() if node.loop else ())):
         yield from artifact_paths.source_paths(graph, source)
 
 
@@ -147,6 +150,6 @@ def _code_folder(workspace: Workspace, graph: Graph, said: str) -> str | None:
 def _param_keys(node: Node) -> Iterator[str]:
     # A step's result hangs on its own declaration, and on its parameters' defaults.
     yield f"steps.{node.name}"
-    for source in node.arguments.values():
+    for source in node.taken_sources:
         if isinstance(source, FromParam):
             yield f"params.{source.name}"
