@@ -166,6 +166,7 @@ def remake_model(
     """Run in ``folder``, which holds the code, the steps that lead to the model; none is reused."""
     from towpath.backends.prefect.executor import PrefectExecutor
     from towpath.execution.pipeline_run import run_pipeline
+    from towpath.pipeline.run_arguments import RunValues
     from towpath.planning import pipeline_check
     from towpath.planning.run_request import RunRequest, find_needed_steps
     from towpath.workspace import Workspace
@@ -175,7 +176,8 @@ def remake_model(
     params = dict(record.parameters)
     outline = pipeline_check.drawable_graph(place, str(record.pipeline))
     inputs = dict(_bring_inputs(workspace, place, outline, record))
-    graph = pipeline_check.compile_checked_pipeline(place, record.pipeline, params, inputs)
+    values = RunValues(params, inputs)
+    graph = pipeline_check.compile_checked_pipeline(place, record.pipeline, values)
     node = _registering_node(graph, record)
     needed = find_needed_steps(graph, frozenset({node.name}))
     # Nothing is registered: what registers is left out.

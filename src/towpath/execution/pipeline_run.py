@@ -86,9 +86,7 @@ def prepare_run(
     ``awaited`` names inputs that another pipeline is about to make, and that pipeline.
     """
     planned = time.time_ns()  # before the first file of code is read: see `Execution._code_moved`
-    graph = pipeline_check.compile_checked_pipeline(
-        workspace, request.pipeline, request.params, request.inputs
-    )
+    graph = pipeline_check.compile_checked_pipeline(workspace, request.pipeline, request.values)
     if pipeline_order.makers_of(graph.name, graph.inputs, workspace.pipelines):
         pipeline_order.require_order(pipeline_check.read_pipelines(workspace))
     chosen = select_steps(graph, request)
@@ -263,6 +261,7 @@ def _started_fields(prepared: PreparedRun, run_id: str) -> dict[str, Any]:
             locate_inputs(prepared.workspace, graph, artifacts, links), artifacts, links
         ),
         "tried": list(graph.tried_names),
+        "for": graph.environment,
         "origin": _origin_fields(prepared),
         "steps": {name: node.step.kind for name, node in graph.nodes.items()},
     }

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from towpath.errors import Fault, UsageError, did_you_mean
+from towpath.pipeline.run_arguments import RunValues
 
 if TYPE_CHECKING:
+    from towpath.errors import Place
     from towpath.pipeline.step_graph import Graph
 
 
@@ -20,7 +22,8 @@ class RunRequest:
     ``only``, ``begin`` and ``end`` select steps, the others taking what an earlier run made;
     ``force`` runs every selected step; ``register`` registers though the values are other than the
     declared ones; ``require_register`` makes it an error if the run could not register; ``push``
-    publishes what it registered.
+    publishes what it registered. ``environment`` is what the run is for; ``param_places`` are the
+    lines of parameters that a file gave.
     """
 
     pipeline: str
@@ -33,6 +36,13 @@ class RunRequest:
     require_register: bool = False
     push: bool = False
     register: bool = False
+    environment: str = ""
+    param_places: Mapping[str, Place] = field(default_factory=dict)
+
+    @property
+    def values(self) -> RunValues:
+        """The values that it gives."""
+        return RunValues(self.params, self.inputs, self.environment, self.param_places)
 
     @property
     def is_whole(self) -> bool:
@@ -47,6 +57,7 @@ class RunRequest:
             "only": list(self.only),
             "begin": self.begin,
             "end": self.end,
+            "for": self.environment,
         }
 
 
@@ -59,6 +70,7 @@ def repeat_request(request: RunRequest, asked: Mapping[str, Any]) -> RunRequest:
         only=request.only or tuple(asked.get("only", ())),
         begin=request.begin or asked.get("begin"),
         end=request.end or asked.get("end"),
+        environment=request.environment or asked.get("for", ""),
     )
 
 

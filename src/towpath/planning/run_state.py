@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from towpath.config.artifact import Artifact, CacheEntry, Json, Made
+from towpath.config.parameter_groups import find_parameter
 from towpath.errors import Fault, StepFailed, did_you_mean
 from towpath.pipeline.step_graph import (
     FirstOf,
@@ -125,7 +126,7 @@ class RunState:
         if isinstance(source, Literal):
             return Value(source.value)
         if isinstance(source, FromParam):
-            return Value(self.graph.params[source.name])
+            return Value(find_parameter(self.graph.params, source.name))
         if isinstance(source, FromInput) and source.name in self.awaited:
             raise StepNotEnded(self.awaited[source.name])
         if isinstance(source, FromInput):

@@ -100,6 +100,7 @@ def _call_flow(execution: Execution, api: str) -> None:
         temporary_settings,
     )
 
+    from towpath.backends.prefect.flow_signature import flow_arguments
     from towpath.backends.prefect.pipeline_flow import build_flow
     from towpath.backends.prefect.server.remote_api import AUTH
 
@@ -111,7 +112,7 @@ def _call_flow(execution: Execution, api: str) -> None:
     if local := os.environ.get(AUTH):  # where Prefect was imported before it was set
         settings[PREFECT_API_AUTH_STRING] = local
     with temporary_settings(settings):
-        flow(**graph.params)
+        flow(**flow_arguments(graph))
 
 
 def flush_prefect() -> None:
