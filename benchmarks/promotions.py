@@ -15,7 +15,7 @@ from benchmarks import registry
 from benchmarks.measure import Cost, Row, cost, environment, interleaved, median
 from benchmarks.registry import BEGIN, STAGES, TOWPATH
 from towpath.backends.dvc import Store, initialise_store
-from towpath.delivery.promotion.promotion_case import promotion_paths
+from towpath.delivery.promotion.promotion_approval import promotion_paths
 from towpath.registry import VersionNumber, VersionRecord, stage_files, version_record
 from towpath.registry.stage_files import StageFile
 

@@ -26,8 +26,10 @@ from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any, Literal, NoReturn
 
-#: What decides at import, so that a command with another value needs a Python of its own.
-_AT_IMPORT = ("PREFECT_", "PYTHON", "LC_", "LANG")
+#: What decides at import, so that a command with another value needs a Python of its own; Prefect's
+#: settings do where Prefect is imported, and what has it is forked for each API apart.
+_AT_IMPORT = ("PYTHON", "LC_", "LANG")
+_AT_IMPORT_OF_PREFECT = ("PREFECT_", *_AT_IMPORT)
 
 #: What is imported once, DVC's parts and Prefect's as well, which take longest. Prefect sets up
 #: logging when it is imported: only commands that run a pipeline are forked from what has it.
@@ -57,7 +59,8 @@ def call_towpath(folder: Path, *words: str, **environment: str) -> CompletedProc
     """What a person types in a folder, to its end; ``environment`` is added to this process's."""
     around = {**os.environ, **environment}
     imported = "runs" if {"run", "reproduce"} & {*words} else "towpath"
-    return _call(imported, folder, words, around, around.get("PREFECT_API_URL"))
+    api = around.get("PREFECT_API_URL") if imported == "runs" else None
+    return _call(imported, folder, words, around, api)
 
 
 def call_dvc(folder: Path, *words: str, **environment: str) -> CompletedProcess[str]:
@@ -88,14 +91,14 @@ def run_python(
     **environment: str,
 ) -> CompletedProcess[str]:
     """A program in a process of its own, to its end; what commands or steps need is imported."""
-    api = os.environ.get("PREFECT_API_URL") if imported == "towpath" else None
-    return _fork_server(imported, api).run(folder, words, {**os.environ, **environment}, text)
+    return _fork_server(imported, None).run(folder, words, {**os.environ, **environment}, text)
 
 
 class ForkServer:
     """The process that forks, as a test sees it; it ends with this one."""
 
     def __init__(self, imported: str) -> None:
+        self._prefixes = _AT_IMPORT_OF_PREFECT if imported == "runs" else _AT_IMPORT
         self._environment = dict(os.environ)
         self._lock = threading.Lock()  # tests call commands from several threads
         self._process = subprocess.Popen(
@@ -107,8 +110,12 @@ class ForkServer:
 
     def suits(self, environment: Mapping[str, str]) -> bool:
         """Whether a command with this environment would have imported what was imported here."""
-        mine, its = _at_import(self._environment), _at_import(environment)
+        mine, its = self._at_import(self._environment), self._at_import(environment)
         return mine == its and self._process.poll() is None
+
+    def _at_import(self, environment: Mapping[str, str]) -> dict[str, str]:
+        names = [name for name in environment if name.startswith(self._prefixes)]
+        return {name: environment[name] for name in names}
 
     def run(
         self,
@@ -140,10 +147,6 @@ class ForkServer:
 def _fork_server(imported: str, prefect_api: str | None) -> ForkServer:  # noqa: ARG001
     """This process's fork server that has this imported, one for each API."""
     return ForkServer(imported)
-
-
-def _at_import(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if name.startswith(_AT_IMPORT)}
 
 
 def _carry_out(request: dict[str, Any]) -> NoReturn:

@@ -46,5 +46,15 @@ def move_in(folder: Path, settings: str, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 def use_api(api: PrefectApi, monkeypatch: pytest.MonkeyPatch) -> None:
     """Name a Prefect API for the rest of a test as a user names theirs, by the environment."""
-    monkeypatch.setenv("PREFECT_API_URL", api.url)
-    monkeypatch.setenv("PREFECT_API_AUTH_STRING", api.proven_endpoint.secret)
+    for name, value in name_api(api).items():
+        monkeypatch.setenv(name, value)
+
+
+def name_api(api: PrefectApi) -> dict[str, str]:
+    """What a user would set to name a Prefect API.
+
+    Not ``api.environment()``: that marks the address as one that a run has set for itself, and a
+    command that reads the mark starts an API of its own.
+    """
+    secret = api.proven_endpoint.secret
+    return {"PREFECT_API_URL": api.url, "PREFECT_API_AUTH_STRING": secret}

@@ -16,7 +16,8 @@ from towpath.backends.dvc import Store, initialise_store
 from towpath.backends.git import Repository
 from towpath.config.artifact import Artifact
 from towpath.delivery import reconcile
-from towpath.delivery.reconcile import AppliedPlan, ReconcileOptions, StagePlan
+from towpath.delivery.reconcile import AppliedPlan, DeploymentRecord, ReconcileOptions, StagePlan
+from towpath.delivery.reconcile.deployment_record import read_stored_record
 from towpath.registry import Column, ModelSignature, RecordedCode, Registration, VersionRecord
 from towpath.registry.stage_files import StageFile
 from towpath.storage.stage_store import StageStore
@@ -29,6 +30,12 @@ IDENTITY = {
     "GIT_COMMITTER_EMAIL": "bob@example.org",
 }
 APPROVED = "Approved-by: Bob Reviewer <bob@example.org>\nApproval: recorded\n"
+
+
+def read_deployment(store: StageStore, model: str) -> DeploymentRecord | None:
+    """What a stage runs of a model by its own record; None where it runs none."""
+    record = read_stored_record(store, model).record
+    return record if record and record.version else None
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from command_line import call_towpath
+from thread_executor import run_in_threads
 from towpath.backends.dvc import Store
 from towpath.backends.prefect.executor import PrefectExecutor
 from towpath.errors import TowpathError
@@ -153,10 +154,13 @@ class Project:
         self.edit(f"{FOLDER}/steps.py", before, after)
 
     def run(self, **asked: Any) -> RecordedRun:
-        """A run in this process."""
-        return running.run_pipeline(
-            self.workspace, RunRequest("training", **asked), PrefectExecutor()
-        )
+        """A run in this process, without Prefect."""
+        return running.run_pipeline(self.workspace, RunRequest("training", **asked), run_in_threads)
+
+    def run_by_prefect(self, **asked: Any) -> RecordedRun:
+        """The same as a flow of Prefect's."""
+        request = RunRequest("training", **asked)
+        return running.run_pipeline(self.workspace, request, PrefectExecutor())
 
     def refused(self, **asked: Any) -> TowpathError:
         """What a run that cannot begin raises."""

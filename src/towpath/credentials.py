@@ -7,8 +7,11 @@ errors of the libraries that speak to a remote. Whatever is said of an error pas
 
 from __future__ import annotations
 
+import base64
+import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from urllib.parse import quote, unquote, urlsplit
 
 HIDDEN = "***"
@@ -97,6 +100,47 @@ def remember_environment(environ: Mapping[str, str]) -> None:
     for name, value in environ.items():
         if re.fullmatch(_SECRET_VARIABLE, name) and value.lower() not in _PLAIN_VALUES:
             _remember_secret(value.strip())
+
+
+@dataclass(frozen=True, repr=False)
+class Secret:
+    """A value that is handed on and never shown."""
+
+    value: str
+
+    def __repr__(self) -> str:
+        return HIDDEN
+
+
+def remember_values(values: Iterable[str]) -> None:
+    """Hide these secrets from now on, in this process."""
+    for value in values:
+        _known.update(form for form in secret_forms(value) if len(form) >= _SHORTEST)
+
+
+def hide_known(text: str) -> str:
+    """The text without the secrets that this process remembers; nothing is guessed."""
+    for secret in sorted(_known, key=len, reverse=True):
+        text = text.replace(secret, HIDDEN)
+    return text
+
+
+def secret_forms(value: str) -> set[str]:
+    """A secret as programs print it: as it is, quoted for an address, JSON or Python, in Base64,
+    and of several lines each that tells something."""
+    lines = {line.strip() for line in value.splitlines() if len(line.strip()) >= _LONG}
+    forms = {value, value.strip(), *lines}
+    for text in tuple(forms):
+        forms |= {quote(text, safe=""), json.dumps(text)[1:-1], repr(text)[1:-1]}
+        if len(text) >= _LONG:
+            encoded = base64.b64encode(text.encode()).decode()
+            forms |= {encoded, encoded.rstrip("=")}
+    return {form for form in forms if form}
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether the name of a variable says that its value is a secret."""
+    return bool(re.fullmatch(_SECRET_VARIABLE, name))
 
 
 def hide_words(words: Sequence[str]) -> list[str]:

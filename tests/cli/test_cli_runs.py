@@ -188,7 +188,7 @@ def on_a_terminal(project: Project, *words: str, **environment: str) -> tuple[in
     while chunk := _read(ours):
         shown += chunk
     os.close(ours)
-    return process.wait(60), shown.decode()
+    return process.wait(180), shown.decode()
 
 
 def _read(descriptor: int) -> bytes:

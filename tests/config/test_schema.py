@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from towpath import documents
 from towpath.config import (
+    file_declaration,
     gate_declarations,
     parameter_declaration,
     pipeline_declaration,
@@ -42,9 +43,9 @@ DECLARED: set[type[BaseModel]] = {
     *(
         parameter_declaration.Param,
         pipeline_declaration.Environment,
-        pipeline_declaration.Input,
-        pipeline_declaration.Output,
-        pipeline_declaration.Plot,
+        file_declaration.Input,
+        file_declaration.Output,
+        file_declaration.Plot,
         pipeline_declaration.Retry,
     ),
     *(
@@ -76,7 +77,8 @@ def test_every_key_of_the_types_is_in_the_schema_and_says_what_it_is_for(
 
 def _required(model: type[BaseModel]) -> Iterator[str]:
     for name, field in model.model_fields.items():
-        if field.is_required():
+        # An input's `path` may follow from where it is brought from.
+        if field.is_required() and (model is not file_declaration.Input or name != "path"):
             yield field.alias or name
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from thread_executor import run_in_threads
 from towpath import projects
 from towpath.backends import dvc
-from towpath.backends.prefect.executor import PrefectExecutor
 from towpath.execution import pipeline_run as running
 from towpath.execution.run_record import ExecutionState
 from towpath.planning import pipeline_check
@@ -62,14 +62,14 @@ def test_the_example_runs_and_is_reused(
 ) -> None:
     workspace = adopted(tmp_path / "leaf", section)
     assert pipeline_check.find_pipeline_faults(workspace, pipeline) == ()
-    done = running.run_pipeline(workspace, RunRequest(pipeline), PrefectExecutor())
+    done = running.run_pipeline(workspace, RunRequest(pipeline), run_in_threads)
     assert {step.state for step in done.steps.values()} <= {
         ExecutionState.DONE,
         ExecutionState.SKIPPED,
     }
     made = tmp_path / "leaf" / "artifacts" / pipeline / output
     assert json.loads(made.read_text(encoding="utf-8")) == content
-    again = running.run_pipeline(Workspace(workspace.root), RunRequest(pipeline), PrefectExecutor())
+    again = running.run_pipeline(Workspace(workspace.root), RunRequest(pipeline), run_in_threads)
     ran = {name for name, step in again.steps.items() if step.state is ExecutionState.DONE}
     assert ran <= {"good_enough"}
     if section == "SageMaker":

@@ -13,17 +13,21 @@ import pytest
 
 from running import FOLDER, Project, make
 
+TESTS = Path(__file__).parents[1]
 #: Brings the loopback up, sees that there is nothing else, and lives a project's first day there.
 FIRST_DAY = """
-import fcntl, json, os, socket, struct, subprocess, sys
+import fcntl, json, socket, struct, sys
 from pathlib import Path
 
 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
     fcntl.ioctl(s, 0x8914, struct.pack("16sh", b"lo", 1))
 assert [name for _, name in socket.if_nameindex()] == ["lo"]
 
+sys.path.insert(0, sys.argv[1])
+from command_line import call_towpath
+
 def call(*words):
-    done = subprocess.run([sys.executable, "-m", "towpath", *words], capture_output=True, text=True)
+    done = call_towpath(Path.cwd(), *words)
     print(json.dumps([words, done.returncode, done.stdout, done.stderr]), flush=True)
 
 call("run")
@@ -63,10 +67,11 @@ def test_no_network_and_no_room(small_disk: Project, tmp_path: Path) -> None:
     cache = root / ".dvc" / "cache"
     cache.mkdir()
     (tmp_path / "day.py").write_text(FIRST_DAY)
-    mounted = 'mount -t tmpfs -o size=40m none "$1" && exec "$2" "$3"'
+    mounted = 'mount -t tmpfs -o size=40m none "$1" && exec "$2" "$3" "$4"'
     environment = {n: v for n, v in os.environ.items() if not n.startswith("PREFECT_API")}
+    day = [sys.executable, tmp_path / "day.py", TESTS]
     done = subprocess.run(
-        [*namespaces(), "sh", "-c", mounted, "sh", cache, sys.executable, tmp_path / "day.py"],
+        [*namespaces(), "sh", "-c", mounted, "sh", cache, *day],
         cwd=root, env=environment, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

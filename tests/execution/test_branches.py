@@ -61,7 +61,7 @@ steps:
 
 def test_both_ways(project: Project) -> None:
     project.declare(PIPELINE, STEPS)
-    run = project.run()
+    run = project.run_by_prefect()
     assert (run.state, run.exit_code) == ("done", 0)
     assert [name for name, state in states(run).items() if state == "skipped"] == ["large", "near"]
     said = reasons(run)
@@ -75,7 +75,7 @@ def test_both_ways(project: Project) -> None:
     assert "training-measure:" in stages
     assert "training-small:" not in stages, "a step behind a condition is no stage of DVC's"
 
-    other = project.run(params={"limit": "1"})
+    other = project.run_by_prefect(params={"limit": "1"})
     assert other.state == "done"
     assert (project.artifacts / "small" / "answer.json").exists(), "a run with --param"
     assert ran(other) == {"large", "either"}
@@ -93,15 +93,15 @@ def test_both_ways(project: Project) -> None:
 
 def test_a_branch_that_fails(project: Project) -> None:
     project.declare(REJECTING, STEPS)
-    run = project.run()
+    run = project.run_by_prefect()
     assert (run.state, run.exit_code) == ("failed", 1)
     assert states(run)["stop"] == "failed"
     assert run.error == ("stop: value 5.00 is above 1",)
     assert reasons(run)["done"] == "`enough` is false"
     assert not project.artifacts.exists()
-    again = project.run()
+    again = project.run_by_prefect()
     assert (again.exit_code, ran(again)) == (1, {"stop"})
-    assert project.run(params={"limit": "10"}).exit_code == 0
+    assert project.run_by_prefect(params={"limit": "10"}).exit_code == 0
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_a_condition_without_an_answer(
     project.declare(REJECTING, STEPS)
     project.code('"value": level', code)
     project.edit(f"{FOLDER}/pipeline.yaml", "measure.metrics.value <= limit", condition)
-    run = project.run()
+    run = project.run_by_prefect()
     assert (run.state, run.exit_code) == ("failed", 1)
     assert run.error == (said,)
     assert states(run)["enough"] == "failed"

@@ -8,6 +8,7 @@ import pytest
 
 from running import FOLDER, Project
 from towpath.execution.run_record import ExecutionState
+from towpath.planning.pipeline_check import find_pipeline_faults
 
 PIPELINE = """
 params: {factor: 2, idle: 1}
@@ -115,3 +116,24 @@ def test_stock_dvc_knows_it_and_runs_it(commands: Project) -> None:
     assert made.is_file()
     drawn = commands.towpath("graph")
     assert "command" in drawn.out and "makes total" in drawn.out
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("python tools/copi.py", "tools/copi.py is not there (did you mean `tools/copy.py`?)"),
+        ("./tools/none", "./tools/none is not there (it is looked for from where the command"),
+        ("env A=1 python -X dev tools/none.py", "the command's program tools/none.py is not there"),
+        ("python tools/copy.py", ""),
+        ("python -m leafnet.cli", ""),
+        ("/opt/elsewhere/tool x", ""),
+        ("nowhere on path", ""),
+    ],
+)
+def test_check_names_a_program_of_the_project_that_is_not_there(
+    loose: Project, command: str, said: str
+) -> None:
+    loose.declare(f"steps: {{s: {{kind: command, code: [], command: {command}}}}}\n")
+    loose.write("tools/copy.py", "")
+    faults = [str(fault) for fault in find_pipeline_faults(loose.workspace, "training")]
+    assert [said in fault for fault in faults] == ([True] if said else [])

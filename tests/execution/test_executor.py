@@ -106,7 +106,7 @@ def test_a_run_in_this_process_leaves_its_environment_as_it_was(
     import_prefect()
     monkeypatch.delenv("DO_NOT_TRACK")  # one of those that a run sets for Prefect
     before = dict(os.environ)
-    assert project.run().state == "done"
+    assert project.run_by_prefect().state == "done"
     assert dict(os.environ) == before
 
 

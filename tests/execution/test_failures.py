@@ -113,7 +113,7 @@ def line(text: str) -> int:
 def test_each_fault_has_its_word(project: Project) -> None:
     project.declare(FAILING, STEPS)
     project.commit()
-    run = project.run()
+    run = project.run_by_prefect()
     assert (run.state, run.exit_code) == ("failed", 1)
     at = f"{FOLDER}/steps.py"
     said = {name: step.error[0] for name, step in run.steps.items() if step.error}
@@ -152,7 +152,7 @@ def test_each_fault_has_its_word(project: Project) -> None:
     assert project.towpath("logs", "last", "good").out == "so far so good\n"
 
     project.code("    return one / other", "    return other / one")
-    again = project.run()
+    again = project.run_by_prefect()
     assert ran(again) == {*states(again)} - {"good"}, "it goes on from what ended well"
     assert states(again)["follows"] == "done"
 
@@ -195,7 +195,7 @@ def test_another_attempt(project: Project, tmp_path: Path) -> None:
     project.declare(RETRYING, TRYING)
     notes = tmp_path / "notes"
     notes.mkdir()
-    run = project.run(params={"notes": str(notes)})
+    run = project.run_by_prefect(params={"notes": str(notes)})
     assert {path.name: path.read_text() for path in notes.iterdir()} == {
         "again": "xxx", "never": "x", "spent": "xx",
     }  # fmt: skip
@@ -252,7 +252,7 @@ def test_a_record_holds_whatever_signs_there_are(project: Project, sign: str) ->
         """,
         SIGNS,
     )
-    run = project.run(params={"text": f"a{sign}b"})
+    run = project.run_by_prefect(params={"text": f"a{sign}b"})
     assert (run.state, run.exit_code) == ("failed", 1)
     assert run.params == {"text": f"a{sign}b"}
 
@@ -265,7 +265,7 @@ def test_half_a_character(project: Project) -> None:
         """
     project.declare(declared, SIGNS.replace("ValueError(text)", "ValueError(chr(0xD800))"))
     assert "must be text" in str(project.refused(params={"text": "a\ud800"}))
-    run = project.run()
+    run = project.run_by_prefect()
     assert (run.state, run.exit_code) == ("failed", 1)
     assert run.error == (f"shout: {FOLDER}/steps.py:2: ValueError: \\ud800",)
 
@@ -281,7 +281,7 @@ def test_a_key_that_is_not_there_is_a_step_that_failed(project: Project) -> None
         "def one(): return {'v': 1}\n\n\ndef two(x): return {'x': x}\n",
     )
     for _ in range(2):  # the second knows from the start what there is
-        run = project.run()
+        run = project.run_by_prefect()
         assert (run.state, run.exit_code) == ("failed", 1)
         assert run.error == ("two: one.a has no `nosuch` (it has v)",)
         assert states(run)["other"] in ("done", "reused")
@@ -307,7 +307,7 @@ def test_sixty_attempts(project: Project) -> None:
         "steps: {one: {run: one, outputs: [a.json], retry: {attempts: 60, backoff: 1.01}}}\n",
         "def one(): return {'v': 1}\n",
     )
-    assert project.run().state == "done"
+    assert project.run_by_prefect().state == "done"
 
 
 def test_what_code_names_is_looked_for_before_anything_runs(project: Project) -> None:

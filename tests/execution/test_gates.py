@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from running import FOLDER, PIPELINE, STEPS, Project, ran, reasons, states
+from towpath.execution import run_folders
 
 CHECK = """\
 steps:
@@ -38,7 +39,9 @@ def test_a_check_decides(project: Project) -> None:
     project.write("data/raw.csv", "number\n1\n2\n-3\n4\n")
     project.commit()
 
-    refused = project.run()
+    said = project.towpath("-q", "run")
+    assert (said.code, said.out) == (3, "")
+    refused = run_folders.find_run(project.workspace.runs, "last")
     assert (refused.state, refused.exit_code) == ("refused", 3)
     assert states(refused)["check"] == "refused"
     error, page = refused.error
@@ -52,8 +55,6 @@ def test_a_check_decides(project: Project) -> None:
         "`clean` was skipped",
     }
     assert (project.tags(), project.artifacts.exists()) == ([], False)
-    said = project.towpath("-q", "run")
-    assert (said.code, said.out) == (3, "")
     assert said.err.startswith(f"error: {error}\n")
 
     project.edit(f"{FOLDER}/pipeline.yaml", "raw.yaml\n", "raw.yaml\n    must_pass: false\n")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from command_line import call_towpath
+from command_line import call_dvc, call_towpath
+from thread_executor import run_in_threads
 from towpath.backends.dvc import initialise_store, missing_store_files
-from towpath.backends.prefect.executor import PrefectExecutor
 from towpath.errors import UserError
 from towpath.execution import pipeline_run as running
 from towpath.planning import pipeline_check
@@ -167,17 +166,16 @@ def test_the_draft_makes_what_dvc_repro_makes(repository: Path) -> None:
     assert [str(fault) for fault in draft.left_out] == LEFT_OUT
     assert all(f"#   {fault}\n" in draft.text for fault in LEFT_OUT)
     assert pipeline_check.find_pipeline_faults(Workspace(repository), "training") == ()
-    done = running.run_pipeline(Workspace(repository), RunRequest("training"), PrefectExecutor())
+    done = running.run_pipeline(Workspace(repository), RunRequest("training"), run_in_threads)
     assert {step.name for step in done.steps.values()} >= {"prepare", "country_de", "grid_2_p"}
     made = repository / "artifacts" / "training"
     ours = {theirs: (made / name).read_bytes() for theirs, name in SAME.items()}
     assert not (repository / "data/prepared").exists(), "a step writes in a folder of its own"
-    dvc = [sys.executable, "-m", "dvc", "repro", "-q"]
     stages = ("prepare", "fit", "evaluate", "country", "grid", "later")
-    said = subprocess.run([*dvc, *stages], cwd=repository, capture_output=True, text=True)
+    said = call_dvc(repository, "repro", "-q", *stages)
     assert said.returncode == 0, said.stderr
     assert {theirs: (repository / theirs).read_bytes() for theirs in SAME} == ours
-    said = subprocess.run([*dvc[:3], "status", "--json"], cwd=repository, capture_output=True)
+    said = call_dvc(repository, "status", "--json")
     ours_stale = [name for name in json.loads(said.stdout) if name.startswith("training-")]
     assert ours_stale == [], "DVC's stages and Towpath's stand beside one another"
 
@@ -186,9 +184,9 @@ def test_parameters_of_the_draft_act_on_what_the_program_reads(repository: Path)
     write(repository, FILES)
     adopted(repository)
     asked = RunRequest("training", params={"fit_scale": 1.0}, only=("fit",))
-    running.run_pipeline(Workspace(repository), asked, PrefectExecutor())
+    running.run_pipeline(Workspace(repository), asked, run_in_threads)
     again = RunRequest("training", params={"fit_scale": 2.0})
-    done = running.run_pipeline(Workspace(repository), again, PrefectExecutor())
+    done = running.run_pipeline(Workspace(repository), again, run_in_threads)
     assert done.steps["fit"].made.values["model"] == {"m": 2.0 * 18**2}
     assert done.steps["fit"].reason == "`fit_scale` 1.0 -> 2.0"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from running import Project, end
+from running import FOLDER, Project, end
 
 CLUSTER = """\
 import sys
@@ -38,18 +38,27 @@ def cluster(tmp_path: Path) -> Iterator[str]:
 
 
 def runs_on(project: Project, runner: str) -> None:
+    """One run in which steps end well, fail, are skipped, and register."""
     project.write("towpath.yaml", f"name: small\nrunner: {runner}\n")
+    broken = "  broken: {run: broken, inputs: [raw], outputs: [never.json]}\n"
+    # A secret of the run's environment, which a cluster's worker does not have.
+    project.edit(f"{FOLDER}/pipeline.yaml", "run: score", "run: score\n    secrets: {KEY: TOKEN}")
+    project.edit(f"{FOLDER}/pipeline.yaml", "steps:\n", f"steps:\n{broken}")
+    project.code(
+        "\n\ndef fit(", "\n\ndef broken(raw: list) -> dict:\n    return 1 / 0\n\n\ndef fit("
+    )
+    project.code(
+        '    return {"error"', "    print(__import__('os').environ['KEY'])\n    return {\"error\""
+    )
     project.commit()
     # In a Python of its own: what a pool's processes import depends on how they were started.
-    first = end(project.start("run"))
-    assert first.code == 0, first.err
-    assert "4 run, 1 skipped" in first.err
+    ended = end(project.start("run", TOKEN="hush-very-9"))
+    assert ended.code == 1, ended.err
+    assert "4 run, 1 skipped, 1 failed" in ended.err
+    assert "ZeroDivisionError" in ended.err
     assert project.tags() == ["mean@v1.0.0"]
-    project.code("sum(rows) / len(rows)", "1 / 0")
-    broken = end(project.start("run"))
-    assert broken.code == 1
-    assert "ZeroDivisionError" in broken.err
-    assert "1 reused" in broken.err
+    log = next(project.workspace.runs.glob("*/score/log.txt")).read_text()
+    assert log.splitlines() == ["***"]
     project.assert_whole()
 
 

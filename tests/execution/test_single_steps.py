@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from command_line import call_dvc
 from running import Project
 from towpath.errors import StepFailed
 from towpath.execution import single_step, step_execution
@@ -136,10 +136,7 @@ def test_the_order_of_a_step_is_that_of_a_run(declared: Project, monkeypatch) ->
 
 def _stock_dvc(project: Project, *words: str) -> str:
     scripts = str(Path(sys.executable).parent)
-    done = subprocess.run(
-        [sys.executable, "-m", "dvc", *words], cwd=project.root, capture_output=True, text=True,
-        env={**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}"},
-    )  # fmt: skip
+    done = call_dvc(project.root, *words, PATH=f"{scripts}{os.pathsep}{os.environ['PATH']}")
     assert done.returncode == 0, done.stderr + done.stdout
     return done.stdout.strip()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -159,6 +160,14 @@ def register(made: Clone, content: bytes) -> str:
     files = {"dvc.yaml": b"stages: {}\n", "dvc.lock": b"schema: '2.0'\n"}
     request = Registration(record, made.head("HEAD"), files)
     return str(registry.register_version(Repository.open(made.root), request))
+
+
+def copy(world: Path, folder: Path) -> Clone:
+    """A world of keys, origin and Ada's clone once more, in the same hands."""
+    shutil.copytree(world, folder, symlinks=True)
+    made = Clone(folder / "abalone", folder / "keys")
+    made.git("remote", "set-url", "origin", str(folder / "abalone.git"))
+    return made
 
 
 def clone(made: Clone, name: str, who: str) -> Clone:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
-from approval_world import Clone, begin, make_keys
+from approval_world import Clone, begin, copy, make_keys
 
 from own_home import MAIN, move_in
 
@@ -30,8 +29,4 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def ada(told: Path, tmp_path: Path) -> Clone:
     """A copy of it for one test, in Ada's hands."""
-    folder = tmp_path / "world"
-    shutil.copytree(told, folder, symlinks=True)
-    made = Clone(folder / "abalone", folder / "keys").be("ada")
-    made.git("remote", "set-url", "origin", str(folder / "abalone.git"))
-    return made
+    return copy(told, tmp_path / "world").be("ada")

@@ -60,7 +60,7 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         1,
         ("the stage's memory of main is torn",),
     ),
-    "audit/checks/stage_file_check.py::_promotion_finding": (
+    "audit/checks/main_line_check.py::_promotion_finding": (
         1,
         (
             "a stage file is torn",
@@ -83,10 +83,10 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         2,
         ("the version's tag is a lightweight one", "the version's tag is of 2099"),
     ),
-    "audit/checks/record_check.py::_check_copies": (1, ("the version's tag is lost",)),
     "audit/checks/record_check.py::_check_copy": (
-        5,
+        6,
         (
+            "the version's tag is lost",
             "a promoted version without its record",
             "main's record was removed",
             "main's record was altered",
@@ -106,7 +106,7 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         1,
         ("a line that is no signer's", "a signer's key that is never valid"),
     ),
-    "audit/checks/signature_check.py::_check_signers_file": (
+    "audit/checks/signature_check.py::check_signatures": (
         1,
         ("tests/faults/test_signed_versions.py::test_no_signers_on_main_is_one_finding",),
     ),
@@ -123,15 +123,16 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         ("a forged stage tag", "a stage tag of 2099", "a stage tag under another's name"),
     ),
     "audit/checks/stage_tag_check.py::_explain_stray": (1, ("the version's tag is lost",)),
-    "audit/checks/stage_file_check.py::check_ownership": (
-        1,
-        ("the version was rejected", "both versions were rejected"),
+    "audit/checks/main_line_check.py::check_ownership": (
+        3,
+        (
+            "the version was rejected",
+            "both versions were rejected",
+            "main's declaration is broken",
+            "main's declaration is gone",
+            "a stage was dropped",
+        ),
     ),
-    "audit/checks/stage_file_check.py::_check_declaration": (
-        1,
-        ("main's declaration is broken", "main's declaration is gone"),
-    ),
-    "audit/checks/stage_file_check.py::_ownership_finding": (1, ("a stage was dropped",)),
     "audit/checks/store_check.py::check_project_store": (
         1,
         ("the bytes were altered", "the bytes were altered, and there is no remote"),
@@ -149,10 +150,10 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         ("the stage's bytes were altered", "the stage's bytes are gone"),
     ),
     "audit/checks/store_check.py::check_target_folder": (1, ("the target was altered",)),
-    "audit/checks/store_check.py::_check_deployments": (1, ("a torn deployment record",)),
-    "audit/checks/store_check.py::_check_follows": (
+    "audit/checks/store_check.py::_check_deployments": (
         2,
         (
+            "a torn deployment record",
             "the deployment record is another's promotion",
             "the deployment record is another stage's",
             "the deployment record lies about the past",
@@ -183,14 +184,17 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
     ),
     "doctor/health_check.py::report_lack": (1, (f"{BY_HAND}it hands on what it is given",)),
     "doctor/health_check.py::report_faults": (1, ("Git does not know who it is",)),
-    "doctor/repository_checks.py::_examine_submodules": (
-        2,
-        ("a submodule that is not set up", "a submodule that is not as committed"),
+    "doctor/environment_checks.py::examine_checkout": (
+        3,
+        (
+            "a submodule that is not set up",
+            "a submodule that is not as committed",
+            f"{BY_HAND}Git LFS must be installed",
+        ),
     ),
-    "doctor/repository_checks.py::_line_ends": (1, ("data whose line ends change",)),
-    "doctor/repository_checks.py::_find_pointers": (1, (f"{BY_HAND}Git LFS must be installed",)),
-    "doctor/repository_checks.py::examine_repository": (1, ("no repository",)),
-    "doctor/repository_checks.py::_examine_history": (
+    "doctor/environment_checks.py::_line_ends": (1, ("data whose line ends change",)),
+    "doctor/environment_checks.py::examine_repository": (1, ("no repository",)),
+    "doctor/environment_checks.py::_examine_history": (
         4,
         (
             "nothing is committed",
@@ -200,12 +204,12 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
             "a graft",
         ),
     ),
-    "doctor/repository_checks.py::_examine_main": (
+    "doctor/environment_checks.py::_examine_main": (
         2,
         ("a main branch of another name", "a remote without a HEAD"),
     ),
-    "doctor/repository_checks.py::_left_behind": (1, ("a branch that main is not any more",)),
-    "doctor/repository_checks.py::_examine_remote": (
+    "doctor/environment_checks.py::_left_behind": (1, ("a branch that main is not any more",)),
+    "doctor/environment_checks.py::_examine_remote": (
         2,
         (
             "a tag that the remote has otherwise",
@@ -245,9 +249,9 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         1,
         ("a model that is nobody's", "a stage that is not declared"),
     ),
-    "doctor/repository_checks.py::examine_unpublished": (1, ("a candidate that waits",)),
-    "doctor/repository_checks.py::_examine_tags": (1, ("versions that are only here",)),
-    "doctor/repository_checks.py::_pruning_settings": (
+    "doctor/environment_checks.py::examine_unpublished": (1, ("a candidate that waits",)),
+    "doctor/environment_checks.py::_examine_tags": (1, ("versions that are only here",)),
+    "doctor/environment_checks.py::_pruning_settings": (
         2,
         ("a setting that prunes tags", "a setting that mirrors everything"),
     ),
@@ -271,11 +275,11 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         1,
         ("rules that nobody agreed to",),
     ),
-    "delivery/reconcile/apply_plan.py::_refuse_another": (
+    "delivery/reconcile/apply_plan.py::reconcile_stage": (
         1,
         (f"{BY_HAND}it runs into a change of main",),
     ),
-    "delivery/reconcile/stage_data.py::StageData.__call__": (
+    "delivery/reconcile/stage_site.py::StageData.__call__": (
         1,
         (f"{BY_HAND}it asks where the data is",),
     ),
@@ -284,15 +288,16 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         1,
         (f"{BY_HAND}it runs into another who writes",),
     ),
-    "delivery/reconcile/deploy_permission.py::DeployJudge.require_approval": (
-        1,
+    "delivery/reconcile/deploy_steps.py::_require_approval": (
+        2,
         (
+            f"{BY_HAND}it runs into a change of main",
             "a stage file that was removed by hand",
             "a promotion that was reverted",
             "a version that was put in by hand",
         ),
     ),
-    "delivery/reconcile/deploy_permission.py::_gate_fault": (
+    "delivery/reconcile/deploy_steps.py::_gate_fault": (
         1,
         (f"{BY_HAND}it is the place of the gate",),
     ),
@@ -304,14 +309,16 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         ),
     ),
     "delivery/reconcile/observe_stage.py::_unasked_model": (1, ("a model nobody asked for",)),
-    "delivery/reconcile/observe_stage.py::_absent_version": (1, ("a version whose tag is lost",)),
-    "delivery/reconcile/observe_stage.py::_desired_version": (1, ("a tag that was moved",)),
+    "delivery/reconcile/observe_stage.py::_desired_version": (
+        2,
+        ("a version whose tag is lost", "a tag that was moved"),
+    ),
     "delivery/reconcile/observe_stage.py::_find_fault": (1, ("a digest of another",)),
     "delivery/reconcile/reconcile_plan.py::_derive_change": (
         1,
         ("a rejected version that does not run yet",),
     ),
-    "delivery/reconcile/stage_site.py::StageSite.open_stage": (1, ("a stage that is not there",)),
+    "delivery/reconcile/stage_site.py::open_stage_site": (1, ("a stage that is not there",)),
     "delivery/reconcile/smoke_test.py::run_smoke_test": (
         1,
         ("tests/delivery/reconcile/test_reconcile_targets.py::test_a_version_is_tried_beside",),
@@ -320,11 +327,7 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         1,
         (f"{BY_HAND}it runs into a change of main",),
     ),
-    "delivery/reconcile/deploy_steps.py::_require_approval": (
-        1,
-        (f"{BY_HAND}it runs into a change of main",),
-    ),
-    "delivery/reconcile/deploy_steps.py::_confirm_running": (
+    "delivery/reconcile/deploy_steps.py::_deploy_bundle": (
         1,
         ("tests/delivery/reconcile/test_reconcile_targets.py::test_a_command_that_fails_or_lies",),
     ),
@@ -381,5 +384,5 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         1,
         ("a stage was dropped", "a stage that is not declared"),
     ),
-    "registry/stage_files.py::_stage_file_from": (1, ("a stage file that cannot be read",)),
+    "registry/stage_files.py::parse_stage_file": (1, ("a stage file that cannot be read",)),
 }

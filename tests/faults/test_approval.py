@@ -16,9 +16,11 @@ from approval_world import (
     STAGE_FILE,
     Clone,
     clone,
+    copy,
     register,
 )
 
+from own_home import MAIN, move_in
 from towpath import registry
 from towpath.audit.verification import verify_registry
 from towpath.backends.git import Repository
@@ -33,7 +35,7 @@ BRANCH = "promote/abalone-v1.0.0-prod"
 
 def running(made: Clone) -> str | None:
     """What prod runs, by its own record."""
-    from towpath.delivery.reconcile.deployment_record import read_deployment
+    from reconcile_project import read_deployment
 
     store = StageStore.open(made.workspace.project, "prod", {}, made.root)
     found = read_deployment(store, "abalone")
@@ -47,6 +49,38 @@ def in_prod(made: Clone, version: str) -> None:
     assert running(made) == version
 
 
+@pytest.fixture(scope="module")
+def in_use(told: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The world in which prod runs v1.0.0."""
+    folder = tmp_path_factory.mktemp("in use")
+    with pytest.MonkeyPatch.context() as patch:
+        move_in(folder / "home", MAIN, patch)
+        in_prod(copy(told, folder / "world"), "v1.0.0")
+    return folder / "world"
+
+
+@pytest.fixture
+def deployed(in_use: Path, tmp_path: Path) -> Clone:
+    """A copy of that for one test."""
+    return copy(in_use, tmp_path / "deployed")
+
+
+@pytest.fixture(scope="module")
+def waiting(told: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The world in which Ada's promotion of v1.0.0 to prod waits."""
+    folder = tmp_path_factory.mktemp("waiting")
+    with pytest.MonkeyPatch.context() as patch:
+        move_in(folder / "home", MAIN, patch)
+        assert copy(told, folder / "world").promote("abalone@v1.0.0") == BRANCH
+    return folder / "world"
+
+
+@pytest.fixture
+def proposed(waiting: Path, tmp_path: Path) -> Clone:
+    """A copy of that for one test."""
+    return copy(waiting, tmp_path / "proposed").be("ada")
+
+
 def refused(made: Clone, words: str) -> None:
     """Reconcile does not bring what main says now, and verify tells why."""
     before = running(made)
@@ -58,21 +92,20 @@ def refused(made: Clone, words: str) -> None:
     assert any(words in what for what in made.findings()), made.findings()
 
 
-def test_two_signers_bring_it_to_prod(ada: Clone) -> None:
-    in_prod(ada, "v1.0.0")
-    assert ada.judged().approval.level == "signed"
-    assert ada.judged().approval.by == ("bo@example.org",)
-    assert ada.findings() == []
+def test_two_signers_bring_it_to_prod(deployed: Clone) -> None:
+    assert running(deployed) == "v1.0.0"
+    approval = deployed.judged().approval
+    assert (approval.level, approval.by) == ("signed", ("bo@example.org",))
+    assert deployed.findings() == []
 
 
-def test_a_pull_with_a_merge_approves_nothing(ada: Clone) -> None:
+def test_a_pull_with_a_merge_approves_nothing(proposed: Clone) -> None:
     """A5: the promotion's own commit on main; a signer pulls it, signs his merge, and pushes."""
-    branch = ada.promote("abalone@v1.0.0")
-    bo = clone(ada, "bo", "bo")
+    bo = clone(proposed, "bo", "bo")
     bo.write("notes.md", "mine\n")
     bo.commit("Notes", "-S")
-    ada.be("mallory").git("push", "-q", "origin", f"{branch}:main")
-    refused(ada_as(ada, branch), "came by no")
+    proposed.be("mallory").git("push", "-q", "origin", f"{BRANCH}:main")
+    refused(ada_as(proposed, BRANCH), "came by no")
     bo.git("pull", "-q", "--no-rebase", "-S", "origin", "main")
     bo.git("push", "-q", "origin", "main")
     refused(bo, "message does not say that it approves it")
@@ -115,60 +148,55 @@ def by_hand(made: Clone, branch: str, *words: str, at: str | None = None) -> str
     return made.head("HEAD")
 
 
-def test_a_merge_of_another_branch_for_its_look(ada: Clone) -> None:
+def test_a_merge_of_another_branch_for_its_look(proposed: Clone) -> None:
     """Bo merges what Ada signed once, and puts a version of his own choice into the merge."""
-    branch = ada.promote("abalone@v1.0.0")
-    other = ada.promote("abalone@v1.1.0")
-    ada.be("bo").git("merge", "-q", "--no-ff", "--no-commit", branch)
-    ada.git("rm", "-rqf", "registry/evidence", "registry/models", "registry/stages")
-    ada.git("checkout", "-q", other, "--", "registry/evidence", "registry/models")
-    ada.git("checkout", "-q", other, "--", "registry/stages")
+    other = proposed.promote("abalone@v1.1.0")
+    proposed.be("bo").git("merge", "-q", "--no-ff", "--no-commit", BRANCH)
+    proposed.git("rm", "-rqf", "registry/evidence", "registry/models", "registry/stages")
+    proposed.git("checkout", "-q", other, "--", "registry/evidence", "registry/models")
+    proposed.git("checkout", "-q", other, "--", "registry/stages")
     said = "Promotion: abalone@v1.1.0 -> prod\nApproval: signed\n"
-    ada.git("commit", "-q", "-S", "-m", f"Promote abalone@v1.1.0 to prod\n\n{said}")
-    refused(ada, "other files than the branch that it merged")
+    proposed.git("commit", "-q", "-S", "-m", f"Promote abalone@v1.1.0 to prod\n\n{said}")
+    refused(proposed, "other files than the branch that it merged")
 
 
-def test_rules_that_mallory_changes(ada: Clone) -> None:
+def test_rules_that_mallory_changes(proposed: Clone) -> None:
     """A7, A11: a plain commit lets Mallory's key in, or lowers the level; nothing is deployed
     upon it, and a signer who agrees makes it count."""
+    start = proposed.head()
     for path, text in {
-        SIGNERS: ada.line("ada") + ada.line("mallory"),
+        SIGNERS: proposed.line("ada") + proposed.line("mallory"),
         "towpath.yaml": LOWERED,
     }.items():
-        branch = ada.promote("abalone@v1.0.0")
-        start = ada.head()
-        ada.be("mallory")
-        ada.write(path, text)
-        ada.commit("Tidy up")
+        proposed.be("mallory")
+        proposed.write(path, text)
+        proposed.commit("Tidy up")
         with pytest.raises(Refused, match="without an approval"):
-            promotion.approve_promotion(ada.workspace, branch)
-        by_hand(ada, branch, "-S")
-        refused(ada, "was changed in")
-        ada.git("reset", "-q", "--hard", start)
-        ada.git("branch", "-qD", branch)
+            promotion.approve_promotion(proposed.workspace, BRANCH)
+        by_hand(proposed, BRANCH, "-S")
+        refused(proposed, "was changed in")
+        proposed.git("reset", "-q", "--hard", start)
 
 
-def test_a_merge_that_lowers_the_level_itself(ada: Clone) -> None:
+def test_a_merge_that_lowers_the_level_itself(proposed: Clone) -> None:
     """A11: the level is that before the merge."""
-    branch = ada.promote("abalone@v1.0.0")
-    ada.be("mallory").git("switch", "-q", branch)
-    ada.write("towpath.yaml", LOWERED)
-    ada.commit("Tidy up")
-    ada.git("switch", "-q", "main")
-    by_hand(ada, branch)
-    refused(ada, "towpath.yaml")
+    proposed.be("mallory").git("switch", "-q", BRANCH)
+    proposed.write("towpath.yaml", LOWERED)
+    proposed.commit("Tidy up")
+    proposed.git("switch", "-q", "main")
+    by_hand(proposed, BRANCH)
+    refused(proposed, "towpath.yaml")
 
 
-def test_an_unsigned_merge_and_the_rules_lowered_and_put_back(ada: Clone) -> None:
+def test_an_unsigned_merge_and_the_rules_lowered_and_put_back(proposed: Clone) -> None:
     """Rules that nobody agreed to never count, not even for what was merged in between."""
-    branch = ada.promote("abalone@v1.0.0")
-    ada.be("mallory")
-    ada.write("towpath.yaml", LOWERED)
-    ada.commit("Tidy up")
-    by_hand(ada, branch)
-    ada.write("towpath.yaml", POLICY)
-    ada.commit("Put it back")
-    refused(ada, "needed `signed`")
+    proposed.be("mallory")
+    proposed.write("towpath.yaml", LOWERED)
+    proposed.commit("Tidy up")
+    by_hand(proposed, BRANCH)
+    proposed.write("towpath.yaml", POLICY)
+    proposed.commit("Put it back")
+    refused(proposed, "needed `signed`")
 
 
 def test_rules_that_two_signers_agree_to(ada: Clone) -> None:
@@ -213,36 +241,24 @@ def test_one_signer_alone_changes_no_rules(ada: Clone) -> None:
     assert ada.findings() == []
 
 
-def let_bo_go(ada: Clone) -> str:
-    """Bo's key is out, and he merged a promotion on the commit before; the commit without him."""
-    branch = ada.promote("abalone@v1.0.0")
-    before = ada.head()
-    ada.write(SIGNERS, ada.line("ada") + ada.line("cleo"))
-    ada.commit("Bo left", "-S")
-    ratify_rules(ada.be("bo").workspace)
-    removed = ada.head()
-    ada.git("switch", "-qc", "side", before)
-    by_hand(ada, branch, "-S")
-    return removed
-
-
-def test_a_signer_who_was_removed(ada: Clone) -> None:
-    """A6: Bo's key is out; he merges on the commit before, and merges main into that."""
-    removed = let_bo_go(ada)
-    ada.git("merge", "-q", "--no-ff", "-S", "-m", "Merge main", removed)
-    ada.git("branch", "-qf", "main", "side")
-    ada.git("switch", "-q", "main")
-    assert not ada.judged().is_enough
-    refused(ada, "it says who may approve, and was changed")
-
-
-def test_a_signer_who_was_removed_by_a_plain_agreement(ada: Clone) -> None:
-    """The same where the merge leaves the removal out: it is a decision that main lost."""
-    removed = let_bo_go(ada)
-    ada.git("merge", "-q", "-s", "ours", "--no-ff", "-m", "Merge main", removed)
-    ada.git("branch", "-qf", "main", "side")
-    ada.git("switch", "-q", "main")
-    refused(ada, "put Approve the rules in registry/allowed_signers")
+def test_a_signer_who_was_removed(proposed: Clone) -> None:
+    """A6: Bo's key is out; he merges on the commit before, and merges main into that: so that it
+    takes the removal in, or leaves it out, which is a decision that main lost."""
+    before = proposed.head()
+    proposed.write(SIGNERS, proposed.line("ada") + proposed.line("cleo"))
+    proposed.commit("Bo left", "-S")
+    ratify_rules(proposed.be("bo").workspace)
+    removed = proposed.head()
+    proposed.git("switch", "-qc", "side", before)
+    merged = by_hand(proposed, BRANCH, "-S")
+    for how, words in (
+        (("-S",), "it says who may approve, and was changed"),
+        (("-s", "ours"), "put Approve the rules in registry/allowed_signers"),
+    ):
+        proposed.git("switch", "-q", "-C", "main", merged)
+        proposed.git("merge", "-q", "--no-ff", *how, "-m", "Merge main", removed)
+        assert not proposed.judged().is_enough or "-S" not in how
+        refused(proposed, words)
 
 
 def test_an_agreement_says_that_it_is_one(ada: Clone) -> None:
@@ -361,16 +377,17 @@ def test_a_pull_with_a_merge_that_loses_no_decision(ada: Clone) -> None:
     assert ada.reconcile("dev") == 0
 
 
-def test_dates_that_cannot_be(ada: Clone) -> None:
+def test_dates_that_cannot_be(proposed: Clone) -> None:
     """A9: a merge dated before its own parent does not count, and says so; what waited a day in
     dev has not waited it."""
-    branch = ada.promote("abalone@v1.0.0")
-    ada.be("bo")
-    by_hand(ada, branch, "-S", at="2026-01-05T09:00:00Z")
-    [made] = ada.rule.log
-    parent = int(ada.git("log", "-1", "--format=%ct", "HEAD^"))
-    assert made.time == max(parent, int(ada.git("log", "-1", "--format=%ct", "abalone@v1.0.0")))
-    refused(ada, "is dated 2026-01-05T09:00:00Z, before the commit under it")
+    proposed.be("bo")
+    by_hand(proposed, BRANCH, "-S", at="2026-01-05T09:00:00Z")
+    [made] = proposed.rule.log
+    parent = int(proposed.git("log", "-1", "--format=%ct", "HEAD^"))
+    assert made.time == max(
+        parent, int(proposed.git("log", "-1", "--format=%ct", "abalone@v1.0.0"))
+    )
+    refused(proposed, "is dated 2026-01-05T09:00:00Z, before the commit under it")
 
 
 def test_a_date_that_has_not_come_moves_nothing_after_it(ada: Clone) -> None:
@@ -385,47 +402,39 @@ def test_a_date_that_has_not_come_moves_nothing_after_it(ada: Clone) -> None:
     assert all(one.time <= ada.rule.line.now for one in ada.rule.log)
 
 
-def test_an_old_approval_played_again(ada: Clone) -> None:
-    """A12: a merge whose first-parent line ends at an approval of old."""
-    in_prod(ada, "v1.0.0")
-    old = ada.head()
-    in_prod(ada, "v1.1.0")
-    new = ada.head()
-    ada.be("mallory").git("reset", "-q", "--hard", old)
-    ada.git("merge", "-q", "-s", "ours", "-m", "Merge main", new)
-    ada.git("push", "-q", "origin", "main")
-    refused(ada, "main was re-parented")
-    assert ada.reconcile(accepts_history=True) == 0  # a person has looked, and wants it so
-    assert running(ada) == "v1.0.0"
-
-
-def test_a_main_that_was_rewritten(ada: Clone) -> None:
-    in_prod(ada, "v1.0.0")
-    old = ada.head()
-    in_prod(ada, "v1.1.0")
-    ada.be("mallory").git("reset", "-q", "--hard", old)
-    ada.git("push", "-q", "--force", "origin", "main")
+def test_a_main_that_was_rewritten_and_an_old_approval_played_again(deployed: Clone) -> None:
+    """A12: main goes back to an approval of old, by force, and by a merge whose first-parent line
+    ends there."""
+    old = deployed.head()
+    in_prod(deployed, "v1.1.0")
+    new = deployed.head()
+    deployed.be("mallory").git("reset", "-q", "--hard", old)
+    deployed.git("push", "-q", "--force", "origin", "main")
     with pytest.raises(Refused, match="it was rewritten"):
-        ada.reconcile()
-    assert running(ada) == "v1.1.0"
-    assert any("it was rewritten" in what for what in ada.findings())
+        deployed.reconcile()
+    assert running(deployed) == "v1.1.0"
+    assert any("it was rewritten" in what for what in deployed.findings())
+    deployed.git("merge", "-q", "-s", "ours", "-m", "Merge main", new)
+    deployed.git("push", "-q", "origin", "main")
+    refused(deployed, "main was re-parented")
+    assert deployed.reconcile(accepts_history=True) == 0  # a person has looked, and wants it so
+    assert running(deployed) == "v1.0.0"
 
 
-def test_a_line_that_took_another_way_and_lost_nothing(ada: Clone) -> None:
+def test_a_line_that_took_another_way_and_lost_nothing(deployed: Clone) -> None:
     """A developer's pull with a merge is no attack."""
-    in_prod(ada, "v1.0.0")
-    ada.git("switch", "-qc", "work")
-    ada.write("steps.py", "a = 1\n")
-    ada.commit("Work")
-    ada.git("switch", "-q", "main")
-    ada.write("notes.md", "b\n")
-    ada.commit("Notes")
-    assert ada.reconcile() == 0
-    ada.git("switch", "-q", "work")
-    ada.git("merge", "-q", "--no-ff", "-m", "Merge main", "main")
-    ada.git("branch", "-qf", "main", "work")
-    ada.git("switch", "-q", "main")
-    assert ada.reconcile() == 0
+    deployed.git("switch", "-qc", "work")
+    deployed.write("steps.py", "a = 1\n")
+    deployed.commit("Work")
+    deployed.git("switch", "-q", "main")
+    deployed.write("notes.md", "b\n")
+    deployed.commit("Notes")
+    assert deployed.reconcile() == 0
+    deployed.git("switch", "-q", "work")
+    deployed.git("merge", "-q", "--no-ff", "-m", "Merge main", "main")
+    deployed.git("branch", "-qf", "main", "work")
+    deployed.git("switch", "-q", "main")
+    assert deployed.reconcile() == 0
 
 
 def test_a_promotion_is_approved_again_where_the_rules_ask_for_more(ada: Clone) -> None:
@@ -444,40 +453,38 @@ def test_a_promotion_is_approved_again_where_the_rules_ask_for_more(ada: Clone) 
     assert ada.reconcile("dev") == 0
 
 
-def test_a_note_explains_nothing_until_signers_agree(ada: Clone) -> None:
-    branch = ada.promote("abalone@v1.0.0")
-    ada.be("mallory")
-    by_hand(ada, branch)
-    [amiss] = verify_registry(ada.workspace).findings
-    ada.write(f"registry/notes/{amiss.id}.md", "It is well.\n")
-    ada.commit("A word")
-    assert [one.id for one in verify_registry(ada.workspace).findings] == [amiss.id]
-    ratify_rules(ada.be("bo").workspace)
-    assert [one.id for one in verify_registry(ada.workspace).findings] == [amiss.id]
-    ratify_rules(ada.be("ada").workspace)
-    assert verify_registry(ada.workspace).findings == ()
-    refused_by_reconcile = ada.reconcile()
+def test_a_note_explains_nothing_until_signers_agree(proposed: Clone) -> None:
+    proposed.be("mallory")
+    by_hand(proposed, BRANCH)
+    [amiss] = verify_registry(proposed.workspace).findings
+    proposed.write(f"registry/notes/{amiss.id}.md", "It is well.\n")
+    proposed.commit("A word")
+    assert [one.id for one in verify_registry(proposed.workspace).findings] == [amiss.id]
+    ratify_rules(proposed.be("bo").workspace)
+    assert [one.id for one in verify_registry(proposed.workspace).findings] == [amiss.id]
+    ratify_rules(proposed.be("ada").workspace)
+    assert verify_registry(proposed.workspace).findings == ()
+    refused_by_reconcile = proposed.reconcile()
     assert refused_by_reconcile == 3  # an explained promotion is none that was approved
 
 
-def test_a_push_that_another_was_quicker_with(ada: Clone) -> None:
+def test_a_push_that_another_was_quicker_with(proposed: Clone) -> None:
     """Nothing here says what is not so there: neither main nor the branch has moved."""
-    branch = ada.promote("abalone@v1.0.0")
-    before = ada.head()
-    other = clone(ada, "other", "cleo")
+    before = proposed.head()
+    other = clone(proposed, "other", "cleo")
     other.write("notes.md", "mine\n")
     other.commit("Notes")
-    hook = ada.root / ".git" / "hooks" / "pre-push"
+    hook = proposed.root / ".git" / "hooks" / "pre-push"
     hook.write_text(f"#!/bin/sh\nunset GIT_DIR\ngit -C '{other.root}' push -q origin main\n")
     hook.chmod(0o755)
     with pytest.raises(RegistryError, match="nothing was approved"):
-        ada.approve(branch, push=True)
-    assert ada.head() == before
-    assert ada.git("branch", "--list", branch)
+        proposed.approve(BRANCH, push=True)
+    assert proposed.head() == before
+    assert proposed.git("branch", "--list", BRANCH)
     hook.unlink()
-    assert ada.approve(branch, push=True).pushed
-    assert (other.git("fetch", "-q"), other.head("origin/main")) == ("", ada.head())
-    assert ada.git("show", f"main:{STAGE_FILE}")
+    assert proposed.approve(BRANCH, push=True).pushed
+    assert (other.git("fetch", "-q"), other.head("origin/main")) == ("", proposed.head())
+    assert proposed.git("show", f"main:{STAGE_FILE}")
 
 
 def agree(made: Clone, path: str, text: str) -> None:
@@ -576,52 +583,46 @@ def test_a_version_whose_signer_left_runs_on_and_is_named(ada: Clone) -> None:
     assert running(ada) == number
 
 
-def test_a_merge_of_three(ada: Clone) -> None:
-    """Bo signs an octopus merge of Ada's promotion, and of a branch that nobody looked at."""
-    branch = ada.promote("abalone@v1.0.0")
-    ada.git("switch", "-qc", "third")
-    ada.be("mallory").write("notes.md", "mine\n")
-    ada.commit("Notes")
-    ada.be("bo").git("switch", "-q", "main")
-    by_hand(ada, branch, "-S", "third")
-    assert len(ada.git("log", "-1", "--format=%P").split()) == 3
-    assert not ada.judged().is_enough
-    refused(ada, "its commit also changed notes.md")
-
-
-def test_a_merge_of_three_with_nothing_beside(ada: Clone) -> None:
-    """The third parent changes nothing: still, nobody knows which of them was looked at."""
-    branch = ada.promote("abalone@v1.0.0")
-    ada.git("switch", "-qc", "third")
-    ada.be("mallory").git("commit", "-q", "--allow-empty", "-m", "Nothing")
-    ada.be("bo").git("switch", "-q", "main")
-    by_hand(ada, branch, "-S", "third")
-    assert ada.judged().approval.level != "signed" or "third" not in ada.git("branch")
-    refused(ada, "signed a merge with other files than the branch that it merged")
+def test_a_merge_of_three(proposed: Clone) -> None:
+    """Bo signs an octopus merge of Ada's promotion, and of a branch that nobody looked at. Where
+    that changes nothing: still, nobody knows which of them was looked at."""
+    main = proposed.head()
+    for text, words in (
+        ("mine\n", "its commit also changed notes.md"),
+        (None, "signed a merge with other files than the branch that it merged"),
+    ):
+        proposed.be("mallory").git("switch", "-qC", "third", main)
+        if text:
+            proposed.write("notes.md", text)
+        proposed.commit("Notes", "--allow-empty")
+        proposed.be("bo").git("switch", "-qC", "main", main)
+        by_hand(proposed, BRANCH, "-S", "third")
+        assert len(proposed.git("log", "-1", "--format=%P").split()) == 3
+        assert not proposed.judged().is_enough
+        refused(proposed, words)
 
 
 @pytest.mark.parametrize("path", [SIGNERS, "towpath.yaml", "CODEOWNERS", "registry"])
-def test_a_link_where_a_rule_is_read(ada: Clone, path: str) -> None:
+def test_a_link_where_a_rule_is_read(deployed: Clone, path: str) -> None:
     """A rule file, or the folder of all, becomes a link to what Mallory wrote elsewhere."""
-    in_prod(ada, "v1.0.0")
-    ada.be("mallory").write("elsewhere/towpath.yaml", LOWERED.replace("abalone", "other"))
-    ada.write("elsewhere/allowed_signers", ada.line("mallory"))
-    ada.write("elsewhere/CODEOWNERS", "* mallory@example.org\n")
-    ada.git("rm", "-rq", "--ignore-unmatch", path)
-    (ada.root / path).parent.mkdir(exist_ok=True)
-    (ada.root / path).symlink_to(f"{'../' * path.count('/')}elsewhere/{Path(path).name}")
-    ada.commit("A link")
-    assert ada.rule.rules.pending
+    deployed.be("mallory").write("elsewhere/towpath.yaml", LOWERED.replace("abalone", "other"))
+    deployed.write("elsewhere/allowed_signers", deployed.line("mallory"))
+    deployed.write("elsewhere/CODEOWNERS", "* mallory@example.org\n")
+    deployed.git("rm", "-rq", "--ignore-unmatch", path)
+    (deployed.root / path).parent.mkdir(exist_ok=True)
+    (deployed.root / path).symlink_to(f"{'../' * path.count('/')}elsewhere/{Path(path).name}")
+    deployed.commit("A link")
+    assert deployed.rule.rules.pending
     with pytest.raises(TowpathError) as wrong:
-        promotion.propose_promotion(ada.workspace, "abalone@v1.1.0", "prod")
+        promotion.propose_promotion(deployed.workspace, "abalone@v1.1.0", "prod")
         branch = "promote/abalone-v1.1.0-prod"
-        promotion.approve_promotion(ada.be("cleo").workspace, branch)
+        promotion.approve_promotion(deployed.be("cleo").workspace, branch)
     assert wrong.value.exit_code != ExitCode.BUG
     try:
-        assert ada.reconcile() != 0
+        assert deployed.reconcile() != 0
     except TowpathError as stopped:
         assert stopped.exit_code != ExitCode.BUG
-    assert running(ada) == "v1.0.0"
+    assert running(deployed) == "v1.0.0"
 
 
 def test_a_submodule_where_a_rule_is_read(ada: Clone) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from own_home import CopyWorld
 from running import Project, make
 from towpath import credentials
 from towpath.backends.dvc.dvc_config import shared_remote
@@ -54,14 +55,18 @@ def refusing() -> Iterator[int]:
         yield taken.getsockname()[1]
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Iterator[Project]:
-    made = make(tmp_path / "project")
+def build(folder: Path) -> None:
+    made = make(folder / "project")
     made.git("init", "-q", "-b", "main")
     made.git("config", "user.name", "Ada Tester")
     made.git("config", "user.email", "ada@example.org")
     made.commit()
-    yield made
+
+
+@pytest.fixture
+def project(tmp_path: Path, copy_world: CopyWorld) -> Iterator[Project]:
+    copy_world(build, tmp_path)
+    yield Project(tmp_path / "project")
     credentials._known.clear()
 
 

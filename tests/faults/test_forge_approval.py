@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from forge_fixtures import REPOSITORY_NAME, ForgeWorld
-from promotion_project import POLICY, begin, judge_promotion
+from own_home import CopyWorld
+from promotion_project import POLICY, Project, begin, judge_promotion
 from towpath import registry
 from towpath.delivery import promotion
 from towpath.delivery.promotion import PromotionApproval
@@ -53,15 +54,22 @@ class World(ForgeWorld):
         self.project.git("push", "-qf", "origin", f"HEAD:refs/heads/{branch}")
 
 
-@pytest.fixture
-def world(tmp_path: Path, github: GitHubServer, monkeypatch: pytest.MonkeyPatch) -> World:
-    """A project on the forge, with two versions; Bo and Cleo own its stages."""
+def build(folder: Path) -> None:
     on_forge = f"forge: {{kind: github, repository: {REPOSITORY_NAME}}}\n"
     policy = f"{POLICY}policy: {{approval: forge}}\n{on_forge}"
-    project = begin(tmp_path / "abalone", policy)
+    project = begin(folder / "abalone", policy)
     project.commit({".github/CODEOWNERS": OWNERS})
     project.register()
     project.register("second")
+
+
+@pytest.fixture
+def world(
+    tmp_path: Path, github: GitHubServer, monkeypatch: pytest.MonkeyPatch, copy_world: CopyWorld
+) -> World:
+    """A project on the forge, with two versions; Bo and Cleo own its stages."""
+    copy_world(build, tmp_path)
+    project = Project(tmp_path / "abalone")
     project.git("remote", "add", "origin", github.remote(REPOSITORY_NAME))
     project.git("push", "-q", "origin", "main", "--tags")
     return World(project, github, monkeypatch)

@@ -117,17 +117,17 @@ def test_each_hint_is_followed(world: Project, tmp_path: Path, name: str) -> Non
     assert bool(left) is case.stays, [(one.what, one.hint) for one in left]
 
 
-def _follow_all(project: Project) -> VerificationReport:
+def _follow_all(project: Project, found: VerificationReport) -> VerificationReport:
     """Follow the hints until nothing is found; each is followed once."""
     seen: set[str] = set()
     for _ in range(12):
-        found = project.verify()
         hints = [str(one.fault.hint) for one in found.findings]
         new = [hint for hint in hints if hint not in seen]
         if not new:
             break
         seen.add(new[0])
         follow(project, new[0])
+        found = project.verify()
     return found
 
 
@@ -144,12 +144,11 @@ def test_each_hint_is_followed_to_green(project: Project, trouble: str) -> None:
         )
         project.write("towpath.yaml", POLICY)
         project.commit("as the hint says")
+        found = project.verify()
     kept = reachable(project)
-    left = _follow_all(project)
+    left = _follow_all(project, found)
     assert [(one.check, one.fault.what, one.fault.hint) for one in left.findings] == []
     assert not kept - reachable(project), "a hint lost what a ref kept"
-    code, said, _ = towpath(project, "verify", "--json")
-    assert code == 0, said
     applied = [reconcile.reconcile_stage(project.workspace, stage) for stage in ("dev", "prod")]
     assert [one.exit_code for one in applied] == [0, 0]
 

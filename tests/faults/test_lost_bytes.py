@@ -11,7 +11,7 @@ import pytest
 
 from audit_project import Project, begin
 from command_line import call_towpath
-from own_home import MAIN, move_in
+from own_home import MAIN, CopyWorld, move_in
 from towpath import registry
 from towpath.backends.dvc import Store, initialise_store
 from towpath.delivery import promotion
@@ -21,13 +21,16 @@ BRANCH = "promote/abalone-v1.0.0-dev"
 PIPELINE = "inputs:\n  raw: data/raw.csv\nsteps: {}\n"
 
 
+def build(folder: Path) -> None:
+    begin(folder / "abalone", "name: abalone\nstages: [dev, uat]\n").register(b"one")
+
+
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, copy_world: CopyWorld) -> Project:
     """A project with one version, in no stage."""
     move_in(tmp_path / "own home", MAIN, monkeypatch)
-    made = begin(tmp_path / "abalone", "name: abalone\nstages: [dev, uat]\n")
-    made.register(b"one")
-    return made
+    copy_world(build, tmp_path)
+    return Project(tmp_path / "abalone")
 
 
 def _bytes(project: Project) -> Path:

@@ -9,20 +9,24 @@ import pytest
 
 from audit_project import Project, begin
 from command_line import call_towpath
-from own_home import MAIN, move_in
+from own_home import MAIN, CopyWorld, move_in
 
 RULES = "towpath.yaml"
 
 
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A project with a version in dev, and another that could follow."""
-    move_in(tmp_path / "own home", MAIN, monkeypatch)
-    made = begin(tmp_path / "abalone", "name: abalone\nstages: [dev]\n")
+def build(folder: Path) -> None:
+    made = begin(folder / "abalone", "name: abalone\nstages: [dev]\n")
     made.register(b"one")
     made.register(b"two")
     made.promote("abalone@v1.0.0", "dev")
-    return made
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, copy_world: CopyWorld) -> Project:
+    """A project with a version in dev, and another that could follow."""
+    move_in(tmp_path / "own home", MAIN, monkeypatch)
+    copy_world(build, tmp_path)
+    return Project(tmp_path / "abalone")
 
 
 def command(project: Project, *words: str) -> tuple[int, str]:

@@ -12,8 +12,8 @@ import pytest
 
 from command_line import call_towpath
 from forge_fixtures import REPOSITORY_NAME, ForgeWorld
-from own_home import MAIN, move_in
-from promotion_project import POLICY, begin, judge_promotion
+from own_home import MAIN, CopyWorld, move_in
+from promotion_project import POLICY, Project, begin, judge_promotion
 from towpath import registry
 from towpath.delivery import promotion
 from towpath.errors import RegistryError
@@ -58,11 +58,9 @@ class World(ForgeWorld):
         }
 
 
-@pytest.fixture
-def world(tmp_path: Path, github: GitHubServer, monkeypatch: pytest.MonkeyPatch) -> World:
-    """A project on the forge, with a version, a promotion of which is about to be opened."""
+def build(folder: Path) -> None:
     project = begin(
-        tmp_path / "abalone", f"{POLICY}forge: {{kind: github, repository: {REPOSITORY_NAME}}}\n"
+        folder / "abalone", f"{POLICY}forge: {{kind: github, repository: {REPOSITORY_NAME}}}\n"
     )
     checks = "on:\n  pull_request:\n"
     files: dict[str, str | None] = {
@@ -72,6 +70,15 @@ def world(tmp_path: Path, github: GitHubServer, monkeypatch: pytest.MonkeyPatch)
     }
     project.commit(files)
     project.register()
+
+
+@pytest.fixture
+def world(
+    tmp_path: Path, github: GitHubServer, monkeypatch: pytest.MonkeyPatch, copy_world: CopyWorld
+) -> World:
+    """A project on the forge, with a version, a promotion of which is about to be opened."""
+    copy_world(build, tmp_path)
+    project = Project(tmp_path / "abalone")
     project.git("remote", "add", "origin", github.remote(REPOSITORY_NAME))
     project.git("push", "-q", "origin", "main", "--tags")
     return World(project, github, monkeypatch)

@@ -6,6 +6,7 @@ import copy
 import importlib
 import io
 import json
+import os
 import pkgutil
 import re
 import subprocess
@@ -63,6 +64,7 @@ from sklearn.preprocessing import (
 from sklearn.svm import SVC
 from skops import io as skops_io
 from skops_files import array, grouped, listed, mapped, node, plain, stated, write
+from threadpoolctl import threadpool_limits
 
 from towpath.delivery.gates.kinds import safe
 from towpath.errors import Refused, StepFailed, TowpathError
@@ -73,6 +75,27 @@ ROWS = numpy.random.default_rng(0).random((60, 4))
 NUMBER = ROWS[:, 0] * 2 + ROWS[:, 1]
 CLASS = (NUMBER > 1.4).astype(int)
 NO_CODE = OwnCode("small@v1.0.0").to_json()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Sixty rows are no work for two threads: they wait for each other at full speed."""
+    with threadpool_limits(1):
+        yield
+
+
+def run_alone(script: str, folder: Path) -> Any:
+    """What a program prints last, run in a process and a folder of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def generics(kind: type = rv_generic) -> Iterator[str]:
@@ -184,11 +207,7 @@ def test_what_is_let_in_without_asking_runs_nothing_of_a_hostile_state(tmp_path:
         names=str(tmp_path / "names.json"),
         path=str(tmp_path / "model.skops"),
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    answer = json.loads(done.stdout.splitlines()[-1])
+    answer = run_alone(script, tmp_path)
     assert answer["seen"] == []
     assert answer["loaded"] > 100  # so that something was tried
 
@@ -720,11 +739,7 @@ def test_no_function_that_is_let_in_does_more_than_compute(tmp_path: Path) -> No
         mark=str(tmp_path / "mark"),
         names=str(tmp_path / "names.json"),
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=tmp_path
-    )
-    assert done.returncode == 0, done.stderr
-    answer = json.loads(done.stdout.splitlines()[-1])
+    answer = run_alone(script, tmp_path)
     assert answer["seen"] == []
     assert answer["done"] > 1000  # so that something was tried
     assert {path.name for path in tmp_path.iterdir()} <= {"home", "names.json"}

@@ -135,7 +135,7 @@ return 'answered'
 
 def has_ended(words: list[str]) -> bool:
     """Whether no process runs so; one that is being killed is waited for: the machine is busy."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 180
     while runs(words) and time.monotonic() < deadline:
         time.sleep(0.05)
     return not runs(words)

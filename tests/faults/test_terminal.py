@@ -229,7 +229,7 @@ def on_a_terminal(project: Project, commands: list[list[str]]) -> str:
     )  # fmt: skip
     os.close(theirs)
     shown = b"".join(read_to_the_end(ours))
-    assert process.wait(60) == 0, shown
+    assert process.wait(180) == 0, shown
     return shown.decode("utf-8").replace("\r\n", "\n")
 
 
@@ -406,7 +406,7 @@ def test_what_libraries_print_is_guarded_too(tmp_path: Path) -> None:
     )
     os.close(theirs)
     shown = b"".join(read_to_the_end(ours)).decode().replace("\r\n", "\n")
-    assert process.wait(60) == 1
+    assert process.wait(180) == 1
     assert "\x1b[31mX" not in shown and "\x1b]" not in shown
     assert raw(OURS.sub("", shown)) == set()
 

@@ -68,7 +68,7 @@ def end_while_it_commits(tmp_path: Path, home: Path, number: int) -> int:
     ) as new:
         _wait_for(tmp_path / "asked", new)
         os.killpg(new.pid, number)
-        return new.wait(timeout=30)
+        return new.wait(timeout=180)
 
 
 def test_ctrl_c_leaves_nothing_behind(tmp_path: Path, home: Path) -> None:

@@ -21,7 +21,7 @@ from towpath.registry import (
     tag_message,
     version_record,
 )
-from towpath.registry.model_signature import find_signature_breaks
+from towpath.registry.version_record import find_signature_breaks
 
 Draft = Callable[..., VersionRecord]
 Register = Callable[..., RegisteredVersion]

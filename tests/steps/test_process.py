@@ -644,9 +644,9 @@ def test_when_the_run_ends_so_do_its_steps(project, tmp_path, number):
         tests=str(Path(__file__).parent), root=str(project.root), pids=str(pids)
     )
     run = subprocess.Popen([sys.executable, "-c", text], stderr=subprocess.DEVNULL)
-    wait_until(pids.exists, 60)
+    wait_until(pids.exists, 180)
     run.send_signal(number)
-    run.wait(20)
+    run.wait(180)
     for pid in map(int, pids.read_text().split()):
         wait_until(lambda pid=pid: gone(pid), 20)
 

@@ -198,7 +198,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.chdir(made.root)
     with person("Ada"):
         for factor in range(2, 2 + VERSIONS):
-            run = made.run(params={"factor": factor}, register=True)
+            run = made.run_by_prefect(params={"factor": factor}, register=True)
             assert run.state == "done", run.error
     return made
 

@@ -119,7 +119,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, warm_api: server.PrefectAp
     made.commit()
     with pytest.MonkeyPatch.context() as patch:
         use_api(warm_api, patch)
-        assert made.run(require_register=True).exit_code == 0
+        assert made.run_by_prefect(require_register=True).exit_code == 0
     return made
 
 
@@ -170,7 +170,7 @@ def test_code_of_a_branch_enters_the_first_stage_alone(project: Project) -> None
     project.git("switch", "-qc", "topic")
     project.code("FrozenEstimator(model)", "FrozenEstimator(FrozenEstimator(model))")
     project.commit()
-    assert project.run(require_register=True).exit_code == 0
+    assert project.run_by_prefect(require_register=True).exit_code == 0
     project.git("switch", "-qf", "main")
     version = found(project, "linear@latest").version
     assert promote(project, f"linear@{version}", "dev").exit_code == 0

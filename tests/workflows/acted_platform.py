@@ -163,10 +163,10 @@ class Platform:
         given = {"ref": "refs/heads/main", "inputs": inputs}
         return self._runner().act(self._clone(), workflow, "workflow_dispatch", given)
 
-    def scheduled(self, workflow: str, **matrix: str) -> Acted:
-        """Run a workflow on main as the forge does at its hour; of a matrix what is named."""
+    def scheduled(self, workflow: str) -> Acted:
+        """Run a workflow on main as the forge does at its hour."""
         given = {"ref": "refs/heads/main"}
-        return self._runner().act(self._clone(), workflow, "schedule", given, matrix)
+        return self._runner().act(self._clone(), workflow, "schedule", given)
 
     def _clone(self) -> Path:
         """A fresh clone, from which the forge reads the workflows."""

@@ -107,12 +107,8 @@ class Runner:
         workflow: str,
         event: str,
         payload: Mapping[str, Any],
-        matrix: Mapping[str, str] | None = None,
     ) -> Acted:
-        """Run a workflow of ``clone`` for an event; the payload is completed as GitHub's is.
-
-        ``matrix`` picks one job of several that differ in a value.
-        """
+        """Run a workflow of ``clone`` for an event; the payload is completed as GitHub's is."""
         self.home.mkdir(parents=True, exist_ok=True)
         told = self.home / f"{workflow}-{event}.json"
         told.write_text(json.dumps({**_common(), **payload}))
@@ -136,7 +132,6 @@ class Runner:
             *_options("--secret", {"GITHUB_TOKEN": token, "TOWPATH_APP_KEY": "key"}),
             *_options("--var", {"TOWPATH_APP_ID": "12345"}),
             *self._stubs(folder),
-            *(word for key, one in (matrix or {}).items() for word in ("--matrix", f"{key}:{one}")),
         ]
         around = {"HOME": str(self.home), "PATH": os.environ["PATH"], **self.environment}
         done = subprocess.run(call, env=around, capture_output=True, text=True, timeout=300)

@@ -64,7 +64,7 @@ class Approvals:
         proved = self.prove_approval(promotion)
         if proved.level != UNKNOWN:
             return proved
-        for tag in self.ledger.tags(promotion):
+        for tag in self.ledger.find_tags(promotion):
             if claimed := _in_tag(tag.tag.message):
                 return replace(claimed, because=f"its stage tag says so: {self.silent}")
         return proved
@@ -73,23 +73,24 @@ class Approvals:
         """What the forge or Git say themselves; asked once."""
         place = promotion.commit, promotion.path
         if place not in self._proved:
-            self._proved[place] = self._ask_approval(promotion)
+            try:
+                approval = self.judge_promotion(promotion).approval
+            except ForgeError as silent:
+                proved = AuditedApproval(UNKNOWN, because=silent.faults[0].what)
+            else:
+                # Then only the forge, which was not asked, could tell.
+                is_unproved = self.rule.find_unproved([promotion])
+                proved = AuditedApproval(
+                    UNKNOWN if is_unproved else approval.level,
+                    approval.by,
+                    approval.where,
+                    approval.evidence,
+                    self.silent if is_unproved else approval.why or None,
+                )
+            self._proved[place] = proved
         return self._proved[place]
 
-    def _ask_approval(self, promotion: Promotion) -> AuditedApproval:
-        try:
-            judged = self.judged(promotion)
-        except ForgeError as silent:
-            return AuditedApproval(UNKNOWN, because=silent.faults[0].what)
-        approval = judged.approval
-        level: str = approval.level
-        because = approval.why or None
-        if self.rule.find_unproved([promotion]):  # only the forge, which was not asked, could tell
-            level, because = UNKNOWN, self.silent
-        return AuditedApproval(level, approval.by, approval.where, approval.evidence, because)
-
-    def judged(self, promotion: Promotion) -> ApprovalJudgement:
-        """What the rule says of a promotion. Raises ``ForgeError``."""
+    def judge_promotion(self, promotion: Promotion) -> ApprovalJudgement:
         place = promotion.commit, promotion.path
         if place not in self._judgements:
             self._judgements[place] = self.rule.judge(promotion)
@@ -120,16 +121,14 @@ def open_approvals(workspace: Workspace, ledger: AuditLedger, ask: bool) -> Appr
         return Approvals(ledger, silent=closed.faults[0].what)
 
 
-def _split_names(people: str) -> list[str]:
-    # One that ends in a mail may hold the comma itself: `Lovelace, Ada <ada@example.org>`.
-    return re.split(r"(?<=>), ", people) if "<" in people else people.split(", ")
-
-
 def _in_tag(message: str) -> AuditedApproval | None:
     trailers = parse_trailers(message)
-    level = next(iter(trailers.get("approval", ())), None)
+    level, where, evidence = (
+        next(iter(trailers.get(key, ())), None) for key in ("approval", "where", "evidence")
+    )
     if level is None:
         return None
-    first = {key: next(iter(trailers.get(key, ())), None) for key in ("where", "evidence")}
-    by = tuple(name for people in trailers.get("approved-by", ()) for name in _split_names(people))
-    return AuditedApproval(level, by, first["where"], first["evidence"])
+    # One that ends in a mail may hold the comma itself: `Lovelace, Ada <ada@example.org>`.
+    lines = trailers.get("approved-by", ())
+    by = (name for line in lines for name in re.split(r"(?<=>), " if "<" in line else ", ", line))
+    return AuditedApproval(level, tuple(by), where, evidence)

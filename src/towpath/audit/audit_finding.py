@@ -13,17 +13,9 @@ from towpath.delivery.promotion.rulebook import NOTES
 from towpath.errors import Fault, ForgeError, Place
 
 AuditCheck: TypeAlias = Literal[
-    "main",
-    "rules",
-    "promotion",
-    "stage tag",
-    "version tag",
-    "record",
-    "evidence",
-    "artifact",
-    "deployment",
-    "signature",
-]
+    "main", "rules", "promotion", "stage tag", "version tag", "record", "evidence", "artifact",
+    "deployment", "signature",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -79,27 +71,21 @@ def split_explained(
     findings: Iterable[AuditFinding], approvals: Approvals
 ) -> tuple[tuple[AuditFinding, ...], tuple[ExplainedFinding, ...]]:
     """Findings that stand, and those that a note on main explains."""
-    agreed_notes = _find_agreed_notes(approvals)
+    try:
+        history = approvals.rule.rules
+    except ForgeError:  # told among what could not be looked at
+        return tuple(findings), ()
+    paths = [path for path in history.written if _NOTE.fullmatch(path)]
+    # A note that was emptied or deleted explains nothing, nor does one that went round the rules.
+    kept = approvals.ledger.read_files(paths)
+    agreed = {path: history.find_who_agreed(path) for path in paths if kept.get(path, b"").strip()}
     unexplained: list[AuditFinding] = []
     explained: list[ExplainedFinding] = []
     for finding in findings:
         path = f"{NOTES}/{finding.id}.md"
-        by = agreed_notes.get(path) if finding.check in PAST else None
-        if by is None:
-            unexplained.append(finding)
+        names = agreed.get(path) if finding.check in PAST else None
+        if names:
+            explained.append(ExplainedFinding(finding, path, ", ".join(names)))
         else:
-            explained.append(ExplainedFinding(finding, path, by))
+            unexplained.append(finding)
     return tuple(unexplained), tuple(explained)
-
-
-def _find_agreed_notes(approvals: Approvals) -> dict[str, str]:
-    """Who agreed to each note that is on main, by its path."""
-    try:
-        history = approvals.rule.rules
-    except ForgeError:  # told among what could not be looked at
-        return {}
-    paths = [path for path in history.written if _NOTE.fullmatch(path)]
-    # A note that was emptied or deleted explains nothing, nor does one that went round the rules.
-    kept = approvals.ledger.files(paths)
-    by = {path: history.find_who_agreed(path) for path in paths if kept.get(path, b"").strip()}
-    return {path: ", ".join(names) for path, names in by.items() if names}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,8 @@ from towpath import registry
 from towpath.backends.git import Repository, branches, refs, remotes
 from towpath.backends.git.commit_history import parse_trailers
 from towpath.backends.git.git_command import split_lines
-from towpath.delivery.promotion.promotion_case import promotion_paths, refuse_unknown_stage
+from towpath.delivery.promotion.promotion_approval import promotion_paths
+from towpath.delivery.promotion.promotion_case import refuse_unknown_stage
 from towpath.errors import RegistryError, TowpathError
 from towpath.registry import (
     Model,
@@ -39,16 +41,6 @@ TOUCHED = {"A": "added", "D": "deleted"}
 
 
 @dataclass(frozen=True)
-class FileTouch:
-    """A file that a commit on main's first-parent line changed; ``what`` is done to it."""
-
-    path: str
-    commit: str
-    author: str
-    what: str
-
-
-@dataclass(frozen=True)
 class AuditLedger:
     """A registry as one audit sees it.
 
@@ -62,15 +54,11 @@ class AuditLedger:
     model: str | None = None
     stage: str | None = None
 
-    def only_stage(self, stage: str) -> AuditLedger:
-        return replace(self, stage=stage)
-
     def is_meant(self, stage: str) -> bool:
         return self.stage in (None, stage)
 
     @cached_property
     def promotions(self) -> tuple[Promotion, ...]:
-        """Every change of a stage file that is asked about, oldest first."""
         return tuple(promotion for promotion in self.log if self.is_meant(promotion.stage))
 
     @cached_property
@@ -82,12 +70,11 @@ class AuditLedger:
     @cached_property
     def models(self) -> Mapping[str, Model]:
         if self.model is None:
-            return registry_state.tagged_models(self.repository)
-        return {self.model: registry_state.tagged_model(self.repository, self.model)}
+            return registry_state.read_models(self.repository, pruned=False)
+        return {self.model: registry_state.read_model(self.repository, self.model, pruned=False)}
 
     @cached_property
     def stage_tags(self) -> tuple[StageTag, ...]:
-        """Every stage tag that is one, oldest first."""
         tags = stage_tags.read_stage_tags(self.repository, self.model)
         mine = (tag for tag in tags if self.is_ours(tag.model))
         return tuple(tag for tag in mine if self.is_meant(tag.stage))
@@ -121,23 +108,18 @@ class AuditLedger:
 
     @cached_property
     def main_decisions(self) -> MainDecisions:
-        """The records and digests that main decided upon, of every model."""
         return MainDecisions.read(self.repository, self.main, self.model)
 
     def decided_record(self, path: str) -> bytes | None:
         """A record as it first came to main; None where none did."""
-        return self._decided_records.get(path)
+        blob = self.main_decisions.records.get(path)
+        # All in one call of Git, and once for all the checks.
+        return self._decided_texts.get(blob) if blob else None
 
     # All in one call of Git, and once for all the checks.
     @cached_property
-    def _decided_records(self) -> Mapping[str, bytes]:
-        blobs = self.main_decisions.records
-        texts = refs.read_contents(self.repository, set(blobs.values()))
-        return {path: texts[blob] for path, blob in blobs.items() if blob in texts}
-
-    def find_first_commit(self, path: str) -> str:
-        """The commit of main that first brought a record, short."""
-        return self.main_decisions.find_first_commit(path)[:7]
+    def _decided_texts(self) -> Mapping[str, bytes]:
+        return refs.read_contents(self.repository, set(self.main_decisions.records.values()))
 
     def is_confirmed(self, promotion: Promotion) -> bool:
         """Whether the very next change of the stage file asks for the same version again, with
@@ -160,7 +142,7 @@ class AuditLedger:
 
     def brings_evidence(self, promotion: Promotion) -> bool:
         path, commit = self.evidence_path(promotion), promotion.commit
-        before = self.base(commit)
+        before = self.base_commit(commit)
         held = self.files_at([(commit, path), (before, path)])
         if before == commit:
             return (commit, path) in held
@@ -185,9 +167,16 @@ class AuditLedger:
             by_stage[promotion.stage, promotion.model].append(promotion)
         return by_stage
 
-    def tags(self, promotion: Promotion) -> Sequence[StageTag]:
-        """The stage tags that follow from a promotion, oldest first."""
+    def find_tags(self, promotion: Promotion) -> Sequence[StageTag]:
         return self._tags_by_promotion.get((promotion.commit, promotion.path), ())
+
+    @cached_property
+    def _tags_by_promotion(self) -> Mapping[tuple[str, str], list[StageTag]]:
+        by_promotion: defaultdict[tuple[str, str], list[StageTag]] = defaultdict(list)
+        for tag, promotion in self._paired_tags:
+            if promotion:
+                by_promotion[promotion.commit, promotion.path].append(tag)
+        return by_promotion
 
     @property
     def stray_tags(self) -> Sequence[StageTag]:
@@ -198,14 +187,15 @@ class AuditLedger:
         versions = self.models[model].versions if model in self.models else ()
         return next((version.version for version in versions if version.commit == commit), None)
 
-    def number(self, promotion: Promotion) -> VersionNumber | None:
+    def promoted_version(self, promotion: Promotion) -> VersionNumber | None:
         """The version that a promotion is about: of a model taken out, the one that left."""
         about = promotion if promotion.version else self.previous_change(promotion)
         return about.version if about else None
 
     def evidence_path(self, promotion: Promotion) -> str:
-        """Where a promotion's evidence lies, from the repository's root."""
-        return promotion_paths(promotion.stage, promotion.model, self.number(promotion))[2]
+        return promotion_paths(promotion.stage, promotion.model, self.promoted_version(promotion))[
+            2
+        ]
 
     def has_evidence(self, promotion: Promotion) -> bool:
         return (promotion.commit, self.evidence_path(promotion)) in self._evidence_files
@@ -213,9 +203,7 @@ class AuditLedger:
     @cached_property
     def _evidence_files(self) -> Mapping[tuple[str, str], bytes]:
         # All at once: each call starts a Git, and an old registry has thousands of promotions.
-        return self.files_at(
-            {(entry.commit, self.evidence_path(entry)) for entry in self.promotions}
-        )
+        return self.files_at({(p.commit, self.evidence_path(p)) for p in self.promotions})
 
     def wanted_versions(self, stage: str | None = None) -> Sequence[StageFile]:
         """What the stages should run, by the stage files on main."""
@@ -227,7 +215,7 @@ class AuditLedger:
             and self.is_ours(wanted.model)
         ]
 
-    def record(self, model: str, version: VersionNumber | None) -> VersionRecord | None:
+    def find_record(self, model: str, version: VersionNumber | None) -> VersionRecord | None:
         """A version's record; None where it has none that can be read."""
         tagged = self.find_version(model, version)
         try:
@@ -251,22 +239,15 @@ class AuditLedger:
         return None
 
     def read_records(self) -> Iterator[tuple[ModelVersion, VersionRecord]]:
-        """Every numbered version with its record, as far as it can be read."""
         versions = [version for model in self.models.values() for version in model.versions]
-        names = [
-            f"{version.commit}:{records.record_path(version.model, version.version)}"
-            for version in versions
-        ]
+        paths = [records.record_path(version.model, version.version) for version in versions]
+        names = [f"{v.commit}:{path}" for v, path in zip(versions, paths, strict=True)]
         texts = refs.read_contents(self.repository, names)
         for version, name in zip(versions, names, strict=True):
-            text = texts.get(name, b"").decode("utf-8", "replace")
-            try:
-                record = records.parse_version_record(text, name)
-            except RegistryError:
-                continue  # the check of records says so
-            yield version, record
+            with suppress(RegistryError):  # the check of records says so
+                yield version, records.parse_version_record(texts.get(name, b""), name)
 
-    def files(self, paths: Iterable[str]) -> dict[str, bytes]:
+    def read_files(self, paths: Iterable[str]) -> dict[str, bytes]:
         """The files on main now, by path; what is not there is left out."""
         contents = self.files_at((self.main, path) for path in paths)
         return {path: content for (_, path), content in contents.items()}
@@ -277,8 +258,9 @@ class AuditLedger:
         contents = refs.read_contents(self.repository, names)
         return {names[name]: content for name, content in contents.items()}
 
-    def find_touches(self, *folders: str) -> Iterator[FileTouch]:
-        """Every change of files under these folders on main's first-parent line, newest first."""
+    def find_touches(self, *folders: str) -> Iterator[tuple[str, str, str, str]]:
+        """Every change of files under these folders on main's first-parent line, newest first:
+        the path, the commit, its author, and what is done to the file."""
         # By the first parent: what a merge changed of main's own line, whatever the merged branch
         # did. Without renames, since a record that is moved is one that is gone; and without what a
         # user's settings of Git would add to the lines.
@@ -292,11 +274,10 @@ class AuditLedger:
             commit, _, author = head.partition("\2")
             words = [word.strip("\n") for word in rest.split("\0") if word.strip("\n")]
             for status, path in zip(words[::2], words[1::2], strict=True):
-                yield FileTouch(path, commit, author, TOUCHED.get(status, "changed"))
+                yield path, commit, author, TOUCHED.get(status, "changed")
 
     @cached_property
     def tag_names(self) -> Mapping[str, str]:
-        """The name that each annotated tag's own object says, by its ref."""
         words = ("for-each-ref", "--format=%(refname)%00%(tag)")
         result = self.repository.attempt_git(*words, "refs/tags")
         if result.code:  # a tag's object is lost, which is said of that tag alone
@@ -307,7 +288,7 @@ class AuditLedger:
         pairs = (line.split("\0") for line in split_lines(result.text))
         return {name: tag for name, tag in pairs if tag}
 
-    def base(self, commit: str) -> str:
+    def base_commit(self, commit: str) -> str:
         """The commit on main before a promotion's; of the very first one, itself."""
         return next(iter(self._promotion_parents.get(commit, ())), commit)
 
@@ -326,14 +307,6 @@ class AuditLedger:
         return {commit: tuple(parents) for commit, *parents in rows}
 
     @cached_property
-    def _tags_by_promotion(self) -> Mapping[tuple[str, str], Sequence[StageTag]]:
-        by_promotion: defaultdict[tuple[str, str], list[StageTag]] = defaultdict(list)
-        for tag, promotion in self._paired_tags:
-            if promotion:
-                by_promotion[promotion.commit, promotion.path].append(tag)
-        return by_promotion
-
-    @cached_property
     def _paired_tags(self) -> Sequence[tuple[StageTag, Promotion | None]]:
         """Each tag, oldest first, with the last promotion before it that asked for its version."""
         # Tags follow promotions in order: one that goes back behind its predecessor's was not
@@ -344,7 +317,16 @@ class AuditLedger:
             key = tag.stage, tag.model
             version = None if tag.undone else self.version_on(tag.model, tag.commit)
             promotions = self.promotions_of(*key)
-            place = _find_place(promotions, tag, version, reached.get(key, 0))
+            named = parse_trailers(tag.tag.message).get("promotion")
+            fitting = (
+                place
+                for place in reversed(range(reached.get(key, 0), len(promotions)))
+                if promotions[place].time <= tag.tag.time
+                and promotions[place].version == version
+                and promotions[place].fault is None
+                and (named is None or promotions[place].commit in named)
+            )
+            place = next(fitting, None) if version or tag.undone else None
             if place is not None:
                 reached[key] = place
             pairs.append((tag, None if place is None else promotions[place]))
@@ -382,20 +364,3 @@ def refuse_stage_that_never_was(ledger: AuditLedger, stage: str) -> None:
     """Raise ``UsageError`` with the near name for a stage that neither is nor ever was."""
     past_stages = (promotion.stage for promotion in ledger.promotions)
     refuse_unknown_stage(stage, [*ledger.project.stages, *past_stages])
-
-
-def _find_place(
-    promotions: Sequence[Promotion], tag: StageTag, version: VersionNumber | None, least: int
-) -> int | None:
-    if version is None and not tag.undone:
-        return None
-    named = parse_trailers(tag.tag.message).get("promotion")
-    fitting = (
-        place
-        for place in reversed(range(least, len(promotions)))
-        if promotions[place].time <= tag.tag.time
-        and promotions[place].version == version
-        and promotions[place].fault is None
-        and (named is None or promotions[place].commit in named)
-    )
-    return next(fitting, None)

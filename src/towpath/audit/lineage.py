@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
@@ -12,29 +13,20 @@ from towpath.audit.stage_history import HistoryEntry, read_stage_history
 from towpath.backends.dvc.tracked_files import pointer_path
 from towpath.config.artifact import Json
 from towpath.drawing.picture import BoxShape, GraphBox, GraphLine, GraphPicture
-from towpath.registry import DataSource, ModelVersion, VersionRecord
+from towpath.registry import DataSource, VersionRecord
 from towpath.registry.version_code import declared_paths
 
 if TYPE_CHECKING:
     from towpath.workspace import Workspace
 
 
-@dataclass(frozen=True)
-class LineageData:
-    """An input of the run by its digest (MD5).
-
-    ``path`` is where the run read it, ``pointer`` the `.dvc` file that named these very bytes
-    there; ``version`` is the version of a model that has them, ``pipeline`` and ``run`` the other
-    pipeline of the project that made them, and when.
-    """
+@dataclass(frozen=True, kw_only=True)
+class LineageData(DataSource):
+    """An input of the run by its digest (MD5), and where its bytes stood; ``version`` is also one
+    that has these very bytes."""
 
     name: str
     digest: str
-    path: str | None = None
-    pointer: str | None = None
-    version: str | None = None
-    pipeline: str | None = None
-    run: str | None = None
 
 
 @dataclass(frozen=True)
@@ -65,7 +57,6 @@ class LineageReport:
 
     @property
     def deployments(self) -> tuple[HistoryEntry, ...]:
-        """The promotions that were carried out."""
         return tuple(entry for entry in self.promotions if entry.entered)
 
 
@@ -76,112 +67,100 @@ def trace_lineage(workspace: Workspace, reference: str, forge: bool = False) -> 
     version, record = version_lineage.version, version_lineage.record
     models = registry.read_models(repository).values()
     every = [v for model in models for v in model.versions if str(v) != str(version)]
+    makers = {str(v.summary.get("md5")): str(v) for v in every}
     entries = read_stage_history(workspace, version.model, forge=forge) if version.version else ()
+    sources = record.sources or _declared_sources(workspace, record)
+    users = (v for v in every if record.artifact.digest in v.summary.get("data", {}).values())
     return LineageReport(
         version=str(version),
         record=record,
         commit=version.commit,
         before=str(version_lineage.before) if version_lineage.before else None,
         rejected=version.rejected,
-        data=tuple(_lineage_data(workspace, record, every)),
-        upstream=tuple(_upstream_runs(record, every)),
+        data=tuple(_trace_data(record.data, sources, makers)),
+        upstream=tuple(
+            UpstreamLineage(
+                name, run.run, run.parameters, tuple(_trace_data(run.data, run.sources, makers))
+            )
+            for name, run in record.upstream.items()
+        ),
         promotions=tuple(entry for entry in entries if entry.version == str(version.version)),
-        used_by=tuple(str(v) for v in every if record.artifact.digest in _data_digests(v)),
+        used_by=tuple(map(str, users)),
     )
 
 
-def _data_digests(version: ModelVersion) -> tuple[object, ...]:
-    return tuple(version.summary.get("data", {}).values())
-
-
-def _lineage_data(
-    workspace: Workspace, record: VersionRecord, every: list[ModelVersion]
+def _trace_data(
+    data: Mapping[str, str], sources: Mapping[str, DataSource], makers: Mapping[str, str]
 ) -> Iterator[LineageData]:
-    if record.sources or not record.data:
-        yield from _read_data(record.data, record.sources, every)
-        return
-    # A record of before it kept where data was read: the declaration tells where it looked.
+    for name, digest in data.items():
+        source = sources.get(name, DataSource())
+        version = source.version or makers.get(digest)
+        yield LineageData(**{**vars(source), "version": version}, name=name, digest=digest)
+
+
+def _declared_sources(workspace: Workspace, record: VersionRecord) -> dict[str, DataSource]:
+    """Of a record of before it kept where data was read: the declaration tells where it looked."""
     project_folder = ""
     if workspace.repository:
         top = workspace.repository.root.resolve()
         project_folder = workspace.root.resolve().relative_to(top).as_posix()
     declared, tracked = declared_paths(workspace.repository, record, project_folder)
-    makers = _versions_by_md5(every)
+    sources = {}
     for name, digest in record.data.items():
         path = declared.get(name)
         beside = pointer_path(str(path))
         pointer = beside if path and digest in tracked.get(beside, "") else None
         # What the pointer beside it names may be other data: then it was read elsewhere.
         is_there = pointer is not None or beside not in tracked
-        yield LineageData(name, digest, path if is_there else None, pointer, makers.get(digest))
-
-
-def _versions_by_md5(every: list[ModelVersion]) -> dict[str, str]:
-    return {str(version.summary.get("md5")): str(version) for version in every}
-
-
-def _read_data(
-    data: Mapping[str, str], sources: Mapping[str, DataSource], every: list[ModelVersion]
-) -> Iterator[LineageData]:
-    makers = _versions_by_md5(every)
-    for name, digest in data.items():
-        source = sources.get(name, DataSource())
-        version = source.version or makers.get(digest)
-        where, maker = (source.path, source.pointer), (source.pipeline, source.run)
-        yield LineageData(name, digest, *where, version, *maker)
-
-
-def _upstream_runs(record: VersionRecord, every: list[ModelVersion]) -> Iterator[UpstreamLineage]:
-    for pipeline, run in record.upstream.items():
-        data = tuple(_read_data(run.data, run.sources, every))
-        yield UpstreamLineage(pipeline, run.run, run.parameters, data)
+        sources[name] = DataSource(path if is_there else None, pointer)
+    return sources
 
 
 def draw_lineage(lineage: LineageReport) -> GraphPicture:
     """From data and code through the run to the version, and on to the stages."""
     boxes: dict[str, GraphBox] = {}
     lines: list[GraphLine] = []
-    sources = [
-        _add_box(boxes, box)
-        for box in (*(_data_box(data) for data in lineage.data), _code_box(lineage))
-    ]
-    words = f"run {lineage.record.run or 'unknown'}"
-    run = _add_box(boxes, GraphBox(lineage.record.pipeline or "run", BoxShape.STEP, words, ""))
-    version_name = _add_box(boxes, _version_box(lineage))
-    lines += [*(GraphLine(source, run) for source in sources), GraphLine(run, version_name)]
-    lines += _draw_upstream(lineage, boxes, dict(zip(lineage.data, sources, strict=False)))
+    record, code = lineage.record, lineage.record.code
+    drawn = {data: _add_data(boxes, data) for data in lineage.data}
+    where = f" of {code.repository}" if code.repository else ""
+    words = f"commit {code.commit[:12]}{where}"
+    code_name = _add_box(boxes, f"code {code.commit[:7]}", BoxShape.INPUT, "code", words)
+    words = f"run {record.run or 'unknown'}"
+    run = _add_box(boxes, record.pipeline or "run", BoxShape.STEP, words, "")
+    is_rejected, by = lineage.rejected is not None, (record.author or "unknown").partition(" <")[0]
+    kind = f"rejected: {lineage.rejected}" if is_rejected else f"version by {by}"
+    shape = BoxShape.FAIL if is_rejected else BoxShape.REGISTER
+    digest = f"sha256 {record.sha256[:12]}, {record.time}"
+    version_name = _add_box(boxes, lineage.version, shape, kind, digest)
+    lines += [GraphLine(source, run) for source in (*drawn.values(), code_name)]
+    lines.append(GraphLine(run, version_name))
+    lines += _draw_upstream(lineage, boxes, drawn)
     for entry in lineage.promotions:
         lines += _draw_promotion(entry, boxes, version_name)
     for other in lineage.used_by:
-        made_from = GraphBox(other, BoxShape.REGISTER, "version", f"made from {lineage.version}")
-        lines.append(GraphLine(version_name, _add_box(boxes, made_from)))
-    ordered = {name: boxes[name] for name in _in_order(boxes, lines)}
-    return GraphPicture(ordered, tuple(lines), lineage.version, lineage.record.description or "")
-
-
-def _in_order(boxes: Mapping[str, GraphBox], lines: Sequence[GraphLine]) -> list[str]:
-    """The boxes' names, each behind those that lead to it."""
+        words = f"made from {lineage.version}"
+        made_from = _add_box(boxes, other, BoxShape.REGISTER, "version", words)
+        lines.append(GraphLine(version_name, made_from))
     before: dict[str, list[str]] = {name: [] for name in boxes}
     for line in lines:
         before[line.end].append(line.start)
-    try:
-        return list(TopologicalSorter(before).static_order())
-    except CycleError:  # a record that somebody made up names itself as its own past
-        return list(boxes)
+    # A record that somebody made up names itself as its own past: then they stand as they came.
+    with suppress(CycleError):
+        boxes = {name: boxes[name] for name in TopologicalSorter(before).static_order()}
+    return GraphPicture(boxes, tuple(lines), lineage.version, record.description or "")
 
 
 def _draw_upstream(
-    lineage: LineageReport, boxes: dict[str, GraphBox], drawn: Mapping[LineageData, str]
+    lineage: LineageReport, boxes: dict[str, GraphBox], drawn: dict[LineageData, str]
 ) -> Iterator[GraphLine]:
-    taken = dict(drawn)
-    runs: dict[str, str] = {}
+    runs: dict[str | None, str] = {}
     for upstream in lineage.upstream:
-        box = GraphBox(upstream.pipeline, BoxShape.STEP, f"run {upstream.run or 'unknown'}", "")
-        runs[upstream.pipeline] = _add_box(boxes, box)
+        words = f"run {upstream.run or 'unknown'}"
+        runs[upstream.pipeline] = _add_box(boxes, upstream.pipeline, BoxShape.STEP, words, "")
         for data in upstream.data:
-            taken[data] = _add_box(boxes, _data_box(data))
-            yield GraphLine(taken[data], runs[upstream.pipeline])
-    for data, name in taken.items():
+            drawn[data] = _add_data(boxes, data)
+            yield GraphLine(drawn[data], runs[upstream.pipeline])
+    for data, name in drawn.items():
         if data.pipeline in runs:
             yield GraphLine(runs[data.pipeline], name)
 
@@ -189,44 +168,27 @@ def _draw_upstream(
 def _draw_promotion(
     entry: HistoryEntry, boxes: dict[str, GraphBox], version_name: str
 ) -> Iterator[GraphLine]:
+    by = ", ".join(person.partition(" <")[0] for person in entry.approval.by)
+    level = entry.approval.level
+    approval = f"{level} by {by}" if by else f"approval {level}"
     merged = f"merged {entry.merged}, {entry.pull_request or entry.commit[:7]}"
-    box = GraphBox(entry.stage, BoxShape.CHECK, _approval_words(entry), merged)
-    stage = _add_box(boxes, box)
+    stage = _add_box(boxes, entry.stage, BoxShape.CHECK, approval, merged)
     yield GraphLine(version_name, stage)
     if entry.entered:
         until = f"until {entry.until}" if entry.until else "runs now"
-        box = GraphBox(str(entry.tag), BoxShape.STEP, f"deployed {entry.entered}", until)
-        yield GraphLine(stage, _add_box(boxes, box))
+        words = f"deployed {entry.entered}"
+        yield GraphLine(stage, _add_box(boxes, str(entry.tag), BoxShape.STEP, words, until))
 
 
-def _add_box(boxes: dict[str, GraphBox], box: GraphBox) -> str:
+def _add_box(boxes: dict[str, GraphBox], name: str, shape: BoxShape, kind: str, detail: str) -> str:
     """Add a box under its name, or the next that is free; the name."""
-    names = (box.name, *(f"{box.name} ({count})" for count in range(2, len(boxes) + 3)))
-    name = next(name for name in names if name not in boxes)
-    boxes[name] = replace(box, name=name)
-    return name
+    names = (name, *(f"{name} ({count})" for count in range(2, len(boxes) + 3)))
+    free = next(free for free in names if free not in boxes)
+    boxes[free] = GraphBox(free, shape, kind, detail)
+    return free
 
 
-def _data_box(data: LineageData) -> GraphBox:
+def _add_data(boxes: dict[str, GraphBox], data: LineageData) -> str:
     where = data.version or data.pointer or data.path or "data"
-    return GraphBox(data.name, BoxShape.INPUT, "data", f"{where}, md5 {data.digest[:12]}")
-
-
-def _code_box(lineage: LineageReport) -> GraphBox:
-    code = lineage.record.code
-    where = f" of {code.repository}" if code.repository else ""
-    words = f"commit {code.commit[:12]}{where}"
-    return GraphBox(f"code {code.commit[:7]}", BoxShape.INPUT, "code", words)
-
-
-def _version_box(lineage: LineageReport) -> GraphBox:
-    record = lineage.record
-    by = (record.author or "unknown").partition(" <")[0]
-    kind = f"rejected: {lineage.rejected}" if lineage.rejected is not None else f"version by {by}"
-    shape = BoxShape.FAIL if lineage.rejected is not None else BoxShape.REGISTER
-    return GraphBox(lineage.version, shape, kind, f"sha256 {record.sha256[:12]}, {record.time}")
-
-
-def _approval_words(entry: HistoryEntry) -> str:
-    by = ", ".join(person.partition(" <")[0] for person in entry.approval.by)
-    return f"{entry.approval.level} by {by}" if by else f"approval {entry.approval.level}"
+    words = f"{where}, md5 {data.digest[:12]}"
+    return _add_box(boxes, data.name, BoxShape.INPUT, "data", words)

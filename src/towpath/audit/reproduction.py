@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from towpath import registry
 from towpath.backends.git import checkouts
 from towpath.config import names_and_paths
-from towpath.config.artifact import Artifact
+from towpath.config.artifact import Artifact, Json
 from towpath.config.project_paths import ProjectPath, resolve_inside
 from towpath.errors import ExitCode, Malformed, RegistryError, StepFailed, StoreError
 from towpath.execution.run_inputs import hold_against
@@ -76,10 +76,10 @@ def reproduce_version(
     Nothing of the project, its store or its registry is changed. Raises ``RegistryError`` where its
     code is not in this clone, ``StoreError`` where its data is not to be had.
     """
-    recorded = registry.get_version(workspace.registry, reference)
-    record = recorded.record
+    found_version = registry.get_version(workspace.registry, reference)
+    version, record = found_version.version, found_version.record
     if workspace.repository is None or record.pipeline is None:
-        what = f"{recorded.version} does not say which pipeline made it"
+        what = f"{version} does not say which pipeline made it"
         raise RegistryError(what, hint="its record was not written by a run")
     environment = tuple(_environment_differences(record))
     top = workspace.repository.root.resolve()
@@ -87,44 +87,36 @@ def reproduce_version(
     # The project may have lain elsewhere in the repository at that commit.
     then = folder_of_pipeline(workspace.repository, record, project_folder)
     with checkouts.laid_out(workspace.repository, record.code.commit, keep) as folder:
-        remade = remake_model(workspace, record, folder / then, listeners)
-    return _judge_remade(str(recorded.version), record, remade, tolerance, environment, keep)
-
-
-def _judge_remade(
-    version: str,
-    record: VersionRecord,
-    remade: RemadeModel,
-    tolerance: float,
-    environment: tuple[RecordDifference, ...],
-    keep: Path | None,
-) -> ReproducedVersion:
-    recorded = tag_message.flatten_numbers(record.metrics)
-    now = tag_message.flatten_numbers(remade.metrics)
-    different = tuple(_metric_differences(recorded, now, tolerance))
-    same = remade.sha256 == record.sha256
+        sha256, metrics, seconds = _remake_model(workspace, record, folder / then, listeners)
+    different = find_metric_differences(record.metrics, metrics, tolerance)
+    is_alike = not different and any(tag_message.flatten_numbers(record.metrics))
     return ReproducedVersion(
-        version=version,
+        version=str(version),
         commit=record.code.commit,
-        verdict="bytes" if same else "different" if different or not recorded else "metrics",
-        sha256=remade.sha256,
+        verdict="bytes" if sha256 == record.sha256 else "metrics" if is_alike else "different",
+        sha256=sha256,
         recorded_sha256=record.sha256,
-        metrics=remade.metrics,
+        metrics=metrics,
         differences=different,
         environment=environment,
         tolerance=tolerance,
-        seconds=remade.seconds,
+        seconds=seconds,
         folder=str(keep) if keep else None,
     )
 
 
-def _metric_differences(
-    recorded: Mapping[str, float], now: Mapping[str, float], tolerance: float
-) -> Iterator[RecordDifference]:
-    for name in dict.fromkeys([*recorded, *now]):
-        old, new = recorded.get(name), now.get(name)
-        if old is None or new is None or not math.isclose(old, new, rel_tol=tolerance):
-            yield RecordDifference(name, old, new)
+def find_metric_differences(
+    old: Mapping[str, Json], new: Mapping[str, Json], tolerance: float = TOLERANCE
+) -> tuple[RecordDifference, ...]:
+    """The metrics that are not the same; what is no finite number no record holds."""
+    recorded, now = tag_message.flatten_numbers(old), tag_message.flatten_numbers(new)
+    return tuple(
+        RecordDifference(name, recorded.get(name), now.get(name))
+        for name in dict.fromkeys([*recorded, *now])
+        if name not in recorded
+        or name not in now
+        or not math.isclose(recorded[name], now[name], rel_tol=tolerance)
+    )
 
 
 def _environment_differences(record: VersionRecord) -> Iterator[RecordDifference]:
@@ -144,27 +136,14 @@ def _environment_differences(record: VersionRecord) -> Iterator[RecordDifference
 
 
 # A store beside the user's: what is made here must not be reused there.
-OWN_STORE = "[cache]\n    dir = cache\n"
-
-
-@dataclass(frozen=True)
-class RemadeModel:
-    """What the run made: the digests of the model's bytes, and the metrics beside it."""
-
-    artifact: Artifact
-    sha256: str
-    metrics: Mapping[str, float]
-    seconds: float
-
-
-def remake_model(
-    workspace: Workspace,
-    record: VersionRecord,
-    folder: Path,
-    listeners: Iterable[Callable[[Mapping[str, Any]], None]],
-) -> RemadeModel:
-    """Run in ``folder``, which holds the code, the steps that lead to the model; none is reused."""
+def _remake_model(
+    workspace: Workspace, record: VersionRecord, folder: Path, listeners: Iterable[Listener]
+) -> tuple[str, Mapping[str, float], float]:
+    """Run in ``folder``, which holds the code, the steps that lead to the model; none is reused.
+    The model's SHA-256, the metrics beside it, and the seconds that it took."""
+    from towpath.backends.dvc import initialise_store
     from towpath.backends.prefect.executor import PrefectExecutor
+    from towpath.config.pipeline_declaration import RegisterModel
     from towpath.execution.pipeline_run import run_pipeline
     from towpath.pipeline.run_arguments import RunValues
     from towpath.planning import pipeline_check
@@ -172,17 +151,23 @@ def remake_model(
     from towpath.workspace import Workspace
 
     place = Workspace(folder)
-    _own_store(place)
+    # A store beside the user's: what is made here must not be reused there.
+    own_store = initialise_store(place.root).dvc / "config.local"
+    own_store.write_text("[cache]\n    dir = cache\n", encoding="utf-8")
     params = dict(record.parameters)
     outline = pipeline_check.drawable_graph(place, str(record.pipeline))
     inputs = dict(_bring_inputs(workspace, place, outline, record))
     values = RunValues(params, inputs)
     graph = pipeline_check.compile_checked_pipeline(place, record.pipeline, values)
-    node = _registering_node(graph, record)
+    for node in graph.nodes.values():
+        if isinstance(node.step, RegisterModel) and node.step.model == record.model:
+            break
+    else:
+        what = f"pipeline {graph.name} at {record.code.commit[:7]} registers no {record.model}"
+        raise RegistryError(what, hint="its record was altered: towpath verify")
     needed = find_needed_steps(graph, frozenset({node.name}))
     # Nothing is registered: what registers is left out.
-    wanted_names = (name for name in graph.nodes if name in needed)
-    steps = tuple(name for name in wanted_names if not graph.registers_model(name))
+    steps = tuple(n for n in graph.nodes if n in needed and not graph.registers_model(n))
     # The code of that commit runs as every run's does: a process a step, from the sandbox room.
     # Forced: what an earlier run left in a cache would prove nothing.
     request = RunRequest(graph.name, params, inputs, only=steps, force=True)
@@ -191,10 +176,8 @@ def remake_model(
     if finished_run.exit_code == ExitCode.INTERRUPTED:
         raise KeyboardInterrupt
     if finished_run.exit_code:
-        hint = "with --keep DIR its logs stay: towpath -C DIR logs"
-        raise StepFailed(
-            *(finished_run.error or (f"the run {finished_run.state.in_words}",)), hint=hint
-        )
+        faults = finished_run.error or (f"the run {finished_run.state.in_words}",)
+        raise StepFailed(*faults, hint="with --keep DIR its logs stay: towpath -C DIR logs")
     return _read_remade(place, finished_run, node)
 
 
@@ -215,23 +198,6 @@ def _own_api(place: Workspace) -> Iterator[None]:
         shutil.rmtree(own.folder, ignore_errors=True)
 
 
-def _own_store(place: Workspace) -> None:
-    from towpath.backends.dvc import initialise_store
-
-    layout = initialise_store(place.root)
-    (layout.dvc / "config.local").write_text(OWN_STORE, encoding="utf-8")
-
-
-def _registering_node(graph: Graph, record: VersionRecord) -> Node:
-    from towpath.config.pipeline_declaration import RegisterModel
-
-    for node in graph.nodes.values():
-        if isinstance(node.step, RegisterModel) and node.step.model == record.model:
-            return node
-    what = f"pipeline {graph.name} at {record.code.commit[:7]} registers no {record.model}"
-    raise RegistryError(what, hint="its record was altered: towpath verify")
-
-
 def _bring_inputs(
     workspace: Workspace, place: Workspace, graph: Graph, record: VersionRecord
 ) -> Iterator[tuple[str, str]]:
@@ -244,33 +210,24 @@ def _bring_inputs(
         if source.version or names_and_paths.is_model_reference(declared):
             yield name, _bring_model(workspace, place, source.version or declared, digest)
             continue
-        path = _input_path(source, declared)
-        if not _is_there(place, path, digest):  # else the commit holds these very bytes itself
+        try:
+            path: str = ProjectPath(source.path or declared)
+        except Malformed:  # a record may lie: what it says may not lead out of the project
+            path = declared.rstrip("/")
+        whole = place.root / path
+        # Else the commit holds these very bytes itself.
+        if not whole.exists() or place.store.digest(whole).digest != digest:
             _bring_bytes(workspace, digest)
             workspace.store.copy_to(digest, resolve_inside(place.root, path))
         if path != declared.rstrip("/"):
             yield name, path
 
 
-def _input_path(source: DataSource, declared: str) -> str:
-    try:
-        return ProjectPath(source.path or declared)
-    except Malformed:  # a record may lie: what it says may not lead out of the project
-        return declared.rstrip("/")
-
-
-def _is_there(place: Workspace, path: str, digest: str) -> bool:
-    whole = place.root / path
-    return whole.exists() and place.store.digest(whole).digest == digest
-
-
 def _bring_model(workspace: Workspace, place: Workspace, reference: str, digest: str) -> str:
     """A model that was an input: the version that has these bytes, and its bytes."""
     name = registry.parse_reference(reference).model
     versions = registry.known_model(workspace.registry, name).versions
-    version = next(
-        (candidate for candidate in versions if candidate.summary.get("md5") == digest), None
-    )
+    version = next((v for v in versions if v.summary.get("md5") == digest), None)
     if version is None:
         raise RegistryError(f"no version of {name} has the bytes {digest}", hint="towpath fetch")
     _bring_bytes(workspace, digest)
@@ -293,7 +250,9 @@ def _bring_bytes(workspace: Workspace, digest: str) -> None:
     byte_transfer.fetch_objects(workspace.root, [digest])
 
 
-def _read_remade(place: Workspace, run: RecordedRun, node: Node) -> RemadeModel:
+def _read_remade(
+    place: Workspace, run: RecordedRun, node: Node
+) -> tuple[str, Mapping[str, float], float]:
     from towpath.execution.run_folders import flatten_leaves
     from towpath.storage.verified_bytes import sha256_of
 
@@ -306,7 +265,7 @@ def _read_remade(place: Workspace, run: RecordedRun, node: Node) -> RemadeModel:
         if isinstance(document, dict):
             pairs = (pair for key, value in document.items() for pair in flatten_leaves(value, key))
             metrics |= {key: value for key, value in pairs if isinstance(value, int | float)}
-    return RemadeModel(artifact, sha256_of(place.store.source, artifact), metrics, run.seconds)
+    return sha256_of(place.store.source, artifact), metrics, run.seconds
 
 
 def _made_value(run: RecordedRun, source: Source, what: str) -> Any:

@@ -91,28 +91,26 @@ def find_stages_at(
     moment = format_second(parse_moment(when))
     past_stages = sorted({entry.stage for entry in entries})
     order = [stage for stage in workspace.policy.stages if stage in past_stages]
+    moments = []
     # A stage that is declared no more ran something then all the same.
-    stages = [*order, *(stage for stage in past_stages if stage not in order)]
-    return tuple(_stage_moment(stage, moment, entries) for stage in stages)
-
-
-def _stage_moment(stage: str, moment: str, entries: Sequence[HistoryEntry]) -> StageMoment:
-    mine = [entry for entry in entries if entry.stage == stage]
-    merged_entries = [entry for entry in mine if entry.merged <= moment]
-    ran = [entry for entry in mine if entry.entered and entry.entered <= moment]
-    return StageMoment(stage, moment, _standing_entry(merged_entries), _standing_entry(ran))
-
-
-def _standing_entry(entries: Sequence[HistoryEntry]) -> HistoryEntry | None:
-    last = entries[-1] if entries else None
-    return last if last and last.version else None
+    for stage in dict.fromkeys([*order, *past_stages]):
+        mine = [entry for entry in entries if entry.stage == stage]
+        merged = [entry for entry in mine if entry.merged <= moment]
+        ran = [entry for entry in mine if entry.entered and entry.entered <= moment]
+        last = (entries[-1] if entries else None for entries in (merged, ran))
+        wanted, running = (entry if entry and entry.version else None for entry in last)
+        moments.append(StageMoment(stage, moment, wanted, running))
+    return tuple(moments)
 
 
 def _make_entry(ledger: AuditLedger, approvals: Approvals, promotion: Promotion) -> HistoryEntry:
-    tags = ledger.tags(promotion)
+    tags = ledger.find_tags(promotion)
     approval = approvals.find_approval(promotion)
     before, after = ledger.previous_change(promotion), ledger.next_change(promotion)
     version = ledger.find_version(promotion.model, promotion.version)
+    # GitHub writes the number into the subject of a merge and of a squash, each in its own way.
+    numbered = _PULL.search(promotion.subject)
+    url = approval.where if approval.where and "://" in approval.where else None
     return HistoryEntry(
         model=promotion.model,
         stage=promotion.stage,
@@ -123,7 +121,7 @@ def _make_entry(ledger: AuditLedger, approvals: Approvals, promotion: Promotion)
         until=format_second(after.time) if after else None,
         commit=promotion.commit,
         author=promotion.author,
-        pull_request=_pull_request(promotion, approval),
+        pull_request=url or (f"#{numbered[1]}" if numbered else None),
         approval=approval,
         evidence=ledger.evidence_path(promotion) if ledger.has_evidence(promotion) else None,
         entered=format_second(tags[0].tag.time) if tags else None,
@@ -132,14 +130,6 @@ def _make_entry(ledger: AuditLedger, approvals: Approvals, promotion: Promotion)
         fault=promotion.fault.what if promotion.fault else None,
         reverts=str(reverted) if (reverted := ledger.find_reverted(promotion)) else None,
     )
-
-
-def _pull_request(promotion: Promotion, approval: AuditedApproval) -> str | None:
-    if approval.where and "://" in approval.where:
-        return approval.where
-    # GitHub writes the number into the subject of a merge and of a squash, each in its own way.
-    match = _PULL.search(promotion.subject)
-    return f"#{match[1]}" if match else None
 
 
 DATE = r"\d{4}-\d{2}-\d{2}"
@@ -165,7 +155,5 @@ def parse_moment(text: str) -> int:
 
 def normalise_date(text: str) -> str:
     """A date or a time as the registry writes times, so that they order as text does."""
-    if re.fullmatch(DATE, text):
-        parse_moment(text)
-        return text
-    return format_second(parse_moment(text))
+    moment = format_second(parse_moment(text))
+    return text if re.fullmatch(DATE, text) else moment

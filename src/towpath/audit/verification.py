@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from towpath.audit.approvals import Approvals, open_approvals
@@ -18,7 +18,6 @@ from towpath.audit.checks import (
     main_line_check,
     record_check,
     signature_check,
-    stage_file_check,
     stage_tag_check,
     store_check,
 )
@@ -31,8 +30,7 @@ from towpath.registry import shared_registry
 from towpath.storage.stage_store import StageStore
 
 if TYPE_CHECKING:
-    from towpath.config.project_declaration import Project
-    from towpath.delivery.promotion.main_line_approvals import ApprovalRule, MainRedirect
+    from towpath.delivery.promotion.main_line_approvals import MainRedirect
     from towpath.delivery.promotion.rule_changes import RuleChange
     from towpath.workspace import Workspace
 
@@ -71,67 +69,55 @@ def verify_registry(
     stage that is not there, ``RegistryError`` in a clone without tags or without the whole history.
     """
     ahead = () if offline else tuple(_main_branch(workspace.registry))
-    ledger = _open_agreed(workspace, model)
+    ledger = open_ledger(workspace, model, _agreed_main(workspace.registry))
     if stage is not None:
         refuse_stage_that_never_was(ledger, stage)
-        ledger = ledger.only_stage(stage)
-    known_approvals = open_approvals(workspace, ledger, ask=not offline)
+        ledger = replace(ledger, stage=stage)
+    approvals = open_approvals(workspace, ledger, ask=not offline)
     surveyed = signature_check.survey_signatures(ledger) if signed else ()
-    results = [
-        *ahead,
-        *_check_git(ledger, known_approvals),
-        *_check_signatures(ledger, known_approvals, surveyed),
-    ]
+    results = [*ahead, *_check_git(ledger, approvals, surveyed)]
     if not offline:
-        results += _check_stores(workspace, ledger, environ or os.environ, known_approvals)
+        results += _check_stores(workspace, ledger, environ or os.environ, approvals)
     findings = (result for result in results if isinstance(result, AuditFinding))
-    unexplained, explained = split_explained(findings, known_approvals)
+    unexplained, explained = split_explained(findings, approvals)
+    counts = {
+        "promotions": len(ledger.promotions),
+        "stage tags": len(ledger.stage_tags),
+        "versions": sum(len(model.versions) for model in ledger.models.values()),
+    }
     return VerificationReport(
         main=ledger.main,
         findings=unexplained,
         explained=explained,
         unchecked=tuple(result for result in results if isinstance(result, UncheckedPart)),
-        looked_at={
-            "promotions": len(ledger.promotions),
-            "stage tags": len(ledger.stage_tags),
-            "versions": sum(len(model.versions) for model in ledger.models.values()),
-        }
-        | ({"signatures": len(surveyed)} if signed else {}),
-        rule_changes=_ask_rule(lambda: known_approvals.rule.rules.changes, ()),
+        looked_at=counts | ({"signatures": len(surveyed)} if signed else {}),
+        rule_changes=_ask_rule(lambda: approvals.rule.rules.changes, ()),
         signatures=surveyed,
-        redirect=_ask_rule(lambda: known_approvals.rule.main_redirect, None),
+        redirect=_ask_rule(lambda: approvals.rule.main_redirect, None),
     )
 
 
 def doubted_tags(workspace: Workspace, model: str) -> frozenset[str]:
     """The stage tags of a model with which something is wrong: those that may be set aside."""
-    ledger = _open_agreed(workspace, model)
+    ledger = open_ledger(workspace, model, _agreed_main(workspace.registry))
     approvals = open_approvals(workspace, ledger, ask=False)
     findings = stage_tag_check.check_stage_tags(ledger, approvals)
     return frozenset(str(finding.fault.place) for finding in findings)
 
 
-def _check_git(ledger: AuditLedger, approvals: Approvals) -> Iterator[AuditFinding | UncheckedPart]:
+def _check_git(
+    ledger: AuditLedger, approvals: Approvals, surveyed: tuple[SurveyedSignature, ...]
+) -> Iterator[AuditFinding | UncheckedPart]:
     yield from main_line_check.check_main_line(approvals)
-    yield from stage_file_check.check_ownership(ledger)
-    yield from stage_file_check.check_stage_files(ledger, approvals)
+    yield from main_line_check.check_ownership(ledger)
+    yield from main_line_check.check_stage_files(ledger, approvals)
     yield from stage_tag_check.check_stage_tags(ledger, approvals)
     yield from record_check.check_records(ledger)
     yield from main_line_check.check_substitutes(ledger)
-
-
-def _check_signatures(
-    ledger: AuditLedger, approvals: Approvals, surveyed: tuple[SurveyedSignature, ...]
-) -> Iterator[AuditFinding | UncheckedPart]:
     demanded = signature_check.survey_demanded(ledger, approvals)
     yield from signature_check.check_signers(ledger)
     yield from signature_check.check_demanded(demanded)
     yield from signature_check.check_signatures(ledger, surveyed, demanded)
-
-
-def _open_agreed(workspace: Workspace, model: str | None) -> AuditLedger:
-    """The registry as the main branch has it that is agreed to."""
-    return open_ledger(workspace, model, _agreed_main(workspace.registry))
 
 
 def _agreed_main(repository: Repository) -> str | None:
@@ -164,13 +150,6 @@ def _main_branch(repository: Repository) -> Iterator[UncheckedPart]:
         raise RegistryError(f"{what}, and here it is taken to be `{kept}`", hint="towpath fetch")
 
 
-def _code_address(workspace: Workspace) -> str | None:
-    repository = workspace.repository
-    if repository is None or not workspace.shared_registry:
-        return None
-    return shared_registry.name_code_repository(repository)
-
-
 def _ask_rule(ask: Callable[[], T], otherwise: T) -> T:
     """What the rule of approval says; that a forge keeps silent is told among what could not be
     looked at."""
@@ -180,21 +159,21 @@ def _ask_rule(ask: Callable[[], T], otherwise: T) -> T:
         return otherwise
 
 
-def _project_in_force(rule: ApprovalRule) -> Project | None:
-    # None as well where it is not known which is in force: no store is opened by what main says.
-    return None if rule.unasked_faults() else rule.rules_now().policy
-
-
 def _check_stores(
     workspace: Workspace, ledger: AuditLedger, environ: Mapping[str, str], approvals: Approvals
 ) -> Iterator[AuditFinding | UncheckedPart]:
     """The project's store and those of the stages, as far as this identity is let in."""
-    address = _code_address(workspace)
+    code = workspace.repository if workspace.shared_registry else None
+    address = shared_registry.name_code_repository(code) if code else None
     try:
         yield from store_check.check_project_store(ledger, workspace.store, workspace.root, address)
     except TowpathError as silent:
         yield UncheckedPart("artifact", "the project's store", silent.faults[0].what)
-    project = _ask_rule(lambda: _project_in_force(approvals.rule), None)
+    # None as well where it is not known which is in force: no store is opened by what main says.
+    rule = approvals.rule
+    project = _ask_rule(
+        lambda: rule.rules_now().policy if not rule.unasked_faults() else None, None
+    )
     if project is None:
         what = "it is not known that the rules which name them were agreed to"
         yield UncheckedPart("artifact", "the stores of the stages", what)

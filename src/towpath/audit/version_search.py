@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import operator
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Literal, TypeAlias
@@ -15,7 +15,7 @@ from towpath.audit import stage_history
 from towpath.backends.git import Repository, remotes
 from towpath.config import expression
 from towpath.config.expression import Reference, of_node
-from towpath.errors import Fault, RegistryError, UsageError, did_you_mean
+from towpath.errors import RegistryError, UsageError, did_you_mean
 from towpath.registry import ModelVersion, StageFiles, VersionNumber
 
 Kind: TypeAlias = Literal["text", "number", "bool", "time", "version", "author", "stages", "any"]
@@ -41,10 +41,6 @@ class QueryTerm:
     constant: bool = False
 
 
-def _summary_getter(key: str) -> Callable[[VersionFacts], Any]:
-    return lambda facts: facts.version.summary.get(key)
-
-
 FIELDS: Mapping[str, tuple[Kind, Callable[[VersionFacts], Any]]] = {
     "model": ("text", lambda facts: facts.version.model),
     "version": ("version", lambda facts: facts.version.version),
@@ -53,10 +49,10 @@ FIELDS: Mapping[str, tuple[Kind, Callable[[VersionFacts], Any]]] = {
     "time": ("time", lambda facts: facts.version.summary.get("time")),
     "rejected": ("bool", lambda facts: facts.version.rejected is not None),
     **{
-        name: ("text", _summary_getter(name))
+        name: ("text", lambda facts, name=name: facts.version.summary.get(name))  # type: ignore[misc]
         for name in ("kind", "pipeline", "run", "code", "key", "md5", "sha256", "bump", "reason")
     },
-    "size": ("number", _summary_getter("size")),
+    "size": ("number", lambda facts: facts.version.summary.get("size")),
 }
 TABLES: Mapping[str, Kind] = {"metrics": "number", "params": "any", "labels": "any", "data": "any"}
 ALIASES = {"parameters": "params", "metric": "metrics", "label": "labels", "stages": "stage"}
@@ -70,7 +66,6 @@ class Vocabulary:
 
     @classmethod
     def of_versions(cls, versions: Iterable[ModelVersion]) -> Vocabulary:
-        """What any of these versions says."""
         names_by_table: dict[str, set[str]] = {table: set() for table in TABLES}
         for version in versions:
             summary = version.summary
@@ -82,48 +77,39 @@ class Vocabulary:
         """What a reference stands for. Raises ``UsageError`` with the near name."""
         head = ALIASES.get(reference.name, reference.name)
         rest = ".".join(str(key) for key in (reference.output, *reference.keys) if key is not None)
-        if head in TABLES and rest:
-            return self._entry_term(head, rest)
         if head in FIELDS and not rest:
             kind, get = FIELDS[head]
             return QueryTerm(kind, get, head)
-        return self._bare_term(f"{head}.{rest}" if rest else head)
+        if head in TABLES and rest:
+            table, name, names = head, rest, sorted(self.names[head])
+            if name not in names:
+                near = did_you_mean(name, names) or f"there is {', '.join(names[:9])}"
+                hint = near if names else f"no version has {table}"
+                raise UsageError(f"no version has `{table}.{name}`", hint=hint)
+        else:
+            table, name = self._table_of(f"{head}.{rest}" if rest else head)
 
-    def _entry_term(self, table: str, name: str) -> QueryTerm:
-        if name not in self.names[table]:
-            what = f"no version has `{table}.{name}`"
-            raise UsageError(what, hint=self._near_entry(name, table))
-
-        def get(facts: VersionFacts) -> Any:
+        def get_entry(facts: VersionFacts) -> Any:
             return facts.version.summary.get(table, {}).get(name)
 
-        return QueryTerm(TABLES[table], get, f"{table}.{name}")
+        return QueryTerm(TABLES[table], get_entry, f"{table}.{name}")
 
-    def _bare_term(self, name: str) -> QueryTerm:
-        """A name without its table, where only one table has it."""
+    def _table_of(self, name: str) -> tuple[str, str]:
+        """Of a name without its table: where only one table has it, that one."""
         tables = [table for table, names in self.names.items() if name in names]
         if len(tables) == 1:
-            return self._entry_term(tables[0], name)
+            return tables[0], name
         if tables:
             hint = " or ".join(f"{table}.{name}" for table in tables)
             raise UsageError(f"`{name}` is in {' and in '.join(tables)}", hint=f"write {hint}")
-        raise UsageError(Fault(f"nothing is called `{name}`", hint=self._anything_near(name)))
-
-    def _near_entry(self, name: str, table: str) -> str | None:
-        known_names = sorted(self.names[table])
-        if not known_names:
-            return f"no version has {table}"
-        return did_you_mean(name, known_names) or f"there is {', '.join(known_names[:9])}"
-
-    def _anything_near(self, name: str) -> str:
-        short = {entry: entry for names in self.names.values() for entry in names}
+        short = dict.fromkeys(entry for names in self.names.values() for entry in names)
         full = [f"{table}.{entry}" for table, names in self.names.items() for entry in names]
-        near = did_you_mean(name, [*FIELDS, *short, *full])
-        return near or f"there is {', '.join([*FIELDS, *(f'{table}.<name>' for table in TABLES)])}"
+        all_names = ", ".join([*FIELDS, *(f"{table}.<name>" for table in TABLES)])
+        hint = did_you_mean(name, [*FIELDS, *short, *full]) or f"there is {all_names}"
+        raise UsageError(f"nothing is called `{name}`", hint=hint)
 
 
 def parse_version_word(text: object) -> VersionNumber:
-    """The number that a word of a query means; ``UsageError`` where it is none."""
     number = VersionNumber.parse(str(text))
     if number is None:
         raise UsageError(f"`{text}` is no version", hint='write version == "v1.2.0"')
@@ -131,6 +117,7 @@ def parse_version_word(text: object) -> VersionNumber:
 
 
 Test: TypeAlias = Callable[[VersionFacts], bool]
+_Sides: TypeAlias = tuple[Callable[[VersionFacts], Any], Callable[[VersionFacts], Any]]
 
 _STRING_OR_DATE = re.compile(
     rf"""("[^"]*"|'[^']*')|(?<![\w.-])({stage_history.MOMENT})(?![\w.-])"""
@@ -159,19 +146,14 @@ def parse_query(text: str, vocabulary: Vocabulary) -> SearchQuery:
     # A line break in an expression, from a file or a here document, is a blank and no error.
     tree = ast.parse(" ".join(quoted.split()), mode="eval").body
     test = _Compiler(terms).compile_truth(tree)
-    return SearchQuery(test, tuple(terms.values()), tuple(_stages_named(tree, terms)))
-
-
-def _stages_named(tree: ast.expr, terms: Mapping[Reference, QueryTerm]) -> Iterator[str]:
-    """The words that stages are compared with."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Compare):
-            parts = [node.left, *node.comparators]
-            heads = [terms[reference].words for part in parts if (reference := of_node(part))]
-            leaves = (leaf for part in parts for leaf in ast.walk(part) if "stage" in heads)
-            for leaf in leaves:
-                if isinstance(leaf, ast.Constant) and isinstance(leaf.value, str):
-                    yield leaf.value
+    stages = []  # the words that stages are compared with
+    for node in (node for node in ast.walk(tree) if isinstance(node, ast.Compare)):
+        parts = [node.left, *node.comparators]
+        if "stage" in [terms[reference].words for part in parts if (reference := of_node(part))]:
+            leaves = (leaf for part in parts for leaf in ast.walk(part))
+            values = [leaf.value for leaf in leaves if isinstance(leaf, ast.Constant)]
+            stages += [value for value in values if isinstance(value, str)]
+    return SearchQuery(test, tuple(terms.values()), tuple(stages))
 
 
 @dataclass(frozen=True)
@@ -203,21 +185,32 @@ class _Compiler:
         pairs = [_compare_pair(op, sides[n], sides[n + 1]) for n, op in enumerate(node.ops)]
         return pairs[0] if len(pairs) == 1 else lambda facts: all(pair(facts) for pair in pairs)
 
+    def _compute_term(
+        self, work: Callable[[Any, Any], Any], left: QueryTerm, right: ast.expr, node: ast.expr
+    ) -> QueryTerm:
+        other = self.compile_term(right)
+
+        def compute_value(facts: VersionFacts) -> Any:
+            try:
+                return work(left.get(facts), other.get(facts))
+            except (TypeError, ArithmeticError, ValueError):
+                return None  # of versions without the fact, or where it is no number
+
+        return QueryTerm("number", compute_value, ast.unparse(node))
+
     def compile_term(self, node: ast.expr) -> QueryTerm:
-        reference = of_node(node)
-        if reference is not None:
+        if reference := of_node(node):
             return self.terms[reference]
         match node:
             case ast.BinOp(left=left, op=op, right=right):
-                sides = self.compile_term(left), self.compile_term(right)
-                return _arithmetic_term(expression.ARITHMETIC[type(op)], *sides, node)
+                work = expression.ARITHMETIC[type(op)]
+                return self._compute_term(work, self.compile_term(left), right, node)
             case ast.UnaryOp(op=ast.USub(), operand=ast.Constant()) | ast.Constant():
                 return _constant_term(ast.literal_eval(node), ast.unparse(node))
             case ast.UnaryOp(op=ast.USub(), operand=operand):
-                zero = _constant_term(0, "0")
-                return _arithmetic_term(operator.sub, zero, self.compile_term(operand), node)
-            case ast.List(elts=items) | ast.Tuple(elts=items):
-                values = [self._literal_value(item) for item in items]
+                return self._compute_term(operator.sub, _constant_term(0, "0"), operand, node)
+            case ast.List() | ast.Tuple():
+                values = [self._literal_value(item) for item in node.elts]
                 return _constant_term(values, ast.unparse(node))
         raise UsageError(f"`{ast.unparse(node)}` is neither a fact nor a value")
 
@@ -236,22 +229,13 @@ def _constant_term(value: Any, words: str) -> QueryTerm:
     return QueryTerm(kind, lambda _: value, words, value, constant=True)
 
 
-def _arithmetic_term(
-    work: Callable[[Any, Any], Any], left: QueryTerm, right: QueryTerm, node: ast.expr
-) -> QueryTerm:
-    def get(facts: VersionFacts) -> Any:
-        try:
-            return work(left.get(facts), right.get(facts))
-        except (TypeError, ArithmeticError, ValueError):
-            return None  # of versions without the fact, or where it is no number: it does not hold
-
-    return QueryTerm("number", get, ast.unparse(node))
-
-
 def _compare_pair(op: ast.cmpop, left: QueryTerm, right: QueryTerm) -> Test:
     for side, other in ((left, right), (right, left)):
         if side.kind in _SPECIAL and not side.constant:
-            return _SPECIAL[side.kind](op, side, other, side is left)
+            special = _SPECIAL[side.kind](op, side, other)
+            if callable(special):
+                return special
+            return _compare_plain(op, *(special if side is left else reversed(special)))
     if {left.kind, right.kind} == {"text", "number"}:
         raise UsageError(f"`{left.words}` and `{right.words}` are text and a number")
     return _compare_plain(op, left.get, right.get)
@@ -263,7 +247,7 @@ def _compare_plain(
     compare = expression.COMPARISONS[type(op)]
     equality = isinstance(op, ast.Eq | ast.NotEq)
 
-    def test(facts: VersionFacts) -> bool:
+    def compare_values(facts: VersionFacts) -> bool:
         value, other = left(facts), right(facts)
         if not equality and (value is None or other is None):
             return False
@@ -272,68 +256,49 @@ def _compare_plain(
         except TypeError:  # of mixed parameters, those that are of another kind
             return False
 
-    return test
+    return compare_values
 
 
-def _compare_stages(op: ast.cmpop, stages: QueryTerm, other: QueryTerm, _: bool) -> Test:
+def _compare_stages(op: ast.cmpop, stages: QueryTerm, other: QueryTerm) -> Test:
     """A version may stand in several stages: ``==`` asks for any of them."""
-    named = other.get
-    negated = isinstance(op, ast.NotEq | ast.NotIn)
     if not isinstance(op, ast.Eq | ast.NotEq | ast.In | ast.NotIn) or not other.constant:
         raise UsageError("stages have no order here", hint='write stage == "prod"')
-
-    def test(facts: VersionFacts) -> bool:
-        compared = named(facts)
-        listed = compared if isinstance(compared, list) else [compared]
-        return any(stage in listed for stage in stages.get(facts)) is not negated
-
-    return test
+    is_negated = isinstance(op, ast.NotEq | ast.NotIn)
+    compared = other.value if isinstance(other.value, list) else [other.value]
+    return lambda facts: any(stage in compared for stage in stages.get(facts)) is not is_negated
 
 
-def _compare_author(op: ast.cmpop, author: QueryTerm, other: QueryTerm, author_left: bool) -> Test:
+def _compare_author(op: ast.cmpop, author: QueryTerm, other: QueryTerm) -> Test | _Sides:
     """A person by name, by mail, or by both, as they stand in ``Name <mail>``."""
-    if isinstance(op, ast.Eq | ast.NotEq) and other.constant:
-        person = str(other.value).casefold()
-        negated = isinstance(op, ast.NotEq)
-        return lambda facts: (person in _author_names(author.get(facts))) is not negated
-    sides = (author.get, other.get)
-    return _compare_plain(op, *(sides if author_left else reversed(sides)))
+    if not isinstance(op, ast.Eq | ast.NotEq) or not other.constant:
+        return author.get, other.get
+    person, is_negated = str(other.value).casefold(), isinstance(op, ast.NotEq)
+
+    def names_person(facts: VersionFacts) -> bool:
+        whole = (author.get(facts) or "").casefold()
+        name, _, mail = whole.partition(" <")
+        return (person in (whole, name, mail.rstrip(">"))) is not is_negated
+
+    return names_person
 
 
-def _author_names(author: str | None) -> tuple[str, ...]:
-    whole = (author or "").casefold()
-    name, _, mail = whole.partition(" <")
-    return whole, name, mail.rstrip(">")
-
-
-def _compare_times(op: ast.cmpop, time: QueryTerm, other: QueryTerm, time_left: bool) -> Test:
+def _compare_times(_: ast.cmpop, time: QueryTerm, other: QueryTerm) -> _Sides:
     """Times order as text does; beside a date only the day counts."""
     if not other.constant or not isinstance(other.value, str):
         raise UsageError("a time is compared with a date", hint="write time >= 2026-01-01")
     bound = stage_history.normalise_date(other.value)
-
-    def get(facts: VersionFacts) -> Any:
-        value = time.get(facts)
-        return value[: len(bound)] if value else None
-
-    sides = (get, lambda _: bound)
-    return _compare_plain(op, *(sides if time_left else reversed(sides)))
+    return lambda facts: (time.get(facts) or "")[: len(bound)] or None, lambda _: bound
 
 
-def _compare_versions(
-    op: ast.cmpop, version: QueryTerm, other: QueryTerm, version_left: bool
-) -> Test:
+def _compare_versions(_: ast.cmpop, version: QueryTerm, other: QueryTerm) -> _Sides:
     """Numbers in their own order: v1.10.0 is after v1.9.0."""
-    bound: Any
-    if isinstance(other.value, list):
-        bound = [parse_version_word(word) for word in other.value]
-    else:
-        bound = parse_version_word(other.value)
-    sides = (version.get, lambda _: bound)
-    return _compare_plain(op, *(sides if version_left else reversed(sides)))
+    words = other.value if isinstance(other.value, list) else [other.value]
+    numbers = [parse_version_word(word) for word in words]
+    bound = numbers if words is other.value else numbers[0]
+    return version.get, lambda _: bound
 
 
-_SPECIAL = {
+_SPECIAL: Mapping[str, Callable[[ast.cmpop, QueryTerm, QueryTerm], Test | _Sides]] = {
     "stages": _compare_stages,
     "author": _compare_author,
     "time": _compare_times,
@@ -371,15 +336,19 @@ def search_versions(
     if not versions and remotes.is_tagless(repository):
         raise RegistryError("this clone was made without tags", hint="towpath fetch")
     vocabulary = Vocabulary.of_versions(versions)
-    parsed_query = parse_query(text, vocabulary)
-    key = _sort_term(sort, vocabulary) if sort else None
-    _check_stages(parsed_query.named_stages, stages)
+    query = parse_query(text, vocabulary)
+    named = {term.words: term for term in query.terms}
+    if sort:
+        key = _find_sort_term(sort, vocabulary)
+        named[key.words] = key
+    _refuse_near_stages(query.named_stages, stages)
     every = (VersionFacts(v, stages.stages_of(v.model, v.version)) for v in versions)
-    matches = [facts for facts in every if parsed_query.test(facts)]
-    if key:
-        matches = _sort_facts(matches, key, descending=str(sort).startswith("-"))
+    matches = [facts for facts in every if query.test(facts)]
+    if sort:
+        matches = _sort_facts(matches, key, descending=sort.startswith("-"))
     shown = matches[:limit]
-    columns = _fact_columns(parsed_query.terms, key)
+    # The facts worth a column: those that the table does not show anyhow.
+    columns = [term for words, term in named.items() if "." in words or words in _WORTH]
     return SearchHits(
         found=tuple(facts.version for facts in shown),
         columns=tuple(term.words for term in columns),
@@ -390,17 +359,23 @@ def search_versions(
     )
 
 
-def _sort_term(sort: str, vocabulary: Vocabulary) -> QueryTerm:
+def _find_sort_term(sort: str, vocabulary: Vocabulary) -> QueryTerm:
     try:
-        named = expression.parse_value_reference(sort.removeprefix("-"))
+        reference = expression.parse_value_reference(sort.removeprefix("-"))
     except ValueError:
         raise UsageError(f"`{sort}` is no fact to sort by", hint="--sort metrics.mse") from None
-    return vocabulary.find_term(named)
+    return vocabulary.find_term(reference)
 
 
-def _sort_facts(
-    hits: Sequence[VersionFacts], key: QueryTerm, descending: bool
-) -> list[VersionFacts]:
+def _refuse_near_stages(named: Iterable[str], stages: StageFiles) -> None:
+    # A stage that runs nothing may be one that does not exist: only a near name tells.
+    known_stages = sorted({stage_file.stage for stage_file in stages.wanted})
+    for name in named:
+        if name not in known_stages and (near := did_you_mean(name, known_stages)):
+            raise UsageError(f"no stage `{name}` runs anything", hint=near)
+
+
+def _sort_facts(hits: list[VersionFacts], key: QueryTerm, descending: bool) -> list[VersionFacts]:
     with_value = [facts for facts in hits if key.get(facts) is not None]
     rest = [facts for facts in hits if key.get(facts) is None]
     try:
@@ -409,19 +384,4 @@ def _sort_facts(
         return sorted(with_value, key=lambda facts: str(key.get(facts)), reverse=descending) + rest
 
 
-def _fact_columns(terms: Iterable[QueryTerm], key: QueryTerm | None) -> list[QueryTerm]:
-    """The facts worth a column: those that the table does not show anyhow."""
-    named = {term.words: term for term in (*terms, *([key] if key else []))}
-    return [term for term in named.values() if "." in term.words or term.words in _WORTH]
-
-
 _WORTH = ("kind", "pipeline", "run", "size", "bump", "code")
-
-
-def _check_stages(named: Iterable[str], stages: StageFiles) -> None:
-    # A stage that runs nothing may be one that does not exist: only a near name tells.
-    known_stages = sorted({stage_file.stage for stage_file in stages.wanted})
-    for name in named:
-        near = did_you_mean(name, known_stages)
-        if name not in known_stages and near:
-            raise UsageError(f"no stage `{name}` runs anything", hint=near)

@@ -26,6 +26,7 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
     "Run": {
         "plan": ("run", "Say for each step whether it would run, and why."),
         "run": ("run", "Run a pipeline."),
+        "answer": ("run", "Answer a step that waits for it; list those that do."),
         "runs": ("record", "List the runs."),
         "logs": ("record", "Show the log of a run, or of one of its steps."),
         "diff": ("record", "Show in what two runs differ."),
@@ -61,6 +62,7 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "push": ("registry", "Push data, models and versions, which get their numbers."),
         "pull": ("registry", "Bring versions, data, models, and what a run need not do again."),
         "fetch": ("registry", "Bring the registry's tags."),
+        "update": ("run", "Look again at where inputs come from, and pin what is there now."),
     },
     "Prefect": {
         "up": ("server", "Start the local Prefect API and a worker."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from towpath.cli.session import (
 
 if TYPE_CHECKING:
     from towpath.execution.pipeline_run import PreparedRun
+    from towpath.execution.run_inputs import InputUpdate
     from towpath.execution.run_record import RecordedRun
     from towpath.planning.run_request import RunRequest
     from towpath.workspace import Workspace
@@ -38,6 +40,10 @@ if TYPE_CHECKING:
 @click.option(
     "--retry", metavar="RUN", help="Run again what RUN asked for; what ended well is reused."
 )
+@click.option("--stop", metavar="RUN", help="End RUN, which goes on elsewhere, as interrupted.")
+@click.option(
+    "-j", "--jobs", type=click.IntRange(min=1), metavar="N", help="At most N steps at once."
+)
 @click.option("--force", is_flag=True, help="Run every step, whatever could be reused.")
 @click.option(
     "--register", is_flag=True, help="Register a trial too: a run with other values than declared."
@@ -51,8 +57,9 @@ if TYPE_CHECKING:
 def run(
     session: Session, pipeline: str | None, every: bool, params: tuple[str, ...],
     inputs: tuple[str, ...], only: tuple[str, ...], begin: str | None, end: str | None,
-    retry: str | None, force: bool, register: bool, require_register: bool, push: bool,
-    as_json: bool, values_file: str | None, environment: str,
+    retry: str | None, stop: str | None, jobs: int | None, force: bool, register: bool,
+    require_register: bool, push: bool, as_json: bool,
+    values_file: str | None, environment: str,
 ) -> int:  # fmt: skip
     """Run PIPELINE (default: the only one, or `training`).
 
@@ -63,11 +70,15 @@ def run(
     from towpath.execution import run_folders
     from towpath.planning.run_request import RunRequest, repeat_request
 
+    if stop:
+        return _stop_run(session, stop, as_json)
     if every:
         options = {"--param": params, "--input": inputs, "--only": only, "--from": begin}
         options |= {"--params": values_file, "--for": environment}
         refuse_with_all(pipeline, {**options, "--to": end, "--retry": retry})
-        request = RunRequest("", force=force, require_register=require_register, push=push)
+        request = RunRequest(
+            "", force=force, require_register=require_register, push=push, jobs=jobs
+        )
         return _carry_out_all(session, request, as_json)
     earlier = run_folders.find_run(session.workspace.runs, retry) if retry else None
     name = pipeline or (earlier.pipeline if earlier else None)
@@ -75,11 +86,23 @@ def run(
     request = RunRequest(
         session.workspace.pipeline_name(name), values,
         parse_assignments(inputs, "--input"), only, begin, end, force, require_register, push,
-        register, environment, places,
+        register, earlier.id if earlier else None, jobs, environment, places,
     )  # fmt: skip
     if earlier:
         request = repeat_request(request, earlier.asked)
     return _carry_out(session, request, as_json)
+
+
+def _stop_run(session: Session, word: str, as_json: bool) -> int:
+    from towpath.backends.prefect.executor import cancel_run
+    from towpath.execution.stop_run import stop_run
+
+    ended = stop_run(session.workspace.runs, word, cancel_run)
+    if as_json:
+        print_json("run", ended)
+    else:
+        session.say(f"run {ended.id} {ended.state.in_words}")
+    return 0
 
 
 def _carry_out(session: Session, request: RunRequest, as_json: bool) -> int:
@@ -209,6 +232,7 @@ def _print_plan(prepared: PreparedRun, steps: list[dict[str, Any]]) -> None:
 @pass_session
 def step(session: Session, pipeline: str, step: str) -> None:
     """Run STEP of PIPELINE on the files of the work tree; `dvc repro` calls this."""
+    from towpath.backends.prefect.prefect_blocks import load_secret
     from towpath.cli.render import run_views, terminal
     from towpath.execution import single_step
 
@@ -216,8 +240,81 @@ def step(session: Session, pipeline: str, step: str) -> None:
         terminal.echo_block(line, colours=True)
 
     begun = time.perf_counter()
-    produced = single_step.carry_out(session.workspace, pipeline, step, say)
+    produced = single_step.carry_out(session.workspace, pipeline, step, say, load_secret)
     run_views.say_undeclared(step, produced)
     files = ", ".join(artifact.name for artifact in produced.outputs.values())
     whole = time.perf_counter() - begun
     session.say(f"{step}: {files}{run_views.step_times(whole, produced)}")
+
+
+@click.command()
+@click.argument("names", metavar="[INPUT]...", nargs=-1)
+@click.option("--dry-run", is_flag=True, help="Only say whether there is something else now.")
+@json_option
+@pass_session
+def update(session: Session, names: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
+    """Look again at where inputs come from, and pin what is there now (default: all of them).
+
+    These are the inputs that are declared with `from:`. What a run reads changes only by this:
+    until then it is what the pointer beside the data says.
+    """
+    from towpath.execution import run_inputs
+    from towpath.planning import pipeline_check
+
+    workspace = session.workspace
+    graphs = [
+        pipeline_check.compile_checked_pipeline(workspace, name) for name in workspace.pipelines
+    ]
+    updates = []
+    for graph, name in run_inputs.list_remote_inputs(graphs, names):
+        updates.append(run_inputs.update_input(workspace, graph, name, dry_run))
+        if not as_json:
+            _say_update(session, updates[-1])
+    if as_json:
+        print_json("updates", updates)
+
+
+def _say_update(session: Session, update: InputUpdate) -> None:
+    words = "is as it was"
+    if update.changed:
+        pinned = f"{update.path.rstrip('/')}.dvc names it: commit that file"
+        words = (
+            f"has changed; {pinned}" if update.digest else "has changed: `towpath update` pins it"
+        )
+    session.say(f"{update.name}: {update.address} {words}")
+
+
+@click.command()
+@click.argument("token", required=False)
+@click.argument("values", nargs=-1, metavar="[NAME=VALUE]...")
+@json_option
+@pass_session
+def answer(
+    session: Session, token: str | None, values: tuple[str, ...], as_json: bool
+) -> None:  # fmt: skip
+    """Answer the step that waits under TOKEN; without one, list the steps that wait.
+
+    An answer whose values do not fit is refused, and the step goes on waiting.
+    """
+    from towpath.execution import run_questions
+
+    if token is None:
+        return _list_questions(session, as_json)
+    assigned = parse_assignments(values, "")
+    taken = run_questions.answer_step(session.workspace, token, assigned)
+    if as_json:
+        return print_json("answer", taken)
+    words = ", ".join(f"{name} {json.dumps(value)}" for name, value in taken.items())
+    return session.say(f"answered: {words}")
+
+
+def _list_questions(session: Session, as_json: bool) -> None:
+    from towpath.execution import run_questions
+
+    questions = list(run_questions.list_waiting(session.workspace))
+    if as_json:
+        return print_json("questions", questions)
+    if not questions:
+        return session.say("no step waits for an answer")
+    rows = [(q.pipeline, q.step, q.message, q.until, q.command) for q in questions]
+    return terminal.show_table(("pipeline", "step", "asks", "until", "answer it"), rows)

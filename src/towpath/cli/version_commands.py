@@ -254,7 +254,7 @@ def print_section(title: str, pairs: Any) -> None:
 def _print_signature(record: VersionRecord) -> None:
     if record.signature is None:
         return
-    from towpath.registry.model_signature import matrix_of
+    from towpath.registry.version_record import matrix_of
 
     sides = {"takes": record.signature.inputs, "gives": record.signature.outputs}
     listed = [(side, columns) for side, columns in sides.items() if columns]

@@ -11,6 +11,7 @@ from typing import Annotated, Any, TypeAlias, get_args
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -146,6 +147,10 @@ REFERENCE = Parsed(expression.parse_alternatives)
 CONDITION = Parsed(expression.parse_condition, "write it like `evaluate.metrics.mse <= max_mse`")
 MESSAGE = Parsed(expression.parse_message, "write `{evaluate.metrics.mse:.2f}`")
 
+Names: TypeAlias = Annotated[
+    tuple[names_and_paths.Name, ...], BeforeValidator(one_or_more), Field(strict=False)
+]
+"""Names, one or a list."""
 Ref: TypeAlias = Annotated[str, AfterValidator(REFERENCE)]
 ConditionText: TypeAlias = Annotated[str, AfterValidator(CONDITION)]
 MessageText: TypeAlias = Annotated[str, AfterValidator(MESSAGE)]
@@ -182,11 +187,13 @@ _MUST: Mapping[str, str] = {
 _HOW: Mapping[str, str] = {
     "run": "`run: prepare` calls the function `prepare` of steps.py",
     "command": "`command: python scripts/clean.py {raw} {clean}` runs that program",
+    "notebook": "write `notebook: explore.ipynb`, beside this file or from the project's root",
     "if": "write `if: evaluate.metrics.mse <= max_mse`",
     "as": "write `as:` and the model's name",
     "expectations": "write `expectations: expectations/raw.yaml`",
     "outputs": "write `outputs: [scored.parquet]`",
     "inputs": "write `inputs:` and what the step takes",
+    "answers": "write `answers: {approved: {type: boolean}}`",
     "message": "write `message:` and what to say",
 }
 

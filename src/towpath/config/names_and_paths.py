@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from towpath.config.table_options import COLUMN_TYPES, FORMAT_NAMES
+from towpath.credentials import hide_credentials, is_secret_name
 from towpath.errors import did_you_mean
 
 _DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)? ?(?:ms|s|m|h|d|w) ?)+")
@@ -110,6 +111,11 @@ tag_writer = Grammar(
     "{} cannot be a writer of tags",
     "write `admin`, `maintain`, `write`, `@owner/team` or `app/<id>`",
 )
+notification_block = Grammar(
+    "[a-z0-9-]+/[a-z0-9_-]+",
+    "{} names no block",
+    "write its kind and its name, as `slack-webhook/alerts`",
+)
 format_name = Grammar(
     "[a-z0-9][a-z0-9_-]*",
     "{} is no name of a format: lower case, digits, `-` and `_` only",
@@ -153,6 +159,29 @@ def check_path(text: str) -> str:
     return text
 
 
+def check_variable(text: str) -> str:
+    """The name of a variable of the environment whose value may be written down."""
+    FREE_NAME(text)
+    if is_secret_name(text):
+        hint = f"write `secrets: [{text}]`, which takes it from the environment"
+        refuse_value(f"`{text}` is a secret by its name: secrets are never written down", hint)
+    return text
+
+
+def check_requirements(text: str) -> str:
+    """A file of requirements, as pip reads it."""
+    if not text.endswith((".txt", ".in")):
+        refuse_value(f"`{text}` is no file of requirements", "write `requirements.txt`")
+    return text
+
+
+def check_notebook(text: str) -> str:
+    """A path of a notebook of Jupyter's."""
+    if not text.endswith(".ipynb"):
+        refuse_value(f"`{text}` is no notebook", "a notebook of Jupyter's ends in .ipynb")
+    return text
+
+
 def check_source(text: str) -> str:
     """What a pipeline's input names: a path from the project's root, or a model."""
     if ("@" in text or "#" in text) and "/" not in text and "." not in text.split("@")[0]:
@@ -168,12 +197,41 @@ def check_source(text: str) -> str:
 def remote_hint(text: str) -> str | None:
     """How data that is not one path of the project is brought there; None for what is one."""
     if _ADDRESS.match(text):
-        name = text.rstrip("/").rpartition("/")[2].partition("?")[0] or "name"
-        return f"`dvc import-url {text} data/{name}` brings it under DVC: then write `data/{name}`"
+        return f"write `{{from: {text}}}`: the run brings it to {data_place(text) or 'its `path`'}"
     if wildcard := _WILDCARD.search(text):
         folder = text[: wildcard.start()].rpartition("/")[0]
         return f"a pattern is none: name the folder, `{folder}/`" if folder else "name a folder"
     return None
+
+
+SCHEMES = ("s3", "gs", "azure", "http", "https", "ssh", "hdfs", "webhdfs", "oss", "remote")
+
+
+def check_address(text: str) -> str:
+    """Where DVC brings data from: ``s3://bucket/trips/``, ``https://...``, or
+    ``remote://name/path`` below a remote of the project's."""
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        refuse_value(f"`{text}` is no address", "write `s3://bucket/raw.csv` or `https://...`")
+    if scheme not in SCHEMES:
+        hint = did_you_mean(scheme, SCHEMES) or f"the schemes are {', '.join(SCHEMES)}"
+        refuse_value(f"nothing is brought from `{scheme}://`", hint)
+    if not rest.strip("/") or not text.isprintable():
+        refuse_value(f"`{text}` names nothing to bring", "write `s3://bucket/raw.csv`")
+    if hide_credentials(text) != text:  # the file is in Git, where others read it
+        hint = (
+            "write `remote://name/path`, and give that remote its credentials (`dvc remote modify`)"
+        )
+        refuse_value("the address holds a password or a key", hint)
+    return text
+
+
+def data_place(address: str) -> str:
+    """Where data from an address lies when nothing else is said: ``data/trips/``, ``data/raw.csv``;
+    empty where its last part is no name of a file."""
+    name = address.partition("?")[0].rstrip("/").rpartition("/")[2]
+    slash = "/" if is_folder_path(address) else ""
+    return f"data/{name}{slash}" if re.fullmatch(r"[\w][\w.~-]*", name) else ""
 
 
 def check_function(text: str) -> str:
@@ -303,9 +361,12 @@ ProjectName: TypeAlias = Annotated[str, AfterValidator(project)]
 BranchName: TypeAlias = Annotated[str, AfterValidator(branch)]
 Environment: TypeAlias = Annotated[str, AfterValidator(environment)]
 Repository: TypeAlias = Annotated[str, AfterValidator(repository)]
+Variable: TypeAlias = Annotated[str, AfterValidator(check_variable)]
+NotificationBlock: TypeAlias = Annotated[str, AfterValidator(notification_block)]
 TagWriter: TypeAlias = Annotated[str, AfterValidator(tag_writer)]
 TypeName: TypeAlias = Annotated[str, AfterValidator(type_name)]
 File: TypeAlias = Annotated[str, AfterValidator(check_path)]
+DataAddress: TypeAlias = Annotated[str, AfterValidator(check_address)]
 InputSource: TypeAlias = Annotated[str, AfterValidator(check_source)]
 Function: TypeAlias = Annotated[str, AfterValidator(check_function)]
 FormatName: TypeAlias = Annotated[str, AfterValidator(known_format)]

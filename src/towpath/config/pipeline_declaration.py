@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import (
     AfterValidator,
@@ -12,6 +12,7 @@ from pydantic import (
     PlainSerializer,
     PlainValidator,
     Tag,
+    model_validator,
 )
 
 from towpath.config import expression
@@ -21,87 +22,15 @@ from towpath.config.declaration import (
     ConditionText,
     Declaration,
     MessageText,
+    Names,
     ShortForm,
     by_shape,
     kinds_of,
-    one_or_more,
 )
+from towpath.config.file_declaration import AnyInput, Output, Outputs
 from towpath.config.parameter_declaration import AnyParam, ParamPath, flatten_params
 from towpath.config.parameter_groups import flatten_values
-from towpath.config.table_options import TableOptions
-
-_OneOrMore = BeforeValidator(one_or_more)
-Names: TypeAlias = Annotated[tuple[grammar.Name, ...], _OneOrMore, Field(strict=False)]
-
-
-class Readable(Declaration):
-    """A file with what is declared of its format, and of the text of a table in it."""
-
-    format: grammar.FormatName | None = None
-    """The format, where the extension does not tell it."""
-    separator: Annotated[str, AfterValidator(grammar.check_separator)] | None = None
-    """What stands between the fields of a .csv or .tsv."""
-    decimal: Annotated[str, AfterValidator(grammar.check_decimal_mark)] | None = None
-    """The mark before the fraction of a number."""
-    encoding: Annotated[str, AfterValidator(grammar.check_encoding)] | None = None
-    """The encoding of a .csv or .tsv, such as `latin-1`."""
-    types: Mapping[str, Annotated[str, AfterValidator(grammar.column_type)]] = Field(
-        default_factory=dict
-    )
-    """Types of columns that are not to be guessed."""
-    missing: Annotated[tuple[str, ...], _OneOrMore, Field(strict=False)] | None = None
-    """The texts that stand for no value, such as `[""]`."""
-
-    @property
-    def options(self) -> TableOptions:
-        """What is declared of a table's text."""
-        return TableOptions.from_declaration(self)
-
-
-class Input(Readable):
-    """A file, a folder or a model that a pipeline takes."""
-
-    path: grammar.InputSource
-    """A path from the project's root (`dir/` is a folder), or a model: `abalone@v1.0.0`,
-    `abalone@latest`, `abalone#prod`."""
-
-
-class Plot(Declaration):
-    """How ``dvc plots show`` draws an output."""
-
-    x: str | None = None
-    """The column along the x axis."""
-    y: str | None = None
-    """The column along the y axis."""
-    title: str | None = None
-    """The plot's title."""
-    x_label: str | None = None
-    """What the x axis is called."""
-    y_label: str | None = None
-    """What the y axis is called."""
-    template: str | None = None
-    """One of DVC's templates: `linear`, `scatter`, `confusion`, ..."""
-
-
-class Output(Readable):
-    """A file, or with a slash behind its path a folder, that a step writes."""
-
-    path: grammar.File
-    """The file below the step's own folder; `dir/` is a folder."""
-    plot: Annotated[Annotated[bool, Tag("switch")] | Annotated[Plot, Tag("mapping")], by_shape] = (
-        False
-    )
-    """Whether and how `dvc plots show` draws it."""
-
-
-AnyInput: TypeAlias = Annotated[Input, BeforeValidator(ShortForm(str, "path"))]
-AnyOutput: TypeAlias = Annotated[Output, BeforeValidator(ShortForm(str, "path"))]
-Outputs: TypeAlias = Annotated[
-    Annotated[tuple[AnyOutput, ...], Field(strict=False), Tag("list")]
-    | Annotated[Mapping[grammar.Name, AnyOutput], Tag("mapping")],
-    by_shape,
-]
-"""What a step writes: a list names by file stem, a mapping gives the names."""
+from towpath.config.step_surroundings import FailureWatch, Secrets, VariableText, watched_steps
 
 
 class Retry(Declaration):
@@ -147,6 +76,16 @@ class Step(Declaration):
     """`false`: what the step made is never reused; `{expires: 30d}`: for so long."""
     code: Annotated[tuple[grammar.File, ...], Field(strict=False)] = ()
     """Further files that its result depends on, beside this file."""
+    env: Mapping[grammar.Variable, VariableText] = Field(default_factory=dict)
+    """Variables of its environment, such as `{MODE: fast}`."""
+    secrets: Secrets = Field(default_factory=dict)
+    """Variables of its environment that nothing shows, such as `[API_TOKEN]`."""
+    environment: Annotated[grammar.File, AfterValidator(grammar.check_requirements)] | None = None
+    """A requirements.txt with packages of its own, beside this file or from the project's root."""
+    on_failure: Annotated[FailureWatch, BeforeValidator(watched_steps)] | None = None
+    """Steps of which one has failed: only then does this one run."""
+    priority: int = Field(default=0, ge=-1000, le=1000)
+    """Of the steps that could begin, those of the highest number begin first."""
 
 
 class FunctionStep(Step):
@@ -280,6 +219,23 @@ class CommandStep(Step):
     """The folder that it runs in; by default the project's root."""
 
 
+class NotebookStep(Step):
+    """Executes a notebook with its parameters; makes what it declares, `notebook` (as it was
+    executed) and `page` (HTML)."""
+
+    kind: Literal["notebook"] = "notebook"
+    notebook: Annotated[grammar.File, AfterValidator(grammar.check_notebook)]
+    """The notebook, beside this file or from the project's root: `explore.ipynb`."""
+    inputs: Bindings = ()
+    """What it takes from inputs and other steps: in the notebook a variable with the path."""
+    params: Bindings = ()
+    """The parameters that it takes: variables with their values."""
+    literals: Mapping[grammar.Name, Any] = Field(default_factory=dict, alias="with")
+    """Values of variables that are written here."""
+    outputs: Outputs = ()
+    """What it writes: a variable with the path to write to."""
+
+
 class Fail(Step):
     """Ends the run as failed, with a message."""
 
@@ -288,9 +244,53 @@ class Fail(Step):
     """Why; `{evaluate.metrics.mse:.2f}` is filled in."""
 
 
+class Stop(Step):
+    """Ends the run well, with a message: no step begins any more."""
+
+    kind: Literal["stop"] = "stop"
+    message: MessageText
+    """Why; `{evaluate.metrics.mse:.2f}` is filled in."""
+
+
+class Notify(Step):
+    """Tells somebody, by a command or a notification block of Prefect's; in each run anew."""
+
+    kind: Literal["notify"] = "notify"
+    message: MessageText
+    """What is told; `{evaluate.metrics.mse:.2f}` is filled in."""
+    command: (
+        Annotated[
+            str | tuple[str, ...],
+            PlainValidator(command_words),
+            PlainSerializer(lambda words: words, return_type=Any),
+        ]
+        | None
+    ) = None
+    """A program that tells it: the message is its input, and its variable TOWPATH_MESSAGE."""
+    block: grammar.NotificationBlock | None = None
+    """A notification block of Prefect's by kind and name: `slack-webhook/alerts`."""
+
+    @model_validator(mode="after")
+    def _require_one_way(self) -> Self:
+        if (self.command is None) == (self.block is None):
+            hint = "write `command: python tell.py`, or `block: slack-webhook/alerts`"
+            grammar.refuse_value("a notification is told in one way", hint)
+        return self
+
+
+class Callback(Step):
+    """Waits for the answer of a person or a system; makes `answer`, a JSON document."""
+
+    kind: Literal["callback"] = "callback"
+    message: MessageText
+    """What is asked; `{evaluate.metrics.mse:.2f}` is filled in."""
+    answers: Mapping[grammar.Name, AnyParam] = Field(min_length=1)
+    """What an answer holds: as parameters are declared."""
+
+
 AnyStep: TypeAlias = (
     Processing | Training | Evaluation | QualityCheck | Condition | RegisterModel
-    | BatchTransform | CommandStep | Fail
+    | BatchTransform | CommandStep | NotebookStep | Fail | Stop | Notify | Callback
 )  # fmt: skip
 KINDS: Mapping[str, type[Step]] = kinds_of(AnyStep)
 
@@ -347,6 +347,12 @@ CHECKED: Mapping[str, Output] = {
 }
 
 
+def notebook_outputs(step: NotebookStep) -> dict[str, Output]:
+    """What is kept of each notebook: as it was executed, and as a page."""
+    stem = grammar.output_stem(step.notebook)
+    return {"notebook": Output(path=f"{stem}.ipynb"), "page": Output(path=f"{stem}.html")}
+
+
 def output_files(step: Step) -> dict[str, Output]:
     """Output name -> file; a list names by file stem, a quality check's three are fixed.
 
@@ -359,11 +365,15 @@ def named_outputs(step: Step) -> Iterator[tuple[str, Output]]:
     """The same as pairs, in which a name may come twice."""
     if isinstance(step, QualityCheck):
         yield from CHECKED.items()
-    elif isinstance(step, FunctionStep | BatchTransform | CommandStep):
+    elif isinstance(step, FunctionStep | BatchTransform | CommandStep | NotebookStep):
         if isinstance(step.outputs, Mapping):
             yield from step.outputs.items()
         else:
             yield from ((grammar.output_stem(output.path), output) for output in step.outputs)
+    if isinstance(step, NotebookStep):
+        yield from notebook_outputs(step).items()
+    elif isinstance(step, Callback):
+        yield "answer", Output(path="answer.json")
 
 
 def is_json(output: Output) -> bool:

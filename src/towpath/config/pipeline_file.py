@@ -23,12 +23,12 @@ from towpath.config.declaration import (
     faults_of,
     show_value,
 )
+from towpath.config.file_declaration import Input
 from towpath.config.parameter_declaration import Param, short_form
 from towpath.config.parameter_groups import PREFIX, list_leaves, strip_prefix
 from towpath.config.pipeline_declaration import (
     KINDS,
     Environment,
-    Input,
     Pipeline,
     Step,
     empty_mapping,

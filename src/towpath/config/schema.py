@@ -20,11 +20,13 @@ from pydantic.json_schema import CoreRef, GenerateJsonSchema, JsonRef
 
 from towpath.config import (
     declaration,
+    file_declaration,
     gate_declarations,
     parameter_declaration,
     parameter_groups,
     pipeline_declaration,
     project_declaration,
+    step_surroundings,
     target_declarations,
 )
 from towpath.config import names_and_paths as grammar
@@ -100,6 +102,20 @@ def _param_schema(inner: Schema) -> Schema:
     }
 
 
+def _input_schema(inner: Schema) -> Schema:
+    others = [key for key in inner.get("required", ()) if key != "path"]
+    either = {"anyOf": [{"required": ["path"]}, {"required": ["from"]}]}
+    rest = {key: value for key, value in inner.items() if key != "required"}
+    return {**rest, **({"required": others} if others else {}), **either}
+
+
+def _secrets_schema(mapping: Schema) -> Schema:
+    name = mapping["propertyNames"]
+    source = _either_schema(name, mapping["additionalProperties"])
+    names = {"type": "array", "items": name}
+    return _either_schema(name, names, {**mapping, "additionalProperties": source})
+
+
 _ON_REVIEW: Schema = {"required": ["when", "data"], "properties": {"when": {"const": "review"}}}
 _LISTED: Schema = {**_ON_REVIEW["properties"], "data": {"minItems": 1}}
 
@@ -134,6 +150,9 @@ DEFINITIONS: Mapping[Any, tuple[str, Rule]] = {
 }
 """Rules whose schema has a name of its own, for it stands in many places."""
 
+_NAME_OR_NAMES = _either_schema(
+    {"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}
+)
 _COMMAND = _either_schema(
     {"type": "string", "minLength": 1},
     {"type": "array", "items": {"type": "string"}, "minItems": 1},
@@ -145,6 +164,18 @@ RULES: Mapping[Any, Rule] = {
     grammar.known_format: lambda inner: _either_schema(
         {"enum": list(FORMAT_NAMES)}, _text_rule(grammar.format_name.pattern)(inner)
     ),
+    grammar.check_variable: _text_rule(grammar.FREE_NAME.pattern),
+    grammar.check_requirements: lambda inner: {"allOf": [inner, {"pattern": r"\.(txt|in)$"}]},
+    step_surroundings.watched_steps: lambda inner: _either_schema(_NAME_OR_NAMES, inner),
+    pipeline_declaration.Notify._require_one_way: _adding_rule(
+        oneOf=[{"required": ["command"]}, {"required": ["block"]}]
+    ),
+    step_surroundings.variable_text: _replacing_rule({"type": ["string", "number", "boolean"]}),
+    step_surroundings.secrets_by_variable: _secrets_schema,
+    step_surroundings.SecretSource._require_one_source: _adding_rule(
+        oneOf=[{"required": ["variable"]}, {"required": ["block"]}]
+    ),
+    grammar.check_notebook: lambda inner: {"allOf": [inner, {"pattern": r"\.ipynb$"}]},
     grammar.check_separator: _adding_rule(minLength=1, maxLength=1),
     grammar.check_decimal_mark: _replacing_rule({"enum": [".", ","]}),
     grammar.check_encoding: _adding_rule(minLength=1),
@@ -161,6 +192,9 @@ RULES: Mapping[Any, Rule] = {
     parameter_declaration.check_parameter_path: dict,
     parameter_groups.flatten_values: dict,
     pipeline_declaration.empty_mapping: lambda inner: _either_schema({"type": "null"}, inner),
+    grammar.check_address: _text_rule(rf"({'|'.join(grammar.SCHEMES)})://.*[^/].*"),
+    file_declaration.Input._place_remote_data: dict,
+    file_declaration.Input._require_file: _input_schema,
     pipeline_declaration.command_words: _replacing_rule(_COMMAND),
     project_declaration.long_stages: _stages_schema,
     project_declaration.dask_has_address: _runner_schema,

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from towpath.dependencies.names_used import FUNCTIONS, own_nodes, read_imports
+from towpath.dependencies.notebook_source import NOTEBOOK
 from towpath.dependencies.project_code import (
     BUILTINS,
     ImportedModule,
@@ -26,6 +27,7 @@ from towpath.dependencies.widening import Widening
 from towpath.errors import DeclarationError, Fault, did_you_mean
 
 _UNSAID = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
+_SKIPPED = frozenset({"__pycache__", ".git", ".dvc", ".towpath"})
 
 
 def digest_code(nodes: Iterable[ast.AST], *notes: str, docstrings: bool = False) -> str:
@@ -37,12 +39,10 @@ def digest_code(nodes: Iterable[ast.AST], *notes: str, docstrings: bool = False)
 
 
 def digest_text(text: str) -> str:
-    """32 hexadecimal digits of a text."""
     return digest_bytes(text.encode("utf-8", "surrogatepass"))
 
 
 def digest_bytes(content: bytes) -> str:
-    """32 hexadecimal digits of bytes."""
     return hashlib.sha256(content).hexdigest()[:32]
 
 
@@ -69,9 +69,14 @@ class CodeDigests:
         for node in closure:
             if isinstance(node, Symbol) and node.file not in whole:
                 symbols[node.file].append(node)
-                digests[f"{self._module_label(node.file)}.{node.name}"] = self._digest_symbol(
-                    node, extent
-                )
+                key = node, extent is not None
+                if key not in self._symbols:
+                    numbers = self.reach.binding_statements(node)
+                    source = self.code.source(node.file)
+                    statements = [source.statements[number] for number in numbers]
+                    notes = self._imports_of(node.file, numbers)
+                    self._symbols[key] = digest_code(statements, *notes, docstrings=key[1])
+                digests[f"{self._module_label(node.file)}.{node.name}"] = self._symbols[key]
         for file in {node.file for node in closure if isinstance(node, ImportedModule)} - whole:
             digests.update(self._at_import(file, symbols[file], extent))
         return dict(sorted(digests.items()))
@@ -86,16 +91,6 @@ class CodeDigests:
             self._labels[file] = name if is_first else self.code.show_path(file)
         return self._labels[file]
 
-    def _digest_symbol(self, symbol: Symbol, extent: Widening | None) -> str:
-        key = symbol, extent is not None
-        if key not in self._symbols:
-            numbers = self.reach.binding_statements(symbol)
-            source = self.code.source(symbol.file)
-            statements = [source.statements[number] for number in numbers]
-            notes = self._imports_of(symbol.file, numbers)
-            self._symbols[key] = digest_code(statements, *notes, docstrings=key[1])
-        return self._symbols[key]
-
     def _digest_file(self, file: str, extent: Widening | None) -> str:
         """The digest of a file: of its bytes where comments count, or where it is no Python."""
         key = file, extent
@@ -105,12 +100,14 @@ class CodeDigests:
 
     def _read_file(self, file: str, extent: Widening | None) -> str:
         try:
-            if extent is not Widening.TEXT and file.endswith(".py"):
+            if extent is not Widening.TEXT and file.endswith((".py", NOTEBOOK)):
                 source = self.code.source(file)
                 notes = [source.docstring or ""] if extent else []
                 return digest_code(source.statements, *notes, docstrings=extent is not None)
         except DeclarationError:
             pass  # a module that only might be loaded need not be Python
+        if file.endswith(NOTEBOOK):  # what its cells gave stands in the file too
+            return digest_bytes(self.code.read_python(file))
         return digest_bytes(read_code(Path(file), self.code.show_path(file)))
 
     def _imports_of(self, file: str, numbers: Iterable[int]) -> list[str]:
@@ -137,12 +134,9 @@ class CodeDigests:
         )
 
     def _in_order(self, file: str, symbols: list[Symbol]) -> list[str]:
-        """What runs when the module is imported, in its order, where the order may matter.
-
-        Effects stand with their content, definitions and others by the names that they bind: their
-        content has labels of its own. Plain functions may stand anywhere, and so may imports,
-        unless something has an effect between them.
-        """
+        """What runs when the module is imported, where the order may matter. Effects stand with
+        their content, definitions by the names that they bind: their content has labels of its own.
+        Plain functions may stand anywhere, and imports where nothing between them has an effect."""
         statements = self.code.source(file).statements
         effects = self.reach.effects.of_module(file)
         loads, have_effects = self._import_statements(file)
@@ -238,14 +232,8 @@ def _is_idle(node: ast.AST) -> bool:
     )
 
 
-_SKIPPED = frozenset({"__pycache__", ".git", ".dvc", ".towpath"})
-
-
 def digest_named(root: Path, folder: str, extra: Iterable[str]) -> dict[str, str]:
-    """A digest of bytes for each; beside the pipeline first, else from the project's root.
-
-    What matches nothing is a fault, all of them at once.
-    """
+    """A digest for each pattern, beside the pipeline or from the root, or a fault for each."""
     digests: dict[str, str] = {}
     faults: list[Fault] = []
     for pattern in extra:
@@ -292,7 +280,6 @@ def _files_below(path: Path) -> Iterable[Path]:
 
 
 def _digest_files(root: Path, files: list[Path]) -> str:
-    """One file's bytes; of several also their names."""
     digests = [(f.relative_to(root).as_posix(), digest_bytes(read_code(f, str(f)))) for f in files]
     if len(digests) == 1:
         return digests[0][1]

@@ -13,19 +13,19 @@ from towpath.dependencies.code_digest import CodeDigests
 from towpath.dependencies.command_program import Module
 from towpath.dependencies.installed_packages import InstalledPackages, read_installed
 from towpath.dependencies.module_search import OURS, ModuleFinder, SearchPath, loose_folders
-from towpath.dependencies.project_code import ProjectCode, WholeModule
+from towpath.dependencies.notebook_source import NOTEBOOK, Notebook, parse_notebook
+from towpath.dependencies.project_code import ProjectCode, WholeModule, read_code
 from towpath.dependencies.reach import Node, Reach
 from towpath.dependencies.step_function import Definition, StepSignature, read_step_signature
+from towpath.errors import DeclarationError, Fault, did_you_mean
 
 KEPT = ".towpath/state/environment.json"
 
 
 class CodeReader:
     """A snapshot of the code: make one for each run or plan. Nothing of the project is imported.
-
-    ``folder`` is a pipeline's folder from the root (``flows/training``), ``run`` what its step
-    says (``train``, ``shared.publish:to_folder``). Faults are raised as DeclarationError.
-    """
+    ``folder`` is a pipeline's folder from the root (``flows/training``), ``run`` what its step says
+    (``train``, ``shared.publish:to_folder``). Faults are raised as DeclarationError."""
 
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
@@ -40,7 +40,6 @@ class CodeReader:
         return read_installed(self.root / KEPT)
 
     def step_signature(self, folder: str, run: str) -> StepSignature:
-        """The arguments of a step's function."""
         code, definition = self._pipeline_reach(folder).code, self._find_definition(folder, run)
         if not isinstance(definition.node, ast.FunctionDef):  # a format's class: this refuses it
             definition = step_function.find_function(code, run)
@@ -49,11 +48,8 @@ class CodeReader:
 
     def format_class(self, folder: str, run: str) -> frozenset[str] | None:
         """The methods of the class that reads and writes a format of the project's own; None where
-        it has bases, which may have others.
-
-        From then on ``digests``, ``source_files``, ``package_versions`` and ``libraries`` take it
-        as they take a function.
-        """
+        it has bases, which may have others. From then on ``digests``, ``source_files``,
+        ``package_versions`` and ``libraries`` take it as they take a function."""
         key = folder, run
         definition = self._definitions.get(key)
         if definition is None or not isinstance(definition.node, ast.ClassDef):
@@ -62,11 +58,8 @@ class CodeReader:
         return step_function.method_names(definition)
 
     def digests(self, folder: str, run: str, extra: Sequence[str] = ()) -> dict[str, str]:
-        """A digest for each name that a step's function reaches, and for each extra file.
-
-        The labels are for people: ``steps.clean``, ``shared.paths (whole module)``,
-        ``steps (at import)``, ``fit.R``. A digest is 32 hexadecimal digits.
-        """
+        """A digest for each name that a step's function reaches, and each extra file, by labels for
+        people: ``steps.clean``, ``paths (whole module)``, ``steps (at import)``, ``fit.R``."""
         digests = self._digests_of(folder).of_closure(self._step_closure(folder, run))
         return {**digests, **self.files(folder, extra)}
 
@@ -78,6 +71,29 @@ class CodeReader:
         """The files that a step names, in folders and patterns too, from the root."""
         return code_digest.list_named(self.root, folder, extra)
 
+    def find_notebook(self, folder: str, path: str) -> str:
+        """The file of a notebook from the root: beside the pipeline, else from there."""
+        beside = f"{folder}/{path}"
+        if (self.root / beside).is_file() or not (self.root / path).is_file():
+            return beside
+        return path
+
+    def notebook(self, folder: str, path: str) -> Notebook:
+        """A notebook's code. DeclarationError for what is none, or not there."""
+        file = self.find_notebook(folder, path)
+        if not (self.root / file).is_file():
+            raise DeclarationError(self._missing_notebook(folder, path))
+        return parse_notebook(read_code(self.root / file, file), file)
+
+    def _missing_notebook(self, folder: str, path: str) -> Fault:
+        near_files = [
+            file.relative_to(start).as_posix()
+            for start in (self.root / folder, self.root)
+            for file in (start / Path(path).parent).glob(f"*{NOTEBOOK}")
+        ]
+        hint = did_you_mean(path, near_files) or f"it is looked for in {folder}/ and at the root"
+        return Fault(f"there is no notebook {path}", hint=hint)
+
     def source_files(self, folder: str, run: str) -> tuple[str, ...]:
         """The files of the project that a step's function reaches, from the root, sorted."""
         return self._pipeline_reach(folder).files(self._step_closure(folder, run))
@@ -87,10 +103,8 @@ class CodeReader:
         return self.versions_of_modules(Reach.package_names(self._step_closure(folder, run)))
 
     def libraries(self, folder: str, run: str) -> tuple[str, ...]:
-        """The modules of installed packages that the reached code imports, sorted.
-
-        Those of editable packages are left out: their code is at work, like the project's.
-        """
+        """The modules of installed packages that the reached code imports, sorted. Those of
+        editable packages are left out: their code is at work, like the project's."""
         modules = Reach.imported_packages(self._step_closure(folder, run))
         is_fixed = self.environment.is_fixed
         return tuple(sorted(name for name in modules if is_fixed(name.partition(".")[0])))
@@ -120,11 +134,9 @@ class CodeReader:
         return versions
 
     def digest_carried(self, folder: str, run: str) -> dict[str, str]:
-        """The classes and functions that a step may put into an object, with what they reach.
-
-        A pickle holds only their names: whoever reads it again runs their code of that day, so
-        these digests belong to the key of a step that reads such an output.
-        """
+        """The classes and functions that a step may put into an object, with what they reach. A
+        pickle holds only their names: whoever reads it again runs their code of that day, so these
+        digests belong to the key of a step that reads such an output."""
         reach = self._pipeline_reach(folder)
         objects = reach.carried_nodes(self._step_closure(folder, run))
         return self._digests_of(folder).of_closure(reach.find_closure(objects))

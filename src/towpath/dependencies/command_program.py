@@ -50,8 +50,7 @@ class Program:
 def find_program(
     root: Path, line: CommandLine, workdir: str = "", apart: Iterable[str] = ()
 ) -> Program:
-    """The program of a command that runs in ``workdir``; ``apart`` are paths, from the root, that
-    are data of its step, whatever stands there in the project."""
+    """The program of a command that runs in ``workdir``; paths ``apart`` are data of its step."""
     words = _unwrap_runner(line.literal_words)
     named = list(_named_files(root, words, workdir, tuple(apart)))
     modules = [Module.named(root, path) for path in named if path.endswith(".py")]
@@ -127,3 +126,19 @@ def _path_from_root(root: Path, workdir: str, word: str) -> str | None:
     if os.path.isabs(path):  # noqa: PTH117
         path = os.path.relpath(path, root)
     return None if path.startswith("..") or path == "." else path.replace(os.sep, "/")
+
+
+def find_missing_script(root: Path, line: CommandLine, workdir: str = "") -> str | None:
+    """The script of the project that a command names as its program and that is not there.
+
+    What stands elsewhere (on ``PATH``, outside of the project) only the machine that runs it knows.
+    """
+    words = _unwrap_runner(line.literal_words)
+    if line.shell or not words or words[0] is None:
+        return None
+    script = words[0] if "/" in words[0] else None
+    if _PYTHON.fullmatch(PurePosixPath(words[0]).name):
+        option, target = _python_target(words[1:])
+        script = target if option == "" else None
+    path = _path_from_root(root, workdir, script) if script and not script.startswith("/") else None
+    return script if path and not (root / path).exists() else None

@@ -13,18 +13,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from towpath.scratch import scratch_beside
+from towpath.scratch import replace_bytes
 
 FORMAT = 1
 
 
 @dataclass(frozen=True)
 class Distribution:
-    """One installed distribution.
-
-    ``requires`` are the lines of its metadata; ``modules`` the top names that it installs;
-    ``editable`` the folder of its sources, where it is installed as editable.
-    """
+    """One installed distribution. ``requires`` are its metadata's lines; ``modules`` the top names
+    that it installs; ``editable`` the folder of its sources, where it is editable."""
 
     name: str
     version: str
@@ -59,29 +56,23 @@ class InstalledPackages:
         return bool(owners) and not any(owner.editable for owner in owners)
 
     def versions_of_modules(self, modules: Iterable[str]) -> dict[str, str]:
-        """Name and version of what provides these modules, with all it requires, by name.
-
-        A distribution may be named itself (``great-expectations``).
-
-        A module that nothing provides stands with the version ``not installed``: installing it
-        may change what the code does.
-        """
+        """Name and version of what provides these modules, with all it requires, by name. A
+        distribution may be named itself (``great-expectations``). A module that nothing provides
+        stands with the version ``not installed``: installing it may change what the code does."""
         wanted_modules = frozenset(modules)
         if wanted_modules not in self._answers:
-            self._answers[wanted_modules] = self._find_versions(wanted_modules)
+            versions: dict[str, str] = {}
+            requirements: list[tuple[str, frozenset[str]]] = []
+            for module in wanted_modules:
+                name = plain_package_name(module)
+                named = [name] if name in self.distributions else []
+                owners = self._by_module.get(module, named)
+                requirements += [(owner, frozenset()) for owner in owners]
+                if not owners:
+                    versions[module] = "not installed"
+            versions.update(self._with_required(requirements))
+            self._answers[wanted_modules] = dict(sorted(versions.items()))
         return dict(self._answers[wanted_modules])
-
-    def _find_versions(self, modules: Iterable[str]) -> dict[str, str]:
-        versions: dict[str, str] = {}
-        requirements: list[tuple[str, frozenset[str]]] = []
-        for module in modules:
-            named = [_plain_name(module)] if _plain_name(module) in self.distributions else []
-            owners = self._by_module.get(module, named)
-            requirements += [(owner, frozenset()) for owner in owners]
-            if not owners:
-                versions[module] = "not installed"
-        versions.update(self._with_required(requirements))
-        return dict(sorted(versions.items()))
 
     def _with_required(self, requirements: list[tuple[str, frozenset[str]]]) -> dict[str, str]:
         resolved: set[tuple[str, frozenset[str]]] = set()
@@ -94,16 +85,18 @@ class InstalledPackages:
 
 
 def read_installed(kept: Path) -> InstalledPackages:
-    """What is installed now. Reading that takes a while, so the process and a file keep it.
-
-    ``kept`` is that file (JSON); it holds for the same folders on ``sys.path`` with the same times
-    of change.
-    """
+    """What is installed now. The process and a file, ``kept``, remember it; that holds for the same
+    folders on ``sys.path`` with the same times of change."""
     current_stamp = environment_stamp()
     distributions = _recall_packages(kept, current_stamp)
     if distributions is None:
         distributions = _read_distributions(current_stamp)
-        _keep_packages(kept, current_stamp, distributions)
+        rows = [asdict(entry) for entry in distributions]
+        content = json.dumps({"stamp": current_stamp, "distributions": rows}).encode()
+        # Where it cannot be kept, the next process reads for itself: a store may be read-only.
+        with suppress(OSError):
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            replace_bytes(kept, content)
     return InstalledPackages(distributions)
 
 
@@ -114,18 +107,18 @@ def _held_requirements(
     for line in lines:
         text, _, marker = line.partition(";")
         extra_names = re.findall(r"extra\s*==\s*['\"]([^'\"]+)['\"]", marker)
-        if extra_names and extras.isdisjoint(map(_plain_name, extra_names)):
+        if extra_names and extras.isdisjoint(map(plain_package_name, extra_names)):
             continue
         match = re.match(r"\s*([A-Za-z0-9._-]+)\s*(?:\[([^]]*)\])?", text)
         if match:
             asked_extras = (match[2] or "").split(",")
             yield (
-                _plain_name(match[1]),
-                frozenset(_plain_name(extra) for extra in asked_extras if extra.strip()),
+                plain_package_name(match[1]),
+                frozenset(plain_package_name(extra) for extra in asked_extras if extra.strip()),
             )
 
 
-def _plain_name(name: str) -> str:
+def plain_package_name(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name.strip()).lower()
 
 
@@ -153,33 +146,11 @@ def _recall_packages(kept: Path, stamp: str) -> tuple[Distribution, ...] | None:
         data = json.loads(kept.read_bytes())
         if data["stamp"] != stamp:
             return None
-        return tuple(
-            Distribution(
-                fields["name"],
-                fields["version"],
-                tuple(fields["requires"]),
-                tuple(fields["modules"]),
-                fields["editable"],
-            )
-            for fields in data["distributions"]
-        )
+        rows: list[dict[str, Any]] = data["distributions"]
+        lists = ("requires", "modules")
+        return tuple(Distribution(**row | {key: tuple(row[key]) for key in lists}) for row in rows)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _keep_packages(kept: Path, stamp: str, distributions: tuple[Distribution, ...]) -> None:
-    # Where it cannot be kept, the next process reads for itself: a store may be read-only.
-    text = json.dumps(
-        {"stamp": stamp, "distributions": [asdict(distribution) for distribution in distributions]}
-    )
-    beside = scratch_beside(kept)
-    try:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(text, "utf-8")
-        beside.replace(kept)
-    except OSError:
-        with suppress(OSError):
-            beside.unlink()
 
 
 @lru_cache(maxsize=8)
@@ -190,7 +161,7 @@ def _read_distributions(_stamp: str) -> tuple[Distribution, ...]:
     distributions: dict[str, Distribution] = {}
     for distribution in metadata.distributions():
         about = distribution.metadata  # parsed anew each time it is asked for
-        name = _plain_name(about["Name"] or "")
+        name = plain_package_name(about["Name"] or "")
         if name and name not in distributions:
             distributions[name] = Distribution(
                 name,

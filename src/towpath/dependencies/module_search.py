@@ -15,11 +15,8 @@ _SKIPPED = frozenset({"__pycache__", "node_modules"})
 
 @dataclass(frozen=True)
 class FoundModule:
-    """A module or a folder of modules.
-
-    ``runs`` are the files that an import runs, packages first; ``file`` is the module's own,
-    None for a folder without ``__init__.py``; ``portions`` are the folders of its submodules.
-    """
+    """A module or a folder of modules. ``runs`` are the files that an import runs, packages first;
+    ``file`` is the module's own, if it has one; ``portions`` are the folders of its submodules."""
 
     runs: tuple[str, ...]
     file: str | None
@@ -104,10 +101,8 @@ def _is_test(name: str) -> bool:
 @dataclass(frozen=True)
 class SearchPath:
     """Where the imports of a step look: in ``folders`` of the project, then in ``further``.
-
     ``further`` is what of ``sys.path`` is neither an installed package nor Python itself, with the
-    sources of editable installs: such code changes without its version changing.
-    """
+    sources of editable installs: such code changes without its version changing."""
 
     folders: tuple[str, ...]
     further: tuple[str, ...] = ()
@@ -128,18 +123,14 @@ class SearchPath:
 def loose_folders() -> tuple[str, ...]:
     """The folders of ``sys.path`` whose code may change without a version changing."""
     paths = (os.path.realpath(entry or os.curdir) for entry in sys.path)
-    fixed_folders = frozenset(map(os.path.realpath, _of_python()))
+    # They change only with a version: Python's own, its scripts, and this package's.
+    ours = (Path(os.__file__).parent, Path(sys.executable).parent, Path(sys.prefix, "bin"), OURS)
+    fixed_folders = frozenset(map(os.path.realpath, ours))
     return tuple(
         path
         for path in dict.fromkeys(paths)
         if path not in fixed_folders and Path(path).name not in _INSTALLED and Path(path).is_dir()
     )
-
-
-def _of_python() -> tuple[str | Path, ...]:
-    # They change only with a version: Python's own, its scripts, and this package's.
-    scripts = Path(sys.executable).parent
-    return Path(os.__file__).parent, scripts, Path(sys.prefix, "bin"), OURS
 
 
 OURS = Path(__file__).parents[2]

@@ -20,12 +20,9 @@ _LEAVES = frozenset({ast.Lambda, ast.Name, ast.Constant, ast.Pass, ast.Import, a
 
 @dataclass(frozen=True)
 class Import:
-    """One name that an import binds.
-
-    ``import a.b`` binds ``a``, which ``opens`` the module ``a``; ``import a.b as c`` binds ``c``
-    and opens ``a.b``; ``from .m import n as c`` has level 1, module ``m`` and name ``n``; a star
-    has the name ``*``.
-    """
+    """One name that an import binds. ``import a.b`` binds ``a`` and ``opens`` it; ``import a.b as
+    c`` binds ``c`` and opens ``a.b``; ``from .m import n as c`` has level 1; a star has the name
+    ``*``."""
 
     module: str
     bound: str
@@ -135,13 +132,10 @@ _GETTERS = frozenset({"attrgetter", "getattr", "methodcaller", "__getattribute__
 
 @dataclass(frozen=True, eq=False)
 class UsedNames:
-    """What a piece of code names.
-
-    ``chains`` begin with a name of the module (or a builtin), ``perhaps`` with one that a class
-    body may bind first; ``values`` are those of both that are not just called; ``uses`` are names
-    that a function imported for itself, with attributes; ``imports`` is every import inside;
-    ``modules`` are loaded by a literal name, with ``loaders``; ``signs`` make reading unsure.
-    """
+    """What a piece of code names. ``chains`` begin with a name of the module (or a builtin),
+    ``perhaps`` with one that a class body may bind first; ``values`` are those not just called;
+    ``uses`` are names that a function imported for itself; ``modules`` are loaded by a literal
+    name, with ``loaders``; ``signs`` make reading unsure."""
 
     chains: set[Chain] = field(default_factory=set)
     perhaps: set[Chain] = field(default_factory=set)
@@ -169,7 +163,6 @@ class Scope:
 
 
 def read_names(*nodes: ast.AST) -> UsedNames:
-    """The facts of statements that stand at the top of a module."""
     reading = _Reading(UsedNames())
     for node in nodes:
         reading.visit(node, None)
@@ -273,7 +266,9 @@ class _Reading:
         may_look_up = called in _EVALUATORS and isinstance(node.func, ast.Attribute)
         if may_look_up and not given_names.isdisjoint({"level", None}):
             self.facts.signs.add("frames")
-        if called in _GETTERS and any(map(_is_evaluator, node.args)):
+        texts = [part.value for part in node.args if isinstance(part, ast.Constant)]
+        words = {word for text in texts if isinstance(text, str) for word in text.split(".")}
+        if called in _GETTERS and not _EVALUATORS.isdisjoint(words):
             self.facts.signs.add("expression")
         if "allow_pickle" in given_names:
             self.facts.signs.add("pickle")
@@ -388,11 +383,6 @@ class _Reading:
                     self.visit(ast.parse(part.value, mode="eval").body, scope)  # type: ignore[attr-defined]
                 except (SyntaxError, ValueError):
                     continue  # Literal["not a type"]
-
-
-def _is_evaluator(node: ast.expr) -> bool:
-    text = node.value if isinstance(node, ast.Constant) else None
-    return isinstance(text, str) and not _EVALUATORS.isdisjoint(text.split("."))
 
 
 def _is_text(node: ast.AST | None) -> bool:

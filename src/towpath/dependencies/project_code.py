@@ -24,6 +24,7 @@ from towpath.dependencies.names_used import (
     read_imports,
     read_names,
 )
+from towpath.dependencies.notebook_source import NOTEBOOK, parse_notebook
 from towpath.dependencies.widening import Widening, widenings_of_signs
 from towpath.errors import DeclarationError, Fault, Place
 
@@ -39,16 +40,12 @@ BUILTINS = frozenset(dir(builtins)) | OF_MODULES
 
 @dataclass(frozen=True)
 class Symbol:
-    """A name that a module defines."""
-
     file: str
     name: str
 
 
 @dataclass(frozen=True)
 class ImportedModule:
-    """A module is imported: what runs then, runs."""
-
     file: str
 
 
@@ -62,9 +59,7 @@ class WholeModule:
 @dataclass(frozen=True)
 class OutsideName:
     """A name that is not the project's: of a package, of the standard library, a builtin.
-
-    ``is_module``: the module itself is handed about, and anything of it may be used.
-    """
+    ``is_module``: the module itself is handed about, and anything of it may be used."""
 
     dotted: str
     is_module: bool = False
@@ -72,8 +67,6 @@ class OutsideName:
 
 @dataclass(frozen=True)
 class ImportedPackage:
-    """A module that is not the project's is imported."""
-
     dotted: str
 
 
@@ -97,14 +90,20 @@ class ProjectCode:
         return file.removeprefix(f"{self.root}/")
 
     def source(self, file: str) -> ModuleSource:
-        """A module's source; one that is not Python (``.so``) has no statements."""
         if file not in self._sources:
-            content = read_code(Path(file), self.show_path(file)) if file.endswith(".py") else b""
-            self._sources[file] = parse_module(content, self.show_path(file))
+            self._sources[file] = parse_module(self.read_python(file), self.show_path(file))
         return self._sources[file]
 
+    def read_python(self, file: str) -> bytes:
+        """The statements of a file, as Python has them; none of one that is no Python."""
+        if not file.endswith((".py", NOTEBOOK)):
+            return b""
+        content = read_code(Path(file), self.show_path(file))
+        if file.endswith(".py"):
+            return content
+        return parse_notebook(content, self.show_path(file)).python.encode("utf-8", "replace")
+
     def used_names(self, file: str, number: int) -> UsedNames:
-        """What one statement of a module names."""
         key = file, number
         if key not in self._used_names:
             self._used_names[key] = read_names(self.source(file).statements[number])
@@ -121,14 +120,10 @@ class ProjectCode:
             portions = (str(folder),)
             if not parts:
                 inside = folder / "__init__.py"
-                return self._found_package(str(folder), inside.is_file()), []
+                package = str(inside) if inside.is_file() else None
+                return FoundModule((package,) if package else (), package, portions), []
         found_module, count = self.finder.find_longest(parts, portions)
         return found_module, parts[count:]
-
-    @staticmethod
-    def _found_package(folder: str, regular: bool) -> FoundModule:
-        file = f"{folder}/__init__.py" if regular else None
-        return FoundModule((file,) if file else (), file, (folder,))
 
     def meanings_of_name(
         self, file: str, chain: Chain, seen: frozenset[Symbol] = frozenset()
@@ -153,12 +148,10 @@ class ProjectCode:
         elif chain[0] in BUILTINS:
             yield OutsideName(".".join(chain))
         elif not any(
-            self._is_outside_star(file, imported) for imported in source.imports.get("*", ())
+            self.find_import(star.module, star.level, file)[0] is None
+            for star in source.imports.get("*", ())
         ):
             yield WholeModule(file)
-
-    def _is_outside_star(self, file: str, imported: Import) -> bool:
-        return self.find_import(imported.module, imported.level, file)[0] is None
 
     def of_import(
         self, file: str, imported: Import, rest: Chain, seen: frozenset[Symbol] = frozenset()
@@ -201,7 +194,6 @@ class ProjectCode:
             yield from self.finder.list_modules(folder)
 
     def runs(self, file: str, imported: Import) -> Iterator[Meaning]:
-        """The modules that run when this import does."""
         module, missing = self.find_import(imported.module, imported.level, file)
         if module is None or not (module.file or imported.level):
             yield ImportedPackage(imported.module)
@@ -213,7 +205,6 @@ class ProjectCode:
             yield from (ImportedModule(run_file) for run_file in (inner.runs if inner else ()))
 
     def meanings_of(self, file: str, names: UsedNames) -> Iterator[Meaning]:
-        """All that a piece of code reaches by what it names."""
         for chain in names.chains:
             yield from self.meanings_of_name(file, chain)
         for chain in names.perhaps:
@@ -237,7 +228,6 @@ class ProjectCode:
             yield Widening.MODULE  # f"age > {limit}", where limit may be "@LIMIT"
 
     def modules_of_star(self, file: str, imported: Import) -> Iterator[Meaning]:
-        """A star import of a module of the project: that module, whole."""
         module, _ = self.find_import(imported.module, imported.level, file)
         yield from (
             WholeModule(module_file) for module_file in (self._all_of(module) if module else ())
@@ -246,12 +236,9 @@ class ProjectCode:
 
 @dataclass(frozen=True, eq=False)
 class ModuleSource:
-    """The statements that run when a module is imported, and the names that they bind.
-
-    ``binders`` gives for a name the statements (by number, in order) that define it, apart from
-    one plain import; ``imports`` gives for a name the imports that bind it; ``loads`` is every
-    import that runs with the module.
-    """
+    """The statements that run when a module is imported, and the names that they bind. ``binders``
+    are the statements (by number) that define a name, one plain import apart; ``imports`` the
+    imports that bind it; ``loads`` every import that runs with the module."""
 
     statements: tuple[ast.stmt, ...]
     binders: Mapping[str, tuple[int, ...]]
@@ -286,11 +273,8 @@ def parse_module(content: bytes, shown: str) -> ModuleSource:
 
 
 def read_code(file: Path, shown: str) -> bytes:
-    """A file's content; one that cannot be read is a fault.
-
-    A text's lines end in a line feed, however Git laid it out (``core.autocrlf``): the same commit
-    is the same code on every machine.
-    """
+    """A file's content, or a fault. Its lines end in a line feed, however Git laid it out
+    (``core.autocrlf``): the same commit is the same code on every machine."""
     try:
         content = file.read_bytes()
     except OSError as error:
@@ -317,14 +301,11 @@ def _parse_content(content: bytes) -> ModuleSource:
         _add_globals(statements, bound)
     binders = {name: tuple(sorted(set(numbers))) for name, numbers in bound.items()}
     for name in imports:
-        if len(binders[name]) == 1 and _is_import(statements[binders[name][0]]):
+        first, *others = binders[name]
+        if not others and isinstance(statements[first], ast.Import | ast.ImportFrom):
             del binders[name]
     loads = tuple(entry for node in _running_nodes(statements) for entry in read_imports(node))
     return ModuleSource(statements, binders, imports, loads, ast.get_docstring(tree))
-
-
-def _is_import(statement: ast.stmt) -> bool:
-    return isinstance(statement, ast.Import | ast.ImportFrom)
 
 
 def _running_nodes(statements: Iterable[ast.AST]) -> Iterator[ast.AST]:
@@ -354,5 +335,4 @@ def _runs_as_script(statement: ast.stmt) -> bool:
 
 
 def is_definition(node: ast.AST) -> bool:
-    """Whether the node is a function or a class."""
     return isinstance(node, (*FUNCTIONS, ast.ClassDef))

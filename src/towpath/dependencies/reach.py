@@ -44,7 +44,6 @@ class Reach:
         self._have_effects: dict[str, bool] = {}
 
     def find_closure(self, starts: Iterable[Node]) -> set[Node]:
-        """Everything reached from here."""
         reached: set[Node] = set()
         waiting = list(starts)
         while waiting:
@@ -58,12 +57,10 @@ class Reach:
         return reached
 
     def binding_statements(self, symbol: Symbol) -> tuple[int, ...]:
-        """The statements that bind a name, in their order."""
         # What else may fill its value is an effect, and so reached by all that the module holds.
         return self.code.source(symbol.file).binders.get(symbol.name, ())
 
     def has_effects(self, file: str) -> bool:
-        """Whether importing this module has an effect, there or in what it imports."""
         if file not in self._have_effects:
             nodes = self.find_closure([ImportedModule(file)])
             files = (node.file for node in nodes if isinstance(node, ImportedModule))
@@ -125,7 +122,14 @@ class Reach:
                 yield from self._from_import(file)
             case WholeModule(file=file):
                 yield ImportedModule(file)
-                yield from self._from_whole(file)
+                # Whole is also what it imports, wherever in it.
+                source = self.code.source(file)
+                named = (self._from_statement(file, n) for n in range(len(source.statements)))
+                loaded = (self.code.runs(file, imported) for imported in source.loads)
+                for meaning in chain.from_iterable((*named, *loaded)):
+                    if isinstance(meaning, ImportedModule):
+                        yield WholeModule(meaning.file)
+                    yield meaning
             case PossibleModule(file=file):
                 yield from self._from_possible(file)
             case Widening.TEXT:
@@ -155,16 +159,6 @@ class Reach:
             yield from self.code.runs(file, imported)
             if imported.name == "*":
                 yield from self.code.modules_of_star(file, imported)
-
-    def _from_whole(self, file: str) -> Iterator[Node]:
-        """A whole module, and whole what it imports, wherever in it."""
-        source = self.code.source(file)
-        named = (self._from_statement(file, n) for n in range(len(source.statements)))
-        loaded = (self.code.runs(file, imported) for imported in source.loads)
-        for meaning in chain.from_iterable((*named, *loaded)):
-            if isinstance(meaning, ImportedModule):
-                yield WholeModule(meaning.file)
-            yield meaning
 
     def _from_possible(self, file: str) -> Iterator[Node]:
         # Only its packages are followed: every other module of the project counts as well.
@@ -218,7 +212,6 @@ class ImportEffects:
         self._constants: dict[Symbol, bool] = {}
 
     def of_module(self, file: str) -> tuple[int, ...]:
-        """The statements of a module, by number, that have an effect when it is imported."""
         if file not in self._modules:
             statements = enumerate(self.code.source(file).statements)
             self._modules[file] = tuple(n for n, s in statements if not self._is_plain(file, s))
@@ -308,8 +301,7 @@ class ImportEffects:
         return all(default is None or self._is_value(file, default) for default in defaults)
 
     def _is_wrapping(self, file: str, decorator: ast.expr) -> bool:
-        """Whether a decorator is known to keep nothing: by the table, or one of the project that
-        only defines a function and returns it."""
+        """Whether a decorator keeps nothing: by the table, or one that only defines a function."""
         called, calls = decorator, 1
         if isinstance(decorator, ast.Call):
             called, calls = decorator.func, 2
@@ -340,8 +332,10 @@ class ImportEffects:
                     is_quiet = calls == 1 or self._only_defines(file, inner.get(name), calls - 1)
                 case ast.Return(value=ast.Lambda()):
                     is_quiet = calls == 1
+                case ast.Expr(value=ast.Constant()):
+                    is_quiet = True
                 case _:
-                    is_quiet = isinstance(statement, ast.Expr) and _is_docstring(statement)
+                    is_quiet = False
             if not is_quiet:
                 return False
         return True
@@ -414,10 +408,6 @@ class ImportEffects:
 def _calls_nothing(annotation: ast.expr | None) -> bool:
     parts = ast.walk(annotation) if annotation else ()
     return not any(isinstance(part, ast.Call) for part in parts)
-
-
-def _is_docstring(statement: ast.Expr) -> bool:
-    return isinstance(statement.value, ast.Constant)
 
 
 def _method_names(node: ast.ClassDef) -> list[str]:

@@ -6,10 +6,8 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 from towpath.config.project_paths import module_folders
-from towpath.dependencies.module_search import FoundModule
 from towpath.dependencies.names_used import chain_of, find_bindings, list_parameters, own_nodes
 from towpath.dependencies.project_code import (
     ImportedModule,
@@ -22,6 +20,16 @@ from towpath.errors import DeclarationError, Fault, Place, did_you_mean
 
 #: The module beside ``pipeline.yaml`` that holds the functions without a module's name.
 _BESIDE = "steps"
+_DEEPEST = 20  # aliases of aliases; a circle ends here too
+_TYPING = ("typing", "typing_extensions")
+_WRAPPERS = frozenset({"Optional", "Annotated", "Final", "Required", "ReadOnly", "ClassVar"})
+_LIBRARIES = frozenset({"pandas", "polars", "pyarrow", "numpy", "pathlib"})
+_OTHER_NAMES = {
+    "numpy.NDArray": "numpy.ndarray",
+    "typing.Dict": "dict",
+    "typing.List": "list",
+    "typing.Text": "str",
+}
 
 
 @dataclass(frozen=True)
@@ -35,18 +43,21 @@ class Definition:
     runs: tuple[str, ...]
 
     def starts(self) -> tuple[ImportedModule | Symbol, ...]:
-        """Where reading begins: what the import runs, and the definition."""
         return (*(ImportedModule(file) for file in self.runs), self.named, self.symbol)
 
 
 def find_function(code: ProjectCode, run: str) -> Definition:
-    """The definition of a step's function; a fault with the near name where there is none."""
     named, symbol, runs = _find_symbol(code, run, "function")
-    return Definition(named, symbol, _require_function(code, symbol, run), runs)
+    node = _last_definition(code, symbol)
+    wrong = next(_unfit_reasons(node), None)
+    if wrong or not isinstance(node, ast.FunctionDef):
+        what, hint = wrong or ("is not written with `def`", "write a `def` that calls it")
+        place = Place(code.show_path(symbol.file), getattr(node, "lineno", 0))
+        raise DeclarationError(Fault(f"`{run}` {what}", place, hint))
+    return Definition(named, symbol, node, runs)
 
 
 def find_class(code: ProjectCode, run: str) -> Definition:
-    """The definition of a format's class; a fault with the near name where there is none."""
     named, symbol, runs = _find_symbol(code, run, "class")
     node = _last_definition(code, symbol)
     if not isinstance(node, ast.ClassDef):
@@ -78,9 +89,20 @@ def _find_symbol(code: ProjectCode, run: str, noun: str) -> tuple[Symbol, Symbol
         (module or _BESIDE).split("."), _start_folders(code, module)
     )
     if found_module is None or found_module.file is None or not found_module.file.endswith(".py"):
-        _no_module(code, module)
+        folder, *_ = _start_folders(code, module)
+        if not module:
+            shown = code.show_path(f"{folder}/{_BESIDE}.py")
+            others = code.finder.list_modules(folder)
+            near = did_you_mean(f"{_BESIDE}.py", (Path(file).name for file in others))
+            raise DeclarationError(Fault(f"there is no `{shown}`", Place(shown), near))
+        module_names = [_dotted_name(file, folder) for file in code.finder.list_modules(folder)]
+        hint = did_you_mean(module, module_names) or "modules are named from the project's root"
+        raise DeclarationError(Fault(f"there is no module `{module}`", hint=hint))
     if not code.source(found_module.file).has(name):
-        _no_name(code, found_module, name, noun)
+        shown = code.show_path(found_module.file)
+        near = did_you_mean(name, code.source(found_module.file).names)
+        what = f"there is no {noun} `{name}` in `{shown}`"
+        raise DeclarationError(Fault(what, Place(shown), near))
     return (
         Symbol(found_module.file, name),
         _follow_definition(code, found_module.file, name, noun),
@@ -132,16 +154,6 @@ def _last_definition(code: ProjectCode, symbol: Symbol) -> ast.AST:
     return last
 
 
-def _require_function(code: ProjectCode, symbol: Symbol, run: str) -> ast.FunctionDef:
-    node = _last_definition(code, symbol)
-    wrong = next(_unfit_reasons(node), None)
-    if wrong or not isinstance(node, ast.FunctionDef):
-        what, hint = wrong or ("is not written with `def`", "write a `def` that calls it")
-        place = Place(code.show_path(symbol.file), getattr(node, "lineno", 0))
-        raise DeclarationError(Fault(f"`{run}` {what}", place, hint))
-    return node
-
-
 def _unfit_reasons(node: ast.AST) -> Iterator[tuple[str, str]]:
     # A step's arguments come by name, and its result is a value.
     if isinstance(node, ast.AsyncFunctionDef):
@@ -160,44 +172,13 @@ def _unfit_reasons(node: ast.AST) -> Iterator[tuple[str, str]]:
         yield "is a generator", "return the value instead of yielding"
 
 
-def _no_module(code: ProjectCode, module: str) -> NoReturn:
-    folder, *_ = _start_folders(code, module)
-    if not module:
-        shown = code.show_path(f"{folder}/{_BESIDE}.py")
-        others = code.finder.list_modules(folder)
-        near = did_you_mean(f"{_BESIDE}.py", (Path(file).name for file in others))
-        raise DeclarationError(Fault(f"there is no `{shown}`", Place(shown), near))
-    module_names = [_dotted_name(file, folder) for file in code.finder.list_modules(folder)]
-    hint = did_you_mean(module, module_names) or "modules are named from the project's root"
-    raise DeclarationError(Fault(f"there is no module `{module}`", hint=hint))
-
-
-def _no_name(code: ProjectCode, module: FoundModule, name: str, noun: str) -> NoReturn:
-    shown = code.show_path(module.file or "")
-    hint = did_you_mean(name, code.source(module.file or "").names)
-    raise DeclarationError(Fault(f"there is no {noun} `{name}` in `{shown}`", Place(shown), hint))
-
-
 def _dotted_name(file: str, folder: str) -> str:
     return file[len(folder) + 1 :].removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
-_DEEPEST = 20  # aliases of aliases; a circle ends here too
-_TYPING = ("typing", "typing_extensions")
-_WRAPPERS = frozenset({"Optional", "Annotated", "Final", "Required", "ReadOnly", "ClassVar"})
-_LIBRARIES = frozenset({"pandas", "polars", "pyarrow", "numpy", "pathlib"})
-_OTHER_NAMES = {
-    "numpy.NDArray": "numpy.ndarray",
-    "typing.Dict": "dict",
-    "typing.List": "list",
-    "typing.Text": "str",
-}
-
-
 @dataclass(frozen=True)
 class StepArgument:
-    """One argument; ``asks`` is the plain type of its annotation, ``pandas.DataFrame``; empty where
-    that names no single one."""
+    """``asks`` is the plain type of the annotation, ``pandas.DataFrame``; empty for no one."""
 
     name: str
     required: bool
@@ -251,7 +232,16 @@ class _TypeResolver:
             case ast.BinOp(op=ast.BitOr()):
                 return self._resolve_union(file, list(_union_arms(node)), depth)
             case ast.Subscript():
-                return self._resolve_subscript(file, node, depth)
+                base = self.resolve(file, node.value, depth + 1)
+                module, _, name = base.rpartition(".")
+                inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+                if module not in _TYPING:
+                    return base
+                if name == "Union":
+                    return self._resolve_union(file, inner, depth)
+                if name in _WRAPPERS:
+                    return self.resolve(file, inner[0], depth + 1)
+                return "" if name == "Literal" else base
             case ast.Name() | ast.Attribute():
                 return self._resolve_name(file, node, depth)
             case ast.Call():
@@ -259,27 +249,20 @@ class _TypeResolver:
         return ""
 
     def _resolve_union(self, file: str, arms: list[ast.expr], depth: int) -> str:
-        types = [arm for arm in arms if not _is_none(arm)]
+        nothing = ("None", "'None'")
+        types = [arm for arm in arms if ast.unparse(arm) not in nothing]
         return self.resolve(file, types[0], depth + 1) if len(types) == 1 else ""
-
-    def _resolve_subscript(self, file: str, node: ast.Subscript, depth: int) -> str:
-        base = self.resolve(file, node.value, depth + 1)
-        module, _, name = base.rpartition(".")
-        inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-        if module not in _TYPING:
-            return base
-        if name == "Union":
-            return self._resolve_union(file, inner, depth)
-        if name in _WRAPPERS:
-            return self.resolve(file, inner[0], depth + 1)
-        return "" if name == "Literal" else base
 
     def _resolve_name(self, file: str, node: ast.expr, depth: int) -> str:
         chain = chain_of(node)
         meanings = list(self.code.meanings_of_name(file, chain)) if chain else []
         for meaning in meanings:
             if isinstance(meaning, OutsideName):
-                return _shorten_type(meaning.dotted)
+                # A library has a type in several places: `pandas.core.frame.DataFrame`.
+                package, _, rest = meaning.dotted.partition(".")
+                is_moved = bool(rest) and package in _LIBRARIES
+                short = f"{package}.{rest.rpartition('.')[2]}" if is_moved else meaning.dotted
+                return _OTHER_NAMES.get(short, short)
         # An import inside of `if TYPE_CHECKING:` is a definition of this module too, of nothing.
         types = (
             self._resolve_symbol(symbol, depth) for symbol in meanings if isinstance(symbol, Symbol)
@@ -326,10 +309,6 @@ def _union_arms(node: ast.expr) -> Iterator[ast.expr]:
         yield node
 
 
-def _is_none(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and node.value in (None, "None")
-
-
 def _alias_value(node: ast.AST, name: str) -> ast.expr | None:
     match node:
         case ast.Assign(targets=[ast.Name(id=target)], value=value) if target == name:
@@ -339,10 +318,3 @@ def _alias_value(node: ast.AST, name: str) -> ast.expr | None:
     if type(node).__name__ == "TypeAlias" and node.name.id == name:  # type: ignore[attr-defined]
         return node.value  # type: ignore[attr-defined, no-any-return] # Python 3.12's own
     return None
-
-
-def _shorten_type(dotted: str) -> str:
-    # A library has a type in several places: `pandas.core.frame.DataFrame`.
-    package, _, rest = dotted.partition(".")
-    short = f"{package}.{rest.rpartition('.')[2]}" if package in _LIBRARIES and rest else dotted
-    return _OTHER_NAMES.get(short, short)

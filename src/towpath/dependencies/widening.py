@@ -7,8 +7,6 @@ from enum import Enum
 
 
 class Widening(Enum):
-    """How far a digest widens."""
-
     MODULE = "the module that says it, whole, with all it imports"
     PROJECT = "every module of the project"
     TEXT = "every module of the project, comments and docstrings too"
@@ -67,25 +65,14 @@ _SURE = frozenset(
 )  # fmt: skip
 
 _SIGNS: dict[str, Widening] = {
-    "globals": Widening.MODULE,
-    "expression": Widening.MODULE,
-    "frames": Widening.PROJECT,
-    "model_json_schema": Widening.DOCSTRINGS,
-    "pickle": Widening.PROJECT,
-    "__doc__": Widening.DOCSTRINGS,
-    "__subclasses__": Widening.PROJECT,
-    "__globals__": Widening.PROJECT,
-    "__builtins__": Widening.PROJECT,
-    "f_globals": Widening.PROJECT,
-    "f_locals": Widening.PROJECT,
-    "f_back": Widening.TEXT,
-    "f_lineno": Widening.TEXT,
-    "tb_lineno": Widening.TEXT,
-    "__code__": Widening.TEXT,
-    "gi_frame": Widening.TEXT,
-    "cr_frame": Widening.TEXT,
-    "tb_frame": Widening.TEXT,
-}
+    "globals": Widening.MODULE, "expression": Widening.MODULE, "frames": Widening.PROJECT,
+    "model_json_schema": Widening.DOCSTRINGS, "pickle": Widening.PROJECT,
+    "__doc__": Widening.DOCSTRINGS, "__subclasses__": Widening.PROJECT,
+    "__globals__": Widening.PROJECT, "__builtins__": Widening.PROJECT,
+    "f_globals": Widening.PROJECT, "f_locals": Widening.PROJECT, "f_back": Widening.TEXT,
+    "f_lineno": Widening.TEXT, "tb_lineno": Widening.TEXT, "__code__": Widening.TEXT,
+    "gi_frame": Widening.TEXT, "cr_frame": Widening.TEXT, "tb_frame": Widening.TEXT,
+}  # fmt: skip
 
 
 def widening_of_name(dotted: str, is_module: bool = False) -> Widening | None:
@@ -102,5 +89,4 @@ def widening_of_name(dotted: str, is_module: bool = False) -> Widening | None:
 
 
 def widenings_of_signs(signs: Iterable[str]) -> frozenset[Widening]:
-    """What the signs in a piece of code widen."""
     return frozenset(_SIGNS[sign] for sign in signs if sign in _SIGNS)

@@ -1,6 +1,45 @@
 """What stands in the way of a project: its Git, its declaration, its stages and its forge."""
 
-from towpath.doctor.examination import examine_project
-from towpath.doctor.health_check import CheckVerdict, DoctorCheck
+from __future__ import annotations
 
-__all__ = ["CheckVerdict", "DoctorCheck", "examine_project"]
+import os
+from collections.abc import Iterator, Mapping
+
+from towpath.doctor import environment_checks, stage_checks
+from towpath.doctor.health_check import DoctorCheck, report_faults, report_well
+from towpath.errors import TowpathError
+from towpath.workspace import Workspace
+
+__all__ = ["DoctorCheck", "examine_project"]
+
+
+def examine_project(
+    workspace: Workspace, offline: bool = False, environ: Mapping[str, str] | None = None
+) -> tuple[DoctorCheck, ...]:
+    """Every check of a project, in the order in which its faults should be mended. ``offline``
+    leaves out the remote, the stores, the forge and the Prefect API. ``environ`` holds the stores'
+    credentials and the forge's token, by default this process's environment. Nothing is changed."""
+    return tuple(_all_checks(workspace, offline, os.environ if environ is None else environ))
+
+
+def _all_checks(
+    workspace: Workspace, offline: bool, environ: Mapping[str, str]
+) -> Iterator[DoctorCheck]:
+    yield from environment_checks.examine_git_version(workspace)
+    yield from environment_checks.examine_repository(workspace, offline)
+    try:
+        project = workspace.policy
+        main = environment_checks.find_main_commit(workspace)
+    except TowpathError as error:
+        yield from report_faults("declaration", error)
+        return
+    yield report_well("declaration", f"{project.name}, with the stages {', '.join(project.stages)}")
+    yield from environment_checks.examine_checkout(workspace)
+    yield from stage_checks.examine_approvals(workspace, project, main)
+    yield from stage_checks.examine_main_models(workspace, project, main)
+    yield from environment_checks.examine_bytes_remote(workspace)
+    yield from environment_checks.examine_workflows(workspace)
+    if not offline:
+        yield from environment_checks.examine_prefect(workspace)
+        yield from stage_checks.examine_stage_stores(workspace, project, environ)
+        yield from environment_checks.examine_forge(workspace, environ)

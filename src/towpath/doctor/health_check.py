@@ -14,8 +14,7 @@ CheckVerdict: TypeAlias = Literal["well", "lacks", "unknown"]
 
 @dataclass(frozen=True)
 class DoctorCheck:
-    """What is said of ``about``: ``unknown`` is what cannot be seen from here, or may be
-    meant so, and no fault."""
+    """``unknown`` is what cannot be seen from here, or may be meant so, and no fault."""
 
     about: str
     verdict: CheckVerdict
@@ -32,14 +31,12 @@ def report_well(about: str, said: str) -> DoctorCheck:
 
 
 def report_lack(about: str, said: str, hint: str) -> DoctorCheck:
-    """It is not, and the hint says how to mend it."""
     return DoctorCheck(about, "lacks", said, hint)
 
 
 def report_faults(
     about: str, error: TowpathError, verdict: CheckVerdict = "lacks"
 ) -> Iterator[DoctorCheck]:
-    """What an error says, a check for each of its faults."""
     for fault in error.faults:
         place = f"{fault.place}: " if fault.place else ""
         yield DoctorCheck(about, verdict, f"{place}{fault.what}", fault.hint)

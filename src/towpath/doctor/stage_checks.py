@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from towpath import registry
 from towpath.backends.git import Repository, branches, signatures
 from towpath.backends.git.signatures import SIGNERS, read_allowed_signers
-from towpath.delivery.promotion import code_owners, commit_approvers, rulebook
+from towpath.delivery.promotion import commit_approvers, rulebook
 from towpath.delivery.promotion.main_line_approvals import ApprovalRule
 from towpath.delivery.reconcile.deployment_record import deployed_models
 from towpath.delivery.reconcile.main_witness import find_rewritten, read_witness
@@ -23,7 +23,7 @@ from towpath.registry.version_signatures import allowed_signers
 from towpath.storage.stage_store import StageStore
 
 if TYPE_CHECKING:
-    from towpath.config.project_declaration import Project, StoreDeclaration
+    from towpath.config.project_declaration import Project
     from towpath.workspace import Workspace
 
 
@@ -69,7 +69,10 @@ def _examine_store(
     workspace: Workspace, project: Project, name: str, environ: Mapping[str, str]
 ) -> Iterator[DoctorCheck]:
     about = f"stage {name}"
-    if elsewhere := _keys_elsewhere(project.stages[name].store, environ):
+    declared = project.stages[name].store
+    credentials = declared.credentials if declared else None
+    keys = credentials.model_dump(exclude_none=True).values() if credentials else ()
+    if elsewhere := ", ".join(key for key in keys if not environ.get(key)):
         # As it should be: nobody should hold the keys of every stage.
         message = f"its store is not looked at: not set here: {elsewhere}"
         hint = "right, unless you act for that stage: then set it in your environment"
@@ -88,11 +91,6 @@ def _examine_store(
         message = f"{store.shown} also holds models of another project: {', '.join(strangers)}"
         hint = "give each project a store of its own: `store:` of the stage"
         yield report_lack(about, message, hint)
-
-
-def _keys_elsewhere(store: StoreDeclaration | None, environ: Mapping[str, str]) -> str:
-    keys = store.credentials.model_dump(exclude_none=True) if store and store.credentials else {}
-    return ", ".join(name for name in keys.values() if not environ.get(name))
 
 
 def _examine_remembered(
@@ -139,7 +137,7 @@ def _stage_check(
 ) -> DoctorCheck:
     about, level = f"stage {name}", rulebook.least_level(project, name)
     owned = f"registry/stages/{name}/model.yaml"
-    owners = code_owners.find_code_owners(repository, main, owned) if main else ()
+    owners = rulebook.find_code_owners(repository, main, owned) if main else ()
     named = tuple(dict.fromkeys((*owners, *project.stages[name].approvers)))
     if level == "forge" and project.forge is None:
         hint = "declare `forge: {kind: github, repository: owner/name}`, or a lower level"
@@ -192,7 +190,6 @@ def examine_main_models(
 
 
 def find_strangers(workspace: Workspace, models: Iterable[str]) -> list[str]:
-    """Of the models in a stage's store those that are another project's."""
     repository, folder = workspace.registry_at_hand, workspace.folder
     try:
         main = branches.seen_main_commit(repository)

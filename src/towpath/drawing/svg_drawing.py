@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from towpath.drawing.picture import BoxShape, GraphBox, GraphLine, GraphPicture, picture_graph
@@ -32,24 +33,6 @@ class GraphLayout:
     height: float
 
 
-class _View:
-    """The size of a box as grandalf asks for it; ``xy`` is its middle, which grandalf sets."""
-
-    def __init__(self, size: tuple[float, float]) -> None:
-        self.w, self.h = size
-        self.xy: Point = (0.0, 0.0)
-
-
-class _Path:
-    """A line as grandalf asks for it: ``points`` are set by its router."""
-
-    def __init__(self) -> None:
-        self.points: list[Point] = []
-
-    def setpath(self, points: list[Point]) -> None:
-        self.points = points
-
-
 def lay_out_boxes(
     sizes: dict[str, tuple[float, float]], lines: list[tuple[str, str]]
 ) -> GraphLayout:
@@ -57,11 +40,14 @@ def lay_out_boxes(
     from grandalf.graphs import Edge, Graph, Vertex
 
     vertices = {name: Vertex(name) for name in sizes}
+    # What grandalf asks of a view: a box's size, and a place for its middle; of a line, `setpath`.
     for name, vertex in vertices.items():
-        vertex.view = _View(sizes[name])
+        width, tall = sizes[name]
+        vertex.view = SimpleNamespace(w=width, h=tall, xy=(0.0, 0.0))
     edges = {line: Edge(vertices[line[0]], vertices[line[1]]) for line in dict.fromkeys(lines)}
     for edge in edges.values():
-        edge.view = _Path()
+        edge.view = SimpleNamespace(points=[])
+        edge.view.setpath = partial(setattr, edge.view, "points")
     graph = Graph(list(vertices.values()), list(edges.values()))
     left, height = 0.0, 0.0
     order = {name: index for index, name in enumerate(sizes)}
@@ -154,6 +140,7 @@ def svg(graph: Graph | GraphPicture) -> str:
     width = max(placed.width, _text_width(drawn.title, 9.5)) + 2 * MARGIN
     height = placed.height + TITLE + 2 * MARGIN
     title = _escape_text(drawn.title)
+    lines = [_draw_line(line, placed, sizes) for line in drawn.lines]
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" '
         f'width="{width:.0f}" height="{height:.0f}" role="img" aria-label="{title}">',
@@ -161,9 +148,9 @@ def svg(graph: Graph | GraphPicture) -> str:
         _HEADS,
         f'<text class="title" x="{MARGIN:.0f}" y="{MARGIN + 14:.0f}">{title}</text>',
         f'<g transform="translate({(width - placed.width) / 2:.1f} {TITLE + MARGIN:.1f})">',
-        *(_draw_line(line, placed, sizes) for line in drawn.lines),
+        *(line for line, _ in lines),
         *(_draw_box(box, placed.middles[n], sizes[n]) for n, box in drawn.boxes.items()),
-        *(label for line in drawn.lines for label in _draw_label(line, placed, sizes)),
+        *(label for _, label in lines if label),  # above the boxes that a line passes
         "</g>",
         "</svg>",
     ]
@@ -180,8 +167,7 @@ _HEADS = f"<defs>{_MARKER.format('head')}{_MARKER.format('branch-head')}</defs>"
 def _box_size(box: GraphBox) -> tuple[float, float]:
     """Width and height of a box; a condition's text stands below its diamond."""
     if box.shape is BoxShape.CONDITION:
-        below = _text_width(_shorten_text(box.detail), 6.5)
-        return max(_diamond_width(box), below), DIAMOND + CAPTION
+        return max(_diamond_width(box), _text_width(_second_line(box), 6.5)), DIAMOND + CAPTION
     return max(_text_width(box.name, 8.1), _text_width(_second_line(box), 6.3)) + 32, 48.0
 
 
@@ -190,52 +176,43 @@ def _diamond_width(box: GraphBox) -> float:
 
 
 def _second_line(box: GraphBox) -> str:
-    return _shorten_text(box.detail) if box.shape is BoxShape.INPUT else box.kind
+    is_named = box.shape in (BoxShape.INPUT, BoxShape.CONDITION)
+    return _shorten_text(box.detail) if is_named else box.kind
 
 
 def _draw_box(box: GraphBox, middle: Point, size: tuple[float, float]) -> str:
     x, y = middle
-    kind = box.shape.name.lower()
+    left, top = x - size[0] / 2, y - size[1] / 2
+    name, below = _escape_text(box.name), _escape_text(_second_line(box))
     if box.shape is BoxShape.CONDITION:
-        body = _draw_condition(box, x, y - size[1] / 2)
+        half, y, foot = _diamond_width(box) / 2, top + DIAMOND / 2, top + DIAMOND + 13
+        tips = ((x - half, y), (x, top), (x + half, y), (x, top + DIAMOND))
+        points = " ".join(f"{px:.1f},{py:.1f}" for px, py in tips)
+        body = (
+            f'<polygon class="box" points="{points}" stroke-linejoin="round"/>'
+            f'<text class="name" x="{x:.1f}" y="{y + 4.5:.1f}">{name}</text>'
+            f'<text class="mono" x="{x:.1f}" y="{foot:.1f}">{below}</text>'
+        )
     else:
-        left, top = x - size[0] / 2, y - size[1] / 2
         radius = 24 if box.shape is BoxShape.INPUT else 10
-        below = _escape_text(_second_line(box))
         body = (
             f'<rect class="box" x="{left:.1f}" y="{top:.1f}" width="{size[0]:.1f}" '
             f'height="{size[1]:.1f}" rx="{radius}"/>'
-            f'<text class="name" x="{x:.1f}" y="{y - 3:.1f}">{_escape_text(box.name)}</text>'
+            f'<text class="name" x="{x:.1f}" y="{y - 3:.1f}">{name}</text>'
             f'<text class="small" x="{x:.1f}" y="{y + 13:.1f}">{below}</text>'
         )
     tip = f"{box.name}: {box.kind}" + (f", {box.detail}" if box.detail else "")
+    kind = box.shape.name.lower()
     return f'<g class="{kind}"><title>{_escape_text(tip)}</title>{body}</g>'
 
 
-def _draw_condition(box: GraphBox, x: float, top: float) -> str:
-    half, y, foot = _diamond_width(box) / 2, top + DIAMOND / 2, top + DIAMOND + 13
-    tips = ((x - half, y), (x, top), (x + half, y), (x, top + DIAMOND))
-    points = " ".join(f"{px:.1f},{py:.1f}" for px, py in tips)
-    below = _escape_text(_shorten_text(box.detail))
-    return (
-        f'<polygon class="box" points="{points}" stroke-linejoin="round"/>'
-        f'<text class="name" x="{x:.1f}" y="{y + 4.5:.1f}">{_escape_text(box.name)}</text>'
-        f'<text class="mono" x="{x:.1f}" y="{foot:.1f}">{below}</text>'
-    )
-
-
-def _line_points(
+def _draw_line(
     line: GraphLine, placed: GraphLayout, sizes: dict[str, tuple[float, float]]
-) -> list[Point]:
-    """From the lower edge of one box to the upper edge of the next, through the bends between."""
-    (x1, y1), (x2, y2) = placed.middles[line.start], placed.middles[line.end]
-    start = (x1, y1 + sizes[line.start][1] / 2)
-    end = (x2, y2 - sizes[line.end][1] / 2)
-    return [start, *placed.bends[(line.start, line.end)], end]
-
-
-def _draw_line(line: GraphLine, placed: GraphLayout, sizes: dict[str, tuple[float, float]]) -> str:
-    *points, (end_x, end_y) = _line_points(line, placed, sizes)
+) -> tuple[str, str]:
+    """A line, and its label: from the lower edge of one box to the upper edge of the next."""
+    (x1, y1), (end_x, y2) = placed.middles[line.start], placed.middles[line.end]
+    end_y = y2 - sizes[line.end][1] / 2
+    points = [(x1, y1 + sizes[line.start][1] / 2), *placed.bends[(line.start, line.end)]]
     path = [f"M{points[0][0]:.1f} {points[0][1]:.1f}"]
     for (x1, y1), (x2, y2) in pairwise([*points, (end_x, end_y - STUB)]):
         middle = (y1 + y2) / 2
@@ -243,22 +220,14 @@ def _draw_line(line: GraphLine, placed: GraphLayout, sizes: dict[str, tuple[floa
     path.append(f"V{end_y:.1f}")
     kind = "line ordering" if line.ordering else "line branch" if line.label else "line"
     head = "branch-head" if line.label else "head"
-    return f'<path class="{kind}" d="{" ".join(path)}" marker-end="url(#{head})"/>'
-
-
-def _draw_label(
-    line: GraphLine, placed: GraphLayout, sizes: dict[str, tuple[float, float]]
-) -> Iterator[str]:
-    if not line.label:
-        return
-    points = _line_points(line, placed, sizes)
-    (x1, y1), (x2, y2) = points[0], points[1]
-    x, y = (x1 + x2) / 2, (y1 + y2) / 2
-    wide = _text_width(line.label, 6.6) + 14
-    yield (
+    drawn = f'<path class="{kind}" d="{" ".join(path)}" marker-end="url(#{head})"/>'
+    (x1, y1), (x2, y2) = [*points, (end_x, end_y)][:2]
+    x, y, wide = (x1 + x2) / 2, (y1 + y2) / 2, _text_width(line.label, 6.6) + 14
+    label = (
         f'<rect class="pill" x="{x - wide / 2:.1f}" y="{y - 8.5:.1f}" width="{wide:.1f}" '
         f'height="17" rx="8.5"/><text class="label" x="{x:.1f}" y="{y + 4:.1f}">{line.label}</text>'
     )
+    return drawn, label if line.label else ""
 
 
 def _text_width(text: str, each: float) -> float:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from towpath.backends.dvc import tracked_files
 from towpath.config import names_and_paths
 from towpath.config.artifact import Made
-from towpath.config.pipeline_declaration import Condition, Fail, RegisterModel
+from towpath.config.pipeline_declaration import Condition, Fail, Notify, RegisterModel, Stop
 from towpath.errors import StepFailed, StoreError, TowpathError
 from towpath.execution import run_inputs
 from towpath.execution.single_step import read_from_tree
@@ -166,7 +166,7 @@ class UpstreamReader:
         judge = StepJudge(self.workspace, graph, memory, None, policy)
         for node in graph.nodes.values():
             # A plan of another pipeline must register nothing, nor ask whether it may.
-            if isinstance(node.step, RegisterModel | Fail):
+            if isinstance(node.step, RegisterModel | Fail | Stop | Notify):
                 known.skipped[node.name] = "it makes nothing"
                 continue
             try:

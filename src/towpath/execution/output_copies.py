@@ -25,7 +25,7 @@ from towpath.versions import version_origin
 from towpath.versions.work_tree_files import note_own_files
 
 if TYPE_CHECKING:
-    from towpath.config.pipeline_declaration import Output
+    from towpath.config.file_declaration import Output
     from towpath.config.pipeline_file import DeclaredPipeline
     from towpath.execution.run_record import RecordedRun
     from towpath.workspace import Workspace

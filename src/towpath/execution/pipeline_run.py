@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import logging
 import os
 import platform
 import tempfile
@@ -16,6 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from towpath.config.artifact import CacheEntry
 from towpath.credentials import hide_credentials
 from towpath.errors import ExitCode, Refused, StoreError, TowpathError, UserError
 from towpath.execution import run_folders, run_inputs, run_record
@@ -27,6 +29,7 @@ from towpath.execution.input_sources import (
 )
 from towpath.execution.register_step import Registering
 from towpath.execution.run_record import Event, ExecutionState, RecordedRun, Recorder
+from towpath.execution.secret_sources import require_variables
 from towpath.execution.step_execution import Execution, Executor, needs_executor, replay_plan
 from towpath.pipeline import pipeline_order
 from towpath.pipeline.pipeline_order import order_pipelines
@@ -48,13 +51,17 @@ _NONE: Mapping[str, str] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class PreparedRun:
-    """All that is known before the first step: what is run, on what, and what would happen."""
+    """All that is known before the first step: what is run, on what, and what would happen.
+
+    ``engine_run`` is the id that a deployed run has at its engine.
+    """
 
     workspace: Workspace
     request: RunRequest
     judge: StepJudge
     registering: Registering
     known: RunState
+    engine_run: str | None = None
 
     @property
     def graph(self) -> Graph:
@@ -77,13 +84,19 @@ class PreparedRun:
             self.registering.require_readiness(registering)
         return decisions
 
+    def list_may_run(self) -> tuple[str, ...]:
+        """The steps that are not known to be reused or skipped."""
+        unbegun = RunState(self.graph, self.known.inputs, awaited=self.known.awaited)
+        return tuple(d.step for d in plan_steps(self.judge, unbegun) if d.may_run)
+
 
 def prepare_run(
     workspace: Workspace, request: RunRequest, awaited: Mapping[str, str] = _NONE
 ) -> PreparedRun:
     """Read and check the declaration, and look at the inputs; nothing is run or written.
 
-    ``awaited`` names inputs that another pipeline is about to make, and that pipeline.
+    ``awaited`` names inputs that another pipeline is about to make, and that pipeline. An input
+    from elsewhere that is yet to be brought is awaited as well.
     """
     planned = time.time_ns()  # before the first file of code is read: see `Execution._code_moved`
     graph = pipeline_check.compile_checked_pipeline(workspace, request.pipeline, request.values)
@@ -95,6 +108,7 @@ def prepare_run(
         selected=chosen,
         needed=find_needed_steps(graph, chosen or frozenset()),
         writers=frozenset({"ci"}) if in_ci() and _is_registered(workspace, graph) else None,
+        ended=_ended_steps(workspace, request.retry) if request.retry else {},
     )
     memory = PipelineMemory.of_pipeline(workspace.state, graph.name)
     registry = Registering(
@@ -106,10 +120,34 @@ def prepare_run(
         planned=planned,
     )
     judge = StepJudge(workspace, graph, memory, registry.decide_registration, policy)
+    awaited = {**awaited, **run_inputs.find_unfetched_inputs(workspace, graph)}
     run_state = RunState(
         graph, run_inputs.read_input_artifacts(workspace, graph, awaited), awaited=awaited
     )
     return PreparedRun(workspace, request, judge, registry, run_state)
+
+
+def bring_remote_inputs(workspace: Workspace, request: RunRequest) -> None:
+    """Before a run is prepared: bring its inputs from elsewhere that nothing pins yet."""
+    declared = workspace.pipeline(request.pipeline).pipeline
+    if any(file.address for file in declared.inputs.values()):
+        graph = pipeline_check.compile_checked_pipeline(workspace, request.pipeline, request.values)
+        say = logging.getLogger("towpath.store").warning
+        run_inputs.fetch_remote_inputs(workspace, graph, partial(say, "bringing %s"))
+
+
+def _ended_steps(workspace: Workspace, word: str) -> dict[str, CacheEntry]:
+    """What an earlier run made, by step, as far as the step ended well."""
+    run = run_folders.find_run(workspace.runs, word)
+    ended = (ExecutionState.DONE, ExecutionState.REUSED)
+    return {
+        name: CacheEntry(
+            step.key, run.pipeline, name, run.id, run.started, step.seconds, "local",
+            step.ingredients, step.made,
+        )
+        for name, step in run.steps.items()
+        if step.state in ended and step.key and not step.made.facts.get("edited")
+    }  # fmt: skip
 
 
 def _is_registered(workspace: Workspace, graph: Graph) -> bool:
@@ -131,12 +169,14 @@ def run_pipeline(
     ``executor`` carries out the steps; it is not asked where none has to run. Errors: UserError
     before anything has run, EngineError if the executor has nothing to run on.
     """
+    bring_remote_inputs(workspace, request)
     prepared = prepare_run(workspace, request)
     decisions = prepared.decide_steps()
     if not needs_executor(prepared.graph, decisions):
         return conduct_run(prepared, lambda execution: replay_plan(execution, decisions), listeners)
-    _ = workspace.project  # read when a step needs `trust:`; a fault in it is said before that
     step_names = tuple(name for name, decision in decisions.items() if decision.may_run)
+    require_variables(prepared.graph, step_names)
+    _ = workspace.project  # read when a step needs `trust:`; a fault in it is said before that
     return conduct_run(prepared, lambda execution: executor(execution, step_names), listeners)
 
 
@@ -176,8 +216,9 @@ def _conduct_recorded(
 ) -> RecordedRun:
     recorder = _begin_record(prepared, listeners)
     execution = Execution(
-        prepared.workspace, prepared.judge, prepared.registering, prepared.known, recorder
-    )
+        prepared.workspace, prepared.judge, prepared.registering, prepared.known, recorder,
+        jobs=prepared.request.jobs,
+    )  # fmt: skip
     begun = time.perf_counter()
     finish = partial(_record_finish, execution, begun)
     try:
@@ -239,7 +280,7 @@ def _publish_ended(prepared: PreparedRun, execution: Execution) -> None:
 
     # The work tree and `dvc.lock` say what the declaration makes, and never what a trial made.
     is_declared = prepared.request.is_whole and not prepared.graph.given
-    if is_declared and not execution.errors:
+    if is_declared and not execution.errors and not execution.known.stopped:
         project_outputs.publish_outputs(prepared.workspace, prepared.graph, execution.known)
     if prepared.request.push:
         moved = push_and_pull.push_project(prepared.workspace)
@@ -277,6 +318,7 @@ def _origin_fields(prepared: PreparedRun) -> Mapping[str, Any]:
         "python": platform.python_version(),
         "towpath": version("towpath"),
         "ci": in_ci(),
+        **({"engine_run": prepared.engine_run} if prepared.engine_run else {}),
     }
 
 

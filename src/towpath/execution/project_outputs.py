@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from towpath.config.file_declaration import Output
 from towpath.config.parameter_groups import names_below
 from towpath.config.pipeline_declaration import (
     BatchTransform,
     CommandStep,
     Evaluation,
     FunctionStep,
-    Output,
+    NotebookStep,
     QualityCheck,
     RegisterModel,
     Step,
@@ -55,7 +56,7 @@ def publish_outputs(workspace: Workspace, graph: Graph, known: RunState) -> None
 
 def list_dvc_stages(workspace: Workspace, graph: Graph, known: RunState) -> list[StageEntry]:
     """The DVC stages that say what a run did so far; steps behind a condition are none."""
-    kinds = (FunctionStep, BatchTransform, CommandStep, QualityCheck)
+    kinds = (FunctionStep, BatchTransform, CommandStep, NotebookStep, QualityCheck)
     return [
         _make_stage(workspace, graph, node)
         for node in artifact_paths.certain_nodes(graph)

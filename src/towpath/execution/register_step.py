@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from towpath import registry
 from towpath.config import expression
@@ -55,6 +55,7 @@ if TYPE_CHECKING:
 
 #: What of a step's declaration does not touch what it makes.
 _INDIFFERENT = {"description", "trials"}
+_LATER = ("env", "secrets", "environment", "on_failure", "priority")
 DECLARE = "name it under `inputs` or `code`, and commit it"
 TRIAL = "a trial; `towpath register RUN` registers it"
 
@@ -363,10 +364,14 @@ def _pipeline_digest(graph: Graph, node: Node, known: RunState) -> str:
     names = sorted(
         [node.name, *(decision.step for decision in _reaching_decisions(graph, node, known))]
     )
-    declarations = {
-        name: graph.nodes[name].step.model_dump(mode="json", exclude=_INDIFFERENT) for name in names
-    }
+    declarations = {name: _declared_fields(graph.nodes[name].step) for name in names}
     return cache_key.digest_value(declarations)
+
+
+def _declared_fields(step: AnyStep) -> dict[str, Any]:
+    # What was not there to be said when a version was made is not said now: its digest stays.
+    unsaid = {key for key in _LATER if key not in step.model_fields_set}
+    return step.model_dump(mode="json", exclude={*_INDIFFERENT, *unsaid})
 
 
 def _model_metrics(known: RunState, node: Node) -> Iterator[tuple[str, Json]]:

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from towpath.backends.dvc import remote_data, tracked_files
 from towpath.backends.git import large_files
 from towpath.config import names_and_paths
 from towpath.config.artifact import Artifact
-from towpath.errors import Fault, StoreError, TowpathError, UserError
+from towpath.errors import (
+    DeclarationError,
+    Fault,
+    StoreError,
+    TowpathError,
+    UsageError,
+    UserError,
+    did_you_mean,
+)
 from towpath.pipeline import pipeline_order
 from towpath.scratch import scratch_folder
 
@@ -18,6 +28,107 @@ if TYPE_CHECKING:
     from towpath.pipeline.step_graph import Graph
     from towpath.registry import VersionRecord
     from towpath.workspace import Workspace
+
+
+def find_unfetched_inputs(workspace: Workspace, graph: Graph) -> dict[str, str]:
+    """The address of each input that is declared to come from elsewhere and that no pointer pins
+    yet, by its name. DeclarationError, with every fault, where a pointer pins another address, or
+    other data stands in its place."""
+    unfetched: dict[str, str] = {}
+    faults: list[Fault] = []
+    for name, address in _remote_addresses(graph).items():
+        path = graph.inputs[name]
+        pinned = remote_data.read_pinned_source(workspace.root, path)
+        if pinned is None and not (workspace.root / path).exists():
+            unfetched[name] = address
+        elif pinned is None:
+            hint = f"move it away and the run brings it, or declare `{name}: {path}`"
+            faults.append(
+                Fault(f"{path} is not from {address}: it was put there by hand", hint=hint)
+            )
+        elif pinned.address != address:
+            what = (
+                f"input `{name}` is declared from {address}, and was brought from {pinned.address}"
+            )
+            faults.append(Fault(what, pinned.place, f"towpath update {name}"))
+    if faults:
+        raise DeclarationError(*faults)
+    return unfetched
+
+
+def _remote_addresses(graph: Graph) -> dict[str, str]:
+    # What `--input` gives instead lies here, or is a model.
+    declared = graph.pipeline.inputs
+    return {
+        name: file.address
+        for name, file in declared.items()
+        if file.address and graph.inputs[name] == file.path
+    }
+
+
+def fetch_remote_inputs(workspace: Workspace, graph: Graph, tell: Callable[[str], object]) -> None:
+    """Bring each input that is declared to come from elsewhere and is not pinned yet; ``tell``
+    hears each address before. Raises StoreError, with every fault, for those that do not come."""
+    faults: list[Fault] = []
+    for name, address in find_unfetched_inputs(workspace, graph).items():
+        tell(address)
+        try:
+            remote_data.import_data(workspace.root, address, graph.inputs[name])
+        except StoreError as refused:
+            faults += refused.faults
+    if faults:
+        raise StoreError(*faults)
+
+
+def list_remote_inputs(graphs: Iterable[Graph], names: Collection[str]) -> list[tuple[Graph, str]]:
+    """The inputs from elsewhere that are meant, each path once; all without ``names``. UsageError,
+    with every fault, for a name that is none."""
+    declared = [(graph, name) for graph in graphs for name in _remote_addresses(graph)]
+    known = dict.fromkeys(name for _, name in declared)
+    if not known:
+        raise UsageError("no input comes from elsewhere", hint="declare one: `{from: s3://...}`")
+    unknown = [
+        Fault(f"no input `{name}` comes from elsewhere", hint=did_you_mean(name, known) or listed)
+        for listed in [f"those that do are {', '.join(known)}"]
+        for name in names
+        if name not in known
+    ]
+    if unknown:
+        raise UsageError(*unknown)
+    by_path = {graph.inputs[name]: (graph, name) for graph, name in reversed(declared)}
+    return [pair for pair in reversed(by_path.values()) if not names or pair[1] in names]
+
+
+@dataclass(frozen=True)
+class InputUpdate:
+    """What came of a second look at where an input is from. ``digest`` is that of what is pinned
+    now, None in a mere look."""
+
+    name: str
+    address: str
+    path: str
+    changed: bool
+    digest: str | None = None
+
+
+def update_input(workspace: Workspace, graph: Graph, name: str, dry_run: bool) -> InputUpdate:
+    """Look again at where an input is from, and pin what is there now; in a dry run only look.
+
+    Raises StoreError where it does not come: what was pinned stays.
+    """
+    address, path, root = _remote_addresses(graph)[name], graph.inputs[name], workspace.root
+    pinned = remote_data.read_pinned_source(root, path)
+    is_same = pinned is not None and pinned.address == address
+    if dry_run:
+        changed = not is_same or remote_data.has_remote_changed(root, path, address)
+        return InputUpdate(name, address, path, changed)
+    if is_same:
+        changed = remote_data.update_data(root, path, address)
+    else:
+        changed = True
+        remote_data.replace_data(root, address, path)
+    artifact = tracked_files.find_tracked(root, Path(path))
+    return InputUpdate(name, address, path, changed, artifact.digest if artifact else None)
 
 
 def read_input_artifacts(
@@ -54,6 +165,8 @@ def _read_artifact(workspace: Workspace, graph: Graph, name: str, said: str) -> 
             "its path is from the project's root; `--input name=path` overrides it"
         )
         hint = f"towpath run {maker} makes it; towpath run --all runs both" if maker else hint
+        if name in _remote_addresses(graph):
+            hint = f"towpath run {graph.name} brings it, and towpath update {name} looks again"
         raise UserError(Fault(f"input `{name}` is {said}, which is not there", hint=hint))
     if pointer := next(large_files.pointers_in(path), None):
         shown = os.path.relpath(pointer, workspace.root)
@@ -65,8 +178,6 @@ def _read_artifact(workspace: Workspace, graph: Graph, name: str, said: str) -> 
 
 def _restore_tracked(workspace: Workspace, path: Path) -> bool:
     """Whether a file that is not there is tracked, and could be put there from the store."""
-    from towpath.backends.dvc import tracked_files
-
     pointer = tracked_files.find_tracked(workspace.root, path)
     if pointer is None:
         return False

@@ -5,13 +5,21 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from towpath.config.artifact import Artifact, Json, Made
-from towpath.config.pipeline_declaration import CommandStep, FunctionStep, QualityCheck, is_json
+from towpath.config.pipeline_declaration import (
+    CommandStep,
+    FunctionStep,
+    NotebookStep,
+    QualityCheck,
+    is_json,
+)
 from towpath.errors import Fault, StepFailed, TowpathError, UsageError, did_you_mean
 from towpath.execution import run_inputs
+from towpath.execution.secret_sources import FetchBlock, require_secrets, resolve_secrets
 from towpath.pipeline import artifact_paths, file_formats
 from towpath.pipeline.step_graph import outputs_of
 from towpath.planning import pipeline_check, step_code
@@ -28,7 +36,13 @@ if TYPE_CHECKING:
     from towpath.workspace import Workspace
 
 
-def carry_out(workspace: Workspace, pipeline: str, step: str, say: Callable[[str], object]) -> Made:
+def carry_out(
+    workspace: Workspace,
+    pipeline: str,
+    step: str,
+    say: Callable[[str], object],
+    fetch_block: FetchBlock | None = None,
+) -> Made:
     """Run a step on what the work tree holds, and put its outputs there; nothing is recorded.
 
     ``say`` gets each line that the step prints, and what a failed attempt said.
@@ -37,7 +51,9 @@ def carry_out(workspace: Workspace, pipeline: str, step: str, say: Callable[[str
 
     graph = pipeline_check.compile_checked_pipeline(workspace, pipeline)
     node = _find_node(graph, step)
+    require_secrets(graph, [step], fetch_block or (lambda _: None))
     order = order_on_tree(workspace, graph, node)
+    order = replace(order, secrets=resolve_secrets(node, fetch_block))
     imported = step_process.find_libraries(workspace, graph.folder, [node])
     with step_process.warm_supervisor(workspace.root, graph.folder, [node], imported):
         result = _attempt_step(node, order, say)
@@ -166,12 +182,15 @@ def make_order(
         annotations=_argument_types(workspace, graph, node),
         options={name: value for name, value in options.items() if value.declared_options()},
         own_formats=own_formats,
+        requirements=step_code.find_requirements(workspace.root, graph.folder, node.step),
     )
 
 
 def _code_files(workspace: Workspace, graph: Graph, node: Node) -> tuple[str, ...]:
     if isinstance(node.step, CommandStep):
         return step_code.list_command_sources(workspace.code, graph.folder, node.step)
+    if isinstance(node.step, NotebookStep):
+        return step_code.list_notebook_sources(workspace.code, graph.folder, node.step)
     return workspace.code.file_names(graph.folder, node.step.code)
 
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import heapq
+import math
+import os
 import queue
+import signal
+import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from graphlib import TopologicalSorter
@@ -12,10 +18,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from towpath.config.artifact import CacheEntry, Json, Made
 from towpath.config.expression import parse_message
-from towpath.config.pipeline_declaration import Condition, Fail, RegisterModel
+from towpath.config.pipeline_declaration import (
+    AnyStep,
+    Condition,
+    Fail,
+    Notify,
+    RegisterModel,
+    Stop,
+)
 from towpath.errors import Fault, Refused, StepFailed, TowpathError
 from towpath.execution.commit_checks import may_have_changed
 from towpath.execution.run_record import ExecutionState, Recorder, made_as_json, utc_now
+from towpath.execution.secret_sources import FetchBlock, resolve_secrets
 from towpath.execution.single_step import make_order
 from towpath.planning import step_code
 from towpath.planning.run_request import in_ci
@@ -29,6 +43,8 @@ from towpath.planning.step_decisions import (
 from towpath.steps.work_order import Order
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from towpath.execution.register_step import Registering
     from towpath.pipeline.step_graph import Graph, Node
     from towpath.workspace import Workspace
@@ -45,6 +61,9 @@ class Execution:
     recorder: Recorder
     latest: dict[str, LastExecution] = field(default_factory=dict)
     errors: dict[str, TowpathError] = field(default_factory=dict)
+    jobs: int | None = None
+    fetch_block: FetchBlock | None = None
+    send_notification: Callable[[str, str, str], None] | None = None
 
     @property
     def graph(self) -> Graph:
@@ -66,9 +85,9 @@ class Execution:
 
     def order(self, node: Node) -> Order:
         """What a step's process needs to carry it out."""
-        return make_order(
-            self.workspace, self.graph, node, self.known, self.recorder.folder / node.name
-        )
+        directory = self.recorder.folder / node.name
+        order = make_order(self.workspace, self.graph, node, self.known, directory)
+        return replace(order, secrets=resolve_secrets(node, self.fetch_block))
 
     def finish_step(self, node: Node, decision: StepDecision, made: Made, seconds: float) -> None:
         """A step has ended well: remember it, unless it read what it did not declare."""
@@ -85,6 +104,8 @@ class Execution:
         reason = "its code was edited while it ran: not reused" if moved else decision.reason
         if isinstance(node.step, Condition):
             reason = describe_choice(node.step, self.known.chosen[node.name])
+        elif isinstance(node.step, Stop | Notify):
+            reason = str(made.facts.get("stopped") or made.facts.get("told") or reason)
         self.recorder(
             "step", step=node.name, state=ExecutionState.DONE, seconds=seconds,
             made=made_as_json(made),
@@ -159,8 +180,23 @@ class Execution:
         if isinstance(node.step, Fail):
             message = parse_message(node.step.message)
             raise StepFailed(Fault(message.fill(partial(self.known.look_up_value, node))))
+        if isinstance(node.step, Stop):
+            text = self.known.fill_message(node, node.step.message)
+            self.known.stopped = node.name
+            return Made(facts={"stopped": text})
+        if isinstance(node.step, Notify):
+            return self._notify(node, node.step)
         assert isinstance(node.step, RegisterModel)
         return self.registering.register(node, node.step, self.known, self.run_id)
+
+    def _notify(self, node: Node, step: Notify) -> Made:
+        """Tell the block that a step names what its message says."""
+        assert step.block
+        if self.send_notification is None:
+            raise StepFailed(f"the block {step.block} cannot be asked without a Prefect API")
+        text = self.known.fill_message(node, step.message)
+        self.send_notification(step.block, text, f"{self.graph.name}: {node.name}")
+        return Made(facts={"told": text})
 
     def remember_keys(self) -> None:
         """Keep what this run learned for the words of the next one."""
@@ -209,6 +245,13 @@ class StepTasks(Protocol):
         """Wait until all is known of every step."""
 
 
+def acts_in_run(step: AnyStep) -> bool:
+    """Whether the run itself carries out a step, without a process."""
+    if isinstance(step, Notify):
+        return step.block is not None
+    return isinstance(step, Condition | Fail | Stop | RegisterModel)
+
+
 def _as_names(value: Json) -> tuple[str, ...]:
     return tuple(str(name) for name in value) if isinstance(value, list) else ()
 
@@ -239,6 +282,35 @@ def replay_plan(execution: Execution, decisions: Mapping[str, StepDecision]) -> 
 
 
 Word = tuple[str, str, Any]  # what happened, the step, and what there is to say
+_INTERRUPTED: Word = ("interrupted", "", None)
+
+
+@contextmanager
+def _hear_interrupts(words: queue.SimpleQueue[Word]) -> Iterator[None]:
+    """While it lasts, a signal that ends the run is a word to the scheduler as well."""
+    # What a signal's handler raises is lost where it comes in a `__del__` or a weak reference's
+    # callback, such as those of Prefect and of import locks, and the run then waits for ever.
+    # Only the main thread hears signals and may set a handler.
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    # A default action ends the process itself: there is nothing to lose.
+    chained = {number: handler for number, handler in before.items() if callable(handler)}
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        words.put(_INTERRUPTED)  # a SimpleQueue may be put to wherever a signal comes
+        chained[signal.Signals(number)](number, frame)
+
+    for number in chained:
+        signal.signal(number, hear)
+    try:
+        yield
+    finally:
+        for number, handler in chained.items():
+            # Not what another has set meanwhile: it will set ours again, and that chains.
+            if signal.getsignal(number) is hear:
+                signal.signal(number, handler)
 
 
 @dataclass
@@ -260,21 +332,39 @@ class Scheduler:
 
     def run(self) -> None:
         """Carry out the whole graph; a failed step is no exception here."""
-        nodes = self.execution.graph.nodes
+        with _hear_interrupts(self.words):
+            self._run_steps(self.execution.graph.nodes)
+            self.tasks.await_all()  # shown steps are tasks too: a run must not end before its tasks
+
+    def _run_steps(self, nodes: Mapping[str, Node]) -> None:
         order = TopologicalSorter({name: node.needs for name, node in nodes.items()})
         order.prepare()
         running = 0
+        places = {name: place for place, name in enumerate(nodes)}
+        ready: list[tuple[int, int, str]] = []
         # One thread decides and records; tasks in other threads only put words into the queue.
         while order.is_active():
             for name in order.get_ready():
+                heapq.heappush(ready, (-nodes[name].step.priority, places[name], name))
+            # What waits in an engine's pool is served as it came: it is kept here, by priority.
+            if ready and running < self._most_at_once:
+                name = heapq.heappop(ready)[-1]
                 if self._start_step(nodes[name]):
                     running += 1
                 else:
                     order.done(name)
-            if running and (ended := self._await_word()):
+            elif running and (ended := self._await_word()):
                 running -= 1
                 order.done(ended)
-        self.tasks.await_all()  # shown steps are tasks too: a run must not end before its tasks
+
+    @property
+    def _most_at_once(self) -> float:
+        """The steps that may run at once: as the run was asked, else as many as can here."""
+        if self.execution.jobs:
+            return self.execution.jobs
+        runner = self.execution.workspace.project.runner
+        # How many a cluster takes only its scheduler knows.
+        return math.inf if runner.kind == "dask" else runner.workers or os.cpu_count() or 1
 
     def _start_step(self, node: Node) -> bool:
         """Begin with a step; False if it has ended already."""
@@ -291,7 +381,7 @@ class Scheduler:
         elif decision.verdict is StepVerdict.REUSE:
             self.execution.reuse_step(node, decision)
             self.tasks.show_step(node, "Reused", decision.reason, self._steps_before(node))
-        elif isinstance(node.step, (Condition, Fail, RegisterModel)):
+        elif acts_in_run(node.step):
             self._begin_step(node, 1)
             deed = partial(self.execution.act, node)
             self._take_outcome(node, self.tasks.act(node, deed, self._steps_before(node)))
@@ -318,7 +408,9 @@ class Scheduler:
 
     def _await_word(self) -> str | None:
         """Wait for the next word; the name of the step that has ended, if one has."""
-        what, name, value = self.words.get()
+        what, name, value = word = self.words.get()
+        if word is _INTERRUPTED:
+            raise KeyboardInterrupt
         node = self.execution.graph.nodes[name]
         if what == "begun":
             self._begin_step(node, value)

@@ -60,7 +60,7 @@ def certain_nodes(graph: Graph) -> Iterator[Node]:
     doubtful: set[str] = set()
     # Those behind a condition may leave no output, and DVC takes a missing one for a fault.
     for node in graph.nodes.values():
-        if node.branch or node.data_needs & doubtful:
+        if node.branch or node.step.on_failure or node.data_needs & doubtful:
             doubtful.add(node.name)
         else:
             yield node

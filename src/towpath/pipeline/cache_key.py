@@ -18,10 +18,22 @@ if TYPE_CHECKING:
     from towpath.steps.work_order import Value
 
 #: What a kind does by itself; a change in the meaning of a kind raises its number.
-REVISIONS = {"quality_check": 1, "batch_transform": 1, "command": 1}
+REVISIONS = {"quality_check": 1, "batch_transform": 1, "command": 1, "notebook": 1}
 
 #: What of a declaration does not touch what the step makes. `after` orders steps, and no more.
-_INDIFFERENT = {"description", "after", "retry", "timeout", "memory", "cache"}
+_INDIFFERENT = {
+    "description",
+    "after",
+    "retry",
+    "timeout",
+    "memory",
+    "cache",
+    "secrets",
+    "on_failure",
+    "priority",
+}
+#: What could not be said of a step at first: where it is not said, the key is what it was.
+_LATER = ("env", "environment")
 
 
 def gather_ingredients(
@@ -66,6 +78,7 @@ def digest_value(value: Json | Any) -> str:
 
 def _key_declaration(node: Node) -> dict[str, Any]:
     document = node.step.model_dump(mode="json", exclude=_INDIFFERENT)
+    document = {k: value for k, value in document.items() if value or k not in _LATER}
     if outputs := document.get("outputs"):
         files = outputs.values() if isinstance(outputs, dict) else outputs
         for file in files:  # what is not said keeps the key that it had before it could be said

@@ -10,13 +10,17 @@ from towpath.config.expression import Reference
 from towpath.config.parameter_groups import PREFIX, list_groups
 from towpath.config.pipeline_declaration import (
     BatchTransform,
+    Callback,
     CommandStep,
     Condition,
     Fail,
     FunctionStep,
+    NotebookStep,
+    Notify,
     QualityCheck,
     RegisterModel,
     Step,
+    Stop,
     is_json,
     list_bindings,
 )
@@ -135,6 +139,7 @@ def resolve_pipeline(declared: DeclaredPipeline) -> ResolvedPipeline:
         *names.all_faults(),
         *step_faults.find_output_faults(declared),
         *step_faults.find_command_faults(declared),
+        *step_faults.find_surroundings_faults(declared),
         *file_formats.format_faults(declared),
         *environment_faults(declared),
         *faulty,
@@ -207,9 +212,9 @@ class _Binding:
 
     def bind_node(self) -> Node:
         self._bind_inputs()
-        if isinstance(self.step, FunctionStep | CommandStep):
+        if isinstance(self.step, FunctionStep | CommandStep | NotebookStep):
             self._bind_params()
-        if isinstance(self.step, FunctionStep):
+        if isinstance(self.step, FunctionStep | NotebookStep):
             self._bind_literals(self.step)
         self._check_wanted()
         node = Node(
@@ -222,7 +227,15 @@ class _Binding:
         # What it takes from and what it waits for are two things: of `after` a skipped step is no
         # reason to skip this one.
         taken = frozenset(o.step for source in node.taken_sources for o in outputs_of(source))
+        self._check_watched(taken)
         return replace(node, data_needs=taken, needs=taken | self._steps_before())
+
+    def _check_watched(self, taken: frozenset[str]) -> None:
+        """A step that runs where another failed can take nothing from that one."""
+        watched = self.step.on_failure.steps if self.step.on_failure else ()
+        for name in sorted(taken.intersection(watched)):
+            what = f"`{self.name}` runs where `{name}` made nothing, and takes something from it"
+            self._note_fault(what, self._place_of("on_failure"))
 
     def _place_of(self, *loc: str | int) -> Place | None:
         return self.names.declared.places.find_place("steps", self.name, *loc)
@@ -235,7 +248,7 @@ class _Binding:
             place = self._place_of("inputs", position)
             source = self.names.source(text, place)
             if isinstance(source, FromParam):
-                takes = isinstance(self.step, FunctionStep | CommandStep)
+                takes = isinstance(self.step, FunctionStep | CommandStep | NotebookStep)
                 hint = f"write `params: [{text}]`" if takes else None
                 self._note_fault(f"`{text}` is a parameter, not an input", place, hint)
                 source = None
@@ -251,7 +264,7 @@ class _Binding:
                 source = None
             self._bind_argument(argument, source, f"params: {{other: {text}}}", place)
 
-    def _bind_literals(self, step: FunctionStep) -> None:
+    def _bind_literals(self, step: FunctionStep | NotebookStep) -> None:
         for argument, value in step.literals.items():
             place = self._place_of("with", argument)
             self._bind_argument(argument, Literal(value), "with: {other: ...}", place)
@@ -314,7 +327,8 @@ class _Binding:
             case Condition(expression=text):
                 named = expression.parse_condition(text).references
                 yield from ((reference, self._place_of("if")) for reference in named)
-            case Fail(message=text):
+            case Fail() | Stop() | Notify() | Callback():
+                text = self.step.message
                 named = expression.parse_message(text).references
                 yield from ((reference, self._place_of("message")) for reference in named)
             case RegisterModel(labels=labels):
@@ -327,6 +341,8 @@ class _Binding:
 
     def _steps_before(self) -> frozenset[str]:
         places = {name: self._place_of("after", i) for i, name in enumerate(self.step.after)}
+        watched = self.step.on_failure.steps if self.step.on_failure else ()
+        places |= dict.fromkeys(watched, self._place_of("on_failure"))
         return frozenset(name for name, place in places.items() if self.names.step(name, place))
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from towpath.config.parameter_groups import list_groups, names_below
 from towpath.errors import Fault, UsageError, did_you_mean
+from towpath.pipeline.file_formats import given_input
 
 if TYPE_CHECKING:
     from towpath.config.pipeline_declaration import Environment, Pipeline
@@ -29,7 +30,8 @@ def apply_environment(pipeline: Pipeline, environment: str) -> Pipeline:
         params[name] = params[name].model_copy(update={"default": value})
     inputs: dict[str, Any] = dict(pipeline.inputs)
     for name, path in declared.inputs.items():
-        inputs[name] = inputs[name].model_copy(update={"path": path})
+        # Another path is not where the data from elsewhere is brought to.
+        inputs[name] = given_input(inputs[name], path).model_copy(update={"address": None})
     return pipeline.model_copy(update={"params": params, "inputs": inputs})
 
 

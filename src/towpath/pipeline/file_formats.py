@@ -8,7 +8,8 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from towpath.config import names_and_paths
-from towpath.config.pipeline_declaration import Input, Output, QualityCheck, Readable, named_outputs
+from towpath.config.file_declaration import Input, Output, Readable
+from towpath.config.pipeline_declaration import QualityCheck, named_outputs
 from towpath.config.pipeline_file import DeclaredPipeline
 from towpath.config.table_options import (
     FORMAT_NAMES,

@@ -12,9 +12,10 @@ from pydantic_core import PydanticCustomError
 
 from towpath import documents
 from towpath.config import names_and_paths
+from towpath.config.file_declaration import Input, Output, Readable
 from towpath.config.parameter_declaration import Param
 from towpath.config.parameter_groups import flatten_values, strip_prefix
-from towpath.config.pipeline_declaration import Input, Output, Pipeline, QualityCheck, Readable
+from towpath.config.pipeline_declaration import Pipeline, QualityCheck
 from towpath.errors import DeclarationError, Fault, Place, did_you_mean
 from towpath.pipeline.environments import apply_environment, describe_unknown_param
 from towpath.pipeline.step_graph import FromInput, Node, Source, outputs_of

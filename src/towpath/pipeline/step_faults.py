@@ -10,14 +10,20 @@ from pydantic_core import PydanticCustomError
 
 from towpath.config import names_and_paths
 from towpath.config.command_line import UnfitCommand, parse_command
+from towpath.config.file_declaration import Output
 from towpath.config.pipeline_declaration import (
     BatchTransform,
     CommandStep,
+    Condition,
     Evaluation,
+    Fail,
     FunctionStep,
-    Output,
+    NotebookStep,
+    Notify,
     QualityCheck,
+    RegisterModel,
     Step,
+    Stop,
     Training,
     is_json,
     list_bindings,
@@ -36,6 +42,34 @@ def find_command_faults(declared: DeclaredPipeline) -> Iterator[Fault]:
     for name, step in declared.pipeline.steps.items():
         if isinstance(step, CommandStep):
             yield from _Names(declared, name, step).faults()
+        elif isinstance(step, Notify) and step.command is not None:
+            place = declared.places.find_place("steps", name, "command")
+            yield from _notifying_faults(step.command, place)
+
+
+def find_surroundings_faults(declared: DeclaredPipeline) -> Iterator[Fault]:
+    """What is said of the process of a step that has none: the run itself carries it out."""
+    for name, step in declared.pipeline.steps.items():
+        by_block = isinstance(step, Notify) and step.block is not None
+        if not by_block and not isinstance(step, Condition | Fail | RegisterModel | Stop):
+            continue
+        for key in ("env", "secrets", "environment"):
+            if getattr(step, key):
+                what = f"`{name}` ({step.kind}) has no process that `{key}` could be for"
+                yield Fault(what, declared.places.find_place("steps", name, key), "remove it")
+
+
+def _notifying_faults(command: str | tuple[str, ...], place: Place | None) -> Iterator[Fault]:
+    try:
+        names = parse_command(command).names
+    except UnfitCommand as error:
+        shell = 'write `command: [bash, -c, "..."]`'
+        yield Fault(str(error), place, shell if "shell" in (error.hint or "") else error.hint)
+        return
+    for name in names:
+        what = f"the command names `{name}`, and is given the message alone, as its input"
+        hint = f"write {{{name}}} in the message, or `{{{{{name}}}}}` to have the braces"
+        yield Fault(what, place, hint)
 
 
 @dataclass(frozen=True)
@@ -172,6 +206,8 @@ class _Names:
             taken_places[parts] = name
 
 
+_WRITING = (FunctionStep, BatchTransform, CommandStep, NotebookStep, QualityCheck)
+
 LOG = "log.txt"  # the file beside a step's outputs that takes what it prints
 
 
@@ -183,6 +219,7 @@ class _WrittenOutput:
     output: Output
     place: Place | None
     named: bool
+    is_own: bool = True  # False: what a notebook leaves by itself
 
     @property
     def path_parts(self) -> tuple[str, ...]:
@@ -197,14 +234,21 @@ def find_output_faults(declared: DeclaredPipeline) -> Iterator[Fault]:
             continue
         written = list(_written_outputs(declared, name, step))
         yield from _name_faults(written)
+        if isinstance(step, NotebookStep):
+            yield from _repeated_variables(step, written)
         yield from _path_faults(written)
         yield from _kind_faults(name, step, written, declared.places.find_place("steps", name))
     yield from _input_faults(declared)
 
 
 def _written_outputs(declared: DeclaredPipeline, name: str, step: Step) -> Iterator[_WrittenOutput]:
-    listed = not hasattr(getattr(step, "outputs", ()), "keys")
+    outputs = getattr(step, "outputs", ())
+    listed = not hasattr(outputs, "keys")
     for index, (output, file) in enumerate(named_outputs(step)):
+        if index >= len(outputs):  # what a notebook leaves by itself stands in no list
+            place = declared.places.find_place("steps", name, "notebook")
+            yield _WrittenOutput(output, file, place, named=True, is_own=False)
+            continue
         place = declared.places.find_place("steps", name, "outputs", index if listed else output)
         yield _WrittenOutput(output, file, place, named=not listed)
 
@@ -217,11 +261,22 @@ def _name_faults(found: list[_WrittenOutput]) -> Iterator[Fault]:
             what = (
                 f"`{first.output.path}` and `{written.output.path}` are both named `{written.name}`"
             )
-            hint = f"name them: `outputs: {{other: {written.output.path}, ...}}`"
-            yield Fault(what, written.place, hint)
+            other = written if written.is_own else first
+            hint = f"name them: `outputs: {{other: {other.output.path}, ...}}`"
+            yield Fault(what, other.place, hint)
         elif not written.named and (wrong := _wrong_name(written.name)):
             hint = f"name it: `outputs: {{name: {written.output.path}}}`"
             yield Fault(wrong, written.place, hint)
+
+
+def _repeated_variables(step: NotebookStep, written: list[_WrittenOutput]) -> Iterator[Fault]:
+    """Names that a notebook would be given twice: each is one variable in it."""
+    taken = {argument for key in ("inputs", "params") for argument, *_ in list_bindings(step, key)}
+    for output in written:
+        if output.is_own and output.name in {*taken, *step.literals}:
+            what = f"`{output.name}` is given to the notebook, and written by it"
+            hint = f"rename it: `outputs: {{new_{output.name}: {output.output.path}}}`"
+            yield Fault(what, output.place, hint)
 
 
 def _wrong_name(name: str) -> str | None:
@@ -273,7 +328,7 @@ def _input_faults(declared: DeclaredPipeline) -> Iterator[Fault]:
         if len(parts) < 3 or parts[:2] != ("artifacts", pipeline.name):
             continue
         step = pipeline.steps.get(parts[2])
-        if isinstance(step, FunctionStep | BatchTransform | CommandStep | QualityCheck):
+        if isinstance(step, _WRITING):
             what = f"`{source}` is written by step `{parts[2]}` of this pipeline"
             hint = (
                 f"remove the input and refer to "

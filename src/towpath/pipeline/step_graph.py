@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
 from towpath.config.expression import Key
-from towpath.config.pipeline_declaration import AnyStep, Input, Output, Pipeline, RegisterModel
+from towpath.config.file_declaration import Input, Output
+from towpath.config.pipeline_declaration import AnyStep, Pipeline, RegisterModel
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from towpath.config.declaration import Places
-from towpath.config.pipeline_declaration import Condition, Fail, QualityCheck, RegisterModel
+from towpath.config.pipeline_declaration import Condition, Fail, QualityCheck, RegisterModel, Stop
 from towpath.errors import Fault
 from towpath.pipeline.pipeline_names import PipelineNames
 from towpath.pipeline.step_graph import Branch, FromOutput, Node
@@ -107,7 +107,8 @@ def _find_guards(
 def _ends_every_run(node: Node, guards: Mapping[str, bool], names: PipelineNames) -> bool:
     # Where the file could not be read whole, what was not read may name it.
     is_named = node.name in names.used or names.declared.blind or names.declared.malformed
-    return isinstance(node.step, Fail) and not guards and not is_named
+    is_watch = node.step.on_failure is not None
+    return isinstance(node.step, Fail | Stop) and not (guards or is_named or is_watch)
 
 
 def _registered_twice(

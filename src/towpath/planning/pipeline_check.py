@@ -10,12 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 from towpath.backends.git import checkouts
 from towpath.config import names_and_paths
-from towpath.config.pipeline_declaration import FunctionStep, QualityCheck
+from towpath.config.command_line import UnfitCommand, parse_command
+from towpath.config.pipeline_declaration import (
+    CommandStep,
+    FunctionStep,
+    NotebookStep,
+    QualityCheck,
+)
+from towpath.dependencies.command_program import find_missing_script
+from towpath.dependencies.extras import tell_missing_extra
 from towpath.errors import DeclarationError, Fault, Place, TowpathError, did_you_mean
 from towpath.pipeline import file_formats, pipeline_order
 from towpath.pipeline.compile_graph import compile_with_values, outline_graph, resolve_pipeline
 from towpath.pipeline.environments import apply_environment
 from towpath.pipeline.run_arguments import RunValues
+from towpath.planning import notebook_check, requirements_check, step_code
 from towpath.steps.formats import FRAMES
 
 if TYPE_CHECKING:
@@ -106,15 +115,51 @@ def _code_faults(
             signature = workspace.code.step_signature(folder, node.step.run)
             yield from _signature_faults(node, signature, place, whole=_is_whole(declared, node))
             yield from _annotation_faults(declared, nodes, node, signature)
+        elif isinstance(node.step, CommandStep):
+            named = places.find_place("steps", node.name, "command") or place
+            yield from _script_faults(workspace.root, node.step, named)
+        elif isinstance(node.step, NotebookStep):
+            named = places.find_place("steps", node.name, "notebook") or place
+            yield from _extra_faults("notebook", node, place)
+            yield from notebook_check.find_notebook_faults(
+                workspace.code, folder, node, named, whole=_is_whole(declared, node)
+            )
         elif isinstance(node.step, QualityCheck):
             yield from _suite_faults(workspace, folder, node.step, place)
     except TowpathError as error:
         yield from (_with_place(fault, named) for fault in error.faults)
+    if requirements := step_code.find_requirements(workspace.root, folder, node.step):
+        at_key = places.find_place("steps", node.name, "environment") or place
+        yield from requirements_check.find_requirements_faults(workspace.root, requirements, at_key)
     try:
         workspace.code.files(folder, node.step.code)
     except TowpathError as error:
         code_place = places.find_place("steps", node.name, "code") or place
         yield from (_with_place(fault, code_place) for fault in error.faults)
+
+
+def _script_faults(root: Path, step: CommandStep, place: Place | None) -> Iterator[Fault]:
+    try:
+        line = parse_command(step.command, step.shell)
+    except UnfitCommand:  # said already, with its place
+        return
+    script = find_missing_script(root, line, step.workdir or "")
+    # With `places` it may be an input that is put there.
+    if script and script not in step.places.values():
+        folder = root / (step.workdir or "") / Path(script).parent
+        near_files = [
+            (Path(script).parent / file.name).as_posix()
+            for file in folder.glob("*")
+            if file.is_file()
+        ]
+        hint = did_you_mean(script, near_files) or "it is looked for from where the command runs"
+        yield Fault(f"the command's program {script} is not there", place, hint)
+
+
+def _extra_faults(extra: str, node: Node, place: Place | None) -> Iterator[Fault]:
+    if command := tell_missing_extra(extra):
+        what = f"a {node.step.kind} needs packages that are not installed"
+        yield Fault(what, place, f"`{command}`")
 
 
 def _is_whole(declared: DeclaredPipeline, node: Node) -> bool:

@@ -22,8 +22,9 @@ class RunRequest:
     ``only``, ``begin`` and ``end`` select steps, the others taking what an earlier run made;
     ``force`` runs every selected step; ``register`` registers though the values are other than the
     declared ones; ``require_register`` makes it an error if the run could not register; ``push``
-    publishes what it registered. ``environment`` is what the run is for; ``param_places`` are the
-    lines of parameters that a file gave.
+    publishes what it registered; ``retry`` names an earlier run, of which what ended well is taken
+    as it is; ``jobs`` bounds the steps that run at once; ``environment`` is what the run is for;
+    ``param_places`` are the lines of parameters that a file gave.
     """
 
     pipeline: str
@@ -36,6 +37,8 @@ class RunRequest:
     require_register: bool = False
     push: bool = False
     register: bool = False
+    retry: str | None = None
+    jobs: int | None = None
     environment: str = ""
     param_places: Mapping[str, Place] = field(default_factory=dict)
 

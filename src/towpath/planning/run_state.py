@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from towpath.config.artifact import Artifact, CacheEntry, Json, Made
+from towpath.config.expression import parse_message
 from towpath.config.parameter_groups import find_parameter
+from towpath.config.pipeline_declaration import Callback, Notify
 from towpath.errors import Fault, StepFailed, did_you_mean
 from towpath.pipeline.step_graph import (
     FirstOf,
@@ -20,12 +23,13 @@ from towpath.pipeline.step_graph import (
     outputs_of,
 )
 from towpath.registry import ModelSignature
-from towpath.registry.model_signature import read_signature
+from towpath.registry.version_record import read_signature
 from towpath.steps.work_order import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from towpath.config.step_surroundings import FailureWatch
     from towpath.pipeline.step_graph import Branch, Graph, Node, Source
 
 
@@ -72,7 +76,9 @@ class StepNotEnded(Exception):  # not a fault: an answer that is not there yet
 class RunState:
     """The fold of a run so far. ``inputs`` are the artifacts of the pipeline's own inputs.
 
-    ``awaited`` are inputs that another pipeline, named here, is yet to make: in a plan of several.
+    ``awaited`` says of inputs that are yet to be made or brought, in a plan, by what: the name of
+    another pipeline, or an address.
+    ``stopped`` names the step that ended the run well: no other begins after it.
     """
 
     graph: Graph
@@ -83,6 +89,7 @@ class RunState:
     failed: set[str] = field(default_factory=set)
     chosen: dict[str, bool] = field(default_factory=dict)
     awaited: Mapping[str, str] = field(default_factory=dict)
+    stopped: str = ""
 
     def has_ended(self, step: str) -> bool:
         """Whether nothing more will come of a step."""
@@ -95,13 +102,30 @@ class RunState:
     def skip_reason(self, node: Node) -> str:
         """Why ``node`` does not run whatever else happens; empty if it may."""
         # The first by name: of two that failed, runs of one graph shall give the same reason.
-        if failed := sorted(step for step in node.needs if step in self.failed):
+        if self.stopped and self.stopped != node.name:
+            return f"`{self.stopped}` stopped the run"
+        watch = node.step.on_failure
+        watched = watch.steps if watch else ()
+        if failed := sorted(s for s in node.needs if s in self.failed and s not in watched):
             return f"`{failed[0]}` failed"
+        if watch and all(map(self.has_ended, watched)) and (reason := self._unmet_watch(watch)):
+            return reason
         if node.branch and (reason := self._branch_reason(node.branch)):
             return reason
         return next(
             (reason for source in node.taken_sources if (reason := self._none_made(source))), ""
         )
+
+    def _unmet_watch(self, watch: FailureWatch) -> str:
+        """Why a step that watches others need not run; empty where it is to."""
+        failed = watch.when != "skipped" and any(step in self.failed for step in watch.steps)
+        skipped = watch.when != "failed" and any(step in self.skipped for step in watch.steps)
+        if failed or skipped:
+            return ""
+        word = {"failed": "failed", "skipped": "was skipped", "either": "failed or was skipped"}
+        names = ", ".join(f"`{step}`" for step in watch.steps)
+        none = "neither of " if len(watch.steps) > 1 else "not so: "
+        return f"{none}{names} {word[watch.when]}"
 
     def _branch_reason(self, branch: Branch) -> str:
         if branch.condition in self.skipped:
@@ -118,8 +142,18 @@ class RunState:
         return f"{' and '.join(f'`{step}`' for step in choices)} {verb} skipped"
 
     def arguments(self, node: Node) -> dict[str, Artifact | Value]:
-        """Each argument's artifact or value; :class:`StepNotEnded` if one is not there yet."""
-        return {name: self.resolve(source) for name, source in node.arguments.items()}
+        """Each argument's artifact or value, with what a step tells or asks; :class:`StepNotEnded`
+        if one is not there yet."""
+        arguments = {name: self.resolve(source) for name, source in node.arguments.items()}
+        if isinstance(node.step, Notify | Callback):
+            arguments["message"] = Value(self.fill_message(node, node.step.message))
+        if isinstance(node.step, Callback):
+            answers: dict[str, Json] = {
+                name: param.model_dump(mode="json", exclude_unset=True)
+                for name, param in node.step.answers.items()
+            }
+            arguments["answers"] = Value(answers)
+        return arguments
 
     def resolve(self, source: Source) -> Artifact | Value:
         """What a source stands for now."""
@@ -165,6 +199,10 @@ class RunState:
             return self.value(self.find_origin(source))
         resolved = self.resolve(source)
         return resolved.value if isinstance(resolved, Value) else resolved.digest
+
+    def fill_message(self, node: Node, text: str) -> str:
+        """A message of a node with the values of this run."""
+        return parse_message(text).fill(partial(self.look_up_value, node))
 
     def take_result(self, decision: StepDecision, made: Made) -> None:
         """A step has ended well."""

@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING
 
 from towpath.config.artifact import Artifact
 from towpath.config.command_line import UnfitCommand, parse_command
+from towpath.config.file_declaration import Output
 from towpath.config.pipeline_declaration import (
     BatchTransform,
     CommandStep,
     FunctionStep,
-    Output,
+    NotebookStep,
     QualityCheck,
     Step,
 )
 from towpath.dependencies.command_program import Module, Program, find_program
 from towpath.pipeline import file_formats
 from towpath.pipeline.step_graph import FromInput, outputs_of
+from towpath.steps.own_environment import digest_requirements
 
 if TYPE_CHECKING:
     from towpath.dependencies import CodeReader
@@ -80,23 +82,41 @@ def code_of(graph: Graph, node: Node, reader: CodeReader) -> dict[str, str]:
             **reader.files("", _find_program(reader, step).files),
             **reader.digest_modules(_command_modules(reader, graph.folder, step)),
         }
+    elif isinstance(step, NotebookStep):
+        modules = _notebook_modules(reader, graph.folder, step)
+        reached = {**reader.files(graph.folder, step.code), **reader.digest_modules(modules)}
     else:
         reached = reader.files(graph.folder, _named_files(step))
     digests = {**_carried_code(graph, node, reader), **reached}
+    if requirements := find_requirements(reader.root, graph.folder, step):
+        digests[requirements] = digest_requirements(reader.root / requirements)
     return {**_label_code(digests), **_code_of_formats(graph, node, reader)}
 
 
 def list_code_files(graph: Graph, node: Node, reader: CodeReader) -> Iterator[str]:
     """The files, from the root, whose change may change what ``code_of`` gives."""
     yield from reader.file_names(graph.folder, _named_files(node.step))
+    if requirements := find_requirements(reader.root, graph.folder, node.step):
+        yield requirements
     for maker in (node, *_find_makers(graph, node)):
         if isinstance(maker.step, FunctionStep):
             yield from reader.source_files(graph.folder, maker.step.run)
         elif isinstance(maker.step, CommandStep):
             yield from list_command_sources(reader, graph.folder, maker.step)
+        elif isinstance(maker.step, NotebookStep):
+            yield from list_notebook_sources(reader, graph.folder, maker.step)
     for run in file_formats.own_formats(graph, node).values():
         reader.format_class(graph.folder, run)
         yield from reader.source_files(graph.folder, run)
+
+
+def find_requirements(root: Path, folder: str, step: Step) -> str | None:
+    """The file, from the root, of the packages that a step has for itself: beside the pipeline's,
+    else from the root."""
+    if step.environment is None:
+        return None
+    beside = f"{folder}/{step.environment}"
+    return beside if (root / beside).is_file() else step.environment
 
 
 def _named_files(step: Step) -> tuple[str, ...]:
@@ -143,6 +163,23 @@ def _find_program(reader: CodeReader, step: CommandStep) -> Program:
     return find_program(reader.root, line, step.workdir or "", [p.rstrip("/") for p in apart])
 
 
+# The code of notebooks: their cells, and what these import.
+
+
+def list_notebook_sources(reader: CodeReader, folder: str, step: NotebookStep) -> tuple[str, ...]:
+    """Every file of a notebook's code, from the root, the notebook first."""
+    modules = _notebook_modules(reader, folder, step)
+    sources = (*reader.file_names(folder, step.code), *reader.module_sources(modules))
+    return tuple(dict.fromkeys((reader.find_notebook(folder, step.notebook), *sources)))
+
+
+def _notebook_modules(reader: CodeReader, folder: str, step: NotebookStep) -> tuple[Module, ...]:
+    # Its imports look beside the pipeline first, wherever the notebook itself stands.
+    named = (f for f in reader.file_names(folder, step.code) if f.endswith(".py"))
+    files = (reader.find_notebook(folder, step.notebook), *named)
+    return tuple(Module(file, folder) for file in dict.fromkeys(files))
+
+
 # The code that comes with objects: a model's file holds its class's name only.
 
 
@@ -153,6 +190,8 @@ def _carried_code(graph: Graph, node: Node, reader: CodeReader) -> dict[str, str
             digests |= reader.digest_carried(graph.folder, maker.step.run)
         elif isinstance(maker.step, CommandStep):  # any class of its code may be in what it wrote
             digests |= reader.digest_modules(_command_modules(reader, graph.folder, maker.step))
+        elif isinstance(maker.step, NotebookStep):
+            digests |= reader.digest_modules(_notebook_modules(reader, graph.folder, maker.step))
     return digests
 
 
@@ -226,6 +265,9 @@ def _package_versions(
             versions |= reader.module_packages(_command_modules(reader, graph.folder, maker.step))
             if package := _find_program(reader, maker.step).package:  # `python -m` of a package
                 versions |= reader.versions_of_modules((package,))
+        elif isinstance(maker.step, NotebookStep):
+            modules = _notebook_modules(reader, graph.folder, maker.step)
+            versions |= reader.module_packages(modules)
     for run in file_formats.own_formats(graph, node, taken).values():
         versions |= reader.package_versions(graph.folder, run)
     settings = [file for package, file in _SETTINGS.items() if package in versions]

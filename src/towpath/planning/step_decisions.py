@@ -14,7 +14,15 @@ from towpath.config import foreign_values as foreign
 from towpath.config.artifact import CacheEntry, Made
 from towpath.config.expression import parse_condition
 from towpath.config.foreign_values import Fields
-from towpath.config.pipeline_declaration import Condition, Expiry, Fail, RegisterModel
+from towpath.config.pipeline_declaration import (
+    Callback,
+    Condition,
+    Expiry,
+    Fail,
+    Notify,
+    RegisterModel,
+    Stop,
+)
 from towpath.errors import Malformed, StepFailed, TowpathError
 from towpath.pipeline import cache_key
 from towpath.planning import step_code
@@ -34,13 +42,15 @@ class ReusePolicy:
 
     ``force`` runs every step; ``selected`` are the steps asked for (None: all). What else is
     ``needed`` by them is taken from an earlier run, and the rest left out. ``writers`` are those
-    whose entries are believed (None: everybody's).
+    whose entries are believed (None: everybody's). ``ended`` are results of the run that is tried
+    again, by step: they hold for the same key, whether they could be reused elsewhere or not.
     """
 
     force: bool = False
     selected: frozenset[str] | None = None
     needed: frozenset[str] = frozenset()
     writers: frozenset[str] | None = None
+    ended: Mapping[str, CacheEntry] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -65,7 +75,7 @@ class StepJudge:
             return StepDecision(node.name, StepVerdict.SKIP, reason)
         if pending := known.pending(node):
             return StepDecision(node.name, StepVerdict.UNDECIDED, f"after {_join_names(pending)}")
-        if isinstance(node.step, (Condition, Fail)):
+        if isinstance(node.step, Condition | Fail | Stop | Notify):
             return StepDecision(node.name, StepVerdict.RUN)
         if isinstance(node.step, RegisterModel):
             assert self.decide_registration
@@ -106,8 +116,12 @@ class StepJudge:
         cache = node.step.cache
         if self.policy.force:
             return "forced", None
+        if ended := self._find_ended(node, key):
+            return "", ended
         if cache is False:
             return "cache: false", None
+        if isinstance(node.step, Callback):
+            return "asked in each run", None
         if not step_code.is_known(self.workspace.code, node.step):
             return step_code.UNKNOWN, None
         remembered = list(self.workspace.store.entries(key))
@@ -117,6 +131,14 @@ class StepJudge:
         if isinstance(cache, Expiry) and _age_in_seconds(entry) > cache.expires:
             return f"expired: made {entry.made}", None
         return "", entry
+
+    def _find_ended(self, node: Node, key: str) -> CacheEntry | None:
+        entry = self.policy.ended.get(node.name)
+        if entry is None or entry.key != key or self.policy.writers:
+            return None
+        outputs = entry.result.outputs.values()
+        is_whole = all(self.workspace.store.has(artifact.digest) for artifact in outputs)
+        return entry if is_whole and self._has_readable_models(entry) else None
 
     def _trusted_entry(self, key: str) -> CacheEntry | None:
         # The store has held all of its bytes against their digests.

@@ -1,7 +1,6 @@
 """New projects out of templates, the door to cookiecutter; repositories that become projects."""
 
 from towpath.backends.cookiecutter.make_project import (
-    ProjectTemplate,
     catalogue,
     find_template,
     make_from_template,
@@ -20,7 +19,6 @@ __all__ = [
     "EMPTY_PIPELINE",
     "Addition",
     "NewFile",
-    "ProjectTemplate",
     "apply_additions",
     "catalogue",
     "find_root",

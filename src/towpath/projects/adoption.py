@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from towpath.backends.git import git_command
+from towpath.backends.git.git_command import attempt_git
 from towpath.backends.git.repository import Repository
 from towpath.config.project_declaration import FILE
 from towpath.errors import UserError
@@ -111,13 +112,8 @@ Addition = NewFile | AddedLines
 
 
 def find_root(folder: Path, named: bool) -> Path:
-    """The folder that is to be a project, which is in a Git repository.
-
-    ``named`` says that a person named the folder; otherwise one inside of a project is refused,
-    for the project is most likely meant.
-
-    Raises UserError where there is no repository, or one without a work tree.
-    """
+    """The folder that is to be a project, in a Git repository. One inside of a project is refused
+    unless ``named``: the project is most likely meant."""
     root = folder.absolute()
     if not root.is_dir():
         raise UserError(f"there is no folder {folder}")
@@ -136,19 +132,19 @@ def find_root(folder: Path, named: bool) -> Path:
 
 
 def plan_additions(root: Path, store: Mapping[str, str]) -> tuple[Addition, ...]:
-    """What is lacking; ``store`` are the files of a first store, by path from the root."""
-    return tuple(_find_additions(root, store))
-
-
-def _find_additions(root: Path, store: Mapping[str, str]) -> Iterator[Addition]:
+    additions: list[Addition] = []
     if not (root / FILE).exists():
-        yield NewFile(FILE, _PROJECT.format(name=project_name(root.name)))
-    yield from _missing_lines(root, ".gitignore", tuple(_not_ignored(root)))
-    yield from _missing_lines(root, ".gitattributes", tuple(_without_line_ends(root)))
-    yield from (NewFile(path, text) for path, text in store.items() if path != _LEFT_OUT)
-    yield from _missing_lines(root, _LEFT_OUT, (".towpath/",))
+        additions.append(NewFile(FILE, _PROJECT.format(name=project_name(root.name))))
+    # `--no-index`: what is tracked already counts as ignored too, once a line says so.
+    asks = ("check-ignore", "--quiet", "--no-index")
+    lines = (line for line, path in _IGNORED.items() if attempt_git(root, *asks, path).code)
+    additions += _missing_lines(root, ".gitignore", tuple(lines))
+    additions += _missing_lines(root, ".gitattributes", tuple(_without_line_ends(root)))
+    additions += [NewFile(path, text) for path, text in store.items() if path != _LEFT_OUT]
+    additions += _missing_lines(root, _LEFT_OUT, (".towpath/",))
     if not any((root / "flows").glob("*/pipeline.yaml")):
-        yield NewFile(PIPELINE, EMPTY_PIPELINE)
+        additions.append(NewFile(PIPELINE, EMPTY_PIPELINE))
+    return tuple(additions)
 
 
 def project_name(folder: str) -> str:
@@ -158,14 +154,6 @@ def project_name(folder: str) -> str:
 
 
 _NO_TEXT = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
-
-
-def _not_ignored(root: Path) -> Iterator[str]:
-    for line, path in _IGNORED.items():
-        # `--no-index`: what is tracked already counts as ignored too, once a line says so.
-        ignore_check = git_command.attempt_git(root, "check-ignore", "--quiet", "--no-index", path)
-        if ignore_check.code:
-            yield line
 
 
 def _without_line_ends(root: Path) -> Iterator[str]:
@@ -195,8 +183,7 @@ def _missing_lines(root: Path, file: str, needed: tuple[str, ...]) -> Iterator[A
 
 
 def apply_additions(root: Path, additions: tuple[Addition, ...]) -> None:
-    """Write what is lacking; UserError where a file cannot be written, or something else stands
-    in its place."""
+    """Write what is lacking; UserError where a file cannot be written."""
     for addition in additions:
         path = root / addition.path
         try:
@@ -247,14 +234,10 @@ def next_commands(project: Path, folder: Path) -> tuple[str, ...]:
     pipelines = [path.read_text(encoding="utf-8") for path in project.glob("flows/*/pipeline.yaml")]
     first = "run" if pipelines and EMPTY_PIPELINE not in pipelines else "check"
     begin = (f"towpath {first}", "towpath models")
-    return (f"cd {shlex.quote(str(way))}", *_git_commands(project), *begin)
-
-
-def _git_commands(project: Path) -> tuple[str, ...]:
+    commit: tuple[str, ...] = (f"git commit -m 'Start {project.name}'",)
     repository = Repository.find_repository(project)
     if repository is None or (repository.head() and repository.root == project):
-        return ()
-    commit = f"git commit -m 'Start {project.name}'"
-    if repository.root != project:  # a folder of somebody's repository, who decides what goes in
-        return ("git add .", commit)
-    return (commit,)
+        commit = ()
+    elif repository.root != project:  # a folder of somebody's, who decides what goes in
+        commit = ("git add .", *commit)
+    return (f"cd {shlex.quote(str(way))}", *commit, *begin)

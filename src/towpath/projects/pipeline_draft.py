@@ -29,8 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class DvcParameters:
-    """Names and values of parameters, as they are asked for. ``new_name`` makes one that nothing
-    else of the pipeline has."""
+    """Names and values of parameters as they are asked for; ``new_name`` makes a unique one."""
 
     root: Path
     new_name: Callable[[str], str]
@@ -41,7 +40,11 @@ class DvcParameters:
     def of_file(self, path: str, keys: list[str] | None) -> tuple[dict[str, str], tuple[str, ...]]:
         """Parameters by their key in a file, sections as all that stands in them; and the keys
         that have no value which a parameter can have. No keys: the whole file."""
-        whole = self._read_file(path)
+        from towpath.backends.dvc.dvc_stages import read_values
+
+        if path not in self._files:
+            self._files[path] = read_values(self.root / path)
+        whole = self._files[path]
         names: dict[str, str] = {}
         missing: list[str] = []
         for key in keys or [""]:
@@ -66,13 +69,6 @@ class DvcParameters:
             self._names[path, key] = name
             self.declared[name] = {"default": None, "type": "string"} if value is None else value
         return self._names[path, key]
-
-    def _read_file(self, path: str) -> Any:
-        from towpath.backends.dvc.dvc_stages import read_values
-
-        if path not in self._files:
-            self._files[path] = read_values(self.root / path)
-        return self._files[path]
 
 
 _NOTHING = object()
@@ -112,6 +108,12 @@ _CODE = re.compile(
 _BUILTINS = frozenset({"cd", "export", "source", ".", "set", "unset", "exec", "eval", "ulimit"})
 _PLOT = ("x", "y", "title", "x_label", "y_label", "template")
 _STAYS = "it stays in dvc.yaml, which DVC reads as before"
+_HEAD = (
+    "Each step runs the command of a DVC stage, in a folder of its own that holds what the",
+    "stage depends on, at the same places. Write functions in their stead as you like.",
+    "",
+    "What this pipeline does not say:",
+)
 
 
 @dataclass(frozen=True)
@@ -144,12 +146,14 @@ def draft_pipeline(root: Path, source: Path, name: str | None = None) -> Pipelin
 
 @dataclass
 class _Out:
-    """An output of a stage: where DVC has it, and what refers to it."""
-
     stage: str
     name: str
     path: str
     is_folder: bool
+
+    @property
+    def place_text(self) -> str:
+        return f"{self.path}/" if self.is_folder else self.path
 
 
 @dataclass
@@ -170,7 +174,9 @@ class _Drafting:
         text = documents.text_of(self.root / self.shown, self.shown)
         self.places = Places(documents.parse_yaml(text, self.shown).node)
         # Towpath's own stages, written after a run, are the pipelines that are there already.
-        stages = [stage for stage in self.file.stages if not _is_ours(stage.data.get("meta"))]
+        metas = [stage.data.get("meta") for stage in self.file.stages]
+        is_ours = [isinstance(meta, Mapping) and OWNER in meta for meta in metas]
+        stages = [s for s, ours in zip(self.file.stages, is_ours, strict=True) if not ours]
         if not stages:
             raise UserError(f"{self.shown} has no stages of your own", hint="nothing to draft")
         running = [stage for stage in stages if not stage.data.get("frozen")]
@@ -201,7 +207,6 @@ class _Drafting:
         self.left_out.append(Fault(what, place))
 
     def _new_name(self, text: str, taken: set[str] | None = None) -> str:
-        """A name out of any text, that nothing else has."""
         taken = self.names if taken is None else taken
         name = re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_") or "value"
         name = f"n{name}" if name[0].isdigit() else name
@@ -234,25 +239,20 @@ class _Drafting:
             for index, row in enumerate(stage.data.get(key) or ()):
                 out_path, properties = _parse_row(row)
                 path = self._path_from_root(stage, out_path)
-                self._note_unsaid(stage, out_path, properties, key, index)
+                flags = properties if isinstance(properties, Mapping) else {}
+                where = f"of {out_path} in stage `{stage.entry}`"
+                if flags.get("persist"):
+                    what = f"`persist` {where}: a step begins without what it made before"
+                    self._leave_out(what, stage, key, index)
+                if flags.get("push") is False or flags.get("remote"):
+                    kept = "remote" if flags.get("remote") else "push"
+                    self._leave_out(f"`{kept}` {where}: {_STAYS}", stage, key, index)
                 if path is None:
                     what = f"output `{out_path}` of stage `{stage.name}` is outside of the project"
                     self._leave_out(what, stage, key, index)
                 elif path not in self.outs:
                     name = self._new_name(names_and_paths.output_stem(path), own)
                     self.outs[path] = _Out(step, name, path, self._is_folder(out_path, path))
-
-    def _note_unsaid(
-        self, stage: DvcStage, out_path: str, properties: Any, key: str, index: int
-    ) -> None:
-        flags = properties if isinstance(properties, Mapping) else {}
-        where = f"of {out_path} in stage `{stage.entry}`"
-        if flags.get("persist"):
-            what = f"`persist` {where}: a step begins without what it made before"
-            self._leave_out(what, stage, key, index)
-        if flags.get("push") is False or flags.get("remote"):
-            what = f"`{'remote' if flags.get('remote') else 'push'}` {where}: {_STAYS}"
-            self._leave_out(what, stage, key, index)
 
     def _is_folder(self, out_path: str, path: str) -> bool:
         # Without a run and without the lock file only the name is left to go by.
@@ -265,7 +265,7 @@ class _Drafting:
     def _draft_step(self, stage: DvcStage, step: str) -> dict[str, Any]:
         own = [out for out in self.outs.values() if out.stage == step]
         inputs, places, code = self._draft_deps(stage, step, {out.name for out in own})
-        places |= {out.name: _output_place(out) for out in own}
+        places |= {out.name: out.place_text for out in own}
         settings, files = self._draft_settings(stage)
         command, shell, named = self._draft_command(stage)
         # In the order in which people write a step.
@@ -303,21 +303,19 @@ class _Drafting:
                 what += " project: `dvc import-url` brings it in"
                 self._leave_out(what, stage, "deps", index)
                 continue
-            outs = [out for out in self._outputs_at(path) if out.stage != step]
+            # The outputs that the path is, lies in, or holds.
+            pairs = [(f"{path}/", f"{other}/", out) for other, out in self.outs.items()]
+            near = [out for a, b, out in pairs if a.startswith(b) or b.startswith(a)]
+            outs = [out for out in near if out.stage != step]
             for out in outs:
                 name = self._new_name(out.name, taken)
-                inputs[name], places[name] = f"{out.stage}.{out.name}", _output_place(out)
+                inputs[name], places[name] = f"{out.stage}.{out.name}", out.place_text
             if not outs and self._is_code(path):
                 code.append(f"{path}/" if (self.root / path).is_dir() else path)
             elif not outs:
                 name = self._new_name(names_and_paths.output_stem(path), taken)
                 inputs[name], places[name] = self._input_name(path), path
         return inputs, places, code
-
-    def _outputs_at(self, path: str) -> list[_Out]:
-        """The outputs that a path is, lies in, or holds."""
-        pairs = [(f"{path}/", f"{other}/", out) for other, out in self.outs.items()]
-        return [out for a, b, out in pairs if a.startswith(b) or b.startswith(a)]
 
     def _is_code(self, path: str) -> bool:
         target = self.root / path
@@ -328,7 +326,6 @@ class _Drafting:
         return bool(_CODE.fullmatch(PurePosixPath(path).suffix)) and target.exists()
 
     def _input_name(self, path: str) -> str:
-        """The name of the pipeline's input for a path of the project."""
         written = f"{path}/" if (self.root / path).is_dir() else path
         for name, input_path in self.inputs.items():
             if input_path == written:  # another stage takes the same
@@ -430,8 +427,7 @@ class _Drafting:
 
 
 def _text_of(stage: DvcStage, name: Callable[[Variable], str] | None, shell: bool = False) -> str:
-    """The command lines, in which a variable is a parameter of this name, or its value: without a
-    name, and in the quotes of a script."""
+    """The command lines, a variable in them as a parameter of this name, or as its value."""
     lines = []
     for line in stage.commands:
         text = ""
@@ -447,20 +443,12 @@ def _text_of(stage: DvcStage, name: Callable[[Variable], str] | None, shell: boo
     return "\n".join(lines)
 
 
-def _is_ours(meta: object) -> bool:
-    return isinstance(meta, Mapping) and OWNER in meta
-
-
 def _parse_row(row: Any) -> tuple[str, Any]:
     """The path of an entry of `outs`, `metrics` or `plots`, and what is said of it."""
     if isinstance(row, Mapping):
         path, properties = next(iter(row.items()))
         return str(path), properties or {}
     return str(row), {}
-
-
-def _output_place(out: _Out) -> str:
-    return f"{out.path}/" if out.is_folder else out.path
 
 
 def _is_command(text: str, shell: bool) -> bool:
@@ -474,10 +462,5 @@ def _is_command(text: str, shell: bool) -> bool:
 
 
 def _head_comment(left_out: tuple[Fault, ...]) -> str:
-    lines = [
-        "Each step runs the command of a DVC stage, in a folder of its own that holds what the",
-        "stage depends on, at the same places. Write functions in their stead as you like.",
-    ]
-    if left_out:
-        lines += ["", "What this pipeline does not say:", *(f"  {fault}" for fault in left_out)]
+    lines = [*_HEAD, *(f"  {fault}" for fault in left_out)] if left_out else _HEAD[:2]
     return "".join(f"# {line}".rstrip() + "\n" for line in lines)

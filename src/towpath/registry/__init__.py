@@ -2,7 +2,6 @@
 
 from towpath.registry import policy_at_commit
 from towpath.registry.main_decisions import Promotion, read_promotions
-from towpath.registry.model_signature import Column, ModelSignature
 from towpath.registry.registry_publication import UnpublishedTags, fetch_registry, publish_registry
 from towpath.registry.registry_state import (
     Model,
@@ -19,7 +18,14 @@ from towpath.registry.version_comparison import (
     read_version_lineage,
 )
 from towpath.registry.version_lookup import RecordedVersion, find_version, get_version
-from towpath.registry.version_record import DataSource, RecordedBump, RecordedCode, VersionRecord
+from towpath.registry.version_record import (
+    Column,
+    DataSource,
+    ModelSignature,
+    RecordedBump,
+    RecordedCode,
+    VersionRecord,
+)
 from towpath.registry.version_reference import VersionNumber, VersionReference, parse_reference
 from towpath.registry.version_registration import (
     ReadyToRegister,

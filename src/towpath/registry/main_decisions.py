@@ -56,12 +56,10 @@ class Promotion:
 
     @property
     def path(self) -> str:
-        """The stage file, from the repository's root."""
         return stage_files.stage_file_path(self.stage, self.model)
 
     @property
     def is_deletion(self) -> bool:
-        """Whether it deleted the stage file: the model leaves the stage."""
         return self.version is None and self.fault is None
 
     def __str__(self) -> str:
@@ -101,7 +99,12 @@ def _place_on_main(
     repository: Repository, promotions: list[Promotion], line: MainLine
 ) -> tuple[Promotion, ...]:
     """Each with the commit before it, and the earliest date at which it can have been made."""
-    tagged = _commit_times(repository, {(p.model, p.version) for p in promotions if p.version})
+    named = {(p.model, p.version) for p in promotions if p.version}
+    names = {f"refs/tags/{m}@{version}^{{commit}}": (m, version) for m, version in named}
+    tagged: dict[tuple[str, VersionNumber | None], int] = {}
+    for name, content in refs.read_contents(repository, names).items():
+        if committer := _COMMITTER.search(content.partition(b"\n\n")[0]):
+            tagged[names[name]] = int(committer[1])
     placed = []
     for promotion in promotions:
         time = line.times[promotion.commit]
@@ -111,16 +114,6 @@ def _place_on_main(
         time = max(time, registered_time) if registered_time <= line.now else time
         placed.append(replace(promotion, time=time, base=line.parent(promotion.commit)))
     return tuple(placed)
-
-
-def _commit_times(
-    repository: Repository, versions: set[tuple[str, VersionNumber | None]]
-) -> dict[tuple[str, VersionNumber | None], int]:
-    names = {f"refs/tags/{m}@{version}^{{commit}}": (m, version) for m, version in versions}
-    contents = refs.read_contents(repository, names)
-    heads = {names[name]: content.partition(b"\n\n")[0] for name, content in contents.items()}
-    dated = {version: _COMMITTER.search(head) for version, head in heads.items()}
-    return {version: int(committer[1]) for version, committer in dated.items() if committer}
 
 
 def _parse_promotion(change: MainChange, path: str, texts: Mapping[str, bytes]) -> Promotion | None:
@@ -195,8 +188,11 @@ class MainDecisions:
             faults.append(Fault(what, Place(path), back))
         if first and not faults:  # a stage file that says otherwise is what is wrong
             return ()
-        mine = version.commit and _recorded_sha256(texts.get(tagged), path)
-        return (*faults, *self._other_digests(version, mine, hint))
+        try:
+            sha256 = records.parse_version_record(texts.get(tagged, b""), path).sha256
+        except RegistryError:  # then its digest is none's, which contradicts every decision
+            sha256 = ""
+        return (*faults, *self._other_digests(version, sha256, hint))
 
     def _other_digests(self, version: ModelVersion, sha256: str, hint: str) -> Iterator[Fault]:
         """The stage files that ever named a version with another digest than its tag's."""
@@ -214,13 +210,6 @@ class MainDecisions:
         return next((change.commit for change in changes), "")
 
 
-def _recorded_sha256(text: bytes | None, path: str) -> str:
-    try:
-        return records.parse_version_record(text or b"", path).sha256
-    except RegistryError:  # then its digest is none's, which contradicts every decision
-        return ""
-
-
 def _added_files(repository: Repository, main: str, folder: str) -> Iterator[tuple[str, str]]:
     """The files that ever came under a folder on main's first-parent line, oldest first."""
     for change in read_changes(repository, main, "--diff-filter=A", "--", folder):
@@ -230,30 +219,21 @@ def _added_files(repository: Repository, main: str, folder: str) -> Iterator[tup
 def find_spent_numbers(repository: Repository, model: str) -> frozenset[VersionNumber]:
     """The numbers of a model that were given once, though their tags may be gone."""
     # Main's records, stage files and evidence name them, and stage tags stand on their commits.
-    main = branches.seen_main_commit(repository)
-    by_main = set(_on_main(repository, main, model)) if main else set()
-    return frozenset(by_main | set(_under_stage_tags(repository, model)))
-
-
-def _on_main(repository: Repository, main: str, model: str) -> Iterator[VersionNumber]:
-    for folder in (f"{RECORDS}/{model}", f"{EVIDENCE}/{model}"):
-        for path, _ in _added_files(repository, main, folder):
-            name = PurePosixPath(path).name.removesuffix(".yaml").partition("-")[0]
-            if number := VersionNumber.parse(name):
-                yield number
-    if not repository.is_shallow():
-        for promotion in read_promotions(repository, main, model=model):
-            yield from (number for number in (promotion.version, promotion.replaces) if number)
-
-
-def _under_stage_tags(repository: Repository, model: str) -> Iterator[VersionNumber]:
+    paths: list[str] = []
+    if main := branches.seen_main_commit(repository):
+        for folder in (f"{RECORDS}/{model}", f"{EVIDENCE}/{model}"):
+            paths += (path for path, _ in _added_files(repository, main, folder))
     tags = [ref for ref in refs.list_refs(repository, f"{TAGS}{model}#*") if ref.annotated]
     staged = {ref.target for ref in tags if parse_tag(ref.name.removeprefix(TAGS))}
     tagged = {ref.target for ref in refs.list_refs(repository, f"{TAGS}{model}@*")}
-    for commit in sorted(staged - tagged):
-        for path in record_paths(repository, commit, model):
-            if number := VersionNumber.parse(PurePosixPath(path).stem):
-                yield number
+    for commit in staged - tagged:
+        paths += record_paths(repository, commit, model)
+    names = (PurePosixPath(path).name.removesuffix(".yaml").partition("-")[0] for path in paths)
+    numbers = {VersionNumber.parse(name) for name in names}
+    if main and not repository.is_shallow():
+        for promotion in read_promotions(repository, main, model=model):
+            numbers |= {promotion.version, promotion.replaces}
+    return frozenset(number for number in numbers if number)
 
 
 def is_registration(repository: Repository, commit: str, path: str) -> bool:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from towpath import documents
 from towpath.backends.git import Repository, branches, commit_history, refs, remotes
 from towpath.errors import DeclarationError, Fault, Place, RegistryError, UsageError
 from towpath.registry import policy_at_commit, registry_state, version_reference
@@ -34,32 +35,31 @@ class Owners:
 
     ``projects`` are the folders of the projects, from the Git root (``""`` for the root);
     ``claims`` holds what each model's own file says: a folder, or the fault of a file that
-    cannot be understood.
+    cannot be understood. ``source`` is the repository and the commit where it was read.
     """
 
     projects: tuple[str, ...] = ()
-    claims: Mapping[str, str | Fault] | None = None
+    claims: Mapping[str, str | Fault] = field(default_factory=dict)
     source: tuple[Repository, str] | None = field(default=None, compare=False, repr=False)
-    """Where it was read: the repository, and the commit."""
 
     def project_of(self, model: str) -> str | None:
         """The folder of the project that a model belongs to; None where it is nobody's."""
-        claim = (self.claims or {}).get(model)
+        claim = self.claims.get(model)
         if claim is None:
             return self.projects[0] if len(self.projects) == 1 else None
         return claim if isinstance(claim, str) and claim in self.projects else None
 
     def owns_model(self, folder: str, model: str) -> bool:
-        """Whether a model belongs to the project in ``folder``."""
         return not self.projects or self.project_of(model) == folder
 
     def is_unclaimed(self, model: str) -> bool:
-        return len(self.projects) > 1 and model not in (self.claims or {})
+        return len(self.projects) > 1 and model not in self.claims
 
     def why_nobodys(self, model: str) -> Fault:
         """What is wrong with a model that is nobody's, and how a project comes by it."""
-        claim, place = (self.claims or {}).get(model), Place(claim_path(model))
-        hint = claim_hint(model)
+        claim, place = self.claims.get(model), Place(claim_path(model))
+        claiming = f"in the project that it is of: towpath claim {model}"
+        hint = f"{claiming}; then commit {claim_path(model)}, and merge that into main"
         if claim is None and (explained := self._explain_owner(model)):
             return Fault(explained[0], place, explained[1])
         if isinstance(claim, Fault):
@@ -76,50 +76,35 @@ class Owners:
         brought those; None where main's past does not tell it."""
         if self.source is None:
             return None
-        repository, commit = self.source
         declarations = [policy_at_commit.declaration_path(folder) for folder in self.projects]
         kept = [f"registry/models/{model}", f"registry/evidence/{model}"]
-        came = _find_arrivals(repository, commit, [*declarations, *kept])
-        first = min((came[path].place for path in kept if path in came), default=None)
+        paths = [*declarations, *kept]
+        pathspecs = (f":(top,literal){path}" for path in paths)
+        changes = commit_history.read_changes(*self.source, "--diff-filter=A", "--", *pathspecs)
+        came: dict[str, tuple[int, commit_history.MainChange]] = {}  # the first, by what it brought
+        for place, change in enumerate(changes):
+            for path in paths:
+                if any(file == path or file.startswith(f"{path}/") for file in change.files):
+                    came.setdefault(path, (place, change))
+        first = min((came[path][0] for path in kept if path in came), default=None)
         if first is None or not came.keys() >= {*declarations}:
             return None
-        before = [path for path in declarations if came[path].place < first]
+        before = [path for path in declarations if came[path][0] < first]
         if len(before) != 1:
             return None
         mine = before[0].rpartition("/")[0]
         later = [
-            f"`{path}` ({came[path].commit[:7]} by {came[path].author})"
+            f"`{path}` ({came[path][1].commit[:7]} by {came[path][1].author})"
             for path in declarations
             if path != before[0]
         ]
         once = f"it was that of the project in `{show_project_folder(mine)}`, the only one until"
         what = f"nothing on main says whose `{model}` is: {once} {', '.join(later)} came"
-        inside = "" if not mine else f"-C {mine} "
-        hint = (
+        inside = f"-C {mine} " if mine else ""
+        return what, (
             f"where what came is no project of yours, take it away by a commit on main; else "
             f"towpath {inside}claim {model}, commit {claim_path(model)}, and merge that into main"
         )
-        return what, hint
-
-
-@dataclass(frozen=True)
-class _Arrival:
-    """The commit of main that first brought something, and its place from main's first commit."""
-
-    place: int
-    commit: str
-    author: str
-
-
-def _find_arrivals(repository: Repository, commit: str, paths: list[str]) -> dict[str, _Arrival]:
-    pathspecs = (f":(top,literal){path}" for path in paths)
-    changes = commit_history.read_changes(repository, commit, "--diff-filter=A", "--", *pathspecs)
-    arrivals: dict[str, _Arrival] = {}
-    for place, change in enumerate(changes):
-        for path in paths:
-            if any(file == path or file.startswith(f"{path}/") for file in change.files):
-                arrivals.setdefault(path, _Arrival(place, change.commit, change.author))
-    return arrivals
 
 
 def show_project_folder(folder: str) -> str:
@@ -136,23 +121,11 @@ def claimed_model(path: str) -> str | None:
     return named["model"] if named else None
 
 
-def claim_hint(model: str) -> str:
-    """How a project comes by a model that is nobody's."""
-    claiming = f"in the project that it is of: towpath claim {model}"
-    return f"{claiming}; then commit {claim_path(model)}, and merge that into main"
-
-
 def write_claim(folder: str) -> bytes:
-    """The file that says that a model is of the project in ``folder``."""
-    from towpath import documents
-
     return documents.dump_yaml({"project": show_project_folder(folder)}).encode()
 
 
 def read_claim(model: str, text: str) -> str | Fault:
-    """The folder that a claim names, or what is wrong with it."""
-    from towpath import documents
-
     path = claim_path(model)
     document = documents.parse_yaml(text, path)
     data = documents.plain_data(document.node)
@@ -171,8 +144,12 @@ def read_owners(repository: Repository, commit: str) -> Owners:
     names = [f"{commit}:{path}" for path in [*claimed, *(declared if several else [])]]
     contents = refs.read_contents(repository, names) if names else {}
     texts = {name: content.decode("utf-8", "replace") for name, content in contents.items()}
-    # What is listed and holds no text (a submodule of that name) declares nothing.
-    own = [p for p in declared if not several or _keeps_it_here(texts.get(f"{commit}:{p}", ""))]
+    # What is listed and holds no text (a submodule of that name) declares nothing. Whose registry
+    # is a shared one has no model in this repository's.
+    kept_at = {
+        p: documents.find_entry(texts.get(f"{commit}:{p}", ""), "registry") for p in declared
+    }
+    own = [path for path in declared if not several or kept_at[path] in (None, ROOT)]
     claims = {m: read_claim(m, texts.get(f"{commit}:{p}", "")) for p, m in claimed.items()}
     folders = tuple(sorted(path.rpartition("/")[0] for path in own))
     return Owners(folders, claims, (repository, commit))
@@ -206,14 +183,6 @@ def _path_inside(folder: str, path: str) -> str:
 
 def _is_declaration(path: str) -> bool:
     return path.rpartition("/")[2] == policy_at_commit.FILE and _TEMPLATE not in path
-
-
-def _keeps_it_here(text: str) -> bool:
-    # Whose registry is a shared one has no model in this repository's.
-    from towpath import documents
-
-    data = documents.plain_data(documents.parse_yaml(text, policy_at_commit.FILE).node)
-    return not isinstance(data, dict) or data.get("registry", ROOT) == ROOT
 
 
 def claim_model(repository: Repository | None, folder: str, model: str) -> str:
@@ -251,7 +220,15 @@ def refuse_foreign_model(repository: Repository, model: Model, draft: VersionRec
     mine = draft.code.repository
     if mine is None:
         return
-    owners = _allowed_repositories(repository, draft.model)
+    owners: tuple[str, ...] = ()
+    main = branches.seen_main_commit(repository)
+    if main and refs.read_content(repository, main, policy_at_commit.FILE) is not None:
+        try:
+            policy = policy_at_commit.read_project_at(repository, main)
+        except DeclarationError as wrong:
+            faults = (Fault(f"the shared registry's {fault}") for fault in wrong.faults)
+            raise RegistryError(*faults) from wrong
+        owners = tuple(policy.owners.get(draft.model, ()))
     if not owners:
         if not model.versions:
             return
@@ -263,14 +240,3 @@ def refuse_foreign_model(repository: Repository, model: Model, draft: VersionRec
         listed = ", ".join(owner for owner in (*owners, mine) if " " not in owner)
         other = "take another name, or write into towpath.yaml of the registry"
         raise UsageError(what, hint=f"{other}: owners: {{{draft.model}: [{listed}]}}")
-
-
-def _allowed_repositories(repository: Repository, model: str) -> tuple[str, ...]:
-    main = branches.seen_main_commit(repository)
-    if main is None or refs.read_content(repository, main, policy_at_commit.FILE) is None:
-        return ()
-    try:
-        return tuple(policy_at_commit.read_project_at(repository, main).owners.get(model, ()))
-    except DeclarationError as wrong:
-        faults = (Fault(f"the shared registry's {fault}") for fault in wrong.faults)
-        raise RegistryError(*faults) from wrong

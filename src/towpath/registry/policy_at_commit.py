@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from towpath.backends.git import Repository, commit_history, refs
-from towpath.errors import DeclarationError, Fault, Place, RegistryError
+from towpath.errors import DeclarationError, Place, RegistryError
 
 if TYPE_CHECKING:
     from towpath.config.project_declaration import Project
@@ -33,20 +32,27 @@ def read_project_at(repository: Repository, commit: str, folder: str = "") -> Pr
     try:
         return parse_project(content.decode("utf-8", "replace"))
     except DeclarationError as wrong:
-        raise DeclarationError(*_of_main(repository, commit, path, wrong)) from wrong
+        last = last_change(repository, commit, path)
+        way = last.way_to_undo_change if last else None
+        # The work tree's own file may be sound: without the commit a reader looks there in vain.
+        shown = f"{path} at {commit[:7]}"
+        faults = (
+            replace(
+                fault, place=replace(fault.place or Place(path), file=shown), hint=fault.hint or way
+            )
+            for fault in wrong.faults
+        )
+        raise DeclarationError(*faults) from wrong
 
 
 @dataclass(frozen=True)
 class LastChange:
-    """The commit of a branch that changed a file last."""
-
     path: str
     commit: str
     author: str
 
     @property
     def way_to_undo_change(self) -> str:
-        """How the file comes back as it was before."""
         return (
             f"git checkout {self.commit[:7]}^ -- ':/{self.path}', commit it, and merge that into "
             "main; until then the rules before it hold, nothing is promoted or deployed, and what "
@@ -80,20 +86,5 @@ def read_last_sound(repository: Repository, commit: str, folder: str = "") -> Pr
     return None
 
 
-def _of_main(
-    repository: Repository, commit: str, path: str, wrong: DeclarationError
-) -> Iterator[Fault]:
-    """The faults of a declaration, each with the commit that holds it."""
-    last = last_change(repository, commit, path)
-    for fault in wrong.faults:
-        place_in_file = fault.place or Place(path)
-        # The work tree's own file may be sound: without the commit a reader looks there in vain.
-        place_there = replace(place_in_file, file=f"{path} at {commit[:7]}")
-        yield replace(
-            fault, place=place_there, hint=fault.hint or (last.way_to_undo_change if last else None)
-        )
-
-
 def declaration_path(folder: str = "") -> str:
-    """Where ``towpath.yaml`` of a project lies, from the Git root."""
     return f"{folder.rstrip('/')}/{FILE}".lstrip("/")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from towpath.backends.git import Ref, Repository, branches, commit_history, hold_lock, refs, remotes
 from towpath.errors import ExitCode, Fault, RegistryError, TowpathError, UsageError
 from towpath.registry import ownership, registry_state, restore_tags, version_record
-from towpath.registry.registry_state import CANDIDATES, TAGS, Model, ModelVersion
+from towpath.registry.registry_state import CANDIDATES, TAGS, ModelVersion
 from towpath.registry.version_reference import TagName, parse_tag
 from towpath.registry.version_registration import (
     LOCK,
@@ -30,8 +31,7 @@ AT_ONCE = 200
 WHO_MAY = "it waits here: ask who may push tags there, then towpath push"
 
 
-@dataclass(frozen=True)
-class FetchedRegistry:
+class FetchedRegistry(NamedTuple):
     """What a fetch brought: the tags of the registry that were not here before."""
 
     remote: str
@@ -72,13 +72,17 @@ def fetch_registry(repository: Repository, remote: str | None = None) -> Fetched
     branches.follow_remote_head(repository, source)
     remotes.mark_fetched(repository)
     new = (name for name in refs.list_ref_names(repository, "refs/tags") if name not in before)
-    tags = tuple(name.removeprefix(TAGS) for name in new)
+    tags = [name.removeprefix(TAGS) for name in new]
     with hold_lock(repository, LOCK):  # a run here numbers by these tags
         if registry_state.read_backed_up_tags(repository):
             theirs = remotes.list_remote_refs(repository, source, "refs/tags/*")
             registry_state.release_backups(repository, theirs)
             registry_state.restore_pruned_tags(repository)
-        _drop_settled(repository)
+        for name in registry_state.fold_tags(refs.list_refs(repository, CANDIDATES.rstrip("/"))):
+            local_model = registry_state.read_model(repository, name)
+            for candidate in local_model.candidates:
+                if find_twin(local_model, candidate.key):
+                    _settle_candidate(repository, candidate, {})
     return FetchedRegistry(source, tuple(tag for tag in tags if parse_tag(tag)))
 
 
@@ -136,7 +140,12 @@ def _publish_candidate(
         raise RegistryError(f"its record is that of {draft.model}@{draft.version or 'a candidate'}")
     refused, last = 0, ""
     for attempt in range(TRIES):
-        remote_model = _read_remote_model(repository, remote, candidate.model)
+        mine = (f"refs/tags/{candidate.model}@*", f"refs/tags/{candidate.model}#*")
+        if not remotes.fetch_refs(
+            repository, remote, *(f"{refspec}:{refspec}" for refspec in mine)
+        ):
+            _refuse_conflicts(repository, remote, *mine)
+        remote_model = registry_state.read_model(repository, candidate.model)
         if published_twin := find_twin(remote_model, candidate.key):
             _settle_candidate(repository, candidate, {})
             return registered_before(published_twin)
@@ -160,13 +169,6 @@ def _publish_candidate(
     raise crowded_error(candidate.model)
 
 
-def _read_remote_model(repository: Repository, remote: str, model: str) -> Model:
-    mine = (f"refs/tags/{model}@*", f"refs/tags/{model}#*")
-    if not remotes.fetch_refs(repository, remote, *(f"{pattern}:{pattern}" for pattern in mine)):
-        _refuse_conflicts(repository, remote, *mine)
-    return registry_state.read_model(repository, model)
-
-
 def _settle_candidate(
     repository: Repository, candidate: ModelVersion, tag: Mapping[str, str]
 ) -> None:
@@ -178,8 +180,7 @@ def _settle_candidate(
 def _candidate_files(repository: Repository, candidate: ModelVersion) -> dict[str, bytes]:
     """What the candidate's commit adds to its parent, but for the record, which gets its number."""
     own = version_record.record_path(candidate.model, None)
-    before, after = f"{candidate.commit}^", candidate.commit
-    changed = commit_history.changed_files(repository, before, after)
+    changed = commit_history.changed_files(repository, f"{candidate.commit}^", candidate.commit)
     names = {f"{candidate.commit}:{c.path}": c.path for c in changed if c.path != own}
     return {names[name]: content for name, content in refs.read_contents(repository, names).items()}
 
@@ -228,22 +229,22 @@ def _unpublished_tags(
 
 def _fault_of(ref: Ref, tag: TagName, content: bytes | None, place: str) -> str | None:
     name = ref.name.removeprefix(TAGS)
-    why = None
+    why = "its commit holds no record"
     if not ref.annotated:
         why = "it is a lightweight tag, which is no version"
-    elif content is None:
-        why = "its commit holds no record"
-    else:
+    elif content is not None:
         try:
             read = version_record.parse_version_record(content, place)
         except RegistryError as damaged:
             why = f"its record is damaged: {damaged.faults[0].what}"
         else:
-            if (read.model, read.version) != (tag.model, tag.version):
-                why = f"its record is that of {read.model}@{read.version}"
+            if (read.model, read.version) == (tag.model, tag.version):
+                return None
+            why = f"its record is that of {read.model}@{read.version}"
     aside = f"{restore_tags.way_to_restore(name)} sets it aside"
-    ways = f"git push REMOTE '{name}' pushes it all the same; {aside}"
-    return f"{name} was not pushed: {why} ({ways})" if why else None
+    return (
+        f"{name} was not pushed: {why} (git push REMOTE '{name}' pushes it all the same; {aside})"
+    )
 
 
 def _push_tags(
@@ -289,30 +290,18 @@ def _find_conflicts(repository: Repository, remote: str, theirs: Mapping[str, st
     if rejections and len(rejections) == len(clashes):
         refs.change_refs(repository, delete=rejections)
         remotes.fetch_refs(repository, remote, *(f"{ref}:{ref}" for ref in rejections))
-    return [_conflict_fault(remote, ref, mine[ref]) for ref in clashes if ref not in rejections]
-
-
-def _conflict_fault(remote: str, ref: str, mine: str) -> Fault:
-    name = ref.removeprefix(TAGS)
-    aside = f"{restore_tags.ASIDE}{name}/{mine[:12]}"
-    return Fault(
-        f"{name} here and on {remote} are two different versions",
-        hint=(
+    faults = []
+    for ref in (clash for clash in clashes if clash not in rejections):
+        name = ref.removeprefix(TAGS)
+        hint = (
             f"towpath restore {name}, where it was promoted: main says which is right; else "
-            f"git update-ref '{aside}' 'refs/tags/{name}' && "
-            f"git fetch {remote} '+refs/tags/{name}:refs/tags/{name}' keeps yours aside; run "
-            "again, and yours gets the next number"
-        ),
-    )
-
-
-def _drop_settled(repository: Repository) -> None:
-    waiting = registry_state.fold_tags(refs.list_refs(repository, CANDIDATES.rstrip("/")))
-    for name in waiting:
-        local_model = registry_state.read_model(repository, name)
-        for candidate in local_model.candidates:
-            if find_twin(local_model, candidate.key):
-                _settle_candidate(repository, candidate, {})
+            f"git update-ref '{restore_tags.ASIDE}{name}/{mine[ref][:12]}' '{ref}' && "
+            f"git fetch {remote} '+{ref}:{ref}' keeps yours aside; run again, and yours gets the "
+            "next number"
+        )
+        what = f"{name} here and on {remote} are two different versions"
+        faults.append(Fault(what, hint=hint))
+    return faults
 
 
 def _choose_remote(repository: Repository, name: str | None) -> str:

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from operator import attrgetter
 from typing import Any
 
 from towpath.backends.git import Ref, Repository, branches, commit_history, refs, remotes
@@ -26,7 +27,6 @@ KEPT = "refs/towpath/versions/"
 # Git holds each ref against each name that is asked for: of more names, all refs are listed.
 FEW = 100
 SHOWN_KEY = 8
-NAME_ONLY = re.compile(NAME)
 _CANDIDATE = re.compile(rf"{NAME}/[0-9a-f]+")
 # Seconds by which a tag may be dated ahead: a machine whose clock stands in another time zone's
 # time is honest still, and its tags only order versions, they approve nothing (docs/trust.md). One
@@ -35,7 +35,6 @@ TAG_AHEAD = 86_400.0
 
 
 def backup_of(tag: str) -> str:
-    """The second ref of a tag's ref."""
     return KEPT + tag.removeprefix(TAGS)
 
 
@@ -53,11 +52,9 @@ def find_pruned_tags(repository: Repository, present: Iterable[Ref], *patterns: 
     if not missing or not remotes.list_remotes(repository):
         return []
     patterns_asked = map(backup_of, missing) if len(missing) <= FEW else (KEPT.rstrip("/"),)
-    backups = (
-        ref._replace(name=_tag_of_backup(ref.name))
-        for ref in refs.list_refs(repository, *patterns_asked)
-    )
-    return [ref for ref in backups if ref.name in missing]
+    backups = refs.list_refs(repository, *patterns_asked)
+    named = (ref._replace(name=_tag_of_backup(ref.name)) for ref in backups)
+    return [ref for ref in named if ref.name in missing]
 
 
 def restore_pruned_tags(repository: Repository) -> tuple[str, ...]:
@@ -73,9 +70,7 @@ def restore_pruned_tags(repository: Repository) -> tuple[str, ...]:
     if missing and not remotes.list_remotes(repository):
         refs.change_refs(repository, delete=[backup_of(name) for name in missing])
         return ()
-    restored = [
-        name for name, object_ in missing.items() if refs.change_refs(repository, {name: object_})
-    ]
+    restored = (n for n, object_ in missing.items() if refs.change_refs(repository, {n: object_}))
     return tuple(name.removeprefix(TAGS) for name in restored)
 
 
@@ -114,12 +109,10 @@ class ModelVersion:
 
     @property
     def commit(self) -> str:
-        """The commit that holds the record."""
         return self.tag.target
 
     @property
     def time(self) -> int:
-        """When the tag was made, in seconds since 1970."""
         return self.tag.time
 
     @cached_property
@@ -134,7 +127,6 @@ class ModelVersion:
 
     @cached_property
     def metrics(self) -> Mapping[str, float]:
-        """Its metrics: the numbers, by dotted name."""
         return tag_message.parse_metrics(self.tag.message)
 
     def __str__(self) -> str:
@@ -169,7 +161,6 @@ class Model:
         return (*self.candidates, *reversed(self.versions))
 
     def versions_in_standing(self) -> Iterator[ModelVersion]:
-        """The versions in good standing, the highest first."""
         return (v for v in reversed(self.versions) if v.rejected is None and v.key)
 
     def find_number(self, number: VersionNumber) -> ModelVersion | None:
@@ -181,32 +172,20 @@ class Model:
         return tuple(v for v in alive if v.key.startswith(key))
 
 
-def read_models(repository: Repository) -> Mapping[str, Model]:
-    """Every model, by name; a version whose tag was pruned is read from its second ref."""
+def read_models(repository: Repository, pruned: bool = True) -> Mapping[str, Model]:
+    """Every model, by name; a version whose tag was ``pruned`` is read from its second ref, but
+    for an audit, which looks at the tags alone."""
     listed = refs.list_refs(repository, TAGS.rstrip("/"), CANDIDATES.rstrip("/"))
-    return fold_tags([*listed, *find_pruned_tags(repository, listed)])
+    return fold_tags([*listed, *(find_pruned_tags(repository, listed) if pruned else ())])
 
 
-def tagged_models(repository: Repository) -> Mapping[str, Model]:
-    """Every model as its tags alone tell it: what an audit looks at."""
-    return fold_tags(refs.list_refs(repository, TAGS.rstrip("/"), CANDIDATES.rstrip("/")))
-
-
-def tagged_model(repository: Repository, name: str) -> Model:
-    """One model as its tags alone tell it."""
-    return fold_tags(refs.list_refs(repository, *_model_refs(name))).get(name, Model(name))
-
-
-def _model_refs(name: str) -> tuple[str, ...]:
-    return (f"{TAGS}{name}@*", f"{TAGS}{name}@*/**", f"{TAGS}{name}#*", f"{CANDIDATES}{name}/*")
-
-
-def read_model(repository: Repository, name: str) -> Model:
-    """One model; without a version where the name is not known yet."""
-    listed = refs.list_refs(repository, *_model_refs(name))
+def read_model(repository: Repository, name: str, pruned: bool = True) -> Model:
+    """One model; without a version where the name is not known yet. ``pruned`` as above."""
+    places = (f"{TAGS}{name}@*", f"{TAGS}{name}@*/**", f"{TAGS}{name}#*", f"{CANDIDATES}{name}/*")
+    listed = refs.list_refs(repository, *places)
     backups = (f"{KEPT}{name}@*", f"{KEPT}{name}@*/**")
-    whole = [*listed, *find_pruned_tags(repository, listed, *backups)]
-    return fold_tags(whole).get(name, Model(name))
+    kept = find_pruned_tags(repository, listed, *backups) if pruned else ()
+    return fold_tags([*listed, *kept]).get(name, Model(name))
 
 
 def known_model(repository: Repository, name: str) -> Model:
@@ -214,19 +193,24 @@ def known_model(repository: Repository, name: str) -> Model:
     named_model = read_model(repository, name)
     if named_model.versions or named_model.candidates:
         return named_model
-    _refuse_lost(repository, name)
+    missing = remotes.explain_missing_tags(repository)
+    if not missing:  # a clone that was made without tags has lost nothing
+        _refuse_lost(repository, name)
     listed = refs.list_ref_names(repository, TAGS.rstrip("/"))
     tags = (parse_tag(ref.removeprefix(TAGS)) for ref in listed)
     names = sorted({tag.model for tag in tags if tag})
     hint = did_you_mean(name, names) or (f"there is {', '.join(names[:9])}" if names else None)
-    raise UsageError(f"there is no model `{name}`", hint=hint or _explain_no_model(repository))
+    if hint is None and (missing or remotes.list_remotes(repository)):
+        why = missing or "none is known in this clone"
+        hint = f"{why}; `towpath fetch` brings the registry's tags"
+    raise UsageError(f"there is no model `{name}`", hint=hint or "none was registered yet")
 
 
 def _refuse_lost(repository: Repository, name: str) -> None:
     """Raise ``RegistryError`` where main has records of a model, and no tag of it can be read."""
     main = branches.seen_main_commit(repository)
-    if main is None or not NAME_ONLY.fullmatch(name) or remotes.explain_missing_tags(repository):
-        return  # a clone that was made without tags has lost nothing
+    if main is None or not re.fullmatch(NAME, name):
+        return
     # Else the number would be free again, and a second version would come to it.
     folder = f"registry/models/{name}/"
     paths = commit_history.list_paths(repository, main, folder)
@@ -242,16 +226,7 @@ def way_to_have(repository: Repository, named: str) -> str:
     return f"towpath fetch; else {restoring}" if remotes.list_remotes(repository) else restoring
 
 
-def _explain_no_model(repository: Repository) -> str:
-    if missing := remotes.explain_missing_tags(repository):
-        return f"{missing}; `towpath fetch` brings the registry's tags"
-    if remotes.list_remotes(repository):
-        return "none is known in this clone; `towpath fetch` brings the registry's tags"
-    return "none was registered yet"
-
-
 def has_record(repository: Repository, version: ModelVersion) -> bool:
-    """Whether a version's commit holds a file where its record should be."""
     path = records.record_path(version.model, version.version)
     return refs.read_content(repository, version.commit, path) is not None
 
@@ -287,14 +262,14 @@ def fold_tags(tags: Iterable[Ref]) -> dict[str, Model]:
         if ref.name.startswith(CANDIDATES):
             if is_candidate(ref):
                 name = ref.name.removeprefix(CANDIDATES).partition("/")[0]
-                drafts[name].wait(ModelVersion(name, None, ref))
+                drafts[name].times.append(ref.time)
+                drafts[name].candidates.append(ModelVersion(name, None, ref))
         elif tag := parse_tag(ref.name.removeprefix(TAGS).partition("/")[0]):
             drafts[tag.model].add_tag(tag, ref)
-    return {name: _finish_model(name, draft) for name, draft in sorted(drafts.items())}
+    return {name: drafts[name].finish_model(name) for name in sorted(drafts)}
 
 
 def is_candidate(ref: Ref) -> bool:
-    """Whether a ref under ``refs/towpath/candidates/`` holds what Towpath put there."""
     place = _CANDIDATE.fullmatch(ref.name.removeprefix(CANDIDATES))
     return bool(place and ref.annotated and f"\n{tag_message.MARK}" in ref.message)
 
@@ -309,50 +284,33 @@ class _Draft:
     taken: set[VersionNumber] = field(default_factory=set)
     times: list[int] = field(default_factory=list)
 
-    def wait(self, candidate: ModelVersion) -> None:
-        self.times.append(candidate.time)
-        self.candidates.append(candidate)
-
     def add_tag(self, tag: TagName, ref: Ref) -> None:
         if tag.version:
             self.taken.add(tag.version)
         if not ref.annotated or "/" in ref.name.removeprefix(TAGS):
             return  # it holds the name and says nothing
         self.times.append(ref.time)
-        if tag.version is None:
-            return
-        if tag.undone:
+        if tag.version and tag.undone:
             self.rejected[tag.version] = ref
-        else:
+        elif tag.version:
             self.versions.append(ModelVersion(tag.model, tag.version, ref))
 
-
-def _finish_model(name: str, draft: _Draft) -> Model:
-    return Model(
-        name=name,
-        versions=tuple(sorted(_judge_versions(draft), key=_number_order)),
-        candidates=tuple(sorted(draft.candidates, key=lambda v: (v.time, v.tag.name))),
-        last=latest_date(draft.times),
-        taken=frozenset(draft.taken),
-    )
-
-
-def _number_order(version: ModelVersion) -> tuple[int, int, int]:
-    # A plain tuple: dataclasses compare ten times slower, and there may be ten thousand.
-    number = version.version or VersionNumber(0, 0, 0)
-    return number.major, number.minor, number.patch
+    def finish_model(self, name: str) -> Model:
+        versions = []
+        for version in self.versions:
+            mark = self.rejected.get(version.version) if version.version else None
+            if mark:
+                why = mark.message.strip()
+                version = replace(version, rejected=why, rejected_by=mark.tagger)
+            versions.append(version)
+        # By a plain tuple: dataclasses compare ten times slower, and there may be ten thousand.
+        versions.sort(key=attrgetter("version.major", "version.minor", "version.patch"))
+        candidates = sorted(self.candidates, key=lambda v: (v.time, v.tag.name))
+        last, taken = latest_date(self.times), frozenset(self.taken)
+        return Model(name, tuple(versions), tuple(candidates), last, taken)
 
 
 def latest_date(times: Iterable[int]) -> int:
     """The latest of these dates that has come, by any clock; 0 where none has."""
     latest_allowed = time.time() + TAG_AHEAD
     return max((moment for moment in times if moment <= latest_allowed), default=0)
-
-
-def _judge_versions(draft: _Draft) -> Iterator[ModelVersion]:
-    for version in draft.versions:
-        mark = draft.rejected.get(version.version) if version.version else None
-        if mark is None:
-            yield version
-        else:
-            yield replace(version, rejected=mark.message.strip(), rejected_by=mark.tagger)

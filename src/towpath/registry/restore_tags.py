@@ -106,9 +106,16 @@ def _by_itself(
     if commit is None:
         what = f"{named} was never promoted, so main has no record to make its tag from"
         raise UsageError(what, hint="towpath fetch, if the remote or another clone has the tag")
-    # Main never decided upon it: the record in its own commit is right.
-    record = _own_record(repository, commit, named, path)
-    if record is None:
+    # Main never decided upon it: the record in its own commit is right, if that was made for it.
+    text = refs.read_content(repository, commit, path)
+    try:
+        record = records.parse_version_record(text or b"", path)
+    except RegistryError:  # what is no record was not made by Towpath
+        return _set_aside(repository, named)
+    parents = commit_history.commit_parents(repository, commit)
+    # In a shared registry it stands on the registry's main: its code is in another repository.
+    stands_right = record.code.repository or record.code.commit in parents
+    if f"{record.model}@{record.version}" != named or not stands_right:
         return _set_aside(repository, named)
     if version and is_true(record, version):
         return RestoredTag(named, commit, new=is_lost)
@@ -116,21 +123,7 @@ def _by_itself(
     return _put_tag(repository, named, new_tag, commit, is_lost)
 
 
-def _own_record(repository: Repository, commit: str, named: str, path: str) -> VersionRecord | None:
-    """The record of a version in a commit that was made for it: upon the code that it names."""
-    text = refs.read_content(repository, commit, path)
-    try:
-        record = records.parse_version_record(text or b"", path)
-    except RegistryError:  # what is no record was not made by Towpath
-        return None
-    parents = commit_history.commit_parents(repository, commit)
-    # In a shared registry it stands on the registry's main: its code is in another repository.
-    stands_right = record.code.repository or record.code.commit in parents
-    return record if f"{record.model}@{record.version}" == named and stands_right else None
-
-
 def _set_aside(repository: Repository, named: str) -> RestoredTag:
-    """Keep what a name holds under another ref, and take the name away."""
     ref = f"{TAGS}{named}"
     old = refs.list_ref_objects(repository, ref).get(ref)
     if old is None:
@@ -145,7 +138,6 @@ def _set_aside(repository: Repository, named: str) -> RestoredTag:
 def _find_version_commit(
     repository: Repository, named: str, model: str, path: str, decided: bytes
 ) -> str:
-    """The commit that was made for the version, and holds the very record."""
     # By stage and rejection tags, by what was set aside, and what Git has not yet thrown away.
     patterns = (f"{TAGS}{model}#*", f"{TAGS}{model}@*", f"{ASIDE}{model}*")
     targets = dict.fromkeys(ref.target for ref in refs.list_refs(repository, *patterns))

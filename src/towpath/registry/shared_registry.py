@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from towpath.backends.git import Repository, branches, commit_history, refs, remotes
 from towpath.backends.git.remotes import ORIGIN
 from towpath.credentials import hide_credentials
-from towpath.errors import Fault, RegistryError
+from towpath.errors import RegistryError
 from towpath.registry import registry_publication
 from towpath.registry.version_record import VersionRecord
 
@@ -42,19 +42,23 @@ def refresh_clone(clone: Repository, address: str, fresh: float = FRESH) -> None
     """Bring a clone up to date whose view is older than ``fresh`` seconds. Raises ``RegistryError``
     where there is none."""
     # Where the registry cannot be reached, the older view serves.
-    age = remotes.tags_age(clone)
-    if age is not None and min(age, _since_tried(clone)) <= fresh:
-        return
+    age, last_attempt = remotes.tags_age(clone), clone.common / "towpath" / "tried"
+    since = time.time() - last_attempt.stat().st_mtime if last_attempt.exists() else age
+    if age is not None and since is not None and min(age, max(0.0, since)) <= fresh:
+        return None
     try:
         registry_publication.fetch_registry(clone, ORIGIN)
     except RegistryError as refused:  # an older view is better than none
-        if age is None:
-            raise RegistryError(*_unreachable_faults(address, refused)) from refused
-        _last_attempt_file(clone).touch()
+        if age is not None:
+            return last_attempt.touch()
+        shown = hide_credentials(address)
+        hint = f"it was never fetched here; look at the address, and try: git ls-remote {shown}"
+        because = "; ".join(fault.what.removeprefix(f"{ORIGIN} ") for fault in refused.faults)
+        what = f"the shared registry {shown} {because.replace(address, shown)}"
+        raise RegistryError(what, hint=hint) from refused
 
 
 def explain_staleness(clone: Repository, address: str) -> str | None:
-    """A word about a view that could not be brought up to date; None where it is fresh."""
     age = remotes.tags_age(clone)
     if age is None or age <= FRESH:
         return None
@@ -110,24 +114,6 @@ def name_code_repository(repository: Repository) -> str:
     if address_found is None or remotes.is_remote(address_found):
         return address_found or repository.root.as_uri()
     return (repository.root / address_found).resolve().as_uri()
-
-
-def _unreachable_faults(address: str, refused: RegistryError) -> list[Fault]:
-    shown = hide_credentials(address)
-    hint = f"it was never fetched here; look at the address, and try: git ls-remote {shown}"
-    because = "; ".join(fault.what.removeprefix(f"{ORIGIN} ") for fault in refused.faults)
-    return [Fault(f"the shared registry {shown} {because.replace(address, shown)}", hint=hint)]
-
-
-def _last_attempt_file(clone: Repository) -> Path:
-    return clone.common / "towpath" / "tried"
-
-
-def _since_tried(clone: Repository) -> float:
-    try:
-        return max(0.0, time.time() - _last_attempt_file(clone).stat().st_mtime)
-    except FileNotFoundError:
-        return float("inf")
 
 
 def build_commit_files(

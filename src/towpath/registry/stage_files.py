@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 FOLDER = "registry/stages"
 
 _PATH = re.compile(rf"{FOLDER}/(?P<stage>[^/]+)/(?P<model>[^/]+)\.yaml")
-_STAGES = re.compile(r"^stages:.*\n(?:(?:[ \t#-].*)?\n)*", re.MULTILINE)
-_NAME = re.compile(
-    r"""(?:^ {1,4}|^ *- |[\[,] *)["']?([a-z][a-z0-9_-]*)["']?(?=:|\s*$|\s*[,\]])""", re.MULTILINE
-)
 KEYS = ("model", "version", "sha256", "replaces")
 
 
@@ -48,7 +44,6 @@ class StageFiles:
     faults: tuple[Fault, ...] = ()
 
     def stages_of(self, model: str, version: VersionNumber | None) -> tuple[str, ...]:
-        """The stages that should run a version."""
         return tuple(self._stages_by_version.get((model, version), ()))
 
     @cached_property
@@ -59,13 +54,11 @@ class StageFiles:
         return by_version
 
     def find_stage_file(self, stage: str, model: str) -> StageFile | None:
-        """What a stage should run of a model."""
         pair = (stage, model)
         return next((file for file in self.wanted if (file.stage, file.model) == pair), None)
 
 
 def stage_file_path(stage: str, model: str) -> str:
-    """Where a stage file lies, from the repository's root."""
     return f"{FOLDER}/{stage}/{model}.yaml"
 
 
@@ -76,11 +69,23 @@ def parse_stage_file_path(path: str) -> tuple[str, str] | None:
 
 
 def parse_stage_file(path: str, text: str) -> StageFile | Fault:
-    """What a stage file says, or what is wrong with it."""
     match = _PATH.fullmatch(path)
     if match is None:
         return Fault("this is no stage file", Place(path))
-    return _stage_file_from(path, match, text)
+    data = documents.read_flat(text)
+    if not data:
+        document = documents.parse_yaml(text, path)
+        data = documents.plain_data(document.node)
+        if document.faults:
+            return document.faults[0]
+    if not isinstance(data, dict):
+        return Fault("this is no stage file", Place(path))
+    if wrongs := list(_stage_file_faults(match, data)):
+        return Fault(wrongs[0], Place(path), hint="it holds model, version, sha256, replaces")
+    version = VersionNumber.parse(str(data["version"]))
+    replaces = VersionNumber.parse(str(data.get("replaces") or ""))
+    assert version is not None
+    return StageFile(match["stage"], match["model"], version, str(data["sha256"]), replaces)
 
 
 def write_stage_file(stage_file: StageFile) -> str:
@@ -110,38 +115,21 @@ def read_stage_files(repository: Repository, main: str | None = None) -> StageFi
     if commit is None:
         return StageFiles()
     listed = commit_history.list_paths(repository, commit, f"{FOLDER}/")
-    places = {path: match for path in listed if (match := _PATH.fullmatch(path))}
+    paths = [path for path in listed if _PATH.fullmatch(path)]
     policy = f"{commit}:towpath.yaml"
-    contents = refs.read_contents(repository, [*(f"{commit}:{path}" for path in places), policy])
-    order = _stage_order(contents.get(policy, b"").decode("utf-8", "replace"))
+    contents = refs.read_contents(repository, [*(f"{commit}:{path}" for path in paths), policy])
     # What is listed and holds no text (a submodule of that name) is a fault as an empty file is.
-    texts = {p: contents.get(f"{commit}:{p}", b"").decode("utf-8", "replace") for p in places}
-    read = [_stage_file_from(path, places[path], text) for path, text in texts.items()]
+    texts = {p: contents.get(f"{commit}:{p}", b"").decode("utf-8", "replace") for p in paths}
+    read = [parse_stage_file(path, text) for path, text in texts.items()]
     files = [entry for entry in read if isinstance(entry, StageFile)]
-    files.sort(key=lambda entry: order.get(entry.stage, len(order)))
+    # Only several stages have an order: a reader of YAML takes longer than listing all models.
+    if len({entry.stage for entry in files}) > 1:
+        text = contents.get(policy, b"").decode("utf-8", "replace")
+        declared = documents.find_entry(text, "stages")
+        names = map(str, declared) if isinstance(declared, dict | list) else ("dev", "uat", "prod")
+        order = {name: place for place, name in enumerate(names)}
+        files.sort(key=lambda entry: order.get(entry.stage, len(order)))
     return StageFiles(tuple(files), tuple(entry for entry in read if isinstance(entry, Fault)))
-
-
-def _stage_order(text: str) -> dict[str, int]:
-    """The place of each stage in the order in which ``towpath.yaml`` names them."""
-    # It is read by its looks, for a reader of YAML takes longer than listing all models, and only
-    # the order in which stages are shown hangs on it; a stage that is not seen comes last.
-    block = _STAGES.search(text)
-    names = _NAME.findall(block[0]) if block else ["dev", "uat", "prod"]
-    return {name: place for place, name in enumerate(dict.fromkeys(names))}
-
-
-def _stage_file_from(path: str, place: re.Match[str], text: str) -> StageFile | Fault:
-    data = documents.read_flat(text) or _parse_document(path, text)
-    if isinstance(data, Fault):
-        return data
-    wrongs = list(_stage_file_faults(place, data))
-    if wrongs:
-        return Fault(wrongs[0], Place(path), hint="it holds model, version, sha256, replaces")
-    version = VersionNumber.parse(str(data["version"]))
-    replaces = VersionNumber.parse(str(data.get("replaces") or ""))
-    assert version is not None
-    return StageFile(place["stage"], place["model"], version, str(data["sha256"]), replaces)
 
 
 def _stage_file_faults(place: re.Match[str], data: Mapping[str, object]) -> Iterator[str]:
@@ -157,11 +145,3 @@ def _stage_file_faults(place: re.Match[str], data: Mapping[str, object]) -> Iter
             yield f"{describe_value(place[what])} cannot be the name of a {what}"
     if not re.fullmatch(r"[0-9a-f]{64}", str(data.get("sha256"))):
         yield "`sha256` is missing or no SHA-256"
-
-
-def _parse_document(path: str, text: str) -> dict[str, object] | Fault:
-    document = documents.parse_yaml(text, path)
-    data = documents.plain_data(document.node)
-    if document.faults:
-        return document.faults[0]
-    return data if isinstance(data, dict) else Fault("this is no stage file", Place(path))

@@ -8,6 +8,7 @@ its tagger's date counts, so that dates rise strictly, in seconds, in the whole 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from towpath.backends.git import (
@@ -138,21 +139,16 @@ def push_stage_tag(repository: Repository, remote: str, stage_tag: StageTag) -> 
 def _make_tag_object(
     repository: Repository, version: ModelVersion, stage: str, message: str, undone: bool
 ) -> tuple[str, str]:
-    mark = "!" if undone else ""
     number = registry_state.next_event_number(repository, version.model)
-    name = f"{version.model}#{stage}{mark}#{number}"
+    name = f"{version.model}#{stage}{'!' if undone else ''}#{number}"
+    listing = repository.attempt_git("for-each-ref", "--format=%(taggerdate:unix)", "refs/tags")
+    dates: Iterable[int] = map(clamp_second, split_lines(listing.text))
+    if listing.code:  # a tag's object is lost: the others' dates are read apart
+        dates = (ref.time for ref in refs.list_refs(repository, "refs/tags"))
     # GTO and DVC go by the second, and of two tags in one second nobody knows which is later.
-    moment = max(int(time.time()), _newest_date(repository) + 1)
+    moment = max(int(time.time()), registry_state.latest_date(dates) + 1)
     stamp = CommitStamp(repository.read_identity(), moment)
     return f"{TAGS}{name}", make_tag_object(repository, name, version.commit, message, stamp)
-
-
-def _newest_date(repository: Repository) -> int:
-    listing = repository.attempt_git("for-each-ref", "--format=%(taggerdate:unix)", "refs/tags")
-    if listing.code:  # a tag's object is lost: the others' dates are read apart
-        listed = refs.list_refs(repository, "refs/tags")
-        return registry_state.latest_date(ref.time for ref in listed)
-    return registry_state.latest_date(clamp_second(line) for line in split_lines(listing.text))
 
 
 def _push_refusal(remote: str, ref: str, words: str) -> Fault:

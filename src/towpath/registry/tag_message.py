@@ -22,7 +22,6 @@ METRICS = ',"metrics":{'  # in a value its quotes would be escaped, and no table
 LONGEST_VALUE = 200
 MOST_METRICS = 100
 
-SCALARS = (str, int, float, bool)
 NUMBERS = (int, float, bool)
 
 _DECODER = json.JSONDecoder()
@@ -31,7 +30,6 @@ _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
 def compose_tag_message(record: VersionRecord) -> str:
-    """The message of the tag of a version or a candidate."""
     best = [f"{name} {value:.6g}" for name, value in flatten_numbers(record.metrics).items()][:3]
     name = f"{record.model} {record.version or 'candidate'}"
     lines = [f"{name}: {', '.join(best)}" if best else name, ""]
@@ -66,7 +64,6 @@ def summarise_record(record: VersionRecord) -> dict[str, Json]:
 
 
 def json_line(data: Mapping[str, Json]) -> str:
-    """JSON in one line."""
     return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -85,9 +82,8 @@ def parse_summary(text: str) -> dict[str, Any]:
         return {}
     if type(data) is not dict or text[end:].strip():
         return {}
-    for key, value in data.items():  # no generator: ten thousand tags are searched
-        if not _fits_reader(key, value):
-            return {key: value for key, value in data.items() if _fits_reader(key, value)}
+    for key in [key for key in data if key in _CHECKS and not _CHECKS[key](data[key])]:
+        del data[key]
     return data
 
 
@@ -100,7 +96,7 @@ def parse_metrics(text: str) -> Mapping[str, float]:
         parsed_metrics, _ = _DECODER.raw_decode(text, position + len(METRICS) - 1)
     except (ValueError, RecursionError):
         return {}
-    return parsed_metrics if _fits_reader("metrics", parsed_metrics) else {}
+    return parsed_metrics if _are_numbers(parsed_metrics) else {}
 
 
 def flatten_numbers(metrics: Mapping[str, Json]) -> dict[str, float]:
@@ -116,33 +112,24 @@ def _number_leaves(data: Mapping[str, Json], before: str) -> Iterator[tuple[str,
             yield f"{before}{key}", value
 
 
-def _fits_reader(key: str, value: object) -> bool:
-    check = _CHECKS.get(key)
-    return check is None or check(value)
-
-
 def _are_numbers(value: object) -> bool:
-    if type(value) is not dict:
-        return False
-    for number in value.values():
-        if type(number) not in NUMBERS or not -LARGEST < number < LARGEST:  # NaN is in no order
-            return False
-    return True
+    return type(value) is dict and all(  # NaN is in no order
+        type(number) in NUMBERS and -LARGEST < number < LARGEST for number in value.values()
+    )
 
 
 def _are_scalars(value: object) -> bool:
-    if type(value) is not dict:
-        return False
-    for scalar in value.values():
-        if type(scalar) is not str and (
-            type(scalar) not in SCALARS or not is_finite_number(scalar)
-        ):
-            return False
-    return True
+    return type(value) is dict and all(
+        type(v) is str or (type(v) in NUMBERS and is_finite_number(v)) for v in value.values()
+    )
 
 
-# By type, not by `isinstance`: True is an int, and no size. Plain functions, since ten thousand
-# tags are searched.
+def _short_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    shown = {key: value for key, value in values.items() if isinstance(value, str | int | float)}
+    return {key: value for key, value in shown.items() if len(str(value)) <= LONGEST_VALUE}
+
+
+# By type, not by `isinstance`: True is an int, and no size.
 _CHECKS: Mapping[str, Callable[[object], bool]] = {
     "key": lambda value: type(value) is str and _KEY.fullmatch(value) is not None,
     "md5": is_md5,
@@ -158,8 +145,3 @@ _CHECKS: Mapping[str, Callable[[object], bool]] = {
         lambda value: type(value) is str,
     ),
 }
-
-
-def _short_values(values: Mapping[str, Any]) -> dict[str, Any]:
-    plain = {key: value for key, value in values.items() if isinstance(value, str | int | float)}
-    return {key: value for key, value in plain.items() if len(str(value)) <= LONGEST_VALUE}

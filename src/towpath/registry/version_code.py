@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from towpath import documents
 from towpath.backends.git import Repository, checkouts, commit_history, refs
 from towpath.errors import Fault
 from towpath.registry.ownership import folder_of_pipeline
@@ -67,20 +68,16 @@ class OwnCode:
 
     @property
     def readable_paths(self) -> tuple[Path, ...]:
-        """What a sandbox must be let read."""
         return (self.root,) if self.root else ()
 
     def to_json(self) -> dict[str, Any]:
         """As a sandbox is told it."""
+        root = str(self.root) if self.root else None
         return {
-            "version": self.version,
+            **vars(self),
             "classes": sorted(self.classes),
-            "root": str(self.root) if self.root else None,
-            "folder": self.folder,
-            "fault": self.fault,
-            "hint": self.hint,
+            "root": root,
             "packages": dict(self.packages),
-            "python": self.python,
         }
 
 
@@ -113,7 +110,6 @@ def off_main(commit: str) -> str:
 
 
 def merge_it(stage: str) -> str:
-    """What to do about it."""
     return f"merge that commit into main, or say `code: any` of {stage} in towpath.yaml"
 
 
@@ -164,26 +160,18 @@ def find_classes(
     names = tuple(trust)
     if not names or repository.commit(record.code.commit) is None:
         return {}
-    classes = _read_own_classes(repository, record, names).classes
+    *_, classes = _read_own_classes(repository, record, names)
     needs = record.needs or classes
     return {name: file for name, file in classes.items() if name in needs}
 
 
-class _OwnClasses(NamedTuple):
-    """The folders of a version's project and pipeline in its commit, and the classes there."""
-
-    below: str
-    folder: str
-    classes: dict[str, str]
-
-
 def _read_own_classes(
     repository: Repository, record: VersionRecord, trust: Iterable[str]
-) -> _OwnClasses:
+) -> tuple[str, str, dict[str, str]]:
     files = frozenset(commit_history.list_paths(repository, record.code.commit))
     below = find_project(files, record.path)
     folder = f"flows/{record.pipeline}" if record.pipeline else ""
-    return _OwnClasses(below, folder, dict(find_defining_files(trust, files, below, folder)))
+    return below, folder, dict(find_defining_files(trust, files, below, folder))
 
 
 def find_news(
@@ -200,9 +188,17 @@ def find_news(
     old = incumbent.code.commit if incumbent else None
     if old is None or repository.commit(old) is None:
         return CodeNews(classes, commit, None, ())
-    files = frozenset(commit_history.list_paths(repository, commit))
-    below = find_project(files, candidate.path)
-    return CodeNews(classes, commit, old, tuple(_changed_lines(repository, old, commit, below)))
+    below = find_project(commit_history.list_paths(repository, commit), candidate.path)
+    numstat = repository.call(
+        "diff-tree", "-r", "-z", "--numstat", "--no-renames", "--no-ext-diff", "--no-textconv",
+        old, commit, "--", *([f"{below}/"] if below else []),
+    )  # fmt: skip
+    changes = []
+    for row in filter(None, numstat.split("\0")):
+        added, removed, path = row.split("\t", 2)
+        if path.endswith(".py"):  # of one that is no text Git counts no lines: it writes a dash
+            changes.append((path, int(added.strip("-") or 0), int(removed.strip("-") or 0)))
+    return CodeNews(classes, commit, old, tuple(changes))
 
 
 def refuse_off_main(
@@ -219,22 +215,6 @@ def refuse_off_main(
         yield Fault(what, hint=merge_it(stage))
 
 
-def _changed_lines(
-    repository: Repository, old: str, new: str, below: str
-) -> Iterator[tuple[str, int, int]]:
-    """By path from the repository's root; a file that is no text counts no lines."""
-    numstat = repository.call(
-        "diff-tree", "-r", "-z", "--numstat", "--no-renames", "--no-ext-diff", "--no-textconv",
-        old, new, "--", *([f"{below}/"] if below else []),
-    )  # fmt: skip
-    for row in numstat.split("\0"):
-        added, _, rest = row.partition("\t")
-        removed, _, path = rest.partition("\t")
-        if path.endswith(".py"):
-            counts = [int(count) if count.isdigit() else 0 for count in (added, removed)]
-            yield path, counts[0], counts[1]
-
-
 def declared_paths(
     repository: Repository | None, record: VersionRecord, folder: str
 ) -> tuple[Mapping[str, str], Mapping[str, str]]:
@@ -243,7 +223,6 @@ def declared_paths(
     lies now, from the Git root."""
     if repository is None or repository.commit(record.code.commit) is None:
         return {}, {}
-    from towpath import documents
     from towpath.backends.dvc.tracked_files import pointer_path
 
     then = folder_of_pipeline(repository, record, folder)
@@ -252,19 +231,14 @@ def declared_paths(
     text = refs.read_contents(repository, [name]).get(name, b"").decode("utf-8", "replace")
     declaration = documents.plain_data(documents.parse_yaml(text, name).node)
     inputs = declaration.get("inputs") if isinstance(declaration, dict) else None
-    paths = dict(_input_paths(inputs if isinstance(inputs, dict) else {}))
+    # An input's path is the declaration itself, or `path` of a longer one.
+    entries = (inputs if isinstance(inputs, dict) else {}).items()
+    places = ((str(k), v.get("path") if isinstance(v, dict) else v) for k, v in entries)
+    paths = {key: path for key, path in places if isinstance(path, str)}
     beside = f"{record.code.commit}:{prefix}"
     names = {f"{beside}{pointer_path(path)}": pointer_path(path) for path in paths.values()}
     contents = refs.read_contents(repository, names).items()
     return paths, {names[name]: text.decode("utf-8", "replace") for name, text in contents}
-
-
-def _input_paths(inputs: Mapping[object, object]) -> Iterator[tuple[str, str]]:
-    """Each input's path: it is the declaration itself, or ``path`` of a longer one."""
-    for name, declared in inputs.items():
-        path = declared.get("path") if isinstance(declared, dict) else declared
-        if isinstance(path, str):
-            yield str(name), path
 
 
 def tracked_data(

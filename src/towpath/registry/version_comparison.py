@@ -8,12 +8,16 @@ from typing import Any
 
 from towpath.backends.git import Repository
 from towpath.config.foreign_values import is_same
-from towpath.registry import model_signature, tag_message, version_reference
-from towpath.registry.model_signature import matrix_of
-from towpath.registry.registry_state import ModelVersion, known_model, read_record
+from towpath.registry import tag_message
+from towpath.registry.registry_state import ModelVersion, read_model, read_record
 from towpath.registry.stage_files import StageFiles, read_stage_files
-from towpath.registry.version_lookup import RecordedVersion, choose_version, get_version
-from towpath.registry.version_record import RecordedBump, VersionRecord
+from towpath.registry.version_lookup import RecordedVersion, find_version, get_version
+from towpath.registry.version_record import (
+    RecordedBump,
+    VersionRecord,
+    find_signature_breaks,
+    matrix_of,
+)
 from towpath.registry.version_reference import Level
 
 ORDER: tuple[Level, ...] = ("major", "minor", "patch")
@@ -32,10 +36,15 @@ def find_version_changes(old: VersionRecord, new: VersionRecord) -> tuple[Versio
     """Every difference that counts for the number, the gravest first."""
     # A signature that callers of the old model cannot use is major; other code, another declaration
     # or other parameters are minor; other data, packages or Python are a patch.
+    code = ["the pipeline's declaration"] if old.pipeline_digest != new.pipeline_digest else []
+    if old.code.digests or new.code.digests:
+        code += _changed_digests("code of", old.code.digests, new.code.digests)
+    elif old.code.commit != new.code.commit:
+        code.append(f"code {old.code.commit[:7]} -> {new.code.commit[:7]}")
     python = [f"Python {old.python} -> {new.python}"] if old.python != new.python else []
     reasons: tuple[tuple[Level, Iterable[str]], ...] = (
-        ("major", model_signature.find_signature_breaks(old.signature, new.signature)),
-        ("minor", _code_changes(old, new)),
+        ("major", find_signature_breaks(old.signature, new.signature)),
+        ("minor", code),
         ("minor", _changed_values("parameter", old.parameters, new.parameters)),
         ("patch", _changed_digests("data", old.data, new.data)),
         ("patch", _changed_values("package", old.packages, new.packages)),
@@ -60,33 +69,19 @@ def derive_bump(old: VersionRecord | None, new: VersionRecord) -> RecordedBump:
     return RecordedBump("patch", "made again")
 
 
-def _code_changes(old: VersionRecord, new: VersionRecord) -> Iterator[str]:
-    if old.pipeline_digest != new.pipeline_digest:
-        yield "the pipeline's declaration"
-    if old.code.digests or new.code.digests:
-        yield from _changed_digests("code of", old.code.digests, new.code.digests)
-    elif old.code.commit != new.code.commit:
-        yield f"code {old.code.commit[:7]} -> {new.code.commit[:7]}"
-
-
-def _changed_digests(what: str, old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
-    for name in _differing_names(old, new):
-        yield f"{what} {name}"
+def _changed_digests(what: str, old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
+    return [f"{what} {name}" for name in _differing_names(old, new)]
 
 
 def _changed_values(what: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
     for name in _differing_names(old, new):
-        yield f"{what} {name} {_value_in_words(old, name)} -> {_value_in_words(new, name)}"
+        yield f"{what} {name} {old.get(name, 'none')} -> {new.get(name, 'none')}"
 
 
 def _differing_names(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     names = dict.fromkeys([*old, *new])
     # What is there and says null differs from what is not there.
     return [n for n in names if old.get(n) != new.get(n) or (n in old) != (n in new)]
-
-
-def _value_in_words(values: Mapping[str, Any], name: str) -> str:
-    return str(values[name]) if name in values else "none"
 
 
 @dataclass(frozen=True)
@@ -99,7 +94,6 @@ class ComparisonRow:
 
     @property
     def is_different(self) -> bool:
-        """Whether the versions do not all say the same."""
         return not all(is_same(value, self.values[0]) for value in self.values)
 
 
@@ -123,77 +117,62 @@ class VersionLineage:
 
 def compare_versions(repository: Repository, named: Sequence[str]) -> VersionComparison:
     """Any number of versions side by side, of one model or of several."""
-    versions = [get_version(repository, reference) for reference in named]
+    compared = [get_version(repository, reference) for reference in named]
     staged = read_stage_files(repository)
-    rows = (row for section in _comparison_sections(versions, staged) for row in section)
-    return VersionComparison(tuple(version.version for version in versions), tuple(rows))
+    sections = [_version_sections(side, staged) for side in compared]
+    rows = (
+        ComparisonRow(section, name, tuple(side[section].get(name) for side in sections))
+        for section in (sections[0] if sections else ())
+        for name in dict.fromkeys(name for side in sections for name in side[section])
+    )
+    return VersionComparison(tuple(side.version for side in compared), tuple(rows))
+
+
+def _version_sections(
+    recorded: RecordedVersion, staged: StageFiles
+) -> dict[str, Mapping[str, Any]]:
+    version, record = recorded.version, recorded.record
+    stages = {"in": ", ".join(staged.stages_of(version.model, version.version)) or None}
+    rejection = {} if version.rejected is None else {"rejected": version.rejected}
+    facts = {
+        name: getattr(record, name) for name in ("author", "time", "run", "pipeline", "python")
+    }
+    return {
+        "stages": stages | rejection,
+        "metrics": tag_message.flatten_numbers(record.metrics),
+        "parameters": record.parameters,
+        "data": record.data,
+        "code": {"commit": record.code.commit, **record.code.digests},
+        "labels": record.labels,
+        "signature": _signature_facts(record),
+        "packages": record.packages,
+        "record": {**facts, "size": record.artifact.size, "sha256": record.sha256},
+    }
 
 
 def read_version_lineage(repository: Repository, reference: str) -> VersionLineage:
     """Where a version came from, and which stages should run it."""
-    named, staged = version_reference.parse_reference(reference), read_stage_files(repository)
-    model = known_model(repository, named.model)
-    version = choose_version(model, named, lambda: staged)
-    standing = [earlier for earlier in model.versions if earlier.rejected is None]
+    staged = read_stage_files(repository)
+    version = find_version(repository, reference, staged)
     number = version.version
-    before = [v for v in standing if v.version and (number is None or v.version < number)]
-    return VersionLineage(
-        version=version,
-        record=read_record(repository, version),
-        before=before[-1] if before else None,
-        stages=staged.stages_of(version.model, version.version),
-    )
-
-
-def _comparison_sections(
-    compared: Sequence[RecordedVersion], staged: StageFiles
-) -> Iterator[Iterable[ComparisonRow]]:
-    records = [side.record for side in compared]
-    yield _section_rows("stages", [_stages_of_version(side, staged) for side in compared])
-    metrics = [tag_message.flatten_numbers(record.metrics) for record in records]
-    yield _section_rows("metrics", metrics)
-    yield _section_rows("parameters", [record.parameters for record in records])
-    yield _section_rows("data", [record.data for record in records])
-    yield _section_rows("code", [{"commit": r.code.commit, **r.code.digests} for r in records])
-    yield _section_rows("labels", [record.labels for record in records])
-    yield _section_rows("signature", [_signature_facts(record) for record in records])
-    yield _section_rows("packages", [record.packages for record in records])
-    yield _section_rows("record", [_record_facts(record) for record in records])
-
-
-def _section_rows(section: str, sides: Sequence[Mapping[str, Any]]) -> Iterator[ComparisonRow]:
-    for name in dict.fromkeys(name for side in sides for name in side):
-        yield ComparisonRow(section, name, tuple(side.get(name) for side in sides))
-
-
-def _stages_of_version(recorded: RecordedVersion, staged: StageFiles) -> dict[str, str | None]:
-    version = recorded.version
-    facts = {"in": ", ".join(staged.stages_of(version.model, version.version)) or None}
-    return facts if version.rejected is None else {**facts, "rejected": version.rejected}
+    before = [
+        earlier
+        for earlier in read_model(repository, version.model).versions
+        if earlier.rejected is None
+        and earlier.version
+        and (number is None or earlier.version < number)
+    ]
+    record = read_record(repository, version)
+    stages = staged.stages_of(version.model, number)
+    return VersionLineage(version, record, before[-1] if before else None, stages)
 
 
 def _signature_facts(record: VersionRecord) -> dict[str, str]:
     if record.signature is None:
         return {}
-    sides = {"input": record.signature.inputs, "output": record.signature.outputs}
     matrix = matrix_of(record.signature)
-    return {
-        **({"input": matrix} if matrix else {}),
-        **{
-            f"{side} {column.name}": column.type
-            for side, columns in sides.items()
-            for column in columns or ()
-        },
-    }
-
-
-def _record_facts(record: VersionRecord) -> dict[str, Any]:
-    return {
-        "author": record.author,
-        "time": record.time,
-        "run": record.run,
-        "pipeline": record.pipeline,
-        "python": record.python,
-        "size": record.artifact.size,
-        "sha256": record.sha256,
-    }
+    facts = {"input": matrix} if matrix else {}
+    for side in ("input", "output"):
+        columns = getattr(record.signature, f"{side}s") or ()
+        facts |= {f"{side} {column.name}": column.type for column in columns}
+    return facts

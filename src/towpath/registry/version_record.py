@@ -1,19 +1,129 @@
-"""The record of a version: everything needed to say what it is, where it came from, and why."""
+"""The record of a version: what it is, takes and gives, where it came from, and why."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias, cast
 
+from towpath import documents
 from towpath.config import foreign_values as foreign
 from towpath.config.artifact import Artifact, Json
 from towpath.config.foreign_values import FOLDER_SUFFIX, CommitId, Fields, Md5, Sha256
 from towpath.config.project_paths import ProjectPath
 from towpath.errors import Malformed, RegistryError
-from towpath.registry.model_signature import ModelSignature, read_signature
 from towpath.registry.version_reference import VersionNumber, read_version
+
+UNKNOWN = "unknown"
+WIDER = ("input", "integer", "number")  # a whole number is read as any number
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column by name, with its type (integer, number, string, boolean, datetime, ...)."""
+
+    name: str
+    type: str
+
+
+Columns: TypeAlias = tuple[Column, ...]
+
+
+@dataclass(frozen=True)
+class ModelSignature:
+    """The columns that a model reads and gives back; None where they are not known.
+
+    ``features`` counts the inputs of a model that knows no names, ``classes`` lists what a
+    classifier can answer, ``model`` is the class of the model itself.
+    """
+
+    inputs: Columns | None
+    outputs: Columns | None
+    features: int | None = None
+    classes: tuple[Json, ...] | None = None
+    model: str | None = None
+
+    def to_json(self) -> dict[str, Json]:
+        facts: dict[str, Json] = {
+            "model": self.model,
+            "inputs": _list_columns(self.inputs),
+            "outputs": _list_columns(self.outputs),
+            "features": self.features,
+            "classes": list(self.classes) if self.classes is not None else None,
+        }
+        return {key: value for key, value in facts.items() if value is not None}
+
+
+def find_signature_breaks(
+    old: ModelSignature | None, new: ModelSignature | None
+) -> tuple[str, ...]:
+    """Why a caller of the old model cannot call the new one; empty where it can, or is unknown."""
+    # A new model may read fewer columns and give more. It may not read one more or a narrower type,
+    # give one less or of another type, count other features, take columns by name in the place of a
+    # matrix or the other way round, or answer a class that was none.
+    if old is None or new is None:
+        return ()
+    breaks = []
+    if (matrix := matrix_of(old)) and new.inputs is not None:
+        breaks.append(f"input {matrix} -> columns by name")
+    if (matrix := matrix_of(new)) and old.inputs is not None:
+        breaks.append(f"input columns by name -> {matrix}")
+    breaks += _column_breaks("input", old.inputs, new.inputs)
+    if None not in (old.features, new.features) and old.features != new.features:
+        breaks.append(f"{old.features} -> {new.features} features")
+    breaks += _column_breaks("output", old.outputs, new.outputs)
+    classes = new.classes or () if old.classes is not None else ()
+    return (*breaks, *(f"class {c} is new" for c in classes if c not in (old.classes or ())))
+
+
+def matrix_of(signature: ModelSignature) -> str:
+    """What a model takes that knows no names, in words; empty for one that knows them, or of which
+    nothing is known."""
+    if signature.inputs is not None or signature.features is None:
+        return ""
+    return f"a matrix of {signature.features} columns"
+
+
+def _column_breaks(side: str, old: Columns | None, new: Columns | None) -> Iterator[str]:
+    """Of inputs those that the new one asks for count, of outputs those that the old one gave."""
+    if old is None or new is None:
+        return
+    before, after = ({column.name: column.type for column in columns} for columns in (old, new))
+    for name in after if side == "input" else before:
+        types = before.get(name), after.get(name)
+        if None in types:
+            yield f"{side} {name} is {'new' if side == 'input' else 'gone'}"
+        # Of a type that is not known nothing is said.
+        elif types[0] != types[1] and UNKNOWN not in types and (side, *types) != WIDER:
+            yield f"{side} {name} {types[0]} -> {types[1]}"
+
+
+def _list_columns(columns: Columns | None) -> Json:
+    if columns is None:
+        return UNKNOWN
+    return [{"name": column.name, "type": column.type} for column in columns]
+
+
+def read_signature(value: object) -> ModelSignature:
+    """A signature out of a record or a training step; ``Malformed`` where it is none."""
+    # Anybody may have written it, or a newer Towpath: what is not known here is left out.
+    fields = Fields(value)
+    return ModelSignature(
+        inputs=fields.find_optional("inputs", _read_columns),
+        outputs=fields.find_optional("outputs", _read_columns),
+        features=fields.find_optional("features", foreign.read_count),
+        classes=fields.find_optional("classes", foreign.list_of(foreign.read_json)),
+        model=fields.find_optional("model", foreign.read_text),
+    )
+
+
+def _read_columns(value: object) -> Columns | None:
+    if value == UNKNOWN:
+        return None
+    read_text = foreign.read_text
+    columns = foreign.list_of(Fields)(value)
+    return tuple(Column(c.get("name", read_text), c.get("type", read_text)) for c in columns)
 
 
 @dataclass(frozen=True)
@@ -32,7 +142,6 @@ class DataSource:
     run: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """What is known, in JSON's types."""
         return {name: value for name, value in asdict(self).items() if value}
 
 
@@ -44,15 +153,6 @@ class UpstreamRun:
     parameters: Mapping[str, Json] = field(default_factory=dict)
     data: Mapping[str, str] = field(default_factory=dict)
     sources: Mapping[str, DataSource] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        """The same in JSON's types."""
-        return {
-            "run": self.run,
-            "parameters": dict(self.parameters),
-            "data": dict(self.data),
-            "sources": {name: source.to_json() for name, source in self.sources.items()},
-        }
 
 
 def read_data_source(value: object) -> DataSource:
@@ -140,7 +240,6 @@ class VersionRecord:
 
     @property
     def record_path(self) -> str:
-        """Where the record lies in its commit, from the root."""
         return record_path(self.model, self.version)
 
 
@@ -151,20 +250,53 @@ def record_path(model: str, version: VersionNumber | None) -> str:
 
 def write_version_record(record: VersionRecord) -> str:
     """The record as YAML: one order of keys, what is not known left out."""
-    from towpath import documents
-
     return documents.dump_yaml(record_document(record))
 
 
 def record_document(record: VersionRecord) -> dict[str, Any]:
-    """The record as its file holds it, in JSON's types."""
-    whole: dict[str, Any] = _words_for_infinity(_without_unknown(_full_document(record)))
+    bump, signature = record.bump, record.signature
+    whole: dict[str, Any] = _plain_document(
+        {
+            "schema": SCHEMA,
+            "model": record.model,
+            "version": str(record.version) if record.version else None,
+            "bump": asdict(bump) if bump else None,
+            "description": record.description,
+            "labels": record.labels,
+            "artifact": {
+                "path": record.path,
+                "kind": record.kind,
+                "md5": record.artifact.digest,
+                "sha256": record.sha256,
+                "size": record.artifact.size,
+                "files": record.artifact.files,
+            },
+            "signature": signature.to_json() if signature else None,
+            "needs": record.needs or None,
+            "metrics": record.metrics,
+            "parameters": record.parameters,
+            "data": record.data,
+            "sources": {name: asdict(source) for name, source in record.sources.items()},
+            "upstream": {name: asdict(run) for name, run in record.upstream.items()},
+            "pipeline": {"name": record.pipeline, "digest": record.pipeline_digest},
+            "run": record.run,
+            "code": {
+                "repository": record.code.repository,
+                "commit": record.code.commit,
+                "digests": record.code.digests,
+            },
+            "python": record.python,
+            "packages": record.packages,
+            "author": record.author,
+            "time": record.time,
+            "key": record.key,
+        }
+    )
     return whole
 
 
 def parse_version_record(text: str | bytes, shown: str) -> VersionRecord:
     """A record out of YAML; ``RegistryError`` where it is none, or newer than this Towpath."""
-    from towpath import documents
 
     if isinstance(text, bytes):
         text = text.decode("utf-8", "replace")
@@ -183,84 +315,45 @@ def parse_version_record(text: str | bytes, shown: str) -> VersionRecord:
         raise RegistryError(f"{shown} is damaged: {wrong.faults[0].what}") from wrong
 
 
-def _full_document(record: VersionRecord) -> dict[str, Any]:
-    bump, signature = record.bump, record.signature
-    return {
-        "schema": SCHEMA,
-        "model": record.model,
-        "version": str(record.version) if record.version else None,
-        "bump": {"level": bump.level, "reason": bump.reason} if bump else None,
-        "description": record.description,
-        "labels": dict(record.labels),
-        "artifact": {
-            "path": record.path,
-            "kind": record.kind,
-            "md5": record.artifact.digest,
-            "sha256": record.sha256,
-            "size": record.artifact.size,
-            "files": record.artifact.files,
-        },
-        "signature": signature.to_json() if signature else None,
-        "needs": list(record.needs) or None,
-        "metrics": dict(record.metrics),
-        "parameters": dict(record.parameters),
-        "data": dict(record.data),
-        "sources": {name: source.to_json() for name, source in record.sources.items()},
-        "upstream": {name: run.to_json() for name, run in record.upstream.items()},
-        "pipeline": {"name": record.pipeline, "digest": record.pipeline_digest},
-        "run": record.run,
-        "code": {
-            "repository": record.code.repository,
-            "commit": record.code.commit,
-            "digests": dict(record.code.digests),
-        },
-        "python": record.python,
-        "packages": dict(record.packages),
-        "author": record.author,
-        "time": record.time,
-        "key": record.key,
-    }
-
-
 def _record_from_fields(fields: Fields) -> VersionRecord:
-    of_artifact = fields.get("artifact", Fields)
+    text = foreign.read_text
+    of_artifact, code = fields.get("artifact", Fields), fields.get("code", Fields)
     path = of_artifact.get("path", ProjectPath)
+    size, digest = of_artifact.get("size", foreign.read_count), of_artifact.get("md5", Md5)
+    files = of_artifact.find_optional("files", foreign.read_count)
+    if (files is None) == digest.endswith(FOLDER_SUFFIX):
+        raise Malformed("a folder has `files` and an MD5 that ends in `.dir`, a file has neither")
     pipeline = fields.find_optional("pipeline", Fields) or Fields({})
     return VersionRecord(
         model=fields.get("model", foreign.read_model_name),
         key=fields.get("key", foreign.read_key),
-        artifact=_read_artifact(of_artifact, path),
+        artifact=Artifact(digest, size, path.rpartition("/")[2], files),
         path=path,
         sha256=of_artifact.get("sha256", Sha256),
-        kind=of_artifact.get("kind", foreign.read_text),
-        code=fields.get("code", _read_code),
+        kind=of_artifact.get("kind", text),
+        code=RecordedCode(
+            code.get("commit", CommitId),
+            code.find_optional("repository", text),
+            code.get_table("digests", text),
+        ),
         signature=fields.find_optional("signature", read_signature),
-        needs=fields.find_optional("needs", foreign.list_of(foreign.read_text)) or (),
+        needs=fields.find_optional("needs", foreign.list_of(text)) or (),
         metrics=fields.get_table("metrics", foreign.read_json),
         parameters=fields.get_table("parameters", foreign.read_json),
-        run=fields.find_optional("run", foreign.read_text),
+        run=fields.find_optional("run", text),
         pipeline=pipeline.find_optional("name", foreign.read_pipeline_name),
-        pipeline_digest=pipeline.find_optional("digest", foreign.read_text),
+        pipeline_digest=pipeline.find_optional("digest", text),
         data=fields.get_table("data", Md5),
         sources=fields.get_table("sources", read_data_source),
         upstream=fields.get_table("upstream", read_upstream_run),
-        packages=fields.get_table("packages", foreign.read_text),
-        python=fields.find_optional("python", foreign.read_text),
-        author=fields.find_optional("author", foreign.read_text),
+        packages=fields.get_table("packages", text),
+        python=fields.find_optional("python", text),
+        author=fields.find_optional("author", text),
         time=fields.find_optional("time", foreign.read_moment),
-        description=fields.find_optional("description", foreign.read_text),
-        labels=fields.get_table("labels", foreign.read_text),
+        description=fields.find_optional("description", text),
+        labels=fields.get_table("labels", text),
         version=fields.find_optional("version", read_version),
         bump=fields.find_optional("bump", _read_bump),
-    )
-
-
-def _read_code(value: object) -> RecordedCode:
-    fields = Fields(value)
-    return RecordedCode(
-        fields.get("commit", CommitId),
-        fields.find_optional("repository", foreign.read_text),
-        fields.get_table("digests", foreign.read_text),
     )
 
 
@@ -270,27 +363,12 @@ def _read_bump(value: object) -> RecordedBump:
     return RecordedBump(cast(Reason, level), fields.get("reason", foreign.read_text))
 
 
-def _read_artifact(fields: Fields, path: str) -> Artifact:
-    size, digest = fields.get("size", foreign.read_count), fields.get("md5", Md5)
-    files = fields.find_optional("files", foreign.read_count)
-    if (files is None) == digest.endswith(FOLDER_SUFFIX):
-        raise Malformed("a folder has `files` and an MD5 that ends in `.dir`, a file has neither")
-    return Artifact(digest, size, path.rpartition("/")[2], files)
-
-
-def _without_unknown(data: dict[str, Any]) -> dict[str, Any]:
-    # An empty mapping says no more than none.
-    kept = {
-        key: _without_unknown(value) if isinstance(value, dict) else value
-        for key, value in data.items()
-    }
-    return {key: value for key, value in kept.items() if value is not None and value != {}}
-
-
-def _words_for_infinity(data: Any) -> Any:
-    if isinstance(data, dict):
-        return {str(key): _words_for_infinity(value) for key, value in data.items()}
+def _plain_document(data: Any, in_list: bool = False) -> Any:
+    if isinstance(data, Mapping):
+        whole = {str(key): _plain_document(value, in_list) for key, value in data.items()}
+        # An empty mapping says no more than none; what a list holds is a value of the user's.
+        return {key: v for key, v in whole.items() if in_list or (v is not None and v != {})}
     if isinstance(data, list | tuple):
-        return [_words_for_infinity(value) for value in data]
+        return [_plain_document(value, in_list=True) for value in data]
     # NaN and infinity: YAML and JSON cannot write them alike.
     return str(data) if isinstance(data, float) and not math.isfinite(data) else data

@@ -70,7 +70,6 @@ def next_free_number(
 
 
 def read_version(value: object) -> VersionNumber:
-    """The number in a file; ``Malformed`` where the value is none."""
     number = VersionNumber.parse(value) if isinstance(value, str) else None
     if number is None:
         raise Malformed(f"{describe_value(value)} is no version")

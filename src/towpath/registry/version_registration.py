@@ -68,21 +68,27 @@ def judge_readiness(
     is well: versions stand beside the branches. Where registering is ``required``, what stands
     against it is a ``UserError`` with every fault."""
     if repository is None:
-        return _skip_for_faults(required, [Fault("no Git repository", hint="git init, and commit")])
-    state = repository.state(written)
-    faults = list(_readiness_faults(repository, state))
-    if faults or state.commit is None:
-        return _skip_for_faults(required, faults)
-    return ReadyToRegister(state.commit, state.branch, repository.read_identity())
+        faults = [Fault("no Git repository", hint="git init, and commit")]
+    else:
+        state = repository.state(written)
+        faults = list(_readiness_faults(repository, state))
+        if state.commit and not faults:
+            return ReadyToRegister(state.commit, state.branch, repository.read_identity())
+    if required:
+        raise UserError(*(Fault(f"cannot register: {f.what}", f.place, f.hint) for f in faults))
+    return RegistrationSkipped("; ".join(fault.what for fault in faults), tuple(faults))
 
 
 def _readiness_faults(repository: Repository, state: WorkTreeState) -> Iterator[Fault]:
     if state.commit is None:
         yield Fault("nothing is committed yet", hint="git add . && git commit")
     elif state.changed:
-        count = len(state.changed)
+        count, more = len(state.changed), len(state.changed) - MOST_NAMED
         what = "1 file not committed" if count == 1 else f"{count} files not committed"
-        yield Fault(what, hint=_name_changed_files(state.changed))
+        # A path of Git's need not be UTF-8.
+        shown = [p.encode("utf-8", "backslashreplace").decode() for p in state.changed[:MOST_NAMED]]
+        hint = ", ".join([*shown, *([f"and {more} more"] if more > 0 else [])])
+        yield Fault(what, hint=hint)
     for path, why in state.submodules.items():
         hint = f"{checkouts.SET_UP}; or commit in {path}, and then git add {path}"
         yield Fault(f"the submodule {path} is not as it is committed: {why}", hint=hint)
@@ -92,18 +98,6 @@ def _readiness_faults(repository: Repository, state: WorkTreeState) -> Iterator[
         repository.read_identity()
     except UserError as unknown:
         yield from unknown.faults
-
-
-def _skip_for_faults(required: bool, faults: list[Fault]) -> RegistrationSkipped:
-    if required:
-        raise UserError(*(Fault(f"cannot register: {f.what}", f.place, f.hint) for f in faults))
-    return RegistrationSkipped("; ".join(fault.what for fault in faults), tuple(faults))
-
-
-def _name_changed_files(changed: tuple[str, ...]) -> str:
-    more = len(changed) - MOST_NAMED
-    shown = [path.encode("utf-8", "backslashreplace").decode() for path in changed[:MOST_NAMED]]
-    return ", ".join([*shown, *([f"and {more} more"] if more > 0 else [])])
 
 
 KEY_DIGITS = 16
@@ -150,22 +144,15 @@ def number_draft(repository: Repository, model: Model, draft: VersionRecord) -> 
     # A tag may be forged, or its commit lost: the next lower one with a record is compared with.
     whole = (version for version in standing if registry_state.has_record(repository, version))
     before = next(whole, None) or (model.versions[-1] if model.versions else None)
-    why = _find_bump(repository, before, draft)
+    try:
+        record = registry_state.read_record(repository, before) if before else None
+        why = version_comparison.derive_bump(record, draft)
+    except RegistryError:  # a damaged record must not keep the next version from its number
+        why = draft.bump or RecordedBump("minor", f"{before} has no record to compare with")
     level = "major" if why.level == "first" else why.level
     taken = model.taken | main_decisions.find_spent_numbers(repository, draft.model)
     number = next_free_number(before.version if before else None, level, taken)
     return replace(draft, version=number, bump=why)
-
-
-def _find_bump(
-    repository: Repository, before: ModelVersion | None, draft: VersionRecord
-) -> RecordedBump:
-    if before is None:
-        return version_comparison.derive_bump(None, draft)
-    try:
-        return version_comparison.derive_bump(registry_state.read_record(repository, before), draft)
-    except RegistryError:  # a damaged record must not keep the next version from its number
-        return draft.bump or RecordedBump("minor", f"{before} has no record to compare with")
 
 
 LOCK = "registry"
@@ -261,7 +248,6 @@ def registered_now(built: VersionObjects) -> RegisteredVersion:
 
 
 def pause_at_random(attempt: int) -> None:
-    """Wait a little, the longer the more often it was tried."""
     # At random, so that those who met do not meet again.
     time.sleep(random.uniform(0.0, min(1.0, 0.02 * 2**attempt)))
 
@@ -288,6 +274,7 @@ def reject_version(repository: Repository, reference: str, reason: str) -> Model
     rejected already, and without a reason."""
     if not reason.strip():
         raise UsageError("a rejection says why", hint="--reason 'trained on leaked labels'")
+    refused = ""
     with hold_lock(repository, LOCK):  # a run here may number meanwhile
         registry_state.restore_pruned_tags(repository)
         version = version_lookup.find_version(repository, reference)
@@ -295,23 +282,17 @@ def reject_version(repository: Repository, reference: str, reason: str) -> Model
             raise UsageError(f"{version} has no number yet", hint="towpath push gives it one")
         if version.rejected is not None:
             raise UsageError(f"{version} was rejected already: {version.rejected}")
-        _write_rejection_tag(repository, version, reason)
-        return version_lookup.find_version(repository, f"{version.model}@{version.version}")
-
-
-def _write_rejection_tag(repository: Repository, version: ModelVersion, reason: str) -> None:
-    who = repository.read_identity()
-    refused = ""
-    for attempt in range(TRIES):
-        last = registry_state.read_model(repository, version.model).last
-        name = f"{version}!#{registry_state.next_event_number(repository, version.model)}"
-        stamp = CommitStamp(who, max(int(time.time()), last + 1))
-        mark = make_tag_object(repository, name, version.commit, reason, stamp)
-        ref = f"{TAGS}{name}"
-        if refs.change_refs(repository, {ref: mark, registry_state.backup_of(ref): mark}):
-            return
-        if name == refused:
-            raise blocked_error(f"{TAGS}{name}")
-        refused = name
-        pause_at_random(attempt)
+        who = repository.read_identity()
+        for attempt in range(TRIES):
+            last = registry_state.read_model(repository, version.model).last
+            name = f"{version}!#{registry_state.next_event_number(repository, version.model)}"
+            stamp = CommitStamp(who, max(int(time.time()), last + 1))
+            mark = make_tag_object(repository, name, version.commit, reason, stamp)
+            ref = f"{TAGS}{name}"
+            if refs.change_refs(repository, {ref: mark, registry_state.backup_of(ref): mark}):
+                return version_lookup.find_version(repository, str(version))
+            if name == refused:
+                raise blocked_error(ref)
+            refused = name
+            pause_at_random(attempt)
     raise crowded_error(version.model)

@@ -43,7 +43,6 @@ DEMANDED = "the policy wants each version's tag signed by an allowed signer"
 
 
 def why_unsigned(signature: SignedBy) -> str:
-    """Why a signature is none of an allowed signer's."""
     if signature.standing == "unsigned":
         return "nobody signed it"
     if signature.standing == "foreign":

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -30,6 +30,15 @@ _MOST = 1 << 20  # bytes of a log taken at one look
 def can_fork() -> bool:
     """Whether processes may be forked: not on macOS, whose own libraries do not survive it."""
     return sys.platform != "darwin" and os.environ.get("TOWPATH_FORK", "1") != "0"
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the processes of a supervisor have besides what this one has: variables, and another
+    Python."""
+
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    python: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -59,8 +68,11 @@ class Client:
     lock: Lock = field(default_factory=Lock)
 
     @classmethod
-    def start(cls, workshop: Workshop, needs: tuple[str, ...]) -> Client:
+    def start(
+        cls, workshop: Workshop, needs: tuple[str, ...], surroundings: Surroundings | None = None
+    ) -> Client:
         """Start a supervisor; returns while it imports what the tasks will need."""
+        around = surroundings or Surroundings()
         ours, theirs = socket.socketpair()
         output = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the supervisor
         with theirs:
@@ -71,7 +83,13 @@ class Client:
                 words,
                 [theirs.fileno()],
                 output=output,
-                environment=process_tree.CALM | os.environ | {"GX_ANALYTICS_ENABLED": "false"},
+                environment={
+                    **process_tree.CALM,
+                    **os.environ,
+                    "GX_ANALYTICS_ENABLED": "false",
+                    **around.variables,
+                },
+                python=around.python,
             )
         with contextlib.suppress(wire.Hangup):  # it has died: whoever asks it for a process hears
             wire.send_message(ours, needs)

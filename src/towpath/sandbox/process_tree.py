@@ -171,12 +171,13 @@ def start_module(
     output: PrintTarget = None,
     folder: Path | None = None,
     environment: Mapping[str, str] | None = None,
+    python: Path | None = None,
 ) -> subprocess.Popen[bytes]:
     """``python -m MODULE WORDS`` as the leader of a session, with these descriptors and no others.
 
-    Its own folder is no place that it imports from.
+    Its own folder is no place that it imports from. ``python`` is another than this one.
     """
-    command = [sys.executable, "-P", "-m", module, *words]
+    command = [str(python or sys.executable), "-P", "-m", module, *words]
     with log_call("process", "start", *command):
         return subprocess.Popen(
             command,

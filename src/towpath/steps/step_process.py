@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from towpath.call_log import log_call
 from towpath.config.artifact import Artifact, Made
+from towpath.credentials import remember_values
 from towpath.errors import StepFailed, TowpathError
-from towpath.sandbox.client import Client, Task
+from towpath.sandbox.client import Client, Surroundings, Task
 from towpath.sandbox.task_process import Workshop
 from towpath.steps import formats, kinds
+from towpath.steps.own_environment import make_environment
 from towpath.steps.work_order import Order
 
 if TYPE_CHECKING:
-    from towpath.config.pipeline_declaration import Output, Step
+    from towpath.config.file_declaration import Output
+    from towpath.config.pipeline_declaration import Step
     from towpath.workspace import Workspace
 
 
@@ -50,7 +53,9 @@ def needs_of_steps(
 ) -> tuple[str, ...]:
     """What these steps need, in their order; what the run itself carries out needs nothing."""
     in_processes = [
-        graph_step for graph_step in wanted if graph_step.step.kind in kinds.IN_A_PROCESS
+        graph_step
+        for graph_step in wanted
+        if graph_step.step.kind in kinds.IN_A_PROCESS and not _is_apart(graph_step.step)
     ]
     step_needs = (
         needs_of_step(
@@ -63,13 +68,21 @@ def needs_of_steps(
     return tuple(dict.fromkeys(need for needs in step_needs for need in needs))
 
 
+def _is_apart(step: Step) -> bool:
+    """Whether a step has a supervisor of its own, see ``_carry_out_apart``."""
+    return bool(step.env or step.secrets or step.environment)
+
+
 def needs_of_step(
     step: Step, files: Iterable[tuple[str, str | None]], libraries: Iterable[str] = ()
 ) -> tuple[str, ...]:
     """What a step needs that reads and writes files of these names and declared formats, and whose
     code imports these libraries."""
     modules = [kinds.IN_A_PROCESS[step.kind]]
-    if step.kind == "command":  # its program reads and writes the files, in a process of its own
+    if step.kind in (
+        "command",
+        "notebook",
+    ):  # its program reads and writes the files, in a process of its own
         return tuple(modules)
     if step.kind == "quality_check":
         modules += ["pandas", "towpath.backends.great_expectations.validation"]
@@ -121,6 +134,7 @@ has none of its supervisors."""
 
 _lock = Lock()
 _running: list[tuple[_Key, Client]] = []
+_private: list[tuple[_Key, Client]] = []  # each of one step, and for no other
 _stopped: set[_Key] = set()
 
 
@@ -154,12 +168,16 @@ def call_step(order: Order, log: Callable[[str], object]) -> Made:
     """
     key = os.getpid(), order.root, order.folder
     order.directory.mkdir(parents=True, exist_ok=True)
+    remember_values(secret.value for secret in order.secrets.values())
     step, needs = order.step, needs_of_order(order)
     task = Task(order.plain_copy(), needs, order.log, log, step.timeout, step.memory)
     try:
         _refuse_if_stopped(key)
         with log_call("process", "step", order.pipeline, order.name):
-            result: Made = _carry_out(key, task)
+            if order.has_own_variables:
+                result: Made = _carry_out_apart(key, order, task)
+            else:
+                result = _carry_out(key, task)
     except BaseException as error:
         # Of a step that fails the log stays, and not the bytes it was making, with which each
         # further attempt would fill the disk a little more.
@@ -180,6 +198,27 @@ def _carry_out(key: _Key, task: Task) -> Any:
         return client.carry_out(task)
 
 
+def _carry_out_apart(key: _Key, order: Order, task: Task) -> Any:
+    """In a supervisor of the step's own, for packages read their variables when they are imported,
+    and none of another step's shall have a secret of this one's."""
+    variables = {**order.step.env}
+    variables |= {name: secret.value for name, secret in order.secrets.items()}
+    python = _own_python(order, task.say) if order.requirements else None
+    with _started_supervisor(key, (), _private, Surroundings(variables, python)) as client:
+        return client.carry_out(task)
+
+
+def _own_python(order: Order, say: Callable[[str], object]) -> Path:
+    def say_and_keep(line: str) -> None:
+        with order.log.open("a", encoding="utf-8", errors="backslashreplace") as log:
+            log.write(f"{line}\n")
+        say(line)
+
+    assert order.requirements
+    file = order.root / order.requirements
+    return make_environment(order.root, file, say_and_keep, lambda: is_stopped(order))
+
+
 def _refuse_if_stopped(key: _Key) -> None:
     if key in _stopped:
         raise StepFailed("the run was interrupted", causes=("Interrupted",))
@@ -191,7 +230,8 @@ def stop_steps(root: Path, folder: str) -> None:
     key = os.getpid(), root, folder
     with _lock:
         _stopped.add(key)
-        standing = [client for running_key, client in _running if running_key == key]
+        started = [*_running, *_private]
+        standing = [client for running_key, client in started if running_key == key]
     for client in standing:
         client.end_tasks()
 
@@ -202,15 +242,22 @@ def is_stopped(order: Order) -> bool:
 
 
 @contextlib.contextmanager
-def _started_supervisor(key: _Key, imports: tuple[str, ...]) -> Iterator[Client]:
-    """A supervisor that others may use or stop while this lasts; then it is closed."""
+def _started_supervisor(
+    key: _Key,
+    imports: tuple[str, ...],
+    listed: list[tuple[_Key, Client]] = _running,
+    surroundings: Surroundings | None = None,
+) -> Iterator[Client]:
+    """A supervisor that others may stop while this lasts, and use where it is among those that
+    run; then it is closed."""
     _, root, folder = key
-    client = Client.start(Workshop("towpath.steps.step_worker", (str(root), folder)), imports)
+    workshop = Workshop("towpath.steps.step_worker", (str(root), folder))
+    client = Client.start(workshop, imports, surroundings)
     with _lock:
-        _running.append((key, client))
+        listed.append((key, client))
     try:
         yield client
     finally:
         with _lock:
-            _running.remove((key, client))
+            listed.remove((key, client))
         client.hang_up()

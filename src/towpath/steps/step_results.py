@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from towpath.config.artifact import Json
 from towpath.config.table_options import TableOptions
 from towpath.errors import Fault, StepFailed, did_you_mean
 from towpath.steps import formats
+from towpath.steps.formats import jsons
 
 if TYPE_CHECKING:
-    from towpath.config.pipeline_declaration import Output
+    from towpath.config.file_declaration import Output
 
 
 def sort_by_output(answer: object, expected: Sequence[str]) -> Mapping[str, Any]:
@@ -136,3 +138,23 @@ def require_output(
         raise StepFailed(Fault(f"{shown} is a folder", hint=f"declare it as {output.path}/"))
     elif not path.is_file():
         raise StepFailed(Fault(f"the {writer} wrote nothing at {shown}"))
+
+
+def read_written(
+    name: str, path: Path, output: Output, writer: str, place: str | None = None
+) -> dict[str, Json]:
+    """The content, by the output's name, of a JSON document that a program wrote, if it is small
+    enough to be handed on; nothing of another file.
+
+    :raises StepFailed: naming the output, where it is not there, or a .json that is none.
+    """
+    try:
+        require_output(path, output, writer, place)
+        if formats.find_format(output.path, output.format) is not formats.FORMATS["json"]:
+            return {}
+        value: Json = jsons.parse_document(path.read_bytes(), path.name)
+    except StepFailed as failure:
+        raise failure.about(f"output `{name}`") from None
+    if not jsons.is_finite_document(value):
+        print(f"{path.name}: a number in it is NaN or infinite")
+    return {name: value} if path.stat().st_size <= jsons.SMALL else {}

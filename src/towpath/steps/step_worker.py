@@ -22,8 +22,11 @@ from types import ModuleType, TracebackType
 from typing import Any
 
 from towpath.config.artifact import Json, Made
+from towpath.credentials import remember_values, secret_forms
 from towpath.errors import Fault, Place, StepFailed, TowpathError, name_causes
-from towpath.steps import kinds, project_functions
+from towpath.sandbox.log_mask import LogMask
+from towpath.sandbox.task_process import flush_output
+from towpath.steps import kinds, project_functions, step_secrets
 from towpath.steps.watched_files import Watch
 from towpath.steps.work_order import Order
 
@@ -52,13 +55,15 @@ def carry_out_task(order: Order) -> Made:
     """
     order.directory.mkdir(parents=True, exist_ok=True)
     order.remove_bytes()  # of an attempt whose process, or who waited for it, is gone
-    divert_output(order.log)
+    mask = _mask_secrets(order)
+    divert_output(order.log, mask)
     os.chdir(order.root)
     project_functions.make_project_importable(order.root, order.folder)
     watch = _watch_project(str(order.root))
     before = measure_usage()
     try:
         result = kinds.execute_order(order)
+        step_secrets.refuse_told(order, result)
     except TowpathError as error:
         _show_error(error, order)
         raise
@@ -66,24 +71,55 @@ def carry_out_task(order: Order) -> Made:
         raise _step_failure(error, order) from None
     finally:
         watch.on = False
-    return replace(result, facts={**result.facts, **_step_facts(order, watch, before)})
+        if mask:
+            flush_output()
+            mask.settle()
+    facts = _step_facts(order, watch, before)
+    opened = [result.facts.get("undeclared"), facts.get("undeclared")]  # by its programs, by itself
+    if names := [name for listed in opened if isinstance(listed, list) for name in listed]:
+        facts["undeclared"] = list(dict.fromkeys(names))
+    return replace(result, facts={**result.facts, **facts})
 
 
-def divert_output(log: Path) -> None:
-    """Send all that this process prints, from Python and from below it, to a file."""
+def _mask_secrets(order: Order) -> LogMask | None:
+    values = step_secrets.secret_values(order)
+    if not values:
+        return None
+    remember_values(values.values())
+    return LogMask.start(order.log, {f for v in values.values() for f in secret_forms(v)})
+
+
+def divert_output(log: Path, mask: LogMask | None = None) -> None:
+    """Send all that this process prints, from Python and from below it, to a file; with ``mask``
+    by way of that."""
     sys.stdout.flush()
     sys.stderr.flush()
-    target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    log_file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for stream in (1, 2):
-        os.dup2(target, stream)
-    os.close(target)
+        os.dup2(mask.descriptor if mask else log_file, stream)
+    os.close(log_file)
     # Python's own: a package may have put another before them as it was imported, as colorama does,
     # which dvc imports.
-    for text in (sys.__stdout__, sys.__stderr__):
+    for name in ("stdout", "stderr"):
+        text = getattr(sys, f"__{name}__")
         assert isinstance(text, io.TextIOWrapper)
-        text.reconfigure(line_buffering=True, encoding="utf-8", errors="backslashreplace")
+        if mask is None:
+            text.reconfigure(line_buffering=True, encoding="utf-8", errors="backslashreplace")
+        else:
+            _print_into_pipe(name, text)
     faulthandler.enable(2)
     start_step_logging()
+
+
+def _print_into_pipe(name: str, before: io.TextIOWrapper) -> None:
+    # One that was made for a file would ask the pipe where it stands, which a pipe cannot tell.
+    stream = open(  # noqa: SIM115 - it lasts as long as the process
+        before.fileno(), "w", buffering=1, encoding="utf-8", errors="backslashreplace",
+        closefd=False,
+    )  # fmt: skip
+    if getattr(sys, name) is before:
+        setattr(sys, name, stream)
+    setattr(sys, f"__{name}__", stream)
 
 
 def _step_facts(order: Order, watch: Watch, before: ResourceUsage) -> dict[str, Json]:

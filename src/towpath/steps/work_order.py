@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from towpath.config.artifact import Artifact, Json
 from towpath.config.table_options import NO_OPTIONS, TableOptions
+from towpath.credentials import Secret
 
 if TYPE_CHECKING:
-    from towpath.config.pipeline_declaration import AnyStep, Output
+    from towpath.config.file_declaration import Output
+    from towpath.config.pipeline_declaration import AnyStep
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Order:
     ``code`` the files that the step names as its code, from the root. ``annotations`` are the plain
     types that its function asks for, by argument, as the source says; ``options`` what is declared
     of an argument's table; ``own_formats`` the classes of the project's formats that it uses.
+    ``secrets`` are variables of its process; ``requirements`` names, from the root, the file of
+    the packages that it has for itself.
     """
 
     root: Path
@@ -61,6 +65,13 @@ class Order:
     annotations: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, TableOptions] = field(default_factory=dict)
     own_formats: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, Secret] = field(default_factory=dict)
+    requirements: str | None = None
+
+    @property
+    def has_own_variables(self) -> bool:
+        """Whether its process has variables or packages that others of its run have not."""
+        return bool(self.step.env or self.secrets or self.requirements)
 
     def plain_copy(self) -> Order:
         """The same with its declaration as plain attributes, which is how it crosses to a process.
@@ -69,7 +80,11 @@ class Order:
         half the cost.
         """
         return replace(
-            self, step=_plain_declaration(self.step), outputs=_plain_declaration(self.outputs)
+            self,
+            step=_plain_declaration(self.step),
+            outputs=_plain_declaration(self.outputs),
+            # The process has them as variables already.
+            secrets=dict.fromkeys(self.secrets, Secret("")),
         )
 
     def options_of(self, argument: str) -> TableOptions:

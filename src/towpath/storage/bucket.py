@@ -21,23 +21,16 @@ _TAKEN = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 
 @dataclass(frozen=True)
 class Bucket:
-    """A prefix of a bucket as a ``StorageBackend``."""
-
     shown: str
-    home: str
-    """The bucket, a slash, and the prefix."""
-    _files: Any
-    """The s3fs file system, with one identity's credentials."""
+    home: str  # The bucket, a slash, and the prefix.
+    _files: Any  # The s3fs file system, with one identity's credentials.
     jobs: int = _JOBS
 
     @classmethod
     def open_with(
         cls, url: str, endpoint: str | None, region: str | None, keys: Mapping[str, str]
     ) -> Bucket:
-        """A bucket by its URL; ``keys`` are a ``profile``, or ``key``, ``secret`` and ``token``.
-
-        Raises ``UserError`` where s3fs is not installed.
-        """
+        """A bucket by its URL; ``keys`` are a ``profile``, or ``key``, ``secret`` and ``token``."""
         try:
             import s3fs
         except ImportError as missing:
@@ -54,7 +47,6 @@ class Bucket:
         return cls(url, url.partition("://")[2].rstrip("/"), files)
 
     def open_object(self, digest: str) -> AbstractContextManager[IO[bytes]]:
-        """An object's bytes, unverified."""
         return self.open(object_path(digest))
 
     def open(self, path: str) -> AbstractContextManager[IO[bytes]]:
@@ -67,7 +59,6 @@ class Bucket:
 
     @log_store_call("shown")
     def names(self, folder: str) -> list[str]:
-        """The names of the objects directly under a prefix."""
         try:
             rows = self._files.ls(self._bucket_path(folder), detail=True, refresh=True)
         except FileNotFoundError:
@@ -81,7 +72,6 @@ class Bucket:
 
     @log_store_call("shown")
     def remove_file(self, path: str) -> None:
-        """Delete an object; S3 does not mind one that is gone."""
         self._files.call_s3("delete_object", **self._named_object(path))
 
     @log_store_call("shown")

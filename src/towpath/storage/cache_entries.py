@@ -22,16 +22,13 @@ from towpath.storage.copy_files import explain_write_errors
 from towpath.storage.objects import StoreLayout
 
 SCHEMA = 1
-WRITERS = ("ci", "local")
-"""Who writes entries, the more trusted first."""
+WRITERS = ("ci", "local")  # Who writes entries, the more trusted first.
 
 _KEY = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
 class Entries:
-    """The entries of one cache."""
-
     layout: StoreLayout
 
     def path(self, key: str, writer: str) -> Path:
@@ -50,7 +47,6 @@ class Entries:
                 yield entry
 
     def all(self) -> Iterator[CacheEntry]:
-        """Every sound entry, in the order of their keys."""
         for path in sorted(self.layout.entries.glob("??/*.json")):
             key, _, writer = path.stem.partition(".")
             yield from self.read(path.parent.name + key, (writer,))
@@ -72,7 +68,6 @@ def relative_entry_path(key: str, writer: str) -> str:
 
 
 def dump_entry(entry: CacheEntry) -> str:
-    """An entry as JSON, with the number of its schema."""
     return json.dumps({"schema": SCHEMA, **asdict(entry)}, sort_keys=True)
 
 
@@ -83,20 +78,16 @@ def load_entry(content: bytes) -> CacheEntry | None:
         if fields.get("schema", foreign.read_count) != SCHEMA:
             return None
         fields.refuse_others("schema", *(field.name for field in dataclass_fields(CacheEntry)))
-        return _read_entry(fields)
+        return CacheEntry(
+            key=fields.get("key", foreign.read_key),
+            pipeline=fields.get("pipeline", foreign.read_text),
+            step=fields.get("step", foreign.read_text),
+            made_by=fields.get("made_by", foreign.read_text),
+            made=fields.get("made", foreign.read_moment),
+            seconds=fields.get("seconds", foreign.read_duration),
+            writer=fields.get("writer", foreign.one_of(*WRITERS)),
+            ingredients=fields.get("ingredients", foreign.table_of(foreign.read_text)),
+            result=fields.get("result", read_made),
+        )
     except Malformed:
         return None
-
-
-def _read_entry(fields: Fields) -> CacheEntry:
-    return CacheEntry(
-        key=fields.get("key", foreign.read_key),
-        pipeline=fields.get("pipeline", foreign.read_text),
-        step=fields.get("step", foreign.read_text),
-        made_by=fields.get("made_by", foreign.read_text),
-        made=fields.get("made", foreign.read_moment),
-        seconds=fields.get("seconds", foreign.read_duration),
-        writer=fields.get("writer", foreign.one_of(*WRITERS)),
-        ingredients=fields.get("ingredients", foreign.table_of(foreign.read_text)),
-        result=fields.get("result", read_made),
-    )

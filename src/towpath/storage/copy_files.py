@@ -13,17 +13,17 @@ from pathlib import Path
 from towpath.errors import StoreError
 
 _CHUNK = 1 << 20
+# The ioctl that shares the blocks of a whole file on Linux (btrfs, XFS, bcachefs).
 _FICLONE = 0x40049409
-"""The ioctl that shares the blocks of a whole file on Linux (btrfs, XFS, bcachefs)."""
 
 FULL = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
     errno.EFBIG: "the file is larger than the limit that is set for files (`ulimit -f`)",
 }
+# Bytes free (for who is not root) below which a file system is called full: a block may be left
+# that is too small for what was to be written.
 _ROOM = 1 << 16
-"""Bytes free (for who is not root) below which a file system is called full: a block may be left
-that is too small for what was to be written."""
 _FORBIDDEN = {
     errno.EACCES: "it may not be written",
     errno.EPERM: "it may not be written",
@@ -75,21 +75,10 @@ def clone_blocks(source: int, target: int) -> bool:
 
 def copy_plain(source: Path, target: Path) -> None:
     """Copy or clone a file's bytes (not its mode) to a new file."""
-    read = os.open(source, os.O_RDONLY)
-    try:
-        write = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        try:
-            if not clone_blocks(read, write):
-                _send_bytes(read, write)
-        finally:
-            os.close(write)
-    finally:
-        os.close(read)
-
-
-def _send_bytes(source: int, target: int) -> None:
-    while content := os.read(source, _CHUNK):
-        write_all(target, content)
+    with source.open("rb", buffering=0) as reader, target.open("xb", buffering=0) as writer:
+        if not clone_blocks(reader.fileno(), writer.fileno()):
+            while content := os.read(reader.fileno(), _CHUNK):
+                write_all(writer.fileno(), content)
 
 
 def mount_of(path: Path) -> Path:
@@ -128,11 +117,8 @@ def explain_write_errors(what: str, where: Path) -> Iterator[None]:
 
 
 def explain_refusal(refusal: OSError, *folders: Path) -> StoreError | None:
-    """The error for a disk that is full or may not be written; None for any other refusal.
-
-    A refusal names a file only where it was opened, not where it was written to: then the one of
-    ``folders`` is named whose file system has no room.
-    """
+    """The error for a disk that is full or may not be written; None for any other refusal. Where a
+    refusal names no file, as in writing, the one of ``folders`` is named that has no room."""
     number = refusal.errno or 0
     if number == errno.EROFS:
         where = refusal.filename or next(iter(folders), Path())

@@ -31,16 +31,13 @@ class Folder:
     jobs: int = 1
 
     def open_object(self, digest: str) -> IO[bytes]:
-        """An object's bytes, unverified."""
         return self.open(object_path(digest))
 
     def open(self, path: str) -> IO[bytes]:
-        """A file to read."""
         return (self.root / path).open("rb")
 
     @log_store_call("shown")
     def names(self, folder: str) -> list[str]:
-        """The names of the files in a folder, without those that are being written."""
         try:
             file_names = [entry.name for entry in (self.root / folder).iterdir() if entry.is_file()]
         except (FileNotFoundError, NotADirectoryError):
@@ -49,19 +46,16 @@ class Folder:
 
     @log_store_call("shown")
     def add_file(self, local: Path, path: str) -> None:
-        """Copy a file beside its place, then give it its name."""
         with self._incoming_file(path, _READ_ONLY) as scratch:
             copy_plain(local, scratch)
 
     @log_store_call("shown")
     def remove_file(self, path: str) -> None:
-        """Take a file away."""
         with suppress(FileNotFoundError):
             (self.root / path).unlink()
 
     @log_store_call("shown")
     def read(self, path: str) -> tuple[bytes, str] | None:
-        """A file's bytes; its mark is their digest."""
         try:
             content = (self.root / path).read_bytes()
         except (FileNotFoundError, NotADirectoryError):

@@ -24,13 +24,12 @@ from towpath.storage.verified_bytes import FOLDER, is_folder_digest, manifest_di
 
 # What a file's digest was when its inode, times and size were as they are now.
 
+# Nanoseconds: no kernel's clock for file times ticks slower (100 Hz, and a wide margin).
 _TICK = 50_000_000
-"""Nanoseconds: no kernel's clock for file times ticks slower (100 Hz, and a wide margin)."""
+# Nanoseconds: the coarsest times of a file system that is still in use (FAT).
 _COARSE = 2_000_000_000
-"""Nanoseconds: the coarsest times of a file system that is still in use (FAT)."""
 _BATCH = 500
-_PATIENCE = 5.0
-"""Seconds to wait for another process's write, which takes a fraction of one."""
+_PATIENCE = 5.0  # Seconds to wait for another process's write, which takes a fraction of one.
 _LEFT_OPEN: list[object] = []
 
 _SCHEMA = """
@@ -50,42 +49,33 @@ class FileStamp(NamedTuple):
 
     @classmethod
     def from_status(cls, status: os.stat_result) -> FileStamp:
-        """The stamp in a `stat`."""
         return cls(status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size)
 
     def is_settled(self, now: int) -> bool:
-        """Whether a write after ``now`` (nanoseconds) is sure to change the modification time.
-
-        A file written a moment ago may be written again within the same tick of the clock that
-        stamps files, with the same size: it would look unchanged. Git calls such files racy.
-        """
+        """Whether a write after ``now`` (nanoseconds) is sure to change the modification time. A
+        file written a moment ago may be written again within the same tick of the clock that stamps
+        files, with the same size: it would look unchanged. Git calls such files racy."""
         granule = _TICK if self.mtime % 1_000_000_000 else _COARSE
         return self.mtime < now - granule
 
 
-Row: TypeAlias = tuple[str, FileStamp, str]
-"""A file's path, its stamp, its digest."""
+Row: TypeAlias = tuple[str, FileStamp, str]  # A file's path, its stamp, its digest.
 
 
 @dataclass
 class StatCache:
-    """Digests of files that have not changed since they were read, shared by threads and processes.
-
-    It may forget anything at any time; it may never be wrong. It holds for one boot only, and is
-    emptied in the next: what was hashed from memory before a power cut need not have reached
-    the disk.
-    """
+    """Digests of files that have not changed since they were read, for threads and processes. It
+    may forget anything, and never be wrong. It is emptied with each boot: what was hashed from
+    memory before a power cut need not have reached the disk."""
 
     path: Path
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
     _opened: tuple[int, sqlite3.Connection | None] | None = None
 
     def get(self, path: Path | str, stamp: FileStamp) -> str | None:
-        """The digest of a file that has this stamp, if it is known."""
         return self.get_many({os.fspath(path): stamp}).get(os.fspath(path))
 
     def get_many(self, stamps: Mapping[str, FileStamp]) -> dict[str, str]:
-        """The digests that are known, by path."""
         digests_by_path: dict[str, str] = {}
         paths = list(stamps)
         for start in range(0, len(paths), _BATCH):
@@ -147,19 +137,22 @@ class StatCache:
                 database.execute("PRAGMA journal_mode=WAL")
                 database.execute("PRAGMA synchronous=NORMAL")
                 database.executescript(_SCHEMA)
-                _begin_boot(database)
+                # What another boot left is emptied; SQLite keeps a number for its user.
+                boot = zlib.crc32(_read_boot_id().encode()) >> 1
+                if database.execute("PRAGMA user_version").fetchone() != (boot,):
+                    with database:
+                        database.execute("DELETE FROM digests")
+                        database.execute(f"PRAGMA user_version = {boot}")
                 return database
             except sqlite3.OperationalError:
                 return None  # a read-only project, or a full disk: go without
             except sqlite3.DatabaseError:
-                self._forget_all()  # not a database: begin again
+                # Not a database: begin again. A log left behind would be replayed into the next.
+                for suffix in ("", "-wal", "-shm"):
+                    self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
             except OSError:
                 return None
         return None
-
-    def _forget_all(self) -> None:
-        for suffix in ("", "-wal", "-shm"):  # a log left behind would be replayed into the next
-            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
 
 
 def current_time() -> int:
@@ -172,15 +165,6 @@ def _path_bytes(path: str) -> bytes:
     return path.encode("utf-8", "surrogateescape")
 
 
-def _begin_boot(database: sqlite3.Connection) -> None:
-    """Empty what another boot left; SQLite keeps a number for its user."""
-    boot = zlib.crc32(_read_boot_id().encode()) >> 1
-    if database.execute("PRAGMA user_version").fetchone() != (boot,):
-        with database:
-            database.execute("DELETE FROM digests")
-            database.execute(f"PRAGMA user_version = {boot}")
-
-
 @cache
 def _read_boot_id() -> str:
     """This boot of the machine, where the kernel names it."""
@@ -191,15 +175,13 @@ def _read_boot_id() -> str:
 
 
 # Strings and bare calls, not Paths: this runs for each of ten thousand files.
-# ruff: noqa: PTH105, PTH108, PTH116
+# ruff: noqa: PTH105, PTH108, PTH116, PTH123
 
 
-_READ_ONLY = 0o444
-"""The mode by which DVC knows an object that need not be read again."""
+_READ_ONLY = 0o444  # The mode by which DVC knows an object that need not be read again.
+# Nanoseconds that an object's time is set back, so that a later write is sure to change it.
 _AGED = 4_000_000_000
-"""Nanoseconds that an object's time is set back, so that a later write is sure to change it."""
-_STALE = 86_400
-"""Seconds after which bytes on their way in are nobody's any more."""
+_STALE = 86_400  # Seconds after which bytes on their way in are nobody's any more.
 _TOKEN = os.urandom(4).hex()
 _COUNT = itertools.count()
 
@@ -208,12 +190,9 @@ _COUNT = itertools.count()
 class StoreLayout:
     """The folders of a store: all absolute. ``shared`` where a group writes to the cache."""
 
-    root: Path
-    """The project."""
-    dvc: Path
-    """The folder of its configuration, in the project or in the repository above it."""
-    cache: Path
-    """What holds the bytes."""
+    root: Path  # The project.
+    dvc: Path  # The folder of its configuration, in the project or in the repository above it.
+    cache: Path  # What holds the bytes.
     shared: bool = False
 
     @property
@@ -228,7 +207,6 @@ class StoreLayout:
 
     @property
     def entries(self) -> Path:
-        """What was made from what."""
         return self.cache / "towpath" / "entries"
 
     @property
@@ -249,17 +227,13 @@ class StoreLayout:
 
 @dataclass(frozen=True)
 class Objects:
-    """The objects of one cache.
-
-    Nothing is flushed to the disk with `fsync`, which would cost more than all the rest: what a
-    power cut tears is found, since nothing counts as verified that was hashed in another boot.
-    """
+    """The objects of one cache. There is no `fsync`, which would cost more than all the rest: what
+    a power cut tears is found, since nothing counts as verified that was hashed in another boot."""
 
     layout: StoreLayout
     verified: StatCache
 
     def path(self, digest: str) -> Path:
-        """Where an object stands, or would."""
         return Path(self._object_path(digest))
 
     def _object_path(self, digest: str) -> str:
@@ -274,10 +248,7 @@ class Objects:
         return self.find_unverified([digest]) == []
 
     def find_unverified(self, digests: Iterable[str], aside: bool = True) -> list[str]:
-        """Those that are not there or whose bytes are wrong; reads what was not read before.
-
-        Wrong ones are moved ``aside``, unless who asks only looks.
-        """
+        """Those not there or wrong, which are moved ``aside``; reads what it has not yet."""
         missing: list[str] = []
         stamps: dict[str, FileStamp] = {}
         named = {self._object_path(digest): digest for digest in digests}
@@ -296,14 +267,12 @@ class Objects:
     def _reread_object(self, path: str, digest: str, aside: bool) -> bool:
         began = current_time()
         try:
-            descriptor = os.open(path, os.O_RDONLY)
+            file = open(path, "rb", buffering=0)  # noqa: SIM115 - an error of reading is raised
         except OSError:
             return False
-        try:
-            stamp = FileStamp.from_status(os.fstat(descriptor))
-            actual = _name_digest(md5_of(descriptor), digest)
-        finally:
-            os.close(descriptor)
+        with file:
+            stamp = FileStamp.from_status(os.fstat(file.fileno()))
+            actual = _name_digest(md5_of(file.fileno()), digest)
         if actual != digest:
             if aside:
                 self._move_aside(path, digest)
@@ -324,7 +293,6 @@ class Objects:
             )
 
     def read(self, digest: str) -> bytes | None:
-        """The bytes of a small object, hashed as they are read; None where missing or wrong."""
         try:
             content = self.path(digest).read_bytes()
         except OSError:
@@ -335,7 +303,6 @@ class Objects:
         return content
 
     def members(self, digest: str) -> dict[str, str] | None:
-        """A folder's digests by relative path; None where its manifest is missing or wrong."""
         content = self.read(digest)
         try:
             return None if content is None else read_manifest(content)
@@ -348,48 +315,37 @@ class Objects:
         if not self.is_whole(digest):
             with self._open_scratch() as (path, descriptor):
                 write_all(descriptor, content)
-                self.verified.save_digests(
-                    [self._settle_object(path, descriptor, digest)], current_time()
-                )
+                row = self._settle_object(path, descriptor, digest)
+                self.verified.save_digests([row], current_time())
         return digest
 
     def add_manifest(self, content: bytes) -> str:
-        """Store a folder's manifest, after its members."""
         return self.add_bytes(content, manifest_digest(content))
 
     def add_file(self, source: str) -> tuple[str, Row | None]:
         """Store a file's bytes as they are now; the digest is that of the bytes that were written.
-
-        Answers it, and what to remember as verified when something was written.
-        """
-        descriptor = os.open(source, os.O_RDONLY)
-        try:
-            with self._open_scratch() as (path, target):
-                shared = clone_blocks(descriptor, target)
-                digest = md5_of(target) if shared else copy_hashing(descriptor, target)
-                if self.is_whole(digest):
+        Answers it, and what to remember as verified when something was written."""
+        with open(source, "rb", buffering=0) as file:
+            try:
+                with self._open_scratch() as (path, target):
+                    shared = clone_blocks(file.fileno(), target)
+                    digest = md5_of(target) if shared else copy_hashing(file.fileno(), target)
+                    if self.is_whole(digest):
+                        return digest, None
+                    return digest, self._settle_object(path, target, digest)
+            except OSError:  # a store that may only be read has no need to be written
+                file.seek(0)
+                if self.is_whole(digest := md5_of(file.fileno())):
                     return digest, None
-                return digest, self._settle_object(path, target, digest)
-        except OSError:  # a store that may only be read has no need to be written
-            os.lseek(descriptor, 0, os.SEEK_SET)
-            if self.is_whole(digest := md5_of(descriptor)):
-                return digest, None
-            raise
-        finally:
-            os.close(descriptor)
+                raise
 
     def adopt_file(self, path: Path, digest: str) -> bool:
-        """Make an object of a scratch file that came from elsewhere, if its bytes are right."""
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            if _name_digest(md5_of(descriptor), digest) != digest:
+        with path.open("rb", buffering=0) as file:
+            if _name_digest(md5_of(file.fileno()), digest) != digest:
                 return False
-            self.verified.save_digests(
-                [self._settle_object(os.fspath(path), descriptor, digest)], current_time()
-            )
+            row = self._settle_object(os.fspath(path), file.fileno(), digest)
+            self.verified.save_digests([row], current_time())
             return True
-        finally:
-            os.close(descriptor)
 
     def scratch_path(self) -> Path:
         """A path, on the file system of the objects, for a file that something else will write."""

@@ -7,7 +7,7 @@ for the record: a name is no proof.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,11 +35,9 @@ from towpath.storage.verified_bytes import (
 )
 
 if TYPE_CHECKING:
-    from towpath.config.project_declaration import Project
-    from towpath.config.project_declaration import StoreDeclaration as StoreDeclaration
+    from towpath.config.project_declaration import Project, StoreDeclaration
 
-DEFAULT = ".towpath/stages"
-"""Where the stores of stages lie that declare none, below the project."""
+DEFAULT = ".towpath/stages"  # Where the stores of stages lie that declare none, below the project.
 
 _AT_S3 = "s3://"
 _KEYS = {"access_key": "key", "secret_key": "secret", "session_token": "token"}
@@ -47,8 +45,6 @@ _KEYS = {"access_key": "key", "secret_key": "secret", "session_token": "token"}
 
 @dataclass(frozen=True)
 class StageStore:
-    """The store of one stage, opened with one identity."""
-
     name: str
     backend: StorageBackend
 
@@ -61,32 +57,36 @@ class StageStore:
         root: Path,
         identity: str | None = None,
     ) -> StageStore:
-        """A declared stage's store; a folder's path is taken from ``root``, the project.
-
-        Without ``identity`` the stage's own credentials open it, with it another stage's: one
-        that may read the store below it has no key of that stage. Nothing is asked of the store
-        yet. Errors: ``UsageError`` for an unknown stage, ``UserError`` for a variable not set.
-        """
-        return cls(stage, stage_backend(project, stage, environ, root, identity))
+        """A declared stage's store; a folder's path is taken from ``root``, the project. Without
+        ``identity`` the stage's own credentials open it, with it another stage's: one that may read
+        the store below it has no key of that stage. Nothing is asked of the store yet. Errors:
+        ``UsageError`` for an unknown stage, ``UserError`` for a variable not set."""
+        if stage not in project.stages:
+            stage_names = ", ".join(project.stages)
+            hint = did_you_mean(stage, project.stages) or f"there is {stage_names}"
+            raise UsageError(f"there is no stage `{stage}`", hint=hint)
+        declared = project.stages[stage].store
+        if declared is None:
+            url = f"{DEFAULT}/{stage}"
+            return cls(stage, Folder(root / url, url))
+        other = project.stages[identity].store if identity else None
+        return cls(stage, _declared_backend(declared, environ, root, other))
 
     @classmethod
     def open_declared(
         cls, project: Project, name: str, environ: Mapping[str, str], root: Path
     ) -> StageStore:
         """One of the project's declared ``stores``, which is no stage's."""
-        return cls(name, declared_backend(project.stores[name], environ, root))
+        return cls(name, _declared_backend(project.stores[name], environ, root))
 
     @property
     def shown(self) -> str:
-        """It as errors call it."""
         return f"the store of {self.name} ({self.backend.shown})"
 
     def open_object(self, digest: str) -> AbstractContextManager[IO[bytes]]:
-        """An object's bytes, unverified; FileNotFoundError where it is not there."""
         return self.open_file(object_path(digest))
 
     def open_file(self, path: str) -> AbstractContextManager[IO[bytes]]:
-        """A file by its path; FileNotFoundError where it is not there."""
         with self._name_faults(FileNotFoundError):
             return self.backend.open(path)
 
@@ -113,12 +113,9 @@ class StageStore:
             return held.issuperset(paths)
 
     def copy_from(self, source: ObjectSource, artifact: Artifact, sha256: str) -> None:
-        """Bring a file or a folder here from another store, past every cache.
-
-        What comes is hashed before it is put here, and what is here afterwards is read again.
-        Raises ``UnsoundBytes`` where what comes is not what the record says, ``StoreError`` where
-        what arrived is not; nothing wrong stays.
-        """
+        """Bring a file or a folder here from another store, hashed on its way and again where it
+        arrived. ``UnsoundBytes`` where what comes is not what the record says, ``StoreError`` where
+        what arrived is not; nothing wrong stays."""
         with scratch_folder() as folder, self._name_faults():
             scratch = Path(folder)
             digests = receive_objects(source, artifact, sha256, scratch, self.backend.jobs)
@@ -137,25 +134,19 @@ class StageStore:
                 raise StoreError(what, hint="it was removed there: run again")
 
     def fetch_bytes(self, artifact: Artifact, into: Path, sha256: str | None = None) -> Path:
-        """Bring a file or a folder to a path of this machine, verified; the path."""
         with scratch_folder() as folder, self._name_faults():
             return fetch_verified(self, artifact, into, sha256, Path(folder), self.backend.jobs)
 
     def read(self, path: str) -> tuple[bytes, str] | None:
-        """A small file and its mark; None where it is not there."""
         with self._name_faults():
             return self.backend.read(path)
 
     def write(self, path: str, content: bytes, if_match: str | None) -> str | None:
-        """Write a small file if its mark is still ``if_match`` (None: not there yet).
-
-        The new mark; None where another wrote meanwhile.
-        """
+        """Write a small file if its mark is still ``if_match``; the new mark, if so."""
         with self._name_faults():
             return self.backend.write(path, content, if_match)
 
     def names(self, folder: str) -> list[str]:
-        """The names of the small files in a folder."""
         with self._name_faults():
             return self.backend.names(folder)
 
@@ -164,27 +155,7 @@ class StageStore:
         return name_faults(self.shown, hint, *meant)
 
 
-def stage_backend(
-    project: Project, stage: str, environ: Mapping[str, str], root: Path, identity: str | None
-) -> StorageBackend:
-    """The backend of a stage's store; ``identity`` names the stage whose credentials open it.
-
-    Raises ``UsageError`` for a stage that is not declared, ``UserError`` where an environment
-    variable that should hold a credential is not set.
-    """
-    if stage not in project.stages:
-        stage_names = ", ".join(project.stages)
-        hint = did_you_mean(stage, project.stages) or f"there is {stage_names}"
-        raise UsageError(f"there is no stage `{stage}`", hint=hint)
-    declared = project.stages[stage].store
-    if declared is None:
-        url = f"{DEFAULT}/{stage}"
-        return Folder(root / url, url)
-    other = project.stages[identity].store if identity else None
-    return declared_backend(declared, environ, root, other)
-
-
-def declared_backend(
+def _declared_backend(
     store: StoreDeclaration,
     environ: Mapping[str, str],
     root: Path,
@@ -196,24 +167,15 @@ def declared_backend(
             raise UserError(f"{store.url} is neither a folder nor an S3 URL")
         return Folder(root / Path(store.url).expanduser(), store.url)
     whose = identity if identity and (identity.credentials or identity.profile) else store
-    keys = dict(_credential_values(whose, environ))
-    if whose.profile:
-        keys["profile"] = whose.profile
-    return Bucket.open_with(store.url, store.endpoint, store.region, keys)
-
-
-def _credential_values(
-    store: StoreDeclaration, environ: Mapping[str, str]
-) -> Iterator[tuple[str, str]]:
-    """The values of the variables that the declaration names, by s3fs's names for them."""
-    if store.credentials is None:
-        return
-    named = store.credentials.model_dump(exclude_none=True)
+    named = whose.credentials.model_dump(exclude_none=True) if whose.credentials else {}
     missing = [variable for variable in named.values() if not environ.get(variable)]
     if missing:
         hint = "set it in the environment of whoever acts for that stage; never in a file in Git"
         raise UserError(
-            *(Fault(f"{name} is not set: it holds a credential of {store.url}", hint=hint)
+            *(Fault(f"{name} is not set: it holds a credential of {whose.url}", hint=hint)
               for name in missing)
         )  # fmt: skip
-    yield from ((_KEYS[key], environ[variable]) for key, variable in named.items())
+    keys = {_KEYS[key]: environ[variable] for key, variable in named.items()}
+    if whose.profile:
+        keys["profile"] = whose.profile
+    return Bucket.open_with(store.url, store.endpoint, store.region, keys)

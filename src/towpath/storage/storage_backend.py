@@ -32,11 +32,8 @@ class ObjectSource(Protocol):
 
 
 class StorageBackend(ObjectSource, Protocol):
-    """Files by their path from the top, with ``/`` between its parts.
-
-    Each question raises what the system or the library beneath raises; who asks (``StageStore``,
-    ``dvc_remotes``) turns it into words.
-    """
+    """Files by their path from the top, with ``/`` between its parts. What the system or the
+    library beneath raises is put into words by who asks (``StageStore``, ``dvc_remotes``)."""
 
     @property
     def jobs(self) -> int:
@@ -64,10 +61,8 @@ class StorageBackend(ObjectSource, Protocol):
         ...
 
     def write(self, path: str, content: bytes, if_match: str | None) -> str | None:
-        """Write a small file if it still has this mark (None: if it is not there yet).
-
-        The new mark; None where another wrote meanwhile.
-        """
+        """Write a small file if it still has this mark (None: if it is not there yet). The new
+        mark; None where another wrote meanwhile."""
         ...
 
 
@@ -79,8 +74,7 @@ def object_path(digest: str) -> str:
 
 @contextmanager
 def name_faults(shown: str, hint: str, *meant: type[Exception]) -> Iterator[None]:
-    """Whatever a system or a library raises becomes a StoreError that names the store; what is
-    ``meant`` for who asks stays as it is."""
+    """What a system or library raises, but what is ``meant``, becomes a named StoreError."""
     try:
         yield
     except TowpathError:

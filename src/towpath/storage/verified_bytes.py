@@ -18,7 +18,6 @@ from towpath.config.foreign_values import (
     Fields,
     Md5,
     describe_value,
-    is_md5,
     parse_json,
 )
 from towpath.config.project_paths import ProjectPath
@@ -38,8 +37,6 @@ class AbsentBytes(UnsoundBytes):
 
 
 class BytesState(StrEnum):
-    """What a store has of a file or a folder."""
-
     WHOLE = "whole"
     MISSING = "missing"
     ALTERED = "altered"
@@ -50,18 +47,25 @@ def verify_bytes(
 ) -> BytesState:
     """What a source has of a file or a folder: every byte is read."""
     try:
-        members = members_of(source, artifact.digest)
-        digests = list(dict.fromkeys(members.values()))
-        hashed = map_in_threads(lambda d: hash_object(source, d), digests, jobs)
+        hashed, whole = _hash_members(source, artifact.digest, jobs)
     except FileNotFoundError:
         return BytesState.MISSING
     except UnsoundBytes:
         return BytesState.ALTERED
-    read = dict(zip(digests, hashed, strict=True))
-    if any(digest != read[digest][0] for digest in digests):
-        return BytesState.ALTERED
-    whole = whole_sha256({path: read[digest][1] for path, digest in members.items()})
-    return BytesState.WHOLE if sha256 in (None, whole) else BytesState.ALTERED
+    is_sound = all(digest == md5 for digest, md5 in hashed.items()) and sha256 in (None, whole)
+    return BytesState.WHOLE if is_sound else BytesState.ALTERED
+
+
+def _hash_members(
+    source: ObjectSource, digest: str, jobs: int, scratch: Path | None = None
+) -> tuple[dict[str, str], str]:
+    """The MD5 of each object of a file or a folder, but the manifest; the SHA-256 of the whole."""
+    members = members_of(source, digest)
+    digests = list(dict.fromkeys(members.values()))
+    pairs = map_in_threads(lambda d: hash_object(source, d, scratch), digests, jobs)
+    hashed = dict(zip(digests, pairs, strict=True))
+    whole = whole_sha256({path: hashed[member][1] for path, member in members.items()})
+    return {member: md5 for member, (md5, _) in hashed.items()}, whole
 
 
 def find_altered(source: ObjectSource, artifact: Artifact) -> list[str]:
@@ -105,15 +109,12 @@ def receive_objects(
 ) -> list[str]:
     """The objects of a file or a folder as files of ``scratch``, the manifest last; verified."""
     try:
-        members = members_of(source, artifact.digest)
-        digests = list(dict.fromkeys(members.values()))
-        pairs = map_in_threads(lambda d: hash_object(source, d, scratch), digests, jobs)
-        hashed = dict(zip(digests, pairs, strict=True))
+        hashed, whole = _hash_members(source, artifact.digest, jobs, scratch)
     except FileNotFoundError:
         what = f"{artifact.name} ({artifact.digest}) is not in {source.shown}"
         raise AbsentBytes(what, hint="push it from where it was made: towpath push") from None
-    whole = whole_sha256({path: hashed[digest][1] for path, digest in members.items()})
-    wrong = [digest for digest in digests if hashed[digest][0] != digest]
+    digests = list(hashed)
+    wrong = [digest for digest, md5 in hashed.items() if md5 != digest]
     if wrong or sha256 not in (None, whole):
         raise _altered_error(source, artifact, wrong or [artifact.digest])
     if is_folder_digest(artifact.digest):
@@ -123,10 +124,8 @@ def receive_objects(
 
 
 def members_of(source: ObjectSource, digest: str) -> dict[str, str]:
-    """A folder's digests by path; of a file the file alone, under no name.
-
-    Raises ``FileNotFoundError`` where the manifest is not there, ``UnsoundBytes`` where it is none.
-    """
+    """A folder's digests by path; of a file the file alone, under no name. Raises
+    ``FileNotFoundError`` where the manifest is not there, ``UnsoundBytes`` where it is none."""
     if not is_folder_digest(digest):
         return {"": digest}
     with log_call("store", "read", source.shown, digest), source.open_object(digest) as file:
@@ -143,10 +142,8 @@ def members_of(source: ObjectSource, digest: str) -> dict[str, str]:
 
 
 def sha256_of(source: ObjectSource, artifact: Artifact) -> str:
-    """SHA-256 of a file or a folder in a source, as a record has it.
-
-    Raises ``FileNotFoundError`` where it is not there, ``UnsoundBytes`` where a manifest is none.
-    """
+    """SHA-256 of a file or a folder in a source, as a record has it. Raises ``FileNotFoundError``
+    where it is not there, ``UnsoundBytes`` where a manifest is none."""
     members = members_of(source, artifact.digest)
     return whole_sha256({path: hash_object(source, d)[1] for path, d in members.items()})
 
@@ -159,8 +156,7 @@ def hash_object(source: ObjectSource, digest: str, scratch: Path | None = None) 
 
 
 def hash_stream(stream: IO[bytes], keep: Callable[[bytes], object] = len) -> tuple[str, str]:
-    """The MD5 and the SHA-256 of what a stream holds from where it stands; ``keep`` is handed each
-    piece of it."""
+    """The MD5 and the SHA-256 of the rest of a stream; ``keep`` is handed each piece of it."""
     named, recorded = hashlib.md5(usedforsecurity=False), hashlib.sha256()
     while chunk := stream.read(_CHUNK):
         named.update(chunk)
@@ -184,8 +180,7 @@ def whole_sha256(members: Mapping[str, str]) -> str:
 
 
 def folder_sha256(members: Mapping[str, str]) -> str:
-    """SHA-256 of a folder: that of its sorted ``sha256sum`` lines; ``members`` are those of its
-    files by path."""
+    """SHA-256 of a folder: that of its sorted ``sha256sum`` lines."""
     lines = sorted(f"{digest}  {path}\n" for path, digest in members.items())
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
@@ -206,13 +201,7 @@ def _altered_error(source: ObjectSource, artifact: Artifact, wrong: Sequence[str
 FOLDER = FOLDER_SUFFIX
 
 
-def is_digest(text: str) -> bool:
-    """Whether a text is the digest of a file or a folder."""
-    return is_md5(text)
-
-
 def is_folder_digest(digest: str) -> bool:
-    """Whether a digest names a folder."""
     return digest.endswith(FOLDER)
 
 
@@ -223,17 +212,13 @@ def folder_manifest(digests: Mapping[str, str]) -> bytes:
 
 
 def manifest_digest(content: bytes) -> str:
-    """The digest of a folder with this manifest."""
     return hash_bytes(content) + FOLDER
 
 
 def read_manifest(content: bytes) -> dict[str, str]:
-    """Digests by relative path. That its bytes are those of its name says nothing: whoever makes
-    a manifest gives it its name.
-
-    Raises ``Malformed`` for what is no manifest, and for one that names a file outside of its
-    folder, in a folder of Git's, DVC's or ours, or twice.
-    """
+    """Digests by relative path. That its bytes are those of its name says nothing: whoever makes a
+    manifest gives it its name. Raises ``Malformed`` for what is no manifest, and for one that names
+    a file outside of its folder, in a folder of Git's, DVC's or ours, or twice."""
     rows = parse_json(content)
     if not isinstance(rows, list):
         raise Malformed("a manifest is a list")

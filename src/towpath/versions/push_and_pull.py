@@ -6,7 +6,6 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,10 +13,10 @@ from towpath import registry
 from towpath.backends.dvc import byte_transfer as stores
 from towpath.backends.dvc import tracked_files
 from towpath.backends.git import remotes
+from towpath.config.foreign_values import is_md5
 from towpath.credentials import hide_credentials
 from towpath.errors import RegistryError, UsageError, UserError
 from towpath.registry import RegisteredVersion, UnpublishedTags, shared_registry
-from towpath.storage.verified_bytes import is_digest
 from towpath.versions import work_tree_files
 
 if TYPE_CHECKING:
@@ -61,7 +60,15 @@ def push_project(
     objects = entries = 0
     if store:
         # With the bytes go those that versions name: they can be made again where their data is.
-        recorded = _recorded_digests(workspace)
+        try:
+            models = registry.read_models(workspace.registry_at_hand)
+        except (UserError, RegistryError):
+            # bytes go all the same; who publishes versions says what is wrong
+            models = {}
+        summaries = [v.summary for model in models.values() for v in model.newest_first]
+        named = (v for s in summaries for v in (s.get("md5"), *s.get("data", {}).values()))
+        # A tag's message is anybody's text: what is no digest is not asked for.
+        recorded = [digest for digest in named if isinstance(digest, str) and is_md5(digest)]
         sent = stores.push_objects(
             workspace.root, remote=remote, progress=progress, beside=recorded
         )
@@ -74,54 +81,36 @@ def push_project(
     except UnpublishedTags as some:  # what did go is told before it is raised
         published, failure = some.published, some
     _warn_of_bytes(workspace, store, published)
-    named = tuple(str(version) for version in published if version.new)
+    versions = tuple(str(version) for version in published if version.new)
     address = workspace.shared_registry
     # What was approved in the clone of a shared registry nobody else pushes.
     if address and not failure and shared_registry.push_main(workspace.registry, address):
-        named = (*named, "what was approved here")
-    return TransferResult(store, origin, objects, entries, named, failure=failure)
-
-
-def _recorded_digests(workspace: Workspace) -> list[str]:
-    try:
-        models = registry.read_models(workspace.registry_at_hand).values()
-    except (UserError, RegistryError):
-        # bytes go all the same; who publishes versions says what is wrong
-        return []
-    summaries = [version.summary for m in models for version in (*m.versions, *m.candidates)]
-    named = (
-        digest
-        for summary in summaries
-        for digest in (summary.get("md5"), *summary.get("data", {}).values())
-    )
-    # A tag's message is anybody's text: what is no digest is not asked for.
-    return [digest for digest in named if isinstance(digest, str) and is_digest(digest)]
+        versions = (*versions, "what was approved here")
+    return TransferResult(store, origin, objects, entries, versions, failure=failure)
 
 
 def _warn_of_bytes(
     workspace: Workspace, store: str | None, published: tuple[RegisteredVersion, ...]
 ) -> None:
+    bytes_of: dict[str, str] = {}
     # A rejection has no bytes.
-    fresh = [version for version in published if version.new and version.key]
-    bytes_of = {str(version): _version_digest(workspace, version) for version in fresh}
-    digests = [digest for digest in bytes_of.values() if digest]
-    gone = set(
+    for fresh in (version for version in published if version.new and version.key):
+        model = registry.known_model(workspace.registry_at_hand, fresh.model)
+        version = model.find_number(fresh.version) if fresh.version else None
+        digest = version.summary.get("md5") if version else None
+        if isinstance(digest, str) and is_md5(digest):
+            bytes_of[str(fresh)] = digest
+    digests = list(bytes_of.values())
+    gone = (
         stores.missing_on_remote(workspace.root, digests, store) if store and digests else digests
     )
-    names = [name for name, digest in bytes_of.items() if digest in gone]
+    names = [name for name, digest in bytes_of.items() if digest in set(gone)]
     if not names:
         return
     where = f"are not on {store}" if store else "are on this machine alone: there is no DVC remote"
     then = "make them again with towpath run" if store else "dvc remote add -d NAME URL"
     words = "the bytes of %s %s; nobody else can use what was published (%s, then towpath push)"
     logging.getLogger("towpath.store").warning(words, ", ".join(names), where, then)
-
-
-def _version_digest(workspace: Workspace, one: RegisteredVersion) -> str | None:
-    model = registry.known_model(workspace.registry_at_hand, one.model)
-    version = model.find_number(one.version) if one.version else None
-    digest = version.summary.get("md5") if version else None
-    return digest if isinstance(digest, str) and is_digest(digest) else None
 
 
 def pull_project(
@@ -144,9 +133,21 @@ def pull_project(
 
 def _place_in_tree(workspace: Workspace) -> tuple[str, ...]:
     """Put what came into the work tree, and note which outputs are those of a run."""
+    repository, in_git = workspace.repository, frozenset[str]()
+    if repository:
+        below = f"{workspace.folder}/" if workspace.folder else ""
+        words = ("ls-files", "-z", "--full-name", "--", f":(top,literal){below}")
+        listed = repository.call(*words).split("\0")
+        in_git = frozenset(path.removeprefix(below) for path in listed if path)
+
+    def was_committed(pointer: Path, digest: str) -> bool:
+        if repository is None:
+            return True  # without Git nobody can tell
+        words = ("log", "--all", "--reflog", "-1", "--format=%H", "--no-textconv", f"-S{digest}")
+        return bool(repository.attempt_git(*words, "--", str(pointer)).text)
+
     with work_tree_files.hold_worktree(workspace):
-        was_committed = partial(_was_committed, workspace)
-        left = tracked_files.place_tracked_data(workspace.root, was_committed, _in_git(workspace))
+        left = tracked_files.place_tracked_data(workspace.root, was_committed, in_git)
         by_pipeline: defaultdict[str, dict[str, str]] = defaultdict(dict)
         for output in tracked_files.locked_outputs(workspace.root):
             if output.pipeline:
@@ -154,25 +155,6 @@ def _place_in_tree(workspace: Workspace) -> tuple[str, ...]:
         for pipeline, outputs in by_pipeline.items():
             work_tree_files.adopt_outputs(workspace, pipeline, outputs)
     return left
-
-
-def _in_git(workspace: Workspace) -> frozenset[str]:
-    """The files of the project that Git holds, from the project's root."""
-    if workspace.repository is None:
-        return frozenset()
-    below = f"{workspace.folder}/" if workspace.folder else ""
-    listed = workspace.repository.call(
-        "ls-files", "-z", "--full-name", "--", f":(top,literal){below}"
-    )
-    return frozenset(path.removeprefix(below) for path in listed.split("\0") if path)
-
-
-def _was_committed(workspace: Workspace, pointer: Path, digest: str) -> bool:
-    """Whether a pointer named a digest in any commit; without Git nobody can tell."""
-    if workspace.repository is None:
-        return True
-    words = ("log", "--all", "--reflog", "-1", "--format=%H", "--no-textconv", f"-S{digest}")
-    return bool(workspace.repository.attempt_git(*words, "--", str(pointer)).text)
 
 
 def fetch_registry_tags(workspace: Workspace) -> TransferResult:
@@ -196,7 +178,6 @@ def _find_remotes(workspace: Workspace, remote: str | None) -> tuple[str | None,
 
 
 def _registry_remote(workspace: Workspace) -> str | None:
-    """Where versions are pushed to and fetched from, as a person calls it."""
     if workspace.shared_registry:
         return hide_credentials(workspace.shared_registry)
     return remotes.choose_remote(workspace.repository) if workspace.repository else None

@@ -42,8 +42,7 @@ def bring_version(
     into: Path,
     stage: str | None = None,
 ) -> str:
-    """Bring a version's bytes to a path, verified against its record; where from, in words. Raises
-    as ``bring_artifact``."""
+    """Bring a version's bytes to a path, as ``bring_artifact``; where from, in words."""
     return bring_artifact(workspace, project, record.artifact, record.sha256, into, stage)
 
 
@@ -88,33 +87,24 @@ def _byte_sources(
     workspace: Workspace, project: Project, stage: str | None
 ) -> Iterator[Callable[[], ObjectSource]]:
     """The stores that may have a version's bytes, the nearest first; each opened when asked."""
-
+    from towpath.backends.dvc import dvc_remotes
     from towpath.backends.dvc.dvc_config import find_dvc
     from towpath.storage.stage_store import StageStore
 
-    def of_stage(name: str) -> ObjectSource:
-        return StageStore.open(project, name, os.environ, workspace.main_folder)
+    def project_remote() -> ObjectSource:
+        remote = dvc_remotes.default_remote(workspace.root)
+        if remote is None:
+            raise StoreError("the project's store has no remote")
+        return remote
 
-    def declared(name: str) -> ObjectSource:
-        return StageStore.open_declared(project, name, os.environ, workspace.main_folder)
-
+    place = os.environ, workspace.main_folder
     if stage is not None:
-        yield partial(of_stage, stage)
+        yield lambda: StageStore.open(project, stage, *place)
         return
     if find_dvc(workspace.root):
-        yield lambda: workspace.store.source
-        yield partial(_project_remote, workspace)
-    yield from (partial(declared, name) for name in project.stores)
-    yield from (partial(of_stage, name) for name in project.stages)
-
-
-def _project_remote(workspace: Workspace) -> ObjectSource:
-    from towpath.backends.dvc.dvc_remotes import default_remote
-
-    remote = default_remote(workspace.root)
-    if remote is None:
-        raise StoreError("the project's store has no remote")
-    return remote
+        yield from (lambda: workspace.store.source, project_remote)
+    yield from (partial(StageStore.open_declared, project, name, *place) for name in project.stores)
+    yield from (partial(StageStore.open, project, name, *place) for name in project.stages)
 
 
 def find_version_code(

@@ -69,7 +69,7 @@ def _read_stamps(root: Path) -> dict[str, tuple[int, ...]]:
     try:
         content = (root / _LEDGER).read_bytes()
         return table_of(list_of(read_count))(parse_json(content))
-    except (OSError, Malformed):
+    except (OSError, Malformed):  # it is only what spares a run a question: nobody's loss
         return {}
 
 

@@ -83,7 +83,7 @@ git_command._run_listening(call, dict(os.environ), 60)
         time.sleep(0.05)
     time.sleep(0.5)  # the child speaks before its parent knows that it has begun
     process.send_signal(signal.SIGINT)
-    process.wait(20)
+    process.wait(180)
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
 

@@ -6,21 +6,21 @@ import datetime
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy
 import pandas
 import pytest
+from expectation_list import list_expectations
 from failing_expectations import FAILING, failing_table
 
-from towpath.backends.great_expectations import expectation_catalogue, validation
+from towpath.backends.great_expectations import suite_file, validation
 from towpath.backends.great_expectations.suite_outcome import (
     Expectation,
     Suite,
     failure_faults,
+    render_page,
     result_sentence,
 )
-from towpath.backends.great_expectations.suite_page import render_page
 from towpath.delivery.gates.kinds.expectations import sentence_of as in_a_gate
 from towpath.errors import Place
 
@@ -163,9 +163,7 @@ def outcome_of(cases, frame, severity="critical"):
 def test_every_expectation_that_fails_is_said_in_words_everywhere():
     """On the run's log, on the page, in the document, in a gate; of no rows as well."""
     known = {
-        name
-        for name, kind in expectation_catalogue.read_catalogue().items()
-        if name and not kind.database
+        name for name, kind in suite_file.read_catalogue().items() if name and not kind.database
     }
     assert {type for type, _ in FAILING} == known
     for frame in (failing_table(), failing_table().iloc[:0]):
@@ -297,11 +295,9 @@ def test_the_page_shows_data_as_text_and_not_as_markup():
 
 
 def test_the_list_of_expectations_is_that_of_great_expectations():
-    kept = json.loads(
-        Path(expectation_catalogue.__file__).with_name("expectations.json").read_text()
-    )
-    assert kept == expectation_catalogue.list_expectations(), (
-        "run python -m towpath.backends.great_expectations.expectation_catalogue"
+    kept = json.loads(suite_file.EXPECTATIONS.read_text())
+    assert kept == list_expectations(), (
+        "run python tests/backends/great_expectations/expectation_list.py"
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from stock_prefect import call_prefect, run_deployment
 
 from running import FOLDER, Project, make
+from towpath.backends.prefect.server import api_home
 from towpath.backends.prefect.server.project_api import start_services
 from towpath.execution import run_record
 from towpath.execution.run_record import RecordedRun
@@ -26,7 +27,7 @@ FLOW = "from towpath import flow\n\ntraining = flow(__file__)\n"
 
 def ended(project: Project, count: int) -> RecordedRun:
     """The last of so many runs, when it has ended."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while time.monotonic() < deadline:
         names = project.runs()
         run = (
@@ -35,7 +36,9 @@ def ended(project: Project, count: int) -> RecordedRun:
         if run is not None and run.state.has_ended:
             return run
         time.sleep(0.1)
-    raise AssertionError("the run did not end")
+    log = api_home.home_of_project(project.root).worker_log.read_text(errors="replace")
+    states = [run_record.read_run(project.workspace.runs / name) for name in project.runs()]
+    raise AssertionError(f"run {count} did not end: {states}\n{log}")
 
 
 def test_what_is_declared_for_a_deployment_registers(project: Path) -> None:

@@ -44,10 +44,17 @@ def gone(processes: Processes, seconds: float = 30.0) -> bool:
 
 
 def test_from_the_first_start_to_the_end(project: Path, processes: Processes) -> None:
+    both = [
+        subprocess.Popen([sys.executable, "-c", ENSURE, project], stdout=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    one, other = (each.communicate()[0].decode().strip() for each in both)
+    assert one == other, "two at once start one"
+    assert one.startswith("http://127.0.0.1:")
+    assert len(processes()) == 2  # a keeper and a server
+
     first = server.ensure_api(project)
-    again = server.ensure_api(project)
-    assert (first.warm, again.warm) == (False, True)
-    assert first.url == again.url
+    assert (first.warm, first.url) == (True, one)
     assert first.started_by_us
     assert (
         worker.ask_local_api(first.proven_endpoint, "GET", "/admin/version")
@@ -80,33 +87,8 @@ def test_from_the_first_start_to_the_end(project: Path, processes: Processes) ->
     assert not start_api.stop_local_api(after.home)
 
 
-def test_two_at_once_start_one(project: Path, processes: Processes) -> None:
-    both = [
-        subprocess.Popen([sys.executable, "-c", ENSURE, project], stdout=subprocess.PIPE)
-        for _ in range(2)
-    ]
-    one, other = (each.communicate()[0] for each in both)
-    assert one == other
-    assert one.startswith(b"http://127.0.0.1:")
-    assert len(processes()) == 2  # a keeper and a server
-
-
-def test_it_rests_but_not_under_a_run(
+def test_a_killed_run_is_called_crashed_by_the_next_and_a_live_one_keeps_it_from_rest(
     project: Path, processes: Processes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TOWPATH_REST", "1s")
-    api = server.begin_api(project)
-    with server.run_in_progress(api, "20261122-144200-3fa1"):
-        server.await_api(api)
-        time.sleep(2.5)
-        assert api_home.find_runs(api.home) == ("20261122-144200-3fa1",)
-        assert server.ensure_api(project).warm
-    assert gone(processes)
-    assert server_state.read_api_state(api.home) is None
-
-
-def test_a_killed_run_is_called_crashed_by_the_next(
-    project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TOWPATH_REST", "1s")  # so that the keeper looks at the leases each second
     api = server.begin_api(project)
@@ -138,6 +120,9 @@ def test_a_killed_run_is_called_crashed_by_the_next(
         assert states == ["CRASHED", "RUNNING"]
         assert api_home.find_runs(api.home) == ("lives",)
         assert api_home.find_killed_runs(api.home) == ()
+        assert server.ensure_api(project).warm
+    assert gone(processes)
+    assert server_state.read_api_state(api.home) is None
 
 
 def test_only_the_slow_first_start_is_begun_early(

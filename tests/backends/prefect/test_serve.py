@@ -43,8 +43,8 @@ def ask(api: server.PrefectApi, method: str, path: str, body: object) -> tuple[i
         return error.code, None
 
 
-def test_three_who_write_at_once_are_all_served(project: Path) -> None:
-    api = server.ensure_api(project)
+def test_three_who_write_at_once_are_all_served(warm_api: server.PrefectApi) -> None:
+    api = warm_api
     _, flow = ask(api, "POST", "/flows/", {"name": "many"})
 
     def write(_: int) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -12,8 +12,9 @@ import pytest
 from stock_prefect import call_prefect, run_deployment
 
 from towpath.backends.prefect import server
-from towpath.backends.prefect.server import api_home, remote_api, server_state, start_api, worker
+from towpath.backends.prefect.server import api_home, remote_api, server_state, worker
 from towpath.backends.prefect.server.project_api import (
+    StartedServices,
     read_service_status,
     start_services,
     stop_services,
@@ -57,6 +58,14 @@ def wait_for(endpoint: server_state.ApiEndpoint, wanted: str) -> None:
     raise AssertionError(f"{last_state(endpoint)}, not {wanted}")
 
 
+def polling(endpoint: server_state.ApiEndpoint) -> set[str]:
+    """The workers that have asked for runs of the pool that `towpath up` makes."""
+    pool = worker.ask_local_api(endpoint, "GET", "/work_pools/towpath")
+    assert pool["type"] == "process"
+    workers = worker.ask_local_api(endpoint, "POST", "/work_pools/towpath/workers/filter", {})
+    return {each["name"] for each in workers}
+
+
 def wait_until(true: Callable[[], bool]) -> None:
     for _ in range(300):
         if true():
@@ -65,7 +74,13 @@ def wait_until(true: Callable[[], bool]) -> None:
     raise AssertionError("it never came true")
 
 
-def test_the_story(project: Path, processes: Callable[[], list[psutil.Process]]) -> None:
+def test_the_story(
+    project: Path,
+    tmp_path: Path,
+    processes: Callable[[], list[psutil.Process]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On one API and its worker: to start both takes ten seconds."""
     (project / "flow.py").write_text(FLOW)
     (project / "prefect.yaml").write_text(DEPLOYMENTS)
     assert read_service_status(project).url is None
@@ -76,11 +91,70 @@ def test_the_story(project: Path, processes: Callable[[], list[psutil.Process]])
     assert stat.S_IMODE(standing.settings.stat().st_mode) == 0o600
     assert start_services(project).worker == standing.worker
 
+    what_is_deployed_runs(project, standing)
+    a_run_can_be_cancelled(project, standing)
+    with monkeypatch.context() as patch:
+        with_an_api_of_ones_own_only_a_worker_starts(tmp_path / "another ä", standing.api, patch)
+    a_worker_that_died_is_seen_and_replaced(project, standing)
+    a_run_in_progress_ends_by_force_alone(project, processes)
+    a_prefect_toml_of_ones_own_stays(project)
+
+
+def what_is_deployed_runs(project: Path, standing: StartedServices) -> None:
     call_prefect(project, "deploy", "--all")
     call_prefect(project, "deployment", "run", "training/dev", "--param", "learning_rate=0.05")
     wait_for(standing.api.proven_endpoint, "COMPLETED")
-    assert (project / "seen.txt").read_text() == f"0.05 in {project}"
+    seen = project / "seen.txt"
+    assert seen.read_text() == f"0.05 in {project}"
+    seen.unlink()
 
+
+def a_run_can_be_cancelled(project: Path, standing: StartedServices) -> None:
+    endpoint = standing.api.proven_endpoint
+    run_deployment(endpoint, "training/dev", parameters={"seconds": 600})
+    wait_for(endpoint, "RUNNING")
+    wait_until((project / "seen.txt").exists)
+    wanted = {"flow_runs": {"state": {"type": {"any_": ["RUNNING"]}}}}
+    (run,) = worker.ask_local_api(endpoint, "POST", "/flow_runs/filter", wanted)
+    call_prefect(project, "flow-run", "cancel", run["id"])
+    wait_for(endpoint, "CANCELLED")
+
+
+def with_an_api_of_ones_own_only_a_worker_starts(
+    project: Path, theirs: server.PrefectApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In another project, to which this API is somebody else's."""
+    project.mkdir()
+    before = polling(theirs.proven_endpoint)
+    monkeypatch.setenv("PREFECT_API_URL", theirs.url)
+    monkeypatch.setenv(remote_api.AUTH, theirs.proven_endpoint.secret)
+    standing = start_services(project)
+    assert (standing.api.url, standing.settings) == (theirs.url, None)
+    assert not (project / "prefect.toml").exists()
+    seen = read_service_status(project)
+    assert (seen.url, seen.trouble, seen.local) == (theirs.url, None, None)
+    assert seen.worker == standing.worker
+    assert polling(theirs.proven_endpoint) - before == {project.name}
+    ended = stop_services(project)
+    assert (ended.api, ended.worker) == (False, True)
+    assert server.ensure_api(project).url == theirs.url
+
+
+def a_worker_that_died_is_seen_and_replaced(project: Path, first: StartedServices) -> None:
+    dying = psutil.Process(first.worker.pid)
+    dying.kill()
+    dying.wait()
+    assert read_service_status(project).worker is None
+    second = start_services(project)
+    assert second.worker.pid != first.worker.pid
+    assert read_service_status(project).worker == second.worker
+    assert second.api.url == first.api.url
+
+
+def a_run_in_progress_ends_by_force_alone(
+    project: Path, processes: Callable[[], list[psutil.Process]]
+) -> None:
+    standing = start_services(project)
     run_deployment(standing.api.proven_endpoint, "training/dev", parameters={"seconds": 600})
     wait_for(standing.api.proven_endpoint, "RUNNING")
     seen = read_service_status(project)
@@ -98,88 +172,23 @@ def test_the_story(project: Path, processes: Callable[[], list[psutil.Process]])
     assert not standing.worker.is_alive
     assert not (project / "prefect.toml").exists()
     assert read_service_status(project).url is None
-    assert start_services(project).worker.is_alive
-    assert last_state(standing.api.proven_endpoint) == "CRASHED"
-    assert read_service_status(project).runs == ()
-    stop_services(project)
-    again = stop_services(project)
-    assert (again.api, again.worker) == (False, False)
 
 
-@pytest.fixture(scope="module")
-def upheld(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A project that is up, for tests that leave it so: to start all takes six seconds."""
-    root = tmp_path_factory.mktemp("up") / "two words ä"
-    root.mkdir()
-    (root / "flow.py").write_text(FLOW)
-    (root / "prefect.yaml").write_text(DEPLOYMENTS)
-    start_services(root)
-    yield root
-    stop_services(root, force=True)
-
-
-def test_a_run_can_be_cancelled(upheld: Path) -> None:
-    endpoint = start_services(upheld).api.proven_endpoint
-    call_prefect(upheld, "deploy", "--all")
-    run_deployment(endpoint, "training/dev", parameters={"seconds": 600})
-    wait_for(endpoint, "RUNNING")
-    wait_until((upheld / "seen.txt").exists)
-    run = worker.ask_local_api(endpoint, "POST", "/flow_runs/filter", {})[0]["id"]
-    call_prefect(upheld, "flow-run", "cancel", run)
-    wait_for(endpoint, "CANCELLED")
-
-
-def test_a_worker_that_died_is_seen_and_replaced(upheld: Path) -> None:
-    first = start_services(upheld)
-    dying = psutil.Process(first.worker.pid)
-    dying.kill()
-    dying.wait()
-    assert read_service_status(upheld).worker is None
-    second = start_services(upheld)
-    assert second.worker.pid != first.worker.pid
-    assert read_service_status(upheld).worker == second.worker
-    assert second.api.url == first.api.url
-
-
-def test_a_prefect_toml_of_ones_own_stays(project: Path) -> None:
+def a_prefect_toml_of_ones_own_stays(project: Path) -> None:
+    """When all is started again; by then the run that was ended is called crashed."""
     mine = '[server]\nlogging_level = "INFO"\n'
     (project / "prefect.toml").write_text(mine)
     standing = start_services(project)
+    assert standing.worker.is_alive
     assert standing.settings is None
     assert standing.advice
     assert f'put url = "{standing.api.url}" under [api]' in standing.advice
+    assert last_state(standing.api.proven_endpoint) == "CRASHED"
+    assert read_service_status(project).runs == ()
     stop_services(project)
     assert (project / "prefect.toml").read_text() == mine
-
-
-@pytest.fixture
-def theirs(tmp_path: Path) -> Iterator[server.PrefectApi]:
-    """An API that is somebody else's, which does not rest meanwhile."""
-    (tmp_path / "theirs").mkdir()
-    api = server.ensure_api(tmp_path / "theirs")
-    with server.run_in_progress(api, "theirs"):
-        yield api
-    start_api.stop_local_api(api.home)
-
-
-def test_with_an_api_of_ones_own_only_a_worker_starts(
-    project: Path, theirs: server.PrefectApi, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PREFECT_API_URL", theirs.url)
-    monkeypatch.setenv(remote_api.AUTH, theirs.proven_endpoint.secret)
-    standing = start_services(project)
-    assert (standing.api.url, standing.settings) == (theirs.url, None)
-    assert not (project / "prefect.toml").exists()
-    seen = read_service_status(project)
-    assert (seen.url, seen.trouble, seen.local) == (theirs.url, None, None)
-    assert seen.worker == standing.worker
-    assert (
-        worker.ask_local_api(theirs.proven_endpoint, "GET", "/work_pools/towpath")["type"]
-        == "process"
-    )
-    ended = stop_services(project)
-    assert (ended.api, ended.worker) == (False, True)
-    assert server.ensure_api(project).url == theirs.url
+    again = stop_services(project)
+    assert (again.api, again.worker) == (False, False)
 
 
 def test_what_a_reboot_leaves_is_cleared(project: Path) -> None:

@@ -9,6 +9,7 @@ import os
 import pickle
 import re
 import zipfile
+from types import SimpleNamespace
 
 import numpy
 import pandas
@@ -20,8 +21,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 from towpath.config import gate_declarations
 from towpath.config.artifact import Artifact
-from towpath.delivery.gates import gate_model, gate_process
-from towpath.delivery.gates.gate_process import FairnessAnswer
+from towpath.delivery.gates import gate_process
 from towpath.delivery.gates.kinds import fairness, golden, latency, safe
 from towpath.delivery.gates.verdict import Unjudged
 from towpath.registry import RecordedCode
@@ -253,7 +253,7 @@ def test_a_folder_is_judged_file_by_file(desk, tmp_path):
         return desk.record(artifact=Artifact(md5, 1, "bundle", len(names)), sha256=sha256)
 
     good = record()
-    assert gate_model.explain_altered_bytes(folder, good) == ""
+    assert gate_process.explain_altered_bytes(folder, good) == ""
     (folder / "weights.bin").write_bytes(pickle.dumps({}))
     assert desk.one(SAFE, candidate=good).value == "altered"
     judged = desk.one(SAFE, candidate=record())
@@ -416,7 +416,7 @@ def test_one_group_cannot_be_held_against_another():
     said = {"data": "d.csv", "target": "rings", "group": "sex", "metric": "mae", "ratio": 2}
     with pytest.raises(Unjudged, match="fewer than two groups have 30 rows"):
         fairness._fairness_finding(
-            gate_declarations.Fairness(**said), FairnessAnswer({"F": 1.0}, ("M",))
+            gate_declarations.Fairness(**said), SimpleNamespace(errors={"F": 1.0}, small=("M",))
         )
 
 

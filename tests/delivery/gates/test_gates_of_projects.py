@@ -14,8 +14,9 @@ import pytest
 from markdown_it import MarkdownIt
 
 from towpath.backends.git import Repository
-from towpath.delivery import gates
+from towpath.delivery.promotion import evidence
 from towpath.errors import UsageError
+from towpath.markdown_text import markdown_table
 from towpath.registry import VersionNumber, policy_at_commit
 
 OWN = "{kind: function, run: 'checks.own:judge', model: false, timeout: 20s}"
@@ -225,7 +226,7 @@ def test_a_project_in_a_folder_of_a_bare_repository(desk, tmp_path):
 def test_gates_are_judged_in_their_time_and_order(desk):
     desk.commit("z: {kind: signature}\nown: {kind: safe}\na: {kind: soak, at_least: 1s}")
     assert [verdict.gate for verdict in desk.judge("review", lower_since=0)] == ["z", "a"]
-    assert gates.list_deploy_gates(desk.context()) == ("own",)
+    assert [verdict.gate for verdict in desk.judge("deploy")] == ["own"]
     assert desk.judge("review", stage="uat") == ()
     with pytest.raises(UsageError, match=r"no stage `prd` \(did you mean `prod`"):
         desk.judge("review", stage="prd")
@@ -242,16 +243,17 @@ def test_text_of_others_is_only_text(desk):
     gate = f"{named}: {{kind: metric, metric: mse, at_most: 6}}\nown: {OWN[:-1]}, when: review}}"
     desk.commit(gate, {"checks/own.py": code})
     verdicts = desk.judge(candidate=candidate)
-    table = gates.write_verdict_page(verdicts)
+    table = markdown_table(("",) * 5, map(evidence._verdict_row, verdicts))
     shown = MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(table)
     tags = {tag.partition(" ")[0] for tag in re.findall(r"</?([^>]+)>", shown)}
-    assert tags == {"table", "thead", "tbody", "tr", "th", "td", "strong"}
+    assert tags == {"table", "thead", "tbody", "tr", "th", "td", "strong", "code"}
     text = html.unescape(shown).replace("\u200b", "")
     assert f"<td>{' '.join(HOSTILE.split())}</td>" in text
-    assert shown.count("<td>") == 2 * len(gates.write_verdict_page([]).splitlines()[0].split(" | "))
-    assert shown.count("<strong>FAILED</strong>") == 2
+    assert shown.count("<td>") == 2 * 5
+    assert shown.count("<strong>failed</strong>") == 2
     for called in ("@ada", "#7", "http://", "www."):
-        assert called not in html.unescape(shown), "GitHub would make a link of it"
-    cells = gates.verdict_rows(verdicts)
-    assert cells[1][4].startswith("x | `rm -rf` <img src=x> @ada")
-    assert all(cell.isprintable() for row in cells for cell in row)
+        outside = re.sub("<code>.*?</code>", "", shown)  # in which GitHub makes no link
+        assert called not in html.unescape(outside), "GitHub would make a link of it"
+    assert verdicts[1].detail.startswith("x | `rm -rf` <img src=x> @ada")
+    cells = [cell for verdict in verdicts for cell in dataclasses.astuple(verdict)]
+    assert all(str(cell).isprintable() for cell in cells)

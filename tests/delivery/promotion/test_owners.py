@@ -7,7 +7,7 @@ import time
 import pytest
 
 from promotion_project import Project
-from towpath.delivery.promotion import code_owners
+from towpath.delivery.promotion import rulebook
 
 PROD = "registry/stages/prod/abalone.yaml"
 
@@ -59,13 +59,13 @@ PROD = "registry/stages/prod/abalone.yaml"
     ],
 )
 def test_who_is_named(text: str, path: str, named: tuple[str, ...]) -> None:
-    assert code_owners.match_code_owners(text, path) == named
+    assert rulebook.match_code_owners(text, path) == named
 
 
 def test_people_and_mails() -> None:
     named = ("@Ada", "bo", "@org/team", "Eve@example.org")
-    assert code_owners.find_owner_logins(named, None) == {"ada", "bo"}
-    assert code_owners.find_owner_mails(named) == {"eve@example.org"}
+    assert rulebook.find_owner_logins(named, None) == {"ada", "bo"}
+    assert rulebook.find_owner_mails(named) == {"eve@example.org"}
 
 
 @pytest.mark.parametrize(
@@ -83,21 +83,21 @@ def test_people_and_mails() -> None:
 def test_no_pattern_takes_long(line: str) -> None:
     began = time.process_time()
     text = "* @all\n" + f"{line}\n" * 3
-    assert code_owners.match_code_owners(
+    assert rulebook.match_code_owners(
         text, "registry/" + "a" * 60 + "/" + "a/" * 60 + "y.yaml"
     ) == ("@all",)
     assert time.process_time() - began < 1.0
 
 
 def test_a_file_that_github_does_not_load_names_nobody(project: Project) -> None:
-    head = project.commit({"CODEOWNERS": "* @ada\n" + "#" * (code_owners.LARGEST - 8) + "\n"})
-    assert code_owners.find_code_owners(project.repository, head, PROD) == ("@ada",)
-    head = project.commit({"CODEOWNERS": "* @ada\n" + "#" * code_owners.LARGEST})
-    assert code_owners.find_code_owners(project.repository, head, PROD) == ()
+    head = project.commit({"CODEOWNERS": "* @ada\n" + "#" * (rulebook.LARGEST - 8) + "\n"})
+    assert rulebook.find_code_owners(project.repository, head, PROD) == ("@ada",)
+    head = project.commit({"CODEOWNERS": "* @ada\n" + "#" * rulebook.LARGEST})
+    assert rulebook.find_code_owners(project.repository, head, PROD) == ()
 
 
 def test_the_largest_file_is_read_in_seconds() -> None:
-    text = "* @all\n" + "*a*/b @ada\n" * (code_owners.LARGEST // 11 - 1)
+    text = "* @all\n" + "*a*/b @ada\n" * (rulebook.LARGEST // 11 - 1)
     began = time.process_time()
-    assert code_owners.match_code_owners(text, PROD) == ("@all",)
+    assert rulebook.match_code_owners(text, PROD) == ("@all",)
     assert time.process_time() - began < 10.0

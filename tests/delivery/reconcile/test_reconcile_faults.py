@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from reconcile_project import Project, declare
+from reconcile_project import Project, declare, read_deployment
 from towpath import registry
-from towpath.delivery.reconcile.deployment_record import read_deployment
 from towpath.errors import StoreError, UsageError, UserError
 from towpath.storage.storage_backend import object_path
 from towpath.versions.work_tree_files import find_own_files

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reconcile_project import Project
+from reconcile_project import Project, read_deployment
 from towpath.delivery import promotion
-from towpath.delivery.reconcile.deployment_record import read_deployment
 
 if TYPE_CHECKING:
     from github_server import GitHubServer

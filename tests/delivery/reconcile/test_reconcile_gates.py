@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from reconcile_project import Project, declare
-from towpath.delivery.reconcile.deployment_record import read_deployment
+from reconcile_project import Project, declare, read_deployment
 
 STRICT = """
   dev:

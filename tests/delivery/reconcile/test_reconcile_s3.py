@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 import s3_server
-from reconcile_project import Project
-from towpath.delivery.reconcile.deployment_record import read_deployment
+from reconcile_project import Project, read_deployment
 from towpath.errors import StoreError
 from towpath.storage.storage_backend import object_path
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from reconcile_project import Project, initialised
-from towpath.delivery.reconcile.deployment_record import read_deployment
+from reconcile_project import Project, initialised, read_deployment
 from towpath.registry import stage_tags
 
 

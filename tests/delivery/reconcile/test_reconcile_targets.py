@@ -14,10 +14,9 @@ from typing import Any
 import psutil
 import pytest
 
-from reconcile_project import Project, declare
+from reconcile_project import Project, declare, read_deployment
 from towpath.backends.prefect import deployments, server
 from towpath.config.target_declarations import CommandDeployment
-from towpath.delivery.reconcile.deployment_record import read_deployment
 from towpath.delivery.reconcile.targets.command_target import CommandTarget
 from towpath.errors import DeployError, EngineError
 from towpath.registry import Column, ModelSignature
@@ -78,7 +77,7 @@ def test_what_a_command_started_ends_with_its_timeout(tmp_path: Path) -> None:
     with pytest.raises(DeployError, match="sh did not end within 2 s"):
         target._run_program(declared.run, {})
     with suppress(psutil.NoSuchProcess):
-        psutil.Process(int((tmp_path / "begun").read_text())).wait(10)
+        psutil.Process(int((tmp_path / "begun").read_text())).wait(180)
 
 
 def test_a_command_that_fails_or_lies_leaves_the_record(commanded: Project) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator
 
 from towpath.audit import audit_finding
 from towpath.audit.audit_finding import AuditCheck, AuditFinding, make_finding
@@ -14,7 +15,6 @@ from towpath.config.foreign_values import format_second
 from towpath.errors import RegistryError
 from towpath.registry import (
     ModelVersion,
-    VersionNumber,
     registry_state,
     restore_tags,
     tag_message,
@@ -38,7 +38,12 @@ def check_records(ledger: AuditLedger) -> Iterator[AuditFinding]:
         yield from _check_version(version, text, parents.get(version.commit, ()))
     yield from _check_tags(ledger)
     tagged = {(v.model, v.version): texts.get(_object_name(v)) for v in versions}
-    yield from _check_copies(ledger, tagged)
+    promoted = dict.fromkeys((p.model, p.version) for p in ledger.promotions if p.version)
+    paths = {key: version_record.record_path(*key) for key in promoted}
+    copies = ledger.read_files(paths.values())
+    for (model, number), path in paths.items():
+        name, original = f"{model}@{number}", tagged.get((model, number))
+        yield from _check_copy(ledger, name, path, copies.get(path), original)
     yield from _check_evidence(ledger)
     yield from _find_touched(ledger)
 
@@ -57,9 +62,8 @@ def _check_version(
         what = f"it stands on {short}, which holds no record of it"
         yield make_finding("version tag", what, name, hint)
         return
-    text = content.decode("utf-8", "replace")
     try:
-        record = version_record.parse_version_record(text, _object_name(version))
+        record = version_record.parse_version_record(content, _object_name(version))
     except RegistryError as damaged:
         place = f"{version_record.record_path(version.model, version.version)} at {short}"
         yield make_finding("record", damaged.faults[0].what, place, hint)
@@ -81,7 +85,6 @@ def _check_version(
 
 
 def _check_tags(ledger: AuditLedger) -> Iterator[AuditFinding]:
-    """Each tag of a version or a rejection is an annotated one, and not dated after now."""
     for ref in refs.list_refs(ledger.repository, f"refs/tags/{ledger.model or '*'}@v*"):
         short = ref.name.removeprefix("refs/tags/")
         hint = restore_tags.way_to_restore(short)
@@ -97,54 +100,40 @@ def _check_tags(ledger: AuditLedger) -> Iterator[AuditFinding]:
             yield make_finding("version tag", what, short, hint)
 
 
-def _check_copies(
-    ledger: AuditLedger, tagged: Mapping[tuple[str, VersionNumber | None], bytes | None]
-) -> Iterator[AuditFinding]:
-    """Main's copy of a promoted record is as it was decided upon, and so is that of its tag."""
-    paths = {
-        (entry.model, entry.version): version_record.record_path(entry.model, entry.version)
-        for entry in ledger.promotions
-        if entry.version
-    }
-    copies = ledger.files(paths.values())
-    for (model, version), path in paths.items():
-        name, original = f"{model}@{version}", tagged.get((model, version))
-        if original is None:
-            what = f"{name} was promoted, and its tag is gone or holds no record"
-            yield make_finding("version tag", what, name, restore_tags.way_to_restore(name))
-        yield from _check_copy(ledger, name, path, copies.get(path), original)
-
-
 def _check_copy(
     ledger: AuditLedger, name: str, path: str, copy: bytes | None, original: bytes | None
 ) -> Iterator[AuditFinding]:
     """Main's record of a promoted version, and its tag's, are what main decided upon."""
-    decided = ledger.decided_record(path)
+    restoring, decided = restore_tags.way_to_restore(name), ledger.decided_record(path)
+    if original is None:
+        what = f"{name} was promoted, and its tag is gone or holds no record"
+        yield make_finding("version tag", what, name, restoring)
+    missing = f"the record of {name}, which was promoted, is not on main"
     if decided is None:
-        what = f"the record of {name}, which was promoted, is not on main"
         root = '"$(git rev-parse --show-cdup)"'
         hint = f"git show 'refs/tags/{name}:{path}' > {root}'{path}', and commit"
-        yield make_finding("record", what, path, hint)
+        yield make_finding("record", missing, path, hint)
         return
-    back = BACK.format(commit=ledger.find_first_commit(path), path=path)
+    commit = ledger.main_decisions.find_first_commit(path)[:7]
+    back = BACK.format(commit=commit, path=path)
     if copy is None:
-        what = f"the record of {name}, which was promoted, is not on main"
-        yield make_finding("record", what, path, back)
+        yield make_finding("record", missing, path, back)
     elif original is not None and copy != original:
         what = f"main's record of {name} is not the one on its tag: one of them was altered"
         # What main decided upon first tells which of the two it was.
-        hint = back if copy != decided else restore_tags.way_to_restore(name)
-        yield make_finding("record", what, path, hint)
+        yield make_finding("record", what, path, back if copy != decided else restoring)
     elif copy != decided:
         what = f"main's record of {name} is not the one that was decided upon: it was altered"
         yield make_finding("record", what, path, back)
     if original is not None and original == copy != decided:
         what = f"its record is not the one that main decided upon: the tag of {name} was moved"
-        yield make_finding("version tag", what, name, restore_tags.way_to_restore(name))
+        yield make_finding("version tag", what, name, restoring)
 
 
 def _check_evidence(ledger: AuditLedger) -> Iterator[AuditFinding]:
-    evidence_on_main = ledger.files({ledger.evidence_path(entry) for entry in ledger.promotions})
+    evidence_on_main = ledger.read_files(
+        {ledger.evidence_path(entry) for entry in ledger.promotions}
+    )
     for promotion in ledger.promotions:
         path = ledger.evidence_path(promotion)
         if promotion.fault or ledger.is_confirmed(promotion):
@@ -160,29 +149,21 @@ def _check_evidence(ledger: AuditLedger) -> Iterator[AuditFinding]:
 
 def _find_touched(ledger: AuditLedger) -> Iterator[AuditFinding]:
     """Records and evidence change with a promotion of theirs, and never else."""
-    owners: dict[str, list[str]] = {}
+    owners: defaultdict[str, list[str]] = defaultdict(list)
     for promotion in ledger.log:
         record_path = version_record.record_path(promotion.model, promotion.version)
         for path in (record_path, ledger.evidence_path(promotion)):
-            owners.setdefault(path, []).append(promotion.commit)
-    touched = [
-        touch
-        for touch in ledger.find_touches(*KEPT)
-        if touch.path in owners and touch.commit not in owners[touch.path]
-    ]
-    right = {touch.path: _last_commit(ledger, owners[touch.path], touch.path) for touch in touched}
-    before = ledger.files_at((commit, path) for path, commit in right.items())
-    current_files = ledger.files(right)
-    for touch in touched:
-        path, commit = touch.path, right[touch.path]
-        if current_files.get(path) == before.get((commit, path)):
+            owners[path].append(promotion.commit)
+    for path, commit, author, action in ledger.find_touches(*KEPT):
+        if path not in owners or commit in owners[path]:
+            continue
+        # The last promotion's commit that left a file there; a deletion of a hand brings none.
+        held = ledger.files_at((owner, path) for owner in owners[path])
+        last = next(
+            (own for own in reversed(owners[path]) if (own, path) in held), owners[path][-1]
+        )
+        if ledger.read_files([path]).get(path) == held.get((last, path)):
             continue  # it was put back as it had been
         check: AuditCheck = "record" if path.startswith(KEPT[0]) else "evidence"
-        what = f"{touch.author} {touch.what} it in {touch.commit[:7]}, after it was decided upon"
-        yield make_finding(check, what, path, BACK.format(commit=commit[:7], path=path))
-
-
-def _last_commit(ledger: AuditLedger, commits: list[str], path: str) -> str:
-    """The last promotion's commit that left a file there; a deletion of a hand brings none."""
-    held = ledger.files_at((commit, path) for commit in commits)
-    return next((commit for commit in reversed(commits) if (commit, path) in held), commits[-1])
+        what = f"{author} {action} it in {commit[:7]}, after it was decided upon"
+        yield make_finding(check, what, path, BACK.format(commit=last[:7], path=path))

@@ -61,7 +61,6 @@ def survey_demanded(ledger: AuditLedger, approvals: Approvals) -> tuple[Surveyed
 
 
 def check_demanded(surveyed: Sequence[SurveyedSignature]) -> Iterator[AuditFinding]:
-    """The versions that do not count, because no allowed signer signed them."""
     for signed in surveyed:
         if signed.signature.standing != "good":
             what = f"{DEMANDED}: {why_unsigned(signed.signature)}"
@@ -77,22 +76,24 @@ def check_signers(ledger: AuditLedger) -> Iterator[AuditFinding]:
 
 
 def survey_signatures(ledger: AuditLedger) -> tuple[SurveyedSignature, ...]:
-    """Every version, rejection, stage tag and promotion of a ledger with its signature."""
-    allowed = allowed_signers(ledger.repository, ledger.main)
-    with signers_file(allowed) as signers:
+    with signers_file(allowed_signers(ledger.repository, ledger.main)) as signers:
 
-        def judge(kind: str, object_: str, content: str) -> SignedBy:
+        def judge_object(kind: str, object_: str, content: str) -> SignedBy:
             return signatures.verify_signature(ledger.repository, kind, object_, content, signers)
 
         tags = [
-            SurveyedSignature(kind, name, judge("tag", ref.object, ref.signature), counts)
+            SurveyedSignature(kind, name, judge_object("tag", ref.object, ref.signature), counts)
             for kind, name, ref, counts in _registry_tags(ledger)
         ]
-        commits = _promotion_commits(ledger)
+        # The commits on main and those that they merged, by what they brought.
+        commits: dict[str, str] = {}
+        for promotion in ledger.promotions:
+            for commit in filter(None, (promotion.commit, promotion.head)):
+                commits.setdefault(commit, f"{promotion} ({commit[:7]})")
         texts = refs.read_contents(ledger.repository, commits)
         for commit, name in commits.items():
             text = texts[commit].decode("utf-8", "replace")
-            tags.append(SurveyedSignature("promotion", name, judge("commit", commit, text)))
+            tags.append(SurveyedSignature("promotion", name, judge_object("commit", commit, text)))
     return tuple(tags)
 
 
@@ -103,8 +104,11 @@ def check_signatures(
 ) -> Iterator[AuditFinding | UncheckedPart]:
     """What does not hold, is nobody's, or is missing where it could be there; ``demanded`` is what
     the policy's demand was asked of, and said already."""
-    if any(signed.signature.standing in ("good", "unknown") for signed in surveyed):
-        yield from _check_signers_file(ledger)
+    is_judged = any(signed.signature.standing in ("good", "unknown") for signed in surveyed)
+    if is_judged and not allowed_signers(ledger.repository, ledger.main):
+        hint = "commit it with a line for each signer: <mail> <kind of key> <key>"
+        what = "it is not on main, so nobody's signature is known"
+        yield make_finding("signature", what, SIGNERS, hint)
     foreign = [signed.name for signed in surveyed if signed.signature.standing == "foreign"]
     if foreign:
         what = f"{len(foreign)} signatures of OpenPGP or X.509 ({foreign[0]})"
@@ -113,13 +117,6 @@ def check_signatures(
     for signed in surveyed:
         if signed.counts and signed.name not in names and (wrong := _wrong_signature(signed)):
             yield wrong
-
-
-def _check_signers_file(ledger: AuditLedger) -> Iterator[AuditFinding]:
-    if not allowed_signers(ledger.repository, ledger.main):
-        hint = "commit it with a line for each signer: <mail> <kind of key> <key>"
-        what = "it is not on main, so nobody's signature is known"
-        yield make_finding("signature", what, SIGNERS, hint)
 
 
 def _wrong_signature(surveyed: SurveyedSignature) -> AuditFinding | None:
@@ -138,7 +135,6 @@ def _wrong_signature(surveyed: SurveyedSignature) -> AuditFinding | None:
 
 
 def _way_to_replace(surveyed: SurveyedSignature) -> str:
-    """How a thing that nobody signed is replaced by one that somebody did."""
     if surveyed.kind == "stage tag":
         way = restore_tags.way_to_restore(surveyed.name)
         return f"{way}; then towpath reconcile --apply writes it again"
@@ -166,13 +162,3 @@ def _registry_tags(ledger: AuditLedger) -> Iterator[tuple[str, str, refs.Ref, bo
             yield "rejection", name, ref, True
         else:
             yield "version", name, ref, name not in rejected
-
-
-def _promotion_commits(ledger: AuditLedger) -> dict[str, str]:
-    """The promotions' commits, those on main and those that they merged, by what they brought."""
-    names: dict[str, str] = {}
-    for promotion in ledger.promotions:
-        names.setdefault(promotion.commit, f"{promotion} ({promotion.commit[:7]})")
-        if promotion.head:
-            names.setdefault(promotion.head, f"{promotion} ({promotion.head[:7]})")
-    return names

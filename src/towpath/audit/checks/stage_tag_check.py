@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -21,14 +22,27 @@ TAGS = "refs/tags/"
 def check_stage_tags(ledger: AuditLedger, approvals: Approvals) -> Iterator[AuditFinding]:
     """Every stage tag: annotated, on its version's commit, after its promotion, in order, and
     claiming no other approval than there was."""
-    yield from _find_lightweight(ledger)
+    pattern = f"{TAGS}{ledger.model}#*" if ledger.model else f"{TAGS}*#*"
+    for ref in refs.list_refs(ledger.repository, pattern):
+        tag_name = parse_tag(ref.name.removeprefix(TAGS))
+        if tag_name and tag_name.stage and ledger.is_meant(tag_name.stage) and not ref.annotated:
+            yield _tag_finding(ref.name, "it is a lightweight tag, which says neither who nor when")
     for tag in ledger.stray_tags:
         yield from _explain_stray(ledger, tag)
     for tag in ledger.stage_tags:
-        yield from _check_renamed(tag, ledger)
+        # A tag's object holds its name, and its signature covers that: under another it was copied.
+        own_name = ledger.tag_names.get(tag.tag.name)
+        if own_name is not None and own_name != tag.tag.name.removeprefix(TAGS):
+            what = f"its object was made as {own_name}, and put here under this name"
+            yield _tag_finding(tag.tag.name, what)
     yield from _check_order(ledger)
-    yield from _find_postdated(ledger)
-    yield from _check_claims(ledger, approvals)
+    for promotion in ledger.promotions:
+        for tag in ledger.find_tags(promotion):
+            if claimed := approvals.find_excess_claim(tag, promotion):
+                by = f" by {', '.join(claimed.by)}" if claimed.by else ""
+                was = f"and that was `{approvals.prove_approval(promotion).level}`"
+                what = f"it claims the approval `{claimed.level}`{by}, {was}"
+                yield _tag_finding(tag.tag.name, what)
 
 
 def _tag_finding(name: str, what: str) -> AuditFinding:
@@ -37,38 +51,6 @@ def _tag_finding(name: str, what: str) -> AuditFinding:
     way = restore_tags.way_to_restore(short)
     hint = f"{way}; then towpath reconcile --apply writes what is right"
     return make_finding("stage tag", what, short, hint)
-
-
-def _find_lightweight(ledger: AuditLedger) -> Iterator[AuditFinding]:
-    pattern = f"{TAGS}{ledger.model}#*" if ledger.model else f"{TAGS}*#*"
-    for ref in refs.list_refs(ledger.repository, pattern):
-        tag_name = parse_tag(ref.name.removeprefix(TAGS))
-        if tag_name and tag_name.stage and ledger.is_meant(tag_name.stage) and not ref.annotated:
-            yield _tag_finding(ref.name, "it is a lightweight tag, which says neither who nor when")
-
-
-def _is_ahead(tag: StageTag) -> bool:
-    return tag.tag.time > time.time() + registry_state.TAG_AHEAD
-
-
-def _find_postdated(ledger: AuditLedger) -> Iterator[AuditFinding]:
-    # Stock GTO would take it for the newest for ever.
-    strays = {tag.tag.name for tag in ledger.stray_tags}
-    for tag in ledger.stage_tags:
-        if _is_ahead(tag) and tag.tag.name not in strays:
-            when = format_second(tag.tag.time)
-            yield _tag_finding(tag.tag.name, f"it is dated {when}, which has not come yet")
-
-
-def _check_claims(ledger: AuditLedger, approvals: Approvals) -> Iterator[AuditFinding]:
-    for promotion in ledger.promotions:
-        for tag in ledger.tags(promotion):
-            if claimed := approvals.find_excess_claim(tag, promotion):
-                proved_level = approvals.prove_approval(promotion).level
-                by = f" by {', '.join(claimed.by)}" if claimed.by else ""
-                what = f"it claims the approval `{claimed.level}`{by}"
-                what += f", and that was `{proved_level}`"
-                yield _tag_finding(tag.tag.name, what)
 
 
 def _explain_stray(ledger: AuditLedger, tag: StageTag) -> Iterator[AuditFinding]:
@@ -91,23 +73,17 @@ def _explain_stray(ledger: AuditLedger, tag: StageTag) -> Iterator[AuditFinding]
     yield _tag_finding(tag.tag.name, f"{what}: {tag.tag.tagger} wrote it")
 
 
-def _check_renamed(tag: StageTag, ledger: AuditLedger) -> Iterator[AuditFinding]:
-    # A tag's object holds its name, and its signature covers that: under another it was copied.
-    own_name = ledger.tag_names.get(tag.tag.name)
-    if own_name is not None and own_name != tag.tag.name.removeprefix(TAGS):
-        what = f"its object was made as {own_name}, and put here under this name"
-        yield _tag_finding(tag.tag.name, what)
-
-
 def _check_order(ledger: AuditLedger) -> Iterator[AuditFinding]:
     """The numbers of a model's events rise with their dates, and no two dates are the same."""
     # Stock GTO goes by the dates, and of two tags of one second takes either.
-    by_model: dict[str, list[StageTag]] = {}
+    by_model: defaultdict[str, list[StageTag]] = defaultdict(list)
     # Beside a forged tag an honest one would look out of order, and be set aside for it.
     forged = {tag.tag.name for tag in ledger.stray_tags}
     honest = [tag for tag in ledger.stage_tags if tag.tag.name not in forged]
-    for tag in (candidate for candidate in honest if not _is_ahead(candidate)):
-        by_model.setdefault(tag.model, []).append(tag)
+    latest_allowed = time.time() + registry_state.TAG_AHEAD
+    ahead = [tag for tag in honest if tag.tag.time > latest_allowed]
+    for tag in (candidate for candidate in honest if candidate not in ahead):
+        by_model[tag.model].append(tag)
     for tags in by_model.values():
         for before, after in pairwise(tags):
             if after.number <= before.number or after.tag.time == before.tag.time:
@@ -115,3 +91,6 @@ def _check_order(ledger: AuditLedger) -> Iterator[AuditFinding]:
                 times = f"{format_second(after.tag.time)} and {format_second(before.tag.time)}"
                 what = f"its date and that of {short} are not in order: {times}"
                 yield _tag_finding(after.tag.name, what)
+    for tag in ahead:  # stock GTO would take it for the newest for ever
+        when = format_second(tag.tag.time)
+        yield _tag_finding(tag.tag.name, f"it is dated {when}, which has not come yet")

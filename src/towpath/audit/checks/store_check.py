@@ -11,7 +11,6 @@ from towpath.audit.ledger import AuditLedger
 from towpath.backends.git import remotes
 from towpath.delivery.promotion.stored_bytes import way_back, way_to_replace
 from towpath.delivery.reconcile.deployment_record import (
-    DeploymentRecord,
     deployed_models,
     find_contradiction,
     read_stored_record,
@@ -32,22 +31,21 @@ def check_project_store(
     ledger: AuditLedger, store: Store, root: Path, origin: str | None
 ) -> Iterator[AuditFinding | UncheckedPart]:
     """The project's store: no version's bytes altered, and none missing that is wanted by a stage
-    or may still be promoted.
-
-    Args:
-        origin: The address of this project's code, in a registry that several projects share.
-    """
+    or may still be promoted. ``origin`` is the address of this project's code, in a registry that
+    several projects share."""
     wanted_keys = {(entry.model, entry.version) for entry in ledger.wanted_versions()}
     promoted = {(entry.model, entry.version) for entry in ledger.promotions}
     missing: list[tuple[str, VersionRecord]] = []
     for version, record in ledger.read_records():
-        key, name = (version.model, version.version), str(version)
-        if not _is_from(origin, record) or not ledger.is_ours(version.model):
+        key, name, address = (version.model, version.version), str(version), record.code.repository
+        is_own = not address or (origin and remotes.is_same_repository(origin, address))
+        if not is_own or not ledger.is_ours(version.model):
             continue  # another project made it, and has its bytes
         state = verify_bytes(store.source, record.artifact, record.sha256)
         if state is BytesState.ALTERED:
             what = f"the bytes of {name} in the project's store were altered"
-            paths = _altered_objects(store, record)
+            wrong = find_altered(store.source, record.artifact) or [record.artifact.digest]
+            paths = [store.path(digest) for digest in wrong]
             yield make_finding("artifact", what, str(paths[0]), way_to_replace(root, *paths))
         elif state is BytesState.MISSING and key in wanted_keys:
             missing.append((f"{name}, which a stage wants,", record))
@@ -55,16 +53,6 @@ def check_project_store(
         elif state is BytesState.MISSING and key not in promoted and version.rejected is None:
             missing.append((name, record))
     yield from _look_on_remote(root, missing)
-
-
-def _altered_objects(store: Store, record: VersionRecord) -> list[Path]:
-    wrong = find_altered(store.source, record.artifact)
-    return [store.path(digest) for digest in wrong or [record.artifact.digest]]
-
-
-def _is_from(origin: str | None, record: VersionRecord) -> bool:
-    address = record.code.repository
-    return address is None or (origin is not None and remotes.is_same_repository(origin, address))
 
 
 def _look_on_remote(
@@ -118,12 +106,12 @@ def check_stage_store(
 def _check_bytes(
     ledger: AuditLedger, store: StageStore, model: str, version: VersionNumber | None
 ) -> Iterator[AuditFinding]:
-    record = ledger.record(model, version)
+    record = ledger.find_record(model, version)
     if record is None:
         return
     # Before reconcile has brought it there, it is no wonder that it is not.
     log = ledger.promotions_of(store.name, model)
-    entered = any(ledger.tags(promotion) for promotion in log if promotion.version == version)
+    entered = any(ledger.find_tags(promotion) for promotion in log if promotion.version == version)
     state = store.verify(record.artifact, record.sha256)
     name, hint = f"{model}@{version}", f"towpath reconcile {store.name} --apply"
     if state is BytesState.ALTERED:
@@ -144,7 +132,7 @@ def check_target_folder(
         return
     files = FolderTarget(home / declared.path, declared.path, store.name)
     for stage_file in ledger.wanted_versions(store.name):
-        record = ledger.record(stage_file.model, stage_file.version)
+        record = ledger.find_record(stage_file.model, stage_file.version)
         running = files.find_running(stage_file.model, record)
         if record is None or running is None or running.version != str(stage_file.version):
             continue  # not there yet: reconcile's to bring
@@ -159,29 +147,20 @@ def check_target_folder(
 def _check_deployments(
     ledger: AuditLedger, store: StageStore, model: str
 ) -> Iterator[AuditFinding]:
+    path = f"towpath/deployed/{model}.json"
+    place = f"{path} in {store.shown}"
     # The record's own words may be a stranger's: whoever has the stage's keys can write there.
     try:
         deployment = read_stored_record(store, model).record
     except Malformed as damaged:
         fault = damaged.faults[0]
-        place = f"towpath/deployed/{model}.json in {store.shown}"
         yield make_finding("deployment", fault.what, place, fault.hint or "")
         return
-    for kept_record in (deployment, *deployment.previous) if deployment else ():
-        yield from _check_follows(ledger, store, kept_record)
-
-
-def _check_follows(
-    ledger: AuditLedger, store: StageStore, record: DeploymentRecord
-) -> Iterator[AuditFinding]:
-    log = ledger.promotions_of(store.name, record.model)
-    if (wrong := find_contradiction(record, store.name, log)) is None:
-        return
-    place = f"towpath/deployed/{record.model}.json in {store.shown}"
-    if log:
-        way = f"towpath reconcile {store.name} --apply writes what is right, and keeps a copy"
-        yield make_finding("deployment", wrong, place, f"find out who wrote it; then {way}")
-    else:  # main never asked for it there, so reconcile has nothing to write
-        path = f"towpath/deployed/{record.model}.json"
+    log = ledger.promotions_of(store.name, model)
+    way = f"then towpath reconcile {store.name} --apply writes what is right, and keeps a copy"
+    hint = f"find out who wrote it; {way}"
+    if not log:  # main never asked for it there, so reconcile has nothing to write
         hint = f"find out who wrote it, and move {path} out of {store.backend.shown}"
-        yield make_finding("deployment", wrong, place, hint)
+    for kept_record in (deployment, *deployment.previous) if deployment else ():
+        if wrong := find_contradiction(kept_record, store.name, log):
+            yield make_finding("deployment", wrong, place, hint)

@@ -23,6 +23,7 @@ from towpath.scratch import scratch_beside, scratch_folder, sweep_beside
 PACKAGE = Path(__file__).resolve().parents[2]
 CHECKOUT = PACKAGE.parent.parent
 QUESTIONS = "cookiecutter.json"
+RULES = "towpath_template"
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,6 @@ class ProjectTemplate:
 
 
 def catalogue() -> tuple[ProjectTemplate, ...]:
-    """The templates of this installation, by name: the wheel's, or those of its checkout."""
     shipped = PACKAGE / "templates"
     home = shipped if shipped.is_dir() else CHECKOUT / "templates"
     return tuple(_read_template(path.parent) for path in sorted(home.glob(f"*/{QUESTIONS}")))
@@ -59,15 +59,10 @@ def _read_template(folder: Path) -> ProjectTemplate:
     return ProjectTemplate(folder.name, folder, questions.get("_description", ""))
 
 
-RULES = "towpath_template"
-
-
 def answer_questions(folder: Path, preset: Mapping[str, str], ask: bool) -> dict[str, str]:
-    """Every answer that the template needs, checked; asks only for what was not given.
-
-    Raises UsageError with every fault: an unknown question, a choice that there is not, and
-    what the template's own rules (``faults`` in its ``towpath_template.py``) say.
-    """
+    """Every answer that the template needs, checked; asks only for what was not given. Raises
+    UsageError with every fault: an unknown question, a choice that there is not, and what the
+    template's own rules (``faults`` in its ``towpath_template.py``) say."""
     questions = json.loads((folder / QUESTIONS).read_text(encoding="utf-8"))
     wrong = list(_preset_faults(questions, preset))
     faults, refused = [fault for _, fault in wrong], {key for key, _ in wrong}
@@ -141,13 +136,9 @@ class ProjectExistsError(UsageError):
 def make_from_template(
     template: str, destination: Path, answers: Mapping[str, str], ask: bool
 ) -> Path:
-    """Make a project in a new folder of ``destination``, named by the answer ``name``.
-
-    ``template`` is a name of the catalogue or a folder; ``answers`` are taken as they are, and
-    ``ask`` says whether a person is asked for the rest. Returns the project's folder. Raises
-    UsageError for answers that will not do and for a folder that exists, which is left alone;
-    whatever fails later leaves nothing behind.
-    """
+    """Make a project in a new folder of ``destination``, named by the answer ``name``; a person is
+    asked for the other answers if ``ask``. Raises UsageError for answers that will not do and for a
+    folder that exists, which is left alone; whatever fails later leaves nothing behind."""
     chosen = find_template(template)
     known_answers = {"towpath": own_requirement(), **answers} if _asks_source(chosen) else answers
     complete = answer_questions(chosen.folder, known_answers, ask)
@@ -167,8 +158,7 @@ def _asks_source(template: ProjectTemplate) -> bool:
 
 @contextmanager
 def _all_or_nothing(project: Path) -> Iterator[Path]:
-    """A folder beside the project's place to make it in: it has its name once it is whole, and
-    what a killed process left of another is swept away."""
+    """A folder beside the project's place to make it in; what a killed process left goes."""
     scratch = scratch_beside(project)
     missing = list(_missing_folders(project.parent))
     try:
@@ -210,12 +200,9 @@ def _generate_project(
     with _scratch_settings() as settings, importing_from(template), _said_by_us(project):
         try:
             cookiecutter(
-                str(template),
-                no_input=True,
-                extra_context=dict(answers),
-                output_dir=str(into),
+                str(template), no_input=True, extra_context=dict(answers), output_dir=str(into),
                 config_file=str(settings),
-            )
+            )  # fmt: skip
         except FailedHookException as error:
             raise UserError("the project could not be finished; why stands above") from error
         except CookiecutterException as error:

@@ -17,6 +17,7 @@ from towpath.backends.dvc import dvc_remotes, dvc_yaml, tracked_files
 from towpath.backends.dvc.dvc_cache import Store
 from towpath.backends.dvc.dvc_remotes import Remote, open_remote
 from towpath.config.artifact import CacheEntry
+from towpath.config.foreign_values import is_md5
 from towpath.errors import Fault, Malformed, StoreError
 from towpath.storage.cache_entries import load_entry, relative_entry_path
 from towpath.storage.copy_files import hash_bytes
@@ -24,13 +25,11 @@ from towpath.storage.storage_backend import map_in_threads, object_path
 from towpath.storage.verified_bytes import (
     FOLDER,
     hash_object,
-    is_digest,
     is_folder_digest,
     read_manifest,
 )
 
-Progress = Callable[[int, int], None]
-"""Told how many objects are done, of how many."""
+Progress = Callable[[int, int], None]  # Told how many objects are done, of how many.
 
 _ENTRIES = "towpath/entries"
 _INPUT = "input "
@@ -46,7 +45,6 @@ class MovedObjects:
 
 
 def default_remote_of(root: Path) -> str | None:
-    """The remote that is meant when none is named."""
     return dvc_remotes.default_remote_name(Store(root).layout)
 
 
@@ -77,9 +75,7 @@ def push_objects(
         cached_entries = store.cached_entries.all()
         entries = [entry for entry in cached_entries if not store.missing(_output_digests(entry))]
         inputs = [pair for entry in entries for pair in entry.ingredients.items()]
-        optional += [
-            value for label, value in inputs if label.startswith(_INPUT) and is_digest(value)
-        ]
+        optional += [value for label, value in inputs if label.startswith(_INPUT) and is_md5(value)]
         optional += _named_by_project(root, is_strict=True)
     held = [digest for digest in dict.fromkeys(optional) if store.has(digest)]
     needed = [*(digests or ()), *held, *(d for entry in entries for d in _output_digests(entry))]
@@ -130,7 +126,6 @@ def _named_by_project(root: Path, is_strict: bool = False) -> list[str]:
 
 
 def _reachable_digests(root: Path, store: Store, there: Remote) -> list[str]:
-    """What a project names and a remote can be asked for."""
     # Of the user's own stages that is what is there: DVC need not have stored what they made.
     others = [digest for digest in dvc_yaml.made_digests(root, ours=False) if not store.has(digest)]
     sizes = there.file_sizes([object_path(digest) for digest in others])
@@ -255,8 +250,7 @@ def _download_file(store: Store, there: Remote, digest: str) -> Fault | None:
 
 
 def _read_manifest(store: Store, there: Remote, digest: str) -> bytes:
-    """A folder's manifest, from here or from there. Raises StoreError where it is missing or
-    wrong there."""
+    """A folder's manifest, from here or there; StoreError where it is missing or wrong there."""
     if (content := store.objects.read(digest)) is not None:
         return content
     content = there.read(object_path(digest))
@@ -268,7 +262,6 @@ def _read_manifest(store: Store, there: Remote, digest: str) -> bytes:
 
 
 def _read_members(digest: str, content: bytes) -> dict[str, str]:
-    """The digests that a folder's manifest names, by path. Raises StoreError where it is none."""
     try:
         return read_manifest(content)
     except Malformed as malformed:

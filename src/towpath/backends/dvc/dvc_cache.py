@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -37,15 +37,17 @@ IGNORE_FILE = ".dvcignore"
 _NAME = re.compile(r"[\w.-]+/?")
 _ALWAYS = frozenset({".git", ".hg", ".dvc"})
 _AS_FOLDERS = frozenset({".hg", ".dvc"})
+_PATIENCE = 3  # how often a file that changes while it is read is read again
+_THREADS = 4
+# Bytes, to be hashed or copied, from which on threads help: hashlib and copies leave the GIL. Small
+# files are Python's own time, of which threads only make more.
+_LARGE = 8 << 20
 
 
 @dataclass(frozen=True)
 class IgnorePatterns:
-    """The patterns in force at one folder.
-
-    ``home`` holds the `.dvc`; ``below`` is the folder's path under it, empty for the home itself
-    and for folders elsewhere.
-    """
+    """The patterns in force at one folder. ``home`` holds the `.dvc`; ``below`` is the folder's
+    path under it, empty for the home itself and for folders elsewhere."""
 
     home: Path
     below: str = ""
@@ -161,19 +163,10 @@ def _refusal_words(entry: os.DirEntry[str]) -> str:
     return f"{entry.path} is neither a file nor a folder"
 
 
-_PATIENCE = 3  # how often a file that changes while it is read is read again
-_THREADS = 4
-# Bytes, to be hashed or copied, from which on threads help: hashlib and copies leave the GIL. Small
-# files are Python's own time, of which threads only make more.
-_LARGE = 8 << 20
-
-
 class Store:
-    """Bytes by digest, and what was made from what. Shared by threads and by processes.
-
-    Everything is DVC 3's: digests, folders, the place of an object. Stock DVC finds what is put
-    here, and the other way round. Paths may be relative to the project's root.
-    """
+    """Bytes by digest, and what was made from what. Shared by threads and by processes. Everything
+    is DVC 3's: digests, folders, the place of an object. Stock DVC finds what is put here, and the
+    other way round. Paths may be relative to the project's root."""
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
@@ -210,17 +203,21 @@ class Store:
     def digest(self, path: Path) -> Artifact:
         """Name the bytes of a file or a folder as they are now, without storing them. Raises
         StoreError for what is not there and for what a folder may not hold."""
-        path = self._existing_path(path)
-        if not path.is_dir():
-            file = _file_at(path)
-            return Artifact(self._digest_files([file])[path.name], file.stamp.size, path.name)
-        files = self._folder_files(path)
-        digest = manifest_digest(folder_manifest(self._digest_files(files)))
-        return Artifact(digest, sum(file.stamp.size for file in files), path.name, len(files))
+        return self._name_artifact(self._existing_path(path), self._digest_files, manifest_digest)
 
-    def _folder_files(self, folder: Path) -> list[FileBelow]:
-        patterns = IgnorePatterns.patterns_at(self.layout.home_folder, folder)
-        return list(files_under(folder, patterns))
+    def _name_artifact(
+        self,
+        path: Path,
+        name_files: Callable[[Sequence[FileBelow]], Mapping[str, str]],
+        name_manifest: Callable[[bytes], str],
+    ) -> Artifact:
+        if not path.is_dir():
+            file = FileBelow(os.fspath(path), path.name, FileStamp.from_status(path.stat()))
+            return Artifact(name_files([file])[path.name], file.stamp.size, path.name)
+        patterns = IgnorePatterns.patterns_at(self.layout.home_folder, path)
+        files = list(files_under(path, patterns))
+        digest = name_manifest(folder_manifest(name_files(files)))
+        return Artifact(digest, sum(file.stamp.size for file in files), path.name, len(files))
 
     def _digest_files(self, files: Sequence[FileBelow]) -> dict[str, str]:
         recalled = self._recall_digests(files)
@@ -245,12 +242,7 @@ class Store:
         Raises StoreError when they cannot be written; then nothing is half-written."""
         path = self._existing_path(path)
         with explain_write_errors(path.name, self.layout.cache):
-            if not path.is_dir():
-                file = _file_at(path)
-                return Artifact(self._put_files([file])[path.name], file.stamp.size, path.name)
-            files = self._folder_files(path)
-            digest = self.objects.add_manifest(folder_manifest(self._put_files(files)))
-        return Artifact(digest, sum(file.stamp.size for file in files), path.name, len(files))
+            return self._name_artifact(path, self._put_files, self.objects.add_manifest)
 
     def put_bytes(self, content: bytes, name: str) -> Artifact:
         """Store bytes that are in memory, as a file of this name."""
@@ -284,7 +276,6 @@ class Store:
 
     @log_store_call("root")
     def missing(self, digests: Iterable[str]) -> list[str]:
-        """Those of these files and folders that are not whole, in the order given."""
         return [digest for digest in dict.fromkeys(digests) if not self.has(digest)]
 
     def needed_objects(self, digest: str) -> list[str] | None:
@@ -295,7 +286,6 @@ class Store:
         return None if members is None else [digest, *dict.fromkeys(members.values())]
 
     def members(self, digest: str) -> dict[str, str]:
-        """A folder's digests by relative path. Raises StoreError when its manifest is missing."""
         members = self.objects.members(digest)
         if members is None:
             raise _absent_error(digest)
@@ -303,8 +293,7 @@ class Store:
 
     @log_store_call("root")
     def copy_to(self, digest: str, to: Path) -> None:
-        """Put the bytes at a path as a copy of its own, or a clone where blocks can be shared.
-        Raises StoreError when bytes are missing."""
+        """Put the bytes at a path as a copy, or a clone of blocks; StoreError without them."""
         # Never a hard link: a program that writes to its input would change the store. What stands
         # there is replaced when the copy is whole.
         if not self.has(digest):
@@ -331,18 +320,15 @@ class Store:
         map_in_threads(lambda one: copy_plain(self.path(one[1]), one[0]), members, _THREADS)
 
     def entries(self, key: str, writers: Sequence[str] = WRITERS) -> Iterator[CacheEntry]:
-        """What is remembered under a key by these writers, whether its bytes are here or not."""
         return self.cached_entries.read(key, writers)
 
     def entry(self, key: str, writers: Sequence[str] = WRITERS) -> CacheEntry | None:
-        """The execution remembered under a key, if all that it made is here and right."""
         for entry in self.entries(key, writers):
             if all(self.has(artifact.digest) for artifact in entry.result.outputs.values()):
                 return entry
         return None
 
     def remember(self, entry: CacheEntry) -> None:
-        """Remember an execution whose outputs have been put."""
         self.cached_entries.write(entry)
 
     def _existing_path(self, path: Path) -> Path:
@@ -353,26 +339,18 @@ class Store:
         return path
 
 
-def _file_at(path: Path) -> FileBelow:
-    return FileBelow(os.fspath(path), path.name, FileStamp.from_status(path.stat()))
-
-
 def _job_count(files: Sequence[FileBelow]) -> int:
     return _THREADS if sum(file.stamp.size for file in files) > _LARGE else 1
 
 
 def _hash_settled(file: FileBelow) -> tuple[FileStamp, str]:
-    """The stamp that a file had before and after it was read, and its digest. Raises StoreError
-    when it does not stop changing."""
+    """A file's stamp and digest; StoreError where it does not stop changing while it is read."""
     for _ in range(_PATIENCE):
-        descriptor = os.open(file.path, os.O_RDONLY)
-        try:
-            stamp = FileStamp.from_status(os.fstat(descriptor))
-            digest = md5_of(descriptor)
-            if FileStamp.from_status(os.fstat(descriptor)) == stamp:
+        with Path(file.path).open("rb", buffering=0) as opened:
+            stamp = FileStamp.from_status(os.fstat(opened.fileno()))
+            digest = md5_of(opened.fileno())
+            if FileStamp.from_status(os.fstat(opened.fileno())) == stamp:
                 return stamp, digest
-        finally:
-            os.close(descriptor)
     hint = "wait until it is written, then run again"
     raise StoreError(f"{file.path} changes while it is read", hint=hint)
 

@@ -38,8 +38,7 @@ _FILES = {
 
 
 def locate_store(root: Path) -> StoreLayout:
-    """The layout of a project's store: the nearest `.dvc` upwards, and what its configuration says.
-    Raises StoreError where no folder upwards holds a `.dvc`."""
+    """The layout of a project's store: the nearest `.dvc` upwards; StoreError for none."""
     root = root.absolute()
     dvc = find_dvc(root)
     if dvc is None:
@@ -51,14 +50,12 @@ def locate_store(root: Path) -> StoreLayout:
 
 
 def find_dvc(root: Path) -> Path | None:
-    """The nearest `.dvc` upwards; None where there is none."""
     root = root.absolute()
     return next((up / ".dvc" for up in (root, *root.parents) if (up / ".dvc").is_dir()), None)
 
 
 def missing_store_files(root: Path) -> Mapping[str, str]:
-    """The text of each file that a first store at this root lacks, by its path; none where there
-    is a store above."""
+    """The texts of the files that a first store here lacks; none if there is a store above."""
     if not (root / ".dvc").exists() and find_dvc(root):
         return {}
     return {name: text for name, text in _FILES.items() if not (root / name).exists()}
@@ -77,8 +74,6 @@ def initialise_store(root: Path) -> StoreLayout:
 
 @dataclass(frozen=True)
 class RemoteConfig:
-    """A remote by name, and what its section says."""
-
     name: str
     settings: Mapping[str, str]
 
@@ -122,8 +117,7 @@ class DvcConfig:
         return named or (next(iter(sections_by_name)) if len(sections_by_name) == 1 else None)
 
     def default_remote(self) -> RemoteConfig | None:
-        """That remote, with the public part of what is said of it: where it is, never who is let
-        in."""
+        """That remote, with the public part of what is said of it: never who is let in."""
         name, sections_by_name = self.default_name(), self.remote_sections()
         if name is None or "url" not in sections_by_name.get(name, {}):
             return None
@@ -154,7 +148,6 @@ def load_config(dvc: Path) -> DvcConfig:
 
 
 def shared_remote(root: Path) -> RemoteConfig | None:
-    """The default remote in a project's own ``.dvc/config``; None where it names none."""
     # What only this machine or this person configured is not for others. A folder becomes absolute.
     file = locate_store(root).dvc / "config"
     remote = _read_config(file).default_remote()

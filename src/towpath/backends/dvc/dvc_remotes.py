@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -22,10 +22,7 @@ _LOOK = "look at its address in .dvc/config, at your credentials and at the netw
 
 @dataclass(frozen=True)
 class Remote:
-    """A remote of the project, whatever speaks to it: a folder, S3, SSH, ...
-
-    Files are named by their path from its top, with ``/`` between the parts.
-    """
+    """A remote of the project: a folder, S3, SSH. Files are named from its top, with ``/``."""
 
     name: str
     url: str
@@ -41,11 +38,9 @@ class Remote:
 
     @property
     def jobs(self) -> int:
-        """How many transfers the remote takes at once."""
         return int(self._file_system.jobs)
 
     def object_address(self, digest: str) -> str:
-        """Where an object stands, as a person would write it."""
         return f"{self.url.rstrip('/')}/{object_path(digest)}"
 
     def _remote_path(self, path: str) -> str:
@@ -64,7 +59,6 @@ class Remote:
         return [_told_size(answer) for answer in answers]
 
     def open_object(self, digest: str) -> AbstractContextManager[IO[bytes]]:
-        """An object's bytes, unverified."""
         stream: AbstractContextManager[IO[bytes]] = self._file_system.open(
             self._remote_path(object_path(digest)), "rb"
         )
@@ -72,7 +66,6 @@ class Remote:
 
     @log_store_call("url")
     def read(self, path: str) -> bytes | None:
-        """The bytes of a small file; None where it is not there."""
         try:
             with self._file_system.open(self._remote_path(path), "rb") as file:
                 content: bytes = file.read()
@@ -92,7 +85,6 @@ class Remote:
 
     @log_store_call("url")
     def upload_file(self, local: Path, path: str) -> None:
-        """Put a file there; what stands there is replaced."""
         target = self._remote_path(path)
         # Not DVC's own `add`, which tries a reflink first: that stands in its place empty for a
         # moment, and a kill leaves a torn object. This one is written beside its place and renamed.
@@ -105,12 +97,10 @@ class Remote:
 
     @log_store_call("url")
     def download_file(self, path: str, local: Path) -> None:
-        """Bring a file; FileNotFoundError where it is not there."""
         self._file_system.get_file(self._remote_path(path), os.fspath(local))
 
     @log_store_call("url")
     def remove_file(self, path: str) -> None:
-        """Take a file away; it may be gone."""
         with suppress(FileNotFoundError):
             self._file_system.remove(self._remote_path(path))
 
@@ -120,7 +110,6 @@ class Remote:
 
 
 def default_remote_name(layout: StoreLayout) -> str | None:
-    """The remote that is meant when none is named: `core.remote`, or the only one."""
     return _default_name(open_repository(layout).config)
 
 
@@ -142,7 +131,6 @@ def open_remote(layout: StoreLayout, name: str | None = None) -> Remote:
 
 
 def default_remote(root: Path) -> Remote | None:
-    """The remote that the project's configuration means when none is named, if there is one."""
     layout = locate_store(root)
     return None if default_remote_name(layout) is None else open_remote(layout)
 
@@ -168,6 +156,21 @@ def open_repository(layout: StoreLayout) -> Any:
         return repository
     except ConfigError as fault:
         raise StoreError(f".dvc/config cannot be read: {fault}") from fault
+
+
+@contextmanager
+def name_source_faults(address: str) -> Iterator[None]:
+    """Whatever DVC or its file systems raise of an address becomes a StoreError that names it."""
+    from dvc.fs import RemoteMissingDepsError
+
+    with name_faults(f"`{address}`", "look at the address, your credentials and the network"):
+        try:
+            yield
+        except RemoteMissingDepsError as missing:
+            scheme = address.partition("://")[0]
+            extra = "'towpath[s3]'" if scheme == "s3" else f"dvc-{scheme}"
+            what = f"`{address}`: nothing that is installed speaks to {scheme}://"
+            raise StoreError(what, hint=f"pip install {extra}") from missing
 
 
 def _default_name(config: Any) -> str | None:

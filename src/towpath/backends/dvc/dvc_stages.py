@@ -32,11 +32,8 @@ class Variable:
 
 @dataclass(frozen=True)
 class DvcStage:
-    """One stage, or one item of a loop. ``entry`` is the key under `stages` that it comes from.
-
-    ``data`` is the stage as DVC's schema has it. ``commands`` are its command lines, each as text
-    and variables in turn.
-    """
+    """One stage, or one item of a loop, of the key ``entry`` under `stages`. ``data`` is as DVC's
+    schema has it, ``commands`` are command lines, each as text and variables in turn."""
 
     name: str
     entry: str
@@ -56,8 +53,7 @@ class DvcFile:
 
 
 def read_dvc_file(root: Path, path: Path) -> DvcFile:
-    """What a dvc.yaml of a project declares. Raises: UserError: where it is not there, or DVC does
-    not understand it."""
+    """What a dvc.yaml of a project declares; UserError where DVC does not understand it."""
     shown = os.path.relpath(path, root)
     if not path.is_file():
         raise UserError(f"there is no {shown}", hint="name the dvc.yaml whose stages are meant")
@@ -166,7 +162,6 @@ class _Variables:
         return _MARK.format(len(self.known) - 1)
 
     def _plain_value(self, key: str) -> str | int | float | bool | None:
-        """The value of a key that a shell takes for one word; `item` and `key` are the loop's."""
         from dvc.parsing.context import ContextError
 
         if key in self.fixed or key.partition(".")[0] in ("item", "key"):
@@ -200,8 +195,7 @@ def _folder_outputs(lock: Path) -> Iterator[str]:
 
 
 def read_values(path: Path) -> Any:
-    """What a file of parameters holds, as DVC reads it; None where it is not there. Raises:
-    UserError: where it cannot be read."""
+    """What a file of parameters holds, as DVC reads it; None where it is not there."""
     from dvc.utils.serialize import ParseError, load_path
 
     if not path.is_file():

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import string
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -37,10 +37,8 @@ _HEAD = f"# Towpath writes the stages that say `meta: {OWNER}`. Yours stay as th
 @dataclass(frozen=True)
 class StageEntry:
     """A stage of `dvc.yaml`. Paths are from the project's root, with `/` between the parts.
-
     ``params`` names keys of YAML files (`steps.train`); ``plots`` maps a path to True or to DVC's
-    properties of a plot. No path may stand in more than one of outs, metrics and plots.
-    """
+    properties of a plot. No path may stand in more than one of outs, metrics and plots."""
 
     name: str
     cmd: str
@@ -136,8 +134,7 @@ def write_dvc_files(
     root: Path, pipeline: str, stages: Sequence[StageEntry], models: Mapping[str, ModelEntry | str]
 ) -> bool:
     """Bring both files up to date under DVC's lock; False where nothing differed. Raises StoreError
-    where one is missing, where a stage of the user's has our name, or where the files cannot be
-    written."""
+    where one is missing or cannot be written, and where a stage of the user's has our name."""
     store = Store(root)
     # Stock `dvc add`, or another run, may write the same files between our reading and writing.
     with repository_lock(store.layout):
@@ -152,9 +149,8 @@ def write_dvc_files(
 @contextmanager
 def repository_lock(layout: StoreLayout, patience: float = 60.0) -> Iterator[None]:
     """Hold `.dvc/tmp/lock` as DVC does, so that stock DVC and Towpath never write the same files at
-    once: `flock`, and the holder's process id in the file. Raises StoreError when another holds it
-    for longer than ``patience`` seconds, and where `core.hardlink_lock` asks for another kind of
-    lock."""
+    once: `flock`, and the process id in the file. Raises StoreError when another holds it for too
+    long, and where `core.hardlink_lock` asks for another kind of lock."""
     core = load_config(layout.dvc).sections.get("core", {})
     if core.get("hardlink_lock", "").lower() == "true":
         what = "`core.hardlink_lock` is set in .dvc/config, a lock that Towpath does not take"
@@ -235,7 +231,6 @@ def _value_at(data: Any, key: str, path: str) -> Json:
 
 
 def text_at(path: Path) -> str:
-    """The text of one of the two files; empty where it is not there."""
     return documents.text_of(path, path.name) if path.exists() else ""
 
 
@@ -359,8 +354,7 @@ def _with_models(path: Path, text: str, models: Mapping[str, ModelEntry | str]) 
 
 
 def add_artifact(text: str, name: str, path: str) -> str:
-    """A ``dvc.yaml`` of Towpath's own with a model more, where GTO and DVC look it up. Raises
-    DeclarationError where the text is no mapping."""
+    """A ``dvc.yaml`` of Towpath's own with a model more, where GTO and DVC look it up."""
     data = documents.plain_data(documents.parse_yaml(text, PIPELINE).node) if text else {}
     if not isinstance(data, dict):
         raise DeclarationError(Fault("dvc.yaml of the shared registry is no mapping"))
@@ -412,7 +406,8 @@ def read_section(text: str, key: str) -> YamlSection | None:
     if lines[start - 1].partition("#")[0].rstrip() != f"{key}:":
         return None
     after = (other.place.line - 1 for other in node.entries if other.place.line > start)
-    end = _back_over_comments(lines, next(after, len(lines)), start)
+    # Comments at the left edge behind the last entry belong to none.
+    end = _back_over(lines, next(after, len(lines)), start, _is_outside)
     if not isinstance(entry.node, documents.Mapping):
         is_empty = end == start
         return YamlSection("".join(lines[:start]), {}, "".join(lines[start:])) if is_empty else None
@@ -426,7 +421,7 @@ def _cut_entries(
 ) -> YamlSection:
     tops = [entry.place.line - 1 for entry in entries]
     # Comments and blank lines above an entry speak of it, and go with it.
-    begins = [start, *(_back_over_asides(lines, top, last + 1) for last, top in pairwise(tops))]
+    begins = [start, *(_back_over(lines, top, last + 1, _is_aside) for last, top in pairwise(tops))]
     texts = ["".join(lines[a:b]) for a, b in pairwise([*begins, end])]
     keyed = dict(zip((entry.key for entry in entries), texts, strict=True))
     indent = " " * (entries[0].place.column - 1)
@@ -444,15 +439,13 @@ def _is_aside(line: str) -> bool:
     return not line.strip() or line.lstrip().startswith("#")
 
 
-def _back_over_asides(lines: Sequence[str], line: int, limit: int) -> int:
-    """Where the comments and blank lines above a line begin: they speak of what follows."""
-    while line > limit and _is_aside(lines[line - 1]):
-        line -= 1
-    return line
+def _is_outside(line: str) -> bool:
+    return not line.strip() or line.startswith("#")
 
 
-def _back_over_comments(lines: Sequence[str], line: int, limit: int) -> int:
-    """The same with comments at the left edge alone, which belong to no entry."""
-    while line > limit and (not lines[line - 1].strip() or lines[line - 1].startswith("#")):
+def _back_over(
+    lines: Sequence[str], line: int, limit: int, is_passed: Callable[[str], bool]
+) -> int:
+    while line > limit and is_passed(lines[line - 1]):
         line -= 1
     return line

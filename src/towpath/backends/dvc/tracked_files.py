@@ -35,6 +35,10 @@ _PASSED_OVER = frozenset({"node_modules", "__pycache__"})
 
 
 REMOVE = "remove the line, and ask who wrote it: towpath writes only inside the project"
+ELSEWHERE = "remove the link or the line, and ask who wrote it: only the project is written to"
+
+# Whether a pointer file ever named a digest: then the bytes are no change that was made here.
+Known = Callable[[Path, str], bool]
 
 
 @dataclass(frozen=True)
@@ -48,10 +52,7 @@ class OutputRow:
 
 @dataclass(frozen=True)
 class Pointer:
-    """What a `.dvc` file says: where the data lies (absolute, inside the project), and its digest.
-
-    ``place`` is the line that says so.
-    """
+    """What a `.dvc` file says, in line ``place``: where the data lies, absolute, and its digest."""
 
     file: Path
     path: Path
@@ -60,12 +61,10 @@ class Pointer:
 
 
 def pointer_path(path: str) -> str:
-    """Where the pointer of a file or a folder stands: beside it."""
     return f"{path.rstrip('/')}{SUFFIX}"
 
 
 def write_pointer(artifact: Artifact, name: str) -> str:
-    """The text of a pointer at an artifact that is called ``name``."""
     row: dict[str, Any] = {"md5": artifact.digest, "size": artifact.size}
     if artifact.files is not None:
         row["nfiles"] = artifact.files
@@ -119,14 +118,11 @@ def read_pointers(root: Path) -> Iterator[Pointer]:
 
 @dataclass(frozen=True)
 class PointerSurvey:
-    """The pointers of a project that can be followed, and what is wrong with the others."""
-
     pointers: tuple[Pointer, ...]
     faults: tuple[Fault, ...]
 
 
 def survey_pointers(root: Path, below: Path | None = None) -> PointerSurvey:
-    """Every pointer of a project, or of a folder of it."""
     root = root.absolute()
     sound: list[Pointer] = []
     faults: list[Fault] = []
@@ -200,7 +196,6 @@ def _read_file(root: Path, file: Path) -> Iterator[Pointer | Fault]:
 
 
 def read_pointer(text: str, shown: str) -> Iterator[OutputRow | Fault]:
-    """The rows of a `.dvc` file's text; ``shown`` is its path from the project's root."""
     node = documents.parse_yaml(text, shown).node
     if not isinstance(node, documents.Mapping):
         yield Fault("this is no pointer of DVC's", Place(shown), "`dvc add` writes it anew")
@@ -273,11 +268,8 @@ def _row_value(row: documents.Mapping, key: str) -> object:
 
 @dataclass(frozen=True)
 class LockedOutput:
-    """One output: its path from the project's root, its digest, the pipeline that made it.
-
-    ``pipeline`` is None for an output of a stage of the user's own; ``place`` is the line of
-    `dvc.lock` that names it.
-    """
+    """An output, its digest, and the pipeline that made it: None for a stage of the user's own.
+    ``place`` is its line in `dvc.lock`."""
 
     path: str
     digest: str
@@ -286,9 +278,8 @@ class LockedOutput:
 
 
 def locked_outputs(root: Path) -> Iterator[LockedOutput]:
-    """Every output that DVC keeps inside the project, of our stages and of others. Raises
-    StoreError behind the last of them, with every row that leads where no data may be;
-    DeclarationError where one of the two files is none."""
+    """Every output that DVC keeps inside the project. Raises StoreError behind the last of them,
+    with every row that leads where no data may be; DeclarationError for what is no such file."""
     lock, declared = (text_at(root / name) for name in (LOCK, PIPELINE))
     faults: list[Fault] = []
     for owner, row in _owned_rows(lock, declared):
@@ -332,16 +323,9 @@ def _stage_rows(said: documents.Mapping, folder: object, stage: str) -> Iterator
     yield from read_output_rows(said, home, LOCK)
 
 
-ELSEWHERE = "remove the link or the line, and ask who wrote it: only the project is written to"
-
-Known = Callable[[Path, str], bool]
-"""Whether a pointer file ever named a digest: then the bytes are no change that was made here."""
-
-
 @dataclass(frozen=True)
 class _Place:
-    """Where bytes belong, what says so and in which line, and how a change that stands there can
-    be kept."""
+    """Where bytes belong, what says so in which line, and how a change there can be kept."""
 
     path: Path
     digest: str
@@ -353,16 +337,11 @@ class _Place:
 def place_tracked_data(
     root: Path, known: Known | None = None, in_git: Collection[str] = ()
 ) -> tuple[str, ...]:
-    """Bring tracked data, and the outputs that `dvc.lock` names, to where they belong.
-
-    What stands there is replaced where the store holds it whole, and for tracked data where
-    ``known`` says that it was committed once: a change that a run has seen is in the store too.
-    Anything else is left, with a warning; the answer are the paths of what was left. ``in_git``
-    are the files that Git holds, from the root: those are Git's to write, and no pointer's.
-
-    Raises StoreError, when all that may be placed is, for what leads out of the project, into
-    Git's, DVC's or our folders, or through a link that leads there.
-    """
+    """Bring tracked data, and the outputs that `dvc.lock` names, to where they belong. What stands
+    there is replaced where the store holds it whole, and for tracked data where ``known`` says that
+    it was committed once; else it is left, with a warning, and among the answers. ``in_git`` are
+    the files that Git holds: those are no pointer's. At the end StoreError for what leads out of
+    the project, into Git's, DVC's or our folders, or through a link that leads there."""
     store, left = Store(root), []
     faults: list[Fault] = []
     folders = (parent for path in in_git for parent in PurePosixPath(path).parents)
@@ -416,8 +395,7 @@ def _refuse_elsewhere(store: Store, place: _Place) -> None:
 
 
 def _is_in_git(store: Store, place: _Place, held: Collection[str]) -> bool:
-    """Whether a stage names what Git holds; ``Malformed`` where a pointer does, which `dvc add`
-    never writes."""
+    """Whether a stage names what Git holds; ``Malformed`` where a pointer does, as none should."""
     shown = _relative_path(place.path, store.root)
     if shown not in held:
         return False
@@ -427,7 +405,6 @@ def _is_in_git(store: Store, place: _Place, held: Collection[str]) -> bool:
 
 
 def _refuse_code(store: Store, place: _Place) -> None:
-    """Raise ``Malformed`` where a tracked folder brings files that Python would import."""
     shown = _relative_path(place.path, store.root)
     if place.said_by.suffix != SUFFIX or not is_place_of_code(shown):
         return

@@ -5,12 +5,6 @@ from towpath.backends.git.refs import Ref
 from towpath.backends.git.repository import Identity, Repository, WorkTreeState, hold_lock
 
 __all__ = [
-    "CommitStamp",
-    "Identity",
-    "Ref",
-    "Repository",
-    "WorkTreeState",
-    "commit_beside",
-    "hold_lock",
-    "make_tag_object",
-]
+    "CommitStamp", "Identity", "Ref", "Repository", "WorkTreeState", "commit_beside",
+    "hold_lock", "make_tag_object",
+]  # fmt: skip

@@ -25,10 +25,8 @@ _PROPOSALS = "promote/"  # branches of promotions are no main branch, whatever t
 
 @dataclass(frozen=True)
 class MainBranch:
-    """The main branch by its name, and where it is: on the remote, and here.
-
-    ``named_at`` is the commit of another branch whose declaration says that this one is main.
-    """
+    """The main branch by its name, and where it is: on the remote, and here. ``named_at`` is the
+    commit of another branch whose declaration says that this one is main."""
 
     name: str
     far: str | None = None
@@ -57,8 +55,7 @@ def remote_main(repository: Repository) -> str | None:
 
 
 def seen_main_commit(repository: Repository) -> str | None:
-    """The commit of the main branch as far as this clone knows it, for reads that ask no network;
-    None where it does not know."""
+    """The commit of main as far as this clone knows it, for reads that ask no network."""
     try:
         branch = find_main_branch(repository, ask=False)
     except RegistryError:  # a read goes on without main; who decides says what is wrong
@@ -67,8 +64,7 @@ def seen_main_commit(repository: Repository) -> str | None:
 
 
 def find_main_branch(repository: Repository, ask: bool = True) -> MainBranch | None:
-    """The main branch; None before the first commit. ``ask`` lets a remote be asked that never
-    said which of its branches is main."""
+    """The main branch; None before the first commit. ``ask``: a remote that never said it, too."""
     remote = remotes.choose_remote(repository)
     if remote is None:
         return _local_branch(repository)
@@ -83,8 +79,7 @@ def find_main_branch(repository: Repository, ask: bool = True) -> MainBranch | N
 
 
 def redirecting_commit(repository: Repository) -> str | None:
-    """The commit of the branch that would be main, where the declaration there names another one;
-    None where nothing is redirected."""
+    """The commit of the branch that would be main, did the declaration there not name another."""
     # Whoever may push there can write that, so that it counts once it was agreed to there
     # (``delivery.promotion.main_line_approvals``).
     branch = find_main_branch(repository)
@@ -98,8 +93,7 @@ def kept_head(repository: Repository, remote: str) -> str | None:
 
 
 def follow_remote_head(repository: Repository, remote: str) -> str | None:
-    """Ask the remote which branch is its main one now, and keep that; None where it has none.
-    Raises ``RegistryError`` where it cannot be reached."""
+    """Ask the remote which branch is its main one now, if any, and keep that."""
     # A remote whose HEAD names no branch leaves what was kept, be it by ``git remote set-head``.
     head = remotes.remote_head_branch(repository, remote)
     if head is not None and head != kept_head(repository, remote):
@@ -207,8 +201,7 @@ def _usual_branch(repository: Repository, known: Mapping[str, str]) -> str | Non
 
 
 def _usual_name(repository: Repository, known: Mapping[str, str]) -> str | None:
-    """The only branch, a bare repository's HEAD, or the only one that is called as main branches
-    are."""
+    """The only branch, a bare repository's HEAD, or the only one with a usual name."""
     if len(known) == 1:
         return next(iter(known))
     if repository.bare and (head := _unborn_branch(repository)) in known:
@@ -229,8 +222,7 @@ def _unborn_branch(repository: Repository) -> str:
 
 
 def find_declarations(repository: Repository, commit: str) -> dict[str, str]:
-    """What the declarations of a commit say to be main, by their path: the one in the Git root
-    alone, or, where there is none, those of all projects."""
+    """What a commit's declarations say to be main, by path: the root's alone, or all projects'."""
     # The one in the root speaks for all: a project below must not take main from it.
     names = [f"{commit}:{DECLARATION}"]
     texts = refs.read_contents(repository, names)
@@ -267,14 +259,13 @@ def read_declared_name(content: bytes) -> str | None:
 
 
 def branch_commit(repository: Repository, branch: str) -> str | None:
-    """The commit that a local branch is at; None where there is no such branch."""
     return refs.list_ref_objects(repository, f"refs/heads/{branch}").get(f"refs/heads/{branch}")
 
 
 def advance_branch(repository: Repository, branch: str, commit: str) -> None:
-    """Move a branch forward to ``commit``; a work tree that has it checked out gets the files.
-    Raises ``RegistryError`` where it touches one of them, or where the branch is not behind
-    ``commit``; then nothing has moved."""
+    """Move a branch forward, with the files of a work tree that has it checked out. A
+    RegistryError, and nothing has moved, if one of them was changed, or it is not behind
+    ``commit``."""
     # Files there that were changed and that ``commit`` does not touch stay as they are.
     old = branch_commit(repository, branch)
     if old is not None and not commit_history.is_ancestor(repository, old, commit):

@@ -22,14 +22,15 @@ from towpath.scratch import scratch_beside, scratch_folder, sweep_beside
 
 GITLINK = "160000"
 SET_UP = "git submodule update --init --recursive"
+_LINK = "120000"
+_FILES = frozenset({"100644", "100755"})
+_AT_ONCE = 64 << 20  # bytes that are in memory at a time
 
 
 @dataclass(frozen=True)
 class Submodule:
     """One by its path from the top of the outermost repository, and the commit that is pinned.
-
-    ``folder`` is where this work tree has it; ``repository`` None where it was not set up there.
-    """
+    ``folder`` is where this work tree has it; ``repository`` None where it was not set up there."""
 
     path: str
     commit: str
@@ -65,9 +66,8 @@ def absent_submodules(repository: Repository, below: str = "") -> Iterator[str]:
 
 
 def lay_out(repository: Repository, commit: str, folder: Path) -> None:
-    """Put the files of every submodule, as ``commit`` pins it, into a folder with the rest of it.
-    Nested ones too. Raises ``RegistryError`` where one is not set up in this clone, or its remote
-    has the pinned commit no more."""
+    """Put the files of every submodule that ``commit`` pins, nested ones too, into a folder with
+    the rest. ``RegistryError`` where one is not set up here, or its remote lacks the commit."""
     for submodule in pinned_submodules(repository, commit):
         place = folder / submodule.path
         source = submodule.repository
@@ -94,9 +94,8 @@ def _bring_commit(source: Repository, submodule: Submodule) -> None:
 
 @contextmanager
 def laid_out(repository: Repository, commit: str, keep: Path | None = None) -> Iterator[Path]:
-    """The files of ``commit``, and of its submodules, in a scratch folder, gone afterwards.
-    ``keep`` names a folder that is not there yet, and stays. Raises ``RegistryError`` where this
-    clone does not have the commit, or one that it pins."""
+    """The files of ``commit``, and of its submodules, in a scratch folder, or in the new folder
+    ``keep``, which stays. Raises ``RegistryError`` where this clone does not have a commit."""
     if repository.commit(commit) is None:
         hint = "git fetch the repository of the code, with its whole history"
         raise RegistryError(f"this clone does not have the commit {commit}", hint=hint)
@@ -119,11 +118,6 @@ def _add_work_tree(repository: Repository, commit: str, folder: Path) -> Path:
     return folder
 
 
-_LINK = "120000"
-_FILES = frozenset({"100644", "100755"})
-_AT_ONCE = 64 << 20  # bytes that are in memory at a time
-
-
 class _Entry(NamedTuple):
     path: str
     mode: str
@@ -132,9 +126,8 @@ class _Entry(NamedTuple):
 
 
 def lay_out_code(repository: Repository, commit: str, below: str, home: Path) -> Path:
-    """The folder with the files that ``commit`` has in its folder ``below`` (empty: all of them).
-    Raises ``RegistryError`` for a commit that this clone does not have, and for a tree that no
-    folder can hold."""
+    """The folder with the files that ``commit`` has in ``below`` (empty: all of them).
+    ``RegistryError`` for a commit that is not here, and for a tree that no folder can hold."""
     # It lies in ``home``, once for each commit, and is made anew where anything in it is not as the
     # tree says. A link is laid out where it stays inside; submodules are left out.
     # What lies there vouches for nothing: each file is held against Git's tree at each call.
@@ -148,7 +141,19 @@ def lay_out_code(repository: Repository, commit: str, below: str, home: Path) ->
         home.mkdir(parents=True, exist_ok=True)
         sweep_beside(home)
         _write_entries(repository, entries, new_folder)
-        _put_folder(new_folder, folder, entries)
+        # The new folder takes the place of what was altered; of two who make it, one wins.
+        old = scratch_beside(folder)
+        with suppress(FileNotFoundError):
+            folder.rename(old)
+        try:
+            new_folder.rename(folder)
+        except OSError:  # another run was quicker: its folder serves if it is right
+            if not _is_as(folder, entries):
+                raise
+        finally:
+            if old.is_symlink():
+                old.unlink()
+            shutil.rmtree(old, ignore_errors=True)
     except OSError as refused:
         what = f"the code of {commit[:7]} cannot be laid out in {folder}: {refused.strerror}"
         raise RegistryError(what) from refused
@@ -214,22 +219,6 @@ def _stays_inside(path: str, target: str) -> bool:
     parts = target.split("/")
     upward = next((place for place, part in enumerate(parts) if part != ".."), len(parts))
     return not target.startswith("/") and ".." not in parts[upward:] and upward <= path.count("/")
-
-
-def _put_folder(made: Path, folder: Path, entries: list[_Entry]) -> None:
-    """Let the new folder take the place of what was altered; of two who make it, one wins."""
-    old = scratch_beside(folder)
-    with suppress(FileNotFoundError):
-        folder.rename(old)
-    try:
-        made.rename(folder)
-    except OSError:  # another run was quicker: its folder serves if it is right
-        if not _is_as(folder, entries):
-            raise
-    finally:
-        if old.is_symlink():
-            old.unlink()
-        shutil.rmtree(old, ignore_errors=True)
 
 
 def _is_as(folder: Path, entries: list[_Entry]) -> bool:

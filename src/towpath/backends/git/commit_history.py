@@ -27,12 +27,16 @@ _WRITER = "%H%x00%ae%x00%ce%x00%B%x00"
 # Git's own `%(trailers)` goes by a reader's `trailer.*` settings.
 _BESIDE = re.compile(r"^co-authored-by[ \t]*:(.*(?:\n[ \t].*)*)", re.IGNORECASE | re.MULTILINE)
 _MAIL = re.compile(r"<([^<>]+)>\s*$")
+# Seconds by which the clocks of two honest machines may differ (the bound of RFC 4120, 5.2).
+CLOCK_SKEW = 300
+_FIELDS = ("%H", "%P", "%ct", "%an <%ae>", "%s", "%b")
+_TRAILER = re.compile(r"[A-Za-z0-9-]+[ \t]*:|\(cherry picked from commit ")
+_FORMAT = "".join(f"{field}%x00" for field in _FIELDS)
 
 
 @dataclass(frozen=True)
 class FileChange:
-    """A file that two commits have differently: its blobs (None where it is not there), its mode
-    in the later one."""
+    """A file that two commits have differently: its blobs (if it is there), its later mode."""
 
     path: str
     old: str | None
@@ -57,28 +61,24 @@ class CommitWriter:
 
     @property
     def writer_mails(self) -> frozenset[str]:
-        """All their mails, lower case, and those of whom ``Co-authored-by:`` names: who wrote a
-        part approves no part of it."""
+        """All their mails, lower case, with co-authors': who wrote a part approves none of it."""
         beside = _BESIDE.findall(self.message.replace("\r\n", "\n"))
         named = [mail_match[1] for person in beside if (mail_match := _MAIL.search(person))]
         return frozenset(mail.lower() for mail in (self.author, self.committer, *named))
 
 
 def merge_base(repository: Repository, one: str, other: str) -> str | None:
-    """The last commit that two have in common; None where they have none."""
     common = repository.attempt_git("merge-base", one, other)
     return common.text.split("\n")[0] or None
 
 
 def is_ancestor(repository: Repository, one: str, other: str) -> bool:
-    """Whether ``other`` holds ``one``."""
     return repository.attempt_git("merge-base", "--is-ancestor", one, other).code == 0
 
 
 def changed_files(
     repository: Repository, old: str, new: str, *paths: str
 ) -> tuple[FileChange, ...]:
-    """The files in which two commits differ, by their path from the root."""
     # `.gitmodules` may say that a submodule is not looked at: that file is the branch's own.
     listing = repository.recall_output(
         "diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", "--ignore-submodules=none",
@@ -90,13 +90,11 @@ def changed_files(
 
 
 def list_paths(repository: Repository, commit: str, *folders: str) -> list[str]:
-    """The files that a commit has, by their path from the root; all, or those under ``folders``."""
     words = ("ls-tree", "-r", "-z", "--name-only", "--full-tree", commit, "--", *folders)
     return [path for path in repository.recall_output(*words, about=[commit]).split("\0") if path]
 
 
 def commit_parents(repository: Repository, commit: str) -> tuple[str, ...]:
-    """The parents of a commit, the first one first."""
     return tuple(repository.call("rev-list", "-1", "--parents", commit).split()[1:])
 
 
@@ -128,8 +126,7 @@ def _parse_change(fields: list[str], path: str) -> FileChange:
 
 @dataclass(frozen=True)
 class Commit:
-    """One commit of a branch: its parents, the first one first; its committer's date in seconds
-    since 1970, which whoever made it could choose."""
+    """A commit: its parents in order; its date (since 1970), which whoever made it could choose."""
 
     name: str
     parents: tuple[str, ...]
@@ -137,8 +134,7 @@ class Commit:
 
 
 def first_parent_line(repository: Repository, head: str) -> tuple[Commit, ...]:
-    """The commits that a branch was at, one after the other, oldest first: ``head`` and its first
-    parents."""
+    """The commits that a branch was at, oldest first: ``head`` and its first parents."""
     words = ("--first-parent", "--no-show-signature", "--format=%H %ct %P", "--reverse")
     listed = repository.recall_output("log", *words, head, about=[head])
     rows = (line.split(" ") for line in split_lines(listed))
@@ -185,10 +181,6 @@ def file_writers(
     return tuple(CommitWriter(*cells[start : start + 4]) for start in range(0, len(cells) - 4, 4))
 
 
-# Seconds by which the clocks of two honest machines may differ (the bound of RFC 4120, 5.2).
-CLOCK_SKEW = 300
-
-
 @dataclass(frozen=True)
 class Backdated:
     """A commit whose date lies before its first parent's, or ahead of now."""
@@ -231,7 +223,6 @@ class MainLine:
         return commit in self.commit_places
 
     def parent(self, commit: str) -> str | None:
-        """The commit that main was at before; None of the first."""
         place = self.commit_places.get(commit, 0)
         return self.commits[place - 1].name if place else None
 
@@ -253,7 +244,6 @@ class MainLine:
 
 
 def read_main_line(repository: Repository, head: str, now: int | None = None) -> MainLine:
-    """The line that ends at ``head``."""
     moment = int(time.time()) if now is None else now
     return MainLine(head, first_parent_line(repository, head), moment)
 
@@ -261,11 +251,9 @@ def read_main_line(repository: Repository, head: str, now: int | None = None) ->
 @dataclass(frozen=True)
 class MainChange:
     """A commit of main's first-parent line and what it made of the files that were asked about.
-
     ``files`` are blobs by path, None where the file was taken away; a submodule in a file's place
-    has no blob, and a name that is none. ``time`` is the commit's own
-    claim. ``trailers`` are the commit message's, by lower-case key.
-    """
+    has no blob, and a name that is none. ``time`` is the commit's own claim. ``trailers`` are the
+    commit message's, by lower-case key."""
 
     commit: str
     parents: tuple[str, ...]
@@ -276,14 +264,8 @@ class MainChange:
     files: Mapping[str, str | None]
 
 
-_FIELDS = ("%H", "%P", "%ct", "%an <%ae>", "%s", "%b")
-_TRAILER = re.compile(r"[A-Za-z0-9-]+[ \t]*:|\(cherry picked from commit ")
-_FORMAT = "".join(f"{field}%x00" for field in _FIELDS)
-
-
 def read_changes(repository: Repository, head: str, *words: str) -> Iterator[MainChange]:
-    """The commits of the line that fit, oldest first: ``words`` are what ``git log`` is given
-    further, such as ``--`` and pathspecs."""
+    """The commits of the line that fit, oldest first; ``words`` go to ``git log``."""
     listed = repository.recall_output(
         "log", "--first-parent", "--diff-merges=first-parent", "--reverse", "--root", "--raw",
         "--no-abbrev", "--no-renames", "--no-show-signature", "--no-mailmap", "-z",

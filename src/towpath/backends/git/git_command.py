@@ -19,31 +19,27 @@ from towpath.errors import RegistryError, UserError
 # call of its own: with these Git would answer for another repository, or otherwise than we asked.
 # What a person says who they are, and how to reach and unlock a remote, stays; so does the
 # configuration that is given by variables, which SETTINGS overrule as they do a file's.
-# fmt: off
-FOREIGN = frozenset((
+_FOREIGN_NAMES = (
     # another repository, or another part of it
-    "GIT_DIR", "GIT_WORK_TREE", "GIT_IMPLICIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE",
-    "GIT_INDEX_VERSION", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_QUARANTINE_PATH", "GIT_NAMESPACE", "GIT_PREFIX", "GIT_INTERNAL_SUPER_PREFIX",
-    "GIT_CONFIG",
+    "GIT_DIR GIT_WORK_TREE GIT_IMPLICIT_WORK_TREE GIT_COMMON_DIR GIT_INDEX_FILE GIT_INDEX_VERSION "
+    "GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_QUARANTINE_PATH GIT_NAMESPACE "
+    "GIT_PREFIX GIT_INTERNAL_SUPER_PREFIX GIT_CONFIG "
     # another history
-    "GIT_SHALLOW_FILE", "GIT_GRAFT_FILE", "GIT_REPLACE_REF_BASE", "GIT_NO_REPLACE_OBJECTS",
-    "GIT_REF_PARANOIA", "GIT_NO_LAZY_FETCH",
+    "GIT_SHALLOW_FILE GIT_GRAFT_FILE GIT_REPLACE_REF_BASE GIT_NO_REPLACE_OBJECTS GIT_REF_PARANOIA "
+    "GIT_NO_LAZY_FETCH "
     # other files for the same words
-    "GIT_LITERAL_PATHSPECS", "GIT_GLOB_PATHSPECS", "GIT_NOGLOB_PATHSPECS",
-    "GIT_ICASE_PATHSPECS", "GIT_ATTR_SOURCE", "GIT_ATTR_NOSYSTEM",
-    "GIT_DISABLE_UNTRACKED_CACHE", "GIT_FORCE_UNTRACKED_CACHE",
+    "GIT_LITERAL_PATHSPECS GIT_GLOB_PATHSPECS GIT_NOGLOB_PATHSPECS GIT_ICASE_PATHSPECS "
+    "GIT_ATTR_SOURCE GIT_ATTR_NOSYSTEM GIT_DISABLE_UNTRACKED_CACHE GIT_FORCE_UNTRACKED_CACHE "
     # other words for the same files
-    "GIT_EXTERNAL_DIFF", "GIT_DIFF_OPTS", "GIT_PRINT_SHA1_ELLIPSIS", "GIT_NOTES_REF",
-    "GIT_NOTES_DISPLAY_REF", "GIT_NOTES_REWRITE_REF", "GIT_NOTES_REWRITE_MODE", "GIT_PAGER",
-    "GIT_PAGER_IN_USE", "GIT_FLUSH", "GIT_ADVICE", "GIT_CURL_VERBOSE",
+    "GIT_EXTERNAL_DIFF GIT_DIFF_OPTS GIT_PRINT_SHA1_ELLIPSIS GIT_NOTES_REF GIT_NOTES_DISPLAY_REF "
+    "GIT_NOTES_REWRITE_REF GIT_NOTES_REWRITE_MODE GIT_PAGER GIT_PAGER_IN_USE GIT_FLUSH GIT_ADVICE "
+    "GIT_CURL_VERBOSE "
     # what is made is made otherwise
-    "GIT_DEFAULT_HASH", "GIT_DEFAULT_REF_FORMAT", "GIT_DEFAULT_BRANCH", "GIT_TEMPLATE_DIR",
-    "GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE", "GIT_REFLOG_ACTION", "GIT_MERGE_AUTOEDIT",
-    "GIT_MERGE_VERBOSITY", "GIT_EDITOR", "GIT_SEQUENCE_EDITOR", "GIT_PUSH_OPTION_COUNT",
-    "GIT_OPTIONAL_LOCKS",
-))
-# fmt: on
+    "GIT_DEFAULT_HASH GIT_DEFAULT_REF_FORMAT GIT_DEFAULT_BRANCH GIT_TEMPLATE_DIR GIT_AUTHOR_DATE "
+    "GIT_COMMITTER_DATE GIT_REFLOG_ACTION GIT_MERGE_AUTOEDIT GIT_MERGE_VERBOSITY GIT_EDITOR "
+    "GIT_SEQUENCE_EDITOR GIT_PUSH_OPTION_COUNT GIT_OPTIONAL_LOCKS "
+)
+FOREIGN = frozenset(_FOREIGN_NAMES.split())
 OWN = {
     "LC_ALL": "C",
     "GIT_TERMINAL_PROMPT": "0",
@@ -85,15 +81,12 @@ _AT_ONCE = 65536
 
 @dataclass(frozen=True)
 class GitOutcome:
-    """What one call of Git came to: its exit code, its output, and its complaint."""
-
     code: int
     out: bytes
     err: str
 
     @property
     def text(self) -> str:
-        """The output, without the last line's end."""
         return self.out.decode("utf-8", "surrogateescape").rstrip("\n")
 
     @property
@@ -118,13 +111,10 @@ def attempt_git(
     alone: bool = False,
     silence: float | None = None,
 ) -> GitOutcome:
-    """Call Git in ``root`` and say how it went, whatever it answers.
-
-    ``alone`` takes the terminal away, so that ssh cannot stop a run to ask for a password.
-    ``silence`` is for a call of a remote that says how far it is (``--progress``): it is ended,
-    with all that it started, once it has said nothing for so many seconds. Raises ``UserError``
-    where there is no Git.
-    """
+    """Call Git in ``root`` and say how it went, whatever it answers. ``alone`` takes the terminal
+    away, so that ssh cannot stop a run to ask for a password. ``silence`` is for a call of a remote
+    that says how far it is (``--progress``): it is ended, with all that it started, once it has
+    said nothing for so many seconds. Raises ``UserError`` where there is no Git."""
     words = ["git", "-C", str(root), *_setting_words(alone), *arguments]
     whole = {name: value for name, value in os.environ.items() if not _is_foreign(name, value)}
     whole |= OWN | (_ssh_environment(root) if alone else {}) | dict(env or {})
@@ -186,8 +176,7 @@ def _is_foreign(name: str, value: str) -> bool:
 def _run_listening(
     words: Sequence[str], environment: Mapping[str, str], silence: float
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run a program that shows its progress; end it once it has shown none for ``silence`` s. What
-    it answers then ends in a line that says so."""
+    """Run a program that shows its progress; end it after ``silence`` s without any."""
     out, err = bytearray(), bytearray()
     with _started_alone(words, environment) as process, selectors.DefaultSelector() as waiting:
         assert process.stdout and process.stderr

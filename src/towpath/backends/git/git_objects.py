@@ -77,8 +77,7 @@ def make_tag_object(
     sign: bool | None = None,
 ) -> str:
     """An annotated tag's object, which no ref holds yet: it can be pushed before it is kept.
-    ``sign`` says whether it is signed (default: as ``tag.gpgSign`` and ``tag.forceSignAnnotated``
-    do); raises ``RegistryError`` where that cannot be done."""
+    ``sign`` says whether it is signed (default: as configured); ``RegistryError`` if that fails."""
     text = f"{signatures.plain_tag_message(message).rstrip()}\n"
     if signatures.signs_tags(repository) if sign is None else sign:
         return _signed_tag(repository, name, target, text, stamp)

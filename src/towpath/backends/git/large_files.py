@@ -29,7 +29,6 @@ def is_pointer(content: bytes) -> bool:
 
 
 def pointers_in(path: Path) -> Iterator[Path]:
-    """The pointers among a file, or the files of a folder; only files of their size are opened."""
     if path.is_dir():
         for folder, _, names in os.walk(path):
             for name in sorted(names):

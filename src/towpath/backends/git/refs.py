@@ -17,13 +17,11 @@ FORMAT = "".join(f"%({field})%00" for field in (*FIELDS, "contents"))
 
 
 class Ref(NamedTuple):
-    """A ref and, where it holds an annotated tag, what the tag says.
-
-    ``target`` is the object that a tag points at (of other refs, their own object); ``time`` is
-    in seconds since 1970, 0 without a tagger. ``signature`` is what stands behind the message of a
-    signed tag: whose it is, and whether it holds, is not said. ``lost`` says that its object is
-    not in this clone, or is broken: it holds a name and tells nothing.
-    """
+    """A ref and, where it holds an annotated tag, what the tag says. ``target`` is the object that
+    a tag points at (of other refs, their own object); ``time`` is in seconds since 1970, 0 without
+    a tagger. ``signature`` is what stands behind the message of a signed tag: whose it is, and
+    whether it holds, is not said. ``lost`` says that its object is not in this clone, or is broken:
+    it holds a name and tells nothing."""
 
     name: str
     object: str
@@ -80,9 +78,8 @@ def change_refs(
     create: Mapping[str, str] | None = None,
     delete: Iterable[str] = (),
 ) -> bool:
-    """Create and delete refs in one transaction; False where a ref to be created is there
-    already. A ref to be deleted may be gone. Raises ``RegistryError`` where Git refuses for
-    another reason."""
+    """Create and delete refs, which may be gone, in one transaction; False where a ref to be
+    created is there already. Raises ``RegistryError`` where Git refuses for another reason."""
     new = dict(create or {})
     lines = [f"create {name} {value}\n" for name, value in new.items()]
     lines += [f"delete {name}\n" for name in list_ref_names(repository, *delete)] if delete else []
@@ -96,8 +93,7 @@ def change_refs(
 
 
 def point_ref(repository: Repository, name: str, target: str, expected: str | None = None) -> None:
-    """Let a ref hold an object, if it holds what is ``expected`` (zeroes: nothing) or nobody says.
-    Raises ``RegistryError`` where it holds another."""
+    """Let a ref hold an object, if it holds what is ``expected`` (zeroes: nothing)."""
     repository.call("update-ref", name, target, *([expected] if expected else []))
 
 
@@ -117,12 +113,10 @@ def read_contents(repository: Repository, names: Iterable[str]) -> dict[str, byt
 
 
 def read_content(repository: Repository, commit: str, path: str) -> bytes | None:
-    """The bytes of a file as a commit has it; None where it has none of that path."""
     return read_contents(repository, [f"{commit}:{path}"]).get(f"{commit}:{path}")
 
 
 def has_same_files(repository: Repository, one: str, other: str, paths: Iterable[str]) -> bool:
-    """Whether two commits have these files alike, or neither has them."""
     names = [f"{commit}:{path}" for path in paths for commit in (one, other)]
     contents = read_contents(repository, names)
     held = [contents.get(name) for name in names]

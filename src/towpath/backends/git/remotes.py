@@ -42,16 +42,12 @@ def _make_clone(folder: Path, address: str) -> None:
         clone.call("config", f"remote.{ORIGIN}.url", address)
         clone.call("config", f"remote.{ORIGIN}.fetch", f"+refs/heads/*:refs/remotes/{ORIGIN}/*")
         with suppress(FileExistsError):
-            _place_clone(new, folder)
-
-
-def _place_clone(new: Path, folder: Path) -> None:
-    try:
-        new.rename(folder)
-    except OSError:  # another run was quicker, or a torn clone is in the way
-        if not (folder / "HEAD").is_file():
-            shutil.rmtree(folder, ignore_errors=True)
-            new.rename(folder)
+            try:
+                new.rename(folder)
+            except OSError:  # another run was quicker, or a torn clone is in the way
+                if not (folder / "HEAD").is_file():
+                    shutil.rmtree(folder, ignore_errors=True)
+                    new.rename(folder)
 
 
 def follow_settings(clone: Repository, model: Repository) -> None:
@@ -73,13 +69,11 @@ def _signing_settings(repository: Repository) -> dict[str, str]:
 
 
 def remote_address(repository: Repository, remote: str) -> str | None:
-    """Where a remote is; without the name and the password that may stand in it."""
     url = repository.read_setting(f"remote.{remote}.url")
     return hide_credentials(url) if url else None
 
 
 def is_remote(address: str) -> bool:
-    """Whether an address is a URL, and no path of this machine."""
     return "://" in address or bool(_SHORT.fullmatch(address))
 
 
@@ -171,10 +165,9 @@ def choose_remote(repository: Repository, name: str | None = None) -> str | None
 
 
 def push_new_refs(repository: Repository, remote: str, tags: Mapping[str, str]) -> dict[str, str]:
-    """Push objects, by the names that they get on the remote and that must not be there yet.
-    Returns the refused names with the remote's words; raises ``RegistryError`` where the remote
-    cannot be reached, ``NotAllowed`` where it lets nothing in from this person, or a hook here does
-    not let anything go."""
+    """Push objects, by names that must not be there yet; the refused names, with the remote's
+    words. ``RegistryError`` where it cannot be reached, ``NotAllowed`` where it lets nothing in
+    from this person, or a hook here lets nothing go."""
     # An empty lease says: only if there is no such ref, also where Git would fast-forward it.
     leases = [f"--force-with-lease={ref}:" for ref in tags]
     specs = [f"{object_}:{ref}" for ref, object_ in tags.items()]
@@ -191,8 +184,7 @@ def push_new_refs(repository: Repository, remote: str, tags: Mapping[str, str]) 
 def push_branch(
     repository: Repository, remote: str, branch: str, commit: str, over: str | None
 ) -> str | None:
-    """Push a branch if the remote's is still at ``over`` (None: not there); why it was refused.
-    Raises as ``push_new_refs`` does."""
+    """Push a branch if the remote's is still at ``over`` (None: not there); why it was refused."""
     ref = f"refs/heads/{branch}"
     lease = f"--force-with-lease={ref}:{over or ''}"
     pushed = _send_refs(repository, remote, [lease], [f"{commit}:{ref}"])
@@ -264,7 +256,6 @@ def deepen_clone(repository: Repository, remote: str) -> None:
 
 
 def list_remote_refs(repository: Repository, remote: str, *patterns: str) -> dict[str, str]:
-    """The refs of a remote and the objects they hold, without what tags point at."""
     listing = _ask_remote(repository, "ls-remote", "--refs", remote, *patterns)
     if listing.code:
         raise unreachable_remote(remote, listing)
@@ -309,7 +300,12 @@ def last_fetched(repository: Repository) -> float | None:
     try:
         return _stamp_file(repository).stat().st_mtime
     except FileNotFoundError:  # Towpath never fetched here
-        return _clone_time(repository.common / "logs" / "HEAD")
+        log = repository.common / "logs" / "HEAD"
+        if not log.exists():
+            return None
+        with log.open(encoding="utf-8", errors="replace") as lines:
+            who, _, what = lines.readline().partition("\t")
+        return float(who.split()[-2]) if what.startswith("clone:") else None
 
 
 def tags_age(repository: Repository) -> float | None:
@@ -379,11 +375,3 @@ def _refusal_reason(outcome: GitOutcome, summary: str) -> str:
 
 def _stamp_file(repository: Repository) -> Path:
     return repository.common / "towpath" / "fetched"
-
-
-def _clone_time(log: Path) -> float | None:
-    if not log.exists():
-        return None
-    with log.open(encoding="utf-8", errors="replace") as lines:
-        who, _, what = lines.readline().partition("\t")
-    return float(who.split()[-2]) if what.startswith("clone:") else None

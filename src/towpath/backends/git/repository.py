@@ -21,8 +21,6 @@ _WHOLE_HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Identity:
-    """Who commits and tags."""
-
     name: str
     email: str
 
@@ -33,10 +31,8 @@ class Identity:
 @dataclass(frozen=True)
 class WorkTreeState:
     """What a repository stands on, and which files are not committed (paths from its root).
-
     ``commit`` is None before the first commit; ``branch`` is None where the head is detached.
-    ``submodules`` are those that are not as this commit pins them, with what differs, in words.
-    """
+    ``submodules`` are those that are not as this commit pins them, with what differs, in words."""
 
     commit: str | None
     branch: str | None
@@ -46,11 +42,8 @@ class WorkTreeState:
 
 @dataclass(frozen=True)
 class Repository:
-    """A repository on this machine.
-
-    ``root`` is the top of the work tree (of a bare repository, itself); ``common`` is the Git
-    folder that all its work trees share.
-    """
+    """A repository on this machine. ``root`` is the top of the work tree (of a bare repository,
+    itself); ``common`` is the Git folder that all its work trees share."""
 
     root: Path
     common: Path
@@ -65,28 +58,24 @@ class Repository:
 
     @classmethod
     def find_repository(cls, path: Path) -> Repository | None:
-        """The repository that ``path`` lies in, or None. Raises ``RegistryError`` where there is
-        one that Git refuses to open (another owner, a broken folder), since going on as if there
-        were none would only hide it."""
+        """The repository that ``path`` lies in, or None. Raises ``RegistryError`` for one that Git
+        refuses to open (another owner, a broken folder): to go on without would only hide it."""
         questions = ("--git-common-dir", "--is-inside-work-tree", "--show-toplevel")
         answer = git_command.attempt_git(path, "rev-parse", "--path-format=absolute", *questions)
         return _parse_opened(path, answer)
 
     @classmethod
     def open(cls, path: Path) -> Repository:
-        """The repository that ``path`` lies in; ``UserError`` where it lies in none."""
         repository = cls.find_repository(path)
         if repository is None:
             raise UserError(f"{path} is not in a Git repository", hint="type: git init")
         return repository
 
     def call(self, *words: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> str:
-        """What Git prints; ``RegistryError`` where it fails."""
         return self.ask(*words, stdin=stdin, env=env).text
 
     def recall_output(self, *words: str, about: Iterable[str]) -> str:
-        """The same, asked once for the same ``words`` where nothing can change it: ``about`` names
-        the commits that it is about, all by their whole hash."""
+        """The same, asked once where nothing can change it: ``about`` are whole hashes."""
         # One promotion asks hundreds of times, and of ten questions nine were asked before. Where
         # the history was cut off, a fetch may make it longer meanwhile.
         if self.is_shallow() or not all(map(is_whole_hash, about)):
@@ -98,7 +87,6 @@ class Repository:
     def ask(
         self, *words: str, stdin: bytes = b"", env: Mapping[str, str] | None = None
     ) -> GitOutcome:
-        """The same with the bytes that Git printed."""
         named = self._named_environment(env)
         return git_command.call_git(self.root, *words, stdin=stdin, env=named)
 
@@ -122,11 +110,9 @@ class Repository:
         return {**(env or {}), "GIT_DIR": str(self.common)} if self.bare else env
 
     def head(self) -> str | None:
-        """The commit that is checked out; None before the first one."""
         return self.commit("HEAD")
 
     def commit(self, name: str) -> str | None:
-        """The commit that a name, a ref or an expression stands for; None where there is none."""
         parsed = self.attempt_git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
         return parsed.text or None
 
@@ -138,7 +124,11 @@ class Repository:
         )  # fmt: skip
         lines = [line for line in listed.split("\0") if line]
         notes = dict(line[2:].split(" ", 1) for line in lines if line.startswith("# "))
-        entries = {_status_path(line): line for line in lines if not line.startswith("# ")}
+        # The fields before the path are fixed by the kind of an entry.
+        fields = {"1": 8, "u": 10}
+        entries = {
+            line.split(" ", fields.get(line[0], 1))[-1]: line for line in lines if line[0] != "#"
+        }
         parted = {
             path: why for path, line in entries.items() if (why := _submodule_difference(line))
         }
@@ -175,13 +165,11 @@ class Repository:
         return Identity(name, rest.partition(">")[0])
 
     def is_shallow(self) -> bool:
-        """Whether the history was cut off when it was cloned."""
         return (self.common / "shallow").exists()
 
     def main_work_tree(self) -> Path | None:
-        """The work tree that others may be linked to; None where the repository is bare. Raises
-        ``UserError`` in a linked work tree of a repository that does not say where it is (``git
-        clone --separate-git-dir``)."""
+        """The work tree that others may be linked to; None of a bare repository. ``UserError``
+        where the repository does not say where it is (``git clone --separate-git-dir``)."""
         if self.bare or self.common == self.root / ".git":
             return None if self.bare else self.root
         if self.call("rev-parse", "--path-format=absolute", "--git-dir") == str(self.common):
@@ -198,7 +186,6 @@ class Repository:
         raise UserError(what, hint=hint)
 
     def read_setting(self, key: str) -> str | None:
-        """A value of Git's configuration, None where it is not set."""
         return self.attempt_git("config", "--get", key).text or None
 
 
@@ -247,9 +234,3 @@ def _submodule_difference(line: str) -> str:
         "U": "files in it are not committed",
     }
     return ", ".join(words[letter] for letter in letters if letter in words)
-
-
-def _status_path(line: str) -> str:
-    """The path in an entry of ``status --porcelain=v2``: the fields before it are fixed by kind."""
-    fields = {"1": 8, "u": 10}.get(line[0], 1)
-    return line.split(" ", fields)[-1]

@@ -22,23 +22,35 @@ from towpath.errors import Fault, Place, RegistryError
 from towpath.scratch import scratch_folder
 
 SIGNERS = "registry/allowed_signers"
-NAMESPACE = "git"
-"""What Git signs for; a line may say that its key is for other things alone."""
+NAMESPACE = "git"  # What Git signs for; a line may say that its key is for other things alone.
 _KIND = re.compile(r"(sk-)?(ssh-(ed25519|rsa|dss)|ecdsa-sha2-nistp(256|384|521))(@openssh\.com)?")
 _FIELD = re.compile(r'(?:[^\s"]|"(?:[^"\\]|\\.)*")+')
 _OPTION = re.compile(r'([A-Za-z-]+)(?:="((?:[^"\\]|\\.)*)")?(?:,|$)')
 _DATES = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 _LINE = "`<mail> ssh-ed25519 AAAA...`"
 _OWN_KEYS = f"name each signer by a key of their own: {_LINE}"
+# For Git's environment: dates without a zone mean the same on every machine.
+IN_UTC = {"TZ": "UTC"}
+Standing: TypeAlias = Literal["good", "unknown", "bad", "foreign", "unsigned"]
+
+# How Git itself finds where a tag's message ends: the last line that begins so (gpg-interface.c).
+_KINDS = "PGP SIGNATURE|PGP MESSAGE|SIGNED MESSAGE|SSH SIGNATURE"
+_BEGIN = re.compile(rf"^-----BEGIN (?:{_KINDS})-----", re.MULTILINE)
+_SSH = "-----BEGIN SSH SIGNATURE-----"
+_HEADER = re.compile(r"^gpgsig(?:-sha256)? (?P<signature>.*(?:\n .*)*)", re.MULTILINE)
+_GOOD = re.compile(r'Good "git" signature for (?P<who>.*) with (?P<key>\S+ key \S+)')
+_UNKNOWN = re.compile(r'Good "git" signature with (?P<key>\S+ key \S+)')
+_HINT = (
+    "is the key of user.signingkey here, and its agent running? "
+    "git config --show-origin --get-regexp 'sign|gpg' says who asks for a signature"
+)
 
 
 @dataclass(frozen=True)
 class Signer:
-    """A line that counts: a key, and whose it is.
-
-    ``names`` are the principals as written, ``patterns`` those that are none but fit several;
-    ``person`` holds every name of whoever holds the key, by all lines, in lower case.
-    """
+    """A line that counts: a key, and whose it is. ``names`` are the principals as written,
+    ``patterns`` those that are none but fit several; ``person`` holds every name of whoever holds
+    the key, by all lines, in lower case."""
 
     line: int
     names: tuple[str, ...]
@@ -54,22 +66,18 @@ class Signer:
         return self.names[0] if self.names else ",".join(self.patterns)
 
     def may_be(self, names: Iterable[str]) -> bool:
-        """Whether a pattern of the line fits any of these names."""
         return any(_is_listed(name, self.patterns) for name in names)
 
 
 @dataclass(frozen=True)
 class AllowedSigners:
-    """The signers of a file, and what of it cannot be honoured."""
-
     signers: tuple[Signer, ...] = ()
     faults: tuple[Fault, ...] = ()
 
 
 @dataclass(frozen=True)
 class SignersFile:
-    """The file that Git is given. Each line has a name that nobody can guess, so that nobody can
-    have a key of a name that stands for another's line."""
+    """The file that Git is given: each line's name is drawn, so that none stands for another's."""
 
     path: Path
     allowed: AllowedSigners
@@ -95,10 +103,6 @@ class SignersFile:
         return next((signer for signer in self.allowed.signers if str(signer.line) == line), None)
 
 
-# For Git's environment: dates without a zone mean the same on every machine.
-IN_UTC = {"TZ": "UTC"}
-
-
 @contextmanager
 def signers_file(text: bytes) -> Iterator[SignersFile]:
     """The allowed signers of a text as a file for Git."""
@@ -117,8 +121,7 @@ def signers_file(text: bytes) -> Iterator[SignersFile]:
 
 @lru_cache(maxsize=64)
 def read_allowed_signers(text: bytes) -> AllowedSigners:
-    """The signers that a text allows; a line that cannot be honoured is a fault, and counts for
-    nothing."""
+    """The signers that a text allows; a line that cannot be honoured is a fault, no signer."""
     signers: list[Signer] = []
     faults: list[Fault] = []
     for number, line in enumerate(text.decode("utf-8", "replace").split("\n"), 1):
@@ -251,29 +254,12 @@ def _with_persons(signers: Sequence[Signer]) -> tuple[Signer, ...]:
     return tuple(replace(signer, person=frozenset(owners[signer.key])) for signer in signers)
 
 
-Standing: TypeAlias = Literal["good", "unknown", "bad", "foreign", "unsigned"]
-
-# How Git itself finds where a tag's message ends: the last line that begins so (gpg-interface.c).
-_KINDS = "PGP SIGNATURE|PGP MESSAGE|SIGNED MESSAGE|SSH SIGNATURE"
-_BEGIN = re.compile(rf"^-----BEGIN (?:{_KINDS})-----", re.MULTILINE)
-_SSH = "-----BEGIN SSH SIGNATURE-----"
-_HEADER = re.compile(r"^gpgsig(?:-sha256)? (?P<signature>.*(?:\n .*)*)", re.MULTILINE)
-_GOOD = re.compile(r'Good "git" signature for (?P<who>.*) with (?P<key>\S+ key \S+)')
-_UNKNOWN = re.compile(r'Good "git" signature with (?P<key>\S+ key \S+)')
-_HINT = (
-    "is the key of user.signingkey here, and its agent running? "
-    "git config --show-origin --get-regexp 'sign|gpg' says who asks for a signature"
-)
-
-
 @dataclass(frozen=True)
 class SignedBy:
-    """How the signature of one object stands.
-
-    ``good`` is of ``who``, a name among the allowed signers; ``unknown`` holds and is of a key that
-    is none of theirs; ``bad`` does not hold; ``foreign`` is an OpenPGP or X.509 one, which every
-    machine judges by a keyring of its own. ``key`` is the key's kind and fingerprint.
-    """
+    """How the signature of one object stands. ``good`` is of ``who``, a name among the allowed
+    signers; ``unknown`` holds and is of a key that is none of theirs; ``bad`` does not hold;
+    ``foreign`` is an OpenPGP or X.509 one, which every machine judges by a keyring of its own.
+    ``key`` is the key's kind and fingerprint."""
 
     standing: Standing
     who: str = ""
@@ -301,18 +287,15 @@ def verify_signature(
 
 
 def of_commit(content: str) -> str:
-    """The signature in a commit's text; empty where there is none."""
     header = _HEADER.search(content.partition("\n\n")[0])
     return header["signature"].replace("\n ", "\n") if header else ""
 
 
 def of_tag(content: str) -> str:
-    """The signature at the end of a tag's text, or of its message; empty where there is none."""
     return content[len(strip_signature(content)) :]
 
 
 def strip_signature(message: str) -> str:
-    """A tag's message as it was before it was signed."""
     if "-----BEGIN " not in message:  # most messages, of ten thousand
         return message
     starts = [line.start() for line in _BEGIN.finditer(message)]

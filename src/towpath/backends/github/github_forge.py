@@ -31,28 +31,34 @@ _GHOST = "ghost"  # what GitHub itself calls a user who is no more
 def connect_forge(
     project: Project, environ: Mapping[str, str] | None = None, patience: Patience | None = None
 ) -> Forge | None:
-    """The forge that a project names; None where it names none. Nothing is asked of it yet.
-
-    The repository is the one declared, else ``GITHUB_REPOSITORY``; the address is
-    ``GITHUB_API_URL``, else the one declared, else GitHub's own. Raises ``UserError`` where there
-    is no token (``GITHUB_TOKEN``, ``GH_TOKEN``) or no repository.
-    """
+    """The forge that a project names; None where it names none. Nothing is asked of it yet. The
+    repository is the one declared, else ``GITHUB_REPOSITORY``; the address is ``GITHUB_API_URL``,
+    else the one declared, else GitHub's own. Raises ``UserError`` where there is no token
+    (``GITHUB_TOKEN``, ``GH_TOKEN``) or no repository."""
     variables = os.environ if environ is None else environ
     place = _forge_place(project, variables)
     if place is None:
         return None
-    return GitHub.from_address(*place, _read_token(variables), patience or Patience(), variables)
+    token = next((value for name in TOKENS if (value := variables.get(name, "").strip())), None)
+    if token is None:
+        hint = (
+            "export GITHUB_TOKEN=$(gh auth token), or one from github.com/settings/tokens with the "
+            "permissions contents and pull requests"
+        )
+        raise UserError("GitHub wants to know who asks: there is no token", hint=hint)
+    # httpx would refuse such a header with a message that quotes it, and so the token.
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise UserError("the token holds characters that no token has", hint="copy it again")
+    return GitHub.from_address(*place, token, patience or Patience(), variables)
 
 
 def has_own_address(project: Project, environ: Mapping[str, str] | None = None) -> bool:
-    """Whether it is the declaration alone that says where the token goes: neither GitHub itself
-    nor what this environment names."""
+    """Whether the declaration alone, not the environment, says where the token goes."""
     variables = os.environ if environ is None else environ
     return bool(project.forge and project.forge.api and not variables.get("GITHUB_API_URL"))
 
 
 def has_token() -> bool:
-    """Whether this environment holds a token for a forge."""
     return any(os.environ.get(name, "").strip() for name in TOKENS)
 
 
@@ -76,20 +82,6 @@ def _forge_place(project: Project, environ: Mapping[str, str]) -> tuple[str, str
     return api, name
 
 
-def _read_token(environ: Mapping[str, str]) -> str:
-    token = next((value for name in TOKENS if (value := environ.get(name, "").strip())), None)
-    if token is None:
-        hint = (
-            "export GITHUB_TOKEN=$(gh auth token), or one from github.com/settings/tokens with the "
-            "permissions contents and pull requests"
-        )
-        raise UserError("GitHub wants to know who asks: there is no token", hint=hint)
-    # httpx would refuse such a header with a message that quotes it, and so the token.
-    if not token.isascii() or not token.isprintable() or " " in token:
-        raise UserError("the token holds characters that no token has", hint="copy it again")
-    return token
-
-
 @dataclass(frozen=True)
 class GitHub:
     """A repository at GitHub, as the token's user may see and change it: a ``Forge``."""
@@ -107,7 +99,6 @@ class GitHub:
         patience: Patience,
         environ: Mapping[str, str] | None = None,
     ) -> GitHub:
-        """A repository ``owner/name``; nothing is asked yet."""
         line = GitHubLine.open_line(api, repository, token, patience)
         return cls(line, environ or {}, patience)
 
@@ -122,12 +113,10 @@ class GitHub:
 
     @property
     def name(self) -> str:
-        """The forge's own name."""
         return "GitHub"
 
     @property
     def repository(self) -> str:
-        """``owner/name``."""
         return self.line.name
 
     def user(self) -> str:
@@ -156,7 +145,6 @@ class GitHub:
         return _parse_pull_request(self._of_pull(deed, update, open_already.number, **content))
 
     def pull(self, number: int) -> PullRequest:
-        """A pull request by number."""
         deed = Deed(f"show pull request {number}", _READ, f"pull request {number}")
         return _parse_pull_request(self._of_pull(deed, self.line.rest.pulls.get, number))
 
@@ -183,20 +171,17 @@ class GitHub:
         return tuple(self.pull(pull.number) for pull in pulls)  # a list does not say who merged
 
     def reviews(self, number: int) -> tuple[Review, ...]:
-        """All reviews of a pull request, the oldest first."""
         deed = Deed(f"list the reviews of pull request {number}", _READ, f"pull request {number}")
         call = self.line.rest.pulls.list_reviews
         return tuple(map(_parse_review, self.line.read_rows(deed, call, pull_number=number)))
 
     def approve(self, number: int, head: str, words: str = "") -> Review:
-        """Approve this very head, as the token's user."""
         deed = Deed(f"approve pull request {number}", _WRITE, f"pull request {number}")
         fields = {"commit_id": head, "event": "APPROVE", **({"body": words} if words else {})}
         call = self.line.rest.pulls.create_review
         return _parse_review(self._of_pull(deed, call, number, **fields))
 
     def merge_ways(self) -> MergeWays:
-        """How it merges into main."""
         return rulesets.merge_ways(self.line)
 
     def merge(self, number: int, head: str, method: Method = "merge") -> str:
@@ -230,18 +215,15 @@ class GitHub:
         raise NotMergeable(f"GitHub does not merge pull request {number}: {what}", hint=hint)
 
     def write_comment(self, number: int, body: str) -> None:
-        """Say something on a pull request."""
         deed = Deed(f"comment on pull request {number}", _WRITE, f"pull request {number}")
         call = self.line.rest.issues.create_comment
         self.line.ask(deed, call, issue_number=number, body=_cut_body(body))
 
     def close_pull_request(self, number: int) -> None:
-        """Close a pull request unmerged."""
         deed = Deed(f"close pull request {number}", _WRITE, f"pull request {number}")
         self._of_pull(deed, self.line.rest.pulls.update, number, state="closed")
 
     def members(self, team: str) -> tuple[str, ...]:
-        """The people of a team, ``@owner/team``."""
         owner, _, slug = team.removeprefix("@").partition("/")
         if not owner or not slug:
             raise UsageError(f"`{team}` is no team", hint="teams are written @owner/team")
@@ -251,7 +233,6 @@ class GitHub:
         return tuple(member.login for page in pages for member in page)
 
     def rules(self) -> Rules:
-        """What is enforced now."""
         return rulesets.read_enforced_rules(self.line)
 
     def enforce_rules(self, rules: Rules) -> Sequence[str]:

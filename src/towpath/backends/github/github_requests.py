@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 
 _Parsed = TypeVar("_Parsed")
 _PAGE = 100  # the most rows that GitHub gives a page
+_TOKEN = "see who it is of and when it ends at github.com/settings/tokens; GITHUB_TOKEN holds it"
+_LONGEST = 1000  # characters that are quoted of an answer
+_STATUS = "see githubstatus.com; nothing was lost: run it again later"
 
 
 @dataclass(frozen=True)
 class Patience:
-    """How long to wait for an answer, how often to ask again, and how long between (seconds)."""
-
     timeout: float = 20.0
     attempts: int = 3
     pause: float = 0.5
@@ -50,8 +51,6 @@ class Patience:
 
 @dataclass(frozen=True)
 class GitHubLine:
-    """The line to GitHub, for one repository and one token."""
-
     github: githubkit.GitHub[Any] = field(repr=False)
     api: str
     owner: str
@@ -59,7 +58,6 @@ class GitHubLine:
 
     @classmethod
     def open_line(cls, api: str, repository: str, token: str, patience: Patience) -> GitHubLine:
-        """A line; nothing is sent yet."""
         import githubkit
 
         if is_heard():  # else httpx is imported with the first question, which may never come
@@ -83,12 +81,10 @@ class GitHubLine:
 
     @property
     def name(self) -> str:
-        """``owner/name``."""
         return f"{self.owner}/{self.repo}"
 
     @property
     def rest(self) -> Any:
-        """GitHub's operations, by their groups."""
         # Untyped: a body is a plain mapping here, and of githubkit's overloads none fits that.
         return self.github.rest
 
@@ -113,7 +109,6 @@ class GitHubLine:
         return chain.from_iterable(self.read_pages(deed, call, **given))
 
     def pages_of(self, deed: Deed, call: Callable[..., Any], **given: Any) -> Iterator[Any]:
-        """The pages of a list that is no part of this repository."""
         for answer in self._answer_pages(deed, call, given):
             yield self._parse_answer(deed, answer)
 
@@ -159,15 +154,9 @@ class GitHubLine:
             raise _unreadable_answer(error, deed, self.api) from None
 
 
-_TOKEN = "see who it is of and when it ends at github.com/settings/tokens; GITHUB_TOKEN holds it"
-_LONGEST = 1000  # characters that are quoted of an answer
-_STATUS = "see githubstatus.com; nothing was lost: run it again later"
-
-
 @dataclass(frozen=True)
 class Deed:
-    """What is asked, in words: ``open a pull request``; of what a 404 says that it is not there;
-    and the permission that it needs."""
+    """What is asked, in words; the permission that it needs; and what a 404 says is not there."""
 
     doing: str
     permission: str

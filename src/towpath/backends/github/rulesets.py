@@ -33,7 +33,6 @@ def read_enforced_rules(line: GitHubLine) -> Rules:
 
 
 def merge_ways(line: GitHubLine) -> MergeWays:
-    """How GitHub merges into main."""
     repository = _read_repository(line)
     allowed_methods: dict[Method, object] = {
         "merge": repository.allow_merge_commit,
@@ -175,7 +174,6 @@ def _list_rulesets(line: GitHubLine) -> list[Any]:
 
 
 def _read_ruleset(line: GitHubLine, brief: Any) -> Any:
-    """A ruleset whole: a list says of each neither its rules nor who may pass it by."""
     call = line.rest.repos.get_repo_ruleset
     return line.ask(Deed("read a ruleset", _READ), call, ruleset_id=brief.id)
 
@@ -248,13 +246,10 @@ def _write_ruleset(
     free: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     body = {
-        "name": name,
-        "target": target,
-        "enforcement": "active",
-        "conditions": {"ref_name": {"include": list(refs), "exclude": []}},
-        "rules": list(rules),
+        "name": name, "target": target, "enforcement": "active",
+        "conditions": {"ref_name": {"include": list(refs), "exclude": []}}, "rules": list(rules),
         "bypass_actors": list(free),
-    }
+    }  # fmt: skip
     repos, deed = line.rest.repos, Deed(f"set the ruleset `{name}`", _WRITE, "rulesets")
     our_ruleset = _find_ruleset(line, name)
     if our_ruleset is None:

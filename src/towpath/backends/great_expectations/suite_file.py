@@ -2,23 +2,68 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from towpath import documents
-from towpath.backends.great_expectations import expectation_catalogue
-from towpath.backends.great_expectations.expectation_catalogue import (
-    ExpectationArgument,
-    ExpectationType,
-)
 from towpath.backends.great_expectations.suite_outcome import Expectation, Suite
 from towpath.errors import DeclarationError, Fault, Place, did_you_mean
 
 _TOP = ("name", "description", "notes", "meta", "expectations")
 _OWN = ("type", "kwargs", "meaning", "notes", "description", "meta", "severity")
 _SEVERITIES = ("critical", "warning", "info")
+# Kept here, for a suite is read without importing Great Expectations, which takes seconds. A test
+# holds it against the installed version.
+EXPECTATIONS = Path(__file__).with_name("expectations.json")
+_TYPES: dict[str, Any] = {
+    "text": str, "number": (int, float), "integer": int, "switch": bool, "list": list,
+    "mapping": dict, "any": object,
+}  # fmt: skip
+_WORDS = {
+    "text": "text", "number": "a number", "integer": "a whole number", "switch": "true or false",
+    "list": "a list", "mapping": "a mapping",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ExpectationArgument:
+    """What an expectation takes. ``kinds`` are what it may be (``text``, ``number``, ``integer``,
+    ``switch``, ``list``, ``mapping``, ``any``), unless it is one of ``choices``."""
+
+    kinds: tuple[str, ...]
+    required: bool = False
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ExpectationType:
+    """A type of expectation. ``database`` marks one that only a database can answer."""
+
+    type: str
+    arguments: Mapping[str, ExpectationArgument]
+    database: bool = False
+
+
+@functools.cache
+@functools.cache
+def read_catalogue() -> Mapping[str, ExpectationType]:
+    listed: dict[str, Any] = json.loads(EXPECTATIONS.read_text(encoding="utf-8"))
+    types = {}
+    for name, fields in listed["expectations"].items():
+        arguments = {
+            key: ExpectationArgument(
+                tuple(value.get("kinds", ())), value.get("required", False),
+                tuple(value.get("choices", ())),
+            )
+            for key, value in fields["arguments"].items()
+        }  # fmt: skip
+        types[name] = ExpectationType(name, arguments, fields.get("database", False))
+    return types
 
 
 def read_suite(path: Path, shown: str) -> Suite:
@@ -37,7 +82,6 @@ def read_suite(path: Path, shown: str) -> Suite:
 
 
 def suite_faults(path: Path, shown: str) -> tuple[Fault, ...]:
-    """Everything that is wrong in a suite's file; empty for a sound one."""
     try:
         read_suite(path, shown)
     except DeclarationError as error:
@@ -89,9 +133,9 @@ def _item_faults(node: documents.Node) -> Iterator[Fault]:
         yield Fault("an expectation needs a `type`", node.place, hint)
         return
     name = str(documents.plain_data(kind.node))
-    expectation_type = expectation_catalogue.read_catalogue().get(name)
+    expectation_type = read_catalogue().get(name)
     if expectation_type is None:
-        near = did_you_mean(name, expectation_catalogue.read_catalogue())
+        near = did_you_mean(name, read_catalogue())
         hint = near or "see docs/steps.md for a list"
         yield Fault(f"there is no expectation `{name}`", kind.node.place, hint)
     elif expectation_type.database:
@@ -151,16 +195,6 @@ def _range_faults(
         yield Fault(f"`{type_.type}` needs `min_value` or `max_value`", node.place)
     if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
         yield Fault(f"`min_value` {low} is above `max_value` {high}", node.place)
-
-
-_TYPES: dict[str, Any] = {
-    "text": str, "number": (int, float), "integer": int, "switch": bool, "list": list,
-    "mapping": dict, "any": object,
-}  # fmt: skip
-_WORDS = {
-    "text": "text", "number": "a number", "integer": "a whole number", "switch": "true or false",
-    "list": "a list", "mapping": "a mapping",
-}  # fmt: skip
 
 
 def _value_faults(entry: documents.DocumentEntry, argument: ExpectationArgument) -> Iterator[Fault]:

@@ -1,17 +1,24 @@
-"""A suite and what came of it, as types and in sentences; nothing knows Great Expectations here."""
+"""A suite and what came of it, as types, in sentences and as a page; nothing knows Great
+Expectations here."""
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from html import escape
+from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from towpath.config.artifact import Json
 from towpath.errors import Fault, Place
 
+# What a failed expectation means: only ``critical`` fails the check.
 Severity: TypeAlias = Literal["critical", "warning", "info"]
-"""What a failed expectation means: only ``critical`` fails the check."""
+Arguments: TypeAlias = Mapping[str, Any]
+
+_APART = ("column", "mostly", "row_condition", "condition_parser")
 
 
 @dataclass(frozen=True)
@@ -51,14 +58,11 @@ class SampleRow:
 
 @dataclass(frozen=True)
 class Result:
-    """What came of one expectation.
-
-    ``unexpected`` of ``rows`` rows are not as expected, those without a value left out; ``rows`` is
-    None where the expectation is about a whole table or column, whose value is ``observed``.
-    Of a column's values held against a set ``unexpected`` counts those that are not in the set,
-    ``surplus`` are the first of them, and ``lacking`` the first of the set that do not occur.
-    ``samples`` are at most five of those rows, ``error`` why it could not be looked at.
-    """
+    """What came of one expectation. ``unexpected`` of ``rows`` rows with a value are not as
+    expected; ``rows`` is None of one about a whole table or column, whose value is ``observed``. Of
+    a column's values held against a set, ``surplus`` are the first that are not in it
+    (``unexpected`` counts them), ``lacking`` the first that do not occur. ``samples`` are at most
+    five rows, ``error`` why it could not be looked at."""
 
     type: str
     column: str | None
@@ -123,18 +127,14 @@ def _result_document(result: Result) -> dict[str, Json]:
     return {key: value for key, value in fields.items() if value not in (None, "", [])}
 
 
-Arguments: TypeAlias = Mapping[str, Any]
-
-_APART = ("column", "mostly", "row_condition", "condition_parser")
-
-
 def describe_rule(type: str, arguments: Arguments) -> str:
-    """What is expected, as the end of a sentence; columns stand in backquotes.
-
-    An expectation without words of its own is said by its name and arguments.
-    """
+    """What is expected, as the end of a sentence, with columns in backquotes."""
     sentence = _SENTENCES.get(type)
-    rule = _plain_rule(type, arguments)
+    others = [f"{key} {_list_values(v)}" for key, v in arguments.items() if key not in _APART]
+    rest = ", ".join(others)
+    name = type.removeprefix("expect_").replace("_", " ")
+    subject = f"`{arguments['column']}`: " if "column" in arguments else ""
+    rule = f"{subject}{name} ({rest})" if rest else f"{subject}{name}"
     if sentence:  # an argument that is not given is left out, as it may be by its own default
         rule = sentence.format_map(defaultdict(str, _sentence_parts(arguments)))
     if "mostly" in arguments and arguments["mostly"] != 1:
@@ -142,14 +142,6 @@ def describe_rule(type: str, arguments: Arguments) -> str:
     if "row_condition" in arguments:
         rule += f", where {arguments['row_condition']}"
     return rule
-
-
-def _plain_rule(type: str, arguments: Arguments) -> str:
-    others = [f"{key} {_list_values(v)}" for key, v in arguments.items() if key not in _APART]
-    rest = ", ".join(others)
-    name = type.removeprefix("expect_").replace("_", " ")
-    subject = f"`{arguments['column']}`: " if "column" in arguments else ""
-    return f"{subject}{name} ({rest})" if rest else f"{subject}{name}"
 
 
 def _list_values(value: Any) -> str:
@@ -254,7 +246,9 @@ def of_the_whole(result: Result) -> str:
     if parts:
         return f"it {' and '.join(parts)}"
     if result.observed is None or result.observed == []:
-        return "it does not hold" if _is_measured(result) else "there is no value"
+        # Of a distance, a set or a place nothing observed says nothing of the data.
+        is_measured = any(word in result.type for word in ("divergence", "distinct", "to_exist"))
+        return "it does not hold" if is_measured else "there is no value"
     return f"it is {show_observed(result.observed)}"
 
 
@@ -267,11 +261,6 @@ def without_values(result: Result) -> str:
     if result.lacking:
         parts.append(f"lacks {show_observed(list(result.lacking))}")
     return f"it {' and '.join(parts)}" if parts else "it does not hold"
-
-
-def _is_measured(result: Result) -> bool:
-    # Nothing observed then says nothing of the data: it is a distance, a set, a place.
-    return any(word in result.type for word in ("divergence", "distinct", "to_exist"))
 
 
 def percent_text(result: Result) -> str:
@@ -299,3 +288,94 @@ def _sample_words(row: SampleRow, result: Result) -> str:
 def _parse_place(text: str) -> Place | None:
     file, _, line = text.rpartition(":")
     return Place(file, int(line)) if line.isdigit() else None
+
+
+# The result as a page of HTML that needs nothing but itself.
+
+_QUOTED = re.compile("`([^`]+)`")
+_WORDS = {"held": "held", "failed": "failed", "warned": "warning"}
+
+
+def render_page(outcome: CheckOutcome, data: str) -> str:
+    verdict = "passed" if outcome.passed else "failed"
+    style = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
+    body = "".join((*_head_lines(outcome, data, verdict), *_group_sections(outcome)))
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(data)}: {verdict}</title>\n<style>\n{style}</style>\n</head>\n"
+        f'<body class="{verdict}">\n<main>\n{body}</main>\n</body>\n</html>\n'
+    )
+
+
+def _head_lines(outcome: CheckOutcome, data: str, verdict: str) -> Iterator[str]:
+    held = sum(result.passed for result in outcome.results)
+    yield f'<header><p class="verdict">{verdict}</p><h1>{escape(data)}</h1>'
+    yield f'<p class="about">{outcome.rows:,} rows, {outcome.columns:,} columns, held against '
+    yield f"<b>{escape(outcome.suite)}</b></p>"
+    if outcome.description:
+        yield f'<p class="description">{escape(outcome.description)}</p>'
+    yield '<ul class="counts">'
+    counts = {"held": held, "warned": len(outcome.warned), "failed": len(outcome.failed)}
+    for word, number in counts.items():
+        yield f'<li class="{word if number else "none"}"><b>{number}</b> {_WORDS[word]}</li>'
+    yield "</ul></header>\n"
+
+
+def _group_sections(outcome: CheckOutcome) -> Iterator[str]:
+    held = tuple(result for result in outcome.results if result.passed)
+    groups = ("Failed", outcome.failed), ("Warnings", outcome.warned), ("Held", held)
+    for title, results in groups:
+        if results:
+            yield f"<section><h2>{title}</h2>\n"
+            yield from (_result_card(result) for result in results)
+            yield "</section>\n"
+
+
+def _result_card(result: Result) -> str:
+    state = "held" if result.passed else "failed" if result.severity == "critical" else "warned"
+    parts = [f'<article class="{state}"><h3>{_code_quoted(result.rule)}</h3>']
+    if result.meaning:
+        parts.append(f'<p class="meaning">{escape(result.meaning)}</p>')
+    parts.append(f'<p class="found">{_result_finding(result)}</p>')
+    if result.samples:
+        parts.append(_sample_table(result))
+    parts.append(
+        f'<p class="source">{escape(result.type)} · {escape(result.place)}</p></article>\n'
+    )
+    return "".join(parts)
+
+
+def _code_quoted(text: str) -> str:
+    return _QUOTED.sub(r"<code>\1</code>", escape(text))
+
+
+def _result_finding(result: Result) -> str:
+    if result.error:
+        return f"<b>{_code_quoted(result.error)}</b>"
+    if not result.counts_rows:  # said of the column, not of its rows
+        if not result.passed:
+            return f"<b>{escape(of_the_whole(result))}</b>"
+        shown = escape(show_observed(result.observed))
+        return "" if result.observed is None else f"it is {shown}"
+    if not result.unexpected:
+        return f"all of {result.rows:,} rows"
+    share = min(100.0, max(0.5, result.percent or 0))  # a few in a million are still to be seen
+    bar = f'<span class="bar"><span style="width:{share:.3g}%"></span></span>'
+    count = f"<b>{result.unexpected:,}</b> of {result.rows:,} rows are not"
+    return f"{bar}{count} ({percent_text(result)})"
+
+
+def _sample_table(result: Result) -> str:
+    names = list(result.samples[0].values)
+    mark = {name: ' class="meant"' if name == result.column else "" for name in names}
+    head = "".join(f"<th{mark[name]}>{escape(name)}</th>" for name in names)
+    lines = []
+    for row in result.samples:
+        cells = (f"<td{mark[name]}>{_value_cell(row.values[name])}</td>" for name in names)
+        lines.append(f"<tr><th>{row.index:,}</th>{''.join(cells)}</tr>")
+    return f'<div class="rows"><table><tr><th>row</th>{head}</tr>{"".join(lines)}</table></div>'
+
+
+def _value_cell(value: Json) -> str:
+    return '<span class="empty">no value</span>' if value is None else escape(show_observed(value))

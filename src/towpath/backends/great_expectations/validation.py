@@ -38,22 +38,21 @@ _BOUNDED = frozenset(
     f"expect_column_{name}_to_be_between" for name in ("values", "min", "max", "mean", "median")
 )
 _BOUNDS = ("min_value", "max_value")
+_LATER = ("altair", "scipy.stats")
+_EXTRAS = ("sqlalchemy", "boto3", "botocore")
 
 
 @dataclass(frozen=True)
 class TypedArguments:
-    """What Great Expectations is given; ``column`` replaces the one of the table, if it is read
-    otherwise than it stands."""
+    """What Great Expectations is given; ``column`` is the table's, read as the bounds are meant."""
 
     arguments: Mapping[str, Any]
     column: Any = None
 
 
 def type_arguments(expectation: Expectation, frame: Any) -> TypedArguments:
-    """The arguments of an expectation in the types of the table's columns.
-
-    Raises ``ValueError``, whose words a person reads, where they cannot be held against each other.
-    """
+    """The arguments of an expectation in the types of the table's columns. Raises ``ValueError``,
+    whose words a person reads, where they cannot be held against each other."""
     arguments = dict(expectation.arguments)
     name = arguments.get("column")
     if not isinstance(name, str) or name not in frame.columns:
@@ -67,13 +66,11 @@ def type_arguments(expectation: Expectation, frame: Any) -> TypedArguments:
         arguments |= {key: _as_bound(arguments[key], column, name) for key in keys}
     members = arguments.get("value_set")
     if isinstance(members, list) and (kind := _held_kind(column)):
-        arguments["value_set"] = [_as_member(value, kind, column, name) for value in members]
+        # What may be in a set beside dates stays as it is, and is in no column of dates.
+        arguments["value_set"] = [
+            _as_time(value, kind, column, name) if _is_date(value) else value for value in members
+        ]
     return TypedArguments(arguments, read)
-
-
-def _as_member(value: Any, kind: str, column: Any, name: str) -> Any:
-    # What may be in a set beside dates stays as it is, and is in no column of dates.
-    return _as_time(value, kind, column, name) if _is_date(value) else value
 
 
 def _is_date(value: Any) -> bool:
@@ -144,10 +141,6 @@ def _as_time(text: str, kind: str, column: Any, name: str) -> Any:
     return time
 
 
-_LATER = ("altair", "scipy.stats")
-_EXTRAS = ("sqlalchemy", "boto3", "botocore")
-
-
 def _import_lean() -> Any:
     imported = sys.modules.get("great_expectations")
     if imported is not None:
@@ -215,7 +208,6 @@ def validate_suite(suite: Suite, frame: Any) -> CheckOutcome:
 def _validate_each(
     expectations: Mapping[int, Expectation], frame: Any
 ) -> dict[int, dict[str, Any]]:
-    """What Great Expectations says of each, by its number in the suite."""
     answers: dict[int, dict[str, Any]] = {}
     typed: dict[int, TypedArguments] = {}
     for number, expectation in expectations.items():

@@ -11,8 +11,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from towpath.errors import StepFailed
+from towpath.errors import EngineError, StepFailed
 from towpath.execution.pipeline_run import warmed_supervisor
+from towpath.execution.secret_sources import require_secrets
 from towpath.execution.step_execution import Scheduler
 
 #: Prefect reads these when it is imported: its console lines would cross ours, and it may
@@ -72,7 +73,7 @@ class PrefectExecutor:
             import_prefect()  # while the server and the steps' own imports start beside it
             server.await_api(api)
             server.settle_killed_runs(api)
-            _call_flow(execution, api.url)
+            _call_flow(execution, api.url, may_run)
 
 
 @contextmanager
@@ -91,7 +92,7 @@ def _in_environment(variables: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _call_flow(execution: Execution, api: str) -> None:
+def _call_flow(execution: Execution, api: str, may_run: Collection[str]) -> None:
     """Run the flow against the API at ``api``."""
     from prefect.settings import (
         PREFECT_API_AUTH_STRING,
@@ -106,13 +107,36 @@ def _call_flow(execution: Execution, api: str) -> None:
 
     graph = execution.graph
     runner = execution.workspace.project.runner
-    flow = build_flow(graph.pipeline, lambda _: schedule_steps(execution), runner, execution.run_id)
+    if execution.jobs:
+        runner = runner.model_copy(update={"workers": execution.jobs})
+    flow = build_flow(
+        graph.pipeline, lambda _: schedule_steps(execution, may_run), runner, execution.run_id
+    )
     # Prefect's heartbeat sleeps a second after the flow has ended; a run here has a lease instead.
     settings = {PREFECT_API_URL: api, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
     if local := os.environ.get(AUTH):  # where Prefect was imported before it was set
         settings[PREFECT_API_AUTH_STRING] = local
     with temporary_settings(settings):
         flow(**flow_arguments(graph))
+
+
+def cancel_run(engine_run: str) -> None:
+    """Have the worker that carries out a deployed run end it.
+
+    EngineError where the API does not answer, or does not know the run.
+    """
+    import_prefect()
+    from uuid import UUID
+
+    from prefect.client.orchestration import get_client
+    from prefect.states import Cancelling
+
+    try:
+        with get_client(sync_client=True) as client:
+            client.set_flow_run_state(UUID(engine_run), Cancelling(), force=True)
+    except Exception as error:  # httpx's errors, which are for the forge's client alone to name
+        hint = "the run's own API is asked: `PREFECT_API_URL`, or that of `towpath up`"
+        raise EngineError(f"Prefect cannot end the run: {error}", hint=hint) from error
 
 
 def flush_prefect() -> None:
@@ -132,12 +156,19 @@ def without_heartbeat() -> None:
     _KEPT.enter_context(temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}))
 
 
-def schedule_steps(execution: Execution) -> None:
-    """The body of a flow: show the graph, then carry out the steps."""
+def schedule_steps(execution: Execution, may_run: Collection[str]) -> None:
+    """The body of a flow: show the graph, then carry out the steps.
+
+    UserError, before the first of them, for a secret that is not there of a step that may run.
+    """
+    from towpath.backends.prefect import prefect_blocks
     from towpath.backends.prefect.pipeline_flow import PrefectTasks, publish_graph
     from towpath.steps import step_process
 
     graph, workspace = execution.graph, execution.workspace
+    execution.fetch_block = prefect_blocks.load_secret
+    execution.send_notification = prefect_blocks.send_notification
+    require_secrets(graph, may_run, execution.fetch_block)
     publish_graph(graph, execution.recorder.folder)
     try:
         tasks = PrefectTasks(threads=workspace.project.runner.kind == "threads")

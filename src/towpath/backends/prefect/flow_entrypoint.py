@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,12 @@ from towpath.backends.prefect import executor
 from towpath.backends.prefect.flow_signature import plain_arguments, split_arguments
 from towpath.config.parameter_groups import flatten_values
 from towpath.errors import StepFailed, TowpathError
-from towpath.execution.pipeline_run import conduct_run, prepare_run, warmed_supervisor
+from towpath.execution.pipeline_run import (
+    bring_remote_inputs,
+    conduct_run,
+    prepare_run,
+    warmed_supervisor,
+)
 from towpath.execution.run_record import ExecutionState, RecordedRun
 from towpath.pipeline.environments import apply_environment
 from towpath.planning.run_request import RunRequest
@@ -80,11 +85,13 @@ def _run_deployed(
         register=bool(values or paths) and _is_declared(workspace, file, declared, arguments),
         environment=environment,
     )
-    prepared = prepare_run(workspace, request)
+    bring_remote_inputs(workspace, request)
+    prepared = replace(prepare_run(workspace, request), engine_run=os.environ.get(_DEPLOYED))
+    may_run = prepared.list_may_run()
 
     def carry_out(execution: Execution) -> None:
         with warmed_supervisor(execution, execution.graph.nodes):
-            executor.schedule_steps(execution)
+            executor.schedule_steps(execution, may_run)
 
     return _flow_answer(conduct_run(prepared, carry_out, [executor.run_log()]))
 

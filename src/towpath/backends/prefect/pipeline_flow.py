@@ -7,6 +7,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -116,7 +117,8 @@ def _task_runner(runner: Runner) -> Any:
         return ProcessPoolTaskRunner(max_workers=workers)
     from prefect.task_runners import ThreadPoolTaskRunner
 
-    return ThreadPoolTaskRunner(max_workers=workers)
+    # One more than run at once, so that what the run itself does need not wait for one of them.
+    return ThreadPoolTaskRunner(max_workers=workers + 1)
 
 
 def _reach_scheduler(address: str) -> None:
@@ -213,6 +215,8 @@ class CarryOut:
     def __call__(self) -> State[Made]:
         if self.tell:
             self.tell("begun", _attempt_number())
+        if self.order.step.kind == "callback":
+            _show_waiting()
         result = _call_step(self.order)
         publish_step_artifacts(self.order, result)
         # Where the scheduler can be told, the result goes to it at once: to take it out of the
@@ -265,6 +269,19 @@ def _call_step(order: Order) -> Made:
 
     with LogLines(get_run_logger().info) as lines:
         return step_process.call_step(order, lines)
+
+
+def _show_waiting() -> None:
+    """Show the task that this is in as paused: somebody is to answer."""
+    from prefect.client.orchestration import get_client
+
+    context = TaskRunContext.get()
+    if context is None:
+        return
+    paused = State(type=StateType.PAUSED, name="AwaitingAnswer")
+    # A sign for who looks, and no more: the step waits whether it can be shown or not.
+    with suppress(Exception), get_client(sync_client=True) as client:
+        client.set_task_run_state(context.task_run.id, paused, force=True)
 
 
 def _attempt_number() -> int:

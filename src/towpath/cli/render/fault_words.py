@@ -21,7 +21,6 @@ from towpath.errors import ExitCode, Fault, TowpathError, UsageError
 
 
 def report_error(error: Exception, arguments: Sequence[str]) -> int:
-    """Say what went wrong; the exit code."""
     expected_error = _as_towpath_error(error)
     if expected_error is None:
         return _report_bug(error, arguments)
@@ -48,10 +47,8 @@ def _as_towpath_error(error: Exception) -> TowpathError | None:
         context = getattr(error, "ctx", None)
         hint = f"`{context.command_path} --help`" if context else None
         return UsageError(error.format_message(), hint=hint)
-    return _of_system(error) if isinstance(error, OSError) else None
-
-
-def _of_system(error: OSError) -> TowpathError | None:
+    if not isinstance(error, OSError):
+        return None
     from towpath.storage.copy_files import explain_refusal
 
     try:
@@ -64,7 +61,6 @@ def _of_system(error: OSError) -> TowpathError | None:
 
 
 def faults_as_json(faults: Sequence[Fault], code: ExitCode) -> str:
-    """The document that stands for a fault on stdout."""
     documents = [asdict(fault) for fault in dict.fromkeys(faults)]
     whole = {"towpath": 1, "kind": "error", "exit_code": int(code), "faults": documents}
     return json.dumps(whole, ensure_ascii=False)

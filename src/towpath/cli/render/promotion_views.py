@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from towpath.cli.render import terminal
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 
 def show_proposal(proposal: ProposedPromotion, form: str) -> None:
-    """A proposal: candidate and incumbent, and the verdicts."""
     if form == "md":
         return terminal.echo_markdown(proposal.evidence)
     return _print_case(proposal.case, proposal.verdicts)
@@ -88,6 +87,7 @@ def _plain_case(case: PromotionCase) -> dict[str, Any]:
 
 
 def _print_case(case: PromotionCase, verdicts: Sequence[GateVerdict]) -> None:
+    from towpath.delivery.gates.verdict import verdict_cell
     from towpath.delivery.promotion import evidence
 
     incumbent_note = f", which runs {case.incumbent_version}" if case.incumbent_version else ""
@@ -96,43 +96,30 @@ def _print_case(case: PromotionCase, verdicts: Sequence[GateVerdict]) -> None:
     terminal.echo()
     if case.candidate is None:
         return
-    if rows := evidence.compare_metrics(case.incumbent, case.candidate):
-        _print_metrics(case, rows[:10])  # the evidence has them all
-    if case.rules.gates:
-        heads = ("gate", "", "found", "bound", "from")
-        terminal.show_table(heads, list(_gate_rows(case, verdicts)))
+    if metrics := evidence.compare_metrics(case.incumbent, case.candidate):
+        heads = ("metric", str(case.candidate_version), str(case.incumbent_version), "difference")
+        width = 4 if case.incumbent else 2  # without an incumbent nothing differs from anything
+        cells = []
+        for row in metrics[:10]:  # the evidence has them all
+            difference = f"{row.new - row.old:+.4g}" if None not in (row.new, row.old) else ""
+            numbers = map(terminal.readable_number, (row.new, row.old))
+            cells.append((row.name, *numbers, difference)[:width])
+        terminal.show_table(heads[:width], cells, right=heads[1:width])
         terminal.echo()
-
-
-def _print_metrics(case: PromotionCase, rows: Sequence[Any]) -> None:
-    heads = ("metric", str(case.candidate_version), str(case.incumbent_version), "difference")
-    width = 4 if case.incumbent else 2  # without an incumbent nothing differs from anything
-    cells = []
-    for row in rows:
-        difference = f"{row.new - row.old:+.4g}" if None not in (row.new, row.old) else ""
-        numbers = map(terminal.readable_number, (row.new, row.old))
-        cells.append((row.name, *numbers, difference)[:width])
-    terminal.show_table(heads[:width], cells, right=heads[1:width])
-    terminal.echo()
-
-
-def _gate_rows(
-    case: PromotionCase, verdicts: Sequence[GateVerdict]
-) -> Iterator[tuple[str | Styled, ...]]:
-    from towpath.delivery.gates.verdict import verdict_cell
-
+    rows: list[tuple[str | Styled, ...]] = []
     for verdict in verdicts:
         state = Styled("passed", "green") if verdict.passed else Styled("FAILED", "bold red")
         detail = "" if verdict.passed else verdict.detail
         finding = "; ".join(filter(None, (verdict_cell(verdict.value), detail)))
-        yield verdict.gate, state, finding, verdict_cell(verdict.bound), verdict.source
-    for name, gate in case.rules.gates.items():
-        if gate.when == "deploy":
-            yield name, Styled("waits", "dim"), f"judged in {case.stage}", "", ""
+        rows.append((verdict.gate, state, finding, verdict_cell(verdict.bound), verdict.source))
+    waiting = [name for name, gate in case.rules.gates.items() if gate.when == "deploy"]
+    rows += [(name, Styled("waits", "dim"), f"judged in {case.stage}", "", "") for name in waiting]
+    if case.rules.gates:
+        terminal.show_table(("gate", "", "found", "bound", "from"), rows)
+        terminal.echo()
 
 
 def say_approved(session: Session, approved: ApprovedPromotion) -> int:
-    """What was approved, by whom, at which level; what follows."""
     from towpath.backends.git import branches, remotes
     from towpath.delivery.promotion.promotion_approval import describe_level
 
@@ -167,7 +154,6 @@ def approval_exit_code(approved: ApprovedPromotion) -> int:
 
 
 def print_unagreed_rules(session: Session, rules: Sequence[UnagreedRule]) -> None:
-    """The rules that nobody agreed to, as they differ from those in force, and the next step."""
     if not rules:
         return session.say("the rules on main are agreed to: there is nothing to approve")
     for rule in rules:
@@ -181,7 +167,6 @@ def print_unagreed_rules(session: Session, rules: Sequence[UnagreedRule]) -> Non
 
 
 def print_ratified_rules(session: Session, ratified: RatifiedRules) -> None:
-    """Rules that were agreed to, by whom; what lacks still."""
     from towpath.delivery.promotion.promotion_approval import describe_level
 
     for path in ratified.paths:

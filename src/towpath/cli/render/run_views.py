@@ -16,10 +16,8 @@ if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table
 
-    from towpath.cli.render.terminal import Piece
     from towpath.cli.session import Session
     from towpath.config.artifact import Json, Made
-    from towpath.execution.run_record import StepRun
 
 
 _LOOKS: Mapping[ExecutionState, tuple[str, str]] = {
@@ -52,7 +50,11 @@ def steps_table(run: RecordedRun, begun: Mapping[str, float]) -> Table:
     step_table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     width = max((len(s.name) for s in run.steps.values()), default=0)
     functions = any(map(_own_time, run.steps.values()))
-    for step in _shown_steps(run):
+    steps = list(run.steps.values())
+    if len(steps) > _MANY:
+        quiet = (ExecutionState.WAITING, ExecutionState.DONE, ExecutionState.REUSED)
+        steps = [step for step in steps if step.state not in quiet][-_MANY:]
+    for step in steps:
         since = time.monotonic() - begun[step.name] if step.name in begun else step.seconds
         is_running = begun and step.state is ExecutionState.RUNNING
         sign = Spinner("dots", style="yellow") if is_running else Text(*_LOOKS[step.state])
@@ -84,14 +86,6 @@ def _show_own_time(seconds: float, own: float) -> str:
     return f"({own:.1f}s own)" if own < 60 else f"({terminal.readable_duration(own)} own)"
 
 
-def _shown_steps(run: RecordedRun) -> list[StepRun]:
-    steps = list(run.steps.values())
-    if len(steps) <= _MANY:
-        return steps
-    quiet = (ExecutionState.WAITING, ExecutionState.DONE, ExecutionState.REUSED)
-    return [step for step in steps if step.state not in quiet][-_MANY:]
-
-
 def step_remark(step: StepRun) -> str:
     """What there is to say of a step: why, or what it made."""
     if step.state in (*_BAD, ExecutionState.SKIPPED):
@@ -102,7 +96,13 @@ def step_remark(step: StepRun) -> str:
     if step.state is ExecutionState.RUNNING:
         again = f"attempt {step.attempt}; " if step.attempt > 1 else ""
         return again + step.reason
-    return _registered_version(step) or _metric_words(step) or _check_warning(step) or step.reason
+    documents = step.made.values.values() if step.kind == "evaluation" else ()
+    pairs = [
+        pair for document in documents if isinstance(document, dict) for pair in document.items()
+    ]
+    figures = ((name, value) for name, value in pairs if isinstance(value, int | float))
+    metrics = "  ".join(f"{name} {terminal.readable_number(value)}" for name, value in figures)
+    return _registered_version(step) or metrics or _check_warning(step) or step.reason
 
 
 def _check_warning(step: StepRun) -> str:
@@ -119,15 +119,6 @@ def _registered_version(step: StepRun) -> str:
     if not version:
         return ""
     return f"{version}" if step.made.facts.get("new") else f"{version}, registered before"
-
-
-def _metric_words(step: StepRun) -> str:
-    if step.kind != "evaluation":
-        return ""
-    documents = [value for value in step.made.values.values() if isinstance(value, dict)]
-    pairs = [pair for document in documents for pair in document.items()]
-    figures = [(name, value) for name, value in pairs if isinstance(value, int | float)]
-    return "  ".join(f"{name} {terminal.readable_number(value)}" for name, value in figures)
 
 
 class LiveProgress:
@@ -149,15 +140,12 @@ class LiveProgress:
     def __call__(self, event: Event) -> None:
         self.run = fold_event(self.run, event)
         self._note = event["reason"] if event["event"] == "waiting" else ""
-        self._note_time(event)
-        self._live.update(self._render_view())
-
-    def _note_time(self, event: Event) -> None:
         if event["event"] == "step":
             if event["state"] == ExecutionState.RUNNING:
                 self._begun[event["step"]] = time.monotonic()
             else:
                 self._begun.pop(event["step"], None)
+        self._live.update(self._render_view())
 
     def _render_view(self) -> Group:
         from rich.console import Group
@@ -211,25 +199,33 @@ def _event_line(before: StepRun, step: StepRun) -> str:
 
 _SHOWN = 5  # files of a list, so that a step that wrote thousands does not fill the screen
 _BEFORE = " was registered before"
+_COUNTED = {
+    ExecutionState.DONE: "run", ExecutionState.REUSED: "reused", ExecutionState.SKIPPED: "skipped",
+    ExecutionState.FAILED: "failed", ExecutionState.REFUSED: "refused",
+}  # fmt: skip
 
 
 def say_outcome(session: Session, run: RecordedRun) -> None:
-    """Say how a run ended, on stderr; errors are said even when quiet."""
     from towpath.execution.register_step import TRIAL
 
     for line in run.error:
         terminal.echo_marked(Styled("error", "bold red"), line)
     _warn_of_run(session, run)
-    session.say(*_summarise_run(run))
+    counts = ((run.count(state), word) for state, word in _COUNTED.items())
+    words = ", ".join(f"{count} {word}" for count, word in counts if count)
+    colour = "green" if run.state is ExecutionState.DONE else "red"
+    took = terminal.readable_duration(run.seconds) or "0.0s"
+    session.say(Styled(str(run.state), f"bold {colour}"), f" in {took}: {words}")
     if failed := [step.name for step in run.steps.values() if step.state in _BAD]:
         session.say(f"  towpath logs {run.id} {failed[0]}")
     for step in run.steps.values():
+        if step.kind == "stop" and step.state is ExecutionState.DONE:
+            session.say(f"{step.name} ended it: {step.reason}")
         if version := step.made.facts.get("version"):
             shown, how = Styled(str(version), "bold"), f"   (towpath show {version})"
             is_new = bool(step.made.facts.get("new"))
             session.say(*(("registered ", shown) if is_new else (shown, _BEFORE)), how)
-    steps = run.steps.values()
-    if any(step.kind == "register_model" and step.reason == TRIAL for step in steps):
+    if any(s.kind == "register_model" and s.reason == TRIAL for s in run.steps.values()):
         session.say(f"a trial: nothing is registered   (towpath register {run.id})")
     for named in run.published:
         session.say(f"published {named}")
@@ -239,12 +235,12 @@ def _warn_of_run(session: Session, run: RecordedRun) -> None:
     """What is no failure of the run and will be one of somebody's later on."""
     for step in run.steps.values():
         say_undeclared(step.name, step.made)
+    warning = Styled("warning", "yellow")
     for line in _tell_model_needs(session, run):
-        terminal.echo_marked(Styled("warning", "yellow"), line)
+        terminal.echo_marked(warning, line)
     for name, source in run.sources.items():
         if stale := isinstance(source, dict) and source.get("stale"):
-            what = f"input `{name}` is stale: {stale}"
-            terminal.echo_marked(Styled("warning", "yellow"), what)
+            terminal.echo_marked(warning, f"input `{name}` is stale: {stale}")
 
 
 def say_undeclared(step: str, made: Made) -> None:
@@ -278,16 +274,3 @@ def _tell_model_needs(session: Session, run: RecordedRun) -> Iterator[str]:
         needs |= {f"{step.name}.{output}": names for output, names in held.items()}
         nameless += unnamed
     yield from tell_needs(needs, nameless, session.workspace.project.trust)
-
-
-def _summarise_run(run: RecordedRun) -> tuple[Piece, ...]:
-    counts = {state: run.count(state) for state in ExecutionState}
-    said_as = {
-        ExecutionState.DONE: "run", ExecutionState.REUSED: "reused",
-        ExecutionState.SKIPPED: "skipped", ExecutionState.FAILED: "failed",
-        ExecutionState.REFUSED: "refused",
-    }  # fmt: skip
-    words = [f"{counts[state]} {word}" for state, word in said_as.items() if counts[state]]
-    colour = "green" if run.state is ExecutionState.DONE else "red"
-    took = terminal.readable_duration(run.seconds) or "0.0s"
-    return Styled(str(run.state), f"bold {colour}"), f" in {took}: {', '.join(words)}"

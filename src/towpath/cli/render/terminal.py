@@ -21,7 +21,6 @@ from towpath.control_characters import disarm_commands, escape_json, is_visible,
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, JustifyMethod, RenderableType, RenderResult
-    from rich.table import Table
     from rich.text import Text
 
 _PLAIN_WIDTH = 200  # columns, where no terminal says how wide it is
@@ -119,7 +118,6 @@ def echo_block(text: str, err: bool = False, colours: bool = False) -> None:
 
 
 def echo_json(document: str) -> None:
-    """Print a JSON document on stdout, to the same values."""
     click.echo(escape_json(document), file=_unguarded_stream(err=False))
 
 
@@ -205,42 +203,33 @@ class LiveView:
         self._live.update(_Rendered(content))
 
     def stop(self, last: RenderableType | None) -> None:
-        """Take the drawing away, and leave ``last`` in its place."""
         self._live.update("")
         self._live.stop()
         if last is not None:
             self._console.print(_Rendered(last))
 
 
-def _build_table(
-    columns: Sequence[str], rows: Iterable[Sequence[Cell]], right: Sequence[str]
-) -> Table:
-    # No lines but one under the heads. The first column is whole, for it holds what a person
-    # copies, and the others share what is left.
+def show_table(
+    columns: Sequence[str], rows: Iterable[Sequence[Cell]], right: Sequence[str] = (),
+    err: bool = False,
+) -> None:  # fmt: skip
+    listed = list(rows)
+    # Into a pipe nothing that is wide folds: a line is a row there, for grep and awk.
+    if not is_terminal(err) or len(listed) >= _LONG:
+        return _write_line(_plain_table(columns, listed, right), err)
     from rich import box
     from rich.table import Table
 
+    # No lines but one under the heads. The first column is whole, for it holds what a person
+    # copies, and the others share what is left.
     rich_table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
     for place, column in enumerate(columns):
         side: JustifyMethod = "right" if column in right else "left"
         head = _rich_text(column)
         rich_table.add_column(head, justify=side, overflow="fold", no_wrap=place == 0)
-    for row in rows:
+    for row in listed:
         rich_table.add_row(*map(_rich_text, row))
-    return rich_table
-
-
-def show_table(
-    columns: Sequence[str], rows: Iterable[Sequence[Cell]], right: Sequence[str] = (),
-    err: bool = False,
-) -> None:  # fmt: skip
-    """Print a table on stdout (stderr)."""
-    listed = list(rows)
-    # Into a pipe nothing that is wide folds: a line is a row there, for grep and awk.
-    if is_terminal(err) and len(listed) < _LONG:
-        make_console(err).print(_Rendered(_build_table(columns, listed, right)))
-    else:
-        _write_line(_plain_table(columns, listed, right), err)
+    return make_console(err).print(_Rendered(rich_table))
 
 
 def _rich_text(cell: Cell) -> Text:

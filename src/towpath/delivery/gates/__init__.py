@@ -1,14 +1,55 @@
 """Gates: what a version must pass to enter a stage. A kind is a small file and a row in a table."""
 
-from towpath.delivery.gates.gate_context import GateContext
-from towpath.delivery.gates.judge_gates import judge_stage_gates, list_deploy_gates
-from towpath.delivery.gates.verdict import GateVerdict, verdict_rows, write_verdict_page
+from __future__ import annotations
 
-__all__ = [
-    "GateContext",
-    "GateVerdict",
-    "judge_stage_gates",
-    "list_deploy_gates",
-    "verdict_rows",
-    "write_verdict_page",
-]
+from typing import TYPE_CHECKING
+
+from towpath.delivery.gates import kinds, verdict
+from towpath.delivery.gates.gate_context import GateContext, GatePolicy
+from towpath.delivery.gates.verdict import GateFinding, GateVerdict, Unjudged
+from towpath.errors import TowpathError, UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from towpath.config.gate_declarations import AnyGate, When
+
+__all__ = ["GateContext", "GateVerdict", "judge_stage_gates"]
+
+
+def judge_stage_gates(context: GateContext, when: When) -> tuple[GateVerdict, ...]:
+    """The verdicts of the stage's gates of that time, in the order declared. A gate that cannot be
+    evaluated has failed, and says why; nothing of it is raised."""
+    policy, stages = GatePolicy(context), context.project.stages
+    if context.stage not in stages:
+        near = did_you_mean(context.stage, stages) or f"there is {', '.join(stages)}"
+        raise UsageError(f"there is no stage `{context.stage}`", hint=near)
+    declared = stages[context.stage].gates.items()
+    return tuple(_judge_gate(name, g, context, policy) for name, g in declared if g.when == when)
+
+
+def _judge_gate(name: str, gate: AnyGate, context: GateContext, policy: GatePolicy) -> GateVerdict:
+    finding = _evaluate_gate(gate, context, policy)
+    is_exact = finding.bound is not None
+    bound = finding.bound if is_exact else kinds.gate_kind_module(gate.kind).bound(gate)
+    return GateVerdict(
+        gate=name,
+        kind=gate.kind,
+        when=gate.when,
+        passed=finding.passed,
+        value=verdict.verdict_value(finding.value),
+        bound=verdict.verdict_value(bound),
+        source=policy.source(name),
+        detail=verdict.verdict_line(finding.detail),
+    )
+
+
+def _evaluate_gate(gate: AnyGate, context: GateContext, policy: GatePolicy) -> GateFinding:
+    try:
+        finding: GateFinding = kinds.gate_kind_module(gate.kind).judge(gate, context, policy)
+        return finding
+    except Unjudged as unjudged:
+        why = str(unjudged)
+    except TowpathError as error:  # a store that is down, a suite that cannot be read
+        why = verdict.verdict_fault_words(error)
+    except Exception as error:  # whatever it is, it must not let a version through
+        why = f"{type(error).__name__}: {error}"
+    return GateFinding(False, detail=f"cannot be evaluated: {why}")

@@ -25,19 +25,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class GateContext:
-    """A version that is to enter a stage.
-
-    ``base`` is the commit whose policy judges, and ``project`` what it declares
-    (``registry.policy_at_commit``); ``folder`` is the project's from the Git root. Suites, samples
-    and functions are read from that commit, never from the candidate's. ``lower_since`` is when
-    the version entered the stage below, ``now`` the present, both in seconds since 1970.
-
-    ``model`` gives a version's bytes on disk, which are held against its record before they are
-    opened, ``data`` a file of the stage's data by the name that a gate says; both raise a
-    TowpathError where they cannot. ``stage_available`` is false where the stage's data is out of
-    reach, as on review. ``scratch`` is a folder to work in, ``kept`` one that keeps what is laid
-    out once for each commit.
-    """
+    """A version that is to enter a stage, judged by the policy of the commit ``base``, which
+    ``project`` declares: suites, samples and functions are read from there, never from the
+    candidate's commit. ``lower_since`` is when the version entered the stage below, ``now`` the
+    present, in seconds since 1970. ``model`` gives a version's bytes, which are held against its
+    record before they are opened, ``data`` a file of the stage's data by name, out of reach unless
+    ``stage_available``; both raise a TowpathError. ``scratch`` is a folder to work in, ``kept`` one
+    for what is laid out once for each commit."""
 
     stage: str
     candidate: VersionRecord
@@ -56,7 +50,6 @@ class GateContext:
 
     @property
     def own_code(self) -> OwnCode:
-        """The candidate's own code, as far as its file may need it and the stage runs it."""
         home = self.kept or self.scratch.absolute() / "code"
         source = CodeSource.of_stage(self.repository, home, self.project, self.stage, self.base)
         return find_own_code(source, self.candidate, self.project.trust)
@@ -64,8 +57,7 @@ class GateContext:
 
 @dataclass(frozen=True)
 class GatePolicy:
-    """The files of a context's base commit, below the project's folder in it; what is asked for is
-    written below the context's ``scratch`` once."""
+    """The files of a context's base commit, below the project's folder in it."""
 
     context: GateContext
     _laid_out: dict[str, Path] = field(default_factory=dict)
@@ -74,15 +66,12 @@ class GatePolicy:
         """Where a gate is declared: ``towpath.yaml:14 at 3f2a1c0``."""
         place = self._declared_places.find_place("stages", self.context.stage, "gates", gate)
         line = f":{place.line}" if place and place.line else ""
-        folder, commit = self.context.folder.strip("/"), self.context.base[:7]
-        return f"{policy_at_commit.declaration_path(folder)}{line} at {commit}"
+        path = policy_at_commit.declaration_path(self.context.folder.strip("/"))
+        return f"{path}{line} at {self.context.base[:7]}"
 
     @cached_property
     def _declared_places(self) -> Places:
-        content = self._read_content(policy_at_commit.FILE)
-        if content is None:
-            return Places()
-        text = content.decode("utf-8", "replace")
+        text = (self._read_content(policy_at_commit.FILE) or b"").decode("utf-8", "replace")
         return Places(documents.parse_yaml(text, policy_at_commit.FILE).node)
 
     def lay_out_file(self, path: str) -> Path:
@@ -90,14 +79,18 @@ class GatePolicy:
         if path not in self._laid_out:
             content = self._read_content(path)
             if content is None:
-                raise Unjudged(self._explain_missing(path))
+                names = commit_history.list_paths(self.context.repository, self.context.base)
+                near = did_you_mean(self._path_in_git(path), names)
+                if pointer_path(self._path_in_git(path)) in names:
+                    near = "DVC tracks it, and gates read from Git"
+                what = f"there is no {path} at {self.context.base[:7]}"
+                raise Unjudged(what + (f" ({near})" if near else ""))
             self._laid_out[path] = self.make_work_folder() / PurePosixPath(path).name
             self._laid_out[path].write_bytes(content)
         return self._laid_out[path]
 
     @cached_property
     def tree(self) -> Path:
-        """The project's folder with all the files of the commit, on disk."""
         repository, room = self.context.repository, self.make_work_folder()
         # An index and a work tree of its own: the user's checkout is not touched.
         env = {"GIT_INDEX_FILE": str(room / "index"), "GIT_WORK_TREE": str(room)}
@@ -119,10 +112,3 @@ class GatePolicy:
 
     def _path_in_git(self, path: str) -> str:
         return f"{self.context.folder.strip('/')}/{path}".lstrip("/")
-
-    def _explain_missing(self, path: str) -> str:
-        names = commit_history.list_paths(self.context.repository, self.context.base)
-        near = did_you_mean(self._path_in_git(path), names)
-        if pointer_path(self._path_in_git(path)) in names:
-            near = "DVC tracks it, and gates read from Git"
-        return f"there is no {path} at {self.context.base[:7]}" + (f" ({near})" if near else "")

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from towpath.config.artifact import Json
 from towpath.errors import TowpathError
-from towpath.markdown_text import escape_prose, markdown_table
 
 
 @dataclass(frozen=True)
 class GateVerdict:
-    """One gate's word: the value, the bound, and where the bound came from.
-
-    ``source`` is a place in the base commit (``towpath.yaml:14 at 3f2a1c0``). A gate that cannot
-    be evaluated has not passed, and ``detail`` says why.
-    """
+    """One gate's word; ``source`` is a place in the base commit (``towpath.yaml:14 at 3f2a1c0``). A
+    gate that cannot be evaluated has not passed, and ``detail`` says why."""
 
     gate: str
     kind: str
@@ -33,9 +28,7 @@ class GateVerdict:
 @dataclass(frozen=True)
 class GateFinding:
     """Whether the version passed, what was found, and in ``detail`` what else a reviewer needs.
-
-    ``bound`` is given where it is known more exactly than the declaration says it.
-    """
+    ``bound`` is given where it is known more exactly than the declaration says it."""
 
     passed: bool
     value: Json = None
@@ -43,7 +36,7 @@ class GateFinding:
     bound: Json = None
 
 
-class Unjudged(Exception):  # a gate cannot be evaluated: it has failed, and these words say why
+class Unjudged(Exception):
     """A gate cannot be evaluated; its words say why."""
 
 
@@ -68,7 +61,6 @@ def verdict_value(value: Json) -> Json:
 
 
 def verdict_fault_words(error: TowpathError) -> str:
-    """What an error says, with its places and hints."""
     return "; ".join(str(fault) for fault in error.faults[:5])
 
 
@@ -84,44 +76,12 @@ def verdict_duration(seconds: float) -> str:
         return f"{seconds:.3g} s"
     minutes = int(seconds // 60)
     hours, days = minutes // 60, minutes // 1440
-    if hours < 1:
-        return _join_parts((minutes, "m"), (int(seconds % 60), "s"))
+    parts = (days, "d"), (hours % 24, "h")
     if days < 2:
-        return _join_parts((hours, "h"), (minutes % 60, "m"))
-    return _join_parts((days, "d"), (hours % 24, "h"))
-
-
-def _join_parts(*parts: tuple[int, str]) -> str:
+        parts = (hours, "h"), (minutes % 60, "m")
+    if hours < 1:
+        parts = (minutes, "m"), (int(seconds % 60), "s")
     return " ".join(f"{count}{unit}" for count, unit in parts if count)
-
-
-HEADER = ("", "gate", "found", "bound", "detail", "declared in")
-
-
-def write_verdict_page(verdicts: Iterable[GateVerdict]) -> str:
-    """A Markdown table; text from versions, files and functions stands in it as text alone."""
-    return markdown_table(HEADER, map(_escaped_row, verdicts)) + "\n"
-
-
-def verdict_rows(verdicts: Iterable[GateVerdict]) -> tuple[tuple[str, ...], ...]:
-    """The same as plain cells, in the order of ``HEADER``."""
-    return tuple(
-        tuple(verdict_line(cell) for cell in _verdict_cells(verdict)) for verdict in verdicts
-    )
-
-
-def _escaped_row(verdict: GateVerdict) -> tuple[str, ...]:
-    word, *rest = (escape_prose(cell, LONGEST) for cell in _verdict_cells(verdict))
-    return (word if verdict.passed else f"**{word}**", *rest)
-
-
-def _verdict_cells(verdict: GateVerdict) -> Iterator[str]:
-    yield "passed" if verdict.passed else "FAILED"
-    yield verdict.gate
-    yield verdict_cell(verdict.value)
-    yield verdict_cell(verdict.bound)
-    yield verdict.detail
-    yield verdict.source
 
 
 def verdict_cell(value: Json) -> str:

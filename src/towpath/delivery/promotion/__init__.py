@@ -1,17 +1,22 @@
 """Promotions: a stage file, its evidence, a branch, a pull request, and who let it in."""
 
 from towpath.delivery.promotion.decide_promotion import (
+    ApprovedPromotion,
     RejectedPromotion,
     approve_promotion,
     find_waiting_promotions,
     reject_promotion,
 )
-from towpath.delivery.promotion.merge_promotion import ApprovedPromotion
 from towpath.delivery.promotion.promotion_approval import PromotionApproval
-from towpath.delivery.promotion.promotion_branch import ProposedPromotion, ReviewGatesRefused
 from towpath.delivery.promotion.promotion_case import PromotionCase
 from towpath.delivery.promotion.promotion_check import CheckedBranch, check_promotion_branch
-from towpath.delivery.promotion.propose import propose_demotion, propose_promotion, propose_rollback
+from towpath.delivery.promotion.propose import (
+    ProposedPromotion,
+    ReviewGatesRefused,
+    propose_demotion,
+    propose_promotion,
+    propose_rollback,
+)
 
 __all__ = [
     "ApprovedPromotion",

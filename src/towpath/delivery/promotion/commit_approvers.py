@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from towpath.backends.git import Repository, branches, refs, remotes, signatures
+from towpath.backends.git import Repository, branches, refs, remotes
 from towpath.backends.git.git_command import split_lines
 from towpath.backends.git.signatures import IN_UTC, Signer, signers_file
 from towpath.errors import RegistryError
-
-if TYPE_CHECKING:
-    from towpath.forge import Forge, PullRequest, Review
-
+from towpath.forge import Forge, PullRequest, Review
 
 CONFIGURE = "git config gpg.format ssh; git config user.signingkey ~/.ssh/id_ed25519.pub"
 _SSH = "-----BEGIN SSH SIGNATURE-----"
@@ -30,7 +26,6 @@ class CommitSignature:
 
     @property
     def name(self) -> str:
-        """What the signer is called: the first name on the line."""
         return self.signer.name
 
     @property
@@ -39,8 +34,7 @@ class CommitSignature:
         return frozenset(name.lower() for name in self.signer.names)
 
     def is_same_person(self, other: CommitSignature) -> bool:
-        """Whether one person may have made both: one has a name or a key of the other's, or is
-        whom a pattern fits."""
+        """Whether one may have made both: they share a name or a key, or a pattern fits."""
         mine, theirs = self.signer, other.signer
         if self.key == other.key or mine.person & theirs.person:
             return True
@@ -52,8 +46,7 @@ class CommitSignature:
 def read_signatures(
     repository: Repository, commits: Iterable[str], signers: bytes | None
 ) -> dict[str, CommitSignature]:
-    """Who signed each of these commits, by the text of an allowed_signers file; a commit that
-    nobody of it signed is left out."""
+    """Who of an allowed_signers file signed each commit; none for who is not in it."""
     # Only SSH signatures count: what a PGP key may say depends on the machine that looks. Git
     # honours the file's `valid-after` and `valid-before` at the commit's own date.
     names = tuple(dict.fromkeys(commits))
@@ -79,7 +72,6 @@ def read_signatures(
 
 
 def is_signed(repository: Repository, commit: str) -> bool:
-    """Whether a commit carries an SSH signature, whoever's."""
     return _carries_ssh_signature(refs.read_contents(repository, [commit]).get(commit, b""))
 
 
@@ -92,44 +84,31 @@ def _carries_ssh_signature(content: bytes) -> bool:
 
 
 def is_configured(repository: Repository) -> bool:
-    """Whether Git here knows with which SSH key to sign."""
     return repository.read_setting("gpg.format") == "ssh" and bool(
         repository.read_setting("user.signingkey")
         or repository.read_setting("gpg.ssh.defaultKeyCommand")
     )
 
 
-def is_usual(repository: Repository) -> bool:
-    """Whether Git here signs every commit with an SSH key."""
-    return signatures.signs_commits(repository) and is_configured(repository)
-
-
 def find_pull(
     repository: Repository, forge: Forge, commit: str, head: str | None
 ) -> PullRequest | None:
     """The pull request that was merged into main and brought a commit; of a merge, the one whose
-    head it merged. ``head`` is None where it came by a squash or a rebase.
-
-    Raises ``ForgeError``.
-    """
+    head it merged. ``head`` is None where it came by a squash or a rebase. Raises
+    ``ForgeError``."""
     # One that was merged into another branch was reviewed for that branch, whoever put it on main
-    # afterwards.
-    bases = _main_names(repository)
+    # afterwards. A forge leaves the old name in what was merged before main was renamed; a branch
+    # that is there still is not main under its old name.
+    remote = remotes.choose_remote(repository)
+    usual = {f"refs/remotes/{remote}/{name}": name for name in branches.USUAL}
+    refs_here = set(refs.list_ref_names(repository, *usual))
+    bases = {name for ref, name in usual.items() if ref not in refs_here}
+    bases.add(branches.main_branch_name(repository))
     pulls = forge.of_commit(commit)
     merged = (pull for pull in pulls if pull.state == "merged" and pull.base in bases)
     mine = next((pull for pull in merged if head in (None, pull.head)), None)
     # Asked for again by its number, for a list does not say who merged it.
     return forge.pull(mine.number) if mine else None
-
-
-def _main_names(repository: Repository) -> frozenset[str]:
-    # A forge leaves the old name in what was merged before a renaming. A branch that is there
-    # still is not main under its old name.
-    remote = remotes.choose_remote(repository)
-    usual = {f"refs/remotes/{remote}/{name}": name for name in branches.USUAL}
-    refs_here = set(refs.list_ref_names(repository, *usual))
-    gone = {name for ref, name in usual.items() if ref not in refs_here}
-    return frozenset({branches.main_branch_name(repository), *gone})
 
 
 def bring_head(repository: Repository, pull: PullRequest) -> bool:

@@ -2,45 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from towpath import registry
-from towpath.backends.git import Repository, branches, commit_history, remotes
+from towpath.backends.git import (
+    CommitStamp,
+    Repository,
+    branches,
+    commit_beside,
+    commit_history,
+    hold_lock,
+    refs,
+    remotes,
+)
+from towpath.backends.git.commit_history import CLOCK_SKEW, read_main_line
 from towpath.backends.git.git_command import split_lines
+from towpath.backends.git.signatures import SIGNERS, signs_commits
+from towpath.config.foreign_values import clamp_second
 from towpath.delivery.promotion import (
-    merge_promotion,
+    commit_approvers,
+    evidence,
     promotion_approval,
-    promotion_branch,
+    promotion_check,
+    propose,
     rulebook,
 )
 from towpath.delivery.promotion.commit_approvers import bring_head, find_standing_reviews
-from towpath.delivery.promotion.main_line_approvals import ApprovalRule
-from towpath.delivery.promotion.merge_promotion import ApprovedPromotion
+from towpath.delivery.promotion.main_line_approvals import (
+    ApprovalJudgement,
+    ApprovalRule,
+    backdated_fault,
+)
 from towpath.delivery.promotion.promotion_approval import (
     ApprovalLevel,
+    PromotionApproval,
     allows_self_approval,
     weigh_reviews,
 )
-from towpath.delivery.promotion.promotion_branch import PROMOTION_PREFIX, PromotionPlace
 from towpath.delivery.promotion.promotion_case import PromotionCase
 from towpath.delivery.promotion.promotion_check import CheckedBranch
+from towpath.delivery.promotion.propose import LOCK, PROMOTION_PREFIX, PromotionPlace
+from towpath.delivery.promotion.rulebook import least_level
 from towpath.delivery.promotion.rules_in_force import connect_forge_in_force
-from towpath.errors import Fault, Refused, UsageError
-from towpath.forge import NotMergeable
-
-if TYPE_CHECKING:
-    from towpath.forge import Forge, Method, PullRequest
-    from towpath.workspace import Workspace
-
+from towpath.errors import Fault, Refused, RegistryError, UsageError, did_you_mean
+from towpath.forge import Forge, Method, NotMergeable, PullRequest
+from towpath.registry import Promotion
+from towpath.workspace import Workspace
 
 _WAITING = "%(refname:lstrip=2)%00%(contents:subject)%00%(authorname)"
 
 
 @dataclass(frozen=True)
 class RejectedPromotion:
-    """A promotion that was put away: its branch, its pull request where it had one."""
-
     branch: str
     reason: str
     url: str | None = None
@@ -48,8 +62,6 @@ class RejectedPromotion:
 
 @dataclass(frozen=True)
 class WaitingPromotion:
-    """A promotion that nobody has decided on."""
-
     branch: str
     title: str
     author: str
@@ -57,7 +69,6 @@ class WaitingPromotion:
 
 
 def find_waiting_promotions(workspace: Workspace) -> tuple[WaitingPromotion, ...]:
-    """The promotions that wait: open pull requests, or branches that main does not hold."""
     if forge := _find_forge(workspace):
         pulls = (p for p in forge.pulls(state="open") if p.branch.startswith(PROMOTION_PREFIX))
         return tuple(WaitingPromotion(p.branch, p.title, p.author, p.url) for p in pulls)
@@ -72,25 +83,21 @@ def find_waiting_promotions(workspace: Workspace) -> tuple[WaitingPromotion, ...
 def approve_promotion(
     workspace: Workspace, named: str, *, sign: bool | None = None, push: bool = False
 ) -> ApprovedPromotion:
-    """Approve and merge a promotion, named by its branch or its pull request's number.
-
-    Raises ``Refused`` with every fault where it may not be merged; then nothing is.
-    """
+    """Approve and merge a promotion, named by its branch or its pull request's number. Raises
+    ``Refused`` with every fault where it may not be merged; then nothing is."""
     forge = _find_forge(workspace)
     if forge is None:
-        place = promotion_branch.find_promotion_place(workspace, push=push)
+        place = propose.find_promotion_place(workspace, push=push)
         branch = _require_promotion_branch(named)
-        return merge_promotion.merge_promotion_branch(place, branch, sign, push)
+        return merge_promotion_branch(place, branch, sign, push)
     # At a forge it is the forge that merges, into its own main: this clone looks at that first.
-    place = promotion_branch.find_promotion_place(workspace, push=True)
+    place = propose.find_promotion_place(workspace, push=True)
     return _approve_pull_request(place, forge, named)
 
 
 def reject_promotion(workspace: Workspace, named: str, reason: str) -> RejectedPromotion:
-    """Put a promotion away: close its pull request with the reason, delete its branch here."""
-    forge = _find_forge(workspace)
     repository = workspace.registry
-    if forge:
+    if forge := _find_forge(workspace):
         pull = _find_open_pull_request(forge, named)
         if not pull.branch.startswith(PROMOTION_PREFIX):
             hint = f"their branches begin with {PROMOTION_PREFIX}"
@@ -101,7 +108,7 @@ def reject_promotion(workspace: Workspace, named: str, reason: str) -> RejectedP
         _delete_decided_branch(repository, pull)
         return RejectedPromotion(pull.branch, reason, pull.url)
     branch = _require_promotion_branch(named)
-    merge_promotion.find_branch_head(PromotionPlace(workspace, repository), branch)
+    find_branch_head(PromotionPlace(workspace, repository), branch)
     branches.drop_branch(repository, branch)
     return RejectedPromotion(branch, reason)
 
@@ -126,7 +133,6 @@ _OTHER_METHOD = "are not allowed on this"
 
 
 def _approve_pull_request(place: PromotionPlace, forge: Forge, named: str) -> ApprovedPromotion:
-    """Approve a pull request, named by its number or its branch, and merge it if that may be."""
     # What is approved is the head that was checked: if the branch moves meanwhile, the forge
     # refuses.
     pull = _find_open_pull_request(forge, named)
@@ -137,7 +143,7 @@ def _approve_pull_request(place: PromotionPlace, forge: Forge, named: str) -> Ap
         what = f"{pull.url} is to be merged into `{pull.base}`, and main is `{main}`"
         hint = f"edit its base there, or: gh pr edit {pull.number} --base {main}"
         raise UsageError(what, hint=hint)
-    checked = merge_promotion.require_mergeable_branch(place, pull.head)
+    checked = require_mergeable_branch(place, pull.head)
     cases = [judged.case for judged in checked.judged]
     user = forge.user()
     _foresee_judgement(place, forge, pull, checked, user)
@@ -145,28 +151,22 @@ def _approve_pull_request(place: PromotionPlace, forge: Forge, named: str) -> Ap
     if user.lower() != pull.author.lower():
         forge.approve(pull.number, pull.head)
     merged = _merge_pull_request(forge, pull)
+    named_cases, unchecked = tuple(map(str, cases)), checked.unchecked
     approved = ApprovedPromotion(
-        tuple(map(str, cases)),
-        pull.branch,
-        user,
-        "forge",
-        None,
-        pull.url,
-        unchecked=checked.unchecked,
+        named_cases, pull.branch, user, "forge", None, pull.url, unchecked=unchecked
     )
     if isinstance(merged, str):
         return replace(approved, waits=merged)
     commit, method = merged
     registry.fetch_registry(place.repository)
     _delete_decided_branch(place.repository, pull)
-    reached = merge_promotion.judge_commit_promotions(place.repository, commit, cases, forge)
+    reached = judge_commit_promotions(place.repository, commit, cases, forge)
     levels: list[ApprovalLevel] = [judgement.approval.level for _, judgement in reached]
     level: ApprovalLevel = min(levels, key=promotion_approval.LEVEL_ORDER.index, default="none")
     return replace(approved, level=level, commit=commit, method=method, pushed=True)
 
 
 def _merge_pull_request(forge: Forge, pull: PullRequest) -> tuple[str, Method] | str:
-    """The merge and its method: the first that the forge allows; else why it waits."""
     ways = forge.merge_ways()
     if ways.queue:  # GitHub's API has no door into the queue but GraphQL's
         press = f"press `Merge when ready` at {pull.url}, or: gh pr merge {pull.number}"
@@ -226,7 +226,6 @@ def _lacking_fault(
 
 
 def _delete_decided_branch(repository: Repository, pull: PullRequest) -> None:
-    """Take the branch away of a promotion that was decided, there and here."""
     # Only as it was decided on: a commit that came since is somebody's work.
     remote = remotes.choose_remote(repository)
     if not pull.branch.startswith(PROMOTION_PREFIX) or remote is None:
@@ -247,3 +246,220 @@ def _find_open_pull_request(forge: Forge, named: str) -> PullRequest:
         hint = f"git push origin {named}, or towpath promote again, opens one"
         raise UsageError(f"{forge.repository} has no open pull request of `{named}`", hint=hint)
     return pulls[0]
+
+
+@dataclass(frozen=True)
+class ApprovedPromotion:
+    """What came of approving. ``commit`` is the merge on main, None where a forge has the approval
+    and does not merge yet: ``waits`` says why. ``pushed`` says whether the remote's main has it,
+    ``unchecked`` which bytes could not be looked at."""
+
+    what: tuple[str, ...]
+    branch: str
+    by: str
+    level: ApprovalLevel
+    commit: str | None
+    url: str | None = None
+    waits: str | None = None
+    pushed: bool = False
+    method: str = "merge"
+    unchecked: tuple[str, ...] = ()
+
+
+def merge_promotion_branch(
+    place: PromotionPlace, branch: str, sign: bool | None = None, push: bool = False
+) -> ApprovedPromotion:
+    """Merge a promotion's branch into main, if it is clean and the approver may. ``sign`` is by
+    default whether the policy asks for a signature, or Git signs every commit. Raises ``Refused``
+    with every fault; then nothing is merged."""
+    # The commit is made beside the work tree, which is touched only where main is checked out in
+    # it, and then only in the promotion's files.
+    with hold_lock(place.repository, LOCK):
+        approved = _make_merge_commit(place, branch, sign)
+        return settle_on_main(place, approved, push)
+
+
+def find_branch_head(place: PromotionPlace, branch: str) -> str:
+    repository = place.repository
+    near = branches.branch_commit(repository, branch)
+    ref = f"refs/remotes/{place.remote}/{branch}"
+    far = refs.list_ref_objects(repository, ref).get(ref) if place.remote else None
+    if head := near or far:
+        return head
+    branch_refs = refs.list_ref_names(repository, f"refs/heads/{PROMOTION_PREFIX}*")
+    waiting = [name.removeprefix("refs/heads/") for name in branch_refs]
+    listed = f"there is {', '.join(waiting[:5])}" if waiting else "towpath promote makes one"
+    hint = did_you_mean(branch, waiting) or listed
+    raise UsageError(f"there is no promotion `{branch}`", hint=hint)
+
+
+def require_mergeable_branch(place: PromotionPlace, head: str) -> CheckedBranch:
+    checked = promotion_check.check_promotion_commits(
+        place.workspace, place.repository, place.base, head, place.forge
+    )
+    if checked.faults or checked.unasked:
+        raise Refused(*checked.faults, *checked.unasked)
+    if not checked.judged and commit_history.is_ancestor(place.repository, head, place.base):
+        # A call that was ended between the push and what follows it here, or another's merge.
+        raise UsageError(f"{head[:7]} was merged already", hint="git pull, then towpath reconcile")
+    if not checked.judged:
+        raise UsageError(f"{head[:7]} changes no stage file: it is no promotion")
+    return checked
+
+
+def _make_merge_commit(place: PromotionPlace, branch: str, sign: bool | None) -> ApprovedPromotion:
+    repository = place.repository
+    head = find_branch_head(place, branch)
+    name = branches.main_branch_name(repository)
+    mine = branches.branch_commit(repository, name)
+    if mine and not commit_history.is_ancestor(repository, mine, place.base):
+        what = f"{name} here and {place.remote}'s have parted"
+        # A pull with a merge would put what was decided there out of main's first-parent line.
+        hint = f"git fetch; git switch {name}; git rebase --rebase-merges {place.remote}/{name}"
+        raise RegistryError(what, hint=hint)
+    checked = require_mergeable_branch(place, head)
+    cases = [judged.case for judged in checked.judged]
+    who = repository.read_identity()
+    needed = {least_level(case.project, case.stage) for case in cases}
+    if "forge" in needed:
+        what = f"{', '.join(map(str, cases))} needs an approval at the forge"
+        raise Refused(what, hint="push the branch, and let it be reviewed as a pull request")
+    signs = decide_signing(repository, "signed" in needed, sign)
+    level: ApprovalLevel = "signed" if signs else "recorded"
+    trailers = [line for case in cases for line in propose.promotion_trailers(case)]
+    more = f", and {len(cases) - 1} more" if cases[1:] else ""
+    title = evidence.promotion_title(cases[0]) + more
+    words = [title, "", *trailers, f"Approved-by: {who}", f"Approval: {level}"]
+    # The promotion's files are its own alone, so nothing can be in conflict that the check would
+    # not have said: Git need not merge, and no merge driver of a person's runs.
+    changed = commit_history.changed_files(repository, checked.inspected.start, head)
+    names = {f"{head}:{change.path}": change.path for change in changed if change.new}
+    contents = refs.read_contents(repository, names).items()
+    commit = commit_beside(
+        repository,
+        place.base,
+        {names[name]: content for name, content in contents},
+        "\n".join(words) + "\n",
+        CommitStamp(who, moment_after(repository, place.base, head)),
+        without=tuple(change.path for change in changed if change.new is None),
+        merging=(head,),
+        sign=signs or sign,  # where nothing was said, as Git signs every commit
+    )
+    reached = _refuse_insufficient(place, commit, cases, signs)
+    named, unchecked = tuple(map(str, cases)), checked.unchecked
+    return ApprovedPromotion(named, branch, str(who), reached, commit, unchecked=unchecked)
+
+
+def moment_after(repository: Repository, base: str, *merged: str) -> int:
+    """The time of a commit upon main: no earlier than main's and what it merges."""
+    # Their clocks may be ahead of this one, and a date before a parent's counts as false. A date
+    # that has not come yet, by more than clocks differ, is passed over, as it moves nothing after
+    # it (`MainLine.times`): one such commit on main would else hold up all that come after.
+    line = read_main_line(repository, base)
+    dates = repository.call("log", "--no-walk", "--format=%ct", *merged).split() if merged else []
+    times = (clamp_second(date) for date in dates)
+    return max(line.now, line.times[base], *(t for t in times if t <= line.now + CLOCK_SKEW))
+
+
+def settle_on_main(
+    place: PromotionPlace, approved: ApprovedPromotion, push: bool
+) -> ApprovedPromotion:
+    repository = place.repository
+    name = branches.main_branch_name(repository)
+    assert approved.commit
+    pushed = push and place.remote is not None
+    if pushed:  # first, so that where the remote refuses nothing here says what is not so
+        _push_main(place, name, approved.commit)
+    try:
+        branches.advance_branch(repository, name, approved.commit)
+    except RegistryError as held:
+        if not pushed:
+            raise
+        # Main is checked out here with changes of the person's own: it is merged all the same.
+        at_remote = f"{place.remote} has {approved.commit[:7]} on {name}"
+        what = f"{at_remote}, and {name} here could not follow"
+        hint = "commit or stash what is in its way, then: git pull --ff-only"
+        raise RegistryError(Fault(what, hint=hint), *held.faults) from held
+    if approved.branch:
+        branches.drop_branch(repository, approved.branch)
+    return replace(approved, pushed=pushed)
+
+
+def _push_main(place: PromotionPlace, name: str, commit: str) -> None:
+    # A remote that went on meanwhile is left as it is: what is approved was made upon an older
+    # main, and is made again upon the new one.
+    assert place.remote
+    ref = f"refs/heads/{name}"
+    over = remotes.list_remote_refs(place.repository, place.remote, ref).get(ref)
+    is_here = over and place.repository.commit(over) is not None
+    if over and not (is_here and commit_history.is_ancestor(place.repository, over, commit)):
+        what = f"{name} went on at {place.remote} meanwhile; nothing was approved"
+        raise RegistryError(what, hint="towpath fetch, then run it again")
+    if refused := remotes.push_branch(place.repository, place.remote, name, commit, over):
+        what = f"{place.remote} refused {name}: {refused}; nothing was approved"
+        hint = "who may push there? a protected branch takes pull requests alone"
+        raise RegistryError(what, hint=hint)
+
+
+def decide_signing(repository: Repository, needed: bool, asked: bool | None) -> bool:
+    """Whether a commit that approves is signed: where that is needed, asked for, or Git's habit.
+    Raises ``UsageError`` where it is to be and Git knows no key."""
+    if needed and asked is False:
+        raise UsageError("the policy asks for a signature", hint="leave --no-sign out")
+    can_sign = commit_approvers.is_configured(repository)
+    signs = asked if asked is not None else needed or (can_sign and signs_commits(repository))
+    if signs and not can_sign:
+        what = "Git does not know with which SSH key to sign"
+        raise UsageError(what, hint=commit_approvers.CONFIGURE)
+    return signs
+
+
+def judge_commit_promotions(
+    repository: Repository, commit: str, cases: Sequence[PromotionCase], forge: Forge | None = None
+) -> list[tuple[Promotion, ApprovalJudgement]]:
+    """The promotions of a commit upon main, each as anybody will judge it who finds it."""
+    folders = {case.file_paths[0]: case.folder for case in cases}
+    rules = {f: ApprovalRule(repository, commit, f, forge) for f in set(folders.values())}
+    first = next(iter(rules.values()))
+    mine = [promotion for promotion in first.log if promotion.commit == commit]
+    return [(promotion, rules[folders[promotion.path]].judge(promotion)) for promotion in mine]
+
+
+def _refuse_insufficient(
+    place: PromotionPlace, commit: str, cases: Sequence[PromotionCase], signs: bool
+) -> ApprovalLevel:
+    # No branch holds it yet: what does not count is dropped by Git's own sweeping, and main never
+    # said it.
+    reached: list[ApprovalLevel] = []
+    rule = ApprovalRule(place.repository, commit)
+    for promotion, judged in judge_commit_promotions(place.repository, commit, cases):
+        if judged.backdated:
+            raise Refused(backdated_fault(promotion, judged.backdated, rule.log))
+        needed: ApprovalLevel = "signed" if signs else judged.needed
+        if not promotion_approval.reaches_level(judged.approval, needed):
+            mail = place.repository.read_identity().email
+            raise Refused(_refusal_fault(promotion, needed, judged.approval, mail))
+        reached.append(judged.approval.level)
+    folders = {case.folder for case in cases}
+    left = [fault for folder in folders for fault in rule.rules.faults(folder)]
+    if left:
+        # A rule that comes with it, such as whose the model is, would stop all that comes after.
+        hint = f"let another signer make it, or approve it: {commit_approvers.CONFIGURE}"
+        raise Refused(*(replace(fault, hint=hint) for fault in dict.fromkeys(left)))
+    return min(reached, key=promotion_approval.LEVEL_ORDER.index)
+
+
+def _refusal_fault(
+    promotion: Promotion, needed: ApprovalLevel, got: PromotionApproval, mail: str
+) -> Fault:
+    if promotion_approval.UNSIGNED in got.why:
+        what = f"{promotion} needs an approval that is `{needed}`: {got.why}"
+        sign_it = f"let its maker sign it: {commit_approvers.CONFIGURE}; then promote again"
+        return Fault(what, hint=sign_it)
+    if promotion_approval.OWN in got.why:
+        what = f"{mail} made {promotion}, and the policy wants another to approve it"
+        return Fault(what, hint=promotion_approval.ANOTHER)
+    line = f"add a line for your key to {SIGNERS} on main: <mail> ssh-ed25519 ..."
+    hint = line if SIGNERS in got.why else None
+    why = got.why or f"this would be `{got.level}`"
+    return Fault(f"{promotion} needs an approval that is `{needed}`: {why}", hint=hint)

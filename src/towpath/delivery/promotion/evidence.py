@@ -12,12 +12,11 @@ from towpath.credentials import hide_credentials
 from towpath.delivery.promotion.promotion_case import PromotionCase
 from towpath.markdown_text import code_span, escape_prose, markdown_table
 from towpath.registry import ModelSignature, VersionRecord, tag_message
-from towpath.registry.model_signature import find_signature_breaks
+from towpath.registry.version_record import find_signature_breaks
 
 if TYPE_CHECKING:
     from towpath.delivery.gates import GateVerdict
     from towpath.registry import VersionRecord
-    from towpath.registry.version_code import CodeNews
 
 
 # An approver reads one screen: what is more than these is counted, not shown. With them the longest
@@ -36,10 +35,8 @@ _JUDGE = re.compile(r"main's at `[0-9a-f]{7}`")
 def write_evidence(
     case: PromotionCase, verdicts: Sequence[GateVerdict] = (), why: str | None = None
 ) -> str:
-    """The evidence as Markdown: at most sixty lines, whatever the version holds.
-
-    ``why`` is a person's reason. Nothing in it moves with the clock but what gates measured.
-    """
+    """The evidence as Markdown: at most sixty lines, whatever the version holds. ``why`` is a
+    person's reason. Nothing in it moves with the clock but what gates measured."""
     name, version = case.model, case.candidate_version
     title = f"{name} {version} → {case.stage}" if version else f"{name} leaves {case.stage}"
     parts = [f"# {title}", *_opening_words(case, why)]
@@ -53,7 +50,6 @@ def write_evidence(
 
 
 def is_evidence_of(page: str, case: PromotionCase) -> bool:
-    """Whether a page says of a promotion what ``write_evidence`` would."""
     # But for a person's reason, the verdicts of another hour, and the commit of main that judged
     # then: who checks can make none of these anew.
     return _lasting_lines(page) == _lasting_lines(write_evidence(case))
@@ -89,13 +85,8 @@ def _opening_words(case: PromotionCase, why: str | None) -> Iterator[str]:
 def _metric_table(case: PromotionCase) -> Iterator[str]:
     rows = compare_metrics(case.incumbent, case.candidate)
     cells = [
-        [
-            code_span(row.name),
-            _number_cell(row.new),
-            _number_cell(row.old),
-            _difference_cell(row.old, row.new),
-        ]
-        for row in rows
+        [code_span(r.name), *map(_number_cell, (r.new, r.old)), _difference_cell(r.old, r.new)]
+        for r in rows
     ]
     new, old = case.candidate_version, case.incumbent_version
     if not cells:
@@ -127,37 +118,30 @@ def _change_table(case: PromotionCase) -> Iterator[str]:
 
 
 def _own_code(case: PromotionCase) -> Iterator[str]:
-    """The code that the stage will run to load the model, and what of it was not there before."""
     news = case.code_news
     if news is None:
         return
     named = [f"{code_span(name)} of {code_span(file)}" for name, file in news.classes.items()]
-    listed, commit = _list_shortened(named, MOST_CLASSES), code_span(news.commit[:7])
-    yield (
-        f"**Code of its own:** to load it runs {listed}, as the commit {commit} has it. "
-        f"{_new_code(case, news)}"
-    )
-
-
-def _new_code(case: PromotionCase, news: CodeNews) -> str:
-    if case.incumbent_version is None and news.old is None:
-        return f"{case.stage} runs none of it now."
+    listed, commit = list_shortened(named, MOST_CLASSES), code_span(news.commit[:7])
+    own = f"**Code of its own:** to load it runs {listed}, as the commit {commit} has it."
     incumbent = code_span(case.incumbent_version)
-    if news.old is None:
-        return f"The code of {incumbent} is not in this clone, so what is new is not known."
-    if not news.changes:
-        return f"{incumbent} runs the same code."
-    added = sum(plus for _, plus, _ in news.changes)
-    removed = sum(minus for _, _, minus in news.changes)
-    files = [f"{code_span(path)} +{plus} -{minus}" for path, plus, minus in news.changes]
-    count = "1 file" if len(files) == 1 else f"{len(files)} files"
-    return (
-        f"Against {incumbent}'s ({code_span(news.old[:7])}) {count} of Python differ, "
-        f"+{added} -{removed}: {_list_shortened(files, MOST_FILES)}."
-    )
+    if case.incumbent_version is None and news.old is None:
+        yield f"{own} {case.stage} runs none of it now."
+    elif news.old is None:
+        yield f"{own} The code of {incumbent} is not in this clone, so what is new is not known."
+    elif not news.changes:
+        yield f"{own} {incumbent} runs the same code."
+    else:
+        added = sum(plus for _, plus, _ in news.changes)
+        removed = sum(minus for _, _, minus in news.changes)
+        files = [f"{code_span(path)} +{plus} -{minus}" for path, plus, minus in news.changes]
+        count = "1 file" if len(files) == 1 else f"{len(files)} files"
+        before = f"{incumbent}'s ({code_span(news.old[:7])})"
+        differ = f"{count} of Python differ, +{added} -{removed}"
+        yield f"{own} Against {before} {differ}: {list_shortened(files, MOST_FILES)}."
 
 
-def _list_shortened(words: list[str], most: int) -> str:
+def list_shortened(words: Sequence[str], most: int = 5) -> str:
     more = [f"and {len(words) - most} more"] if len(words) > most else []
     return ", ".join([*words[:most], *more])
 
@@ -181,25 +165,21 @@ def _gate_table(case: PromotionCase, verdicts: Sequence[GateVerdict]) -> Iterato
 
 def _verdict_row(verdict: GateVerdict) -> list[str]:
     detail = escape_prose(verdict.detail, 160) if verdict.detail and not verdict.passed else ""
-    return [
-        "✓ passed" if verdict.passed else "✗ **failed**",
-        f"{code_span(verdict.gate)} {verdict.kind}",
-        "; ".join(filter(None, (_verdict_cell(verdict.value), detail))),
-        _verdict_cell(verdict.bound),
-        escape_prose(verdict.source),
-    ]
+    state, gate = "✓ passed" if verdict.passed else "✗ **failed**", code_span(verdict.gate)
+    value = "; ".join(filter(None, (_verdict_cell(verdict.value), detail)))
+    bound, source = _verdict_cell(verdict.bound), escape_prose(verdict.source)
+    return [state, f"{gate} {verdict.kind}", value, bound, source]
 
 
 def _lineage_table(record: VersionRecord) -> str:
     digests = [f"{code_span(name)} {code_span(d[:_SHORT])}" for name, d in record.data.items()]
-    more = [f"and {len(digests) - 6} more"] if len(digests) > 6 else []
     repository = record.code.repository
     where = f" of {code_span(_url_without_user(repository))}" if repository else ""
     size, sha256 = _size_in_units(record.artifact.size), code_span(record.sha256)
     rows = [
         ["run", f"{code_span(record.run)} of pipeline {code_span(record.pipeline)}"],
         ["code", f"{code_span(record.code.commit)}{where}"],
-        ["data", ", ".join([*digests[:6], *more]) or "—"],
+        ["data", list_shortened(digests, 6) or "—"],
         ["by", f"{code_span(record.author)}, {code_span(record.time)}"],
         ["file", f"{code_span(record.path)}, {size}, sha256 {sha256}"],
     ]
@@ -207,7 +187,6 @@ def _lineage_table(record: VersionRecord) -> str:
 
 
 def _reconcile_steps(case: PromotionCase) -> Iterator[str]:
-    """What reconcile will do, in its order."""
     tag, store = code_span(f"{case.model}#{case.stage}"), ""
     if case.candidate is None:
         yield f"Takes the deployment of {code_span(case.model)} out of {case.stage}."
@@ -219,18 +198,14 @@ def _reconcile_steps(case: PromotionCase) -> Iterator[str]:
     later = [name for name, gate in case.rules.gates.items() if gate.when == "deploy"]
     gates = f", then judges {', '.join(map(code_span, later[:6]))}" if later else ""
     yield f"Verifies the bytes in {origin}, copies them to {case.stage}'s{store}{gates}."
-    yield f"{_target_step(case)}."
-    yield f"Records who approved, and tags {tag}."
-
-
-def _target_step(case: PromotionCase) -> str:
     beside = f" beside {code_span(case.incumbent_version)}" if case.incumbent_version else ""
-    target = case.rules.deploy
-    if target is None:
-        return f"Smoke-tests it{beside}; {case.stage}'s store is where others find it"
-    goal = getattr(target, "path", None) or getattr(target, "work_pool", None)
-    where = f"{target.to} {code_span(goal)}" if goal else target.to
-    return f"Prepares the deployment ({where}), smoke-tests it{beside}, and switches"
+    if target := case.rules.deploy:
+        goal = getattr(target, "path", None) or getattr(target, "work_pool", None)
+        where = f"{target.to} {code_span(goal)}" if goal else target.to
+        yield f"Prepares the deployment ({where}), smoke-tests it{beside}, and switches."
+    else:
+        yield f"Smoke-tests it{beside}; {case.stage}'s store is where others find it."
+    yield f"Records who approved, and tags {tag}."
 
 
 def _way_back(case: PromotionCase) -> str:
@@ -296,8 +271,6 @@ def _url_without_user(url: str) -> str:
 
 @dataclass(frozen=True)
 class ComparedFact:
-    """One fact of the version that runs and of the candidate; None where it has none."""
-
     section: str
     name: str
     old: Any
@@ -313,47 +286,35 @@ def compare_metrics(old: VersionRecord | None, new: VersionRecord | None) -> lis
     return [ComparedFact("metric", name, before.get(name), after.get(name)) for name in names]
 
 
-def _compare_facts(old: VersionRecord, new: VersionRecord) -> list[ComparedFact]:
-    """What differs of signature, parameters, data and code; packages last."""
-    # A record of before digests were recorded has the commit alone.
-    old_code, new_code = (
-        record.code.digests or {"commit": record.code.commit} for record in (old, new)
-    )
-    return [
-        *_signature_facts(old.signature, new.signature),
-        *_differing_facts("parameter", old.parameters, new.parameters),
-        *_differing_facts("data", old.data, new.data),
-        *_differing_facts("code", old_code, new_code),
-        *_differing_facts("", {"Python": old.python}, {"Python": new.python}),
-        *_differing_facts("package", old.packages, new.packages),
-    ]
+def _compare_facts(old: VersionRecord, new: VersionRecord) -> Iterator[ComparedFact]:
+    signatures = old.signature, new.signature
+    if None in signatures and old.signature != new.signature:
+        before, after = ("unknown" if side is None else "known" for side in signatures)
+        yield ComparedFact("", "signature", before, after)
+    for (section, mine), (_, theirs) in zip(_record_facts(old), _record_facts(new), strict=True):
+        # A signature that is not known differs as a whole, and not column by column.
+        if None in signatures and section in _SIGNATURE:
+            continue
+        for name in dict.fromkeys([*theirs, *mine]):
+            if mine.get(name) != theirs.get(name) or (name in mine) != (name in theirs):
+                yield ComparedFact(section.strip(), name, mine.get(name), theirs.get(name))
 
 
-def _differing_facts(
-    section: str, old: Mapping[str, Any], new: Mapping[str, Any]
-) -> Iterator[ComparedFact]:
-    for name in dict.fromkeys([*new, *old]):
-        if old.get(name) != new.get(name) or (name in old) != (name in new):
-            yield ComparedFact(section, name, old.get(name), new.get(name))
+_SIGNATURE = ("input", "output", " ")  # the last for what is of no section, and of the signature
 
 
-def _signature_facts(
-    old: ModelSignature | None, new: ModelSignature | None
-) -> Iterator[ComparedFact]:
-    if old is None or new is None:
-        if old != new:
-            before, after = ("unknown" if side is None else "known" for side in (old, new))
-            yield ComparedFact("", "signature", before, after)
-        return
-    yield from _differing_facts("input", _column_types(old.inputs), _column_types(new.inputs))
-    yield from _differing_facts("output", _column_types(old.outputs), _column_types(new.outputs))
-    yield from _differing_facts("", _signature_shape(old), _signature_shape(new))
-
-
-def _column_types(columns: Any) -> Mapping[str, str]:
-    return {column.name: column.type for column in columns or ()}
-
-
-def _signature_shape(signature: ModelSignature) -> Mapping[str, Any]:
+def _record_facts(record: VersionRecord) -> list[tuple[str, Mapping[str, Any]]]:
+    signature = record.signature or ModelSignature(None, None)
     classes = ", ".join(map(str, signature.classes)) if signature.classes is not None else None
-    return {"features": signature.features, "classes": classes, "class": signature.model}
+    shape = {"features": signature.features, "classes": classes, "class": signature.model}
+    return [
+        ("input", {column.name: column.type for column in signature.inputs or ()}),
+        ("output", {column.name: column.type for column in signature.outputs or ()}),
+        (" ", shape),
+        ("parameter", record.parameters),
+        ("data", record.data),
+        # A record of before digests were recorded has the commit alone.
+        ("code", record.code.digests or {"commit": record.code.commit}),
+        ("", {"Python": record.python}),
+        ("package", record.packages),
+    ]

@@ -8,7 +8,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
-from typing import TYPE_CHECKING
 
 from towpath.backends.git import Repository, branches, commit_history, refs
 from towpath.backends.git.commit_history import Backdated, MainLine, read_main_line, read_trailers
@@ -25,22 +24,18 @@ from towpath.delivery.promotion.promotion_approval import (
 from towpath.delivery.promotion.rule_changes import NOT_ASKED, RuleHistory, read_rule_history
 from towpath.delivery.promotion.rulebook import PATTERNS, Rulebook, is_rule
 from towpath.errors import Fault, Place, Refused
+from towpath.forge import Forge
 from towpath.registry import ModelVersion, Promotion, VersionNumber
 from towpath.registry.main_decisions import read_promotions
 from towpath.registry.stage_files import FOLDER
 from towpath.registry.version_signatures import lacking_signature
-
-if TYPE_CHECKING:
-    from towpath.forge import Forge
-
 
 ASK_FORGE = 'export GITHUB_TOKEN="$(gh auth token)"; then run it again, without --offline'
 
 
 @dataclass(frozen=True)
 class ApprovalJudgement:
-    """What a promotion reached, and the least that it needed; ``backdated`` where its commit's
-    date cannot be."""
+    """What a promotion reached, what it needed; ``backdated`` where its date cannot be."""
 
     approval: PromotionApproval
     needed: ApprovalLevel
@@ -48,7 +43,6 @@ class ApprovalJudgement:
 
     @property
     def is_enough(self) -> bool:
-        """Whether it is approved as its stage asks."""
         return reaches_level(self.approval, self.needed)
 
 
@@ -75,8 +69,7 @@ class DisplacedDecision:
 
 
 def _is_kept(repository: Repository, line: MainLine, commit: str, merge: str) -> bool:
-    """Whether a merge has what a decision beside the line was about as the merged side had it:
-    then it took no decision away."""
+    """Whether a merge took away nothing of what a decision beside the line was about."""
     parent = next(iter(commit_history.commit_parents(repository, commit)), None)
     if parent is None or merge == commit:
         return False
@@ -127,10 +120,8 @@ def _decisions_beside(repository: Repository, line: MainLine) -> Iterator[tuple[
 def _read_side_commits(
     repository: Repository, line: MainLine, *words: str
 ) -> Iterator[tuple[str, list[str], bool, str]]:
-    """The commits of main's whole history that fit and are not on its line: name, parents, whether
-    they say an approval, subject."""
-    fields = ("%H", "%P", "%s", "%b")
-    listed = ("log", "-z", f"--format={'%x00'.join(fields)}", *words, line.head)
+    """Main's commits beside its line that fit: name, parents, whether they approve, subject."""
+    listed = ("log", "-z", "--format=%H%x00%P%x00%s%x00%b", *words, line.head)
     cells = iter(repository.recall_output(*listed, about=[line.head]).split("\0"))
     # zip ends with the last whole row: Git writes a NUL behind it.
     for commit, parents, subject, body in zip(cells, cells, cells, cells, strict=False):
@@ -139,7 +130,6 @@ def _read_side_commits(
 
 
 def _find_bringing_commit(repository: Repository, line: MainLine, commit: str) -> str:
-    """The first commit of the line that holds another."""
     # Git is asked a dozen times where main has thousands of commits: once held, always held.
     place = bisect_left(
         line.commits,
@@ -152,11 +142,9 @@ def _find_bringing_commit(repository: Repository, line: MainLine, commit: str) -
 
 @dataclass(frozen=True)
 class ApprovalRule:
-    """The rule, for the main branch that ends at ``head`` and the project in ``folder``.
-
-    ``forge`` is asked where there is one. Every method raises ``ForgeError`` where it does not
-    answer, and ``RegistryError`` in a shallow clone.
-    """
+    """The rule, for the main branch that ends at ``head`` and the project in ``folder``. ``forge``
+    is asked where there is one. Every method raises ``ForgeError`` where it does not answer, and
+    ``RegistryError`` in a shallow clone."""
 
     repository: Repository
     head: str
@@ -165,17 +153,14 @@ class ApprovalRule:
 
     @cached_property
     def line(self) -> MainLine:
-        """Main's first-parent line."""
         return read_main_line(self.repository, self.head)
 
     @cached_property
     def log(self) -> tuple[Promotion, ...]:
-        """Every promotion on it, oldest first."""
         return read_promotions(self.repository, self.head, line=self.line)
 
     @cached_property
     def rules(self) -> RuleHistory:
-        """The rules on it, and which of them are in force."""
         return read_rule_history(self.repository, self.line, self.forge)
 
     @cached_property
@@ -192,14 +177,14 @@ class ApprovalRule:
         return (*lost, *_other_beginnings(repository, line))
 
     def judge(self, promotion: Promotion) -> ApprovalJudgement:
-        """How a promotion was approved."""
         backdated = self.line.backdated([promotion.commit])
         inquiry = self._open_inquiry(promotion)
         # By the rules in force before it: none that came with it. What a stage wants now, by those
         # of now as well, for a signer may have been taken out since; and by what waits for an
         # agreement, so that a rule that is made stricter holds at once. The strictest counts.
-        books = [self._rules_at(inquiry.base)]
-        if self._current_commits.get((promotion.stage, promotion.model)) == promotion.commit:
+        books = [self.rules.rules_at(inquiry.base, self.folder)]
+        place = promotion.stage, promotion.model
+        if self._current_commits.get(place) == promotion.commit:
             books += self._books_of_now
         judgements = [
             ApprovalJudgement(approve_under(book, inquiry), book.least_level(promotion.stage))
@@ -213,9 +198,6 @@ class ApprovalRule:
         """The rules in force, and those that main's files say where nobody agreed to these yet."""
         written = [self.rules.rules_written(self.folder)] if self.rules.pending else []
         return (self.rules_now(), *written)
-
-    def _rules_at(self, commit: str) -> Rulebook:
-        return self.rules.rules_at(commit, self.folder)
 
     @cached_property
     def _current_commits(self) -> Mapping[tuple[str, str], str]:
@@ -249,7 +231,6 @@ class ApprovalRule:
 
     @cached_property
     def _replaced_versions(self) -> Mapping[tuple[str, str], VersionNumber | None]:
-        """What each stage was to run of a model until a promotion came."""
         ran: dict[tuple[str, str], VersionNumber | None] = {}
         left: dict[tuple[str, str], VersionNumber | None] = {}
         for promotion in self.log:
@@ -259,8 +240,7 @@ class ApprovalRule:
         return left
 
     def find_counted(self, model: str | None = None) -> tuple[Promotion, ...]:
-        """The promotions (of one model) that count; where no forge is asked, those that Git alone
-        proves."""
+        """Where no forge is asked, those that Git alone proves."""
         # What came by no sufficient approval was never in a stage, for the ladder, a soak or a
         # rollback.
         mine = (promotion for promotion in self.log if model in (None, promotion.model))
@@ -274,15 +254,12 @@ class ApprovalRule:
         return tuple(promotion for promotion in promotions if not self.judge(promotion).is_enough)
 
     def rules_now(self) -> Rulebook:
-        """The rules in force at main's head."""
-        return self._rules_at(self.head)
+        return self.rules.rules_at(self.head, self.folder)
 
     def find_decisions(self) -> tuple[str, ...]:
-        """The commits of main that count: promotions that were approved as they had to be, and
-        changes of the rules that were agreed to."""
-        approved = [decision.commit for decision in self.log if self.judge(decision).is_enough]
-        counted = (c for c in self.rules.changes if c.level not in ("none", "unknown"))
-        agreed = [change.commit for change in counted]
+        """The commits of main that count: promotions and changes of the rules."""
+        approved = [decision.commit for decision in self.find_counted()]
+        agreed = [c.commit for c in self.rules.changes if c.level not in ("none", "unknown")]
         return tuple(dict.fromkeys([*approved, *agreed]))
 
     def version_faults(
@@ -292,7 +269,7 @@ class ApprovalRule:
         want each signed: by the signers of now. Raises ``ForgeError``."""
         books = [*self._books_of_now]
         if promotion and promotion.base:
-            books.append(self._rules_at(promotion.base))
+            books.append(self.rules.rules_at(promotion.base, self.folder))
         if not any(book.policy and book.policy.policy.versions == "signed" for book in books):
             return ()
         allowed = self.rules_now().signers or b""
@@ -300,14 +277,12 @@ class ApprovalRule:
         return (replace(fault, what=f"{version}: {fault.what}"),) if fault else ()
 
     def unsound_faults(self) -> tuple[Fault, ...]:
-        """What keeps main from being acted upon: rules that nobody agreed to, here, or on the
-        branch that says that this one is main."""
+        """Rules that nobody agreed to, here, or on the branch that names this one as main."""
         redirect = self.main_redirect
-        if redirect is None:
-            return self.rules.faults(self.folder)
         # Where both branches end at one commit, its rules are said once, with the redirect.
-        own = () if redirect.commit == self.head else self.rules.faults(self.folder)
-        return (*redirect.faults, *own)
+        own = redirect is None or redirect.commit != self.head
+        faults = self.rules.faults(self.folder) if own else ()
+        return (*redirect.faults, *faults) if redirect else faults
 
     @cached_property
     def main_redirect(self) -> MainRedirect | None:
@@ -329,18 +304,17 @@ class ApprovalRule:
         if self.forge is not None:
             return ()
         redirecting = branches.redirecting_commit(self.repository)
-        heads = [self.head] if redirecting is None else [redirecting, self.head]
-        rules = [replace(self, head=head) for head in heads]
-        unproved = dict.fromkeys(fault for rule in rules for fault in rule._unproved_rule_faults())
+        unproved: dict[Fault, None] = {}
+        for head in filter(None, (redirecting, self.head)):
+            line, rules = (rule := replace(self, head=head)).line, rule.rules
+            # Without any that is not known a second walk along main would say the same.
+            if any(change.level == "unknown" for change in rules.changes):
+                strict = read_rule_history(self.repository, line, strict=True)
+                unproved |= dict.fromkeys(strict.faults(self.folder))
         unsound_places = {fault.place for fault in self.unsound_faults()}
         what = f"whether this was agreed to is not known: {NOT_ASKED}"
         places = [fault.place for fault in unproved if fault.place not in unsound_places]
         return tuple(Fault(what, place, ASK_FORGE) for place in places)
-
-    def _unproved_rule_faults(self) -> tuple[Fault, ...]:
-        if all(change.level != "unknown" for change in self.rules.changes):
-            return ()  # a second walk along main would say the same
-        return read_rule_history(self.repository, self.line, strict=True).faults(self.folder)
 
     def refuse_unsound(self) -> None:
         """Raise ``Refused`` unless it is known that the rules on main were agreed to: asked before
@@ -349,12 +323,10 @@ class ApprovalRule:
             raise Refused(*faults)
 
     def displaced_faults(self) -> tuple[Fault, ...]:
-        """The decisions that were put out of main's line, as faults."""
-        return tuple(displaced_fault(decision) for decision in self.displaced_decisions)
+        return tuple(map(displaced_fault, self.displaced_decisions))
 
 
 def _redirect_fault(fault: Fault, name: str, commit: str) -> Fault:
-    """A fault in the rules of the branch that names another one as main."""
     # Not `approve --rules`: that agrees to what stands on main, which that one is not before it
     # was agreed to.
     hint = (
@@ -367,20 +339,14 @@ def _redirect_fault(fault: Fault, name: str, commit: str) -> Fault:
 
 
 def displaced_fault(displaced: DisplacedDecision) -> Fault:
-    """A decision that a merge put out of main's line."""
-    what = (
-        f"{displaced.merge[:7]} put {displaced.subject} ({displaced.commit[:7]}) out of main's "
-        "first-parent line: main was re-parented, and what it decided there counts no more"
-    )
-    hint = (
-        f"git log --graph {displaced.merge[:7]} shows it; decide again what was lost, and: "
-        "towpath reconcile STAGE --apply --accept-history"
-    )
+    what = f"{displaced.merge[:7]} put {displaced.subject} ({displaced.commit[:7]}) out of main's "
+    what += "first-parent line: main was re-parented, and what it decided there counts no more"
+    hint = f"git log --graph {displaced.merge[:7]} shows it; decide again what was lost, and: "
+    hint += "towpath reconcile STAGE --apply --accept-history"
     return Fault(what, Place("main"), hint)
 
 
 def _stricter_judgement(then: ApprovalJudgement, now: ApprovalJudgement) -> ApprovalJudgement:
-    """Of two judgements of one promotion, what both of them allow."""
     needed = max(then.needed, now.needed, key=LEVEL_ORDER.index)
     if LEVEL_ORDER.index(now.approval.level) < LEVEL_ORDER.index(then.approval.level):
         why = f"by the rules of now {now.approval.why or 'nobody may approve it so'}"
@@ -389,8 +355,7 @@ def _stricter_judgement(then: ApprovalJudgement, now: ApprovalJudgement) -> Appr
 
 
 def decide_again(promotion: Promotion, log: Sequence[Promotion]) -> str:
-    """The command by which what main wants without a sufficient approval comes to have one.
-    ``log`` are main's promotions, the oldest first."""
+    """The command by which what main wants comes to have a sufficient approval."""
     model, stage, version = promotion.model, promotion.stage, promotion.version
     mine = [entry for entry in log if (entry.stage, entry.model) == (stage, model)]
     before = [entry.version for entry in mine[: mine.index(promotion)] if entry.version]
@@ -402,7 +367,6 @@ def decide_again(promotion: Promotion, log: Sequence[Promotion]) -> str:
 
 
 def backdated_fault(promotion: Promotion, dated: Backdated, log: Sequence[Promotion]) -> Fault:
-    """A promotion whose commit has a date that cannot be."""
     times = (format_second(dated.time), format_second(dated.parent_time))
     relation = "which has not come yet: it is" if dated.is_ahead else "before the commit under it,"
     what = f"its commit {dated.commit[:7]} is dated {times[0]}, {relation} {times[1]}"

@@ -9,12 +9,12 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from towpath.backends.git import Repository, commit_history, refs
 from towpath.backends.git.commit_history import read_trailers
 from towpath.backends.git.signatures import SIGNERS, read_allowed_signers
-from towpath.delivery.promotion import code_owners
+from towpath.delivery.promotion import rulebook
 from towpath.delivery.promotion.commit_approvers import (
     CommitSignature,
     bring_head,
@@ -23,14 +23,11 @@ from towpath.delivery.promotion.commit_approvers import (
     is_signed,
     read_signatures,
 )
-from towpath.delivery.promotion.promotion_case import name_promotion, promotion_paths
 from towpath.delivery.promotion.rulebook import Rulebook
-from towpath.registry import Promotion, VersionNumber
+from towpath.forge import Forge, PullRequest
+from towpath.registry import Promotion, VersionNumber, stage_files, version_record
 from towpath.registry.main_decisions import EVIDENCE
 from towpath.registry.ownership import claim_path
-
-if TYPE_CHECKING:
-    from towpath.forge import Forge, PullRequest, Review
 
 ApprovalLevel: TypeAlias = Literal["forge", "signed", "recorded", "none"]
 LEVEL_ORDER: tuple[ApprovalLevel, ...] = ("none", "recorded", "signed", "forge")
@@ -64,11 +61,9 @@ class PromotionApproval:
 
 @dataclass(frozen=True)
 class ApprovalInquiry:
-    """A promotion on main, the commit before it, and what is known of how it came.
-
-    ``commit_paths`` are the files that its commit changed, ``together`` the promotions of that
-    commit, ``before`` what the stage was to run until then.
-    """
+    """A promotion on main, the commit before it, and what is known of how it came. ``commit_paths``
+    are the files that its commit changed, ``together`` the promotions of that commit, ``before``
+    what the stage was to run until then."""
 
     promotion: Promotion
     repository: Repository
@@ -93,7 +88,6 @@ class ApprovalInquiry:
 
     @cached_property
     def files(self) -> tuple[str, str, str]:
-        """Where its stage file, record and evidence lie."""
         promotion = self.promotion
         # Of a model taken out it is about the version that left.
         version = promotion.version or self.before
@@ -101,17 +95,15 @@ class ApprovalInquiry:
 
     @property
     def evidence_page(self) -> str | None:
-        """The evidence on main, by its path; None where the promotion brought none."""
         path = self.files[2]
-        is_there = path in self.commit_paths or (
-            refs.read_content(self.repository, self.promotion.commit, path) is not None
-        )
-        return path if is_there else None
+        if path in self.commit_paths:
+            return path
+        content = refs.read_content(self.repository, self.promotion.commit, path)
+        return None if content is None else path
 
     @property
     def stranger_files(self) -> tuple[str, ...]:
-        """The files that its commit changed and that belong to no promotion of it."""
-        own = {path for path in self.commit_paths for p in self.together if _belongs(path, p)}
+        own = {path for path in self.commit_paths for p in self.together if _belongs_to(path, p)}
         return tuple(path for path in self.commit_paths if path not in own)
 
     @property
@@ -125,13 +117,11 @@ class ApprovalInquiry:
 
     @cached_property
     def file_writers(self) -> tuple[commit_history.CommitWriter, ...]:
-        """Who wrote its files on their way to main, by what their commits say."""
         head = self.promotion.head or self.promotion.commit
         return commit_history.file_writers(self.repository, self.base, head, self.files)
 
-    @cached_property
+    @property
     def author_names(self) -> frozenset[str]:
-        """Their mails, and the logins in mails that a forge made up."""
         return mails_of_writers(self.file_writers)
 
     @cached_property
@@ -142,19 +132,8 @@ class ApprovalInquiry:
         promotion = self.promotion
         return find_pull(self.repository, self.forge, promotion.commit, promotion.head)
 
-    @cached_property
-    def reviews(self) -> tuple[Review, ...]:
-        """The reviews of that pull request."""
-        return self.forge.reviews(self.pull.number) if self.forge and self.pull else ()
-
-    def read_file_signatures(self, signers: bytes | None) -> dict[str, CommitSignature]:
-        """Who signed its commit and those that wrote its files."""
-        commits = [self.promotion.commit, *(writer.commit for writer in self.file_writers)]
-        return read_signatures(self.repository, commits, signers)
-
     @property
     def line_that_names(self) -> str:
-        """What a ``Promotion:`` trailer says of it."""
         promotion = self.promotion
         return name_promotion(promotion.model, promotion.version, promotion.stage)
 
@@ -177,7 +156,7 @@ class ApprovalInquiry:
         return read_trailers(content.decode("utf-8", "replace").partition("\n\n")[2])
 
 
-def _belongs(path: str, promotion: Promotion) -> bool:
+def _belongs_to(path: str, promotion: Promotion) -> bool:
     if path in (promotion.path, claim_path(promotion.model)):
         return True
     if promotion.version is not None:
@@ -189,7 +168,6 @@ def _belongs(path: str, promotion: Promotion) -> bool:
 
 
 def approve_under(rules: Rulebook, inquiry: ApprovalInquiry) -> PromotionApproval:
-    """The highest level that a promotion reaches under a rulebook."""
     promotion = inquiry.promotion
     if promotion.base is None:
         return PromotionApproval("none", why="it came with the first commit")
@@ -217,26 +195,22 @@ def describe_level(level: str) -> str:
 
 
 def reaches_level(approval: PromotionApproval, level: ApprovalLevel) -> bool:
-    """Whether an approval reaches a level."""
     return LEVEL_ORDER.index(approval.level) >= LEVEL_ORDER.index(level)
 
 
 def mails_of_writers(writers: Iterable[commit_history.CommitWriter]) -> frozenset[str]:
-    """The mails of who wrote commits, lower case, and the logins in those that a forge made up for
-    its users."""
+    """Who wrote commits: mails, lower case, and the logins in those that a forge made up."""
     mails = {mail.lower() for writer in writers for mail in writer.writer_mails}
     logins = {login_match["login"] for mail in mails if (login_match := _NOREPLY.fullmatch(mail))}
     return frozenset(mails | logins)
 
 
 def named_people(rules: Rulebook, stage: str, path: str) -> tuple[str, ...]:
-    """Whom CODEOWNERS names for a stage file, and the policy for its stage."""
     declared = rules.policy.stages.get(stage) if rules.policy else None
     return (*rules.owners_of_path(path), *(declared.approvers if declared else ()))
 
 
 def allows_self_approval(rules: Rulebook) -> bool:
-    """Whether who made a promotion may approve it."""
     return rules.policy is not None and rules.policy.policy.self_approval
 
 
@@ -255,7 +229,7 @@ def _weigh_forge_approval(rules: Rulebook, inquiry: ApprovalInquiry) -> Promotio
     commit, path = inquiry.promotion.commit, inquiry.promotion.path
     if not refs.has_same_files(inquiry.repository, pull.head, commit, [path]):
         return f"main holds another stage file than {pull.url} did"
-    approved = find_standing_reviews(inquiry.reviews, pull.head)
+    approved = find_standing_reviews(forge.reviews(pull.number), pull.head)
     if not approved:
         return f"{pull.url} was merged without an approving review of its head"
     authors = {pull.author.lower(), *inquiry.author_names}
@@ -275,7 +249,7 @@ def weigh_reviews(
     """What reviews of a pull request's head come to; ``reviewers`` are logins by lower case."""
     free = allows_self_approval(rules)
     others = [login for login in reviewers if free or login not in authors]
-    may = code_owners.find_owner_logins(named_people(rules, stage, path), forge)
+    may = rulebook.find_owner_logins(named_people(rules, stage, path), forge)
     by = tuple(reviewers[login] for login in others if login in may)
     if by:
         return PromotionApproval("forge", by, pull.url)
@@ -286,7 +260,6 @@ def weigh_reviews(
 
 
 def _replaces_another(inquiry: ApprovalInquiry) -> str | None:
-    """Why a promotion is none over what was there."""
     # An old proposal, merged again later, was made and approved over something else.
     promotion, was = inquiry.promotion, inquiry.before
     if promotion.version is None or promotion.replaces == was:
@@ -299,7 +272,8 @@ def _weigh_signature(rules: Rulebook, inquiry: ApprovalInquiry) -> PromotionAppr
     commit = inquiry.promotion.commit
     if not is_signed(inquiry.repository, commit):
         return ""
-    signatures = inquiry.read_file_signatures(rules.signers)
+    commits = [commit, *(writer.commit for writer in inquiry.file_writers)]
+    signatures = read_signatures(inquiry.repository, commits, rules.signers)
     approver = signatures.get(commit)
     if approver is None:
         # The first line of the signers that counts for nothing may be whose it was.
@@ -311,7 +285,7 @@ def _weigh_signature(rules: Rulebook, inquiry: ApprovalInquiry) -> PromotionAppr
     if wrong := _replaces_another(inquiry):
         return wrong
     people = named_people(rules, inquiry.promotion.stage, inquiry.promotion.path)
-    named = code_owners.find_owner_mails(people)
+    named = rulebook.find_owner_mails(people)
     if named and not approver.names & named:
         return f"{approver.name} signed it, whom the policy does not name"
     own = None if allows_self_approval(rules) else _explain_own(inquiry, approver, signatures)
@@ -352,7 +326,8 @@ def _weigh_merge(rules: Rulebook, inquiry: ApprovalInquiry) -> PromotionApproval
         return "neither the merge nor what it merged names this promotion"
     if pull:
         authors.add(pull.author.lower())
-    others = [person for person in by if _mail_of_person(person) not in authors]
+    mails = {p: parts["mail"] if (parts := _PERSON.fullmatch(p)) else p for p in by}
+    others = [person for person in by if mails[person].lower() not in authors]
     if not others and not allows_self_approval(rules):
         return f"{OWN} merged it"
     where = pull.url if pull else f"merge {promotion.commit[:7]}"
@@ -369,6 +344,13 @@ def _find_mergers(inquiry: ApprovalInquiry) -> tuple[str, ...]:
     return approvers or inquiry.head_trailers.get("approved-by", ()) or (inquiry.promotion.author,)
 
 
-def _mail_of_person(person: str) -> str:
-    parted = _PERSON.fullmatch(person)
-    return (parted["mail"] if parted else person).lower()
+def promotion_paths(stage: str, model: str, version: VersionNumber | None) -> tuple[str, str, str]:
+    """Where the stage file, the record and the evidence of a promotion lie."""
+    stage_file = stage_files.stage_file_path(stage, model)
+    page = f"{EVIDENCE}/{model}/{version}-{stage}.md"
+    return stage_file, version_record.record_path(model, version), page
+
+
+def name_promotion(model: str, version: VersionNumber | None, stage: str) -> str:
+    """A promotion by its name, as the ``Promotion:`` trailer of its commits says it."""
+    return f"{model}@{version} -> {stage}" if version else f"{model} out of {stage}"

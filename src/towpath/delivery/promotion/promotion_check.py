@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING
 from towpath import registry
 from towpath.backends.git import Repository, branches, commit_history, refs
 from towpath.backends.git.commit_history import FileChange
-from towpath.delivery.promotion import commit_approvers, evidence, promotion_rules
-from towpath.delivery.promotion import promotion_case as cases
+from towpath.delivery.promotion import commit_approvers, evidence, promotion_case
+from towpath.delivery.promotion.evidence import list_shortened
 from towpath.delivery.promotion.main_line_approvals import ASK_FORGE, ApprovalRule
-from towpath.delivery.promotion.promotion_approval import UNSIGNED, allows_self_approval
-from towpath.delivery.promotion.promotion_branch import gate_failures
+from towpath.delivery.promotion.promotion_approval import (
+    UNSIGNED,
+    allows_self_approval,
+    promotion_paths,
+)
 from towpath.delivery.promotion.promotion_case import PromotionCase
+from towpath.delivery.promotion.propose import gate_failures
 from towpath.delivery.promotion.rulebook import is_note, is_rule, least_level
 from towpath.delivery.promotion.rules_in_force import connect_forge_if_let_in
 from towpath.delivery.promotion.stored_bytes import look_at_bytes
 from towpath.errors import Fault, Place, TowpathError, UsageError, did_you_mean
-from towpath.registry import (
-    VersionReference,
-    policy_at_commit,
-    stage_files,
-)
+from towpath.registry import VersionReference, policy_at_commit, stage_files
 from towpath.registry.main_decisions import EVIDENCE
 from towpath.registry.ownership import (
     Owners,
@@ -43,17 +43,13 @@ if TYPE_CHECKING:
 
 
 KEPT = ("registry/models/", f"{EVIDENCE}/", f"{FOLDER}/")
-MOST_NAMED = 5
 ONE_OR_OTHER = "a pull request holds a promotion or code, not both: make two of them"
 
 
 @dataclass(frozen=True)
 class InspectedBranch:
-    """What a branch would change on the main branch, and all that is wrong with it.
-
-    ``cases`` is empty where it is no promotion; ``base`` is main's head, ``start`` the commit
-    where the branch left main.
-    """
+    """What a branch would change on main, whose head is ``base``, from ``start`` on, and all that
+    is wrong with it; no ``cases`` where it is no promotion."""
 
     base: str
     start: str
@@ -64,8 +60,6 @@ class InspectedBranch:
 
 @dataclass(frozen=True)
 class _Branch:
-    """A branch while it is looked at."""
-
     repository: Repository
     folder: str
     base: str
@@ -76,7 +70,6 @@ class _Branch:
 
     @cached_property
     def model_owners(self) -> Owners:
-        """Whose each model is, by main."""
         return read_owners(self.repository, self.base)
 
     def project_of(self, model: str) -> str:
@@ -84,11 +77,11 @@ class _Branch:
         or, for a model that is nobody's yet, that which the promotion claims it for."""
         owner = self.model_owners.project_of(model)
         if owner is None and self.model_owners.is_unclaimed(model):
-            claim = read_claim(model, self.text(self.head, claim_path(model)) or "")
+            claim = read_claim(model, self.read_text(self.head, claim_path(model)) or "")
             return claim if isinstance(claim, str) else self.folder
         return self.folder if owner is None else owner
 
-    def text(self, commit: str, path: str) -> str | None:
+    def read_text(self, commit: str, path: str) -> str | None:
         content = self.read_bytes(commit, path)
         return None if content is None else content.decode("utf-8", "replace")
 
@@ -96,17 +89,15 @@ class _Branch:
         return refs.read_content(self.repository, commit, path)
 
     def parse_stage_file(self, commit: str, path: str) -> StageFile | Fault:
-        return stage_files.parse_stage_file(path, self.text(commit, path) or "")
+        return stage_files.parse_stage_file(path, self.read_text(commit, path) or "")
 
 
 def inspect_branch(
     repository: Repository, folder: str, base: str, head: str, forge: Forge | None = None
 ) -> InspectedBranch:
     """Everything about the change from the main branch's ``base`` to ``head``, but its gates.
-
     ``folder`` is the project's, from the Git root; ``forge`` is asked who approved what the version
-    climbed over.
-    """
+    climbed over."""
     # Policy, owners and rules are those of `base`: no branch is judged by what it brings along.
     start = commit_history.merge_base(repository, base, head)
     if start is None:
@@ -129,12 +120,11 @@ def inspect_branch(
 
 def _printable_fault(fault: Fault) -> Fault:
     # What a branch brings along is printed in CI's log, which obeys lines that begin in its way.
-    place = fault.place and replace(fault.place, file=_one_line(fault.place.file))
-    return Fault(_one_line(fault.what), place, fault.hint and _one_line(fault.hint))
+    def one_line(text: str) -> str:
+        return "".join(char if char.isprintable() else "�" for char in text)
 
-
-def _one_line(text: str) -> str:
-    return "".join(char if char.isprintable() else "�" for char in text)
+    place = fault.place and replace(fault.place, file=one_line(fault.place.file))
+    return Fault(one_line(fault.what), place, fault.hint and one_line(fault.hint))
 
 
 def _stranger_faults(branch: _Branch, touched: Sequence[FileChange]) -> Iterator[Fault]:
@@ -146,25 +136,23 @@ def _stranger_faults(branch: _Branch, touched: Sequence[FileChange]) -> Iterator
     mine = (change for change in branch.changes if change.path in own and change.new)
     odd = [change.path for change in mine if change.mode != commit_history.PLAIN]
     yield from (Fault("this is no plain file", Place(path)) for path in odd)
-    yield from _faults_beside(others) if touched else _faults_without(others)
+    if not touched:  # no promotion, so it may not touch what only a promotion may
+        kept = [path for path in others if path.startswith(KEPT) and claimed_model(path) is None]
+        if kept:
+            hint = "towpath promote writes them; main keeps what was decided as it was"
+            yield Fault(f"only a promotion changes {list_shortened(kept)}", hint=hint)
+    else:
+        yield from _faults_beside(others)
 
 
-def _faults_without(paths: Sequence[str]) -> Iterator[Fault]:
-    """A change that is no promotion, and touches what only a promotion may."""
-    kept = [path for path in paths if path.startswith(KEPT) and claimed_model(path) is None]
-    if kept:
-        hint = "towpath promote writes them; main keeps what was decided as it was"
-        yield Fault(f"only a promotion changes {_name_paths(kept)}", hint=hint)
-
-
-def _faults_beside(paths: Sequence[str]) -> Iterator[Fault]:
+def _faults_beside(others: Sequence[str]) -> Iterator[Fault]:
     """A promotion that changes more than its own files."""
-    judged_by = [path for path in paths if is_rule(path) and not is_note(path)]
+    judged_by = [path for path in others if is_rule(path) and not is_note(path)]
     if judged_by:
-        what = f"this promotion changes {_name_paths(judged_by)}, by which it is judged"
+        what = f"this promotion changes {list_shortened(judged_by)}, by which it is judged"
         yield Fault(what, hint="merge the change of the rules first, and promote then")
-    if rest := [path for path in paths if path not in judged_by]:
-        yield Fault(f"this promotion also changes {_name_paths(rest)}", hint=ONE_OR_OTHER)
+    if rest := [path for path in others if path not in judged_by]:
+        yield Fault(f"this promotion also changes {list_shortened(rest)}", hint=ONE_OR_OTHER)
 
 
 def _allowed_paths(branch: _Branch, change: FileChange) -> tuple[str, ...]:
@@ -173,7 +161,7 @@ def _allowed_paths(branch: _Branch, change: FileChange) -> tuple[str, ...]:
     read = branch.parse_stage_file(branch.head if change.new else branch.start, change.path)
     if isinstance(read, Fault):
         return (change.path,)
-    files = cases.promotion_paths(place[0], place[1], read.version)
+    files = promotion_paths(place[0], place[1], read.version)
     if not change.new:
         return (files[0], files[2])
     return (*files, claim_path(place[1])) if branch.model_owners.is_unclaimed(place[1]) else files
@@ -181,36 +169,35 @@ def _allowed_paths(branch: _Branch, change: FileChange) -> tuple[str, ...]:
 
 def _inspect_stage_file(branch: _Branch, change: FileChange) -> PromotionCase | tuple[Fault, ...]:
     stage, model = stage_files.parse_stage_file_path(change.path) or ("", "")
+    repository, base, place, record = branch.repository, branch.base, Place(change.path), None
     folder = branch.project_of(model)
-    project = policy_at_commit.read_project_at(branch.repository, branch.base, folder)
+    project = policy_at_commit.read_project_at(repository, base, folder)
     if stage not in project.stages:
         hint = did_you_mean(stage, project.stages)
-        return (Fault(f"there is no stage `{stage}`", Place(change.path), hint),)
+        return (Fault(f"there is no stage `{stage}`", place, hint),)
     read = branch.parse_stage_file(branch.head, change.path) if change.new else None
     if isinstance(read, Fault):
         return (read,)
     try:
-        repository, base, record = branch.repository, branch.base, None
         if read:
             candidate = registry.get_version(repository, VersionReference(read.model, read.version))
-            if standing := list(promotion_rules.standing_faults(candidate.version)):
+            if standing := list(promotion_case.standing_faults(candidate.version)):
                 raise UsageError(*standing)
             record = candidate.record
-        case = cases.gather_promotion_case(repository, folder, base, stage, model, record)
+        case = promotion_case.gather_promotion_case(repository, folder, base, stage, model, record)
     except TowpathError as error:
-        place = Place(change.path)
         return tuple(replace(fault, place=fault.place or place) for fault in error.faults)
-    return promotion_rules.count_approved(branch.repository, case, branch.forge)
+    return promotion_case.count_approved(repository, case, branch.forge)
 
 
 def _case_faults(branch: _Branch, case: PromotionCase) -> Iterator[Fault]:
     """What is wrong with one promotion: its rungs, its three files, a rival that was quicker."""
     place = Place(case.file_paths[0])
-    amiss = promotion_rules.entry_faults(branch.repository, case, branch.forge)
+    amiss = promotion_case.entry_faults(branch.repository, case, branch.forge)
     yield from (replace(fault, place=place) for fault in amiss)
     yield from _rival_faults(branch, case)
     yield from _evidence_faults(branch, case)
-    yield from promotion_rules.tag_faults(branch.repository, case)
+    yield from promotion_case.tag_faults(branch.repository, case)
     if case.candidate is None:
         return
     read = branch.parse_stage_file(branch.head, place.file)
@@ -221,7 +208,6 @@ def _case_faults(branch: _Branch, case: PromotionCase) -> Iterator[Fault]:
 
 
 def _rival_faults(branch: _Branch, case: PromotionCase) -> Iterator[Fault]:
-    """Another promotion reached main since the branch was made."""
     path, incumbent = case.file_paths[0], case.incumbent_version
     read = branch.parse_stage_file(branch.head if case.candidate else branch.start, path)
     if isinstance(read, Fault):
@@ -235,7 +221,6 @@ def _rival_faults(branch: _Branch, case: PromotionCase) -> Iterator[Fault]:
 
 
 def _record_faults(branch: _Branch, case: PromotionCase) -> Iterator[Fault]:
-    """The record on main proves what was promoted."""
     path, reference = case.file_paths[1], VersionReference(case.model, case.candidate_version)
     tagged = branch.read_bytes(registry.find_version(branch.repository, reference).commit, path)
     kept = branch.read_bytes(branch.head, path)
@@ -248,11 +233,10 @@ def _record_faults(branch: _Branch, case: PromotionCase) -> Iterator[Fault]:
 
 
 def _evidence_faults(branch: _Branch, case: PromotionCase) -> Iterator[Fault]:
-    """The page that is kept with the decision is the one that Towpath writes of it."""
     page = case.file_paths[2]
     if page not in {change.path for change in branch.changes if change.new}:
         yield Fault("the evidence is missing", Place(page), "towpath promote writes it")
-    elif not evidence.is_evidence_of(branch.text(branch.head, page) or "", case):
+    elif not evidence.is_evidence_of(branch.read_text(branch.head, page) or "", case):
         what = "this is not the evidence as it is now: it was edited, or main has changed since"
         asking = f"; {case.unproved}, so it may be right: {ASK_FORGE}" if case.unproved else ""
         yield Fault(what, Place(page), f"reject this promotion, and promote again{asking}")
@@ -263,15 +247,8 @@ def _evidence_faults(branch: _Branch, case: PromotionCase) -> Iterator[Fault]:
         yield Fault(what, Place(claim), "towpath promote writes it")
 
 
-def _name_paths(paths: Sequence[str]) -> str:
-    more = [f"and {len(paths) - MOST_NAMED} more"] if len(paths) > MOST_NAMED else []
-    return ", ".join([*paths[:MOST_NAMED], *more])
-
-
 @dataclass(frozen=True)
 class JudgedPromotion:
-    """One promotion of a branch, with what the review gates say of it."""
-
     case: PromotionCase
     verdicts: tuple[GateVerdict, ...]
 
@@ -282,14 +259,11 @@ class JudgedPromotion:
 
     @property
     def current_evidence(self) -> str:
-        """The evidence as it is now, whatever the branch says it is."""
         return evidence.write_evidence(self.case, self.verdicts)
 
 
 @dataclass(frozen=True)
 class CheckedBranch:
-    """What a branch is: a promotion or several, or none; and why it may not be merged."""
-
     inspected: InspectedBranch
     judged: tuple[JudgedPromotion, ...]
     # Of the rules of the main branch, of who made the promotion, of the version's bytes.
@@ -301,12 +275,10 @@ class CheckedBranch:
 
     @property
     def is_promotion(self) -> bool:
-        """Whether it changes any stage file."""
         return bool(self.judged) or bool(self.inspected.faults)
 
     @property
     def faults(self) -> tuple[Fault, ...]:
-        """Why it may not be merged, all of it."""
         failed = (promotion for promotion in self.judged if not promotion.passed)
         gates = [fault for entry in failed for fault in gate_failures(entry.case, entry.verdicts)]
         return (*self.inspected.faults, *self.unsound, *gates)
@@ -316,9 +288,7 @@ def check_promotion_branch(
     workspace: Workspace, base: str | None = None, head: str | None = None
 ) -> CheckedBranch:
     """Look at the change from ``base`` (default: the main branch) to ``head`` (default: the head).
-
-    Policy, gates and owners are those of ``base``. Nothing is written.
-    """
+    Policy, gates and owners are those of ``base``. Nothing is written."""
     repository = workspace.registry
     start = _find_commit(repository, base) if base else branches.main_commit(repository)
     end = _find_commit(repository, head or "HEAD")
@@ -329,18 +299,12 @@ def check_promotion_branch(
 
 
 def check_promotion_commits(
-    workspace: Workspace,
-    repository: Repository,
-    base: str,
-    head: str,
-    forge: Forge | None = None,
+    workspace: Workspace, repository: Repository, base: str, head: str, forge: Forge | None = None
 ) -> CheckedBranch:
     """The same of two commits of the registry's repository."""
     inspected = inspect_branch(repository, workspace.folder, base, head, forge)
     judged: list[JudgedPromotion] = []
-    unsound: list[Fault] = []
-    unasked: list[Fault] = []
-    unchecked: list[str] = []
+    unsound, unasked, unchecked = list[Fault](), list[Fault](), list[str]()
     for case in inspected.cases:
         rule = ApprovalRule(repository, base, case.folder, forge)
         unsound_rules, unasked_rules = rule.unsound_faults(), rule.unasked_faults()
@@ -354,7 +318,7 @@ def check_promotion_commits(
             stored = look_at_bytes(workspace, case)
             unsound += stored.faults
             unchecked += stored.unchecked
-            verdicts = promotion_rules.judge_review_gates(workspace, repository, case)
+            verdicts = promotion_case.judge_review_gates(workspace, repository, case)
         judged.append(JudgedPromotion(case, verdicts))
     unchecked += [f"{fault.place}: {fault.what}; so no gate was judged" for fault in unasked]
     faults, words = dict.fromkeys(unsound), dict.fromkeys(unchecked)
@@ -364,14 +328,12 @@ def check_promotion_commits(
 def _unsigned_faults(
     rule: ApprovalRule, inspected: InspectedBranch, case: PromotionCase
 ) -> Iterator[Fault]:
-    """Why no approval of this promotion would count, whoever gave it: nobody signed it."""
     rules = rule.rules.rules_at(inspected.base, rule.folder)
-    if rules.signers is None or allows_self_approval(rules):
+    is_asked = least_level(case.project, case.stage) == "signed"
+    if rules.signers is None or allows_self_approval(rules) or not is_asked:
         return
-    if least_level(case.project, case.stage) != "signed":
-        return
-    start, head = inspected.start, inspected.head
-    writers = commit_history.file_writers(rule.repository, start, head, case.file_paths)
+    way = inspected.start, inspected.head
+    writers = commit_history.file_writers(rule.repository, *way, case.file_paths)
     commits = {writer.commit for writer in writers}
     signatures = commit_approvers.read_signatures(rule.repository, commits, rules.signers)
     if not commits <= set(signatures):

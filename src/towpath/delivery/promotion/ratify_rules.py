@@ -10,19 +10,15 @@ import difflib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from towpath.backends.git import CommitStamp, branches, commit_beside, hold_lock, refs, remotes
-from towpath.delivery.promotion import merge_promotion, promotion_branch
+from towpath.delivery.promotion import decide_promotion, propose
+from towpath.delivery.promotion.decide_promotion import ApprovedPromotion
 from towpath.delivery.promotion.main_line_approvals import ApprovalRule
-from towpath.delivery.promotion.merge_promotion import ApprovedPromotion
-from towpath.delivery.promotion.promotion_branch import LOCK
+from towpath.delivery.promotion.propose import LOCK, PromotionPlace
 from towpath.delivery.promotion.rule_changes import ALONE, RATIFY, RULES, RuleHistory
 from towpath.errors import Fault, Place, Refused, UsageError, did_you_mean
-
-if TYPE_CHECKING:
-    from towpath.delivery.promotion.promotion_branch import PromotionPlace
-    from towpath.workspace import Workspace
+from towpath.workspace import Workspace
 
 RULES_PREFIX = "rules/"
 _LONGEST = 400  # lines of a difference in a pull request, whose body a forge bounds
@@ -30,8 +26,7 @@ _LONGEST = 400  # lines of a difference in a pull request, whose body a forge bo
 
 @dataclass(frozen=True)
 class UnagreedRule:
-    """A rule file that main has otherwise than the rules in force: the ``commit`` that left it so
-    and its ``author``, and the ``difference``, a unified diff by lines."""
+    """A rule file that main has otherwise than the rules in force, as the ``commit`` left it."""
 
     path: str
     commit: str
@@ -41,11 +36,8 @@ class UnagreedRule:
 
 @dataclass(frozen=True)
 class RatifiedRules:
-    """Rule files that were agreed to as main has them, in a commit upon main.
-
-    ``waits`` says what lacks still: another's signature, or, where ``url`` is a pull request, a
-    review of it.
-    """
+    """Rule files that were agreed to as main has them, in a commit upon main. ``waits`` says what
+    lacks still: another's signature, or, where ``url`` is a pull request, a review of it."""
 
     paths: tuple[str, ...]
     by: str
@@ -58,7 +50,7 @@ class RatifiedRules:
 
 def read_unagreed_rules(workspace: Workspace) -> tuple[UnagreedRule, ...]:
     """The rules of main that wait for an agreement, as main is here; nothing is fetched."""
-    here = promotion_branch.find_promotion_place(workspace, push=False)
+    here = propose.find_promotion_place(workspace, push=False)
     rules = ApprovalRule(here.repository, here.base, workspace.folder, here.forge).rules
     return _compare_rules(rules, here.base, rules.find_pending(workspace.folder))
 
@@ -67,23 +59,25 @@ def ratify_rules(
     workspace: Workspace, paths: Sequence[str] = (), *, push: bool = False
 ) -> RatifiedRules:
     """Agree to what main's rule files of these ``paths`` say (default: all that wait): by a signed
-    commit that names them, or, where the rules before ask for the forge, by a pull request that
-    another reviews.
-
-    Raises ``UsageError`` where there is nothing to agree to, ``Refused`` where main went on to
-    what is not here yet, and where the signature is none of those that count; then nothing is
-    written.
-    """
+    commit that names them, or, where the rules before ask for the forge, by a pull request. Raises
+    ``Refused`` where main went on, or the signature does not count; then nothing is written."""
     # Main as it is in this clone's own branch, which is what a person read; looked at before the
     # place is found, for that fetches.
     repository = workspace.registry
     own = branches.branch_commit(repository, branches.main_branch_name(repository))
     main_as_read = own or branches.seen_main_commit(repository)
-    place = promotion_branch.find_promotion_place(workspace, push=push or None)
+    place = propose.find_promotion_place(workspace, push=push or None)
     with hold_lock(repository, LOCK):
         rules = ApprovalRule(repository, place.base, workspace.folder, place.forge).rules
         chosen = _choose_paths(rules.find_pending(workspace.folder), paths)
-        _refuse_unseen(place, main_as_read or place.base, chosen)
+        # Nobody signs what came a moment ago, after this clone's main was read.
+        before = main_as_read or place.base
+        name = branches.main_branch_name(repository)
+        what = f"main went on: this is not as it is in your {name}"
+        hint = f"git pull, read it ({RATIFY} shows it), and agree to it then"
+        late = [p for p in chosen if not refs.has_same_files(repository, before, place.base, [p])]
+        if late:
+            raise Refused(*(Fault(what, Place(path), hint) for path in late))
         if any(rules.due[path] == "forge" for path in chosen):
             return _open_pull_request(place, rules, chosen)
         return _ratify_by_signature(place, chosen, push)
@@ -99,17 +93,6 @@ def _choose_paths(waiting: tuple[str, ...], paths: Sequence[str]) -> tuple[str, 
         faults = (Fault(what.format(p), hint=h) for p, h in zip(unknown, hints, strict=True))
         raise UsageError(*faults)
     return tuple(dict.fromkeys(chosen)) or waiting
-
-
-def _refuse_unseen(place: PromotionPlace, seen_main: str, paths: tuple[str, ...]) -> None:
-    """Raise ``Refused`` where main has a file otherwise than this clone's main had it before:
-    nobody signs what came a moment ago."""
-    repository = place.repository
-    what = f"main went on: this is not as it is in your {branches.main_branch_name(repository)}"
-    hint = f"git pull, read it ({RATIFY} shows it), and agree to it then"
-    unseen = [p for p in paths if not refs.has_same_files(repository, seen_main, place.base, [p])]
-    if unseen:
-        raise Refused(*(Fault(what, Place(path), hint) for path in unseen))
 
 
 def _compare_rules(
@@ -138,11 +121,10 @@ def _agreement_message(paths: tuple[str, ...], *trailers: str) -> str:
 def _ratify_by_signature(
     place: PromotionPlace, paths: tuple[str, ...], push: bool
 ) -> RatifiedRules:
-    """Raises ``Refused`` where the signature is none of those that count."""
     repository, who = place.repository, place.repository.read_identity()
-    merge_promotion.decide_signing(repository, needed=True, asked=None)
+    decide_promotion.decide_signing(repository, needed=True, asked=None)
     message = _agreement_message(paths, f"Approved-by: {who}", "Approval: signed")
-    stamp = CommitStamp(who, merge_promotion.moment_after(repository, place.base))
+    stamp = CommitStamp(who, decide_promotion.moment_after(repository, place.base))
     commit = commit_beside(repository, place.base, {}, message, stamp, sign=True)
     # Judged as anybody will judge it, before any branch holds it.
     left = ApprovalRule(repository, commit, place.workspace.folder, place.forge).rules
@@ -152,7 +134,7 @@ def _ratify_by_signature(
         hint = f"who may sign is said in registry/allowed_signers as it was before: {commit[:7]}^"
         raise Refused(*(Fault(fault.what, fault.place, hint) for fault in lacks))
     approved = ApprovedPromotion(paths, "", str(who), "signed", commit)
-    pushed = merge_promotion.settle_on_main(place, approved, push).pushed
+    pushed = decide_promotion.settle_on_main(place, approved, push).pushed
     return RatifiedRules(paths, str(who), "signed", commit, waits=waits or None, pushed=pushed)
 
 
@@ -170,17 +152,13 @@ def _open_pull_request(
     if refused := remotes.push_branch(repository, place.remote, branch, commit, None):
         raise Refused(Fault(f"{place.remote} refused the branch {branch}: {refused}"))
     title = _agreement_message(paths).partition("\n")[0]
-    body = _describe_rules(_compare_rules(history, place.base, paths))
+    # The pull request changes nothing itself, so the forge has no difference to show.
+    compared = _compare_rules(history, place.base, paths)
+    named = ", ".join(f"`{rule.path}` ({rule.commit[:7]})" for rule in compared)
+    lines = [f"    {line}" for rule in compared for line in rule.difference]
+    more = [f"    ... and {len(lines) - _LONGEST} lines more"] if lines[_LONGEST:] else []
+    body = f"Main's {named} was changed without an approval. Merging this agrees to it as it is:"
+    body = "\n".join([body, "", *lines[:_LONGEST], *more]) + "\n"
     pull = place.forge.open(branch, branches.main_branch_name(repository), title, body)
     waits = f"an owner approves {pull.url}, and merges it"
     return RatifiedRules(paths, str(stamp.who), "forge", commit, pull.url, waits, pushed=True)
-
-
-def _describe_rules(rules: Sequence[UnagreedRule]) -> str:
-    # The pull request changes nothing itself, so the forge has no difference to show.
-    named = ", ".join(f"`{rule.path}` ({rule.commit[:7]})" for rule in rules)
-    lines = [line for rule in rules for line in rule.difference]
-    shown = [f"    {line}" for line in lines[:_LONGEST]]
-    more = [f"    ... and {len(lines) - _LONGEST} lines more"] if lines[_LONGEST:] else []
-    opening = f"Main's {named} was changed without an approval. Merging this agrees to it as it is:"
-    return "\n".join([opening, "", *shown, *more]) + "\n"

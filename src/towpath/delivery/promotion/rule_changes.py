@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from towpath.backends.git import Repository, branches, commit_history, refs
 from towpath.backends.git.commit_history import MainChange, MainLine, read_changes
 from towpath.backends.git.git_command import split_lines
-from towpath.delivery.promotion import code_owners
+from towpath.delivery.promotion import rulebook
 from towpath.delivery.promotion.commit_approvers import (
     CommitSignature,
     bring_head,
@@ -56,10 +56,8 @@ RuleLevel: TypeAlias = Literal["recorded", "signed", "forge", "none", "unknown"]
 @dataclass(frozen=True)
 class RuleChange:
     """A commit of main that changed rule files, or agreed to a change that stood there already.
-
     ``level`` is ``none`` where the rules before it ask for more than it has, and ``unknown`` where
-    only a forge could tell that was not asked; ``why`` says what lacks.
-    """
+    only a forge could tell that was not asked; ``why`` says what lacks."""
 
     commit: str
     time: int
@@ -77,12 +75,9 @@ class RuleChange:
 
 @dataclass(frozen=True)
 class RuleHistory:
-    """The rules of main, as far back as it goes.
-
-    Rule files are blobs by path: ``snapshots`` are those in force from a place of the line on,
-    ``written`` those that main has now. ``due`` are the paths whose content on main now nobody
-    agreed to who had to, with the level at which they would be agreed to now.
-    """
+    """The rules of main, as far back as it goes, as blobs by path: ``snapshots`` are those in force
+    from a place of the line on, ``written`` those that main has now. ``due`` are the paths whose
+    content nobody agreed to who had to, with the level that would agree to it now."""
 
     repository: Repository
     line: MainLine
@@ -93,7 +88,6 @@ class RuleHistory:
 
     @property
     def pending(self) -> tuple[str, ...]:
-        """The paths that main has otherwise than the rules in force."""
         return tuple(self.due)
 
     def rules_written(self, folder: str = "") -> Rulebook:
@@ -109,8 +103,13 @@ class RuleHistory:
             blobs = self.snapshots[count - 1][1] if count else {}
             rules = _load_rulebook(self.repository, blobs, folder)
             # A project may have been moved since, from among others: it is known by its name.
-            known = rules if rules.policy else replace(rules, name=self._find_name(folder))
-            self._known_rulebooks[count, folder] = known
+            if rules.policy is None:
+                path = declaration_path(folder)
+                blob = self._in_force.get(path) or self.written.get(path, "")
+                text = refs.read_contents(self.repository, filter(None, [blob])).get(blob, b"")
+                project = read_policy(text)
+                rules = replace(rules, name=project.name if project else None)
+            self._known_rulebooks[count, folder] = rules
         return self._known_rulebooks[count, folder]
 
     @cached_property
@@ -121,17 +120,8 @@ class RuleHistory:
     def _in_force(self) -> Mapping[str, str]:
         return self.snapshots[-1][1] if self.snapshots else {}
 
-    def _find_name(self, folder: str) -> str | None:
-        path = declaration_path(folder)
-        blob = self._in_force.get(path) or self.written.get(path, "")
-        text = refs.read_contents(self.repository, [blob] if blob else []).get(blob, b"")
-        project = read_policy(text)
-        return project.name if project else None
-
     def faults(self, folder: str = "") -> tuple[Fault, ...]:
-        """What keeps main from being acted upon: rules of this project that nobody agreed to."""
-        pending = (path for path in self.find_pending(folder) if not is_note(path))
-        return tuple(map(self._unagreed_fault, pending))
+        return tuple(self._unagreed_fault(p) for p in self.find_pending(folder) if not is_note(p))
 
     def find_pending(self, folder: str = "") -> tuple[str, ...]:
         """The pending files that concern the project in ``folder``: its own ``towpath.yaml``, what
@@ -146,14 +136,12 @@ class RuleHistory:
 
     def find_who_agreed(self, path: str) -> tuple[str, ...]:
         """Who agreed to a file as main has it now; nobody where nobody did, or it is not there."""
-        if path in self.due or path not in self.written:
+        agreed = [c for c in self.changes if path in c.paths and c.level != "none"]
+        if path in self.due or path not in self.written or not agreed:
             return ()
-        counted = (change for change in reversed(self.changes) if path in change.paths)
-        last = next((change for change in counted if change.level != "none"), None)
-        return (last.by or (last.author,)) if last else ()
+        return agreed[-1].by or (agreed[-1].author,)
 
     def last_change(self, path: str) -> RuleChange | None:
-        """The commit of main that changed a rule file last, or agreed to it."""
         return next((change for change in reversed(self.changes) if path in change.paths), None)
 
     def _unagreed_fault(self, path: str) -> Fault:
@@ -169,12 +157,9 @@ class RuleHistory:
 def read_rule_history(
     repository: Repository, line: MainLine, forge: Forge | None = None, strict: bool = False
 ) -> RuleHistory:
-    """The rules from main's first commit to ``line.head``. Each change is asked about at the forge
-    that the rules before it name, as ``forge`` turns there. Without one a change that only a forge
-    could prove is in force, but not with ``strict``.
-
-    Raises ``ForgeError`` where the forge does not answer.
-    """
+    """The rules from main's first commit to ``line.head``, each change asked about at the forge
+    that the rules before it name. Without one a change that only a forge could prove is in force,
+    but not with ``strict``. Raises ``ForgeError``."""
     decided = read_changes(repository, line.head, "--", f":(top,glob){FOLDER}/*/*.yaml")
     places = (line.commit_places[change.commit] for change in decided)
     walk = _RuleWalk(repository, line, forge, min(places, default=len(line.commits) + 1), strict)
@@ -186,7 +171,6 @@ def read_rule_history(
 
 
 def _rule_commits(repository: Repository, line: MainLine) -> list[MainChange]:
-    """The commits that changed a rule file, and those whose message agrees to one."""
     changed = {c.commit: c for c in read_changes(repository, line.head, "--", *PATTERNS)}
     agrees = ("-i", f"--grep=^{RULES}: ")
     agreed = {c.commit: c for c in read_changes(repository, line.head, *agrees)}
@@ -221,7 +205,6 @@ class _RuleWalk:
     claimed: dict[str, _FirstClaim] = field(default_factory=dict)
 
     def take_commit(self, change: MainChange) -> None:
-        """Go on by one commit."""
         files = {path: blob for path, blob in change.files.items() if is_rule(path)}
         for path in files:
             # Who signed for what a file said did not sign for what it says from here on.
@@ -239,24 +222,16 @@ class _RuleWalk:
             if first := _read_first_claim(self.repository, rules, path, change):
                 self.claimed[path] = first
         due = self.find_due(rules, next(iter(change.parents), None), position)
-        for level in LEVELS:
-            paths = [path for path, required in due.items() if required == level]
-            if paths:
-                self._weigh_change(level, change, paths, rules)
-
-    def _weigh_change(
-        self, level: Approval, change: MainChange, paths: list[str], rules: Rulebook
-    ) -> None:
-        if level == "signed":
-            self._weigh_signatures(change, paths, rules)
-        elif level == "forge":
-            self._weigh_reviews(change, paths, rules)
-        else:
+        by_level = {level: [p for p, least in due.items() if least == level] for level in LEVELS}
+        if paths := by_level["recorded"]:
             self._record_change(change, paths, "recorded", (change.author,))
+        if paths := by_level["signed"]:
+            self._weigh_signatures(change, paths, rules)
+        if paths := by_level["forge"]:
+            self._weigh_reviews(change, paths, rules)
 
     def find_due(self, rules: Rulebook, base: str | None, position: int) -> dict[str, Approval]:
-        """The level that a change upon ``base`` needs, at its place of the line, of each path that
-        main has otherwise than the rules in force."""
+        """The level that each path needs that main has otherwise than the rules in force."""
         paths = sorted({*self.now, *self.force})
         return {
             path: self._find_required(rules, path, base, position)
@@ -272,7 +247,7 @@ class _RuleWalk:
         main_before, main_after = _declared_mains(self.repository, path, self.force, self.now)
         asked_levels = rules.asked_levels if main_before != main_after else None
         if path in self.claimed:
-            asked_levels = self.claimed[path].levels
+            asked_levels, _ = self.claimed[path]
         least = rules.required_level(path, asked_levels)
         if least != "forge":
             return least
@@ -300,10 +275,8 @@ class _RuleWalk:
                     self.force[path] = self.now[path]
             # A copy: the next commit goes on with the same mapping.
             self.snapshots.append((self.line.commit_places[change.commit], dict(self.force)))
-        time = self.line.times[change.commit]
-        self.changes.append(
-            RuleChange(change.commit, time, change.author, tuple(paths), level, by, where, why)
-        )
+        commit, time, author = change.commit, self.line.times[change.commit], change.author
+        self.changes.append(RuleChange(commit, time, author, tuple(paths), level, by, where, why))
 
     def _weigh_signatures(self, change: MainChange, paths: list[str], rules: Rulebook) -> None:
         """Signatures: one that names the path, and where nobody approves their own, another's."""
@@ -317,8 +290,7 @@ class _RuleWalk:
         for path in paths:
             sponsors = self.signed.setdefault(path, [])
             sponsors += _find_sponsors(self.repository, change, path, rules)
-            first = self.claimed.get(path)
-            alone = first.self_approval if first else rules.lets_all_approve_their_own
+            _, alone = self.claimed.get(path, (None, rules.lets_all_approve_their_own))
             name, why = _weigh_signers(sponsors, path, rules, alone)
             if why:
                 lacks.setdefault(why, []).append(path)
@@ -330,13 +302,15 @@ class _RuleWalk:
             self._record_change(change, mine, "none", why=why)
 
     def _weigh_reviews(self, change: MainChange, paths: list[str], rules: Rulebook) -> None:
-        """A pull request whose head was approved by those who own the files."""
         if self.forge is None:
             self._record_change(change, paths, "unknown", why=NOT_ASKED)
             return
         by_project: dict[str, list[str]] = {}
         for path in paths:
-            by_project.setdefault(_naming_a_forge(path, rules), []).append(path)
+            # By the file itself as it was, or, for one that concerns all, the first that names one.
+            projects = rules.policies_by_path
+            naming = [file for file in sorted(projects) if projects[file].forge]
+            by_project.setdefault(path if path in naming else naming[0], []).append(path)
         for declaration, mine in by_project.items():
             # Whoever changes which forge is named does not have the new one say who agreed.
             before = self.forge.turn_to(rules.policies_by_path[declaration])
@@ -362,12 +336,9 @@ def _declared_mains(
     return tuple(branches.read_declared_name(texts.get(blob, b"")) for blob in blobs)
 
 
-@dataclass(frozen=True)
-class _FirstClaim:
-    """What the first claim of a model needs, by the rules of the project that claims it."""
-
-    levels: frozenset[Approval]
-    self_approval: bool
+# What the first claim of a model needs, by the rules of the project that claims it: the levels that
+# count, and whether who claims it may approve it.
+_FirstClaim: TypeAlias = tuple[frozenset["Approval"], bool]
 
 
 def _read_first_claim(
@@ -392,7 +363,7 @@ def _read_first_claim(
         return None
     stage_files = {f"{change.commit}:{FOLDER}/{s}/{model}.yaml": s for s in project.stages}
     stages = [stage_files[name] for name in refs.read_contents(repository, stage_files)]
-    return _FirstClaim(read_levels(project, stages), project.policy.self_approval)
+    return read_levels(project, stages), project.policy.self_approval
 
 
 def _find_sponsors(
@@ -429,7 +400,7 @@ def _weigh_signers(
     signed: list[tuple[CommitSignature, bool]], path: str, rules: Rulebook, alone: bool
 ) -> tuple[str, str]:
     """Whose name approves a path, or what lacks; ``alone`` says whether one signer is enough."""
-    owned = code_owners.find_owner_mails(rules.owners_of_path(path))
+    owned = rulebook.find_owner_mails(rules.owners_of_path(path))
     named = [s for s, names_it in signed if names_it and (not owned or s.names & owned)]
     if not named:
         whom = f" by {' or '.join(sorted(owned))}" if owned else ""
@@ -443,7 +414,6 @@ def _weigh_signers(
 def _find_reviewers(
     repository: Repository, change: MainChange, paths: list[str], rules: Rulebook, forge: Forge
 ) -> tuple[tuple[str, ...], str | None, str]:
-    """Who approved a change of rules at the forge, where; or why nobody did."""
     head = change.parents[1] if len(change.parents) > 1 else None
     pull = find_pull(repository, forge, change.commit, head)
     if pull is None:
@@ -459,7 +429,7 @@ def _find_reviewers(
     by = [review.user for user, review in approved.items() if user not in authors]
     stage_files = _stage_files(repository, change.parents[0])
     for path in paths:  # whoever counts owns every one of them
-        may = code_owners.find_owner_logins(_people_who_may_agree(path, rules, stage_files), forge)
+        may = rulebook.find_owner_logins(_people_who_may_agree(path, rules, stage_files), forge)
         by = [user for user in by if user.lower() in may]
     if by:
         return tuple(by), pull.url, ""
@@ -469,8 +439,6 @@ def _find_reviewers(
 def _people_who_may_agree(
     path: str, rules: Rulebook, stage_files: Sequence[str]
 ) -> tuple[str, ...]:
-    """Who may agree to a change of a rule file: its owners, or else those of the stages, or else
-    those of any rule file, so that where anybody is named nobody gets past them."""
     if owned := rules.owners_of_path(path):
         return owned
     projects = rules.policies_by_path.values()
@@ -484,15 +452,5 @@ def _people_who_may_agree(
 
 
 def _stage_files(repository: Repository, base: str | None) -> tuple[str, ...]:
-    """The stage files of main before a change: whose owners are named by the model, too."""
     listed = commit_history.list_paths(repository, base, f"{FOLDER}/") if base else ()
     return tuple(filter(parse_stage_file_path, listed))
-
-
-def _naming_a_forge(path: str, rules: Rulebook) -> str:
-    """The declaration that names the forge at which a change is agreed to: the file itself as it
-    was, or, for one that concerns all, the first that names one."""
-    own = rules.policies_by_path.get(path)
-    if own and own.forge:
-        return path
-    return next(file for file, project in sorted(rules.policies_by_path.items()) if project.forge)

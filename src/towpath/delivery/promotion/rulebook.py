@@ -6,20 +6,28 @@ what they say at one commit; ``rule_changes`` says which of them are in force.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from towpath.backends.git import Repository, refs
 from towpath.backends.git.signatures import SIGNERS
-from towpath.delivery.promotion import code_owners
 from towpath.errors import DeclarationError
 from towpath.registry import policy_at_commit
 from towpath.registry.ownership import CLAIMS, claimed_model
 
 if TYPE_CHECKING:
     from towpath.config.project_declaration import Approval, Project
+    from towpath.forge import Forge
 
+
+# In GitHub's order: the first that is there counts, and the others are not read.
+OWNER_FILES = (".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS")
+LARGEST = 3 * 1024 * 1024  # bytes: GitHub does not load a larger file, and nobody owns anything
+_BLANK = re.compile(r"(?<!\\)[ \t]+")
+_OWNER = re.compile(r"@[\w.-]+(/[\w.-]+)?|[^\s@]+@[^\s@]+")
 # Where findings of the past are explained: as a rule is, a note is a word that counts once those
 # agreed who had to.
 NOTES = "registry/notes"
@@ -27,7 +35,7 @@ NOTES = "registry/notes"
 # What Git is asked for: every file that counts once it was agreed to.
 PATTERNS = (
     f":(top,glob)**/{policy_at_commit.FILE}",
-    *(f":(top,literal){path}" for path in code_owners.FILES),
+    *(f":(top,literal){path}" for path in OWNER_FILES),
     f":(top,literal){SIGNERS}",
     f":(top,glob){CLAIMS}",
     f":(top,glob){NOTES}/*.md",
@@ -37,8 +45,7 @@ LEVELS: tuple[Approval, ...] = ("recorded", "signed", "forge")
 
 @dataclass(frozen=True)
 class Rulebook:
-    """The rules that files of these ``texts`` say (by path from the Git root), for the project in
-    ``folder``, which is called ``name`` now."""
+    """What rule files say, by path from the Git root, for the project in ``folder``."""
 
     texts: Mapping[str, bytes]
     folder: str = ""
@@ -46,17 +53,14 @@ class Rulebook:
 
     @property
     def signers(self) -> bytes | None:
-        """The text of ``registry/allowed_signers``; None where there is none."""
         return self.texts.get(SIGNERS)
 
     def owners_of_path(self, path: str) -> tuple[str, ...]:
-        """Whom CODEOWNERS names for a path."""
-        return code_owners.read_code_owners(self.texts, path)
+        return read_code_owners(self.texts, path)
 
     @cached_property
     def policy(self) -> Project | None:
-        """What the project's ``towpath.yaml`` declares; None where it is not there, or cannot be
-        read."""
+        """What the project's ``towpath.yaml`` declares; None where it cannot be read."""
         path = policy_at_commit.declaration_path(self.folder)
         declared = [file for file in self.texts if _is_policy(file)]
         # A project may have been moved since: where it lay elsewhere and was the only one, it is
@@ -68,7 +72,6 @@ class Rulebook:
 
     @cached_property
     def policies_by_path(self) -> Mapping[str, Project]:
-        """What each ``towpath.yaml`` declares, by its path, as far as it can be read."""
         read = {path: read_policy(text) for path, text in self.texts.items() if _is_policy(path)}
         return {path: project for path, project in read.items() if project}
 
@@ -83,23 +86,22 @@ class Rulebook:
         asked = asked or (read_levels(own) if own else self.asked_levels)
         # A level that nobody could agree at leaves it to the next lower one that a stage asks for:
         # before there is anybody, the first are taken as they come.
-        if at_forge:
-            at_forge = self._names_reviewers and any(
-                p.forge for p in self.policies_by_path.values()
-            )
+        projects = self.policies_by_path.values()
+        named = any(s.approvers for project in projects for s in project.stages.values()) or any(
+            b"@" in self.texts.get(file, b"") for file in OWNER_FILES
+        )
+        at_forge = at_forge and named and any(project.forge for project in projects)
         able = {"signed": bool(self.signers), "forge": at_forge}
         return max((e for e in asked if able.get(e)), key=LEVELS.index, default="recorded")
 
     def least_level(self, stage: str) -> Approval:
-        """The least level that a promotion to a stage needs: without a policy that says so, the
-        highest that any stage of any project asks for."""
+        """The least level for a stage: without a policy the highest that any stage asks for."""
         if self.policy:
             return least_level(self.policy, stage)
         return max(self.asked_levels, key=LEVELS.index, default="recorded")
 
     @cached_property
     def asked_levels(self) -> frozenset[Approval]:
-        """What the stages of all projects ask for."""
         projects = self.policies_by_path.values()
         levels = {level for project in projects for level in read_levels(project)}
         # A declaration that cannot be read, by a Towpath that is older than it say, may ask for
@@ -112,25 +114,15 @@ class Rulebook:
 
     @property
     def lets_all_approve_their_own(self) -> bool:
-        """Whether every project lets who made a thing approve it."""
         return all(project.policy.self_approval for project in self.policies_by_path.values())
-
-    @property
-    def _names_reviewers(self) -> bool:
-        projects = self.policies_by_path.values()
-        if any(stage.approvers for project in projects for stage in project.stages.values()):
-            return True
-        return any(b"@" in self.texts.get(file, b"") for file in code_owners.FILES)
 
 
 def least_level(project: Project, stage: str) -> Approval:
-    """The least level that the policy asks of a stage."""
     declared = project.stages.get(stage)
     return (declared.approval if declared else None) or project.policy.approval
 
 
 def read_levels(project: Project, stages: Sequence[str] = ()) -> frozenset[Approval]:
-    """The levels that some stages of a project ask for (default: all)."""
     return frozenset(least_level(project, stage) for stage in stages or project.stages)
 
 
@@ -138,14 +130,13 @@ def is_rule(path: str) -> bool:
     """Whether a file decides who may approve, or counts by the same agreement."""
     return (
         _is_policy(path)
-        or path in (SIGNERS, *code_owners.FILES)
+        or path in (SIGNERS, *OWNER_FILES)
         or claimed_model(path) is not None
         or is_note(path)
     )
 
 
 def is_note(path: str) -> bool:
-    """Whether a file explains a finding."""
     return path.startswith(f"{NOTES}/") and path.endswith(".md")
 
 
@@ -154,7 +145,6 @@ def _is_policy(path: str) -> bool:
 
 
 def read_policy(text: bytes) -> Project | None:
-    """What the text of a ``towpath.yaml`` declares; None where it declares nothing sound."""
     # Imported late: the engine of declarations takes a tenth of a second, and who only asks
     # which files are rules needs none of it.
     from towpath.config.project_declaration import parse_project
@@ -163,3 +153,90 @@ def read_policy(text: bytes) -> Project | None:
         return parse_project(text.decode("utf-8", "replace"))
     except DeclarationError:
         return None
+
+
+def find_code_owners(repository: Repository, commit: str, path: str) -> tuple[str, ...]:
+    """The owners of a path (``@user``, ``@org/team``, mails) by the CODEOWNERS of a commit."""
+    texts = {file: refs.read_content(repository, commit, file) for file in OWNER_FILES}
+    return read_code_owners({file: text for file, text in texts.items() if text is not None}, path)
+
+
+def read_code_owners(texts: Mapping[str, bytes], path: str) -> tuple[str, ...]:
+    text = next((texts[file] for file in OWNER_FILES if file in texts), b"")
+    return match_code_owners(text.decode("utf-8", "replace"), path) if len(text) <= LARGEST else ()
+
+
+def match_code_owners(text: str, path: str) -> tuple[str, ...]:
+    """The owners that the text of a CODEOWNERS file names for a path; none where it names none."""
+    # As at GitHub the last line that fits counts, also one that names nobody, so it is read from
+    # its end; and a line that is not understood counts for nothing.
+    place = path.split("/")
+    for line in reversed(text.split("\n")):
+        rule = _parse_owner_line(line)
+        if rule and _pattern_fits(rule[0], place):
+            return tuple(rule[1:])
+    return ()
+
+
+def _parse_owner_line(line: str) -> list[str] | None:
+    words = _BLANK.split(line.strip())
+    comments = (place for place, word in enumerate(words) if word.startswith("#"))
+    pattern, *owners = words[: next(comments, len(words))] or [""]
+    # Negations, ranges (and GitLab's sections) and an escaped `#` are what GitHub leaves out.
+    if not pattern or pattern.startswith(("!", "\\#")) or "[" in pattern:
+        return None
+    return [pattern, *owners] if all(map(_OWNER.fullmatch, owners)) else None
+
+
+def find_owner_logins(owners: Iterable[str], forge: Forge | None) -> frozenset[str]:
+    """The logins behind owners, lower case: teams are asked for at the forge."""
+    logins: set[str] = set()
+    for owner in owners:
+        name = owner.removeprefix("@")
+        if owner.startswith("@") and "/" in name:
+            logins.update(forge.members(owner) if forge else ())
+        elif "@" not in name:  # a mail is left out: a forge does not say whose it is
+            logins.add(name)
+    return frozenset(login.removeprefix("@").lower() for login in logins)
+
+
+def find_owner_mails(owners: Iterable[str]) -> frozenset[str]:
+    return frozenset(o.lower() for o in owners if "@" in o[1:] and not o.startswith("@"))
+
+
+def _pattern_fits(pattern: str, path: Sequence[str]) -> bool:
+    """Whether a pattern, gitignore's as GitHub reads it, covers a file by the parts of its path."""
+    plain = pattern.replace("\\ ", " ")
+    parts = plain.strip("/").split("/")
+    if "/" not in plain.rstrip("/"):
+        parts = ["**", *parts]  # without a slash it fits at any depth
+    if plain.endswith("/"):
+        parts += ["**", "*"]  # what lies in a folder, not a file of its name
+    elif parts[-1] != "*" or plain == "*":
+        parts += ["**"]  # a folder's pattern covers all below it; `docs/*` only what lies in it
+
+    def fits_name(part: str, name: str) -> bool:
+        return _pattern_matches(part, name, "*", lambda sign, char: sign in (char, "?"))
+
+    return _pattern_matches(parts, path, "**", fits_name)
+
+
+def _pattern_matches(
+    pattern: Sequence[str], text: Sequence[str], any_number: str, fits: Callable[[str, str], bool]
+) -> bool:
+    """Whether a pattern with a sign for any number of items covers a text."""
+    # Only the last such sign is ever widened, which is enough, so that no pattern takes longer
+    # than the product of both lengths. A regular expression of the same would try every
+    # combination, and whoever may open a pull request writes the pattern.
+    pattern_at, text_at, sign, begun = 0, 0, None, 0
+    while text_at < len(text):
+        if pattern_at < len(pattern) and pattern[pattern_at] == any_number:
+            sign, begun, pattern_at = pattern_at, text_at, pattern_at + 1
+        elif pattern_at < len(pattern) and fits(pattern[pattern_at], text[text_at]):
+            pattern_at, text_at = pattern_at + 1, text_at + 1
+        elif sign is not None:
+            begun += 1
+            pattern_at, text_at = sign + 1, begun
+        else:
+            return False
+    return all(item == any_number for item in pattern[pattern_at:])

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
 
 from towpath import forge
 from towpath.backends.git import Repository, branches, refs
@@ -19,12 +18,9 @@ from towpath.backends.github import github_forge
 from towpath.delivery.promotion.rule_changes import read_rule_history
 from towpath.delivery.promotion.rulebook import Rulebook, read_policy
 from towpath.errors import RegistryError, TowpathError, UserError
+from towpath.forge import Forge, Rules
 from towpath.registry import policy_at_commit
-
-if TYPE_CHECKING:
-    from towpath.forge import Forge, Rules
-    from towpath.workspace import Workspace
-
+from towpath.workspace import Workspace
 
 _FOLDER = ".github/workflows/"
 _ENDINGS = (".yml", ".yaml")
@@ -35,10 +31,7 @@ QUEUED = "`merge_group:` under `on:`"
 
 
 def read_proved_rules(repository: Repository, head: str, folder: str = "") -> Rulebook:
-    """The rules in force at a commit of main as far as Git alone proves them: no forge is asked.
-
-    Raises ``RegistryError`` in a shallow clone.
-    """
+    """The rules in force at a commit of main as far as Git alone proves them: no forge is asked."""
     line = read_main_line(repository, head)
     return read_rule_history(repository, line, strict=True).rules_at(head, folder)
 
@@ -57,11 +50,9 @@ def names_forge(workspace: Workspace, repository: Repository) -> bool:
 def connect_forge_in_force(
     workspace: Workspace, head: str | None = None, environ: Mapping[str, str] | None = None
 ) -> Forge | None:
-    """The forge that the rules in force at a commit of main name (default: at its head); None
-    where they name none. A change of it counts once it was agreed to at the one before it.
-
-    Raises ``UserError`` where there is no token, ``ForgeError`` where that one does not answer.
-    """
+    """The forge that the rules in force at a commit of main name (default: at its head); None where
+    they name none. A change of it counts once it was agreed to at the one before it. Raises
+    ``UserError`` where there is no token, ``ForgeError`` where that one does not answer."""
     repository, folder = workspace.registry, workspace.folder
     head = head or branches.main_commit(repository)
     if head is None:
@@ -93,11 +84,8 @@ def connect_forge_if_let_in(workspace: Workspace, head: str | None = None) -> Fo
 def connect_to_set_up(
     workspace: Workspace, environ: Mapping[str, str] | None = None
 ) -> Forge | None:
-    """The same for a project that may be none yet: where the rules in force name no forge, the one
-    of the work tree, at an address that is GitHub's own or this environment's.
-
-    Raises ``UserError`` for another address: no token is sent there before it is agreed to.
-    """
+    """The same for a project that may be none yet: where the rules in force name no forge, that of
+    the work tree, but no token goes to an address that nobody agreed to: ``UsageError``."""
     try:
         connection = connect_forge_in_force(workspace, environ=environ)
     except RegistryError:  # a shallow clone, or no main branch: nobody can tell what is in force
@@ -112,17 +100,14 @@ def connect_to_set_up(
 
 
 def _forges_ever_named(repository: Repository, head: str) -> set[tuple[str | None, str | None]]:
-    """The forges that any declaration ever named on main, by address and repository."""
     changes = read_changes(repository, head, "--", f":(top,glob)**/{policy_at_commit.FILE}")
     blobs = {blob for change in changes for blob in change.files.values() if blob}
-    read = (read_policy(text) for text in refs.read_contents(repository, blobs).values())
-    named = (project.forge for project in read if project and project.forge)
-    return {(forge.api, forge.repository) for forge in named}
+    ever = (read_policy(text) for text in refs.read_contents(repository, blobs).values())
+    return {(p.forge.api, p.forge.repository) for p in ever if p and p.forge}
 
 
 def required_forge_rules(workspace: Workspace) -> Rules:
-    """The rules for the repository that keeps the registry, by its declaration in the work tree,
-    or on main where the registry is a shared one."""
+    """By the declaration in the work tree, or on main where the registry is a shared one."""
     repository = workspace.registry_at_hand
     main = branches.main_branch_name(repository)
     names = list_workflow_names(repository, branches.main_commit(repository))
@@ -130,8 +115,7 @@ def required_forge_rules(workspace: Workspace) -> Rules:
 
 
 def queue_lacks(workspace: Workspace, actual: Rules) -> tuple[forge.Lack, ...]:
-    """The required checks that would never report in the forge's merge queue: nothing would be
-    merged any more."""
+    """The required checks that would never report in the forge's merge queue."""
     if not actual.merge_queue:
         return ()
     repository = workspace.registry_at_hand
@@ -147,7 +131,6 @@ def queue_lacks(workspace: Workspace, actual: Rules) -> tuple[forge.Lack, ...]:
 
 
 def list_workflow_names(repository: Repository, commit: str | None) -> tuple[str, ...]:
-    """The names of the workflow files of a commit; none before the first one."""
     if commit is None:
         return ()
     listed = repository.attempt_git("ls-tree", "--name-only", "--full-tree", commit, _FOLDER).text

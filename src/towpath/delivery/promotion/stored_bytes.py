@@ -39,7 +39,7 @@ _ABSENT = "is not on this machine"
 
 @dataclass(frozen=True)
 class StoredBytes:
-    """What lacks or was altered, and in words what could not be looked at, and why."""
+    """What lacks or was altered, and what could not be looked at, and why."""
 
     faults: tuple[Fault, ...] = ()
     unchecked: tuple[str, ...] = ()
@@ -50,19 +50,15 @@ def look_at_bytes(workspace: Workspace, case: PromotionCase) -> StoredBytes:
     record = case.candidate
     if record is None:
         return StoredBytes()
-    search = _Search(_project_of(workspace, case), case.project, case.stage, record)
+    root = workspace.repository.root if workspace.repository else None
+    if root and case.folder != workspace.folder and (root / case.folder).is_dir():
+        workspace = type(workspace)(root / case.folder)  # it is another project's of the repository
+    search = _Search(workspace, case.project, case.stage, record)
     search.look_for_model()
     if not case.back:  # what a rollback brings back ran there before, and needs no data
         search.look_for_data()
     search.ask_remote()
     return StoredBytes(tuple(search.faults), tuple(search.unchecked))
-
-
-def _project_of(workspace: Workspace, case: PromotionCase) -> Workspace:
-    if case.folder == workspace.folder or workspace.repository is None:
-        return workspace
-    other = workspace.repository.root / case.folder
-    return type(workspace)(other) if other.is_dir() else workspace
 
 
 @dataclass(frozen=True)
@@ -97,7 +93,6 @@ class _Search:
 
     @property
     def name(self) -> str:
-        """The version."""
         return f"{self.record.model}@{self.record.version}"
 
     def look_for_model(self) -> None:
@@ -110,10 +105,9 @@ class _Search:
             self._read_project,
             *(partial(self._read_declared, store) for store in declared),
         ]
-        if any(read() is BytesState.WHOLE for read in reads):
+        # What was altered is told with what mends it.
+        if any(read() is BytesState.WHOLE for read in reads) or self.faults:
             return
-        if self.faults:
-            return  # what was altered is told with what mends it
         far = (store for store in (*stages, *declared) if store.is_far)
         if not any(map(self._is_in_bucket, far)):
             self.wanted[self.record.artifact.digest] = f"the bytes of {self.name}"
@@ -168,11 +162,9 @@ class _Search:
         if state is BytesState.MISSING:
             self.absent.append(source.shown)
         if state is BytesState.ALTERED:
-            self._note_altered(called or source.shown, mend)
+            altered = f"the bytes of {self.name} in {called or source.shown} were altered"
+            self.faults.append(Fault(altered, hint=mend))
         return state
-
-    def _note_altered(self, where: str, hint: str) -> None:
-        self.faults.append(Fault(f"the bytes of {self.name} in {where} were altered", hint=hint))
 
     def _is_in_bucket(self, declared: _DeclaredStore) -> bool:
         try:
@@ -186,29 +178,25 @@ class _Search:
         return is_there
 
     def look_for_data(self) -> None:
-        """What DVC keeps of the data that the version was made from."""
         if self.store is None:
             return
         folder, repository = self.workspace.folder, self.workspace.repository
         for name, (path, digest) in tracked_data(repository, self.record, folder).items():
-            self._look_for_input(self.store, f"`{name}` ({path}), the data of {self.name},", digest)
-
-    def _look_for_input(self, store: Store, what: str, digest: str) -> None:
-        objects = store.needed_objects(digest)
-        # None: the list of a folder's files is missing itself.
-        if objects is None or not all(store.path(part).exists() for part in objects):
-            self.wanted[digest] = what
-            return
-        for wrong in store.objects.find_unverified(objects, aside=False):
-            hint = way_to_replace(self.workspace.root, store.path(wrong))
-            altered = f"the bytes of {what} in {_OWN} were altered"
-            self.faults.append(Fault(altered, hint=hint))
+            what = f"`{name}` ({path}), the data of {self.name},"
+            objects = self.store.needed_objects(digest)
+            # None: the list of a folder's files is missing itself.
+            if objects is None or not all(self.store.path(part).exists() for part in objects):
+                self.wanted[digest] = what
+                continue
+            for wrong in self.store.objects.find_unverified(objects, aside=False):
+                hint = way_to_replace(self.workspace.root, self.store.path(wrong))
+                altered = f"the bytes of {what} in {_OWN} were altered"
+                self.faults.append(Fault(altered, hint=hint))
 
     def ask_remote(self) -> None:
         """Of what is not here, ask the project's remote once whether it is there."""
         model = self.record.artifact.digest
-        kept: tuple[str, ...] = ()
-        silent: tuple[str, ...] = ()
+        kept, silent = tuple[str, ...](), tuple[str, ...]()
         if self.wanted and self.store is not None:
             kept, silent = self._ask_project_stores(self.store)
         for digest, what in self.wanted.items():
@@ -253,7 +241,8 @@ class _Search:
         if state is BytesState.ALTERED:
             path = project_remote.object_address(self.record.artifact.digest)
             back = f"mv '{path}' '{path}.altered', then towpath push from where they are right"
-            self._note_altered(project_remote.shown, back)
+            altered = f"the bytes of {self.name} in {project_remote.shown} were altered"
+            self.faults.append(Fault(altered, hint=back))
 
     def _settle_missing(
         self, what: str, seen: Sequence[str], unseen: Sequence[str], hint: str
@@ -269,8 +258,7 @@ class _Search:
 
     @cached_property
     def layout(self) -> StoreLayout | None:
-        """The project's store on this machine; None where it has none, or where the version was
-        made by another repository than this."""
+        """The project's store here; None without one, and for another repository's version."""
         made_by, repository = self.record.code.repository, self.workspace.repository
         if made_by is not None:
             mine = repository and shared_registry.name_code_repository(repository)
@@ -283,12 +271,10 @@ class _Search:
 
     @property
     def store(self) -> Store | None:
-        """The same, opened."""
         return self.workspace.store if self.layout else None
 
 
 def way_to_replace(root: Path, *paths: Path) -> str:
-    """How altered bytes are replaced."""
     # They are moved away, not deleted, for they may be a clue.
     from towpath.backends.dvc import byte_transfer
 
@@ -299,12 +285,9 @@ def way_to_replace(root: Path, *paths: Path) -> str:
 
 
 def way_back(record: VersionRecord) -> str:
-    """What helps where the bytes of a version are nowhere."""
     reject = f"towpath reject {record.model}@{record.version} --reason '...'"
-    return (
-        "towpath pull, or copy them from the stage's store; towpath reproduce tells whether "
-        f"they can be made again; where they are lost for good: {reject}"
-    )
+    pull = "towpath pull, or copy them from the stage's store; towpath reproduce tells whether"
+    return f"{pull} they can be made again; where they are lost for good: {reject}"
 
 
 def _error_words(closed: Exception) -> str:

@@ -7,13 +7,12 @@ from towpath.delivery.reconcile.apply_plan import (
     plan_stage,
     reconcile_stage,
 )
-from towpath.delivery.reconcile.deployment_record import DeploymentRecord, RecordedApproval
+from towpath.delivery.reconcile.deployment_record import DeploymentRecord
 from towpath.delivery.reconcile.reconcile_plan import (
     BlockedChange,
     DeployVersion,
     NothingToDo,
     RemoveModel,
-    RepairVersion,
     StageChange,
     StagePlan,
 )
@@ -27,9 +26,7 @@ __all__ = [
     "DeploymentRecord",
     "NothingToDo",
     "ReconcileOptions",
-    "RecordedApproval",
     "RemoveModel",
-    "RepairVersion",
     "StageChange",
     "StagePlan",
     "declared_stages",

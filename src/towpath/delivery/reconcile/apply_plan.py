@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from towpath.delivery.reconcile import (
     deploy_steps,
@@ -13,7 +13,7 @@ from towpath.delivery.reconcile import (
     observe_stage,
     reconcile_plan,
 )
-from towpath.delivery.reconcile.deploy_permission import DeployGatesRefused, DeployJudge
+from towpath.delivery.reconcile.deploy_steps import DeployGatesRefused
 from towpath.delivery.reconcile.main_witness import MainWitness
 from towpath.delivery.reconcile.observe_stage import ObservedStage
 from towpath.delivery.reconcile.reconcile_plan import (
@@ -24,12 +24,10 @@ from towpath.delivery.reconcile.reconcile_plan import (
     StageChange,
     StagePlan,
 )
-from towpath.delivery.reconcile.stage_site import StageSite, open_registry_view
+from towpath.delivery.reconcile.stage_site import StageSite, open_stage_site
 from towpath.errors import ExitCode, Fault, Refused, StoreError, TowpathError, UsageError
 from towpath.scratch import scratch_folder
-
-if TYPE_CHECKING:
-    from towpath.workspace import Workspace
+from towpath.workspace import Workspace
 
 ReconcileListener = Callable[[str, str, str], None]
 """Told the stage, the model and the step that begins now."""
@@ -38,10 +36,8 @@ ReconcileListener = Callable[[str, str, str], None]
 @dataclass(frozen=True)
 class ChangeOutcome:
     """What one change came to. ``words`` say it; of one that failed or was refused, ``faults``.
-
     ``revert`` is how the main branch goes back to what runs, after a gate said no: the address of
-    the pull request that proposes it, or the command.
-    """
+    the pull request that proposes it, or the command."""
 
     change: StageChange
     state: Literal["done", "refused", "failed"]
@@ -52,14 +48,11 @@ class ChangeOutcome:
 
 @dataclass(frozen=True)
 class AppliedPlan:
-    """A plan that was carried out, as far as it could be."""
-
     plan: StagePlan
     outcomes: tuple[ChangeOutcome, ...]
 
     @property
     def exit_code(self) -> ExitCode:
-        """The worst that happened."""
         states = {outcome.state for outcome in self.outcomes}
         if "failed" in states:
             return ExitCode.FAILED
@@ -94,53 +87,50 @@ def plan_stage(
 def reconcile_stage(
     workspace: Workspace, stage: str, options: ReconcileOptions = ReconcileOptions()
 ) -> AppliedPlan:
-    """Bring a stage to what the main branch wants of it.
-
-    A model that cannot be changed leaves the others alone. Raises what keeps the stage as a whole
-    from being seen: a store or a remote that does not answer, a lease that another holds.
-    """
+    """Bring a stage to what the main branch wants of it. A model that cannot be changed leaves the
+    others alone. Raises what keeps the stage as a whole from being seen: a store or a remote that
+    does not answer, a lease that another holds."""
     workspace.registry_at_hand.read_identity()  # who tags: asked before anything is changed
-    early = _early_site(workspace, stage, options)
+    # Where the lease is: as main was here last, or as it is there now if that cannot be.
+    try:
+        early = _open_agreed_site(workspace, stage, options, fetches=options.offline)
+    except (Refused, UsageError):  # main may have gone on since
+        if options.offline:
+            raise
+        early = _open_agreed_site(workspace, stage, options)
     with lease.hold_stage_lease(early.store, options.patience) as held, scratch_folder() as folder:
         # Main's head is read under the lease: whoever comes second to it sees both of two merges,
         # in whatever order their events came.
         site = _open_agreed_site(workspace, stage, options)
-        _refuse_another(early, site)
+        # Main may have moved the store between the two looks: the lease would guard the old one.
+        if early.store.backend.shown != (shown := site.store.backend.shown):
+            what = f"the main branch says now that {stage} is kept in {shown}"
+            raise StoreError(what, hint="run again: it is read there from now on")
         remembered = _refuse_rewritten(site, options)
         observed = observe_stage.read_both_sides(site)
         made_plan = _make_plan(site, observed)
 
-        def step(model: str, name: str) -> None:
+        def begin_step(model: str, name: str) -> None:
             held.check()  # before each step: whoever lost the lease must not act beside its holder
             if options.listener:
                 options.listener(stage, model, name)
 
-        work = deploy_steps.ReconcileWork(site, observed, DeployJudge(site, folder), folder, step)
+        work = deploy_steps.ReconcileWork(site, observed, folder, begin_step)
         outcomes = tuple(_carried_out(work, change) for change in made_plan.pending)
         # Last, and also where a change was refused: main was seen as it is, whatever came of it.
         main_witness.write_witness(site.store, remembered, site.rule)
-        if site.view.there:
-            main_witness.mark_seen(site.view.repository, site.view.there)
+        if site.there:
+            main_witness.mark_seen(site.repository, site.there)
     return AppliedPlan(made_plan, outcomes)
 
 
 def _open_agreed_site(
     workspace: Workspace, stage: str, options: ReconcileOptions, fetches: bool = True
 ) -> StageSite:
-    view = open_registry_view(workspace, options.offline, fetches)
-    site = StageSite.open_stage(view, stage, options.environ, options.say)
+    offline, fetches = options.offline, fetches and not options.offline
+    site = open_stage_site(workspace, stage, options.environ, options.say, offline, fetches)
     site.rule.refuse_unsound()  # before its store is opened: nobody may have agreed to the address
     return site
-
-
-def _early_site(workspace: Workspace, stage: str, options: ReconcileOptions) -> StageSite:
-    """Where the lease is: as main was here last, or as it is there now if that cannot be."""
-    if not options.offline:
-        try:
-            return _open_agreed_site(workspace, stage, options, fetches=False)
-        except (Refused, UsageError):  # main may have gone on since
-            pass
-    return _open_agreed_site(workspace, stage, options)
 
 
 def _refuse_rewritten(site: StageSite, options: ReconcileOptions) -> MainWitness:
@@ -158,30 +148,21 @@ def _refuse_rewritten(site: StageSite, options: ReconcileOptions) -> MainWitness
     return remembered
 
 
-def _refuse_another(early: StageSite, site: StageSite) -> None:
-    # Main may have moved the store between the two looks: the lease would then guard the old one.
-    if early.store.backend.shown != site.store.backend.shown:
-        what = f"the main branch says now that {site.stage} is kept in {site.store.backend.shown}"
-        raise StoreError(what, hint="run again: it is read there from now on")
-
-
 def _make_plan(site: StageSite, observed: ObservedStage, notes: Iterable[str] = ()) -> StagePlan:
     return StagePlan(
         stage=site.stage,
-        commit=site.view.main,
+        commit=site.main,
         changes=reconcile_plan.find_stage_changes(observed.wanted, observed.actual),
         store=site.store.backend.shown,
         target=site.target.shown,
-        notes=(*_view_notes(site), *notes, *_stage_notes(site, observed)),
+        notes=tuple(_stage_notes(site, observed, notes)),
     )
 
 
-def _view_notes(site: StageSite) -> Iterator[str]:
-    if ahead := site.view.ahead:
-        yield f"the main branch here is {ahead} commits ahead of {site.view.remote}: push it"
-
-
-def _stage_notes(site: StageSite, observed: ObservedStage) -> Iterator[str]:
+def _stage_notes(site: StageSite, observed: ObservedStage, notes: Iterable[str]) -> Iterator[str]:
+    if site.ahead:
+        yield f"the main branch here is {site.ahead} commits ahead of {site.remote}: push it"
+    yield from notes
     if observed.strangers:  # which are left alone
         named = ", ".join(observed.strangers)
         yield f"{site.store.backend.shown} also holds what is not of this project: {named}"
@@ -203,16 +184,13 @@ def _carried_out(work: deploy_steps.ReconcileWork, change: StageChange) -> Chang
     except Refused as refused:
         is_by_gates = isinstance(refused, DeployGatesRefused)
         revert = propose_revert(work.site, change) if is_by_gates else None
-        return ChangeOutcome(change, "refused", _first_fault(refused), refused.faults, revert)
+        return ChangeOutcome(change, "refused", refused.faults[0].what, refused.faults, revert)
     except TowpathError as error:
         if error.exit_code is ExitCode.BUG:  # ours: it must not look like a store that is down
             raise
-        return ChangeOutcome(change, "failed", _first_fault(error), error.faults)
+        words = error.faults[0].what if error.faults else ""
+        return ChangeOutcome(change, "failed", words, error.faults)
     return ChangeOutcome(change, "done", words)
-
-
-def _first_fault(error: TowpathError) -> str:
-    return error.faults[0].what if error.faults else ""
 
 
 def propose_revert(site: StageSite, change: StageChange) -> str | None:
@@ -228,7 +206,7 @@ def propose_revert(site: StageSite, change: StageChange) -> str | None:
     from towpath.delivery import promotion
 
     why = f"A deploy gate of {stage} refused {model}@{change.version}."
-    workspace = site.view.workspace
+    workspace = site.workspace
     try:
         if change.over:
             to = str(change.over)

@@ -39,12 +39,10 @@ class Bundle:
 
     @property
     def model_file(self) -> Path:
-        """The model's own file or folder."""
         return self.folder / self.record.artifact.name
 
 
 def build_bundle(store: StageStore, record: VersionRecord, folder: Path) -> Bundle:
-    """Fetch a version from a stage's store, verified, and write what describes it beside it."""
     bundle = Bundle(folder, store.name, record)
     if record.artifact.name in ("", ".", "..", MANIFEST, RECORD):
         raise RegistryError(f"a model's file cannot be called `{record.artifact.name}`")
@@ -68,39 +66,26 @@ def is_whole(folder: Path, record: VersionRecord, stage: str) -> bool:
     """Whether a bundle is what a record from Git says, file by file, and nothing besides."""
     # By Git's record, for what lies in the folder vouches for nothing: whoever alters the model
     # alters what describes it, too.
-    bundle = Bundle(folder, stage, record)
+    bundle, name = Bundle(folder, stage, record), record.artifact.name
     try:
-        return _is_plain(bundle) and _is_described(bundle)
+        # A link could lead to bytes that whoever made it changes after they were looked at.
+        if folder.is_symlink() or any(path.is_symlink() for path in folder.rglob("*")):
+            return False
+        is_folder = record.artifact.files is not None
+        if {path.name for path in folder.iterdir()} != {name, RECORD, MANIFEST}:
+            return False
+        if bundle.model_file.is_dir() != is_folder:
+            return False
+        files = dict(hash_files(bundle.model_file if is_folder else folder))
+        if (folder_sha256(files) if is_folder else files[name]) != record.sha256:
+            return False
+        if parse_version_record((folder / RECORD).read_text("utf-8"), RECORD) != record:
+            return False
+        beside = json.loads((folder / MANIFEST).read_bytes())
+        return bool(beside == json.loads(_bundle_manifest(bundle)))
     # What was put there may be no text, no JSON, JSON without end, or a file that none may read.
     except (OSError, ValueError, TypeError, RecursionError, TowpathError):
         return False
-
-
-def _is_plain(bundle: Bundle) -> bool:
-    folder = bundle.folder
-    # A link could lead to bytes that whoever made it changes after they were looked at.
-    if folder.is_symlink() or any(path.is_symlink() for path in folder.rglob("*")):
-        return False
-    names = {path.name for path in folder.iterdir()}
-    expected_names = {bundle.record.artifact.name, RECORD, MANIFEST}
-    return names == expected_names and _model_sha256(bundle) == bundle.record.sha256
-
-
-def _is_described(bundle: Bundle) -> bool:
-    content = (bundle.folder / RECORD).read_text(encoding="utf-8")
-    if parse_version_record(content, RECORD) != bundle.record:
-        return False
-    beside = json.loads((bundle.folder / MANIFEST).read_bytes())
-    return bool(beside == json.loads(_bundle_manifest(bundle)))
-
-
-def _model_sha256(bundle: Bundle) -> str:
-    is_folder = bundle.model_file.is_dir()
-    if is_folder != (bundle.record.artifact.files is not None):
-        return ""
-    if is_folder:
-        return folder_sha256(dict(hash_files(bundle.model_file)))
-    return dict(hash_files(bundle.folder))[bundle.record.artifact.name]
 
 
 def _bundle_manifest(bundle: Bundle) -> str:

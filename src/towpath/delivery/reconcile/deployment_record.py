@@ -48,31 +48,19 @@ class DeploymentRecord:
     previous: tuple[DeploymentRecord, ...] = field(default=(), repr=False)
 
     def has_run_before(self, version: VersionNumber | None, sha256: str | None) -> bool:
-        """Whether these very bytes ran in this stage once."""
         records = (self, *self.previous)
         return any((earlier.version, earlier.sha256) == (version, sha256) for earlier in records)
 
 
 @dataclass(frozen=True)
 class StoredRecord:
-    """A record and the mark that the next writer names; no record where there was none."""
-
     record: DeploymentRecord | None = None
     mark: str | None = None
     content: bytes = b""
 
 
-def read_deployment(store: StageStore, model: str) -> DeploymentRecord | None:
-    """What a stage runs of a model by its own record; None where it runs none."""
-    kept_record = read_stored_record(store, model).record
-    return kept_record if kept_record and kept_record.version else None
-
-
 def read_stored_record(store: StageStore, model: str) -> StoredRecord:
-    """The record as it stands, also of a model that was taken out.
-
-    Raises ``Malformed`` for one that no reconcile wrote.
-    """
+    """Also of a model that was taken out; ``Malformed`` for what no reconcile wrote."""
     stored_file = store.read(_record_path(model))
     if stored_file is None:
         return StoredRecord()
@@ -81,7 +69,6 @@ def read_stored_record(store: StageStore, model: str) -> StoredRecord:
 
 
 def deployed_models(store: StageStore) -> tuple[str, ...]:
-    """The models of which a stage has a record."""
     # A file of another name is no record, whoever put it there.
     names = (name.removesuffix(".json") for name in store.names(FOLDER) if name.endswith(".json"))
     return tuple(name for name in names if foreign.is_model_name(name))
@@ -90,8 +77,7 @@ def deployed_models(store: StageStore) -> tuple[str, ...]:
 def find_contradiction(
     record: DeploymentRecord, stage: str, log: Sequence[Promotion]
 ) -> str | None:
-    """In what a record, without those before it, does not follow from main's promotions; None
-    where it does."""
+    """In what a record, without those before it, does not follow from main's promotions."""
     what = f"{record.model}@{record.version}" if record.version else f"{record.model} taken out"
     if record.stage != stage:
         return f"it is a record of {record.stage}"
@@ -106,7 +92,6 @@ def find_contradiction(
 
 
 def is_sound(record: DeploymentRecord, stage: str, log: Sequence[Promotion]) -> bool:
-    """Whether a record and all those before it follow from main's promotions."""
     records = (record, *record.previous)
     return all(find_contradiction(earlier, stage, log) is None for earlier in records)
 
@@ -114,11 +99,9 @@ def is_sound(record: DeploymentRecord, stage: str, log: Sequence[Promotion]) -> 
 def record_deployment(
     store: StageStore, stored: StoredRecord, new: DeploymentRecord, log: Sequence[Promotion]
 ) -> None:
-    """Put a new record in the place of a known one; the same again changes nothing.
-
-    Of what the known one said before, only what follows from main's promotions (``log``) goes on
-    to be said. Raises ``StoreError`` where another wrote meanwhile.
-    """
+    """Put a new record in the place of a known one; the same again changes nothing. Of what the
+    known one said before, only what follows from main's promotions (``log``) goes on to be said.
+    Raises ``StoreError`` where another wrote meanwhile."""
     old = stored.record
     sound = old is None or is_sound(old, store.name, log)
     if old and sound and _is_same(old, new):
@@ -130,7 +113,8 @@ def record_deployment(
     earlier = tuple(kept for kept in every if find_contradiction(kept, store.name, log) is None)
     if earlier and _is_same(earlier[0], new):
         new, earlier = earlier[0], earlier[1:]
-    content = _dump_record(replace(new, previous=earlier))
+    facts = {"schema": SCHEMA, **_plain_record(new), "previous": [*map(_plain_record, earlier)]}
+    content = json.dumps(facts, indent=1, ensure_ascii=False).encode()
     # On the condition that it is as it was read: a reconcile that has lost its lease without
     # noticing must not put an older version's record over the newer one.
     if store.write(_record_path(new.model), content, stored.mark) is None:
@@ -147,15 +131,6 @@ def _record_path(model: str) -> str:
     return f"{FOLDER}/{model}.json"
 
 
-def _dump_record(record: DeploymentRecord) -> bytes:
-    data = {
-        "schema": SCHEMA,
-        **_plain_record(record),
-        "previous": [_plain_record(old) for old in record.previous],
-    }
-    return json.dumps(data, indent=1, ensure_ascii=False).encode()
-
-
 def _plain_record(record: DeploymentRecord) -> dict[str, Any]:
     data = asdict(replace(record, previous=()))
     del data["previous"]
@@ -168,15 +143,12 @@ def _load_record(content: bytes, store: StageStore, model: str) -> DeploymentRec
     except Malformed as wrong:
         path = _record_path(model)
         what = f"the record {path} in {store.shown} is damaged: {wrong.faults[0].what}"
-        hint = (
-            f"find out who wrote it; move it out of {store.backend.shown}, and: "
-            f"towpath reconcile {store.name} --apply"
-        )
+        hint = f"find out who wrote it; move it out of {store.backend.shown}, and: "
+        hint += f"towpath reconcile {store.name} --apply"
         raise Malformed(Fault(what, hint=hint)) from wrong
 
 
 def read_deployed(content: bytes, model: str) -> DeploymentRecord:
-    """The record of a model in a file's bytes; ``Malformed`` for what is none of it."""
     fields = Fields(foreign.parse_json(content))
     if fields.get("schema", foreign.read_count) != SCHEMA:
         raise Malformed("it has another schema")

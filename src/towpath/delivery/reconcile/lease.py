@@ -34,10 +34,8 @@ _PAUSE = 0.5  # between two looks at a lease that another holds
 
 @dataclass(frozen=True)
 class Lease:
-    """Who holds a stage. Times are seconds since 1970, by the holder's clock.
-
-    ``process`` and ``began`` name a process of ``machine``; ``nonce`` tells two leases apart.
-    """
+    """Who holds a stage. Times are seconds since 1970, by the holder's clock. ``process`` and
+    ``began`` name a process of ``machine``; ``nonce`` tells two leases apart."""
 
     owner: str
     since: float
@@ -48,7 +46,6 @@ class Lease:
     began: float
 
     def ends_at(self, now: float) -> float:
-        """When it stops to count."""
         # No holder may ask for more than LASTS from now. One that says so was written by hand, or
         # by a clock that is wrong: it counts as long as one that was never renewed.
         if self.expires <= now + LASTS + CLOCK_SKEW:
@@ -89,7 +86,6 @@ class HeldLease:
                 self._lease, self._mark = renewed, mark
 
     def give_back(self) -> None:
-        """Let the next one have it at once."""
         self._ended.set()
         ended = replace(self._lease, expires=0.0)
         self._store.write(PATH, _dump_lease(ended), self._mark)
@@ -97,10 +93,8 @@ class HeldLease:
 
 @contextmanager
 def hold_stage_lease(store: StageStore, patience: float | None = None) -> Iterator[HeldLease]:
-    """Hold a stage's lease; wait ``patience`` seconds for whoever has it.
-
-    Raises ``StoreError`` that names the holder where it is not given back in time.
-    """
+    """Hold a stage's lease; wait ``patience`` seconds for whoever has it. Raises ``StoreError``
+    that names the holder where it is not given back in time."""
     mine = _take_lease(store, PATIENCE if patience is None else patience)
     # A thread, since a step may take longer than the lease: it waits for stores and for programs.
     keeper = threading.Thread(target=mine.keep_renewing, daemon=True, name="lease")
@@ -115,9 +109,8 @@ def hold_stage_lease(store: StageStore, patience: float | None = None) -> Iterat
 
 
 def find_holder(store: StageStore) -> Lease | None:
-    """Who holds a stage now; None where nobody does."""
     lease_file = store.read(PATH)
-    lease = _load_lease(lease_file[0]) if lease_file else None
+    lease = _find_lease(lease_file)
     return lease if lease and not _is_free(lease) else None
 
 
@@ -125,17 +118,15 @@ def _take_lease(store: StageStore, patience: float) -> HeldLease:
     end = time.monotonic() + patience
     while True:
         lease_file = store.read(PATH)
-        current_lease = _load_lease(lease_file[0]) if lease_file else None
+        current_lease = _find_lease(lease_file)
         if current_lease is None or _is_free(current_lease):
             lease = _new_lease()
             mark = store.write(PATH, _dump_lease(lease), lease_file[1] if lease_file else None)
             if mark is not None:  # else another took it between our look and our write
                 return HeldLease(store, lease, mark)
         elif time.monotonic() > end:
-            hint = (
-                "wait for it; if it died, the lease ends by itself, or at once when you delete "
-                f"{PATH} in {store.backend.shown}"
-            )
+            hint = "wait for it; if it died, the lease ends by itself, or at once when you delete "
+            hint += f"{PATH} in {store.backend.shown}"
             raise StoreError(f"{store.name} is being reconciled by {current_lease}", hint=hint)
         time.sleep(_PAUSE)
 
@@ -161,9 +152,13 @@ def _is_dead(lease: Lease) -> bool:
 def _new_lease() -> Lease:
     import psutil
 
-    current_time = time.time()
+    current_time, run = time.time(), os.environ.get("GITHUB_RUN_ID")
+    try:
+        user = f"{getpass.getuser()} (run {run})" if run else getpass.getuser()
+    except (KeyError, OSError):  # a container's user that has no name
+        user = str(os.getuid())
     return Lease(
-        owner=f"{_user_name()}@{socket.gethostname()}, process {os.getpid()}",
+        owner=f"{user}@{socket.gethostname()}, process {os.getpid()}",
         since=current_time,
         expires=current_time + LASTS,
         nonce=os.urandom(8).hex(),
@@ -171,14 +166,6 @@ def _new_lease() -> Lease:
         process=os.getpid(),
         began=psutil.Process().create_time(),
     )
-
-
-def _user_name() -> str:
-    run = os.environ.get("GITHUB_RUN_ID")
-    try:
-        return f"{getpass.getuser()} (run {run})" if run else getpass.getuser()
-    except (KeyError, OSError):  # a container's user that has no name
-        return str(os.getuid())
 
 
 def _machine_name() -> str:
@@ -195,15 +182,14 @@ def _dump_lease(lease: Lease) -> bytes:
     return json.dumps(asdict(lease), indent=1).encode()
 
 
-def _load_lease(content: bytes) -> Lease | None:
+def _find_lease(file: tuple[bytes, str] | None) -> Lease | None:
     try:
-        return read_lease(content)
+        return read_lease(file[0]) if file else None
     except Malformed:  # what is no lease, nobody can hold
         return None
 
 
 def read_lease(content: bytes) -> Lease:
-    """The lease in a file's bytes; ``Malformed`` for what is none."""
     fields = Fields(foreign.parse_json(content))
     fields.refuse_others("owner", "since", "expires", "nonce", "machine", "process", "began")
     return Lease(
@@ -218,7 +204,5 @@ def read_lease(content: bytes) -> Lease:
 
 
 def _lost_error(store: StageStore) -> StoreError:
-    return StoreError(
-        f"the lease of {store.name} ended while it was being reconciled",
-        hint="run again: what is done stays done",
-    )
+    what = f"the lease of {store.name} ended while it was being reconciled"
+    return StoreError(what, hint="run again: what is done stays done")

@@ -51,7 +51,6 @@ def read_witness(store: StageStore) -> MainWitness:
 
 
 def write_witness(store: StageStore, witness: MainWitness, rule: ApprovalRule) -> None:
-    """Remember main's head."""
     root = _root_commit(rule)
     if (witness.head, witness.root) != (rule.head, root):
         content = json.dumps({"schema": SCHEMA, "main": rule.head, "root": root}).encode()
@@ -104,7 +103,6 @@ def _unknown_commit(rule: ApprovalRule, witness: MainWitness, stage: str) -> Fau
 
 
 def find_rewritten_here(rule: ApprovalRule) -> tuple[Fault, ...]:
-    """The same by what this clone remembers, of whatever stage."""
     head = refs.list_ref_objects(rule.repository, SEEN).get(SEEN)
     return find_rewritten(rule, MainWitness(head), "STAGE")
 

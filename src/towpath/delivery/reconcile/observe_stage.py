@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from towpath import registry
 from towpath.backends.git import Repository, remotes
-from towpath.delivery.promotion.promotion_rules import leave_version
+from towpath.delivery.promotion.promotion_case import leave_version
 from towpath.delivery.reconcile import deployment_record
 from towpath.delivery.reconcile.reconcile_plan import ActualState, DesiredVersion
 from towpath.delivery.reconcile.stage_site import StageSite
@@ -22,10 +22,8 @@ from towpath.storage.verified_bytes import BytesState
 
 @dataclass(frozen=True)
 class ObservedStage:
-    """Both sides, and the records of the wanted versions, by model.
-
-    ``strangers`` are the models in the stage's store that belong to another project.
-    """
+    """Both sides, and the records of the wanted versions, by model. ``strangers`` are the models in
+    the stage's store that belong to another project."""
 
     wanted: dict[str, DesiredVersion]
     actual: dict[str, ActualState]
@@ -36,7 +34,7 @@ class ObservedStage:
 def read_both_sides(site: StageSite) -> ObservedStage:
     """Read both sides. Every byte of the wanted versions in the stage's store is read."""
     records: dict[str, VersionRecord] = {}
-    tags = stage_tags.read_current_tags(site.view.repository, site.stage)
+    tags = stage_tags.read_current_tags(site.repository, site.stage)
     stored = deployment_record.deployed_models(site.store)
     desired = dict(_wanted_models(site, records))
     unwanted_models = {*stored, *tags} - {*desired}
@@ -54,8 +52,8 @@ def read_both_sides(site: StageSite) -> ObservedStage:
 def _wanted_models(
     site: StageSite, records: dict[str, VersionRecord]
 ) -> Iterator[tuple[str, DesiredVersion]]:
-    stage_files = registry.read_stage_files(site.view.repository, site.view.main)
-    owners, folder = site.view.model_owners, site.view.workspace.folder
+    stage_files = registry.read_stage_files(site.repository, site.main)
+    owners, folder = site.model_owners, site.project_folder
     for stage_file in stage_files.wanted:
         model = stage_file.model
         if stage_file.stage != site.stage:
@@ -73,8 +71,8 @@ def _wanted_models(
 
 
 def _is_strange(site: StageSite, model: str) -> bool:
-    view, folder = site.view, site.view.workspace.folder
-    return is_strange(view.repository, view.model_owners, folder, view.main_decisions, model)
+    owners, decisions = site.model_owners, site.main_decisions
+    return is_strange(site.repository, owners, site.project_folder, decisions, model)
 
 
 def is_strange(
@@ -90,10 +88,9 @@ def is_strange(
 
 
 def _unasked_model(site: StageSite, model: str) -> DesiredVersion:
-    """What main says of a model that is in the stage and has no stage file."""
-    if not site.view.model_owners.owns_model(site.view.workspace.folder, model):
-        return DesiredVersion(model, None, fault=site.view.model_owners.why_nobodys(model))
-    log = site.view.main_decisions.log
+    if not site.model_owners.owns_model(site.project_folder, model):
+        return DesiredVersion(model, None, fault=site.model_owners.why_nobodys(model))
+    log = site.main_decisions.log
     mine = [entry for entry in log if (entry.stage, entry.model) == (site.stage, model)]
     if mine and mine[-1].is_deletion:
         return DesiredVersion(model, None, deletion=mine[-1].commit)
@@ -103,26 +100,31 @@ def _unasked_model(site: StageSite, model: str) -> DesiredVersion:
 
 
 def _unpublished_tags(site: StageSite) -> tuple[stage_tags.StageTag, ...]:
-    remote, view = site.view.remote, site.view
-    if not remote:
+    if not site.remote:
         return ()
-    log = view.main_decisions.log
+    log = site.main_decisions.log
     last = {entry.model: entry.commit for entry in log if entry.stage == site.stage}
-    waiting = stage_tags.find_unpublished_tags(view.repository, remote, site.stage)
+    waiting = stage_tags.find_unpublished_tags(site.repository, site.remote, site.stage)
     # A tag that follows from a merge which is only here waits for that to be pushed.
-    return tuple(tag for tag in waiting if tag.model not in last or view.is_shared(last[tag.model]))
+    return tuple(tag for tag in waiting if tag.model not in last or site.is_shared(last[tag.model]))
 
 
 def _desired_version(
     site: StageSite, stage_file: StageFile, records: dict[str, VersionRecord]
 ) -> DesiredVersion:
-    view, model = site.view, site.view.model(stage_file.model)
+    model = site.find_model(stage_file.model)
     desired = DesiredVersion(stage_file.model, stage_file.version, stage_file.sha256)
     version = model.find_number(stage_file.version)
     if version is None:
-        return replace(desired, fault=_absent_version(site, f"{model.name}@{stage_file.version}"))
+        name = f"{model.name}@{stage_file.version}"
+        # Where the remote was asked, or there is none, nobody has the tag any more.
+        is_lost = bool(site.remote) or remotes.choose_remote(site.repository) is None
+        way = restore_tags.way_to_restore(name)
+        hint = way if is_lost else registry_state.way_to_have(site.repository, name)
+        what = f"the main branch wants {name}, which this clone does not have"
+        return replace(desired, fault=Fault(what, hint=hint))
     try:
-        record = registry_state.read_record(view.repository, version)
+        record = registry_state.read_record(site.repository, version)
     except RegistryError as damaged:  # which keeps no other model from being reconciled
         hint = restore_tags.way_to_restore(str(version))
         return replace(desired, fault=replace(damaged.faults[0], hint=hint))
@@ -131,42 +133,25 @@ def _desired_version(
     records[stage_file.model] = record
     if version.rejected is None:
         return desired
-    way = leave_version(model, stage_file.stage, view.main_decisions.log)
+    way = leave_version(model, stage_file.stage, site.main_decisions.log)
     return replace(desired, rejected=version.rejected, way=way)
-
-
-def _absent_version(site: StageSite, name: str) -> Fault:
-    repository = site.view.repository
-    # Where the remote was asked, or there is none, nobody has the tag any more.
-    if site.view.remote or remotes.choose_remote(repository) is None:
-        hint = restore_tags.way_to_restore(name)
-    else:
-        hint = registry_state.way_to_have(repository, name)
-    return Fault(f"the main branch wants {name}, which this clone does not have", hint=hint)
 
 
 def _find_fault(
     site: StageSite, stage_file: StageFile, version: ModelVersion, record: VersionRecord
 ) -> Fault | None:
-    """Why a version that is here is not the one that was let in, or does not count."""
     if record.sha256 != stage_file.sha256:
         recorded = f"the record of {version} says {record.sha256[:12]}…"
         what = f"the stage file asks for sha256 {stage_file.sha256[:12]}…, and {recorded}"
         hint = f"it was edited by hand: towpath promote {version} --to {site.stage}"
         return Fault(what, hint=hint)
-    if faults := site.view.main_decisions.find_contradictions(version):
+    if faults := site.main_decisions.find_contradictions(version):
         return faults[0]
     # A shallow clone does not know the rules in force. They are asked once more, as a part of
     # approval, before anything is changed.
-    if site.project.policy.versions != "signed" or site.view.repository.is_shallow():
+    if site.project.policy.versions != "signed" or site.repository.is_shallow():
         return None
     return next(iter(site.rule.version_faults(version)), None)
-
-
-def _follows_main(site: StageSite, record: deployment_record.DeploymentRecord) -> bool:
-    if site.view.repository.is_shallow():  # it lacks what main said, and acts upon nothing
-        return True
-    return deployment_record.is_sound(record, site.stage, site.view.main_decisions.log)
 
 
 def _actual_state(
@@ -177,7 +162,7 @@ def _actual_state(
     published: bool,
 ) -> ActualState:
     bundle = site.store.verify(record.artifact, record.sha256) if record else BytesState.MISSING
-    version = stage_tags.version_among(site.view.model(tag.model), tag) if tag else None
+    version = stage_tags.version_among(site.find_model(tag.model), tag) if tag else None
     stored_record, fault = None, None
     try:
         stored_record = deployment_record.read_stored_record(site.store, model).record
@@ -186,7 +171,10 @@ def _actual_state(
     return ActualState(
         bundle=bundle,
         deployed=stored_record if stored_record and stored_record.version else None,
-        followed=stored_record is None or _follows_main(site, stored_record),
+        # A shallow clone lacks what main said, and acts upon nothing.
+        followed=stored_record is None
+        or site.repository.is_shallow()
+        or deployment_record.is_sound(stored_record, site.stage, site.main_decisions.log),
         running=site.target.find_running(model, record),
         tagged=version.version if version else None,
         published=published,

@@ -71,9 +71,7 @@ class RepairVersion:
 @dataclass(frozen=True)
 class RemoveModel:
     """The model is taken out; ``version`` is what runs, None where only traces are left.
-
-    ``deletion`` is its authority: the commit of the main branch that deleted the stage file.
-    """
+    ``deletion`` is its authority: the commit of the main branch that deleted the stage file."""
 
     model: str
     version: VersionNumber | None = None
@@ -102,8 +100,7 @@ StageChange: TypeAlias = NothingToDo | DeployVersion | RepairVersion | RemoveMod
 
 @dataclass(frozen=True)
 class StagePlan:
-    """A stage's changes, by model. ``commit`` is the main branch's, as it was read; ``target``
-    and ``store`` are told as a person wrote them; ``notes`` concern the stage as a whole."""
+    """A stage's changes, by model, at main's ``commit``; ``notes`` concern it as a whole."""
 
     stage: str
     commit: str
@@ -114,7 +111,6 @@ class StagePlan:
 
     @property
     def pending(self) -> tuple[StageChange, ...]:
-        """What is to be done, or cannot be."""
         return tuple(change for change in self.changes if not isinstance(change, NothingToDo))
 
     @property
@@ -126,12 +122,9 @@ class StagePlan:
 
 @dataclass(frozen=True)
 class DesiredVersion:
-    """What the main branch asks for of a model.
-
-    ``fault`` is why it cannot be had, ``rejected`` why the version should not be used any more,
-    and ``way`` then the command by which the stage leaves it.
-    ``deletion`` is the commit of main that deleted the stage file: then the model is to leave.
-    """
+    """What main asks for of a model. ``fault`` is why it cannot be had, ``rejected`` why the
+    version should not be used any more, ``way`` then the command by which the stage leaves it;
+    ``deletion`` is the commit that deleted the stage file, so that the model is to leave."""
 
     model: str
     version: VersionNumber | None
@@ -152,14 +145,9 @@ class RunningVersion:
 
 @dataclass(frozen=True)
 class ActualState:
-    """What there is of a model in a stage.
-
-    ``bundle`` is what the stage's store has of the wanted version. ``running`` is None where the
-    target cannot tell. ``target`` is what runs versions there by the declaration of now.
-    ``followed`` is whether the record, and what it says of before, follows from main,
-    ``published`` whether the stage's tags are on the remote; ``fault`` why it cannot be told
-    what the stage runs of the model.
-    """
+    """What there is of a model in a stage. ``running`` is None where the target cannot tell;
+    ``followed`` is whether the record, and what it says of before, follows from main, ``published``
+    whether the stage's tags are on the remote; ``fault`` why it cannot be told what runs."""
 
     bundle: BytesState = BytesState.MISSING
     deployed: DeploymentRecord | None = None
@@ -175,11 +163,8 @@ class ActualState:
         return self.deployed.version if self.deployed else None
 
     def runs(self, desired: DesiredVersion) -> bool:
-        record = self.deployed
-        return record is not None and (record.version, record.sha256) == (
-            desired.version,
-            desired.sha256,
-        )
+        facts = (desired.version, desired.sha256)
+        return bool(self.deployed and (self.deployed.version, self.deployed.sha256) == facts)
 
     @property
     def is_trace(self) -> bool:
@@ -190,15 +175,12 @@ class ActualState:
 def find_stage_changes(
     wanted: Mapping[str, DesiredVersion], actual: Mapping[str, ActualState]
 ) -> tuple[StageChange, ...]:
-    """A change for each model of which the main branch asks anything, by name.
-
-    Absence is no wish: what is in the stage and was never asked for is left alone, and a model
-    leaves only where main deleted its stage file.
-    """
-    changes = (
-        _derive_change(wanted[name], actual.get(name, ActualState())) for name in sorted(wanted)
-    )
-    return tuple(change for change in changes if change)
+    """A change for each model of which the main branch asks anything, by name. Absence is no wish:
+    what is in the stage and was never asked for is left alone, and a model leaves only where main
+    deleted its stage file."""
+    names, absent = sorted(wanted), ActualState()
+    changes = (_derive_change(wanted[name], actual.get(name, absent)) for name in names)
+    return tuple(filter(None, changes))
 
 
 def _derive_change(desired: DesiredVersion, actual: ActualState) -> StageChange | None:
@@ -206,11 +188,8 @@ def _derive_change(desired: DesiredVersion, actual: ActualState) -> StageChange 
     if actual.fault:
         return BlockedChange(model, actual.fault, desired.version)
     if desired.deletion is not None and desired.fault is None:
-        return (
-            RemoveModel(model, actual.running_version, desired.deletion)
-            if actual.is_trace
-            else None
-        )
+        removal = RemoveModel(model, actual.running_version, desired.deletion)
+        return removal if actual.is_trace else None
     if desired.fault or desired.version is None:
         fault = desired.fault or Fault("no version is named")
         return BlockedChange(model, fault, desired.version)
@@ -229,8 +208,14 @@ def _derive_change(desired: DesiredVersion, actual: ActualState) -> StageChange 
 def _find_amiss(version: VersionNumber, actual: ActualState) -> Iterator[AmissPart]:
     if actual.bundle is not BytesState.WHOLE:
         yield AmissPart("bundle", f"its bytes in the stage's store are {actual.bundle}")
-    if wrong := _wrong_at_target(version, actual):
-        yield AmissPart("target", wrong)
+    running = actual.running
+    if actual.deployed and actual.deployed.target != actual.target:
+        what = f"it was deployed to {actual.deployed.target}, and belongs to {actual.target}"
+        yield AmissPart("target", what)
+    elif running and running.version != str(version):
+        yield AmissPart("target", f"the target runs {running.version or 'nothing'}")
+    elif running and not running.whole:
+        yield AmissPart("target", "what the target runs was altered")
     if not actual.followed:
         yield AmissPart("record", "its deployment record does not follow from main")
     if actual.tagged is None:
@@ -239,13 +224,3 @@ def _find_amiss(version: VersionNumber, actual: ActualState) -> Iterator[AmissPa
         yield AmissPart("tag", f"the stage tag names {actual.tagged}")
     elif not actual.published:
         yield AmissPart("tag", "the stage tag is not on the remote")
-
-
-def _wrong_at_target(version: VersionNumber, actual: ActualState) -> str | None:
-    if actual.deployed and actual.deployed.target != actual.target:
-        return f"it was deployed to {actual.deployed.target}, and belongs to {actual.target}"
-    if actual.running is None:
-        return None
-    if actual.running.version != str(version):
-        return f"the target runs {actual.running.version or 'nothing'}"
-    return None if actual.running.whole else "what the target runs was altered"

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from towpath.registry import VersionRecord
     from towpath.registry.version_code import OwnCode
 
+    _Tried = list[tuple[Bundle, OwnCode]]
+
 SAFE = ("skops",)
 """Kinds of model files that can be loaded without running what they say."""
 
@@ -30,19 +32,15 @@ _LONGEST_ERROR = 2000  # characters of what a model raised; the rest tells nobod
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What one version predicts, or why it does not."""
-
     predictions: tuple[Json, ...]
     error: str | None
 
 
 @dataclass(frozen=True)
 class _Result:
-    """How many rows were tried, what came of each version, and which fences were missing.
-
-    ``words`` are those that encoders know of a column; ``packages`` those that are others here
-    than when the new version was made.
-    """
+    """How many rows were tried, what came of each version, and which fences were missing. ``words``
+    are those that encoders know of a column; ``packages`` those that are others here than when the
+    new version was made."""
 
     rows: int
     models: tuple[_Outcome, ...]
@@ -58,18 +56,13 @@ def run_smoke_test(
     sample: Path | None,
     own: Callable[[VersionRecord], OwnCode],
 ) -> str:
-    """Let both predict the same rows, in a sandbox; what came of it, for the plan's reader.
-
-    The rows are the sample's, or made of the columns that the record's signature names. Raises
-    ``DeployError`` where the new version cannot be loaded, raises, or predicts what is no number.
-
-    Args:
-        own: Finds a version's own code.
-    """
+    """Let both predict the same rows, in a sandbox, the sample's or made of the columns that the
+    record's signature names; what came of it, for the plan's reader. ``own`` finds a version's own
+    code. Raises ``DeployError`` where the new one fails, or predicts what is no number."""
     if new.record.kind not in SAFE:
         return f"no smoke test: a {new.record.kind} model is not loaded here"
     beside = [old] if old and old.record.kind in SAFE else []
-    tried = [_Tried(bundle, own(bundle.record)) for bundle in (new, *beside)]
+    tried = [(bundle, own(bundle.record)) for bundle in (new, *beside)]
     result = _predict_all(tried, project, sample)
     mine, *theirs = result.models
     if mine.error is not None:
@@ -82,49 +75,32 @@ def run_smoke_test(
     return _result_words(result, old)
 
 
-@dataclass(frozen=True)
-class _Tried:
-    """A version that is tried, and its own code."""
-
-    bundle: Bundle
-    own: OwnCode
-
-
-def _predict_all(tried: list[_Tried], project: Project, sample: Path | None) -> _Result:
-    question = _smoke_question(tried[0].bundle.record, project, sample)
-    if not any(trial.own.root for trial in tried):
-        return _ask_sandbox(question, tried, sample)
-    # A version that brings code gets a sandbox of its own: the same names are another's there.
-    first, *others = tried
-    result = _ask_sandbox(question, [first], sample)
-    question["words"] = result.words  # so that the rows are the first's in any case
-    models = list(result.models)
-    for trial in others:
-        models += _ask_sandbox(question, [trial], sample).models
-    return replace(result, models=tuple(models))
-
-
-def _smoke_question(record: VersionRecord, project: Project, sample: Path | None) -> dict[str, Any]:
-    signature = record.signature
+def _predict_all(tried: _Tried, project: Project, sample: Path | None) -> _Result:
+    signature = tried[0][0].record.signature
     columns = signature.inputs if signature else None
-    return {
+    question: dict[str, Any] = {
         "words": {},
         "trust": list(project.trust),
         "sample": str(sample.absolute()) if sample else None,
         "columns": [{"name": c.name, "type": c.type} for c in columns or ()],
         "features": signature.features if signature else None,
     }
+    if not any(own.root for _, own in tried):
+        return _ask_sandbox(question, tried, sample)
+    # A version that brings code gets a sandbox of its own: the same names are another's there.
+    first, *others = tried
+    result = _ask_sandbox(question, [first], sample)
+    question["words"] = result.words  # so that the rows are the first's in any case
+    rest = [model for trial in others for model in _ask_sandbox(question, [trial], sample).models]
+    return replace(result, models=(*result.models, *rest))
 
 
-def _ask_sandbox(question: dict[str, Any], tried: list[_Tried], sample: Path | None) -> _Result:
-    models = [
-        {"path": str(trial.bundle.model_file.absolute()), "own": trial.own.to_json()}
-        for trial in tried
-    ]
+def _ask_sandbox(question: dict[str, Any], tried: _Tried, sample: Path | None) -> _Result:
+    models = [{"path": str(b.model_file.absolute()), "own": own.to_json()} for b, own in tried]
     question = {**question, "models": models}
     reads = [sample] if sample else []
-    for trial in tried:
-        reads += [trial.bundle.model_file, *trial.own.readable_paths]
+    for bundle, own in tried:
+        reads += [bundle.model_file, *own.readable_paths]
     with scratch_folder() as folder:
         sandbox = Sandbox(folder, PATIENCE, reads=tuple(reads))
         try:
@@ -143,8 +119,7 @@ def _ask_sandbox(question: dict[str, Any], tried: list[_Tried], sample: Path | N
 
 
 def read_smoke(answer: object, models: int) -> _Result:
-    """What came of so many models, by a process in which a model's code may have written the
-    answer. Raises ``Malformed`` for what is none."""
+    """A process's answer, which a model's code may have written: ``Malformed`` for none."""
     fields = Fields(answer)
     fields.refuse_others("rows", "models", "words", "packages")
     outcomes = fields.get("models", foreign.list_of(_read_outcome))

@@ -3,22 +3,40 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from towpath import registry
-from towpath.backends.git import Repository, branches, commit_history, remotes
+from towpath.backends.dvc import tracked_files
+from towpath.backends.dvc.tracked_files import OutputRow
+from towpath.backends.git import Repository, branches, commit_history, large_files, refs, remotes
+from towpath.config.artifact import Artifact
+from towpath.config.project_paths import ProjectPath
 from towpath.delivery.promotion.main_line_approvals import ApprovalRule
 from towpath.delivery.promotion.rules_in_force import names_forge
-from towpath.errors import RegistryError, UsageError, did_you_mean
+from towpath.errors import (
+    Fault,
+    Malformed,
+    Place,
+    RegistryError,
+    StoreError,
+    UsageError,
+    UserError,
+    did_you_mean,
+)
 from towpath.registry import Model, VersionRecord, policy_at_commit, registry_state
 from towpath.registry.main_decisions import MainDecisions
 from towpath.registry.ownership import Owners, read_owners
 from towpath.registry.version_code import CodeSource, OwnCode, find_own_code
+from towpath.scratch import scratch_folder
+from towpath.storage import verified_bytes
 from towpath.storage.stage_store import StageStore
+from towpath.storage.storage_backend import ObjectSource
+from towpath.storage.verified_bytes import UnsoundBytes
 
 if TYPE_CHECKING:
     from towpath.config.project_declaration import Project, StageDeclaration
@@ -26,32 +44,35 @@ if TYPE_CHECKING:
     from towpath.forge import Forge
     from towpath.workspace import Workspace
 
+
 _UNBORN = "there is no main branch yet, so no stage wants anything"
 
 
 @dataclass(frozen=True)
-class RegistryView:
-    """The registry as it is read: its main branch's head, and the remote that it is shared by.
-
-    ``remote`` is None without one, and offline; ``ahead`` counts commits on the main branch here
-    that the remote's does not have: with a forge they do not count yet, and without one nothing
-    that follows from them is pushed. ``there`` is the remote's main branch.
-    """
+class StageSite:
+    """One stage in the registry as it is read: ``main`` is its main branch's head, ``remote`` what
+    it is shared by, None without one and offline. ``ahead`` counts commits on the main branch here
+    that the remote's, ``there``, does not have: with a forge they do not count yet, and without
+    one nothing that follows from them is pushed. ``environ`` holds the credentials' values."""
 
     workspace: Workspace
     repository: Repository
     main: str
-    remote: str | None = None
-    ahead: int = 0
-    there: str | None = None
+    remote: str | None
+    ahead: int
+    there: str | None
+    stage: str
+    environ: Mapping[str, str]
+    say: Callable[[str], object] = field(default=len, repr=False)
+    """Told what a person may want to read while it goes on."""
 
     def is_shared(self, commit: str) -> bool:
         """Whether the remote's main branch holds a commit, so that what follows from it may be
         told to others; without a remote there is nobody to tell."""
         return self.there is None or commit_history.is_ancestor(self.repository, commit, self.there)
 
-    def model(self, name: str) -> Model:
-        """One model, read once: the plan asks for it from several sides."""
+    def find_model(self, name: str) -> Model:
+        # Once: the plan asks for it from several sides, and reading it asks Git.
         if name not in self._model_cache:
             self._model_cache[name] = registry_state.read_model(self.repository, name)
         return self._model_cache[name]
@@ -63,7 +84,11 @@ class RegistryView:
     @cached_property
     def project(self) -> Project:
         """The policy: ``towpath.yaml`` on the main branch."""
-        return policy_at_commit.read_project_at(self.repository, self.main, self.workspace.folder)
+        return policy_at_commit.read_project_at(self.repository, self.main, self.project_folder)
+
+    @property
+    def project_folder(self) -> str:
+        return self.workspace.folder
 
     @cached_property
     def model_owners(self) -> Owners:
@@ -71,22 +96,78 @@ class RegistryView:
 
     @cached_property
     def main_decisions(self) -> MainDecisions:
-        """Every promotion of every stage, and the records that came with them."""
         # None in a shallow clone: it may be planned for there, and approval, which needs the log,
         # is asked before anything is changed.
         if self.repository.is_shallow():
             return MainDecisions(self.repository, self.main, ())
         return MainDecisions.read(self.repository, self.main)
 
+    @property
+    def declared_stage(self) -> StageDeclaration:
+        return self.project.stages[self.stage]
 
-def open_registry_view(
-    workspace: Workspace, offline: bool = False, fetches: bool = True
-) -> RegistryView:
-    """The registry, brought up to date where it has a remote and ``offline`` is false; without
-    ``fetches`` as it was brought here last, though a forge may be asked.
+    @property
+    def stage_below(self) -> str | None:
+        return next(iter(self.project.lower_stages(self.stage)), None)
 
-    Raises ``RegistryError`` where the remote does not answer, and where there is no main branch.
-    """
+    @property
+    def home_folder(self) -> Path:
+        return self.workspace.main_folder
+
+    @property
+    def checkout(self) -> Path:
+        return self.workspace.checkout
+
+    def own_code(self, record: VersionRecord) -> OwnCode:
+        home = self.workspace.state / "code"
+        source = CodeSource.of_stage(self.repository, home, self.project, self.stage, self.main)
+        return find_own_code(source, record, self.project.trust)
+
+    @cached_property
+    def store(self) -> StageStore:
+        return self.open_store(self.stage)
+
+    def open_store(self, stage: str) -> StageStore:
+        """A stage's store, opened as this stage: one below is read with this one's keys."""
+        return StageStore.open(self.project, stage, self.environ, self.home_folder, self.stage)
+
+    def open_declared_stores(self) -> Iterator[StageStore]:
+        for name in self.project.stores:
+            yield StageStore.open_declared(self.project, name, self.environ, self.home_folder)
+
+    @cached_property
+    def forge(self) -> Forge | None:
+        """The forge that approvals are asked of; None where none is configured, and offline."""
+        if self.remote is None:
+            return None
+        from towpath.delivery.promotion.rules_in_force import connect_forge_in_force
+
+        return connect_forge_in_force(self.workspace, self.main)
+
+    @cached_property
+    def rule(self) -> ApprovalRule:
+        return ApprovalRule(self.repository, self.main, self.project_folder, self.forge)
+
+    @cached_property
+    def target(self) -> DeployTarget:
+        from towpath.delivery.reconcile import targets
+
+        home, checkout, declared = self.home_folder, self.checkout, self.declared_stage
+        setting = (self.stage, declared, home, checkout, self.environ, self.say)
+        return targets.open_target(targets.TargetSetting(*setting))
+
+
+def open_stage_site(
+    workspace: Workspace,
+    stage: str,
+    environ: Mapping[str, str] | None,
+    say: Callable[[str], object],
+    offline: bool,
+    fetches: bool,
+) -> StageSite:
+    """A declared stage, the registry brought up to date where it has a remote and ``offline`` is
+    false; without ``fetches`` as it was brought here last, though a forge may be asked. Raises
+    ``RegistryError`` where the remote does not answer, ``UsageError`` for another stage."""
     repository = workspace.registry_at_hand
     remote = None if offline else remotes.choose_remote(repository)
     if remote and fetches:
@@ -99,12 +180,22 @@ def open_registry_view(
     remote_main = branches.remote_main(repository) if remote else None
     ahead = _count_ahead(repository, remote_main) if remote_main else 0
     main = (remote_main if remote_main and names_forge(workspace, repository) else None) or near
-    return RegistryView(workspace, repository, main, remote, ahead, remote_main)
+    environ = os.environ if environ is None else environ
+    site = StageSite(workspace, repository, main, remote, ahead, remote_main, stage, environ, say)
+    if stage not in (stages := site.project.stages):
+        hint = did_you_mean(stage, stages) or f"there is {', '.join(stages)}"
+        raise UsageError(f"there is no stage `{stage}` on the main branch", hint=hint)
+    return site
+
+
+def _count_ahead(repository: Repository, remote_main: str) -> int:
+    mine = repository.commit(f"refs/heads/{branches.main_branch_name(repository)}")
+    is_same = mine in (None, remote_main)
+    return 0 if is_same else int(repository.call("rev-list", "--count", f"{remote_main}..{mine}"))
 
 
 def declared_stages(workspace: Workspace) -> tuple[str, ...]:
-    """The stages that the main branch declares, as it was brought here last, whatever is checked
-    out."""
+    """The stages that main declares as it was brought here last, whatever is checked out."""
     repository = workspace.registry_at_hand
     main = branches.main_commit(repository)
     if main is None:
@@ -112,101 +203,120 @@ def declared_stages(workspace: Workspace) -> tuple[str, ...]:
     return tuple(policy_at_commit.read_project_at(repository, main, workspace.folder).stages)
 
 
-def _count_ahead(repository: Repository, remote_main: str) -> int:
-    local_main = repository.commit(f"refs/heads/{branches.main_branch_name(repository)}")
-    if local_main is None or local_main == remote_main:
-        return 0
-    return int(repository.call("rev-list", "--count", f"{remote_main}..{local_main}"))
+def copy_to_stage(site: StageSite, record: VersionRecord) -> str:
+    """Copy a version's bytes into the stage's store; where from, in words. Verified at both ends;
+    ``StoreError`` with what every source said where none has them."""
+    faults: list[Fault] = []
+    for source in nearest_sources(site):
+        try:
+            site.store.copy_from(source, record.artifact, record.sha256)
+        except UnsoundBytes as unsound:
+            faults += unsound.faults
+        else:
+            return source.shown
+    raise StoreError(*faults)
+
+
+def nearest_sources(site: StageSite) -> Iterator[ObjectSource]:
+    """The stores that may have the bytes, the nearest first: with the ladder the stage below, for
+    the first stage the project's own, its remote and those it declares; without it all of them."""
+    # Only one rung down: the keys of a stage open its own store and that of the stage below.
+    ladder = site.project.policy.ladder
+    lower = site.project.lower_stages(site.stage)
+    for stage in lower[:1] if ladder else lower:
+        yield site.open_store(stage)
+    if not lower or not ladder:
+        yield from _project_sources(site)
+
+
+def _project_sources(site: StageSite) -> Iterator[ObjectSource]:
+    from towpath.backends.dvc import Store
+    from towpath.backends.dvc.dvc_config import find_dvc
+
+    if find_dvc(site.checkout):  # a registry of its own has no store, but those that it declares
+        yield Store(site.checkout).source
+        # After the yield: whoever finds the bytes here is spared a second of importing DVC.
+        from towpath.backends.dvc.dvc_remotes import default_remote
+
+        if remote := default_remote(site.checkout):
+            yield remote
+    yield from site.open_declared_stores()
 
 
 @dataclass(frozen=True)
-class StageSite:
-    """One stage in a view of the registry; ``environ`` holds the credentials' values."""
+class StageData:
+    """The files that a stage may read, as the commit ``base`` names them, where the project lay in
+    ``folder``: first where DVC would point (the bytes from the declared stores, the stage's own, or
+    the project's), then in the commit itself, then by that path in the declared stores."""
 
-    view: RegistryView
-    stage: str
-    environ: Mapping[str, str]
-    say: Callable[[str], object] = field(default=len, repr=False)
-    """Told what a person may want to read while it goes on."""
+    site: StageSite
+    base: str
+    scratch: Path
+    folder: str
 
-    @classmethod
-    def open_stage(
-        cls,
-        view: RegistryView,
-        stage: str,
-        environ: Mapping[str, str] | None = None,
-        say: Callable[[str], object] = len,
-    ) -> StageSite:
-        """A declared stage; ``UsageError`` with the near name for another."""
-        stages = view.project.stages
-        if stage not in stages:
-            hint = did_you_mean(stage, stages) or f"there is {', '.join(stages)}"
-            raise UsageError(f"there is no stage `{stage}` on the main branch", hint=hint)
-        return cls(view, stage, os.environ if environ is None else environ, say)
+    def __call__(self, name: str) -> Path:
+        """The file on this machine. Raises ``UserError`` where nothing has it."""
+        # A gate's declaration or a model's record says the name: it may not lead out of the folder.
+        try:
+            name = ProjectPath(name)
+        except Malformed as wrong:
+            what = f"{name} is no path inside the project: {wrong.faults[0].what}"
+            raise UserError(what) from None
+        into = self.scratch / name
+        if into.exists():
+            return into
+        into.parent.mkdir(parents=True, exist_ok=True)
+        if pointed := self._pointed_artifact(name):
+            return self._fetch_artifact(pointed, into)
+        committed = self._read_committed(name)
+        is_elsewhere = committed is None or large_files.is_pointer(committed)
+        content = self._read_stored(name) if is_elsewhere else committed
+        if content is None and committed is not None:
+            content = large_files.resolve_pointer(self.site.repository, committed, name)
+        if content is None:
+            tried = ", ".join(self.site.project.stores) or "no declared store"
+            what = f"{name} is neither in {self.base[:7]} nor in a store ({tried})"
+            raise UserError(what, hint="name the store of the data under `stores` in towpath.yaml")
+        into.write_bytes(content)
+        return into
 
-    @property
-    def project(self) -> Project:
-        return self.view.project
+    def _read_committed(self, name: str) -> bytes | None:
+        object_name = f"{self.base}:{self.folder}/{name}" if self.folder else f"{self.base}:{name}"
+        return refs.read_contents(self.site.repository, [object_name]).get(object_name)
 
-    @property
-    def declared_stage(self) -> StageDeclaration:
-        return self.project.stages[self.stage]
-
-    @property
-    def stage_below(self) -> str | None:
-        """The stage below on the ladder; None for the first."""
-        return next(iter(self.project.lower_stages(self.stage)), None)
-
-    @property
-    def home_folder(self) -> Path:
-        """Where folders in towpath.yaml start, for all work trees of the repository."""
-        return self.view.workspace.main_folder
-
-    @property
-    def checkout(self) -> Path:
-        """The project's folder with its files: programs of the project are started there."""
-        return self.view.workspace.checkout
-
-    def own_code(self, record: VersionRecord) -> OwnCode:
-        """A version's own code, as far as its model's file may need it and this stage runs it."""
-        view = self.view
-        source = CodeSource.of_stage(
-            view.repository, view.workspace.state / "code", self.project, self.stage, view.main
-        )
-        return find_own_code(source, record, self.project.trust)
-
-    @cached_property
-    def store(self) -> StageStore:
-        return self.open_store(self.stage)
-
-    def open_store(self, stage: str) -> StageStore:
-        """A stage's store, opened as this stage: one below is read with this one's keys."""
-        return StageStore.open(self.project, stage, self.environ, self.home_folder, self.stage)
-
-    @cached_property
-    def forge(self) -> Forge | None:
-        """The forge that approvals are asked of; None where none is configured, and offline."""
-        if self.view.remote is None:
+    def _pointed_artifact(self, name: str) -> Artifact | None:
+        shown = tracked_files.pointer_path(name)
+        text = self._read_committed(shown)
+        if text is None:
             return None
-        from towpath.delivery.promotion.rules_in_force import connect_forge_in_force
+        rows = list(tracked_files.read_pointer(text.decode("utf-8", "replace"), shown))
+        if faults := [row for row in rows if isinstance(row, Fault)]:
+            raise UserError(*faults)
+        for row in rows:
+            if isinstance(row, OutputRow) and row.path == name:
+                return row.artifact
+        raise UserError(Fault(f"it does not say which bytes {name} has", Place(shown)))
 
-        return connect_forge_in_force(self.view.workspace, self.view.main)
+    def _fetch_artifact(self, artifact: Artifact, into: Path) -> Path:
+        for store in (*self.site.open_declared_stores(), self.site.store):
+            with suppress(UnsoundBytes):  # not there, or altered there: another may have them
+                return store.fetch_bytes(artifact, into)
+        faults: list[Fault] = []
+        for source in _project_sources(self.site):
+            with scratch_folder() as folder:
+                try:
+                    return verified_bytes.fetch_verified(source, artifact, into, None, Path(folder))
+                except UnsoundBytes as unsound:
+                    faults += unsound.faults
+        raise StoreError(*faults or (f"no store has {artifact.name}",))
 
-    @cached_property
-    def rule(self) -> ApprovalRule:
-        view = self.view
-        return ApprovalRule(view.repository, view.main, view.workspace.folder, self.forge)
-
-    @cached_property
-    def target(self) -> DeployTarget:
-        from towpath.delivery.reconcile import targets
-
-        setting = targets.TargetSetting(
-            stage=self.stage,
-            declared=self.declared_stage,
-            home_folder=self.home_folder,
-            checkout=self.checkout,
-            environ=self.environ,
-            say=self.say,
-        )
-        return targets.open_target(setting)
+    def _read_stored(self, name: str) -> bytes | None:
+        for store in self.site.open_declared_stores():
+            try:
+                with store.open_file(name) as file:
+                    return file.read()
+            except FileNotFoundError:
+                continue
+            except OSError as refused:
+                raise StoreError(f"{name} in {store.shown}: {refused}") from refused
+        return None

@@ -17,16 +17,22 @@ from towpath.errors import Fault, StepFailed, TowpathError, name_causes
 
 PATH = "pathlib.Path"
 NO_FORMATS: Mapping[str, str] = MappingProxyType({})
+# The types that a table can be read as.
+FRAMES = (
+    *("pandas.DataFrame", "pyarrow.Table", "polars.DataFrame", "polars.LazyFrame"),
+    "numpy.ndarray",
+)
+
+_TEXT = ("str", "bytes")
+_MOST_SUFFIXES = 2  # .csv.gz
 
 
 @dataclass(frozen=True)
 class Format:
     """A kind of file: its name for ``format:``, its extensions, and the module that knows it.
-
-    ``default`` is what a reader gives unless an annotation asks for one of ``types``; a format
-    with no extension is used only where it is asked for by name. ``run`` names the class of a
-    format of the project's own, which only a step's process loads (``own_formats``).
-    """
+    ``default`` is what a reader gives unless an annotation asks for one of ``types``; a format with
+    no extension is used only where it is asked for by name. ``run`` names the class of a format of
+    the project's own, which only a step's process loads (``own_formats``)."""
 
     name: str
     extensions: tuple[str, ...]
@@ -38,7 +44,6 @@ class Format:
 
     @property
     def is_table(self) -> bool:
-        """Whether such a file can be read as a table."""
         return self.module == "tables"
 
     def load_module(self) -> ModuleType:
@@ -46,79 +51,47 @@ class Format:
         return importlib.import_module(f"towpath.steps.formats.{self.module}")
 
 
-FRAMES = (
-    *("pandas.DataFrame", "pyarrow.Table", "polars.DataFrame", "polars.LazyFrame"),
-    "numpy.ndarray",
-)
-"""The types that a table can be read as."""
+def _table_format(name: str, extensions: str, *preload: str, also: tuple[str, ...] = ()) -> Format:
+    packages = ("pandas", *preload)
+    return Format(name, tuple(extensions.split()), "tables", FRAMES[0], (*FRAMES, *also), packages)
 
-_TEXT = ("str", "bytes")
 
+_SKOPS = ("towpath.steps.model_io.skops_models", "skops.io")
+# Every format by its name.
 FORMATS: Mapping[str, Format] = {
     known.name: known
     for known in (
-        Format(
-            "parquet",
-            (".parquet", ".pq"),
-            "tables",
-            FRAMES[0],
-            FRAMES,
-            ("pandas", "pyarrow.parquet", "pyarrow.dataset"),  # to read one imports the last
-        ),
-        Format("csv", (".csv", ".csv.gz"), "tables", FRAMES[0], FRAMES, ("pandas",)),
-        Format("tsv", (".tsv", ".tsv.gz"), "tables", FRAMES[0], FRAMES, ("pandas",)),
-        Format("xlsx", (".xlsx",), "tables", FRAMES[0], FRAMES, ("pandas", "openpyxl")),
-        Format(
-            "feather",
-            (".feather", ".arrow"),
-            "tables",
-            FRAMES[0],
-            FRAMES,
-            ("pandas", "pyarrow.feather"),
-        ),
-        Format(
-            "jsonl",
-            (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz"),
-            "tables",
-            FRAMES[0],
-            (*FRAMES, "list", *_TEXT),
-            ("pandas",),
-        ),
+        # To read a parquet file imports pyarrow.dataset as well.
+        _table_format("parquet", ".parquet .pq", "pyarrow.parquet", "pyarrow.dataset"),
+        _table_format("csv", ".csv .csv.gz"),
+        _table_format("tsv", ".tsv .tsv.gz"),
+        _table_format("xlsx", ".xlsx", "openpyxl"),
+        _table_format("feather", ".feather .arrow", "pyarrow.feather"),
+        _table_format("jsonl", ".jsonl .ndjson .jsonl.gz .ndjson.gz", also=("list", *_TEXT)),
         Format("json", (".json",), "jsons", "dict", _TEXT),
-        Format(
-            "skops",
-            (".skops",),
-            "model_files",
-            "model",
-            (),
-            ("towpath.steps.model_io.skops_models", "skops.io"),
-        ),
+        Format("skops", (".skops",), "model_files", "model", (), _SKOPS),
         Format("text", (".txt", ".md", ".log", ".yaml", ".yml", ".toml"), "texts", "str", _TEXT),
         Format("html", (".html", ".htm"), "texts", "str", _TEXT),
         Format("image", (".png", ".svg", ".jpg", ".jpeg", ".pdf"), "images", "bytes", _TEXT),
         Format("npy", (".npy",), "arrays", "numpy.ndarray", ("numpy.ndarray",), ("numpy",)),
-        Format("npz", (".npz",), "archives", "dict", (), ("numpy",)),
+        Format("npz", (".npz",), "arrays", "dict", (), ("numpy",)),
         Format("joblib", (), "pickles", "object", (), ("joblib",)),
         Format("pickle", (), "pickles", "object"),
     )
 }
-"""Every format by its name."""
 
 _BY_EXTENSION = {extension: known for known in FORMATS.values() for extension in known.extensions}
 _PICKLED = {".pkl": "pickle", ".pickle": "pickle", ".joblib": "joblib"}
 
 
-TABLES = "a .csv, .tsv, .parquet, .feather, .jsonl or .xlsx is"
-"""What is a table, for messages."""
+TABLES = "a .csv, .tsv, .parquet, .feather, .jsonl or .xlsx is"  # What is a table, for messages.
 
 
 def find_format(
     name: str, declared: str | None = None, own: Mapping[str, str] = NO_FORMATS
 ) -> Format | None:
     """The format of a file called ``name``, or of the one declared; None: handed on as a path.
-
-    ``own`` are the project's formats: the class of each by its name, which is an extension too.
-    """
+    ``own`` are the project's formats: the class of each by its name, which is an extension too."""
     if declared:
         return FORMATS.get(declared) or _own_format(declared, own)
     suffixes = [suffix.lower() for suffix in Path(name).suffixes]
@@ -127,9 +100,6 @@ def find_format(
         if known_format := _BY_EXTENSION.get(extension) or _own_format(extension[1:], own):
             return known_format
     return None
-
-
-_MOST_SUFFIXES = 2  # .csv.gz
 
 
 def _own_format(name: str, own: Mapping[str, str]) -> Format | None:
@@ -143,15 +113,13 @@ def pickled_as(name: str) -> str | None:
 
 
 def is_folder_output(name: str) -> bool:
-    """Whether an output's path says that it is a folder."""
     return name.endswith("/")
 
 
 @dataclass(frozen=True)
 class ReadRequest:
-    """What is to be read: the file's real name, the plain name of the type that an annotation asks
-    for, the format declared, the types that a model file may hold besides the known ones, what is
-    declared of a table's text, and the project's own formats."""
+    """What is to be read: the file's real name, the type that an annotation asks for, the format
+    declared, the types that ``trust`` lets into a model, the project's own formats."""
 
     name: str
     wanted: str = ""
@@ -162,23 +130,17 @@ class ReadRequest:
 
     @property
     def format(self) -> Format | None:
-        """The format of the file; None if nothing here can read it."""
         return find_format(self.name, self.declared, self.own)
 
     @property
     def as_path(self) -> bool:
-        """Whether the file is handed on as a path: asked for, or nothing here can read it."""
         return self.wanted == PATH or self.format is None
 
 
 def read_file(path: Path, asked: ReadRequest) -> object:
-    """The content of the file at ``path``.
-
-    A type that the format cannot give tells nothing about the file (``BaseEstimator``, ``Any``):
-    then it is read as the format's own.
-
-    :raises StepFailed: where the file is not what its format says, or a reader is not installed.
-    """
+    """The content of the file at ``path``. A type that the format cannot give tells nothing about
+    the file (``BaseEstimator``, ``Any``): then it is read as the format's own. Raises
+    ``StepFailed`` where the file is not what its format says, or a reader is not installed."""
     format = asked.format
     assert format, f"{asked.name} is handed on as a path"
     type_name = asked.wanted if asked.wanted in format.types else format.default
@@ -193,10 +155,14 @@ def read_file(path: Path, asked: ReadRequest) -> object:
         raise unreadable_file(asked.name, format.name, error) from error
 
 
-def read_file_parts(path: Path, asked: ReadRequest, size: int) -> Iterator[Any]:
-    """A table as pandas, at most ``size`` rows at a time, in order; raises as ``read`` does."""
-    format = asked.format
-    assert format and format.is_table
+def read_file_parts(path: Path, asked: ReadRequest, size: int | None) -> Iterator[Any]:
+    """A table as pandas, whole or at most ``size`` rows at a time, in order; raises as
+    ``read_file`` does. The parts of a CSV may differ in their types where its values do."""
+    format = _require_table(asked.format, asked.name)
+    if size is None:
+        yield read_file(path, asked)
+        return
+    refuse_pointer(path, asked.name)
     parts = format.load_module().read_parts(path, asked, size)
     while True:
         try:
@@ -211,8 +177,7 @@ def read_file_parts(path: Path, asked: ReadRequest, size: int) -> Iterator[Any]:
 
 
 def refuse_pointer(path: Path, name: str) -> None:
-    """Raise ``StepFailed`` for a file that only stands for another: read as text or as a table it
-    would be taken for the data."""
+    """Raise ``StepFailed`` for a file of Git LFS that would be taken for the data itself."""
     if large_files.is_pointer_file(path):
         what = f"{name} is a pointer of Git LFS, not its bytes"
         raise StepFailed(Fault(what, hint=large_files.PULL))
@@ -227,12 +192,8 @@ def reading_notes(path: Path, asked: ReadRequest) -> Iterator[str]:
 def write_file(
     value: object, path: Path, declared: str | None = None, options: TableOptions = NO_OPTIONS
 ) -> None:
-    """Write ``value`` at ``path`` in the format of its extension, or the one declared.
-
-    The same value gives the same bytes, as far as the format allows it, so that digests repeat.
-
-    :raises StepFailed: where the value does not fit the format.
-    """
+    """Write ``value`` in the format of the extension, or the one declared; the same value gives the
+    same bytes, as far as the format allows it. ``StepFailed`` where it does not fit the format."""
     format = find_format(path.name, declared)
     if format is None:
         return _write_unknown(value, path)
@@ -251,6 +212,21 @@ def write_file(
     except BaseException as error:  # a panic in Rust is no Exception
         raise unwritable_value(format.name, value, error) from error
     return None
+
+
+def write_file_parts(
+    parts: Iterable[Any], path: Path, format: Format | None, options: TableOptions = NO_OPTIONS
+) -> int:
+    """Write the parts of a table one after another; the number of rows."""
+    format = _require_table(format, path.name)
+    rows: int = format.load_module().write_parts(parts, path, format.name, options)
+    return rows
+
+
+def _require_table(format: Format | None, name: str) -> Format:
+    if format is None or not format.is_table:
+        raise StepFailed(Fault(f"{name} is no table", hint=TABLES))
+    return format
 
 
 def _write_unknown(value: object, path: Path) -> None:
@@ -278,18 +254,16 @@ def _not_installed(name: str, wanted: str, error: ModuleNotFoundError) -> Fault:
 # that is no `Exception`. Whatever it is, it is about the file and no fault of Towpath.
 
 _LONGEST = 300
+# Errors whose words say all; the name of any other is part of them.
 _PLAIN = (ValueError, TypeError, AttributeError, OSError)
-"""Errors whose words say all; the name of any other is part of them."""
 
 
 def unreadable_file(name: str, kind: str, error: BaseException) -> StepFailed:
-    """The fault of a file called ``name`` that a reader refused."""
     causes = name_causes(type(error))
     return StepFailed(Fault(f"{name} cannot be read as {kind}: {_in_a_line(error)}"), causes=causes)
 
 
 def unwritable_value(kind: str, value: object, error: BaseException) -> StepFailed:
-    """The fault of a value that a writer refused."""
     column, hint = _explain_table(value) if hasattr(value, "columns") else ("", None)
     where = f"column `{column}`: " if column else ""
     what = f"cannot be written as {kind}: {where}{_in_a_line(error)}"
@@ -344,51 +318,3 @@ def _column_hint(name: str, column: Any, error: Exception) -> str:
     if len(kinds) > 1:
         return f"its values are of several types ({', '.join(sorted(kinds))}): {as_text}"
     return as_text
-
-
-# Tables too large for memory: read and written part by part.
-
-
-@dataclass(frozen=True)
-class TableSource:
-    """A table in a file; ``name`` is the file's real name."""
-
-    path: Path
-    name: str
-    format: Format | None
-    options: TableOptions = NO_OPTIONS
-
-    def read_parts(self, size: int | None) -> Iterator[Any]:
-        """The table as pandas: whole, or at most ``size`` rows at a time, in order.
-
-        A part has the types of the whole where the file tells them; a CSV file does not, so its
-        parts may differ where its values do.
-        """
-        format = _require_table(self.format, self.name)
-        refuse_pointer(self.path, self.name)
-        request = ReadRequest(self.name, declared=format.name, options=self.options)
-        if size is None:
-            yield read_file(self.path, request)
-        else:
-            yield from read_file_parts(self.path, request, size)
-
-
-@dataclass(frozen=True)
-class TableTarget:
-    """A table to be written."""
-
-    path: Path
-    format: Format | None
-    options: TableOptions = NO_OPTIONS
-
-    def write(self, parts: Iterable[Any]) -> int:
-        """Write the parts one after another; the number of rows."""
-        format = _require_table(self.format, self.path.name)
-        rows: int = format.load_module().write_parts(parts, self.path, format.name, self.options)
-        return rows
-
-
-def _require_table(format: Format | None, name: str) -> Format:
-    if format is None or not format.is_table:
-        raise StepFailed(Fault(f"{name} is no table", hint=TABLES))
-    return format

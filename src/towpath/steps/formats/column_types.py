@@ -9,19 +9,18 @@ from typing import Any
 from towpath.config.table_options import TableOptions
 from towpath.errors import Fault, Place, StepFailed, did_you_mean
 
+# What pandas takes for a missing value, by its documentation.
 _MISSING = (
     *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN"),
     *("<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"),
 )
-"""What pandas takes for a missing value, by its documentation."""
 
 _OFFSET = re.compile(r":[0-9.]+ *(Z|[+-][0-9]{2}:?([0-9]{2})?)$")
 _TRUE, _FALSE = ("true", "1"), ("false", "0")
 
 
 def missing_arguments(options: TableOptions, columns: Iterable[str]) -> dict[str, Any]:
-    """What pandas' readers are told of missing values. In a column that is declared to be text
-    only the empty one is missing: ``NA`` may be Namibia."""
+    """What pandas is told of missing values: in a column of text only the empty one."""
     if options.missing is not None:
         return {"na_values": list(options.missing), "keep_default_na": False}
     texts = {name for name, kind in options.types.items() if kind in ("string", "category")}
@@ -48,10 +47,8 @@ def require_columns(types: Mapping[str, str], columns: Iterable[str], file: str)
 
 
 def convert_columns(frame: Any, options: TableOptions, file: str) -> Any:
-    """A pandas table whose columns of declared type, read as text, have that type.
-
-    Raises ``StepFailed`` for each column that holds what is not of its type.
-    """
+    """A pandas table whose columns of declared type, read as text, have that type. Raises
+    ``StepFailed`` for each column that holds what is not of its type."""
     require_columns(options.types, map(str, frame.columns), file)
     faults = []
     for name, kind in options.types.items():
@@ -75,8 +72,8 @@ def _convert_string(column: Any, _: TableOptions) -> Any:
 
 def _convert_number(column: Any, options: TableOptions) -> Any:
     numbers = _plain_numbers(column, options)
-    refused = numbers.isna() & column.notna() & ~_is_nan(column)
-    _refuse_rows(column, refused)
+    words = column.map(lambda value: str(value).strip().lower())
+    _refuse_rows(column, numbers.isna() & column.notna() & ~words.isin(["nan", "+nan", "-nan"]))
     return numbers.astype("float64")
 
 
@@ -116,17 +113,9 @@ def _whole_number(value: Any) -> Any:
 def _plain_numbers(column: Any, options: TableOptions) -> Any:
     import pandas
 
-    if options.decimal == "," and not _is_numeric(column):
+    if options.decimal == "," and not bool(column.dtype.kind in "iufb"):
         column = column.map(lambda value: str(value).replace(",", "."), na_action="ignore")
     return pandas.to_numeric(column, errors="coerce")
-
-
-def _is_numeric(column: Any) -> bool:
-    return bool(column.dtype.kind in "iufb")
-
-
-def _is_nan(column: Any) -> Any:
-    return column.map(lambda value: str(value).strip().lower() in ("nan", "+nan", "-nan"))
 
 
 def _convert_boolean(column: Any, _: TableOptions) -> Any:
@@ -174,24 +163,16 @@ def _refuse_rows(column: Any, refused: Any) -> None:
 
 
 _CONVERTERS: Mapping[str, Callable[[Any, TableOptions], Any]] = {
-    "string": _convert_string,
-    "integer": _convert_integer,
-    "number": _convert_number,
-    "boolean": _convert_boolean,
-    "datetime": _convert_datetime,
-    "category": _convert_category,
-}
+    "string": _convert_string, "integer": _convert_integer, "number": _convert_number,
+    "boolean": _convert_boolean, "datetime": _convert_datetime, "category": _convert_category,
+}  # fmt: skip
 
 
 def convert_texts(
     column: Callable[[str], Any], options: TableOptions, file: str
 ) -> Mapping[str, Any]:
-    """The columns of declared type of a table of pyarrow or polars, by name, as pyarrow has them.
-
-    They are converted from text by the same rules as for pandas, so that a declaration means one
-    thing; ``column`` gives the text as pyarrow has it. Raises ``StepFailed`` as
-    ``convert_columns`` does.
-    """
+    """The columns of declared type of a table of pyarrow or polars, by name, as pyarrow has them:
+    from text, which ``column`` gives, by pandas' rules, so that a declaration means one thing."""
     if not options.types:
         return {}
     import pandas

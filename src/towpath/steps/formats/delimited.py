@@ -16,7 +16,7 @@ import itertools
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -24,7 +24,7 @@ from towpath.config.table_options import NO_OPTIONS, TableOptions
 from towpath.errors import Fault, Place, StepFailed
 from towpath.steps.formats import column_types
 
-_SEPARATOR = {"csv": ",", "tsv": "\t"}
+SEPARATORS = {"csv": ",", "tsv": "\t"}
 _LOOKED_AT = 200  # records at the beginning of a file that are looked at for notes
 _LEADING_ZERO = re.compile(r"0[0-9]+")
 _DIGITS = re.compile(r"[0-9]+")
@@ -44,8 +44,7 @@ class DelimitedText:
 
     @property
     def field_separator(self) -> str:
-        """What stands between fields."""
-        return self.options.separator or _SEPARATOR[self.kind]
+        return self.options.separator or SEPARATORS[self.kind]
 
     @property
     def text_encoding(self) -> str:
@@ -54,12 +53,10 @@ class DelimitedText:
         return "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
 
     def is_gzipped(self) -> bool:
-        """Whether the bytes are gzip's, whatever the name says."""
         with self.path.open("rb") as file:
             return file.read(2) == _GZIP
 
     def open_bytes(self) -> IO[bytes]:
-        """The bytes, unpacked."""
         if self.is_gzipped():
             return cast(IO[bytes], gzip.open(self.path))
         return self.path.open("rb")
@@ -92,10 +89,8 @@ def _wide_fields() -> Iterator[None]:
 
 
 def count_columns(text: DelimitedText) -> int | None:
-    """How many columns to take, where that is not as many as the header has; None: all.
-
-    A look at the header and the first record: pandas itself refuses a later one that is longer.
-    """
+    """How many columns to take, where that is not as many as the header has; None: all. A look at
+    the header and the first record: pandas itself refuses a later one that is longer."""
     first = list(itertools.islice(text.read_records(), 2))
     if not first:
         raise ValueError("the file is empty")
@@ -106,10 +101,8 @@ def count_columns(text: DelimitedText) -> int | None:
 
 
 def hold_against_header(text: DelimitedText) -> int:
-    """Read every record: the number of columns that have a name or hold something.
-
-    Raises ``StepFailed`` with the line of the first record that holds more than the header names.
-    """
+    """Read every record: the number of columns that have a name or hold something. Raises
+    ``StepFailed`` with the line of the first record that holds more than the header names."""
     records = text.read_records()
     _, header = next(records)
     width, surplus = _last_filled(header), []
@@ -151,8 +144,7 @@ def _separator_advice(text: DelimitedText, header: list[str]) -> str:
 
 
 def _width_of_refused(text: DelimitedText) -> int:
-    """The number of columns to take of a file that a reader refused, so that it may be read once
-    more; ``StepFailed`` with the line where the file is wrong."""
+    """How many columns to take of a file that a reader refused; a fault where it is wrong."""
     width = hold_against_header(text)
     if (line := _open_quote(text)) is not None:
         raise StepFailed(Fault("a quote is opened and never closed", Place(text.name, line)))
@@ -197,11 +189,6 @@ def delimited_notes(text: DelimitedText) -> Iterator[str]:
 # pandas
 
 
-def read_delimited(text: DelimitedText) -> Any:
-    """The table as pandas."""
-    return next(iter(read_delimited_parts(text, None)))
-
-
 def read_delimited_parts(text: DelimitedText, size: int | None) -> Iterator[Any]:
     """The table as pandas, whole or at most ``size`` rows at a time, in order."""
     import pandas
@@ -209,82 +196,64 @@ def read_delimited_parts(text: DelimitedText, size: int | None) -> Iterator[Any]
     width = count_columns(text)
     parts_read = 0
     try:
-        for part in _read_frames(text, size, width):
-            parts_read += 1
-            yield part
+        try:
+            for part in _read_frames(text, size, width):
+                parts_read += 1
+                yield part
+        except pandas.errors.ParserError:
+            if width is not None:  # held against the header already
+                raise
+            # The parts after those that were given away before a record was refused.
+            frames = _read_frames(text, size, _width_of_refused(text))
+            yield from itertools.islice(frames, parts_read, None)
     except pandas.errors.EmptyDataError as error:
         raise ValueError("the file is empty") from error
     except pandas.errors.ParserError as error:
-        if width is not None:  # held against the header already
-            raise ValueError(_plain_message(error)) from error
-        width = _width_of_refused(text)
-        yield from _read_remaining_parts(text, size, width, parts_read)
+        raise ValueError(_plain_message(error)) from error
     except UnicodeDecodeError as error:
         raise StepFailed(_undecoded_fault(text)) from error
-
-
-def _read_remaining_parts(
-    text: DelimitedText, size: int | None, width: int, done: int
-) -> Iterator[Any]:
-    """The parts after those that were given away before a record was refused."""
-    import pandas
-
-    try:
-        yield from itertools.islice(_read_frames(text, size, width), done, None)
-    except pandas.errors.ParserError as error:
-        raise ValueError(_plain_message(error)) from error
 
 
 def _read_frames(text: DelimitedText, size: int | None, width: int | None) -> Iterator[Any]:
     import pandas
 
-    columns = [str(name) for name in _column_names(text, width)]
-    common = _pandas_arguments(text, width, columns)
+    columns = _column_names(text, width) if text.options.types else []
+    arguments = _pandas_arguments(text, width, columns)
     if size is None:
-        frames: Iterable[Any] = [pandas.read_csv(text.path, **common)]
-        yield from (
-            column_types.convert_columns(frame, text.options, text.name) for frame in frames
-        )
+        whole = pandas.read_csv(text.path, **arguments)
+        yield column_types.convert_columns(whole, text.options, text.name)
         return
-    with pandas.read_csv(text.path, chunksize=size, **common) as reader:
+    with pandas.read_csv(text.path, chunksize=size, **arguments) as reader:
         for frame in reader:
             yield column_types.convert_columns(frame, text.options, text.name)
 
 
 def _column_names(text: DelimitedText, width: int | None) -> list[str]:
-    """The columns as pandas names them, where the options speak of columns."""
-    if not text.options.types:
-        return []
+    """The columns as pandas names them."""
     import pandas
 
-    bare = DelimitedText(text.path, text.name, text.kind, _without_types(text.options))
-    arguments = _pandas_arguments(bare, width, [])
+    untyped = replace(text, options=replace(text.options, types={}))
+    arguments = _pandas_arguments(untyped, width, [])
     columns = [str(name) for name in pandas.read_csv(text.path, nrows=0, **arguments).columns]
     column_types.require_columns(text.options.types, columns, text.name)
     return columns
 
 
-def _without_types(options: TableOptions) -> TableOptions:
-    return TableOptions(options.separator, options.decimal, options.encoding, {}, options.missing)
-
-
 def _pandas_arguments(text: DelimitedText, width: int | None, columns: list[str]) -> dict[str, Any]:
+    import pandas
+
     options = text.options
-    arguments: dict[str, Any] = {
-        "sep": text.field_separator,
-        "index_col": False,
-        "float_precision": "round_trip",  # by default pandas may miss the number by its last digit
-        "compression": "gzip" if text.is_gzipped() else None,
+    arguments = {
+        "sep": text.field_separator, "index_col": False, "decimal": options.decimal or ".",
+        "compression": "gzip" if text.is_gzipped() else None, "encoding": options.encoding,
+        "usecols": None if width is None else range(width),
+        "dtype": dict.fromkeys(options.types, str) or None,
         **column_types.missing_arguments(options, columns),
-    }
-    if width is not None:
-        arguments["usecols"] = range(width)
-    if options.decimal:
-        arguments["decimal"] = options.decimal
-    if options.encoding:
-        arguments["encoding"] = options.encoding
-    if options.types:
-        arguments["dtype"] = dict.fromkeys(options.types, str)
+    }  # fmt: skip
+    # Until 3.1 pandas by default may miss a number by its last digit. Since then its default is
+    # exact, and it warns whoever says how exact.
+    if tuple(map(int, pandas.__version__.split(".")[:2])) < (3, 1):
+        arguments["float_precision"] = "round_trip"
     return arguments
 
 
@@ -324,7 +293,6 @@ def _can_decode(data: bytes, encoding: str) -> bool:
 
 
 def read_arrow(text: DelimitedText) -> Any:
-    """The table as pyarrow reads it."""
     import pyarrow
     from pyarrow import csv as arrow_csv
 
@@ -360,7 +328,6 @@ def _column_number(table: Any, name: str) -> int:
 
 
 def read_polars(text: DelimitedText) -> Any:
-    """The table as polars reads it."""
     import polars
 
     options = text.options
@@ -380,8 +347,7 @@ def read_polars(text: DelimitedText) -> Any:
 
 
 def _has_odd_lines(text: DelimitedText) -> bool:
-    """Whether there may be lines that polars alone takes for rows, or for none: blank ones, and
-    those that end as of old on a Macintosh."""
+    """Whether polars alone may take lines for rows or none: blank ones, a Macintosh's of old."""
     with text.open_bytes() as file:
         return bool(_ODD_LINE.search(file.read()))
 
@@ -392,8 +358,7 @@ def _read_natively(
     refusal: type[Exception],
     to_be_trimmed: bool = False,
 ) -> Any:
-    """What another library reads, given what it can take: it wants as many fields in each record,
-    and UTF-8."""
+    """What another library reads: it wants UTF-8, and as many fields in each record."""
     try:
         column_types.require_columns(text.options.types, _read_header(text), text.name)
     except UnicodeDecodeError as error:
@@ -437,16 +402,14 @@ def _trim_records(text: DelimitedText, width: int | None) -> io.BytesIO:
 def write_delimited_parts(
     parts: Iterable[Any], path: Path, kind: str, options: TableOptions
 ) -> int:
-    """Write pandas tables one below the other, under one header; the number of rows.
-
-    There is no place for an index: one with a name becomes a column, one without is dropped.
-    """
+    """Write pandas tables one below the other, under one header; the number of rows. There is no
+    place for an index: one with a name becomes a column, one without is dropped."""
     rows = 0
     with open_to_write(path, options) as file:
         for number, frame in enumerate(parts):
             frame.to_csv(
                 _UnixLines(file),
-                sep=options.separator or _SEPARATOR[kind],
+                sep=options.separator or SEPARATORS[kind],
                 decimal=options.decimal or ".",
                 na_rep=options.missing[0] if options.missing else "",
                 header=not number,
@@ -458,24 +421,20 @@ def write_delimited_parts(
 
 
 class _UnixLines(io.TextIOBase):
-    """Ends each row with a line feed, where it was written with both marks.
-
-    The standard library's writer of rows, which is pandas' too, quotes of the marks that end a
-    line only those of its own line end. Any reader takes the other for an end as well.
-    """
+    """Ends each row, which was written with both marks, with a line feed: the standard library
+    quotes of the marks that end a line only its own line end's, and any reader takes both for an
+    end."""
 
     def __init__(self, file: IO[str]) -> None:
         self.file = file
 
     def write(self, row: str) -> int:
-        """Write one row, as the standard library hands them over."""
         return self.file.write(row.removesuffix(_BOTH_ENDS) + "\n")
 
 
 @contextlib.contextmanager
 def open_to_write(path: Path, options: TableOptions = NO_OPTIONS) -> Iterator[IO[str]]:
-    """A text file, gzipped where its name ends so: without a name or a time in it, so that the
-    same rows are the same bytes."""
+    """A text file, gzipped where its name says so; its gzip holds no name and no time."""
     encoding = options.encoding or "utf-8"
     if path.suffix.lower() != ".gz":
         with path.open("w", encoding=encoding, newline="") as file:
@@ -487,13 +446,3 @@ def open_to_write(path: Path, options: TableOptions = NO_OPTIONS) -> Iterator[IO
         io.TextIOWrapper(packed, encoding=encoding, newline="") as text,
     ):
         yield text
-
-
-def writes_natively(options: TableOptions) -> bool:
-    """Whether pyarrow and polars can write what the options say by themselves."""
-    return not (options.decimal or options.encoding or options.missing)
-
-
-def separator_of(kind: str, options: TableOptions) -> str:
-    """What stands between the fields of a file to be written."""
-    return options.separator or _SEPARATOR[kind]

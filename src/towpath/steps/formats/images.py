@@ -10,7 +10,6 @@ if TYPE_CHECKING:
 
 
 def read(path: Path, asked: ReadRequest) -> Any:
-    """The file's bytes; as ``str`` for an SVG."""
     data = path.read_bytes()
     return data.decode() if asked.wanted == "str" else data
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ _EXACT = 2**53  # up to here a float tells each integer from the next
 
 
 def read_bytes(path: Path) -> bytes:
-    """The file, unpacked."""
     data = path.read_bytes()
     return gzip.decompress(data) if data[:2] == _GZIP else data
 
@@ -88,15 +87,9 @@ def write_json_line_parts(parts: Iterable[Any], path: Path) -> int:
 
 
 def write_rows(rows: Iterable[Any], path: Path) -> None:
-    """Write each value as a line of its own."""
     with delimited.open_to_write(path) as file:
         for row in rows:
             file.write(_json_line(row))
-
-
-def is_rows(value: Any) -> bool:
-    """Whether a value is a list of documents rather than a table."""
-    return isinstance(value, list | tuple) and not isinstance(value, Mapping)
 
 
 def _json_line(row: Any) -> str:

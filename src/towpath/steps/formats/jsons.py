@@ -22,12 +22,12 @@ from towpath.errors import Fault, StepFailed
 if TYPE_CHECKING:
     from towpath.steps.formats import ReadRequest
 
-SMALL = 64 * 1024
-"""A JSON output of at most so many bytes is handed on with its content."""
+SMALL = 64 * 1024  # A JSON output of at most so many bytes is handed on with its content.
+_PLAIN = frozenset({str, bool, int, float})
+_BYTES = (bytes, bytearray, memoryview)
 
 
 def read(path: Path, asked: ReadRequest) -> Any:
-    """The parsed document; with ``str`` or ``bytes`` asked for, the file as it stands."""
     data = path.read_bytes()
     if asked.wanted == "bytes":
         return data
@@ -35,20 +35,13 @@ def read(path: Path, asked: ReadRequest) -> Any:
 
 
 def write(value: object, path: Path, kind: str) -> None:  # noqa: ARG001
-    """Write a document in the order it was made.
-
-    NaN and infinity are written as ``NaN`` and ``Infinity``. JSON has no word for them, but
-    Python, pandas and DVC read these; to drop them would make a failed metric look like none.
-    """
+    """Write a document in the order it was made. NaN and infinity are ``NaN`` and ``Infinity``,
+    which Python, pandas and DVC read: to drop them would make a failed metric look like none."""
     text = json.dumps(plain_json(value), indent=2, ensure_ascii=False)
     path.write_text(text + "\n", encoding="utf-8")
 
 
 def parse_document(data: bytes, name: str) -> Any:
-    """What a JSON document called ``name`` holds.
-
-    :raises StepFailed: where it is none.
-    """
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -60,7 +53,6 @@ def parse_document(data: bytes, name: str) -> Any:
 
 
 def is_finite_document(value: Json) -> bool:
-    """Whether no number inside is NaN or infinite."""
     if isinstance(value, dict):
         return all(is_finite_document(part) for part in value.values())
     if isinstance(value, list):
@@ -75,15 +67,11 @@ def is_finite_document(value: Json) -> bool:
 # name the key.
 
 _NANOSECONDS = 1_000_000_000
-_UNITS = {"Y": "P{}Y", "M": "P{}M"}
-"""Units of NumPy's durations that are no number of seconds."""
+_UNITS = {"Y": "P{}Y", "M": "P{}M"}  # Units of NumPy's durations that are no number of seconds.
 
 
 def plain_json(value: Any) -> Json:
-    """The same in JSON's own types.
-
-    :raises TypeError: where something in it has no place there; the message names its key.
-    """
+    """The same in JSON's own types; ``TypeError`` names the key of what has no place there."""
     return _Reading().plain_value(value)
 
 
@@ -158,20 +146,17 @@ class _Reading:
         if text is not None:
             return text
         if isinstance(value, Decimal | Fraction):
-            return self._exact_float(value)
+            number = float(value)
+            if isinstance(value, Fraction):
+                is_same = Fraction(number) == value
+            elif value.is_finite():
+                is_same = math.isfinite(number) and Decimal(repr(number)) == value
+            else:
+                is_same = True
+            if not is_same:
+                self._refuse_value(f"{value!r} is no number of JSON: make it a float or a text")
+            return number
         return self._plain_object(value)
-
-    def _exact_float(self, value: Decimal | Fraction) -> float:
-        number = float(value)
-        if isinstance(value, Fraction):
-            is_same = Fraction(number) == value
-        elif value.is_finite():
-            is_same = math.isfinite(number) and Decimal(repr(number)) == value
-        else:
-            is_same = True
-        if not is_same:
-            self._refuse_value(f"{value!r} is no number of JSON: make it a float or a text")
-        return number
 
     def _plain_object(self, value: Any) -> Json:
         kind = type(value)
@@ -218,7 +203,10 @@ class _Reading:
             return self._plain_times(value)
         python_value = value.tolist()
         if type(python_value) is type(value):  # NumPy has numbers that Python has none for
-            return float(python_value) if kind == "f" else self._refuse_value(_no_place(value))
+            if kind == "f":
+                return float(python_value)
+            name = f"{type(value).__module__}.{type(value).__name__}"
+            self._refuse_value(f"a {name} has no place in JSON")
         return self.plain_value(python_value)
 
     def _plain_times(self, value: Any) -> Json:
@@ -250,21 +238,12 @@ class _Reading:
         raise TypeError(f"`{way}`: {why}" if way else why)
 
 
-_PLAIN = frozenset({str, bool, int, float})
-_BYTES = (bytes, bytearray, memoryview)
-
-
 def _labelled_items(column: Any) -> Any:
-    """A column's values by their labels; what is missing among texts and categories, which pandas
-    calls NaN, is ``None``, and NaN among numbers is a number."""
+    """A column's values by label; what is missing is ``None``, but NaN among numbers a number."""
     if getattr(column.dtype, "kind", "") in "fcmM":
         return column.items()
     values = (None if no else v for v, no in zip(column, column.isna(), strict=True))
     return zip(column.index, values, strict=True)
-
-
-def _no_place(value: Any) -> str:
-    return f"a {type(value).__module__}.{type(value).__name__} has no place in JSON"
 
 
 def _collision_words(name: str, first: Any, second: Any) -> str:

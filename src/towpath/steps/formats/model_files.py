@@ -12,10 +12,8 @@ if TYPE_CHECKING:
 
 
 def read(path: Path, asked: ReadRequest) -> Any:
-    """The model, if its file holds nothing but trusted types."""
     return skops_models.load_trusted_model(path, asked.name, asked.trust)
 
 
 def write(value: Any, path: Path, kind: str) -> None:  # noqa: ARG001
-    """Write the model; the same model gives the same bytes."""
     skops_models.dump_model(value, path)

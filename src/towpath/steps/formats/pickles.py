@@ -10,7 +10,6 @@ if TYPE_CHECKING:
 
 
 def read(path: Path, asked: ReadRequest) -> Any:
-    """The object."""
     assert asked.format
     if asked.format.name == "joblib":
         import joblib  # type: ignore[import-untyped,unused-ignore]
@@ -23,7 +22,6 @@ def read(path: Path, asked: ReadRequest) -> Any:
 
 
 def write(value: Any, path: Path, kind: str) -> None:
-    """Write the object."""
     if kind == "joblib":
         import joblib
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from towpath.steps.formats import ReadRequest
 
 _DELIMITED = ("csv", "tsv")
+_AS_PANDAS = ("", "pandas.DataFrame", "numpy.ndarray")
 
 
 def read(path: Path, asked: ReadRequest) -> Any:
@@ -24,7 +25,10 @@ def read(path: Path, asked: ReadRequest) -> Any:
     assert asked.format
     kind = asked.format.name
     if kind == "jsonl" and asked.wanted in ("list", "str", "bytes"):
-        return _read_documents(path, asked)
+        if asked.wanted == "list":
+            return list(json_lines.read_json_lines(path, asked.name))
+        data = json_lines.read_bytes(path)
+        return data if asked.wanted == "bytes" else data.decode()
     if asked.wanted in ("polars.DataFrame", "polars.LazyFrame"):
         frame = _read_polars(path, kind, asked)
         return frame.lazy() if asked.wanted == "polars.LazyFrame" else frame
@@ -35,11 +39,8 @@ def read(path: Path, asked: ReadRequest) -> Any:
 
 
 def read_parts(path: Path, asked: ReadRequest, size: int | None) -> Iterator[Any]:
-    """The table as pandas, whole or at most ``size`` rows at a time, in order.
-
-    A part has the types of the whole where the file or its declaration tells them; a CSV file does
-    not, so its parts may differ where its values do.
-    """
+    """The table as pandas, whole or at most ``size`` rows at a time, in order. The parts of a CSV
+    may differ in their types where its values do and nothing declares them."""
     assert asked.format
     match asked.format.name:
         case "csv" | "tsv":
@@ -47,7 +48,13 @@ def read_parts(path: Path, asked: ReadRequest, size: int | None) -> Iterator[Any
         case "jsonl":
             yield from json_lines.read_json_line_parts(path, asked.name, size, asked.options)
         case "parquet" if size is not None:
-            yield from _parquet_parts(path, size)
+            from pyarrow import parquet
+
+            with parquet.ParquetFile(path) as file:
+                if not file.metadata.num_rows:
+                    yield file.read().to_pandas()
+                for batch in file.iter_batches(size):
+                    yield batch.to_pandas()
         case kind:
             frame = _read_whole(path, kind, asked)
             yield from [frame] if size is None else _slice_frame(frame, size)
@@ -57,9 +64,6 @@ def notes(path: Path, asked: ReadRequest) -> Iterator[str]:
     """What a person may want to know of how a table is read."""
     if asked.format and asked.format.name in _DELIMITED and asked.wanted in _AS_PANDAS:
         yield from delimited.delimited_notes(_delimited_text(path, asked))
-
-
-_AS_PANDAS = ("", "pandas.DataFrame", "numpy.ndarray")
 
 
 def _delimited_text(path: Path, asked: ReadRequest) -> DelimitedText:
@@ -78,23 +82,6 @@ def _read_whole(path: Path, kind: str, asked: ReadRequest) -> Any:
 def _slice_frame(frame: Any, size: int) -> Iterator[Any]:
     for start in range(0, max(len(frame), 1), size):
         yield frame.iloc[start : start + size]
-
-
-def _parquet_parts(path: Path, size: int) -> Iterator[Any]:
-    from pyarrow import parquet
-
-    with parquet.ParquetFile(path) as file:
-        if not file.metadata.num_rows:
-            yield file.read().to_pandas()
-        for batch in file.iter_batches(size):
-            yield batch.to_pandas()
-
-
-def _read_documents(path: Path, asked: ReadRequest) -> Any:
-    if asked.wanted == "list":
-        return list(json_lines.read_json_lines(path, asked.name))
-    data = json_lines.read_bytes(path)
-    return data if asked.wanted == "bytes" else data.decode()
 
 
 def _read_arrow(path: Path, kind: str, asked: ReadRequest) -> Any:
@@ -127,16 +114,13 @@ def _read_polars(path: Path, kind: str, asked: ReadRequest) -> Any:
 
 
 def write(value: Any, path: Path, kind: str, options: TableOptions = NO_OPTIONS) -> None:
-    """Write a table; the same table gives the same bytes.
-
-    A CSV has no place for an index: one with a name becomes a column, one without is dropped. So
-    it is in every format but parquet.
-    """
+    """Write a table; the same table gives the same bytes. A CSV has no place for an index: one with
+    a name becomes a column, one without is dropped. So it is in every format but parquet."""
     if isinstance(value, str) and kind in (*_DELIMITED, "jsonl"):
         with delimited.open_to_write(path, options) as file:
             file.write(value)
         return
-    if kind == "jsonl" and json_lines.is_rows(value):
+    if kind == "jsonl" and isinstance(value, list | tuple):
         json_lines.write_rows(value, path)
         return
     library = type(value).__module__.partition(".")[0]
@@ -150,14 +134,14 @@ def write(value: Any, path: Path, kind: str, options: TableOptions = NO_OPTIONS)
 
 def _writes_natively(path: Path, kind: str, options: TableOptions) -> bool:
     if kind in _DELIMITED:
-        return path.suffix.lower() != ".gz" and delimited.writes_natively(options)
+        has_own_form = options.decimal or options.encoding or options.missing
+        return path.suffix.lower() != ".gz" and not has_own_form
     return kind in ("parquet", "feather")
 
 
 def write_parts(
     parts: Iterable[Any], path: Path, kind: str, options: TableOptions = NO_OPTIONS
 ) -> int:
-    """Write pandas tables one below the other; the number of rows."""
     kept = _kept_whole(parts, kind)
     parts = itertools.chain(list(itertools.islice(kept, 1)), kept)  # refused before a file is made
     if kind in _DELIMITED:
@@ -172,7 +156,17 @@ def write_parts(
         return len(first)
     rest = itertools.chain([second], numbered)
     if kind == "parquet":
-        return _write_parquet_parts(first, rest, path)
+        import pyarrow
+        from pyarrow import parquet
+
+        table = pyarrow.Table.from_pandas(first)
+        rows = len(first)
+        with parquet.ParquetWriter(path, table.schema) as writer:
+            writer.write_table(table)
+            for part in rest:
+                writer.write_table(pyarrow.Table.from_pandas(part, schema=table.schema))
+                rows += len(part)
+        return rows
     import pandas
 
     whole = pandas.concat([first, *rest], ignore_index=True)
@@ -181,23 +175,11 @@ def write_parts(
 
 
 def _kept_whole(parts: Iterable[Any], kind: str) -> Iterator[Any]:
+    """The parts as they come, none of which a file of ``kind`` would not give back."""
     for part in parts:
-        refuse_losses(part, kind)
+        if faults := list(_find_losses(part, kind)):
+            raise StepFailed(*faults)
         yield part
-
-
-def _write_parquet_parts(first: Any, rest: Iterable[Any], path: Path) -> int:
-    import pyarrow
-    from pyarrow import parquet
-
-    table = pyarrow.Table.from_pandas(first)
-    rows = len(first)
-    with parquet.ParquetWriter(path, table.schema) as writer:
-        writer.write_table(table)
-        for part in rest:
-            writer.write_table(pyarrow.Table.from_pandas(part, schema=table.schema))
-            rows += len(part)
-    return rows
 
 
 def _as_frame(value: Any) -> Any:
@@ -240,7 +222,7 @@ def _write_arrow(table: Any, path: Path, kind: str, options: TableOptions) -> No
     else:
         from pyarrow import csv
 
-        separator = delimited.separator_of(kind, options)
+        separator = options.separator or delimited.SEPARATORS[kind]
         csv.write_csv(table, path, csv.WriteOptions(delimiter=separator))
 
 
@@ -250,7 +232,7 @@ def _write_polars(frame: Any, path: Path, kind: str, options: TableOptions) -> N
     elif kind == "feather":
         frame.write_ipc(path)
     else:
-        frame.write_csv(path, separator=delimited.separator_of(kind, options))
+        frame.write_csv(path, separator=options.separator or delimited.SEPARATORS[kind])
 
 
 # What a format of tables would lose in silence: it is an error instead, before a byte is written.
@@ -260,13 +242,6 @@ def _write_polars(frame: Any, path: Path, kind: str, options: TableOptions) -> N
 
 _ONE_HEADER = ("csv", "tsv", "xlsx", "jsonl")
 _EXACT = 2**53  # up to here a double, which is all that Excel has, tells each integer from the next
-
-
-def refuse_losses(frame: Any, kind: str) -> None:
-    """Raise ``StepFailed`` for each thing in a pandas table that a file of ``kind`` would not give
-    back: it has no place there, and the writer would not say so."""
-    if faults := list(_find_losses(frame, kind)):
-        raise StepFailed(*faults)
 
 
 def _find_losses(frame: Any, kind: str) -> Iterator[Fault]:

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
 
 
 def read(path: Path, asked: ReadRequest) -> Any:
-    """The text, or its bytes where those are asked for."""
     data = path.read_bytes()
     return data if asked.wanted == "bytes" else data.decode()
 
@@ -20,7 +19,7 @@ def write(value: Any, path: Path, kind: str) -> None:
     if isinstance(value, str | bytes):
         path.write_bytes(value.encode() if isinstance(value, str) else value)
     elif kind == "html" and hasattr(value, "write_html"):
-        value.write_html(path, **_FIXED.get(_package_of(value), {}))
+        value.write_html(path, **_FIXED.get(type(value).__module__.partition(".")[0], {}))
     elif kind == "html" and hasattr(value, "to_html"):
         named = {"table_uuid": "table"} if hasattr(value, "set_uuid") else {}  # pandas' Styler
         path.write_text(value.to_html(**named), encoding="utf-8")
@@ -28,9 +27,5 @@ def write(value: Any, path: Path, kind: str) -> None:
         raise TypeError(f"it is a {type(value).__name__}, not text")
 
 
+# What keeps the name of a part of a page from being drawn at random, by package.
 _FIXED = {"plotly": {"div_id": "figure"}}
-"""What keeps the name of a part of a page from being drawn at random, by package."""
-
-
-def _package_of(value: Any) -> str:
-    return type(value).__module__.partition(".")[0]

@@ -18,7 +18,6 @@ _NOT_INSTALLED = "pip install 'towpath[excel]'"
 
 
 def read_workbook(path: Path, name: str, options: TableOptions) -> Any:
-    """The first sheet as pandas: its first row are the names."""
     import pandas
 
     _require_library(name)

@@ -15,11 +15,15 @@ IN_A_PROCESS = {
     "quality_check": "towpath.steps.kinds.quality_check",
     "batch_transform": "towpath.steps.kinds.batch_transform",
     "command": "towpath.steps.kinds.command_step",
+    "notebook": "towpath.steps.kinds.notebook_step",
+    "notify": "towpath.steps.kinds.notify_step",
+    "callback": "towpath.steps.kinds.callback_step",
 }
 """Kinds with ``execute(order: Order) -> Made``, run in a process of the step's own."""
 
-IN_THE_RUN = ("condition", "fail", "register_model")
-"""Kinds that are no work for a process: the run carries them out itself."""
+IN_THE_RUN = ("condition", "fail", "stop", "register_model")
+"""Kinds that are no work for a process: the run carries them out itself, as it does a notification
+by a block."""
 
 
 def import_kind(kind: str) -> ModuleType:

@@ -27,12 +27,15 @@ def execute(order: Order) -> Made:
     name, output = next(iter(order.outputs.items()))
     path = order.directory / "outputs" / output.path
     path.parent.mkdir(parents=True, exist_ok=True)
-    source = _table_source(order, store)
-    parts = (
-        add_predictions(model, part, step.method) for part in source.read_parts(step.batch_size)
+    data = order.arguments["data"]
+    assert isinstance(data, Artifact)
+    request = formats.ReadRequest(
+        data.name, declared=order.formats.get("data"), options=order.options_of("data")
     )
+    read = formats.read_file_parts(store.path(data.digest), request, step.batch_size)
+    parts = (add_predictions(model, part, step.method) for part in read)
     form = formats.find_format(output.path, output.format, order.own_formats)
-    rows = formats.TableTarget(path, form, TableOptions.from_declaration(output)).write(parts)
+    rows = formats.write_file_parts(parts, path, form, TableOptions.from_declaration(output))
     print(f"{rows:,} rows scored")
     scored_table = store.put(path)
     order.remove_bytes()
@@ -112,10 +115,3 @@ def _read_model(order: Order, store: Store) -> Any:
     if not hasattr(loaded, method):
         raise StepFailed(Fault(f"a {type(loaded).__name__} has no `{method}`"))
     return loaded
-
-
-def _table_source(order: Order, store: Store) -> formats.TableSource:
-    data = order.arguments["data"]
-    assert isinstance(data, Artifact)
-    format = formats.find_format(data.name, order.formats.get("data"))
-    return formats.TableSource(store.path(data.digest), data.name, format, order.options_of("data"))

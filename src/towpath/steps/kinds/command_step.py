@@ -23,9 +23,9 @@ from towpath.config.command_line import parse_command
 from towpath.config.project_paths import module_folders
 from towpath.control_characters import show_controls
 from towpath.errors import Fault, StepFailed, did_you_mean
-from towpath.sandbox import process_tree
-from towpath.steps import formats, opened_files, step_results, watched_files
-from towpath.steps.formats import jsons
+from towpath.sandbox import log_mask, process_tree
+from towpath.steps import formats, step_results
+from towpath.steps.program_watch import ProgramWatch
 from towpath.steps.project_functions import hint_missing_module
 from towpath.steps.work_order import Order, Value
 
@@ -162,14 +162,12 @@ def _enter_folder(folder: Path, step: CommandStep) -> Path:
 
 def _run_program(order: Order, arguments: list[str], directory: Path, folder: Path) -> list[Json]:
     """Run the program to its end; the files of the project that it read undeclared."""
-    watch = order.directory / "watch"
-    watch.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(opened_files.__file__, watch / "sitecustomize.py")
-    opened = watch / "opened"
+    watch = ProgramWatch.begin(order)
     print("$", show_controls(_shown_command(order, arguments), kept="\n"))
     sys.stdout.flush()
+    log_mask.settle_log()
     begin = order.log.stat().st_size if order.log.exists() else 0
-    environment = _program_environment(order.root, folder, watch, opened)
+    environment = watch.program_environment(module_folders(folder))
     program = shutil.which(arguments[0], path=environment["PATH"])
     try:
         if program is None:
@@ -188,7 +186,7 @@ def _run_program(order: Order, arguments: list[str], directory: Path, folder: Pa
     if ended.returncode:
         names = ("CommandFailed", f"Exit{ended.returncode}")
         raise StepFailed(_ending_fault(order, ended.returncode, begin), causes=names)
-    return list(_undeclared_files(order, opened))
+    return list(watch.undeclared_files())
 
 
 def _shown_command(order: Order, arguments: list[str]) -> str:
@@ -198,25 +196,6 @@ def _shown_command(order: Order, arguments: list[str]) -> str:
     for folder in (order.directory, order.root):
         words = [word.replace(f"{folder}/", "") for word in words]
     return words[0] if is_script else shlex.join(words)
-
-
-def _program_environment(root: Path, folder: Path, watch: Path, opened: Path) -> dict[str, str]:
-    """This process's variables; programs of the project's environment come first, and modules of
-    the project are found as those of its functions are."""
-    inherited = os.environ
-    paths = [str(watch), *map(str, module_folders(folder))]
-    paths += filter(None, [inherited.get("PYTHONPATH")])
-    return {
-        **inherited,
-        "PATH": os.pathsep.join(
-            [str(Path(sys.executable).parent), inherited.get("PATH", os.defpath)]
-        ),
-        "PYTHONPATH": os.pathsep.join(paths),
-        "PYTHONUNBUFFERED": "1",  # or a log would show nothing before the end
-        "PYTHONDONTWRITEBYTECODE": "1",
-        opened_files.LIST: str(opened),
-        opened_files.ROOT: str(root),
-    }
 
 
 def _no_program(name: str, directory: Path, path: str) -> Fault:
@@ -235,6 +214,7 @@ def _list_programs(path: str) -> Iterator[str]:
 
 def _ending_fault(order: Order, code: int, begin: int) -> Fault:
     """How the program ended, with the last lines that it printed."""
+    log_mask.settle_log()
     words = _last_words(order.log, begin)
     if number := process_tree.find_signal(code):
         hint = process_tree.explain_exit(code) if number is signal.SIGKILL else None
@@ -255,29 +235,6 @@ def _last_words(log: Path, begin: int) -> str:
     return f": {' | '.join(lines)}" if lines else ", and printed nothing"
 
 
-def _undeclared_files(order: Order, opened: Path) -> Iterator[str]:
-    """What its Python programs read of the project that no input, place or code of the step is."""
-    if not opened.exists():
-        return
-    declared_files = {*order.code}
-    lines = opened.read_text("utf-8", "replace").splitlines()
-    for path in dict.fromkeys(map(_source_path, lines)):
-        if path not in declared_files and _is_project_file(order.root, path):
-            yield path
-
-
-def _source_path(path: str) -> str:
-    """The module whose compiled form a path is; any other path is its own."""
-    folder, _, name = path.rpartition("/")
-    if name.endswith(".pyc") and folder.rpartition("/")[2] == "__pycache__":
-        return "/".join(filter(None, [folder.rpartition("/")[0], f"{name.partition('.')[0]}.py"]))
-    return path
-
-
-def _is_project_file(root: Path, path: str) -> bool:
-    return watched_files.is_of_project(str(root), path) and (root / path).is_file()
-
-
 def _take_outputs(
     order: Order, step: CommandStep, store: Store, folder: Path
 ) -> tuple[dict[str, Artifact], dict[str, Json]]:
@@ -285,19 +242,6 @@ def _take_outputs(
     values: dict[str, Json] = {}
     for name, output in order.outputs.items():
         path = _output_path(order, step, folder, name)
-        try:
-            step_results.require_output(path, output, "command", step.places.get(name))
-            if formats.find_format(output.path, output.format) is formats.FORMATS["json"]:
-                values |= _read_value(name, path)
-        except StepFailed as failure:
-            raise failure.about(f"output `{name}`") from None
+        values |= step_results.read_written(name, path, output, "command", step.places.get(name))
         outputs[name] = replace(store.put(path), name=PurePosixPath(output.path).name)
     return outputs, values
-
-
-def _read_value(name: str, path: Path) -> dict[str, Json]:
-    """The content of a JSON document that is small enough to be handed on."""
-    value: Json = jsons.parse_document(path.read_bytes(), path.name)
-    if not jsons.is_finite_document(value):
-        print(f"{path.name}: a number in it is NaN or infinite")
-    return {name: value} if path.stat().st_size <= jsons.SMALL else {}

@@ -23,7 +23,8 @@ from towpath.steps.model_io import fitted_signature, skops_models
 from towpath.steps.work_order import Order, Value
 
 if TYPE_CHECKING:
-    from towpath.config.pipeline_declaration import FunctionStep, Output
+    from towpath.config.file_declaration import Output
+    from towpath.config.pipeline_declaration import FunctionStep
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from towpath.backends import great_expectations
 from towpath.backends.dvc import Store
-from towpath.backends.great_expectations import suite_outcome, suite_page
+from towpath.backends.great_expectations import suite_outcome
 from towpath.config.artifact import Artifact, Json, Made
 from towpath.errors import Fault, Refused, StepFailed
 from towpath.steps import formats, project_functions
@@ -33,7 +33,9 @@ def execute(order: Order) -> Made:
     outcome = run_suite(suite, _read_table(order, store, data))
     _print_report(outcome)
     document = outcome.document()
-    result, page_file = _write_results(order, document, suite_page.render_page(outcome, data.name))
+    result, page_file = _write_results(
+        order, document, suite_outcome.render_page(outcome, data.name)
+    )
     if outcome.failed and _declared_step(order).must_pass:
         raise Refused(
             *suite_outcome.failure_faults(outcome),

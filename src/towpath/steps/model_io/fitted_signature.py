@@ -11,6 +11,12 @@ from towpath.config.artifact import Json
 
 UNKNOWN = "unknown"
 _ROWS = 5
+# Where models keep the names of their columns: scikit-learn, LightGBM, CatBoost, and the boosters
+# of XGBoost and LightGBM.
+_NAMES = ("feature_names_in_", "feature_name_", "feature_names_", "feature_names", "feature_name")
+
+_COUNTS = ("n_features_in_", "num_feature", "num_features")
+_MADE_UP = re.compile(r"Column_\d+|f?\d+")  # by LightGBM, XGBoost and CatBoost, for an array
 
 
 def signatures_of_models(made: Mapping[str, Any], seen: Mapping[str, Any]) -> dict[str, Json]:
@@ -21,13 +27,10 @@ def signatures_of_models(made: Mapping[str, Any], seen: Mapping[str, Any]) -> di
 
 
 def signature_of_model(model: Any, frames: Sequence[Any] = ()) -> dict[str, Json]:
-    """A model's signature.
-
-    ``inputs`` lists columns with their types, in the order that the model wants them; where the
-    model was fitted without names it is ``unknown``, and ``features`` tells how many. ``outputs``
-    is what predicting a few rows of the data gave. Types: integer, number, string, boolean,
-    datetime, category, unknown.
-    """
+    """A model's signature. ``inputs`` lists columns with their types, in the order that the model
+    wants them; where the model was fitted without names it is ``unknown``, and ``features`` tells
+    how many. ``outputs`` is what predicting a few rows of the data gave. Types: integer, number,
+    string, boolean, datetime, category, unknown."""
     names = feature_names(model)
     count = feature_count(model)
     source = next(
@@ -54,14 +57,6 @@ def _is_frame(value: Any) -> bool:
     return all(hasattr(value, name) for name in ("iloc", "columns", "dtypes"))
 
 
-_NAMES = ("feature_names_in_", "feature_name_", "feature_names_", "feature_names", "feature_name")
-"""Where models keep the names of their columns: scikit-learn, LightGBM, CatBoost, and the boosters
-of XGBoost and LightGBM."""
-
-_COUNTS = ("n_features_in_", "num_feature", "num_features")
-_MADE_UP = re.compile(r"Column_\d+|f?\d+")  # by LightGBM, XGBoost and CatBoost, for an array
-
-
 def feature_names(model: Any) -> list[str]:
     """The columns that a model was fitted on, in its order; empty where it knows no names."""
     for attribute in _NAMES:
@@ -75,7 +70,6 @@ def feature_names(model: Any) -> list[str]:
 
 
 def feature_count(model: Any) -> int | None:
-    """How many columns a model was fitted on; None where it does not say."""
     for attribute in _COUNTS:
         count = _model_attribute(model, attribute)
         if hasattr(count, "__index__"):
@@ -128,7 +122,6 @@ def _class_labels(model: Any) -> Json:
 
 
 def type_of(dtype: Any) -> str:
-    """The portable name of a numpy or pandas type."""
     text = str(dtype).lower()
     if text.startswith("category"):
         return "category"
@@ -139,17 +132,8 @@ def type_of(dtype: Any) -> str:
 
 
 _TYPES = (
-    ("bool", "boolean"),
-    ("int", "integer"),
-    ("uint", "integer"),
-    ("float", "number"),
-    ("double", "number"),
-    ("decimal", "number"),
-    ("datetime", "datetime"),
-    ("timestamp", "datetime"),
-    ("date", "datetime"),
-    ("str", "string"),
-    ("object", "string"),
-    ("<u", "string"),
-    ("|s", "string"),
-)
+    ("bool", "boolean"), ("int", "integer"), ("uint", "integer"), ("float", "number"),
+    ("double", "number"), ("decimal", "number"), ("datetime", "datetime"),
+    ("timestamp", "datetime"), ("date", "datetime"), ("str", "string"), ("object", "string"),
+    ("<u", "string"), ("|s", "string"),
+)  # fmt: skip

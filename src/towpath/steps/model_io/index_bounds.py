@@ -11,16 +11,21 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy
+
 _DEEPEST = 100
 _OPAQUE = str | bytes | int | float | None
+# Ensembles that hand their columns to their trees without having them counted again.
+_TIGHT = frozenset({"BaseForest", "BaseGradientBoosting", "IsolationForest"})
+_HOMES = ("sklearn.", "scipy.", "numpy.")
+# Functions of scikit-learn that hand what they get to compiled code; only a ``BisectingKMeans``
+# keeps one, to be fitted with.
+_UNCHECKED = frozenset({"_kmeans_single_elkan", "_kmeans_single_lloyd"})
 
 
 @dataclass(frozen=True)
 class _Part:
-    """A part of a model, and how many columns reach it.
-
-    ``is_tight`` is whether what is around it hands its columns on without looking.
-    """
+    """A part of a model. ``is_tight``: what is around it hands its columns on without looking."""
 
     value: Any
     width: int | None
@@ -60,13 +65,8 @@ def _walk_parts(
         yield from _walk_parts(_Part(inner, own, keeps), seen, depth + 1)
 
 
-_TIGHT = frozenset({"BaseForest", "BaseGradientBoosting", "IsolationForest"})
-"""Ensembles that hand their columns to their trees without having them counted again."""
-
-
 def _count_columns(part: _Part) -> int | None:
-    """How many columns a part lets in: its own number, which is no more than what reaches it where
-    nothing in between counts them."""
+    """How many columns a part lets in: no more than reach it where nothing in between counts."""
     value = part.value
     own = vars(value).get("n_features_in_") if hasattr(value, "__dict__") else None
     if own is None:
@@ -79,21 +79,15 @@ def _count_columns(part: _Part) -> int | None:
 
 
 def _whole_number(number: Any) -> int:
-    import numpy
-
     if isinstance(number, bool) or not isinstance(number, int | numpy.integer):
         raise TypeError("a number of columns is no whole number")
     return int(number)
 
 
 def _class_names(value: Any) -> frozenset[str]:
-    """The names of a value's class and of those that it descends from, as scientific Python
-    defines them."""
+    """The names of a value's class and its ancestors, as scientific Python defines them."""
     kinds = (kind for kind in type(value).__mro__ if kind.__module__.startswith(_HOMES))
     return frozenset(kind.__name__ for kind in kinds)
-
-
-_HOMES = ("sklearn.", "scipy.", "numpy.")
 
 
 def _is_array(value: Any) -> bool:
@@ -132,11 +126,6 @@ def _shadowed_reason(value: Any) -> str:
         if callable(getattr(type(value), str(name), None)):
             return f"a {type(value).__name__} in it has its own `{name}`"
     return ""
-
-
-_UNCHECKED = frozenset({"_kmeans_single_elkan", "_kmeans_single_lloyd"})
-"""Functions of scikit-learn that hand what they get to compiled code; only a ``BisectingKMeans``
-keeps one, to be fitted with."""
 
 
 def _unsound_reason(part: _Part) -> str:
@@ -179,8 +168,6 @@ def _check_predictor(predictor: Any, width: int | None) -> str:
 
 def _check_boosted(model: Any, width: int | None) -> str:
     """Nodes that ask for a category do so of a column that the mapper knows categories of."""
-    import numpy
-
     mapper = vars(model).get("_bin_mapper")
     if mapper is None:
         return ""
@@ -202,8 +189,6 @@ def _check_boosted(model: Any, width: int | None) -> str:
 
 def _check_nodes(left: Any, right: Any, feature: Any, leaf: Any, width: int) -> str:
     """Children stand behind their parent, so that a walk ends, and before the end of the array."""
-    import numpy
-
     inner = ~leaf
     positions = numpy.arange(len(left))[inner]
     for child in (left[inner].astype("int64"), right[inner].astype("int64")):
@@ -217,8 +202,6 @@ def _check_nodes(left: Any, right: Any, feature: Any, leaf: Any, width: int) -> 
 
 def _check_neighbours(tree: Any, _width: int | None) -> str:
     """All its arrays are of its points and of its nodes, and its leaves are at its end."""
-    import numpy
-
     data, order, nodes, spaces, _, _, count, *_, metric, weights = tree.__getstate__()
     points, columns = data.shape
     sides = 2 if type(tree).__name__.startswith("KDTree") else 1
@@ -248,8 +231,6 @@ def _check_metric(metric: Any, _width: int | None) -> str:
 
 def _check_neighbourhood(model: Any, width: int | None) -> str:
     """The points that it remembers have the columns that it takes, and an answer each."""
-    import numpy
-
     points, answers = vars(model).get("_fit_X"), vars(model).get("_y")
     if points is None:
         return ""
@@ -279,8 +260,6 @@ def _check_bisected(model: Any, width: int | None) -> str:
 
 def _check_support_vectors(model: Any, width: int | None) -> str:
     """libsvm takes each of these arrays to be as long as the number of vectors says."""
-    import numpy
-
     if "_n_support" not in vars(model):
         return ""
     counts, vectors, chosen = model._n_support, model.support_vectors_, model.support_
@@ -342,23 +321,14 @@ def _check_random(generator: Any, _width: int | None) -> str:
     return "" if inside else "a generator of random numbers reads outside its buffer"
 
 
+# What is looked at, by the name of a class or of one that it descends from.
 _CHECKS: Mapping[str, Callable[[Any, int | None], str]] = {
-    "BSpline": _check_spline,
-    "BaseHistGradientBoosting": _check_boosted,
-    "BaseLibSVM": _check_support_vectors,
-    "BinaryTree32": _check_neighbours,
-    "BinaryTree64": _check_neighbours,
-    "BisectingKMeans": _check_bisected,
-    "CountVectorizer": _check_vocabulary,
-    "DictVectorizer": _check_vocabulary,
-    "DistanceMetric": _check_metric,
-    "Generator": _check_random,
-    "NeighborsBase": _check_neighbourhood,
-    "OneHotEncoder": _check_encoder,
-    "RandomState": _check_random,
-    "Tree": _check_tree,
-    "TreePredictor": _check_predictor,
-    "_BaseKMeans": _check_clusters,
-    "_spbase": _check_sparse,
-}
-"""What is looked at, by the name of a class or of one that it descends from."""
+    "BSpline": _check_spline, "BaseHistGradientBoosting": _check_boosted,
+    "BaseLibSVM": _check_support_vectors, "BinaryTree32": _check_neighbours,
+    "BinaryTree64": _check_neighbours, "BisectingKMeans": _check_bisected,
+    "CountVectorizer": _check_vocabulary, "DictVectorizer": _check_vocabulary,
+    "DistanceMetric": _check_metric, "Generator": _check_random,
+    "NeighborsBase": _check_neighbourhood, "OneHotEncoder": _check_encoder,
+    "RandomState": _check_random, "Tree": _check_tree, "TreePredictor": _check_predictor,
+    "_BaseKMeans": _check_clusters, "_spbase": _check_sparse,
+}  # fmt: skip

@@ -7,7 +7,6 @@ file names a class that this code defines, that `trust` names, and that may run 
 from __future__ import annotations
 
 import importlib.util
-import re
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,6 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from towpath.dependencies.installed_packages import plain_package_name
 from towpath.errors import Fault, Place, Refused, StepFailed, TowpathError
 from towpath.steps import project_functions
 from towpath.steps.model_io import skops_models
@@ -24,13 +24,9 @@ _MODULE = "<module>"  # the name of a frame that runs a file as it is imported
 
 
 def load_model(path: Path, name: str, trust: Iterable[str], own: Mapping[str, Any]) -> Any:
-    """The model in a .skops file called ``name``; ``own`` is ``OwnCode.to_json``'s.
-
-    :raises Refused: where it holds what is neither known nor trusted, or a class of the version's
-        own whose code may not run here.
-    :raises StepFailed: where a package is not there that a class of it comes from, or the code
-        cannot be imported.
-    """
+    """The model in a .skops file called ``name``; ``own`` is ``OwnCode.to_json``'s. ``Refused``
+    where it holds what is neither known nor trusted, or code of the version's own that may not run
+    here; ``StepFailed`` where a package is missing, or the code cannot be imported."""
     allowed = tuple(trust)
     make_classes_importable(path, name, allowed, own)
     try:
@@ -50,9 +46,7 @@ def make_classes_importable(
     path: Path, name: str, trust: Iterable[str], own: Mapping[str, Any]
 ) -> None:
     """Let the classes of the version's own be imported that a file names and ``trust`` lets in.
-
-    Raises as :func:`load_model` does; a file with none of them brings no code at all.
-    """
+    Raises as :func:`load_model` does; a file with none of them brings no code at all."""
     strange = set(skops_models.find_untrusted(path, name)).intersection(trust)
     mine = sorted(strange.intersection(own["classes"]))
     others = sorted(strange.difference(mine))
@@ -65,12 +59,13 @@ def make_classes_importable(
         places = (root, root / own["folder"], root / "src")
         if faults := list(_mixed_modules(places, own["version"])):
             raise StepFailed(*faults)
-        _import_from(root, own["folder"])
+        project_functions.make_project_importable(root, own["folder"])
+        if (root / "src").is_dir():  # before a package that is installed from a work tree
+            sys.path.insert(0, str(root / "src"))
 
 
 def compare_recorded(path: Path, name: str, own: Mapping[str, Any]) -> tuple[str, ...]:
-    """Packages that are others here than when the version was made, and whether the model's
-    classes come from them, in words."""
+    """Packages that are others than when the version was made, in words, the model's first."""
     try:
         homes = {held.partition(".")[0] for held in skops_models.list_held(path, name)}
     except TowpathError:
@@ -126,8 +121,7 @@ def _is_installed(home: str) -> bool:
 
 
 def _own_fault(error: BaseException | None, own: Mapping[str, Any]) -> Fault | None:
-    """What the version's own code raised while the model was read, with its line; None where it
-    was not that code."""
+    """What the version's own code raised while the model was read, with its line, if it did."""
     root = Path(own["root"])
     frames = [
         (Path(frame.filename), frame.lineno or 0, frame.name)
@@ -146,12 +140,6 @@ def _own_fault(error: BaseException | None, own: Mapping[str, Any]) -> Fault | N
     return Fault(f"{place}: the code of {own['version']} {how}: {type(error).__name__}: {words}")
 
 
-def _import_from(root: Path, folder: str) -> None:
-    project_functions.make_project_importable(root, folder)
-    if (root / "src").is_dir():  # before a package that is installed from a work tree
-        sys.path.insert(0, str(root / "src"))
-
-
 @contextmanager
 def restored_path() -> Iterator[None]:
     """Outside of a sandbox: once the model is loaded, imports look where they looked before."""
@@ -168,12 +156,8 @@ def restored_path() -> Iterator[None]:
 def compare_packages(
     recorded: Mapping[str, str], python: str | None, homes: Iterable[str]
 ) -> tuple[str, ...]:
-    """What differs, in words: ``scikit-learn 1.8.0 recorded, 1.7.2 here``.
-
-    :param python: the recorded version of Python.
-    :param homes: the top modules that a model's classes come from: what differs in those is told
-        first, since it may matter to whoever loads the model.
-    """
+    """What differs, in words: ``scikit-learn 1.8.0 recorded, 1.7.2 here``. What ``homes``, the top
+    modules of a model's classes, come from is told first: it matters to whoever loads the model."""
     differing = {
         name: f"{name} {version} recorded, {installed or 'none'} here"
         for name, version in recorded.items()
@@ -183,24 +167,21 @@ def compare_packages(
     matters = [
         f"{words}: the model's classes come from it"
         for name, words in differing.items()
-        if _plain_name(name) in close
+        if plain_package_name(name) in close
     ]
-    others = [words for name, words in differing.items() if _plain_name(name) not in close]
+    others = [words for name, words in differing.items() if plain_package_name(name) not in close]
     if python and python.split(".")[:2] != [str(part) for part in sys.version_info[:2]]:
         others.append(f"Python {python} recorded, {sys.version_info[0]}.{sys.version_info[1]} here")
     return (*matters, *others)
 
 
 def find_recorded(recorded: Mapping[str, str], home: str) -> tuple[str, str] | None:
-    """The recorded package that a top module comes from, by its name, and its version.
-
-    It is not installed, so that only its name tells: ``xgboost`` is of ``xgboost`` or of
-    ``xgboost-cpu``.
-    """
+    """The recorded package that a top module comes from, by its name, and its version. It is not
+    installed, so that only its name tells: ``xgboost`` is of ``xgboost`` or of ``xgboost-cpu``."""
     for name, version in recorded.items():
-        if _plain_name(name) == _plain_name(home) or _plain_name(name).startswith(
-            f"{_plain_name(home)}-"
-        ):
+        if plain_package_name(name) == plain_package_name(home) or plain_package_name(
+            name
+        ).startswith(f"{plain_package_name(home)}-"):
             return name, version
     return None
 
@@ -217,10 +198,7 @@ def _installed_version(name: str) -> str | None:
 
 
 def _names_of(homes: Iterable[str]) -> frozenset[str]:
-    """The distributions that top modules come from."""
     distributions = metadata.packages_distributions()
-    return frozenset(_plain_name(name) for home in homes for name in distributions.get(home, ()))
-
-
-def _plain_name(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
+    return frozenset(
+        plain_package_name(name) for home in homes for name in distributions.get(home, ())
+    )

@@ -29,18 +29,16 @@ def scoring_faults(model: str, data: Path, output: Path) -> Iterator[Fault]:
         hint = "a .skops file can be scored with; another is for your own code"
         yield Fault(f"{model} is no model that can be read here", hint=hint)
     for path in (data, output):
-        if not _is_table(path.name):
+        format = formats.find_format(path.name)
+        if not (format is not None and format.is_table):
             yield Fault(f"{path} is no table", hint=formats.TABLES)
     if not data.is_file():
         yield Fault(f"there is no file {data}")
 
 
 def read_model_file(path: Path, trust: Iterable[str], own: Mapping[str, Any]) -> Any:
-    """A model's file, if it holds nothing but known types and those that the project trusts; those
-    of the version's own come from its code (``OwnCode.to_json``).
-
-    Its bytes must have been held against their digest before.
-    """
+    """A model's file, if all in it is known, trusted, or of the version's own code (``own``,
+    ``OwnCode.to_json``'s). Its bytes must have been held against their digest before."""
     if not _is_model(path.name):
         raise StepFailed(Fault(f"{path.name} is no model that can be read here"))
     return own_classes.load_model(path, path.name, trust, own)
@@ -48,12 +46,10 @@ def read_model_file(path: Path, trust: Iterable[str], own: Mapping[str, Any]) ->
 
 @dataclass(frozen=True)
 class Scoring:
-    """A model's file, the table that it is applied to, and where the rows go.
-
-    ``trust`` names types that the model may hold besides the known ones, ``own`` is the version's
-    own code, where those of its own are found. ``method`` is ``predict`` or ``predict_proba``; with
-    ``batch_size`` only so many rows are in memory at a time.
-    """
+    """A model's file, the table that it is applied to, and where the rows go. ``trust`` names types
+    that the model may hold besides the known ones, ``own`` is the version's own code, where those
+    of its own are found. ``method`` is ``predict`` or ``predict_proba``; with ``batch_size`` only
+    so many rows are in memory at a time."""
 
     model: Path
     data: Path
@@ -66,20 +62,16 @@ class Scoring:
 
 @dataclass(frozen=True)
 class Scored:
-    """The number of rows, and which packages are others here than the version was made with, in
-    words."""
+    """The number of rows; in words, which packages are others than the version was made with."""
 
     rows: int
     packages: tuple[str, ...] = ()
 
 
 def score_table(asked: Scoring) -> Scored:
-    """Write the table's rows with the prediction beside them.
-
-    ``output`` appears whole or not at all. Raises ``StepFailed`` for columns that the table lacks
-    and for whatever the model's code does, ``Refused`` for a model's file that holds what is not
-    known to be safe.
-    """
+    """Write the table's rows with the prediction beside them. ``output`` appears whole or not at
+    all. Raises ``StepFailed`` for columns that the table lacks and for whatever the model's code
+    does, ``Refused`` for a model's file that holds what is not known to be safe."""
     output = asked.output.absolute()
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -96,17 +88,11 @@ def _ask_sandbox(asked: Scoring, folder: Path, made: Path) -> Scored:
     reads = (asked.model, asked.data, *asked.own.readable_paths)
     sandbox = Sandbox(folder, _PATIENCE, reads=reads, file_size=_NO_BOUND)
     question = {
-        "model": str(asked.model.absolute()),
-        "data": str(asked.data.absolute()),
-        "version": asked.own.version,
-        "name": str(asked.data),
-        "made": str(made),
-        "output": str(asked.output),
-        "trust": list(asked.trust),
-        "own": asked.own.to_json(),
-        "method": asked.method,
-        "batch_size": asked.batch_size,
-    }
+        "model": str(asked.model.absolute()), "data": str(asked.data.absolute()),
+        "version": asked.own.version, "name": str(asked.data), "made": str(made),
+        "output": str(asked.output), "trust": list(asked.trust), "own": asked.own.to_json(),
+        "method": asked.method, "batch_size": asked.batch_size,
+    }  # fmt: skip
     try:
         sandbox_answer = sandbox.ask("towpath.steps.model_io.score_model", question).said
     except SandboxEnded as ended:
@@ -120,10 +106,8 @@ def _ask_sandbox(asked: Scoring, folder: Path, made: Path) -> Scored:
 
 
 def read_scored(said: object) -> Scored:
-    """What the process answered, in which a model's code may have written it.
-
-    Raises ``Malformed`` for what is no answer, and otherwise as :func:`score_table` does.
-    """
+    """What the process answered, in which a model's code may have written it. Raises ``Malformed``
+    for what is no answer, and otherwise as :func:`score_table` does."""
     fields = Fields(said)
     fields.refuse_others("rows", "packages", "faults", "refused")
     if (pairs := fields.find_optional("faults", foreign.list_of(_read_fault))) is None:
@@ -143,8 +127,7 @@ def _read_fault(value: object) -> Fault:
 
 
 def answer(question: Mapping[str, Any]) -> dict[str, Any]:
-    """In the sandbox: ``{"rows": n, "packages": [...]}``, or ``{"faults": [[what, hint]],
-    "refused": bool}``."""
+    """In the sandbox: ``{"rows": n, "packages": []}``, or ``{"faults": [], "refused": bool}``."""
     try:
         count = _write_scored(question)
         model = Path(question["model"])
@@ -168,23 +151,18 @@ def _write_scored(question: Mapping[str, Any]) -> int:
     if not hasattr(loaded, method):
         raise StepFailed(Fault(f"a {type(loaded).__name__} has no `{method}`"))
     name = question["name"]
-    source = formats.TableSource(Path(question["data"]), Path(name).name, formats.find_format(name))
-    parts = source.read_parts(question["batch_size"])
+    request = formats.ReadRequest(Path(name).name)
+    parts = formats.read_file_parts(Path(question["data"]), request, question["batch_size"])
     scored = (batch_transform.add_predictions(loaded, part, method) for part in parts)
     scored_file = Path(question["made"])
     try:
-        return formats.TableTarget(scored_file, formats.find_format(scored_file.name)).write(scored)
+        return formats.write_file_parts(scored, scored_file, formats.find_format(scored_file.name))
     except OSError as refused:
         raise _unwritten_failure(question["output"], refused) from refused
 
 
 def _unwritten_failure(output: Path | str, refused: OSError) -> StepFailed:
     return StepFailed(Fault(f"{output} cannot be written: {refused.strerror}"))
-
-
-def _is_table(name: str) -> bool:
-    format = formats.find_format(name)
-    return format is not None and format.is_table
 
 
 def _is_model(name: str) -> bool:

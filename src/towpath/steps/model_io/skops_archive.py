@@ -23,14 +23,12 @@ from towpath.steps.model_io.allowed_types import Held
 _SCHEMA = "schema.json"
 _MEMBER = re.compile(r"[\w-]+(\.[\w-]+)*")
 _NAMED = re.compile(r'"file": "([\w-]+\.bin)"')
-_ROOM = 64 << 20
-"""So many bytes may any file unpack to; beyond that, so many times its own size."""
+_ROOM = 64 << 20  # So many bytes may any file unpack to; beyond that, so many times its own size.
 _RATIO = 100
-_DEEPEST = 250
-"""Levels of nesting in the schema: each object of a model takes three or four."""
+_DEEPEST = 250  # Levels of nesting in the schema: each object of a model takes three or four.
 
+# The loaders whose content is a member of the archive.
 _FILED = ("BytesNode", "BytearrayNode", "NdArrayNode", "SparseMatrixNode")
-"""The loaders whose content is a member of the archive."""
 _LACKS = (
     "Towpath wrote such files of models that hold bytes (XGBoost's) before it read back what it "
     "writes: train the model again, and register that"
@@ -41,11 +39,8 @@ _PACKED = b"PK\x03\x04"
 
 
 def read_held(file: BinaryIO, name: str) -> frozenset[Held]:
-    """All that a model's file, called ``name``, would have skops make.
-
-    :raises StepFailed: where it is no skops file.
-    :raises Refused: where it is made to mislead or to exhaust whoever opens it.
-    """
+    """All that a model's file, called ``name``, would have skops make. ``StepFailed`` where it is
+    no skops file, ``Refused`` where it is made to mislead or exhaust whoever opens it."""
     try:
         with zipfile.ZipFile(file) as archive:
             _check_members(archive, name)
@@ -65,8 +60,7 @@ def read_held(file: BinaryIO, name: str) -> frozenset[Held]:
 
 
 def is_readable(path: Path) -> bool:
-    """Whether a file holds every member that its schema names: a quick look for a file that was
-    stored before each was read back (see ``_LACKS``)."""
+    """Whether a file holds every member that its schema names: a quick look (see ``_LACKS``)."""
     try:
         with path.open("rb") as file, zipfile.ZipFile(file) as archive:
             members = set(archive.namelist())
@@ -91,7 +85,7 @@ def _check_members(archive: zipfile.ZipFile, name: str) -> None:
     names = [member.filename for member in members]
     if (
         twice := {member_name for member_name in names if names.count(member_name) > 1}
-        if _is_doubled(names)
+        if (len(set(names)) < len(names))
         else set()
     ):
         raise _refused_file(name, f"it holds {min(twice)} more than once")
@@ -99,10 +93,6 @@ def _check_members(archive: zipfile.ZipFile, name: str) -> None:
         raise _refused_file(name, f"a member of it is called {strange[0]!r}")
     packed = sum(member.compress_size for member in members)
     _check_size(name, packed, sum(member.file_size for member in members))
-
-
-def _is_doubled(names: list[str]) -> bool:
-    return len(set(names)) < len(names)
 
 
 def _check_size(name: str, packed: int, unpacked: int) -> None:
@@ -137,16 +127,13 @@ def _held_parts(node: Mapping[str, Any]) -> Iterator[Held]:
     if loader == "MethodNode":
         yield loader, f"{whole}.{node['content']['func']}"
     if loader == "DictNode":
-        yield from _key_types(node["key_types"])
-
-
-def _key_types(types: Any) -> Iterator[Held]:
-    """skops calls the type of each key: whatever stands there must be a plain list of types."""
-    if types["__loader__"] != "ListNode":
-        raise ValueError("the types of a mapping's keys are no list")
-    for kind in types["content"]:
-        if kind["__loader__"] != "TypeNode":
-            yield "key", f"{kind['__module__']}.{kind['__class__']}"
+        types = node["key_types"]
+        # skops calls the type of each key: what stands there must be a plain list of types.
+        if types["__loader__"] != "ListNode":
+            raise ValueError("the types of a mapping's keys are no list")
+        for kind in types["content"]:
+            if kind["__loader__"] != "TypeNode":
+                yield "key", f"{kind['__module__']}.{kind['__class__']}"
 
 
 def _check_repeated(nodes: list[Mapping[str, Any]], name: str) -> None:
@@ -195,13 +182,10 @@ _BYTES = ("BytesNode", "BytearrayNode")
 
 
 def normalise_archive(data: bytes) -> bytes:
-    """The same model in a file that is the same for every dump of it.
-
-    skops numbers objects and names arrays by their address in memory, and names bytes by chance;
-    here they are numbered as they come, and the members of a set come in one order. Zip members
-    get one time, and padding inside records is zeroed, which holds whatever was in memory before
-    (the nodes of a decision tree have seven such bytes each).
-    """
+    """The same model in a file that is the same for every dump of it: skops numbers objects and
+    names arrays by their address, and bytes by chance. Zip members get one time, and padding inside
+    records is zeroed, which holds whatever was in memory before (a tree's nodes have seven such
+    bytes)."""
     output = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(output, "w") as new:
         numbering = _Numbering(old)
@@ -229,7 +213,16 @@ class _Numbering:
             return node
         loader = node.get("__loader__")
         if loader in _BYTES:
-            return self._renumber_bytes(node)
+            # skops names bytes anew for each place where they stand. Equal ones are one object, as
+            # far as anybody can tell; of a `bytearray` it matters whether two places hold the same.
+            content = self.archive.read(node["file"])
+            is_fixed = node["__loader__"] == "BytesNode"
+            number = self._number_of((node["__class__"], content) if is_fixed else node["__id__"])
+            return {
+                **node,
+                "file": self._rename_member(node["file"], f"{number}.bin"),
+                "__id__": number,
+            }
         if (members := _members_of_set(node)) is not None:
             members.sort(key=self._node_fingerprint)
         return {key: self._renumber_value(key, value) for key, value in node.items()}
@@ -242,21 +235,6 @@ class _Numbering:
             stem, dot, extension = value.partition(".")
             return self._rename_member(value, f"{self._number_of(int(stem))}{dot}{extension}")
         return self.renumber_node(value)
-
-    def _renumber_bytes(self, node: dict[str, Any]) -> dict[str, Any]:
-        """A node of bytes, whose member skops names anew for each place where they stand.
-
-        Equal bytes are one object, as far as anybody can tell. Of a `bytearray` it matters
-        whether two places hold the same.
-        """
-        content = self.archive.read(node["file"])
-        is_fixed = node["__loader__"] == "BytesNode"
-        number = self._number_of((node["__class__"], content) if is_fixed else node["__id__"])
-        return {
-            **node,
-            "file": self._rename_member(node["file"], f"{number}.bin"),
-            "__id__": number,
-        }
 
     def _number_of(self, known_as: object) -> int:
         return self.numbers.setdefault(known_as, len(self.numbers) + 1)

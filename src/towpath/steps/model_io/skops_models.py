@@ -13,14 +13,11 @@ from typing import Any
 from towpath.config.artifact import Json
 from towpath.errors import Fault, Refused, StepFailed, TowpathError
 from towpath.steps import formats
-from towpath.steps.model_io import allowed_types, index_bounds, skops_archive
+from towpath.steps.model_io import allowed_types, skops_archive
 
 
 def dump_model(model: object, path: Path) -> None:
-    """Write a model; the same model gives the same bytes.
-
-    :raises StepFailed: where skops cannot keep it, or what it wrote could not be read back.
-    """
+    """Write a model, the same in the same bytes; ``StepFailed`` where skops cannot keep it."""
     from skops import io as skops_io
 
     try:
@@ -34,13 +31,12 @@ def dump_model(model: object, path: Path) -> None:
 
 
 def load_trusted_model(path: Path, name: str, trust: Iterable[str] = ()) -> Any:
-    """The model in a file called ``name``, if all that it holds is known or trusted.
-
-    :param trust: full names of types that the project lets in besides the known ones.
-    :raises Refused: where it holds others, or numbers that lead compiled code outside of its data.
-    :raises StepFailed: where it is no skops file.
-    """
+    """The model in a file called ``name``, if all that it holds is known or in ``trust``.
+    ``Refused`` where it holds other types, or numbers that lead compiled code outside of its data;
+    ``StepFailed`` where it is no skops file."""
     from skops import io as skops_io
+
+    from towpath.steps.model_io import index_bounds  # it imports NumPy
 
     with path.open("rb") as file:  # once, so that what was looked at is what is loaded
         held = skops_archive.read_held(file, name)
@@ -59,8 +55,7 @@ def load_trusted_model(path: Path, name: str, trust: Iterable[str] = ()) -> Any:
 
 
 def find_untrusted(path: Path, name: str, trust: Iterable[str] = ()) -> tuple[str, ...]:
-    """What :func:`load_trusted_model` would refuse a file for: full names, sorted. Nothing of it
-    is loaded."""
+    """What :func:`load_trusted_model` would refuse a file for: full names. Nothing is loaded."""
     with path.open("rb") as file:
         return allowed_types.find_strange(skops_archive.read_held(file, name), trust)
 
@@ -80,8 +75,7 @@ def count_held(path: Path, name: str, trust: Iterable[str] = ()) -> tuple[int, t
 
 
 def is_nameable(name: str) -> bool:
-    """Whether a name can lead anywhere: a lambda has none, and a method of a built-in type is kept
-    as the type of such methods."""
+    """Whether a name can lead anywhere: a lambda's cannot, nor a method's of a built-in type."""
     module, _, last = name.rpartition(".")
     if module == "builtins":
         return hasattr(builtins, last)
@@ -115,10 +109,8 @@ def _refusal_fault(name: str, strange: list[str]) -> Fault:
 
 
 def find_model_needs(path: Path, declared: str | None = None) -> tuple[str, ...]:
-    """The names that `trust` must hold for a written output to be loaded, sorted.
-
-    Of a folder those of all its .skops files; empty for what is no model of skops'.
-    """
+    """The names that `trust` must hold for a written output to be loaded, sorted. Of a folder those
+    of all its .skops files; empty for what is no model of skops'."""
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
     needed: set[str] = set()
     for file in files:
@@ -134,8 +126,7 @@ def find_model_needs(path: Path, declared: str | None = None) -> tuple[str, ...]
 def tell_needs(
     needs: Mapping[str, Iterable[str]], nameless: Iterable[str], trust: Iterable[str]
 ) -> Iterator[str]:
-    """What is not trusted yet, as it is to be written, and what no `trust` helps, a line each; none
-    where `trust` suffices."""
+    """What is not trusted yet, as it is to be written, and what no `trust` helps, a line each."""
     allowed = tuple(trust)
     missing = {name for names in needs.values() for name in names} - set(allowed)
     hopeless = missing.intersection(nameless)
@@ -156,8 +147,7 @@ def trust_line(allowed: Iterable[str], missing: Iterable[str]) -> str:
 
 
 def find_nameless(needs: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
-    """Those names that lead nowhere, as the modules tell that are imported here: a lambda's, a
-    method's, that of a function within a function."""
+    """Those names that lead nowhere, as imported modules tell: a lambda's, a method's."""
     names = {name for held in needs.values() for name in held}
     return tuple(sorted(name for name in names if not _leads_somewhere(name)))
 

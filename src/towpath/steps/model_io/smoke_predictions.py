@@ -15,13 +15,9 @@ from towpath.errors import TowpathError
 
 ROWS = 20
 _VALUES: Mapping[str, tuple[Any, ...]] = {
-    "integer": (1, 2, 5),
-    "number": (0.5, 1.0, 2.5),
-    "boolean": (True, False, True),
-    "string": ("a", "b", "a"),
-    "category": ("a", "b", "a"),
-    "unknown": (0.5, 1.0, 2.5),
-}
+    "integer": (1, 2, 5), "number": (0.5, 1.0, 2.5), "boolean": (True, False, True),
+    "string": ("a", "b", "a"), "category": ("a", "b", "a"), "unknown": (0.5, 1.0, 2.5),
+}  # fmt: skip
 
 
 def answer(question: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,8 +64,8 @@ def _sample_table(asked: Mapping[str, Any], known: Mapping[str, list[Any]]) -> A
 
     if sample := asked["sample"]:
         path = Path(sample)
-        source = formats.TableSource(path, path.name, formats.find_format(path.name))
-        return next(source.read_parts(None)).head(ROWS)
+        request = formats.ReadRequest(path.name)
+        return next(formats.read_file_parts(path, request, None)).head(ROWS)
     return pandas.DataFrame(
         {column["name"]: _sample_column(column, known) for column in asked["columns"]}
         if asked["columns"]

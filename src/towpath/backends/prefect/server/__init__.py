@@ -14,21 +14,15 @@ from towpath.backends.prefect.server.server_state import PrefectApi, find_api_tr
 from towpath.errors import EngineError, Fault, TowpathError
 
 __all__ = [
-    "PrefectApi",
-    "await_api",
-    "begin_api",
-    "ensure_api",
-    "prepare_api",
-    "run_in_progress",
+    "PrefectApi", "await_api", "begin_api", "ensure_api", "prepare_api", "run_in_progress",
     "settle_killed_runs",
-]
+]  # fmt: skip
 
 ANSWER_SECONDS = 2.5
 START_SECONDS = 120.0
 
 
 def ensure_api(project: Path | None = None) -> PrefectApi:
-    """An API that answers: the configured one, else a local one, started where none runs."""
     return await_api(begin_api(project))
 
 
@@ -45,8 +39,7 @@ def begin_api(project: Path | None = None) -> PrefectApi:
 
 
 def prepare_api(project: Path) -> None:
-    """Begin early, while a project is being made, where its first start would be a slow one: the
-    first with a new version of Prefect."""
+    """Begin early, while a project is made, the slow first start with a new Prefect."""
     from towpath.backends.prefect.server import start_api
 
     # Whatever fails here, the run that needs the API says it better.
@@ -63,7 +56,10 @@ def await_api(api: PrefectApi, seconds: float = START_SECONDS) -> PrefectApi:
         start_api.await_local_api(api.home, api.local_port, seconds)
         return api
     if wrong := find_api_trouble(api.url, ANSWER_SECONDS):
-        raise EngineError(_unreachable_fault(api, wrong))
+        is_own_place = str(api.place) == api.origin
+        what = f"the Prefect API {api.url}{'' if is_own_place else f' ({api.origin})'} {wrong}"
+        hint = "start it, or remove that setting and Towpath starts its own"
+        raise EngineError(Fault(what, api.place, hint))
     return api
 
 
@@ -80,10 +76,3 @@ def settle_killed_runs(api: PrefectApi) -> None:
 
     if api.started_by_us and find_killed_runs(api.home):
         worker.crash_killed_runs(api)
-
-
-def _unreachable_fault(api: PrefectApi, wrong: str) -> Fault:
-    is_own_place = str(api.place) == api.origin
-    what = f"the Prefect API {api.url}{'' if is_own_place else f' ({api.origin})'} {wrong}"
-    hint = "start it, or remove that setting and Towpath starts its own"
-    return Fault(what, api.place, hint)

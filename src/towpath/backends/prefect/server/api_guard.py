@@ -44,12 +44,9 @@ class RequestRefusal:
 
 @dataclass(frozen=True)
 class Guard:
-    """An application in front of Prefect's.
-
-    `trusted` answers those who said the secret; `pages` the rest, who see the static pages, and
-    open web sockets: a browser cannot send a header with these, so Prefect asks for the secret
-    in their first message.
-    """
+    """An application in front of Prefect's. `trusted` answers those who said the secret; `pages`
+    the rest, who see the static pages, and open web sockets: a browser cannot send a header with
+    these, so Prefect asks for the secret in their first message."""
 
     trusted: Application
     pages: Application

@@ -28,8 +28,6 @@ WORKER = "towpath.backends.prefect.server.worker"
 
 @dataclass(frozen=True)
 class HomeFile:
-    """A path in each home, by its name there."""
-
     name: str
 
     def __get__(self, home: ApiHome, _: object) -> Path:
@@ -39,9 +37,7 @@ class HomeFile:
 @dataclass(frozen=True)
 class ApiHome:
     """The folder of one local API. `keeper.py`, which loads none of this, knows the same names.
-
-    `project` is the project's root; None for an API that belongs to none.
-    """
+    `project` is the project's root; None for an API that belongs to none."""
 
     folder: Path
     project: Path | None = None
@@ -78,7 +74,12 @@ class ApiHome:
         try:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
             for folder in (self.folder.parent, self.folder, self.leases_folder):
-                _close_folder(folder)
+                folder.mkdir(mode=0o700, exist_ok=True)
+                status = folder.stat()
+                if status.st_uid != os.geteuid():  # its owner could put a state of his own there
+                    raise _home_error(folder, "it belongs to another user")
+                if stat.S_IMODE(status.st_mode) & 0o077:  # an older Towpath's, or a copied one
+                    folder.chmod(0o700)
             if self.project and not self.root_file.exists():
                 self.root_file.write_bytes(os.fsencode(self.project))
         except OSError as error:
@@ -106,16 +107,6 @@ class ApiHome:
 def _home_error(folder: Path, why: object) -> EngineError:
     what = f"cannot keep a local Prefect API in {folder}: {why}"
     return EngineError(what, hint="name another folder in TOWPATH_HOME")
-
-
-def _close_folder(folder: Path) -> None:
-    """Make a folder that is ours alone. EngineError for one that somebody else has made there."""
-    folder.mkdir(mode=0o700, exist_ok=True)
-    status = folder.stat()
-    if status.st_uid != os.geteuid():  # its owner could put a state of his own there
-        raise _home_error(folder, "it belongs to another user")
-    if stat.S_IMODE(status.st_mode) & 0o077:  # an older Towpath's, or a copied one
-        folder.chmod(0o700)
 
 
 def base_folder() -> Path:
@@ -161,7 +152,6 @@ def hold_lease(home: ApiHome, run_id: str) -> Iterator[None]:
 
 
 def find_runs(home: ApiHome) -> tuple[str, ...]:
-    """The runs in progress, by id."""
     return tuple(sorted(run_id for run_id, held in _read_leases(home) if held))
 
 
@@ -201,15 +191,9 @@ def start_process(
     logged = log_call("process", "start", *command)
     with os.fdopen(output, "wb") as log_file, logged:
         started = subprocess.Popen(
-            command,
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=log_file,
-            stderr=log_file,
-            pass_fds=pass_fds,
-            start_new_session=True,
-        )
+            command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=log_file,
+            stderr=log_file, pass_fds=pass_fds, start_new_session=True,
+        )  # fmt: skip
         logged.answer(f"process {started.pid}")
     # It is meant to be left running: no warning of that when the object is collected.
     started.returncode = 0
@@ -300,7 +284,6 @@ def find_servers(home: ApiHome) -> list[int]:
 
 
 def find_workers(home: ApiHome) -> list[int]:
-    """The workers of `towpath up` that serve the API of `home`."""
     expected = [WORKER, str(home.folder)]
     return [pid for pid, words in _own_commands() if expected == list(words[3:5])]
 

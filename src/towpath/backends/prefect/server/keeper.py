@@ -25,13 +25,17 @@ RESTARTS = 3
 
 
 class Keeper:
-    """One server and what decides over its life."""
-
     def __init__(self, folder: Path, rest: float, fd: int, command: list[str]) -> None:
         self.folder, self.rest, self.fd, self.command = folder, rest, fd, command
         self.told_to_stop = False
         self.restarts = 0
-        self.bell = self._hear_signals()
+        heard, bell = os.pipe()
+        os.set_blocking(bell, False)
+        signal.set_wakeup_fd(bell, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGTERM, self._tell_to_stop)
+        signal.signal(signal.SIGINT, self._tell_to_stop)
+        self.bell = heard
         self.server = self._start_server()
 
     def keep_alive(self) -> None:
@@ -40,7 +44,9 @@ class Keeper:
             while not self.told_to_stop and self._is_alive():
                 if self._seconds_left() <= 0 and self._try_to_retire():
                     return
-                self._sleep_until_bell(min(max(self._seconds_left(), 0.05), LONGEST_SLEEP))
+                seconds = min(max(self._seconds_left(), 0.05), LONGEST_SLEEP)
+                if select.select([self.bell], [], [], seconds)[0]:
+                    os.read(self.bell, 512)
         self._end_server()
         self._state_file.unlink(missing_ok=True)
 
@@ -48,21 +54,8 @@ class Keeper:
     def _state_file(self) -> Path:
         return self.folder / "state.json"
 
-    def _hear_signals(self) -> int:
-        heard, bell = os.pipe()
-        os.set_blocking(bell, False)
-        signal.set_wakeup_fd(bell, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.signal(signal.SIGTERM, self._tell_to_stop)
-        signal.signal(signal.SIGINT, self._tell_to_stop)
-        return heard
-
     def _tell_to_stop(self, *_: object) -> None:
         self.told_to_stop = True
-
-    def _sleep_until_bell(self, seconds: float) -> None:
-        if select.select([self.bell], [], [], seconds)[0]:
-            os.read(self.bell, 512)
 
     def _start_server(self) -> subprocess.Popen[bytes]:
         (self.folder / "ready").unlink(missing_ok=True)
@@ -75,29 +68,23 @@ class Keeper:
         if not (self.folder / "ready").exists() or self.restarts == RESTARTS:
             return False
         self.restarts += 1
-        self._log_restart()
-        self.server = self._start_server()
-        return True
-
-    def _log_restart(self) -> None:
-        """Say it in the server's log: clients see no more of it than that they wait."""
+        # Said in the server's log: clients see no more of it than that they wait.
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         line = f"{now} the server ended with {self.server.returncode}, and is started anew"
         print(line, file=sys.stderr, flush=True)
+        self.server = self._start_server()
+        return True
 
     def _seconds_left(self) -> float:
         used = self.folder / "used"
-        if self._is_needed():
+        starting = not (self.folder / "ready").exists()
+        if starting or (self.folder / "up.json").exists() or any(self._lease_states()):
             os.utime(used)
         return used.stat().st_mtime + self.rest - time.time()
 
-    def _is_needed(self) -> bool:
-        starting = not (self.folder / "ready").exists()
-        return starting or (self.folder / "up.json").exists() or any(self._lease_states())
-
     def _lease_states(self) -> Iterator[bool]:
-        """Whether each lease is held. One that is not stays, for the next run tells Prefect by it
-        of the run that was killed."""
+        """Whether each lease is held. One that is not stays: by it the next run tells of a killed
+        one."""
         for lease in (self.folder / "leases").iterdir():
             with suppress(FileNotFoundError), lease.open() as file:
                 yield self._is_locked(file.fileno())
@@ -110,10 +97,8 @@ class Keeper:
         return False
 
     def _try_to_retire(self) -> bool:
-        """Stop, unless somebody began to use the API while its state was being taken away.
-
-        Users touch `used` and then read the state; this removes the state and then reads `used`.
-        """
+        """Stop, unless somebody began to use the API while its state was being taken away. Users
+        touch `used` and then read the state; this removes the state and then reads `used`."""
         with self._locked():
             state = self._state_file.read_bytes()
             self._state_file.unlink()

@@ -68,9 +68,7 @@ class ServingProcess:
 @dataclass(frozen=True)
 class ServiceStatus:
     """What runs. `url` is None where nothing does, `local` where the user configured the API.
-
-    `trouble` says why a configured API cannot be used. `runs` are those in progress, by name.
-    """
+    `trouble` says why a configured API cannot be used. `runs` are those in progress, by name."""
 
     url: str | None
     ui: str | None

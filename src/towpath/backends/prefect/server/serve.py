@@ -43,7 +43,6 @@ PAUSES = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 0.64)  # seconds; then the caller 
 
 
 def mark_used(used: Path) -> None:
-    """Begin the API's rest anew."""
     with suppress(FileNotFoundError):  # somebody removed the home: the keeper sees to that
         os.utime(used)
 
@@ -51,16 +50,13 @@ def mark_used(used: Path) -> None:
 @dataclass(frozen=True)
 class PersistentApplication:
     """An application whose answer "busy" to a request is not sent, but the request made again.
-
-    Prefect answers so where a write met another one in SQLite and was rolled back. Its clients
-    then sleep for two seconds and more, which is half of what a small deployed run takes.
-    """
+    Prefect answers so where a write met another one in SQLite and was rolled back. Its clients then
+    sleep for two seconds and more, which is half of what a small deployed run takes."""
 
     application: Application
     used: Path  # touched at each request: an API that somebody asks is not at rest
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Answer a request; anything else is the application's own."""
         if scope["type"] != "http":
             return await self.application(scope, receive, send)
         mark_used(self.used)
@@ -86,7 +82,6 @@ class BusyAnswer:
     busy: bool = field(default=False, init=False)
 
     async def __call__(self, message: Message) -> None:
-        """Send a part of the answer."""
         if message["type"] == "http.response.start":
             self.busy = message["status"] == BUSY
         if not self.busy:
@@ -161,14 +156,10 @@ def copy_database(source: Path, target: Path) -> None:
 
 
 def serve_api(fd: int, ready: Path, blank: Path | None) -> None:
-    """Serve until told to stop."""
     config = uvicorn.Config(
-        partial(make_application, ready.with_name("used")),
-        factory=True,
-        log_level="warning",
-        access_log=False,
-        timeout_graceful_shutdown=1,
-    )
+        partial(make_application, ready.with_name("used")), factory=True, log_level="warning",
+        access_log=False, timeout_graceful_shutdown=1,
+    )  # fmt: skip
     ApiServer(config, ready, blank).run(sockets=[socket.socket(fileno=fd)])
 
 

@@ -30,8 +30,6 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class LocalApiState:
-    """A local API: its address, its keeper's process, and what it was started with."""
-
     port: int
     pid: int
     # Seconds since 1970; it tells the keeper from a later process of the same number.
@@ -44,12 +42,10 @@ class LocalApiState:
 
     @property
     def url(self) -> str:
-        """The address of the API, as `PREFECT_API_URL` wants it."""
         return f"http://127.0.0.1:{self.port}/api"
 
     @property
     def pages_url(self) -> str:
-        """The address of Prefect's pages."""
         return f"http://127.0.0.1:{self.port}"
 
 
@@ -65,9 +61,7 @@ class ApiEndpoint:
 @dataclass(frozen=True)
 class PrefectApi:
     """A Prefect API. `started_by_us` tells a local one, `warm` one that ran before it was wanted.
-
-    `origin` says in words, and `place` by file and line, where the user configured the address.
-    """
+    `origin` says in words, and `place` by file and line, where the user configured the address."""
 
     url: str
     started_by_us: bool
@@ -78,12 +72,10 @@ class PrefectApi:
 
     @property
     def pages_url(self) -> str:
-        """The address of Prefect's pages."""
         return self.url.removesuffix("/").removesuffix("/api")
 
     @property
     def local_port(self) -> int:
-        """The port of a local API."""
         return int(self.pages_url.rpartition(":")[2])
 
     @property
@@ -105,7 +97,6 @@ class PrefectApi:
 
 
 def make_secret() -> str:
-    """A secret for one API."""
     # Of letters that need no quotes in TOML and in a shell.
     return f"{LOCAL_USER}:{secrets.token_urlsafe(32)}"
 
@@ -162,7 +153,6 @@ def read_process_file(content: bytes, kind: Callable[..., T], **more: foreign.Re
 
 
 def write_process_file(path: Path, process: DataclassInstance) -> None:
-    """What `read_process_file` reads again."""
     replace_private_file(path, json.dumps(asdict(process), indent=2) + "\n")
 
 
@@ -191,11 +181,8 @@ def server_pid(home: ApiHome, state: LocalApiState) -> int:
 
 
 def is_answering(port: int, seconds: float) -> bool:
-    """Ask a local API, waiting at its socket until it serves.
-
-    Raises OSError or HTTPException where nobody listens or the server went while starting,
-    TimeoutError where `seconds` were not enough.
-    """
+    """Ask a local API, waiting at its socket until it serves. OSError or HTTPException where nobody
+    listens or the server went, TimeoutError where `seconds` were not enough."""
     # `timeout=0` would not wait at all, and fail with an error of its own.
     connection = HTTPConnection("127.0.0.1", port, timeout=max(seconds, 0.1))
     try:

@@ -103,13 +103,9 @@ def _start_api(home: ApiHome) -> LocalApiState:
         pid = _spawn_keeper(home, endpoint, listener.fileno())
     home.port_file.write_text(str(endpoint.port))
     started = LocalApiState(
-        endpoint.port,
-        pid,
-        api_home.creation_time(pid),
-        api_home.written_time(),
-        server_state.installed_prefect(),
-        endpoint.secret,
-    )
+        endpoint.port, pid, api_home.creation_time(pid), api_home.written_time(),
+        server_state.installed_prefect(), endpoint.secret,
+    )  # fmt: skip
     server_state.write_process_file(home.state, started)
     return started
 
@@ -169,12 +165,9 @@ def _spawn_keeper(home: ApiHome, endpoint: ApiEndpoint, fd: int) -> int:
     serve = (python, "-P", beside / "serve.py", str(fd), home.ready_file)
     blank = _give_blank(home)
     return api_home.start_process(
-        [*keep, *serve, *([blank] if blank else [])],
-        folder=home.folder,
-        environment=server_environment(home, endpoint),
-        log=home.log,
-        pass_fds=[fd],
-    )
+        [*keep, *serve, *([blank] if blank else [])], folder=home.folder,
+        environment=server_environment(home, endpoint), log=home.log, pass_fds=[fd],
+    )  # fmt: skip
 
 
 def _api_failure(home: ApiHome, what: str) -> EngineError:
@@ -223,7 +216,6 @@ def _sweep_homes() -> None:
 
 
 def blank_path() -> Path:
-    """Where an empty database of the installed version of Prefect is kept."""
     # Prefect makes one by a hundred migrations, which take longer (5 to 10 s) than all the rest of
     # a start. The first server that has done so leaves a copy; later homes begin with that.
     return base_folder() / "prefect" / f"blank-{server_state.installed_prefect()}.db"

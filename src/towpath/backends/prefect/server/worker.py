@@ -57,7 +57,6 @@ class PoolWorker:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the process still runs."""
         return api_home.is_our_process(self.pid, self.born)
 
 
@@ -107,7 +106,6 @@ def make_pool(api: PrefectApi) -> None:
 
 
 def deployed_run_names(endpoint: ApiEndpoint) -> tuple[str, ...]:
-    """The names of the deployed runs that are executed now."""
     return tuple(flow_run["name"] for flow_run in _deployed_runs(endpoint))
 
 
@@ -195,7 +193,6 @@ def read_worker(content: bytes) -> PoolWorker:
 
 
 def write_mark(home: ApiHome, worker: PoolWorker) -> None:
-    """Say that the project is up."""
     server_state.write_process_file(home.up_file, worker)
 
 

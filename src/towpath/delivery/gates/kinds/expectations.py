@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from towpath.config.gate_declarations import Expectations
-from towpath.delivery.gates import gate_model, gate_process
+from towpath.delivery.gates import gate_process
 from towpath.delivery.gates.gate_context import GateContext, GatePolicy
 from towpath.delivery.gates.gate_process import read_expectations
 from towpath.delivery.gates.verdict import GateFinding
@@ -24,14 +24,13 @@ def bound(gate: Expectations) -> str:
 
 
 def judge(gate: Expectations, context: GateContext, policy: GatePolicy) -> GateFinding:
-    suite = str(policy.lay_out_file(gate.expectations))
     question = {
-        "suite": suite,
+        "suite": str(policy.lay_out_file(gate.expectations)),
         "shown": gate.expectations,
-        "data": gate_model.find_stage_data(context, gate.data),
+        "data": gate_process.find_stage_data(context, gate.data),
         "file": gate.data,
     }
-    answer = gate_process.ask_gate_process(gate, context, question, read_expectations).answer
+    answer, _ = gate_process.ask_gate_process(gate, context, question, read_expectations)
     failed, warned = answer.failed, answer.warned
     counted = f"{gate.data}, {answer.rows:,} rows"
     parts = [f"{counted}: {'; '.join(failed[:_SHOWN])}" if failed else counted]
@@ -45,7 +44,7 @@ def work(question: dict[str, Any]) -> dict[str, Any]:
     from towpath.steps.kinds import quality_check
 
     suite = great_expectations.read_suite(Path(question["suite"]), question["shown"])
-    table = gate_model.read_gate_table(question["data"], question["file"])
+    table = gate_process.read_gate_table(question["data"], question["file"])
     outcome = quality_check.run_suite(suite, table)
     return {
         "rows": outcome.rows,
@@ -57,7 +56,6 @@ def work(question: dict[str, Any]) -> dict[str, Any]:
 
 
 def sentence_of(result: Any) -> str:
-    """What came of an expectation, without a value of the data."""
     from towpath.backends.great_expectations import suite_outcome
 
     if result.error or not result.counts_rows:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 from towpath.config.gate_declarations import Fairness
-from towpath.delivery.gates import gate_model, gate_process, verdict
+from towpath.delivery.gates import gate_process, verdict
 from towpath.delivery.gates.gate_context import GateContext, GatePolicy
-from towpath.delivery.gates.gate_process import FairnessAnswer, read_fairness
+from towpath.delivery.gates.gate_process import read_fairness
 from towpath.delivery.gates.verdict import GateFinding, Unjudged
 
 _SHOWN = 8
@@ -27,16 +28,16 @@ def bound(gate: Fairness) -> str:
 
 def judge(gate: Fairness, context: GateContext, policy: GatePolicy) -> GateFinding:  # noqa: ARG001
     question = {
-        **gate_model.candidate_question(context),
-        "data": gate_model.find_stage_data(context, gate.data),
+        **gate_process.candidate_question(context),
+        "data": gate_process.find_stage_data(context, gate.data),
         **gate.model_dump(include={"target", "group", "metric", "least_rows"}),
         "file": gate.data,
     }
-    answer = gate_process.ask_gate_process(gate, context, question, read_fairness).answer
+    answer, _ = gate_process.ask_gate_process(gate, context, question, read_fairness)
     return _fairness_finding(gate, answer)
 
 
-def _fairness_finding(gate: Fairness, answer: FairnessAnswer) -> GateFinding:
+def _fairness_finding(gate: Fairness, answer: SimpleNamespace) -> GateFinding:
     errors = answer.errors
     if len(errors) < 2:
         raise Unjudged(f"fewer than two groups have {gate.least_rows} rows")
@@ -68,16 +69,21 @@ def _groups_in_words(gate: Fairness, errors: Mapping[str, float], small: Sequenc
 
 
 def work(question: dict[str, Any]) -> dict[str, Any]:
-    """The error of each group with enough rows, and the groups that have fewer."""
+    from towpath.steps.model_io.fitted_signature import feature_names
+
     file = question["file"]
-    frame = gate_model.read_gate_table(question["data"], file)
-    target = gate_model.read_gate_column(frame, question["target"], file)
+    frame = gate_process.read_gate_table(question["data"], file)
+    target = gate_process.read_gate_column(frame, question["target"], file)
     # As objects: a categorical column refuses a name that is none of its categories.
-    groups = gate_model.read_gate_column(frame, question["group"], file).astype(object)
+    groups = gate_process.read_gate_column(frame, question["group"], file).astype(object)
     if target.isna().any():
         raise Unjudged(f"{file} has rows without `{question['target']}`")
-    model = gate_model.load_candidate(question)
-    predictions = gate_model.predict_rows(model, _without_target(frame, model, question["target"]))
+    model = gate_process.load_candidate(question)
+    # A model without names takes all columns: what was true must not be one of them.
+    inputs = frame
+    if question["target"] not in feature_names(model):
+        inputs = frame.drop(columns=[question["target"]])
+    predictions = gate_process.predict_rows(model, inputs)
     by_group: dict[str, list[tuple[Any, Any]]] = {}
     named = groups.where(groups.notna(), "(none)").astype(str)
     for group, true, prediction in zip(named, target.tolist(), predictions, strict=True):
@@ -88,13 +94,6 @@ def work(question: dict[str, Any]) -> dict[str, Any]:
     enough = {group: rows for group, rows in by_group.items() if len(rows) >= least}
     errors = {group: _ERRORS[question["metric"]](rows) for group, rows in enough.items()}
     return {"errors": errors, "small": sorted(by_group.keys() - enough.keys())}
-
-
-def _without_target(frame: Any, model: Any, target: str) -> Any:
-    from towpath.steps.model_io.fitted_signature import feature_names
-
-    # A model without names takes all columns: what was true must not be one of them.
-    return frame if target in feature_names(model) else frame.drop(columns=[target])
 
 
 Rows = list[tuple[Any, Any]]

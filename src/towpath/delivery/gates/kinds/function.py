@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from towpath.config.gate_declarations import Function
-from towpath.delivery.gates import gate_model, gate_process
+from towpath.delivery.gates import gate_process
 from towpath.delivery.gates.gate_context import GateContext, GatePolicy
 from towpath.delivery.gates.verdict import GateFinding, Unjudged
 from towpath.errors import TowpathError
@@ -28,13 +28,13 @@ def judge(gate: Function, context: GateContext, policy: GatePolicy) -> GateFindi
     if gate.model:
         # A copy under its own name: a store's file has none, and must not be written to.
         folder = policy.make_work_folder()
-        copy = gate_model.copy_verified_bytes(context, context.candidate, folder)
+        copy = gate_process.copy_verified_bytes(context, context.candidate, folder)
     function_context = {
         "stage": context.stage,
         "candidate": version_record.record_document(context.candidate),
         "incumbent": version_record.record_document(incumbent) if incumbent else None,
         "model": str(copy) if copy else None,
-        "data": {name: gate_model.find_stage_data(context, name) for name in gate.data},
+        "data": {name: gate_process.find_stage_data(context, name) for name in gate.data},
     }
     question = {"root": str(policy.tree), "run": gate.run, "context": function_context}
     return gate_process.ask_own_function(gate, context, question, [copy.parent] if copy else [])

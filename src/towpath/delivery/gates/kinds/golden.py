@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from towpath.config.gate_declarations import Golden
-from towpath.delivery.gates import gate_model, gate_process, verdict
+from towpath.delivery.gates import gate_process, verdict
 from towpath.delivery.gates.gate_context import GateContext, GatePolicy
 from towpath.delivery.gates.gate_process import read_golden
 from towpath.delivery.gates.verdict import GateFinding, Unjudged
@@ -27,12 +27,12 @@ def bound(gate: Golden) -> str:
 
 def judge(gate: Golden, context: GateContext, policy: GatePolicy) -> GateFinding:
     question = {
-        **gate_model.candidate_question(context),
+        **gate_process.candidate_question(context),
         "samples": str(policy.lay_out_file(gate.samples)),
         "file": gate.samples,
         "expected": gate.expected,
     }
-    answer = gate_process.ask_gate_process(gate, context, question, read_golden).answer
+    answer, _ = gate_process.ask_gate_process(gate, context, question, read_golden)
     pairs = list(zip(answer.given, answer.expected, strict=True))
     off = [
         f"sample {number} gives {_value_in_words(prediction)}, not {_value_in_words(expected)}"
@@ -44,20 +44,19 @@ def judge(gate: Golden, context: GateContext, policy: GatePolicy) -> GateFinding
 
 
 def work(question: dict[str, Any]) -> dict[str, Any]:
-    """What the model gives for the samples, beside what it should."""
     inputs, expected = _read_samples(question)
-    model = gate_model.load_candidate(question)
-    return {"given": gate_model.predict_rows(model, inputs), "expected": expected}
+    model = gate_process.load_candidate(question)
+    return {"given": gate_process.predict_rows(model, inputs), "expected": expected}
 
 
 def _read_samples(question: dict[str, Any]) -> tuple[Any, list[Any]]:
     path, name, column = question["samples"], question["file"], question["expected"]
     if name.lower().endswith(".json"):
-        return _from_json(Path(path), name)
+        return _read_json_samples(Path(path), name)
     from towpath.steps.formats.jsons import plain_json
 
-    frame = gate_model.read_gate_table(path, name)
-    expected = gate_model.read_gate_column(frame, column, name)
+    frame = gate_process.read_gate_table(path, name)
+    expected = gate_process.read_gate_column(frame, column, name)
     if expected.isna().any():
         raise Unjudged(f"{name} has rows without `{column}`")
     values = plain_json(expected.tolist())
@@ -65,7 +64,7 @@ def _read_samples(question: dict[str, Any]) -> tuple[Any, list[Any]]:
     return frame.drop(columns=[column]), values
 
 
-def _from_json(path: Path, name: str) -> tuple[Any, list[Any]]:
+def _read_json_samples(path: Path, name: str) -> tuple[Any, list[Any]]:
     import pandas
 
     listed = json.loads(path.read_bytes())

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from towpath.config.gate_declarations import Latency
-from towpath.delivery.gates import gate_model, gate_process, verdict
+from towpath.delivery.gates import gate_process, verdict
 from towpath.delivery.gates.gate_context import GateContext, GatePolicy
 from towpath.delivery.gates.gate_process import read_latency
 from towpath.delivery.gates.verdict import GateFinding, Unjudged
@@ -22,17 +22,16 @@ def bound(gate: Latency) -> str:
 
 def judge(gate: Latency, context: GateContext, policy: GatePolicy) -> GateFinding:
     file = gate.samples or gate.data or ""
-    if gate.samples:
-        path = str(policy.lay_out_file(file))
-    else:
-        path = gate_model.find_stage_data(context, file)
+    in_stage = not gate.samples
+    path = gate_process.find_stage_data(context, file) if in_stage else policy.lay_out_file(file)
     question = {
-        **gate_model.candidate_question(context),
-        "table": path,
+        **gate_process.candidate_question(context),
+        "table": str(path),
         "file": file,
         **gate.model_dump(include={"rows", "calls", "warm_up"}),
     }
-    taken = sorted(gate_process.ask_gate_process(gate, context, question, read_latency).answer)
+    answer, _ = gate_process.ask_gate_process(gate, context, question, read_latency)
+    taken = sorted(answer)
     if len(taken) != gate.calls:
         raise Unjudged(f"{len(taken)} of {gate.calls} calls were made")
     percentiles = {name: _find_percentile(taken, share) for name, share in _PERCENTILES.items()}
@@ -45,8 +44,8 @@ def judge(gate: Latency, context: GateContext, policy: GatePolicy) -> GateFindin
 def work(question: dict[str, Any]) -> dict[str, Any]:
     from towpath.steps.kinds.batch_transform import select_features
 
-    frame = gate_model.read_gate_table(question["table"], question["file"])
-    model = gate_model.load_candidate(question)
+    frame = gate_process.read_gate_table(question["table"], question["file"])
+    model = gate_process.load_candidate(question)
     count = question["rows"]
     repeated = -(-count // len(frame))
     rows = frame.iloc[[*range(len(frame))] * repeated].head(count).reset_index(drop=True)

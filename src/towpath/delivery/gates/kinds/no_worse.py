@@ -20,7 +20,6 @@ def bound(gate: NoWorse) -> str:
 
 
 def judge(gate: NoWorse, context: GateContext, policy: GatePolicy) -> GateFinding:  # noqa: ARG001
-    """Whether it is; a version passes where there is no incumbent."""
     value = metric.find_metric_value(context.candidate, gate.metric)
     incumbent = context.incumbent
     if incumbent is None:

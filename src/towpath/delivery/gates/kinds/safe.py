@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from towpath.config.gate_declarations import Safe
-from towpath.delivery.gates import gate_model, gate_process, verdict
+from towpath.delivery.gates import gate_process, verdict
 from towpath.delivery.gates.gate_context import GateContext, GatePolicy
 from towpath.delivery.gates.gate_process import read_safe
 from towpath.delivery.gates.verdict import GateFinding
@@ -26,25 +26,23 @@ def bound(gate: Safe) -> str:  # noqa: ARG001
 def judge(gate: Safe, context: GateContext, policy: GatePolicy) -> GateFinding:  # noqa: ARG001
     record = context.candidate
     path = context.model(record).absolute()
-    if alteration := gate_model.explain_altered_bytes(path, record):
+    if alteration := gate_process.explain_altered_bytes(path, record):
         return GateFinding(False, "altered", alteration)
     # By their names in the record: a store calls a file by its digest, without a suffix.
     names = {
         file.relative_to(path).as_posix() if path.is_dir() else record.artifact.name: str(file)
-        for file in gate_model.list_model_files(path)
+        for file in gate_process.list_model_files(path)
     }
-    question = {"files": names, **gate_model.trusted_types(context)}
-    answered = gate_process.ask_gate_process(gate, context, question, read_safe)
-    answer = answered.answer
+    question = {"files": names, **gate_process.trusted_types(context)}
+    answer, caution = gate_process.ask_gate_process(gate, context, question, read_safe)
     if answer.unsafe:
         unsafe_files = "; ".join(f"{name} {why}" for name, why in list(answer.unsafe.items())[:5])
         return GateFinding(False, "unsafe", unsafe_files)
     parts = [f"sha256 {record.sha256[:12]}... as recorded", *answer.looked_at]
-    return GateFinding(True, "safe", "; ".join([*parts, *filter(None, [answered.caution])]))
+    return GateFinding(True, "safe", "; ".join([*parts, *filter(None, [caution])]))
 
 
 def work(question: dict[str, Any]) -> dict[str, Any]:
-    """What is unsafe, by file; and what was looked at, where nothing is."""
     trust, own = question["trust"], question["own"]
     judged = {
         name: _explain_unsafe(Path(path), name, trust, own)
@@ -55,29 +53,22 @@ def work(question: dict[str, Any]) -> dict[str, Any]:
         words
         for name, path in question["files"].items()
         if not unsafe
-        for words in (_looked_at(Path(path), name, trust), *_other_packages(Path(path), name, own))
+        for words in _describe_types(Path(path), name, trust, own)
     ]
-    return {"unsafe": unsafe, "looked_at": list(filter(None, looked_at))[:5]}
+    return {"unsafe": unsafe, "looked_at": looked_at[:5]}
 
 
-def _other_packages(path: Path, name: str, own: dict[str, Any]) -> tuple[str, ...]:
-    from towpath.steps.model_io import own_classes
+def _describe_types(
+    path: Path, name: str, trust: list[str], own: dict[str, Any]
+) -> tuple[str, ...]:
+    from towpath.steps.model_io import own_classes, skops_models
 
-    return own_classes.compare_recorded(path, name, own)[:2] if _is_skops(name) else ()
-
-
-def _is_skops(name: str) -> bool:
-    return Path(name).suffix.lower() == ".skops"
-
-
-def _looked_at(path: Path, name: str, trust: list[str]) -> str:
-    from towpath.steps.model_io import skops_models
-
-    if not _is_skops(name):
-        return ""
-    count, own = skops_models.count_held(path, name, trust)
-    trusted = f", of these trusted: {', '.join(own)}" if own else ""
-    return f"{count} types in {name} known{trusted}"
+    if Path(name).suffix.lower() != ".skops":
+        return ()
+    count, trusted = skops_models.count_held(path, name, trust)
+    of_these = f", of these trusted: {', '.join(trusted)}" if trusted else ""
+    others = own_classes.compare_recorded(path, name, own)[:2]
+    return f"{count} types in {name} known{of_these}", *others
 
 
 def _explain_unsafe(path: Path, name: str, trust: list[str], own: dict[str, Any]) -> str:

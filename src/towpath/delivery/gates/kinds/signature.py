@@ -7,7 +7,7 @@ from towpath.delivery.gates.gate_context import GateContext, GatePolicy
 from towpath.delivery.gates.verdict import GateFinding, Unjudged
 from towpath.registry import ModelSignature as Columns
 from towpath.registry import VersionRecord
-from towpath.registry.model_signature import find_signature_breaks
+from towpath.registry.version_record import find_signature_breaks
 
 
 def bound(gate: SignatureGate) -> str:  # noqa: ARG001
@@ -15,7 +15,6 @@ def bound(gate: SignatureGate) -> str:  # noqa: ARG001
 
 
 def judge(gate: SignatureGate, context: GateContext, policy: GatePolicy) -> GateFinding:  # noqa: ARG001
-    """Whether it fits; a version passes where there is no incumbent."""
     candidate = _known_signature(context.candidate)
     if context.incumbent is None:
         return GateFinding(True, bound=f"none yet: {context.stage} has no incumbent")

@@ -72,7 +72,6 @@ class CommandTarget:
         self._say_lines(self._run_program(self.declared.run, facts))
 
     def remove_model(self, model: str) -> None:
-        """Call ``remove``, where there is one."""
         if self.declared.remove is not None:
             self._say_lines(self._run_program(self.declared.remove, {"TOWPATH_MODEL": model}))
 
@@ -82,7 +81,10 @@ class CommandTarget:
 
     def _run_program(self, words: tuple[str, ...], facts: Mapping[str, str]) -> str:
         try:
-            with log_call("process", *words) as logged, self._started(words, facts) as process:
+            with (
+                log_call("process", *words) as logged,
+                self._start_program(words, facts) as process,
+            ):
                 output, _ = process.communicate(timeout=self.declared.timeout)
                 logged.answer(process.returncode)
         except subprocess.TimeoutExpired:
@@ -96,7 +98,7 @@ class CommandTarget:
         return output
 
     @contextmanager
-    def _started(
+    def _start_program(
         self, words: tuple[str, ...], facts: Mapping[str, str]
     ) -> Iterator[subprocess.Popen[str]]:
         with subprocess.Popen(

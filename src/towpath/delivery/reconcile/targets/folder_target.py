@@ -44,13 +44,12 @@ class FolderTarget:
         if not link.is_symlink():
             return RunningVersion("something that is no link" if link.exists() else None)
         aim = link.readlink()
-        is_ours = aim == Path(_VERSIONS, aim.name)  # else a server reads elsewhere
-        return RunningVersion(aim.name, is_ours and self._is_whole(model, aim.name, record))
-
-    def _is_whole(self, model: str, version: str, record: VersionRecord | None) -> bool:
-        if record is None or str(record.version) != version:
-            return True  # of another version: told as such
-        return bundles.is_whole(self._version_folder(model, version), record, self.stage)
+        if aim != Path(_VERSIONS, aim.name):  # a server reads elsewhere
+            return RunningVersion(aim.name, False)
+        if record is None or str(record.version) != aim.name:
+            return RunningVersion(aim.name)  # of another version: told as such
+        place = self._version_folder(model, aim.name)
+        return RunningVersion(aim.name, bundles.is_whole(place, record, self.stage))
 
     def prepare(self, bundle: Bundle) -> None:
         """Fill the version's folder; one that is there and was altered is mended file by file."""
@@ -76,7 +75,6 @@ class FolderTarget:
         return replace(bundle, folder=self._version_folder(bundle.model, str(bundle.version)))
 
     def switch_version(self, bundle: Bundle) -> None:
-        """Point ``current`` at the version, in one step."""
         with self._report_refusals():
             home = self.root / bundle.model
             scratch = scratch_beside(home / _CURRENT, shared=True)

@@ -19,10 +19,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PrefectTarget:
-    """The target ``{to: prefect}``: a deployment ``<model>/<stage>``.
-
-    ``api`` is the stage's, None for the local one; ``pool`` its work pool.
-    """
+    """The target ``{to: prefect}``: a deployment ``<model>/<stage>``. ``api`` is the stage's, None
+    for the local one; ``pool`` its work pool."""
 
     declared: Declared
     stage: str
@@ -73,7 +71,6 @@ class PrefectTarget:
         return bundle
 
     def switch_version(self, bundle: Bundle) -> None:
-        """Write the deployment, pinned to the version's digests."""
         from towpath.backends.prefect import deployments
         from towpath.backends.prefect.server.worker import POOL
 

@@ -1,61 +1,20 @@
-"""The expectations there are and what they take, from a list kept here: to read it is free.
+"""The expectations of the installed Great Expectations, as the package keeps them in a list.
 
-``python -m towpath.backends.great_expectations.expectation_catalogue`` writes the list anew after
-an upgrade of Great Expectations.
+Run it (``python tests/backends/great_expectations/expectation_list.py``) to write the list anew
+after an upgrade.
 """
 
 from __future__ import annotations
 
 import datetime
-import functools
 import inspect
 import json
 import typing
 from collections import abc
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
-_FILE = Path(__file__).with_name("expectations.json")
-
-
-@dataclass(frozen=True)
-class ExpectationArgument:
-    """What an expectation takes. ``kinds`` are what it may be (``text``, ``number``, ``integer``,
-    ``switch``, ``list``, ``mapping``, ``any``), unless it is one of ``choices``."""
-
-    kinds: tuple[str, ...]
-    required: bool = False
-    choices: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class ExpectationType:
-    """A type of expectation. ``database`` marks one that only a database can answer."""
-
-    type: str
-    about: str
-    arguments: Mapping[str, ExpectationArgument]
-    database: bool = False
-
-
-@functools.cache
-def read_catalogue() -> Mapping[str, ExpectationType]:
-    """Every expectation by its type, as Great Expectations has them."""
-    listed: dict[str, Any] = json.loads(_FILE.read_text(encoding="utf-8"))
-    types = {}
-    for name, fields in listed["expectations"].items():
-        arguments = {key: _read_argument(value) for key, value in fields["arguments"].items()}
-        is_database = fields.get("database", False)
-        types[name] = ExpectationType(name, fields["about"], arguments, is_database)
-    return types
-
-
-def _read_argument(fields: Mapping[str, Any]) -> ExpectationArgument:
-    kinds, choices = tuple(fields.get("kinds", ())), tuple(fields.get("choices", ()))
-    return ExpectationArgument(kinds, fields.get("required", False), choices)
-
+from towpath.backends.great_expectations import suite_file
 
 _ITS_OWN = frozenset(
     {"id", "meta", "notes", "result_format", "description", "catch_exceptions", "severity"}
@@ -138,7 +97,8 @@ def _kind_of_type(plain: type) -> str:
 
 
 def write_list() -> None:
-    _FILE.write_text(json.dumps(list_expectations(), indent=1) + "\n", encoding="utf-8")
+    text = json.dumps(list_expectations(), indent=1)
+    suite_file.EXPECTATIONS.write_text(f"{text}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,107 @@
+"""Files as a pipeline declares them: what it takes, and what its steps write."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Self, TypeAlias
+
+from pydantic import AfterValidator, BeforeValidator, Field, Tag, model_validator
+
+from towpath.config import names_and_paths as grammar
+from towpath.config.declaration import Declaration, ShortForm, by_shape, one_or_more
+from towpath.config.table_options import TableOptions
+
+_OneOrMore = BeforeValidator(one_or_more)
+
+
+class Readable(Declaration):
+    """A file with what is declared of its format, and of the text of a table in it."""
+
+    format: grammar.FormatName | None = None
+    """The format, where the extension does not tell it."""
+    separator: Annotated[str, AfterValidator(grammar.check_separator)] | None = None
+    """What stands between the fields of a .csv or .tsv."""
+    decimal: Annotated[str, AfterValidator(grammar.check_decimal_mark)] | None = None
+    """The mark before the fraction of a number."""
+    encoding: Annotated[str, AfterValidator(grammar.check_encoding)] | None = None
+    """The encoding of a .csv or .tsv, such as `latin-1`."""
+    types: Mapping[str, Annotated[str, AfterValidator(grammar.column_type)]] = Field(
+        default_factory=dict
+    )
+    """Types of columns that are not to be guessed."""
+    missing: Annotated[tuple[str, ...], _OneOrMore, Field(strict=False)] | None = None
+    """The texts that stand for no value, such as `[""]`."""
+
+    @property
+    def options(self) -> TableOptions:
+        """What is declared of a table's text."""
+        return TableOptions.from_declaration(self)
+
+
+class Input(Readable):
+    """A file, a folder or a model that a pipeline takes."""
+
+    path: grammar.InputSource
+    """A path from the project's root (`dir/` is a folder), or a model: `abalone@v1.0.0`,
+    `abalone@latest`, `abalone#prod`."""
+    address: grammar.DataAddress | None = Field(default=None, alias="from")
+    """Where the data is brought from and pinned: `s3://bucket/trips/`, `https://...`; by default
+    to `data/` and its last part."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _place_remote_data(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping) or "path" in value:
+            return value
+        address = value.get("from", value.get("address"))
+        place = grammar.data_place(address) if isinstance(address, str) else ""
+        return {**value, "path": place} if place else value
+
+    @model_validator(mode="after")
+    def _require_file(self) -> Self:
+        if self.address and grammar.is_model_reference(self.path):
+            grammar.refuse_value("a model is not brought from an address", "write `path: data/...`")
+        if self.address and grammar.is_folder_path(self.address) != grammar.is_folder_path(
+            self.path
+        ):
+            what = f"`{self.path}` and what it is brought from must both be folders, or neither"
+            grammar.refuse_value(what, "a slash behind a path or an address means a folder")
+        return self
+
+
+class Plot(Declaration):
+    """How ``dvc plots show`` draws an output."""
+
+    x: str | None = None
+    """The column along the x axis."""
+    y: str | None = None
+    """The column along the y axis."""
+    title: str | None = None
+    """The plot's title."""
+    x_label: str | None = None
+    """What the x axis is called."""
+    y_label: str | None = None
+    """What the y axis is called."""
+    template: str | None = None
+    """One of DVC's templates: `linear`, `scatter`, `confusion`, ..."""
+
+
+class Output(Readable):
+    """A file, or with a slash behind its path a folder, that a step writes."""
+
+    path: grammar.File
+    """The file below the step's own folder; `dir/` is a folder."""
+    plot: Annotated[Annotated[bool, Tag("switch")] | Annotated[Plot, Tag("mapping")], by_shape] = (
+        False
+    )
+    """Whether and how `dvc plots show` draws it."""
+
+
+AnyInput: TypeAlias = Annotated[Input, BeforeValidator(ShortForm(str, "path"))]
+AnyOutput: TypeAlias = Annotated[Output, BeforeValidator(ShortForm(str, "path"))]
+Outputs: TypeAlias = Annotated[
+    Annotated[tuple[AnyOutput, ...], Field(strict=False), Tag("list")]
+    | Annotated[Mapping[grammar.Name, AnyOutput], Tag("mapping")],
+    by_shape,
+]
+"""What a step writes: a list names by file stem, a mapping gives the names."""

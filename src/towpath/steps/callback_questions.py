@@ -1,0 +1,192 @@
+"""Questions that steps ask a person or a system, and their answers: files of a project.
+
+A question is a folder ``.towpath/questions/<token>``. Its answer is a file that can be made once;
+whoever comes second, or after the end, is told so.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from towpath import documents
+from towpath.config import foreign_values as foreign
+from towpath.config.artifact import Json
+from towpath.config.foreign_values import Fields
+from towpath.config.parameter_declaration import Param
+from towpath.errors import DeclarationError, Fault, Malformed, UsageError, did_you_mean
+from towpath.scratch import replace_text, scratch_beside
+
+FOLDER = ".towpath/questions"
+_QUESTION, _ANSWER, _CLOSED = "question.json", "answer.json", "closed.json"
+_TOKEN = re.compile(r"[0-9a-f]{20}")
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a step asks: ``fields`` are the declared types of an answer, by name. Times are UTC, ISO
+    8601; ``until`` is empty where it waits for good."""
+
+    token: str
+    run: str
+    pipeline: str
+    step: str
+    message: str
+    asked: str
+    until: str
+    fields: Mapping[str, Param]
+
+    @property
+    def command(self) -> str:
+        """What answers it."""
+        words = (f"{name}={_sample_value(param)}" for name, param in self.fields.items())
+        return " ".join(("towpath answer", self.token, *words))
+
+
+def _sample_value(param: Param) -> str:
+    if not param.required:
+        return str(json.dumps(param.default)) if param.default is not None else "null"
+    return "true" if param.accepted_type == "boolean" else "..."
+
+
+def ask_question(root: Path, question: Question) -> None:
+    """Write a question down, so that it can be answered from now on."""
+    folder = root / FOLDER / question.token
+    folder.mkdir(parents=True)
+    fields = {
+        name: param.model_dump(mode="json", exclude_unset=True)
+        for name, param in question.fields.items()
+    }
+    document = {**vars(question), "fields": fields}
+    replace_text(folder / _QUESTION, json.dumps(document, ensure_ascii=False))
+
+
+def new_token() -> str:
+    """A token that nobody guesses."""
+    return secrets.token_hex(10)
+
+
+def read_question(root: Path, token: str) -> Question:
+    """The question of a token. UsageError where there is none."""
+    if not _TOKEN.fullmatch(token) or not (root / FOLDER / token / _QUESTION).is_file():
+        raise UsageError(f"no question has the token `{token}`", hint="`towpath answer` lists them")
+    try:
+        return _parse_question((root / FOLDER / token / _QUESTION).read_bytes())
+    except (Malformed, ValueError) as error:
+        raise UsageError(f"the question {token} cannot be read: {error}") from None
+
+
+def _parse_question(content: bytes) -> Question:
+    fields = Fields(foreign.parse_json(content))
+    texts = ("token", "run", "pipeline", "step", "message", "asked", "until")
+    declared = fields.get("fields", foreign.table_of(foreign.read_json))
+    params = {name: Param.model_validate(value) for name, value in declared.items()}
+    return Question(**{name: fields.get(name, foreign.read_text) for name in texts}, fields=params)
+
+
+def list_open_questions(root: Path) -> Iterator[Question]:
+    """The questions that wait for an answer, the oldest first."""
+    folders = (root / FOLDER).glob("*") if (root / FOLDER).is_dir() else ()
+    questions = []
+    for folder in folders:
+        if not any((folder / name).exists() for name in (_ANSWER, _CLOSED)):
+            with suppress(UsageError):
+                questions.append(read_question(root, folder.name))
+    yield from sorted(questions, key=lambda question: question.asked)
+
+
+def answer_question(root: Path, token: str, given: Mapping[str, str]) -> dict[str, Json]:
+    """Answer a question, once and for all.
+
+    Raises:
+        UsageError: naming all that does not fit the declared types, where it may be answered again;
+            or that it was answered before, or waits no more.
+    """
+    question = read_question(root, token)
+    folder = root / FOLDER / token
+    _refuse_ended(folder, question)
+    values = validate_answer(question, given)
+    scratch = scratch_beside(folder / _ANSWER)
+    scratch.write_text(json.dumps(values, ensure_ascii=False), encoding="utf-8")
+    try:
+        os.link(scratch, folder / _ANSWER)  # of two at once it is made by one
+    except FileExistsError:
+        raise _answered_before(question, folder) from None
+    finally:
+        scratch.unlink()
+    return values
+
+
+def _refuse_ended(folder: Path, question: Question) -> None:
+    if (folder / _ANSWER).exists():
+        raise _answered_before(question, folder)
+    if not (folder / _CLOSED).exists():
+        return
+    with suppress(OSError, ValueError):
+        why = json.loads((folder / _CLOSED).read_text(encoding="utf-8"))["why"]
+        raise UsageError(f"it is too late: step `{question.step}` {why}")
+    raise UsageError(f"it is too late: step `{question.step}` waits no more")
+
+
+def _answered_before(question: Question, folder: Path) -> UsageError:
+    moment = datetime.fromtimestamp((folder / _ANSWER).stat().st_mtime, UTC)
+    what = f"step `{question.step}` was answered before, at {moment:%Y-%m-%dT%H:%M:%SZ}"
+    return UsageError(what, hint="run it again to have it asked anew")
+
+
+def validate_answer(question: Question, given: Mapping[str, str]) -> dict[str, Json]:
+    """The values of an answer, typed. UsageError with all that does not fit, and what would."""
+    faults = [
+        Fault(
+            f"step `{question.step}` asks for no `{name}`", hint=did_you_mean(name, question.fields)
+        )
+        for name in given
+        if name not in question.fields
+    ]
+    values: dict[str, Json] = {}
+    for name, param in question.fields.items():
+        try:
+            values[name] = _read_value(name, param, given)
+        except UsageError as error:
+            faults += error.faults
+    if faults:
+        raise UsageError(*faults, Fault("it still waits", hint=f"`{question.command}`"))
+    return values
+
+
+def _read_value(name: str, param: Param, given: Mapping[str, str]) -> Any:
+    if name not in given:
+        if param.required:
+            raise UsageError(Fault(f"`{name}` is missing", hint=param.description))
+        return param.default
+    value: Any = given[name]
+    if param.accepted_type != "string":
+        try:
+            value = documents.parse_value(value)
+        except DeclarationError as error:
+            raise UsageError(Fault(f"`{name}`: {error.faults[0].what}")) from None
+    if problem := param.find_problem(value):
+        raise UsageError(Fault(f"`{name}` {problem}", hint=param.description))
+    return value
+
+
+def find_answer(root: Path, token: str) -> Mapping[str, Json] | None:
+    """The answer to a question; None where there is none yet."""
+    try:
+        content = (root / FOLDER / token / _ANSWER).read_bytes()
+    except FileNotFoundError:
+        return None
+    return foreign.table_of(foreign.read_json)(foreign.parse_json(content))
+
+
+def close_question(root: Path, token: str, why: str) -> None:
+    """No answer is taken any more, for the step ended first."""
+    replace_text(root / FOLDER / token / _CLOSED, json.dumps({"why": why}))
