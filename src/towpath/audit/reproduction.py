@@ -167,7 +167,8 @@ def _remake_model(
         raise RegistryError(what, hint="its record was altered: towpath verify")
     needed = find_needed_steps(graph, frozenset({node.name}))
     # Nothing is registered: what registers is left out.
-    steps = tuple(n for n in graph.nodes if n in needed and not graph.registers_model(n))
+    declared = {graph.nodes[name].declared_name for name in needed}
+    steps = tuple(n for n in graph.steps if n in declared and not graph.registers_model(n))
     # The code of that commit runs as every run's does: a process a step, from the sandbox room.
     # Forced: what an earlier run left in a cache would prove nothing.
     request = RunRequest(graph.name, params, inputs, only=steps, force=True)

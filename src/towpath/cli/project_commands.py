@@ -269,17 +269,24 @@ def schema(of: Literal["pipeline", "project"]) -> None:
 @environment_option
 @drawing_format_option
 @drawing_output_option
+@click.option("--cells", is_flag=True, help="A box for each cell of a step with `each`.")
 @pass_session
 def graph(
-    session: Session, pipeline: str | None, environment: str, form: str | None, output: str | None
+    session: Session,
+    pipeline: str | None,
+    environment: str,
+    form: str | None,
+    output: str | None,
+    cells: bool,
 ) -> None:
     """Draw PIPELINE: as text in the terminal, as Mermaid, or as an SVG file."""
+    from towpath.drawing.picture import picture_graph
     from towpath.planning import pipeline_check
 
     compiled = pipeline_check.drawable_graph(
         session.workspace, session.workspace.pipeline_name(pipeline), environment
     )
-    show_drawing(session, compiled, form, output)
+    show_drawing(session, picture_graph(compiled, cells), form, output)
 
 
 _MARKS = {"well": ("✓", "green"), "lacks": ("✗", "red"), "unknown": ("?", "yellow")}

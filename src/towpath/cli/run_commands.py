@@ -158,14 +158,16 @@ _COLOURS = {
 @click.command()
 @pipeline_options
 @click.option("--force", is_flag=True, help="As for a run that reuses nothing.")
+@click.option("--cells", is_flag=True, help="A line for each cell of a step with `each`.")
 @json_option
 @pass_session
 def plan(
     session: Session, pipeline: str | None, every: bool, params: tuple[str, ...],
-    inputs: tuple[str, ...], force: bool, as_json: bool, values_file: str | None,
+    inputs: tuple[str, ...], force: bool, cells: bool, as_json: bool, values_file: str | None,
     environment: str,
 ) -> None:  # fmt: skip
     """Say for each step of PIPELINE whether it would run, be reused or be skipped, and why."""
+    from towpath.cli.render.cell_views import collapse_plan
     from towpath.execution.pipeline_run import prepare_run
     from towpath.planning.run_request import RunRequest
 
@@ -183,10 +185,11 @@ def plan(
     document = _plan_document(prepared)
     if as_json:
         return print_json("plan", document["plan"], upstream=document["upstream"])
-    return _print_plan(prepared, document["plan"])
+    return _print_plan(prepared, document["plan"] if cells else collapse_plan(document["plan"]))
 
 
 def _plan_all(session: Session, request: RunRequest, as_json: bool) -> None:
+    from towpath.cli.render.cell_views import collapse_plan
     from towpath.execution.pipeline_run import plan_all
 
     plans = [(plan, _plan_document(plan)) for plan in plan_all(session.workspace, request)]
@@ -194,14 +197,20 @@ def _plan_all(session: Session, request: RunRequest, as_json: bool) -> None:
         return print_json("plans", [document for _, document in plans])
     for prepared, document in plans:
         terminal.echo(terminal.Styled(prepared.graph.name, "bold"))
-        _print_plan(prepared, document["plan"])
+        _print_plan(prepared, collapse_plan(document["plan"]))
         terminal.echo()
     return None
 
 
 def _plan_document(prepared: PreparedRun) -> dict[str, Any]:
     steps = [
-        {"step": d.step, "verdict": d.verdict, "reason": d.reason, "key": d.key}
+        {
+            "step": d.step,
+            "verdict": d.verdict,
+            "reason": d.reason,
+            "key": d.key,
+            "cell_of": d.cell_of or None,
+        }
         for d in prepared.decide_steps().values()
     ]
     upstream = [

@@ -27,10 +27,12 @@ from towpath.config.declaration import (
     by_shape,
     kinds_of,
 )
+from towpath.config.each_declaration import Repetition
 from towpath.config.file_declaration import AnyInput, Output, Outputs
 from towpath.config.parameter_declaration import AnyParam, ParamPath, flatten_params
 from towpath.config.parameter_groups import flatten_values
 from towpath.config.step_surroundings import FailureWatch, Secrets, VariableText, watched_steps
+from towpath.config.tuning_declaration import ParameterRanges
 
 
 class Retry(Declaration):
@@ -88,7 +90,11 @@ class Step(Declaration):
     """Of the steps that could begin, those of the highest number begin first."""
 
 
-class FunctionStep(Step):
+class RepeatedStep(Repetition, Step):
+    """A step that may be made once for each item of a list, or each combination of several."""
+
+
+class FunctionStep(RepeatedStep):
     """A step that calls a function of the project."""
 
     run: grammar.Function
@@ -121,6 +127,12 @@ class Evaluation(FunctionStep):
     """Measures a model; its JSON outputs are metrics."""
 
     kind: Literal["evaluation"] = "evaluation"
+
+
+class Tuning(ParameterRanges, FunctionStep):
+    """Looks for the values of parameters with which a function does best."""
+
+    kind: Literal["tuning"] = "tuning"
 
 
 class QualityCheck(Step):
@@ -163,7 +175,7 @@ class RegisterModel(Step):
     """Whether a run with other values than the declared ones registers too."""
 
 
-class BatchTransform(Step):
+class BatchTransform(RepeatedStep):
     """Applies ``model`` to the table ``data``: its rows with the prediction beside them."""
 
     kind: Literal["batch_transform"] = "batch_transform"
@@ -188,7 +200,7 @@ def command_words(value: Any) -> str | tuple[str, ...]:
     return words
 
 
-class CommandStep(Step):
+class CommandStep(RepeatedStep):
     """Runs a program of any language on files; with ``places`` or ``settings`` in a folder of its
     own."""
 
@@ -219,7 +231,7 @@ class CommandStep(Step):
     """The folder that it runs in; by default the project's root."""
 
 
-class NotebookStep(Step):
+class NotebookStep(RepeatedStep):
     """Executes a notebook with its parameters; makes what it declares, `notebook` (as it was
     executed) and `page` (HTML)."""
 
@@ -289,7 +301,7 @@ class Callback(Step):
 
 
 AnyStep: TypeAlias = (
-    Processing | Training | Evaluation | QualityCheck | Condition | RegisterModel
+    Processing | Training | Evaluation | Tuning | QualityCheck | Condition | RegisterModel
     | BatchTransform | CommandStep | NotebookStep | Fail | Stop | Notify | Callback
 )  # fmt: skip
 KINDS: Mapping[str, type[Step]] = kinds_of(AnyStep)

@@ -20,6 +20,7 @@ from pydantic.json_schema import CoreRef, GenerateJsonSchema, JsonRef
 
 from towpath.config import (
     declaration,
+    each_declaration,
     file_declaration,
     gate_declarations,
     parameter_declaration,
@@ -28,6 +29,7 @@ from towpath.config import (
     project_declaration,
     step_surroundings,
     target_declarations,
+    tuning_declaration,
 )
 from towpath.config import names_and_paths as grammar
 from towpath.config.table_options import COLUMN_TYPES, FORMAT_NAMES
@@ -196,6 +198,21 @@ RULES: Mapping[Any, Rule] = {
     file_declaration.Input._place_remote_data: dict,
     file_declaration.Input._require_file: _input_schema,
     pipeline_declaration.command_words: _replacing_rule(_COMMAND),
+    each_declaration.read_each_list: _replacing_rule(
+        _either_schema(
+            {"type": "string", "pattern": rf"^\s*{_REFERENCE}\s*$"},
+            {"type": "array", "minItems": 1, "uniqueItems": True},
+        )
+    ),
+    tuning_declaration.read_range_bound: _replacing_rule({"type": "number"}),
+    tuning_declaration.Range._require_range: dict,
+    tuning_declaration.ParameterRanges._require_objective: _adding_rule(
+        oneOf=[{"required": ["minimize"]}, {"required": ["maximize"]}]
+    ),
+    each_declaration.say_which_way: dict,
+    each_declaration.BestBy._require_one_way: _adding_rule(
+        oneOf=[{"required": ["minimize"]}, {"required": ["maximize"]}]
+    ),
     project_declaration.long_stages: _stages_schema,
     project_declaration.dask_has_address: _runner_schema,
     gate_declarations.parse_share: lambda inner: _either_schema(

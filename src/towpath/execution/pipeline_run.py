@@ -41,7 +41,7 @@ from towpath.storage.copy_files import explain_refusal
 from towpath.workspace import Workspace
 
 if TYPE_CHECKING:
-    from towpath.pipeline.step_graph import Graph
+    from towpath.pipeline.step_graph import Graph, Node
     from towpath.workspace import Workspace
 
 
@@ -65,8 +65,8 @@ class PreparedRun:
 
     @property
     def graph(self) -> Graph:
-        """What is run."""
-        return self.judge.graph
+        """What is run, as far as it is known."""
+        return self.known.graph
 
     def decide_steps(self) -> dict[str, StepDecision]:
         """What would become of each step. Whether the run may register is asked here, before its
@@ -78,7 +78,12 @@ class PreparedRun:
         registering = [
             name
             for name, decision in decisions.items()
-            if decision.deferred or (decision.verdict in ahead and self.graph.registers_model(name))
+            if decision.deferred
+            or (
+                decision.verdict in ahead
+                and not decision.cell_of
+                and self.graph.registers_model(name)
+            )
         ]
         if registering:
             self.registering.require_readiness(registering)
@@ -174,8 +179,10 @@ def run_pipeline(
     decisions = prepared.decide_steps()
     if not needs_executor(prepared.graph, decisions):
         return conduct_run(prepared, lambda execution: replay_plan(execution, decisions), listeners)
-    step_names = tuple(name for name, decision in decisions.items() if decision.may_run)
-    require_variables(prepared.graph, step_names)
+    step_names = tuple(
+        decision.cell_of or name for name, decision in decisions.items() if decision.may_run
+    )
+    require_variables(prepared.graph, tuple(dict.fromkeys(step_names)))
     _ = workspace.project  # read when a step needs `trust:`; a fault in it is said before that
     return conduct_run(prepared, lambda execution: executor(execution, step_names), listeners)
 
@@ -186,12 +193,18 @@ def warmed_supervisor(execution: Execution, wanted: Collection[str]) -> Iterator
     from towpath.steps import step_process
 
     workspace, folder = execution.workspace, execution.graph.folder
-    nodes = [execution.graph.nodes[name] for name in wanted]
+    declared = (execution.graph.nodes[name].declared_name for name in wanted)
+    nodes = [_as_cell(execution.graph.nodes[name]) for name in dict.fromkeys(declared)]
     imported = step_process.find_libraries(workspace, folder, nodes)
     # Importing pandas and scikit-learn takes a second or two, which Prefect's own import takes
     # as well: the two go on side by side (docs/decisions/supervisor.md).
     with step_process.warm_supervisor(workspace.root, folder, nodes, imported):
         yield
+
+
+def _as_cell(node: Node) -> Node:
+    # The cells of a step need the same; what it hands on is no work for a process.
+    return replace(node, outputs=node.loop.outputs) if node.loop else node
 
 
 def conduct_run(
@@ -281,7 +294,7 @@ def _publish_ended(prepared: PreparedRun, execution: Execution) -> None:
     # The work tree and `dvc.lock` say what the declaration makes, and never what a trial made.
     is_declared = prepared.request.is_whole and not prepared.graph.given
     if is_declared and not execution.errors and not execution.known.stopped:
-        project_outputs.publish_outputs(prepared.workspace, prepared.graph, execution.known)
+        project_outputs.publish_outputs(prepared.workspace, execution.graph, execution.known)
     if prepared.request.push:
         moved = push_and_pull.push_project(prepared.workspace)
         # Said before what may fail of the rest, for these versions are out.
@@ -304,7 +317,7 @@ def _started_fields(prepared: PreparedRun, run_id: str) -> dict[str, Any]:
         "tried": list(graph.tried_names),
         "for": graph.environment,
         "origin": _origin_fields(prepared),
-        "steps": {name: node.step.kind for name, node in graph.nodes.items()},
+        "steps": {name: node.step.kind for name, node in graph.steps.items()},
     }
 
 

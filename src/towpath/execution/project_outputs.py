@@ -39,7 +39,7 @@ def publish_outputs(workspace: Workspace, graph: Graph, known: RunState) -> None
         artifact_paths.output_path(graph, step, name): result.outputs[name].digest
         for step, result in known.made.items()
         for name in artifact_paths.own_outputs(graph.nodes[step])
-        if name in result.outputs
+        if name in result.outputs and graph.nodes[step].cell is None
     }
     from towpath.backends.dvc import dvc_yaml
 
@@ -88,7 +88,10 @@ def _make_stage(workspace: Workspace, graph: Graph, node: Node) -> StageEntry:
     paths = {name: artifact_paths.output_path(graph, node.name, name) for name in outputs}
     plots = {paths[n]: _plot_options(node.outputs[n]) for n in outputs if node.outputs[n].plot}
     metrics = [
-        path for name, path in paths.items() if _is_metric(node.step, name, node.outputs[name])
+        path
+        for name, path in paths.items()
+        # To DVC a metric is a mapping, and no list of cells.
+        if not node.is_gathered(name) and _is_metric(node.step, name, node.outputs[name])
     ]
     from towpath.backends.dvc import dvc_yaml
 
@@ -121,7 +124,7 @@ def _plot_options(output: Output) -> bool | dict[str, Any]:
 
 
 def _input_paths(graph: Graph, node: Node) -> Iterator[str]:
-    for source in node.arguments.values():
+    for source in (*node.arguments.values(), *(node.loop.lists.values() if node.loop else ())):
         yield from artifact_paths.source_paths(graph, source)
 
 
@@ -149,7 +152,7 @@ def _param_keys(graph: Graph, node: Node) -> dict[str, tuple[str, ...]]:
     """The keys that a step's result hangs on, by file: its own declaration, and its parameters'
     defaults; of a group the whole, to which keys may come."""
     keys = {f"{graph.folder}/pipeline.yaml": [f"steps.{node.name}"]}
-    for source in node.arguments.values():
+    for source in node.taken_sources:
         if isinstance(source, FromParam):
             for leaf in [source.name] * (source.name in graph.params) or names_below(
                 graph.params, source.name

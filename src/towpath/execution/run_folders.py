@@ -142,7 +142,7 @@ def run_code_digests(run: RecordedRun) -> Mapping[str, Json]:
             if label.startswith(("code ", "package ")):
                 digests[label] = digest
             elif label == "declaration":
-                digests[f"declaration of {step.name}"] = digest
+                digests[f"declaration of {step.cell_of or step.name}"] = digest
     return digests
 
 

@@ -56,7 +56,8 @@ class StepRun:
 
     ``seconds`` is wall time from its begin to its end, with the start of its process, its imports,
     and what is read and written; ``function_seconds`` is that of its function alone, None where
-    none was called in this run.
+    none was called in this run. Of a cell ``cell_of`` is the step that has it, and ``items`` its
+    items; of such a step ``cells`` is their number, of a search the most that there may be.
     """
 
     name: str
@@ -71,6 +72,9 @@ class StepRun:
     ingredients: Mapping[str, str] = field(default_factory=dict)
     made: Made = field(default_factory=Made)
     error: tuple[str, ...] = ()
+    cell_of: str = ""
+    items: Mapping[str, Json] = field(default_factory=dict)
+    cells: int | None = None
 
 
 @dataclass(frozen=True)
@@ -110,10 +114,15 @@ class RecordedRun:
         return tuple(dict.fromkeys([*(str(name) for name in named if name), *self.registered]))
 
     def count(self, state: ExecutionState) -> int:
-        """How many steps came to this; a condition is no work, and counts only where it failed."""
+        """How many steps came to this; a condition is no work, nor is what hands on its cells'
+        results, and they count only where they failed."""
         counts = state in (ExecutionState.FAILED, ExecutionState.INTERRUPTED)
         matching_steps = (s for s in self.steps.values() if s.state is state)
-        return sum(counts or s.kind != "condition" for s in matching_steps)
+        return sum(counts or (s.kind != "condition" and not s.cells) for s in matching_steps)
+
+    def cells_of(self, step: str) -> dict[str, StepRun]:
+        """The cells of a step with ``each``, by name."""
+        return {name: cell for name, cell in self.steps.items() if cell.cell_of == step}
 
     @property
     def values(self) -> dict[str, Json]:
@@ -190,7 +199,9 @@ def fold_event(run: RecordedRun | None, event: Event) -> RecordedRun:
     if run is None:
         raise Malformed("a run's log begins with `started`")
     if event["event"] == "step":
-        return replace(run, steps={**run.steps, event["step"]: _fold_step(run, event)})
+        return replace(run, steps={**run.steps, event["step"]: _fold_step(run.steps, event)})
+    if event["event"] == "cells":
+        return replace(run, steps=_with_cells(run.steps, event))
     if event["event"] == "published":
         return replace(run, published=tuple(event["versions"]))
     if event["event"] == "registered":
@@ -206,6 +217,20 @@ def fold_event(run: RecordedRun | None, event: Event) -> RecordedRun:
             steps=_at_rest(run.steps),
         )
     return run
+
+
+def _with_cells(steps: Mapping[str, StepRun], event: Event) -> dict[str, StepRun]:
+    """The steps with the cells of one of them, which stand before it."""
+    step, cells = event["step"], event["cells"]
+    kind = steps[step].kind if step in steps else ""
+    grown: dict[str, StepRun] = {}
+    for name, before in steps.items():
+        if name == step:
+            for cell, items in cells.items():
+                grown[cell] = StepRun(cell, kind, cell_of=step, items=items)
+            before = replace(before, cells=event["number"])
+        grown[name] = before
+    return grown
 
 
 def _at_rest(steps: Mapping[str, StepRun]) -> dict[str, StepRun]:
@@ -229,8 +254,8 @@ def _started_run(event: Event) -> RecordedRun:
     )  # fmt: skip
 
 
-def _fold_step(run: RecordedRun, event: Event) -> StepRun:
-    before = run.steps.get(event["step"]) or StepRun(event["step"], "")
+def _fold_step(steps: Mapping[str, StepRun], event: Event) -> StepRun:
+    before = steps.get(event["step"]) or StepRun(event["step"], "")
     state = ExecutionState(event["state"])
     result = _read_result(event["made"]) if "made" in event else before.made
     own = result.facts.get("function_seconds") if state is ExecutionState.DONE else None
@@ -255,7 +280,10 @@ def replay_events(events: Iterable[Event]) -> RecordedRun | None:
     steps: dict[str, StepRun] = {}
     for event in events:
         if run is not None and event["event"] == "step":
-            steps[event["step"]] = _fold_step(replace(run, steps=steps), event)
+            steps[event["step"]] = _fold_step(steps, event)
+            continue
+        if run is not None and event["event"] == "cells":
+            steps = _with_cells(steps, event)
             continue
         run = fold_event(run, event)
         steps = steps or dict(run.steps)
@@ -375,6 +403,10 @@ def _read_steps(value: object) -> dict[str, str]:
     return {FileName(name): kind for name, kind in _TEXTS(value).items()}
 
 
+def _read_cells(value: object) -> dict[str, dict[str, Json]]:
+    return {FileName(name): items for name, items in foreign.table_of(_VALUES)(value).items()}
+
+
 #: What each kind of event must say, and what it may.
 _FIELDS: Mapping[str, tuple[Mapping[str, ReadValue[Any]], Mapping[str, ReadValue[Any]]]] = {
     "started": (
@@ -400,6 +432,7 @@ _FIELDS: Mapping[str, tuple[Mapping[str, ReadValue[Any]], Mapping[str, ReadValue
             "error": _LINES,
         },
     ),
+    "cells": ({"step": FileName, "cells": _read_cells, "number": foreign.read_count}, {}),
     "published": ({"versions": _LINES}, {}),
     "registered": ({"versions": _LINES}, {}),
     "finished": (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from towpath.config import expression as references
 from towpath.config.expression import Reference
@@ -10,7 +10,15 @@ from towpath.config.parameter_groups import PREFIX, list_groups, names_below
 from towpath.config.pipeline_declaration import is_json, output_files
 from towpath.config.pipeline_file import DeclaredPipeline
 from towpath.errors import Fault, Place, did_you_mean
-from towpath.pipeline.step_graph import FirstOf, FromInput, FromOutput, FromParam, Source
+from towpath.pipeline.step_graph import (
+    FirstOf,
+    FromInput,
+    FromItem,
+    FromOutput,
+    FromParam,
+    Source,
+    beside_best,
+)
 
 #: What a word of YAML or JSON is in a condition.
 _WORDS = {
@@ -26,7 +34,10 @@ class PipelineNames:
     def __init__(self, declared: DeclaredPipeline) -> None:
         self.declared = declared
         self.pipeline = declared.pipeline
-        self.outputs = {name: output_files(step) for name, step in self.pipeline.steps.items()}
+        self.outputs = {
+            name: {**output_files(step), **beside_best(step)}
+            for name, step in self.pipeline.steps.items()
+        }
         self.groups = list_groups(self.pipeline.params)
         self.used: set[str] = set(declared.mentioned)
         self.faults: list[Fault] = []
@@ -42,10 +53,13 @@ class PipelineNames:
             also = f", also in line {', '.join(map(str, lines))}" if lines else ""
             yield Fault(first.what + also, first.place, first.hint)
 
-    def source(self, text: str, place: Place | None) -> Source | None:
-        """What a reference, or several with ``or`` between, takes from; None where it is wrong."""
+    def source(self, text: str, place: Place | None, items: Collection[str] = ()) -> Source | None:
+        """What a reference, or several with ``or`` between, takes from; None where it is wrong.
+
+        ``items`` are the names of the step's own items.
+        """
         sources = [
-            self.find_single_source(reference, place)
+            self.find_single_source(reference, place, items)
             for reference in references.parse_alternatives(text)
         ]
         if len(sources) == 1:
@@ -58,11 +72,16 @@ class PipelineNames:
             self.faults.append(Fault(what, place, "the one that was made is taken"))
         return None
 
-    def find_single_source(self, reference: Reference, place: Place | None) -> Source | None:
+    def find_single_source(
+        self, reference: Reference, place: Place | None, items: Collection[str] = ()
+    ) -> Source | None:
         """What a single reference takes from; None where it is wrong, which is then noted."""
         name = reference.name
         if name == PREFIX:
             return self._parameter_source(reference, place)
+        if name in items:
+            keys = (reference.output, *reference.keys) if reference.output else reference.keys
+            return FromItem(name, keys)
         self.used.add(name)
         if name in self.pipeline.steps:
             return self._output_source(reference, place)
@@ -79,7 +98,7 @@ class PipelineNames:
             self.used.update(names_below(self.pipeline.params, name))
             return None
         self.note_unknown(
-            str(reference), name, _WORDS.get(name) or self._near_hint(reference), place
+            str(reference), name, _WORDS.get(name) or self._near_hint(reference, items), place
         )
         return None
 
@@ -184,10 +203,11 @@ class PipelineNames:
         )
         self._unknown.setdefault(reference.base, []).append(fault)
 
-    def _near_hint(self, reference: Reference) -> str | None:
+    def _near_hint(self, reference: Reference, items: Collection[str]) -> str | None:
         # What was meant counts as used, lest one typo be two faults.
         pipeline = self.pipeline
         names = [*pipeline.params, *pipeline.inputs, *pipeline.steps, *self.declared.malformed]
+        names += items
         if reference.output is None:
             output_names = [
                 f"{s}.{o}"

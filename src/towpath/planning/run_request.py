@@ -85,7 +85,7 @@ def select_steps(graph: Graph, request: RunRequest) -> frozenset[str] | None:
     unknown = [
         Fault(f"no step `{name}` in {graph.name}", hint=_steps_hint(name, graph))
         for name in named
-        if name not in graph.nodes
+        if name not in graph.steps
     ]
     if unknown:
         raise UsageError(*unknown)
@@ -95,12 +95,12 @@ def select_steps(graph: Graph, request: RunRequest) -> frozenset[str] | None:
     if request.end:
         chosen &= find_needed_steps(graph, frozenset({request.end}))
     if not chosen:
-        raise UsageError("no step is selected", hint=f"the order is {', '.join(graph.nodes)}")
+        raise UsageError("no step is selected", hint=f"the order is {', '.join(graph.steps)}")
     return chosen
 
 
 def _steps_hint(word: str, graph: Graph) -> str:
-    return did_you_mean(word, graph.nodes) or f"it has {', '.join(graph.nodes)}"
+    return did_you_mean(word, graph.steps) or f"it has {', '.join(graph.steps)}"
 
 
 def find_needed_steps(graph: Graph, steps: frozenset[str]) -> frozenset[str]:
@@ -116,7 +116,7 @@ def find_needed_steps(graph: Graph, steps: frozenset[str]) -> frozenset[str]:
 def _find_after(graph: Graph, step: str) -> frozenset[str]:
     later_steps = {step}
     for name, node in graph.nodes.items():
-        if node.needs & later_steps:
+        if node.needs & later_steps or node.declared_name == step:
             later_steps.add(name)
     return frozenset(later_steps)
 

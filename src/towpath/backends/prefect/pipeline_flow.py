@@ -254,7 +254,7 @@ def _make_task(function: Callable[[], Any], node: Node, **options: Any) -> Task[
     # An object, unlike a closure, has no source for Prefect to digest.
     return Task(
         function,
-        name=node.name,
+        name=node.declared_name,
         description=node.step.description or node.step.kind,
         task_run_name=node.name,
         # Prefect's caches know no file by its bytes; what is reused is decided before the flow.
