@@ -42,7 +42,7 @@ def test_the_committed_schema_is_the_one_that_is_generated(
 DECLARED: set[type[BaseModel]] = {
     *(
         parameter_declaration.Param,
-        pipeline_declaration.Environment,
+        pipeline_declaration.EnvironmentDeclaration,
         file_declaration.Input,
         file_declaration.Output,
         file_declaration.Plot,

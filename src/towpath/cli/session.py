@@ -124,13 +124,13 @@ def read_given_values(
     Errors: UsageError for a file that is not there, DeclarationError for what is wrong in it.
     """
     from towpath.config.parameter_groups import strip_prefix
-    from towpath.config.values_file import read_values
+    from towpath.config.values_file import read_values_file
     from towpath.errors import DeclarationError
 
     typed = {strip_prefix(n): v for n, v in parse_assignments(params, "--param").items()}
     if values_file is None:
         return {**typed}, {}
-    values = read_values(workspace.root, values_file)
+    values = read_values_file(workspace.root, values_file)
     if values.faults:
         raise DeclarationError(*values.faults)
     places = {name: place for name, place in values.places.items() if name not in typed}

@@ -307,7 +307,7 @@ AnyStep: TypeAlias = (
 KINDS: Mapping[str, type[Step]] = kinds_of(AnyStep)
 
 
-class Environment(Declaration):
+class EnvironmentDeclaration(Declaration):
     """What a run for an environment takes in place of what the pipeline declares."""
 
     description: str | None = None
@@ -325,7 +325,7 @@ def empty_mapping(value: Any) -> Any:
     return {} if value is None else value
 
 
-AnyEnvironment: TypeAlias = Annotated[Environment, BeforeValidator(empty_mapping)]
+AnyEnvironment: TypeAlias = Annotated[EnvironmentDeclaration, BeforeValidator(empty_mapping)]
 
 
 class Pipeline(Declaration):

@@ -28,7 +28,7 @@ from towpath.config.parameter_declaration import Param, short_form
 from towpath.config.parameter_groups import PREFIX, list_leaves, strip_prefix
 from towpath.config.pipeline_declaration import (
     KINDS,
-    Environment,
+    EnvironmentDeclaration,
     Pipeline,
     Step,
     empty_mapping,
@@ -383,7 +383,9 @@ class _Reader:
         if self._apply_grammar(item, "", names_and_paths.run_environment, item.entry.key) is None:
             return None
         data = empty_mapping(documents.plain_data(item.entry.node))
-        return self._validate_item(item, f"environment `{item.entry.key}`", Environment, data)
+        return self._validate_item(
+            item, f"environment `{item.entry.key}`", EnvironmentDeclaration, data
+        )
 
     def _read_input(self, item: _Item) -> Any:
         owner, data = f"input `{item.entry.key}`", documents.plain_data(item.entry.node)

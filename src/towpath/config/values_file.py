@@ -37,7 +37,7 @@ def is_values_path(path: str) -> bool:
     return PurePosixPath(path).suffix in SUFFIXES
 
 
-def read_values(root: Path, path: str) -> ParameterValues:
+def read_values_file(root: Path, path: str) -> ParameterValues:
     """The values of a file that a person names, from the project's root or anywhere else.
 
     UsageError where there is none, or none that can be read so.

@@ -117,9 +117,9 @@ def _render_values_files(workspace: Workspace, graph: Graph) -> dict[str, str]:
     from towpath import documents
 
     rendered: dict[str, str] = {}
-    given = graph.given & graph.param_files.keys()
-    for file in sorted({graph.param_files[name] for name in given}):
-        values = {n: graph.params[n] for n in given if graph.param_files[n] == file}
+    names = graph.given & graph.param_files.keys()
+    for file in sorted({graph.param_files[name] for name in names}):
+        values = {n: graph.params[n] for n in names if graph.param_files[n] == file}
 
         def change(document: MutableMapping[str, Any], new: dict[str, Any] = values) -> None:
             for name, value in new.items():

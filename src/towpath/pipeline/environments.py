@@ -10,7 +10,7 @@ from towpath.errors import Fault, UsageError, did_you_mean
 from towpath.pipeline.file_formats import given_input
 
 if TYPE_CHECKING:
-    from towpath.config.pipeline_declaration import Environment, Pipeline
+    from towpath.config.pipeline_declaration import EnvironmentDeclaration, Pipeline
     from towpath.config.pipeline_file import DeclaredPipeline
 
 
@@ -43,7 +43,7 @@ def environment_faults(declared: DeclaredPipeline) -> Iterator[Fault]:
 
 
 def _param_faults(
-    declared: DeclaredPipeline, environment: str, values: Environment
+    declared: DeclaredPipeline, environment: str, values: EnvironmentDeclaration
 ) -> Iterator[Fault]:
     params = declared.pipeline.params
     for name, value in values.params.items():
@@ -74,7 +74,7 @@ def _listed(names: Mapping[str, object] | list[str]) -> str:
 
 
 def _input_faults(
-    declared: DeclaredPipeline, environment: str, values: Environment
+    declared: DeclaredPipeline, environment: str, values: EnvironmentDeclaration
 ) -> Iterator[Fault]:
     inputs = declared.pipeline.inputs
     for name in values.inputs:

@@ -147,9 +147,9 @@ def declares_values(
 ) -> bool:
     """Whether ``values`` are what is declared for a deployment: its own parameters, with those of
     one of its schedules, over the pipeline's ``defaults``. A run with others is a trial."""
-    given = {**defaults, **flatten_values(plain_arguments(values))}
+    arguments = {**defaults, **flatten_values(plain_arguments(values))}
     declarations = (flatten_values(declared) for declared in _declared_values(flow))
-    return any({**defaults, **declared} == given for declared in declarations)
+    return any({**defaults, **declared} == arguments for declared in declarations)
 
 
 def _declared_values(flow: DeployedFlow) -> Iterator[Mapping[str, Any]]:

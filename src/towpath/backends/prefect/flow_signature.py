@@ -79,8 +79,8 @@ def split_arguments(
 
 def _group_parameter(name: str, group: Mapping[str, Any]) -> inspect.Parameter:
     annotation, default = _group_field(name, group)
-    given = inspect.Parameter.empty if default is ... else default
-    return inspect.Parameter(name, _KIND, default=given, annotation=annotation)
+    default = inspect.Parameter.empty if default is ... else default
+    return inspect.Parameter(name, _KIND, default=default, annotation=annotation)
 
 
 def _group_field(name: str, group: Mapping[str, Any]) -> tuple[Any, Any]:
