@@ -101,6 +101,7 @@ def _call_flow(execution: Execution, api: str, may_run: Collection[str]) -> None
         temporary_settings,
     )
 
+    from towpath.backends.prefect.flow_signature import flow_arguments
     from towpath.backends.prefect.pipeline_flow import build_flow
     from towpath.backends.prefect.server.remote_api import AUTH
 
@@ -116,7 +117,7 @@ def _call_flow(execution: Execution, api: str, may_run: Collection[str]) -> None
     if local := os.environ.get(AUTH):  # where Prefect was imported before it was set
         settings[PREFECT_API_AUTH_STRING] = local
     with temporary_settings(settings):
-        flow(**graph.params)
+        flow(**flow_arguments(graph))
 
 
 def cancel_run(engine_run: str) -> None:
