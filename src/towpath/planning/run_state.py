@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from towpath.config.artifact import Artifact, CacheEntry, Json, Made
 from towpath.config.expression import parse_message
+from towpath.config.parameter_groups import find_parameter
 from towpath.config.pipeline_declaration import Callback, Notify, RepeatedStep, Tuning
 from towpath.errors import Fault, StepFailed, did_you_mean
 from towpath.pipeline.step_graph import (
@@ -195,7 +196,7 @@ class RunState:
             return Value(source.value)
         assert not isinstance(source, FromItem), "a cell has its items put in"
         if isinstance(source, FromParam):
-            return Value(self.graph.params[source.name])
+            return Value(find_parameter(self.graph.params, source.name))
         if isinstance(source, FromInput) and source.name in self.awaited:
             raise StepNotEnded(self.awaited[source.name])
         if isinstance(source, FromInput):

@@ -21,7 +21,7 @@ from towpath import documents
 from towpath.config import foreign_values as foreign
 from towpath.config.artifact import Json
 from towpath.config.foreign_values import Fields
-from towpath.config.pipeline_declaration import Param
+from towpath.config.parameter_declaration import Param
 from towpath.errors import DeclarationError, Fault, Malformed, UsageError, did_you_mean
 from towpath.scratch import replace_text, scratch_beside
 

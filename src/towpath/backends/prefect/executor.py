@@ -97,6 +97,7 @@ def _call_flow(execution: Execution, api: str, may_run: Collection[str]) -> None
     """Run the flow against the API at ``api``."""
     from prefect.settings import temporary_settings
 
+    from towpath.backends.prefect.flow_signature import flow_arguments
     from towpath.backends.prefect.pipeline_flow import build_flow
 
     graph = execution.graph
@@ -107,7 +108,7 @@ def _call_flow(execution: Execution, api: str, may_run: Collection[str]) -> None
         graph.pipeline, lambda _: schedule_steps(execution, may_run), runner, execution.run_id
     )
     with temporary_settings(_api_settings(api)):
-        flow(**graph.params)
+        flow(**flow_arguments(graph))
 
 
 def _api_settings(api: str) -> dict[Any, Any]:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from towpath.backends.dvc import Store
 from towpath.config.artifact import Made
-from towpath.config.pipeline_declaration import Param
+from towpath.config.parameter_declaration import Param
 from towpath.errors import Fault, StepFailed
 from towpath.steps import callback_questions
 from towpath.steps.callback_questions import Question
