@@ -290,7 +290,7 @@ class Notify(Step):
         return self
 
 
-def require_answers(answers: Mapping[str, Param]) -> Mapping[str, Param]:
+def require_answers(answers: Mapping[str, Any]) -> Mapping[str, Any]:
     if not answers:
         hint = "write `answers: {approved: {type: boolean}}`"
         grammar.refuse_value("the callback asks for no value", hint)
