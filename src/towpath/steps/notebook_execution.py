@@ -131,14 +131,14 @@ def _inject_values(document: Any, values: Mapping[str, Any]) -> Any:
     from papermill.parameterize import parameterize_notebook
 
     document.metadata.papermill = {}
-    if not values:
-        return document
     plain = {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}
-    injected: Any = parameterize_notebook(
-        document, plain, kernel_name=_KERNEL, language="python", comment="Given by the pipeline"
-    )
+    injected: Any = document
+    if plain:
+        injected = parameterize_notebook(
+            document, plain, kernel_name=_KERNEL, language="python", comment="Given by the pipeline"
+        )
     for index, cell in enumerate(injected.cells):
-        cell.id = f"cell-{index + 1}"  # a new cell's is drawn at random, and the bytes shall repeat
+        cell.id = f"cell-{index + 1}"  # one that has none gets a random one: the bytes shall repeat
     return injected
 
 
@@ -156,7 +156,8 @@ def _own_kernel() -> Iterator[dict[str, Any]]:
         # Settings, start-up files and the history of IPython are the user's: another's differ, and
         # two kernels at once would wait for one history.
         os.environ |= {
-            "JUPYTER_PATH": os.pathsep.join([str(scratch), *_page_templates()]), "JUPYTER_CONFIG_DIR": str(scratch / "config"),
+            "JUPYTER_PATH": os.pathsep.join([str(scratch), *_page_templates()]),
+            "JUPYTER_CONFIG_DIR": str(scratch / "config"),
             "JUPYTER_RUNTIME_DIR": str(scratch), "IPYTHONDIR": str(scratch / "ipython"),
             "JUPYTER_NO_CONFIG": "1", "JUPYTER_PLATFORM_DIRS": "1",
         }  # fmt: skip
