@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -245,7 +246,8 @@ def get(
     if flavour:
         from towpath.versions import mlflow_layout
 
-        copyable, reshape = mlflow_layout.require_bundle(copyable), mlflow_layout.lay_out_mlflow
+        artifact = mlflow_layout.require_bundle(copyable.artifact, copyable.name)
+        copyable, reshape = replace(copyable, artifact=artifact), mlflow_layout.lay_out_mlflow
     folder, target = session.working_folder, Path(to) if to else None
     if target and str(to).endswith("/") and not (folder / target).is_dir():
         target /= copyable.artifact.name  # in a folder that is not there yet

@@ -19,7 +19,7 @@ from towpath.scratch import scratch_beside
 from towpath.steps.model_io import bundle_runtime, model_bundles
 
 if TYPE_CHECKING:
-    from towpath.execution.output_copies import Copyable
+    from towpath.config.artifact import Artifact
 
 MLMODEL, LOADER = "MLmodel", "towpath_bundle"
 _CODE, _DATA = "code", "data"
@@ -29,14 +29,13 @@ _TYPES = {
 }  # fmt: skip
 
 
-def require_bundle(copyable: Copyable) -> Copyable:
+def require_bundle(artifact: Artifact, shown: str) -> Artifact:
     """The same under the name that its folder gets; ``UsageError`` for what is no bundle."""
-    artifact = copyable.artifact
     if not model_bundles.is_bundle(artifact.name):
         hint = "a step of kind `create_model` makes one of a model, and a version of it has this"
-        raise UsageError(f"{copyable.name} ({artifact.name}) is no bundled model", hint=hint)
+        raise UsageError(f"{shown} ({artifact.name}) is no bundled model", hint=hint)
     name = artifact.name.removesuffix(model_bundles.SUFFIX)
-    return replace(copyable, artifact=replace(artifact, name=name))
+    return replace(artifact, name=name)
 
 
 def lay_out_mlflow(folder: Path) -> None:
