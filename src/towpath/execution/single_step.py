@@ -288,7 +288,12 @@ def _code_files(workspace: Workspace, graph: Graph, node: Node) -> tuple[str, ..
         return step_code.list_notebook_sources(workspace.code, graph.folder, node.step)
     if isinstance(node.step, CreateModel):
         return model_code.list_bundle_files(graph, node, workspace)
-    return workspace.code.file_names(graph.folder, node.step.code)
+    # Of a bundle that it takes, the project's own copy of its code may be what is imported.
+    bundled = model_code.list_bundle_makers(graph, node)
+    taken = [
+        file for maker in bundled for file in model_code.list_bundle_files(graph, maker, workspace)
+    ]
+    return (*workspace.code.file_names(graph.folder, node.step.code), *taken)
 
 
 def _argument_types(workspace: Workspace, graph: Graph, node: Node) -> dict[str, str]:

@@ -11,6 +11,7 @@ from towpath.config.pipeline_declaration import CreateModel
 from towpath.dependencies.command_program import Module
 from towpath.errors import DeclarationError
 from towpath.pipeline import file_formats
+from towpath.pipeline.step_graph import outputs_of
 from towpath.steps.project_functions import locate_function
 
 if TYPE_CHECKING:
@@ -53,6 +54,13 @@ def list_bundle_files(graph: Graph, node: Node, workspace: Workspace) -> tuple[s
     sources = list_model_sources(reader, graph.folder, node)
     trusted = _list_trusted_sources(graph, node, workspace)
     return tuple(sorted({*named, *sources, *trusted}))
+
+
+def list_bundle_makers(graph: Graph, node: Node) -> list[Node]:
+    """The `create_model` steps whose models a step takes."""
+    steps = {choice.step for source in node.arguments.values() for choice in outputs_of(source)}
+    makers = (graph.nodes[name] for name in sorted(steps))
+    return [maker for maker in makers if isinstance(maker.step, CreateModel)]
 
 
 def _list_trusted_sources(graph: Graph, node: Node, workspace: Workspace) -> Iterator[str]:

@@ -32,7 +32,7 @@ _TYPES = {
 def require_bundle(artifact: Artifact, shown: str) -> Artifact:
     """The same under the name that its folder gets; ``UsageError`` for what is no bundle."""
     if not model_bundles.is_bundle(artifact.name):
-        hint = "a step of kind `create_model` makes one of a model, and a version of it has this"
+        hint = "a step of kind `create_model` makes one"
         raise UsageError(f"{shown} ({artifact.name}) is no bundled model", hint=hint)
     name = artifact.name.removesuffix(model_bundles.SUFFIX)
     return replace(artifact, name=name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +25,9 @@ class SandboxedModel:
     """
 
     feature_names_in_: tuple[str, ...]
-    signature: dict[str, Any]
-    _place: tempfile.TemporaryDirectory[str]
-    _scoring: Scoring
+    signature: dict[str, Any] = field(repr=False)
+    _place: tempfile.TemporaryDirectory[str] = field(repr=False)
+    _scoring: Scoring = field(repr=False)
 
     @classmethod
     def keep(cls, path: Path, name: str, own: OwnCode, trust: tuple[str, ...]) -> SandboxedModel:
