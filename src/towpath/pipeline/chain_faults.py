@@ -18,7 +18,7 @@ def find_chain_faults(declared: DeclaredPipeline) -> Iterator[Fault]:
 
 
 def _faults_of_model(declared: DeclaredPipeline, name: str, step: CreateModel) -> Iterator[Fault]:
-    positions = {input_name: at for input_name, _, at in list_bindings(step, "inputs")}
+    positions = {input_name: position for input_name, _, position in list_bindings(step, "inputs")}
     parts = model_parts.part_names(positions)
 
     def place_of(*loc: str | int) -> Place | None:
@@ -34,8 +34,8 @@ def _faults_of_model(declared: DeclaredPipeline, name: str, step: CreateModel) -
         yield Fault(what, place_of("load"), "write `predict: module:function`")
     elif step.chain:
         yield from _order_faults(step, parts, place_of("chain"))
-        known = parts if set(parts).intersection(step.chain) else ()
-        for part in known:
+        checked_parts = parts if set(parts).intersection(step.chain) else ()
+        for part in checked_parts:
             if part not in step.chain and not _near_links(step, part, parts):
                 what = f"`{part}` is not in the chain of `{name}`"
                 hint = f"write it there, or remove it: `chain: [{', '.join(parts)}]`"

@@ -69,9 +69,9 @@ class _ModelCheck:
             "steps", self.node.name
         )
 
-    def _input_place(self, wanted: str) -> Place | None:
-        positions = {name: at for name, _, at in list_bindings(self.step, "inputs")}
-        return self._place_of("inputs", positions[wanted])
+    def _input_place(self, input_name: str) -> Place | None:
+        positions = {name: position for name, _, position in list_bindings(self.step, "inputs")}
+        return self._place_of("inputs", positions[input_name])
 
     def _files_of(self, name: str) -> list[str]:
         source = self.node.arguments.get(name)
@@ -92,8 +92,8 @@ class _ModelCheck:
             if link in self.parts:
                 yield from self._part_faults(link)
                 continue
-            at = self._place_of("chain", place)
-            signature, faults = self._read_signature(link, at)
+            link_place = self._place_of("chain", place)
+            signature, faults = self._read_signature(link, link_place)
             yield from faults
             if signature is None:
                 continue
@@ -135,12 +135,12 @@ class _ModelCheck:
     def _predict_faults(self) -> Iterator[Fault]:
         if self.step.predict is None:
             return
-        given = [model_parts.MODEL] if self.step.load else list(self.parts)
-        yield from self._call_faults("predict", self.step.predict, [model_parts.DATA, *given])
+        arguments = [model_parts.MODEL] if self.step.load else list(self.parts)
+        yield from self._call_faults("predict", self.step.predict, [model_parts.DATA, *arguments])
         if self.step.load:
             yield from self._call_faults("load", self.step.load, list(self.parts))
 
-    def _call_faults(self, key: str, run: str, given: list[str]) -> Iterator[Fault]:
+    def _call_faults(self, key: str, run: str, arguments: list[str]) -> Iterator[Fault]:
         """What a function that gets these arguments by name lacks, or has too much."""
         place = self._place_of(key)
         signature, faults = self._read_signature(run, place)
@@ -149,15 +149,15 @@ class _ModelCheck:
             return
         takes = {argument.name: argument for argument in signature.arguments}
         defined = Place(signature.file, signature.line)
-        unknown = [name for name in given if name not in takes]
+        unknown = [name for name in arguments if name not in takes]
         for name in unknown:
             words = "the table" if name == model_parts.DATA else f"as `{key}` is called with it"
             what = f"{signature.function}() has no argument `{name}`, {words}"
             yield Fault(what, defined, did_you_mean(name, takes))
         for name, argument in takes.items():
-            if argument.required and name not in given and not did_you_mean(name, unknown):
+            if argument.required and name not in arguments and not did_you_mean(name, unknown):
                 what = f"{signature.function}() wants `{name}`, which `{key}` is not given"
-                hint = did_you_mean(name, given) or f"it is given {', '.join(given)}"
+                hint = did_you_mean(name, arguments) or f"it is given {', '.join(arguments)}"
                 yield Fault(what, defined, hint)
 
     def _card_faults(self) -> Iterator[Fault]:

@@ -62,10 +62,10 @@ class Stage:
     def __init__(self, name: str, held: Any, is_part: bool, is_model: bool = False) -> None:
         self.name, self.held = name, held
         self.is_part, self.is_model = is_part, is_model
-        wanted = "predict" if is_model else "transform"
-        if is_part and not hasattr(held, wanted):
+        method = "predict" if is_model else "transform"
+        if is_part and not hasattr(held, method):
             kind = type(held).__name__
-            raise ValueError(f"`{name}` is a {kind}, which has no `{wanted}`")
+            raise ValueError(f"`{name}` is a {kind}, which has no `{method}`")
 
     def apply(self, value: Any, method: str, before: str) -> Any:
         """What the link makes of what the one before it gave."""
@@ -97,17 +97,17 @@ def _select_columns(taker: str, names: Sequence[str], value: Any, giver: str) ->
     return value[list(names)]
 
 
-def _name_columns(held: Any, given: Any, taken: Any) -> Any:
+def _name_columns(held: Any, output: Any, taken: Any) -> Any:
     """What a transformer gave as a table, where it says what its columns are called."""
-    if hasattr(given, "columns") or getattr(given, "ndim", 0) != 2 or hasattr(given, "tocsr"):
-        return given
+    if hasattr(output, "columns") or getattr(output, "ndim", 0) != 2 or hasattr(output, "tocsr"):
+        return output
     try:
         names = list(held.get_feature_names_out())
     except (AttributeError, ValueError, TypeError):  # it has none, or does not know them
-        return given
+        return output
     import pandas
 
-    return pandas.DataFrame(given, columns=names, index=getattr(taken, "index", None))
+    return pandas.DataFrame(output, columns=names, index=getattr(taken, "index", None))
 
 
 def load_bundle(folder: Path, read_part: ReadPart | None = None) -> BundledModel:
@@ -127,8 +127,8 @@ def load_bundle(folder: Path, read_part: ReadPart | None = None) -> BundledModel
     if predict := description["predict"]:
         arguments = {name: content(name) for name in predict["takes"]}
         if load := description["load"]:
-            given = [*parts, *values]
-            paths = {n: folder / parts[n]["path"] if n in parts else values[n] for n in given}
+            names = [*parts, *values]
+            paths = {n: folder / parts[n]["path"] if n in parts else values[n] for n in names}
             arguments = {"model": import_function(load)(**paths)}
         called = import_function(predict)
 

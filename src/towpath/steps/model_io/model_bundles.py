@@ -204,20 +204,20 @@ def explain_other_predictions(folder: Path, model: BundledModel) -> str:
     from towpath.steps.formats.jsons import plain_json
 
     table, expected = read_samples(folder, model.signature)
-    given: Any = plain_json(model.predict(table).tolist())
-    for number, (now, before) in enumerate(zip(given, expected, strict=True), 1):
-        if not _is_near(now, before):
-            return f"for its sample {number} it predicts {now}, and {before} when it was made"
+    predictions: Any = plain_json(model.predict(table).tolist())
+    for number, (value, before) in enumerate(zip(predictions, expected, strict=True), 1):
+        if not _is_near(value, before):
+            return f"for its sample {number} it predicts {value}, and {before} when it was made"
     return ""
 
 
-def _is_near(now: Any, before: Any) -> bool:
-    if isinstance(now, list) and isinstance(before, list):
-        return len(now) == len(before) and all(map(_is_near, now, before))
-    numbers = isinstance(now, int | float) and isinstance(before, int | float)
-    if numbers and not isinstance(now, bool):
-        return math.isclose(now, before, rel_tol=_ROUNDED, abs_tol=_ROUNDED)
-    return bool(now == before)
+def _is_near(value: Any, before: Any) -> bool:
+    if isinstance(value, list) and isinstance(before, list):
+        return len(value) == len(before) and all(map(_is_near, value, before))
+    numbers = isinstance(value, int | float) and isinstance(before, int | float)
+    if numbers and not isinstance(value, bool):
+        return math.isclose(value, before, rel_tol=_ROUNDED, abs_tol=_ROUNDED)
+    return bool(value == before)
 
 
 def load_in_project(folder: Path, name: str, trust: Iterable[str], root: Path) -> BundledModel:

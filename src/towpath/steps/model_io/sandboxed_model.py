@@ -64,5 +64,9 @@ class SandboxedModel:
             score_model.score_table(
                 replace(self._scoring, data=table, output=scored, method=method)
             )
-            given = pandas.read_parquet(scored).iloc[:, len(self.feature_names_in_) :]
-        return given.iloc[:, 0].to_numpy() if given.shape[1] == 1 else given.to_numpy()
+            predictions = pandas.read_parquet(scored).iloc[:, len(self.feature_names_in_) :]
+        return (
+            predictions.iloc[:, 0].to_numpy()
+            if predictions.shape[1] == 1
+            else predictions.to_numpy()
+        )
