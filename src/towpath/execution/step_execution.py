@@ -124,6 +124,8 @@ class Execution:
         )  # fmt: skip
 
     def _code_moved(self, node: Node, decision: StepDecision) -> bool:
+        if node.gathers_cells:  # no code of the project runs for it
+            return False
         # An editor may have saved meanwhile: what ran may be either, and no key holds for it.
         files = step_code.list_code_files(self.graph, node, self.workspace.code)
         root, since = self.workspace.root, self.registering.planned

@@ -77,6 +77,8 @@ def cell_counts(step: StepRun, cells: Sequence[StepRun]) -> str:
     number = len(cells) if step.state.has_ended else step.cells or len(cells)
     if ended < number:
         words = [f"{ended} of {number}"]
+    elif counts[ExecutionState.SKIPPED] == len(cells):
+        words = [f"{len(cells)} skipped, {cells[0].reason}"]
     else:
         words_by_state = {
             ExecutionState.DONE: "run", ExecutionState.REUSED: "reused",

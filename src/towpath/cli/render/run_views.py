@@ -214,7 +214,7 @@ class PlainProgress:
         step = run.steps[event["step"]]
         if step.cell_of:
             self._tell_cell(event, run, step)
-        elif not step.cells or step.state in (*_BAD, ExecutionState.SKIPPED):
+        elif not step.cells or step.state in _BAD:
             line = _event_line(before.steps[step.name], step)
             if line:
                 self._print_line(event, f"{step.name:{self._width}}  {line}")
