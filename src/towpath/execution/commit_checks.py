@@ -60,6 +60,8 @@ class CommitChecks:
                 yield from self._input_faults(path)
             elif link.stale:
                 yield Fault(f"{link.path} not committed: {link.stale}", hint=link.update_command)
+        for file in sorted(set(graph.param_files.values())):
+            yield from self._input_faults(file)
         yield from self.code(graph)
 
     def _changed_faults(self, inputs: Mapping[str, str]) -> Iterator[Fault]:

@@ -92,7 +92,8 @@ class PreparedRun:
     def list_may_run(self) -> tuple[str, ...]:
         """The steps that are not known to be reused or skipped."""
         unbegun = RunState(self.graph, self.known.inputs, awaited=self.known.awaited)
-        return tuple(d.step for d in plan_steps(self.judge, unbegun) if d.may_run)
+        decisions = plan_steps(self.judge, unbegun)
+        return tuple(dict.fromkeys(d.cell_of or d.step for d in decisions if d.may_run))
 
 
 def prepare_run(
@@ -104,9 +105,7 @@ def prepare_run(
     from elsewhere that is yet to be brought is awaited as well.
     """
     planned = time.time_ns()  # before the first file of code is read: see `Execution._code_moved`
-    graph = pipeline_check.compile_checked_pipeline(
-        workspace, request.pipeline, request.params, request.inputs
-    )
+    graph = pipeline_check.compile_checked_pipeline(workspace, request.pipeline, request.values)
     if pipeline_order.makers_of(graph.name, graph.inputs, workspace.pipelines):
         pipeline_order.require_order(pipeline_check.read_pipelines(workspace))
     chosen = select_steps(graph, request)
@@ -138,9 +137,7 @@ def bring_remote_inputs(workspace: Workspace, request: RunRequest) -> None:
     """Before a run is prepared: bring its inputs from elsewhere that nothing pins yet."""
     declared = workspace.pipeline(request.pipeline).pipeline
     if any(file.address for file in declared.inputs.values()):
-        graph = pipeline_check.compile_checked_pipeline(
-            workspace, request.pipeline, request.params, request.inputs
-        )
+        graph = pipeline_check.compile_checked_pipeline(workspace, request.pipeline, request.values)
         say = logging.getLogger("towpath.store").warning
         run_inputs.fetch_remote_inputs(workspace, graph, partial(say, "bringing %s"))
 
@@ -319,6 +316,7 @@ def _started_fields(prepared: PreparedRun, run_id: str) -> dict[str, Any]:
             locate_inputs(prepared.workspace, graph, artifacts, links), artifacts, links
         ),
         "tried": list(graph.tried_names),
+        "for": graph.environment,
         "origin": _origin_fields(prepared),
         "steps": {name: node.step.kind for name, node in graph.steps.items()},
     }

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from towpath.config.file_declaration import Output
+from towpath.config.parameter_groups import names_below
 from towpath.config.pipeline_declaration import (
     BatchTransform,
     CommandStep,
@@ -101,7 +102,7 @@ def _make_stage(workspace: Workspace, graph: Graph, node: Node) -> StageEntry:
         deps=tuple(
             dict.fromkeys([*_code_paths(workspace, graph, node), *_input_paths(graph, node)])
         ),
-        params={f"{graph.folder}/pipeline.yaml": tuple(_param_keys(node))},
+        params=_param_keys(graph, node),
         outs=tuple(p for p in paths.values() if p not in metrics and p not in plots),
         metrics=tuple(metrics),
         plots=plots,
@@ -147,9 +148,16 @@ def _code_folder(workspace: Workspace, graph: Graph, said: str) -> str | None:
     return None
 
 
-def _param_keys(node: Node) -> Iterator[str]:
-    # A step's result hangs on its own declaration, and on its parameters' defaults.
-    yield f"steps.{node.name}"
+def _param_keys(graph: Graph, node: Node) -> dict[str, tuple[str, ...]]:
+    """The keys that a step's result hangs on, by file: its own declaration, and its parameters'
+    defaults; of a group the whole, to which keys may come."""
+    keys = {f"{graph.folder}/pipeline.yaml": [f"steps.{node.name}"]}
     for source in node.taken_sources:
         if isinstance(source, FromParam):
-            yield f"params.{source.name}"
+            for leaf in [source.name] * (source.name in graph.params) or names_below(
+                graph.params, source.name
+            ):
+                file = graph.param_files.get(leaf)
+                name = source.name if file else f"params.{source.name}"
+                keys.setdefault(file or f"{graph.folder}/pipeline.yaml", []).append(name)
+    return {file: tuple(dict.fromkeys(names)) for file, names in keys.items()}

@@ -83,8 +83,9 @@ class RecordedRun:
 
     ``asked`` is what it was asked (parameters, inputs and steps that were given); ``params`` and
     ``inputs`` are the values and digests that all of them had; ``sources`` say where each input
-    was read, ``tried`` names the parameters and inputs that make the run a trial; ``origin`` says
-    who, where, when. ``registered`` are versions that were made of it after it had ended.
+    was read, ``tried`` names the parameters and inputs that make the run a trial; ``environment``
+    is what it was for, ``origin`` says who, where, when. ``registered`` are versions that were made
+    of it after it had ended.
     """
 
     id: str
@@ -103,6 +104,7 @@ class RecordedRun:
     published: tuple[str, ...] = ()
     sources: Mapping[str, Json] = field(default_factory=dict)
     tried: tuple[str, ...] = ()
+    environment: str = ""
     registered: tuple[str, ...] = ()
 
     @property
@@ -248,6 +250,7 @@ def _started_run(event: Event) -> RecordedRun:
         params=event["params"],
         inputs=event["inputs"], asked=event.get("asked", {}), origin=event["origin"], steps=steps,
         sources=event.get("sources", {}), tried=tuple(event.get("tried", ())),
+        environment=event.get("for", ""),
     )  # fmt: skip
 
 
@@ -389,6 +392,7 @@ def _read_asked(value: object) -> dict[str, Any]:
         "only": fields.find_optional("only", _LINES),
         "begin": fields.find_optional("begin", foreign.read_text),
         "end": fields.find_optional("end", foreign.read_text),
+        "for": fields.find_optional("for", foreign.read_text),
     }
     rest = {name: item for name, item in _VALUES(value).items() if name not in read}
     return {**rest, **{name: item for name, item in read.items() if item is not None}}
@@ -414,7 +418,7 @@ _FIELDS: Mapping[str, tuple[Mapping[str, ReadValue[Any]], Mapping[str, ReadValue
             "inputs": _VALUES,
             "origin": _VALUES,
         },
-        {"asked": _read_asked, "sources": _VALUES, "tried": _LINES},
+        {"asked": _read_asked, "sources": _VALUES, "tried": _LINES, "for": foreign.read_text},
     ),
     "step": (
         {"step": FileName, "state": foreign.one_of(*_STATES)},

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from towpath.config import expression
 from towpath.config.expression import Reference, parse_value_reference
+from towpath.config.parameter_groups import PREFIX, list_groups
 from towpath.config.pipeline_declaration import (
     BatchTransform,
     Callback,
@@ -30,9 +30,15 @@ from towpath.config.pipeline_declaration import (
 from towpath.config.pipeline_file import DeclaredPipeline
 from towpath.errors import DeclarationError, Fault, Place, UsageError
 from towpath.pipeline import each_faults, file_formats, step_cells, step_faults, step_order
+from towpath.pipeline.environments import apply_environment, environment_faults
 from towpath.pipeline.file_formats import given_input
 from towpath.pipeline.pipeline_names import PipelineNames
-from towpath.pipeline.run_arguments import bind_arguments, declare_check_data
+from towpath.pipeline.run_arguments import (
+    BoundArguments,
+    RunValues,
+    bind_arguments,
+    declare_check_data,
+)
 from towpath.pipeline.step_graph import (
     BestCell,
     FromInput,
@@ -56,30 +62,40 @@ def compile_with_arguments(
     """The graph of a pipeline with the arguments of one run.
 
     ``arguments`` are values of parameters, typed or as text from a command line; ``inputs`` other
-    paths for the pipeline's inputs. Raises DeclarationError with every fault of the declaration,
-    UsageError with every argument that does not fit.
+    paths for the pipeline's inputs. Raises as :func:`compile_with_values` does.
+    """
+    return compile_with_values(declared, RunValues(arguments or {}, inputs or {}))
+
+
+def compile_with_values(declared: DeclaredPipeline, values: RunValues) -> Graph:
+    """The graph of a pipeline with all that a run is given.
+
+    Raises DeclarationError with every fault of the declaration, UsageError with every argument
+    that does not fit.
     """
     nodes = _resolve_sound(declared)
-    bound = bind_arguments(declared.pipeline, arguments or {}, inputs or {})
+    bound = bind_arguments(declared, values)
     if bound.faults:
         raise UsageError(*bound.faults)
-    graph = _build_graph(declared, nodes, bound.params, bound.inputs, bound.given)
+    graph = _build_graph(declared, nodes, bound, values.environment)
     for node in graph.nodes.values():
         if node.loop and node.loop.cells is None and not node.loop.list_needs:
             raise UsageError(f"step `{node.name}` is made once for each of a list, which is null")
     return graph
 
 
-def outline_graph(declared: DeclaredPipeline) -> Graph:
+def outline_graph(declared: DeclaredPipeline, environment: str = "") -> Graph:
     """The graph for a look at it: a parameter that each run must give is None.
 
-    Raises DeclarationError with every fault of the declaration.
+    Raises DeclarationError with every fault of the declaration, UsageError for an environment that
+    it does not declare.
     """
     nodes = _resolve_sound(declared)
-    pipeline = declared.pipeline
+    pipeline = apply_environment(declared.pipeline, environment)
     defaults = {name: param.default for name, param in pipeline.params.items()}
     paths = {name: file.path for name, file in pipeline.inputs.items()}
-    return _build_graph(declared, nodes, defaults, paths, frozenset())
+    bound = BoundArguments(pipeline, defaults, paths, ())
+    return _build_graph(declared, nodes, bound, environment)
 
 
 def _resolve_sound(declared: DeclaredPipeline) -> Mapping[str, Node]:
@@ -90,24 +106,23 @@ def _resolve_sound(declared: DeclaredPipeline) -> Mapping[str, Node]:
 
 
 def _build_graph(
-    declared: DeclaredPipeline,
-    nodes: Mapping[str, Node],
-    params: Mapping[str, Any],
-    inputs: Mapping[str, str],
-    given: frozenset[str],
+    declared: DeclaredPipeline, nodes: Mapping[str, Node], bound: BoundArguments, environment: str
 ) -> Graph:
-    pipeline = declared.pipeline
-    files = {name: given_input(pipeline.inputs[name], path) for name, path in inputs.items()}
+    inputs = bound.pipeline.inputs
+    files = {name: given_input(inputs[name], path) for name, path in bound.inputs.items()}
     graph = Graph(
-        name=pipeline.name,
+        name=bound.pipeline.name,
         folder=declared.folder,
-        pipeline=pipeline,
-        params=params,
-        inputs=inputs,
+        pipeline=bound.pipeline,
+        params=bound.params,
+        inputs=bound.inputs,
         nodes=declare_check_data(nodes, files),
-        given=given,
+        given=bound.given,
+        tried=bound.tried,
         files=files,
         formats=declared.own_formats,
+        environment=environment,
+        param_files=dict.fromkeys(declared.file_params, declared.param_file),
     )
     lists = step_cells.find_static_lists(graph, declared.places)
     return step_cells.make_cells(graph, lists) if lists else graph
@@ -140,6 +155,7 @@ def resolve_pipeline(declared: DeclaredPipeline) -> ResolvedPipeline:
         *each_faults.find_each_faults(declared, nodes),
         *step_faults.find_surroundings_faults(declared),
         *file_formats.format_faults(declared),
+        *environment_faults(declared),
         *faulty,
         *circles,
         # Where steps go in a circle there is no order in which a branch could be followed.
@@ -165,10 +181,15 @@ def _shared_names(declared: DeclaredPipeline) -> Iterator[Fault]:
         ("steps", pipeline.steps),
     ):
         for name in entries:
+            if "." in name:  # its reference begins with `params`: it is in nobody's way
+                continue
             if name in sections:
                 what = f"`{name}` is in `{sections[name]}` already: a name has one meaning"
                 yield Fault(what, declared.places.find_place(section, name), "rename one of them")
             sections.setdefault(name, section)
+    for name in sorted(list_groups(pipeline.params) & pipeline.inputs.keys()):
+        what = f"`{name}` is a group of `params` already, and the flow takes both by their names"
+        yield Fault(what, declared.places.find_place("inputs", name), "rename one of them")
     folded: dict[str, str] = {}
     for name in pipeline.steps:
         other = folded.setdefault(name.lower(), name)
@@ -187,7 +208,9 @@ def _unused_faults(declared: DeclaredPipeline, names: PipelineNames) -> Iterator
     ):
         for name in getattr(pipeline, section):
             if name not in names.used and name not in others:
-                place = declared.places.find_place(section, name)
+                if name in declared.file_params:  # a file serves several pipelines
+                    continue
+                place = declared.places.find_place(section, *name.split("."))
                 yield Fault(
                     f"{word} `{name}` is not used by any step", place, "remove it, or use it"
                 )
@@ -289,7 +312,7 @@ class _Binding:
                 source = None
             if isinstance(source, FromParam):
                 takes = isinstance(self.step, FunctionStep | CommandStep | NotebookStep)
-                hint = f"write `params: [{source.name}]`" if takes else None
+                hint = f"write `params: [{text}]`" if takes else None
                 self._note_fault(f"`{text}` is a parameter, not an input", place, hint)
                 source = None
             other = next(iter(_WANTED.get(type(self.step), ("other",))[-1:]))
@@ -346,7 +369,10 @@ class _Binding:
             source = self.names.find_single_source(reference, place)
             if source is None:
                 continue
-            if isinstance(source, FromInput):
+            if reference.name == PREFIX:
+                # The reference digs under its keys itself, so that a fault can name the near one.
+                yield reference.base, FromParam(str(reference.output))
+            elif isinstance(source, FromInput):
                 self._note_fault(f"`{reference}` is a file or a model, not a value", place)
             elif any(
                 not self._is_value(output.step, output.output) for output in outputs_of(source)

@@ -129,12 +129,14 @@ class _Case:
                     yield Fault(what, place, hint)
 
     def _param_faults(self, name: str, place: Place | None) -> Iterator[Fault]:
-        param = self.declared.pipeline.params[name]
-        if param.accepted_type != "list":
+        param = self.declared.pipeline.params.get(name)
+        if param is None:
+            yield Fault(f"`params.{name}` is a group of parameters, no list", place)
+        elif param.accepted_type != "list":
             hint = f"write `{name}: [...]` under `params`"
             yield Fault(f"parameter `{name}` is no list", place, hint)
         elif isinstance(param.default, list) and (problem := find_list_problem(param.default)):
-            where = self.declared.places.find_place("params", name)
+            where = self.declared.place_of_param(name)
             yield Fault(f"parameter `{name}` {problem}", where, "a step is made once for each")
 
     def unused_faults(self, loop: Loop) -> Iterator[Fault]:

@@ -285,7 +285,7 @@ def _list_faults(graph: Graph, places: Places, node: Node, lists: Lists) -> Iter
         source = node.loop.lists[name]
         if isinstance(source, FromParam) and (problem := find_list_problem(list(items))):
             is_given = source.name in graph.given
-            where = None if is_given else places.find_place("params", source.name)
+            where = None if is_given else places.find_place("params", *source.name.split("."))
             hint = f"step `{node.name}` is made once for each"
             yield Fault(f"parameter `{source.name}` {problem}", where, hint)
     if problem := count_problem(lists):

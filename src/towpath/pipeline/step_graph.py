@@ -20,7 +20,14 @@ from towpath.config.pipeline_declaration import (
 
 @dataclass(frozen=True)
 class FromParam:
-    """The value of a parameter."""
+    """The value of a parameter, by its dotted name, or of a group of parameters."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class FromRun:
+    """What only a run has, such as its `id`."""
 
     name: str
 
@@ -63,7 +70,9 @@ class FromItem:
     keys: tuple[Key, ...] = ()
 
 
-Source: TypeAlias = FromParam | FromInput | FromOutput | FirstOf | Literal | FromItem
+Source: TypeAlias = (
+    FromParam | FromRun | FromInput | FromOutput | FirstOf | Literal | FromItem
+)  # fmt: skip
 
 
 def beside_best(step: Step) -> dict[str, Output]:
@@ -207,10 +216,12 @@ class Graph:
     """A pipeline ready to run.
 
     ``nodes`` are in an order in which each comes after what it needs, and otherwise as declared.
-    ``params`` are the values of this run, ``inputs`` its paths from the project's root or its
-    models; ``given`` names the parameters and inputs whose value is not the declared one.
-    ``files`` are the inputs with what is declared of how they are read, ``formats`` the project's
-    own: the class of each, by name.
+    ``params`` are the values of this run by dotted name, ``inputs`` its paths from the project's
+    root or its models; ``given`` names the parameters and inputs whose value is not the declared
+    one, ``tried`` those whose value is not the one declared for the run's ``environment``. The
+    defaults of ``pipeline`` are those for that environment. ``files`` are the inputs with what is
+    declared of how they are read, ``formats`` the project's own: the class of each, by name.
+    ``param_files`` are the files that hold defaults, by parameter.
     """
 
     name: str
@@ -222,16 +233,20 @@ class Graph:
     given: frozenset[str] = field(default_factory=frozenset)
     files: Mapping[str, Input] = field(default_factory=dict)
     formats: Mapping[str, str] = field(default_factory=dict)
+    tried: frozenset[str] = field(default_factory=frozenset)
+    environment: str = ""
+    param_files: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def tried_names(self) -> tuple[str, ...]:
         """The parameters and inputs that make a run a trial: those with another value than the
-        declared one. A parameter without a default declares none, so no value of it is another."""
+        one declared for its environment. A parameter without a default declares none, so no value
+        of it is another."""
         params = self.pipeline.params
         return tuple(
             name
             for name in (*params, *self.inputs)
-            if name in self.given and not (name in params and params[name].required)
+            if name in self.tried and not (name in params and params[name].required)
         )
 
     @property

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from towpath.errors import Fault, UsageError, did_you_mean
+from towpath.pipeline.run_arguments import RunValues
 
 if TYPE_CHECKING:
+    from towpath.errors import Place
     from towpath.pipeline.step_graph import Graph
 
 
@@ -21,7 +23,8 @@ class RunRequest:
     ``force`` runs every selected step; ``register`` registers though the values are other than the
     declared ones; ``require_register`` makes it an error if the run could not register; ``push``
     publishes what it registered; ``retry`` names an earlier run, of which what ended well is taken
-    as it is; ``jobs`` bounds the steps that run at once.
+    as it is; ``jobs`` bounds the steps that run at once; ``environment`` is what the run is for;
+    ``param_places`` are the lines of parameters that a file gave.
     """
 
     pipeline: str
@@ -36,6 +39,13 @@ class RunRequest:
     register: bool = False
     retry: str | None = None
     jobs: int | None = None
+    environment: str = ""
+    param_places: Mapping[str, Place] = field(default_factory=dict)
+
+    @property
+    def values(self) -> RunValues:
+        """The values that it gives."""
+        return RunValues(self.params, self.inputs, self.environment, self.param_places)
 
     @property
     def is_whole(self) -> bool:
@@ -50,6 +60,7 @@ class RunRequest:
             "only": list(self.only),
             "begin": self.begin,
             "end": self.end,
+            "for": self.environment,
         }
 
 
@@ -62,6 +73,7 @@ def repeat_request(request: RunRequest, asked: Mapping[str, Any]) -> RunRequest:
         only=request.only or tuple(asked.get("only", ())),
         begin=request.begin or asked.get("begin"),
         end=request.end or asked.get("end"),
+        environment=request.environment or asked.get("for", ""),
     )
 
 

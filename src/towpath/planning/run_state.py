@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from towpath.config.artifact import Artifact, CacheEntry, Json, Made
 from towpath.config.expression import parse_message
+from towpath.config.parameter_groups import find_parameter
 from towpath.config.pipeline_declaration import Callback, Notify, RepeatedStep, Tuning
 from towpath.errors import Fault, StepFailed, did_you_mean
 from towpath.pipeline.step_graph import (
@@ -156,10 +157,16 @@ class RunState:
         skipped = watch.when != "failed" and any(step in self.skipped for step in watch.steps)
         if failed or skipped:
             return ""
-        word = {"failed": "failed", "skipped": "was skipped", "either": "failed or was skipped"}
         names = ", ".join(f"`{step}`" for step in watch.steps)
-        none = "neither of " if len(watch.steps) > 1 else "not so: "
-        return f"{none}{names} {word[watch.when]}"
+        if len(watch.steps) > 1:
+            words = {
+                "failed": "failed",
+                "skipped": "was skipped",
+                "either": "failed or was skipped",
+            }
+            return f"none of {names} {words[watch.when]}"
+        words = {"failed": "did not fail", "skipped": "was not skipped"}
+        return f"{names} {words.get(watch.when, 'neither failed nor was skipped')}"
 
     def _branch_reason(self, branch: Branch) -> str:
         if branch.condition in self.skipped:
@@ -195,7 +202,7 @@ class RunState:
             return Value(source.value)
         assert not isinstance(source, FromItem), "a cell has its items put in"
         if isinstance(source, FromParam):
-            return Value(self.graph.params[source.name])
+            return Value(find_parameter(self.graph.params, source.name))
         if isinstance(source, FromInput) and source.name in self.awaited:
             raise StepNotEnded(self.awaited[source.name])
         if isinstance(source, FromInput):
