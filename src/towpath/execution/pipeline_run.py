@@ -92,7 +92,8 @@ class PreparedRun:
     def list_may_run(self) -> tuple[str, ...]:
         """The steps that are not known to be reused or skipped."""
         unbegun = RunState(self.graph, self.known.inputs, awaited=self.known.awaited)
-        return tuple(d.step for d in plan_steps(self.judge, unbegun) if d.may_run)
+        decisions = plan_steps(self.judge, unbegun)
+        return tuple(dict.fromkeys(d.cell_of or d.step for d in decisions if d.may_run))
 
 
 def prepare_run(
