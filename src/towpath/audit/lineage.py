@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
@@ -141,13 +141,18 @@ def draw_lineage(lineage: LineageReport) -> GraphPicture:
         words = f"made from {lineage.version}"
         made_from = _add_box(boxes, other, BoxShape.REGISTER, "version", words)
         lines.append(GraphLine(version_name, made_from))
+    boxes = _put_in_order(boxes, lines)
+    return GraphPicture(boxes, tuple(lines), lineage.version, record.description or "")
+
+
+def _put_in_order(boxes: dict[str, GraphBox], lines: Iterable[GraphLine]) -> dict[str, GraphBox]:
     before: dict[str, list[str]] = {name: [] for name in boxes}
     for line in lines:
         before[line.end].append(line.start)
     # A record that somebody made up names itself as its own past: then they stand as they came.
     with suppress(CycleError):
-        boxes = {name: boxes[name] for name in TopologicalSorter(before).static_order()}
-    return GraphPicture(boxes, tuple(lines), lineage.version, record.description or "")
+        return {name: boxes[name] for name in TopologicalSorter(before).static_order()}
+    return boxes
 
 
 def _draw_upstream(
