@@ -243,9 +243,8 @@ class MainLine:
         return tuple(impossible)
 
 
-def read_main_line(repository: Repository, head: str, now: int | None = None) -> MainLine:
-    moment = int(time.time()) if now is None else now
-    return MainLine(head, first_parent_line(repository, head), moment)
+def read_main_line(repository: Repository, head: str) -> MainLine:
+    return MainLine(head, first_parent_line(repository, head), int(time.time()))
 
 
 @dataclass(frozen=True)

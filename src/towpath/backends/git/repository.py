@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from towpath.backends.git import git_command
 from towpath.backends.git.git_command import GitOutcome
@@ -55,6 +56,11 @@ class Repository:
         default_factory=dict, init=False, repr=False, compare=False
     )
     contents: dict[str, bytes] = field(default_factory=dict, init=False, repr=False, compare=False)
+    # Who signed a commit, by the text of the allowed signers: Git runs `ssh-keygen` for each, and
+    # one approval asks thirty times. Both are fixed, and dates are held against the commit's own.
+    signatures: dict[bytes, dict[str, Any]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @classmethod
     def find_repository(cls, path: Path) -> Repository | None:
