@@ -82,13 +82,16 @@ class Repository:
 
     def recall_output(self, *words: str, about: Iterable[str]) -> str:
         """The same, asked once where nothing can change it: ``about`` are whole hashes."""
-        # One promotion asks hundreds of times, and of ten questions nine were asked before. Where
-        # the history was cut off, a fetch may make it longer meanwhile.
-        if self.is_shallow() or not all(map(is_whole_hash, about)):
+        # One promotion asks hundreds of times, and of ten questions nine were asked before.
+        if not self.is_lasting(*about):
             return self.call(*words)
         if words not in self.answers:
             self.answers[words] = self.call(*words)
         return self.answers[words]
+
+    def is_lasting(self, *names: str) -> bool:
+        # Where the history was cut off, a fetch may make it longer meanwhile.
+        return all(map(is_whole_hash, names)) and not self.is_shallow()
 
     def ask(
         self, *words: str, stdin: bytes = b"", env: Mapping[str, str] | None = None
