@@ -97,7 +97,8 @@ def _stop_run(session: Session, word: str, as_json: bool) -> int:
     from towpath.backends.prefect.executor import cancel_run
     from towpath.execution.stop_run import stop_run
 
-    ended = stop_run(session.workspace.runs, word, cancel_run)
+    workspace = session.workspace
+    ended = stop_run(workspace.runs, word, partial(cancel_run, workspace.root))
     if as_json:
         print_json("run", ended)
     else:

@@ -210,8 +210,10 @@ def _tree_rows(
 def _write_rows(
     rows: list[tuple[str, GraphBox | None]], drawn: GraphPicture, parents: dict[str, GraphLine]
 ) -> Iterator[str]:
-    width = min(WIDEST, max(len(lead) + len(box.name) + 2 for lead, box in rows if box))
-    kinds = max(len(box.kind) for box in drawn.boxes.values())
+    # A pipeline that is yet to be written has no box.
+    name_widths = (len(lead) + len(box.name) + 2 for lead, box in rows if box)
+    width = min(WIDEST, max(name_widths, default=0))
+    kinds = max((len(box.kind) for box in drawn.boxes.values()), default=0)
     sources: dict[str, list[str]] = {}
     for drawn_line in drawn.lines:
         parent = parents[drawn_line.end]

@@ -98,7 +98,8 @@ class PreparedRun:
         unbegun = RunState(
             self.graph, self.known.inputs, awaited=self.known.awaited, run=self.known.run
         )
-        return tuple(d.step for d in plan_steps(self.judge, unbegun) if d.may_run)
+        decisions = plan_steps(self.judge, unbegun)
+        return tuple(dict.fromkeys(d.cell_of or d.step for d in decisions if d.may_run))
 
 
 def prepare_run(

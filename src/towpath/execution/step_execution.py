@@ -18,6 +18,7 @@ from towpath.config.artifact import CacheEntry, Json, Made
 from towpath.config.expression import parse_message
 from towpath.config.pipeline_declaration import (
     AnyStep,
+    Callback,
     Condition,
     Fail,
     Notify,
@@ -40,7 +41,8 @@ from towpath.planning.step_decisions import (
     describe_choice,
     evaluate_choice,
 )
-from towpath.steps.work_order import Order
+from towpath.steps import callback_questions
+from towpath.steps.work_order import Order, Value
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -64,6 +66,7 @@ class Execution:
     jobs: int | None = None
     fetch_block: FetchBlock | None = None
     send_notification: Callable[[str, str, str], None] | None = None
+    asked: dict[str, str] = field(default_factory=dict)
 
     @property
     def graph(self) -> Graph:
@@ -88,7 +91,8 @@ class Execution:
     def begin(self, node: Node, decision: StepDecision, attempt: int = 1) -> None:
         """A step starts to run."""
         self.recorder(
-            "step", step=node.name, state=ExecutionState.RUNNING, reason=decision.reason,
+            "step", step=node.name, state=ExecutionState.RUNNING,
+            reason=self.asked.get(node.name, decision.reason),
             attempt=attempt,
             key=decision.key, ingredients=dict(decision.ingredients),
         )  # fmt: skip
@@ -97,6 +101,12 @@ class Execution:
         """What a step's process needs to carry it out."""
         directory = self.recorder.folder / node.name
         order = make_order(self.workspace, self.graph, node, self.known, directory)
+        if isinstance(node.step, Callback):
+            # Known before it is asked, so that whoever looks on is told how to answer.
+            token = callback_questions.new_token()
+            order = replace(order, arguments={**order.arguments, "token": Value(token)})
+            command = callback_questions.answer_command(token, node.step.answers)
+            self.asked[node.name] = f"waits for `{command}`"
         return replace(order, secrets=resolve_secrets(node, self.fetch_block))
 
     def finish_step(self, node: Node, decision: StepDecision, made: Made, seconds: float) -> None:

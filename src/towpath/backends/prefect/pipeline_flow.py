@@ -273,15 +273,16 @@ def _call_step(order: Order) -> Made:
 
 def _show_waiting() -> None:
     """Show the task that this is in as paused: somebody is to answer."""
-    from prefect.client.orchestration import get_client
+    from prefect.utilities.engine import emit_task_run_state_change_event
 
     context = TaskRunContext.get()
     if context is None:
         return
-    paused = State(type=StateType.PAUSED, name="AwaitingAnswer")
-    # A sign for who looks, and no more: the step waits whether it can be shown or not.
-    with suppress(Exception), get_client(sync_client=True) as client:
-        client.set_task_run_state(context.task_run.id, paused, force=True)
+    paused: State[Any] = State(type=StateType.PAUSED, name="AwaitingAnswer")
+    # As an event, which is how Prefect itself tells of a task: what is set at the API directly is
+    # overwritten by the event of the task's begin. It is a sign for who looks, and no more.
+    with suppress(Exception):
+        emit_task_run_state_change_event(context.task_run, context.task_run.state, paused)
 
 
 def _attempt_number() -> int:
