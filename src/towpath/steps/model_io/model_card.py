@@ -11,7 +11,6 @@ from towpath.markdown_text import code_span, markdown_table
 from towpath.steps.model_io.model_bundles import BundleDescription
 
 _SHOWN = 5
-_WIDEST = 200  # characters of a cell
 
 
 @dataclass(frozen=True)
@@ -75,5 +74,5 @@ def _way_lines(description: BundleDescription) -> Iterator[str]:
 def _table_lines(
     title: str, head: tuple[str, str], rows: Sequence[tuple[str, str]]
 ) -> Iterator[str]:
-    cells = [(code_span(first, _WIDEST), code_span(second)) for first, second in rows]
+    cells = [(code_span(first), code_span(second)) for first, second in rows]
     yield from (f"## {title}", "", markdown_table(head, cells), "")
