@@ -88,8 +88,7 @@ def place_copy(
     reshape: Callable[[Path], None] | None = None,
 ) -> PlacedCopy:
     """Put the bytes at ``to``, whole and checked or not at all: in it where it is a folder that is
-    there, and under their own name in ``here`` where it is None. ``reshape`` is given the bytes
-    before anybody sees them there.
+    there, and under their own name in ``here`` where it is None. ``reshape`` is given them first.
 
     Raises ``UsageError`` where something stands there that ``force`` does not let go, or a folder
     where a file is to stand; ``StoreError`` where no store has the bytes.
