@@ -29,6 +29,7 @@ from prefect.futures import PrefectFuture, PrefectTaskRunFuture
 from prefect.states import Completed
 from pydantic import Field
 
+from towpath.backends.prefect.metric_table import MetricTable
 from towpath.call_log import is_heard, log_requests
 from towpath.config.artifact import Artifact, Json, Made
 from towpath.config.pipeline_declaration import Param, Pipeline
@@ -304,7 +305,8 @@ def _make_task(function: Callable[[], Any], node: Node, **options: Any) -> Task[
 def _call_step(order: Order) -> Made:
     from towpath.steps import step_process
 
-    with LogLines(get_run_logger().info) as lines:
+    table = MetricTable(order, _artifact_key(order, "logged"))
+    with LogLines(get_run_logger().info) as lines, table:
         return step_process.call_step(order, lines)
 
 
