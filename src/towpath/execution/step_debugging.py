@@ -16,7 +16,7 @@ from towpath.execution import run_inputs
 from towpath.execution.run_record import ExecutionState
 from towpath.execution.secret_sources import FetchBlock, resolve_secrets
 from towpath.execution.single_step import make_order, order_on_tree
-from towpath.planning import pipeline_check
+from towpath.planning import known_cells, pipeline_check
 from towpath.planning.run_request import RunRequest, repeat_request
 from towpath.planning.run_state import RunState, StepDecision, StepNotEnded, StepVerdict
 from towpath.steps.kinds import IN_A_PROCESS
@@ -35,7 +35,7 @@ _ENDED_BADLY = (ExecutionState.FAILED, ExecutionState.INTERRUPTED, ExecutionStat
 def find_failed_step(run: RecordedRun) -> str:
     """The first step of a run that failed in a process of its own. UsageError where none did."""
     for step in run.steps.values():
-        if step.state in _ENDED_BADLY and step.kind in IN_A_PROCESS:
+        if step.state in _ENDED_BADLY and step.kind in IN_A_PROCESS and step.cells is None:
             return step.name
     hint = f"name one: {', '.join(run.steps)}" if run.steps else None
     raise UsageError(f"no step of run {run.id} failed: it {run.state.in_words}", hint=hint)
@@ -63,18 +63,16 @@ def order_from_run(
         hint = did_you_mean(step, run.steps) or f"it has {', '.join(run.steps) or 'none'}"
         raise UsageError(f"run {run.id} has no step `{step}`", hint=hint)
     request = repeat_request(RunRequest(run.pipeline), run.asked)
-    graph = pipeline_check.compile_checked_pipeline(
-        workspace, run.pipeline, request.params, request.inputs
-    )
-    node = _require_node(graph, step)
+    graph = pipeline_check.compile_checked_pipeline(workspace, run.pipeline, request.values)
     state = RunState(graph, _recorded_inputs(workspace, graph, run))
     for name, recorded in run.steps.items():
         if recorded.state in (ExecutionState.DONE, ExecutionState.REUSED) and name in graph.nodes:
             state.take_result(StepDecision(name, StepVerdict.REUSE), recorded.made)
+    known_cells.grow_graph(state)
+    node = _require_node(state.graph, step)
+    folder = workspace.state / "steps" / graph.name / node.name
     try:
-        order = make_order(
-            workspace, graph, node, state, workspace.state / "steps" / graph.name / node.name
-        )
+        order = make_order(workspace, state.graph, node, state, folder)
     except (StepNotEnded, LookupError) as missing:
         what = f"step `{step}` had no inputs in run {run.id}: what it takes was not made"
         raise UsageError(what, hint=f"`towpath logs {run.id}` tells why") from missing
@@ -87,6 +85,9 @@ def _require_node(graph: Graph, step: str) -> Node:
     if node is None:
         near = did_you_mean(step, graph.nodes)
         raise UsageError(f"{graph.name} declares no step `{step}` now", hint=near)
+    if node.loop is not None:
+        cells = ", ".join((node.loop.cells or ())[:3]) or "of a run"
+        raise UsageError(f"`{step}` is made once for each item", hint=f"name a cell: {cells}")
     if node.step.kind not in IN_A_PROCESS:
         raise UsageError(f"`{step}` is a {node.step.kind} step, which takes no inputs")
     return node

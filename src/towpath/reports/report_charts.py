@@ -45,11 +45,14 @@ def chart_logged_metrics(workspace: Workspace, runs: Sequence[LabelledRun]) -> I
     for labelled in runs:
         for step in labelled.run.steps.values():
             series, note = _read_series(workspace, labelled.run, step)
-            notes |= {step.name: labelled.name_line(note)} if note else {}
+            owner = step.cell_of or step.name  # the cells of a step share its charts
+            cell = step.name.removeprefix(owner) if step.cell_of else ""
+            notes |= {owner: labelled.name_line(note)} if note else {}
             for name, values in series.items():
-                key = step.name, name.rpartition("/")[2] or name
+                key = owner, name.rpartition("/")[2] or name
                 points = [(logged.step, logged.value) for logged in values]
-                lines.setdefault(key, []).append(ChartLine(labelled.name_line(name), points))
+                line = labelled.name_line(f"{name}{cell}")
+                lines.setdefault(key, []).append(ChartLine(line, points))
     for (step_name, title), drawn in lines.items():
         step_notes = (notes[step_name],) if step_name in notes else ()
         yield Chart(f"{step_name}: {title}", drawn, "step", title, notes=step_notes)

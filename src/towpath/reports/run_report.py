@@ -150,6 +150,8 @@ def _run_facts(run: RecordedRun) -> Iterator[tuple[str, str]]:
     for name in ("user", "host", "commit", "python", "towpath"):
         if value := run.origin.get(name):
             yield name, shorten_value(value)
+    if run.environment:
+        yield "for", run.environment
     if run.tried:
         yield "a trial of", ", ".join(run.tried)
     if run.registered_versions:
@@ -159,20 +161,19 @@ def _run_facts(run: RecordedRun) -> Iterator[tuple[str, str]]:
 def _graph_section(workspace: Workspace, run: RecordedRun) -> ReportSection:
     """The graph as it is declared now, where that has the steps of the run."""
     try:
-        graph = drawable_graph(workspace, run.pipeline)
-        kinds = {name: node.step.kind for name, node in graph.nodes.items()}
+        graph = drawable_graph(workspace, run.pipeline, run.environment)
+        kinds = {name: step.kind for name, step in graph.pipeline.steps.items()}
     except (TowpathError, LookupError):
         kinds = None
     if not run.steps:
         return ReportSection("Graph", notes=("the run has no steps",))
-    if kinds != {name: step.kind for name, step in run.steps.items()}:
+    if kinds != {name: step.kind for name, step in run.steps.items() if not step.cell_of}:
         note = "the pipeline is declared otherwise now, or not at all: the steps are below"
         return ReportSection("Graph", notes=(note,))
     picture = picture_graph(graph)
-    if len(picture.boxes) > _BOXES:
-        return ReportSection(
-            "Graph", notes=(f"{len(picture.boxes)} boxes: towpath graph draws it",)
-        )
+    count = len(picture.boxes)
+    if count > _BOXES:
+        return ReportSection("Graph", notes=(f"{count} boxes: towpath graph draws it",))
     boxes = {
         name: _mark_box(box, run.steps[name]) if name in run.steps else box
         for name, box in picture.boxes.items()
