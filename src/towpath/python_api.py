@@ -134,11 +134,11 @@ def load_inputs(word: str, step: str, *, project: str | Path | None = None) -> d
     :raises UsageError: where there is no such run or step, or it had no inputs yet.
     :raises StoreError: where the bytes are not in the store any more.
     """
-    from towpath.execution import run_folders, step_debugging
+    from towpath.execution import run_folders, step_prompt
 
     workspace = _find_workspace(project)
     run = run_folders.find_run(workspace.runs, word)
-    return step_debugging.read_step_inputs(step_debugging.order_from_run(workspace, run, step))
+    return step_prompt.read_step_inputs(step_prompt.order_from_run(workspace, run, step))
 
 
 def _find_workspace(project: str | Path | None) -> Workspace:

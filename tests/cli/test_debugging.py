@@ -97,6 +97,34 @@ def test_a_step_at_the_prompt(loose: Project, monkeypatch: pytest.MonkeyPatch) -
     assert not list((project.workspace.state / "steps").glob("*/*/inputs"))
 
 
+CELLS = """\
+inputs: {raw: data/raw.json}
+steps:
+  names: {run: names, outputs: [listed.json]}
+  late: {run: late, each: {name: names.listed}, inputs: [raw], params: [name], outputs: [x.json]}
+"""
+CELL_STEPS = """\
+def names():
+    return ["x", "y"]
+
+
+def late(raw, name):
+    if name == "y":
+        raise ValueError("not y")
+    return name
+"""
+
+
+def test_a_cell_has_its_own_inputs(loose: Project) -> None:
+    loose.declare(CELLS, CELL_STEPS)
+    assert loose.run().exit_code == 1
+    assert towpath.load_inputs("last", "late@x", project=loose.root)["name"] == "x"
+    done = prompt(loose, "p name\nq\n", "step", "--pdb")
+    assert "ValueError: not y" in done.stderr and "'y'" in done.stdout
+    with pytest.raises(UsageError, match="once for each item"):
+        towpath.load_inputs("last", "late", project=loose.root)
+
+
 def test_what_cannot_be_debugged(loose: Project) -> None:
     loose.declare(PIPELINE, STEPS)
     assert "no run is recorded" in loose.towpath("step", "--pdb").err

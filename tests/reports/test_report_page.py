@@ -116,7 +116,7 @@ def test_pages_of_runs_and_versions(project: Project) -> None:
     assert (done.code, done.err) == (0, f"training {first.id} is in page.html\n"), done.err
     page = (project.root / "page.html").read_text()
     tags = assert_harmless(page)
-    for words in ("train, done", "mean@v1.0.0", "0.5", "score.metrics.mse", EVIL, "the end",
+    for words in ("training, done", "mean@v1.0.0", "0.5", "score.metrics.mse", EVIL, "the end",
                   "The end of the log:", "line 11999", f"towpath get {first.id} train.page",
                   "is not drawn: no column `nope`; there are a, b", "\\u202e"):  # fmt: skip
         assert words in tags.text, words

@@ -29,14 +29,14 @@ def shell(session: Session, run: str, step: str) -> None:
     own name. Nothing is stored or recorded.
     """
     from towpath.backends.prefect.prefect_blocks import load_secret
-    from towpath.execution import run_folders, step_debugging
+    from towpath.execution import run_folders, step_prompt
 
     workspace = session.workspace
     recorded_run = run_folders.find_run(workspace.runs, run)
-    order = step_debugging.order_from_run(workspace, recorded_run, step, load_secret)
+    order = step_prompt.order_from_run(workspace, recorded_run, step, load_secret)
     _begin_prompt()
-    step_debugging.enter_project(order)
-    variables = step_debugging.read_step_inputs(order)
+    step_prompt.enter_project(order)
+    variables = step_prompt.read_step_inputs(order)
     names = _add_function(order, variables)
     banner = f"step {order.name} of run {recorded_run.id}: {names}"
     try:
@@ -46,10 +46,10 @@ def shell(session: Session, run: str, step: str) -> None:
 
 
 def _begin_prompt() -> None:
-    from towpath.execution import step_debugging
+    from towpath.execution import step_prompt
 
     gc.enable()  # `cli.main` turned it off, for a call is short
-    step_debugging.use_own_terminal()
+    step_prompt.use_own_terminal()
 
 
 def _add_function(order: Order, variables: dict[str, Any]) -> str:
@@ -89,23 +89,23 @@ def debug_step(session: Session, pipeline: str | None, step: str | None) -> int:
     """Call a step here: a named one from its first line on, on the files of the work tree; without
     a name the one that failed in the last run, with what it took there, up to where it fails."""
     from towpath.backends.prefect.prefect_blocks import load_secret
-    from towpath.execution import run_folders, step_debugging
+    from towpath.execution import run_folders, step_prompt
 
     workspace = session.workspace
     if step is None and pipeline is not None:  # `towpath step NAME --pdb`
         pipeline, step = workspace.pipeline_name(None), pipeline
     if step is None or pipeline is None:
         run = run_folders.find_run(workspace.runs, "last")
-        failed = step_debugging.find_failed_step(run)
-        order = step_debugging.order_from_run(workspace, run, failed, load_secret)
+        failed = step_prompt.find_failed_step(run)
+        order = step_prompt.order_from_run(workspace, run, failed, load_secret)
     else:
-        order = step_debugging.order_from_tree(workspace, pipeline, step, load_secret)
+        order = step_prompt.order_from_tree(workspace, pipeline, step, load_secret)
     _begin_prompt()
-    result = step_debugging.call_step_here(order, from_first_line=step is not None)
+    result = step_prompt.call_step_here(order, from_first_line=step is not None)
     if result.error is not None:
         words = f"{type(result.error).__name__}: {result.error}"
         terminal.echo_block(words, err=True)
-        step_debugging.open_debugger(result)
+        step_prompt.open_debugger(result)
         return 1
     if result.returned is None:
         session.say(f"{order.name} was left; nothing is stored")

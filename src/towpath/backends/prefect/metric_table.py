@@ -40,8 +40,9 @@ class MetricTable:
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
-        self._thread.join()
-        self._show_new()
+        self._thread.join(_PAUSE)
+        if not self._thread.is_alive():  # else it waits for an API that is silent: no step does
+            self._show_new()
 
     def _follow(self) -> None:
         pause = _FIRST

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ from towpath.steps.kinds import IN_A_PROCESS
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from towpath.execution.run_record import RecordedRun
+    from towpath.execution.run_record import RecordedRun, StepRun
     from towpath.pipeline.step_graph import Graph, Node
     from towpath.steps.work_order import Order
     from towpath.workspace import Workspace
@@ -65,10 +65,10 @@ def order_from_run(
     request = repeat_request(RunRequest(run.pipeline), run.asked)
     graph = pipeline_check.compile_checked_pipeline(workspace, run.pipeline, request.values)
     state = RunState(graph, _recorded_inputs(workspace, graph, run))
-    for name, recorded in run.steps.items():
-        if recorded.state in (ExecutionState.DONE, ExecutionState.REUSED) and name in graph.nodes:
-            state.take_result(StepDecision(name, StepVerdict.REUSE), recorded.made)
+    # Cells become known as they did in the run: where what lists them is known, and they are not.
+    _take_results(state, (s for s in run.steps.values() if s.cells is None and not s.cell_of))
     known_cells.grow_graph(state)
+    _take_results(state, run.steps.values())
     node = _require_node(state.graph, step)
     folder = workspace.state / "steps" / graph.name / node.name
     try:
@@ -78,6 +78,13 @@ def order_from_run(
         raise UsageError(what, hint=f"`towpath logs {run.id}` tells why") from missing
     _require_bytes(workspace, order, run)
     return _with_secrets(order, node, fetch_block)
+
+
+def _take_results(state: RunState, steps: Iterable[StepRun]) -> None:
+    for step in steps:
+        has_made = step.state in (ExecutionState.DONE, ExecutionState.REUSED)
+        if has_made and step.name in state.graph.nodes and step.name not in state.made:
+            state.take_result(StepDecision(step.name, StepVerdict.REUSE), step.made)
 
 
 def _require_node(graph: Graph, step: str) -> Node:
