@@ -290,13 +290,20 @@ class Notify(Step):
         return self
 
 
+def require_answers(answers: Mapping[str, Any]) -> Mapping[str, Any]:
+    if not answers:
+        hint = "write `answers: {approved: {type: boolean}}`"
+        grammar.refuse_value("the callback asks for no value", hint)
+    return answers
+
+
 class Callback(Step):
     """Waits for the answer of a person or a system; makes `answer`, a JSON document."""
 
     kind: Literal["callback"] = "callback"
     message: MessageText
     """What is asked; `{evaluate.metrics.mse:.2f}` is filled in."""
-    answers: Mapping[grammar.Name, AnyParam] = Field(min_length=1)
+    answers: Annotated[Mapping[grammar.Name, AnyParam], AfterValidator(require_answers)]
     """What an answer holds: as parameters are declared."""
 
 

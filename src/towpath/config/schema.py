@@ -176,6 +176,7 @@ RULES: Mapping[Any, Rule] = {
     grammar.check_variable: _text_rule(grammar.FREE_NAME.pattern),
     grammar.check_requirements: lambda inner: {"allOf": [inner, {"pattern": r"\.(txt|in)$"}]},
     step_surroundings.watched_steps: lambda inner: _either_schema(_NAME_OR_NAMES, inner),
+    pipeline_declaration.require_answers: _adding_rule(minProperties=1),
     pipeline_declaration.Notify._require_one_way: _adding_rule(
         oneOf=[{"required": ["command"]}, {"required": ["block"]}]
     ),

@@ -157,10 +157,16 @@ class RunState:
         skipped = watch.when != "failed" and any(step in self.skipped for step in watch.steps)
         if failed or skipped:
             return ""
-        word = {"failed": "failed", "skipped": "was skipped", "either": "failed or was skipped"}
         names = ", ".join(f"`{step}`" for step in watch.steps)
-        none = "neither of " if len(watch.steps) > 1 else "not so: "
-        return f"{none}{names} {word[watch.when]}"
+        if len(watch.steps) > 1:
+            words = {
+                "failed": "failed",
+                "skipped": "was skipped",
+                "either": "failed or was skipped",
+            }
+            return f"none of {names} {words[watch.when]}"
+        words = {"failed": "did not fail", "skipped": "was not skipped"}
+        return f"{names} {words.get(watch.when, 'neither failed nor was skipped')}"
 
     def _branch_reason(self, branch: Branch) -> str:
         if branch.condition in self.skipped:

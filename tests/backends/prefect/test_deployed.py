@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -188,7 +192,8 @@ def test_a_deployed_run_has_secrets_waits_for_an_answer_and_is_stopped(small: Pr
         """
         steps:
           look: {run: look, secrets: {KEY: {block: api-token}}, outputs: [seen.json]}
-          ask: {kind: callback, message: go on?, answers: {go: {type: boolean}}, after: look}
+          tell: {kind: notify, message: looked at it, block: custom-webhook/hall, after: look}
+          ask: {kind: callback, message: go on?, answers: {go: {type: boolean}}, after: tell}
         """,
         "import os\ndef look():\n    print('key', os.environ['KEY'])\n    return {}\n",
     )
@@ -201,10 +206,12 @@ def test_a_deployed_run_has_secrets_waits_for_an_answer_and_is_stopped(small: Pr
         "step `look` needs the secret `KEY`: there is no block `api-token`"
         " (make a block of the kind Secret at the Prefect API of the run)",
     )
-    save = "from prefect.blocks.system import Secret; Secret(value='hush-very-9').save('api-token')"
-    subprocess.run([sys.executable, "-c", save], cwd=small.root, check=True, capture_output=True)
-    run_deployment(endpoint, "training/dev")
-    _await_states(endpoint, "/task_runs/filter", {"COMPLETED", "PAUSED"})
+    with _listening() as (url, told_words):
+        words = [sys.executable, "-c", BLOCKS, url]
+        subprocess.run(words, cwd=small.root, check=True, capture_output=True)
+        run_deployment(endpoint, "training/dev")
+        _await_states(endpoint, "/task_runs/filter", {"COMPLETED", "PAUSED"})
+    assert told_words == ['{"text":"looked at it"}']
     run = run_folders.find_run(small.workspace.runs, "last")
     log = (small.workspace.runs / run.id / "look" / "log.txt").read_text()
     assert log == "key ***\n" and "hush-very-9" not in _logged(standing)
@@ -212,6 +219,35 @@ def test_a_deployed_run_has_secrets_waits_for_an_answer_and_is_stopped(small: Pr
     assert (told.code, told.err) == (0, f"run {run.id} was interrupted\n")
     _await_states(endpoint, "/flow_runs/filter", {"FAILED", "CANCELLED"})
     stop_services(small.root)
+
+
+BLOCKS = """
+import sys
+from prefect.blocks.notifications import CustomWebhookNotificationBlock
+from prefect.blocks.system import Secret
+
+Secret(value="hush-very-9").save("api-token")
+CustomWebhookNotificationBlock(
+    name="hall", url=sys.argv[1], method="POST", json_data={"text": "{{body}}"}
+).save("hall")
+"""
+
+
+@contextmanager
+def _listening() -> Iterator[tuple[str, list[str]]]:
+    """A server to which a notification can be sent, and what it was sent."""
+    bodies: list[str] = []
+
+    class Hall(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            bodies.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
+            self.send_response(200)
+            self.end_headers()
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hall) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/", bodies
+        server.shutdown()
 
 
 def _await_states(endpoint: ApiEndpoint, route: str, states: set[str]) -> None:
