@@ -12,7 +12,7 @@ from running import Project
 from towpath.errors import StoreError, UsageError
 
 PIPELINE = """\
-params: {rate: 2, secret_free: "a ' b"}
+params: {rate: 2}
 inputs: {raw: data/raw.json}
 steps:
   clean: {run: clean, inputs: [raw], outputs: [rows.json, table.csv]}
@@ -24,9 +24,9 @@ steps:
     env: {MODE: test}
     outputs: [model.json, notes.txt]
   later: {run: later, inputs: [fit.model], outputs: [out.json]}
-  good: {kind: condition, if: fit.model.m > 1, then: [end], else: [other]}
+  good: {kind: condition, if: fit.model.m < 1, then: [end], else: [fine]}
   end: {kind: fail, message: end}
-  other: {kind: fail, message: other}
+  fine: {run: later, inputs: [fit.model], outputs: [fine.json]}
 """
 STEPS = """\
 import os

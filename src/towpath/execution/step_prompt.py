@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pdb
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -161,6 +162,16 @@ class DebuggedStep:
     where: TracebackType | None = None
 
 
+class _Debugger(pdb.Pdb):
+    """Pdb that knows whether somebody left it: after a call it says so of itself anyhow."""
+
+    was_left = False
+
+    def set_quit(self) -> None:
+        self.was_left = True
+        super().set_quit()
+
+
 def call_step_here(order: Order, from_first_line: bool) -> DebuggedStep:
     """Call a step's function in this process; nothing is stored or recorded.
 
@@ -179,11 +190,9 @@ def call_step_here(order: Order, from_first_line: bool) -> DebuggedStep:
         call = function_step.prepare_call(order)
         if not from_first_line:
             return DebuggedStep(function_step.finish_call(order, call, call.run()).returned)
-        import pdb
-
-        debugger = pdb.Pdb(nosigint=True)
+        debugger = _Debugger(nosigint=True)
         answer: Any = debugger.runcall(call.function, **call.arguments)
-        if debugger.quitting:
+        if debugger.was_left:
             return DebuggedStep(None)
         return DebuggedStep(function_step.finish_call(order, call, answer).returned)
     except TowpathError:  # an input, or what it returned: nothing of it is at a line of the step
@@ -196,8 +205,6 @@ def call_step_here(order: Order, from_first_line: bool) -> DebuggedStep:
 
 def open_debugger(step: DebuggedStep) -> None:
     """The prompt of pdb where a step failed."""
-    import pdb
-
     debugger = pdb.Pdb(nosigint=True)
     debugger.reset()
     debugger.interaction(None, step.where)
