@@ -124,7 +124,7 @@ def test_pages_of_runs_and_versions(project: Project) -> None:
     drawn = sum(tag == "svg" for tag, _ in tags.tags)
     assert drawn == (4 if charts.can_draw() else 1), "graph, curve and two plots"
     # A version tells of its lineage, and of the run that made it.
-    told = project.towpath("report", "mean@v1.0.0", "--json").json
+    told = project.towpath("report", "mean@v1.0.0", "--json").json["report"]
     assert told["title"] == "mean@v1.0.0"
     tags = assert_harmless(Path(told["path"]).read_text())
     assert "Lineage" in tags.text and "The end of the log:" in tags.text
