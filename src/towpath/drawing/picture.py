@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from towpath.config import model_parts
 from towpath.config.pipeline_declaration import (
     BatchTransform,
     Callback,
     CommandStep,
     Condition,
+    CreateModel,
     Fail,
     FunctionStep,
     NotebookStep,
@@ -109,11 +111,17 @@ def _make_box(node: Node) -> GraphBox:
             return GraphBox(node.name, BoxShape.STOP, kind, " ".join(step.message.split()))
         case Notify() | Callback():
             return GraphBox(node.name, BoxShape.STEP, kind, " ".join(step.message.split()))
+        case CreateModel():
+            return GraphBox(node.name, BoxShape.STEP, kind, _model_words(node, step))
         case NotebookStep():
             return GraphBox(node.name, BoxShape.STEP, kind, step.notebook)
         case FunctionStep() | BatchTransform() | CommandStep() if output_names:
             return GraphBox(node.name, BoxShape.STEP, kind, f"makes {output_names}")
     return GraphBox(node.name, BoxShape.STEP, kind, "")
+
+
+def _model_words(node: Node, step: CreateModel) -> str:
+    return step.predict or " > ".join(model_parts.chain_links(step, node.arguments))
 
 
 def _flow_lines(node: Node, cells: bool) -> Iterator[GraphLine]:
@@ -181,6 +189,14 @@ def _find_parents(drawn: GraphPicture) -> dict[str, GraphLine]:
     return parents
 
 
+def _branch_rows(lines: Sequence[GraphLine], below: str) -> Iterator[tuple[str, str, str]]:
+    # The last branch first: the first is then on top of the stack.
+    for last, line in enumerate(reversed(lines)):
+        label = f" {line.label:<3} " if line.label else " "
+        deeper = below + ("│ " if last else "  ") + " " * len(label)
+        yield line.end, f"{below}{'├─' if last else '└─'}{label}", deeper
+
+
 def _tree_rows(
     drawn: GraphPicture, parents: dict[str, GraphLine]
 ) -> Iterator[tuple[str, GraphBox | None]]:
@@ -198,11 +214,7 @@ def _tree_rows(
             yield f"{below}│", None
             todo.append((following[0].end, below, below))
         elif following:
-            # The last branch first: the first is then on top of the stack.
-            for last, line in enumerate(reversed(following)):
-                label = f" {line.label:<3} " if line.label else " "
-                deeper = below + ("│ " if last else "  ") + " " * len(label)
-                todo.append((line.end, f"{below}{'├─' if last else '└─'}{label}", deeper))
+            todo += _branch_rows(following, below)
         elif todo and not todo[-1][1]:
             yield "", None  # air before the next root
 

@@ -12,6 +12,7 @@ from towpath.config.parameter_groups import names_below
 from towpath.config.pipeline_declaration import (
     BatchTransform,
     CommandStep,
+    CreateModel,
     Evaluation,
     FunctionStep,
     NotebookStep,
@@ -56,7 +57,10 @@ def publish_outputs(workspace: Workspace, graph: Graph, known: RunState) -> None
 
 def list_dvc_stages(workspace: Workspace, graph: Graph, known: RunState) -> list[StageEntry]:
     """The DVC stages that say what a run did so far; steps behind a condition are none."""
-    kinds = (FunctionStep, BatchTransform, CommandStep, NotebookStep, QualityCheck)
+    kinds = (
+        *(FunctionStep, BatchTransform, CommandStep, NotebookStep, QualityCheck),
+        CreateModel,
+    )
     return [
         _make_stage(workspace, graph, node)
         for node in artifact_paths.certain_nodes(graph)

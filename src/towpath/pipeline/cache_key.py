@@ -18,7 +18,13 @@ if TYPE_CHECKING:
     from towpath.steps.work_order import Value
 
 #: What a kind does by itself; a change in the meaning of a kind raises its number.
-REVISIONS = {"quality_check": 1, "batch_transform": 1, "command": 1, "notebook": 1}
+REVISIONS = {
+    "quality_check": 1,
+    "batch_transform": 1,
+    "command": 1,
+    "notebook": 1,
+    "create_model": 1,
+}
 
 #: What of a declaration does not touch what the step makes. `after` orders steps, and no more.
 _INDIFFERENT = {
@@ -81,7 +87,9 @@ def digest_value(value: Json | Any) -> str:
 
 
 def _key_declaration(node: Node) -> dict[str, Any]:
-    document = node.step.model_dump(mode="json", exclude=_INDIFFERENT)
+    # A model's card holds the description.
+    indifferent = _INDIFFERENT - ({"description"} if node.step.kind == "create_model" else set())
+    document = node.step.model_dump(mode="json", exclude=indifferent)
     document = {k: value for k, value in document.items() if value or k not in _LATER}
     if outputs := document.get("outputs"):
         files = outputs.values() if isinstance(outputs, dict) else outputs

@@ -15,6 +15,7 @@ from towpath.config.pipeline_declaration import (
     BatchTransform,
     CommandStep,
     Condition,
+    CreateModel,
     Evaluation,
     Fail,
     FunctionStep,
@@ -206,7 +207,10 @@ class _Names:
             taken_places[parts] = name
 
 
-_WRITING = (FunctionStep, BatchTransform, CommandStep, NotebookStep, QualityCheck)
+_WRITING = (
+    *(FunctionStep, BatchTransform, CommandStep, NotebookStep, QualityCheck),
+    CreateModel,
+)
 
 LOG = "log.txt"  # the file beside a step's outputs that takes what it prints
 

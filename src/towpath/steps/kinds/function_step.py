@@ -20,7 +20,7 @@ from towpath.config.artifact import Artifact, Json, Made
 from towpath.errors import Fault, Place, StepFailed
 from towpath.steps import formats, project_functions, step_results
 from towpath.steps.formats import jsons
-from towpath.steps.model_io import fitted_signature, skops_models
+from towpath.steps.model_io import fitted_signature, model_bundles, skops_models
 from towpath.steps.work_order import CELLS, Order, Value
 
 if TYPE_CHECKING:
@@ -163,6 +163,10 @@ def _read_argument(
             return project_functions.read_own(order, own, _copy_input(order, store, name, artifact))
         except StepFailed as failure:
             raise failure.about(f"input `{name}`") from failure.__cause__
+    is_bundle = artifact.files is not None and model_bundles.is_bundle(artifact.name)
+    if is_bundle and not request.as_path:
+        copy = _copy_input(order, store, name, artifact)
+        return model_bundles.load_in_project(copy, artifact.name, order.trust, order.root)
     if artifact.files is not None or request.as_path:
         return _copy_input(order, store, name, artifact)
     try:
