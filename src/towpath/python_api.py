@@ -124,6 +124,25 @@ def read(
     )
 
 
+def load_inputs(word: str, step: str, *, project: str | Path | None = None) -> dict[str, Any]:
+    """What a step of a run took, by argument: ``train(**load_inputs("last", "train"))``.
+
+    They are the run's own bytes and parameters, read as the step's function asks for them now. A
+    path is that of a copy, below ``.towpath/``. Nothing is stored or recorded.
+
+    :param word: ``last``, or a run's name or a part of it.
+    :param step: a step that ended or failed in that run.
+    :param project: a folder in the project; by default the working directory.
+    :raises UsageError: where there is no such run or step, or it had no inputs yet.
+    :raises StoreError: where the bytes are not in the store any more.
+    """
+    from towpath.execution import run_folders, step_prompt
+
+    workspace = _find_workspace(project)
+    run = run_folders.find_run(workspace.runs, word)
+    return step_prompt.read_step_inputs(step_prompt.order_from_run(workspace, run, step))
+
+
 def _find_workspace(project: str | Path | None) -> Workspace:
     return Workspace.find(Path(project) if project is not None else None)
 
