@@ -214,7 +214,7 @@ def load_candidate(question: dict[str, Any]) -> Any:
     name = question["name"]
     file_format = formats.find_format(name)
     if file_format is None or file_format.name not in ("skops", "bundle"):
-        what = "only .skops and .bundle are; a `function` gate may know it"
+        what = "only .skops is, and .bundle; a `function` gate may know it"
         raise Unjudged(f"{name} is not opened here: {what}")
     return model_bundles.load_version(
         Path(question["model"]), name, question["trust"], question["own"]
