@@ -66,7 +66,7 @@ class PrefectExecutor:
         if not api.warm:
             execution.recorder("waiting", reason="the local Prefect API starts")
         with (
-            _in_environment(api.environment()),  # Prefect reads it when it is imported
+            hold_environment(api.environment()),  # Prefect reads it when it is imported
             warmed_supervisor(execution, may_run),
             server.run_in_progress(api, execution.run_id),
         ):
@@ -77,7 +77,7 @@ class PrefectExecutor:
 
 
 @contextmanager
-def _in_environment(variables: Mapping[str, str]) -> Iterator[None]:
+def hold_environment(variables: Mapping[str, str]) -> Iterator[None]:
     """Set variables of this process while it lasts. Left behind, they would lead what the caller
     does next with Prefect to a local API that rests by then."""
     before = {name: os.environ.get(name) for name in variables}
