@@ -195,6 +195,8 @@ _HOW: Mapping[str, str] = {
     "inputs": "write `inputs:` and what the step takes",
     "answers": "write `answers: {approved: {type: boolean}}`",
     "message": "write `message:` and what to say",
+    "ranges": "write `ranges: {rate: {at_least: 0.001, at_most: 1}}`",
+    "trials": "write `trials: 20`",
 }
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from towpath.backends.prefect import automations, deployments, executor, server
 from towpath.backends.prefect.automations import WantedAutomation
-from towpath.backends.prefect.deployment_check import find_deployment_faults
+from towpath.backends.prefect.deployment_check import find_deployment_faults, pipeline_of
 from towpath.backends.prefect.deployment_file import (
     FILE,
     DeclaredDeployments,
@@ -25,6 +25,7 @@ from towpath.backends.prefect.deployments import WantedDeployment
 from towpath.backends.prefect.server.worker import POOL
 from towpath.config.deployment_declaration import FlowDeployment
 from towpath.errors import DeclarationError, EngineError, Fault, Place, UsageError, did_you_mean
+from towpath.pipeline.environments import apply_environment
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -183,17 +184,19 @@ def _plan_declared(
 ) -> dict[str, PlannedDeployment]:
     """The declared deployments by full name; their flows are loaded. DeclarationError for what is
     wrong with them."""
-    flows: dict[str, LoadedFlow] = {}
+    flows: dict[tuple[str, str], LoadedFlow] = {}
     planned: dict[str, PlannedDeployment] = {}
     faults: list[Fault] = []
     for number, deployment in chosen:
         place = declared.find_place(number, "entrypoint")
         try:
-            flow = flows.get(deployment.entrypoint) or _load_flow(workspace, deployment, place)
+            environment = _find_environment(workspace, deployment)
+            key = deployment.entrypoint, environment
+            flow = flows.get(key) or _load_flow(workspace, deployment, environment, place)
         except DeclarationError as error:
             faults += error.faults
             continue
-        flows[deployment.entrypoint] = flow
+        flows[key] = flow
         faults += _parameter_faults(declared, number, deployment, flow)
         wanted = _want_deployment(workspace, declared, deployment, flow, mark)
         name = wanted.full_name
@@ -207,7 +210,16 @@ def _plan_declared(
     return planned
 
 
-def _load_flow(workspace: Workspace, deployment: FlowDeployment, place: Place | None) -> LoadedFlow:
+def _find_environment(workspace: Workspace, deployment: FlowDeployment) -> str:
+    """The environment of the pipeline that a deployment's runs take: the one of its name."""
+    pipeline = pipeline_of(workspace, deployment)
+    declared = workspace.pipeline(pipeline).pipeline.environments if pipeline else ()
+    return deployment.name if deployment.name in declared else ""
+
+
+def _load_flow(
+    workspace: Workspace, deployment: FlowDeployment, environment: str, place: Place | None
+) -> LoadedFlow:
     from prefect import Flow
     from prefect.exceptions import MissingFlowError
     from prefect.flows import load_flow_from_entrypoint
@@ -225,6 +237,12 @@ def _load_flow(workspace: Workspace, deployment: FlowDeployment, place: Place | 
         raise DeclarationError(Fault(what, place)) from error
     if not isinstance(flow, Flow):
         raise DeclarationError(Fault(f"{deployment.entrypoint} is no flow", place))
+    if environment:  # its values are the defaults of Prefect's form
+        from towpath.backends.prefect.pipeline_flow import build_flow
+
+        declared = workspace.pipeline(pipeline_of(workspace, deployment)).pipeline
+        declared = apply_environment(declared, environment)
+        flow = build_flow(declared, dict, workspace.project.runner)
     form: dict[str, Any] = parameter_schema(flow).model_dump()
     return LoadedFlow(flow.name, flow.description or "", form, flow.validate_parameters)
 
