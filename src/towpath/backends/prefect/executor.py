@@ -139,7 +139,7 @@ def cancel_run(project: Path, engine_run: str) -> None:
 
     api = server.begin_api(project)
     try:
-        with _in_environment(api.environment()):
+        with hold_environment(api.environment()):
             import_prefect()
             from prefect.client.orchestration import get_client
             from prefect.settings import temporary_settings
