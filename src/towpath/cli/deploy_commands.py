@@ -32,7 +32,7 @@ def deploy(session: Session, environment: str, acts: bool, check: bool, as_json:
 
     Only what Towpath made is removed.
     """
-    from towpath.backends.prefect import deploy_project
+    from towpath.backends.prefect import deploy_project, write_deployments
     from towpath.errors import ExitCode, UsageError
 
     if acts and check:
@@ -43,7 +43,7 @@ def deploy(session: Session, environment: str, acts: bool, check: bool, as_json:
         if not as_json:
             _print_plan(prepared.plan)
         if acts:
-            deploy_project.apply_plan_at_api(
+            write_deployments.apply_plan_at_api(
                 prepared, lambda change: session.say(Styled("done", "green"), f": {change}")
             )
     if as_json:

@@ -59,20 +59,18 @@ def list_wanted_automations(
         name = f"{deployment} on change"
         yield WantedAutomation(name, deployment, "change", sources=declared.on_change)
     for number, spec in enumerate(declared.triggers, 1):
-        name = str(spec.get("name") or f"{declared.name}__automation_{number}")  # as Prefect has it
+        name = str(spec.get("name") or f"{deployment} trigger {number}")
         yield WantedAutomation(name, deployment, "trigger", spec=spec)
 
 
-def find_automations(
-    client: SyncPrefectClient, mark: str, owners: Mapping[str, str]
-) -> dict[str, Any]:
-    """The automations that have a tag, and those that Prefect made of the triggers of deployments:
-    ``owners`` are their full names by the resource that an owner is. By name."""
+def find_automations(client: SyncPrefectClient, mark: str) -> dict[str, Any]:
+    """The automations that have a tag, by name."""
     automations: dict[str, Any] = {}
     offset = 0
     while page := client.read_automations(limit=_PAGE, offset=offset):
-        ours = [a for a in page if mark in a.tags or a.owner_resource in owners]
-        automations |= {automation.name: automation for automation in ours}
+        automations |= {
+            automation.name: automation for automation in page if mark in automation.tags
+        }
         offset += len(page)
     return automations
 
@@ -91,7 +89,7 @@ def build_automation(
     """
     own_id = _require_id(find_id, wanted.deployment)
     if wanted.spec is not None:
-        return _build_trigger(wanted, own_id)
+        return _build_trigger(wanted, own_id, mark)
     from prefect.events.schemas.automations import AutomationCore, EventTrigger
 
     return AutomationCore(
@@ -129,14 +127,14 @@ def _with_names(value: Any, names: Mapping[str, str]) -> Any:
     return f"{kind}{dot}{names[identity]}" if identity in names else value
 
 
-def _build_trigger(wanted: WantedAutomation, own_id: UUID) -> Any:
+def _build_trigger(wanted: WantedAutomation, own_id: UUID, mark: str) -> Any:
     from prefect.events import DeploymentTriggerTypes
     from pydantic import TypeAdapter
 
     adapter: TypeAdapter[Any] = TypeAdapter(DeploymentTriggerTypes)
     trigger = adapter.validate_python({**(wanted.spec or {}), "name": wanted.name})
     trigger.set_deployment_id(own_id)
-    return trigger.as_automation()
+    return trigger.as_automation().model_copy(update={"tags": [mark]})
 
 
 def _event_filter(wanted: WantedAutomation, own_id: UUID, project: str) -> dict[str, Any]:
@@ -206,5 +204,11 @@ def write_automation(client: SyncPrefectClient, automation: Any, standing: Any |
         return
     # All fields, set or not: the client sends an update without those that only have a default,
     # and the server asks for them.
-    whole = {**automation.model_dump(), "enabled": standing.enabled}
+    whole = {**automation.model_dump(exclude={"owner_resource"}), "enabled": standing.enabled}
     client.update_automation(standing.id, type(automation).model_validate(whole))
+
+
+def remove_owned_automations(client: SyncPrefectClient, deployment: Any) -> None:
+    """Take away what `prefect deploy` has made of the triggers of a deployment, by its id: else an
+    event would have it run twice."""
+    client.delete_resource_owned_automations(f"prefect.deployment.{deployment}")

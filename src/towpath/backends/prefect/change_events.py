@@ -7,7 +7,7 @@ from typing import Any
 
 from towpath.backends.prefect import automations, executor
 from towpath.execution import run_folders
-from towpath.execution.run_record import ExecutionState, RecordedRun
+from towpath.execution.run_record import ExecutionState, RecordedRun, utc_now
 from towpath.workspace import Workspace
 
 
@@ -50,7 +50,6 @@ def tell_events(event: str, payloads: Mapping[str, Mapping[str, Any]]) -> None:
 
     from prefect.client.orchestration import get_client
     from prefect.runtime import deployment, flow_run
-    from prefect.types._datetime import now
 
     related = [
         {"prefect.resource.id": f"prefect.{role}.{identity}", "prefect.resource.role": role}
@@ -60,7 +59,7 @@ def tell_events(event: str, payloads: Mapping[str, Mapping[str, Any]]) -> None:
     events = [
         {
             "id": str(uuid4()),
-            "occurred": now("UTC").isoformat(),
+            "occurred": utc_now(),
             "event": event,
             "resource": {"prefect.resource.id": resource},
             "related": related,

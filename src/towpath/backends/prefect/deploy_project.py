@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,12 @@ from towpath.backends.prefect.deployment_plan import (
 )
 from towpath.backends.prefect.deployments import WantedDeployment
 from towpath.backends.prefect.server.worker import POOL
+from towpath.backends.prefect.write_deployments import (
+    PlannedDeployment,
+    PreparedPlan,
+    find_deployment_id,
+    list_ids,
+)
 from towpath.config.deployment_declaration import FlowDeployment
 from towpath.errors import DeclarationError, EngineError, Fault, Place, UsageError, did_you_mean
 from towpath.pipeline.environments import apply_environment
@@ -47,29 +53,6 @@ class LoadedFlow:
     validate: Callable[[dict[str, Any]], Any]
 
 
-@dataclass(frozen=True)
-class PlannedDeployment:
-    """A deployment that is declared, with its automations and its place in the file."""
-
-    wanted: WantedDeployment
-    automations: tuple[WantedAutomation, ...]
-    number: int
-
-
-@dataclass(frozen=True)
-class PreparedPlan:
-    """What is to be made at one API. ``secret`` is a local API's; ``existing`` and
-    ``automations`` are what stands there, by name."""
-
-    plan: DeploymentPlan
-    secret: str | None = field(repr=False)
-    mark: str
-    project: str
-    planned: Mapping[str, PlannedDeployment]
-    existing: Mapping[str, Any]
-    automations: Mapping[str, Any]
-
-
 def plan_deployments(workspace: Workspace, environment: str = "") -> Iterator[PreparedPlan]:
     """The plan for each API that a deployment goes to, or those of one name.
 
@@ -89,18 +72,6 @@ def plan_deployments(workspace: Workspace, environment: str = "") -> Iterator[Pr
         own = [item for item in chosen if _api_stage(workspace, item[1].name) == stage]
         with _reach_api(workspace, stage) as (url, secret):
             yield _plan_api(workspace, declared, own, (url, secret), environment)
-
-
-def apply_plan_at_api(prepared: PreparedPlan, tell: Callable[[DeploymentChange], None]) -> None:
-    """Make what a plan says, in its order; ``tell`` is called after each. Each is made whole, so
-    that a second call goes on where one was ended. EngineError where the API refuses."""
-    with deployments.open_client(prepared.plan.api, prepared.secret) as client:
-        _make_own_pool(client, prepared)
-        made: dict[str, UUID] = {}
-        find_id = partial(_find_id, client, {**_ids(prepared.existing)}, made)
-        for change in prepared.plan.changes:
-            _make_change(client, prepared, change, find_id, made)
-            tell(change)
 
 
 def _list_apis(
@@ -148,8 +119,9 @@ def _plan_api(
     environment: str,
 ) -> PreparedPlan:
     mark = _MARK + workspace.project.name
+    executor.import_prefect()
+    planned = _plan_declared(workspace, declared, chosen, mark)
     with deployments.open_client(*api) as client:
-        planned = _plan_declared(workspace, declared, chosen, mark)
         existing = deployments.find_deployments(client, mark, planned)
         existing = {
             name: deployment
@@ -160,14 +132,12 @@ def _plan_api(
         faults += _owner_faults(declared, planned, existing, mark)
         if faults:
             raise DeclarationError(*faults)
-        owners = {f"prefect.deployment.{d.id}": name for name, d in existing.items()}
-        standing = automations.find_automations(client, mark, owners)
-        if environment:
-            standing = {
-                name: automation
-                for name, automation in standing.items()
-                if f"/{environment} on " in name or automation.owner_resource in owners
-            }
+        standing = automations.find_automations(client, mark)
+        if environment:  # of those of the others nothing is said
+            named = {a.name for item in planned.values() for a in item.automations}
+            owners = tuple(f"{full_name} " for full_name in existing)
+            names = [name for name in standing if name in named or name.startswith(owners)]
+            standing = {name: standing[name] for name in names}
         prepared = PreparedPlan(
             DeploymentPlan(api[0]), api[1], mark, workspace.project.name, planned, existing,
             standing,
@@ -198,13 +168,19 @@ def _plan_declared(
             continue
         flows[key] = flow
         faults += _parameter_faults(declared, number, deployment, flow)
-        wanted = _want_deployment(workspace, declared, deployment, flow, mark)
-        name = wanted.full_name
+        deployment_of_flow = _want_deployment(workspace, declared, deployment, flow, mark)
+        name = deployment_of_flow.full_name
         if name in planned:
             what = f"two deployments are called `{name}`"
             faults.append(Fault(what, declared.find_place(number, "name")))
         listed = tuple(automations.list_wanted_automations(name, deployment))
-        planned[name] = PlannedDeployment(wanted, listed, number)
+        taken = {a.name for item in planned.values() for a in item.automations}
+        faults += [
+            Fault(f"two triggers are called `{a.name}`", declared.find_place(number, "triggers"))
+            for position, a in enumerate(listed)
+            if a.name in taken or a.name in [other.name for other in listed[:position]]
+        ]
+        planned[name] = PlannedDeployment(deployment_of_flow, listed, number)
     if faults:
         raise DeclarationError(*dict.fromkeys(faults))
     return planned
@@ -243,7 +219,7 @@ def _load_flow(
         declared = workspace.pipeline(pipeline_of(workspace, deployment)).pipeline
         declared = apply_environment(declared, environment)
         flow = build_flow(declared, dict, workspace.project.runner)
-    form: dict[str, Any] = parameter_schema(flow).model_dump()
+    form: dict[str, Any] = parameter_schema(flow).model_dump_for_openapi()
     return LoadedFlow(flow.name, flow.description or "", form, flow.validate_parameters)
 
 
@@ -289,9 +265,9 @@ def _parameter_faults(
         unknown = [name for name in own if name not in properties]
         for name in unknown:
             what = f"deployment `{deployment.name}`: {flow.name} takes no `{name}`"
-            at = declared.find_place(number, "parameters", name) or place
+            own_place = declared.find_place(number, "parameters", name)
             hint = did_you_mean(name, properties) or (f"it takes {', '.join(properties)}")
-            yield Fault(what, at, hint)
+            yield Fault(what, own_place or place, hint)
         values = {**deployment.parameters, **own}
         missing = [name for name in required if name not in values]
         if missing and own is not deployment.parameters:
@@ -358,13 +334,13 @@ def _diff(
         else:
             kept.append(name)
     for item in prepared.planned.values():
-        for wanted in item.automations:
-            change = _diff_automation(client, prepared, wanted, declared, item.number)
+        for automation in item.automations:
+            change = _diff_automation(client, prepared, automation, declared, item.number)
             if change:
                 changes.append(change)
             else:
-                kept.append(wanted.name)
-    names = {wanted.name for item in prepared.planned.values() for wanted in item.automations}
+                kept.append(automation.name)
+    names = {a.name for item in prepared.planned.values() for a in item.automations}
     changes += [
         DeploymentChange("remove", "automation", name)
         for name in prepared.automations
@@ -387,7 +363,7 @@ def _diff_automation(
 ) -> DeploymentChange | None:
     # One that is made by this very plan has no id yet; any will do to see that all else is right.
     coming = {name: _NO_ID for name in prepared.planned if name not in prepared.existing}
-    find_id = partial(_find_id, client, _ids(prepared.existing), _as_ids(coming))
+    find_id = partial(find_deployment_id, client, list_ids(prepared.existing), _as_ids(coming))
     key = f"on_{wanted.subject}" if wanted.spec is None else "triggers"
     place = declared.find_place(number, key)
     try:
@@ -403,7 +379,7 @@ def _diff_automation(
     standing = prepared.automations.get(wanted.name)
     if standing is None:
         return DeploymentChange("make", "automation", wanted.name)
-    names = {str(identity): name for name, identity in _ids(prepared.existing).items()}
+    names = {str(identity): name for name, identity in list_ids(prepared.existing).items()}
     names |= {_NO_ID: "one that is made"}
     before, after = (automations.automation_fields(a, names) for a in (standing, built))
     fields = diff_fields(before, after)
@@ -417,48 +393,3 @@ def _as_ids(texts: Mapping[str, str]) -> dict[str, UUID]:
     from uuid import UUID
 
     return {name: UUID(text) for name, text in texts.items()}
-
-
-def _ids(existing: Mapping[str, Any]) -> dict[str, UUID]:
-    return {name: deployment.id for name, deployment in existing.items()}
-
-
-def _find_id(
-    client: SyncPrefectClient,
-    existing: Mapping[str, UUID],
-    coming: Mapping[str, UUID],
-    name: str,
-) -> UUID | None:
-    if identity := coming.get(name) or existing.get(name):
-        return identity
-    other = deployments.read_deployment(client, name)
-    return other.id if other else None
-
-
-def _make_own_pool(client: SyncPrefectClient, prepared: PreparedPlan) -> None:
-    if any(item.wanted.pool == POOL for item in prepared.planned.values()):
-        deployments.make_pool(client, POOL)
-
-
-def _make_change(
-    client: SyncPrefectClient,
-    prepared: PreparedPlan,
-    change: DeploymentChange,
-    find_id: Callable[[str], UUID | None],
-    made: dict[str, UUID],
-) -> None:
-    if change.what == "deployment" and change.kind == "remove":
-        client.delete_deployment(prepared.existing[change.name].id)
-    elif change.what == "deployment":
-        wanted = prepared.planned[change.name].wanted
-        made[change.name] = deployments.write_deployment(client, wanted)
-    elif change.kind == "remove":
-        client.delete_automation(prepared.automations[change.name].id)
-    else:
-        items = prepared.planned.values()
-        automation = next(a for item in items for a in item.automations if a.name == change.name)
-        built = automations.build_automation(
-            client, automation, find_id, prepared.mark, prepared.project
-        )
-        standing = prepared.automations.get(change.name)
-        automations.write_automation(client, built, standing)

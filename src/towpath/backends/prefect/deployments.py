@@ -78,7 +78,7 @@ def deploy_flow(api: str, wanted: WantedDeployment) -> None:
     Runs that were called before keep the parameters that they were called with.
     """
     with open_client(api) as client:
-        make_pool(client, wanted.pool)
+        require_pool(client, wanted.pool)
         write_deployment(client, wanted)
 
 
@@ -149,6 +149,8 @@ def wanted_fields(wanted: WantedDeployment) -> dict[str, Any]:
     limit = wanted.concurrency
     own: dict[str, Any] = {"work_queue": wanted.queue} if wanted.queue else {}
     own |= {} if wanted.paused is None else {"paused": wanted.paused}
+    # Where none is declared, stock Prefect takes a digest of the flow's file.
+    own |= {} if wanted.version is None else {"version": wanted.version}
     return {
         "entrypoint": wanted.entrypoint,
         "parameters": dict(wanted.parameters),
@@ -158,7 +160,6 @@ def wanted_fields(wanted: WantedDeployment) -> dict[str, Any]:
         "concurrency": limit and limit.model_dump(exclude_none=True),
         "tags": sorted(wanted.tags),
         "description": wanted.description,
-        "version": wanted.version,
         "pull": wanted.pull_steps,
         "enforce_parameter_schema": wanted.enforces_form and bool(wanted.form),
         "form": dict(wanted.form or {}),
@@ -260,7 +261,7 @@ def _api_settings(api: str, local_secret: str | None) -> dict[Any, str | None]:
     return chosen
 
 
-def make_pool(client: SyncPrefectClient, pool: str) -> None:
+def require_pool(client: SyncPrefectClient, pool: str) -> None:
     """Make the pool of `towpath up` where it is missing; others are made by their owners."""
     from prefect.client.schemas.actions import WorkPoolCreate
     from prefect.exceptions import ObjectNotFound
