@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from running import FOLDER, Project, make
@@ -109,3 +112,12 @@ def test_all_that_may_be_said(small: Project) -> None:
     assert [reaction.model_fields_set for reaction in deployment.on_failure] == [
         {"notify"}, {"pause"},
     ]  # fmt: skip
+
+
+def test_the_examples_of_the_page(small: Project) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "prefect.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    for block in blocks:
+        small.write("prefect.yaml", block if "deployments:" in block else HEAD + block)
+        declared = read_declared_deployments(small.root)
+        assert (declared.faults, declared.unread, len(declared.deployments)) == ((), (), 1)

@@ -68,9 +68,11 @@ def find_automations(client: SyncPrefectClient, mark: str) -> dict[str, Any]:
     automations: dict[str, Any] = {}
     offset = 0
     while page := client.read_automations(limit=_PAGE, offset=offset):
-        automations |= {
-            automation.name: automation for automation in page if mark in automation.tags
-        }
+        for automation in (automation for automation in page if mark in automation.tags):
+            # Prefect takes a name twice, as from two calls at once: the second one is to go.
+            taken = automation.name in automations
+            name = f"{automation.name} ({automation.id})" if taken else automation.name
+            automations[name] = automation
         offset += len(page)
     return automations
 
