@@ -68,9 +68,19 @@ def plan_deployments(workspace: Workspace, environment: str = "") -> Iterator[Pr
     if faults := (*find_deployment_faults(workspace), *declared.unread):
         raise DeclarationError(*faults)
     chosen = [item for item in declared.deployments if environment in ("", item[1].name)]
+    planned_urls: set[str] = set()
     for stage in _list_apis(workspace, declared, chosen, environment):
-        own = [item for item in chosen if _api_stage(workspace, item[1].name) == stage]
         with _reach_api(workspace, stage) as (url, secret):
+            if url in planned_urls:  # stages may share an API, and the project's may be one's
+                continue
+            # The project's own API comes first: all that no stage sends elsewhere goes there.
+            first = not planned_urls
+            planned_urls.add(url)
+            own = [
+                item
+                for item in chosen
+                if (_stage_url(workspace, item[1].name) or (url if first else None)) == url
+            ]
             yield _plan_api(workspace, declared, own, (url, secret), environment)
 
 
@@ -95,20 +105,24 @@ def _list_apis(
 
 def _api_stage(workspace: Workspace, name: str) -> str | None:
     """The stage of a deployment's name, where that has an API of its own."""
+    return name if _stage_url(workspace, name) else None
+
+
+def _stage_url(workspace: Workspace, name: str) -> str | None:
     stage = workspace.project.stages.get(name)
-    return name if stage and stage.api else None
+    return stage.api.rstrip("/") if stage and stage.api else None
 
 
 @contextmanager
 def _reach_api(workspace: Workspace, stage: str | None) -> Iterator[tuple[str, str | None]]:
     """An API that answers, and its secret where it is a local one."""
     if stage is not None:
-        yield workspace.project.stages[stage].api or "", None
+        yield _stage_url(workspace, stage) or "", None
         return
     api = server.ensure_api(workspace.root)
     secret = api.proven_endpoint.secret if api.started_by_us else None
     with executor.hold_environment(api.environment()):
-        yield api.url, secret
+        yield api.url.rstrip("/"), secret
 
 
 def _plan_api(
