@@ -162,7 +162,7 @@ def wanted_fields(wanted: WantedDeployment) -> dict[str, Any]:
         "description": wanted.description,
         "pull": wanted.pull_steps,
         "enforce_parameter_schema": wanted.enforces_form and bool(wanted.form),
-        "form": dict(wanted.form or {}),
+        "form": _plain_form(wanted.form),
         **own,
     }
 
@@ -193,8 +193,13 @@ def deployed_fields(deployment: Any, wanted: WantedDeployment) -> dict[str, Any]
         "pull": deployment.pull_steps or [],
         "paused": deployment.paused,
         "enforce_parameter_schema": deployment.enforce_parameter_schema,
-        "form": deployment.parameter_openapi_schema or {},
+        "form": _plain_form(deployment.parameter_openapi_schema),
     }
+
+
+def _plain_form(form: Mapping[str, Any] | None) -> dict[str, Any]:
+    # Stock Prefect leaves out what is empty, or does not.
+    return {key: value for key, value in (form or {}).items() if value}
 
 
 def _are_same(schedules: list[dict[str, Any]], order: list[dict[str, Any]]) -> bool:
