@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from towpath.config.file_declaration import Output
 from towpath.config.pipeline_declaration import (
     BatchTransform,
+    BiasCheck,
     CommandStep,
     Evaluation,
+    Explain,
     FunctionStep,
     NotebookStep,
     QualityCheck,
@@ -55,7 +57,8 @@ def publish_outputs(workspace: Workspace, graph: Graph, known: RunState) -> None
 
 def list_dvc_stages(workspace: Workspace, graph: Graph, known: RunState) -> list[StageEntry]:
     """The DVC stages that say what a run did so far; steps behind a condition are none."""
-    kinds = (FunctionStep, BatchTransform, CommandStep, NotebookStep, QualityCheck)
+    checks = (QualityCheck, BiasCheck, Explain)
+    kinds = (FunctionStep, BatchTransform, CommandStep, NotebookStep, *checks)
     return [
         _make_stage(workspace, graph, node)
         for node in artifact_paths.certain_nodes(graph)

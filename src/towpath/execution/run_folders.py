@@ -112,7 +112,7 @@ def run_metrics(run: RecordedRun) -> dict[str, Json]:
     """The numbers in a run's JSON outputs, flat: ``evaluate.metrics.mse``."""
     flat: dict[str, Json] = {}
     for step in run.steps.values():
-        if step.kind == "quality_check":
+        if step.kind in ("quality_check", "bias_check"):
             continue
         for output, value in step.made.values.items():
             flat.update(flatten_leaves(value, f"{step.name}.{output}"))

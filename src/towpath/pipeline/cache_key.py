@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from towpath.steps.work_order import Value
 
 #: What a kind does by itself; a change in the meaning of a kind raises its number.
-REVISIONS = {"quality_check": 1, "batch_transform": 1, "command": 1, "notebook": 1}
+REVISIONS = {
+    "quality_check": 1, "bias_check": 1, "explain": 1, "batch_transform": 1, "command": 1,
+    "notebook": 1,
+}  # fmt: skip
 
 #: What of a declaration does not touch what the step makes. `after` orders steps, and no more.
 _INDIFFERENT = {
@@ -33,7 +36,7 @@ _INDIFFERENT = {
     "priority",
 }
 #: What could not be said of a step at first: where it is not said, the key is what it was.
-_LATER = ("env", "environment")
+_LATER = ("env", "environment", "baseline")
 
 
 def gather_ingredients(

@@ -10,9 +10,11 @@ from towpath.config import expression
 from towpath.config.expression import Reference
 from towpath.config.pipeline_declaration import (
     BatchTransform,
+    BiasCheck,
     Callback,
     CommandStep,
     Condition,
+    Explain,
     Fail,
     FunctionStep,
     NotebookStep,
@@ -266,17 +268,17 @@ class _Binding:
         if wanted_names is None:
             return
         shown = " and ".join(f"`{name}`" for name in wanted_names)
+        kind = f"{'an' if self.step.kind[0] in 'aeiou' else 'a'} {self.step.kind}"
         place = self._place_of("inputs")
         for name in wanted_names:
             if name not in self.seen:
                 hint = f"write `inputs: {{{', '.join(f'{n}: ...' for n in wanted_names)}}}`"
-                self._note_fault(
-                    f"a {self.step.kind} takes {shown}: `{name}` is not given", place, hint
-                )
+                self._note_fault(f"{kind} takes {shown}: `{name}` is not given", place, hint)
                 return
-        extra = [name for name in self.seen if name not in wanted_names]
+        free = _FREE.get(type(self.step), ())
+        extra = [name for name in self.seen if name not in (*wanted_names, *free)]
         if extra and not isinstance(self.step, RegisterModel):
-            self._note_fault(f"a {self.step.kind} takes {shown} and no `{extra[0]}`", place)
+            self._note_fault(f"{kind} takes {shown} and no `{extra[0]}`", place)
 
     def _bind_mentions(self) -> Iterator[tuple[str, Source]]:
         for reference, place in self._mentioned_references():
@@ -328,6 +330,10 @@ def _whole_document(source: Source) -> Source:
 
 _WANTED: Mapping[type[Step], tuple[str, ...]] = {
     QualityCheck: ("data",),
+    BiasCheck: ("data",),
+    Explain: ("model", "data"),
     BatchTransform: ("model", "data"),
     RegisterModel: ("model",),
 }
+# What they may be given besides.
+_FREE: Mapping[type[Step], tuple[str, ...]] = {QualityCheck: ("baseline",), BiasCheck: ("model",)}

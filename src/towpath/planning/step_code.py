@@ -11,7 +11,9 @@ from towpath.config.command_line import UnfitCommand, parse_command
 from towpath.config.file_declaration import Output
 from towpath.config.pipeline_declaration import (
     BatchTransform,
+    BiasCheck,
     CommandStep,
+    Explain,
     FunctionStep,
     NotebookStep,
     QualityCheck,
@@ -53,6 +55,8 @@ _PLAIN = {
 #: The packages that a kind of ours uses on the user's data.
 _OWN_PACKAGES = {
     QualityCheck: ("great-expectations", "pandas"),
+    BiasCheck: ("scikit-learn", "pandas"),
+    Explain: ("scikit-learn", "pandas", "pyarrow"),
     BatchTransform: ("scikit-learn", "pandas"),
 }
 
@@ -121,7 +125,8 @@ def find_requirements(root: Path, folder: str, step: Step) -> str | None:
 
 def _named_files(step: Step) -> tuple[str, ...]:
     """What a step names as its code; the suite of a check is code too."""
-    return (*step.code, step.expectations) if isinstance(step, QualityCheck) else tuple(step.code)
+    suite = step.expectations if isinstance(step, QualityCheck) else None
+    return (*step.code, suite) if suite else tuple(step.code)
 
 
 def _label_code(digests: Mapping[str, str]) -> dict[str, str]:
