@@ -46,6 +46,7 @@ def rows() -> Iterator[Row]:
         yield from six_steps(folder, "plain_steps", "seed", 1, _WITHOUT_PANDAS)
         yield from abalone(folder)
         yield from no_ops(folder)
+        yield from cells(folder)
         yield from deployed(folder)
     yield from answers()
 
@@ -115,6 +116,24 @@ def no_ops(folder: Path) -> Iterator[Row]:
         yield Row(f"a no-op step, {shape} of 200", each * 1000, 30, "ms", note)
         slope = (_no_op_run(folder, shape, 1000, 1) - few) / 998
         yield Row("the same, of 1,000", slope / each, 1.3, "x that of 200", "it is linear")
+
+
+def cells(folder: Path) -> Iterator[Row]:
+    """What a cell of `each` and a trial of a search cost that do nothing, and a plan of many."""
+    few, some, many = (_cells_run(folder, count) for count in (2, 200, 1000))
+    yield Row("a no-op cell, of 200", (some - few) / 198 * 1000, 30, "ms", "CPU")
+    slope = (many - few) / 998 / ((some - few) / 198)
+    yield Row("the same, of 1,000", slope, 1.3, "x that of 200", "it is linear")
+    with _warm(projects.trials(folder, 2)) as one, _warm(projects.trials(folder, 100)) as other:
+        trial = (_first(other, 0).cpu - _first(one, 0).cpu) / 98
+    yield Row("a no-op trial, of 100", trial * 1000, 80, "ms", "CPU; a step, and 50 ms")
+    plans = [cost([TOWPATH, "plan"], projects.no_op_cells(folder, 100, 100)) for _ in range(1)]
+    yield Row("plan of 10,000 cells", median(plans, "cpu"), 3, "s", "CPU")
+
+
+def _cells_run(folder: Path, count: int) -> float:
+    with _warm(projects.no_op_cells(folder, count)) as project:
+        return _first(project, 0).cpu
 
 
 def _bare_prefect(folder: Path) -> float:

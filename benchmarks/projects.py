@@ -64,6 +64,39 @@ def _abalone() -> bytes:
     return table.read_bytes()
 
 
+def no_op_cells(folder: Path, count: int, others: int = 1) -> Path:
+    """A step that does nothing, for ``count`` items by ``others``, and one that takes all."""
+    project = folder / f"cells {count} {others}"
+    flow = project / "flows" / "training"
+    flow.mkdir(parents=True)
+    (flow / "pipeline.yaml").write_text(
+        f"params: {{ns: {list(range(count))}, ms: {list(range(others))}}}\n"
+        "steps:\n"
+        "  cell:\n    run: cell\n    each: {n: ns, m: ms}\n    params: [n, m]\n"
+        "    outputs: [value.json]\n"
+        "  all:\n    run: every\n    inputs: [cell.value]\n    outputs: [all.json]\n"
+    )
+    (flow / "steps.py").write_text(
+        "def cell(n: int, m: int) -> list:\n    return [n, m]\n\n\n"
+        "def every(value: list) -> int:\n    return len(value)\n"
+    )
+    return _committed(project)
+
+
+def trials(folder: Path, count: int) -> Path:
+    """A search of ``count`` trials over a function that does nothing."""
+    project = folder / f"trials {count}"
+    flow = project / "flows" / "training"
+    flow.mkdir(parents=True)
+    (flow / "pipeline.yaml").write_text(
+        "steps:\n  tune:\n    kind: tuning\n    run: tune\n"
+        "    ranges: {x: {at_least: 0.0, at_most: 1.0}}\n    minimize: score.y\n"
+        f"    trials: {count}\n    outputs: [score.json]\n"
+    )
+    (flow / "steps.py").write_text("def tune(x: float) -> dict:\n    return {'y': x}\n")
+    return _committed(project)
+
+
 def _committed(project: Path) -> Path:
     from towpath.backends.dvc.dvc_config import initialise_store
 

@@ -7,8 +7,6 @@ errors of the libraries that speak to a remote. Whatever is said of an error pas
 
 from __future__ import annotations
 
-import base64
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -128,6 +126,9 @@ def hide_known(text: str) -> str:
 def secret_forms(value: str) -> set[str]:
     """A secret as programs print it: as it is, quoted for an address, JSON or Python, in Base64,
     and of several lines each that tells something."""
+    import base64  # each command imports this module, and few have a secret
+    import json
+
     lines = {line.strip() for line in value.splitlines() if len(line.strip()) >= _LONG}
     forms = {value, value.strip(), *lines}
     for text in tuple(forms):

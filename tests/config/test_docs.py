@@ -10,7 +10,8 @@ import pytest
 
 from towpath.config.declaration import declared_keys
 from towpath.config.file_declaration import Output, Plot
-from towpath.config.pipeline_declaration import KINDS, Param, Pipeline, Retry
+from towpath.config.parameter_declaration import Param
+from towpath.config.pipeline_declaration import KINDS, Pipeline, Retry
 from towpath.config.pipeline_file import parse_pipeline
 from towpath.pipeline.compile_graph import compile_with_arguments
 

@@ -69,6 +69,7 @@ def test_a_step_waits_for_an_answer(project: Project) -> None:
     late = waiting(project, "never")["token"]
     done = end(begun)
     assert done.code == 1, done.err
+    assert f"waits for `towpath answer {token} approved=true votes=..." in done.err
     run = run_folders.find_run(project.workspace.runs, "last")
     assert states(run) == {"ask": "done", "go": "done", "went": "done", "never": "failed"}
     assert run.steps["went"].made.values["told"] == {"approved": True, "votes": 2, "comment": ""}

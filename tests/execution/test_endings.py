@@ -91,12 +91,12 @@ def test_how_a_run_ends(project: Project, tmp_path: Path, monkeypatch: pytest.Mo
     }  # fmt: skip
     assert told.read_text() == "tell: of 3 rows; fail: True"
     assert reasons(run)["tell"] == "of 3 rows; fail: True"
-    assert reasons(run)["never"] == "not so: `look` was skipped"
+    assert reasons(run)["never"] == "`look` was not skipped"
     # Nothing failed: who watches is left out.
     run = project.run(params={"fails": False})
     assert states(run)["train"] == "done" and run.state == "done", run.error
-    assert reasons(run)["tell"] == "not so: `train` failed"
-    assert reasons(run)["mend"] == "not so: `score` failed or was skipped"
+    assert reasons(run)["tell"] == "`train` did not fail"
+    assert reasons(run)["mend"] == "`score` neither failed nor was skipped"
     assert reasons(run)["after_mend"] == "`mend` was skipped"
     # A stop ends well, and what would follow does not begin.
     run = project.run(params={"enough": True})

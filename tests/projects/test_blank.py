@@ -5,8 +5,6 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from command_line import call_towpath
 from towpath import projects
 from towpath.config.project_declaration import read_project
@@ -14,27 +12,6 @@ from towpath.config.project_declaration import read_project
 from .conftest import REPOSITORY, git
 
 BLANK = REPOSITORY / "templates" / "blank"
-SAME = (
-    "towpath_template.py",
-    "hooks/pre_gen_project.py",
-    *(
-        f"{{{{cookiecutter.name}}}}/{path}"
-        for path in (
-            ".gitignore",
-            ".gitattributes",
-            ".dvcignore",
-            ".dvc/config",
-            ".dvc/.gitignore",
-            ".github/CODEOWNERS",
-            ".github/workflows/checks.yml",
-            ".github/workflows/drift.yml",
-            ".github/workflows/promote.yml",
-            ".github/workflows/promotion.yml",
-            ".github/workflows/reconcile.yml",
-            "flows/training/flow.py",
-        )
-    ),
-)
 
 
 def towpath(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -68,20 +45,3 @@ def test_with_a_forge_it_has_the_workflows_of_promotions(tmp_path: Path) -> None
     assert len(list((project / ".github/workflows").iterdir())) == 5
     declared = read_project(project)
     assert declared.forge and declared.forge.repository == "ada/leaf"
-
-
-def test_what_it_shares_with_tabular_is_the_same() -> None:
-    tabular = REPOSITORY / "templates" / "tabular"
-    differing = [
-        path for path in SAME if (BLANK / path).read_bytes() != (tabular / path).read_bytes()
-    ]
-    assert differing == []
-
-
-@pytest.mark.parametrize("template", ["blank", "registry"])
-def test_it_begins_a_repository_as_tabular_does(template: str) -> None:
-    def way(name: str) -> str:
-        script = (REPOSITORY / "templates" / name / "hooks" / "post_gen_project.py").read_text()
-        return script[script.index("def commit(") :]
-
-    assert way(template) == way("tabular")

@@ -228,3 +228,15 @@ def _dvc(project: Path, *words: str) -> str:
     said = call_dvc(project, *words)
     assert said.returncode == 0, said.stderr
     return said.stdout
+
+
+@pytest.mark.fast
+def test_what_templates_share_stands_once() -> None:
+    home = Path(__file__).parents[2] / "templates"
+    files = [path for path in home.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    own = [path for path in files if not path.is_symlink() and path.stat().st_size]
+    assert len({path.read_bytes() for path in own}) == len(own)
+    shared = home / "common"
+    assert all(path.resolve().is_relative_to(shared) for path in files if path.is_symlink())
+    taken = {path.resolve() for path in files if path.is_symlink()}
+    assert taken == {path for path in own if path.is_relative_to(shared)}

@@ -145,6 +145,7 @@ def _remake_model(
     from towpath.backends.prefect.executor import PrefectExecutor
     from towpath.config.pipeline_declaration import RegisterModel
     from towpath.execution.pipeline_run import run_pipeline
+    from towpath.pipeline.run_arguments import RunValues
     from towpath.planning import pipeline_check
     from towpath.planning.run_request import RunRequest, find_needed_steps
     from towpath.workspace import Workspace
@@ -156,7 +157,8 @@ def _remake_model(
     params = dict(record.parameters)
     outline = pipeline_check.drawable_graph(place, str(record.pipeline))
     inputs = dict(_bring_inputs(workspace, place, outline, record))
-    graph = pipeline_check.compile_checked_pipeline(place, record.pipeline, params, inputs)
+    values = RunValues(params, inputs)
+    graph = pipeline_check.compile_checked_pipeline(place, record.pipeline, values)
     for node in graph.nodes.values():
         if isinstance(node.step, RegisterModel) and node.step.model == record.model:
             break
@@ -165,7 +167,8 @@ def _remake_model(
         raise RegistryError(what, hint="its record was altered: towpath verify")
     needed = find_needed_steps(graph, frozenset({node.name}))
     # Nothing is registered: what registers is left out.
-    steps = tuple(n for n in graph.nodes if n in needed and not graph.registers_model(n))
+    declared = {graph.nodes[name].declared_name for name in needed}
+    steps = tuple(n for n in graph.steps if n in declared and not graph.registers_model(n))
     # The code of that commit runs as every run's does: a process a step, from the sandbox room.
     # Forced: what an earlier run left in a cache would prove nothing.
     request = RunRequest(graph.name, params, inputs, only=steps, force=True)

@@ -14,6 +14,7 @@ from towpath.cli.session import (
     Session,
     drawing_format_option,
     drawing_output_option,
+    environment_option,
     is_interactive,
     json_option,
     parse_assignments,
@@ -183,6 +184,7 @@ def new(
 
 @click.command()
 @click.argument("pipelines", nargs=-1)
+@environment_option
 @click.option("--promotion", is_flag=True, help="Check a branch as a promotion instead.")
 @click.option("--base", metavar="COMMIT", help="Whose policy judges it (default: main).")
 @click.option("--head", metavar="COMMIT", help="What is checked (default: what is checked out).")
@@ -193,7 +195,7 @@ def new(
 @pass_session
 def check(
     session: Session, pipelines: tuple[str, ...], promotion: bool, base: str | None,
-    head: str | None, form: str, as_json: bool,
+    head: str | None, form: str, as_json: bool, environment: str,
 ) -> None:  # fmt: skip
     """Say all that is wrong with the declarations of PIPELINES (default: all, and the stages'
     gates), with its places.
@@ -220,6 +222,11 @@ def check(
     names = [workspace.pipeline_name(name) for name in pipelines] or list(workspace.pipelines)
     declaration_faults = [
         fault for name in names for fault in pipeline_check.find_pipeline_faults(workspace, name)
+    ]
+    declaration_faults += [
+        fault
+        for name in names
+        for fault in pipeline_check.find_environment_faults(workspace, name, environment)
     ]
     declaration_faults += pipeline_order.circle_faults(pipeline_check.read_pipelines(workspace))
     declaration_faults += () if pipelines else _gate_faults(workspace)
@@ -259,17 +266,27 @@ def schema(of: Literal["pipeline", "project"]) -> None:
 
 @click.command()
 @pipeline_argument
+@environment_option
 @drawing_format_option
 @drawing_output_option
+@click.option("--cells", is_flag=True, help="A box for each cell of a step with `each`.")
 @pass_session
-def graph(session: Session, pipeline: str | None, form: str | None, output: str | None) -> None:
+def graph(
+    session: Session,
+    pipeline: str | None,
+    environment: str,
+    form: str | None,
+    output: str | None,
+    cells: bool,
+) -> None:
     """Draw PIPELINE: as text in the terminal, as Mermaid, or as an SVG file."""
+    from towpath.drawing.picture import picture_graph
     from towpath.planning import pipeline_check
 
     compiled = pipeline_check.drawable_graph(
-        session.workspace, session.workspace.pipeline_name(pipeline)
+        session.workspace, session.workspace.pipeline_name(pipeline), environment
     )
-    show_drawing(session, compiled, form, output)
+    show_drawing(session, picture_graph(compiled, cells), form, output)
 
 
 _MARKS = {"well": ("✓", "green"), "lacks": ("✗", "red"), "unknown": ("?", "yellow")}

@@ -156,7 +156,7 @@ def logs(session: Session, run: str, step: str | None, as_json: bool) -> None:
             hint=did_you_mean(step, recorded_run.steps),
         )
     folder = session.workspace.runs / recorded_run.id
-    names = [step] if step else list(recorded_run.steps)
+    names = [*recorded_run.cells_of(step), step] if step else list(recorded_run.steps)
     paths = {name: folder / name / "log.txt" for name in names}
     # What programs wrote need not be UTF-8; a step that was reused or skipped wrote nothing.
     written = {
@@ -166,7 +166,7 @@ def logs(session: Session, run: str, step: str | None, as_json: bool) -> None:
     if as_json:
         return print_json("logs", {"run": recorded_run.id, "steps": written})
     for name, text in written.items():
-        _say_log(recorded_run.steps[name], text, alone=bool(step))
+        _say_log(recorded_run.steps[name], text, alone=len(names) == 1)
     return None
 
 

@@ -18,6 +18,7 @@ from towpath.cli.session import (
     pass_session,
     pipeline_options,
     print_json,
+    read_given_values,
     refuse_with_all,
 )
 
@@ -58,6 +59,7 @@ def run(
     inputs: tuple[str, ...], only: tuple[str, ...], begin: str | None, end: str | None,
     retry: str | None, stop: str | None, jobs: int | None, force: bool, register: bool,
     require_register: bool, push: bool, as_json: bool,
+    values_file: str | None, environment: str,
 ) -> int:  # fmt: skip
     """Run PIPELINE (default: the only one, or `training`).
 
@@ -72,6 +74,7 @@ def run(
         return _stop_run(session, stop, as_json)
     if every:
         options = {"--param": params, "--input": inputs, "--only": only, "--from": begin}
+        options |= {"--params": values_file, "--for": environment}
         refuse_with_all(pipeline, {**options, "--to": end, "--retry": retry})
         request = RunRequest(
             "", force=force, require_register=require_register, push=push, jobs=jobs
@@ -79,10 +82,11 @@ def run(
         return _carry_out_all(session, request, as_json)
     earlier = run_folders.find_run(session.workspace.runs, retry) if retry else None
     name = pipeline or (earlier.pipeline if earlier else None)
+    values, places = read_given_values(session.workspace, params, values_file)
     request = RunRequest(
-        session.workspace.pipeline_name(name), parse_assignments(params, "--param"),
+        session.workspace.pipeline_name(name), values,
         parse_assignments(inputs, "--input"), only, begin, end, force, require_register, push,
-        register, earlier.id if earlier else None, jobs,
+        register, earlier.id if earlier else None, jobs, environment, places,
     )  # fmt: skip
     if earlier:
         request = repeat_request(request, earlier.asked)
@@ -93,7 +97,8 @@ def _stop_run(session: Session, word: str, as_json: bool) -> int:
     from towpath.backends.prefect.executor import cancel_run
     from towpath.execution.stop_run import stop_run
 
-    ended = stop_run(session.workspace.runs, word, cancel_run)
+    workspace = session.workspace
+    ended = stop_run(workspace.runs, word, partial(cancel_run, workspace.root))
     if as_json:
         print_json("run", ended)
     else:
@@ -154,31 +159,38 @@ _COLOURS = {
 @click.command()
 @pipeline_options
 @click.option("--force", is_flag=True, help="As for a run that reuses nothing.")
+@click.option("--cells", is_flag=True, help="A line for each cell of a step with `each`.")
 @json_option
 @pass_session
 def plan(
     session: Session, pipeline: str | None, every: bool, params: tuple[str, ...],
-    inputs: tuple[str, ...], force: bool, as_json: bool,
+    inputs: tuple[str, ...], force: bool, cells: bool, as_json: bool, values_file: str | None,
+    environment: str,
 ) -> None:  # fmt: skip
     """Say for each step of PIPELINE whether it would run, be reused or be skipped, and why."""
+    from towpath.cli.render.cell_views import collapse_plan
     from towpath.execution.pipeline_run import prepare_run
     from towpath.planning.run_request import RunRequest
 
     if every:
-        refuse_with_all(pipeline, {"--param": params, "--input": inputs})
+        options = {"--param": params, "--input": inputs, "--params": values_file}
+        refuse_with_all(pipeline, {**options, "--for": environment})
         return _plan_all(session, RunRequest("", force=force), as_json)
     name = session.workspace.pipeline_name(pipeline)
-    given_params = parse_assignments(params, "--param")
-    given_inputs = parse_assignments(inputs, "--input")
-    request = RunRequest(name, given_params, given_inputs, force=force)
+    values, places = read_given_values(session.workspace, params, values_file)
+    request = RunRequest(
+        name, values, parse_assignments(inputs, "--input"), force=force,
+        environment=environment, param_places=places,
+    )  # fmt: skip
     prepared = prepare_run(session.workspace, request)
     document = _plan_document(prepared)
     if as_json:
         return print_json("plan", document["plan"], upstream=document["upstream"])
-    return _print_plan(prepared, document["plan"])
+    return _print_plan(prepared, document["plan"] if cells else collapse_plan(document["plan"]))
 
 
 def _plan_all(session: Session, request: RunRequest, as_json: bool) -> None:
+    from towpath.cli.render.cell_views import collapse_plan
     from towpath.execution.pipeline_run import plan_all
 
     plans = [(plan, _plan_document(plan)) for plan in plan_all(session.workspace, request)]
@@ -186,14 +198,20 @@ def _plan_all(session: Session, request: RunRequest, as_json: bool) -> None:
         return print_json("plans", [document for _, document in plans])
     for prepared, document in plans:
         terminal.echo(terminal.Styled(prepared.graph.name, "bold"))
-        _print_plan(prepared, document["plan"])
+        _print_plan(prepared, collapse_plan(document["plan"]))
         terminal.echo()
     return None
 
 
 def _plan_document(prepared: PreparedRun) -> dict[str, Any]:
     steps = [
-        {"step": d.step, "verdict": d.verdict, "reason": d.reason, "key": d.key}
+        {
+            "step": d.step,
+            "verdict": d.verdict,
+            "reason": d.reason,
+            "key": d.key,
+            "cell_of": d.cell_of or None,
+        }
         for d in prepared.decide_steps().values()
     ]
     upstream = [

@@ -18,6 +18,7 @@ from towpath.errors import UsageError
 if TYPE_CHECKING:
     from towpath.backends.git import Repository
     from towpath.cli.render.terminal import Piece
+    from towpath.errors import Place
     from towpath.workspace import Workspace
 
 
@@ -26,6 +27,10 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 pipeline_argument = click.argument("pipeline", required=False)
+environment_option = click.option(
+    "--for", "environment", metavar="NAME", default="",
+    help="Take what the pipeline declares for NAME, such as `prod`.",
+)  # fmt: skip
 _PIPELINE_OPTIONS = (
     pipeline_argument,
     click.option(
@@ -40,6 +45,11 @@ _PIPELINE_OPTIONS = (
         "--input", "inputs", metavar="NAME=PATH", multiple=True,
         help="Take another file for an input.",
     ),
+    click.option(
+        "--params", "values_file", metavar="FILE",
+        help="Take values of parameters from a .yaml or .json; --param goes first.",
+    ),
+    environment_option,
 )  # fmt: skip
 
 
@@ -104,6 +114,27 @@ def parse_assignments(words: tuple[str, ...], option: str) -> dict[str, str]:
     if wrong:
         raise UsageError(*(Fault(f"{w} is no assignment", hint=f"write {w}=VALUE") for w in wrong))
     return dict(word.split("=", 1) for word in words)
+
+
+def read_given_values(
+    workspace: Workspace, params: tuple[str, ...], values_file: str | None
+) -> tuple[dict[str, object], Mapping[str, Place]]:
+    """The parameters of ``--params`` and ``--param``, and the lines of those in the file.
+
+    Errors: UsageError for a file that is not there, DeclarationError for what is wrong in it.
+    """
+    from towpath.config.parameter_groups import strip_prefix
+    from towpath.config.values_file import read_values_file
+    from towpath.errors import DeclarationError
+
+    typed = {strip_prefix(n): v for n, v in parse_assignments(params, "--param").items()}
+    if values_file is None:
+        return {**typed}, {}
+    values = read_values_file(workspace.root, values_file)
+    if values.faults:
+        raise DeclarationError(*values.faults)
+    places = {name: place for name, place in values.places.items() if name not in typed}
+    return {**values.values, **typed}, places
 
 
 def refuse_with_all(pipeline: str | None, options: Mapping[str, object]) -> None:

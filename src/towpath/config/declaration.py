@@ -197,6 +197,8 @@ _HOW: Mapping[str, str] = {
     "label": "write `label:` and the column with what was true",
     "answers": "write `answers: {approved: {type: boolean}}`",
     "message": "write `message:` and what to say",
+    "ranges": "write `ranges: {rate: {at_least: 0.001, at_most: 1}}`",
+    "trials": "write `trials: 20`",
 }
 
 

@@ -86,6 +86,11 @@ model = Grammar(
     replace=("[^a-z0-9]+", "-"),
 )
 stage = Grammar(model.pattern, "{} is no name of a stage: lower case, digits and `-` only")
+run_environment = Grammar(
+    model.pattern,
+    "{} is no name of an environment: lower case, digits and `-` only",
+    replace=("[^a-z0-9]+", "-"),
+)
 project = Grammar(
     "[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?",
     "{} is no name of a project: letters, digits, `-` and `_` only",
@@ -350,6 +355,7 @@ def is_folder_path(file: str) -> bool:
 Name: TypeAlias = Annotated[str, AfterValidator(check_argument_name)]
 PipelineName: TypeAlias = Annotated[str, AfterValidator(pipeline)]
 ModelName: TypeAlias = Annotated[str, AfterValidator(model)]
+EnvironmentName: TypeAlias = Annotated[str, AfterValidator(run_environment)]
 StageName: TypeAlias = Annotated[str, AfterValidator(stage)]
 ProjectName: TypeAlias = Annotated[str, AfterValidator(project)]
 BranchName: TypeAlias = Annotated[str, AfterValidator(branch)]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-import operator
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import (
@@ -36,148 +34,12 @@ from towpath.config.declaration import (
     by_shape,
     kinds_of,
 )
+from towpath.config.each_declaration import Repetition
 from towpath.config.file_declaration import AnyInput, Output, Outputs
+from towpath.config.parameter_declaration import AnyParam, ParamPath, flatten_params
+from towpath.config.parameter_groups import flatten_values
 from towpath.config.step_surroundings import FailureWatch, Secrets, VariableText, watched_steps
-
-ParamType: TypeAlias = Literal["string", "integer", "number", "boolean", "list"]
-_SHOWN: dict[str, str] = {
-    "string": "text", "integer": "a whole number", "number": "a number",
-    "boolean": "true or false", "list": "a list",
-}  # fmt: skip
-_HOLDS: dict[str, Callable[[Any, float], bool]] = {
-    "above": operator.gt,
-    "at_least": operator.ge,
-    "below": operator.lt,
-    "at_most": operator.le,
-}
-
-
-class Param(Declaration):
-    """A parameter; without a default it must be given for each run.
-
-    ``default: null`` is a default too, and needs a ``type``.
-    """
-
-    default: Any = None
-    """The value of a run that gives none; without it each run must give one."""
-    type: ParamType | None = None
-    """The type of its values: by default the default's; an integer takes no float."""
-    choices: Annotated[tuple[Any, ...], Field(strict=False)] | None = None
-    """The values that are allowed."""
-    above: float | None = None
-    """The value must be greater."""
-    below: float | None = None
-    """The value must be less."""
-    at_least: float | None = None
-    """The value must be this or greater."""
-    at_most: float | None = None
-    """The value must be this or less."""
-    description: str | None = None
-    """What it is for; Prefect's form shows it."""
-
-    @property
-    def required(self) -> bool:
-        """Whether a run must give a value."""
-        return "default" not in self.model_fields_set
-
-    @property
-    def accepted_type(self) -> ParamType:
-        """The type of its values: as declared, or as the default or the choices have it."""
-        if self.type:
-            return self.type
-        sample = self.default if self.default is not None else (self.choices or ("",))[0]
-        return "list" if isinstance(sample, list) else _type_of(sample)
-
-    @property
-    def declared_bounds(self) -> Mapping[str, float]:
-        """The bounds that are declared, by key."""
-        return {key: getattr(self, key) for key in _HOLDS if getattr(self, key) is not None}
-
-    def find_problem(self, value: Any) -> str | None:
-        """What is wrong with a value, in words that follow its name, or None."""
-        if value is None and not self.required and self.default is None:
-            return None
-        if not _fits_type(value, self.accepted_type):
-            return f"must be {_SHOWN[self.accepted_type]}, not {_quote_value(value)}"
-        if self.choices is not None and value not in self.choices:
-            choices = ", ".join(map(_quote_value, self.choices))
-            return f"must be one of {choices}, not {_quote_value(value)}"
-        for key, bound in self.declared_bounds.items():
-            if not _HOLDS[key](value, bound):
-                return f"must be {key.replace('_', ' ')} {bound:g}, not {_quote_value(value)}"
-        return None
-
-    @model_validator(mode="after")
-    def _require_consistency(self) -> Self:
-        if self.type is None and self.default is None and not self.choices:
-            hint = "write `{type: number}`, or give it a default"
-            grammar.refuse_value("without a default it needs a type", hint)
-        bound = next(iter(self.declared_bounds), None)
-        if bound and self.accepted_type not in ("integer", "number"):
-            grammar.refuse_value(f"`{bound}` bounds a number, not {_SHOWN[self.accepted_type]}")
-        if self.choices is not None and not self.choices:
-            grammar.refuse_value("`choices` is empty")
-        if isinstance(self.default, Mapping):
-            what = "its default must be text, a number, true, false or a list, not a mapping"
-            grammar.refuse_value(what)
-        if not self.required and (problem := self.find_problem(self.default)):
-            grammar.refuse_value(f"its default {problem}")
-        unfit = [
-            choice for choice in self.choices or () if not _fits_type(choice, self.accepted_type)
-        ]
-        if unfit:
-            shown = _quote_value(unfit[0])
-            grammar.refuse_value(f"the choice {shown} is not {_SHOWN[self.accepted_type]}")
-        return self
-
-
-def short_form(value: Any) -> Any:
-    """``max_mse: 6.0`` is ``max_mse: {default: 6.0}``."""
-    if isinstance(value, Mapping | Param):
-        return value
-    if value is None:
-        hint = "write a default, or `{type: number}` for one that each run must give"
-        grammar.refuse_value("it has no value", hint)
-    return {"default": value}
-
-
-AnyParam: TypeAlias = Annotated[Param, BeforeValidator(short_form)]
-
-
-def _type_of(value: Any) -> ParamType:
-    if isinstance(value, bool):
-        return "boolean"
-    # `max_mse: 6` takes 6.5 too: who wants whole numbers alone says `type: integer`.
-    return "number" if isinstance(value, int | float) else "string"
-
-
-def _fits_type(value: Any, param_type: ParamType) -> bool:
-    match param_type:
-        case "boolean":
-            return isinstance(value, bool)
-        case "integer":
-            return isinstance(value, int) and not isinstance(value, bool)
-        case "number":
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            return number and (isinstance(value, int) or math.isfinite(value))
-        case "list":
-            return isinstance(value, list | tuple)
-        case "string":
-            return isinstance(value, str) and _is_whole(value)
-
-
-def _is_whole(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # half a character, as a wrong encoding leaves it, has no bytes
-        return False
-    return True
-
-
-def _quote_value(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"`{value}`" if isinstance(value, str) else "null" if value is None else str(value)
+from towpath.config.tuning_declaration import ParameterRanges
 
 
 class Retry(Declaration):
@@ -235,7 +97,11 @@ class Step(Declaration):
     """Of the steps that could begin, those of the highest number begin first."""
 
 
-class FunctionStep(Step):
+class RepeatedStep(Repetition, Step):
+    """A step that may be made once for each item of a list, or each combination of several."""
+
+
+class FunctionStep(RepeatedStep):
     """A step that calls a function of the project."""
 
     run: grammar.Function
@@ -268,6 +134,12 @@ class Evaluation(FunctionStep):
     """Measures a model; its JSON outputs are metrics."""
 
     kind: Literal["evaluation"] = "evaluation"
+
+
+class Tuning(ParameterRanges, FunctionStep):
+    """Looks for the values of parameters with which a function does best."""
+
+    kind: Literal["tuning"] = "tuning"
 
 
 def usual_tolerances(value: Any) -> Any:
@@ -411,7 +283,7 @@ class RegisterModel(Step):
     """Whether a run with other values than the declared ones registers too."""
 
 
-class BatchTransform(Step):
+class BatchTransform(RepeatedStep):
     """Applies ``model`` to the table ``data``: its rows with the prediction beside them."""
 
     kind: Literal["batch_transform"] = "batch_transform"
@@ -436,7 +308,7 @@ def command_words(value: Any) -> str | tuple[str, ...]:
     return words
 
 
-class CommandStep(Step):
+class CommandStep(RepeatedStep):
     """Runs a program of any language on files; with ``places`` or ``settings`` in a folder of its
     own."""
 
@@ -467,7 +339,7 @@ class CommandStep(Step):
     """The folder that it runs in; by default the project's root."""
 
 
-class NotebookStep(Step):
+class NotebookStep(RepeatedStep):
     """Executes a notebook with its parameters; makes what it declares, `notebook` (as it was
     executed) and `page` (HTML)."""
 
@@ -526,21 +398,49 @@ class Notify(Step):
         return self
 
 
+def require_answers(answers: Mapping[str, Any]) -> Mapping[str, Any]:
+    if not answers:
+        hint = "write `answers: {approved: {type: boolean}}`"
+        grammar.refuse_value("the callback asks for no value", hint)
+    return answers
+
+
 class Callback(Step):
     """Waits for the answer of a person or a system; makes `answer`, a JSON document."""
 
     kind: Literal["callback"] = "callback"
     message: MessageText
     """What is asked; `{evaluate.metrics.mse:.2f}` is filled in."""
-    answers: Mapping[grammar.Name, AnyParam] = Field(min_length=1)
+    answers: Annotated[Mapping[grammar.Name, AnyParam], AfterValidator(require_answers)]
     """What an answer holds: as parameters are declared."""
 
 
 AnyStep: TypeAlias = (
-    Processing | Training | Evaluation | QualityCheck | BiasCheck | Explain | Condition
+    Processing | Training | Evaluation | Tuning | QualityCheck | BiasCheck | Explain | Condition
     | RegisterModel | BatchTransform | CommandStep | NotebookStep | Fail | Stop | Notify | Callback
 )  # fmt: skip
 KINDS: Mapping[str, type[Step]] = kinds_of(AnyStep)
+
+
+class EnvironmentDeclaration(Declaration):
+    """What a run for an environment takes in place of what the pipeline declares."""
+
+    description: str | None = None
+    """What the environment is."""
+    params: Annotated[Mapping[ParamPath, Any], BeforeValidator(flatten_values)] = Field(
+        default_factory=dict
+    )
+    """Values of parameters, nested as they are declared."""
+    inputs: Mapping[grammar.Name, grammar.InputSource] = Field(default_factory=dict)
+    """Paths and models in place of those of inputs."""
+
+
+def empty_mapping(value: Any) -> Any:
+    """``dev:`` alone is an environment too, for which nothing differs."""
+    return {} if value is None else value
+
+
+AnyEnvironment: TypeAlias = Annotated[EnvironmentDeclaration, BeforeValidator(empty_mapping)]
 
 
 class Pipeline(Declaration):
@@ -549,10 +449,16 @@ class Pipeline(Declaration):
     name: grammar.PipelineName
     description: str | None = None
     """What the pipeline is for."""
-    params: Mapping[grammar.Name, AnyParam] = Field(default_factory=dict)
-    """Parameters: a default alone, or the long form."""
+    params: Annotated[Mapping[ParamPath, AnyParam], BeforeValidator(flatten_params)] = Field(
+        default_factory=dict
+    )
+    """Parameters: a default alone, the long form, or a group of further ones; by dotted name."""
     inputs: Mapping[grammar.Name, AnyInput] = Field(default_factory=dict)
     """Files, folders and models that the pipeline takes."""
+    environments: Mapping[grammar.EnvironmentName, AnyEnvironment] = Field(
+        default_factory=dict, alias="for"
+    )
+    """Environments, such as `prod`: the values that `towpath run --for prod` takes."""
     formats: Mapping[grammar.OwnFormatName, grammar.Function] = Field(default_factory=dict)
     """Formats of the project's own, by name: a class with `read` and `write`."""
     steps: Mapping[grammar.Name, Annotated[AnyStep, Field(discriminator="kind")]] = Field(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from types import MappingProxyType
@@ -24,14 +24,33 @@ from towpath.config.declaration import (
     show_value,
 )
 from towpath.config.file_declaration import Input
-from towpath.config.pipeline_declaration import KINDS, Param, Pipeline, Step, short_form
+from towpath.config.parameter_declaration import Param, short_form
+from towpath.config.parameter_groups import PREFIX, list_leaves, strip_prefix
+from towpath.config.pipeline_declaration import (
+    KINDS,
+    EnvironmentDeclaration,
+    Pipeline,
+    Step,
+    empty_mapping,
+)
 from towpath.config.table_options import FORMAT_NAMES
-from towpath.errors import Fault, Place, did_you_mean
+from towpath.config.values_file import (
+    MergedParameters,
+    ParameterValues,
+    is_values_path,
+    merge_values,
+    parse_values,
+)
+from towpath.errors import DeclarationError, Fault, Place, did_you_mean
 
-SECTIONS = ("params", "inputs", "formats", "steps")
+SECTIONS = ("params", "inputs", "for", "formats", "steps")
 _KEYS = ("description", *SECTIONS)
 NO_FORMATS: Mapping[str, str] = MappingProxyType({})
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
+#: What a reference begins with that is of no section: its values are there in every pipeline.
+RESERVED = (PREFIX, "run")
+ReadText = Callable[[str], str]
 
 
 @dataclass(frozen=True)
@@ -42,7 +61,8 @@ class DeclaredPipeline:
     are declared and could not be: nothing is said of references to them. ``mentioned`` are the
     words in those, which may be uses of a parameter or an input. ``blind`` is true where so much
     is unreadable that an unknown name proves nothing. ``project_formats`` are the formats of its
-    own that the project declares, by name.
+    own that the project declares, by name. ``file_params`` are the parameters whose default stands
+    in the file ``param_file``, with its line; ``unnamed_values`` what else that file holds.
     """
 
     pipeline: Pipeline
@@ -53,6 +73,14 @@ class DeclaredPipeline:
     mentioned: frozenset[str] = field(default_factory=frozenset)
     blind: bool = False
     project_formats: Mapping[str, str] = field(default_factory=dict)
+    param_file: str = ""
+    file_params: Mapping[str, Place] = field(default_factory=dict)
+    unnamed_values: frozenset[str] = field(default_factory=frozenset)
+
+    def place_of_param(self, name: str) -> Place | None:
+        """Where a parameter is declared, by its dotted name."""
+        written = self.places.find_place("params", *name.split("."))
+        return self.file_params.get(name) or written
 
     @property
     def own_formats(self) -> dict[str, str]:
@@ -75,14 +103,28 @@ def read_pipeline(
     the answer's ``faults``.
     """
     file = path.relative_to(root).as_posix()
-    return parse_pipeline(documents.text_of(path, file), file, project_formats)
+    text = documents.text_of(path, file)
+    return parse_pipeline(text, file, project_formats, lambda other: _text_below(root, other))
+
+
+def _text_below(root: Path, path: str) -> str:
+    if not (root / path).is_file():
+        raise DeclarationError(Fault(f"there is no {path}", hint="from the project's root"))
+    return documents.text_of(root / path, path)
 
 
 def parse_pipeline(
-    text: str, file: str, project_formats: Mapping[str, str] = NO_FORMATS
+    text: str,
+    file: str,
+    project_formats: Mapping[str, str] = NO_FORMATS,
+    read_text: ReadText | None = None,
 ) -> DeclaredPipeline:
-    """What a text declares that stands at ``file`` (``flows/training/pipeline.yaml``)."""
-    return _Reader(text, file, project_formats).read_declared()
+    """What a text declares that stands at ``file`` (``flows/training/pipeline.yaml``).
+
+    ``read_text`` gives the text of another file of the project; without it the values of a file of
+    parameters are unknown, and nothing is said of them.
+    """
+    return _Reader(text, file, project_formats, read_text).read_declared()
 
 
 @dataclass(frozen=True)
@@ -95,11 +137,25 @@ class _Item:
     last: int
 
 
+@dataclass(frozen=True)
+class _Group:
+    """The parameters that one entry of `params` declares, by dotted name."""
+
+    params: Mapping[str, Param]
+
+
 class _Reader:
     """One reading of one file; faults and malformed names gather on the way."""
 
-    def __init__(self, text: str, file: str, project_formats: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        text: str,
+        file: str,
+        project_formats: Mapping[str, str],
+        read_text: ReadText | None,
+    ) -> None:
         self.file = file
+        self.read_text = read_text
         self.project_formats = project_formats
         self.lines = text.splitlines()
         document = documents.parse_yaml(text, file)
@@ -114,14 +170,20 @@ class _Reader:
 
     def read_declared(self) -> DeclaredPipeline:
         parts: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
+        values = ParameterValues()
         for item in self._list_items():
             sound = self._read_item(item)
-            if sound is None:
+            if isinstance(sound, ParameterValues):
+                values = sound
+            elif isinstance(sound, _Group):
+                parts["params"] |= sound.params
+            elif sound is None:
                 self.malformed.add(item.entry.key)
                 text = "\n".join(self.lines[item.first - 1 : item.last])
                 self.mentioned.update(_WORD.findall(text))
             else:
                 parts[item.section][item.entry.key] = sound
+        merged = self._merge_values(parts, values)
         return DeclaredPipeline(
             pipeline=self._build_pipeline(parts),
             places=self.places,
@@ -131,7 +193,39 @@ class _Reader:
             mentioned=frozenset(self.mentioned),
             blind=self.blind,
             project_formats=self.project_formats,
+            param_file=values.file,
+            file_params=merged.places,
+            unnamed_values=merged.unnamed,
         )
+
+    def _merge_values(
+        self, parts: dict[str, dict[str, Any]], values: ParameterValues
+    ) -> MergedParameters:
+        merged = merge_values(parts["params"], values, self._names_parameter)
+        parts["params"] = dict(merged.params)
+        self.faults += merged.faults
+        self.blind = self.blind or bool(merged.faults)
+        return merged
+
+    def _names_parameter(self, name: str) -> bool:
+        """Whether a step says the name of a value of the file, of a group around it, or of a key
+        in it."""
+        bare, prefixed = self._step_words
+        return ("." not in name and name in bare) or any(
+            word == name or name.startswith(f"{word}.") or word.startswith(f"{name}.")
+            for word in prefixed
+        )
+
+    @cached_property
+    def _step_words(self) -> tuple[frozenset[str], frozenset[str]]:
+        """The words of the steps, those without the prefix of parameters and those with it."""
+        entry = self._top_mapping().get("steps")
+        if entry is None:
+            return frozenset(), frozenset()
+        last = self._last_line(entry, self._top_mapping(), len(self.lines))
+        words = set(_DOTTED.findall("\n".join(self.lines[entry.place.line - 1 : last])))
+        bare = frozenset(word for word in words if word == strip_prefix(word))
+        return bare, frozenset(map(strip_prefix, words - bare))
 
     def _build_pipeline(self, parts: dict[str, dict[str, Any]]) -> Pipeline:
         description = None
@@ -149,6 +243,7 @@ class _Reader:
             self._note_fault(context["what"], Place(self.file), context["hint"])
         # Its parts are validated; to build the type of the whole would double a command's start.
         fields: dict[str, Any] = {"name": name, "description": description, **parts}
+        fields["environments"] = fields.pop("for")
         return Pipeline.model_construct(**fields)
 
     def _top_mapping(self) -> documents.Mapping:
@@ -222,32 +317,75 @@ class _Reader:
         return None if inside else sound or None
 
     def _is_named(self, item: _Item) -> bool:
-        if item.section == "formats":  # whose names are extensions
+        if item.section in ("formats", "for"):  # whose names have a grammar of their own
             return True
+        if item.entry.key in RESERVED:
+            what = f"`{item.entry.key}` cannot be a name: references begin with it"
+            self._note_fault(what, item.entry.place, f"write `{item.entry.key}_`")
+            return False
+        if item.section == "inputs":  # which are parameters of the flow too
+            grammar = names_and_paths.check_parameter
+            owner = f"input `{item.entry.key}`: "
+            if self._apply_grammar(item, owner, grammar, item.entry.key) is None:
+                return False
         grammar = names_and_paths.check_argument_name
         return self._apply_grammar(item, "", grammar, item.entry.key) is not None
 
     def _read_param(self, item: _Item) -> Any:
-        owner = f"parameter `{item.entry.key}`"
-        if self._apply_grammar(item, "", names_and_paths.check_parameter, item.entry.key) is None:
-            return None
-        data = self._apply_grammar(
-            item, f"{owner}: ", short_form, documents.plain_data(item.entry.node)
-        )
-        # No key of a parameter, nor near one: a group of parameters, as of a params.yaml.
-        keys = declared_keys(Param)
-        strange = not any(key in keys or did_you_mean(str(key), keys) for key in data or ())
-        if isinstance(data, Mapping) and data and strange:
-            return self._refuse_nested(item, owner, data)
-        return None if data is None else self._validate_item(item, owner, Param, data)
+        if item.entry.key == "file" and isinstance(item.entry.node, documents.Scalar):
+            return self._read_values(item)
+        params: dict[str, Param] = {}
+        faults_before = len(self.faults)
+        for path, entry in list_leaves(item.entry):
+            param = self._read_leaf(item, path, entry)
+            if param is not None:
+                params[".".join(path)] = param
+        return None if len(self.faults) > faults_before else _Group(params)
 
-    def _refuse_nested(self, item: _Item, owner: str, data: Mapping[Any, Any]) -> None:
-        """A parameter that holds others: one fault for each, with the name that it may have."""
-        for key, value in data.items():
-            name = f"{item.entry.key}_{key}"
-            hint = f"parameters are flat: write `{name}: {show_value(value).strip('`')}`"
-            place = self.places.find_place(item.section, item.entry.key, str(key))
-            self.faults.append(Fault(f"{owner} has no key `{key}`", place, hint))
+    def _read_leaf(
+        self, item: _Item, path: tuple[str, ...], entry: documents.DocumentEntry
+    ) -> Param | None:
+        leaf = replace(item, entry=entry)
+        owner = f"parameter `{'.'.join(path)}`"
+        for part in path:
+            for grammar in (names_and_paths.check_argument_name, names_and_paths.check_parameter):
+                if self._apply_grammar(leaf, "", grammar, part) is None:
+                    return None
+        data = self._apply_grammar(leaf, f"{owner}: ", short_form, documents.plain_data(entry.node))
+        if data is None:
+            return None
+        param: Param | None = self._validate_item(leaf, owner, Param, data, path)
+        return param
+
+    def _read_values(self, item: _Item) -> Any:
+        """The file of values that `params: {file: ...}` names."""
+        path = documents.plain_data(item.entry.node)
+        if not isinstance(path, str) or not is_values_path(path):
+            what = f"`file` names no file of parameters: {show_value(path)}"
+            hint = "write `file: params.yaml`, or `file: {default: ...}` for a parameter `file`"
+            self.blind = True
+            return self._note_fault(what, item.entry.place, hint)
+        path = self._apply_grammar(item, "", names_and_paths.check_path, path)
+        if path is None:
+            return None
+        if self.read_text is None:
+            self.blind = True
+            return ParameterValues(path)
+        try:
+            values = parse_values(self.read_text(path), path)
+        except DeclarationError as error:
+            self.blind = True
+            fault = error.faults[0]
+            return self._note_fault(fault.what, item.entry.place, fault.hint)
+        return values
+
+    def _read_environment(self, item: _Item) -> Any:
+        if self._apply_grammar(item, "", names_and_paths.run_environment, item.entry.key) is None:
+            return None
+        data = empty_mapping(documents.plain_data(item.entry.node))
+        return self._validate_item(
+            item, f"environment `{item.entry.key}`", EnvironmentDeclaration, data
+        )
 
     def _read_input(self, item: _Item) -> Any:
         owner, data = f"input `{item.entry.key}`", documents.plain_data(item.entry.node)
@@ -298,12 +436,20 @@ class _Reader:
         data = documents.plain_data(item.entry.node)
         return self._validate_item(item, f"{step} ({word})", model, data)
 
-    def _validate_item(self, item: _Item, owner: str, model: type[Declaration], data: Any) -> Any:
+    def _validate_item(
+        self,
+        item: _Item,
+        owner: str,
+        model: type[Declaration],
+        data: Any,
+        path: tuple[str, ...] = (),
+    ) -> Any:
         try:
             context = {"formats": self._known_formats}
             return model.model_validate(data, by_alias=True, by_name=False, context=context)
         except ValidationError as error:
-            locate = partial(self.places.find_place, item.section, item.entry.key)
+            keys = path or (item.entry.key,)
+            locate = partial(self.places.find_place, item.section, *keys)
             faults = faults_of(error, model, owner, locate)
             self.faults.extend(_with_kind(fault, model) for fault in faults)
             return None
@@ -312,6 +458,7 @@ class _Reader:
 _READERS: dict[str, Callable[[_Reader, _Item], Any]] = {
     "params": _Reader._read_param,
     "inputs": _Reader._read_input,
+    "for": _Reader._read_environment,
     "formats": _Reader._read_format,
     "steps": _Reader._read_step,
 }

@@ -22,12 +22,16 @@ from towpath.config import (
     bias_names,
     check_bounds,
     declaration,
+    each_declaration,
     file_declaration,
     gate_declarations,
+    parameter_declaration,
+    parameter_groups,
     pipeline_declaration,
     project_declaration,
     step_surroundings,
     target_declarations,
+    tuning_declaration,
 )
 from towpath.config import names_and_paths as grammar
 from towpath.config.table_options import COLUMN_TYPES, FORMAT_NAMES
@@ -203,6 +207,7 @@ RULES: Mapping[Any, Rule] = {
     pipeline_declaration.QualityCheck._require_measure: _adding_rule(
         anyOf=[{"required": ["expectations"]}, {"required": ["baseline"]}]
     ),
+    pipeline_declaration.require_answers: _adding_rule(minProperties=1),
     pipeline_declaration.Notify._require_one_way: _adding_rule(
         oneOf=[{"required": ["command"]}, {"required": ["block"]}]
     ),
@@ -220,14 +225,33 @@ RULES: Mapping[Any, Rule] = {
     declaration.MESSAGE: dict,
     declaration.one_or_more: lambda inner: _either_schema(inner["items"], inner),
     target_declarations.word_list: dict,
-    pipeline_declaration.short_form: lambda inner: _either_schema(
+    parameter_declaration.short_form: lambda inner: _either_schema(
         {"type": ["string", "number", "boolean", "array"]}, inner
     ),
-    pipeline_declaration.Param._require_consistency: _param_schema,
+    parameter_declaration.Param._require_consistency: _param_schema,
+    parameter_declaration.flatten_params: dict,
+    parameter_declaration.check_parameter_path: dict,
+    parameter_groups.flatten_values: dict,
+    pipeline_declaration.empty_mapping: lambda inner: _either_schema({"type": "null"}, inner),
     grammar.check_address: _text_rule(rf"({'|'.join(grammar.SCHEMES)})://.*[^/].*"),
     file_declaration.Input._place_remote_data: dict,
     file_declaration.Input._require_file: _input_schema,
     pipeline_declaration.command_words: _replacing_rule(_COMMAND),
+    each_declaration.read_each_list: _replacing_rule(
+        _either_schema(
+            {"type": "string", "pattern": rf"^\s*{_REFERENCE}\s*$"},
+            {"type": "array", "minItems": 1, "uniqueItems": True},
+        )
+    ),
+    tuning_declaration.read_range_bound: _replacing_rule({"type": "number"}),
+    tuning_declaration.Range._require_range: dict,
+    tuning_declaration.ParameterRanges._require_objective: _adding_rule(
+        oneOf=[{"required": ["minimize"]}, {"required": ["maximize"]}]
+    ),
+    each_declaration.say_which_way: dict,
+    each_declaration.BestBy._require_one_way: _adding_rule(
+        oneOf=[{"required": ["minimize"]}, {"required": ["maximize"]}]
+    ),
     project_declaration.long_stages: _stages_schema,
     project_declaration.dask_has_address: _runner_schema,
     gate_declarations.parse_share: lambda inner: _either_schema(
@@ -377,8 +401,31 @@ def build_schema(of: Literal["pipeline", "project"]) -> Schema:
         schema["description"] = "flows/<name>/pipeline.yaml; the folder is the pipeline's name."
         del schema["properties"]["name"]
         schema["required"] = ["steps"]
+        _let_params_nest(schema)
     draft = "http://json-schema.org/draft-07/schema#"
     return {"$schema": draft, "title": f"A {of} of Towpath", **schema}
+
+
+def _let_params_nest(schema: Schema) -> None:
+    """Add what the types hold flat: groups of parameters, and the file of their values."""
+    declared = schema["properties"]["params"]
+    types = schema["definitions"]["Param"]["properties"]["type"]
+    name = {"$ref": "#/definitions/name"}
+    param = declared["additionalProperties"]
+    nested = _either_schema(param, {"$ref": "#/definitions/parameter_group"})
+    schema["definitions"]["parameter_group"] = {
+        "description": "A group of parameters: a mapping without `default` or `choices`.",
+        "type": "object",
+        "minProperties": 1,
+        "propertyNames": name,
+        "properties": {"default": False, "choices": False, "type": {"not": types}},
+        "additionalProperties": nested,
+    }
+    file = {"type": "string", "pattern": rf"^{_RELATIVE}.+\.(ya?ml|json)$"}
+    long_form = param["anyOf"][-1]
+    declared["properties"] = {"file": _either_schema(file, long_form)}
+    declared["propertyNames"] = name
+    declared["additionalProperties"] = nested
 
 
 def render_schema(of: Literal["pipeline", "project"]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ from towpath.config.pipeline_declaration import (
     QualityCheck,
     RegisterModel,
     Stop,
+    Tuning,
 )
 from towpath.control_characters import show_controls
 from towpath.pipeline.step_graph import FromInput, Node, outputs_of
@@ -72,14 +73,19 @@ class GraphPicture:
     description: str = ""
 
 
-def picture_graph(graph: Graph) -> GraphPicture:
-    """The boxes and lines of a graph; waiting that data already implies has no line."""
+def picture_graph(graph: Graph, cells: bool = False) -> GraphPicture:
+    """The boxes and lines of a graph; waiting that data already implies has no line.
+
+    A step with ``each`` is one box; with ``cells`` so is each of its cells, as far as they are
+    known without a run.
+    """
+    nodes = graph.nodes if cells else graph.steps
     boxes = {
         name: GraphBox(name, BoxShape.INPUT, "input", path) for name, path in graph.inputs.items()
     }
-    boxes |= {name: _make_box(node) for name, node in graph.nodes.items()}
-    lines = [line for node in graph.nodes.values() for line in _flow_lines(node)]
-    lines += _waiting_lines(graph, lines)
+    boxes |= {name: _make_box(node) for name, node in nodes.items()}
+    lines = [line for node in nodes.values() for line in _flow_lines(node, cells)]
+    lines += _waiting_lines(nodes, lines)
     return GraphPicture(boxes, tuple(lines), graph.name, graph.pipeline.description or "")
 
 
@@ -87,6 +93,11 @@ def _make_box(node: Node) -> GraphBox:
     step = node.step
     output_names = ", ".join(node.outputs)
     kind = step.kind.replace("_", " ")
+    if isinstance(step, Tuning):
+        kind += f" x{step.trials}"
+    elif node.loop:
+        kind += f" x{len(node.loop.cells)}" if node.loop.cells else ", each"
+        output_names += f" for each {', '.join(node.loop.lists)}"
     match step:
         case Condition():
             return GraphBox(node.name, BoxShape.CONDITION, kind, " ".join(step.expression.split()))
@@ -111,7 +122,7 @@ def _make_box(node: Node) -> GraphBox:
     return GraphBox(node.name, BoxShape.STEP, kind, "")
 
 
-def _flow_lines(node: Node) -> Iterator[GraphLine]:
+def _flow_lines(node: Node, cells: bool) -> Iterator[GraphLine]:
     condition = node.branch.condition if node.branch else None
     # What a message quotes is no flow of data: the branch's line says enough.
     quoting = isinstance(node.step, Fail | Stop | RegisterModel) and node.branch
@@ -119,6 +130,8 @@ def _flow_lines(node: Node) -> Iterator[GraphLine]:
     for source in node.arguments.values() if quoting else node.taken_sources:
         starts += [source.name] if isinstance(source, FromInput) else []
         starts += [output.step for output in outputs_of(source)]
+    if cells and node.loop and node.loop.cells:
+        starts = list(node.loop.cells)
     for start in dict.fromkeys(starts):
         if start != condition:
             yield GraphLine(start, node.name)
@@ -129,17 +142,17 @@ def _flow_lines(node: Node) -> Iterator[GraphLine]:
             yield GraphLine(watched, node.name, watch.when)
 
 
-def _waiting_lines(graph: Graph, flows: list[GraphLine]) -> Iterator[GraphLine]:
-    """Ordering that no flow implies."""
-    before: dict[str, set[str]] = {name: set() for name in graph.nodes}
-    direct: dict[str, list[str]] = {name: [] for name in graph.nodes}
+def _waiting_lines(nodes: Mapping[str, Node], flows: list[GraphLine]) -> Iterator[GraphLine]:
+    """Ordering that no flow implies; a step waits for its own cells without a word."""
+    before: dict[str, set[str]] = {name: set() for name in nodes}
+    direct: dict[str, list[str]] = {name: [] for name in nodes}
     for line in flows:
-        if line.start in graph.nodes:
+        if line.start in nodes:
             direct[line.end].append(line.start)
-    for name, node in graph.nodes.items():
+    for name, node in nodes.items():
         for start in direct[name]:
             before[name] |= {start, *before[start]}
-        for needed in sorted(node.needs - before[name]):
+        for needed in sorted((node.needs & nodes.keys()) - before[name]):
             yield GraphLine(needed, name, ordering=True)
             before[name] |= {needed, *before[needed]}
 
@@ -203,8 +216,10 @@ def _tree_rows(
 def _write_rows(
     rows: list[tuple[str, GraphBox | None]], drawn: GraphPicture, parents: dict[str, GraphLine]
 ) -> Iterator[str]:
-    width = min(WIDEST, max(len(lead) + len(box.name) + 2 for lead, box in rows if box))
-    kinds = max(len(box.kind) for box in drawn.boxes.values())
+    # A pipeline that is yet to be written has no box.
+    name_widths = (len(lead) + len(box.name) + 2 for lead, box in rows if box)
+    width = min(WIDEST, max(name_widths, default=0))
+    kinds = max((len(box.kind) for box in drawn.boxes.values()), default=0)
     sources: dict[str, list[str]] = {}
     for drawn_line in drawn.lines:
         parent = parents[drawn_line.end]

@@ -60,6 +60,8 @@ class CommitChecks:
                 yield from self._input_faults(path)
             elif link.stale:
                 yield Fault(f"{link.path} not committed: {link.stale}", hint=link.update_command)
+        for file in sorted(set(graph.param_files.values())):
+            yield from self._input_faults(file)
         yield from self.code(graph)
 
     def _changed_faults(self, inputs: Mapping[str, str]) -> Iterator[Fault]:
@@ -215,7 +217,7 @@ class CommitChecks:
 
     def code(self, graph: Graph) -> Iterator[Fault]:
         """Code that Git ignores, and no commit holds: the version could not be made again."""
-        nodes, reader = graph.nodes.values(), self.workspace.code
+        nodes, reader = graph.steps.values(), self.workspace.code
         files = {f for node in nodes for f in step_code.list_code_files(graph, node, reader)}
         yield from self.unknown_files(files, IGNORED_HINT)
 

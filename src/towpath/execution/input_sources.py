@@ -23,6 +23,7 @@ from towpath.pipeline import artifact_paths
 from towpath.pipeline.pipeline_order import makers_of, require_order
 from towpath.pipeline.step_graph import Graph, Node
 from towpath.planning import pipeline_check
+from towpath.planning.known_cells import walk_nodes
 from towpath.planning.run_request import find_needed_steps, in_ci
 from towpath.planning.run_state import RunState, StepDecision, StepVerdict
 from towpath.planning.step_decisions import PipelineMemory, ReusePolicy, StepJudge, choose_branch
@@ -157,6 +158,7 @@ class UpstreamReader:
         upstream.known = RunState(upstream.graph, taken)
         upstream.fault = next(filter(None, (link.stale for link in upstream.links)), "")
         self._walk_steps(upstream, upstream.graph, upstream.known)
+        upstream.graph = upstream.known.graph  # with the cells that the walk has found
         return upstream
 
     def _walk_steps(self, upstream: UpstreamPipeline, graph: Graph, known: RunState) -> None:
@@ -164,7 +166,7 @@ class UpstreamReader:
         memory = PipelineMemory.of_pipeline(self.workspace.state, graph.name)
         policy = ReusePolicy(writers=frozenset({"ci"}) if in_ci() else None)
         judge = StepJudge(self.workspace, graph, memory, None, policy)
-        for node in graph.nodes.values():
+        for node in walk_nodes(known):
             # A plan of another pipeline must register nothing, nor ask whether it may.
             if isinstance(node.step, RegisterModel | Fail | Stop | Notify):
                 known.skipped[node.name] = "it makes nothing"
@@ -209,7 +211,7 @@ def _held_outputs(graph: Graph, path: str) -> dict[tuple[str, str], str]:
     asked_path = PurePosixPath(path)
     places = {
         (node.name, output): PurePosixPath(artifact_paths.output_path(graph, node.name, output))
-        for node in graph.nodes.values()
+        for node in graph.steps.values()
         for output in artifact_paths.own_outputs(node)
     }
     return {

@@ -13,12 +13,12 @@ from towpath.backends.dvc import tracked_files
 from towpath.backends.dvc.dvc_yaml import LOCK, PIPELINE
 from towpath.backends.git import refs
 from towpath.config.artifact import Artifact
-from towpath.config.pipeline_declaration import named_outputs
 from towpath.config.pipeline_file import parse_pipeline
 from towpath.config.table_options import NO_OPTIONS, TableOptions
 from towpath.errors import Fault, UsageError, did_you_mean
 from towpath.execution import run_folders
 from towpath.pipeline.artifact_paths import FOLDER
+from towpath.pipeline.step_cells import handed_outputs
 from towpath.registry import RecordedVersion
 from towpath.scratch import scratch_beside
 from towpath.versions import version_origin
@@ -173,7 +173,7 @@ def _declared_now(workspace: Workspace, run: RecordedRun) -> dict[str, Output]:
 
 def _declared_outputs(declared: DeclaredPipeline) -> Iterator[tuple[str, Output]]:
     for step_name, step in declared.pipeline.steps.items():
-        for name, output in named_outputs(step):
+        for name, output in handed_outputs(step).items():
             yield f"{step_name}.{name}", output
 
 
@@ -181,16 +181,16 @@ def _find_whole_name(made: Mapping[str, object], word: str) -> str | None:
     # `model` stands for `fit.model` where only one output is called so.
     if word in made:
         return word
-    ends = [name for name in made if name.partition(".")[2] == word]
+    ends = [name for name in made if name.rpartition(".")[2] == word]
     return ends[0] if len(ends) == 1 else None
 
 
 def _lacking_fault(run: RecordedRun, output: str, made: Mapping[str, Artifact]) -> Fault:
     """Why a run has no such output: no such step, a step that did not end, or no such name."""
-    several = [name for name in made if name.partition(".")[2] == output]
+    several = [name for name in made if name.rpartition(".")[2] == output]
     if several:
         return Fault(f"`{output}` names {len(several)} outputs", hint=", ".join(several))
-    step = run.steps.get(output.partition(".")[0])
+    step = run.steps.get(output.rpartition(".")[0])
     if step is None or step.made.outputs:
         near = did_you_mean(output, made) or (f"there is {_list_some(made)}" if made else None)
         return Fault(f"run {run.id} made no `{output}`", hint=near)

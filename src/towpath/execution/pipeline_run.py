@@ -41,7 +41,7 @@ from towpath.storage.copy_files import explain_refusal
 from towpath.workspace import Workspace
 
 if TYPE_CHECKING:
-    from towpath.pipeline.step_graph import Graph
+    from towpath.pipeline.step_graph import Graph, Node
     from towpath.workspace import Workspace
 
 
@@ -65,8 +65,8 @@ class PreparedRun:
 
     @property
     def graph(self) -> Graph:
-        """What is run."""
-        return self.judge.graph
+        """What is run, as far as it is known."""
+        return self.known.graph
 
     def decide_steps(self) -> dict[str, StepDecision]:
         """What would become of each step. Whether the run may register is asked here, before its
@@ -78,7 +78,12 @@ class PreparedRun:
         registering = [
             name
             for name, decision in decisions.items()
-            if decision.deferred or (decision.verdict in ahead and self.graph.registers_model(name))
+            if decision.deferred
+            or (
+                decision.verdict in ahead
+                and not decision.cell_of
+                and self.graph.registers_model(name)
+            )
         ]
         if registering:
             self.registering.require_readiness(registering)
@@ -87,7 +92,8 @@ class PreparedRun:
     def list_may_run(self) -> tuple[str, ...]:
         """The steps that are not known to be reused or skipped."""
         unbegun = RunState(self.graph, self.known.inputs, awaited=self.known.awaited)
-        return tuple(d.step for d in plan_steps(self.judge, unbegun) if d.may_run)
+        decisions = plan_steps(self.judge, unbegun)
+        return tuple(dict.fromkeys(d.cell_of or d.step for d in decisions if d.may_run))
 
 
 def prepare_run(
@@ -99,9 +105,7 @@ def prepare_run(
     from elsewhere that is yet to be brought is awaited as well.
     """
     planned = time.time_ns()  # before the first file of code is read: see `Execution._code_moved`
-    graph = pipeline_check.compile_checked_pipeline(
-        workspace, request.pipeline, request.params, request.inputs
-    )
+    graph = pipeline_check.compile_checked_pipeline(workspace, request.pipeline, request.values)
     if pipeline_order.makers_of(graph.name, graph.inputs, workspace.pipelines):
         pipeline_order.require_order(pipeline_check.read_pipelines(workspace))
     chosen = select_steps(graph, request)
@@ -133,9 +137,7 @@ def bring_remote_inputs(workspace: Workspace, request: RunRequest) -> None:
     """Before a run is prepared: bring its inputs from elsewhere that nothing pins yet."""
     declared = workspace.pipeline(request.pipeline).pipeline
     if any(file.address for file in declared.inputs.values()):
-        graph = pipeline_check.compile_checked_pipeline(
-            workspace, request.pipeline, request.params, request.inputs
-        )
+        graph = pipeline_check.compile_checked_pipeline(workspace, request.pipeline, request.values)
         say = logging.getLogger("towpath.store").warning
         run_inputs.fetch_remote_inputs(workspace, graph, partial(say, "bringing %s"))
 
@@ -178,8 +180,10 @@ def run_pipeline(
     decisions = prepared.decide_steps()
     if not needs_executor(prepared.graph, decisions):
         return conduct_run(prepared, lambda execution: replay_plan(execution, decisions), listeners)
-    step_names = tuple(name for name, decision in decisions.items() if decision.may_run)
-    require_variables(prepared.graph, step_names)
+    step_names = tuple(
+        decision.cell_of or name for name, decision in decisions.items() if decision.may_run
+    )
+    require_variables(prepared.graph, tuple(dict.fromkeys(step_names)))
     _ = workspace.project  # read when a step needs `trust:`; a fault in it is said before that
     return conduct_run(prepared, lambda execution: executor(execution, step_names), listeners)
 
@@ -190,12 +194,18 @@ def warmed_supervisor(execution: Execution, wanted: Collection[str]) -> Iterator
     from towpath.steps import step_process
 
     workspace, folder = execution.workspace, execution.graph.folder
-    nodes = [execution.graph.nodes[name] for name in wanted]
+    declared = (execution.graph.nodes[name].declared_name for name in wanted)
+    nodes = [_as_cell(execution.graph.nodes[name]) for name in dict.fromkeys(declared)]
     imported = step_process.find_libraries(workspace, folder, nodes)
     # Importing pandas and scikit-learn takes a second or two, which Prefect's own import takes
     # as well: the two go on side by side (docs/decisions/supervisor.md).
     with step_process.warm_supervisor(workspace.root, folder, nodes, imported):
         yield
+
+
+def _as_cell(node: Node) -> Node:
+    # The cells of a step need the same; what it hands on is no work for a process.
+    return replace(node, outputs=node.loop.outputs) if node.loop else node
 
 
 def conduct_run(
@@ -285,7 +295,7 @@ def _publish_ended(prepared: PreparedRun, execution: Execution) -> None:
     # The work tree and `dvc.lock` say what the declaration makes, and never what a trial made.
     is_declared = prepared.request.is_whole and not prepared.graph.given
     if is_declared and not execution.errors and not execution.known.stopped:
-        project_outputs.publish_outputs(prepared.workspace, prepared.graph, execution.known)
+        project_outputs.publish_outputs(prepared.workspace, execution.graph, execution.known)
     if prepared.request.push:
         moved = push_and_pull.push_project(prepared.workspace)
         # Said before what may fail of the rest, for these versions are out.
@@ -306,8 +316,9 @@ def _started_fields(prepared: PreparedRun, run_id: str) -> dict[str, Any]:
             locate_inputs(prepared.workspace, graph, artifacts, links), artifacts, links
         ),
         "tried": list(graph.tried_names),
+        "for": graph.environment,
         "origin": _origin_fields(prepared),
-        "steps": {name: node.step.kind for name, node in graph.nodes.items()},
+        "steps": {name: node.step.kind for name, node in graph.steps.items()},
     }
 
 

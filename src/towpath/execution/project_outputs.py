@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from towpath.config.file_declaration import Output
+from towpath.config.parameter_groups import names_below
 from towpath.config.pipeline_declaration import (
     BatchTransform,
     BiasCheck,
@@ -40,7 +41,7 @@ def publish_outputs(workspace: Workspace, graph: Graph, known: RunState) -> None
         artifact_paths.output_path(graph, step, name): result.outputs[name].digest
         for step, result in known.made.items()
         for name in artifact_paths.own_outputs(graph.nodes[step])
-        if name in result.outputs
+        if name in result.outputs and graph.nodes[step].cell is None
     }
     from towpath.backends.dvc import dvc_yaml
 
@@ -90,7 +91,10 @@ def _make_stage(workspace: Workspace, graph: Graph, node: Node) -> StageEntry:
     paths = {name: artifact_paths.output_path(graph, node.name, name) for name in outputs}
     plots = {paths[n]: _plot_options(node.outputs[n]) for n in outputs if node.outputs[n].plot}
     metrics = [
-        path for name, path in paths.items() if _is_metric(node.step, name, node.outputs[name])
+        path
+        for name, path in paths.items()
+        # To DVC a metric is a mapping, and no list of cells.
+        if not node.is_gathered(name) and _is_metric(node.step, name, node.outputs[name])
     ]
     from towpath.backends.dvc import dvc_yaml
 
@@ -101,7 +105,7 @@ def _make_stage(workspace: Workspace, graph: Graph, node: Node) -> StageEntry:
         deps=tuple(
             dict.fromkeys([*_code_paths(workspace, graph, node), *_input_paths(graph, node)])
         ),
-        params={f"{graph.folder}/pipeline.yaml": tuple(_param_keys(node))},
+        params=_param_keys(graph, node),
         outs=tuple(p for p in paths.values() if p not in metrics and p not in plots),
         metrics=tuple(metrics),
         plots=plots,
@@ -123,7 +127,7 @@ def _plot_options(output: Output) -> bool | dict[str, Any]:
 
 
 def _input_paths(graph: Graph, node: Node) -> Iterator[str]:
-    for source in node.arguments.values():
+    for source in (*node.arguments.values(), *(node.loop.lists.values() if node.loop else ())):
         yield from artifact_paths.source_paths(graph, source)
 
 
@@ -147,9 +151,16 @@ def _code_folder(workspace: Workspace, graph: Graph, said: str) -> str | None:
     return None
 
 
-def _param_keys(node: Node) -> Iterator[str]:
-    # A step's result hangs on its own declaration, and on its parameters' defaults.
-    yield f"steps.{node.name}"
-    for source in node.arguments.values():
+def _param_keys(graph: Graph, node: Node) -> dict[str, tuple[str, ...]]:
+    """The keys that a step's result hangs on, by file: its own declaration, and its parameters'
+    defaults; of a group the whole, to which keys may come."""
+    keys = {f"{graph.folder}/pipeline.yaml": [f"steps.{node.name}"]}
+    for source in node.taken_sources:
         if isinstance(source, FromParam):
-            yield f"params.{source.name}"
+            for leaf in [source.name] * (source.name in graph.params) or names_below(
+                graph.params, source.name
+            ):
+                file = graph.param_files.get(leaf)
+                name = source.name if file else f"params.{source.name}"
+                keys.setdefault(file or f"{graph.folder}/pipeline.yaml", []).append(name)
+    return {file: tuple(dict.fromkeys(names)) for file, names in keys.items()}

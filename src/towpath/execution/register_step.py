@@ -55,7 +55,10 @@ if TYPE_CHECKING:
 
 #: What of a step's declaration does not touch what it makes.
 _INDIFFERENT = {"description", "trials"}
-_LATER = ("env", "secrets", "environment", "on_failure", "priority", "baseline")
+_LATER = (
+    *("env", "secrets", "environment", "on_failure", "priority", "baseline"),
+    *("each", "at_once", "best_by", "may_fail"),
+)
 DECLARE = "name it under `inputs` or `code`, and commit it"
 TRIAL = "a trial; `towpath register RUN` registers it"
 
@@ -210,9 +213,7 @@ class Registering:
         trial = self.is_trial(step)
         standing = self.found_readiness if trial else self.readiness
         reason = standing.reason if isinstance(standing, registry.RegistrationSkipped) else ""
-        if reason := reason or self._unsure_reason(
-            _reaching_decisions(self.graph, node, known), known
-        ):
+        if reason := reason or self._unsure_reason(_reaching_decisions(node, known), known):
             reason = f"a trial, and {reason}" if trial else reason
             return StepDecision(node.name, StepVerdict.SKIP, reason)
         if trial:
@@ -252,9 +253,7 @@ class Registering:
     def _registration_key(self, node: Node, step: RegisterModel, known: RunState) -> str:
         model = known.resolve(node.arguments["model"])
         digest = model.digest if isinstance(model, Artifact) else ""
-        reached = {
-            decision.step: decision.key for decision in _reaching_decisions(self.graph, node, known)
-        }
+        reached = {decision.step: decision.key for decision in _reaching_decisions(node, known)}
         return cache_key.digest_value({"model": step.model, "artifact": digest, "steps": reached})
 
     def register(self, node: Node, step: RegisterModel, known: RunState, run_id: str) -> Made:
@@ -286,7 +285,7 @@ class Registering:
         ready: registry.ReadyToRegister,
     ) -> version_commit.RegistrationDraft:
         record = self._make_record(node, step, known, run_id, ready)
-        texts = version_commit.render_commit_texts(self.workspace, self.graph, known)
+        texts = version_commit.render_commit_texts(self.workspace, known.graph, known)
         return version_commit.RegistrationDraft(
             record, {self._folder_prefix + path: text for path, text in texts.items()}
         )
@@ -311,8 +310,8 @@ class Registering:
         artifact = known.resolve(source)
         if not isinstance(artifact, Artifact):
             raise StepFailed(Fault(f"`{node.name}` registers a model, and `model` is none"))
-        path = project_outputs.model_path(self.graph, node, known)
-        reached = [item.ingredients for item in _reaching_decisions(self.graph, node, known)]
+        path = project_outputs.model_path(known.graph, node, known)
+        reached = [item.ingredients for item in _reaching_decisions(node, known)]
         fill = partial(_fill_template, known, node)
         return VersionRecord(
             model=step.model,
@@ -322,13 +321,13 @@ class Registering:
             sha256=sha256_of(self.workspace.store.source, artifact),
             kind=path.rpartition(".")[2] if "." in path else "folder",
             code=self._record_code(ready.commit, _strip_labels(reached, "code ")),
-            signature=run_state.find_signature(known, self.graph, source),
+            signature=run_state.find_signature(known, known.graph, source),
             needs=run_state.find_noted_needs(known, source),
             metrics=dict(_model_metrics(known, self.graph, node)),
             parameters=dict(self.graph.params),
             run=run_id,
             pipeline=self.graph.name,
-            pipeline_digest=_pipeline_digest(self.graph, node, known),
+            pipeline_digest=_pipeline_digest(node, known),
             data={name: artifact.digest for name, artifact in known.inputs.items()},
             sources=locate_inputs(self.workspace, self.graph, known.inputs, self.upstream_links),
             upstream=upstream_runs(self.upstream_reader, self.graph),
@@ -342,12 +341,12 @@ class Registering:
         )
 
 
-def _reaching_decisions(graph: Graph, node: Node, known: RunState) -> list[StepDecision]:
+def _reaching_decisions(node: Node, known: RunState) -> list[StepDecision]:
     """What was decided of the steps whose outputs reach a step; of a choice the one made."""
     steps = set(node.data_needs)
-    for name in reversed(list(graph.nodes)):
-        if name in steps & known.made.keys():
-            steps |= graph.nodes[name].data_needs
+    for name in reversed(list(known.graph.nodes)):
+        if name in steps and name in known.made:
+            steps |= known.graph.nodes[name].data_needs
     return [known.decisions[name] for name in sorted(steps & known.made.keys())]
 
 
@@ -360,12 +359,11 @@ def _strip_labels(reached: list[Mapping[str, str]], prefix: str) -> dict[str, st
     }
 
 
-def _pipeline_digest(graph: Graph, node: Node, known: RunState) -> str:
-    names = sorted(
-        [node.name, *(decision.step for decision in _reaching_decisions(graph, node, known))]
-    )
-    declarations = {name: _declared_fields(graph.nodes[name].step) for name in names}
-    return cache_key.digest_value(declarations)
+def _pipeline_digest(node: Node, known: RunState) -> str:
+    reached = [decision.step for decision in _reaching_decisions(node, known)]
+    names = sorted({known.graph.nodes[name].declared_name for name in [node.name, *reached]})
+    steps = {name: known.graph.nodes[name].step for name in names}
+    return cache_key.digest_value({name: _declared_fields(step) for name, step in steps.items()})
 
 
 def _declared_fields(step: AnyStep) -> dict[str, Any]:

@@ -88,6 +88,7 @@ def diff_runs(left: RecordedRun, right: RecordedRun) -> list[RunDifference]:
     differences = [
         RunDifference(section, name, a.get(name), b.get(name))
         for section, a, b in (
+            ("run", _run_fields(left), _run_fields(right)),
             ("parameters", left.params, right.params),
             ("metrics", run_metrics(left), run_metrics(right)),
             ("data", left.inputs, right.inputs),
@@ -102,6 +103,10 @@ def diff_runs(left: RecordedRun, right: RecordedRun) -> list[RunDifference]:
         difference.name for difference in differences if difference.section == "metrics"
     )
     return [d for d in differences if d.section != "outputs" or not _is_told(d.name, metric_names)]
+
+
+def _run_fields(run: RecordedRun) -> dict[str, Json]:
+    return {"for": run.environment} if run.environment else {}
 
 
 def _is_told(output: str, metrics: tuple[str, ...]) -> bool:
@@ -137,7 +142,7 @@ def run_code_digests(run: RecordedRun) -> Mapping[str, Json]:
             if label.startswith(("code ", "package ")):
                 digests[label] = digest
             elif label == "declaration":
-                digests[f"declaration of {step.name}"] = digest
+                digests[f"declaration of {step.cell_of or step.name}"] = digest
     return digests
 
 

@@ -56,7 +56,8 @@ class StepRun:
 
     ``seconds`` is wall time from its begin to its end, with the start of its process, its imports,
     and what is read and written; ``function_seconds`` is that of its function alone, None where
-    none was called in this run.
+    none was called in this run. Of a cell ``cell_of`` is the step that has it, and ``items`` its
+    items; of such a step ``cells`` is their number, of a search the most that there may be.
     """
 
     name: str
@@ -71,6 +72,9 @@ class StepRun:
     ingredients: Mapping[str, str] = field(default_factory=dict)
     made: Made = field(default_factory=Made)
     error: tuple[str, ...] = ()
+    cell_of: str = ""
+    items: Mapping[str, Json] = field(default_factory=dict)
+    cells: int | None = None
 
 
 @dataclass(frozen=True)
@@ -79,8 +83,9 @@ class RecordedRun:
 
     ``asked`` is what it was asked (parameters, inputs and steps that were given); ``params`` and
     ``inputs`` are the values and digests that all of them had; ``sources`` say where each input
-    was read, ``tried`` names the parameters and inputs that make the run a trial; ``origin`` says
-    who, where, when. ``registered`` are versions that were made of it after it had ended.
+    was read, ``tried`` names the parameters and inputs that make the run a trial; ``environment``
+    is what it was for, ``origin`` says who, where, when. ``registered`` are versions that were made
+    of it after it had ended.
     """
 
     id: str
@@ -99,6 +104,7 @@ class RecordedRun:
     published: tuple[str, ...] = ()
     sources: Mapping[str, Json] = field(default_factory=dict)
     tried: tuple[str, ...] = ()
+    environment: str = ""
     registered: tuple[str, ...] = ()
 
     @property
@@ -108,10 +114,15 @@ class RecordedRun:
         return tuple(dict.fromkeys([*(str(name) for name in named if name), *self.registered]))
 
     def count(self, state: ExecutionState) -> int:
-        """How many steps came to this; a condition is no work, and counts only where it failed."""
+        """How many steps came to this; a condition is no work, nor is what hands on its cells'
+        results, and they count only where they failed."""
         counts = state in (ExecutionState.FAILED, ExecutionState.INTERRUPTED)
         matching_steps = (s for s in self.steps.values() if s.state is state)
-        return sum(counts or s.kind != "condition" for s in matching_steps)
+        return sum(counts or (s.kind != "condition" and not s.cells) for s in matching_steps)
+
+    def cells_of(self, step: str) -> dict[str, StepRun]:
+        """The cells of a step with ``each``, by name."""
+        return {name: cell for name, cell in self.steps.items() if cell.cell_of == step}
 
     @property
     def values(self) -> dict[str, Json]:
@@ -188,7 +199,9 @@ def fold_event(run: RecordedRun | None, event: Event) -> RecordedRun:
     if run is None:
         raise Malformed("a run's log begins with `started`")
     if event["event"] == "step":
-        return replace(run, steps={**run.steps, event["step"]: _fold_step(run, event)})
+        return replace(run, steps={**run.steps, event["step"]: _fold_step(run.steps, event)})
+    if event["event"] == "cells":
+        return replace(run, steps=_with_cells(run.steps, event))
     if event["event"] == "published":
         return replace(run, published=tuple(event["versions"]))
     if event["event"] == "registered":
@@ -204,6 +217,20 @@ def fold_event(run: RecordedRun | None, event: Event) -> RecordedRun:
             steps=_at_rest(run.steps),
         )
     return run
+
+
+def _with_cells(steps: Mapping[str, StepRun], event: Event) -> dict[str, StepRun]:
+    """The steps with the cells of one of them, which stand before it."""
+    step, cells = event["step"], event["cells"]
+    kind = steps[step].kind if step in steps else ""
+    grown: dict[str, StepRun] = {}
+    for name, before in steps.items():
+        if name == step:
+            for cell, items in cells.items():
+                grown[cell] = StepRun(cell, kind, cell_of=step, items=items)
+            before = replace(before, cells=event["number"])
+        grown[name] = before
+    return grown
 
 
 def _at_rest(steps: Mapping[str, StepRun]) -> dict[str, StepRun]:
@@ -223,11 +250,12 @@ def _started_run(event: Event) -> RecordedRun:
         params=event["params"],
         inputs=event["inputs"], asked=event.get("asked", {}), origin=event["origin"], steps=steps,
         sources=event.get("sources", {}), tried=tuple(event.get("tried", ())),
+        environment=event.get("for", ""),
     )  # fmt: skip
 
 
-def _fold_step(run: RecordedRun, event: Event) -> StepRun:
-    before = run.steps.get(event["step"]) or StepRun(event["step"], "")
+def _fold_step(steps: Mapping[str, StepRun], event: Event) -> StepRun:
+    before = steps.get(event["step"]) or StepRun(event["step"], "")
     state = ExecutionState(event["state"])
     result = _read_result(event["made"]) if "made" in event else before.made
     own = result.facts.get("function_seconds") if state is ExecutionState.DONE else None
@@ -252,7 +280,10 @@ def replay_events(events: Iterable[Event]) -> RecordedRun | None:
     steps: dict[str, StepRun] = {}
     for event in events:
         if run is not None and event["event"] == "step":
-            steps[event["step"]] = _fold_step(replace(run, steps=steps), event)
+            steps[event["step"]] = _fold_step(steps, event)
+            continue
+        if run is not None and event["event"] == "cells":
+            steps = _with_cells(steps, event)
             continue
         run = fold_event(run, event)
         steps = steps or dict(run.steps)
@@ -361,6 +392,7 @@ def _read_asked(value: object) -> dict[str, Any]:
         "only": fields.find_optional("only", _LINES),
         "begin": fields.find_optional("begin", foreign.read_text),
         "end": fields.find_optional("end", foreign.read_text),
+        "for": fields.find_optional("for", foreign.read_text),
     }
     rest = {name: item for name, item in _VALUES(value).items() if name not in read}
     return {**rest, **{name: item for name, item in read.items() if item is not None}}
@@ -369,6 +401,10 @@ def _read_asked(value: object) -> dict[str, Any]:
 def _read_steps(value: object) -> dict[str, str]:
     # A step has a folder of its name in the run's: a name that leads out of it is refused.
     return {FileName(name): kind for name, kind in _TEXTS(value).items()}
+
+
+def _read_cells(value: object) -> dict[str, dict[str, Json]]:
+    return {FileName(name): items for name, items in foreign.table_of(_VALUES)(value).items()}
 
 
 #: What each kind of event must say, and what it may.
@@ -382,7 +418,7 @@ _FIELDS: Mapping[str, tuple[Mapping[str, ReadValue[Any]], Mapping[str, ReadValue
             "inputs": _VALUES,
             "origin": _VALUES,
         },
-        {"asked": _read_asked, "sources": _VALUES, "tried": _LINES},
+        {"asked": _read_asked, "sources": _VALUES, "tried": _LINES, "for": foreign.read_text},
     ),
     "step": (
         {"step": FileName, "state": foreign.one_of(*_STATES)},
@@ -396,6 +432,7 @@ _FIELDS: Mapping[str, tuple[Mapping[str, ReadValue[Any]], Mapping[str, ReadValue
             "error": _LINES,
         },
     ),
+    "cells": ({"step": FileName, "cells": _read_cells, "number": foreign.read_count}, {}),
     "published": ({"versions": _LINES}, {}),
     "registered": ({"versions": _LINES}, {}),
     "finished": (

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ from towpath.execution import run_inputs
 from towpath.execution.secret_sources import FetchBlock, require_secrets, resolve_secrets
 from towpath.pipeline import artifact_paths, file_formats
 from towpath.pipeline.step_graph import outputs_of
-from towpath.planning import pipeline_check, step_code
+from towpath.planning import cell_results, known_cells, pipeline_check, step_code
 from towpath.planning.run_state import RunState, StepDecision, StepVerdict
 from towpath.steps.formats import jsons
 from towpath.steps.kinds import IN_A_PROCESS
@@ -30,7 +31,7 @@ from towpath.steps.work_order import Order
 
 if TYPE_CHECKING:
     from towpath.config.pipeline_declaration import Retry
-    from towpath.pipeline.step_graph import Graph, Node
+    from towpath.pipeline.step_graph import Cell, Graph, Node, Source
     from towpath.planning.run_state import RunState
     from towpath.steps.work_order import Order
     from towpath.workspace import Workspace
@@ -52,15 +53,80 @@ def carry_out(
     graph = pipeline_check.compile_checked_pipeline(workspace, pipeline)
     node = _find_node(graph, step)
     require_secrets(graph, [step], fetch_block or (lambda _: None))
+    if node.loop:
+        secrets = resolve_secrets(node, fetch_block)
+
+        def carry_out_cell(order: Order) -> Made:
+            return _attempt_step(node, replace(order, secrets=secrets), say)
+
+        return _carry_out_cells(workspace, graph, node, carry_out_cell)
     order = order_on_tree(workspace, graph, node)
     order = replace(order, secrets=resolve_secrets(node, fetch_block))
     imported = step_process.find_libraries(workspace, graph.folder, [node])
     with step_process.warm_supervisor(workspace.root, graph.folder, [node], imported):
         result = _attempt_step(node, order, say)
-    for name in artifact_paths.own_outputs(node):
-        target = workspace.root / artifact_paths.output_path(graph, step, name)
-        workspace.store.copy_to(result.outputs[name].digest, target)
+    _put_outputs(workspace, graph, node, result)
     return result
+
+
+def _put_outputs(workspace: Workspace, graph: Graph, node: Node, result: Made) -> None:
+    for name in artifact_paths.own_outputs(node):
+        target = workspace.root / artifact_paths.output_path(graph, node.name, name)
+        workspace.store.copy_to(result.outputs[name].digest, target)
+
+
+def _carry_out_cells(
+    workspace: Workspace, graph: Graph, node: Node, attempt: Callable[[Order], Made]
+) -> Made:
+    """Run a step with ``each``, one cell after the other."""
+    from towpath.steps import step_process
+
+    run_state = RunState(graph, run_inputs.read_input_artifacts(workspace, graph))
+    assert node.loop
+    for maker, outputs in _taken_from(workspace, graph, node.loop.lists.values()).items():
+        result = _read_outputs(workspace, graph, graph.nodes[maker], outputs)
+        run_state.take_result(StepDecision(maker, StepVerdict.REUSE), result)
+    best = node.loop.best
+    if best and best.number.step != node.name:
+        hint = f"towpath run {graph.name}"
+        what = f"the best cell of `{node.name}` is known after `{best.number.step}`"
+        raise UsageError(what, hint=hint)
+    imported = step_process.find_libraries(workspace, graph.folder, [node])
+    cell_form = replace(node, outputs=node.loop.outputs)
+    with step_process.warm_supervisor(workspace.root, graph.folder, [cell_form], imported):
+        known_cells.grow_graph(run_state, node.name)
+        # Of a list that another step makes they come at once, of a search one after the other.
+        while cells := _open_cells(run_state, node.name):
+            for cell in cells:
+                _carry_out_cell(workspace, run_state, cell, attempt)
+            known_cells.grow_graph(run_state, node.name)
+    if run_state.graph.nodes[node.name].awaits_cells:
+        raise StepFailed(f"`{node.name}` has no cells: a list of it is empty, or none")
+    node = run_state.graph.nodes[node.name]
+    if reason := run_state.skip_reason(node):
+        raise StepFailed(reason)
+    gathered = cell_results.gather_cells(workspace.store, node, run_state)
+    _put_outputs(workspace, run_state.graph, node, gathered)
+    return gathered
+
+
+def _open_cells(known: RunState, step: str) -> list[Node]:
+    loop = known.graph.nodes[step].loop
+    names = [name for name in (loop and loop.cells) or () if not known.has_ended(name)]
+    return [known.graph.nodes[name] for name in names]
+
+
+def _carry_out_cell(
+    workspace: Workspace, known: RunState, cell: Node, attempt: Callable[[Order], Made]
+) -> None:
+    try:
+        result = attempt(order_on_tree(workspace, known.graph, cell))
+    except TowpathError:
+        known.failed.add(cell.name)
+        if not known.forgive_cell(cell):
+            raise
+    else:
+        known.take_result(StepDecision(cell.name, StepVerdict.RUN), result)
 
 
 def _find_node(graph: Graph, step: str) -> Node:
@@ -78,19 +144,21 @@ def order_on_tree(workspace: Workspace, graph: Graph, node: Node) -> Order:
     :raises StepFailed: naming each file that is not there.
     """
     run_state = RunState(graph, run_inputs.read_input_artifacts(workspace, graph))
-    for maker, outputs in _taken_outputs(workspace, graph, node).items():
-        result = _read_outputs(workspace, graph.nodes[maker], outputs)
+    for maker, outputs in _taken_from(workspace, graph, node.taken_sources).items():
+        result = _read_outputs(workspace, graph, graph.nodes[maker], outputs)
         run_state.take_result(StepDecision(maker, StepVerdict.REUSE), result)
     directory = workspace.state / "steps" / graph.name / node.name
     return make_order(workspace, graph, node, run_state, directory)
 
 
-def _taken_outputs(workspace: Workspace, graph: Graph, node: Node) -> dict[str, dict[str, str]]:
-    """The outputs that a step takes, with their paths, by the step that makes them, in its order:
-    of a choice (``a.x or b.y``) the first that is there."""
+def _taken_from(
+    workspace: Workspace, graph: Graph, sources: Iterable[Source]
+) -> dict[str, dict[str, str]]:
+    """The outputs that are taken, with their paths, by the step that makes them, in its order: of
+    a choice (``a.x or b.y``) the first that is there."""
     outputs_by_step: dict[str, dict[str, str]] = {}
     faults = []
-    for source in node.taken_sources:
+    for source in sources:
         choices = outputs_of(source)
         paths = [
             artifact_paths.output_path(graph, option.step, option.output) for option in choices
@@ -121,19 +189,34 @@ def read_from_tree(workspace: Workspace, graph: Graph, node: Node) -> Made:
     for path in paths.values():
         if not (workspace.root / path).exists():
             raise StepFailed(_absent_fault(graph, node.name, path))
-    return _read_outputs(workspace, node, paths)
+    return _read_outputs(workspace, graph, node, paths)
 
 
-def _read_outputs(workspace: Workspace, node: Node, outputs: dict[str, str]) -> Made:
+def _read_outputs(workspace: Workspace, graph: Graph, node: Node, outputs: dict[str, str]) -> Made:
     """What a step made, as far as it is asked for."""
     artifacts: dict[str, Artifact] = {}
     values: dict[str, Json] = {}
     for name, path in outputs.items():
         file = workspace.root / path
+        if node.cell and graph.nodes[node.cell.step].is_gathered(name) and file.suffix == ".json":
+            value = _read_own_value(file, node.cell)
+            content = json.dumps(value, ensure_ascii=False).encode()
+            artifacts[name] = workspace.store.put_bytes(content, f"{name}.json")
+            values[name] = value
+            continue
         artifacts[name] = workspace.store.put(file)
         if is_json(node.outputs[name]) and file.stat().st_size <= jsons.SMALL:
             values[name] = jsons.parse_document(file.read_bytes(), path)
     return Made(artifacts, values)
+
+
+def _read_own_value(file: Path, cell: Cell) -> Json:
+    """What a cell made, out of the list of what all of them did."""
+    listed = jsons.parse_document(file.read_bytes(), file.name)
+    for row in listed if isinstance(listed, list) else ():
+        if isinstance(row, dict) and all(row.get(k) == item for k, item in cell.items.items()):
+            return row.get("value")
+    raise StepFailed(f"{file.name} of step `{cell.step}` holds nothing of `{cell.label}`")
 
 
 def _attempt_step(node: Node, order: Order, say: Callable[[str], object]) -> Made:
@@ -181,8 +264,19 @@ def make_order(
         libraries=step_process.find_step_libraries(workspace, graph.folder, node.step),
         annotations=_argument_types(workspace, graph, node),
         options={name: value for name, value in options.items() if value.declared_options()},
+        gathered=frozenset(
+            name for name, source in node.arguments.items() if _is_gathered(graph, source)
+        ),
         own_formats=own_formats,
         requirements=step_code.find_requirements(workspace.root, graph.folder, node.step),
+    )
+
+
+def _is_gathered(graph: Graph, source: Source) -> bool:
+    return any(
+        graph.nodes[choice.step].is_gathered(choice.output)
+        and not is_json(graph.nodes[choice.step].file_of(choice.output))
+        for choice in outputs_of(source)
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import math
 import os
 import queue
@@ -13,25 +12,27 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from towpath.config.artifact import CacheEntry, Json, Made
 from towpath.config.expression import parse_message
 from towpath.config.pipeline_declaration import (
     AnyStep,
+    Callback,
     Condition,
     Fail,
     Notify,
     RegisterModel,
     Stop,
+    Tuning,
 )
 from towpath.errors import Fault, Refused, StepFailed, TowpathError
 from towpath.execution.commit_checks import may_have_changed
 from towpath.execution.run_record import ExecutionState, Recorder, made_as_json, utc_now
+from towpath.execution.running_order import RunningOrder
 from towpath.execution.secret_sources import FetchBlock, resolve_secrets
 from towpath.execution.single_step import make_order
-from towpath.planning import step_code
+from towpath.planning import cell_results, known_cells, step_code
 from towpath.planning.run_request import in_ci
 from towpath.planning.run_state import RunState, StepDecision, StepVerdict
 from towpath.planning.step_decisions import (
@@ -40,7 +41,8 @@ from towpath.planning.step_decisions import (
     describe_choice,
     evaluate_choice,
 )
-from towpath.steps.work_order import Order
+from towpath.steps import callback_questions
+from towpath.steps.work_order import Order, Value
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -64,21 +66,33 @@ class Execution:
     jobs: int | None = None
     fetch_block: FetchBlock | None = None
     send_notification: Callable[[str, str, str], None] | None = None
+    asked: dict[str, str] = field(default_factory=dict)
 
     @property
     def graph(self) -> Graph:
-        """What is run."""
-        return self.judge.graph
+        """What is run, as far as it is known: it grows by the cells of lists that steps make."""
+        return self.known.graph
 
     @property
     def run_id(self) -> str:
         """The run's name, which is that of its folder."""
         return self.recorder.folder.name
 
+    def begin_cells(self, cells_by_step: Mapping[str, Collection[str]]) -> None:
+        """These cells of steps are known."""
+        for step, names in cells_by_step.items():
+            cells = {name: self.graph.nodes[name].cell for name in names}
+            items = {name: dict(cell.items) for name, cell in cells.items() if cell}
+            declared = self.graph.nodes[step].step
+            number = declared.trials if isinstance(declared, Tuning) else len(items)
+            if items:
+                self.recorder("cells", step=step, cells=items, number=number)
+
     def begin(self, node: Node, decision: StepDecision, attempt: int = 1) -> None:
         """A step starts to run."""
         self.recorder(
-            "step", step=node.name, state=ExecutionState.RUNNING, reason=decision.reason,
+            "step", step=node.name, state=ExecutionState.RUNNING,
+            reason=self.asked.get(node.name, decision.reason),
             attempt=attempt,
             key=decision.key, ingredients=dict(decision.ingredients),
         )  # fmt: skip
@@ -87,6 +101,12 @@ class Execution:
         """What a step's process needs to carry it out."""
         directory = self.recorder.folder / node.name
         order = make_order(self.workspace, self.graph, node, self.known, directory)
+        if isinstance(node.step, Callback):
+            # Known before it is asked, so that whoever looks on is told how to answer.
+            token = callback_questions.new_token()
+            order = replace(order, arguments={**order.arguments, "token": Value(token)})
+            command = callback_questions.answer_command(token, node.step.answers)
+            self.asked[node.name] = f"waits for `{command}`"
         return replace(order, secrets=resolve_secrets(node, self.fetch_block))
 
     def finish_step(self, node: Node, decision: StepDecision, made: Made, seconds: float) -> None:
@@ -159,12 +179,14 @@ class Execution:
             except TowpathError as error:  # the trial itself went well
                 reason = f"a trial, and {error.faults[0].what}"
         self.known.skipped[node.name] = reason
+        self.known.forgive_cell(node)
         self.recorder("step", step=node.name, state=ExecutionState.SKIPPED, reason=reason)
 
     def fail_step(self, node: Node, error: TowpathError, seconds: float) -> None:
         """A step has failed; a check that says no is refused."""
         self.known.failed.add(node.name)
-        self.errors[node.name] = error
+        if not self.known.forgive_cell(node):
+            self.errors[node.name] = error
         state = ExecutionState.REFUSED if isinstance(error, Refused) else ExecutionState.FAILED
         self.recorder(
             "step", step=node.name, state=state, seconds=seconds,
@@ -172,7 +194,10 @@ class Execution:
         )  # fmt: skip
 
     def act(self, node: Node) -> Made:
-        """Carry out a step that needs no process: a condition, a failure, a registration."""
+        """Carry out a step that needs no process: a condition, a failure, a registration, or what
+        a step hands on of its cells."""
+        if node.gathers_cells:
+            return cell_results.gather_cells(self.workspace.store, node, self.known)
         if isinstance(node.step, Condition):
             verdict = evaluate_choice(node, node.step, self.known)
             self.known.chosen[node.name] = verdict
@@ -260,17 +285,26 @@ def needs_executor(graph: Graph, decisions: Mapping[str, StepDecision]) -> bool:
     """Whether a plan holds a step that must run; choosing a branch is none."""
     return any(
         decision.verdict is StepVerdict.UNDECIDED
-        or (
-            decision.verdict is StepVerdict.RUN
-            and not isinstance(graph.nodes[name].step, Condition)
-        )
+        or (decision.verdict is StepVerdict.RUN and not _is_no_work(graph, name, decision))
         for name, decision in decisions.items()
     )
 
 
+def _is_no_work(graph: Graph, name: str, decision: StepDecision) -> bool:
+    if decision.cell_of:  # it may be known to the plan alone
+        return False
+    node = graph.nodes[name]
+    return isinstance(node.step, Condition) or node.loop is not None
+
+
 def replay_plan(execution: Execution, decisions: Mapping[str, StepDecision]) -> None:
     """Carry out a plan in which nothing needs to run."""
+    execution.begin_cells(_static_cells(execution.graph))
     for name, decision in decisions.items():
+        nodes = execution.graph.nodes
+        if name not in nodes or nodes[name].awaits_cells:
+            step = decision.cell_of or name
+            execution.begin_cells(known_cells.grow_graph(execution.known, step))
         node = execution.graph.nodes[name]
         if decision.verdict is StepVerdict.SKIP:
             execution.skip_step(node, decision)
@@ -279,6 +313,11 @@ def replay_plan(execution: Execution, decisions: Mapping[str, StepDecision]) -> 
         else:
             execution.begin(node, decision)
             execution.finish_step(node, decision, execution.act(node), 0.0)
+
+
+def _static_cells(graph: Graph) -> dict[str, tuple[str, ...]]:
+    loops = {name: node.loop for name, node in graph.nodes.items()}
+    return {name: loop.cells for name, loop in loops.items() if loop and loop.cells}
 
 
 Word = tuple[str, str, Any]  # what happened, the step, and what there is to say
@@ -329,33 +368,46 @@ class Scheduler:
     decisions: dict[str, StepDecision] = field(default_factory=dict)
     made: dict[str, Made] = field(default_factory=dict)
     begun: dict[str, float] = field(default_factory=dict)
+    order: RunningOrder = field(default_factory=RunningOrder)
 
     def run(self) -> None:
         """Carry out the whole graph; a failed step is no exception here."""
         with _hear_interrupts(self.words):
-            self._run_steps(self.execution.graph.nodes)
+            self._run_steps()
             self.tasks.await_all()  # shown steps are tasks too: a run must not end before its tasks
 
-    def _run_steps(self, nodes: Mapping[str, Node]) -> None:
-        order = TopologicalSorter({name: node.needs for name, node in nodes.items()})
-        order.prepare()
+    def _run_steps(self) -> None:
+        graph = self.execution.graph
+        self.execution.begin_cells(_static_cells(graph))
+        self.order.add_nodes(graph.nodes.values())
+        for name in [n.name for n in graph.nodes.values() if n.loop and n.loop.searching]:
+            self._add_cells(name)
         running = 0
-        places = {name: place for place, name in enumerate(nodes)}
-        ready: list[tuple[int, int, str]] = []
         # One thread decides and records; tasks in other threads only put words into the queue.
-        while order.is_active():
-            for name in order.get_ready():
-                heapq.heappush(ready, (-nodes[name].step.priority, places[name], name))
+        while self.order.is_active:
             # What waits in an engine's pool is served as it came: it is kept here, by priority.
-            if ready and running < self._most_at_once:
-                name = heapq.heappop(ready)[-1]
-                if self._start_step(nodes[name]):
-                    running += 1
-                else:
-                    order.done(name)
+            node = self.order.next_ready() if running < self._most_at_once else None
+            if node is not None and self._start_step(node):
+                running += 1
+            elif node is not None:
+                self._end_step(node)
             elif running and (ended := self._await_word()):
                 running -= 1
-                order.done(ended)
+                self._end_step(self.execution.graph.nodes[ended])
+
+    def _end_step(self, node: Node) -> None:
+        """A step has ended: what waited for it may begin, and a list in it may be known."""
+        self.order.end_node(node)
+        loop = self.execution.graph.nodes[node.declared_name].loop
+        if (node.cell and loop and loop.searching) or self.order.awaits_list_of(node.name):
+            self._add_cells(node.declared_name)
+
+    def _add_cells(self, step: str) -> None:
+        grown = known_cells.grow_graph(self.execution.known, step)
+        self.execution.begin_cells(grown)
+        nodes = self.execution.graph.nodes
+        for name, cells in grown.items():
+            self.order.add_nodes(nodes[cell] for cell in (*cells, name))
 
     @property
     def _most_at_once(self) -> float:
@@ -381,6 +433,8 @@ class Scheduler:
         elif decision.verdict is StepVerdict.REUSE:
             self.execution.reuse_step(node, decision)
             self.tasks.show_step(node, "Reused", decision.reason, self._steps_before(node))
+        elif node.gathers_cells:
+            self._gather_cells(node)
         elif acts_in_run(node.step):
             self._begin_step(node, 1)
             deed = partial(self.execution.act, node)
@@ -389,6 +443,19 @@ class Scheduler:
             self._submit_step(node)
             return True
         return False
+
+    def _gather_cells(self, node: Node) -> None:
+        # Here: a task would wait for a worker, and this thread for the task, while cells run.
+        self._begin_step(node, 1)
+        before = self._steps_before(node)
+        try:
+            result: Made | Exception = self.execution.act(node)
+        except Exception as error:
+            result = self.tasks.act(node, partial(_raise_error, error), before)
+        else:
+            words = f"{len(node.loop.cells or ()) if node.loop else 0} cells"
+            self.tasks.show_step(node, "Completed", words, before)
+        self._take_outcome(node, result)
 
     def _submit_step(self, node: Node) -> None:
         order = self.execution.order(node)
@@ -430,6 +497,10 @@ class Scheduler:
             self.execution.finish_step(node, self.decisions[node.name], came, seconds)
         else:
             self.execution.fail_step(node, _as_fault(came), seconds)
+
+
+def _raise_error(error: Exception) -> Made:
+    raise error
 
 
 def _as_fault(came: object) -> TowpathError:

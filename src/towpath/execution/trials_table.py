@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from towpath.config.artifact import Json
@@ -85,6 +85,8 @@ def _run_values(run: RecordedRun) -> dict[str, Json]:
 
 def _run_numbers(run: RecordedRun) -> dict[str, Json]:
     """The numbers of a run's evaluations; of all its JSON outputs where it has no evaluation."""
+    # The cells of a step are no columns: a run may have a thousand.
+    run = replace(run, steps={n: step for n, step in run.steps.items() if not step.cell_of})
     kinds = {step.kind for step in run.steps.values()}
     measured = {
         f"{step.name}.{output}": value

@@ -8,7 +8,7 @@ both by ``registry.version_registration``.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,6 +91,7 @@ def render_commit_texts(workspace: Workspace, graph: Graph, known: RunState) -> 
     if graph.given:
         path = f"{graph.folder}/pipeline.yaml"
         rendered[path] = with_values(workspace.root / path, graph)
+        rendered |= _render_values_files(workspace, graph)
     given_texts = dvc_yaml.GivenContents(_run_artifacts(graph, known), rendered)
     dvc_stages = list_dvc_stages(workspace, graph, known)
     return {
@@ -111,16 +112,52 @@ def _run_artifacts(graph: Graph, known: RunState) -> dict[str, Artifact]:
     return {**outputs, **taken}
 
 
+def _render_values_files(workspace: Workspace, graph: Graph) -> dict[str, str]:
+    """The files of parameters' values, with those that this run was given."""
+    from towpath import documents
+
+    rendered: dict[str, str] = {}
+    names = graph.given & graph.param_files.keys()
+    for file in sorted({graph.param_files[name] for name in names}):
+        values = {n: graph.params[n] for n in names if graph.param_files[n] == file}
+
+        def change(document: MutableMapping[str, Any], new: dict[str, Any] = values) -> None:
+            for name, value in new.items():
+                _set_value(document, name.split("."), value)
+
+        path = workspace.root / file
+        if path.suffix == ".json":
+            document = json.loads(documents.text_of(path, file))
+            change(document)
+            rendered[file] = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+        else:
+            rendered[file] = documents.edit_yaml(path, change)
+    return rendered
+
+
+def _set_default(declared: MutableMapping[str, Any], keys: Sequence[str], value: Any) -> None:
+    """Give a declared parameter another default, in whichever form it is declared."""
+    for key in keys[:-1]:
+        declared = declared[key]
+    if isinstance(declared[keys[-1]], MutableMapping):
+        declared[keys[-1]]["default"] = value
+    else:
+        declared[keys[-1]] = value
+
+
+def _set_value(document: MutableMapping[str, Any], keys: Sequence[str], value: Any) -> None:
+    for key in keys[:-1]:
+        document = document[key]
+    document[keys[-1]] = value
+
+
 def with_values(file: Path, graph: Graph) -> str:
     """A pipeline's declaration whose defaults are what this run was given; the rest stays."""
     from towpath import documents
 
     def change(document: MutableMapping[str, Any]) -> None:
-        for name in graph.given & graph.params.keys():
-            if isinstance(document["params"][name], MutableMapping):
-                document["params"][name]["default"] = graph.params[name]
-            else:
-                document["params"][name] = graph.params[name]
+        for name in (graph.given & graph.params.keys()) - graph.param_files.keys():
+            _set_default(document["params"], name.split("."), graph.params[name])
         for name in graph.given & graph.inputs.keys():
             if isinstance(document["inputs"][name], MutableMapping):
                 document["inputs"][name]["path"] = graph.inputs[name]

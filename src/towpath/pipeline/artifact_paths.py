@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from towpath.backends.dvc.dvc_yaml import LOCK, PIPELINE
 from towpath.config import names_and_paths
-from towpath.config.pipeline_declaration import QualityCheck
-from towpath.pipeline.step_graph import FirstOf, FromInput, FromOutput
+from towpath.config.pipeline_declaration import QualityCheck, is_json
+from towpath.pipeline.step_cells import cell_file
+from towpath.pipeline.step_graph import FirstOf, FromInput, FromOutput, outputs_of
 
 if TYPE_CHECKING:
-    from towpath.pipeline.step_graph import Graph, Node, Source
+    from towpath.pipeline.step_graph import Cell, Graph, Node, Source
 
 #: Named in docs/pipeline.md, and in the paths of inputs that other pipelines make: never changed.
 FOLDER = "artifacts"
@@ -31,7 +32,18 @@ def output_path(graph: Graph, step: str, output: str) -> str:
     node = graph.nodes[step]
     if isinstance(node.step, QualityCheck) and output == "data":
         return next(source_paths(graph, node.arguments["data"]))
+    if node.cell:
+        return _cell_path(graph, node, node.cell, output)
     return f"{FOLDER}/{graph.name}/{step}/{node.outputs[output].path.rstrip('/')}"
+
+
+def _cell_path(graph: Graph, node: Node, cell: Cell, output: str) -> str:
+    """Where a cell's output stands: among those of all, or nowhere but in the store."""
+    if not graph.nodes[cell.step].is_gathered(output):
+        return f"{FOLDER}/{graph.name}/{node.name}/{node.outputs[output].path.rstrip('/')}"
+    whole = output_path(graph, cell.step, output)
+    name = node.outputs[output].path.rstrip("/").rpartition("/")[2]
+    return whole if is_json(node.outputs[output]) else f"{whole}/{cell_file(cell.label, name)}"
 
 
 def source_paths(graph: Graph, source: Source) -> Iterator[str]:
@@ -56,11 +68,21 @@ def own_outputs(node: Node) -> list[str]:
 
 
 def certain_nodes(graph: Graph) -> Iterator[Node]:
-    """The steps that every successful run carries out: those behind no condition."""
+    """The steps that every successful run carries out: those behind no condition, and whose cells
+    leave a file each."""
     doubtful: set[str] = set()
     # Those behind a condition may leave no output, and DVC takes a missing one for a fault.
-    for node in graph.nodes.values():
-        if node.branch or node.step.on_failure or node.data_needs & doubtful:
+    for node in graph.steps.values():
+        taken = [choice for source in node.taken_sources for choice in outputs_of(source)]
+        is_unsaid = any(_is_of_cell(graph.nodes[choice.step], node) for choice in taken)
+        is_unsaid |= bool(node.loop and node.loop.best and node.loop.best.number.step != node.name)
+        is_unsaid |= bool(node.branch or node.step.on_failure)
+        if is_unsaid or {choice.step for choice in taken} & doubtful:
             doubtful.add(node.name)
         else:
             yield node
+
+
+def _is_of_cell(maker: Node, node: Node) -> bool:
+    # Of cells of which the best is handed on the others stand in the store alone.
+    return bool(maker.loop and maker.loop.best and maker.loop.is_within(node.loop))

@@ -35,6 +35,10 @@ _INDIFFERENT = {
     "on_failure",
     "priority",
 }
+#: Of a step with `each`: its items are parameters of its cells, whose keys are those of such steps.
+_INDIFFERENT |= {"each", "at_once", "best_by", "may_fail"}
+#: Of a search: a trial is the same whichever search tries its values.
+_INDIFFERENT |= {"ranges", "minimize", "maximize", "trials", "stop_early", "budget", "seed"}
 #: What could not be said of a step at first: where it is not said, the key is what it was.
 _LATER = ("env", "environment", "baseline")
 

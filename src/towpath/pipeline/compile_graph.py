@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from towpath.config import expression
-from towpath.config.expression import Reference
+from towpath.config.expression import Reference, parse_value_reference
+from towpath.config.parameter_groups import PREFIX, list_groups
 from towpath.config.pipeline_declaration import (
     BatchTransform,
     BiasCheck,
@@ -21,22 +21,35 @@ from towpath.config.pipeline_declaration import (
     Notify,
     QualityCheck,
     RegisterModel,
+    RepeatedStep,
     Step,
     Stop,
+    Tuning,
     is_json,
     list_bindings,
+    output_files,
 )
 from towpath.config.pipeline_file import DeclaredPipeline
 from towpath.errors import DeclarationError, Fault, Place, UsageError
-from towpath.pipeline import file_formats, step_faults, step_order
+from towpath.pipeline import each_faults, file_formats, step_cells, step_faults, step_order
+from towpath.pipeline.environments import apply_environment, environment_faults
 from towpath.pipeline.file_formats import given_input
 from towpath.pipeline.pipeline_names import PipelineNames
-from towpath.pipeline.run_arguments import bind_arguments, declare_check_data
+from towpath.pipeline.run_arguments import (
+    BoundArguments,
+    RunValues,
+    bind_arguments,
+    declare_check_data,
+)
 from towpath.pipeline.step_graph import (
+    BestCell,
     FromInput,
+    FromItem,
+    FromOutput,
     FromParam,
     Graph,
     Literal,
+    Loop,
     Node,
     Source,
     outputs_of,
@@ -51,26 +64,40 @@ def compile_with_arguments(
     """The graph of a pipeline with the arguments of one run.
 
     ``arguments`` are values of parameters, typed or as text from a command line; ``inputs`` other
-    paths for the pipeline's inputs. Raises DeclarationError with every fault of the declaration,
-    UsageError with every argument that does not fit.
+    paths for the pipeline's inputs. Raises as :func:`compile_with_values` does.
+    """
+    return compile_with_values(declared, RunValues(arguments or {}, inputs or {}))
+
+
+def compile_with_values(declared: DeclaredPipeline, values: RunValues) -> Graph:
+    """The graph of a pipeline with all that a run is given.
+
+    Raises DeclarationError with every fault of the declaration, UsageError with every argument
+    that does not fit.
     """
     nodes = _resolve_sound(declared)
-    bound = bind_arguments(declared.pipeline, arguments or {}, inputs or {})
+    bound = bind_arguments(declared, values)
     if bound.faults:
         raise UsageError(*bound.faults)
-    return _build_graph(declared, nodes, bound.params, bound.inputs, bound.given)
+    graph = _build_graph(declared, nodes, bound, values.environment)
+    for node in graph.nodes.values():
+        if node.loop and node.loop.cells is None and not node.loop.list_needs:
+            raise UsageError(f"step `{node.name}` is made once for each of a list, which is null")
+    return graph
 
 
-def outline_graph(declared: DeclaredPipeline) -> Graph:
+def outline_graph(declared: DeclaredPipeline, environment: str = "") -> Graph:
     """The graph for a look at it: a parameter that each run must give is None.
 
-    Raises DeclarationError with every fault of the declaration.
+    Raises DeclarationError with every fault of the declaration, UsageError for an environment that
+    it does not declare.
     """
     nodes = _resolve_sound(declared)
-    pipeline = declared.pipeline
+    pipeline = apply_environment(declared.pipeline, environment)
     defaults = {name: param.default for name, param in pipeline.params.items()}
     paths = {name: file.path for name, file in pipeline.inputs.items()}
-    return _build_graph(declared, nodes, defaults, paths, frozenset())
+    bound = BoundArguments(pipeline, defaults, paths, ())
+    return _build_graph(declared, nodes, bound, environment)
 
 
 def _resolve_sound(declared: DeclaredPipeline) -> Mapping[str, Node]:
@@ -81,25 +108,26 @@ def _resolve_sound(declared: DeclaredPipeline) -> Mapping[str, Node]:
 
 
 def _build_graph(
-    declared: DeclaredPipeline,
-    nodes: Mapping[str, Node],
-    params: Mapping[str, Any],
-    inputs: Mapping[str, str],
-    given: frozenset[str],
+    declared: DeclaredPipeline, nodes: Mapping[str, Node], bound: BoundArguments, environment: str
 ) -> Graph:
-    pipeline = declared.pipeline
-    files = {name: given_input(pipeline.inputs[name], path) for name, path in inputs.items()}
-    return Graph(
-        name=pipeline.name,
+    inputs = bound.pipeline.inputs
+    files = {name: given_input(inputs[name], path) for name, path in bound.inputs.items()}
+    graph = Graph(
+        name=bound.pipeline.name,
         folder=declared.folder,
-        pipeline=pipeline,
-        params=params,
-        inputs=inputs,
+        pipeline=bound.pipeline,
+        params=bound.params,
+        inputs=bound.inputs,
         nodes=declare_check_data(nodes, files),
-        given=given,
+        given=bound.given,
+        tried=bound.tried,
         files=files,
         formats=declared.own_formats,
+        environment=environment,
+        param_files=dict.fromkeys(declared.file_params, declared.param_file),
     )
+    lists = step_cells.find_static_lists(graph, declared.places)
+    return step_cells.make_cells(graph, lists) if lists else graph
 
 
 @dataclass(frozen=True)
@@ -126,8 +154,10 @@ def resolve_pipeline(declared: DeclaredPipeline) -> ResolvedPipeline:
         *names.all_faults(),
         *step_faults.find_output_faults(declared),
         *step_faults.find_command_faults(declared),
+        *each_faults.find_each_faults(declared, nodes),
         *step_faults.find_surroundings_faults(declared),
         *file_formats.format_faults(declared),
+        *environment_faults(declared),
         *faulty,
         *circles,
         # Where steps go in a circle there is no order in which a branch could be followed.
@@ -153,10 +183,15 @@ def _shared_names(declared: DeclaredPipeline) -> Iterator[Fault]:
         ("steps", pipeline.steps),
     ):
         for name in entries:
+            if "." in name:  # its reference begins with `params`: it is in nobody's way
+                continue
             if name in sections:
                 what = f"`{name}` is in `{sections[name]}` already: a name has one meaning"
                 yield Fault(what, declared.places.find_place(section, name), "rename one of them")
             sections.setdefault(name, section)
+    for name in sorted(list_groups(pipeline.params) & pipeline.inputs.keys()):
+        what = f"`{name}` is a group of `params` already, and the flow takes both by their names"
+        yield Fault(what, declared.places.find_place("inputs", name), "rename one of them")
     folded: dict[str, str] = {}
     for name in pipeline.steps:
         other = folded.setdefault(name.lower(), name)
@@ -175,7 +210,9 @@ def _unused_faults(declared: DeclaredPipeline, names: PipelineNames) -> Iterator
     ):
         for name in getattr(pipeline, section):
             if name not in names.used and name not in others:
-                place = declared.places.find_place(section, name)
+                if name in declared.file_params:  # a file serves several pipelines
+                    continue
+                place = declared.places.find_place(section, *name.split("."))
                 yield Fault(
                     f"{word} `{name}` is not used by any step", place, "remove it, or use it"
                 )
@@ -188,6 +225,8 @@ class _Binding:
         self.step = step
         self.arguments: dict[str, Source] = {}
         self.seen: dict[str, str] = {}
+        self.items = frozenset(step.each) if isinstance(step, RepeatedStep) else frozenset()
+        self.ranges = tuple(step.ranges) if isinstance(step, Tuning) else ()
 
     def bind_node(self) -> Node:
         self._bind_inputs()
@@ -195,6 +234,9 @@ class _Binding:
             self._bind_params()
         if isinstance(self.step, FunctionStep | NotebookStep):
             self._bind_literals(self.step)
+        for name in self.ranges:
+            place = self._place_of("ranges", name)
+            self._bind_argument(name, FromItem(name), "ranges: {other: ...}", place)
         self._check_wanted()
         node = Node(
             name=self.name,
@@ -202,6 +244,7 @@ class _Binding:
             arguments=self.arguments,
             mentions=dict(self._bind_mentions()),
             outputs=self.names.outputs[self.name],
+            loop=self._bind_loop(self.step) if isinstance(self.step, RepeatedStep) else None,
         )
         # What it takes from and what it waits for are two things: of `after` a skipped step is no
         # reason to skip this one.
@@ -222,13 +265,56 @@ class _Binding:
     def _note_fault(self, what: str, place: Place | None, hint: str | None = None) -> None:
         self.names.faults.append(Fault(what, place, hint))
 
+    def _bind_loop(self, step: RepeatedStep) -> Loop | None:
+        """The lists of a step with ``each``; None where one of them is wrong. Of a search there
+        are no lists: its trials come while it goes on."""
+        if isinstance(step, Tuning):
+            key = ("minimize" if step.minimize else "maximize",)
+            best = self._bind_number(step.objective, step.minimize is not None, key)
+            return Loop({}, output_files(step), best, (), searching=True) if best else None
+        lists: dict[str, Source] = {}
+        for name, items in step.each.items():
+            place = self._place_of("each", name)
+            if not isinstance(items, str):
+                lists[name] = Literal(items)
+            elif source := self.names.source(items, place):
+                lists[name] = source
+        if not step.each or len(lists) < len(step.each):
+            return None
+        return Loop(lists, output_files(step), self._bind_best(step))
+
+    def _bind_best(self, step: RepeatedStep) -> BestCell | None:
+        best = step.best_by
+        if best is None:
+            return None
+        return self._bind_number(best.reference, best.minimize is not None, ("best_by", best.key))
+
+    def _bind_number(self, text: str, least: bool, key: tuple[str, ...]) -> BestCell | None:
+        reference = parse_value_reference(text)
+        # `minimize: metrics.mse` is the step's own output, though a step is called so too.
+        is_other = reference.output in self.names.outputs.get(reference.name, ())
+        if reference.name in self.names.outputs[self.name] and not is_other:
+            first = (reference.output,) if reference.output else ()
+            reference = Reference(self.name, reference.name, (*first, *reference.keys))
+        place = self._place_of(*key)
+        source = self.names.find_single_source(reference, place)
+        if source is not None and not isinstance(source, FromOutput):
+            self._note_fault(f"`{reference}` is no output of a step", place)
+        if not isinstance(source, FromOutput):
+            return None
+        return BestCell(source, least)
+
     def _bind_inputs(self) -> None:
         for argument, text, position in list_bindings(self.step, "inputs"):
             place = self._place_of("inputs", position)
-            source = self.names.source(text, place)
+            source = self.names.source(text, place, self.items)
+            if isinstance(source, FromItem):
+                what = f"`{text}` is an item of `each`, not an input"
+                self._note_fault(what, place, f"write `params: [{text}]`")
+                source = None
             if isinstance(source, FromParam):
                 takes = isinstance(self.step, FunctionStep | CommandStep | NotebookStep)
-                hint = f"write `params: [{source.name}]`" if takes else None
+                hint = f"write `params: [{text}]`" if takes else None
                 self._note_fault(f"`{text}` is a parameter, not an input", place, hint)
                 source = None
             other = next(iter(_WANTED.get(type(self.step), ("other",))[-1:]))
@@ -237,8 +323,8 @@ class _Binding:
     def _bind_params(self) -> None:
         for argument, text, position in list_bindings(self.step, "params"):
             place = self._place_of("params", position)
-            source = self.names.source(text, place)
-            if source and not isinstance(source, FromParam):
+            source = self.names.source(text, place, self.items)
+            if source and not isinstance(source, FromParam | FromItem):
                 self._note_fault(f"`{text}` is no parameter", place, "write it under `inputs`")
                 source = None
             self._bind_argument(argument, source, f"params: {{other: {text}}}", place)
@@ -285,15 +371,27 @@ class _Binding:
             source = self.names.find_single_source(reference, place)
             if source is None:
                 continue
-            if isinstance(source, FromInput):
+            if reference.name == PREFIX:
+                # The reference digs under its keys itself, so that a fault can name the near one.
+                yield reference.base, FromParam(str(reference.output))
+            elif isinstance(source, FromInput):
                 self._note_fault(f"`{reference}` is a file or a model, not a value", place)
             elif any(
                 not self._is_value(output.step, output.output) for output in outputs_of(source)
             ):
                 what = f"`{reference.base}` holds no values: only a JSON output does"
                 self._note_fault(what, place)
+            elif reference.keys and self._is_list_of_cells(reference):
+                what = f"`{reference.base}` is a list of its cells: it has no `{reference.keys[0]}`"
+                hint = f"write `{reference.base}[0].value.{reference.keys[0]}`"
+                self._note_fault(what, place, hint)
             else:
                 yield reference.base, _whole_document(source)
+
+    def _is_list_of_cells(self, reference: Reference) -> bool:
+        step = self.names.pipeline.steps[reference.name]
+        is_list = isinstance(step, RepeatedStep) and bool(step.each) and step.best_by is None
+        return is_list and isinstance(reference.keys[0], str)
 
     def _is_value(self, step: str, output: str) -> bool:
         return is_json(self.names.outputs[step][output])

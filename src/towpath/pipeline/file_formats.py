@@ -48,7 +48,7 @@ def files_of(graph: Graph, source: Source) -> Iterator[Input | Output]:
         yield graph.files[source.name]
     for choice in outputs_of(source):
         if not choice.keys:
-            yield graph.nodes[choice.step].outputs[choice.output]
+            yield graph.nodes[choice.step].file_of(choice.output)
 
 
 def files_of_declared(

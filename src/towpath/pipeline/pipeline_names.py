@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from towpath.config import expression as references
 from towpath.config.expression import Reference
+from towpath.config.parameter_groups import PREFIX, list_groups, names_below
 from towpath.config.pipeline_declaration import is_json, output_files
 from towpath.config.pipeline_file import DeclaredPipeline
 from towpath.errors import Fault, Place, did_you_mean
-from towpath.pipeline.step_graph import FirstOf, FromInput, FromOutput, FromParam, Source
+from towpath.pipeline.step_graph import (
+    FirstOf,
+    FromInput,
+    FromItem,
+    FromOutput,
+    FromParam,
+    Source,
+    beside_best,
+)
 
 #: What a word of YAML or JSON is in a condition.
 _WORDS = {
@@ -25,7 +34,11 @@ class PipelineNames:
     def __init__(self, declared: DeclaredPipeline) -> None:
         self.declared = declared
         self.pipeline = declared.pipeline
-        self.outputs = {name: output_files(step) for name, step in self.pipeline.steps.items()}
+        self.outputs = {
+            name: {**output_files(step), **beside_best(step)}
+            for name, step in self.pipeline.steps.items()
+        }
+        self.groups = list_groups(self.pipeline.params)
         self.used: set[str] = set(declared.mentioned)
         self.faults: list[Fault] = []
         self._unknown: dict[str, list[Fault]] = {}
@@ -40,10 +53,13 @@ class PipelineNames:
             also = f", also in line {', '.join(map(str, lines))}" if lines else ""
             yield Fault(first.what + also, first.place, first.hint)
 
-    def source(self, text: str, place: Place | None) -> Source | None:
-        """What a reference, or several with ``or`` between, takes from; None where it is wrong."""
+    def source(self, text: str, place: Place | None, items: Collection[str] = ()) -> Source | None:
+        """What a reference, or several with ``or`` between, takes from; None where it is wrong.
+
+        ``items`` are the names of the step's own items.
+        """
         sources = [
-            self.find_single_source(reference, place)
+            self.find_single_source(reference, place, items)
             for reference in references.parse_alternatives(text)
         ]
         if len(sources) == 1:
@@ -56,9 +72,16 @@ class PipelineNames:
             self.faults.append(Fault(what, place, "the one that was made is taken"))
         return None
 
-    def find_single_source(self, reference: Reference, place: Place | None) -> Source | None:
+    def find_single_source(
+        self, reference: Reference, place: Place | None, items: Collection[str] = ()
+    ) -> Source | None:
         """What a single reference takes from; None where it is wrong, which is then noted."""
         name = reference.name
+        if name == PREFIX:
+            return self._parameter_source(reference, place)
+        if name in items:
+            keys = (reference.output, *reference.keys) if reference.output else reference.keys
+            return FromItem(name, keys)
         self.used.add(name)
         if name in self.pipeline.steps:
             return self._output_source(reference, place)
@@ -69,10 +92,55 @@ class PipelineNames:
             return self._bare_source(FromParam(name), "a parameter", reference, place)
         if name in self.pipeline.inputs:
             return self._bare_source(FromInput(name), "an input", reference, place)
+        if name in self.groups:
+            what = f"`{name}` is a group of parameters"
+            self.faults.append(Fault(what, place, f"write `{PREFIX}.{reference}`"))
+            self.used.update(names_below(self.pipeline.params, name))
+            return None
         self.note_unknown(
-            str(reference), name, _WORDS.get(name) or self._near_hint(reference), place
+            str(reference), name, _WORDS.get(name) or self._near_hint(reference, items), place
         )
         return None
+
+    def _parameter_source(self, reference: Reference, place: Place | None) -> FromParam | None:
+        """What ``params.train.rate`` names: a parameter, or a group of them."""
+        if reference.output is None:
+            what = f"`{reference}` names no parameter"
+            self.faults.append(Fault(what, place, f"write `{PREFIX}.name`"))
+            return None
+        name = ""
+        for key in (reference.output, *reference.keys):
+            above, name = name, f"{name}.{key}" if name else str(key)
+            if above in self.pipeline.params:
+                what = f"`{PREFIX}.{above}` is a parameter: it has no key `{key}`"
+                self.faults.append(Fault(what, place, f"write `{PREFIX}.{above}`"))
+                return None
+            if name not in self.groups and name not in self.pipeline.params:
+                self._note_no_parameter(above, str(key), place)
+                return None
+        self.used.update([name, *names_below(self.pipeline.params, name)])
+        return FromParam(name)
+
+    def _note_no_parameter(self, group: str, key: str, place: Place | None) -> None:
+        # What stands in the file and could not be read is told there.
+        if self.declared.blind or (group or key).partition(".")[0] in self.declared.malformed:
+            return
+        inside = f"{group}." if group else ""
+        names = dict.fromkeys(
+            name.removeprefix(inside).partition(".")[0]
+            for name in (*self.pipeline.params, *self.declared.unnamed_values)
+            if name.startswith(inside)
+        )
+        near = self._nearest_name(key, names)
+        listed = f"it has {', '.join(names)}" if names else None
+        if near:
+            meant = f"{inside}{near}"
+            self.used.update([meant, *names_below(self.pipeline.params, meant)])
+        shown = f"`{PREFIX}.{group}`" if group else f"`{PREFIX}`"
+        fault = Fault(
+            f"{shown} has no `{key}`", place, f"did you mean `{near}`?" if near else listed
+        )
+        self._unknown.setdefault(f"{PREFIX}.{inside}{key}", []).append(fault)
 
     def step(self, name: str, place: Place | None) -> bool:
         """Whether a step of that name is there; what is wrong with it is noted."""
@@ -127,16 +195,19 @@ class PipelineNames:
     def _no_output(self, reference: Reference, place: Place | None) -> None:
         outputs = self.outputs[reference.name]
         near = did_you_mean(str(reference.output), outputs)
+        if f"{reference.name}.{reference.output}" in {*self.pipeline.params, *self.groups}:
+            near = f"write `{PREFIX}.{reference}` for the parameter"
         listed = _list_names(f"{reference.name}.{output}" for output in outputs)
         fault = Fault(
             f"`{reference.name}` has no output `{reference.output}`", place, near or listed
         )
         self._unknown.setdefault(reference.base, []).append(fault)
 
-    def _near_hint(self, reference: Reference) -> str | None:
+    def _near_hint(self, reference: Reference, items: Collection[str]) -> str | None:
         # What was meant counts as used, lest one typo be two faults.
         pipeline = self.pipeline
         names = [*pipeline.params, *pipeline.inputs, *pipeline.steps, *self.declared.malformed]
+        names += items
         if reference.output is None:
             output_names = [
                 f"{s}.{o}"

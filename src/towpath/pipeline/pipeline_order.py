@@ -8,9 +8,10 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, TypeAlias
 
 from towpath.config import names_and_paths
-from towpath.config.pipeline_declaration import QualityCheck, named_outputs
+from towpath.config.pipeline_declaration import QualityCheck
 from towpath.errors import DeclarationError, Fault, Place, did_you_mean
 from towpath.pipeline import artifact_paths
+from towpath.pipeline.step_cells import handed_outputs
 
 if TYPE_CHECKING:
     from towpath.config.pipeline_file import DeclaredPipeline
@@ -119,7 +120,7 @@ def _output_faults(maker: DeclaredPipeline, path: str, place: Place | None) -> I
     step = steps[rest[0]]
     if isinstance(step, QualityCheck):  # its data stand where the checked ones stand
         return
-    written = [PurePosixPath(output.path) for _, output in named_outputs(step)]
+    written = [PurePosixPath(output.path) for output in handed_outputs(step).values()]
     output_path = PurePosixPath(*rest[1:])
     if not any(
         output_path.is_relative_to(file) or file.is_relative_to(output_path) for file in written

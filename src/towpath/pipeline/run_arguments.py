@@ -3,41 +3,66 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic_core import PydanticCustomError
 
 from towpath import documents
 from towpath.config import names_and_paths
 from towpath.config.file_declaration import Input, Output, Readable
-from towpath.config.pipeline_declaration import Param, Pipeline, QualityCheck
-from towpath.errors import DeclarationError, Fault, did_you_mean
+from towpath.config.parameter_declaration import Param
+from towpath.config.parameter_groups import flatten_values, strip_prefix
+from towpath.config.pipeline_declaration import Pipeline, QualityCheck
+from towpath.errors import DeclarationError, Fault, Place, did_you_mean
+from towpath.pipeline.environments import apply_environment, describe_unknown_param
 from towpath.pipeline.step_graph import FromInput, Node, Source, outputs_of
+
+if TYPE_CHECKING:
+    from towpath.config.pipeline_file import DeclaredPipeline
+
+
+@dataclass(frozen=True)
+class RunValues:
+    """What a run is given: parameters, typed or as text of a command line, by dotted name or
+    nested; other paths for inputs; the environment that it is for. ``places`` are the lines of
+    parameters that a file gave."""
+
+    params: Mapping[str, object] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    environment: str = ""
+    places: Mapping[str, Place] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class BoundArguments:
     """The values of a run's parameters, its inputs, and what does not fit.
 
-    ``given`` names the parameters and inputs whose value is not the declared one.
+    ``pipeline`` has the defaults of the run's environment. ``given`` names the parameters and
+    inputs whose value is not the one that the pipeline declares, ``tried`` those whose value is not
+    the one that it declares for that environment.
     """
 
+    pipeline: Pipeline
     params: Mapping[str, Any]
     inputs: Mapping[str, str]
     faults: tuple[Fault, ...]
     given: frozenset[str] = frozenset()
+    tried: frozenset[str] = frozenset()
 
 
-def bind_arguments(
-    pipeline: Pipeline, arguments: Mapping[str, object], inputs: Mapping[str, str]
-) -> BoundArguments:
-    """Give each parameter and input its value; every misfit is a fault."""
+def bind_arguments(declared: DeclaredPipeline, values: RunValues) -> BoundArguments:
+    """Give each parameter and input its value; every misfit is a fault.
+
+    UsageError where the pipeline declares no such environment.
+    """
+    pipeline = apply_environment(declared.pipeline, values.environment)
+    arguments = spread_arguments(values.params)
     faults: list[Fault] = [
-        *_unknown_faults("parameter", arguments, pipeline.params, pipeline.inputs),
-        *_unknown_faults("input", inputs, pipeline.inputs, pipeline.params),
+        *_unknown_params(declared, arguments),
+        *_unknown_inputs(pipeline, values.inputs),
     ]
     params: dict[str, Any] = {}
     for name, param in pipeline.params.items():
@@ -45,16 +70,47 @@ def bind_arguments(
             params[name] = _parameter_value(name, param, arguments)
         except DeclarationError as error:
             faults += error.faults
-    paths = {name: path for name, path in inputs.items() if name in pipeline.inputs}
+    paths = {name: path for name, path in values.inputs.items() if name in pipeline.inputs}
     faults += _input_faults(paths)
-    declared = {name: file.path for name, file in pipeline.inputs.items()}
-    taken = {**declared, **_other_paths(declared, paths)}
+    usual = {name: file.path for name, file in pipeline.inputs.items()}
+    taken = {**usual, **_other_paths(usual, paths)}
+    return BoundArguments(
+        pipeline,
+        params,
+        taken,
+        tuple(_with_places(faults, values.places)),
+        _other_names(declared.pipeline, params, taken),
+        _other_names(pipeline, params, taken),
+    )
+
+
+def spread_arguments(arguments: Mapping[str, object]) -> dict[str, object]:
+    """The values by dotted name: `{"train": {"rate": 1}}` and `params.train.rate` alike."""
+    spread: dict[str, object] = {}
+    for name, value in arguments.items():
+        spread |= flatten_values({strip_prefix(name): value})
+    return spread
+
+
+def _other_names(
+    pipeline: Pipeline, params: Mapping[str, Any], inputs: Mapping[str, str]
+) -> frozenset[str]:
     # These make a run a trial, so only what is another value counts, and not what was typed.
-    changed_names = {
-        name for name, value in params.items() if _is_other(pipeline.params[name], value)
-    }
-    changed_names |= {name for name, path in taken.items() if path != declared[name]}
-    return BoundArguments(params, taken, tuple(faults), frozenset(changed_names))
+    names = {name for name, value in params.items() if _is_other(pipeline.params[name], value)}
+    short = {name: _short_path(file.path) for name, file in pipeline.inputs.items()}
+    return frozenset(names | {n for n, path in inputs.items() if _short_path(path) != short[n]})
+
+
+def _short_path(path: str) -> str:
+    if names_and_paths.is_model_reference(path):
+        return path
+    return _shortest_path(path).rstrip("/")
+
+
+def _with_places(faults: Iterable[Fault], places: Mapping[str, Place]) -> Iterator[Fault]:
+    for fault in faults:
+        name = next((n for n in places if f"`{n}`" in fault.what), None)
+        yield replace(fault, place=places[name]) if name else fault
 
 
 def declare_check_data(nodes: Mapping[str, Node], inputs: Mapping[str, Input]) -> dict[str, Node]:
@@ -99,21 +155,23 @@ def _are_equal(value: Any, default: Any) -> bool:
     return bool(value == default or both_nan)
 
 
-def _unknown_faults(
-    word: str,
-    given: Mapping[str, object],
-    known: Mapping[str, object],
-    others: Mapping[str, object],
-) -> Iterator[Fault]:
-    other = "input" if word == "parameter" else "parameter"
-    for name in given:
-        if name not in known:
-            listed = f"it has {', '.join(known)}" if known else f"it has no {word}s"
-            hint = did_you_mean(name, known) or listed
-            if name in others:
-                hint = f"it is an {other}" if other == "input" else f"it is a {other}"
-                hint += f": write `--{'input' if other == 'input' else 'param'} {name}=...`"
-            yield Fault(f"the pipeline has no {word} `{name}`", hint=hint)
+def _unknown_params(declared: DeclaredPipeline, arguments: Mapping[str, object]) -> Iterator[Fault]:
+    for name in arguments:
+        if name not in declared.pipeline.params:
+            what, hint = describe_unknown_param(declared, name)
+            if name in declared.pipeline.inputs:
+                hint = f"it is an input: write `--input {name}=...`"
+            yield Fault(what, hint=hint or "it has no parameters")
+
+
+def _unknown_inputs(pipeline: Pipeline, inputs: Mapping[str, str]) -> Iterator[Fault]:
+    for name in inputs:
+        if name not in pipeline.inputs:
+            listed = f"it has {', '.join(pipeline.inputs)}" if pipeline.inputs else ""
+            hint = did_you_mean(name, pipeline.inputs) or listed or "it has no inputs"
+            if name in pipeline.params:
+                hint = f"it is a parameter: write `--param {name}=...`"
+            yield Fault(f"the pipeline has no input `{name}`", hint=hint)
 
 
 def _parameter_value(name: str, param: Param, arguments: Mapping[str, object]) -> Any:

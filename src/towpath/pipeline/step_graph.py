@@ -8,12 +8,26 @@ from typing import Any, NamedTuple, TypeAlias
 
 from towpath.config.expression import Key
 from towpath.config.file_declaration import Input, Output
-from towpath.config.pipeline_declaration import AnyStep, Pipeline, RegisterModel
+from towpath.config.pipeline_declaration import (
+    AnyStep,
+    Pipeline,
+    RegisterModel,
+    RepeatedStep,
+    Step,
+    Tuning,
+)
 
 
 @dataclass(frozen=True)
 class FromParam:
-    """The value of a parameter."""
+    """The value of a parameter, by its dotted name, or of a group of parameters."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class FromRun:
+    """What only a run has, such as its `id`."""
 
     name: str
 
@@ -48,7 +62,26 @@ class Literal:
     value: Any
 
 
-Source: TypeAlias = FromParam | FromInput | FromOutput | FirstOf | Literal
+@dataclass(frozen=True)
+class FromItem:
+    """An item of the step's own ``each``, or what stands under keys in it."""
+
+    name: str
+    keys: tuple[Key, ...] = ()
+
+
+Source: TypeAlias = (
+    FromParam | FromRun | FromInput | FromOutput | FirstOf | Literal | FromItem
+)  # fmt: skip
+
+
+def beside_best(step: Step) -> dict[str, Output]:
+    """What a step that hands on its best cell, or its best trial, makes beside that one's."""
+    if isinstance(step, Tuning):
+        return {"best": Output(path="best.json"), "trials": Output(path="trials.csv")}
+    if isinstance(step, RepeatedStep) and step.best_by:
+        return {"best": Output(path="best.json"), "cells": Output(path="cells.json")}
+    return {}
 
 
 class Branch(NamedTuple):
@@ -59,8 +92,63 @@ class Branch(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Cell:
+    """What one cell of a step with ``each`` is of: the step, and its own item of each list.
+
+    ``label`` tells it from the step's other cells, and is made of its items alone.
+    """
+
+    step: str
+    label: str
+    items: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class BestCell:
+    """By which number of each cell the best one is found."""
+
+    number: FromOutput
+    least: bool
+
+
+@dataclass(frozen=True)
+class Loop:
+    """The lists that a step is made over, in declared order.
+
+    ``outputs`` are the files of one cell. ``cells`` are the names of the nodes that are its cells;
+    None while a list is not known. Of a search the cells are its trials, which come one after the
+    other; ``searching`` is true until no more will come.
+    """
+
+    lists: Mapping[str, Source]
+    outputs: Mapping[str, Output]
+    best: BestCell | None = None
+    cells: tuple[str, ...] | None = None
+    searching: bool = False
+
+    @property
+    def list_needs(self) -> frozenset[str]:
+        """The steps whose outputs hold a list."""
+        return frozenset(o.step for source in self.lists.values() for o in outputs_of(source))
+
+    def is_within(self, other: Loop | None) -> bool:
+        """Whether each cell of ``other`` has one of these as its own: all lists are among its."""
+        return (
+            other is not None
+            and bool(self.lists)
+            and all(
+                name in other.lists and other.lists[name] == source
+                for name, source in self.lists.items()
+            )
+        )
+
+
+@dataclass(frozen=True)
 class Node:
     """One step with its names resolved.
+
+    A step with ``each`` is a node with a ``loop``, which hands on what its cells made; each cell,
+    once its items are known, is a node of its own with a ``cell``.
 
     ``arguments`` feeds the step by argument name; ``mentions`` holds what its condition, message
     or labels refer to, by the base of the reference (``max_mse``, ``evaluate.metrics``: what
@@ -78,12 +166,42 @@ class Node:
     needs: frozenset[str] = frozenset()
     data_needs: frozenset[str] = frozenset()
     branch: Branch | None = None
+    loop: Loop | None = None
+    cell: Cell | None = None
+
+    @property
+    def declared_name(self) -> str:
+        """The name of the step that declares it."""
+        return self.cell.step if self.cell else self.name
+
+    @property
+    def awaits_cells(self) -> bool:
+        """Whether it stands for cells that are not there yet: a list is not known, or a search
+        goes on."""
+        return self.loop is not None and (self.loop.cells is None or self.loop.searching)
+
+    @property
+    def gathers_cells(self) -> bool:
+        """Whether it only hands on what its cells made."""
+        return self.loop is not None and not self.awaits_cells
 
     @property
     def taken_sources(self) -> Iterator[Source]:
         """All that it takes something from."""
         yield from self.arguments.values()
         yield from self.mentions.values()
+        if self.loop:
+            yield from self.loop.lists.values()
+
+    def file_of(self, output: str) -> Output:
+        """The declaration of an output's file; of one that holds a file of each cell, of those."""
+        if self.loop and output in self.loop.outputs:
+            return self.loop.outputs[output]
+        return self.outputs[output]
+
+    def is_gathered(self, output: str) -> bool:
+        """Whether an output holds what every cell made of it."""
+        return bool(self.loop and not self.loop.best and output in self.loop.outputs)
 
 
 def outputs_of(source: Source) -> tuple[FromOutput, ...]:
@@ -98,10 +216,12 @@ class Graph:
     """A pipeline ready to run.
 
     ``nodes`` are in an order in which each comes after what it needs, and otherwise as declared.
-    ``params`` are the values of this run, ``inputs`` its paths from the project's root or its
-    models; ``given`` names the parameters and inputs whose value is not the declared one.
-    ``files`` are the inputs with what is declared of how they are read, ``formats`` the project's
-    own: the class of each, by name.
+    ``params`` are the values of this run by dotted name, ``inputs`` its paths from the project's
+    root or its models; ``given`` names the parameters and inputs whose value is not the declared
+    one, ``tried`` those whose value is not the one declared for the run's ``environment``. The
+    defaults of ``pipeline`` are those for that environment. ``files`` are the inputs with what is
+    declared of how they are read, ``formats`` the project's own: the class of each, by name.
+    ``param_files`` are the files that hold defaults, by parameter.
     """
 
     name: str
@@ -113,17 +233,26 @@ class Graph:
     given: frozenset[str] = field(default_factory=frozenset)
     files: Mapping[str, Input] = field(default_factory=dict)
     formats: Mapping[str, str] = field(default_factory=dict)
+    tried: frozenset[str] = field(default_factory=frozenset)
+    environment: str = ""
+    param_files: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def tried_names(self) -> tuple[str, ...]:
         """The parameters and inputs that make a run a trial: those with another value than the
-        declared one. A parameter without a default declares none, so no value of it is another."""
+        one declared for its environment. A parameter without a default declares none, so no value
+        of it is another."""
         params = self.pipeline.params
         return tuple(
             name
             for name in (*params, *self.inputs)
-            if name in self.given and not (name in params and params[name].required)
+            if name in self.tried and not (name in params and params[name].required)
         )
+
+    @property
+    def steps(self) -> Mapping[str, Node]:
+        """The nodes by declared step, without the cells."""
+        return {name: node for name, node in self.nodes.items() if node.cell is None}
 
     def registers_model(self, step: str) -> bool:
         """Whether a step registers a model."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,9 @@ from towpath.dependencies.command_program import find_missing_script
 from towpath.dependencies.extras import tell_missing_extra
 from towpath.errors import DeclarationError, Fault, Place, TowpathError, did_you_mean
 from towpath.pipeline import file_formats, pipeline_order
-from towpath.pipeline.compile_graph import compile_with_arguments, outline_graph, resolve_pipeline
+from towpath.pipeline.compile_graph import compile_with_values, outline_graph, resolve_pipeline
+from towpath.pipeline.environments import apply_environment
+from towpath.pipeline.run_arguments import RunValues
 from towpath.planning import notebook_check, requirements_check, step_code
 from towpath.steps.formats import FRAMES
 
@@ -39,8 +42,7 @@ _PATH = "pathlib.Path"
 def compile_checked_pipeline(
     workspace: Workspace,
     pipeline: str | None,
-    params: Mapping[str, object] | None = None,
-    inputs: Mapping[str, str] | None = None,
+    values: RunValues | None = None,
 ) -> Graph:
     """The graph of a pipeline whose every function is there and takes what it is given.
 
@@ -53,8 +55,9 @@ def compile_checked_pipeline(
     if not declared.pipeline.steps:
         hint = "write one below `steps:`; docs/pipeline.md has an example"
         raise DeclarationError(Fault("the pipeline has no steps yet", Place(declared.path), hint))
-    taken = {name: _from_root(workspace.root, path) for name, path in (inputs or {}).items()}
-    return compile_with_arguments(declared, params or {}, taken)
+    values = values or RunValues()
+    taken = {name: _from_root(workspace.root, path) for name, path in values.inputs.items()}
+    return compile_with_values(declared, replace(values, inputs=taken))
 
 
 def _from_root(root: Path, path: str) -> str:
@@ -69,6 +72,23 @@ def _from_root(root: Path, path: str) -> str:
 def find_pipeline_faults(workspace: Workspace, pipeline: str) -> tuple[Fault, ...]:
     """Everything that is wrong with a pipeline, its code included, each with its place."""
     return _declared_faults(workspace, workspace.pipeline(pipeline))
+
+
+def find_environment_faults(
+    workspace: Workspace, pipeline: str, environment: str
+) -> tuple[Fault, ...]:
+    """What keeps a pipeline from a run for an environment that is there for each declaration: no
+    value for a parameter that must have one. UsageError for an environment it does not declare."""
+    if not environment:
+        return ()
+    declared = workspace.pipeline(pipeline)
+    values = apply_environment(declared.pipeline, environment)
+    place = declared.places.find_place("for", environment)
+    return tuple(
+        Fault(f"parameter `{name}` has no value for `{environment}`", place, "add it there")
+        for name, param in values.params.items()
+        if param.required
+    )
 
 
 def _declared_faults(workspace: Workspace, declared: DeclaredPipeline) -> tuple[Fault, ...]:
@@ -236,9 +256,9 @@ def read_pipelines(workspace: Workspace) -> dict[str, DeclaredPipeline]:
     return {name: workspace.pipeline(name) for name in workspace.pipelines}
 
 
-def drawable_graph(workspace: Workspace, pipeline: str) -> Graph:
+def drawable_graph(workspace: Workspace, pipeline: str, environment: str = "") -> Graph:
     """The graph of a pipeline for a look at it: its code need not be there."""
-    return outline_graph(workspace.pipeline(pipeline))
+    return outline_graph(workspace.pipeline(pipeline), environment)
 
 
 def find_submodule_faults(

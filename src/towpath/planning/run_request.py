@@ -8,8 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from towpath.errors import Fault, UsageError, did_you_mean
+from towpath.pipeline.run_arguments import RunValues
 
 if TYPE_CHECKING:
+    from towpath.errors import Place
     from towpath.pipeline.step_graph import Graph
 
 
@@ -21,7 +23,8 @@ class RunRequest:
     ``force`` runs every selected step; ``register`` registers though the values are other than the
     declared ones; ``require_register`` makes it an error if the run could not register; ``push``
     publishes what it registered; ``retry`` names an earlier run, of which what ended well is taken
-    as it is; ``jobs`` bounds the steps that run at once.
+    as it is; ``jobs`` bounds the steps that run at once; ``environment`` is what the run is for;
+    ``param_places`` are the lines of parameters that a file gave.
     """
 
     pipeline: str
@@ -36,6 +39,13 @@ class RunRequest:
     register: bool = False
     retry: str | None = None
     jobs: int | None = None
+    environment: str = ""
+    param_places: Mapping[str, Place] = field(default_factory=dict)
+
+    @property
+    def values(self) -> RunValues:
+        """The values that it gives."""
+        return RunValues(self.params, self.inputs, self.environment, self.param_places)
 
     @property
     def is_whole(self) -> bool:
@@ -50,6 +60,7 @@ class RunRequest:
             "only": list(self.only),
             "begin": self.begin,
             "end": self.end,
+            "for": self.environment,
         }
 
 
@@ -62,6 +73,7 @@ def repeat_request(request: RunRequest, asked: Mapping[str, Any]) -> RunRequest:
         only=request.only or tuple(asked.get("only", ())),
         begin=request.begin or asked.get("begin"),
         end=request.end or asked.get("end"),
+        environment=request.environment or asked.get("for", ""),
     )
 
 
@@ -73,7 +85,7 @@ def select_steps(graph: Graph, request: RunRequest) -> frozenset[str] | None:
     unknown = [
         Fault(f"no step `{name}` in {graph.name}", hint=_steps_hint(name, graph))
         for name in named
-        if name not in graph.nodes
+        if name not in graph.steps
     ]
     if unknown:
         raise UsageError(*unknown)
@@ -83,12 +95,12 @@ def select_steps(graph: Graph, request: RunRequest) -> frozenset[str] | None:
     if request.end:
         chosen &= find_needed_steps(graph, frozenset({request.end}))
     if not chosen:
-        raise UsageError("no step is selected", hint=f"the order is {', '.join(graph.nodes)}")
+        raise UsageError("no step is selected", hint=f"the order is {', '.join(graph.steps)}")
     return chosen
 
 
 def _steps_hint(word: str, graph: Graph) -> str:
-    return did_you_mean(word, graph.nodes) or f"it has {', '.join(graph.nodes)}"
+    return did_you_mean(word, graph.steps) or f"it has {', '.join(graph.steps)}"
 
 
 def find_needed_steps(graph: Graph, steps: frozenset[str]) -> frozenset[str]:
@@ -104,7 +116,7 @@ def find_needed_steps(graph: Graph, steps: frozenset[str]) -> frozenset[str]:
 def _find_after(graph: Graph, step: str) -> frozenset[str]:
     later_steps = {step}
     for name, node in graph.nodes.items():
-        if node.needs & later_steps:
+        if node.needs & later_steps or node.declared_name == step:
             later_steps.add(name)
     return frozenset(later_steps)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
 from pathlib import PurePosixPath
@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from towpath.config.artifact import Artifact, CacheEntry, Json, Made
 from towpath.config.expression import parse_message
-from towpath.config.pipeline_declaration import Callback, Notify
+from towpath.config.parameter_groups import find_parameter
+from towpath.config.pipeline_declaration import Callback, Notify, RepeatedStep, Tuning
 from towpath.errors import Fault, StepFailed, did_you_mean
 from towpath.pipeline.step_graph import (
     FirstOf,
     FromInput,
+    FromItem,
     FromOutput,
     FromParam,
     Literal,
@@ -29,7 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from towpath.config.step_surroundings import FailureWatch
-    from towpath.pipeline.step_graph import Branch, Graph, Node, Source
+    from towpath.pipeline.step_graph import Branch, Graph, Loop, Node, Source
+    from towpath.planning.search_progress import SearchProgress
 
 
 class StepVerdict(StrEnum):
@@ -45,7 +48,7 @@ class StepVerdict(StrEnum):
 class StepDecision:
     """What becomes of a step, and why; ``entry`` is what is reused, ``stale`` if it is what an
     earlier run made of another declaration, code or data. A ``deferred`` registration is skipped
-    for now, and kept."""
+    for now, and kept. ``cell_of`` is the step of which this is a cell."""
 
     step: str
     verdict: StepVerdict
@@ -61,6 +64,7 @@ class StepDecision:
 
     stale: bool = False
     deferred: bool = False
+    cell_of: str = ""
 
 
 class StepNotEnded(Exception):  # not a fault: an answer that is not there yet
@@ -75,6 +79,8 @@ class StepNotEnded(Exception):  # not a fault: an answer that is not there yet
 class RunState:
     """The fold of a run so far. ``inputs`` are the artifacts of the pipeline's own inputs.
 
+    ``graph`` grows: by the cells of a step whose list another step makes. ``forgiven`` are cells
+    that were not made and that their step may do without; ``searches`` is how far each has come.
     ``awaited`` says of inputs that are yet to be made or brought, in a plan, by what: the name of
     another pipeline, or an address.
     ``stopped`` names the step that ended the run well: no other begins after it.
@@ -86,7 +92,9 @@ class RunState:
     decisions: dict[str, StepDecision] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
+    forgiven: set[str] = field(default_factory=set)
     chosen: dict[str, bool] = field(default_factory=dict)
+    searches: dict[str, SearchProgress] = field(default_factory=dict)
     awaited: Mapping[str, str] = field(default_factory=dict)
     stopped: str = ""
 
@@ -100,6 +108,8 @@ class RunState:
 
     def skip_reason(self, node: Node) -> str:
         """Why ``node`` does not run whatever else happens; empty if it may."""
+        if node.loop and node.gathers_cells:
+            return self._gathering_reason(node, node.loop)
         # The first by name: of two that failed, runs of one graph shall give the same reason.
         if self.stopped and self.stopped != node.name:
             return f"`{self.stopped}` stopped the run"
@@ -115,16 +125,48 @@ class RunState:
             (reason for source in node.taken_sources if (reason := self._none_made(source))), ""
         )
 
+    def _gathering_reason(self, node: Node, loop: Loop) -> str:
+        """Why a step hands on nothing, though its cells have ended."""
+        if node.branch and (reason := self._branch_reason(node.branch)):
+            return reason
+        cells = loop.cells or ()
+        if not all(map(self.has_ended, cells)) or self.unforgiven_cells(loop):
+            return ""
+        lost = [cell for cell in cells if cell in self.skipped and cell not in self.forgiven]
+        return self.skipped[lost[0]] if lost else ""
+
+    def unforgiven_cells(self, loop: Loop) -> list[str]:
+        """The cells that failed, and that their step cannot do without."""
+        cells = loop.cells or ()
+        return [cell for cell in cells if cell in self.failed and cell not in self.forgiven]
+
+    def forgive_cell(self, node: Node) -> bool:
+        """Note a cell that was not made, where its step may do without it."""
+        step = node.step
+        may_fail = isinstance(step, Tuning) or (isinstance(step, RepeatedStep) and step.may_fail)
+        is_forgiven = node.cell is not None and (
+            (node.name in self.failed and may_fail) or bool(node.needs & self.forgiven)
+        )
+        if is_forgiven:
+            self.forgiven.add(node.name)
+        return is_forgiven
+
     def _unmet_watch(self, watch: FailureWatch) -> str:
         """Why a step that watches others need not run; empty where it is to."""
         failed = watch.when != "skipped" and any(step in self.failed for step in watch.steps)
         skipped = watch.when != "failed" and any(step in self.skipped for step in watch.steps)
         if failed or skipped:
             return ""
-        word = {"failed": "failed", "skipped": "was skipped", "either": "failed or was skipped"}
         names = ", ".join(f"`{step}`" for step in watch.steps)
-        none = "neither of " if len(watch.steps) > 1 else "not so: "
-        return f"{none}{names} {word[watch.when]}"
+        if len(watch.steps) > 1:
+            words = {
+                "failed": "failed",
+                "skipped": "was skipped",
+                "either": "failed or was skipped",
+            }
+            return f"none of {names} {words[watch.when]}"
+        words = {"failed": "did not fail", "skipped": "was not skipped"}
+        return f"{names} {words.get(watch.when, 'neither failed nor was skipped')}"
 
     def _branch_reason(self, branch: Branch) -> str:
         if branch.condition in self.skipped:
@@ -158,8 +200,9 @@ class RunState:
         """What a source stands for now."""
         if isinstance(source, Literal):
             return Value(source.value)
+        assert not isinstance(source, FromItem), "a cell has its items put in"
         if isinstance(source, FromParam):
-            return Value(self.graph.params[source.name])
+            return Value(find_parameter(self.graph.params, source.name))
         if isinstance(source, FromInput) and source.name in self.awaited:
             raise StepNotEnded(self.awaited[source.name])
         if isinstance(source, FromInput):
@@ -247,6 +290,10 @@ def find_noted_needs(known: RunState, source: Source) -> tuple[str, ...]:
 
 
 def _find_signed(known: RunState, graph: Graph, origin: FromOutput) -> Mapping[str, Any] | None:
+    # What a step hands on of its best cell is that cell's.
+    winner = known.made[origin.step].facts.get("best")
+    if isinstance(winner, str) and winner in known.made and winner in graph.nodes:
+        origin = replace(origin, step=winner)
     own = _noted_signature(known, origin)
     if own is not None and _UNKNOWN not in (own.get("inputs"), own.get("outputs")):
         return own

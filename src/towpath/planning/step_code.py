@@ -209,7 +209,7 @@ def _find_makers(graph: Graph, node: Node) -> list[Node]:
         for source in waiting.pop().arguments.values():
             for choice in outputs_of(source):
                 maker = graph.nodes[choice.step]
-                if maker.name not in makers and not _is_plain(maker.outputs[choice.output]):
+                if maker.name not in makers and not _is_plain(maker.file_of(choice.output)):
                     makers[maker.name] = maker
                     waiting.append(maker)
     return list(makers.values())

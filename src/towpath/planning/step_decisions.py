@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from towpath.config import foreign_values as foreign
-from towpath.config.artifact import CacheEntry, Made
+from towpath.config.artifact import Artifact, CacheEntry, Made
 from towpath.config.expression import parse_condition
 from towpath.config.foreign_values import Fields
 from towpath.config.pipeline_declaration import (
@@ -22,17 +22,19 @@ from towpath.config.pipeline_declaration import (
     Notify,
     RegisterModel,
     Stop,
+    Tuning,
 )
 from towpath.errors import Malformed, StepFailed, TowpathError
 from towpath.pipeline import cache_key
-from towpath.planning import step_code
+from towpath.planning import cell_results, known_cells, step_code
 from towpath.planning.run_state import RunState, StepDecision, StepNotEnded, StepVerdict
 from towpath.scratch import replace_text
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from towpath.pipeline.step_graph import Graph, Node
+    from towpath.pipeline.step_graph import Graph, Loop, Node
+    from towpath.steps.work_order import Value
     from towpath.workspace import Workspace
 
 
@@ -66,15 +68,21 @@ class StepJudge:
     memory: PipelineMemory
     decide_registration: Callable[[Node, RegisterModel, RunState], StepDecision] | None
     policy: ReusePolicy = ReusePolicy()
+    code_of_cells: dict[tuple[str, tuple[tuple[str, str], ...]], Mapping[str, str]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     def decide_step(self, node: Node, known: RunState) -> StepDecision:
         """What becomes of ``node``, given what is known of the steps before it."""
-        if self.policy.selected is not None and node.name not in self.policy.needed:
+        if self.policy.selected is not None and not _is_among(node, self.policy.needed):
             return StepDecision(node.name, StepVerdict.SKIP, "not selected")
         if reason := known.skip_reason(node):
             return StepDecision(node.name, StepVerdict.SKIP, reason)
+        if node.loop and node.awaits_cells:
+            return self._await_lists(node, node.loop, known)
         if pending := known.pending(node):
-            return StepDecision(node.name, StepVerdict.UNDECIDED, f"after {_join_names(pending)}")
+            shown = "its cells" if node.gathers_cells else _join_names(pending)
+            return StepDecision(node.name, StepVerdict.UNDECIDED, f"after {shown}")
         if isinstance(node.step, Condition | Fail | Stop | Notify):
             return StepDecision(node.name, StepVerdict.RUN)
         if isinstance(node.step, RegisterModel):
@@ -82,15 +90,43 @@ class StepJudge:
             return self.decide_registration(node, node.step, known)
         return self._by_key(node, known)
 
+    def _await_lists(self, node: Node, loop: Loop, known: RunState) -> StepDecision:
+        """A step whose cells are not there: its list is not known yet, or holds nothing; or a
+        search that goes on."""
+        if isinstance(node.step, Tuning):
+            ended = sum(cell in known.made for cell in loop.cells or ())
+            reason = f"{ended} of {node.step.trials} trials are known"
+            return StepDecision(node.name, StepVerdict.UNDECIDED, reason)
+        try:
+            lists = known_cells.read_lists(known, node, loop)
+        except StepNotEnded as waiting:
+            reason = f"its cells are known after `{waiting.step}`"
+            return StepDecision(node.name, StepVerdict.UNDECIDED, reason)
+        reason = known_cells.empty_list_reason(loop, lists)
+        return StepDecision(node.name, StepVerdict.SKIP, reason)
+
+    def _gather(self, node: Node, loop: Loop, known: RunState) -> StepDecision:
+        if failed := known.unforgiven_cells(loop):
+            number = len(loop.cells or ())
+            raise StepFailed(f"{len(failed)} of {number} cells failed, first `{failed[0]}`")
+        ingredients = cell_results.gathering_ingredients(node, known)
+        key = cache_key.digest_ingredients(ingredients)
+        entry = self._trusted_entry(key)
+        verdict = StepVerdict.REUSE if entry else StepVerdict.RUN
+        reason = _made_by(entry) if entry else "its cells are other ones"
+        return StepDecision(node.name, verdict, reason, key, ingredients, entry)
+
     def _by_key(self, node: Node, known: RunState) -> StepDecision:
+        if node.loop:
+            return self._gather(node, node.loop, known)
         try:
             arguments = known.arguments(node)
         except StepNotEnded as waiting:
             return StepDecision(node.name, StepVerdict.UNDECIDED, f"after `{waiting.step}`")
-        code = step_code.read_step_code(self.graph, node, arguments, self.workspace)
-        ingredients = cache_key.gather_ingredients(self.graph, node, arguments, code)
+        code = self._read_code(node, arguments, known)
+        ingredients = cache_key.gather_ingredients(known.graph, node, arguments, code)
         key = cache_key.digest_ingredients(ingredients)
-        if self.policy.selected is not None and node.name not in self.policy.selected:
+        if self.policy.selected is not None and not _is_among(node, self.policy.selected):
             return self._take_earlier(node, key, ingredients)
         reason, entry = self._find_usable(node, key)
         if entry:
@@ -98,6 +134,19 @@ class StepJudge:
         else:
             reason, verdict = reason or self._run_reason(node, ingredients), StepVerdict.RUN
         return StepDecision(node.name, verdict, reason, key, ingredients, entry)
+
+    def _read_code(
+        self, node: Node, arguments: Mapping[str, Artifact | Value], known: RunState
+    ) -> Mapping[str, str]:
+        # The cells of a step have the same code, but for what the names of their files ask for.
+        files = [(n, v.name) for n, v in arguments.items() if isinstance(v, Artifact)]
+        case = (node.declared_name, tuple(files))
+        code = self.code_of_cells.get(case)
+        if code is None:
+            code = step_code.read_step_code(known.graph, node, arguments, self.workspace)
+            if node.cell:
+                self.code_of_cells[case] = code
+        return code
 
     def _take_earlier(self, node: Node, key: str, found: Mapping[str, str]) -> StepDecision:
         # Who selects steps wants these to run, and not those before them: what such a step made
@@ -124,10 +173,9 @@ class StepJudge:
             return "asked in each run", None
         if not step_code.is_known(self.workspace.code, node.step):
             return step_code.UNKNOWN, None
-        remembered = list(self.workspace.store.entries(key))
-        entry = self._trusted_entry(key) if remembered else None
+        entry = self._trusted_entry(key)
         if entry is None:
-            return self._unusable_reason(remembered), None
+            return self._unusable_reason(list(self.workspace.store.entries(key))), None
         if isinstance(cache, Expiry) and _age_in_seconds(entry) > cache.expires:
             return f"expired: made {entry.made}", None
         return "", entry
@@ -176,12 +224,17 @@ class StepJudge:
         return first_difference(last.ingredients, found) or "what it made is not in the store"
 
 
+def _is_among(node: Node, names: frozenset[str]) -> bool:
+    # Who names a step means its cells too, also those that are not known yet.
+    return node.name in names or (node.cell is not None and node.cell.step in names)
+
+
 def plan_steps(judge: StepJudge, known: RunState) -> Iterator[StepDecision]:
     """A decision for each step, in order, as far as it can be known without running any.
 
     Conditions whose values are known are decided on the way, for they choose what follows.
     """
-    for node in judge.graph.nodes.values():
+    for node in known_cells.walk_nodes(known):
         try:
             decision = judge.decide_step(node, known)
         except StepFailed as error:  # a key that is not there, say: the run will tell it
@@ -192,7 +245,7 @@ def plan_steps(judge: StepJudge, known: RunState) -> Iterator[StepDecision]:
             known.skipped[node.name] = decision.reason
         elif decision.entry:
             known.take_result(decision, decision.entry.result)
-        yield decision
+        yield replace(decision, cell_of=node.cell.step) if node.cell else decision
 
 
 def evaluate_choice(node: Node, step: Condition, known: RunState) -> bool:
@@ -240,6 +293,8 @@ def _describe_difference(label: str, old: str | None, new: str | None) -> str:
         return f"{'Python' if what == 'python' else f'`{name}`'} {old} -> {new}"
     if what == "format" and old and new:
         return f"input `{name}` is read as {new}, no longer as {old}"
+    if what == "cells":
+        return "its cells are other ones"
     if what == "options":
         return f"how input `{name}` is read was declared otherwise"
     if what == "input" and old and new:
@@ -302,7 +357,13 @@ class PipelineMemory:
             return
         # Read anew: a run of other steps may have ended meanwhile. Of two that end in the same
         # moment one's keys are lost, which costs a reason's words.
-        merged = {**PipelineMemory(self.path)._last_by_step, **latest}
+        kept = PipelineMemory(self.path)._last_by_step
+        # Of cells and trials those of now, or the file would grow with each list and each search.
+        repeated = {name.partition("@")[0] for name in latest if "@" in name}
+        merged = {
+            **{n: last for n, last in kept.items() if n.partition("@")[0] not in repeated},
+            **latest,
+        }
         self.path.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps({step: asdict(last) for step, last in merged.items()})
         replace_text(self.path, text)

@@ -12,13 +12,15 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 HIDDEN = b"***"
 _MARK = b"\0towpath-settled\0"
 _AT_ONCE = 1 << 16
+_REQUESTS = (signal.SIGTERM, signal.SIGINT)
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,12 @@ class LogMask:
         reading, writing = os.pipe()
         answers, answering = os.pipe()
         orders, ordering = os.pipe()
-        program = subprocess.Popen(
-            [sys.executable, "-I", "-S", __file__, str(orders), str(answering), str(log)],
-            stdin=reading, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            pass_fds=(orders, answering), start_new_session=True,
-        )  # fmt: skip
+        with _deaf_to_its_end():
+            program = subprocess.Popen(
+                [sys.executable, "-I", "-S", __file__, str(orders), str(answering), str(log)],
+                stdin=reading, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                pass_fds=(orders, answering), start_new_session=True,
+            )  # fmt: skip
         program.returncode = 0  # it ends after this process, of which it is none to bury
         for taken in (reading, answering, orders):
             os.close(taken)
@@ -55,6 +58,18 @@ class LogMask:
             os.read(self.answers, 1)
         except OSError:  # it was killed: nothing more comes into the log
             return
+
+
+@contextmanager
+def _deaf_to_its_end() -> Iterator[None]:
+    """What is started meanwhile hears no request to end, not even before its first line: the end of
+    a step is asked of all that the step started, and its last words are yet to come."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in _REQUESTS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 _of_this_process: list[LogMask] = []
@@ -80,8 +95,6 @@ def mask_stream(pending: bytes, secrets: Sequence[bytes]) -> tuple[bytes, bytes]
 
 def run_mask() -> None:
     """Copy the standard input into the log until nobody can write to it any more."""
-    for number in (signal.SIGTERM, signal.SIGINT):  # of the step's end: its last words come first
-        signal.signal(number, signal.SIG_IGN)
     with os.fdopen(int(sys.argv[1]), encoding="utf-8") as orders:
         # The longest first: one may be a part of another.
         secrets = sorted((text.encode() for text in json.load(orders)), key=len, reverse=True)

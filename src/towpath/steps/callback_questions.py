@@ -21,7 +21,7 @@ from towpath import documents
 from towpath.config import foreign_values as foreign
 from towpath.config.artifact import Json
 from towpath.config.foreign_values import Fields
-from towpath.config.pipeline_declaration import Param
+from towpath.config.parameter_declaration import Param
 from towpath.errors import DeclarationError, Fault, Malformed, UsageError, did_you_mean
 from towpath.scratch import replace_text, scratch_beside
 
@@ -47,8 +47,13 @@ class Question:
     @property
     def command(self) -> str:
         """What answers it."""
-        words = (f"{name}={_sample_value(param)}" for name, param in self.fields.items())
-        return " ".join(("towpath answer", self.token, *words))
+        return answer_command(self.token, self.fields)
+
+
+def answer_command(token: str, fields: Mapping[str, Param]) -> str:
+    """What a person types to answer a question."""
+    words = (f"{name}={_sample_value(param)}" for name, param in fields.items())
+    return " ".join(("towpath answer", token, *words))
 
 
 def _sample_value(param: Param) -> str:
@@ -60,7 +65,9 @@ def _sample_value(param: Param) -> str:
 def ask_question(root: Path, question: Question) -> None:
     """Write a question down, so that it can be answered from now on."""
     folder = root / FOLDER / question.token
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (_CLOSED, _ANSWER):  # of an attempt before
+        (folder / name).unlink(missing_ok=True)
     fields = {
         name: param.model_dump(mode="json", exclude_unset=True)
         for name, param in question.fields.items()

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -130,14 +131,14 @@ def _inject_values(document: Any, values: Mapping[str, Any]) -> Any:
     from papermill.parameterize import parameterize_notebook
 
     document.metadata.papermill = {}
-    if not values:
-        return document
     plain = {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}
-    injected: Any = parameterize_notebook(
-        document, plain, kernel_name=_KERNEL, language="python", comment="Given by the pipeline"
-    )
+    injected: Any = document
+    if plain:
+        injected = parameterize_notebook(
+            document, plain, kernel_name=_KERNEL, language="python", comment="Given by the pipeline"
+        )
     for index, cell in enumerate(injected.cells):
-        cell.id = f"cell-{index + 1}"  # a new cell's is drawn at random, and the bytes shall repeat
+        cell.id = f"cell-{index + 1}"  # one that has none gets a random one: the bytes shall repeat
     return injected
 
 
@@ -155,7 +156,8 @@ def _own_kernel() -> Iterator[dict[str, Any]]:
         # Settings, start-up files and the history of IPython are the user's: another's differ, and
         # two kernels at once would wait for one history.
         os.environ |= {
-            "JUPYTER_PATH": str(scratch), "JUPYTER_CONFIG_DIR": str(scratch / "config"),
+            "JUPYTER_PATH": os.pathsep.join([str(scratch), *_page_templates()]),
+            "JUPYTER_CONFIG_DIR": str(scratch / "config"),
             "JUPYTER_RUNTIME_DIR": str(scratch), "IPYTHONDIR": str(scratch / "ipython"),
             "JUPYTER_NO_CONFIG": "1", "JUPYTER_PLATFORM_DIRS": "1",
         }  # fmt: skip
@@ -166,6 +168,14 @@ def _own_kernel() -> Iterator[dict[str, Any]]:
             config.KernelManager.transport = "ipc"
         config.KernelManager.connection_file = str(connection)
         yield {"config": config}
+
+
+def _page_templates() -> Iterator[str]:
+    """Where the templates of pages are: beside nbconvert, which of a step with packages of its own
+    may be of another environment than its Python."""
+    spec = find_spec("nbconvert")
+    if spec and spec.origin:
+        yield str(Path(spec.origin).parents[4] / "share" / "jupyter")
 
 
 def _run_cells(document: Any, folder: Path, kernel: Mapping[str, Any]) -> CellFailure | None:

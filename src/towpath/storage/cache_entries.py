@@ -7,10 +7,12 @@ that a laptop's entry never takes the place of one that CI wrote.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from dataclasses import fields as dataclass_fields
+from functools import cached_property
 from pathlib import Path
 
 from towpath.config import foreign_values as foreign
@@ -33,7 +35,11 @@ class Entries:
 
     def path(self, key: str, writer: str) -> Path:
         """Where the entry of a key stands, or would."""
-        return self.layout.entries / relative_entry_path(key, writer)
+        return Path(f"{self._folder}/{relative_entry_path(key, writer)}")
+
+    @cached_property
+    def _folder(self) -> str:
+        return os.fspath(self.layout.entries)  # once: a plan asks for ten thousand entries
 
     def read(self, key: str, writers: Sequence[str] = WRITERS) -> Iterator[CacheEntry]:
         """The entries of a key by these writers. One that is torn or foreign is none."""

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +23,7 @@ from towpath.backends.prefect.server.project_api import (
     start_services,
     stop_services,
 )
+from towpath.backends.prefect.server.server_state import ApiEndpoint
 from towpath.execution import run_folders
 from towpath.pipeline.compile_graph import outline_graph
 from towpath.steps import step_process
@@ -178,3 +185,76 @@ def _logged(standing: StartedServices) -> str:
         standing.api.proven_endpoint, "POST", "/logs/filter", {"limit": 200}
     )
     return "\n".join(each["message"] for each in found)
+
+
+def test_a_deployed_run_has_secrets_waits_for_an_answer_and_is_stopped(small: Project) -> None:
+    small.declare(
+        """
+        steps:
+          look: {run: look, secrets: {KEY: {block: api-token}}, outputs: [seen.json]}
+          tell: {kind: notify, message: looked at it, block: custom-webhook/hall, after: look}
+          ask: {kind: callback, message: go on?, answers: {go: {type: boolean}}, after: tell}
+        """,
+        "import os\ndef look():\n    print('key', os.environ['KEY'])\n    return {}\n",
+    )
+    standing = stands(small)
+    endpoint = standing.api.proven_endpoint
+    run_deployment(endpoint, "training/dev")
+    _await_states(endpoint, "/flow_runs/filter", {"FAILED"})
+    refused = run_folders.find_run(small.workspace.runs, "last").error
+    assert refused == (
+        "step `look` needs the secret `KEY`: there is no block `api-token`"
+        " (make a block of the kind Secret at the Prefect API of the run)",
+    )
+    with _listening() as (url, told_words):
+        words = [sys.executable, "-c", BLOCKS, url]
+        subprocess.run(words, cwd=small.root, check=True, capture_output=True)
+        run_deployment(endpoint, "training/dev")
+        _await_states(endpoint, "/task_runs/filter", {"COMPLETED", "PAUSED"})
+    assert told_words == ['{"text":"looked at it"}']
+    run = run_folders.find_run(small.workspace.runs, "last")
+    log = (small.workspace.runs / run.id / "look" / "log.txt").read_text()
+    assert log == "key ***\n" and "hush-very-9" not in _logged(standing)
+    told = small.towpath("run", "--stop", "last")
+    assert (told.code, told.err) == (0, f"run {run.id} was interrupted\n")
+    _await_states(endpoint, "/flow_runs/filter", {"FAILED", "CANCELLED"})
+    stop_services(small.root)
+
+
+BLOCKS = """
+import sys
+from prefect.blocks.notifications import CustomWebhookNotificationBlock
+from prefect.blocks.system import Secret
+
+Secret(value="hush-very-9").save("api-token")
+CustomWebhookNotificationBlock(
+    name="hall", url=sys.argv[1], method="POST", json_data={"text": "{{body}}"}
+).save("hall")
+"""
+
+
+@contextmanager
+def _listening() -> Iterator[tuple[str, list[str]]]:
+    """A server to which a notification can be sent, and what it was sent."""
+    bodies: list[str] = []
+
+    class Hall(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            bodies.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
+            self.send_response(200)
+            self.end_headers()
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hall) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/", bodies
+        server.shutdown()
+
+
+def _await_states(endpoint: ApiEndpoint, route: str, states: set[str]) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        runs = worker.ask_local_api(endpoint, "POST", route, {})
+        if {run["state"]["type"] for run in runs} == states:
+            return
+        assert time.monotonic() < deadline, [run["state"] for run in runs]
+        time.sleep(0.2)

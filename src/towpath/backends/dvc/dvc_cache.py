@@ -248,6 +248,24 @@ class Store:
         """Store bytes that are in memory, as a file of this name."""
         return Artifact(self.objects.add_bytes(content), len(content), name)
 
+    def put_members(self, members: Mapping[str, Artifact], name: str) -> Artifact:
+        """Store a folder of files and folders that are stored already, by their paths in it."""
+        digests: dict[str, str] = {}
+        for path, member in members.items():
+            inside = self.members(member.digest) if is_folder_digest(member.digest) else {"": ""}
+            digests |= {f"{path}/{below}".rstrip("/"): md5 or member.digest
+                        for below, md5 in inside.items()}  # fmt: skip
+        digest = self.objects.add_manifest(folder_manifest(digests))
+        return Artifact(digest, sum(m.size for m in members.values()), name, len(digests))
+
+    def read_small(self, digest: str) -> bytes:
+        """The bytes of a small file, hashed as they are read. Raises StoreError where they are
+        not there."""
+        content = self.objects.read(digest)
+        if content is None:
+            raise _absent_error(digest)
+        return content
+
     def _put_files(self, files: Sequence[FileBelow]) -> dict[str, str]:
         recalled = self._recall_digests(files)
         missing = set(self.objects.find_unverified(set(recalled.values())))

@@ -9,6 +9,7 @@ import gc
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from towpath.errors import EngineError, StepFailed
@@ -94,15 +95,10 @@ def _in_environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 def _call_flow(execution: Execution, api: str, may_run: Collection[str]) -> None:
     """Run the flow against the API at ``api``."""
-    from prefect.settings import (
-        PREFECT_API_AUTH_STRING,
-        PREFECT_API_URL,
-        PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
-        temporary_settings,
-    )
+    from prefect.settings import temporary_settings
 
+    from towpath.backends.prefect.flow_signature import flow_arguments
     from towpath.backends.prefect.pipeline_flow import build_flow
-    from towpath.backends.prefect.server.remote_api import AUTH
 
     graph = execution.graph
     runner = execution.workspace.project.runner
@@ -111,28 +107,49 @@ def _call_flow(execution: Execution, api: str, may_run: Collection[str]) -> None
     flow = build_flow(
         graph.pipeline, lambda _: schedule_steps(execution, may_run), runner, execution.run_id
     )
+    with temporary_settings(_api_settings(api)):
+        flow(**flow_arguments(graph))
+
+
+def _api_settings(api: str) -> dict[Any, Any]:
+    """Prefect's settings of a run against the API at ``api``."""
+    from prefect.settings import (
+        PREFECT_API_AUTH_STRING,
+        PREFECT_API_URL,
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+    )
+
+    from towpath.backends.prefect.server.remote_api import AUTH
+
     # Prefect's heartbeat sleeps a second after the flow has ended; a run here has a lease instead.
     settings = {PREFECT_API_URL: api, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
     if local := os.environ.get(AUTH):  # where Prefect was imported before it was set
         settings[PREFECT_API_AUTH_STRING] = local
-    with temporary_settings(settings):
-        flow(**graph.params)
+    return settings
 
 
-def cancel_run(engine_run: str) -> None:
-    """Have the worker that carries out a deployed run end it.
+def cancel_run(project: Path, engine_run: str) -> None:
+    """Have the worker that carries out a deployed run of a project end it.
 
     EngineError where the API does not answer, or does not know the run.
     """
-    import_prefect()
     from uuid import UUID
 
-    from prefect.client.orchestration import get_client
-    from prefect.states import Cancelling
+    from towpath.backends.prefect import server
 
+    api = server.begin_api(project)
     try:
-        with get_client(sync_client=True) as client:
-            client.set_flow_run_state(UUID(engine_run), Cancelling(), force=True)
+        with _in_environment(api.environment()):
+            import_prefect()
+            from prefect.client.orchestration import get_client
+            from prefect.settings import temporary_settings
+            from prefect.states import Cancelling
+
+            server.await_api(api)
+            with temporary_settings(_api_settings(api.url)), get_client(sync_client=True) as client:
+                client.set_flow_run_state(UUID(engine_run), Cancelling(), force=True)
+    except EngineError:
+        raise
     except Exception as error:  # httpx's errors, which are for the forge's client alone to name
         hint = "the run's own API is asked: `PREFECT_API_URL`, or that of `towpath up`"
         raise EngineError(f"Prefect cannot end the run: {error}", hint=hint) from error

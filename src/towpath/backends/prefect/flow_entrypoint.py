@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from towpath import documents
 from towpath.backends.prefect import executor
+from towpath.backends.prefect.flow_signature import plain_arguments, split_arguments
+from towpath.config.parameter_groups import flatten_values
 from towpath.errors import StepFailed, TowpathError
 from towpath.execution.pipeline_run import (
     bring_remote_inputs,
@@ -19,12 +21,14 @@ from towpath.execution.pipeline_run import (
     warmed_supervisor,
 )
 from towpath.execution.run_record import ExecutionState, RecordedRun
+from towpath.pipeline.environments import apply_environment
 from towpath.planning.run_request import RunRequest
 from towpath.workspace import Workspace
 
 if TYPE_CHECKING:
     from prefect import Flow
 
+    from towpath.config.pipeline_declaration import Pipeline
     from towpath.execution.step_execution import Execution
 
 # Prefect sets it in a process that executes one deployed run.
@@ -45,20 +49,41 @@ def flow(file: str) -> Flow[..., Any]:
     folder = Path(file).resolve().parent
     workspace = Workspace.find(folder)
     declared = workspace.pipeline(folder.name)
+    environment = ""
     if os.environ.get(_DEPLOYED):
         executor.without_heartbeat()
-    body = partial(_run_deployed, workspace.root, Path(file).resolve())
+        environment = _deployed_environment(declared.pipeline)
+    body = partial(_run_deployed, workspace.root, Path(file).resolve(), environment)
     from towpath.backends.prefect.pipeline_flow import build_flow
 
-    return build_flow(declared.pipeline, body, workspace.project.runner)
+    pipeline = apply_environment(declared.pipeline, environment)
+    return build_flow(pipeline, body, workspace.project.runner)
 
 
-def _run_deployed(root: Path, file: Path, params: Mapping[str, Any]) -> dict[str, Any]:
+def _deployed_environment(pipeline: Pipeline) -> str:
+    """The environment that has the name of the deployment which this process is a run of."""
+    if not pipeline.environments:
+        return ""
+    name = executor.find_deployment() or ""
+    return name if name in pipeline.environments else ""
+
+
+def _run_deployed(
+    root: Path, file: Path, environment: str, arguments: Mapping[str, Any]
+) -> dict[str, Any]:
     """The body of a deployed flow: a run as `towpath run` makes it, inside Prefect's own."""
     workspace, pipeline = Workspace(root), file.parent.name
-    values = _given_values(workspace, pipeline, params)
+    declared = apply_environment(workspace.pipeline(pipeline).pipeline, environment)
+    params, inputs = split_arguments(declared, arguments)
+    usual = default_values(declared)
+    values = _given_values(usual, params)
+    paths = {name: path for name, path in inputs.items() if path != usual[name]}
     request = RunRequest(
-        pipeline, values, register=bool(values) and _is_declared(workspace, file, params)
+        pipeline,
+        values,
+        paths,
+        register=bool(values or paths) and _is_declared(workspace, file, declared, arguments),
+        environment=environment,
     )
     bring_remote_inputs(workspace, request)
     prepared = replace(prepare_run(workspace, request), engine_run=os.environ.get(_DEPLOYED))
@@ -71,10 +96,9 @@ def _run_deployed(root: Path, file: Path, params: Mapping[str, Any]) -> dict[str
     return _flow_answer(conduct_run(prepared, carry_out, [executor.run_log()]))
 
 
-def _given_values(workspace: Workspace, pipeline: str, params: Mapping[str, Any]) -> dict[str, Any]:
+def _given_values(defaults: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters that differ from the declared defaults."""
     # Prefect makes a float of each number; where the default is an integer, so is 50.0.
-    defaults = _default_values(workspace, pipeline)
     values = {
         name: int(value)
         if isinstance(defaults.get(name), int) and isinstance(value, float) and value.is_integer()
@@ -84,12 +108,15 @@ def _given_values(workspace: Workspace, pipeline: str, params: Mapping[str, Any]
     return {name: value for name, value in values.items() if defaults.get(name) != value}
 
 
-def _default_values(workspace: Workspace, pipeline: str) -> dict[str, Any]:
-    params = workspace.pipeline(pipeline).pipeline.params
-    return {name: param.default for name, param in params.items()}
+def default_values(pipeline: Pipeline) -> dict[str, Any]:
+    """What a call of the flow that gives nothing has: parameters by dotted name, and inputs."""
+    params = {name: param.default for name, param in pipeline.params.items()}
+    return {**params, **{name: file.path for name, file in pipeline.inputs.items()}}
 
 
-def _is_declared(workspace: Workspace, file: Path, params: Mapping[str, Any]) -> bool:
+def _is_declared(
+    workspace: Workspace, file: Path, pipeline: Pipeline, arguments: Mapping[str, Any]
+) -> bool:
     """Whether `prefect.yaml` declares these values for the deployment that this is a run of."""
     deployment = executor.find_deployment()
     if deployment is None:
@@ -97,7 +124,7 @@ def _is_declared(workspace: Workspace, file: Path, params: Mapping[str, Any]) ->
     repository = workspace.repository
     above = (repository.root.resolve(),) if repository else ()
     deployed = DeployedFlow(file, deployment, (workspace.root.resolve(), *above))
-    return declares_values(deployed, _default_values(workspace, file.parent.name), params)
+    return declares_values(deployed, default_values(pipeline), arguments)
 
 
 def _flow_answer(run: RecordedRun) -> dict[str, Any]:
@@ -120,7 +147,9 @@ def declares_values(
 ) -> bool:
     """Whether ``values`` are what is declared for a deployment: its own parameters, with those of
     one of its schedules, over the pipeline's ``defaults``. A run with others is a trial."""
-    return any({**defaults, **declared} == dict(values) for declared in _declared_values(flow))
+    arguments = {**defaults, **flatten_values(plain_arguments(values))}
+    declarations = (flatten_values(declared) for declared in _declared_values(flow))
+    return any({**defaults, **declared} == arguments for declared in declarations)
 
 
 def _declared_values(flow: DeployedFlow) -> Iterator[Mapping[str, Any]]:

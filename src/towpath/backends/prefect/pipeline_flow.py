@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import inspect
 import os
 import re
 import threading
@@ -12,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
 from prefect import Flow, Task, get_run_logger
@@ -27,18 +26,21 @@ from prefect.client.schemas import State, StateType
 from prefect.context import TaskRunContext
 from prefect.futures import PrefectFuture, PrefectTaskRunFuture
 from prefect.states import Completed
-from pydantic import Field
 
+from towpath.backends.prefect.flow_signature import (
+    flow_docstring,
+    flow_signature,
+    plain_arguments,
+)
 from towpath.call_log import is_heard, log_requests
 from towpath.config.artifact import Artifact, Json, Made
-from towpath.config.pipeline_declaration import Param, Pipeline
 from towpath.errors import EngineError
 from towpath.execution import single_step
 from towpath.execution.step_execution import Tell
 from towpath.markdown_text import code_block
 
 if TYPE_CHECKING:
-    from towpath.config.pipeline_declaration import Retry
+    from towpath.config.pipeline_declaration import Pipeline, Retry
     from towpath.config.project_declaration import Runner
     from towpath.pipeline.step_graph import Graph, Node
     from towpath.steps.work_order import Order
@@ -48,13 +50,6 @@ _PAUSE = 0.25  # seconds that a line may wait for others
 _IMAGE_LIMIT = 1 << 20  # bytes; a picture travels inside the API's answer
 _MOST = 500_000  # characters in a record; Prefect drops one above a million bytes
 DASK_SECONDS = 2.5
-_TYPES: Mapping[str, Any] = {
-    "string": str,
-    "integer": int,
-    "number": float,
-    "boolean": bool,
-    "list": list[Any],
-}
 
 
 def build_flow(
@@ -98,7 +93,7 @@ class PipelineFlow(Flow[..., Any]):
 
     def serialize_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
         """The parameters as Prefect's API stores them."""
-        return dict(parameters)
+        return plain_arguments(parameters)
 
 
 def _remote_flow(name: str, version: str | None) -> PipelineFlow:
@@ -107,38 +102,6 @@ def _remote_flow(name: str, version: str | None) -> PipelineFlow:
 
 def _stays_at_home() -> None:
     raise NotImplementedError("a flow runs where it began")
-
-
-def flow_signature(pipeline: Pipeline) -> inspect.Signature:
-    """Keyword parameters with types, bounds and defaults; those without a default come first."""
-    parameters = [_flow_parameter(name, param) for name, param in pipeline.params.items()]
-    return inspect.Signature(sorted(parameters, key=lambda p: p.default is not p.empty))
-
-
-def flow_docstring(pipeline: Pipeline) -> str:
-    """The description, and an ``Args:`` section, from which Prefect takes each field's words."""
-    described = {n: p.description for n, p in pipeline.params.items() if p.description}
-    lines = [pipeline.description or f"The pipeline {pipeline.name}."]
-    if described:
-        lines += ["", "Args:", *(f"    {name}: {text}" for name, text in described.items())]
-    return "\n".join(lines)
-
-
-def _flow_parameter(name: str, param: Param) -> inspect.Parameter:
-    default = inspect.Parameter.empty if param.required else param.default
-    kind = inspect.Parameter.KEYWORD_ONLY
-    return inspect.Parameter(name, kind, default=default, annotation=_parameter_annotation(param))
-
-
-def _parameter_annotation(param: Param) -> Any:
-    if param.choices:
-        nothing = () if param.required or param.default is not None else (None,)
-        return Literal[*param.choices, *nothing]
-    bounds = {"gt": param.above, "lt": param.below, "ge": param.at_least, "le": param.at_most}
-    given_bounds: dict[str, Any] = {n: bound for n, bound in bounds.items() if bound is not None}
-    kind = _TYPES[param.accepted_type]
-    bounded = Annotated[kind, Field(**given_bounds)] if given_bounds else kind
-    return bounded if param.required or param.default is not None else bounded | None
 
 
 def _task_runner(runner: Runner) -> Any:
@@ -291,7 +254,7 @@ def _make_task(function: Callable[[], Any], node: Node, **options: Any) -> Task[
     # An object, unlike a closure, has no source for Prefect to digest.
     return Task(
         function,
-        name=node.name,
+        name=node.declared_name,
         description=node.step.description or node.step.kind,
         task_run_name=node.name,
         # Prefect's caches know no file by its bytes; what is reused is decided before the flow.
@@ -310,15 +273,16 @@ def _call_step(order: Order) -> Made:
 
 def _show_waiting() -> None:
     """Show the task that this is in as paused: somebody is to answer."""
-    from prefect.client.orchestration import get_client
+    from prefect.utilities.engine import emit_task_run_state_change_event
 
     context = TaskRunContext.get()
     if context is None:
         return
-    paused = State(type=StateType.PAUSED, name="AwaitingAnswer")
-    # A sign for who looks, and no more: the step waits whether it can be shown or not.
-    with suppress(Exception), get_client(sync_client=True) as client:
-        client.set_task_run_state(context.task_run.id, paused, force=True)
+    paused: State[Any] = State(type=StateType.PAUSED, name="AwaitingAnswer")
+    # As an event, which is how Prefect itself tells of a task: what is set at the API directly is
+    # overwritten by the event of the task's begin. It is a sign for who looks, and no more.
+    with suppress(Exception):
+        emit_task_run_state_change_event(context.task_run, context.task_run.state, paused)
 
 
 def _attempt_number() -> int:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from towpath.cli.render import terminal
+from towpath.cli.render import cell_views, terminal
 from towpath.cli.render.terminal import Styled
 from towpath.execution.run_record import Event, ExecutionState, RecordedRun, StepRun, fold_event
 
@@ -48,9 +49,9 @@ def steps_table(run: RecordedRun, begun: Mapping[str, float]) -> Table:
     from rich.text import Text
 
     step_table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    width = max((len(s.name) for s in run.steps.values()), default=0)
-    functions = any(map(_own_time, run.steps.values()))
-    steps = list(run.steps.values())
+    steps = collapse_cells(run)
+    width = max((len(step.name) for step in steps), default=0)
+    functions = any(map(_own_time, steps))
     if len(steps) > _MANY:
         quiet = (ExecutionState.WAITING, ExecutionState.DONE, ExecutionState.REUSED)
         steps = [step for step in steps if step.state not in quiet][-_MANY:]
@@ -86,9 +87,31 @@ def _show_own_time(seconds: float, own: float) -> str:
     return f"({own:.1f}s own)" if own < 60 else f"({terminal.readable_duration(own)} own)"
 
 
+def collapse_cells(run: RecordedRun) -> list[StepRun]:
+    """The steps of a run, one with cells as all of them: its state, its reason, its times."""
+    groups = cell_views.group_cells(run)
+    return [
+        _collapse_step(step, groups.get(step.name, ()))
+        for step in run.steps.values()
+        if not step.cell_of
+    ]
+
+
+def _collapse_step(step: StepRun, cells: Sequence[StepRun]) -> StepRun:
+    if not cells:
+        return step
+    started = min((cell.started for cell in cells if cell.started), default="")
+    state = cell_views.cells_state(step, cells)
+    words = cell_views.cell_counts(step, cells)
+    if step.state in _BAD:  # what it hands on could not be made
+        state, words = step.state, step.reason
+    seconds = sum(cell.seconds for cell in cells)
+    return replace(step, state=state, reason=words, started=started, seconds=seconds)
+
+
 def step_remark(step: StepRun) -> str:
     """What there is to say of a step: why, or what it made."""
-    if step.state in (*_BAD, ExecutionState.SKIPPED):
+    if step.cells or step.state in (*_BAD, ExecutionState.SKIPPED):
         return step.reason
     if step.state is ExecutionState.REUSED:
         reasons = filter(None, (f"reused, {step.reason}", _check_warning(step)))
@@ -177,10 +200,22 @@ class PlainProgress:
             self._print_line(event, f"{self.run.pipeline} {self.run.id} started")
         elif event["event"] == "waiting":
             self._print_line(event, event["reason"])
-        elif event["event"] == "step" and before:
+        elif event["event"] == "step" and before and self.run.steps[event["step"]].cell_of:
+            self._tell_cell(event, self.run, self.run.steps[event["step"]])
+        elif event["event"] == "step" and before and not self.run.steps[event["step"]].cells:
             line = _event_line(before.steps[event["step"]], self.run.steps[event["step"]])
             if line:
                 self._print_line(event, f"{event['step']:{self._width}}  {line}")
+
+    def _tell_cell(self, event: Event, run: RecordedRun, cell: StepRun) -> None:
+        """A line for a cell that failed, and one for every tenth of those that ended."""
+        cells = list(run.cells_of(cell.cell_of).values())
+        ended = sum(other.state.has_ended for other in cells)
+        if cell.state in _BAD:
+            self._print_line(event, f"{cell.name:{self._width}}  {cell.state}  {cell.reason}")
+        if cell.state.has_ended and (ended == len(cells) or ended % (len(cells) // 10 + 1) == 0):
+            step = _collapse_step(run.steps[cell.cell_of], cells)
+            self._print_line(event, f"{step.name:{self._width}}  {step.state:8}  {step.reason}")
 
     @staticmethod
     def _print_line(event: Event, words: str) -> None:

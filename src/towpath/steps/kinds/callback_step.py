@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from towpath.backends.dvc import Store
 from towpath.config.artifact import Made
-from towpath.config.pipeline_declaration import Param
+from towpath.config.parameter_declaration import Param
 from towpath.errors import Fault, StepFailed
 from towpath.steps import callback_questions
 from towpath.steps.callback_questions import Question
@@ -62,8 +62,10 @@ def _make_question(order: Order) -> Question:
     if step.timeout is not None:
         until = (moment + timedelta(seconds=step.timeout)).isoformat(timespec="seconds")
     fields = {name: Param.model_validate(param) for name, param in answers.value.items()}
+    token = order.arguments.get("token")
     return Question(
-        token=callback_questions.new_token(), run=order.run.name, pipeline=order.pipeline,
+        token=str(token.value) if isinstance(token, Value) else callback_questions.new_token(),
+        run=order.run.name, pipeline=order.pipeline,
         step=order.name, message=str(message.value), asked=moment.isoformat(timespec="seconds"),
         until=until.replace("+00:00", "Z"), fields=fields,
     )  # fmt: skip

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import gc
 import inspect
+import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -20,7 +21,7 @@ from towpath.errors import Fault, Place, StepFailed
 from towpath.steps import formats, project_functions, step_results
 from towpath.steps.formats import jsons
 from towpath.steps.model_io import fitted_signature, skops_models
-from towpath.steps.work_order import Order, Value
+from towpath.steps.work_order import CELLS, Order, Value
 
 if TYPE_CHECKING:
     from towpath.config.file_declaration import Output
@@ -85,9 +86,33 @@ def read_arguments(order: Order, wanted: Mapping[str, str]) -> dict[str, Any]:
     store = _open_store(order.root)
     return {
         name: argument.value if isinstance(argument, Value)
-        else _read_argument(order, store, name, argument, wanted.get(name, ""))
+        else _read_taken(order, store, name, argument, wanted.get(name, ""))
         for name, argument in order.arguments.items()
     }  # fmt: skip
+
+
+def _read_taken(order: Order, store: Store, name: str, artifact: Artifact, wanted: str) -> object:
+    """What one argument is given: of the cells of a step a list, each with its items."""
+    is_list = name in order.gathered and wanted != "pathlib.Path"
+    read = _read_cells if is_list else _read_argument
+    return read(order, store, name, artifact, wanted)
+
+
+def _read_cells(
+    order: Order, store: Store, name: str, artifact: Artifact, _wanted: str
+) -> list[dict[str, object]]:
+    members = store.members(artifact.digest)
+    rows = json.loads(store.read_small(members[CELLS]))
+    folder: Path | None = None
+    for row in rows:
+        path = str(row["value"])
+        if path in members:
+            file = Artifact(members[path], 0, path)
+            row["value"] = _read_argument(order, store, name, file, "")
+        else:  # a folder of each cell
+            folder = folder or _copy_input(order, store, name, artifact)
+            row["value"] = folder / path
+    return rows  # type: ignore[no-any-return]
 
 
 def _read_argument(

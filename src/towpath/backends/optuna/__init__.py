@@ -1,0 +1,1 @@
+"""Optuna: which values a search tries next. Nothing but this room imports it."""

@@ -1,0 +1,100 @@
+"""The cells of a step with ``each`` as a person sees them: one line for all of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from towpath.execution.run_record import ExecutionState
+
+if TYPE_CHECKING:
+    from towpath.execution.run_record import RecordedRun, StepRun
+
+_FAILED = (ExecutionState.FAILED, ExecutionState.REFUSED)
+#: Of what a cell came to, what is said of the step: the first of these that one of them has.
+_TELLING = (
+    ExecutionState.RUNNING, *_FAILED, ExecutionState.INTERRUPTED, ExecutionState.WAITING,
+    ExecutionState.DONE, ExecutionState.REUSED, ExecutionState.SKIPPED,
+)  # fmt: skip
+_VERDICTS = ("run", "undecided", "reuse", "skip")
+
+
+def group_cells(run: RecordedRun) -> dict[str, list[StepRun]]:
+    """The cells of each step that has some, by step."""
+    groups: dict[str, list[StepRun]] = {}
+    for step in run.steps.values():
+        if step.cell_of:
+            groups.setdefault(step.cell_of, []).append(step)
+    return groups
+
+
+def cells_state(step: StepRun, cells: Sequence[StepRun]) -> ExecutionState:
+    """What a step has come to by its cells."""
+    counts = Counter(cell.state for cell in cells)
+    state = next((state for state in _TELLING if counts[state]), step.state)
+    # A cell that the step may do without is no failure of it.
+    if state in _FAILED and step.state in (ExecutionState.DONE, ExecutionState.REUSED):
+        return step.state
+    has_begun = len(cells) > counts[ExecutionState.WAITING]
+    # Of a search the next trial may be yet to come.
+    goes_on = state.has_ended and not step.state.has_ended and (step.cells or 0) > len(cells)
+    is_running = goes_on or (state is ExecutionState.WAITING and has_begun)
+    return ExecutionState.RUNNING if is_running else state
+
+
+def cell_counts(step: StepRun, cells: Sequence[StepRun]) -> str:
+    """How far a step has come: ``12 of 15``, and at its end what became of them."""
+    counts = Counter(cell.state for cell in cells)
+    ended = sum(count for state, count in counts.items() if state.has_ended)
+    failed = sum(counts[state] for state in _FAILED)
+    # A search that stops early has fewer trials than it might.
+    number = len(cells) if step.state.has_ended else step.cells or len(cells)
+    if ended < number:
+        words = [f"{ended} of {number}"]
+    else:
+        words_by_state = {
+            ExecutionState.DONE: "run", ExecutionState.REUSED: "reused",
+            ExecutionState.SKIPPED: "skipped", ExecutionState.INTERRUPTED: "interrupted",
+        }  # fmt: skip
+        words = [
+            f"{counts[state]} {word}" for state, word in words_by_state.items() if counts[state]
+        ]
+    if failed:
+        first = next(cell for cell in cells if cell.state in _FAILED)
+        words.append(f"{failed} failed, first {first.name}: {first.reason}")
+    return ", ".join(words)
+
+
+def collapse_plan(steps: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of a plan, in which the cells of a step are one row, at the place of the step."""
+    cells: dict[str, list[Mapping[str, Any]]] = {}
+    for row in steps:
+        if row["cell_of"]:
+            cells.setdefault(row["cell_of"], []).append(row)
+    return [
+        {**row, **_summarise_verdicts(row, cells[row["step"]])}
+        if row["step"] in cells
+        else dict(row)
+        for row in steps
+        if not row["cell_of"]
+    ]
+
+
+def _summarise_verdicts(
+    step: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]
+) -> dict[str, str]:
+    counts = Counter(str(cell["verdict"]) for cell in cells)
+    verdict = next(word for word in _VERDICTS if counts[word])
+    reasons = Counter(cell["reason"] for cell in cells if cell["verdict"] == verdict)
+    (reason, _), *others = reasons.most_common()
+    if verdict == "undecided" and others:
+        reason = "after what they take"
+    elif others:
+        reason += " (and others)" if verdict == "reuse" else f", {len(others)} more reasons"
+    if step["verdict"] == "undecided" and "trials" in step["reason"]:
+        return {"verdict": verdict, "reason": f"{step['reason']}; the next: {reason}"}
+    total = len(cells)
+    number = f"{total} cells" if counts[verdict] == total else f"{counts[verdict]} of {total} cells"
+    rest = [f"{counts[word]} {word}" for word in _VERDICTS if word != verdict and counts[word]]
+    return {"verdict": verdict, "reason": "; ".join([f"{number}: {reason}", *rest])}

@@ -1,0 +1,191 @@
+"""A parameter as it is declared, alone or in a group of several."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal, Self, TypeAlias, get_args
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from towpath.config import names_and_paths as grammar
+from towpath.config.declaration import Declaration, declared_keys
+from towpath.errors import did_you_mean
+
+ParamType: TypeAlias = Literal["string", "integer", "number", "boolean", "list"]
+_SHOWN: dict[str, str] = {
+    "string": "text", "integer": "a whole number", "number": "a number",
+    "boolean": "true or false", "list": "a list",
+}  # fmt: skip
+_HOLDS: dict[str, Callable[[Any, float], bool]] = {
+    "above": operator.gt,
+    "at_least": operator.ge,
+    "below": operator.lt,
+    "at_most": operator.le,
+}
+
+
+class Param(Declaration):
+    """A parameter; without a default it must be given for each run.
+
+    ``default: null`` is a default too, and needs a ``type``.
+    """
+
+    default: Any = None
+    """The value of a run that gives none; without it each run must give one."""
+    type: ParamType | None = None
+    """The type of its values: by default the default's; an integer takes no float."""
+    choices: Annotated[tuple[Any, ...], Field(strict=False)] | None = None
+    """The values that are allowed."""
+    above: float | None = None
+    """The value must be greater."""
+    below: float | None = None
+    """The value must be less."""
+    at_least: float | None = None
+    """The value must be this or greater."""
+    at_most: float | None = None
+    """The value must be this or less."""
+    description: str | None = None
+    """What it is for; Prefect's form shows it."""
+
+    @property
+    def required(self) -> bool:
+        """Whether a run must give a value."""
+        return "default" not in self.model_fields_set
+
+    @property
+    def accepted_type(self) -> ParamType:
+        """The type of its values: as declared, or as the default or the choices have it."""
+        if self.type:
+            return self.type
+        sample = self.default if self.default is not None else (self.choices or ("",))[0]
+        return "list" if isinstance(sample, list) else _type_of(sample)
+
+    @property
+    def declared_bounds(self) -> Mapping[str, float]:
+        """The bounds that are declared, by key."""
+        return {key: getattr(self, key) for key in _HOLDS if getattr(self, key) is not None}
+
+    def find_problem(self, value: Any) -> str | None:
+        """What is wrong with a value, in words that follow its name, or None."""
+        if value is None and not self.required and self.default is None:
+            return None
+        if not _fits_type(value, self.accepted_type):
+            return f"must be {_SHOWN[self.accepted_type]}, not {_quote_value(value)}"
+        if self.choices is not None and value not in self.choices:
+            choices = ", ".join(map(_quote_value, self.choices))
+            return f"must be one of {choices}, not {_quote_value(value)}"
+        for key, bound in self.declared_bounds.items():
+            if not _HOLDS[key](value, bound):
+                return f"must be {key.replace('_', ' ')} {bound:g}, not {_quote_value(value)}"
+        return None
+
+    @model_validator(mode="after")
+    def _require_consistency(self) -> Self:
+        if self.type is None and self.default is None and not self.choices:
+            hint = "write `{type: number}`, or give it a default"
+            grammar.refuse_value("without a default it needs a type", hint)
+        bound = next(iter(self.declared_bounds), None)
+        if bound and self.accepted_type not in ("integer", "number"):
+            grammar.refuse_value(f"`{bound}` bounds a number, not {_SHOWN[self.accepted_type]}")
+        if self.choices is not None and not self.choices:
+            grammar.refuse_value("`choices` is empty")
+        if isinstance(self.default, Mapping):
+            what = "its default must be text, a number, true, false or a list, not a mapping"
+            grammar.refuse_value(what)
+        if not self.required and (problem := self.find_problem(self.default)):
+            grammar.refuse_value(f"its default {problem}")
+        unfit = [
+            choice for choice in self.choices or () if not _fits_type(choice, self.accepted_type)
+        ]
+        if unfit:
+            shown = _quote_value(unfit[0])
+            grammar.refuse_value(f"the choice {shown} is not {_SHOWN[self.accepted_type]}")
+        return self
+
+
+def short_form(value: Any) -> Any:
+    """``max_mse: 6.0`` is ``max_mse: {default: 6.0}``."""
+    if isinstance(value, Mapping | Param):
+        return value
+    if value is None:
+        hint = "write a default, or `{type: number}` for one that each run must give"
+        grammar.refuse_value("it has no value", hint)
+    return {"default": value}
+
+
+def _type_of(value: Any) -> ParamType:
+    if isinstance(value, bool):
+        return "boolean"
+    # `max_mse: 6` takes 6.5 too: who wants whole numbers alone says `type: integer`.
+    return "number" if isinstance(value, int | float) else "string"
+
+
+def _fits_type(value: Any, param_type: ParamType) -> bool:
+    match param_type:
+        case "boolean":
+            return isinstance(value, bool)
+        case "integer":
+            return isinstance(value, int) and not isinstance(value, bool)
+        case "number":
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            return number and (isinstance(value, int) or math.isfinite(value))
+        case "list":
+            return isinstance(value, list | tuple)
+        case "string":
+            return isinstance(value, str) and _is_whole(value)
+
+
+def _is_whole(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half a character, as a wrong encoding leaves it, has no bytes
+        return False
+    return True
+
+
+def _quote_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"`{value}`" if isinstance(value, str) else "null" if value is None else str(value)
+
+
+def declares_parameter(data: Mapping[str, Any]) -> bool:
+    """Whether a mapping is the long form of one parameter, and no group of several.
+
+    It is where it says ``default``, ``choices`` or one of the types, or has no keys but those of
+    the long form; a group may have a key ``type`` with another value.
+    """
+    if "default" in data or isinstance(data.get("choices"), list | tuple):
+        return True
+    if "type" in data:
+        word, words = data["type"], get_args(ParamType)
+        return isinstance(word, str) and (word in words or did_you_mean(word, words) is not None)
+    keys = declared_keys(Param)
+    return all(key in keys or did_you_mean(str(key), keys) for key in data)
+
+
+def flatten_params(params: Any) -> Any:
+    """Declared parameters by dotted name; a mapping that declares none is a group. What is no
+    mapping stays as it is, for the declared type to refuse."""
+    if not isinstance(params, Mapping):
+        return params
+    flat: dict[str, Any] = {}
+    for name, value in params.items():
+        if isinstance(value, Mapping) and not declares_parameter(value):
+            flat |= {f"{name}.{inner}": v for inner, v in flatten_params(value).items()}
+        else:
+            flat[name] = value
+    return flat
+
+
+def check_parameter_path(text: str) -> str:
+    """A parameter's dotted name, each part of which is a name."""
+    for part in text.split("."):
+        grammar.check_parameter(grammar.check_argument_name(part))
+    return text
+
+
+AnyParam: TypeAlias = Annotated[Param, BeforeValidator(short_form)]
+ParamPath: TypeAlias = Annotated[str, AfterValidator(check_parameter_path)]

@@ -1,0 +1,222 @@
+"""What is wrong with steps that are made once for each item, and with what takes from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from towpath.config.each_declaration import find_list_problem
+from towpath.config.pipeline_declaration import (
+    BatchTransform,
+    CommandStep,
+    Condition,
+    Fail,
+    QualityCheck,
+    RegisterModel,
+    RepeatedStep,
+    Tuning,
+    is_json,
+    list_bindings,
+    output_files,
+)
+from towpath.config.pipeline_file import DeclaredPipeline
+from towpath.errors import Fault, Place
+from towpath.pipeline.step_graph import (
+    FromInput,
+    FromItem,
+    FromOutput,
+    FromParam,
+    Literal,
+    Loop,
+    Node,
+    beside_best,
+    outputs_of,
+)
+
+_ALONE = ("at_once", "best_by", "may_fail")
+
+
+def find_each_faults(declared: DeclaredPipeline, nodes: Mapping[str, Node]) -> Iterator[Fault]:
+    """Everything that is wrong with ``each``, each fault with its place."""
+    for name, node in nodes.items():
+        case = _Case(declared, nodes, node)
+        if isinstance(node.step, RepeatedStep):
+            yield from case.declaration_faults(node.step)
+        if isinstance(node.step, Tuning):
+            yield from case.search_faults(node.step, node.loop)
+            continue
+        if node.loop:
+            yield from case.list_faults(node.loop)
+            yield from case.unused_faults(node.loop)
+            yield from case.best_faults(node.loop)
+        for argument, source in {**node.arguments, **node.mentions}.items():
+            for taken in outputs_of(source):
+                if not _takes_own(nodes[taken.step], node) and name != taken.step:
+                    yield from case.gathered_faults(argument, taken)
+
+
+def _takes_own(maker: Node, taker: Node) -> bool:
+    return bool(maker.loop and maker.loop.is_within(taker.loop))
+
+
+@dataclass(frozen=True)
+class _Case:
+    declared: DeclaredPipeline
+    nodes: Mapping[str, Node]
+    node: Node
+
+    def _place_of(self, *loc: str | int) -> Place | None:
+        return self.declared.places.find_place("steps", self.node.name, *loc)
+
+    def declaration_faults(self, step: RepeatedStep) -> Iterator[Fault]:
+        """Keys that say nothing without ``each``, and names that are something else already."""
+        if not step.each and not isinstance(step, Tuning):
+            for key in _ALONE:
+                if key in step.model_fields_set:
+                    what = f"`{key}` is for a step with `each`, and `{self.node.name}` has none"
+                    hint = "write `each: {item: [1, 2]}`, or remove it"
+                    yield Fault(what, self._place_of(key), hint)
+        pipeline = self.declared.pipeline
+        for name in step.each:
+            if name == "value":
+                what = "`value` is what a cell made: no item may be called so"
+                yield Fault(what, self._place_of("each", name), "rename it")
+            for section, taken in (
+                ("a parameter", pipeline.params),
+                ("an input", pipeline.inputs),
+                ("a step", pipeline.steps),
+            ):
+                if name in taken:
+                    what = f"`{name}` is {section} already: a name has one meaning"
+                    hint = f"rename the item: `each: {{one_{name}: ...}}`"
+                    yield Fault(what, self._place_of("each", name), hint)
+
+    def search_faults(self, step: Tuning, loop: Loop | None) -> Iterator[Fault]:
+        """An objective that is no number of a trial, and outputs that the best's would hide."""
+        place = self._place_of("minimize" if step.minimize else "maximize")
+        if loop and loop.best:
+            number = loop.best.number
+            if number.step != self.node.name:
+                what = f"`{number.step}` is another step: a trial is judged by what it makes itself"
+                shown = next(iter(loop.outputs), "score")
+                yield Fault(what, place, f"name an output of `{self.node.name}`: `{shown}.mse`")
+            elif not is_json(loop.outputs[number.output]):
+                yield Fault(f"`{number.output}` holds no number: only a JSON output does", place)
+            elif not number.keys:
+                what = f"`{number.output}` is a document: name the number in it"
+                yield Fault(what, place, f"write `{number.output}.mse`")
+        for name in beside_best(step):
+            if name in output_files(step):
+                what = f"`{name}` is what a tuning makes beside its outputs"
+                yield Fault(what, self._place_of("outputs"), "name the output otherwise")
+
+    def list_faults(self, loop: Loop) -> Iterator[Fault]:
+        """Lists that are none."""
+        for name, source in loop.lists.items():
+            place = self._place_of("each", name)
+            match source:
+                case FromParam(name=param):
+                    yield from self._param_faults(param, place)
+                case FromInput(name=file):
+                    hint = "a list is a parameter, written here, or a list in a JSON output"
+                    yield Fault(f"`{file}` is a file or a model, not a list", place, hint)
+                case FromOutput() if not is_json(self.nodes[source.step].file_of(source.output)):
+                    what = f"`{source.step}.{source.output}` holds no list: only a JSON output does"
+                    yield Fault(what, place)
+                case FromOutput() if self.nodes[source.step].is_gathered(source.output):
+                    hint = "a step between the two may make one"
+                    what = f"`{source.step}` has `each` itself: its lists are no list of items"
+                    yield Fault(what, place, hint)
+
+    def _param_faults(self, name: str, place: Place | None) -> Iterator[Fault]:
+        param = self.declared.pipeline.params.get(name)
+        if param is None:
+            yield Fault(f"`params.{name}` is a group of parameters, no list", place)
+        elif param.accepted_type != "list":
+            hint = f"write `{name}: [...]` under `params`"
+            yield Fault(f"parameter `{name}` is no list", place, hint)
+        elif isinstance(param.default, list) and (problem := find_list_problem(param.default)):
+            where = self.declared.place_of_param(name)
+            yield Fault(f"parameter `{name}` {problem}", where, "a step is made once for each")
+
+    def unused_faults(self, loop: Loop) -> Iterator[Fault]:
+        """Items that change nothing, for the step does not use them."""
+        used = {s.name for s in self.node.arguments.values() if isinstance(s, FromItem)}
+        for source in self.node.arguments.values():
+            for taken in outputs_of(source):
+                maker = self.nodes[taken.step].loop
+                used |= maker.lists.keys() if maker and maker.is_within(loop) else set()
+            if isinstance(source, Literal):
+                used |= {name for name in loop.lists if f"{{{name}}}" in str(source.value)}
+        step = self.node.step
+        declared = [*list_bindings(step, "inputs"), *list_bindings(step, "params")]
+        if len(self.node.arguments) < len(declared):  # one that is wrong may have been meant
+            return
+        for name in loop.lists:
+            if name not in used:
+                what = f"`{self.node.name}` does not use its item `{name}`: its cells are alike"
+                yield Fault(what, self._place_of("each", name), f"write `params: [{name}]`")
+
+    def best_faults(self, loop: Loop) -> Iterator[Fault]:
+        """A number that is not one of each cell, and outputs that the best cell's would hide."""
+        if loop.best is None:
+            return
+        assert isinstance(self.node.step, RepeatedStep)
+        assert self.node.step.best_by
+        place = self._place_of("best_by", self.node.step.best_by.key)
+        number = loop.best.number
+        maker = self.nodes[number.step]
+        if not (maker.loop and maker.loop.is_within(loop) and loop.is_within(maker.loop)):
+            what = f"`{number.step}` is not made for each of the same: it has no number of a cell"
+            yield Fault(what, place, f"it takes the same `each` as `{self.node.name}`")
+        elif not is_json(maker.file_of(number.output)):
+            what = f"`{number.step}.{number.output}` holds no number: only a JSON output does"
+            yield Fault(what, place)
+        elif waiting := self._waits_for_best(number.step):
+            what = f"the best cell of `{self.node.name}` is known after `{number.step}`, which "
+            what += f"needs `{waiting}`, which takes it"
+            yield Fault(what, place, "`best_by` compares by what the cells alone are made of")
+        for name in beside_best(self.node.step):
+            if name in loop.outputs:
+                what = f"`{name}` is what a step with `best_by` makes beside its outputs"
+                yield Fault(what, self._place_of("outputs"), "name the output otherwise")
+
+    def _waits_for_best(self, start: str) -> str:
+        """A step before ``start`` that takes what this one hands on; empty for none."""
+        waiting, passed = [start], {start}
+        while waiting:
+            node = self.nodes[waiting.pop()]
+            if self.node.name in node.needs and not _takes_own(self.node, node):
+                return node.name
+            before = (node.needs & self.nodes.keys()) - passed - {self.node.name}
+            passed |= before
+            waiting += before
+        return ""
+
+    def gathered_faults(self, argument: str, taken: FromOutput) -> Iterator[Fault]:
+        """One file asked for where there is one of each cell."""
+        maker = self.nodes[taken.step]
+        if not maker.is_gathered(taken.output):
+            return
+        shown, step = f"`{taken.step}.{taken.output}`", self.node.step
+        place = self._argument_place(argument)
+        if taken.keys and isinstance(taken.keys[0], str):
+            hint = f"write `{taken.step}.{taken.output}[0].value.{taken.keys[0]}`, or take it whole"
+            yield Fault(f"{shown} is a list of its cells: it has no `{taken.keys[0]}`", place, hint)
+        elif isinstance(step, QualityCheck | BatchTransform) or (
+            isinstance(step, RegisterModel) and argument == "model"
+        ):
+            what = f"{shown} is one for each cell, and a {step.kind} takes one `{argument}`"
+            hint = f"`best_by` in `{taken.step}` hands on one of them"
+            if isinstance(step, BatchTransform):
+                hint += f"; the same `each` in `{self.node.name}` takes each"
+            yield Fault(what, place, hint)
+
+    def _argument_place(self, argument: str) -> Place | None:
+        for name, _, position in list_bindings(self.node.step, "inputs"):
+            if name == argument:
+                return self._place_of("inputs", position)
+        step = self.node.step
+        key = "if" if isinstance(step, Condition) else "message" if isinstance(step, Fail) else ""
+        key = key or ("labels" if isinstance(step, RegisterModel) else "inputs")
+        return self._place_of("command" if isinstance(step, CommandStep) else key)

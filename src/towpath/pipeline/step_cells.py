@@ -1,0 +1,300 @@
+"""The cells of a step with ``each``: one node for each combination of its items."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from towpath.config.declaration import NO_PLACES, Places
+from towpath.config.each_declaration import find_list_problem
+from towpath.config.expression import pick_value
+from towpath.config.file_declaration import Output
+from towpath.config.pipeline_declaration import (
+    RepeatedStep,
+    Step,
+    is_json,
+    output_files,
+)
+from towpath.errors import DeclarationError, Fault, StepFailed
+from towpath.pipeline import step_order
+from towpath.pipeline.step_graph import (
+    Cell,
+    FirstOf,
+    FromItem,
+    FromOutput,
+    FromParam,
+    Graph,
+    Literal,
+    Loop,
+    Node,
+    Source,
+    beside_best,
+    outputs_of,
+)
+
+#: A folder of a run holds one for each cell, and every list of steps goes through them.
+MOST_CELLS = 100_000
+_LONGEST = 60  # characters of a label: it is a folder's name, and stands in tables
+_PLAIN = re.compile(r"[A-Za-z0-9_.+-]+")
+_STRANGE = re.compile(r"[^A-Za-z0-9_.]+")
+
+
+def cell_file(label: str, name: str) -> str:
+    """The path of a cell's file in the folder of all: its label, with the file's extension."""
+    stem, dot, extension = name.partition(".")
+    return f"{label}{dot}{extension}" if stem else f"{label}{name}"
+
+
+Lists = Mapping[str, Sequence[Any]]
+"""The items of a step's lists by name."""
+
+
+def handed_outputs(step: Step) -> dict[str, Output]:
+    """What other steps take of a step: of one with ``each`` a list for a JSON output, a folder with
+    a file for each cell for others; with ``best_by`` the best cell's own."""
+    outputs = output_files(step)
+    if not isinstance(step, RepeatedStep) or not step.each or step.best_by:
+        return {**outputs, **beside_best(step)}
+    return {
+        name: Output(path=f"{name}.json" if is_json(output) else f"{name}/")
+        for name, output in outputs.items()
+    }
+
+
+def make_cells(graph: Graph, lists: Mapping[str, Lists]) -> Graph:
+    """The graph in which the steps that ``lists`` names are made cell by cell; ``lists`` has the
+    items by step and list.
+
+    Raises DeclarationError where a step that compares its cells waits for what it hands on.
+    """
+    nodes: dict[str, Node] = {}
+    labels: dict[str, dict[str, str]] = {}
+    for name, node in graph.nodes.items():
+        if name not in lists or node.loop is None:
+            nodes[name] = node
+            continue
+        cells = _list_cells(name, lists[name])
+        labels[name] = {_item_text(cell.items): cell.label for cell in cells}
+        cell_nodes = [_make_cell(graph, node, cell, labels) for cell in cells]
+        nodes |= {cell_node.name: cell_node for cell_node in cell_nodes}
+        nodes[name] = _gather_node(
+            node, node.loop, tuple(cell_node.name for cell_node in cell_nodes)
+        )
+    return replace(graph, nodes=_with_compared(nodes, lists))
+
+
+def add_trials(
+    graph: Graph, search: str, trials: Sequence[Mapping[str, Any]], ended: bool
+) -> Graph:
+    """The graph with further trials of a search, each by its values; ``ended`` where no more will
+    come."""
+    nodes: dict[str, Node] = {}
+    for name, node in graph.nodes.items():
+        if name == search and node.loop:
+            before = node.loop.cells or ()
+            cells = [
+                Cell(search, str(number), dict(values))
+                for number, values in enumerate(trials, len(before) + 1)
+            ]
+            cell_nodes = [_make_cell(graph, node, cell, {}) for cell in cells]
+            nodes |= {trial.name: trial for trial in cell_nodes}
+            loop = replace(node.loop, searching=not ended)
+            node = _gather_node(node, loop, (*before, *(trial.name for trial in cell_nodes)))
+        nodes[name] = node
+    return replace(graph, nodes=nodes)
+
+
+def _with_compared(nodes: dict[str, Node], lists: Mapping[str, Lists]) -> dict[str, Node]:
+    """The nodes, in which a step that compares its cells by another's waits for that one's."""
+    compared = False
+    for name in lists:
+        node = nodes[name]
+        if node.loop and node.loop.best and node.loop.best.number.step != name:
+            compared = True
+            others = frozenset(nodes[node.loop.best.number.step].loop.cells or ())  # type: ignore[union-attr]
+            nodes[name] = replace(
+                node, needs=node.needs | others, data_needs=node.data_needs | others
+            )
+    if not compared:
+        return nodes
+    ordered, circles = step_order.order_nodes(nodes, NO_PLACES)
+    if circles:
+        raise DeclarationError(*circles)
+    return ordered
+
+
+def _gather_node(node: Node, loop: Loop, cells: tuple[str, ...]) -> Node:
+    condition = {node.branch.condition} if node.branch else set()
+    return replace(
+        node,
+        outputs=handed_outputs(node.step),
+        needs=frozenset(cells) | loop.list_needs | condition,
+        data_needs=frozenset(cells),
+        loop=replace(loop, cells=cells),
+    )
+
+
+def _list_cells(step: str, lists: Lists) -> list[Cell]:
+    combinations = list(itertools.product(*lists.values()))
+    each_items = [dict(zip(lists, items, strict=True)) for items in combinations]
+    plain = [_make_label(items) for items in each_items]
+    # A folder is named after each, on file systems that do not tell capitals.
+    count = Counter(label.lower() for label in plain)
+    return [
+        Cell(step, label if count[label.lower()] == 1 else _sign_label(label, items), items)
+        for label, items in zip(plain, each_items, strict=True)
+    ]
+
+
+def _make_label(items: Mapping[str, Any]) -> str:
+    texts = [text for item in items.values() for text in _leaf_texts(item)]
+    label = "-".join(texts)
+    if label and len(label) <= _LONGEST and all(map(_is_plain, texts)):
+        return label
+    return _sign_label(_STRANGE.sub("_", label).strip("_.")[:_LONGEST], items)
+
+
+def _leaf_texts(item: Any) -> Iterator[str]:
+    if isinstance(item, Mapping | list):
+        for part in item.values() if isinstance(item, Mapping) else item:
+            yield from _leaf_texts(part)
+    else:
+        yield item if isinstance(item, str) else json.dumps(item)
+
+
+def _is_plain(text: str) -> bool:
+    # A name that begins with a dot is hidden, and `..` is another folder.
+    return bool(_PLAIN.fullmatch(text)) and not text.startswith(".") and not text.endswith(".")
+
+
+def _sign_label(label: str, items: Mapping[str, Any]) -> str:
+    digest = hashlib.sha256(_item_text(items).encode()).hexdigest()[:8]
+    return f"{label}-{digest}" if label else digest
+
+
+def _item_text(items: Mapping[str, Any]) -> str:
+    return json.dumps(items, sort_keys=True, ensure_ascii=False)
+
+
+def _make_cell(
+    graph: Graph, node: Node, cell: Cell, labels: Mapping[str, Mapping[str, str]]
+) -> Node:
+    assert node.loop
+
+    def own_output(taken: FromOutput) -> FromOutput:
+        maker = graph.nodes[taken.step]
+        if maker.loop is None or not maker.loop.is_within(node.loop):
+            return taken
+        items = {name: cell.items[name] for name in maker.loop.lists}
+        return replace(taken, step=f"{taken.step}@{labels[taken.step][_item_text(items)]}")
+
+    def own_source(source: Source) -> Source:
+        match source:
+            case FromItem(name=item, keys=keys):
+                return Literal(_pick_item(cell, item, keys))
+            case FromOutput():
+                return own_output(source)
+            case FirstOf(sources=choices):
+                return FirstOf(tuple(own_output(choice) for choice in choices))
+            case Literal(value=value):
+                return Literal(fill_items(value, cell.items))
+        return source
+
+    arguments = {argument: own_source(source) for argument, source in node.arguments.items()}
+    taken = frozenset(o.step for source in arguments.values() for o in outputs_of(source))
+    taken |= node.loop.list_needs
+    before = {node.branch.condition} if node.branch else set()
+    before |= {*node.step.after, *(node.step.on_failure.steps if node.step.on_failure else ())}
+    return replace(
+        node,
+        name=f"{cell.step}@{cell.label}",
+        arguments=arguments,
+        outputs=node.loop.outputs,
+        needs=taken | before,
+        data_needs=taken,
+        loop=None,
+        cell=cell,
+    )
+
+
+def _pick_item(cell: Cell, item: str, keys: tuple[Any, ...]) -> Any:
+    try:
+        return pick_value(cell.items[item], keys, item)
+    except StepFailed as failure:
+        fault = failure.faults[0]
+        raise StepFailed(Fault(f"step `{cell.step}`: {fault.what}", hint=fault.hint)) from None
+
+
+def fill_items(value: Any, items: Mapping[str, Any]) -> Any:
+    """A value of ``with``, in whose texts ``{item}`` stands for an item: for the item itself where
+    it is the whole text."""
+    if isinstance(value, list | tuple):
+        return [fill_items(part, items) for part in value]
+    if isinstance(value, Mapping):
+        return {key: fill_items(part, items) for key, part in value.items()}
+    if not isinstance(value, str) or "{" not in value:
+        return value
+    for name, item in items.items():
+        if value == f"{{{name}}}":
+            return item
+        shown = item if isinstance(item, str) else json.dumps(item)
+        value = value.replace(f"{{{name}}}", shown)
+    return value
+
+
+def find_static_lists(graph: Graph, places: Places) -> dict[str, Lists]:
+    """The lists that are known before anything has run, of the steps all of whose are.
+
+    Raises DeclarationError for one that holds nothing, or an item twice.
+    """
+    lists: dict[str, Lists] = {}
+    faults: list[Fault] = []
+    for name, node in graph.nodes.items():
+        if not node.awaits_cells or node.loop is None or node.loop.list_needs:
+            continue
+        if node.loop.searching:
+            continue
+        items = {item: _known_list(graph, source) for item, source in node.loop.lists.items()}
+        if any(listed is None for listed in items.values()):  # in a look at the graph
+            continue
+        lists[name] = {item: listed for item, listed in items.items() if listed is not None}
+        faults += _list_faults(graph, places, node, lists[name])
+    if faults:
+        raise DeclarationError(*dict.fromkeys(faults))
+    return lists
+
+
+def _known_list(graph: Graph, source: Source) -> Sequence[Any] | None:
+    if isinstance(source, Literal):
+        return tuple(source.value)
+    assert isinstance(source, FromParam)
+    value = graph.params[source.name]
+    return tuple(value) if isinstance(value, list | tuple) else None
+
+
+def _list_faults(graph: Graph, places: Places, node: Node, lists: Lists) -> Iterator[Fault]:
+    assert node.loop
+    place = places.find_place("steps", node.name, "each")
+    for name, items in lists.items():
+        source = node.loop.lists[name]
+        if isinstance(source, FromParam) and (problem := find_list_problem(list(items))):
+            is_given = source.name in graph.given
+            where = None if is_given else places.find_place("params", *source.name.split("."))
+            hint = f"step `{node.name}` is made once for each"
+            yield Fault(f"parameter `{source.name}` {problem}", where, hint)
+    if problem := count_problem(lists):
+        yield Fault(f"step `{node.name}` {problem}", place)
+
+
+def count_problem(lists: Lists) -> str:
+    """What is wrong with the number of cells; empty for nothing."""
+    number = 1
+    for items in lists.values():
+        number *= len(items)
+    return f"would be made {number:,} times: {MOST_CELLS:,} is the most" * (number > MOST_CELLS)

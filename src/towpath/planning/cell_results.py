@@ -1,0 +1,209 @@
+"""What a step with ``each`` hands on of its cells: all of them, or the best one."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, Protocol
+
+from towpath.config.artifact import Artifact, Json, Made
+from towpath.config.expression import pick_value
+from towpath.config.pipeline_declaration import Tuning, is_json
+from towpath.errors import Fault, StepFailed
+from towpath.pipeline.cache_key import canonical_text, digest_value
+from towpath.pipeline.step_cells import cell_file
+from towpath.steps.work_order import CELLS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from towpath.pipeline.step_graph import BestCell, Node
+    from towpath.planning.run_state import RunState
+
+#: A change in what is handed on raises it.
+_REVISION = 1
+_SMALL = 1 << 16  # bytes of a document that conditions and messages may look into
+
+
+class CellStore(Protocol):
+    """Where the bytes of cells are, and where what is gathered of them goes."""
+
+    def read_small(self, digest: str) -> bytes:
+        """The bytes of a file."""
+
+    def put_bytes(self, content: bytes, name: str) -> Artifact:
+        """Store a file."""
+
+    def put_members(self, members: Mapping[str, Artifact], name: str) -> Artifact:
+        """Store a folder of files that are there."""
+
+
+def gathering_ingredients(node: Node, known: RunState) -> dict[str, str]:
+    """What goes into the key of what a step hands on: its cells' items and what each made."""
+    assert node.loop
+    best = node.loop.best
+    compared = best and [best.number.step, best.number.output, list(best.number.keys), best.least]
+    declaration = [_REVISION, list(node.loop.lists), sorted(node.loop.outputs), compared]
+    cells = [
+        [dict(cell.cell.items), _digests(known.made[name]), _digests(known.made[by]) if by else {}]
+        for name, cell, by in _made_cells(node, known)
+        if cell.cell
+    ]
+    return {"declaration": digest_value(declaration), "cells": digest_value(cells)}
+
+
+def _digests(made: Made) -> dict[str, str]:
+    return {name: artifact.digest for name, artifact in made.outputs.items()}
+
+
+def _made_cells(node: Node, known: RunState) -> Iterator[tuple[str, Node, str]]:
+    """The cells that were made, in declared order, each with the one that has its number."""
+    assert node.loop
+    best = node.loop.best
+    for name in node.loop.cells or ():
+        cell = known.graph.nodes[name]
+        assert cell.cell
+        by = f"{best.number.step}@{_label_of(known, best, cell)}" if best else ""
+        if name in known.made and (not by or by in known.made):
+            yield name, cell, by
+
+
+def _label_of(known: RunState, best: BestCell, cell: Node) -> str:
+    assert cell.cell
+    if best.number.step == cell.cell.step:
+        return cell.cell.label
+    maker = known.graph.nodes[best.number.step].loop
+    assert maker
+    if list(maker.lists) == list(cell.cell.items):
+        return cell.cell.label
+    # The same lists in another order: its label has the items in that order.
+    for name in maker.cells or ():
+        other = known.graph.nodes[name].cell
+        if other and other.items == cell.cell.items:
+            return other.label
+    return cell.cell.label
+
+
+def gather_cells(store: CellStore, node: Node, known: RunState) -> Made:
+    """What a step hands on, stored: of a JSON output the list of its cells, of others a folder;
+    with ``best_by`` what the best cell made, which it was, and the numbers of all.
+
+    Raises StepFailed where no cell was made, or a number that is compared is none.
+    """
+    assert node.loop
+    cells = node.loop.cells or ()
+    if not known.made.keys() & set(cells):
+        word = "trials" if isinstance(node.step, Tuning) else "cells"
+        failed = next((cell for cell in cells if cell in known.failed), "")
+        hint = f"the first is `{failed}`" if failed else None
+        raise StepFailed(Fault(f"none of its {len(cells)} {word} ended well", hint=hint))
+    if node.loop.best:
+        return _hand_on_best(store, node, node.loop.best, known)
+    results = [(cell, known.made[name]) for name, cell, _ in _made_cells(node, known)]
+    outputs: dict[str, Artifact] = {}
+    values: dict[str, Json] = {}
+    for output, file in node.loop.outputs.items():
+        if is_json(file):
+            rows = [_row(cell, _document(store, result, output)) for cell, result in results]
+            outputs[output] = _put_document(store, node, output, rows, values)
+        else:
+            outputs[output] = _gather_folder(store, output, results)
+    return Made(outputs, values)
+
+
+def _row(cell: Node, value: Json) -> dict[str, Json]:
+    assert cell.cell
+    return {**cell.cell.items, "value": value}
+
+
+def _document(store: CellStore, made: Made, output: str) -> Json:
+    if output in made.values:
+        return made.values[output]
+    return json.loads(store.read_small(made.outputs[output].digest))  # type: ignore[no-any-return]
+
+
+def _put_document(
+    store: CellStore, node: Node, output: str, document: Any, values: dict[str, Json]
+) -> Artifact:
+    content = json.dumps(document, indent=2, ensure_ascii=False).encode()
+    if len(content) <= _SMALL:
+        values[output] = document
+    return store.put_bytes(content, PurePosixPath(node.outputs[output].path).name)
+
+
+def _gather_folder(store: CellStore, output: str, made: list[tuple[Node, Made]]) -> Artifact:
+    rows: list[dict[str, Json]] = []
+    members: dict[str, Artifact] = {}
+    for cell, result in made:
+        assert cell.cell
+        artifact = result.outputs[output]
+        path = cell_file(cell.cell.label, artifact.name)
+        members[path] = artifact
+        rows.append(_row(cell, path))
+    content = json.dumps(rows, indent=2, ensure_ascii=False).encode()
+    members[CELLS] = store.put_bytes(content, CELLS)
+    return store.put_members(members, output)
+
+
+def _hand_on_best(store: CellStore, node: Node, best: BestCell, known: RunState) -> Made:
+    search = isinstance(node.step, Tuning)
+    rows: list[dict[str, Json]] = []
+    numbers: list[tuple[float, str, int]] = []
+    for name, cell, by in _made_cells(node, known):
+        try:
+            number = _number_of(store, best, known.made[by], by)
+        except StepFailed:
+            if not (search or node.step.may_fail):  # type: ignore[union-attr]  # it has cells
+                raise
+            continue
+        numbers.append((number if best.least else -number, name, len(rows)))
+        rows.append(_row(cell, number))
+    if not numbers:
+        raise StepFailed(f"none of the cells of `{node.name}` has a number to compare")
+    # Of several that are equal the first.
+    _, winner, place = min(numbers, key=lambda triple: triple[0])
+    result = known.made[winner]
+    values = dict(result.values)
+    outputs = dict(result.outputs)
+    outputs["best"] = _put_document(store, node, "best", rows[place], values)
+    if search:
+        content = _trials_table(node, known, {name: rows[n]["value"] for _, name, n in numbers})
+        outputs["trials"] = store.put_bytes(content, "trials.csv")
+    else:
+        outputs["cells"] = _put_document(store, node, "cells", rows, values)
+    facts = {name: fact for name, fact in result.facts.items() if name in ("signature", "needs")}
+    return Made(outputs, values, {**facts, "best": winner})
+
+
+def _trials_table(node: Node, known: RunState, numbers: Mapping[str, Json]) -> bytes:
+    """A row for each trial in their order, those without a number too."""
+    assert isinstance(node.step, Tuning)
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(["trial", *node.step.ranges, "value", "state"])
+    for name in (node.loop and node.loop.cells) or ():
+        cell = known.graph.nodes[name].cell
+        assert cell
+        state = "done" if name in numbers else "no number" if name in known.made else "failed"
+        items = (_table_cell(cell.items[key]) for key in node.step.ranges)
+        writer.writerow([cell.label, *items, numbers.get(name, ""), state])
+    return table.getvalue().encode()
+
+
+def _table_cell(value: Json) -> Json:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _number_of(store: CellStore, best: BestCell, made: Made, cell: str) -> float:
+    shown = f"{cell}.{best.number.output}"
+    number = pick_value(_document(store, made, best.number.output), best.number.keys, shown)
+    where = ".".join(map(str, (shown, *best.number.keys)))
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        raise StepFailed(Fault(f"`{where}` is {canonical_text(number)[:60]}, not a number"))
+    if math.isnan(number):
+        raise StepFailed(Fault(f"`{where}` is NaN: no cell can be called the best"))
+    return number

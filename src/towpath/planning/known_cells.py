@@ -1,0 +1,104 @@
+"""The cells of steps with ``each`` as they become known: a list may be an output of a step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from towpath.config.artifact import Json
+from towpath.config.each_declaration import find_list_problem
+from towpath.config.expression import pick_value
+from towpath.errors import Fault, StepFailed, TowpathError
+from towpath.pipeline.step_cells import Lists, count_problem, make_cells
+from towpath.pipeline.step_graph import FromOutput, outputs_of
+from towpath.planning.run_state import RunState, StepNotEnded
+from towpath.planning.search_progress import grow_search
+from towpath.steps.work_order import Value
+
+if TYPE_CHECKING:
+    from towpath.pipeline.step_graph import Loop, Node
+
+
+def walk_nodes(known: RunState) -> Iterator[Node]:
+    """The nodes of a run's graph in order, the cells of each list as soon as it is known.
+
+    What becomes of a node is noted in ``known`` by who walks, before the next one comes.
+    """
+    passed: set[str] = set()
+    waiting = list(known.graph.nodes.values())[::-1]
+    while waiting:
+        node = waiting.pop()
+        if node.awaits_cells and grow_graph(known, node.name):
+            waiting = [n for name, n in known.graph.nodes.items() if name not in passed][::-1]
+            continue
+        passed.add(node.name)
+        yield node
+
+
+def grow_graph(known: RunState, search: str = "") -> dict[str, tuple[str, ...]]:
+    """Make the cells that have become known: of each step whose lists are, and the next trials of
+    ``search``, if that is one. The steps that have changed, with the names of their new cells."""
+    node = known.graph.nodes.get(search)
+    if node and node.loop and node.loop.searching:
+        return grow_search(known, node)
+    lists = _known_lists(known)
+    if lists:
+        known.graph = make_cells(known.graph, lists)
+    loops = {name: known.graph.nodes[name].loop for name in lists}
+    return {name: (loop and loop.cells) or () for name, loop in loops.items()}
+
+
+def _known_lists(known: RunState) -> dict[str, Lists]:
+    lists: dict[str, Lists] = {}
+    for name, node in known.graph.nodes.items():
+        if node.loop and node.loop.cells is None and not known.has_ended(name):
+            try:
+                if items := read_lists(known, node, node.loop):
+                    lists[name] = items
+            except (StepNotEnded, TowpathError):  # its own turn comes, and says it
+                continue
+    return lists
+
+
+def read_lists(known: RunState, node: Node, loop: Loop) -> Lists:
+    """The items of a step's lists; empty where one of them is.
+
+    Raises StepNotEnded where a list is not known yet, StepFailed for what is no list of items.
+    """
+    lists: dict[str, list[Any]] = {}
+    for name, source in loop.lists.items():
+        items = _read_items(known, source) if isinstance(source, FromOutput) else None
+        if items is None:
+            resolved = known.resolve(source)
+            items = resolved.value if isinstance(resolved, Value) else None
+        shown = f"`{name}` of step `{node.name}`"
+        if not isinstance(items, list | tuple):
+            raise StepFailed(Fault(f"{shown} is {_describe_json(items)}, not a list"))
+        lists[name] = list(items)
+        if items and (problem := find_list_problem(items)):
+            raise StepFailed(Fault(f"{shown} {problem}"))
+    if problem := count_problem(lists):
+        raise StepFailed(Fault(f"step `{node.name}` {problem}"))
+    return lists if all(lists.values()) else {}
+
+
+def _read_items(known: RunState, source: FromOutput) -> Json:
+    # In the words of a condition, which name the near key.
+    if source.step not in known.made:
+        raise StepNotEnded(source.step)
+    document = known.value(FromOutput(source.step, source.output))
+    return pick_value(document, source.keys, f"{source.step}.{source.output}")  # type: ignore[no-any-return]
+
+
+def empty_list_reason(loop: Loop, lists: Mapping[str, Any]) -> str:
+    """Why a step whose lists are known has no cells; empty where it has some."""
+    if lists:
+        return ""
+    names = [f"{o.step}.{o.output}" for s in loop.lists.values() for o in outputs_of(s)]
+    return f"a list in {' or '.join(f'`{name}`' for name in dict.fromkeys(names))} is empty"
+
+
+def _describe_json(value: object) -> str:
+    if value is None:
+        return "null"
+    return "a mapping" if isinstance(value, dict) else f"`{str(value)[:60]}`"
