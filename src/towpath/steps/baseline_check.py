@@ -46,9 +46,11 @@ def hold_against(
     return tuple(results)
 
 
-def _result(check: str, rule: str, passed: bool, column: str | None = None, **found: Any) -> Result:
+def _result(
+    check: str, rule: str, passed: bool, column: str | None = None, **findings: Any
+) -> Result:
     kind = f"baseline_{check}"
-    return Result(kind, column, rule, "", "critical", bool(passed), **found)
+    return Result(kind, column, rule, "", "critical", bool(passed), **findings)
 
 
 def _absent_tolerances(
@@ -219,10 +221,10 @@ def _new_values_result(
         rule += f", in at least {_percent(1 - tolerance)} of rows"
     common = sorted(new, key=lambda text: (-new[text], text))[:_SHOWN]
     passed = share <= tolerance
-    found: dict[str, Any] = {"observed": _percent(share)}
+    findings: dict[str, Any] = {"observed": _percent(share)}
     if not passed:
-        found = {"surplus": tuple(common), "unexpected": len(new)}
-    yield _result("new_values", rule, passed, name, **found)
+        findings = {"surplus": tuple(common), "unexpected": len(new)}
+    yield _result("new_values", rule, passed, name, **findings)
 
 
 def _percent(share: float) -> str:

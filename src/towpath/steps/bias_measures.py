@@ -112,22 +112,22 @@ def _measure(name: str, group: OutcomeCounts, reference: OutcomeCounts) -> BiasM
     return BiasMeasure(value, interval, min(group.rows, reference.rows))
 
 
-def _difference(one: Proportion, other: Proportion) -> BiasMeasure:
+def _difference(first: Proportion, second: Proportion) -> BiasMeasure:
     value = None
-    if one.share is not None and other.share is not None:
-        value = one.share - other.share
-    return BiasMeasure(value, difference_interval(one, other), min(one.rows, other.rows))
+    if first.share is not None and second.share is not None:
+        value = first.share - second.share
+    return BiasMeasure(value, difference_interval(first, second), min(first.rows, second.rows))
 
 
 def _ratio(
     rate: Callable[[OutcomeCounts], Proportion], group: OutcomeCounts, reference: OutcomeCounts
 ) -> BiasMeasure:
-    one, other = rate(group), rate(reference)
+    first, second = rate(group), rate(reference)
     value = None
-    if one.share is not None and other.share:
-        value = one.share / other.share
-    interval = ratio_interval(one, other) if value is not None else None
-    return BiasMeasure(value, interval, min(one.rows, other.rows))
+    if first.share is not None and second.share:
+        value = first.share / second.share
+    interval = ratio_interval(first, second) if value is not None else None
+    return BiasMeasure(value, interval, min(first.rows, second.rows))
 
 
 def _class_imbalance(group: OutcomeCounts, reference: OutcomeCounts) -> float | None:
@@ -167,8 +167,8 @@ def _quotient(count: int, divisor: int) -> float | None:
     return count / divisor if divisor else None
 
 
-def _less(one: float | None, other: float | None) -> float | None:
-    return None if one is None or other is None else one - other
+def _less(first: float | None, second: float | None) -> float | None:
+    return None if first is None or second is None else first - second
 
 
 def _conditional_acceptance(group: OutcomeCounts, reference: OutcomeCounts) -> float | None:

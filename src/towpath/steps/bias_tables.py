@@ -107,7 +107,9 @@ def _plain_values(column: Any) -> list[Any]:
     """The values of a column, None for each that is missing."""
     present = column.notna().to_numpy()
     values = column.astype(object).tolist()
-    return [value if there else None for value, there in zip(values, present, strict=True)]
+    return [
+        value if is_present else None for value, is_present in zip(values, present, strict=True)
+    ]
 
 
 _ANSWER = "the model's prediction"

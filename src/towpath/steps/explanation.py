@@ -136,7 +136,7 @@ def explain_by_permutation(
     from sklearn.inspection import permutation_importance
 
     try:
-        found = permutation_importance(
+        scored = permutation_importance(
             model, features.values, truth, n_repeats=repeats, random_state=seed, scoring=scoring
         )
     except (TypeError, ValueError) as error:
@@ -144,7 +144,7 @@ def explain_by_permutation(
         what = f"the model cannot be scored: {words}"
         hint = "name a scorer of scikit-learn's: `scoring: neg_mean_squared_error`"
         raise StepFailed(Fault(what, hint=hint)) from error
-    pairs = zip(found.importances_mean.tolist(), found.importances_std.tolist(), strict=True)
+    pairs = zip(scored.importances_mean.tolist(), scored.importances_std.tolist(), strict=True)
     importances = dict(zip(features.names, pairs, strict=True))
     answer = answer_function(model, features.values)
     answers = answer(features.values)

@@ -36,25 +36,25 @@ class Proportion:
         return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def difference_interval(one: Proportion, other: Proportion) -> Interval | None:
-    """Newcombe's interval of ``one`` less ``other``, made of the two of Wilson's."""
-    if not (one.interval and other.interval):
+def difference_interval(first: Proportion, second: Proportion) -> Interval | None:
+    """Newcombe's interval of ``first`` less ``second``, made of the two of Wilson's."""
+    if not (first.interval and second.interval):
         return None
-    first, second = one.count / one.rows, other.count / other.rows
-    (low, high), (other_low, other_high) = one.interval, other.interval
-    difference = first - second
-    below = math.hypot(first - low, other_high - second)
-    above = math.hypot(high - first, second - other_low)
+    share, other_share = first.count / first.rows, second.count / second.rows
+    (low, high), (other_low, other_high) = first.interval, second.interval
+    difference = share - other_share
+    below = math.hypot(share - low, other_high - other_share)
+    above = math.hypot(high - share, other_share - other_low)
     return max(-1.0, difference - below), min(1.0, difference + above)
 
 
-def ratio_interval(one: Proportion, other: Proportion) -> Interval | None:
-    """The interval of ``one`` divided by ``other``, on the logarithm's scale; half a row is added
-    to each count, as Walter does, so that it is there where a count is 0."""
-    if not one.rows or not other.rows:
+def ratio_interval(first: Proportion, second: Proportion) -> Interval | None:
+    """The interval of ``first`` divided by ``second``, on the logarithm's scale; half a row is
+    added to each count, as Walter does, so that there is an interval where a count is 0."""
+    if not first.rows or not second.rows:
         return None
-    counts = [(part.count + 0.5, part.rows + 0.5) for part in (one, other)]
-    (first, rows), (second, others) = counts
-    middle = math.log(first / rows) - math.log(second / others)
-    half = _Z * math.sqrt(1 / first - 1 / rows + 1 / second - 1 / others)
+    counts = [(part.count + 0.5, part.rows + 0.5) for part in (first, second)]
+    (count, rows), (other_count, other_rows) = counts
+    middle = math.log(count / rows) - math.log(other_count / other_rows)
+    half = _Z * math.sqrt(1 / count - 1 / rows + 1 / other_count - 1 / other_rows)
     return math.exp(middle - half), math.exp(middle + half)

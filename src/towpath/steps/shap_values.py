@@ -33,8 +33,8 @@ def explain_by_shap(model: Any, features: Features, seed: int) -> Explained:
     answers = answer_function(model, features.values)(features.values)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of its own future
-        found = _tree_values(shap, model, features.values, answers)
-        effects, base = found or _permuted_values(shap, model, features.values, seed)
+        values = _tree_values(shap, model, features.values, answers)
+        effects, base = values or _permuted_values(shap, model, features.values, seed)
     sizes = abs(effects).mean(axis=0).tolist()
     importances = {name: (size, None) for name, size in zip(features.names, sizes, strict=True)}
     return Explained(importances, effects, base, answers)
@@ -55,11 +55,11 @@ def _tree_values(shap: Any, model: Any, features: Any, answers: Any) -> tuple[An
     return (effects, base) if adds_up else None
 
 
-def _of_shown_class(found: Any, model: Any, features: Any) -> tuple[Any, Any]:
+def _of_shown_class(explained: Any, model: Any, features: Any) -> tuple[Any, Any]:
     """The values as a row each, and the average answer of each row's class."""
     import numpy
 
-    values, base = numpy.asarray(found.values), numpy.asarray(found.base_values)
+    values, base = numpy.asarray(explained.values), numpy.asarray(explained.base_values)
     rows = numpy.arange(len(values))
     if values.ndim == 3:
         chosen = shown_classes(model, features)
@@ -96,5 +96,5 @@ def _permuted_values(shap: Any, model: Any, features: Any, seed: int) -> tuple[A
     masker = shap.maskers.Independent(codes[numpy.sort(drawn)], max_samples=_BACKGROUND)
     explainer = shap.explainers.Permutation(answer, masker, seed=seed)
     # Two ways through the features, there and back.
-    found = explainer(codes, max_evals=2 * (2 * codes.shape[1] + 1), silent=True)
-    return _of_shown_class(found, model, features)
+    explained = explainer(codes, max_evals=2 * (2 * codes.shape[1] + 1), silent=True)
+    return _of_shown_class(explained, model, features)

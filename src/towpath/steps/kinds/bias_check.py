@@ -159,8 +159,8 @@ def _bound_result(
     return Result(kind, comparison.column, rule, "", "critical", passed, observed=observed)
 
 
-def _overlap(one: Interval, other: Interval) -> bool:
-    return one[0] <= other[1] and other[0] <= one[1]
+def _overlap(first: Interval, other: Interval) -> bool:
+    return first[0] <= other[1] and other[0] <= first[1]
 
 
 def _measure_words(name: str) -> str:
