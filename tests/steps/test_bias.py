@@ -137,7 +137,7 @@ def test_intervals_are_those_of_the_books():
     wilson = binomtest(7, 50).proportion_ci(method="wilson")
     assert Proportion(7, 50).interval == pytest.approx((wilson.low, wilson.high))
     low, high = ratio_interval(Proportion(0, 40), Proportion(20, 40))
-    assert 0 < low < high < 1
+    assert 0 == low < high < 1
     assert set(RATES) >= {"recall", "precision"}
 
 
@@ -216,7 +216,7 @@ FAULTS = {
         r"no row has `hired` yess \(did you mean `yes`",
     ),
     "no groups": (TABLE.assign(sex=range(600)), {}, "`sex` has more than 100 values"),
-    "a reference that is none": (TABLE, {"reference": "m"}, r"no group `m` \(did you mean `M`"),
+    "a reference that is none": (TABLE, {"reference": "m"}, r"no group `m` \(it has F, M"),
     "a threshold of text": (
         TABLE.assign(said="x"),
         {"prediction": "said", "threshold": 0.5},

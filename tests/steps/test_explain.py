@@ -116,8 +116,8 @@ FAULTS = {
     ),
     "a scorer that is none": (
         TABLE,
-        {"target": "y", "scoring": "rmsle"},
-        "the model cannot be scored: .*`scoring: neg_mean_squared_error`",
+        {"target": "y", "scoring": "roc_auk"},
+        r"`roc_auk` is no scorer of scikit-learn's \(did you mean `roc_auc`",
     ),
     "nulls that the model refuses": (
         TABLE.assign(near=None),

@@ -135,21 +135,32 @@ def explain_by_permutation(
     """
     from sklearn.inspection import permutation_importance
 
+    _require_scorer(model, scoring)
     try:
         scored = permutation_importance(
             model, features.values, truth, n_repeats=repeats, random_state=seed, scoring=scoring
         )
     except (TypeError, ValueError) as error:
         words = str(error).strip().partition("\n")[0]
-        what = f"the model cannot be scored: {words}"
-        hint = "name a scorer of scikit-learn's: `scoring: neg_mean_squared_error`"
-        raise StepFailed(Fault(what, hint=hint)) from error
+        raise StepFailed(Fault(f"the model cannot be scored: {words}")) from error
     pairs = zip(scored.importances_mean.tolist(), scored.importances_std.tolist(), strict=True)
     importances = dict(zip(features.names, pairs, strict=True))
     answer = answer_function(model, features.values)
     answers = answer(features.values)
     effects = _row_effects(answer, answers, features.values, repeats, seed)
     return Explained(importances, effects, answers.mean(), answers)
+
+
+def _require_scorer(model: Any, scoring: str | None) -> None:
+    from sklearn.metrics import get_scorer_names
+
+    if scoring is None:
+        if not hasattr(model, "score"):
+            hint = "name a scorer of scikit-learn's: `scoring: neg_mean_squared_error`"
+            raise StepFailed(Fault(f"a {type(model).__name__} has no score of its own", hint=hint))
+    elif scoring not in get_scorer_names():
+        near = did_you_mean(scoring, get_scorer_names())
+        raise StepFailed(Fault(f"`{scoring}` is no scorer of scikit-learn's", hint=near))
 
 
 def _row_effects(

@@ -57,4 +57,5 @@ def ratio_interval(first: Proportion, second: Proportion) -> Interval | None:
     (count, rows), (other_count, other_rows) = counts
     middle = math.log(count / rows) - math.log(other_count / other_rows)
     half = _Z * math.sqrt(1 / count - 1 / rows + 1 / other_count - 1 / other_rows)
-    return math.exp(middle - half), math.exp(middle + half)
+    low = math.exp(middle - half) if first.count else 0.0  # no ratio is below it, and it may be 0
+    return low, math.exp(middle + half)
