@@ -31,10 +31,10 @@ def escape_prose(text: object, longest: int = LONGEST) -> str:
     return _CALLS.sub(_GAP, plain)
 
 
-def code_span(text: object, longest: int = LONGEST_CODE) -> str:
+def code_span(text: object) -> str:
     """A user's value as a span of code, in a paragraph or in a table's cell."""
     # Renderers disagree about a pipe in a cell.
-    plain = _single_line(text, longest).replace("|", "¦")
+    plain = _single_line(text, LONGEST_CODE).replace("|", "¦")
     if not plain:
         return "—"
     fence = "`" * (max(map(len, re.findall("`+", plain)), default=0) + 1)

@@ -147,6 +147,18 @@ def _load_model(workspace: Workspace, reference: str, path: Path, request: ReadR
         return own_classes.load_model(path, request.name, request.trust, own.to_json())
 
 
+def _refuse_format(name: str, declared: str | None, pickles: bool) -> None:
+    from towpath.execution import output_copies
+    from towpath.steps import formats
+
+    if declared in output_copies.PICKLES and not pickles:
+        what = f"{name} is a {declared} file, which runs the code that it holds when read"
+        raise UsageError(what, hint="pickles=True reads it, if you know who made it")
+    if declared and declared not in formats.FORMATS:
+        what = f"{name} is a file of the project's own format `{declared}`"
+        raise UsageError(what, hint="`towpath get` copies it; its class in `formats:` reads it")
+
+
 def _read_copyable(
     workspace: Workspace, copyable: Copyable, as_type: str, pickles: bool, reference: str = ""
 ) -> Any:
@@ -156,12 +168,7 @@ def _read_copyable(
 
     name = copyable.artifact.name
     declared = copyable.format or formats.pickled_as(name)
-    if declared in output_copies.PICKLES and not pickles:
-        what = f"{copyable.name} is a {declared} file, which runs the code that it holds when read"
-        raise UsageError(what, hint="pickles=True reads it, if you know who made it")
-    if declared and declared not in formats.FORMATS:
-        what = f"{copyable.name} is a file of the project's own format `{declared}`"
-        raise UsageError(what, hint="`towpath get` copies it; its class in `formats:` reads it")
+    _refuse_format(copyable.name, declared, pickles)
     reading = formats.ReadRequest(
         name, as_type, declared, workspace.project.trust, copyable.options
     )

@@ -21,7 +21,7 @@ PREFIX = "towpath-"
 LOCK = ".in-use"
 _BESIDE = re.compile(r"\..+\.(?:(?P<pid>\d+)-)?[0-9a-f]{8}\.towpath")
 _STALE = 3600.0
-"""Seconds after which a scratch file whose name tells no process (an older Towpath's) is stale."""
+"""Seconds after which a scratch file is stale whose name tells no process that can be seen here."""
 _YOUNG = 2.0
 """Seconds in which a folder may have been made, but not yet locked."""
 _PAUSE = 0.02

@@ -6,6 +6,7 @@ same project, so there is this one way for everybody.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import signal
@@ -37,6 +38,22 @@ def finish(answers: Mapping[str, str], template: str, then: str) -> None:
     commit(f"Start {answers['name']} from the {template} template")
     if "TOWPATH_NEW" not in os.environ:  # `towpath new` says what comes next itself
         print("{0} is ready. Next: cd {0}, {1}".format(answers["name"], then))
+
+
+def track(file: Path, sha256: str) -> None:
+    """Put a table under DVC: the file, its pointer, a line in .gitignore, bytes in the cache. Every
+    project has the same bytes; where they are others cookiecutter removes the folder."""
+    table = file.read_bytes()
+    if hashlib.sha256(table).hexdigest() != sha256:
+        sys.exit(f"{file} is not the table that this template knows: get the template anew.")
+    digest = hashlib.md5(table).hexdigest()
+    cached = Path(".dvc/cache/files/md5", digest[:2], digest[2:])
+    cached.parent.mkdir(parents=True)
+    cached.write_bytes(table)
+    cached.chmod(0o444)
+    pointer = f"outs:\n- md5: {digest}\n  size: {len(table)}\n  hash: md5\n  path: {file.name}\n"
+    Path(f"{file}.dvc").write_text(pointer)
+    Path("data/.gitignore").write_text(f"/{file.name}\n")
 
 
 def commit(message: str) -> None:

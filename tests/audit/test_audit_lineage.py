@@ -33,7 +33,11 @@ def test_data_code_promotions_and_what_was_made_of_it(project: Project) -> None:
     raw = track(project.root, project.root / "data/raw.csv").artifact
     project.commit("a pipeline")
     base = registry.get_version(project.repository, "penguins@v1.0.0").record.artifact.digest
-    name = project.register(b"four", data={"raw": raw.digest, "base": base})
+    sources = {
+        "raw": registry.DataSource("data/raw.csv", "data/raw.csv.dvc"),
+        "base": registry.DataSource("penguins#dev"),
+    }
+    name = project.register(b"four", data={"raw": raw.digest, "base": base}, sources=sources)
     found = trace_lineage(project.workspace, name)
     assert found.record.code.commit == project.git("rev-parse", "HEAD")
     data, model = found.data

@@ -44,6 +44,7 @@ def evaluate(text: str) -> bool:
         "not evaluate.metrics.mse > 6",
         "evaluate.metrics.mse > 6 or evaluate.metrics.rmse < 3",
         "False or True",
+        'date("2026-01-31") < date("2026-01-31T00:00:01Z") and "2026-01-31" == date("2026-01-31")',
         "evaluate.metrics.mse ** 0.5 - evaluate.metrics.rmse < 0.01",
         "(evaluate.metrics.mse + 1) * 2 / 5 == 2.5",
         "-evaluate.metrics.mse < -5 and +1 == 1",
@@ -86,6 +87,10 @@ def test_what_is_not_asked_need_not_exist() -> None:
             "evaluate.metrics.by_sex.I.mse < 1",
             "`evaluate.metrics.by_sex` has no key `I` (it has M, F)",
         ),
+        ('date("2026-01-31") < 3', "orders a date and a number"),
+        ('date("2026-01-31") == "today"', "is `today`, which is no date (2026-01-31 is one)"),
+        ("date(evaluate.metrics.mse) == 1", "`evaluate.metrics.mse` is a number, which is no date"),
+        ("evaluate.metrics[evaluate.metrics.bad] == 1", "is a number, which is no key"),
         ("evaluate.metrics.mse.x < 1", "`evaluate.metrics.mse` is 5.25 and has no key `x`"),
         ("evaluate.metrics.folds[2] < 1", "is a list of 2 and has no item `2`"),
         ("max_mse", "`max_mse` is a number, neither true nor false"),
@@ -112,14 +117,15 @@ def test_what_cannot_be_said_fails_the_step(text: str, said: str) -> None:
     "text",
     [
         *("len(x) > 1", "__import__('os').system('true')", "(lambda: True)()", "[x for x in y]"),
-        *("a if b else c", "a := 1", "f'{a}'", "{'a': 1}", "{1}", "a is b", "a[b]", "a[1:2]"),
+        *("a if b else c", "a := 1", "f'{a}'", "{'a': 1}", "{1}", "a is b", "a[b + 1]", "a[1:2]"),
         *("a.b().c", "(1).real == 1", "'x'.join", "a @ b", "a & b", "~a", "a; b", "a = 1", "", " "),
+        *("date()", "date(1)", "date('x', 1)", "date(tz=1)"),
         *("await a", "*a", "b'x' == a", "1j == a", "... == a", "a[True]", "yield", "a b", "\x00"),
         *("(" * 300 + "1" + ")" * 300, "1 + " * 1500 + "1", "not " * 600 + "True"),
     ],
 )
 def test_what_is_not_in_the_subset_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="condition"):
+    with pytest.raises(ValueError, match=r"condition|is no date"):
         expression.parse_condition(text)
 
 
@@ -139,7 +145,7 @@ def test_references() -> None:
     assert reference("e.m['f1-score'][0].x") == Reference("e", "m", ("f1-score", 0, "x"))
     assert reference("e.m['f1-score'].mean").last_name == "mean"
     assert reference("e.m['f1-score']").last_name == "m"
-    for wrong in ("", "a b", "a.", "1", "a()", "a[b]", "${a}", "a or b", "a[1.5]"):
+    for wrong in ("", "a b", "a.", "1", "a()", "a[b()]", "${a}", "a or b", "a[1.5]"):
         with pytest.raises(ValueError, match="is no reference"):
             reference(wrong)
 

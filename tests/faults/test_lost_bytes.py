@@ -18,7 +18,6 @@ from towpath.delivery import promotion
 from towpath.errors import Refused
 
 BRANCH = "promote/abalone-v1.0.0-dev"
-PIPELINE = "inputs:\n  raw: data/raw.csv\nsteps: {}\n"
 
 
 def build(folder: Path) -> None:
@@ -55,10 +54,10 @@ def with_data(project: Project) -> Path:
     project.write("data/raw.csv", "a\n1\n")
     digest = Store(project.root).put(project.root / "data/raw.csv").digest
     project.write("data/raw.csv.dvc", f"outs:\n- md5: {digest}\n  path: raw.csv\n")
-    project.write("flows/training/pipeline.yaml", PIPELINE)
     project.write("data/.gitignore", "/raw.csv\n")
     project.commit("Data")
-    project.register(b"two", data={"raw": digest})
+    source = registry.DataSource("data/raw.csv", "data/raw.csv.dvc")
+    project.register(b"two", data={"raw": digest}, sources={"raw": source})
     return project.workspace.store.path(digest)
 
 

@@ -10,7 +10,7 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from command_line import call_towpath
+from command_line import call_dvc, call_towpath
 from own_home import use_api
 from towpath import projects
 from towpath.backends.prefect.server import PrefectApi, api_home
@@ -42,6 +42,20 @@ def test_a_new_project_runs_registers_and_passes_its_own_tests(tmp_path: Path) -
     towpath(project, "run")
     assert registered_metrics(project, "penguins")["accuracy"] > 0.9
     pass_its_own_tests(project, tmp_path / "base")
+
+
+def test_a_forecast_backtests_tunes_the_winner_and_registers(tmp_path: Path) -> None:
+    project = projects.make_from_template("forecast", tmp_path, {"name": "road"}, ask=False)
+    run_words = towpath(project, "run").stderr
+    assert "24 run, 1 skipped" in run_words
+    metrics = registered_metrics(project, "road")
+    assert metrics["mae"] < metrics["naive_mae"]
+    artifacts = project / "artifacts/training"
+    trials = (artifacts / "tune/trials.csv").read_text().splitlines()
+    assert len(trials) == 13
+    assert call_dvc(project, "status").stdout.strip().endswith("up to date.")
+    tests = run(sys.executable, "-m", "pytest", "-q", "tests/test_steps.py", cwd=project)
+    assert "5 passed" in tests.stdout, tests.stdout + tests.stderr
 
 
 def registered_metrics(project: Path, model: str) -> dict[str, float]:

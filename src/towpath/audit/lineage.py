@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING
 
 from towpath import registry
 from towpath.audit.stage_history import HistoryEntry, read_stage_history
-from towpath.backends.dvc.tracked_files import pointer_path
 from towpath.config.artifact import Json
 from towpath.drawing.picture import BoxShape, GraphBox, GraphLine, GraphPicture
 from towpath.registry import DataSource, VersionRecord
-from towpath.registry.version_code import declared_paths
 
 if TYPE_CHECKING:
     from towpath.workspace import Workspace
@@ -60,16 +58,15 @@ class LineageReport:
         return tuple(entry for entry in self.promotions if entry.entered)
 
 
-def trace_lineage(workspace: Workspace, reference: str, forge: bool = False) -> LineageReport:
-    """All that is known of a version's way, from Git alone unless the ``forge`` is to be asked."""
+def trace_lineage(workspace: Workspace, reference: str) -> LineageReport:
+    """All that Git alone knows of a version's way."""
     repository = workspace.registry
     version_lineage = registry.read_version_lineage(repository, reference)
     version, record = version_lineage.version, version_lineage.record
     models = registry.read_models(repository).values()
     every = [v for model in models for v in model.versions if str(v) != str(version)]
     makers = {str(v.summary.get("md5")): str(v) for v in every}
-    entries = read_stage_history(workspace, version.model, forge=forge) if version.version else ()
-    sources = record.sources or _declared_sources(workspace, record)
+    entries = read_stage_history(workspace, version.model) if version.version else ()
     users = (v for v in every if record.artifact.digest in v.summary.get("data", {}).values())
     return LineageReport(
         version=str(version),
@@ -77,7 +74,7 @@ def trace_lineage(workspace: Workspace, reference: str, forge: bool = False) -> 
         commit=version.commit,
         before=str(version_lineage.before) if version_lineage.before else None,
         rejected=version.rejected,
-        data=tuple(_trace_data(record.data, sources, makers)),
+        data=tuple(_trace_data(record.data, record.sources, makers)),
         upstream=tuple(
             UpstreamLineage(
                 name, run.run, run.parameters, tuple(_trace_data(run.data, run.sources, makers))
@@ -96,24 +93,6 @@ def _trace_data(
         source = sources.get(name, DataSource())
         version = source.version or makers.get(digest)
         yield LineageData(**{**vars(source), "version": version}, name=name, digest=digest)
-
-
-def _declared_sources(workspace: Workspace, record: VersionRecord) -> dict[str, DataSource]:
-    """Of a record of before it kept where data was read: the declaration tells where it looked."""
-    project_folder = ""
-    if workspace.repository:
-        top = workspace.repository.root.resolve()
-        project_folder = workspace.root.resolve().relative_to(top).as_posix()
-    declared, tracked = declared_paths(workspace.repository, record, project_folder)
-    sources = {}
-    for name, digest in record.data.items():
-        path = declared.get(name)
-        beside = pointer_path(str(path))
-        pointer = beside if path and digest in tracked.get(beside, "") else None
-        # What the pointer beside it names may be other data: then it was read elsewhere.
-        is_there = pointer is not None or beside not in tracked
-        sources[name] = DataSource(path if is_there else None, pointer)
-    return sources
 
 
 def draw_lineage(lineage: LineageReport) -> GraphPicture:
@@ -141,13 +120,18 @@ def draw_lineage(lineage: LineageReport) -> GraphPicture:
         words = f"made from {lineage.version}"
         made_from = _add_box(boxes, other, BoxShape.REGISTER, "version", words)
         lines.append(GraphLine(version_name, made_from))
+    boxes = _put_in_order(boxes, lines)
+    return GraphPicture(boxes, tuple(lines), lineage.version, record.description or "")
+
+
+def _put_in_order(boxes: dict[str, GraphBox], lines: Iterable[GraphLine]) -> dict[str, GraphBox]:
     before: dict[str, list[str]] = {name: [] for name in boxes}
     for line in lines:
         before[line.end].append(line.start)
     # A record that somebody made up names itself as its own past: then they stand as they came.
     with suppress(CycleError):
-        boxes = {name: boxes[name] for name in TopologicalSorter(before).static_order()}
-    return GraphPicture(boxes, tuple(lines), lineage.version, record.description or "")
+        return {name: boxes[name] for name in TopologicalSorter(before).static_order()}
+    return boxes
 
 
 def _draw_upstream(

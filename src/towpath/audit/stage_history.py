@@ -91,16 +91,26 @@ def find_stages_at(
     moment = format_second(parse_moment(when))
     past_stages = sorted({entry.stage for entry in entries})
     order = [stage for stage in workspace.policy.stages if stage in past_stages]
-    moments = []
     # A stage that is declared no more ran something then all the same.
-    for stage in dict.fromkeys([*order, *past_stages]):
-        mine = [entry for entry in entries if entry.stage == stage]
-        merged = [entry for entry in mine if entry.merged <= moment]
-        ran = [entry for entry in mine if entry.entered and entry.entered <= moment]
-        last = (entries[-1] if entries else None for entries in (merged, ran))
-        wanted, running = (entry if entry and entry.version else None for entry in last)
-        moments.append(StageMoment(stage, moment, wanted, running))
-    return tuple(moments)
+    every_stage = dict.fromkeys([*order, *past_stages])
+    return tuple(_find_stage_at(entries, stage, moment) for stage in every_stage)
+
+
+def _find_stage_at(entries: Sequence[HistoryEntry], stage: str, moment: str) -> StageMoment:
+    mine = [entry for entry in entries if entry.stage == stage]
+    merged = [entry for entry in mine if entry.merged <= moment]
+    ran = [entry for entry in mine if entry.entered and entry.entered <= moment]
+    last = (entries[-1] if entries else None for entries in (merged, ran))
+    wanted, running = (entry if entry and entry.version else None for entry in last)
+    return StageMoment(stage, moment, wanted, running)
+
+
+def _find_pull_request(promotion: Promotion, approval: AuditedApproval) -> str | None:
+    if approval.where and "://" in approval.where:
+        return approval.where
+    # GitHub writes the number into the subject of a merge and of a squash, each in its own way.
+    numbered = _PULL.search(promotion.subject)
+    return f"#{numbered[1]}" if numbered else None
 
 
 def _make_entry(ledger: AuditLedger, approvals: Approvals, promotion: Promotion) -> HistoryEntry:
@@ -108,9 +118,6 @@ def _make_entry(ledger: AuditLedger, approvals: Approvals, promotion: Promotion)
     approval = approvals.find_approval(promotion)
     before, after = ledger.previous_change(promotion), ledger.next_change(promotion)
     version = ledger.find_version(promotion.model, promotion.version)
-    # GitHub writes the number into the subject of a merge and of a squash, each in its own way.
-    numbered = _PULL.search(promotion.subject)
-    url = approval.where if approval.where and "://" in approval.where else None
     return HistoryEntry(
         model=promotion.model,
         stage=promotion.stage,
@@ -121,7 +128,7 @@ def _make_entry(ledger: AuditLedger, approvals: Approvals, promotion: Promotion)
         until=format_second(after.time) if after else None,
         commit=promotion.commit,
         author=promotion.author,
-        pull_request=url or (f"#{numbered[1]}" if numbered else None),
+        pull_request=_find_pull_request(promotion, approval),
         approval=approval,
         evidence=ledger.evidence_path(promotion) if ledger.has_evidence(promotion) else None,
         entered=format_second(tags[0].tag.time) if tags else None,

@@ -337,18 +337,16 @@ def search_versions(
         raise RegistryError("this clone was made without tags", hint="towpath fetch")
     vocabulary = Vocabulary.of_versions(versions)
     query = parse_query(text, vocabulary)
-    named = {term.words: term for term in query.terms}
+    terms = [*query.terms]
     if sort:
-        key = _find_sort_term(sort, vocabulary)
-        named[key.words] = key
+        terms.append(_find_sort_term(sort, vocabulary))
     _refuse_near_stages(query.named_stages, stages)
     every = (VersionFacts(v, stages.stages_of(v.model, v.version)) for v in versions)
     matches = [facts for facts in every if query.test(facts)]
     if sort:
-        matches = _sort_facts(matches, key, descending=sort.startswith("-"))
+        matches = _sort_facts(matches, terms[-1], descending=sort.startswith("-"))
     shown = matches[:limit]
-    # The facts worth a column: those that the table does not show anyhow.
-    columns = [term for words, term in named.items() if "." in words or words in _WORTH]
+    columns = _choose_columns(terms)
     return SearchHits(
         found=tuple(facts.version for facts in shown),
         columns=tuple(term.words for term in columns),
@@ -357,6 +355,13 @@ def search_versions(
         total=len(matches),
         searched=len(versions),
     )
+
+
+def _choose_columns(terms: Iterable[QueryTerm]) -> list[QueryTerm]:
+    """The facts worth a column: those that the table does not show anyhow."""
+    terms_by_words = {term.words: term for term in terms}
+    shown = ((words, term) for words, term in terms_by_words.items())
+    return [term for words, term in shown if "." in words or words in _WORTH]
 
 
 def _find_sort_term(sort: str, vocabulary: Vocabulary) -> QueryTerm:

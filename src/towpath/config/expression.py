@@ -9,6 +9,8 @@ import operator
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import takewhile
 from typing import Any, TypeAlias
 
 from towpath.errors import Fault, StepFailed, did_you_mean
@@ -26,7 +28,20 @@ class Reference:
 
     name: str
     output: str | None = None
-    keys: tuple[Key, ...] = ()
+    keys: tuple[Key | KeyReference, ...] = ()
+
+    @property
+    def with_keys(self) -> Iterator[Reference]:
+        """The reference, and those that its keys are."""
+        yield self
+        for key in self.keys:
+            if isinstance(key, KeyReference):
+                yield from key.reference.with_keys
+
+    @property
+    def plain_keys(self) -> tuple[Key, ...]:
+        """The keys that are written, up to the first whose value another reference has."""
+        return tuple(takewhile(lambda key: not isinstance(key, KeyReference), self.keys))  # type: ignore[arg-type]
 
     @property
     def base(self) -> str:
@@ -40,17 +55,26 @@ class Reference:
         return words[-1] if words else self.output or self.name
 
     def __str__(self) -> str:
-        shown = (
-            f".{key}" if isinstance(key, str) and key.isidentifier() else f"[{json.dumps(key)}]"
-            for key in self.keys
-        )
-        return self.base + "".join(shown)
+        return self.base + "".join(map(_show_key, self.keys))
+
+
+@dataclass(frozen=True)
+class KeyReference:
+    """A key whose value a parameter has: ``evaluate.metrics[metric]``."""
+
+    reference: Reference
+
+
+def _show_key(key: Key | KeyReference) -> str:
+    if isinstance(key, KeyReference):
+        return f"[{key.reference}]"
+    return f".{key}" if isinstance(key, str) and key.isidentifier() else f"[{json.dumps(key)}]"
 
 
 def parse_value_reference(text: str) -> Reference:
     """A reference; raises ValueError, whose words say what is wrong."""
     try:
-        reference = of_node(ast.parse(text.strip(), mode="eval").body)
+        reference = of_node(ast.parse(_spell_names(text.strip()), mode="eval").body)
     # Python's parser says of brackets without end that its memory or its stack does not suffice.
     except (SyntaxError, RecursionError, MemoryError):
         reference = None
@@ -66,7 +90,7 @@ def parse_alternatives(text: str) -> tuple[Reference, ...]:
 
 def of_node(node: ast.expr) -> Reference | None:
     """The reference that a piece of Python's syntax spells, or None."""
-    keys: list[Key] = []
+    keys: list[Key | KeyReference] = []
     while isinstance(node, ast.Attribute | ast.Subscript):  # the last key is the outermost node
         key = _node_key(node)
         if key is None:
@@ -76,11 +100,21 @@ def of_node(node: ast.expr) -> Reference | None:
     if not isinstance(node, ast.Name):
         return None
     if keys and isinstance(keys[0], str):
-        return Reference(node.id, keys[0], tuple(keys[1:]))
+        output = "for" if (node.id, keys[0]) == ("run", _FOR) else keys[0]
+        return Reference(node.id, output, tuple(keys[1:]))
     return Reference(node.id, None, tuple(keys))
 
 
-def _node_key(node: ast.Attribute | ast.Subscript) -> Key | None:
+#: How Python's parser gets to see the one name that is a word of its own.
+_FOR = "for_"
+_FOR_NAME = re.compile(r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|\brun\.for\b""")
+
+
+def _spell_names(text: str) -> str:
+    return _FOR_NAME.sub(lambda match: match[1] or f"run.{_FOR}", text)
+
+
+def _node_key(node: ast.Attribute | ast.Subscript) -> Key | KeyReference | None:
     if isinstance(node, ast.Attribute):
         return node.attr
     match node.slice:
@@ -88,6 +122,9 @@ def _node_key(node: ast.Attribute | ast.Subscript) -> Key | None:
             return key
         case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() as number)):
             return -number
+        case ast.Name() | ast.Attribute() | ast.Subscript() as inner:
+            reference = of_node(inner)
+            return KeyReference(reference) if reference else None
     return None
 
 
@@ -97,7 +134,17 @@ Lookup: TypeAlias = Callable[[str], Any]
 
 def find_value(reference: Reference, lookup: Lookup) -> Any:
     """The value of a reference; raises StepFailed, naming the near key, where it is not there."""
-    return pick_value(lookup(reference.base), reference.keys, reference.base)
+    keys = tuple(_find_key(key, lookup) for key in reference.keys)
+    return pick_value(lookup(reference.base), keys, reference.base)
+
+
+def _find_key(key: Key | KeyReference, lookup: Lookup) -> Key:
+    if not isinstance(key, KeyReference):
+        return key
+    value = find_value(key.reference, lookup)
+    if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
+        return value
+    raise StepFailed(f"`{key.reference}` is {_kind_in_words(value)}, which is no key")
 
 
 def pick_value(data: Any, keys: tuple[Key, ...], base: str) -> Any:
@@ -170,6 +217,7 @@ def parse_condition(text: str) -> Expression:
     """A condition; raises ValueError, whose words say what is not allowed."""
     if len(text) > LONGEST:
         raise ValueError(f"the condition is longer than {LONGEST} characters")
+    _refuse_bare_date(text)
     try:
         tree = _parse_tree(text)
         references = tuple(dict.fromkeys(_find_references(tree)))
@@ -184,7 +232,7 @@ def parse_condition(text: str) -> Expression:
 def _parse_tree(text: str) -> ast.expr:
     if "\0" in text:  # some releases of Python raise a ValueError of their own
         raise SyntaxError("it holds a null character")
-    tree = ast.parse(_LINES.sub(" ", text.strip()), mode="eval").body
+    tree = ast.parse(_spell_names(_LINES.sub(" ", text.strip())), mode="eval").body
     if _nesting_depth(tree) > DEEPEST:
         raise RecursionError
     return tree
@@ -201,7 +249,7 @@ def _find_references(node: ast.expr) -> Iterator[Reference]:
     """The references in an expression; raises ValueError at what the subset does not hold."""
     reference = of_node(node)
     if reference is not None:
-        yield reference
+        yield from reference.with_keys
         return
     for part in _operand_nodes(node):
         yield from _find_references(part)
@@ -221,9 +269,53 @@ def _operand_nodes(node: ast.expr) -> list[ast.expr]:
             raise ValueError("`is` is not allowed in a condition, `==` is")
         case ast.List(elts=items) | ast.Tuple(elts=items):
             return items
+        case ast.Call(func=ast.Name(id="date")):
+            return _date_operands(node)
         case ast.Constant(value=value) if value is None or isinstance(value, str | int | float):
             return []
     raise ValueError(f"{_describe_node(node)} not allowed in a condition")
+
+
+_DATE_HINT = 'a date is written `date("2026-01-31")`'
+_BARE_DATE = re.compile(r"\b\d{4}-\d\d-\d\d\b")
+_QUOTED = re.compile(r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')""")
+
+
+def _refuse_bare_date(text: str) -> None:
+    # Python would take one from the other: 2026-11-26 is 1989.
+    if bare := _BARE_DATE.search(_QUOTED.sub("", text)):
+        raise ValueError(f"`{bare[0]}` would be a difference: {_DATE_HINT}")
+
+
+def _date_operands(call: ast.Call) -> list[ast.expr]:
+    """What a date is made of; ValueError where that is neither text nor a reference."""
+    argument = call.args[0] if len(call.args) == 1 and not call.keywords else None
+    if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
+        if _parse_date(argument.value) is None:
+            raise ValueError(f"`{argument.value}` is no date: {_DATE_HINT}")
+        return []
+    if argument is None or of_node(argument) is None:
+        raise ValueError(f"`{ast.unparse(call)}` is no date: {_DATE_HINT}")
+    return [argument]
+
+
+def _parse_date(text: str) -> datetime | None:
+    """A day or a moment in ISO 8601; in UTC where it says no zone."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _require_date(value: Any, shown: str) -> datetime:
+    if isinstance(value, datetime):
+        return value
+    moment = _parse_date(value) if isinstance(value, str) else None
+    if moment is None:
+        shown_value = f"`{value}`" if isinstance(value, str) else _kind_in_words(value)
+        raise StepFailed(f"{shown} is {shown_value}, which is no date", hint="2026-01-31 is one")
+    return moment
 
 
 def _describe_node(node: ast.expr) -> str:
@@ -259,6 +351,8 @@ class _Judge:
                 return self._judge_comparison(node)
             case ast.List(elts=items) | ast.Tuple(elts=items):
                 return [self.value(item) for item in items]
+            case ast.Call(args=[argument]):
+                return _require_date(self.value(argument), f"`{ast.unparse(argument)}`")
         return ast.literal_eval(node)  # a constant by now: all else was refused as it was read
 
     def _judge_boolean(self, node: ast.BoolOp) -> bool:
@@ -299,6 +393,9 @@ class _Judge:
 def _comparison_holds(op: ast.cmpop, left: Any, right: Any, shown: str) -> bool:
     # Python would call text unequal to a number, and so would decide on a mistake in silence.
     kinds = {_kind_in_words(left), _kind_in_words(right)}
+    if kinds == {"a date", "text"}:  # JSON has no dates, so text beside one is read as one
+        left, right = _require_date(left, shown), _require_date(right, shown)
+        kinds = {"a date"}
     if isinstance(op, ast.In | ast.NotIn):
         if not isinstance(right, list | Mapping) and kinds != {"text"}:
             what = f"{shown} looks for {_kind_in_words(left)} in {_kind_in_words(right)}"
@@ -306,7 +403,7 @@ def _comparison_holds(op: ast.cmpop, left: Any, right: Any, shown: str) -> bool:
     elif isinstance(op, ast.Eq | ast.NotEq):
         if len(kinds - {"null"}) > 1:
             raise StepFailed(f"{shown} compares {' with '.join(sorted(kinds))}")
-    elif kinds not in ({"a number"}, {"text"}):
+    elif kinds not in ({"a number"}, {"text"}, {"a date"}):
         raise StepFailed(f"{shown} orders {' and '.join(sorted(kinds))}")
     return COMPARISONS[type(op)](left, right)
 
@@ -320,6 +417,8 @@ def _kind_in_words(value: Any) -> str:
         return "a number"
     if isinstance(value, str):
         return "text"
+    if isinstance(value, datetime):
+        return "a date"
     return "a list" if isinstance(value, list) else "a mapping"
 
 
@@ -365,7 +464,7 @@ class MessageTemplate:
     @property
     def references(self) -> tuple[Reference, ...]:
         holes = (part.reference for part in self.parts if isinstance(part, Hole))
-        return tuple(dict.fromkeys(holes))
+        return tuple(dict.fromkeys(r for reference in holes for r in reference.with_keys))
 
     def fill(self, lookup: Lookup) -> str:
         """The message with its values; raises StepFailed where one is missing or does not fit."""

@@ -251,14 +251,17 @@ class _Reading:
         if called in _EVALUATORS and isinstance(node.func, ast.Attribute) and rest[1:]:
             self.read_expression(argument, scope)
         self._note_signs(node, called)
-        if isinstance(node.func, ast.Name):
-            self.name(node.func, scope, called=True)
-        elif isinstance(node.func, ast.Attribute):
-            self.visit_attribute(node.func, scope, called=True)
-        else:
-            self.visit(node.func, scope)
+        self._visit_called(node.func, scope)
         for part in rest[1:]:
             self.visit(part, scope)
+
+    def _visit_called(self, node: ast.expr, scope: Scope | None) -> None:
+        if isinstance(node, ast.Name):
+            self.name(node, scope, called=True)
+        elif isinstance(node, ast.Attribute):
+            self.visit_attribute(node, scope, called=True)
+        else:
+            self.visit(node, scope)
 
     def _note_signs(self, node: ast.Call, called: str) -> None:
         given_names = {keyword.arg for keyword in node.keywords}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import TypeAlias
@@ -223,12 +223,7 @@ class ImportEffects:
             case ast.Import() | ast.ImportFrom() | ast.Pass() | ast.Expr(value=ast.Constant()):
                 return True
             case ast.FunctionDef() | ast.AsyncFunctionDef():
-                annotations = [part.annotation for part in list_parameters(node.args)]
-                return (
-                    all(self._is_wrapping(file, part) for part in node.decorator_list)
-                    and self._are_plain_parameters(file, node.args)
-                    and all(map(_calls_nothing, (*annotations, node.returns)))
-                )
+                return self._is_plain_function(file, node)
             case ast.ClassDef():
                 return self._is_plain_class(file, node)
             case ast.Assign(targets=targets, value=value):
@@ -241,11 +236,10 @@ class ImportEffects:
                 # What is asked must be no object of the project: its `__bool__` would run.
                 return self._is_constant(file, test) and self._are_plain(file, (*body, *otherwise))
             case ast.Try(body=body, handlers=handlers, orelse=otherwise, finalbody=last):
-                types = (handler.type for handler in handlers if handler.type)
+                types = [handler.type for handler in handlers if handler.type]
                 handled = (statement for handler in handlers for statement in handler.body)
-                return all(self._is_value(file, error_type) for error_type in types) and (
-                    self._are_plain(file, (*body, *handled, *otherwise, *last))
-                )
+                are_values = all(self._is_value(file, error_type) for error_type in types)
+                return are_values and self._are_plain(file, (*body, *handled, *otherwise, *last))
         # `type X = ...` of Python 3.12, which 3.11's `ast` lacks; read when it is asked for.
         return type(node).__name__ == "TypeAlias"
 
@@ -340,19 +334,21 @@ class ImportEffects:
                 return False
         return True
 
+    def _is_plain_function(self, file: str, node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+        annotations = [part.annotation for part in list_parameters(node.args)]
+        return (
+            all(self._is_wrapping(file, part) for part in node.decorator_list)
+            and self._are_plain_parameters(file, node.args)
+            and all(map(_calls_nothing, (*annotations, node.returns)))
+        )
+
     def _is_plain_class(self, file: str, node: ast.ClassDef) -> bool:
         """Whether the definition of a class runs nothing but its body, and that is plain."""
         bases = [base.value if isinstance(base, ast.Subscript) else base for base in node.bases]
         meanings = [meaning for base in bases for meaning in self._meanings_of(file, base)]
-        is_enum = any(isinstance(m, OutsideName) and m.dotted.startswith("enum.") for m in meanings)
-        # An enumeration makes its members at once, by methods of its own or of its bases.
-        makes_members = is_enum and (
-            any(name.startswith("_") for name in _method_names(node))
-            or any(isinstance(part, Symbol) for part in meanings)
-        )
         return (
             not node.keywords
-            and not makes_members
+            and not _makes_members(node, meanings)
             and all(self._is_wrapping(file, part) for part in node.decorator_list)
             and all(map(self._is_quiet_base, meanings))
             and all(self._is_plain_member(file, part) for part in node.body)
@@ -408,6 +404,15 @@ class ImportEffects:
 def _calls_nothing(annotation: ast.expr | None) -> bool:
     parts = ast.walk(annotation) if annotation else ()
     return not any(isinstance(part, ast.Call) for part in parts)
+
+
+def _makes_members(node: ast.ClassDef, meanings: Sequence[Meaning]) -> bool:
+    # An enumeration makes its members at once, by methods of its own or of its bases.
+    outside = (meaning.dotted for meaning in meanings if isinstance(meaning, OutsideName))
+    return any(name.startswith("enum.") for name in outside) and (
+        any(name.startswith("_") for name in _method_names(node))
+        or any(isinstance(part, Symbol) for part in meanings)
+    )
 
 
 def _method_names(node: ast.ClassDef) -> list[str]:

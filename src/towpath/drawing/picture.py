@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -187,6 +187,14 @@ def _find_parents(drawn: GraphPicture) -> dict[str, GraphLine]:
     return parents
 
 
+def _branch_rows(lines: Sequence[GraphLine], below: str) -> Iterator[tuple[str, str, str]]:
+    # The last branch first: the first is then on top of the stack.
+    for last, line in enumerate(reversed(lines)):
+        label = f" {line.label:<3} " if line.label else " "
+        deeper = below + ("│ " if last else "  ") + " " * len(label)
+        yield line.end, f"{below}{'├─' if last else '└─'}{label}", deeper
+
+
 def _tree_rows(
     drawn: GraphPicture, parents: dict[str, GraphLine]
 ) -> Iterator[tuple[str, GraphBox | None]]:
@@ -204,11 +212,7 @@ def _tree_rows(
             yield f"{below}│", None
             todo.append((following[0].end, below, below))
         elif following:
-            # The last branch first: the first is then on top of the stack.
-            for last, line in enumerate(reversed(following)):
-                label = f" {line.label:<3} " if line.label else " "
-                deeper = below + ("│ " if last else "  ") + " " * len(label)
-                todo.append((line.end, f"{below}{'├─' if last else '└─'}{label}", deeper))
+            todo += _branch_rows(following, below)
         elif todo and not todo[-1][1]:
             yield "", None  # air before the next root
 

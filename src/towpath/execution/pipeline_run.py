@@ -33,6 +33,7 @@ from towpath.execution.secret_sources import require_variables
 from towpath.execution.step_execution import Execution, Executor, needs_executor, replay_plan
 from towpath.pipeline import pipeline_order
 from towpath.pipeline.pipeline_order import order_pipelines
+from towpath.pipeline.step_graph import FromRun
 from towpath.planning import pipeline_check
 from towpath.planning.run_request import RunRequest, find_needed_steps, in_ci, select_steps
 from towpath.planning.run_state import RunState, StepDecision, StepVerdict
@@ -41,6 +42,7 @@ from towpath.storage.copy_files import explain_refusal
 from towpath.workspace import Workspace
 
 if TYPE_CHECKING:
+    from towpath.config.artifact import Json
     from towpath.pipeline.step_graph import Graph, Node
     from towpath.workspace import Workspace
 
@@ -72,7 +74,9 @@ class PreparedRun:
         """What would become of each step. Whether the run may register is asked here, before its
         first step; UserError where it must and may not."""
         # A state of its own: what a plan assumes of a step must not count as made in the run.
-        unbegun = RunState(self.graph, self.known.inputs, awaited=self.known.awaited)
+        unbegun = RunState(
+            self.graph, self.known.inputs, awaited=self.known.awaited, run=self.known.run
+        )
         decisions = {decision.step: decision for decision in plan_steps(self.judge, unbegun)}
         ahead = (StepVerdict.RUN, StepVerdict.UNDECIDED)
         registering = [
@@ -91,7 +95,9 @@ class PreparedRun:
 
     def list_may_run(self) -> tuple[str, ...]:
         """The steps that are not known to be reused or skipped."""
-        unbegun = RunState(self.graph, self.known.inputs, awaited=self.known.awaited)
+        unbegun = RunState(
+            self.graph, self.known.inputs, awaited=self.known.awaited, run=self.known.run
+        )
         decisions = plan_steps(self.judge, unbegun)
         return tuple(dict.fromkeys(d.cell_of or d.step for d in decisions if d.may_run))
 
@@ -128,9 +134,22 @@ def prepare_run(
     judge = StepJudge(workspace, graph, memory, registry.decide_registration, policy)
     awaited = {**awaited, **run_inputs.find_unfetched_inputs(workspace, graph)}
     run_state = RunState(
-        graph, run_inputs.read_input_artifacts(workspace, graph, awaited), awaited=awaited
+        graph,
+        run_inputs.read_input_artifacts(workspace, graph, awaited),
+        awaited=awaited,
+        run=_read_run_values(workspace, graph),
     )
     return PreparedRun(workspace, request, judge, registry, run_state)
+
+
+def _read_run_values(workspace: Workspace, graph: Graph) -> dict[str, Json]:
+    """What references to the run stand for before it has begun."""
+    values: dict[str, Json] = {"pipeline": graph.name, "for": graph.environment or None}
+    sources = (source for node in graph.nodes.values() for source in node.taken_sources)
+    if FromRun("commit") in sources:  # only then, for it is a call of Git
+        repository = workspace.repository
+        values["commit"] = repository.head() if repository else None
+    return values
 
 
 def bring_remote_inputs(workspace: Workspace, request: RunRequest) -> None:
@@ -228,7 +247,10 @@ def conduct_run(
 def _conduct_recorded(
     prepared: PreparedRun, carry_out: Callable[[Execution], None], listeners: Iterable[Listener]
 ) -> RecordedRun:
-    recorder = _begin_record(prepared, listeners)
+    started = run_record.utc_now()
+    recorder = _begin_record(prepared, listeners, started)
+    own_values = {"id": recorder.folder.name, "started": started}
+    prepared.known.run = {**prepared.known.run, **own_values}
     execution = Execution(
         prepared.workspace, prepared.judge, prepared.registering, prepared.known, recorder,
         jobs=prepared.request.jobs,
@@ -272,7 +294,7 @@ def _read_ended(folder: Path) -> RecordedRun:
     return run
 
 
-def _begin_record(prepared: PreparedRun, listeners: Iterable[Listener]) -> Recorder:
+def _begin_record(prepared: PreparedRun, listeners: Iterable[Listener], started: str) -> Recorder:
     folder = prepared.workspace.runs
     try:
         recorder = Recorder(run_record.new_folder(folder), listeners)
@@ -280,7 +302,7 @@ def _begin_record(prepared: PreparedRun, listeners: Iterable[Listener]) -> Recor
         hint = f"move it away: {folder.parent.name} is the folder of Towpath's own files"
         raise StoreError(f"{folder.parent} is no folder", hint=hint) from refusal
     try:
-        recorder("started", **_started_fields(prepared, recorder.folder.name))
+        recorder("started", time=started, **_started_fields(prepared, recorder.folder.name))
     except OSError:  # without this line it is no record
         run_folders.discard_folder(recorder.folder)
         raise

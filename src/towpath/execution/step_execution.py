@@ -118,7 +118,8 @@ class Execution:
         if moved:
             made = replace(made, facts={**made.facts, "edited": True})
         # Bytes first, then the entry: a kill between leaves a step undone, and nothing half done.
-        if decision.key and not undeclared and not moved and node.step.cache is not False:
+        is_kept = node.step.cache is not False and not node.own_to_run
+        if decision.key and not undeclared and not moved and is_kept:
             self.workspace.store.remember(self._make_entry(node, decision, made, seconds))
         self.known.take_result(decision, made)
         reason = "its code was edited while it ran: not reused" if moved else decision.reason

@@ -68,8 +68,8 @@ def own_outputs(node: Node) -> list[str]:
 
 
 def certain_nodes(graph: Graph) -> Iterator[Node]:
-    """The steps that every successful run carries out: those behind no condition, and whose cells
-    leave a file each."""
+    """The steps that every successful run carries out on files and parameters alone: those behind
+    no condition, that take no value of the run, and whose cells leave a file each."""
     doubtful: set[str] = set()
     # Those behind a condition may leave no output, and DVC takes a missing one for a fault.
     for node in graph.steps.values():
@@ -77,6 +77,7 @@ def certain_nodes(graph: Graph) -> Iterator[Node]:
         is_unsaid = any(_is_of_cell(graph.nodes[choice.step], node) for choice in taken)
         is_unsaid |= bool(node.loop and node.loop.best and node.loop.best.number.step != node.name)
         is_unsaid |= bool(node.branch or node.step.on_failure)
+        is_unsaid |= bool(node.run_arguments)  # of which DVC knows nothing
         if is_unsaid or {choice.step for choice in taken} & doubtful:
             doubtful.add(node.name)
         else:

@@ -47,6 +47,7 @@ from towpath.pipeline.step_graph import (
     FromItem,
     FromOutput,
     FromParam,
+    FromRun,
     Graph,
     Literal,
     Loop,
@@ -312,6 +313,10 @@ class _Binding:
                 what = f"`{text}` is an item of `each`, not an input"
                 self._note_fault(what, place, f"write `params: [{text}]`")
                 source = None
+            if isinstance(source, FromRun):
+                what = f"`{text}` is a value of the run, not an input"
+                self._note_fault(what, place, f"write `params: [{text}]`")
+                source = None
             if isinstance(source, FromParam):
                 takes = isinstance(self.step, FunctionStep | CommandStep | NotebookStep)
                 hint = f"write `params: [{text}]`" if takes else None
@@ -324,7 +329,7 @@ class _Binding:
         for argument, text, position in list_bindings(self.step, "params"):
             place = self._place_of("params", position)
             source = self.names.source(text, place, self.items)
-            if source and not isinstance(source, FromParam | FromItem):
+            if source and not isinstance(source, FromParam | FromItem | FromRun):
                 self._note_fault(f"`{text}` is no parameter", place, "write it under `inputs`")
                 source = None
             self._bind_argument(argument, source, f"params: {{other: {text}}}", place)

@@ -11,11 +11,13 @@ from towpath.config.pipeline_declaration import is_json, output_files
 from towpath.config.pipeline_file import DeclaredPipeline
 from towpath.errors import Fault, Place, did_you_mean
 from towpath.pipeline.step_graph import (
+    RUN_VALUES,
     FirstOf,
     FromInput,
     FromItem,
     FromOutput,
     FromParam,
+    FromRun,
     Source,
     beside_best,
 )
@@ -58,10 +60,13 @@ class PipelineNames:
 
         ``items`` are the names of the step's own items.
         """
-        sources = [
-            self.find_single_source(reference, place, items)
-            for reference in references.parse_alternatives(text)
-        ]
+        alternatives = references.parse_alternatives(text)
+        if any(reference.keys != reference.plain_keys for reference in alternatives):
+            what = f"`{text}`: a parameter as a key is for conditions, messages and labels"
+            self.faults.append(Fault(what, place, 'write the key itself, such as `["mse"]`'))
+            self.used.update(r.name for found in alternatives for r in found.with_keys)
+            return None
+        sources = [self.find_single_source(reference, place, items) for reference in alternatives]
         if len(sources) == 1:
             return sources[0]
         outputs = tuple(source for source in sources if isinstance(source, FromOutput))
@@ -79,8 +84,11 @@ class PipelineNames:
         name = reference.name
         if name == PREFIX:
             return self._parameter_source(reference, place)
+        if name == "run" and name not in {**self.pipeline.steps, **self.pipeline.inputs}:
+            return self._run_source(reference, place)
         if name in items:
-            keys = (reference.output, *reference.keys) if reference.output else reference.keys
+            inner = reference.plain_keys
+            keys = (reference.output, *inner) if reference.output else inner
             return FromItem(name, keys)
         self.used.add(name)
         if name in self.pipeline.steps:
@@ -102,6 +110,15 @@ class PipelineNames:
         )
         return None
 
+    def _run_source(self, reference: Reference, place: Place | None) -> FromRun | None:
+        """What ``run.id`` names: a value of the run itself."""
+        if reference.output in RUN_VALUES and not reference.keys:
+            return FromRun(reference.output)
+        listed = f"it has {', '.join(RUN_VALUES)}"
+        near = did_you_mean(reference.output, RUN_VALUES) if reference.output else None
+        self.faults.append(Fault(f"`{reference}` is no value of a run", place, near or listed))
+        return None
+
     def _parameter_source(self, reference: Reference, place: Place | None) -> FromParam | None:
         """What ``params.train.rate`` names: a parameter, or a group of them."""
         if reference.output is None:
@@ -109,7 +126,7 @@ class PipelineNames:
             self.faults.append(Fault(what, place, f"write `{PREFIX}.name`"))
             return None
         name = ""
-        for key in (reference.output, *reference.keys):
+        for key in (reference.output, *reference.plain_keys):
             above, name = name, f"{name}.{key}" if name else str(key)
             if above in self.pipeline.params:
                 what = f"`{PREFIX}.{above}` is a parameter: it has no key `{key}`"
@@ -189,7 +206,7 @@ class PipelineNames:
             what = f"`{reference.base}` is {file}: only a JSON output has keys"
             self.faults.append(Fault(what, place))
         else:
-            return FromOutput(step, reference.output, reference.keys)
+            return FromOutput(step, reference.output, reference.plain_keys)
         return None
 
     def _no_output(self, reference: Reference, place: Place | None) -> None:

@@ -32,6 +32,11 @@ class FromRun:
     name: str
 
 
+#: What a run has, and of it what no two runs have in common.
+RUN_VALUES = ("id", "started", "pipeline", "for", "commit")
+_OF_ONE_RUN = ("id", "started")
+
+
 @dataclass(frozen=True)
 class FromInput:
     """A file, a folder or a model that the pipeline takes."""
@@ -184,6 +189,17 @@ class Node:
     def gathers_cells(self) -> bool:
         """Whether it only hands on what its cells made."""
         return self.loop is not None and not self.awaits_cells
+
+    @property
+    def run_arguments(self) -> tuple[str, ...]:
+        """The values of the run that it is given, apart from the pipeline's name."""
+        sources = (s for s in self.arguments.values() if isinstance(s, FromRun))
+        return tuple(source.name for source in sources if source.name != "pipeline")
+
+    @property
+    def own_to_run(self) -> str | None:
+        """The value that it takes which no other run has: it is never reused."""
+        return next((name for name in self.run_arguments if name in _OF_ONE_RUN), None)
 
     @property
     def taken_sources(self) -> Iterator[Source]:

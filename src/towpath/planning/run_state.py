@@ -20,6 +20,7 @@ from towpath.pipeline.step_graph import (
     FromItem,
     FromOutput,
     FromParam,
+    FromRun,
     Literal,
     outputs_of,
 )
@@ -83,7 +84,8 @@ class RunState:
     that were not made and that their step may do without; ``searches`` is how far each has come.
     ``awaited`` says of inputs that are yet to be made or brought, in a plan, by what: the name of
     another pipeline, or an address.
-    ``stopped`` names the step that ended the run well: no other begins after it.
+    ``stopped`` names the step that ended the run well: no other begins after it. ``run`` has what
+    references to the run itself stand for, as far as it is known.
     """
 
     graph: Graph
@@ -97,6 +99,7 @@ class RunState:
     searches: dict[str, SearchProgress] = field(default_factory=dict)
     awaited: Mapping[str, str] = field(default_factory=dict)
     stopped: str = ""
+    run: Mapping[str, Json] = field(default_factory=dict)
 
     def has_ended(self, step: str) -> bool:
         """Whether nothing more will come of a step."""
@@ -200,6 +203,10 @@ class RunState:
         """What a source stands for now."""
         if isinstance(source, Literal):
             return Value(source.value)
+        if isinstance(source, FromRun):
+            if source.name not in self.run:
+                raise StepFailed(f"`run.{source.name}` is known once a run has begun")
+            return Value(self.run[source.name])
         assert not isinstance(source, FromItem), "a cell has its items put in"
         if isinstance(source, FromParam):
             return Value(find_parameter(self.graph.params, source.name))

@@ -117,6 +117,8 @@ class StepJudge:
         return StepDecision(node.name, verdict, reason, key, ingredients, entry)
 
     def _by_key(self, node: Node, known: RunState) -> StepDecision:
+        if node.own_to_run and node.own_to_run not in known.run:  # in a plan
+            return StepDecision(node.name, StepVerdict.RUN, _own_reason(node))
         if node.loop:
             return self._gather(node, node.loop, known)
         try:
@@ -169,6 +171,8 @@ class StepJudge:
             return "", ended
         if cache is False:
             return "cache: false", None
+        if node.own_to_run:
+            return _own_reason(node), None
         if isinstance(node.step, Callback):
             return "asked in each run", None
         if not step_code.is_known(self.workspace.code, node.step):
@@ -303,6 +307,10 @@ def _describe_difference(label: str, old: str | None, new: str | None) -> str:
         return f"code of `{name}` changed"
     verb = "is new" if old is None else "is gone"
     return f"{what} `{name}` {verb}"
+
+
+def _own_reason(node: Node) -> str:
+    return f"it takes `run.{node.own_to_run}`, which no other run has"
 
 
 def _made_by(entry: CacheEntry) -> str:

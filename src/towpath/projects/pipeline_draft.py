@@ -156,6 +156,11 @@ class _Out:
         return f"{self.path}/" if self.is_folder else self.path
 
 
+def _is_ours(stage: DvcStage) -> bool:
+    meta = stage.data.get("meta")
+    return isinstance(meta, Mapping) and OWNER in meta
+
+
 @dataclass
 class _Drafting:
     """One dvc.yaml on its way to a pipeline; names and what is left out gather on the way."""
@@ -174,9 +179,7 @@ class _Drafting:
         text = documents.text_of(self.root / self.shown, self.shown)
         self.places = Places(documents.parse_yaml(text, self.shown).node)
         # Towpath's own stages, written after a run, are the pipelines that are there already.
-        metas = [stage.data.get("meta") for stage in self.file.stages]
-        is_ours = [isinstance(meta, Mapping) and OWNER in meta for meta in metas]
-        stages = [s for s, ours in zip(self.file.stages, is_ours, strict=True) if not ours]
+        stages = [stage for stage in self.file.stages if not _is_ours(stage)]
         if not stages:
             raise UserError(f"{self.shown} has no stages of your own", hint="nothing to draft")
         running = [stage for stage in stages if not stage.data.get("frozen")]
@@ -290,6 +293,11 @@ class _Drafting:
         kept = {key: value for key, value in fields.items() if value not in (None, [], {})}
         return kept if "places" in kept or "settings" in kept else {**kept, "code": fields["code"]}
 
+    def _outs_near(self, path: str) -> list[_Out]:
+        """The outputs that a path is, lies in, or holds."""
+        pairs = [(f"{path}/", f"{other}/", out) for other, out in self.outs.items()]
+        return [out for a, b, out in pairs if a.startswith(b) or b.startswith(a)]
+
     def _draft_deps(
         self, stage: DvcStage, step: str, taken: set[str]
     ) -> tuple[dict[str, str], dict[str, str], list[str]]:
@@ -303,10 +311,7 @@ class _Drafting:
                 what += " project: `dvc import-url` brings it in"
                 self._leave_out(what, stage, "deps", index)
                 continue
-            # The outputs that the path is, lies in, or holds.
-            pairs = [(f"{path}/", f"{other}/", out) for other, out in self.outs.items()]
-            near = [out for a, b, out in pairs if a.startswith(b) or b.startswith(a)]
-            outs = [out for out in near if out.stage != step]
+            outs = [out for out in self._outs_near(path) if out.stage != step]
             for out in outs:
                 name = self._new_name(out.name, taken)
                 inputs[name], places[name] = f"{out.stage}.{out.name}", out.place_text

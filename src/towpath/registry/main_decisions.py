@@ -68,6 +68,14 @@ class Promotion:
         return f"{what} -> {self.stage}"
 
 
+def _parse_promotions(repository: Repository, commit: str, glob: str) -> list[Promotion]:
+    changes = list(read_changes(repository, commit, "--", f":(top,glob){FOLDER}/{glob}.yaml"))
+    blobs = {blob for change in changes for blob in change.files.values() if blob}
+    texts = refs.read_contents(repository, blobs)
+    parsed = (_parse_promotion(change, path, texts) for change in changes for path in change.files)
+    return [promotion for promotion in parsed if promotion]
+
+
 def read_promotions(
     repository: Repository,
     main: str | None = None,
@@ -83,13 +91,9 @@ def read_promotions(
         return ()
     if repository.is_shallow():
         raise RegistryError("a shallow clone lacks the promotions before", hint=SHALLOW)
-    pathspec = f":(top,glob){FOLDER}/{stage or '*'}/{model or '*'}.yaml"
-    changes = list(read_changes(repository, commit, "--", pathspec))
-    blobs = {blob for change in changes for blob in change.files.values() if blob}
-    texts = refs.read_contents(repository, blobs)
-    parsed = (_parse_promotion(change, path, texts) for change in changes for path in change.files)
+    parsed = _parse_promotions(repository, commit, f"{stage or '*'}/{model or '*'}")
     # Once more, for a name may hold what a pathspec takes for a pattern: `--stage '*'` is no stage.
-    mine = [p for p in parsed if p and (stage or p.stage, model or p.model) == (p.stage, p.model)]
+    mine = [p for p in parsed if (stage or p.stage, model or p.model) == (p.stage, p.model)]
     if not mine:
         return ()
     return _place_on_main(repository, mine, line or read_main_line(repository, commit))

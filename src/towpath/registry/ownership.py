@@ -9,7 +9,7 @@ several repositories share, ``owners`` in its ``towpath.yaml`` says who may regi
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,18 @@ _CLAIM = re.compile(r"registry/models/(?P<model>[^/]+)/project\.yaml")
 CLAIMS = "registry/models/*/project.yaml"
 """The files that say whose a model is, as a pattern of Git's."""
 _TEMPLATE = "{{"  # in a path: cookiecutter's, so what lies there is a template and no project
+
+
+def _first_changes(
+    changes: Iterable[commit_history.MainChange], paths: Sequence[str]
+) -> dict[str, tuple[int, commit_history.MainChange]]:
+    """The change that brought each path, and which in the row it is."""
+    came: dict[str, tuple[int, commit_history.MainChange]] = {}
+    for place, change in enumerate(changes):
+        for path in paths:
+            if any(file == path or file.startswith(f"{path}/") for file in change.files):
+                came.setdefault(path, (place, change))
+    return came
 
 
 @dataclass(frozen=True)
@@ -81,11 +93,7 @@ class Owners:
         paths = [*declarations, *kept]
         pathspecs = (f":(top,literal){path}" for path in paths)
         changes = commit_history.read_changes(*self.source, "--diff-filter=A", "--", *pathspecs)
-        came: dict[str, tuple[int, commit_history.MainChange]] = {}  # the first, by what it brought
-        for place, change in enumerate(changes):
-            for path in paths:
-                if any(file == path or file.startswith(f"{path}/") for file in change.files):
-                    came.setdefault(path, (place, change))
+        came = _first_changes(changes, paths)
         first = min((came[path][0] for path in kept if path in came), default=None)
         if first is None or not came.keys() >= {*declarations}:
             return None

@@ -86,9 +86,7 @@ def fetch_registry(repository: Repository, remote: str | None = None) -> Fetched
     return FetchedRegistry(source, tuple(tag for tag in tags if parse_tag(tag)))
 
 
-def publish_registry(
-    repository: Repository, remote: str | None = None
-) -> tuple[RegisteredVersion, ...]:
+def publish_registry(repository: Repository) -> tuple[RegisteredVersion, ...]:
     """Push what the remote does not have: each candidate as a version, versions and rejections that
     were made while there was no remote; what that is. Raises ``RegistryError`` where the remote
     does not answer, and ``UnpublishedTags`` where some of it did not go: candidates then go on
@@ -96,7 +94,7 @@ def publish_registry(
     # A candidate gets its number here, as the next that the remote does not have; one whose key was
     # published by another clone meanwhile becomes that version. A tag that is none of Towpath's is
     # left here, with a warning.
-    source = _choose_remote(repository, remote)
+    source = _choose_remote(repository, None)
     publication = _Publication()
     with hold_lock(repository, LOCK):  # two pushes would number one candidate
         registry_state.restore_pruned_tags(repository)

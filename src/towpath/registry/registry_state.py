@@ -193,6 +193,10 @@ def known_model(repository: Repository, name: str) -> Model:
     named_model = read_model(repository, name)
     if named_model.versions or named_model.candidates:
         return named_model
+    raise _unknown_model(repository, name)
+
+
+def _unknown_model(repository: Repository, name: str) -> UsageError:
     missing = remotes.explain_missing_tags(repository)
     if not missing:  # a clone that was made without tags has lost nothing
         _refuse_lost(repository, name)
@@ -203,7 +207,7 @@ def known_model(repository: Repository, name: str) -> Model:
     if hint is None and (missing or remotes.list_remotes(repository)):
         why = missing or "none is known in this clone"
         hint = f"{why}; `towpath fetch` brings the registry's tags"
-    raise UsageError(f"there is no model `{name}`", hint=hint or "none was registered yet")
+    return UsageError(f"there is no model `{name}`", hint=hint or "none was registered yet")
 
 
 def _refuse_lost(repository: Repository, name: str) -> None:

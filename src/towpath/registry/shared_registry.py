@@ -38,13 +38,13 @@ def at_hand(address: str, home: Path) -> Repository:
     return remotes.begin_clone(clone_folder(address, home), address)
 
 
-def refresh_clone(clone: Repository, address: str, fresh: float = FRESH) -> None:
-    """Bring a clone up to date whose view is older than ``fresh`` seconds. Raises ``RegistryError``
+def refresh_clone(clone: Repository, address: str) -> None:
+    """Bring a clone up to date whose view is older than ``FRESH`` seconds. Raises ``RegistryError``
     where there is none."""
     # Where the registry cannot be reached, the older view serves.
     age, last_attempt = remotes.tags_age(clone), clone.common / "towpath" / "tried"
     since = time.time() - last_attempt.stat().st_mtime if last_attempt.exists() else age
-    if age is not None and since is not None and min(age, max(0.0, since)) <= fresh:
+    if age is not None and since is not None and min(age, max(0.0, since)) <= FRESH:
         return None
     try:
         registry_publication.fetch_registry(clone, ORIGIN)

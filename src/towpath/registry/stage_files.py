@@ -108,6 +108,12 @@ def find_undeclared_stages(
     return tuple(faults)
 
 
+def _stage_order(declaration: str) -> dict[str, int]:
+    declared = documents.find_entry(declaration, "stages")
+    names = map(str, declared) if isinstance(declared, dict | list) else ("dev", "uat", "prod")
+    return {name: place for place, name in enumerate(names)}
+
+
 def read_stage_files(repository: Repository, main: str | None = None) -> StageFiles:
     """The stage files on ``main`` (default: the main branch, as far as this clone knows it); none
     before the first commit."""
@@ -124,10 +130,7 @@ def read_stage_files(repository: Repository, main: str | None = None) -> StageFi
     files = [entry for entry in read if isinstance(entry, StageFile)]
     # Only several stages have an order: a reader of YAML takes longer than listing all models.
     if len({entry.stage for entry in files}) > 1:
-        text = contents.get(policy, b"").decode("utf-8", "replace")
-        declared = documents.find_entry(text, "stages")
-        names = map(str, declared) if isinstance(declared, dict | list) else ("dev", "uat", "prod")
-        order = {name: place for place, name in enumerate(names)}
+        order = _stage_order(contents.get(policy, b"").decode("utf-8", "replace"))
         files.sort(key=lambda entry: order.get(entry.stage, len(order)))
     return StageFiles(tuple(files), tuple(entry for entry in read if isinstance(entry, Fault)))
 

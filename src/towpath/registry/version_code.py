@@ -11,10 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from towpath import documents
-from towpath.backends.git import Repository, checkouts, commit_history, refs
+from towpath.backends.git import Repository, checkouts, commit_history
 from towpath.errors import Fault
-from towpath.registry.ownership import folder_of_pipeline
 from towpath.registry.version_record import VersionRecord
 
 if TYPE_CHECKING:
@@ -215,50 +213,11 @@ def refuse_off_main(
         yield Fault(what, hint=merge_it(stage))
 
 
-def declared_paths(
-    repository: Repository | None, record: VersionRecord, folder: str
-) -> tuple[Mapping[str, str], Mapping[str, str]]:
-    """The inputs' paths by name as the code declared them, and the text of each `.dvc` file beside
-    one by its path; none of either where that commit is not here. ``folder`` is where the project
-    lies now, from the Git root."""
-    if repository is None or repository.commit(record.code.commit) is None:
-        return {}, {}
-    from towpath.backends.dvc.tracked_files import pointer_path
-
-    then = folder_of_pipeline(repository, record, folder)
-    prefix = "" if then in ("", ".") else f"{then}/"
-    name = f"{record.code.commit}:{prefix}flows/{record.pipeline}/pipeline.yaml"
-    text = refs.read_contents(repository, [name]).get(name, b"").decode("utf-8", "replace")
-    declaration = documents.plain_data(documents.parse_yaml(text, name).node)
-    inputs = declaration.get("inputs") if isinstance(declaration, dict) else None
-    # An input's path is the declaration itself, or `path` of a longer one.
-    entries = (inputs if isinstance(inputs, dict) else {}).items()
-    places = ((str(k), v.get("path") if isinstance(v, dict) else v) for k, v in entries)
-    paths = {key: path for key, path in places if isinstance(path, str)}
-    beside = f"{record.code.commit}:{prefix}"
-    names = {f"{beside}{pointer_path(path)}": pointer_path(path) for path in paths.values()}
-    contents = refs.read_contents(repository, names).items()
-    return paths, {names[name]: text.decode("utf-8", "replace") for name, text in contents}
-
-
-def tracked_data(
-    repository: Repository | None, record: VersionRecord, folder: str
-) -> Mapping[str, tuple[str, str]]:
+def tracked_data(record: VersionRecord) -> Mapping[str, tuple[str, str]]:
     """The inputs whose bytes DVC keeps for the project, by name: their path and their digest."""
     # What Git holds itself, and what is a model's version, is left out.
-    if not record.data:
-        return {}
-    if record.sources:
-        return {
-            name: (source.path, record.data[name])
-            for name, source in record.sources.items()
-            if source.path and source.pointer and name in record.data
-        }
-    from towpath.backends.dvc.tracked_files import pointer_path
-
-    paths, pointers = declared_paths(repository, record, folder)
     return {
-        name: (paths[name], digest)
-        for name, digest in record.data.items()
-        if name in paths and digest in pointers.get(pointer_path(paths[name]), "")
+        name: (source.path, record.data[name])
+        for name, source in record.sources.items()
+        if source.path and source.pointer and name in record.data
     }

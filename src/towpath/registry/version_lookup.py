@@ -72,12 +72,16 @@ def find_version(
     if matches:
         what = f"{model.name}@{named.key} names {len(matches)} versions"
         raise UsageError(what, hint="give more digits")
+    raise _unknown_version(model, named)
+
+
+def _unknown_version(model: Model, named: VersionReference) -> UsageError:
     last = [str(version) for version in (*model.versions, *model.candidates)][-3:]
     hint = f"the last are {', '.join(last)}"
     if named.key:
-        raise UsageError(f"nothing of {model.name} has the key {named.key}", hint=hint)
+        return UsageError(f"nothing of {model.name} has the key {named.key}", hint=hint)
     near = did_you_mean(str(named.version), [str(recorded.version) for recorded in model.versions])
-    raise UsageError(f"there is no {named}", hint=near or hint)
+    return UsageError(f"there is no {named}", hint=near or hint)
 
 
 def _latest_version(repository: Repository, model: Model) -> ModelVersion:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,17 +60,8 @@ def push_project(
     objects = entries = 0
     if store:
         # With the bytes go those that versions name: they can be made again where their data is.
-        try:
-            models = registry.read_models(workspace.registry_at_hand)
-        except (UserError, RegistryError):
-            # bytes go all the same; who publishes versions says what is wrong
-            models = {}
-        summaries = [v.summary for model in models.values() for v in model.newest_first]
-        named = (v for s in summaries for v in (s.get("md5"), *s.get("data", {}).values()))
-        # A tag's message is anybody's text: what is no digest is not asked for.
-        recorded = [digest for digest in named if isinstance(digest, str) and is_md5(digest)]
         sent = stores.push_objects(
-            workspace.root, remote=remote, progress=progress, beside=recorded
+            workspace.root, remote=remote, progress=progress, beside=_recorded_digests(workspace)
         )
         objects, entries = sent.objects, sent.entries
     if not origin:
@@ -89,17 +80,36 @@ def push_project(
     return TransferResult(store, origin, objects, entries, versions, failure=failure)
 
 
-def _warn_of_bytes(
-    workspace: Workspace, store: str | None, published: tuple[RegisteredVersion, ...]
-) -> None:
-    bytes_of: dict[str, str] = {}
+def _recorded_digests(workspace: Workspace) -> list[str]:
+    """What the tags of all versions name: their bytes and their data."""
+    try:
+        models = registry.read_models(workspace.registry_at_hand)
+    except (UserError, RegistryError):
+        return []  # bytes go all the same; who publishes versions says what is wrong
+    summaries = [v.summary for model in models.values() for v in model.newest_first]
+    named = (v for s in summaries for v in (s.get("md5"), *s.get("data", {}).values()))
+    # A tag's message is anybody's text: what is no digest is not asked for.
+    return [digest for digest in named if isinstance(digest, str) and is_md5(digest)]
+
+
+def _published_digests(
+    workspace: Workspace, published: Iterable[RegisteredVersion]
+) -> dict[str, str]:
+    digests: dict[str, str] = {}
     # A rejection has no bytes.
     for fresh in (version for version in published if version.new and version.key):
         model = registry.known_model(workspace.registry_at_hand, fresh.model)
         version = model.find_number(fresh.version) if fresh.version else None
         digest = version.summary.get("md5") if version else None
         if isinstance(digest, str) and is_md5(digest):
-            bytes_of[str(fresh)] = digest
+            digests[str(fresh)] = digest
+    return digests
+
+
+def _warn_of_bytes(
+    workspace: Workspace, store: str | None, published: tuple[RegisteredVersion, ...]
+) -> None:
+    bytes_of = _published_digests(workspace, published)
     digests = list(bytes_of.values())
     gone = (
         stores.missing_on_remote(workspace.root, digests, store) if store and digests else digests

@@ -22,11 +22,7 @@ TAGS = "refs/tags/"
 def check_stage_tags(ledger: AuditLedger, approvals: Approvals) -> Iterator[AuditFinding]:
     """Every stage tag: annotated, on its version's commit, after its promotion, in order, and
     claiming no other approval than there was."""
-    pattern = f"{TAGS}{ledger.model}#*" if ledger.model else f"{TAGS}*#*"
-    for ref in refs.list_refs(ledger.repository, pattern):
-        tag_name = parse_tag(ref.name.removeprefix(TAGS))
-        if tag_name and tag_name.stage and ledger.is_meant(tag_name.stage) and not ref.annotated:
-            yield _tag_finding(ref.name, "it is a lightweight tag, which says neither who nor when")
+    yield from _find_lightweight(ledger)
     for tag in ledger.stray_tags:
         yield from _explain_stray(ledger, tag)
     for tag in ledger.stage_tags:
@@ -36,6 +32,18 @@ def check_stage_tags(ledger: AuditLedger, approvals: Approvals) -> Iterator[Audi
             what = f"its object was made as {own_name}, and put here under this name"
             yield _tag_finding(tag.tag.name, what)
     yield from _check_order(ledger)
+    yield from _find_excess_claims(ledger, approvals)
+
+
+def _find_lightweight(ledger: AuditLedger) -> Iterator[AuditFinding]:
+    pattern = f"{TAGS}{ledger.model}#*" if ledger.model else f"{TAGS}*#*"
+    for ref in refs.list_refs(ledger.repository, pattern):
+        tag_name = parse_tag(ref.name.removeprefix(TAGS))
+        if tag_name and tag_name.stage and ledger.is_meant(tag_name.stage) and not ref.annotated:
+            yield _tag_finding(ref.name, "it is a lightweight tag, which says neither who nor when")
+
+
+def _find_excess_claims(ledger: AuditLedger, approvals: Approvals) -> Iterator[AuditFinding]:
     for promotion in ledger.promotions:
         for tag in ledger.find_tags(promotion):
             if claimed := approvals.find_excess_claim(tag, promotion):

@@ -37,22 +37,32 @@ def check_project_store(
     promoted = {(entry.model, entry.version) for entry in ledger.promotions}
     missing: list[tuple[str, VersionRecord]] = []
     for version, record in ledger.read_records():
-        key, name, address = (version.model, version.version), str(version), record.code.repository
-        is_own = not address or (origin and remotes.is_same_repository(origin, address))
-        if not is_own or not ledger.is_ours(version.model):
+        key, name = (version.model, version.version), str(version)
+        if not ledger.is_ours(version.model) or _is_made_elsewhere(record, origin):
             continue  # another project made it, and has its bytes
         state = verify_bytes(store.source, record.artifact, record.sha256)
         if state is BytesState.ALTERED:
-            what = f"the bytes of {name} in the project's store were altered"
-            wrong = find_altered(store.source, record.artifact) or [record.artifact.digest]
-            paths = [store.path(digest) for digest in wrong]
-            yield make_finding("artifact", what, str(paths[0]), way_to_replace(root, *paths))
+            yield _explain_altered(name, record, store, root)
         elif state is BytesState.MISSING and key in wanted_keys:
             missing.append((f"{name}, which a stage wants,", record))
         # What was promoted and replaced is in its stages' stores.
         elif state is BytesState.MISSING and key not in promoted and version.rejected is None:
             missing.append((name, record))
     yield from _look_on_remote(root, missing)
+
+
+def _is_made_elsewhere(record: VersionRecord, origin: str | None) -> bool:
+    address = record.code.repository
+    if not address:
+        return False
+    return origin is None or not remotes.is_same_repository(origin, address)
+
+
+def _explain_altered(name: str, record: VersionRecord, store: Store, root: Path) -> AuditFinding:
+    what = f"the bytes of {name} in the project's store were altered"
+    wrong = find_altered(store.source, record.artifact) or [record.artifact.digest]
+    paths = [store.path(digest) for digest in wrong]
+    return make_finding("artifact", what, str(paths[0]), way_to_replace(root, *paths))
 
 
 def _look_on_remote(

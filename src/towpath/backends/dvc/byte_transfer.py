@@ -107,11 +107,15 @@ def fetch_objects(
         store.remember(entry)
     serious = list(dict.fromkeys(fault for d in named for fault in lacking.get(d, ())))
     others = dict.fromkeys(fault for faults in lacking.values() for fault in faults)
-    for fault in _first_of([fault for fault in others if fault not in serious]):
-        text = f"{fault}: what is remembered of it is left there"
-        logging.getLogger("towpath.store").warning("%s", text)
+    _warn_of_left(fault for fault in others if fault not in serious)
     _raise_faults(serious)
     return MovedObjects(objects, len(new))
+
+
+def _warn_of_left(faults: Iterable[Fault]) -> None:
+    for fault in _first_of([*faults]):
+        text = f"{fault}: what is remembered of it is left there"
+        logging.getLogger("towpath.store").warning("%s", text)
 
 
 def _named_by_project(root: Path, is_strict: bool = False) -> list[str]:
@@ -199,22 +203,29 @@ def _with_members(store: Store, there: Remote, digests: Iterable[str]) -> list[s
     return list(objects)
 
 
+def _read_folders(
+    store: Store, there: Remote, digests: Iterable[str]
+) -> tuple[dict[str, tuple[bytes, dict[str, str]]], dict[str, Fault]]:
+    """Each folder's manifest and members, or what is wrong with it."""
+    folders: dict[str, tuple[bytes, dict[str, str]]] = {}
+    faults: dict[str, Fault] = {}
+    for digest in digests:
+        try:
+            content = _read_manifest(store, there, digest)
+            folders[digest] = content, _read_members(digest, content)
+        except StoreError as error:  # one bad manifest keeps no other folder from coming
+            faults[digest] = error.faults[0]
+    return folders, faults
+
+
 def _download_objects(
     store: Store, there: Remote, digests: Iterable[str], progress: Progress | None
 ) -> tuple[int, Mapping[str, Sequence[Fault]]]:
     """Bring files and folders here: how many objects came, and for each file or folder that is
     not whole the faults. One that is missing or wrong there keeps no other from coming."""
     digest_list = tuple(dict.fromkeys(digests))
-    faults: dict[str, Fault] = {}
-    manifests: dict[str, bytes] = {}
-    members: dict[str, dict[str, str]] = {}
-    for digest in filter(is_folder_digest, digest_list):
-        try:
-            content = _read_manifest(store, there, digest)
-            members[digest] = _read_members(digest, content)
-            manifests[digest] = content
-        except StoreError as error:  # one bad manifest keeps no other folder from coming
-            faults[digest] = error.faults[0]
+    folders, faults = _read_folders(store, there, filter(is_folder_digest, digest_list))
+    members = {digest: held for digest, (_, held) in folders.items()}
 
     def receive(digest: str) -> Fault | None:
         return _download_file(store, there, digest)
@@ -224,8 +235,8 @@ def _download_objects(
     absent = store.objects.find_unverified(dict.fromkeys(files))
     received = _move_each(receive, absent, there, progress, 0, len(absent))
     faults |= {d: fault for d, fault in zip(absent, received, strict=True) if fault}
-    count = sum(digest not in faults for digest in absent)
-    for digest, content in manifests.items():
+    count = len(absent) - len(faults.keys() & set(absent))
+    for digest, (content, _) in folders.items():
         # A manifest that is here speaks, to stock DVC, for files that are here too.
         if faults.keys().isdisjoint(members[digest].values()):
             count += not store.objects.is_whole(digest)

@@ -268,11 +268,9 @@ def read_stages(text: str, shown: str, is_strict: bool = True) -> Mapping[str, d
         node = entry.node
     if isinstance(node, documents.Scalar) and node.value is None:
         return {}
-    stages: dict[str, documents.Mapping] = {}
-    for entry in node.entries if isinstance(node, documents.Mapping) else ():
-        if isinstance(entry.node, documents.Mapping):
-            stages[entry.key] = entry.node
-    if not isinstance(node, documents.Mapping) or len(stages) < len(node.entries):
+    pairs = [(e.key, e.node) for e in node.entries] if isinstance(node, documents.Mapping) else []
+    stages = {key: stage for key, stage in pairs if isinstance(stage, documents.Mapping)}
+    if len(stages) < len(pairs) or not isinstance(node, documents.Mapping):
         raise DeclarationError(Fault("`stages` must be a mapping of mappings", node.place))
     return stages
 
@@ -390,14 +388,12 @@ class YamlSection:
 def read_section(text: str, key: str) -> YamlSection | None:
     """The section of a top-level key; a missing one is made at the end."""
     # None where the text is not plain block style: then only a YAML parser can change it.
-    lines = text.splitlines(keepends=True)
-    if lines and not lines[-1].endswith("\n"):
-        lines[-1] += "\n"
+    lines = (text.removesuffix("\n") + "\n").splitlines(keepends=True) if text else []
     node = documents.parse_yaml(text, "").node
     if not isinstance(node, documents.Mapping):
         is_blank = all(_is_aside(line) for line in lines)
         return YamlSection("".join(lines) + f"{key}:\n") if is_blank else None
-    if not node.sound or not _is_block(node, lines):
+    if not _is_block(node, lines):
         return None
     entry = node.get(key)
     if entry is None:
@@ -411,7 +407,7 @@ def read_section(text: str, key: str) -> YamlSection | None:
     if not isinstance(entry.node, documents.Mapping):
         is_empty = end == start
         return YamlSection("".join(lines[:start]), {}, "".join(lines[start:])) if is_empty else None
-    if not entry.node.sound or not _is_block(entry.node, lines):
+    if not _is_block(entry.node, lines):
         return None
     return _cut_entries(lines, entry.node.entries, start, end)
 
@@ -430,7 +426,7 @@ def _cut_entries(
 
 def _is_block(node: documents.Mapping, lines: Sequence[str]) -> bool:
     places = [(entry.place.line, entry.place.column) for entry in node.entries]
-    return bool(places) and all(
+    return bool(node.sound and places) and all(
         not lines[line - 1][: column - 1].strip() for line, column in places
     )
 

@@ -73,7 +73,14 @@ def merge_base(repository: Repository, one: str, other: str) -> str | None:
 
 
 def is_ancestor(repository: Repository, one: str, other: str) -> bool:
-    return repository.attempt_git("merge-base", "--is-ancestor", one, other).code == 0
+    words = ("merge-base", "--is-ancestor", one, other)
+    if (answer := repository.answers.get(words)) is not None:
+        return answer == "yes"
+    code = repository.attempt_git(*words).code
+    # Not where one of them is missing (128): it may be fetched meanwhile.
+    if code < 2 and repository.is_lasting(one, other):
+        repository.answers[words] = "no" if code else "yes"
+    return code == 0
 
 
 def changed_files(
@@ -95,7 +102,8 @@ def list_paths(repository: Repository, commit: str, *folders: str) -> list[str]:
 
 
 def commit_parents(repository: Repository, commit: str) -> tuple[str, ...]:
-    return tuple(repository.call("rev-list", "-1", "--parents", commit).split()[1:])
+    words = ("rev-list", "-1", "--parents", commit)
+    return tuple(repository.recall_output(*words, about=[commit]).split()[1:])
 
 
 def find_substitutes(repository: Repository) -> tuple[str, ...]:
@@ -243,9 +251,8 @@ class MainLine:
         return tuple(impossible)
 
 
-def read_main_line(repository: Repository, head: str, now: int | None = None) -> MainLine:
-    moment = int(time.time()) if now is None else now
-    return MainLine(head, first_parent_line(repository, head), moment)
+def read_main_line(repository: Repository, head: str) -> MainLine:
+    return MainLine(head, first_parent_line(repository, head), int(time.time()))
 
 
 @dataclass(frozen=True)

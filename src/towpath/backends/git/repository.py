@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from towpath.backends.git import git_command
 from towpath.backends.git.git_command import GitOutcome
@@ -55,6 +56,11 @@ class Repository:
         default_factory=dict, init=False, repr=False, compare=False
     )
     contents: dict[str, bytes] = field(default_factory=dict, init=False, repr=False, compare=False)
+    # Who signed a commit, by the text of the allowed signers: Git runs `ssh-keygen` for each, and
+    # one approval asks thirty times. Both are fixed, and dates are held against the commit's own.
+    signatures: dict[bytes, dict[str, Any]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @classmethod
     def find_repository(cls, path: Path) -> Repository | None:
@@ -76,13 +82,16 @@ class Repository:
 
     def recall_output(self, *words: str, about: Iterable[str]) -> str:
         """The same, asked once where nothing can change it: ``about`` are whole hashes."""
-        # One promotion asks hundreds of times, and of ten questions nine were asked before. Where
-        # the history was cut off, a fetch may make it longer meanwhile.
-        if self.is_shallow() or not all(map(is_whole_hash, about)):
+        # One promotion asks hundreds of times, and of ten questions nine were asked before.
+        if not self.is_lasting(*about):
             return self.call(*words)
         if words not in self.answers:
             self.answers[words] = self.call(*words)
         return self.answers[words]
+
+    def is_lasting(self, *names: str) -> bool:
+        # Where the history was cut off, a fetch may make it longer meanwhile.
+        return all(map(is_whole_hash, names)) and not self.is_shallow()
 
     def ask(
         self, *words: str, stdin: bytes = b"", env: Mapping[str, str] | None = None

@@ -144,16 +144,12 @@ class _Line:
 
     def read(self, line: str) -> Signer | None:
         words = _FIELD.findall(line)
-        places = [place for place, word in enumerate(words[1:3], 1) if _KIND.fullmatch(word)]
-        position = places[0] if places else 0
-        if not places or len(words) <= position + 1 or not _is_key(*words[position : position + 2]):
+        position = _find_key(words)
+        if position is None:
             self.refuse_line("this is no line of a signer", f"write {_LINE}")
             return None
         options = self._read_options(words[1]) if position == 2 else ()
-        principals = [principal for principal in words[0].strip('"').split(",") if principal]
-        patterns = [principal for principal in principals if _is_pattern(principal)]
-        others = (principal for principal in principals if principal not in patterns)
-        names = [principal for principal in others if _is_not_negated(principal, patterns)]
+        names, patterns = _part_principals(words[0])
         if options is None or self.faults:
             return None
         if patterns:
@@ -206,6 +202,23 @@ class _Line:
         except (KeyError, ValueError):
             self.refuse_line(f"`{text}` is no date of `{name}`", f'write {name}="20261201" (UTC)')
         return digits
+
+
+def _find_key(words: Sequence[str]) -> int | None:
+    """Where on a line the kind of its key stands, right after the names or after the options."""
+    for position in (1, 2):
+        pair = words[position : position + 2]
+        if pair and _KIND.fullmatch(pair[0]):
+            return position if len(pair) == 2 and _is_key(*pair) else None
+    return None
+
+
+def _part_principals(text: str) -> tuple[list[str], list[str]]:
+    """The names on a line, without those that it takes back, and the patterns."""
+    principals = [principal for principal in text.strip('"').split(",") if principal]
+    patterns = [principal for principal in principals if _is_pattern(principal)]
+    others = (principal for principal in principals if principal not in patterns)
+    return [name for name in others if _is_not_negated(name, patterns)], patterns
 
 
 def _is_key(kind: str, key: str) -> bool:

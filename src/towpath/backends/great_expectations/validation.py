@@ -58,19 +58,21 @@ def type_arguments(expectation: Expectation, frame: Any) -> TypedArguments:
     if not isinstance(name, str) or name not in frame.columns:
         return TypedArguments(arguments)
     column, read = frame[name], None
-    if expectation.type in _BOUNDED:
-        keys = [key for key in _BOUNDS if isinstance(arguments.get(key), str | int | float)]
+    keys = [key for key in _BOUNDS if isinstance(arguments.get(key), str | int | float)]
+    if keys and expectation.type in _BOUNDED:
         # A column of text that spells times, as one of a CSV does, is read as the bounds are meant.
-        if keys and _is_text(column) and all(_is_date(arguments[key]) for key in keys):
+        if _is_text(column) and all(_is_date(arguments[key]) for key in keys):
             column = read = _read_times(column, name)
         arguments |= {key: _as_bound(arguments[key], column, name) for key in keys}
     members = arguments.get("value_set")
     if isinstance(members, list) and (kind := _held_kind(column)):
-        # What may be in a set beside dates stays as it is, and is in no column of dates.
-        arguments["value_set"] = [
-            _as_time(value, kind, column, name) if _is_date(value) else value for value in members
-        ]
+        arguments["value_set"] = _type_members(members, kind, column, name)
     return TypedArguments(arguments, read)
+
+
+def _type_members(members: list[Any], kind: str, column: Any, name: str) -> list[Any]:
+    # What may be in a set beside dates stays as it is, and is in no column of dates.
+    return [_as_time(value, kind, column, name) if _is_date(value) else value for value in members]
 
 
 def _is_date(value: Any) -> bool:

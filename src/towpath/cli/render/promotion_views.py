@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         RejectedPromotion,
     )
     from towpath.delivery.promotion.decide_promotion import WaitingPromotion
+    from towpath.delivery.promotion.evidence import ComparedFact
     from towpath.delivery.promotion.ratify_rules import RatifiedRules, UnagreedRule
 
 
@@ -86,6 +87,18 @@ def _plain_case(case: PromotionCase) -> dict[str, Any]:
     }
 
 
+def _print_metrics(case: PromotionCase, metrics: Sequence[ComparedFact]) -> None:
+    heads = ("metric", str(case.candidate_version), str(case.incumbent_version), "difference")
+    width = 4 if case.incumbent else 2  # without an incumbent nothing differs from anything
+    cells = []
+    for row in metrics:
+        difference = f"{row.new - row.old:+.4g}" if None not in (row.new, row.old) else ""
+        numbers = map(terminal.readable_number, (row.new, row.old))
+        cells.append((row.name, *numbers, difference)[:width])
+    terminal.show_table(heads[:width], cells, right=heads[1:width])
+    terminal.echo()
+
+
 def _print_case(case: PromotionCase, verdicts: Sequence[GateVerdict]) -> None:
     from towpath.delivery.gates.verdict import verdict_cell
     from towpath.delivery.promotion import evidence
@@ -97,15 +110,7 @@ def _print_case(case: PromotionCase, verdicts: Sequence[GateVerdict]) -> None:
     if case.candidate is None:
         return
     if metrics := evidence.compare_metrics(case.incumbent, case.candidate):
-        heads = ("metric", str(case.candidate_version), str(case.incumbent_version), "difference")
-        width = 4 if case.incumbent else 2  # without an incumbent nothing differs from anything
-        cells = []
-        for row in metrics[:10]:  # the evidence has them all
-            difference = f"{row.new - row.old:+.4g}" if None not in (row.new, row.old) else ""
-            numbers = map(terminal.readable_number, (row.new, row.old))
-            cells.append((row.name, *numbers, difference)[:width])
-        terminal.show_table(heads[:width], cells, right=heads[1:width])
-        terminal.echo()
+        _print_metrics(case, metrics[:10])  # the evidence has them all
     rows: list[tuple[str | Styled, ...]] = []
     for verdict in verdicts:
         state = Styled("passed", "green") if verdict.passed else Styled("FAILED", "bold red")

@@ -119,13 +119,14 @@ def step_remark(step: StepRun) -> str:
     if step.state is ExecutionState.RUNNING:
         again = f"attempt {step.attempt}; " if step.attempt > 1 else ""
         return again + step.reason
+    return _registered_version(step) or _metrics_of(step) or _check_warning(step) or step.reason
+
+
+def _metrics_of(step: StepRun) -> str:
     documents = step.made.values.values() if step.kind == "evaluation" else ()
-    pairs = [
-        pair for document in documents if isinstance(document, dict) for pair in document.items()
-    ]
+    pairs = (pair for values in documents if isinstance(values, dict) for pair in values.items())
     figures = ((name, value) for name, value in pairs if isinstance(value, int | float))
-    metrics = "  ".join(f"{name} {terminal.readable_number(value)}" for name, value in figures)
-    return _registered_version(step) or metrics or _check_warning(step) or step.reason
+    return "  ".join(f"{name} {terminal.readable_number(value)}" for name, value in figures)
 
 
 def _check_warning(step: StepRun) -> str:
@@ -241,8 +242,6 @@ _COUNTED = {
 
 
 def say_outcome(session: Session, run: RecordedRun) -> None:
-    from towpath.execution.register_step import TRIAL
-
     for line in run.error:
         terminal.echo_marked(Styled("error", "bold red"), line)
     _warn_of_run(session, run)
@@ -253,6 +252,12 @@ def say_outcome(session: Session, run: RecordedRun) -> None:
     session.say(Styled(str(run.state), f"bold {colour}"), f" in {took}: {words}")
     if failed := [step.name for step in run.steps.values() if step.state in _BAD]:
         session.say(f"  towpath logs {run.id} {failed[0]}")
+    _say_versions(session, run)
+
+
+def _say_versions(session: Session, run: RecordedRun) -> None:
+    from towpath.execution.register_step import TRIAL
+
     for step in run.steps.values():
         if step.kind == "stop" and step.state is ExecutionState.DONE:
             session.say(f"{step.name} ended it: {step.reason}")

@@ -49,13 +49,20 @@ def read_signatures(
     """Who of an allowed_signers file signed each commit; none for who is not in it."""
     # Only SSH signatures count: what a PGP key may say depends on the machine that looks. Git
     # honours the file's `valid-after` and `valid-before` at the commit's own date.
-    names = tuple(dict.fromkeys(commits))
-    if not signers or not names:
+    if not signers:
         return {}
-    contents = refs.read_contents(repository, names)
-    signed = [commit for commit in names if _carries_ssh_signature(contents.get(commit, b""))]
-    if not signed:
-        return {}
+    names, verdicts = tuple(commits), repository.signatures.setdefault(signers, {})
+    contents = refs.read_contents(repository, [name for name in names if name not in verdicts])
+    # What is not here may be fetched meanwhile: nothing is remembered of it.
+    verdicts |= dict.fromkeys(contents)
+    if signed := [name for name, content in contents.items() if _carries_ssh_signature(content)]:
+        verdicts |= _verify_signatures(repository, signed, signers)
+    return {name: signature for name in names if (signature := verdicts.get(name))}
+
+
+def _verify_signatures(
+    repository: Repository, signed: Iterable[str], signers: bytes
+) -> dict[str, CommitSignature]:
     with signers_file(signers) as file:
         listed = repository.call(
             *file.git_settings, "log", "--no-walk=unsorted", "--stdin", f"--format={_FACTS}",

@@ -307,16 +307,20 @@ def require_mergeable_branch(place: PromotionPlace, head: str) -> CheckedBranch:
     return checked
 
 
-def _make_merge_commit(place: PromotionPlace, branch: str, sign: bool | None) -> ApprovedPromotion:
-    repository = place.repository
-    head = find_branch_head(place, branch)
-    name = branches.main_branch_name(repository)
-    mine = branches.branch_commit(repository, name)
-    if mine and not commit_history.is_ancestor(repository, mine, place.base):
+def _refuse_parted(place: PromotionPlace) -> None:
+    name = branches.main_branch_name(place.repository)
+    mine = branches.branch_commit(place.repository, name)
+    if mine and not commit_history.is_ancestor(place.repository, mine, place.base):
         what = f"{name} here and {place.remote}'s have parted"
         # A pull with a merge would put what was decided there out of main's first-parent line.
         hint = f"git fetch; git switch {name}; git rebase --rebase-merges {place.remote}/{name}"
         raise RegistryError(what, hint=hint)
+
+
+def _make_merge_commit(place: PromotionPlace, branch: str, sign: bool | None) -> ApprovedPromotion:
+    repository = place.repository
+    head = find_branch_head(place, branch)
+    _refuse_parted(place)
     checked = require_mergeable_branch(place, head)
     cases = [judged.case for judged in checked.judged]
     who = repository.read_identity()

@@ -75,7 +75,8 @@ def _is_kept(repository: Repository, line: MainLine, commit: str, merge: str) ->
         return False
     patterns = (f":(top){FOLDER}", *PATTERNS)
     changed = commit_history.changed_files(repository, parent, commit, *patterns)
-    message = repository.call("log", "-1", "--no-show-signature", "--format=%B", commit)
+    words = ("log", "-1", "--no-show-signature", "--format=%B", commit)
+    message = repository.recall_output(*words, about=[commit])
     paths = [*(change.path for change in changed), *read_trailers(message).get("rules", ())]
     merged = line.merged_parents(merge)
     sides = (side for side in merged if commit_history.is_ancestor(repository, commit, side))
@@ -87,7 +88,8 @@ def _other_beginnings(repository: Repository, line: MainLine) -> Iterator[Displa
     """A history that was merged along and has rules, but another first commit than the line."""
     # The line of one's own that was put first names its own first signers.
     first = line.commits[0].name
-    listed = split_lines(repository.call("rev-list", "--max-parents=0", line.head))
+    words = ("rev-list", "--max-parents=0", line.head)
+    listed = split_lines(repository.recall_output(*words, about=[line.head]))
     for root in (root for root in listed if root != first):
         merge = _find_bringing_commit(repository, line, root)
         for side in line.merged_parents(merge):
@@ -285,10 +287,15 @@ class ApprovalRule:
         return (*redirect.faults, *faults) if redirect else faults
 
     @cached_property
+    def _redirecting_commit(self) -> str | None:
+        # Once: each look asks Git five times, and every decision looks.
+        return branches.redirecting_commit(self.repository)
+
+    @cached_property
     def main_redirect(self) -> MainRedirect | None:
         """What says that this branch is main, and not the one that would be; None where that is
         this one. The rules of that other branch decide whether it counts."""
-        commit = branches.redirecting_commit(self.repository)
+        commit = self._redirecting_commit
         if commit is None:
             return None
         other_rules = replace(self, head=commit).rules
@@ -303,9 +310,8 @@ class ApprovalRule:
         asked: nothing that they say is run, opened or counted."""
         if self.forge is not None:
             return ()
-        redirecting = branches.redirecting_commit(self.repository)
         unproved: dict[Fault, None] = {}
-        for head in filter(None, (redirecting, self.head)):
+        for head in filter(None, (self._redirecting_commit, self.head)):
             line, rules = (rule := replace(self, head=head)).line, rule.rules
             # Without any that is not known a second walk along main would say the same.
             if any(change.level == "unknown" for change in rules.changes):

@@ -276,10 +276,7 @@ def _weigh_signature(rules: Rulebook, inquiry: ApprovalInquiry) -> PromotionAppr
     signatures = read_signatures(inquiry.repository, commits, rules.signers)
     approver = signatures.get(commit)
     if approver is None:
-        # The first line of the signers that counts for nothing may be whose it was.
-        faults = read_allowed_signers(rules.signers or b"").faults
-        passed_over = f" ({faults[0].place}: {faults[0].what})" if faults else ""
-        return f"its signature is none of {SIGNERS}'s{passed_over}"
+        return _explain_unknown(rules)
     if not inquiry.named or "approval" not in inquiry.promotion.trailers:
         return f"{approver.name} signed a commit whose message does not say that it approves it"
     if wrong := _replaces_another(inquiry):
@@ -292,6 +289,13 @@ def _weigh_signature(rules: Rulebook, inquiry: ApprovalInquiry) -> PromotionAppr
     if own:
         return own
     return PromotionApproval("signed", (approver.name,), f"merge {commit[:7]}")
+
+
+def _explain_unknown(rules: Rulebook) -> str:
+    # The first line of the signers that counts for nothing may be whose it was.
+    faults = read_allowed_signers(rules.signers or b"").faults
+    passed_over = f" ({faults[0].place}: {faults[0].what})" if faults else ""
+    return f"its signature is none of {SIGNERS}'s{passed_over}"
 
 
 def _explain_own(
@@ -326,12 +330,16 @@ def _weigh_merge(rules: Rulebook, inquiry: ApprovalInquiry) -> PromotionApproval
         return "neither the merge nor what it merged names this promotion"
     if pull:
         authors.add(pull.author.lower())
-    mails = {p: parts["mail"] if (parts := _PERSON.fullmatch(p)) else p for p in by}
-    others = [person for person in by if mails[person].lower() not in authors]
+    others = [person for person in by if _mail_of(person).lower() not in authors]
     if not others and not allows_self_approval(rules):
         return f"{OWN} merged it"
     where = pull.url if pull else f"merge {promotion.commit[:7]}"
     return PromotionApproval("recorded", tuple(others or by), where)
+
+
+def _mail_of(person: str) -> str:
+    parts = _PERSON.fullmatch(person)
+    return parts["mail"] if parts else person
 
 
 def _find_mergers(inquiry: ApprovalInquiry) -> tuple[str, ...]:

@@ -130,19 +130,22 @@ def _printable_fault(fault: Fault) -> Fault:
 def _stranger_faults(branch: _Branch, touched: Sequence[FileChange]) -> Iterator[Fault]:
     """Files that do not belong to the promotion, or to any."""
     own = {path for change in touched for path in _allowed_paths(branch, change)}
-    strangers = [c for c in branch.changes if c.path not in own and not c.keeps_folder]
-    others = [change.path for change in strangers]
-    # A link could point anywhere in whatever reads it, and a submodule has no bytes here.
-    mine = (change for change in branch.changes if change.path in own and change.new)
-    odd = [change.path for change in mine if change.mode != commit_history.PLAIN]
-    yield from (Fault("this is no plain file", Place(path)) for path in odd)
-    if not touched:  # no promotion, so it may not touch what only a promotion may
-        kept = [path for path in others if path.startswith(KEPT) and claimed_model(path) is None]
-        if kept:
-            hint = "towpath promote writes them; main keeps what was decided as it was"
-            yield Fault(f"only a promotion changes {list_shortened(kept)}", hint=hint)
-    else:
-        yield from _faults_beside(others)
+    others: list[str] = []
+    for change in branch.changes:
+        if change.path not in own:
+            others += [] if change.keeps_folder else [change.path]
+        # A link could point anywhere in whatever reads it, and a submodule has no bytes here.
+        elif change.new and change.mode != commit_history.PLAIN:
+            yield Fault("this is no plain file", Place(change.path))
+    yield from _faults_beside(others) if touched else _faults_without_promotion(others)
+
+
+def _faults_without_promotion(others: Sequence[str]) -> Iterator[Fault]:
+    """A branch without a promotion, that changes what only a promotion may."""
+    kept = [path for path in others if path.startswith(KEPT) and claimed_model(path) is None]
+    if kept:
+        hint = "towpath promote writes them; main keeps what was decided as it was"
+        yield Fault(f"only a promotion changes {list_shortened(kept)}", hint=hint)
 
 
 def _faults_beside(others: Sequence[str]) -> Iterator[Fault]:

@@ -206,11 +206,7 @@ class _RuleWalk:
 
     def take_commit(self, change: MainChange) -> None:
         files = {path: blob for path, blob in change.files.items() if is_rule(path)}
-        for path in files:
-            # Who signed for what a file said did not sign for what it says from here on.
-            for by_path in (self.signed, self.claimed, self.now):
-                by_path.pop(path, None)
-        self.now |= {path: blob for path, blob in files.items() if blob is not None}
+        self._take_files(files)
         position = self.line.commit_places[change.commit]
         if not position:  # there was nobody before the first commit who could agree to it
             if self.now:
@@ -229,6 +225,13 @@ class _RuleWalk:
             self._weigh_signatures(change, paths, rules)
         if paths := by_level["forge"]:
             self._weigh_reviews(change, paths, rules)
+
+    def _take_files(self, files: Mapping[str, str | None]) -> None:
+        for path in files:
+            # Who signed for what a file said did not sign for what it says from here on.
+            for by_path in (self.signed, self.claimed, self.now):
+                by_path.pop(path, None)
+        self.now |= {path: blob for path, blob in files.items() if blob is not None}
 
     def find_due(self, rules: Rulebook, base: str | None, position: int) -> dict[str, Approval]:
         """The level that each path needs that main has otherwise than the rules in force."""

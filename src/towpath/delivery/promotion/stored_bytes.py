@@ -180,8 +180,7 @@ class _Search:
     def look_for_data(self) -> None:
         if self.store is None:
             return
-        folder, repository = self.workspace.folder, self.workspace.repository
-        for name, (path, digest) in tracked_data(repository, self.record, folder).items():
+        for name, (path, digest) in tracked_data(self.record).items():
             what = f"`{name}` ({path}), the data of {self.name},"
             objects = self.store.needed_objects(digest)
             # None: the list of a folder's files is missing itself.

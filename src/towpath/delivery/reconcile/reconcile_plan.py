@@ -208,14 +208,7 @@ def _derive_change(desired: DesiredVersion, actual: ActualState) -> StageChange 
 def _find_amiss(version: VersionNumber, actual: ActualState) -> Iterator[AmissPart]:
     if actual.bundle is not BytesState.WHOLE:
         yield AmissPart("bundle", f"its bytes in the stage's store are {actual.bundle}")
-    running = actual.running
-    if actual.deployed and actual.deployed.target != actual.target:
-        what = f"it was deployed to {actual.deployed.target}, and belongs to {actual.target}"
-        yield AmissPart("target", what)
-    elif running and running.version != str(version):
-        yield AmissPart("target", f"the target runs {running.version or 'nothing'}")
-    elif running and not running.whole:
-        yield AmissPart("target", "what the target runs was altered")
+    yield from _find_amiss_target(version, actual)
     if not actual.followed:
         yield AmissPart("record", "its deployment record does not follow from main")
     if actual.tagged is None:
@@ -224,3 +217,14 @@ def _find_amiss(version: VersionNumber, actual: ActualState) -> Iterator[AmissPa
         yield AmissPart("tag", f"the stage tag names {actual.tagged}")
     elif not actual.published:
         yield AmissPart("tag", "the stage tag is not on the remote")
+
+
+def _find_amiss_target(version: VersionNumber, actual: ActualState) -> Iterator[AmissPart]:
+    running = actual.running
+    if actual.deployed and actual.deployed.target != actual.target:
+        what = f"it was deployed to {actual.deployed.target}, and belongs to {actual.target}"
+        yield AmissPart("target", what)
+    elif running and running.version != str(version):
+        yield AmissPart("target", f"the target runs {running.version or 'nothing'}")
+    elif running and not running.whole:
+        yield AmissPart("target", "what the target runs was altered")

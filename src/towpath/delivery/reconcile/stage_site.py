@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -182,10 +182,14 @@ def open_stage_site(
     main = (remote_main if remote_main and names_forge(workspace, repository) else None) or near
     environ = os.environ if environ is None else environ
     site = StageSite(workspace, repository, main, remote, ahead, remote_main, stage, environ, say)
-    if stage not in (stages := site.project.stages):
+    _refuse_unknown(stage, site.project.stages)
+    return site
+
+
+def _refuse_unknown(stage: str, stages: Collection[str]) -> None:
+    if stage not in stages:
         hint = did_you_mean(stage, stages) or f"there is {', '.join(stages)}"
         raise UsageError(f"there is no stage `{stage}` on the main branch", hint=hint)
-    return site
 
 
 def _count_ahead(repository: Repository, remote_main: str) -> int:

@@ -15,7 +15,8 @@ import io
 import itertools
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, cast
@@ -165,21 +166,24 @@ def _open_quote(text: DelimitedText) -> int | None:
     return None
 
 
+def _find_zeroed(values: Sequence[str]) -> str | None:
+    """A value that begins with a zero in a column that is read as numbers."""
+    if not all(_DIGITS.fullmatch(value) for value in values):
+        return None
+    return next((value for value in values if _LEADING_ZERO.fullmatch(value)), None)
+
+
 def delimited_notes(text: DelimitedText) -> Iterator[str]:
     """What a person may want to know of how a file is read, by its first records."""
     records = [row for _, row in itertools.islice(text.read_records(), _LOOKED_AT + 1)]
     if not records:
         return
     header, *rows = records
-    twice = {name for number, name in enumerate(header) if name and name in header[:number]}
-    for name in sorted(twice):
+    for name in sorted(name for name, count in Counter(header).items() if name and count > 1):
         yield f"{text.name}: two columns are called `{name}`; pandas calls the second `{name}.1`"
     for number, name in enumerate(header):
         values = [row[number] for row in rows if number < len(row) and row[number]]
-        digits = all(_DIGITS.fullmatch(value) for value in values)
-        if name in text.options.types or not values or not digits:
-            continue
-        if kept := next((value for value in values if _LEADING_ZERO.fullmatch(value)), None):
+        if name not in text.options.types and (kept := _find_zeroed(values)):
             yield (
                 f"{text.name}: `{name}` holds {kept}, and is read as numbers, without the zero; "
                 f"`types: {{{name}: string}}` where the input is declared keeps it"

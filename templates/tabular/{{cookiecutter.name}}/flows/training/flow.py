@@ -1,1 +1,1 @@
-../../../../common/project/flows/training/flow.py
+../../../../common/{{cookiecutter.name}}/flows/training/flow.py
