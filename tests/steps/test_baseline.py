@@ -12,7 +12,7 @@ import pytest
 from towpath.backends.great_expectations.suite_outcome import result_sentence
 from towpath.config.check_bounds import BaselineTolerances
 from towpath.errors import Malformed, Refused, StepFailed
-from towpath.steps.baseline_check import hold_against
+from towpath.steps.baseline_check import compare_with_baseline
 from towpath.steps.table_profile import profile_table, read_profile
 
 LIBRARIES = ("pandas",)
@@ -42,7 +42,7 @@ def held(frame, baseline=TABLE, **tolerances):
     reference = read_profile(json.loads(json.dumps(profile(baseline).profile.document())))
     edges = {name: c.numbers.edges for name, c in reference.columns.items() if c.numbers}
     declared = BaselineTolerances(**tolerances)
-    results = hold_against(profile(frame, edges=edges), reference, declared)
+    results = compare_with_baseline(profile(frame, edges=edges), reference, declared)
     return [result_sentence(result) for result in results if not result.passed]
 
 

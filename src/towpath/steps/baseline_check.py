@@ -19,7 +19,7 @@ _CHANCE = 1.63  # of Kolmogorov and Smirnov, for one of a hundred tables that ar
 _SHOWN = 8
 
 
-def hold_against(
+def compare_with_baseline(
     table: ProfiledTable, baseline: TableProfile | None, tolerances: BaselineTolerances
 ) -> tuple[Result, ...]:
     """What came of each comparison; without a baseline only that there is something to make one of.

@@ -117,7 +117,7 @@ def _with_baseline(
     baseline: TableProfile | None,
     tolerances: BaselineTolerances,
 ) -> CheckOutcome:
-    results = baseline_check.hold_against(table, baseline, tolerances)
+    results = baseline_check.compare_with_baseline(table, baseline, tolerances)
     profile = table.profile
     suite = outcome.suite if outcome.results else "a baseline" if baseline else "no baseline yet"
     return replace(
