@@ -107,7 +107,7 @@ def _measure(name: str, group: OutcomeCounts, reference: OutcomeCounts) -> BiasM
         return _difference(rate(group), rate(reference))
     if name == "disparate_impact":
         return _ratio(RATES["positive_predictions"], group, reference)
-    value = _OTHERS[name](group, reference)
+    value = _OTHERS[name](group, reference) if group.rows and reference.rows else None
     interval = _imbalance_interval(group, reference) if name == "class_imbalance" else None
     return BiasMeasure(value, interval, min(group.rows, reference.rows))
 
