@@ -125,6 +125,8 @@ def test_a_list_from_one_run_to_the_next(cells: Project) -> None:
     again = cells.run()
     assert set(states(again).values()) == {"reused"}
     assert again.cells_of("folded").keys() == {f"folded@{n}" for n in (1, 2, 4)}
+    lines = cells.towpath("run").err
+    assert "4 reused" in lines and "fit@" not in lines
     stages = (cells.root / "dvc.yaml").read_text()
     assert "training-fit:" in stages and "training-folded:" not in stages
 

@@ -66,6 +66,8 @@ def trial_states(run: RecordedRun) -> list[str]:
 
 
 def test_a_search_goes_on_where_it_was(search: Project) -> None:
+    # As if the code were saved just now: what only hands on the best trial has none to ask for.
+    os.utime(search.root / "flows" / "training" / "steps.py", (time.time() + 60,) * 2)
     first = search.run()
     assert first.exit_code == 0, first.error
     table = trials_of(search)
@@ -145,6 +147,11 @@ def test_trials_that_end_badly(search: Project) -> None:
     assert states(run)["use"] == "done"
     failed = [c.reason for c in run.cells_of("tune").values() if c.state is ExecutionState.FAILED]
     assert any("no b" in reason for reason in failed)
+    # What failed is known to have failed: nothing is tried anew.
+    assert search.plan()["tune"].startswith("reuse")
+    again = search.run()
+    assert set(trial_states(again)) == {"reused"}
+    assert [row["state"] for row in trials_of(search)] == found
 
     # Where no trial has a number the search gives up early, and says so.
     search.code('    if kind == "b":\n', "    if True:\n")

@@ -95,6 +95,8 @@ class Range(Declaration):
             grammar.refuse_value("`choices` is empty")
         if any(isinstance(choice, dict | list | tuple) for choice in self.choices or ()):
             grammar.refuse_value("a choice is text, a number, true, false or null")
+        if len({(type(choice), choice) for choice in self.choices or ()}) < len(self.choices or ()):
+            grammar.refuse_value("a choice stands twice in `choices`")
 
     def _require_numbers(self) -> None:
         if self.is_integer and any(

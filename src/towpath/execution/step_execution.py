@@ -33,6 +33,7 @@ from towpath.execution.running_order import RunningOrder
 from towpath.execution.secret_sources import FetchBlock, resolve_secrets
 from towpath.execution.single_step import make_order
 from towpath.planning import cell_results, known_cells, step_code
+from towpath.planning.cell_results import FAILED
 from towpath.planning.run_request import in_ci
 from towpath.planning.run_state import RunState, StepDecision, StepVerdict
 from towpath.planning.step_decisions import (
@@ -134,6 +135,8 @@ class Execution:
         )  # fmt: skip
 
     def _code_moved(self, node: Node, decision: StepDecision) -> bool:
+        if node.gathers_cells:  # no code of the project runs for it
+            return False
         # An editor may have saved meanwhile: what ran may be either, and no key holds for it.
         files = step_code.list_code_files(self.graph, node, self.workspace.code)
         root, since = self.workspace.root, self.registering.planned
@@ -194,6 +197,17 @@ class Execution:
             reason=error.faults[0].what, error=[str(fault) for fault in error.faults],
         )  # fmt: skip
 
+    def remember_failure(
+        self, node: Node, decision: StepDecision, error: TowpathError, seconds: float
+    ) -> None:
+        """Remember a trial that failed as one without a number: a search that is asked again goes
+        on from it, and does not try it anew."""
+        is_over = isinstance(error, StepFailed) and not set(error.causes) & _PASSING
+        if node.cell and isinstance(node.step, Tuning) and is_over and decision.key:
+            result = Made(facts={FAILED: error.faults[0].what})
+            if node.step.cache is not False:
+                self.workspace.store.remember(self._make_entry(node, decision, result, seconds))
+
     def act(self, node: Node) -> Made:
         """Carry out a step that needs no process: a condition, a failure, a registration, or what
         a step hands on of its cells."""
@@ -227,6 +241,10 @@ class Execution:
     def remember_keys(self) -> None:
         """Keep what this run learned for the words of the next one."""
         self.judge.memory.remember(self.latest)
+
+
+#: Why a step ended that might end well another time.
+_PASSING = {"Interrupted", "Killed"}
 
 
 class Executor(Protocol):
@@ -497,7 +515,9 @@ class Scheduler:
         if isinstance(came, Made):
             self.execution.finish_step(node, self.decisions[node.name], came, seconds)
         else:
-            self.execution.fail_step(node, _as_fault(came), seconds)
+            error = _as_fault(came)
+            self.execution.remember_failure(node, self.decisions[node.name], error, seconds)
+            self.execution.fail_step(node, error, seconds)
 
 
 def _raise_error(error: Exception) -> Made:

@@ -265,8 +265,8 @@ def find_static_lists(graph: Graph, places: Places) -> dict[str, Lists]:
             continue
         lists[name] = {item: listed for item, listed in items.items() if listed is not None}
         faults += _list_faults(graph, places, node, lists[name])
-    if faults:
-        raise DeclarationError(*dict.fromkeys(faults))
+    if faults:  # of a list that several steps are made over it is one
+        raise DeclarationError(*{fault.what: fault for fault in reversed(faults)}.values())
     return lists
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from towpath.pipeline.step_graph import BestCell, Node
     from towpath.planning.run_state import RunState
 
+#: The fact of a trial that failed, and is remembered as such: why.
+FAILED = "failed"
 #: A change in what is handed on raises it.
 _REVISION = 1
 _SMALL = 1 << 16  # bytes of a document that conditions and messages may look into
@@ -68,8 +70,12 @@ def _made_cells(node: Node, known: RunState) -> Iterator[tuple[str, Node, str]]:
         cell = known.graph.nodes[name]
         assert cell.cell
         by = f"{best.number.step}@{_label_of(known, best, cell)}" if best else ""
-        if name in known.made and (not by or by in known.made):
+        if _was_made(known, name) and (not by or _was_made(known, by)):
             yield name, cell, by
+
+
+def _was_made(known: RunState, name: str) -> bool:
+    return name in known.made and FAILED not in known.made[name].facts
 
 
 def _label_of(known: RunState, best: BestCell, cell: Node) -> str:
@@ -96,9 +102,9 @@ def gather_cells(store: CellStore, node: Node, known: RunState) -> Made:
     """
     assert node.loop
     cells = node.loop.cells or ()
-    if not known.made.keys() & set(cells):
+    if not any(_was_made(known, cell) for cell in cells):
         word = "trials" if isinstance(node.step, Tuning) else "cells"
-        failed = next((cell for cell in cells if cell in known.failed), "")
+        failed = next((cell for cell in cells if not _was_made(known, cell)), "")
         hint = f"the first is `{failed}`" if failed else None
         raise StepFailed(Fault(f"none of its {len(cells)} {word} ended well", hint=hint))
     if node.loop.best:
@@ -188,7 +194,7 @@ def _trials_table(node: Node, known: RunState, numbers: Mapping[str, Json]) -> b
     for name in (node.loop and node.loop.cells) or ():
         cell = known.graph.nodes[name].cell
         assert cell
-        state = "done" if name in numbers else "no number" if name in known.made else "failed"
+        state = "done" if name in numbers else "no number" if _was_made(known, name) else "failed"
         items = (_table_cell(cell.items[key]) for key in node.step.ranges)
         writer.writerow([cell.label, *items, numbers.get(name, ""), state])
     return table.getvalue().encode()

@@ -66,7 +66,6 @@ class ParameterSearch:
             import optuna
 
             optuna.logging.set_verbosity(optuna.logging.ERROR)
-            warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
             self._opened = optuna.create_study(direction="minimize" if self.least else "maximize")
         return self._opened
 
@@ -84,5 +83,11 @@ def make_distribution(values: Range) -> BaseDistribution:
         return CategoricalDistribution(choices)
     low, high = values.lowest, values.highest
     if values.is_integer:
-        return IntDistribution(int(low), int(high), log=values.log, step=int(values.step or 1))
-    return FloatDistribution(low, high, log=values.log, step=values.step)
+        step = int(values.step or 1)
+        # Optuna takes no range whose last step is a shorter one without a warning.
+        return IntDistribution(
+            int(low), int(high) - (int(high) - int(low)) % step, log=values.log, step=step
+        )
+    with warnings.catch_warnings():  # that the last step is a shorter one
+        warnings.simplefilter("ignore", UserWarning)
+        return FloatDistribution(low, high, log=values.log, step=values.step)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from towpath.execution.run_record import ExecutionState
@@ -17,6 +17,7 @@ _TELLING = (
     ExecutionState.RUNNING, *_FAILED, ExecutionState.INTERRUPTED, ExecutionState.WAITING,
     ExecutionState.DONE, ExecutionState.REUSED, ExecutionState.SKIPPED,
 )  # fmt: skip
+_SHOWN_ERRORS = 3
 _VERDICTS = ("run", "undecided", "reuse", "skip")
 
 
@@ -27,6 +28,30 @@ def group_cells(run: RecordedRun) -> dict[str, list[StepRun]]:
         if step.cell_of:
             groups.setdefault(step.cell_of, []).append(step)
     return groups
+
+
+def one_of_each(run: RecordedRun) -> Iterator[StepRun]:
+    """The steps of a run, of those with cells only the first: what is so of one is so of all."""
+    passed: set[str] = set()
+    for step in run.steps.values():
+        if step.cell_of not in passed:
+            yield step
+        if step.cell_of:
+            passed.add(step.cell_of)
+
+
+def brief_errors(run: RecordedRun) -> Iterator[str]:
+    """The faults of a run, of the cells of a step only the first ones."""
+    counts: Counter[str] = Counter()
+    for line in run.error:
+        failed = run.steps.get(line.partition(":")[0])
+        step = failed.cell_of if failed else ""
+        counts[step] += 1
+        if not step or counts[step] <= _SHOWN_ERRORS:
+            yield line
+    for step, count in counts.items():
+        if step and count > _SHOWN_ERRORS:
+            yield f"{step}: {count - _SHOWN_ERRORS} more cells failed"
 
 
 def cells_state(step: StepRun, cells: Sequence[StepRun]) -> ExecutionState:
@@ -52,6 +77,8 @@ def cell_counts(step: StepRun, cells: Sequence[StepRun]) -> str:
     number = len(cells) if step.state.has_ended else step.cells or len(cells)
     if ended < number:
         words = [f"{ended} of {number}"]
+    elif counts[ExecutionState.SKIPPED] == len(cells):
+        words = [f"{len(cells)} skipped, {cells[0].reason}"]
     else:
         words_by_state = {
             ExecutionState.DONE: "run", ExecutionState.REUSED: "reused",
@@ -95,6 +122,8 @@ def _summarise_verdicts(
     if step["verdict"] == "undecided" and "trials" in step["reason"]:
         return {"verdict": verdict, "reason": f"{step['reason']}; the next: {reason}"}
     total = len(cells)
-    number = f"{total} cells" if counts[verdict] == total else f"{counts[verdict]} of {total} cells"
+    plural = "" if total == 1 else "s"
+    part = "" if counts[verdict] == total else f"{counts[verdict]} of "
+    number = f"{part}{total} cell{plural}"
     rest = [f"{counts[word]} {word}" for word in _VERDICTS if word != verdict and counts[word]]
     return {"verdict": verdict, "reason": "; ".join([f"{number}: {reason}", *rest])}

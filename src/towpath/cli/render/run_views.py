@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -169,7 +170,12 @@ class LiveProgress:
                 self._begun[event["step"]] = time.monotonic()
             else:
                 self._begun.pop(event["step"], None)
-        self._live.update(self._render_view())
+        # It is drawn when the screen is, ten times a second, and not for each of a thousand cells.
+        self._live.update(self)
+
+    def __rich__(self) -> Group:
+        """The table as the run stands."""
+        return self._render_view()
 
     def _render_view(self) -> Group:
         from rich.console import Group
@@ -187,6 +193,7 @@ class PlainProgress:
     def __init__(self) -> None:
         self.run: RecordedRun | None = None
         self._width = 0
+        self._ended_cells: Counter[str] = Counter()
 
     def __enter__(self) -> PlainProgress:
         return self
@@ -201,20 +208,28 @@ class PlainProgress:
             self._print_line(event, f"{self.run.pipeline} {self.run.id} started")
         elif event["event"] == "waiting":
             self._print_line(event, event["reason"])
-        elif event["event"] == "step" and before and self.run.steps[event["step"]].cell_of:
-            self._tell_cell(event, self.run, self.run.steps[event["step"]])
-        elif event["event"] == "step" and before and not self.run.steps[event["step"]].cells:
-            line = _event_line(before.steps[event["step"]], self.run.steps[event["step"]])
+        elif event["event"] == "step" and before:
+            self._tell_step(event, before, self.run)
+
+    def _tell_step(self, event: Event, before: RecordedRun, run: RecordedRun) -> None:
+        step = run.steps[event["step"]]
+        if step.cell_of:
+            self._tell_cell(event, run, step)
+        elif not step.cells or step.state in _BAD:
+            line = _event_line(before.steps[step.name], step)
             if line:
-                self._print_line(event, f"{event['step']:{self._width}}  {line}")
+                self._print_line(event, f"{step.name:{self._width}}  {line}")
 
     def _tell_cell(self, event: Event, run: RecordedRun, cell: StepRun) -> None:
         """A line for a cell that failed, and one for every tenth of those that ended."""
-        cells = list(run.cells_of(cell.cell_of).values())
-        ended = sum(other.state.has_ended for other in cells)
         if cell.state in _BAD:
             self._print_line(event, f"{cell.name:{self._width}}  {cell.state}  {cell.reason}")
-        if cell.state.has_ended and (ended == len(cells) or ended % (len(cells) // 10 + 1) == 0):
+        if not cell.state.has_ended:
+            return
+        self._ended_cells[cell.cell_of] += 1
+        ended, number = self._ended_cells[cell.cell_of], run.steps[cell.cell_of].cells or 1
+        if ended == number or ended % (number // 10 + 1) == 0:
+            cells = list(run.cells_of(cell.cell_of).values())
             step = _collapse_step(run.steps[cell.cell_of], cells)
             self._print_line(event, f"{step.name:{self._width}}  {step.state:8}  {step.reason}")
 
@@ -242,7 +257,7 @@ _COUNTED = {
 
 
 def say_outcome(session: Session, run: RecordedRun) -> None:
-    for line in run.error:
+    for line in cell_views.brief_errors(run):
         terminal.echo_marked(Styled("error", "bold red"), line)
     _warn_of_run(session, run)
     counts = ((run.count(state), word) for state, word in _COUNTED.items())
@@ -273,7 +288,7 @@ def _say_versions(session: Session, run: RecordedRun) -> None:
 
 def _warn_of_run(session: Session, run: RecordedRun) -> None:
     """What is no failure of the run and will be one of somebody's later on."""
-    for step in run.steps.values():
+    for step in cell_views.one_of_each(run):
         say_undeclared(step.name, step.made)
     warning = Styled("warning", "yellow")
     for line in _tell_model_needs(session, run):
@@ -309,7 +324,7 @@ def _tell_model_needs(session: Session, run: RecordedRun) -> Iterator[str]:
 
     needs: dict[str, list[str]] = {}
     nameless: list[str] = []
-    for step in run.steps.values():
+    for step in cell_views.one_of_each(run):
         held, unnamed = read_facts(step.made.facts)
         needs |= {f"{step.name}.{output}": names for output, names in held.items()}
         nameless += unnamed
