@@ -39,7 +39,8 @@ def execute(order: Order) -> Made:
     """
     step, store = _declared_step(order), Store(order.root)
     data = order.arguments["data"]
-    assert isinstance(data, Artifact)
+    if not isinstance(data, Artifact) or data.files is not None:
+        raise StepFailed(Fault("`data` is no table", hint=formats.TABLES))
     predict = _find_predictor(order, store)
     tally = tally_groups(_table_parts(order, store, data), step, predict)
     comparisons = tuple(_compare_groups(tally, step, predicted=bool(predict or step.prediction)))
@@ -72,8 +73,6 @@ def _table_parts(order: Order, store: Store, data: Artifact) -> Iterator[Any]:
     request = formats.ReadRequest(
         data.name, declared=order.formats.get("data"), options=order.options_of("data")
     )
-    if data.files is not None:
-        raise StepFailed(Fault(f"{data.name} is a folder, and no table", hint=formats.TABLES))
     return formats.read_file_parts(store.path(data.digest), request, ROWS_AT_ONCE)
 
 
