@@ -60,11 +60,14 @@ def test_a_project_that_checks_its_data_its_model_and_explains_it(project: Proje
     assert list(baseline["columns"]) == ["sex", "age", "left"]
     assert project.output("fair/result.json")["measures"]["sex"]["F"]["against"] == "M"
     assert (project.artifacts / "why/plot.svg").is_file()
-    assert {verdict.partition(":")[0] for verdict in project.plan().values()} == {"reuse"}
+    plan = project.plan()
+    assert plan.pop("fair_enough").startswith("run: ")  # to choose a branch is no work
+    assert {verdict.partition(":")[0] for verdict in plan.values()} == {"reuse"}
     shown = project.towpath("show", "churn@v1.0.0", "--json").json
     # Of the checks the version's metrics are the worst groups', and no counts of rows.
-    assert "disparate_impact" in str(shown)
-    assert "edges" not in str(shown["version"]["metrics"] if "version" in shown else shown)
+    metrics = shown["version"]["metrics"]
+    assert metrics["disparate_impact"] > 0
+    assert not {"rows", "version"} & metrics.keys()
 
     # The next table is held against the counts that this one left.
     project.write("data/counts.json", (project.artifacts / "check/baseline.json").read_text())
@@ -75,8 +78,9 @@ def test_a_project_that_checks_its_data_its_model_and_explains_it(project: Proje
     project.commit()
     refused = project.towpath("run")
     assert refused.code == 3
-    assert "the distribution of `age` is at most 0.1" in refused.err
-    assert "let it be the `baseline` from now on" in refused.err
+    words = " ".join(f"{refused.out} {refused.err}".split())
+    assert "the distribution of `age` is at most" in words
+    assert "let it be the `baseline` from now on" in words
     assert "bias check" in project.towpath("graph").out
     yaml = (project.root / "dvc.yaml").read_text()
     assert "artifacts/training/why/rows.parquet" in yaml
