@@ -262,7 +262,10 @@ def _package_versions(
         *(o.path for o in node.outputs.values()),
     ]
     own = [name for file in files for name in _WRITERS.get(_file_extension(file), ())]
-    versions = reader.versions_of_modules((*_OWN_PACKAGES.get(type(step), ()), *own))
+    used = _OWN_PACKAGES.get(type(step), ())
+    if isinstance(step, Explain) and step.method == "shap":
+        used = (*used, "shap")
+    versions = reader.versions_of_modules((*used, *own))
     for maker in (node, *_find_makers(graph, node)):
         if isinstance(maker.step, FunctionStep):
             versions |= reader.package_versions(graph.folder, maker.step.run)
