@@ -33,6 +33,7 @@ from towpath.config.declaration import (
     ShortForm,
     by_shape,
     kinds_of,
+    one_or_more,
 )
 from towpath.config.each_declaration import Repetition
 from towpath.config.file_declaration import AnyInput, Output, Outputs
@@ -283,6 +284,29 @@ class RegisterModel(Step):
     """Whether a run with other values than the declared ones registers too."""
 
 
+class CreateModel(Step):
+    """Puts a model together with all that it needs to be used elsewhere; makes `model`."""
+
+    kind: Literal["create_model"] = "create_model"
+    inputs: Bindings
+    """Its parts by name, `samples` (a table of rows that it takes), and `metrics` for its card."""
+    chain: Annotated[
+        tuple[grammar.Function, ...], BeforeValidator(one_or_more), Field(strict=False)
+    ] = ()
+    """What rows go through, in order: inputs (.skops), and functions of one argument, such as
+    `in_years` in steps.py or `shared.ages:in_years`."""
+    predict: grammar.Function | None = None
+    """For what is no estimator: a function of `data` and the parts, that gives a value a row."""
+    load: grammar.Function | None = None
+    """A function of the parts' paths; what it gives is `model` for `predict`."""
+    columns: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """The columns that it takes; by default those of its first part, else all of the samples."""
+    rows: int = Field(default=20, ge=1, le=1000)
+    """How many of the samples are kept, with what it predicts for them."""
+    card: grammar.File | None = None
+    """A text for its card, beside this file or from the project's root."""
+
+
 class BatchTransform(RepeatedStep):
     """Applies ``model`` to the table ``data``: its rows with the prediction beside them."""
 
@@ -417,7 +441,8 @@ class Callback(Step):
 
 AnyStep: TypeAlias = (
     Processing | Training | Evaluation | Tuning | QualityCheck | BiasCheck | Explain | Condition
-    | RegisterModel | BatchTransform | CommandStep | NotebookStep | Fail | Stop | Notify | Callback
+    | CreateModel | RegisterModel
+    | BatchTransform | CommandStep | NotebookStep | Fail | Stop | Notify | Callback
 )  # fmt: skip
 KINDS: Mapping[str, type[Step]] = kinds_of(AnyStep)
 
@@ -513,6 +538,8 @@ def named_outputs(step: Step) -> Iterator[tuple[str, Output]]:
         yield from notebook_outputs(step).items()
     elif isinstance(step, Callback):
         yield "answer", Output(path="answer.json")
+    elif isinstance(step, CreateModel):
+        yield "model", Output(path="model.bundle/")
 
 
 def is_json(output: Output) -> bool:

@@ -113,6 +113,13 @@ def _input_schema(inner: Schema) -> Schema:
     return {**rest, **({"required": others} if others else {}), **either}
 
 
+def _plot_schema(inner: Schema) -> Schema:
+    text, array = inner["properties"]["y"]["anyOf"]
+    array |= {"minItems": 1, "uniqueItems": True}
+    one_column = {"y": _either_schema(text, {**array, "maxItems": 1})}
+    return {**inner, "dependencies": {"by": {"required": ["y"], "properties": one_column}}}
+
+
 def _secrets_schema(mapping: Schema) -> Schema:
     name = mapping["propertyNames"]
     source = _either_schema(name, mapping["additionalProperties"])
@@ -236,6 +243,7 @@ RULES: Mapping[Any, Rule] = {
     grammar.check_address: _text_rule(rf"({'|'.join(grammar.SCHEMES)})://.*[^/].*"),
     file_declaration.Input._place_remote_data: dict,
     file_declaration.Input._require_file: _input_schema,
+    file_declaration.Plot._require_columns: _plot_schema,
     pipeline_declaration.command_words: _replacing_rule(_COMMAND),
     each_declaration.read_each_list: _replacing_rule(
         _either_schema(

@@ -19,9 +19,14 @@ if TYPE_CHECKING:
 
 #: What a kind does by itself; a change in the meaning of a kind raises its number.
 REVISIONS = {
-    "quality_check": 1, "bias_check": 1, "explain": 1, "batch_transform": 1, "command": 1,
+    "quality_check": 1,
+    "bias_check": 1,
+    "explain": 1,
+    "batch_transform": 1,
+    "command": 1,
     "notebook": 1,
-}  # fmt: skip
+    "create_model": 1,
+}
 
 #: What of a declaration does not touch what the step makes. `after` orders steps, and no more.
 _INDIFFERENT = {
@@ -84,7 +89,9 @@ def digest_value(value: Json | Any) -> str:
 
 
 def _key_declaration(node: Node) -> dict[str, Any]:
-    document = node.step.model_dump(mode="json", exclude=_INDIFFERENT)
+    # A model's card holds the description.
+    indifferent = _INDIFFERENT - ({"description"} if node.step.kind == "create_model" else set())
+    document = node.step.model_dump(mode="json", exclude=indifferent)
     document = {k: value for k, value in document.items() if value or k not in _LATER}
     if outputs := document.get("outputs"):
         files = outputs.values() if isinstance(outputs, dict) else outputs

@@ -14,6 +14,7 @@ from towpath.config.pipeline_declaration import (
     Callback,
     CommandStep,
     Condition,
+    CreateModel,
     Explain,
     Fail,
     FunctionStep,
@@ -31,7 +32,14 @@ from towpath.config.pipeline_declaration import (
 )
 from towpath.config.pipeline_file import DeclaredPipeline
 from towpath.errors import DeclarationError, Fault, Place, UsageError
-from towpath.pipeline import each_faults, file_formats, step_cells, step_faults, step_order
+from towpath.pipeline import (
+    chain_faults,
+    each_faults,
+    file_formats,
+    step_cells,
+    step_faults,
+    step_order,
+)
 from towpath.pipeline.environments import apply_environment, environment_faults
 from towpath.pipeline.file_formats import given_input
 from towpath.pipeline.pipeline_names import PipelineNames
@@ -157,6 +165,7 @@ def resolve_pipeline(declared: DeclaredPipeline) -> ResolvedPipeline:
         *step_faults.find_command_faults(declared),
         *each_faults.find_each_faults(declared, nodes),
         *step_faults.find_surroundings_faults(declared),
+        *chain_faults.find_chain_faults(declared),
         *file_formats.format_faults(declared),
         *environment_faults(declared),
         *faulty,
@@ -368,7 +377,7 @@ class _Binding:
                 return
         free = _FREE.get(type(self.step), ())
         extra = [name for name in self.seen if name not in (*wanted_names, *free)]
-        if extra and not isinstance(self.step, RegisterModel):
+        if extra and not isinstance(self.step, RegisterModel | CreateModel):
             self._note_fault(f"{kind} takes {shown} and no `{extra[0]}`", place)
 
     def _bind_mentions(self) -> Iterator[tuple[str, Source]]:
@@ -437,6 +446,7 @@ _WANTED: Mapping[type[Step], tuple[str, ...]] = {
     Explain: ("model", "data"),
     BatchTransform: ("model", "data"),
     RegisterModel: ("model",),
+    CreateModel: ("samples",),
 }
 # What they may be given besides.
 _FREE: Mapping[type[Step], tuple[str, ...]] = {QualityCheck: ("baseline",), BiasCheck: ("model",)}

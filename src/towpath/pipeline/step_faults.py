@@ -16,6 +16,7 @@ from towpath.config.pipeline_declaration import (
     BiasCheck,
     CommandStep,
     Condition,
+    CreateModel,
     Evaluation,
     Explain,
     Fail,
@@ -209,7 +210,7 @@ class _Names:
 
 
 _FIXED = (QualityCheck, BiasCheck, Explain)  # whose outputs nobody names
-_WRITING = (FunctionStep, BatchTransform, CommandStep, NotebookStep, *_FIXED)
+_WRITING = (FunctionStep, BatchTransform, CommandStep, NotebookStep, CreateModel, *_FIXED)
 
 LOG = "log.txt"  # the file beside a step's outputs that takes what it prints
 

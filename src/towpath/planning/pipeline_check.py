@@ -13,6 +13,7 @@ from towpath.config import names_and_paths
 from towpath.config.command_line import UnfitCommand, parse_command
 from towpath.config.pipeline_declaration import (
     CommandStep,
+    CreateModel,
     Explain,
     FunctionStep,
     NotebookStep,
@@ -25,7 +26,7 @@ from towpath.pipeline import file_formats, pipeline_order
 from towpath.pipeline.compile_graph import compile_with_values, outline_graph, resolve_pipeline
 from towpath.pipeline.environments import apply_environment
 from towpath.pipeline.run_arguments import RunValues
-from towpath.planning import notebook_check, requirements_check, step_code
+from towpath.planning import model_check, notebook_check, requirements_check, step_code
 from towpath.steps.formats import FRAMES
 
 if TYPE_CHECKING:
@@ -125,6 +126,8 @@ def _code_faults(
             yield from notebook_check.find_notebook_faults(
                 workspace.code, folder, node, named, whole=_is_whole(declared, node)
             )
+        elif isinstance(node.step, CreateModel):
+            yield from model_check.find_model_faults(workspace.code, declared, nodes, node)
         elif isinstance(node.step, Explain) and node.step.method == "shap":
             yield from _extra_faults("explain", "`method: shap`", place)
         elif isinstance(node.step, QualityCheck) and node.step.expectations:

@@ -70,6 +70,7 @@ FORMATS: Mapping[str, Format] = {
         _table_format("jsonl", ".jsonl .ndjson .jsonl.gz .ndjson.gz", also=("list", *_TEXT)),
         Format("json", (".json",), "jsons", "dict", _TEXT),
         Format("skops", (".skops",), "model_files", "model", (), _SKOPS),
+        Format("bundle", (".bundle",), "model_files", "model", (), _SKOPS),
         Format("text", (".txt", ".md", ".log", ".yaml", ".yml", ".toml"), "texts", "str", _TEXT),
         Format("html", (".html", ".htm"), "texts", "str", _TEXT),
         Format("image", (".png", ".svg", ".jpg", ".jpeg", ".pdf"), "images", "bytes", _TEXT),

@@ -20,6 +20,7 @@ IN_A_PROCESS = {
     "command": "towpath.steps.kinds.command_step",
     "notebook": "towpath.steps.kinds.notebook_step",
     "notify": "towpath.steps.kinds.notify_step",
+    "create_model": "towpath.steps.kinds.create_model",
     "callback": "towpath.steps.kinds.callback_step",
 }
 """Kinds with ``execute(order: Order) -> Made``, run in a process of the step's own."""

@@ -9,7 +9,7 @@ from towpath.config.artifact import Artifact, Made
 from towpath.config.table_options import TableOptions
 from towpath.errors import Fault, StepFailed, did_you_mean
 from towpath.steps import formats
-from towpath.steps.model_io import fitted_signature
+from towpath.steps.model_io import fitted_signature, model_bundles
 from towpath.steps.work_order import Order
 
 if TYPE_CHECKING:
@@ -115,7 +115,16 @@ def read_order_model(order: Order, store: Store, method: str = "predict") -> Any
     request = formats.ReadRequest(model.name, "", order.formats.get("model"), order.trust)
     if request.format is None:
         raise StepFailed(Fault(f"{model.name} is no model that can be read here"))
-    loaded = formats.read_file(store.path(model.digest), request)
+    path = store.path(model.digest)
+    if model.files is not None:
+        if not model_bundles.is_bundle(model.name):
+            raise StepFailed(Fault(f"{model.name} is no model that can be read here"))
+        path = order.directory / "inputs" / "model" / model.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        store.copy_to(model.digest, path)
+        # Its rows go through the bundle's own code, which may be another commit's.
+        model_bundles.forget_project(order.root)
+    loaded = formats.read_file(path, request)
     if not hasattr(loaded, method):
         raise StepFailed(Fault(f"a {type(loaded).__name__} has no `{method}`"))
     return loaded
