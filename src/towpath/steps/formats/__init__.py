@@ -70,7 +70,6 @@ FORMATS: Mapping[str, Format] = {
         _table_format("jsonl", ".jsonl .ndjson .jsonl.gz .ndjson.gz", also=("list", *_TEXT)),
         Format("json", (".json",), "jsons", "dict", _TEXT),
         Format("skops", (".skops",), "model_files", "model", (), _SKOPS),
-        Format("bundle", (".bundle",), "model_files", "model", (), _SKOPS),
         Format("text", (".txt", ".md", ".log", ".yaml", ".yml", ".toml"), "texts", "str", _TEXT),
         Format("html", (".html", ".htm"), "texts", "str", _TEXT),
         Format("image", (".png", ".svg", ".jpg", ".jpeg", ".pdf"), "images", "bytes", _TEXT),
@@ -81,7 +80,11 @@ FORMATS: Mapping[str, Format] = {
     )
 }
 
-_BY_EXTENSION = {extension: known for known in FORMATS.values() for extension in known.extensions}
+# What `create_model` makes: no step may declare that it writes one.
+_BUNDLE = Format("bundle", (".bundle",), "model_files", "model", (), _SKOPS)
+_BY_EXTENSION = {
+    extension: known for known in (*FORMATS.values(), _BUNDLE) for extension in known.extensions
+}
 _PICKLED = {".pkl": "pickle", ".pickle": "pickle", ".joblib": "joblib"}
 
 
