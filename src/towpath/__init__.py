@@ -6,18 +6,31 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["RegisteredModel", "TowpathError", "__version__", "flow", "load", "models", "read"]
+__all__ = [
+    "RegisteredModel",
+    "TowpathError",
+    "__version__",
+    "flow",
+    "load",
+    "load_inputs",
+    "log_metric",
+    "models",
+    "read",
+]
 
 if TYPE_CHECKING:
     from towpath.backends.prefect.flow_entrypoint import flow
     from towpath.errors import TowpathError
-    from towpath.python_api import RegisteredModel, load, models, read
+    from towpath.python_api import RegisteredModel, load, load_inputs, models, read
+    from towpath.steps.metric_log import log_metric
 
 _HOMES = {
     "flow": "towpath.backends.prefect.flow_entrypoint",
     "TowpathError": "towpath.errors",
     "RegisteredModel": "towpath.python_api",
     "load": "towpath.python_api",
+    "load_inputs": "towpath.python_api",
+    "log_metric": "towpath.steps.metric_log",
     "models": "towpath.python_api",
     "read": "towpath.python_api",
 }

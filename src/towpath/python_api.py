@@ -74,7 +74,9 @@ def load(reference: str, *, pickles: bool = False, project: str | Path | None = 
 
     Its bytes come from the stage's own store, or from the first that has them, and are held against
     its record before anything is read. A ``.skops`` file holds what is known to be safe and what
-    ``trust`` of towpath.yaml names, or is refused. Classes of the project's own come from the
+    ``trust`` of towpath.yaml names, or is refused. A
+    model of ``create_model`` that brings code predicts in a sandbox: ``predict(table)`` is a
+    process of its own, of a second or two. Classes of the project's own come from the
     version's commit; of two versions with classes of one name each needs a process of its own.
 
     :param pickles: read a joblib or pickle file too, which runs whatever code it holds.
@@ -122,6 +124,25 @@ def read(
     )
 
 
+def load_inputs(word: str, step: str, *, project: str | Path | None = None) -> dict[str, Any]:
+    """What a step of a run took, by argument: ``train(**load_inputs("last", "train"))``.
+
+    They are the run's own bytes and parameters, read as the step's function asks for them now. A
+    path is that of a copy, below ``.towpath/``. Nothing is stored or recorded.
+
+    :param word: ``last``, or a run's name or a part of it.
+    :param step: a step that ended or failed in that run.
+    :param project: a folder in the project; by default the working directory.
+    :raises UsageError: where there is no such run or step, or it had no inputs yet.
+    :raises StoreError: where the bytes are not in the store any more.
+    """
+    from towpath.execution import run_folders, step_prompt
+
+    workspace = _find_workspace(project)
+    run = run_folders.find_run(workspace.runs, word)
+    return step_prompt.read_step_inputs(step_prompt.order_from_run(workspace, run, step))
+
+
 def _find_workspace(project: str | Path | None) -> Workspace:
     return Workspace.find(Path(project) if project is not None else None)
 
@@ -138,13 +159,17 @@ def _require_type(request: ReadRequest) -> None:
 def _load_model(workspace: Workspace, reference: str, path: Path, request: ReadRequest) -> Any:
     """A version's model, with the version's own code where its file names that."""
     from towpath import registry
-    from towpath.steps.model_io import own_classes
+    from towpath.steps.model_io import model_bundles, own_classes
+    from towpath.steps.model_io.sandboxed_model import SandboxedModel
     from towpath.versions.version_origin import find_version_code
 
     record = registry.get_version(workspace.registry, reference).record
     own = find_version_code(workspace, reference, None, record, workspace.project)
+    name = request.name
+    if model_bundles.is_bundle(name) and model_bundles.has_own_code(path, name):
+        return SandboxedModel.keep(path, name, own, request.trust)
     with own_classes.restored_path():
-        return own_classes.load_model(path, request.name, request.trust, own.to_json())
+        return model_bundles.load_version(path, request.name, request.trust, own.to_json())
 
 
 def _refuse_format(name: str, declared: str | None, pickles: bool) -> None:
@@ -177,6 +202,8 @@ def _read_copyable(
     with scratch_folder() as scratch:
         path = scratch / name
         output_copies.bring_copyable(workspace, copyable, path)
+        if reference and reading.format and reading.format.name == "bundle":
+            return _load_model(workspace, reference, path, reading)
         if path.is_dir():
             files = (file for file in sorted(path.rglob("*")) if file.is_file())
             return {file.relative_to(path).as_posix(): file.read_bytes() for file in files}

@@ -174,7 +174,17 @@ def test_python_loads_versions(project: Project, monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_public_names() -> None:
-    public = ["RegisteredModel", "TowpathError", "__version__", "flow", "load", "models", "read"]
+    public = [
+        "RegisteredModel",
+        "TowpathError",
+        "__version__",
+        "flow",
+        "load",
+        "load_inputs",
+        "log_metric",
+        "models",
+    ]
+    public.append("read")
     assert sorted(towpath.__all__) == sorted(public)
     assert all(getattr(towpath, name) is not None for name in public)
 

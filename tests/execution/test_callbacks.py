@@ -18,6 +18,7 @@ steps:
       approved: {type: boolean}
       votes: {type: integer, at_least: 1, description: how many agreed}
       comment: {default: ""}
+    timeout: 3m  # so that a test that fails leaves no run behind
   go:
     kind: condition
     if: ask.answer.approved and ask.answer.votes > 1

@@ -38,7 +38,8 @@ steps:
     outputs:
       - metrics.json
       - {path: curve.json, plot: {x: a, y: b}}
-      - {path: points.csv, plot: {x: a, y: b, title: Points}}
+      - {path: points.csv, plot: {x: a, y: b, title: Points, by: b}}
+      - {path: losses.csv, plot: {x: step, y: [train, valid], title: Losses}}
   big:
     kind: condition
     if: use.n > 1
@@ -65,7 +66,9 @@ def use(obj, large, row, factor):
 def measure(n):
     points = [{"a": 1, "b": n}, {"a": 2, "b": n}]
     text = "a,b\\n1,2\\n3,4\\n"
-    return {"metrics": {"n": n, "deep": {"f1-score": 0.5}}, "curve": points, "points": text}
+    losses = "step,train,valid\\n0,1.5,1.7\\n1,1.1,1.9\\n"
+    metrics = {"n": n, "deep": {"f1-score": 0.5}}
+    return {"metrics": metrics, "curve": points, "points": text, "losses": losses}
 
 
 def name(said):
@@ -157,6 +160,9 @@ def test_stock_dvc_reproduces_what_a_run_did(declared: Project) -> None:
         declared, "plots", "show", "--show-vega", "artifacts/training/measure/curve.json"
     )
     assert '"b": 12' in plots
+    # Several columns stand at the top of the file, and DVC draws each.
+    assert "training-measure-losses:\n    x: step\n" in text
+    assert _stock_dvc(declared, "plots", "diff", "--json").count('"train"') > 0
 
 
 def test_a_choice_takes_what_is_there(declared: Project) -> None:

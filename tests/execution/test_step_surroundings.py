@@ -44,13 +44,18 @@ def test_packages_of_a_step(project: Project, tmp_path: Path) -> None:
     """
     project.declare(OWN)
     project.write(f"{FOLDER}/steps.py", steps)
-    project.write(f"{FOLDER}/requirements-fit.txt", "tinypkgg==1.0\n-e .\nno name\n-r other.txt\n")
+    project.write(
+        f"{FOLDER}/requirements-fit.txt", "tinypkgg==1.0\n-e .\nno name\n-r other.txt\n-r in.txt\n"
+    )
+    project.write(f"{FOLDER}/in.txt", "-r requirements-fit.txt\nmine @ file:///mine\n")
     said = [str(fault) for fault in find_pipeline_faults(project.workspace, "training")]
     file = f"{FOLDER}/requirements-fit.txt"
     assert said == [
         f"{file}:2: `-e .` is code, whose changes no key would hold: name a package by its version",
         f"{file}:3: `no name` names no package",
-        f"{file}:4: there is no other.txt",
+        f"{file}:4: there is no {FOLDER}/other.txt",
+        f"{FOLDER}/in.txt:2: `mine @ file:///mine` is code, whose changes no key would hold: "
+        "name a package by its version",
     ]
     where = f"--no-index\n--find-links {tmp_path / 'wheels'}\n"
     project.write(f"{FOLDER}/requirements-fit.txt", f"{where}tinypkgg==1.0\n")

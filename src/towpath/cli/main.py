@@ -30,8 +30,10 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "runs": ("record", "List the runs."),
         "logs": ("record", "Show the log of a run, or of one of its steps."),
         "diff": ("record", "Show in what two runs differ."),
+        "report": ("report", "Write a page about a run or a version: graph, curves, logs."),
         "get": ("record", "Copy what a run or a version made to a file of your own."),
         "step": ("run", "Run one step on the files of the work tree, as DVC does."),
+        "shell": ("debug", "Open Python with what a step of a run took."),
     },
     "Registry": {
         "models": ("version", "List the models and their versions."),

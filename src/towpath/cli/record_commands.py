@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -215,17 +216,22 @@ def diff(session: Session, left: str, right: str, as_json: bool) -> None:
     help="Where it goes (default: here, under its own name).",
 )  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace what stands there.")
+@click.option(
+    "--as", "flavour", type=click.Choice(["mlflow"]),
+    help="Lay out a model of `create_model` for the tools of MLflow.",
+)  # fmt: skip
 @json_option
 @pass_session
 def get(
     session: Session, word: str, name: str | None, output: str | None,
-    to: str | None, force: bool, as_json: bool,
+    to: str | None, force: bool, flavour: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Copy what a run or a version made to a file of your own, its bytes checked.
 
     `towpath get last` lists what the last run made, `towpath get last fit.model -o model.skops`
     copies one of it, also of a run that failed or was only tried. `towpath get abalone#prod` copies
     a version's model, `towpath get abalone@v1.0.0 --output metrics` what was made beside it.
+    `towpath get abalone#prod --as mlflow` lays a bundled model out for MLflow.
     """
     from towpath.errors import UsageError
     from towpath.execution import output_copies
@@ -236,10 +242,16 @@ def get(
     if output is None and not output_copies.is_version(word):
         return _list_outputs(session, word, as_json)
     copyable = output_copies.find_copyable(session.workspace, word, output)
+    reshape = None
+    if flavour:
+        from towpath.versions import mlflow_layout
+
+        artifact = mlflow_layout.require_bundle(copyable.artifact, copyable.name)
+        copyable, reshape = replace(copyable, artifact=artifact), mlflow_layout.lay_out_mlflow
     folder, target = session.working_folder, Path(to) if to else None
     if target and str(to).endswith("/") and not (folder / target).is_dir():
         target /= copyable.artifact.name  # in a folder that is not there yet
-    copied = output_copies.place_copy(session.workspace, copyable, folder, target, force)
+    copied = output_copies.place_copy(session.workspace, copyable, folder, target, force, reshape)
     return _say_copied(session, copied, as_json)
 
 

@@ -237,11 +237,22 @@ def _print_plan(prepared: PreparedRun, steps: list[dict[str, Any]]) -> None:
 
 
 @click.command()
-@click.argument("pipeline")
-@click.argument("step")
+@click.argument("pipeline", required=False)
+@click.argument("step", required=False)
+@click.option("--pdb", is_flag=True, help="Call it here, in the debugger; nothing is stored.")
 @pass_session
-def step(session: Session, pipeline: str, step: str) -> None:
-    """Run STEP of PIPELINE on the files of the work tree; `dvc repro` calls this."""
+def step(session: Session, pipeline: str | None, step: str | None, pdb: bool) -> int:
+    """Run STEP of PIPELINE on the files of the work tree; `dvc repro` calls this.
+
+    With --pdb a step is called in this process: `towpath step NAME --pdb` stops at its first line,
+    `towpath step --pdb` where the last run failed, with what the step took there.
+    """
+    if pdb:
+        from towpath.cli.debug_commands import debug_step
+
+        return debug_step(session, pipeline, step)
+    if pipeline is None or step is None:
+        raise click.UsageError(f"Missing argument '{'STEP' if pipeline else 'PIPELINE'}'.")
     from towpath.backends.prefect.prefect_blocks import load_secret
     from towpath.cli.render import run_views, terminal
     from towpath.execution import single_step
@@ -255,6 +266,7 @@ def step(session: Session, pipeline: str, step: str) -> None:
     files = ", ".join(artifact.name for artifact in produced.outputs.values())
     whole = time.perf_counter() - begun
     session.say(f"{step}: {files}{run_views.step_times(whole, produced)}")
+    return 0
 
 
 @click.command()

@@ -11,7 +11,14 @@ import click
 
 from towpath.cli.render import terminal
 from towpath.cli.render.terminal import Styled
-from towpath.cli.session import Session, json_option, pass_session, print_json, tags_age_words
+from towpath.cli.session import (
+    Session,
+    json_option,
+    pass_session,
+    print_json,
+    refuse_without,
+    tags_age_words,
+)
 from towpath.config.foreign_values import format_second
 
 if TYPE_CHECKING:
@@ -267,9 +274,19 @@ def _print_signature(record: VersionRecord) -> None:
 @click.command()
 @click.argument("references", nargs=-1, required=True)
 @click.option("--all", "everything", is_flag=True, help="Also what does not differ.")
+@click.option(
+    "--plots", is_flag=True, help="Write a page with their curves; runs may be named too."
+)
+@click.option(
+    "-o", "--file", "to", type=click.Path(), metavar="FILE",
+    help="Where the page goes (default: comparison.html here).",
+)  # fmt: skip
 @json_option
 @pass_session
-def compare(session: Session, references: tuple[str, ...], everything: bool, as_json: bool) -> None:
+def compare(
+    session: Session, references: tuple[str, ...], everything: bool, plots: bool, to: str | None,
+    as_json: bool,
+) -> None:  # fmt: skip
     """Lay two or more versions side by side: what differs between them."""
     from towpath import registry
     from towpath.errors import UsageError
@@ -277,6 +294,13 @@ def compare(session: Session, references: tuple[str, ...], everything: bool, as_
     if len(references) < 2:
         hint = f"`towpath show {references[0]}` tells of one"
         raise UsageError("a version is compared with another: name two or more", hint=hint)
+    if plots:
+        from towpath.cli.report_commands import place_page
+        from towpath.reports.version_report import compare_runs_page
+
+        page = compare_runs_page(session.workspace, references)
+        return place_page(session, page, to or "comparison.html", as_json)
+    refuse_without("--plots", {"--file": to})
     comparison = registry.compare_versions(session.workspace.registry, references)
     rows = [row for row in comparison.rows if everything or row.is_different]
     versions = [str(version) for version in comparison.versions]

@@ -70,12 +70,14 @@ class Input(Readable):
 
 
 class Plot(Declaration):
-    """How ``dvc plots show`` draws an output."""
+    """How ``dvc plots show`` and ``towpath report`` draw an output."""
 
     x: str | None = None
     """The column along the x axis."""
-    y: str | None = None
-    """The column along the y axis."""
+    y: Annotated[tuple[str, ...], _OneOrMore, Field(strict=False)] | None = None
+    """The column along the y axis, or several, each a line of its own."""
+    by: str | None = None
+    """A column whose values each get a line of their own; on Towpath's pages alone."""
     title: str | None = None
     """The plot's title."""
     x_label: str | None = None
@@ -84,6 +86,17 @@ class Plot(Declaration):
     """What the y axis is called."""
     template: str | None = None
     """One of DVC's templates: `linear`, `scatter`, `confusion`, ..."""
+
+    @model_validator(mode="after")
+    def _require_columns(self) -> Self:
+        columns = self.y or ()
+        if self.y is not None and not columns:
+            grammar.refuse_value("`y` names no column", "leave it out, or name one")
+        if repeated := [name for name in columns if columns.count(name) > 1]:
+            grammar.refuse_value(f"`y` names `{repeated[0]}` twice")
+        if self.by is not None and len(columns) != 1:
+            grammar.refuse_value("`by` goes with one `y`", "`plot: {x: step, y: loss, by: model}`")
+        return self
 
 
 class Output(Readable):

@@ -126,6 +126,15 @@ class CodeReader:
             node for module in modules for node in self._whole_closure(module)
         )
 
+    def named_sources(self, modules: Iterable[Module]) -> tuple[str, ...]:
+        """The same files without those that dynamic code (`pickle.loads`) may load unnamed."""
+        files: set[str] = set()
+        for module in modules:
+            reach = self._pipeline_reach(module.folder)
+            start = WholeModule(f"{self.root}/{module.file}")
+            files.update(reach.files(reach.find_closure([start], is_sure=True)))
+        return tuple(sorted(files))
+
     def module_packages(self, modules: Iterable[Module]) -> dict[str, str]:
         """The distributions that these modules import, with all they require, by version."""
         versions: dict[str, str] = {}

@@ -43,12 +43,14 @@ class Reach:
         self._edges: dict[Node, tuple[Node, ...]] = {}
         self._have_effects: dict[str, bool] = {}
 
-    def find_closure(self, starts: Iterable[Node]) -> set[Node]:
+    def find_closure(self, starts: Iterable[Node], *, is_sure: bool = False) -> set[Node]:
+        """All that is reached from ``starts``; with ``is_sure`` without what dynamic code may load
+        of all that could be imported."""
         reached: set[Node] = set()
         waiting = list(starts)
         while waiting:
             node = waiting.pop()
-            if node not in reached:
+            if node not in reached and not (is_sure and isinstance(node, PossibleModule)):
                 reached.add(node)
                 # The steps of a pipeline share most of their code: an edge is looked for once.
                 if node not in self._edges:

@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from towpath.config import model_parts
 from towpath.config.pipeline_declaration import (
     BatchTransform,
+    BiasCheck,
     Callback,
     CommandStep,
     Condition,
+    CreateModel,
+    Explain,
     Fail,
     FunctionStep,
     NotebookStep,
@@ -104,16 +108,26 @@ def _make_box(node: Node) -> GraphBox:
         case RegisterModel():
             return GraphBox(node.name, BoxShape.REGISTER, kind, f"as {step.model}")
         case QualityCheck():
-            return GraphBox(node.name, BoxShape.CHECK, kind, step.expectations)
+            return GraphBox(node.name, BoxShape.CHECK, kind, step.expectations or "baseline")
+        case BiasCheck():
+            return GraphBox(node.name, BoxShape.CHECK, kind, f"by {', '.join(step.group)}")
+        case Explain():
+            return GraphBox(node.name, BoxShape.STEP, kind, f"by {step.method}")
         case Stop():
             return GraphBox(node.name, BoxShape.STOP, kind, " ".join(step.message.split()))
         case Notify() | Callback():
             return GraphBox(node.name, BoxShape.STEP, kind, " ".join(step.message.split()))
+        case CreateModel():
+            return GraphBox(node.name, BoxShape.STEP, kind, _model_words(node, step))
         case NotebookStep():
             return GraphBox(node.name, BoxShape.STEP, kind, step.notebook)
         case FunctionStep() | BatchTransform() | CommandStep() if output_names:
             return GraphBox(node.name, BoxShape.STEP, kind, f"makes {output_names}")
     return GraphBox(node.name, BoxShape.STEP, kind, "")
+
+
+def _model_words(node: Node, step: CreateModel) -> str:
+    return step.predict or " > ".join(model_parts.chain_links(step, node.arguments))
 
 
 def _flow_lines(node: Node, cells: bool) -> Iterator[GraphLine]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -80,10 +80,15 @@ def is_version(word: str) -> bool:
 
 
 def place_copy(
-    workspace: Workspace, wanted: Copyable, here: Path, to: Path | None, force: bool = False
+    workspace: Workspace,
+    wanted: Copyable,
+    here: Path,
+    to: Path | None,
+    force: bool = False,
+    reshape: Callable[[Path], None] | None = None,
 ) -> PlacedCopy:
     """Put the bytes at ``to``, whole and checked or not at all: in it where it is a folder that is
-    there, and under their own name in ``here`` where it is None.
+    there, and under their own name in ``here`` where it is None. ``reshape`` is given them first.
 
     Raises ``UsageError`` where something stands there that ``force`` does not let go, or a folder
     where a file is to stand; ``StoreError`` where no store has the bytes.
@@ -99,6 +104,8 @@ def place_copy(
     scratch, before = scratch_beside(target), scratch_beside(target)
     try:
         source = bring_copyable(workspace, wanted, scratch)
+        if reshape:
+            reshape(scratch)
         if target.is_dir() and not target.is_symlink():  # no folder is renamed over another
             target.replace(before)
         scratch.replace(target)  # whole or not at all, whoever reads there meanwhile

@@ -7,12 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from towpath.config.file_declaration import Output
+from towpath.config.file_declaration import Output, Plot
 from towpath.config.parameter_groups import names_below
 from towpath.config.pipeline_declaration import (
     BatchTransform,
+    BiasCheck,
     CommandStep,
+    CreateModel,
     Evaluation,
+    Explain,
     FunctionStep,
     NotebookStep,
     QualityCheck,
@@ -56,7 +59,8 @@ def publish_outputs(workspace: Workspace, graph: Graph, known: RunState) -> None
 
 def list_dvc_stages(workspace: Workspace, graph: Graph, known: RunState) -> list[StageEntry]:
     """The DVC stages that say what a run did so far; steps behind a condition are none."""
-    kinds = (FunctionStep, BatchTransform, CommandStep, NotebookStep, QualityCheck)
+    checks = (QualityCheck, BiasCheck, Explain)
+    kinds = (FunctionStep, BatchTransform, CommandStep, NotebookStep, CreateModel, *checks)
     return [
         _make_stage(workspace, graph, node)
         for node in artifact_paths.certain_nodes(graph)
@@ -86,7 +90,9 @@ def model_path(graph: Graph, node: Node, known: RunState) -> str:
 def _make_stage(workspace: Workspace, graph: Graph, node: Node) -> StageEntry:
     outputs = artifact_paths.own_outputs(node)
     paths = {name: artifact_paths.output_path(graph, node.name, name) for name in outputs}
-    plots = {paths[n]: _plot_options(node.outputs[n]) for n in outputs if node.outputs[n].plot}
+    drawn = [name for name in outputs if node.outputs[name].plot]
+    several = {name for name in drawn if _draws_several(node.outputs[name])}
+    plots = {paths[n]: _plot_options(node.outputs[n]) for n in drawn if n not in several}
     metrics = [
         path
         for name, path in paths.items()
@@ -106,6 +112,11 @@ def _make_stage(workspace: Workspace, graph: Graph, node: Node) -> StageEntry:
         outs=tuple(p for p in paths.values() if p not in metrics and p not in plots),
         metrics=tuple(metrics),
         plots=plots,
+        top_plots={
+            f"{graph.name}-{node.name}-{name}": _top_plot(node.outputs[name], paths[name])
+            for name in drawn
+            if name in several
+        },
     )
 
 
@@ -117,10 +128,23 @@ def _is_metric(step: Step, name: str, output: Output) -> bool:
     return isinstance(step, Evaluation) and is_document and not output.plot
 
 
+def _draws_several(output: Output) -> bool:
+    return isinstance(output.plot, Plot) and len(output.plot.y or ()) > 1
+
+
 def _plot_options(output: Output) -> bool | dict[str, Any]:
-    return (
-        output.plot if isinstance(output.plot, bool) else output.plot.model_dump(exclude_none=True)
-    )
+    """What DVC is told of a plot; it has no word for `by`, and draws all rows as one line then."""
+    if isinstance(output.plot, bool):
+        return output.plot
+    options = output.plot.model_dump(exclude_none=True, exclude={"by"})
+    return options | ({"y": output.plot.y[0]} if output.plot.y else {})
+
+
+def _top_plot(output: Output, path: str) -> dict[str, Any]:
+    """The same of several columns, as DVC takes it: with the file's path beside them."""
+    assert isinstance(output.plot, Plot)
+    options = output.plot.model_dump(exclude_none=True, exclude={"by"})
+    return options | {"y": {path: list(output.plot.y or ())}}
 
 
 def _input_paths(graph: Graph, node: Node) -> Iterator[str]:

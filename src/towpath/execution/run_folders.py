@@ -114,11 +114,13 @@ def _is_told(output: str, metrics: tuple[str, ...]) -> bool:
 
 
 def run_metrics(run: RecordedRun) -> dict[str, Json]:
-    """The numbers in a run's JSON outputs, flat: ``evaluate.metrics.mse``."""
+    """The numbers in a run's JSON outputs, flat: ``evaluate.metrics.mse``; and the last of what
+    its steps logged: ``train.loss``."""
     flat: dict[str, Json] = {}
     for step in run.steps.values():
-        if step.kind == "quality_check":
+        if step.kind in ("quality_check", "bias_check"):
             continue
+        flat.update(flatten_leaves(step.made.facts.get("metrics"), step.name))
         for output, value in step.made.values.items():
             flat.update(flatten_leaves(value, f"{step.name}.{output}"))
     return flat

@@ -187,6 +187,13 @@ class Recorder:
             for listener in self._listeners:
                 listener(entry)
 
+    def announce(self, event: str, **fields: Any) -> None:
+        """Tell those who listen of what the record need not hold, for another file has it."""
+        entry = {"event": event, "time": utc_now(), **fields}
+        with self._lock:
+            for listener in self._listeners:
+                listener(entry)
+
     def close(self) -> None:
         """No event will follow."""
         self._file.close()

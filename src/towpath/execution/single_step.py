@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from towpath.config.artifact import Artifact, Json, Made
 from towpath.config.pipeline_declaration import (
     CommandStep,
+    CreateModel,
     FunctionStep,
     NotebookStep,
     QualityCheck,
@@ -23,7 +24,7 @@ from towpath.execution import run_inputs
 from towpath.execution.secret_sources import FetchBlock, require_secrets, resolve_secrets
 from towpath.pipeline import artifact_paths, file_formats
 from towpath.pipeline.step_graph import outputs_of
-from towpath.planning import cell_results, known_cells, pipeline_check, step_code
+from towpath.planning import cell_results, known_cells, model_code, pipeline_check, step_code
 from towpath.planning.run_state import RunState, StepDecision, StepVerdict
 from towpath.steps.formats import jsons
 from towpath.steps.kinds import IN_A_PROCESS
@@ -285,7 +286,14 @@ def _code_files(workspace: Workspace, graph: Graph, node: Node) -> tuple[str, ..
         return step_code.list_command_sources(workspace.code, graph.folder, node.step)
     if isinstance(node.step, NotebookStep):
         return step_code.list_notebook_sources(workspace.code, graph.folder, node.step)
-    return workspace.code.file_names(graph.folder, node.step.code)
+    if isinstance(node.step, CreateModel):
+        return model_code.list_bundle_files(graph, node, workspace)
+    # Of a bundle that it takes, the project's own copy of its code may be what is imported.
+    bundled = model_code.list_bundle_makers(graph, node)
+    taken = [
+        file for maker in bundled for file in model_code.list_bundle_files(graph, maker, workspace)
+    ]
+    return (*workspace.code.file_names(graph.folder, node.step.code), *taken)
 
 
 def _argument_types(workspace: Workspace, graph: Graph, node: Node) -> dict[str, str]:

@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -28,6 +28,7 @@ from towpath.config.pipeline_declaration import (
 )
 from towpath.errors import Fault, Refused, StepFailed, TowpathError
 from towpath.execution.commit_checks import may_have_changed
+from towpath.execution.live_metrics import LOOK_SECONDS, MetricWatch
 from towpath.execution.run_record import ExecutionState, Recorder, made_as_json, utc_now
 from towpath.execution.running_order import RunningOrder
 from towpath.execution.secret_sources import FetchBlock, resolve_secrets
@@ -388,6 +389,7 @@ class Scheduler:
     made: dict[str, Made] = field(default_factory=dict)
     begun: dict[str, float] = field(default_factory=dict)
     order: RunningOrder = field(default_factory=RunningOrder)
+    watch: MetricWatch | None = None
 
     def run(self) -> None:
         """Carry out the whole graph; a failed step is no exception here."""
@@ -494,7 +496,7 @@ class Scheduler:
 
     def _await_word(self) -> str | None:
         """Wait for the next word; the name of the step that has ended, if one has."""
-        what, name, value = word = self.words.get()
+        what, name, value = word = self._next_word()
         if word is _INTERRUPTED:
             raise KeyboardInterrupt
         node = self.execution.graph.nodes[name]
@@ -510,8 +512,19 @@ class Scheduler:
             return name
         return None
 
+    def _next_word(self) -> Word:
+        """The next word. While it waits, who listens is told what the steps log."""
+        watch = self.watch = self.watch or MetricWatch(self.execution.recorder.folder)
+        while True:
+            for metrics in watch.look(tuple(self.begun)):
+                self.execution.recorder.announce(
+                    "metric", step=metrics.step, values=metrics.values, place=metrics.place
+                )
+            with suppress(queue.Empty):
+                return self.words.get(timeout=LOOK_SECONDS)
+
     def _take_outcome(self, node: Node, came: Made | Exception) -> None:
-        seconds = time.perf_counter() - self.begun.get(node.name, time.perf_counter())
+        seconds = time.perf_counter() - self.begun.pop(node.name, time.perf_counter())
         if isinstance(came, Made):
             self.execution.finish_step(node, self.decisions[node.name], came, seconds)
         else:

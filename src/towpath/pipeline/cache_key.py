@@ -18,7 +18,15 @@ if TYPE_CHECKING:
     from towpath.steps.work_order import Value
 
 #: What a kind does by itself; a change in the meaning of a kind raises its number.
-REVISIONS = {"quality_check": 1, "batch_transform": 1, "command": 1, "notebook": 1}
+REVISIONS = {
+    "quality_check": 1,
+    "bias_check": 1,
+    "explain": 1,
+    "batch_transform": 1,
+    "command": 1,
+    "notebook": 1,
+    "create_model": 1,
+}
 
 #: What of a declaration does not touch what the step makes. `after` orders steps, and no more.
 _INDIFFERENT = {
@@ -37,7 +45,7 @@ _INDIFFERENT |= {"each", "at_once", "best_by", "may_fail"}
 #: Of a search: a trial is the same whichever search tries its values.
 _INDIFFERENT |= {"ranges", "minimize", "maximize", "trials", "stop_early", "budget", "seed"}
 #: What could not be said of a step at first: where it is not said, the key is what it was.
-_LATER = ("env", "environment")
+_LATER = ("env", "environment", "baseline")
 
 
 def gather_ingredients(
@@ -81,7 +89,9 @@ def digest_value(value: Json | Any) -> str:
 
 
 def _key_declaration(node: Node) -> dict[str, Any]:
-    document = node.step.model_dump(mode="json", exclude=_INDIFFERENT)
+    # A model's card holds the description.
+    indifferent = _INDIFFERENT - ({"description"} if node.step.kind == "create_model" else set())
+    document = node.step.model_dump(mode="json", exclude=indifferent)
     document = {k: value for k, value in document.items() if value or k not in _LATER}
     if outputs := document.get("outputs"):
         files = outputs.values() if isinstance(outputs, dict) else outputs

@@ -11,7 +11,10 @@ from towpath.config.command_line import UnfitCommand, parse_command
 from towpath.config.file_declaration import Output
 from towpath.config.pipeline_declaration import (
     BatchTransform,
+    BiasCheck,
     CommandStep,
+    CreateModel,
+    Explain,
     FunctionStep,
     NotebookStep,
     QualityCheck,
@@ -20,6 +23,7 @@ from towpath.config.pipeline_declaration import (
 from towpath.dependencies.command_program import Module, Program, find_program
 from towpath.pipeline import file_formats
 from towpath.pipeline.step_graph import FromInput, outputs_of
+from towpath.planning import model_code
 from towpath.steps.own_environment import digest_requirements
 
 if TYPE_CHECKING:
@@ -53,7 +57,10 @@ _PLAIN = {
 #: The packages that a kind of ours uses on the user's data.
 _OWN_PACKAGES = {
     QualityCheck: ("great-expectations", "pandas"),
+    BiasCheck: ("scikit-learn", "pandas"),
+    Explain: ("scikit-learn", "pandas", "pyarrow"),
     BatchTransform: ("scikit-learn", "pandas"),
+    CreateModel: ("numpy", "pandas", "skops"),
 }
 
 
@@ -67,6 +74,7 @@ def read_step_code(
         **code_of(graph, node, reader),
         **_code_of_formats(graph, node, reader, taken),
         **_trusted_code(graph, node, workspace),
+        **_label_code(model_code.digest_trusted_sources(graph, node, workspace)),
         **_package_versions(graph, node, reader, taken),
     }
 
@@ -85,6 +93,12 @@ def code_of(graph: Graph, node: Node, reader: CodeReader) -> dict[str, str]:
     elif isinstance(step, NotebookStep):
         modules = _notebook_modules(reader, graph.folder, step)
         reached = {**reader.files(graph.folder, step.code), **reader.digest_modules(modules)}
+    elif isinstance(step, CreateModel):
+        # The files go into the model whole, comments too.
+        reached = {
+            **reader.files(graph.folder, _named_files(step)),
+            **model_code.digest_model_sources(reader, graph.folder, node),
+        }
     else:
         reached = reader.files(graph.folder, _named_files(step))
     digests = {**_carried_code(graph, node, reader), **reached}
@@ -105,6 +119,8 @@ def list_code_files(graph: Graph, node: Node, reader: CodeReader) -> Iterator[st
             yield from list_command_sources(reader, graph.folder, maker.step)
         elif isinstance(maker.step, NotebookStep):
             yield from list_notebook_sources(reader, graph.folder, maker.step)
+        elif isinstance(maker.step, CreateModel):
+            yield from model_code.list_model_sources(reader, graph.folder, maker)
     for run in file_formats.own_formats(graph, node).values():
         reader.format_class(graph.folder, run)
         yield from reader.source_files(graph.folder, run)
@@ -121,7 +137,10 @@ def find_requirements(root: Path, folder: str, step: Step) -> str | None:
 
 def _named_files(step: Step) -> tuple[str, ...]:
     """What a step names as its code; the suite of a check is code too."""
-    return (*step.code, step.expectations) if isinstance(step, QualityCheck) else tuple(step.code)
+    if isinstance(step, CreateModel) and step.card:
+        return (*step.code, step.card)
+    suite = step.expectations if isinstance(step, QualityCheck) else None
+    return (*step.code, suite) if suite else tuple(step.code)
 
 
 def _label_code(digests: Mapping[str, str]) -> dict[str, str]:
@@ -222,18 +241,12 @@ def _trusted_code(graph: Graph, node: Node, workspace: Workspace) -> dict[str, s
     if all(_file_extension(path) in _PLAIN for path in inputs):
         return {}
     files = {
-        file for name in workspace.project.trust if (file := _find_module(graph, workspace, name))
+        file
+        for name in workspace.project.trust
+        if (file := model_code.find_trusted_module(graph.folder, workspace, name))
     }
     digests = workspace.code.files(graph.folder, sorted(files))
     return _label_code({f"{label} (trusted)": digest for label, digest in digests.items()})
-
-
-def _find_module(graph: Graph, workspace: Workspace, name: str) -> str | None:
-    # `trust:` names types; those of packages have no file here, and their versions count.
-    parts = name.split(".")[:-1]
-    paths = ("/".join(parts[:count]) + ".py" for count in range(len(parts), 0, -1))
-    starts = workspace.root / graph.folder, workspace.root
-    return next((p for p in paths if any((start / p).is_file() for start in starts)), None)
 
 
 def _code_of_formats(
@@ -257,7 +270,10 @@ def _package_versions(
         *(o.path for o in node.outputs.values()),
     ]
     own = [name for file in files for name in _WRITERS.get(_file_extension(file), ())]
-    versions = reader.versions_of_modules((*_OWN_PACKAGES.get(type(step), ()), *own))
+    used = _OWN_PACKAGES.get(type(step), ())
+    if isinstance(step, Explain) and step.method == "shap":
+        used = (*used, "shap")
+    versions = reader.versions_of_modules((*used, *own))
     for maker in (node, *_find_makers(graph, node)):
         if isinstance(maker.step, FunctionStep):
             versions |= reader.package_versions(graph.folder, maker.step.run)
@@ -267,6 +283,9 @@ def _package_versions(
                 versions |= reader.versions_of_modules((package,))
         elif isinstance(maker.step, NotebookStep):
             modules = _notebook_modules(reader, graph.folder, maker.step)
+            versions |= reader.module_packages(modules)
+        elif isinstance(maker.step, CreateModel):
+            modules = model_code.list_model_modules(reader, graph.folder, maker)
             versions |= reader.module_packages(modules)
     for run in file_formats.own_formats(graph, node, taken).values():
         versions |= reader.package_versions(graph.folder, run)

@@ -26,7 +26,7 @@ from towpath.credentials import remember_values, secret_forms
 from towpath.errors import Fault, Place, StepFailed, TowpathError, name_causes
 from towpath.sandbox.log_mask import LogMask
 from towpath.sandbox.task_process import flush_output
-from towpath.steps import kinds, project_functions, step_secrets
+from towpath.steps import kinds, metric_log, project_functions, step_secrets
 from towpath.steps.watched_files import Watch
 from towpath.steps.work_order import Order
 
@@ -57,6 +57,7 @@ def carry_out_task(order: Order) -> Made:
     order.remove_bytes()  # of an attempt whose process, or who waited for it, is gone
     mask = _mask_secrets(order)
     divert_output(order.log, mask)
+    metric_log.begin_metrics(order.directory)
     os.chdir(order.root)
     project_functions.make_project_importable(order.root, order.folder)
     watch = _watch_project(str(order.root))
@@ -71,6 +72,7 @@ def carry_out_task(order: Order) -> Made:
         raise _step_failure(error, order) from None
     finally:
         watch.on = False
+        metric_log.settle_metrics()
         if mask:
             flush_output()
             mask.settle()
@@ -130,6 +132,8 @@ def _step_facts(order: Order, watch: Watch, before: ResourceUsage) -> dict[str, 
         facts["undeclared"] = list(undeclared)
     if written := watch.files_left():
         facts["written"] = list(written)
+    if last := metric_log.last_metrics(order.directory):
+        facts["metrics"] = dict(last)
     return facts
 
 

@@ -20,6 +20,7 @@ from typing import Any
 from towpath import documents
 from towpath.backends.dvc.dvc_cache import Store
 from towpath.backends.dvc.dvc_config import load_config
+from towpath.backends.dvc.dvc_plots import merge_plots
 from towpath.config.artifact import Artifact, Json
 from towpath.config.foreign_values import is_md5
 from towpath.errors import DeclarationError, Fault, Place, StoreError
@@ -38,7 +39,8 @@ _HEAD = f"# Towpath writes the stages that say `meta: {OWNER}`. Yours stay as th
 class StageEntry:
     """A stage of `dvc.yaml`. Paths are from the project's root, with `/` between the parts.
     ``params`` names keys of YAML files (`steps.train`); ``plots`` maps a path to True or to DVC's
-    properties of a plot. No path may stand in more than one of outs, metrics and plots."""
+    properties of a plot. No path may stand in more than one of outs, metrics and plots.
+    ``top_plots`` are those that DVC takes at the top of the file alone, by name."""
 
     name: str
     cmd: str
@@ -48,6 +50,7 @@ class StageEntry:
     outs: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
     plots: Mapping[str, bool | Mapping[str, Any]] = field(default_factory=dict)
+    top_plots: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if wrong := sorted(_FORBIDDEN & set(self.name)):
@@ -186,6 +189,8 @@ def dvc_file_texts(
     old.refuse_theirs(owned, stages)
     entries = {stage.name: _stage_entry(stage, pipeline) for stage in stages}
     text = _with_models(root / PIPELINE, old.merge_entries(entries, owned), models)
+    plots = {name: plot for stage in stages for name, plot in stage.top_plots.items()}
+    text = merge_plots(text, pipeline, plots)
     lock = _StageFile(root / LOCK, text_at(root / LOCK) or documents.dump_yaml({"schema": "2.0"}))
     return {PIPELINE: text, LOCK: lock.merge_entries(_lock_entries(root, stages, given), owned)}
 

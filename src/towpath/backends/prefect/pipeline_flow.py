@@ -32,6 +32,7 @@ from towpath.backends.prefect.flow_signature import (
     flow_signature,
     plain_arguments,
 )
+from towpath.backends.prefect.metric_table import MetricTable
 from towpath.call_log import is_heard, log_requests
 from towpath.config.artifact import Artifact, Json, Made
 from towpath.errors import EngineError
@@ -267,7 +268,8 @@ def _make_task(function: Callable[[], Any], node: Node, **options: Any) -> Task[
 def _call_step(order: Order) -> Made:
     from towpath.steps import step_process
 
-    with LogLines(get_run_logger().info) as lines:
+    table = MetricTable(order, _artifact_key(order, "logged"))
+    with LogLines(get_run_logger().info) as lines, table:
         return step_process.call_step(order, lines)
 
 
@@ -394,7 +396,7 @@ def publish_step_artifacts(order: Order, made: Made) -> None:
     """Show what a step made: its numbers as a table, its pictures, its pages as links."""
     for name, value in made.values.items():
         rows = _metric_rows(value)
-        if rows and order.step.kind != "quality_check":
+        if rows and order.step.kind not in ("quality_check", "bias_check"):
             create_table_artifact(
                 rows, key=_artifact_key(order, name), description=f"{order.name}.{name}"
             )

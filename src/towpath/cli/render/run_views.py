@@ -32,6 +32,9 @@ _LOOKS: Mapping[ExecutionState, tuple[str, str]] = {
     ExecutionState.REFUSED: ("✗", "bold red"),
     ExecutionState.INTERRUPTED: ("!", "red"),
 }
+_NOTHING: Mapping[str, str] = {}
+_LOGGED = 4  # metrics of a step that runs
+_LOG_PAUSE = 10.0  # seconds between two lines about what a step logs
 _BAD = (ExecutionState.FAILED, ExecutionState.REFUSED)
 _MANY = 40  # steps; a longer table shows only what moves
 _OWN_TIME = 0.5  # seconds that a step takes besides its function, from which both are shown
@@ -42,8 +45,11 @@ def state_label(state: ExecutionState) -> Styled:
     return Styled(f"{sign} {state}", style)
 
 
-def steps_table(run: RecordedRun, begun: Mapping[str, float]) -> Table:
-    """A row for each step: its sign, name, kind, time, and what there is to say."""
+def steps_table(
+    run: RecordedRun, begun: Mapping[str, float], logged: Mapping[str, str] = _NOTHING
+) -> Table:
+    """A row for each step: its sign, name, kind, time, and what there is to say; of one that runs,
+    what it logged last."""
     # rich takes 50 ms: `towpath step`, which DVC calls for each stage, and runs in CI need none.
     from rich.spinner import Spinner
     from rich.table import Table
@@ -64,8 +70,20 @@ def steps_table(run: RecordedRun, begun: Mapping[str, float]) -> Table:
         own = [Text(_own_time(step), style="dim")] if functions else []
         row = Text(step.name.ljust(width)), Text(step.kind, style="dim"), times, *own
         style = "red" if step.state in _BAD else "dim"
-        step_table.add_row(sign, *row, Text(step_remark(step), style=style))
+        remark = (is_running and logged.get(step.name)) or step_remark(step)
+        step_table.add_row(sign, *row, Text(remark, style=style))
     return step_table
+
+
+def fold_metrics(latest: dict[str, float], event: Event) -> str:
+    """What a step logged, in a line: those that came last come first. ``latest`` is brought up to
+    date."""
+    for name in event["values"]:
+        latest.pop(name, None)
+    latest.update(event["values"])
+    names = list(latest)[-_LOGGED:]
+    figures = (f"{name} {terminal.readable_number(latest[name])}" for name in names)
+    return f"step {event['place']:g}: {'  '.join(figures)}"
 
 
 def step_times(seconds: float, made: Made) -> str:
@@ -125,7 +143,12 @@ def step_remark(step: StepRun) -> str:
 
 def _metrics_of(step: StepRun) -> str:
     documents = step.made.values.values() if step.kind == "evaluation" else ()
-    pairs = (pair for values in documents if isinstance(values, dict) for pair in values.items())
+    pairs = [
+        pair for document in documents if isinstance(document, dict) for pair in document.items()
+    ]
+    logged = step.made.facts.get("metrics")
+    if not pairs and isinstance(logged, dict):
+        pairs = list(logged.items())[-_LOGGED:]
     figures = ((name, value) for name, value in pairs if isinstance(value, int | float))
     return "  ".join(f"{name} {terminal.readable_number(value)}" for name, value in figures)
 
@@ -152,6 +175,8 @@ class LiveProgress:
     def __init__(self) -> None:
         self.run: RecordedRun | None = None
         self._begun: dict[str, float] = {}
+        self._metrics: dict[str, dict[str, float]] = {}
+        self._logged: dict[str, str] = {}
         self._note = ""
         self._live = terminal.LiveView()
 
@@ -165,6 +190,9 @@ class LiveProgress:
     def __call__(self, event: Event) -> None:
         self.run = fold_event(self.run, event)
         self._note = event["reason"] if event["event"] == "waiting" else ""
+        if event["event"] == "metric":
+            step = event["step"]
+            self._logged[step] = fold_metrics(self._metrics.setdefault(step, {}), event)
         if event["event"] == "step":
             if event["state"] == ExecutionState.RUNNING:
                 self._begun[event["step"]] = time.monotonic()
@@ -184,7 +212,7 @@ class LiveProgress:
         assert self.run is not None
         name = (self.run.pipeline, "bold"), "  ", (self.run.id, "dim")
         head = Text.assemble(*name, f"  {self._note}" if self._note else "")
-        return Group(head, steps_table(self.run, self._begun))
+        return Group(head, steps_table(self.run, self._begun, self._logged))
 
 
 class PlainProgress:
@@ -193,6 +221,8 @@ class PlainProgress:
     def __init__(self) -> None:
         self.run: RecordedRun | None = None
         self._width = 0
+        self._metrics: dict[str, dict[str, float]] = {}
+        self._said: dict[str, float] = {}
         self._ended_cells: Counter[str] = Counter()
 
     def __enter__(self) -> PlainProgress:
@@ -208,6 +238,8 @@ class PlainProgress:
             self._print_line(event, f"{self.run.pipeline} {self.run.id} started")
         elif event["event"] == "waiting":
             self._print_line(event, event["reason"])
+        elif event["event"] == "metric":
+            self._say_metrics(event)
         elif event["event"] == "step" and before:
             self._tell_step(event, before, self.run)
 
@@ -219,6 +251,13 @@ class PlainProgress:
             line = _event_line(before.steps[step.name], step)
             if line:
                 self._print_line(event, f"{step.name:{self._width}}  {line}")
+
+    def _say_metrics(self, event: Event) -> None:
+        step, last = event["step"], self._said.get(event["step"], 0.0)
+        line = fold_metrics(self._metrics.setdefault(step, {}), event)
+        if time.monotonic() - last >= _LOG_PAUSE:
+            self._said[step] = time.monotonic()
+            self._print_line(event, f"{step:{self._width}}  {'logged':15}  {line}")
 
     def _tell_cell(self, event: Event, run: RecordedRun, cell: StepRun) -> None:
         """A line for a cell that failed, and one for every tenth of those that ended."""

@@ -209,13 +209,16 @@ def trusted_types(context: GateContext) -> dict[str, Any]:
 
 def load_candidate(question: dict[str, Any]) -> Any:
     from towpath.steps import formats
-    from towpath.steps.model_io import own_classes
+    from towpath.steps.model_io import model_bundles
 
     name = question["name"]
     file_format = formats.find_format(name)
-    if file_format is None or file_format.name != "skops":
-        raise Unjudged(f"{name} is not opened here: only .skops is; a `function` gate may know it")
-    return own_classes.load_model(Path(question["model"]), name, question["trust"], question["own"])
+    if file_format is None or file_format.name not in ("skops", "bundle"):
+        what = "only .skops and .bundle are; a `function` gate may know it"
+        raise Unjudged(f"{name} is not opened here: {what}")
+    return model_bundles.load_version(
+        Path(question["model"]), name, question["trust"], question["own"]
+    )
 
 
 def read_gate_table(path: str, name: str) -> Any:

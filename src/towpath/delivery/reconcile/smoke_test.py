@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     _Tried = list[tuple[Bundle, OwnCode]]
 
-SAFE = ("skops",)
+SAFE = ("skops", "bundle")
 """Kinds of model files that can be loaded without running what they say."""
 
 PATIENCE = 300.0  # seconds: a model's packages alone may take long to import from a cold disk

@@ -80,7 +80,11 @@ FORMATS: Mapping[str, Format] = {
     )
 }
 
-_BY_EXTENSION = {extension: known for known in FORMATS.values() for extension in known.extensions}
+# What `create_model` makes: no step may declare that it writes one.
+_BUNDLE = Format("bundle", (".bundle",), "model_files", "model", (), _SKOPS)
+_BY_EXTENSION = {
+    extension: known for known in (*FORMATS.values(), _BUNDLE) for extension in known.extensions
+}
 _PICKLED = {".pkl": "pickle", ".pickle": "pickle", ".joblib": "joblib"}
 
 

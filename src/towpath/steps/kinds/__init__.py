@@ -14,10 +14,13 @@ IN_A_PROCESS = {
     "evaluation": "towpath.steps.kinds.function_step",
     "tuning": "towpath.steps.kinds.function_step",
     "quality_check": "towpath.steps.kinds.quality_check",
+    "bias_check": "towpath.steps.kinds.bias_check",
+    "explain": "towpath.steps.kinds.explain",
     "batch_transform": "towpath.steps.kinds.batch_transform",
     "command": "towpath.steps.kinds.command_step",
     "notebook": "towpath.steps.kinds.notebook_step",
     "notify": "towpath.steps.kinds.notify_step",
+    "create_model": "towpath.steps.kinds.create_model",
     "callback": "towpath.steps.kinds.callback_step",
 }
 """Kinds with ``execute(order: Order) -> Made``, run in a process of the step's own."""

@@ -20,7 +20,7 @@ from towpath.config.artifact import Artifact, Json, Made
 from towpath.errors import Fault, Place, StepFailed
 from towpath.steps import formats, project_functions, step_results
 from towpath.steps.formats import jsons
-from towpath.steps.model_io import fitted_signature, skops_models
+from towpath.steps.model_io import fitted_signature, model_bundles, skops_models
 from towpath.steps.work_order import CELLS, Order, Value
 
 if TYPE_CHECKING:
@@ -44,11 +44,25 @@ def execute(order: Order) -> Made:
     return add_signatures(store_outputs(order, called), called)
 
 
-def call_function(order: Order) -> FunctionCall:
-    """Call the function with its arguments; what it returns is sorted by output.
+@dataclass(frozen=True)
+class PreparedCall:
+    """A function with all that it is called with: what it takes, and the paths that it writes."""
 
-    :raises StepFailed: where it returns too little, or what no output takes.
-    """
+    function: Callable[..., object]
+    inputs: Mapping[str, Any]
+    writes: Mapping[str, Path]
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        return {**self.inputs, **self.writes}
+
+    def run(self) -> Any:
+        """Call it; what it answers."""
+        return self.function(**self.arguments)
+
+
+def prepare_call(order: Order) -> PreparedCall:
+    """Import the function, and read its arguments."""
     function = project_functions.load_function(order.root, order.folder, _declared_step(order).run)
     passed_arguments = read_arguments(order, order.annotations)
     own = set(inspect.signature(function).parameters)
@@ -58,18 +72,35 @@ def call_function(order: Order) -> FunctionCall:
         if name in own
         and name not in passed_arguments  # a name that is both an input and an output
     }
+    return PreparedCall(function, passed_arguments, writes)
+
+
+def call_function(order: Order) -> FunctionCall:
+    """Call the function with its arguments; what it returns is sorted by output.
+
+    :raises StepFailed: where it returns too little, or what no output takes.
+    """
+    call = prepare_call(order)
     begun = time.perf_counter()
-    answer: Any = function(**passed_arguments, **writes)
-    seconds = round(time.perf_counter() - begun, 3)
-    if writes:
+    answer = call.run()
+    return finish_call(order, call, answer, round(time.perf_counter() - begun, 3))
+
+
+def finish_call(
+    order: Order, call: PreparedCall, answer: Any, seconds: float = 0.0
+) -> FunctionCall:
+    """What a function answered, sorted by output.
+
+    :raises StepFailed: where it returns too little, or what no output takes.
+    """
+    if call.writes:
         gc.disable()  # a file that was written and forgotten is flushed first: `settle_open_files`
-    expected = [name for name in order.outputs if name not in writes]
+    expected = [name for name in order.outputs if name not in call.writes]
     try:
-        return FunctionCall(
-            function, passed_arguments, step_results.sort_by_output(answer, expected), seconds
-        )
+        by_output = step_results.sort_by_output(answer, expected)
     except StepFailed as failure:
-        raise place_failure(failure, order, function) from failure.__cause__
+        raise place_failure(failure, order, call.function) from failure.__cause__
+    return FunctionCall(call.function, call.inputs, by_output, seconds)
 
 
 @functools.cache
@@ -132,6 +163,10 @@ def _read_argument(
             return project_functions.read_own(order, own, _copy_input(order, store, name, artifact))
         except StepFailed as failure:
             raise failure.about(f"input `{name}`") from failure.__cause__
+    is_bundle = artifact.files is not None and model_bundles.is_bundle(artifact.name)
+    if is_bundle and not request.as_path:
+        copy = _copy_input(order, store, name, artifact)
+        return model_bundles.load_in_project(copy, artifact.name, order.trust, order.root)
     if artifact.files is not None or request.as_path:
         return _copy_input(order, store, name, artifact)
     try:

@@ -64,12 +64,36 @@ def make_classes_importable(
             sys.path.insert(0, str(root / "src"))
 
 
+def check_own_names(names: Iterable[str], functions: Iterable[str], own: Mapping[str, Any]) -> None:
+    """Raise as :func:`load_model` does for names of the version's own code that a bundle needs and
+    that may not run here, or that its commit does not define; ``functions`` are among ``names``."""
+    mine = sorted(set(names).intersection(own["classes"]))
+    if faults := [*_not_allowed(mine, own)]:
+        raise Refused(*faults)
+    if strange := sorted(set(functions).difference(mine)):
+        why = f"and {own['fault']}" if own["fault"] else "which its commit does not define"
+        raise Refused(Fault(f"{own['version']} runs {', '.join(strange)}, {why}", hint=own["hint"]))
+    if faults := list(_missing_packages(sorted(set(names).difference(mine)), own)):
+        raise StepFailed(*faults)
+
+
+def refuse_mixed(places: Iterable[Path], version: str) -> None:
+    """Raise ``StepFailed`` where this process has a module from elsewhere that code in ``places``
+    has too."""
+    if faults := list(_mixed_modules(places, version)):
+        raise StepFailed(*faults)
+
+
 def compare_recorded(path: Path, name: str, own: Mapping[str, Any]) -> tuple[str, ...]:
     """Packages that are others than when the version was made, in words, the model's first."""
-    try:
-        homes = {held.partition(".")[0] for held in skops_models.list_held(path, name)}
-    except TowpathError:
-        homes = set()
+    files = sorted(path.rglob("*.skops")) if path.is_dir() else [path]
+    homes: set[str] = set()
+    for file in files:
+        try:
+            shown = name if file is path else file.name
+            homes |= {held.partition(".")[0] for held in skops_models.list_held(file, shown)}
+        except TowpathError:
+            continue
     return compare_packages(own["packages"], own["python"], homes)
 
 

@@ -14,7 +14,7 @@ from towpath.sandbox.foreign_code import Sandbox, SandboxEnded
 from towpath.scratch import folder_beside
 from towpath.steps import formats
 from towpath.steps.kinds import batch_transform
-from towpath.steps.model_io import own_classes
+from towpath.steps.model_io import model_bundles, own_classes
 
 if TYPE_CHECKING:
     from towpath.registry.version_code import OwnCode
@@ -26,7 +26,7 @@ _NO_BOUND = 1 << 60
 def scoring_faults(model: str, data: Path, output: Path) -> Iterator[Fault]:
     """What can be said before anything is read: files that no reader or writer here knows."""
     if not _is_model(model):
-        hint = "a .skops file can be scored with; another is for your own code"
+        hint = "a .skops file and a .bundle of `create_model` can be; another is for your own code"
         yield Fault(f"{model} is no model that can be read here", hint=hint)
     for path in (data, output):
         format = formats.find_format(path.name)
@@ -41,7 +41,7 @@ def read_model_file(path: Path, trust: Iterable[str], own: Mapping[str, Any]) ->
     ``OwnCode.to_json``'s). Its bytes must have been held against their digest before."""
     if not _is_model(path.name):
         raise StepFailed(Fault(f"{path.name} is no model that can be read here"))
-    return own_classes.load_model(path, path.name, trust, own)
+    return model_bundles.load_version(path, path.name, trust, own)
 
 
 @dataclass(frozen=True)

@@ -32,10 +32,13 @@ def answer(question: Mapping[str, Any]) -> dict[str, Any]:
     for model, _ in loaded:
         words_by_column |= _learned_categories(model)
     table = _sample_table(question, words_by_column)
+    failure = _judge_samples(question["models"][0], loaded[0][0])
     results = [
         _predict_rows(model, table) if model is not None else {"error": error}
         for model, error in loaded
     ]
+    if failure:
+        results[0] = {"error": failure}
     first = question["models"][0]
     return {
         "rows": len(table),
@@ -54,6 +57,20 @@ def _load_model(entry: Mapping[str, Any], trust: list[str]) -> tuple[Any, str]:
         return None, str(error)
     except Exception as error:  # its own code may raise anything when it is imported
         return None, f"{type(error).__name__}: {error}"
+
+
+def _judge_samples(entry: Mapping[str, Any], model: Any) -> str:
+    """How a bundled model predicts otherwise here than when it was made; empty where it does not,
+    and for any other model."""
+    from towpath.steps.model_io import model_bundles
+
+    path = Path(entry["path"])
+    if model is None or not model_bundles.is_bundle(path.name):
+        return ""
+    try:
+        return model_bundles.explain_other_predictions(path, model)
+    except Exception as error:  # whatever the model's code raises is the answer
+        return f"{type(error).__name__}: {error}"
 
 
 def _sample_table(asked: Mapping[str, Any], known: Mapping[str, list[Any]]) -> Any:

@@ -11,7 +11,8 @@ from towpath.delivery.gates import gate_process, verdict
 from towpath.delivery.gates.gate_context import GateContext, GatePolicy
 from towpath.delivery.gates.gate_process import read_safe
 from towpath.delivery.gates.verdict import GateFinding
-from towpath.errors import Refused
+from towpath.errors import Refused, TowpathError
+from towpath.steps.model_io import model_bundles
 
 _PLAIN = (".json", ".txt", ".md", ".csv", ".tsv", ".parquet", ".safetensors", ".onnx")
 """Formats of data: to read them runs nothing of theirs."""
@@ -34,6 +35,8 @@ def judge(gate: Safe, context: GateContext, policy: GatePolicy) -> GateFinding: 
         for file in gate_process.list_model_files(path)
     }
     question = {"files": names, **gate_process.trusted_types(context)}
+    if model_bundles.is_bundle(record.artifact.name):
+        question |= {"model": str(path), "name": record.artifact.name}
     answer, caution = gate_process.ask_gate_process(gate, context, question, read_safe)
     if answer.unsafe:
         unsafe_files = "; ".join(f"{name} {why}" for name, why in list(answer.unsafe.items())[:5])
@@ -44,6 +47,8 @@ def judge(gate: Safe, context: GateContext, policy: GatePolicy) -> GateFinding: 
 
 def work(question: dict[str, Any]) -> dict[str, Any]:
     trust, own = question["trust"], question["own"]
+    if "model" in question:
+        return _judge_bundle(Path(question["model"]), question["name"], trust, own)
     judged = {
         name: _explain_unsafe(Path(path), name, trust, own)
         for name, path in question["files"].items()
@@ -56,6 +61,23 @@ def work(question: dict[str, Any]) -> dict[str, Any]:
         for words in _describe_types(Path(path), name, trust, own)
     ]
     return {"unsafe": unsafe, "looked_at": looked_at[:5]}
+
+
+def _judge_bundle(path: Path, name: str, trust: list[str], own: dict[str, Any]) -> dict[str, Any]:
+    """What a bundled model runs and holds, each of it named by `trust`, and its code its commit's;
+    a pickle in it is opened by a function that `trust` names, or the model cannot be loaded."""
+    try:
+        model_bundles.load_version(path, name, trust, own)
+    except TowpathError as refused:
+        return {"unsafe": {name: verdict.verdict_fault_words(refused)}, "looked_at": []}
+    description = model_bundles.read_description(path, name)
+    functions = [function.full_name for function in description.functions]
+    code = model_bundles.list_code(path)
+    words = [f"{len(code)} files of code in {name} as committed"] if code else []
+    words += [f"trusted: {', '.join(functions)}"] if functions else []
+    opened = list(model_bundles.find_opened_parts(path, description))
+    words += [f"opened by these alone: {', '.join(opened[:3])}"] if opened else []
+    return {"unsafe": {}, "looked_at": words}
 
 
 def _describe_types(

@@ -1,0 +1,191 @@
+"""Charts as SVG by Vega-Lite, which is what DVC's own plots are written in."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from typing import Any
+from xml.etree import ElementTree
+
+POINTS = 1000  # of a line; more do not show on a page
+LINES = 20  # of a chart
+_WIDTH, _HEIGHT = 480, 220
+_INK = "currentColor"  # the page's own, in the light and in the dark
+_FAINT = "rgba(128,128,128,0.35)"
+
+_ACTIVE = {"script", "foreignObject", "image", "a", "use", "animate", "set", "iframe", "style"}
+INSTALL = "pip install 'towpath[report]'"
+
+
+@dataclass(frozen=True)
+class ChartLine:
+    """Points of one colour, by its name in the legend."""
+
+    name: str
+    points: Sequence[tuple[Any, Any]]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """What is to be drawn: ``kind`` is ``line``, ``point``, ``bar`` or ``confusion``."""
+
+    title: str
+    lines: Sequence[ChartLine]
+    x_label: str = ""
+    y_label: str = ""
+    kind: str = "line"
+    notes: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class DrawnChart:
+    """A chart with its SVG, which holds no script; "" where nothing draws it or there is nothing to
+    draw. ``ends`` are the last values of its lines, for who cannot see it."""
+
+    title: str
+    svg: str
+    notes: tuple[str, ...]
+    ends: tuple[tuple[str, str], ...]
+
+
+def can_draw() -> bool:
+    """Whether the extra is installed that draws."""
+    return find_spec("vl_convert") is not None
+
+
+def draw_chart(chart: Chart) -> DrawnChart:
+    """Draw a chart; values that are no finite numbers are left out, and counted in a note."""
+    lines = [ChartLine(line.name, _finite_points(line.points)) for line in chart.lines[:LINES]]
+    count = sum(len(line.points) for line in chart.lines[:LINES])
+    lost = count - sum(len(line.points) for line in lines)
+    notes = list(chart.notes)
+    if lost:
+        notes.append(f"{lost} values are NaN, infinite or none, and are not drawn")
+    if len(chart.lines) > LINES:
+        notes.append(f"{len(chart.lines) - LINES} more lines are not drawn")
+    rows = [
+        {"x": _plain(x), "y": _plain(y), "s": line.name}
+        for line in lines
+        for x, y in _thin_points(line.points)
+    ]
+    ends = tuple((line.name, _last_value(line.points)) for line in chart.lines[:LINES])
+    svg = _render(_write_spec(chart, rows)) if rows and can_draw() else ""
+    return DrawnChart(chart.title, svg, tuple(notes), ends)
+
+
+def _render(spec: Mapping[str, Any]) -> str:
+    import vl_convert
+
+    # Nothing is loaded from anywhere: the values stand in the specification.
+    svg: str = vl_convert.vegalite_to_svg(dict(spec), allowed_base_urls=[])
+    parts = list(ElementTree.fromstring(svg).iter())
+    tags = {part.tag.rpartition("}")[2] for part in parts}
+    attributes = {name for part in parts for name in part.attrib}
+    # It writes none of them, and no drawing of ours needs one: what has one is not shown.
+    is_active = tags & _ACTIVE or any("href" in n or n.startswith("on") for n in attributes)
+    return "" if is_active else svg
+
+
+def _finite_points(points: Iterable[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
+    return [(x, y) for x, y in points if _is_shown(x) and _is_shown(y)]
+
+
+def _is_shown(value: Any) -> bool:
+    if value is None or value != value:  # NaN, and pandas' NaT
+        return False
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bool | str):
+        return str(value)[:80]
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    return float(value) if isinstance(value, int | float) else str(value)[:80]
+
+
+def _thin_points(points: Sequence[tuple[Any, Any]]) -> Sequence[tuple[Any, Any]]:
+    step = -(-len(points) // POINTS)
+    if step < 2:
+        return points
+    return [*points[::step], points[-1]]
+
+
+def _last_value(points: Sequence[tuple[Any, Any]]) -> str:
+    if not points:
+        return ""
+    value = points[-1][1]
+    return f"{value:.6g}" if isinstance(value, float) else str(value)[:80]
+
+
+def _axis_type(values: Iterable[Any], raw: Iterable[Any]) -> str:
+    if all(isinstance(value, float) for value in values):
+        return "quantitative"
+    return "temporal" if all(hasattr(value, "isoformat") for value in raw) else "nominal"
+
+
+def _write_spec(chart: Chart, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    raw = [point for line in chart.lines for point in _finite_points(line.points)]
+    kinds = {
+        "x": _axis_type((row["x"] for row in rows), (x for x, _ in raw)),
+        "y": _axis_type((row["y"] for row in rows), (y for _, y in raw)),
+    }
+    spec: dict[str, Any] = {
+        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
+        "width": _WIDTH,
+        "height": _HEIGHT,
+        "background": None,
+        "config": _CONFIG,
+    }
+    titles = {"x": chart.x_label or None, "y": chart.y_label or None}
+    if chart.kind == "confusion":
+        return {**spec, **_confusion_parts(rows, titles)}
+    encoding: dict[str, Any] = {
+        axis: {
+            "field": axis,
+            "type": kinds[axis],
+            "title": titles[axis],
+            **({"scale": {"zero": chart.kind == "bar"}} if kinds[axis] == "quantitative" else {}),
+        }
+        for axis in ("x", "y")
+    }
+    if len(chart.lines) > 1:
+        encoding["color"] = {"field": "s", "type": "nominal", "title": None, "sort": None}
+    is_short = len(rows) < 40 * len(chart.lines)
+    mark: dict[str, Any] = {"type": chart.kind, "clip": True}
+    if chart.kind == "line":
+        # A line in the order in which its values came, and not of x: it may go back.
+        mark |= {"point": {"size": 18} if is_short else False, "strokeWidth": 1.6}
+    return {**spec, "data": {"values": rows}, "mark": mark, "encoding": encoding}
+
+
+def _confusion_parts(rows: list[dict[str, Any]], titles: Mapping[str, Any]) -> dict[str, Any]:
+    counts = Counter((str(row["x"]), str(row["y"])) for row in rows)
+    cells = [{"x": x, "y": y, "n": count} for (x, y), count in counts.items()]
+    place = {axis: {"field": axis, "type": "nominal", "title": titles[axis]} for axis in ("x", "y")}
+    shade = {"field": "n", "type": "quantitative", "title": "count", "scale": {"scheme": "blues"}}
+    number = {"field": "n", "type": "quantitative"}
+    largest = max(counts.values())
+    ink = {"condition": {"test": f"datum.n > {largest / 2:g}", "value": "white"}, "value": "#222"}
+    return {
+        "data": {"values": cells},
+        "encoding": place,
+        "layer": [
+            {"mark": "rect", "encoding": {"color": shade}},
+            {"mark": "text", "encoding": {"text": number, "color": ink}},
+        ],
+    }
+
+
+_CONFIG = {
+    "font": "system-ui, sans-serif",
+    "view": {"stroke": _FAINT},
+    "axis": {
+        "labelColor": _INK, "titleColor": _INK, "gridColor": _FAINT, "domainColor": _FAINT,
+        "tickColor": _FAINT, "titleFontWeight": "normal",
+    },
+    "legend": {"labelColor": _INK, "titleColor": _INK, "orient": "bottom", "columns": 4},
+}  # fmt: skip

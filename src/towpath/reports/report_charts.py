@@ -1,0 +1,163 @@
+"""What is drawn of runs: the curves that steps logged, and the plots that they declare."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from towpath.config.file_declaration import Plot
+from towpath.config.pipeline_declaration import named_outputs
+from towpath.errors import TowpathError
+from towpath.execution import output_copies, run_folders
+from towpath.execution.run_record import ExecutionState
+from towpath.reports.charts import Chart, ChartLine
+from towpath.scratch import scratch_folder
+from towpath.steps import formats
+from towpath.steps.metric_log import LoggedValue, read_metrics
+
+if TYPE_CHECKING:
+    from towpath.execution.run_record import RecordedRun, StepRun
+    from towpath.workspace import Workspace
+
+_LARGEST = 32 << 20  # bytes of a file that is drawn
+_TABLES = ("csv", "tsv", "parquet", "feather", "jsonl", "json")
+_KINDS = {"scatter": "point", "scatter_jitter": "point", "bar_horizontal": "bar",
+          "bar_horizontal_sorted": "bar", "confusion": "confusion",
+          "confusion_normalized": "confusion"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class LabelledRun:
+    """A run, and what its lines are called beside those of others; "" where it is alone."""
+
+    label: str
+    run: RecordedRun
+
+    def name_line(self, name: str) -> str:
+        return " ".join(filter(None, (self.label, name)))
+
+
+def chart_logged_metrics(workspace: Workspace, runs: Sequence[LabelledRun]) -> Iterator[Chart]:
+    """A chart for each thing that a step logged; `train/loss` and `valid/loss` share one."""
+    lines: dict[tuple[str, str], list[ChartLine]] = {}
+    notes: dict[str, str] = {}
+    for labelled in runs:
+        for step in labelled.run.steps.values():
+            series, note = _read_series(workspace, labelled.run, step)
+            owner = step.cell_of or step.name  # the cells of a step share its charts
+            cell = step.name.removeprefix(owner) if step.cell_of else ""
+            notes |= {owner: labelled.name_line(note)} if note else {}
+            for name, values in series.items():
+                key = owner, name.rpartition("/")[2] or name
+                points = [(logged.step, logged.value) for logged in values]
+                line = labelled.name_line(f"{name}{cell}")
+                lines.setdefault(key, []).append(ChartLine(line, points))
+    for (step_name, title), drawn in lines.items():
+        step_notes = (notes[step_name],) if step_name in notes else ()
+        yield Chart(f"{step_name}: {title}", drawn, "step", title, notes=step_notes)
+    for step_name in notes.keys() - {step for step, _ in lines}:
+        yield Chart(f"{step_name}: what it logged", (), notes=(notes[step_name],))
+
+
+def _read_series(
+    workspace: Workspace, run: RecordedRun, step: StepRun
+) -> tuple[Mapping[str, list[LoggedValue]], str]:
+    """What a step logged; of one that was reused what it logged then, and a word of that."""
+    series = read_metrics(workspace.runs / run.id / step.name)
+    if series or step.state is not ExecutionState.REUSED or "metrics" not in step.made.facts:
+        return series, ""
+    entry = workspace.store.entry(step.key) if step.key else None
+    maker = entry.made_by if entry else ""
+    if maker in run_folders.list_run_names(workspace.runs):
+        return read_metrics(workspace.runs / maker / step.name), f"as logged in run {maker}"
+    return {}, f"reused; its curve stays with the run that logged it ({maker or 'unknown'})"
+
+
+def chart_declared_plots(workspace: Workspace, runs: Sequence[LabelledRun]) -> Iterator[Chart]:
+    """A chart for each output that declares `plot`, as it is declared now."""
+    for name, plot in _declared_plots(workspace, runs[0].run.pipeline).items():
+        lines: list[ChartLine] = []
+        notes: list[str] = []
+        for labelled in runs:
+            if name not in output_copies.list_run_outputs(labelled.run):
+                continue
+            try:
+                columns = _read_columns(workspace, labelled.run, name)
+                lines += _plot_lines(labelled, plot, columns)
+            except (TowpathError, LookupError, ValueError, TypeError, OSError) as error:
+                words = str(error).strip().splitlines() or [type(error).__name__]
+                notes.append(labelled.name_line(f"is not drawn: {words[0][:200]}"))
+        if lines or notes:
+            kind = _KINDS.get(plot.template or "", "line")
+            y_label = plot.y_label or (plot.y[0] if len(plot.y or ()) == 1 and plot.y else "")
+            yield Chart(
+                f"{name}: {plot.title}" if plot.title else name, lines,
+                plot.x_label or plot.x or "", y_label, kind, tuple(notes),
+            )  # fmt: skip
+
+
+def _declared_plots(workspace: Workspace, pipeline: str) -> dict[str, Plot]:
+    if pipeline not in workspace.pipelines:
+        return {}
+    try:
+        declared = workspace.pipeline(pipeline).pipeline
+    except TowpathError:
+        return {}
+    return {
+        f"{step_name}.{name}": output.plot if isinstance(output.plot, Plot) else Plot()
+        for step_name, step in declared.steps.items()
+        for name, output in named_outputs(step)
+        if output.plot
+    }
+
+
+def _read_columns(workspace: Workspace, run: RecordedRun, name: str) -> dict[str, list[Any]]:
+    copyable = output_copies.find_copyable(workspace, run.id, name)
+    artifact = copyable.artifact
+    request = formats.ReadRequest(artifact.name, "", copyable.format, (), copyable.options)
+    if request.format is None or request.format.name not in _TABLES:
+        raise ValueError(f"{artifact.name} is no table")
+    if artifact.size > _LARGEST:
+        raise ValueError(f"{artifact.name} has {artifact.size >> 20} MB")
+    if not workspace.store.has(artifact.digest):
+        raise ValueError(f"{artifact.name} is not in the store here (towpath pull)")
+    with scratch_folder() as scratch:
+        output_copies.bring_copyable(workspace, copyable, scratch / artifact.name)
+        content: Any = formats.read_file(scratch / artifact.name, request)
+    if hasattr(content, "to_dict"):  # a pandas frame
+        return {str(column): values for column, values in content.to_dict("list").items()}
+    return _columns_of_document(content)
+
+
+def _columns_of_document(content: Any) -> dict[str, list[Any]]:
+    """The columns of a JSON document: of rows, or of a mapping that holds rows, as DVC takes it."""
+    if isinstance(content, dict):
+        listed = [part for part in content.values() if isinstance(part, list)]
+        content = listed[0] if len(listed) == 1 else []
+    rows = [row for row in content if isinstance(row, dict)] if isinstance(content, list) else []
+    names = dict.fromkeys(name for row in rows for name in row)
+    if not names:
+        raise ValueError("it holds no rows")
+    return {str(name): [row.get(name) for row in rows] for name in names}
+
+
+def _plot_lines(
+    labelled: LabelledRun, plot: Plot, columns: Mapping[str, list[Any]]
+) -> Iterator[ChartLine]:
+    needed_columns = [name for name in (plot.x, plot.by, *(plot.y or ())) if name is not None]
+    if missing := [name for name in needed_columns if name not in columns]:
+        raise LookupError(f"no column `{missing[0]}`; there are {', '.join(list(columns)[:8])}")
+    names = plot.y or tuple(name for name in columns if name != plot.x)[-1:]
+    for name in names:
+        values = columns[name]
+        xs = columns[plot.x] if plot.x else list(range(len(values)))
+        points = list(zip(xs, values, strict=False))
+        if plot.by is None:
+            yield ChartLine(labelled.name_line(name), points)
+            continue
+        groups: dict[str, list[tuple[Any, Any]]] = {}
+        for point, group in zip(points, columns[plot.by], strict=False):
+            groups.setdefault(str(group), []).append(point)
+        for group_name, group_points in groups.items():
+            yield ChartLine(labelled.name_line(group_name), group_points)

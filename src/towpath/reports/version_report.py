@@ -1,0 +1,144 @@
+"""Pages about a version of a model, and about two runs or versions side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from towpath import registry
+from towpath.audit.lineage import LineageReport, draw_lineage, trace_lineage
+from towpath.errors import UsageError
+from towpath.execution import output_copies, run_folders
+from towpath.reports import report_charts
+from towpath.reports.report_charts import LabelledRun
+from towpath.reports.run_report import (
+    Report,
+    ReportSection,
+    ReportTable,
+    draw_all,
+    report_run,
+    shorten_value,
+)
+
+if TYPE_CHECKING:
+    from towpath.execution.run_record import RecordedRun
+    from towpath.registry import VersionRecord
+    from towpath.workspace import Workspace
+
+
+def report_version(workspace: Workspace, reference: str) -> Report:
+    """A version: its lineage, its record, and the run that made it where this machine has that.
+
+    Raises UsageError where there is no such version.
+    """
+    lineage = trace_lineage(workspace, reference)
+    record = lineage.record
+    of_version = (
+        ReportSection("Lineage", _lineage_tables(lineage), picture=draw_lineage(lineage)),
+        ReportSection("Signature", _signature_tables(record)),
+    )
+    run = _find_recorded_run(workspace, record)
+    made = report_run(workspace, run).sections if run else _record_sections(record)
+    facts = [
+        ("run", record.run or "unknown"),
+        ("registered", record.time or "unknown"),
+        ("by", record.author or "unknown"),
+        ("commit", record.code.commit),
+        ("sha256", record.sha256),
+        *([("description", record.description)] if record.description else []),
+        *sorted(record.labels.items()),
+    ]
+    state = f"rejected: {lineage.rejected}" if lineage.rejected is not None else "registered"
+    shown = tuple((name, shorten_value(value)) for name, value in facts)
+    sections = tuple(filter(None, (*of_version, *made)))
+    return Report(lineage.version, state, shown, sections=sections)
+
+
+def _find_recorded_run(workspace: Workspace, record: VersionRecord) -> RecordedRun | None:
+    if record.run in run_folders.list_run_names(workspace.runs):
+        return run_folders.find_run(workspace.runs, str(record.run))
+    return None
+
+
+def _record_sections(record: VersionRecord) -> tuple[ReportSection, ...]:
+    """What the record alone tells, where another machine ran it."""
+    note = "the run that made it is recorded on another machine: no curves, plots and logs"
+    tables = {
+        "Parameters": record.parameters,
+        "Metrics": dict(run_folders.flatten_leaves(dict(record.metrics), record.model)),
+        "Data": record.data,
+        "Packages": record.packages,
+    }
+    listed = [
+        ReportSection(
+            title,
+            (
+                ReportTable.of_rows(
+                    ("name", "value"), [(n.lstrip("."), v) for n, v in rows.items()]
+                ),
+            ),
+        )
+        for title, rows in tables.items()
+        if rows
+    ]
+    return (*listed, ReportSection("Run", notes=(note,)))
+
+
+def _lineage_tables(lineage: LineageReport) -> tuple[ReportTable, ...]:
+    rows = [
+        (entry.stage, entry.approval.level, ", ".join(entry.approval.by), entry.merged,
+         entry.entered, entry.until)
+        for entry in lineage.promotions
+    ]  # fmt: skip
+    heads = ("stage", "approval", "by", "merged", "deployed", "until")
+    return (ReportTable.of_rows(heads, rows),) if rows else ()
+
+
+def _signature_tables(record: VersionRecord) -> tuple[ReportTable, ...]:
+    if record.signature is None:
+        return ()
+    sides = (("takes", record.signature.inputs), ("gives", record.signature.outputs))
+    rows = [(side, column.name, column.type) for side, columns in sides for column in columns or ()]
+    return (ReportTable.of_rows(("", "column", "type"), rows),) if rows else ()
+
+
+def compare_runs_page(workspace: Workspace, words: Sequence[str]) -> Report:
+    """Runs side by side, each named by a run or by the version that was made of it: what differs,
+    and their curves and plots in the same charts.
+
+    Raises UsageError for what is not there, and for a version whose run is not recorded here.
+    """
+    runs = [_find_named_run(workspace, word) for word in words]
+    labelled = [LabelledRun(word, run) for word, run in zip(words, runs, strict=True)]
+    first = runs[0]
+    names: dict[tuple[str, str], list[object]] = {}
+    for place, other in enumerate(runs[1:], 1):
+        for difference in run_folders.diff_runs(first, other):
+            row = names.setdefault((difference.section, difference.name), [None] * len(runs))
+            row[0], row[place] = difference.left, difference.right
+    differences = [(section, name, *values) for (section, name), values in names.items()]
+    table = ReportTable.of_rows(("", "name", *words), differences)
+    curves = list(report_charts.chart_logged_metrics(workspace, labelled))
+    plots = list(report_charts.chart_declared_plots(workspace, labelled))
+    sections = (
+        ReportSection("What differs", (table,) if differences else (),
+                      notes=() if differences else ("nothing",)),
+        ReportSection("Curves", charts=draw_all(curves)),
+        ReportSection("Plots", charts=draw_all(plots)),
+    )  # fmt: skip
+    facts = tuple(
+        (word, f"run {run.id}, {run.state}") for word, run in zip(words, runs, strict=True)
+    )
+    shown = tuple((shorten_value(name), shorten_value(value)) for name, value in facts)
+    return Report(" and ".join(words), "", shown, sections=tuple(filter(None, sections)))
+
+
+def _find_named_run(workspace: Workspace, word: str) -> RecordedRun:
+    if not output_copies.is_version(word):
+        return run_folders.find_run(workspace.runs, word)
+    found = registry.get_version(workspace.registry, word)
+    run = _find_recorded_run(workspace, found.record)
+    if run is None:
+        what = f"the run of {found.version}, {found.record.run or 'unknown'}, is not recorded here"
+        raise UsageError(what, hint="without --plots the versions' own records are compared")
+    return run
