@@ -19,7 +19,7 @@ BIN = Path(sys.executable).parent
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 CONSTRAINTS = sorted((ROOT / "constraints").glob("py3*.txt"))
 SOURCES = sorted((ROOT / "src" / "towpath").rglob("*.py"))
-PINNED = re.compile(r"[a-z0-9-]+==[0-9][\w.+!]*( ; [\w .'<>=!]+)?")
+PINNED = re.compile(r"[a-z0-9-]+==[0-9][\w.+!]*( ; [\w .'<>=!()]+)?")
 USES = re.compile(r"uses: *([^\s#]+)(?: *# *(\S+))?")
 
 

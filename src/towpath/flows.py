@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from towpath.backends.prefect import executor
+from towpath.backends.prefect import change_events, executor
 from towpath.errors import StepFailed
 from towpath.markdown_text import code_block
 from towpath.workspace import Workspace
@@ -64,10 +64,17 @@ def _reconcile(stage: str, apply: bool = True) -> dict[str, Any]:
         plan = room.plan_stage(workspace, stage, options)
         _show(plan)
         if plan.pending:
+            change_events.tell_drift(stage, (f"{c.model}: {c}" for c in plan.pending))
             raise StepFailed(*(f"{change.model}: {change}" for change in plan.pending))
         return {"stage": stage, "commit": plan.commit, "changes": {}}
     done = room.reconcile_stage(workspace, stage, options)
     _show(done.plan)
+    repairs = (change for change in done.plan.pending if change.kind == "repair")
+    change_events.tell_drift(stage, (f"{change.model}: {change}" for change in repairs))
+    ended_well = (outcome.change for outcome in done.outcomes if outcome.state == "done")
+    change_events.tell_changed_stage(
+        stage, (c.model for c in ended_well if c.kind in ("deploy", "remove"))
+    )
     if faults := [fault for outcome in done.outcomes for fault in outcome.faults]:
         raise StepFailed(*faults)
     changes = {outcome.change.model: outcome.words for outcome in done.outcomes}

@@ -67,6 +67,7 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "update": ("run", "Look again at where inputs come from, and pin what is there now."),
     },
     "Prefect": {
+        "deploy": ("deploy", "Make the deployments that prefect.yaml declares."),
         "up": ("server", "Start the local Prefect API and a worker."),
         "down": ("server", "Stop them."),
         "status": ("server", "Say what runs."),

@@ -230,6 +230,7 @@ def check(
     ]
     declaration_faults += pipeline_order.circle_faults(pipeline_check.read_pipelines(workspace))
     declaration_faults += () if pipelines else _gate_faults(workspace)
+    declaration_faults += () if pipelines else _deployment_faults(workspace)
     if declaration_faults:
         raise DeclarationError(*dict.fromkeys(declaration_faults))
     if as_json:
@@ -244,6 +245,12 @@ def _gate_faults(workspace: Workspace) -> tuple[Fault, ...]:
     from towpath.delivery.gates import gate_files
 
     return gate_files.gate_faults(workspace.root, workspace.project)
+
+
+def _deployment_faults(workspace: Workspace) -> tuple[Fault, ...]:
+    from towpath.backends.prefect import deployment_check
+
+    return deployment_check.find_deployment_faults(workspace)
 
 
 def _summarise_check(counts: Mapping[str, int]) -> str:

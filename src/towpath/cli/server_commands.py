@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from towpath.backends.prefect.server.worker import PoolWorker
 
 _ENTER = "  (its password: `towpath status --secret`)"
-_NEXT = "Next:  prefect deploy --all && prefect deployment run 'training/dev'"
+_NEXT = "Next:  towpath deploy --apply && prefect deployment run 'training/dev'"
 
 
 @click.command()

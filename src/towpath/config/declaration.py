@@ -193,6 +193,8 @@ _HOW: Mapping[str, str] = {
     "expectations": "write `expectations: expectations/raw.yaml`",
     "outputs": "write `outputs: [scored.parquet]`",
     "inputs": "write `inputs:` and what the step takes",
+    "group": "write `group:` and the column that names each row's group",
+    "label": "write `label:` and the column with what was true",
     "answers": "write `answers: {approved: {type: boolean}}`",
     "message": "write `message:` and what to say",
     "ranges": "write `ranges: {rate: {at_least: 0.001, at_most: 1}}`",

@@ -17,6 +17,13 @@ from pydantic import (
 
 from towpath.config import expression
 from towpath.config import names_and_paths as grammar
+from towpath.config.bias_names import AFTER_TRAINING
+from towpath.config.check_bounds import (
+    BaselineTolerances,
+    BiasBounds,
+    ColumnNames,
+    ColumnValues,
+)
 from towpath.config.declaration import (
     Bindings,
     ConditionText,
@@ -136,16 +143,117 @@ class Tuning(ParameterRanges, FunctionStep):
     kind: Literal["tuning"] = "tuning"
 
 
+def usual_tolerances(value: Any) -> Any:
+    """``baseline: true`` is a baseline with the usual tolerances, ``false`` is none."""
+    return ({} if value else None) if isinstance(value, bool) else value
+
+
 class QualityCheck(Step):
-    """Holds data against expectations; makes `data` (the same bytes), `result` and `page`."""
+    """Holds data against expectations or a baseline; makes `data` (the same bytes), `result`,
+    `page`, and with `baseline` the counts that later data can be held against."""
 
     kind: Literal["quality_check"] = "quality_check"
     inputs: Bindings
-    """`data`: the table to check."""
-    expectations: grammar.File
+    """`data`: the table to check; `baseline`: what an earlier check made as `baseline`."""
+    expectations: grammar.File | None = None
     """The suite, beside this file."""
+    baseline: Annotated[BaselineTolerances | None, BeforeValidator(usual_tolerances)] = None
+    """`true`, or how far the data may be from the baseline: `{distribution: 0.2}`."""
     must_pass: bool = True
     """false: only report what does not pass."""
+
+    @model_validator(mode="after")
+    def _require_measure(self) -> Self:
+        if self.baseline is None:
+            if any(argument == "baseline" for argument, *_ in list_bindings(self, "inputs")):
+                hint = "write `baseline: true`, or `baseline: {distribution: 0.2}`"
+                what = "it takes a baseline, and does not say how far the data may be from it"
+                grammar.refuse_value(what, hint)
+            if self.expectations is None:
+                hint = "write `expectations: expectations/raw.yaml`, or `baseline: true`"
+                grammar.refuse_value("a quality_check holds data against something", hint)
+        return self
+
+
+class BiasCheck(Step):
+    """Holds labels and predictions of groups against each other; makes `result` and `page`."""
+
+    kind: Literal["bias_check"] = "bias_check"
+    inputs: Bindings
+    """`data`: a table with the groups and the labels; `model`: what predicts for its rows."""
+    group: ColumnNames
+    """The column that names each row's group, or several, each looked at by itself."""
+    label: str
+    """The column with what was true."""
+    prediction: str | None = None
+    """The column with what was predicted, where no `model` is given."""
+    positive: ColumnValues | None = None
+    """The outcome, or outcomes, that count as positive; by default 1 of 0 and 1."""
+    threshold: float | None = None
+    """From this on a prediction that is a number, such as a probability, is positive."""
+    reference: str | int | float | bool | None = None
+    """The group that others are held against; by default all the others, of two the larger."""
+    least_rows: int = Field(default=30, ge=1)
+    """Of fewer rows a measure is told, and not held against its bound."""
+    bounds: BiasBounds = Field(default_factory=dict)
+    """What measures may be: `{disparate_impact: 0.8, DPL: 0.1}`."""
+    must_pass: bool = True
+    """false: only report what is out of bounds."""
+
+    @property
+    def predicts(self) -> bool:
+        """Whether there are predictions to look at."""
+        return bool(self.prediction) or self._takes_model
+
+    @property
+    def _takes_model(self) -> bool:
+        return any(argument == "model" for argument, *_ in list_bindings(self, "inputs"))
+
+    @model_validator(mode="after")
+    def _require_predictions(self) -> Self:
+        if self._takes_model and (self.prediction or self.threshold is not None):
+            key = "prediction" if self.prediction else "threshold"
+            grammar.refuse_value(f"the `model` predicts, and `{key}` is for a column", "remove one")
+        if self.threshold is not None and not self.prediction:
+            what = "`threshold` is for a column of predictions"
+            grammar.refuse_value(what, "`prediction: likely` names it")
+        unfit = [name for name in self.bounds if name in AFTER_TRAINING]
+        if unfit and not self.predicts:
+            hint = "name the column: `prediction: prediction`, or take a `model`"
+            grammar.refuse_value(f"`{unfit[0]}` is a measure of predictions", hint)
+        if self.reference is not None and len(self.group) > 1:
+            grammar.refuse_value("`reference` is one of one column's groups", "name one `group`")
+        return self
+
+
+class Explain(Step):
+    """Tells which features a model goes by; makes `importance` (JSON), `rows` (a table with the
+    effects of each feature on each row) and `plot` (SVG)."""
+
+    kind: Literal["explain"] = "explain"
+    inputs: Bindings
+    """`model` and `data`."""
+    target: str | None = None
+    """The column with what was true; permutation needs it."""
+    method: Literal["permutation", "shap"] = "permutation"
+    """scikit-learn's permutation importance, or SHAP (`pip install 'towpath[explain]'`)."""
+    rows: int = Field(default=1000, ge=2)
+    """So many rows at most are explained; of more, so many are drawn."""
+    repeats: int = Field(default=5, ge=1, le=1000)
+    """How often permutation deals each feature's values anew."""
+    scoring: str | None = None
+    """One of scikit-learn's scorers, such as `roc_auc`; by default the model's own score."""
+    seed: int = Field(default=0, ge=0, lt=1 << 32)
+    """What chance begins with."""
+
+    @model_validator(mode="after")
+    def _require_target(self) -> Self:
+        if self.method == "permutation" and self.target is None:
+            hint = "write `target: rings`, the column with what was true"
+            grammar.refuse_value("permutation importance is by how much a score falls", hint)
+        if self.method == "shap" and self.scoring is not None:
+            grammar.refuse_value("`scoring` is for permutation: SHAP scores nothing", "remove it")
+        return self
 
 
 class Condition(Step):
@@ -332,8 +440,8 @@ class Callback(Step):
 
 
 AnyStep: TypeAlias = (
-    Processing | Training | Evaluation | Tuning | QualityCheck | Condition | CreateModel
-    | RegisterModel
+    Processing | Training | Evaluation | Tuning | QualityCheck | BiasCheck | Explain | Condition
+    | CreateModel | RegisterModel
     | BatchTransform | CommandStep | NotebookStep | Fail | Stop | Notify | Callback
 )  # fmt: skip
 KINDS: Mapping[str, type[Step]] = kinds_of(AnyStep)
@@ -389,6 +497,12 @@ CHECKED: Mapping[str, Output] = {
     "result": Output(path="result.json"),
     "page": Output(path="page.html"),
 }
+BASELINE = Output(path="baseline.json")
+EXPLAINED: Mapping[str, Output] = {
+    "importance": Output(path="importance.json"),
+    "rows": Output(path="rows.parquet"),
+    "plot": Output(path="plot.svg"),
+}
 
 
 def notebook_outputs(step: NotebookStep) -> dict[str, Output]:
@@ -398,7 +512,7 @@ def notebook_outputs(step: NotebookStep) -> dict[str, Output]:
 
 
 def output_files(step: Step) -> dict[str, Output]:
-    """Output name -> file; a list names by file stem, a quality check's three are fixed.
+    """Output name -> file; a list names by file stem, a quality check's are fixed.
 
     The file of a check's ``data`` has the extension of what it checks: the graph knows it.
     """
@@ -409,6 +523,12 @@ def named_outputs(step: Step) -> Iterator[tuple[str, Output]]:
     """The same as pairs, in which a name may come twice."""
     if isinstance(step, QualityCheck):
         yield from CHECKED.items()
+        if step.baseline:
+            yield "baseline", BASELINE
+    elif isinstance(step, Explain):
+        yield from EXPLAINED.items()
+    elif isinstance(step, BiasCheck):
+        yield from ((name, CHECKED[name]) for name in ("result", "page"))
     elif isinstance(step, FunctionStep | BatchTransform | CommandStep | NotebookStep):
         if isinstance(step.outputs, Mapping):
             yield from step.outputs.items()

@@ -19,6 +19,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import CoreRef, GenerateJsonSchema, JsonRef
 
 from towpath.config import (
+    bias_names,
+    check_bounds,
     declaration,
     each_declaration,
     file_declaration,
@@ -176,6 +178,42 @@ RULES: Mapping[Any, Rule] = {
     grammar.check_variable: _text_rule(grammar.FREE_NAME.pattern),
     grammar.check_requirements: lambda inner: {"allOf": [inner, {"pattern": r"\.(txt|in)$"}]},
     step_surroundings.watched_steps: lambda inner: _either_schema(_NAME_OR_NAMES, inner),
+    check_bounds.bias_bounds: lambda inner: {
+        "type": "object",
+        "propertyNames": {
+            "enum": [
+                name
+                for names in (bias_names.BEFORE_TRAINING, bias_names.AFTER_TRAINING)
+                for pair in names.items()
+                for name in pair
+            ]
+        },
+        "additionalProperties": _either_schema(
+            {"type": "number", "minimum": 0}, inner["additionalProperties"]
+        ),
+    },
+    check_bounds.column_names: _replacing_rule(_NAME_OR_NAMES),
+    check_bounds.outcome_values: _replacing_rule(
+        _either_schema(
+            {"type": ["string", "number", "boolean"]},
+            {
+                "type": "array",
+                "minItems": 1,
+                "items": {"type": ["string", "number", "boolean"]},
+            },
+        )
+    ),
+    pipeline_declaration.Explain._require_target: _adding_rule(
+        anyOf=[
+            {"required": ["target"]},
+            {"properties": {"method": {"const": "shap"}}, "required": ["method"]},
+        ]
+    ),
+    pipeline_declaration.BiasCheck._require_predictions: dict,
+    pipeline_declaration.usual_tolerances: lambda inner: _either_schema({"type": "boolean"}, inner),
+    pipeline_declaration.QualityCheck._require_measure: _adding_rule(
+        anyOf=[{"required": ["expectations"]}, {"required": ["baseline"]}]
+    ),
     pipeline_declaration.require_answers: _adding_rule(minProperties=1),
     pipeline_declaration.Notify._require_one_way: _adding_rule(
         oneOf=[{"required": ["command"]}, {"required": ["block"]}]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 
 EXTRAS: Mapping[str, tuple[str, ...]] = {
+    "explain": ("shap",),
     "notebook": ("papermill", "ipykernel", "nbconvert"),
 }
 """The modules that tell whether an extra of pyproject.toml is installed, by its name."""

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 from towpath.config import model_parts
 from towpath.config.pipeline_declaration import (
     BatchTransform,
+    BiasCheck,
     Callback,
     CommandStep,
     Condition,
     CreateModel,
+    Explain,
     Fail,
     FunctionStep,
     NotebookStep,
@@ -106,7 +108,11 @@ def _make_box(node: Node) -> GraphBox:
         case RegisterModel():
             return GraphBox(node.name, BoxShape.REGISTER, kind, f"as {step.model}")
         case QualityCheck():
-            return GraphBox(node.name, BoxShape.CHECK, kind, step.expectations)
+            return GraphBox(node.name, BoxShape.CHECK, kind, step.expectations or "baseline")
+        case BiasCheck():
+            return GraphBox(node.name, BoxShape.CHECK, kind, f"by {', '.join(step.group)}")
+        case Explain():
+            return GraphBox(node.name, BoxShape.STEP, kind, f"by {step.method}")
         case Stop():
             return GraphBox(node.name, BoxShape.STOP, kind, " ".join(step.message.split()))
         case Notify() | Callback():

@@ -11,9 +11,11 @@ from towpath.config.file_declaration import Output, Plot
 from towpath.config.parameter_groups import names_below
 from towpath.config.pipeline_declaration import (
     BatchTransform,
+    BiasCheck,
     CommandStep,
     CreateModel,
     Evaluation,
+    Explain,
     FunctionStep,
     NotebookStep,
     QualityCheck,
@@ -57,10 +59,8 @@ def publish_outputs(workspace: Workspace, graph: Graph, known: RunState) -> None
 
 def list_dvc_stages(workspace: Workspace, graph: Graph, known: RunState) -> list[StageEntry]:
     """The DVC stages that say what a run did so far; steps behind a condition are none."""
-    kinds = (
-        *(FunctionStep, BatchTransform, CommandStep, NotebookStep, QualityCheck),
-        CreateModel,
-    )
+    checks = (QualityCheck, BiasCheck, Explain)
+    kinds = (FunctionStep, BatchTransform, CommandStep, NotebookStep, CreateModel, *checks)
     return [
         _make_stage(workspace, graph, node)
         for node in artifact_paths.certain_nodes(graph)

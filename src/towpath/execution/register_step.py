@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from towpath import registry
 from towpath.config import expression
 from towpath.config.artifact import Artifact, CacheEntry, Json, Made
-from towpath.config.pipeline_declaration import RegisterModel
+from towpath.config.pipeline_declaration import BiasCheck, QualityCheck, RegisterModel
 from towpath.errors import (
     Fault,
     RegistryError,
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 #: What of a step's declaration does not touch what it makes.
 _INDIFFERENT = {"description", "trials"}
 _LATER = (
-    *("env", "secrets", "environment", "on_failure", "priority"),
+    *("env", "secrets", "environment", "on_failure", "priority", "baseline"),
     *("each", "at_once", "best_by", "may_fail"),
 )
 DECLARE = "name it under `inputs` or `code`, and commit it"
@@ -323,7 +323,7 @@ class Registering:
             code=self._record_code(ready.commit, _strip_labels(reached, "code ")),
             signature=run_state.find_signature(known, known.graph, source),
             needs=run_state.find_noted_needs(known, source),
-            metrics=dict(_model_metrics(known, node)),
+            metrics=dict(_model_metrics(known, self.graph, node)),
             parameters=dict(self.graph.params),
             run=run_id,
             pipeline=self.graph.name,
@@ -372,14 +372,19 @@ def _declared_fields(step: AnyStep) -> dict[str, Any]:
     return step.model_dump(mode="json", exclude={*_INDIFFERENT, *unsaid})
 
 
-def _model_metrics(known: RunState, node: Node) -> Iterator[tuple[str, Json]]:
-    """The numbers in the JSON inputs beside the model, by dotted name."""
+def _model_metrics(known: RunState, graph: Graph, node: Node) -> Iterator[tuple[str, Json]]:
+    """The numbers in the JSON inputs beside the model, by dotted name; of a check of bias those of
+    the worst group, and none of a check of data, whose counts are no metrics."""
     beside = {name: source for name, source in node.arguments.items() if name != "model"}
     for source in beside.values():
         if not outputs_of(source):
             continue
         origin = known.find_origin(source)
         document = known.made[origin.step].values.get(origin.output)
+        if isinstance(graph.nodes[origin.step].step, QualityCheck):
+            continue
+        if isinstance(graph.nodes[origin.step].step, BiasCheck) and isinstance(document, dict):
+            document = document.get("worst")
         if isinstance(document, dict):
             for key, value in document.items():
                 yield from (

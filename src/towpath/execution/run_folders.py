@@ -118,7 +118,7 @@ def run_metrics(run: RecordedRun) -> dict[str, Json]:
     its steps logged: ``train.loss``."""
     flat: dict[str, Json] = {}
     for step in run.steps.values():
-        if step.kind == "quality_check":
+        if step.kind in ("quality_check", "bias_check"):
             continue
         flat.update(flatten_leaves(step.made.facts.get("metrics"), step.name))
         for output, value in step.made.values.items():

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 #: What a kind does by itself; a change in the meaning of a kind raises its number.
 REVISIONS = {
     "quality_check": 1,
+    "bias_check": 1,
+    "explain": 1,
     "batch_transform": 1,
     "command": 1,
     "notebook": 1,
@@ -43,7 +45,7 @@ _INDIFFERENT |= {"each", "at_once", "best_by", "may_fail"}
 #: Of a search: a trial is the same whichever search tries its values.
 _INDIFFERENT |= {"ranges", "minimize", "maximize", "trials", "stop_early", "budget", "seed"}
 #: What could not be said of a step at first: where it is not said, the key is what it was.
-_LATER = ("env", "environment")
+_LATER = ("env", "environment", "baseline")
 
 
 def gather_ingredients(

@@ -10,10 +10,12 @@ from towpath.config.expression import Reference, parse_value_reference
 from towpath.config.parameter_groups import PREFIX, list_groups
 from towpath.config.pipeline_declaration import (
     BatchTransform,
+    BiasCheck,
     Callback,
     CommandStep,
     Condition,
     CreateModel,
+    Explain,
     Fail,
     FunctionStep,
     NotebookStep,
@@ -366,17 +368,17 @@ class _Binding:
         if wanted_names is None:
             return
         shown = " and ".join(f"`{name}`" for name in wanted_names)
+        kind = f"{'an' if self.step.kind[0] in 'aeiou' else 'a'} {self.step.kind}"
         place = self._place_of("inputs")
         for name in wanted_names:
             if name not in self.seen:
                 hint = f"write `inputs: {{{', '.join(f'{n}: ...' for n in wanted_names)}}}`"
-                self._note_fault(
-                    f"a {self.step.kind} takes {shown}: `{name}` is not given", place, hint
-                )
+                self._note_fault(f"{kind} takes {shown}: `{name}` is not given", place, hint)
                 return
-        extra = [name for name in self.seen if name not in wanted_names]
+        free = _FREE.get(type(self.step), ())
+        extra = [name for name in self.seen if name not in (*wanted_names, *free)]
         if extra and not isinstance(self.step, RegisterModel | CreateModel):
-            self._note_fault(f"a {self.step.kind} takes {shown} and no `{extra[0]}`", place)
+            self._note_fault(f"{kind} takes {shown} and no `{extra[0]}`", place)
 
     def _bind_mentions(self) -> Iterator[tuple[str, Source]]:
         for reference, place in self._mentioned_references():
@@ -440,7 +442,11 @@ def _whole_document(source: Source) -> Source:
 
 _WANTED: Mapping[type[Step], tuple[str, ...]] = {
     QualityCheck: ("data",),
+    BiasCheck: ("data",),
+    Explain: ("model", "data"),
     BatchTransform: ("model", "data"),
     RegisterModel: ("model",),
     CreateModel: ("samples",),
 }
+# What they may be given besides.
+_FREE: Mapping[type[Step], tuple[str, ...]] = {QualityCheck: ("baseline",), BiasCheck: ("model",)}

@@ -13,10 +13,12 @@ from towpath.config.command_line import UnfitCommand, parse_command
 from towpath.config.file_declaration import Output
 from towpath.config.pipeline_declaration import (
     BatchTransform,
+    BiasCheck,
     CommandStep,
     Condition,
     CreateModel,
     Evaluation,
+    Explain,
     Fail,
     FunctionStep,
     NotebookStep,
@@ -207,10 +209,8 @@ class _Names:
             taken_places[parts] = name
 
 
-_WRITING = (
-    *(FunctionStep, BatchTransform, CommandStep, NotebookStep, QualityCheck),
-    CreateModel,
-)
+_FIXED = (QualityCheck, BiasCheck, Explain)  # whose outputs nobody names
+_WRITING = (FunctionStep, BatchTransform, CommandStep, NotebookStep, CreateModel, *_FIXED)
 
 LOG = "log.txt"  # the file beside a step's outputs that takes what it prints
 
@@ -234,7 +234,7 @@ class _WrittenOutput:
 def find_output_faults(declared: DeclaredPipeline) -> Iterator[Fault]:
     """What is wrong with the outputs of each step, and with inputs that a step writes."""
     for name, step in declared.pipeline.steps.items():
-        if isinstance(step, QualityCheck):
+        if isinstance(step, _FIXED):
             continue
         written = list(_written_outputs(declared, name, step))
         yield from _name_faults(written)

@@ -7,7 +7,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from towpath.config.declaration import Places
-from towpath.config.pipeline_declaration import Condition, Fail, QualityCheck, RegisterModel, Stop
+from towpath.config.pipeline_declaration import (
+    BiasCheck,
+    Condition,
+    Fail,
+    QualityCheck,
+    RegisterModel,
+    Stop,
+)
 from towpath.errors import Fault
 from towpath.pipeline.pipeline_names import PipelineNames
 from towpath.pipeline.step_graph import Branch, FromOutput, Node
@@ -135,7 +142,9 @@ def _exclude_each_other(one: Mapping[str, bool], other: Mapping[str, bool]) -> b
 def wait_for_checks(nodes: Mapping[str, Node]) -> dict[str, Node]:
     """The nodes, in which a registration waits for every check that is not after it."""
     result = dict(nodes)
-    checks = [name for name, node in nodes.items() if isinstance(node.step, QualityCheck)]
+    checks = [
+        name for name, node in nodes.items() if isinstance(node.step, QualityCheck | BiasCheck)
+    ]
     for name, node in nodes.items():
         if isinstance(node.step, RegisterModel):
             later = _find_later(name, result)

@@ -14,6 +14,7 @@ from towpath.config.command_line import UnfitCommand, parse_command
 from towpath.config.pipeline_declaration import (
     CommandStep,
     CreateModel,
+    Explain,
     FunctionStep,
     NotebookStep,
     QualityCheck,
@@ -121,14 +122,16 @@ def _code_faults(
             yield from _script_faults(workspace.root, node.step, named)
         elif isinstance(node.step, NotebookStep):
             named = places.find_place("steps", node.name, "notebook") or place
-            yield from _extra_faults("notebook", node, place)
+            yield from _extra_faults("notebook", "a notebook", place)
             yield from notebook_check.find_notebook_faults(
                 workspace.code, folder, node, named, whole=_is_whole(declared, node)
             )
         elif isinstance(node.step, CreateModel):
             yield from model_check.find_model_faults(workspace.code, declared, nodes, node)
-        elif isinstance(node.step, QualityCheck):
-            yield from _suite_faults(workspace, folder, node.step, place)
+        elif isinstance(node.step, Explain) and node.step.method == "shap":
+            yield from _extra_faults("explain", "`method: shap`", place)
+        elif isinstance(node.step, QualityCheck) and node.step.expectations:
+            yield from _suite_faults(workspace, folder, node.step.expectations, place)
     except TowpathError as error:
         yield from (_with_place(fault, named) for fault in error.faults)
     if requirements := step_code.find_requirements(workspace.root, folder, node.step):
@@ -159,9 +162,9 @@ def _script_faults(root: Path, step: CommandStep, place: Place | None) -> Iterat
         yield Fault(f"the command's program {script} is not there", place, hint)
 
 
-def _extra_faults(extra: str, node: Node, place: Place | None) -> Iterator[Fault]:
+def _extra_faults(extra: str, needing: str, place: Place | None) -> Iterator[Fault]:
     if command := tell_missing_extra(extra):
-        what = f"a {node.step.kind} needs packages that are not installed"
+        what = f"{needing} needs packages that are not installed"
         yield Fault(what, place, f"`{command}`")
 
 
@@ -240,15 +243,15 @@ def _methods_missing(
 
 
 def _suite_faults(
-    workspace: Workspace, folder: str, step: QualityCheck, place: Place | None
+    workspace: Workspace, folder: str, suite: str, place: Place | None
 ) -> Iterator[Fault]:
     from towpath.backends import great_expectations
 
-    path = workspace.root / folder / step.expectations
+    path = workspace.root / folder / suite
     if not path.is_file():
-        yield Fault(f"there is no {folder}/{step.expectations}", place)
+        yield Fault(f"there is no {folder}/{suite}", place)
         return
-    yield from great_expectations.suite_faults(path, f"{folder}/{step.expectations}")
+    yield from great_expectations.suite_faults(path, f"{folder}/{suite}")
 
 
 def read_pipelines(workspace: Workspace) -> dict[str, DeclaredPipeline]:

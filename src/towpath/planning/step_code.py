@@ -11,8 +11,10 @@ from towpath.config.command_line import UnfitCommand, parse_command
 from towpath.config.file_declaration import Output
 from towpath.config.pipeline_declaration import (
     BatchTransform,
+    BiasCheck,
     CommandStep,
     CreateModel,
+    Explain,
     FunctionStep,
     NotebookStep,
     QualityCheck,
@@ -55,6 +57,8 @@ _PLAIN = {
 #: The packages that a kind of ours uses on the user's data.
 _OWN_PACKAGES = {
     QualityCheck: ("great-expectations", "pandas"),
+    BiasCheck: ("scikit-learn", "pandas"),
+    Explain: ("scikit-learn", "pandas", "pyarrow"),
     BatchTransform: ("scikit-learn", "pandas"),
     CreateModel: ("numpy", "pandas", "skops"),
 }
@@ -135,7 +139,8 @@ def _named_files(step: Step) -> tuple[str, ...]:
     """What a step names as its code; the suite of a check is code too."""
     if isinstance(step, CreateModel) and step.card:
         return (*step.code, step.card)
-    return (*step.code, step.expectations) if isinstance(step, QualityCheck) else tuple(step.code)
+    suite = step.expectations if isinstance(step, QualityCheck) else None
+    return (*step.code, suite) if suite else tuple(step.code)
 
 
 def _label_code(digests: Mapping[str, str]) -> dict[str, str]:
@@ -265,7 +270,10 @@ def _package_versions(
         *(o.path for o in node.outputs.values()),
     ]
     own = [name for file in files for name in _WRITERS.get(_file_extension(file), ())]
-    versions = reader.versions_of_modules((*_OWN_PACKAGES.get(type(step), ()), *own))
+    used = _OWN_PACKAGES.get(type(step), ())
+    if isinstance(step, Explain) and step.method == "shap":
+        used = (*used, "shap")
+    versions = reader.versions_of_modules((*used, *own))
     for maker in (node, *_find_makers(graph, node)):
         if isinstance(maker.step, FunctionStep):
             versions |= reader.package_versions(graph.folder, maker.step.run)

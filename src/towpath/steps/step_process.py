@@ -85,7 +85,10 @@ def needs_of_step(
     ):  # its program reads and writes the files, in a process of its own
         return tuple(modules)
     if step.kind == "quality_check":
-        modules += ["pandas", "towpath.backends.great_expectations.validation"]
+        modules += ["pandas"]
+        # Which takes 1.7 s of CPU to import, and is needed for a suite alone.
+        if getattr(step, "expectations", None):
+            modules += ["towpath.backends.great_expectations.validation"]
     for name, declared in files:
         format = formats.find_format(name, declared)
         if format and format.module and format.name not in ("json", "html"):

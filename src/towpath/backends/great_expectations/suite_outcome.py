@@ -296,10 +296,12 @@ _QUOTED = re.compile("`([^`]+)`")
 _WORDS = {"held": "held", "failed": "failed", "warned": "warning"}
 
 
-def render_page(outcome: CheckOutcome, data: str) -> str:
+def render_page(outcome: CheckOutcome, data: str, tables: str = "") -> str:
+    """A page of HTML that needs nothing but itself; ``tables`` is HTML that stands below what is
+    out of order, and above what holds."""
     verdict = "passed" if outcome.passed else "failed"
     style = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
-    body = "".join((*_head_lines(outcome, data, verdict), *_group_sections(outcome)))
+    body = "".join((*_head_lines(outcome, data, verdict), *_group_sections(outcome, tables)))
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -322,10 +324,12 @@ def _head_lines(outcome: CheckOutcome, data: str, verdict: str) -> Iterator[str]
     yield "</ul></header>\n"
 
 
-def _group_sections(outcome: CheckOutcome) -> Iterator[str]:
+def _group_sections(outcome: CheckOutcome, tables: str) -> Iterator[str]:
     held = tuple(result for result in outcome.results if result.passed)
     groups = ("Failed", outcome.failed), ("Warnings", outcome.warned), ("Held", held)
     for title, results in groups:
+        if title == "Held":
+            yield tables
         if results:
             yield f"<section><h2>{title}</h2>\n"
             yield from (_result_card(result) for result in results)

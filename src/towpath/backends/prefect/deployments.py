@@ -1,13 +1,15 @@
-"""Deployments of a stage at its Prefect API: read, written whole, and taken away."""
+"""Deployments at a Prefect API: read, written whole, and taken away."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from towpath.backends.prefect.executor import import_prefect
 from towpath.backends.prefect.server.server_state import is_local_secret
@@ -17,15 +19,23 @@ from towpath.errors import EngineError, TowpathError
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
 
+    from towpath.config.deployment_declaration import ConcurrencyLimit, ScheduleDeclaration
+
+_PAGE = 200  # deployments in one answer; Prefect gives no more
+# From when an interval is counted where nothing is said: were it the moment of deploying, as it is
+# in Prefect, each call would move the runs.
+_FIRST_ANCHOR = "2020-01-01T00:00:00"
+
 
 @dataclass(frozen=True)
 class WantedDeployment:
     """A deployment ``<flow name>/<name>``. ``folder`` is the project's where the worker runs,
-    ``schedule`` in cron's words."""
+    ``schedule`` in cron's words, ``form`` the JSON Schema of the parameters, where it is known,
+    ``pull`` the worker's way to the code, where it is not the folder."""
 
     flow: str
     name: str
-    version: str
+    version: str | None
     entrypoint: str
     folder: str
     parameters: Mapping[str, Any]
@@ -33,17 +43,32 @@ class WantedDeployment:
     schedule: str | None = None
     description: str = ""
     tags: tuple[str, ...] = ()
+    schedules: tuple[ScheduleDeclaration, ...] = ()
+    queue: str | None = None
+    job_variables: Mapping[str, Any] = field(default_factory=dict)
+    concurrency: ConcurrencyLimit | None = None
+    paused: bool | None = None
+    form: Mapping[str, Any] | None = None
+    enforces_form: bool = True
+    pull: Any = None
 
     @property
     def full_name(self) -> str:
         """Its name in `prefect deployment run`."""
         return f"{self.flow}/{self.name}"
 
+    @property
+    def pull_steps(self) -> list[Any]:
+        """The steps by which a worker comes to the code."""
+        if self.pull is not None:
+            return [self.pull] if isinstance(self.pull, Mapping) and self.pull else list(self.pull)
+        return [{"prefect.deployments.steps.set_working_directory": {"directory": self.folder}}]
+
 
 def read_deployed_parameters(api: str, name: str) -> Mapping[str, Any] | None:
     """The parameters of a deployment by its full name; None where there is none."""
-    with _open_client(api) as client:
-        deployment = _read_deployment(client, name)
+    with open_client(api) as client:
+        deployment = read_deployment(client, name)
         return None if deployment is None else dict(deployment.parameters or {})
 
 
@@ -52,45 +77,171 @@ def deploy_flow(api: str, wanted: WantedDeployment) -> None:
 
     Runs that were called before keep the parameters that they were called with.
     """
-    schedules, schema = _make_schedules(wanted), _parameter_schema(wanted.entrypoint, wanted.folder)
-    with _open_client(api) as client:
-        _make_pool(client, wanted.pool)
-        flow = client.create_flow_from_name(wanted.flow)
-        client.create_deployment(
-            flow_id=flow,
-            name=wanted.name,
-            version=wanted.version,
-            entrypoint=wanted.entrypoint,
-            parameters=dict(wanted.parameters),
-            work_pool_name=wanted.pool,
-            description=wanted.description,
-            tags=list(wanted.tags),
-            schedules=schedules,
-            pull_steps=[
-                {"prefect.deployments.steps.set_working_directory": {"directory": wanted.folder}}
-            ],
-            parameter_openapi_schema=schema,
-            enforce_parameter_schema=bool(schema),
-        )
+    with open_client(api) as client:
+        require_pool(client, wanted.pool)
+        write_deployment(client, wanted)
+
+
+def write_deployment(client: SyncPrefectClient, wanted: WantedDeployment) -> Any:
+    """The same with a client that is open, and for a pool that is there; its id."""
+    schema = wanted.form
+    if schema is None:
+        schema = _parameter_schema(wanted.entrypoint, wanted.folder)
+    limit = wanted.concurrency
+    # Null would be a queue of that name; without the key it is the pool's default one.
+    own_queue: dict[str, Any] = {"work_queue_name": wanted.queue} if wanted.queue else {}
+    return client.create_deployment(
+        flow_id=client.create_flow_from_name(wanted.flow),
+        name=wanted.name,
+        version=wanted.version,
+        entrypoint=wanted.entrypoint,
+        parameters=dict(wanted.parameters),
+        work_pool_name=wanted.pool,
+        **own_queue,
+        job_variables=dict(wanted.job_variables),
+        description=wanted.description,
+        tags=list(wanted.tags),
+        schedules=_make_schedules(wanted),
+        paused=wanted.paused,
+        concurrency_limit=limit.limit if limit else None,
+        concurrency_options=_concurrency_options(limit) if limit else None,
+        pull_steps=wanted.pull_steps,
+        parameter_openapi_schema=dict(schema),
+        enforce_parameter_schema=wanted.enforces_form and bool(schema),
+    )
+
+
+def _concurrency_options(limit: ConcurrencyLimit) -> Any:
+    from prefect.client.schemas.objects import ConcurrencyLimitStrategy, ConcurrencyOptions
+
+    strategy = ConcurrencyLimitStrategy(limit.collision_strategy)
+    if limit.grace_period_seconds is None:  # else Prefect takes null for a wish
+        return ConcurrencyOptions(collision_strategy=strategy)
+    return ConcurrencyOptions(
+        collision_strategy=strategy, grace_period_seconds=limit.grace_period_seconds
+    )
+
+
+def find_deployments(
+    client: SyncPrefectClient, mark: str, names: Collection[str]
+) -> dict[str, Any]:
+    """What Prefect answers of the deployments that have a tag, and of those of these full names."""
+    from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
+
+    tagged = DeploymentFilter(tags=DeploymentFilterTags(all_=[mark]))
+    flows: dict[Any, str] = {}
+    deployments: dict[str, Any] = {}
+    offset = 0
+    while page := client.read_deployments(deployment_filter=tagged, limit=_PAGE, offset=offset):
+        for deployment in page:
+            flow = deployment.flow_id
+            flows[flow] = flows.get(flow) or client.read_flow(flow).name
+            deployments[f"{flows[flow]}/{deployment.name}"] = deployment
+        offset += len(page)
+    for name in names:
+        if name not in deployments and (untagged := read_deployment(client, name)):
+            deployments[name] = untagged
+    return deployments
+
+
+def wanted_fields(wanted: WantedDeployment) -> dict[str, Any]:
+    """What a deployment should be, field by field, as `deployed_fields` says it of one."""
+    limit = wanted.concurrency
+    own: dict[str, Any] = {"work_queue": wanted.queue} if wanted.queue else {}
+    own |= {} if wanted.paused is None else {"paused": wanted.paused}
+    # Where none is declared, stock Prefect takes a digest of the flow's file.
+    own |= {} if wanted.version is None else {"version": wanted.version}
+    return {
+        "entrypoint": wanted.entrypoint,
+        "parameters": dict(wanted.parameters),
+        "schedules": [_schedule_fields(schedule) for schedule in _make_schedules(wanted)],
+        "work_pool": wanted.pool,
+        "job_variables": dict(wanted.job_variables),
+        "concurrency": limit and limit.model_dump(exclude_none=True),
+        "tags": sorted(wanted.tags),
+        "description": wanted.description,
+        "pull": wanted.pull_steps,
+        "enforce_parameter_schema": wanted.enforces_form and bool(wanted.form),
+        "form": _plain_form(wanted.form),
+        **own,
+    }
+
+
+def deployed_fields(deployment: Any, wanted: WantedDeployment) -> dict[str, Any]:
+    """What a deployment is, field by field."""
+    limit, options = deployment.global_concurrency_limit, deployment.concurrency_options
+    concurrency = limit and {
+        "limit": limit.limit,
+        "collision_strategy": str(options.collision_strategy.value) if options else "ENQUEUE",
+    }
+    if concurrency and options and options.grace_period_seconds is not None:
+        concurrency["grace_period_seconds"] = options.grace_period_seconds
+    schedules = [_schedule_fields(schedule) for schedule in deployment.schedules]
+    order = [_schedule_fields(schedule) for schedule in _make_schedules(wanted)]
+    return {
+        "entrypoint": deployment.entrypoint,
+        "parameters": deployment.parameters,
+        # The API has no order of them.
+        "schedules": order if _are_same(schedules, order) else schedules,
+        "work_pool": deployment.work_pool_name,
+        "work_queue": deployment.work_queue_name,
+        "job_variables": deployment.job_variables,
+        "concurrency": concurrency,
+        "tags": sorted(deployment.tags),
+        "description": deployment.description or "",
+        "version": deployment.version,
+        "pull": deployment.pull_steps or [],
+        "paused": deployment.paused,
+        "enforce_parameter_schema": deployment.enforce_parameter_schema,
+        "form": _plain_form(deployment.parameter_openapi_schema),
+    }
+
+
+def _plain_form(form: Mapping[str, Any] | None) -> dict[str, Any]:
+    # Stock Prefect leaves out what is empty, or does not.
+    return {key: value for key, value in (form or {}).items() if value}
+
+
+def _are_same(schedules: list[dict[str, Any]], order: list[dict[str, Any]]) -> bool:
+    return sorted(map(repr, schedules)) == sorted(map(repr, order))
+
+
+def _schedule_fields(entry: Any) -> dict[str, Any]:
+    schedule = entry.schedule
+    anchor = getattr(schedule, "anchor_date", None)
+    fields = {
+        "cron": getattr(schedule, "cron", None),
+        "interval": schedule.interval.total_seconds() if hasattr(schedule, "interval") else None,
+        "rrule": getattr(schedule, "rrule", None),
+        "timezone": schedule.timezone or "UTC",
+        "anchor_date": anchor.astimezone(UTC).isoformat() if anchor else None,
+        "day_or": None if getattr(schedule, "day_or", True) else False,
+        "active": None if entry.active in (True, None) else False,
+        "parameters": dict(entry.parameters) if entry.parameters else None,
+        "slug": entry.slug,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def remove_deployment(api: str, name: str) -> None:
     """Take a deployment away; it may be gone."""
-    with _open_client(api) as client:
-        deployment = _read_deployment(client, name)
+    with open_client(api) as client:
+        deployment = read_deployment(client, name)
         if deployment is not None:
             client.delete_deployment(deployment.id)
 
 
 @contextmanager
-def _open_client(api: str) -> Iterator[SyncPrefectClient]:
+def open_client(api: str, secret: str | None = None) -> Iterator[SyncPrefectClient]:
+    """A client of an API, which is told the ``secret`` of a local one. EngineError, as long as it
+    is open, for an API that refuses or does not answer."""
     import_prefect()
     from prefect.client.orchestration import get_client
     from prefect.exceptions import PrefectHTTPStatusError
     from prefect.settings import temporary_settings
 
     try:
-        with temporary_settings(_stage_settings(api)), get_client(sync_client=True) as client:
+        with temporary_settings(_api_settings(api, secret)), get_client(sync_client=True) as client:
             yield client
     except TowpathError:
         raise
@@ -102,18 +253,20 @@ def _open_client(api: str) -> Iterator[SyncPrefectClient]:
         raise EngineError(f"the Prefect API {api} does not answer: {silent}", hint=hint) from silent
 
 
-def _stage_settings(api: str) -> dict[Any, str | None]:
-    """Prefect's settings for a stage's API: it hears no secret that is a local API's."""
+def _api_settings(api: str, local_secret: str | None) -> dict[Any, str | None]:
+    """Prefect's settings for an API: it hears no secret that is another's, a local one's."""
     from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL
 
     chosen: dict[Any, str | None] = {PREFECT_API_URL: api}
+    if local_secret:
+        return {**chosen, PREFECT_API_AUTH_STRING: local_secret}
     secret = PREFECT_API_AUTH_STRING.value() or ""
     if is_local_secret(secret) and PREFECT_API_URL.value() != api:
         chosen[PREFECT_API_AUTH_STRING] = None
     return chosen
 
 
-def _make_pool(client: SyncPrefectClient, pool: str) -> None:
+def require_pool(client: SyncPrefectClient, pool: str) -> None:
     """Make the pool of `towpath up` where it is missing; others are made by their owners."""
     from prefect.client.schemas.actions import WorkPoolCreate
     from prefect.exceptions import ObjectNotFound
@@ -127,7 +280,8 @@ def _make_pool(client: SyncPrefectClient, pool: str) -> None:
         client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
 
 
-def _read_deployment(client: SyncPrefectClient, name: str) -> Any:
+def read_deployment(client: SyncPrefectClient, name: str) -> Any:
+    """What Prefect answers of a deployment by its full name; None where there is none."""
     from prefect.exceptions import ObjectNotFound
 
     try:
@@ -140,14 +294,39 @@ def _make_schedules(wanted: WantedDeployment) -> list[Any]:
     from prefect.client.schemas.actions import DeploymentScheduleCreate
     from prefect.client.schemas.schedules import CronSchedule
 
+    declared = [_make_schedule(schedule) for schedule in wanted.schedules]
     if wanted.schedule is None:
-        return []
+        return declared
     try:
         cron = CronSchedule(cron=wanted.schedule, timezone="UTC")
     except ValueError as wrong:
         what = f"`schedule: {wanted.schedule}` is none in cron's words"
         raise EngineError(what, hint="such as `0 5 * * *`") from wrong
-    return [DeploymentScheduleCreate(schedule=cron, active=True)]
+    return [DeploymentScheduleCreate(schedule=cron, active=True), *declared]
+
+
+def _make_schedule(declared: ScheduleDeclaration) -> Any:
+    """A schedule as Prefect takes it. ValueError for what it does not take."""
+    from prefect.client.schemas.actions import DeploymentScheduleCreate
+    from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule, RRuleSchedule
+
+    zone = declared.timezone or "UTC"
+    schedule: Any
+    if declared.cron is not None:
+        schedule = CronSchedule(cron=declared.cron, timezone=zone, day_or=declared.day_or)
+    elif declared.rrule is not None:
+        schedule = RRuleSchedule(rrule=declared.rrule, timezone=zone)
+    else:
+        anchor = datetime.fromisoformat(declared.anchor_date or _FIRST_ANCHOR)
+        anchor = anchor if anchor.tzinfo else anchor.replace(tzinfo=ZoneInfo(zone))
+        interval = timedelta(seconds=declared.interval or 0)
+        schedule = IntervalSchedule(interval=interval, anchor_date=anchor, timezone=zone)
+    return DeploymentScheduleCreate(
+        schedule=schedule,
+        active=declared.active,
+        parameters=dict(declared.parameters),
+        slug=declared.slug,
+    )
 
 
 def _parameter_schema(entrypoint: str, folder: str) -> dict[str, Any]:

@@ -67,7 +67,7 @@ class PrefectExecutor:
         if not api.warm:
             execution.recorder("waiting", reason="the local Prefect API starts")
         with (
-            _in_environment(api.environment()),  # Prefect reads it when it is imported
+            hold_environment(api.environment()),  # Prefect reads it when it is imported
             warmed_supervisor(execution, may_run),
             server.run_in_progress(api, execution.run_id),
         ):
@@ -78,7 +78,7 @@ class PrefectExecutor:
 
 
 @contextmanager
-def _in_environment(variables: Mapping[str, str]) -> Iterator[None]:
+def hold_environment(variables: Mapping[str, str]) -> Iterator[None]:
     """Set variables of this process while it lasts. Left behind, they would lead what the caller
     does next with Prefect to a local API that rests by then."""
     before = {name: os.environ.get(name) for name in variables}
@@ -139,7 +139,7 @@ def cancel_run(project: Path, engine_run: str) -> None:
 
     api = server.begin_api(project)
     try:
-        with _in_environment(api.environment()):
+        with hold_environment(api.environment()):
             import_prefect()
             from prefect.client.orchestration import get_client
             from prefect.settings import temporary_settings

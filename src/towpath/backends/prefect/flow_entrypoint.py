@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from towpath import documents
-from towpath.backends.prefect import executor
+from towpath.backends.prefect import change_events, executor
+from towpath.backends.prefect.deployment_file import FILE
 from towpath.backends.prefect.flow_signature import plain_arguments, split_arguments
 from towpath.config.parameter_groups import flatten_values
 from towpath.errors import StepFailed, TowpathError
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 # Prefect sets it in a process that executes one deployed run.
 _DEPLOYED = "PREFECT__FLOW_RUN_ID"
-FILE = "prefect.yaml"
 
 
 def flow(file: str) -> Flow[..., Any]:
@@ -93,7 +93,10 @@ def _run_deployed(
         with warmed_supervisor(execution, execution.graph.nodes):
             executor.schedule_steps(execution, may_run)
 
-    return _flow_answer(conduct_run(prepared, carry_out, [executor.run_log()]))
+    ended_run = conduct_run(prepared, carry_out, [executor.run_log()])
+    if ended_run.state is ExecutionState.DONE and (request.register or not ended_run.tried):
+        change_events.tell_changed_outputs(workspace, ended_run)
+    return _flow_answer(ended_run)
 
 
 def _given_values(defaults: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:

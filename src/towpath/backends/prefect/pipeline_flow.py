@@ -396,7 +396,7 @@ def publish_step_artifacts(order: Order, made: Made) -> None:
     """Show what a step made: its numbers as a table, its pictures, its pages as links."""
     for name, value in made.values.items():
         rows = _metric_rows(value)
-        if rows and order.step.kind != "quality_check":
+        if rows and order.step.kind not in ("quality_check", "bias_check"):
             create_table_artifact(
                 rows, key=_artifact_key(order, name), description=f"{order.name}.{name}"
             )

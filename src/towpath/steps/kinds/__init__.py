@@ -14,6 +14,8 @@ IN_A_PROCESS = {
     "evaluation": "towpath.steps.kinds.function_step",
     "tuning": "towpath.steps.kinds.function_step",
     "quality_check": "towpath.steps.kinds.quality_check",
+    "bias_check": "towpath.steps.kinds.bias_check",
+    "explain": "towpath.steps.kinds.explain",
     "batch_transform": "towpath.steps.kinds.batch_transform",
     "command": "towpath.steps.kinds.command_step",
     "notebook": "towpath.steps.kinds.notebook_step",

@@ -23,7 +23,7 @@ def execute(order: Order) -> Made:
     """
     step = _declared_step(order)
     store = Store(order.root)
-    model = _read_model(order, store)
+    model = read_order_model(order, store, step.method)
     name, output = next(iter(order.outputs.items()))
     path = order.directory / "outputs" / output.path
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -104,9 +104,14 @@ def _declared_step(order: Order) -> BatchTransform:
     return order.step  # type: ignore[return-value] # only this kind comes here
 
 
-def _read_model(order: Order, store: Store) -> Any:
+def read_order_model(order: Order, store: Store, method: str = "predict") -> Any:
+    """The model that a step takes as ``model``, which has ``method``.
+
+    :raises StepFailed: where it is no model, or has no such method.
+    """
     model = order.arguments["model"]
-    assert isinstance(model, Artifact)
+    if not isinstance(model, Artifact):
+        raise StepFailed(Fault("`model` is a value, and no model that can be read here"))
     request = formats.ReadRequest(model.name, "", order.formats.get("model"), order.trust)
     if request.format is None:
         raise StepFailed(Fault(f"{model.name} is no model that can be read here"))
@@ -120,7 +125,6 @@ def _read_model(order: Order, store: Store) -> Any:
         # Its rows go through the bundle's own code, which may be another commit's.
         model_bundles.forget_project(order.root)
     loaded = formats.read_file(path, request)
-    method = _declared_step(order).method
     if not hasattr(loaded, method):
         raise StepFailed(Fault(f"a {type(loaded).__name__} has no `{method}`"))
     return loaded

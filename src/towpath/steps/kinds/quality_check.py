@@ -1,50 +1,144 @@
-"""Holds data against a suite of expectations, and hands on the same bytes."""
+"""Holds data against a suite of expectations or a baseline, and hands on the same bytes."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from towpath.backends import great_expectations
 from towpath.backends.dvc import Store
 from towpath.backends.great_expectations import suite_outcome
+from towpath.backends.great_expectations.suite_outcome import CheckOutcome
 from towpath.config.artifact import Artifact, Json, Made
-from towpath.errors import Fault, Refused, StepFailed
-from towpath.steps import formats, project_functions
+from towpath.errors import Fault, Malformed, Refused, StepFailed
+from towpath.steps import baseline_check, formats, project_functions, table_profile
+from towpath.steps.formats import jsons
+from towpath.steps.table_profile import (
+    ProfiledTable,
+    ReadParts,
+    TableProfile,
+    profile_table,
+    read_profile,
+)
 from towpath.steps.work_order import Order
 
 if TYPE_CHECKING:
-    from towpath.backends.great_expectations import CheckOutcome
+    from towpath.config.check_bounds import BaselineTolerances
     from towpath.config.pipeline_declaration import QualityCheck
 
 
 def execute(order: Order) -> Made:
-    """Check, and make ``data`` (what was checked, untouched), ``result`` and ``page``.
+    """Check, and make ``data`` (what was checked, untouched), ``result`` and ``page``; with
+    ``baseline`` also the counts of the data, for later ones to be held against.
 
     :raises Refused: where a critical expectation does not hold and the step says ``must_pass``;
-        the result and the page then stay in the step's directory.
+        what it made then stays in the step's directory.
     """
+    step, store = _declared_step(order), Store(order.root)
     data = order.arguments["data"]
     assert isinstance(data, Artifact)
-    shown = f"{order.folder}/{_declared_step(order).expectations}"
-    suite = great_expectations.read_suite(order.root / shown, shown)
-    store = Store(order.root)
-    outcome = run_suite(suite, _read_table(order, store, data))
+    outcome, documents = CheckOutcome("baseline", "", 0, 0), dict[str, Json]()
+    table = None
+    if step.expectations:
+        shown = f"{order.folder}/{step.expectations}"
+        suite = great_expectations.read_suite(order.root / shown, shown)
+        table = _read_table(order, store, data)
+        outcome = run_suite(suite, table)
+    if step.baseline:
+        baseline = _read_baseline(order, store)
+        profiled = profile_table(_table_parts(order, store, data, table), _edges_of(baseline))
+        outcome = _with_baseline(outcome, profiled, baseline, step.baseline)
+        documents["baseline"] = profiled.profile.document()
     _print_report(outcome)
-    document = outcome.document()
-    result, page_file = _write_results(
-        order, document, suite_outcome.render_page(outcome, data.name)
+    documents["result"] = outcome.document()
+    page = suite_outcome.render_page(outcome, data.name)
+    files = _write_results(order, documents, page)
+    if outcome.failed and step.must_pass:
+        raise Refused(*_failure_faults(outcome, files, order))
+    outputs = {name: store.put(file) for name, file in files.items()}
+    for file in files.values():
+        file.unlink()
+    values = {name: documents[name] for name in documents if outputs[name].size <= jsons.SMALL}
+    facts: dict[str, Json] = {"check": _summarise_check(outcome)}
+    return Made({"data": data, **outputs}, values, facts)
+
+
+def _failure_faults(
+    outcome: CheckOutcome, files: Mapping[str, Path], order: Order
+) -> Iterator[Fault]:
+    yield from suite_outcome.failure_faults(outcome)
+    yield Fault(f"the check's page is {_shown_path(files['page'], order)}")
+    if "baseline" in files and any(r.type.startswith("baseline_") for r in outcome.failed):
+        what = f"what the data is now is in {_shown_path(files['baseline'], order)}"
+        yield Fault(what, hint="if that is as it should be, let it be the `baseline` from now on")
+
+
+# Against a baseline: the counts that a check has made of other data.
+
+
+def _read_baseline(order: Order, store: Store) -> TableProfile | None:
+    """The profile that an input holds; None where there is none yet."""
+    baseline = order.arguments.get("baseline")
+    if isinstance(baseline, Artifact):
+        name, document = baseline.name, _read_document(order, store, baseline)
+    else:
+        name, document = "the baseline", baseline.value if baseline else None
+    if document is None:
+        print("there is no baseline yet: this check makes the first")
+        return None
+    try:
+        return read_profile(document)
+    except Malformed as wrong:
+        hint = "a quality_check with `baseline` makes one, as its output `baseline`"
+        what = f"{name} is no baseline: {wrong.faults[0].what}"
+        raise StepFailed(Fault(what, hint=hint)) from None
+
+
+def _read_document(order: Order, store: Store, baseline: Artifact) -> Json:
+    format = formats.find_format(baseline.name, order.formats.get("baseline"))
+    if baseline.files is not None or format is not formats.FORMATS["json"]:
+        hint = "a quality_check with `baseline` makes one, as its output `baseline`"
+        raise StepFailed(Fault(f"{baseline.name} is no baseline: it is no JSON", hint=hint))
+    document: Json = jsons.parse_document(store.path(baseline.digest).read_bytes(), baseline.name)
+    return document
+
+
+def _edges_of(baseline: TableProfile | None) -> dict[str, tuple[float, ...]]:
+    columns = baseline.columns if baseline else {}
+    return {name: column.numbers.edges for name, column in columns.items() if column.numbers}
+
+
+def _with_baseline(
+    outcome: CheckOutcome,
+    table: ProfiledTable,
+    baseline: TableProfile | None,
+    tolerances: BaselineTolerances,
+) -> CheckOutcome:
+    results = baseline_check.compare_with_baseline(table, baseline, tolerances)
+    profile = table.profile
+    suite = outcome.suite if outcome.results else "a baseline" if baseline else "no baseline yet"
+    return replace(
+        outcome,
+        suite=f"{suite} and a baseline" if outcome.results and baseline else suite,
+        rows=profile.rows,
+        columns=len(profile.columns),
+        results=(*outcome.results, *results),
     )
-    if outcome.failed and _declared_step(order).must_pass:
-        raise Refused(
-            *suite_outcome.failure_faults(outcome),
-            Fault(f"the check's page is {_shown_path(page_file, order)}"),
-        )
-    outputs = {"data": data, "result": store.put(result), "page": store.put(page_file)}
-    result.unlink()
-    page_file.unlink()
-    return Made(outputs, {"result": document}, {"check": _summarise_check(outcome)})
+
+
+def _table_parts(order: Order, store: Store, data: Artifact, table: Any) -> ReadParts:
+    """The table in parts: the whole where it was read already, or its format knows no parts."""
+    request = _table_request(order, data)
+    if table is not None or (request.format and request.format.run):
+        whole = _read_table(order, store, data) if table is None else table
+        return lambda: [whole]
+    path = _table_path(request, store, data)
+    for note in formats.reading_notes(path, request):
+        print(note)
+    return lambda: formats.read_file_parts(path, request, table_profile.ROWS_AT_ONCE)
 
 
 def run_suite(suite: great_expectations.Suite, table: Any) -> CheckOutcome:
@@ -58,19 +152,27 @@ def _declared_step(order: Order) -> QualityCheck:
     return order.step  # type: ignore[return-value] # only this kind comes here
 
 
-def _read_table(order: Order, store: Store, data: Artifact) -> Any:
-    request = formats.ReadRequest(
+def _table_request(order: Order, data: Artifact) -> formats.ReadRequest:
+    return formats.ReadRequest(
         data.name,
         declared=order.formats.get("data"),
         options=order.options_of("data"),
         own=order.own_formats,
     )
-    if request.format and request.format.run:
-        return _of_own_format(order, request.format, store, data)
+
+
+def _table_path(request: formats.ReadRequest, store: Store, data: Artifact) -> Path:
     if data.files is not None or request.format is None or not request.format.is_table:
         hint = f"it can look at tables: {formats.TABLES}"
         raise StepFailed(Fault(f"{data.name} is no table that a check can look at", hint=hint))
-    path = store.path(data.digest)
+    return store.path(data.digest)
+
+
+def _read_table(order: Order, store: Store, data: Artifact) -> Any:
+    request = _table_request(order, data)
+    if request.format and request.format.run:
+        return _of_own_format(order, request.format, store, data)
+    path = _table_path(request, store, data)
     for note in formats.reading_notes(path, request):
         print(note)
     return formats.read_file(path, request)
@@ -94,12 +196,17 @@ def _print_report(outcome: CheckOutcome) -> None:
         print(mark, result.rule if result.passed else suite_outcome.result_sentence(result))
 
 
-def _write_results(order: Order, document: Json, shown: str) -> tuple[Path, Path]:
+def _write_results(order: Order, documents: Mapping[str, Json], page: str) -> dict[str, Path]:
     order.directory.mkdir(parents=True, exist_ok=True)
-    result, target = order.directory / "result.json", order.directory / "page.html"
-    result.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    target.write_text(shown, encoding="utf-8")
-    return result, target
+    texts = {
+        f"{name}.json": json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+        for name, document in documents.items()
+    }
+    files = {}
+    for name, text in {**texts, "page.html": page}.items():
+        files[name.partition(".")[0]] = order.directory / name
+        (order.directory / name).write_text(text, encoding="utf-8")
+    return files
 
 
 def _summarise_check(outcome: CheckOutcome) -> Json:

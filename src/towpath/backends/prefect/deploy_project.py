@@ -1,0 +1,409 @@
+"""`towpath deploy`: the deployments and automations that `prefect.yaml` declares, at their APIs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from towpath.backends.prefect import automations, deployments, executor, server
+from towpath.backends.prefect.automations import WantedAutomation
+from towpath.backends.prefect.deployment_check import find_deployment_faults, pipeline_of
+from towpath.backends.prefect.deployment_file import (
+    FILE,
+    DeclaredDeployments,
+    read_declared_deployments,
+)
+from towpath.backends.prefect.deployment_plan import (
+    DeploymentChange,
+    DeploymentPlan,
+    diff_fields,
+)
+from towpath.backends.prefect.deployments import WantedDeployment
+from towpath.backends.prefect.server.worker import POOL
+from towpath.backends.prefect.write_deployments import (
+    PlannedDeployment,
+    PreparedPlan,
+    find_deployment_id,
+    list_ids,
+)
+from towpath.config.deployment_declaration import FlowDeployment
+from towpath.errors import DeclarationError, EngineError, Fault, Place, UsageError, did_you_mean
+from towpath.pipeline.environments import apply_environment
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from prefect.client.orchestration import SyncPrefectClient
+
+    from towpath.workspace import Workspace
+
+_MARK = "towpath:"
+
+
+@dataclass(frozen=True)
+class LoadedFlow:
+    """A flow as its file makes it; ``form`` is the JSON Schema of its parameters."""
+
+    name: str
+    description: str
+    form: Mapping[str, Any]
+    validate: Callable[[dict[str, Any]], Any]
+
+
+def plan_deployments(workspace: Workspace, environment: str = "") -> Iterator[PreparedPlan]:
+    """The plan for each API that a deployment goes to, or those of one name.
+
+    Raises:
+        DeclarationError: what is wrong with `prefect.yaml`, all of it.
+        UsageError: no `prefect.yaml`, or no deployment of that name.
+        EngineError: an API that does not answer.
+    """
+    declared = read_declared_deployments(workspace.root)
+    if not declared.is_there:
+        hint = "docs/prefect.md has one; an empty list in it, `deployments: []`, removes all"
+        raise UsageError(f"there is no {FILE} in {workspace.root}", hint=hint)
+    if faults := (*find_deployment_faults(workspace), *declared.unread):
+        raise DeclarationError(*faults)
+    chosen = [item for item in declared.deployments if environment in ("", item[1].name)]
+    planned_urls: set[str] = set()
+    for stage in _list_apis(workspace, declared, chosen, environment):
+        with _reach_api(workspace, stage) as (url, secret):
+            if url in planned_urls:  # stages may share an API, and the project's may be one's
+                continue
+            # The project's own API comes first: all that no stage sends elsewhere goes there.
+            first = not planned_urls
+            planned_urls.add(url)
+            own = [
+                item
+                for item in chosen
+                if (_stage_url(workspace, item[1].name) or (url if first else None)) == url
+            ]
+            yield _plan_api(workspace, declared, own, (url, secret), environment)
+
+
+def _list_apis(
+    workspace: Workspace,
+    declared: DeclaredDeployments,
+    chosen: list[tuple[int, FlowDeployment]],
+    environment: str,
+) -> list[str | None]:
+    """The stages whose APIs are asked; None for the project's own."""
+    names = [deployment.name for _, deployment in declared.deployments]
+    if environment and environment not in {*names, *workspace.project.stages}:
+        near = did_you_mean(environment, names)
+        hint = near or (f"there is {', '.join(dict.fromkeys(names))}" if names else None)
+        raise UsageError(f"no deployment is called `{environment}`", hint=hint)
+    if environment:
+        return [_api_stage(workspace, environment)]
+    # The project's own API is asked always: what is no longer declared may stand there.
+    stages = (_api_stage(workspace, deployment.name) for _, deployment in chosen)
+    return list(dict.fromkeys([None, *stages]))
+
+
+def _api_stage(workspace: Workspace, name: str) -> str | None:
+    """The stage of a deployment's name, where that has an API of its own."""
+    return name if _stage_url(workspace, name) else None
+
+
+def _stage_url(workspace: Workspace, name: str) -> str | None:
+    stage = workspace.project.stages.get(name)
+    return stage.api.rstrip("/") if stage and stage.api else None
+
+
+@contextmanager
+def _reach_api(workspace: Workspace, stage: str | None) -> Iterator[tuple[str, str | None]]:
+    """An API that answers, and its secret where it is a local one."""
+    if stage is not None:
+        yield _stage_url(workspace, stage) or "", None
+        return
+    api = server.ensure_api(workspace.root)
+    secret = api.proven_endpoint.secret if api.started_by_us else None
+    with executor.hold_environment(api.environment()):
+        yield api.url.rstrip("/"), secret
+
+
+def _plan_api(
+    workspace: Workspace,
+    declared: DeclaredDeployments,
+    chosen: list[tuple[int, FlowDeployment]],
+    api: tuple[str, str | None],
+    environment: str,
+) -> PreparedPlan:
+    mark = _MARK + workspace.project.name
+    executor.import_prefect()
+    planned = _plan_declared(workspace, declared, chosen, mark)
+    with deployments.open_client(*api) as client:
+        existing = deployments.find_deployments(client, mark, planned)
+        existing = {
+            name: deployment
+            for name, deployment in existing.items()
+            if environment in ("", deployment.name)
+        }
+        faults = [*_pool_faults(client, declared, planned)]
+        faults += _owner_faults(declared, planned, existing, mark)
+        if faults:
+            raise DeclarationError(*faults)
+        standing = automations.find_automations(client, mark)
+        if environment:  # of those of the others nothing is said
+            named = {a.name for item in planned.values() for a in item.automations}
+            owners = tuple(f"{full_name} " for full_name in existing)
+            names = [name for name in standing if name in named or name.startswith(owners)]
+            standing = {name: standing[name] for name in names}
+        prepared = PreparedPlan(
+            DeploymentPlan(api[0]), api[1], mark, workspace.project.name, planned, existing,
+            standing,
+        )  # fmt: skip
+        plan = _diff(client, prepared, declared)
+    return PreparedPlan(**{**prepared.__dict__, "plan": plan})
+
+
+def _plan_declared(
+    workspace: Workspace,
+    declared: DeclaredDeployments,
+    chosen: list[tuple[int, FlowDeployment]],
+    mark: str,
+) -> dict[str, PlannedDeployment]:
+    """The declared deployments by full name; their flows are loaded. DeclarationError for what is
+    wrong with them."""
+    flows: dict[tuple[str, str], LoadedFlow] = {}
+    planned: dict[str, PlannedDeployment] = {}
+    faults: list[Fault] = []
+    for number, deployment in chosen:
+        place = declared.find_place(number, "entrypoint")
+        try:
+            environment = _find_environment(workspace, deployment)
+            key = deployment.entrypoint, environment
+            flow = flows.get(key) or _load_flow(workspace, deployment, environment, place)
+        except DeclarationError as error:
+            faults += error.faults
+            continue
+        flows[key] = flow
+        faults += _parameter_faults(declared, number, deployment, flow)
+        deployment_of_flow = _want_deployment(workspace, declared, deployment, flow, mark)
+        name = deployment_of_flow.full_name
+        if name in planned:
+            what = f"two deployments are called `{name}`"
+            faults.append(Fault(what, declared.find_place(number, "name")))
+        listed = tuple(automations.list_wanted_automations(name, deployment))
+        taken = {a.name for item in planned.values() for a in item.automations}
+        faults += [
+            Fault(f"two triggers are called `{a.name}`", declared.find_place(number, "triggers"))
+            for position, a in enumerate(listed)
+            if a.name in taken or a.name in [other.name for other in listed[:position]]
+        ]
+        planned[name] = PlannedDeployment(deployment_of_flow, listed, number)
+    if faults:
+        raise DeclarationError(*dict.fromkeys(faults))
+    return planned
+
+
+def _find_environment(workspace: Workspace, deployment: FlowDeployment) -> str:
+    """The environment of the pipeline that a deployment's runs take: the one of its name."""
+    pipeline = pipeline_of(workspace, deployment)
+    declared = workspace.pipeline(pipeline).pipeline.environments if pipeline else ()
+    return deployment.name if deployment.name in declared else ""
+
+
+def _load_flow(
+    workspace: Workspace, deployment: FlowDeployment, environment: str, place: Place | None
+) -> LoadedFlow:
+    from prefect import Flow
+    from prefect.exceptions import MissingFlowError
+    from prefect.flows import load_flow_from_entrypoint
+    from prefect.utilities.callables import parameter_schema
+
+    entrypoint = f"{workspace.root / deployment.entrypoint}"
+    try:
+        flow: Any = load_flow_from_entrypoint(entrypoint, use_placeholder_flow=False)
+    except (AttributeError, MissingFlowError) as error:
+        file, _, name = deployment.entrypoint.rpartition(":")
+        raise DeclarationError(Fault(f"{file} has no flow `{name}`", place)) from error
+    except Exception as error:  # whatever the project's code raises
+        cause = error.__cause__ or error
+        what = f"{deployment.entrypoint} cannot be loaded: {type(cause).__name__}: {cause}"
+        raise DeclarationError(Fault(what, place)) from error
+    if not isinstance(flow, Flow):
+        raise DeclarationError(Fault(f"{deployment.entrypoint} is no flow", place))
+    if environment:  # its values are the defaults of Prefect's form
+        from towpath.backends.prefect.pipeline_flow import build_flow
+
+        declared = workspace.pipeline(pipeline_of(workspace, deployment)).pipeline
+        declared = apply_environment(declared, environment)
+        flow = build_flow(declared, dict, workspace.project.runner)
+    form: dict[str, Any] = parameter_schema(flow).model_dump_for_openapi()
+    return LoadedFlow(flow.name, flow.description or "", form, flow.validate_parameters)
+
+
+def _want_deployment(
+    workspace: Workspace,
+    declared: DeclaredDeployments,
+    deployment: FlowDeployment,
+    flow: LoadedFlow,
+    mark: str,
+) -> WantedDeployment:
+    stage = workspace.project.stages.get(deployment.name)
+    pool = deployment.work_pool
+    return WantedDeployment(
+        flow=flow.name,
+        name=deployment.name,
+        version=deployment.version,
+        entrypoint=deployment.entrypoint,
+        folder=str(workspace.root),
+        parameters=deployment.parameters,
+        pool=pool.name or (stage.work_pool if stage else None) or POOL,
+        description=deployment.description or flow.description,
+        tags=tuple(dict.fromkeys([*deployment.tags, mark])),
+        schedules=deployment.all_schedules,
+        queue=pool.work_queue_name,
+        job_variables=pool.job_variables,
+        concurrency=deployment.concurrency_limit,
+        paused=deployment.paused,
+        form=flow.form,
+        enforces_form=deployment.enforce_parameter_schema,
+        pull=declared.pull if deployment.pull is None else deployment.pull,
+    )
+
+
+def _parameter_faults(
+    declared: DeclaredDeployments, number: int, deployment: FlowDeployment, flow: LoadedFlow
+) -> Iterator[Fault]:
+    """What the flow would refuse of the parameters of a deployment and of its schedules."""
+    properties = flow.form.get("properties", {})
+    required = flow.form.get("required", ())
+    place = declared.find_place(number, "parameters") or declared.find_place(number, "name")
+    sets = [schedule.parameters for schedule in deployment.all_schedules]
+    for own in (deployment.parameters, *sets):
+        unknown = [name for name in own if name not in properties]
+        for name in unknown:
+            what = f"deployment `{deployment.name}`: {flow.name} takes no `{name}`"
+            own_place = declared.find_place(number, "parameters", name)
+            hint = did_you_mean(name, properties) or (f"it takes {', '.join(properties)}")
+            yield Fault(what, own_place or place, hint)
+        values = {**deployment.parameters, **own}
+        missing = [name for name in required if name not in values]
+        if missing and own is not deployment.parameters:
+            what = f"deployment `{deployment.name}` has a schedule, and no `{missing[0]}`"
+            yield Fault(what, place, "set it under `parameters`")
+        if unknown or missing:
+            continue
+        try:
+            flow.validate(dict(values))
+        except Exception as refused:  # pydantic's and Prefect's own errors
+            lines = [line.strip().removeprefix("- ") for line in str(refused).splitlines()]
+            what = f"deployment `{deployment.name}`: {' '.join(lines[1:3]) or lines[0]}"
+            yield Fault(what, place)
+
+
+def _pool_faults(
+    client: SyncPrefectClient,
+    declared: DeclaredDeployments,
+    planned: Mapping[str, PlannedDeployment],
+) -> Iterator[Fault]:
+    if not planned:
+        return
+    pools = [pool.name for pool in client.read_work_pools()]
+    for item in planned.values():
+        pool = item.wanted.pool
+        if pool not in pools and pool != POOL:
+            hint = did_you_mean(pool, pools) or f"prefect work-pool create {pool}"
+            place = declared.find_place(item.number, "work_pool", "name")
+            yield Fault(f"there is no work pool `{pool}` at the API", place, hint)
+
+
+def _owner_faults(
+    declared: DeclaredDeployments,
+    planned: Mapping[str, PlannedDeployment],
+    existing: Mapping[str, Any],
+    mark: str,
+) -> Iterator[Fault]:
+    """Deployments of these names that are another project's, or a stage's."""
+    for name, item in planned.items():
+        tags = existing[name].tags if name in existing else []
+        others = [tag for tag in tags if tag.startswith(_MARK) and tag != mark]
+        place = declared.find_place(item.number, "name")
+        if others and mark not in tags:
+            what = f"the deployment {name} is of the project `{others[0].removeprefix(_MARK)}`"
+            yield Fault(what, place, "give yours another name, or use another API")
+        elif "towpath" in tags and mark not in tags:
+            what = f"the deployment {name} is a stage's, which `towpath reconcile` keeps"
+            yield Fault(what, place, "give yours another name")
+
+
+def _diff(
+    client: SyncPrefectClient, prepared: PreparedPlan, declared: DeclaredDeployments
+) -> DeploymentPlan:
+    changes: list[DeploymentChange] = []
+    kept: list[str] = []
+    for name, item in prepared.planned.items():
+        if name not in prepared.existing:
+            changes.append(DeploymentChange("make", "deployment", name))
+            continue
+        after = deployments.wanted_fields(item.wanted)
+        before = deployments.deployed_fields(prepared.existing[name], item.wanted)
+        if fields := diff_fields(before, after):
+            changes.append(DeploymentChange("change", "deployment", name, fields))
+        else:
+            kept.append(name)
+    for item in prepared.planned.values():
+        for automation in item.automations:
+            change = _diff_automation(client, prepared, automation, declared, item.number)
+            if change:
+                changes.append(change)
+            else:
+                kept.append(automation.name)
+    names = {a.name for item in prepared.planned.values() for a in item.automations}
+    changes += [
+        DeploymentChange("remove", "automation", name)
+        for name in prepared.automations
+        if name not in names
+    ]
+    changes += [
+        DeploymentChange("remove", "deployment", name)
+        for name in prepared.existing
+        if name not in prepared.planned
+    ]
+    return DeploymentPlan(prepared.plan.api, tuple(changes), tuple(kept))
+
+
+def _diff_automation(
+    client: SyncPrefectClient,
+    prepared: PreparedPlan,
+    wanted: WantedAutomation,
+    declared: DeclaredDeployments,
+    number: int,
+) -> DeploymentChange | None:
+    # One that is made by this very plan has no id yet; any will do to see that all else is right.
+    coming = {name: _NO_ID for name in prepared.planned if name not in prepared.existing}
+    find_id = partial(find_deployment_id, client, list_ids(prepared.existing), _as_ids(coming))
+    key = f"on_{wanted.subject}" if wanted.spec is None else "triggers"
+    place = declared.find_place(number, key)
+    try:
+        built = automations.build_automation(
+            client, wanted, find_id, prepared.mark, prepared.project
+        )
+    except EngineError as error:
+        faults = (Fault(fault.what, place, fault.hint) for fault in error.faults)
+        raise DeclarationError(*faults) from error
+    except ValueError as error:
+        what = f"no trigger of Prefect's: {str(error).splitlines()[-1].strip()}"
+        raise DeclarationError(Fault(what, place)) from error
+    standing = prepared.automations.get(wanted.name)
+    if standing is None:
+        return DeploymentChange("make", "automation", wanted.name)
+    names = {str(identity): name for name, identity in list_ids(prepared.existing).items()}
+    names |= {_NO_ID: "one that is made"}
+    before, after = (automations.automation_fields(a, names) for a in (standing, built))
+    fields = diff_fields(before, after)
+    return DeploymentChange("change", "automation", wanted.name, fields) if fields else None
+
+
+_NO_ID = "00000000-0000-0000-0000-000000000000"
+
+
+def _as_ids(texts: Mapping[str, str]) -> dict[str, UUID]:
+    from uuid import UUID
+
+    return {name: UUID(text) for name, text in texts.items()}
