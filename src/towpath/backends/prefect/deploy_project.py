@@ -287,7 +287,7 @@ def _parameter_faults(
         if missing and own is not deployment.parameters:
             what = f"deployment `{deployment.name}` has a schedule, and no `{missing[0]}`"
             yield Fault(what, place, "set it under `parameters`")
-        if unknown or missing:
+        if missing or not values.keys() <= properties.keys():  # each is told once
             continue
         try:
             flow.validate(dict(values))
