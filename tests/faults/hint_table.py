@@ -133,7 +133,7 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
             "a stage was dropped",
         ),
     ),
-    "audit/checks/store_check.py::check_project_store": (
+    "audit/checks/store_check.py::_explain_altered": (
         1,
         ("the bytes were altered", "the bytes were altered, and there is no remote"),
     ),
@@ -318,7 +318,7 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         1,
         ("a rejected version that does not run yet",),
     ),
-    "delivery/reconcile/stage_site.py::open_stage_site": (1, ("a stage that is not there",)),
+    "delivery/reconcile/stage_site.py::_refuse_unknown": (1, ("a stage that is not there",)),
     "delivery/reconcile/smoke_test.py::run_smoke_test": (
         1,
         ("tests/delivery/reconcile/test_reconcile_targets.py::test_a_version_is_tried_beside",),
