@@ -205,7 +205,7 @@ def _serve() -> None:
 
 if __name__ == "__main__":
     if sys.argv[1] == "runs":
-        import_module("towpath.backends.prefect.executor").import_prefect()
+        import_module("towpath.backends.prefect.prefect_import").import_prefect()
     for name in _IMPORTED[sys.argv[1]]:
         import_module(name)
     gc.freeze()

@@ -11,7 +11,7 @@ from collections.abc import Collection
 import pytest
 
 from running import Project, ran
-from towpath.backends.prefect.executor import import_prefect
+from towpath.backends.prefect.prefect_import import import_prefect
 from towpath.execution import run_folders
 
 PLAIN = """
@@ -112,7 +112,7 @@ def test_a_run_in_this_process_leaves_its_environment_as_it_was(
 
 WARNING = """
 import logging
-from towpath.backends.prefect.executor import import_prefect
+from towpath.backends.prefect.prefect_import import import_prefect
 import_prefect()
 logging.getLogger("towpath.registry").warning("a tag is odd")
 logging.getLogger("prefect").warning("Prefect's own")

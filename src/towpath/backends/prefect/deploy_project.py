@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from towpath.backends.prefect import automations, deployments, executor, server
+from towpath.backends.prefect import automations, deployments, executor, prefect_import, server
 from towpath.backends.prefect.automations import WantedAutomation
 from towpath.backends.prefect.deployment_check import find_deployment_faults, pipeline_of
 from towpath.backends.prefect.deployment_file import (
@@ -133,7 +133,7 @@ def _plan_api(
     environment: str,
 ) -> PreparedPlan:
     mark = _MARK + workspace.project.name
-    executor.import_prefect()
+    prefect_import.import_prefect()
     planned = _plan_declared(workspace, declared, chosen, mark)
     with deployments.open_client(*api) as client:
         existing = deployments.find_deployments(client, mark, planned)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from towpath.backends.prefect.executor import import_prefect
+from towpath.backends.prefect.prefect_import import import_prefect
 from towpath.backends.prefect.server.server_state import is_local_secret
 from towpath.backends.prefect.server.worker import POOL
 from towpath.errors import EngineError, TowpathError

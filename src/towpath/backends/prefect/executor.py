@@ -5,26 +5,17 @@ Prefect is imported where it is used, for its import takes a second.
 
 from __future__ import annotations
 
-import gc
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from towpath.backends.prefect.prefect_import import import_prefect
 from towpath.errors import EngineError, StepFailed
 from towpath.execution.pipeline_run import warmed_supervisor
 from towpath.execution.secret_sources import require_secrets
 from towpath.execution.step_execution import Scheduler
-
-#: Prefect reads these when it is imported: its console lines would cross ours, and it may
-#: not report on its users. What the user has set stays.
-_QUIET = {
-    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "DO_NOT_TRACK": "1",
-}
-
 
 _FLUSH_SECONDS = 5.0
 # Contexts that last as long as the process.
@@ -34,23 +25,6 @@ if TYPE_CHECKING:
     from prefect import Flow
 
     from towpath.execution.step_execution import Execution
-
-
-def import_prefect() -> None:
-    """Import Prefect, which takes a second, where something else can be done meanwhile."""
-    for name, value in _QUIET.items():
-        os.environ.setdefault(name, value)
-    import logging
-
-    import prefect.main  # noqa: F401
-
-    # Prefect gives the root a handler that says nothing below CRITICAL, and with any handler there
-    # Python itself says no warning of ours any more.
-    own = logging.getLogger("towpath")
-    if not own.handlers and logging.lastResort:
-        own.addHandler(logging.lastResort)
-    gc.freeze()  # what is imported stays; the command line began without a collector
-    gc.enable()
 
 
 class PrefectExecutor:

@@ -6,7 +6,7 @@ import json
 from functools import cache
 from typing import Any
 
-from towpath.backends.prefect.executor import import_prefect
+from towpath.backends.prefect.prefect_import import import_prefect
 from towpath.errors import Fault, StepFailed
 
 
