@@ -125,6 +125,8 @@ def test_what_was_put_there_by_hand_is_not_taken_for_it(tmp_path: Path) -> None:
     refused = project.towpath("run")
     assert refused.code == 2
     assert "data/rows.txt is not from https://example.invalid/rows.txt" in refused.err
+    updated = project.towpath("update")
+    assert (updated.code, "put there by hand" in updated.err) == (2, True), updated.err
     assert (project.root / "data/rows.txt").read_text() == "mine\n"
     (project.root / "data/rows.txt").unlink()
     silent = project.towpath("run")

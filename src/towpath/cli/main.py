@@ -170,6 +170,10 @@ def main() -> None:
     # Asked to end, a command ends as it does at Ctrl-C: with Git and whatever else it has started,
     # its scratch files removed, its run recorded as interrupted.
     signal.signal(signal.SIGTERM, _raise_interrupt)
+    # A shell without job control has what runs in its background ignore Ctrl-C, and Python then
+    # leaves it so: `towpath run --stop` could not end such a run.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     terminal.guard_streams()
     gc.disable()  # a call is short, and imports leave no garbage; a run turns it on
     code = _run_guarded(sys.argv[1:])

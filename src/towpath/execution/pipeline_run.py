@@ -171,7 +171,8 @@ def _ended_steps(workspace: Workspace, word: str) -> dict[str, CacheEntry]:
             step.ingredients, step.made,
         )
         for name, step in run.steps.items()
-        if step.state in ended and step.key and not step.made.facts.get("edited")
+        if step.state in ended and step.key
+        and not step.made.facts.get("edited") and not step.made.facts.get("undeclared")
     }  # fmt: skip
 
 

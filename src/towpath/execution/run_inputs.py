@@ -42,10 +42,7 @@ def find_unfetched_inputs(workspace: Workspace, graph: Graph) -> dict[str, str]:
         if pinned is None and not (workspace.root / path).exists():
             unfetched[name] = address
         elif pinned is None:
-            hint = f"move it away and the run brings it, or declare `{name}: {path}`"
-            faults.append(
-                Fault(f"{path} is not from {address}: it was put there by hand", hint=hint)
-            )
+            faults.append(_foreign_data_fault(name, path, address))
         elif pinned.address != address:
             what = (
                 f"input `{name}` is declared from {address}, and was brought from {pinned.address}"
@@ -54,6 +51,11 @@ def find_unfetched_inputs(workspace: Workspace, graph: Graph) -> dict[str, str]:
     if faults:
         raise DeclarationError(*faults)
     return unfetched
+
+
+def _foreign_data_fault(name: str, path: str, address: str) -> Fault:
+    hint = f"move it away and the run brings it, or declare `{name}: {path}`"
+    return Fault(f"{path} is not from {address}: it was put there by hand", hint=hint)
 
 
 def _remote_addresses(graph: Graph) -> dict[str, str]:
@@ -114,11 +116,14 @@ class InputUpdate:
 def update_input(workspace: Workspace, graph: Graph, name: str, dry_run: bool) -> InputUpdate:
     """Look again at where an input is from, and pin what is there now; in a dry run only look.
 
-    Raises StoreError where it does not come: what was pinned stays.
+    Raises StoreError where it does not come: what was pinned stays; DeclarationError where what
+    stands there was put there by hand.
     """
     address, path, root = _remote_addresses(graph)[name], graph.inputs[name], workspace.root
     pinned = remote_data.read_pinned_source(root, path)
     is_same = pinned is not None and pinned.address == address
+    if pinned is None and (root / path).exists():  # nothing else may hold those bytes
+        raise DeclarationError(_foreign_data_fault(name, path, address))
     if dry_run:
         changed = not is_same or remote_data.has_remote_changed(root, path, address)
         return InputUpdate(name, address, path, changed)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from towpath.config.artifact import Artifact, Json, Made
 from towpath.config.pipeline_declaration import (
+    Callback,
     CommandStep,
     CreateModel,
     FunctionStep,
@@ -136,6 +137,9 @@ def _find_node(graph: Graph, step: str) -> Node:
         raise UsageError(
             f"{graph.name} has no step `{step}` to run", hint=did_you_mean(step, graph.nodes)
         )
+    if isinstance(node.step, Callback):
+        what = f"step `{step}` waits for an answer, which is given to a run"
+        raise UsageError(what, hint=f"towpath run {graph.name}")
     return node
 
 

@@ -75,7 +75,12 @@ def make_environment(
     folder.parent.mkdir(parents=True, exist_ok=True)
     # Others may want the same at once: one makes it, and the kernel frees the lock of one killed.
     with folder.with_suffix(".lock").open("w") as lock:
-        if not take_lock(lock, _PATIENCE):
+        end = time.monotonic() + _PATIENCE
+        while not take_lock(lock, _LOOK):  # in short turns, so that an interrupt is heard
+            if is_stopped():
+                raise StepFailed("the run was interrupted", causes=("Interrupted",))
+            if time.monotonic() < end:
+                continue
             raise StepFailed(f"another run has made the environment of {file.name} for an hour")
         if not (folder / _WHOLE).exists():
             shutil.rmtree(folder, ignore_errors=True)

@@ -22,7 +22,7 @@ from types import ModuleType, TracebackType
 from typing import Any
 
 from towpath.config.artifact import Json, Made
-from towpath.credentials import remember_values, secret_forms
+from towpath.credentials import hide_credentials, remember_values, secret_forms
 from towpath.errors import Fault, Place, StepFailed, TowpathError, name_causes
 from towpath.sandbox.log_mask import LogMask
 from towpath.sandbox.task_process import flush_output
@@ -185,6 +185,7 @@ def _error_words(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         return f"the step called sys.exit({'' if error.code is None else repr(error.code)})"
     words = str(error).strip().encode(errors="backslashreplace").decode()
+    words = hide_credentials(words)  # before the cut, which would leave a part that none knows
     if len(words) > 600:
         words = words[:600] + " ..."
     name = type(error).__name__

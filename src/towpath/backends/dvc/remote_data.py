@@ -15,6 +15,7 @@ from towpath.backends.dvc.dvc_config import locate_store
 from towpath.backends.dvc.dvc_remotes import name_source_faults, open_repository
 from towpath.backends.dvc.tracked_files import pointer_path
 from towpath.errors import Fault, Place, StoreError
+from towpath.scratch import scratch_beside
 
 
 @dataclass(frozen=True)
@@ -61,18 +62,19 @@ def replace_data(root: Path, address: str, path: str) -> None:
     """Bring what is at another address than a pointer was brought from, and write the pointer anew.
     Raises StoreError, and leaves what was there, where it does not come."""
     pointer = root / pointer_path(path)
-    aside = [place for place in (root / path.rstrip("/"), pointer) if place.exists()]
+    standing = [place for place in (root / path.rstrip("/"), pointer) if place.exists()]
     # Beside it, so that it is one rename back; DVC itself brings nothing to where something is.
-    for place in aside:
-        place.rename(place.with_name(f"{place.name}.before"))
+    aside = {place: scratch_beside(place) for place in standing}
+    for place, kept in aside.items():
+        place.rename(kept)
     try:
         import_data(root, address, path)
     except BaseException:
-        for place in aside:
-            place.with_name(f"{place.name}.before").rename(place)
+        for place, kept in aside.items():
+            kept.rename(place)
         raise
-    for place in aside:
-        _remove(place.with_name(f"{place.name}.before"))
+    for kept in aside.values():
+        _remove(kept)
 
 
 def _remove(path: Path) -> None:

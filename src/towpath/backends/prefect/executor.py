@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -156,7 +157,8 @@ def schedule_steps(execution: Execution, may_run: Collection[str]) -> None:
     from towpath.steps import step_process
 
     graph, workspace = execution.graph, execution.workspace
-    execution.fetch_block = prefect_blocks.load_secret
+    # Once a run, and not once a process: the next may be of another API, or after a new secret.
+    execution.fetch_block = cache(prefect_blocks.load_secret)
     execution.send_notification = prefect_blocks.send_notification
     require_secrets(graph, may_run, execution.fetch_block)
     publish_graph(graph, execution.recorder.folder)

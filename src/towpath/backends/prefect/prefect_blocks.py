@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from functools import cache
 from typing import Any
 
 from towpath.backends.prefect.prefect_import import import_prefect
@@ -14,7 +13,6 @@ def _load_block(kind: Any, name: str) -> Any:
     return kind.load(name, _sync=True)  # in a flow it would else answer with a coroutine
 
 
-@cache
 def load_secret(name: str) -> str | None:
     """The text of the block of that name, of Prefect's kind Secret; None where there is none."""
     import_prefect()
@@ -49,5 +47,8 @@ def send_notification(block_name: str, text: str, subject: str) -> None:
     try:
         notifier.notify(text, subject=subject)
     except Exception as error:  # of whatever library the block speaks by
-        what = f"the block {block_name} could not tell it: {type(error).__name__}: {error}"
+        # Its words hold the whole address, in which a webhook's secret is a part of the path.
+        status = getattr(getattr(error, "response", None), "status_code", "")
+        reason = f"{type(error).__name__} {status}".strip()
+        what = f"the block {block_name} could not tell it: {reason}"
         raise StepFailed(Fault(what)) from error

@@ -227,7 +227,7 @@ def load_in_project(folder: Path, name: str, trust: Iterable[str], root: Path) -
         Refused: where it runs or holds what `trust` does not name.
         StepFailed: where a module of the project is another than the bundle's.
     """
-    refuse_untrusted(folder, name, trust)
+    _refuse_shadowing(folder, refuse_untrusted(folder, name, trust), name)
     for file in list_code(folder):
         own = root / file
         if own.is_file() and _read_text(own) != _read_text(folder / CODE / file):
@@ -239,20 +239,24 @@ def load_in_project(folder: Path, name: str, trust: Iterable[str], root: Path) -
 
 def load_alone(folder: Path, name: str, trust: Iterable[str]) -> BundledModel:
     """The model in a process that has imported nothing of the project."""
-    description = refuse_untrusted(folder, name, trust)
+    _refuse_shadowing(folder, refuse_untrusted(folder, name, trust), name)
+    return _load_checked(folder, name, trust)
+
+
+def _refuse_shadowing(folder: Path, description: BundleDescription, name: str) -> None:
     for module in sorted(_top_modules(folder, description)):
         if module in sys.stdlib_module_names or _is_installed_module(module):
             hint = "rename the module, and make the model again"
             what = f"{name} brings a module `{module}`, as a package is called that is installed"
             raise Refused(Fault(what, hint=hint))
-    return _load_checked(folder, name, trust)
 
 
 def _is_installed_module(name: str) -> bool:
     spec = importlib.util.find_spec(name)
     places = [spec.origin, *(spec.submodule_search_locations or ())] if spec else []
     # One that is installed from a work tree is the project's own.
-    return any("site-packages" in (place or "") for place in places)
+    folders = ("site-packages", "dist-packages")  # Debian's are called so
+    return any(folder in (place or "") for place in places for folder in folders)
 
 
 def _top_modules(folder: Path, description: BundleDescription) -> Iterator[str]:
@@ -311,6 +315,10 @@ def list_code(folder: Path) -> tuple[str, ...]:
 def refuse_untrusted(folder: Path, name: str, trust: Iterable[str]) -> BundleDescription:
     """What a bundle says of itself; ``Refused`` where it needs what ``trust`` does not name."""
     description, allowed = read_description(folder, name), tuple(trust)
+    # Its code is found before any package: what nothing in it names could only be run unasked.
+    if list_code(folder) and not find_bundle_needs(folder, description):
+        hint = "make the model again: one that needs no code brings none"
+        raise Refused(Fault(f"{name} brings code, and names nothing of it", hint=hint))
     if missing := find_bundle_needs(folder, description, allowed):
         what = f"{name} is not safe to load: it runs or holds {', '.join(missing)}"
         line = skops_models.trust_line(allowed, missing)
