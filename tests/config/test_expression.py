@@ -61,6 +61,8 @@ def evaluate(text: str) -> bool:
         "evaluate.metrics.inf > max_mse",
         "\n  evaluate.metrics.mse > 5\n  and max_mse == 6\n",
         "evaluate.metrics.passed == True",
+        'date("2026-01-31") in ["2026-01-30", "2026-01-31T00:00:00Z"] and [1] in [[1]]',
+        '"2026-01-31" in [date("2026-01-31")] and date("2026-01-31") not in ["2026-01-30", 3]',
     ],
 )
 def test_holds(text: str) -> None:
@@ -105,6 +107,9 @@ def test_what_is_not_asked_need_not_exist() -> None:
         ("9 ** 9 ** 9 > 1", "cannot be worked out"),
         ("(-1) ** 0.5 > 1", "cannot be worked out"),
         ("5 in max_mse", "looks for a number in a number"),
+        ("weights in evaluate.metrics", "looks for a list in a mapping"),
+        ("evaluate.metrics.by_sex not in evaluate.metrics", "looks for a mapping in a mapping"),
+        ('date("2026-01-31") in ["today"]', "is `today`, which is no date"),
     ],
 )
 def test_what_cannot_be_said_fails_the_step(text: str, said: str) -> None:

@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 from running import Project, reasons, states
+from towpath.config.artifact import Artifact, Made
+from towpath.config.pipeline_file import parse_pipeline
+from towpath.errors import StepFailed
 from towpath.execution.run_record import ExecutionState
+from towpath.pipeline.compile_graph import compile_with_arguments
+from towpath.pipeline.step_cells import make_cells
+from towpath.pipeline.step_graph import FromOutput, Graph
+from towpath.planning.cell_results import gathering_ingredients
+from towpath.planning.known_cells import grow_graph, read_lists
+from towpath.planning.run_state import RunState
 
 PIPELINE = """
 params: {models: [mean, median], windows: [2, 3], worst: 100}
@@ -209,3 +218,56 @@ def test_stock_dvc_runs_the_cells_of_a_stage(cells: Project) -> None:
     assert "folded" in cells.towpath("step", "training", "folded").err
     cells.towpath("step", "training", "compare")
     assert json.loads(Path(cells.artifacts / "compare" / "all.json").read_text())["score"] == before
+
+
+TWO_CALLS = """
+params: {models: [mean, median]}
+steps:
+  list: {run: make, outputs: [days.json]}
+  train: {run: fit, each: {model: models}, params: [model], outputs: [model.json]}
+  evaluate:
+    run: score
+    each: {model: models, day: list.days}
+    inputs: [train.model]
+    params: {day: day.date, kind: model}
+    outputs: [score.json]
+"""
+
+
+def compiled(text: str) -> Graph:
+    return compile_with_arguments(parse_pipeline(text, "flows/training/pipeline.yaml"))
+
+
+def test_cells_take_from_cells_that_were_made_before() -> None:
+    lists = {"model": ["mean", "median"], "day": [{"date": 1}]}
+    graph = make_cells(compiled(TWO_CALLS), {"evaluate": lists})
+    assert graph.nodes["evaluate@median-1"].arguments["model"] == FromOutput(
+        "train@median", "model"
+    )
+    # A step that was skipped before its list was known has no cells to take from.
+    each = "each: {model: models}, params: [model]"
+    skipped = compiled(TWO_CALLS.replace(each, "each: {day: list.days}, params: [day]"))
+    cell = make_cells(skipped, {"evaluate": lists}).nodes["evaluate@mean-1"]
+    assert cell.arguments["model"] == FromOutput("train", "model")
+
+
+def test_an_item_without_the_key_fails_its_own_step() -> None:
+    graph = compiled(TWO_CALLS)
+    days = [{"date": 1}, {"data": 2}]
+    known = RunState(graph, {}, made={"list": Made(values={"days": days})})
+    assert grow_graph(known) == {}
+    node = graph.nodes["evaluate"]
+    assert node.loop
+    with pytest.raises(StepFailed, match=r"`day` has no key `date` \(did you mean `data`"):
+        read_lists(known, node, node.loop)
+
+
+def test_what_is_gathered_depends_on_the_names_of_files() -> None:
+    graph = compiled(TWO_CALLS)
+
+    def gathered(name: str) -> dict[str, str]:
+        cells = graph.nodes["train"].loop.cells or ()
+        made = {cell: Made({"model": Artifact("0" * 32, 1, name)}) for cell in cells}
+        return gathering_ingredients(graph.nodes["train"], RunState(graph, {}, made=made))
+
+    assert gathered("model.json") == gathered("model.json") != gathered("model.txt")

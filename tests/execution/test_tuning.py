@@ -10,7 +10,13 @@ import time
 import pytest
 
 from running import Project, end, reasons, states
+from towpath.config.artifact import Artifact, Made
+from towpath.config.pipeline_file import parse_pipeline
 from towpath.execution.run_record import ExecutionState, RecordedRun
+from towpath.pipeline.compile_graph import compile_with_arguments
+from towpath.pipeline.step_cells import add_trials
+from towpath.planning.cell_results import FAILED, gathering_ingredients
+from towpath.planning.run_state import RunState
 
 PIPELINE = """
 inputs: {raw: data/raw.json}
@@ -166,3 +172,23 @@ def test_trials_that_end_badly(search: Project) -> None:
     short = search.run()
     assert short.exit_code == 0, short.error
     assert len(short.cells_of("tune")) < 14
+
+
+def test_a_table_of_trials_is_made_anew_where_one_that_failed_is_another() -> None:
+    done = Made({"score": Artifact("0" * 32, 1, "score.json")})
+    failed = Made(facts={FAILED: "no b"})
+
+    def gathered(depth: int, second: Made, pipeline: str = PIPELINE) -> dict[str, str]:
+        graph = compile_with_arguments(parse_pipeline(pipeline, "flows/training/pipeline.yaml"))
+        trials = [{"rate": 1, "depth": each, "kind": "a", "fixed": 3} for each in (1, depth)]
+        graph = add_trials(graph, "tune", trials, ended=True)
+        known = RunState(graph, {}, made={"tune@1": done, "tune@2": second})
+        return gathering_ingredients(graph.nodes["tune"], known)
+
+    keys = [gathered(2, failed), gathered(3, failed), gathered(2, done)]
+    # The columns stand in the order of the ranges.
+    fixed = "      fixed: {at_least: 3, at_most: 3}\n"
+    moved = PIPELINE.replace(fixed, "").replace("    ranges:\n", f"    ranges:\n{fixed}")
+    keys.append(gathered(2, failed, moved))
+    assert len({tuple(key.values()) for key in keys}) == 4
+    assert gathered(2, failed) == keys[0]

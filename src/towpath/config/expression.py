@@ -397,15 +397,30 @@ def _comparison_holds(op: ast.cmpop, left: Any, right: Any, shown: str) -> bool:
         left, right = _require_date(left, shown), _require_date(right, shown)
         kinds = {"a date"}
     if isinstance(op, ast.In | ast.NotIn):
-        if not isinstance(right, list | Mapping) and kinds != {"text"}:
+        if not _can_look_for(left, right):
             what = f"{shown} looks for {_kind_in_words(left)} in {_kind_in_words(right)}"
             raise StepFailed(what)
+        if isinstance(right, list):
+            left, *right = _read_dates([left, *right], shown)
     elif isinstance(op, ast.Eq | ast.NotEq):
         if len(kinds - {"null"}) > 1:
             raise StepFailed(f"{shown} compares {' with '.join(sorted(kinds))}")
     elif kinds not in ({"a number"}, {"text"}, {"a date"}):
         raise StepFailed(f"{shown} orders {' and '.join(sorted(kinds))}")
     return COMPARISONS[type(op)](left, right)
+
+
+def _can_look_for(left: Any, right: Any) -> bool:
+    if isinstance(right, Mapping):  # its keys are text: to look for a list or a date is a mistake
+        return _kind_in_words(left) in ("text", "a number")
+    return isinstance(right, list) or (isinstance(left, str) and isinstance(right, str))
+
+
+def _read_dates(values: list[Any], shown: str) -> list[Any]:
+    """The values, whose texts are read as dates where one of them is a date, as ``==`` does."""
+    if not any(isinstance(value, datetime) for value in values):
+        return values
+    return [_require_date(v, shown) if isinstance(v, str) else v for v in values]
 
 
 def _kind_in_words(value: Any) -> str:

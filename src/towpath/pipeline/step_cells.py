@@ -74,7 +74,7 @@ def make_cells(graph: Graph, lists: Mapping[str, Lists]) -> Graph:
     Raises DeclarationError where a step that compares its cells waits for what it hands on.
     """
     nodes: dict[str, Node] = {}
-    labels: dict[str, dict[str, str]] = {}
+    labels = _known_labels(graph)
     for name, node in graph.nodes.items():
         if name not in lists or node.loop is None:
             nodes[name] = node
@@ -87,6 +87,17 @@ def make_cells(graph: Graph, lists: Mapping[str, Lists]) -> Graph:
             node, node.loop, tuple(cell_node.name for cell_node in cell_nodes)
         )
     return replace(graph, nodes=_with_compared(nodes, lists))
+
+
+def _known_labels(graph: Graph) -> dict[str, dict[str, str]]:
+    """The labels of the cells that are there, by step and items: those of a step may have been
+    made before, and the cells of one whose list was not known then take from them."""
+    labels: dict[str, dict[str, str]] = {}
+    for node in graph.nodes.values():
+        if node.cell:
+            items = _item_text(node.cell.items)
+            labels.setdefault(node.cell.step, {})[items] = node.cell.label
+    return labels
 
 
 def add_trials(
@@ -190,6 +201,8 @@ def _make_cell(
     def own_output(taken: FromOutput) -> FromOutput:
         maker = graph.nodes[taken.step]
         if maker.loop is None or not maker.loop.is_within(node.loop):
+            return taken
+        if taken.step not in labels:  # skipped, or its own turn will fail it: so are its takers
             return taken
         items = {name: cell.items[name] for name in maker.loop.lists}
         return replace(taken, step=f"{taken.step}@{labels[taken.step][_item_text(items)]}")

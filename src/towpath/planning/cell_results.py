@@ -21,13 +21,13 @@ from towpath.steps.work_order import CELLS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from towpath.pipeline.step_graph import BestCell, Node
+    from towpath.pipeline.step_graph import BestCell, Loop, Node
     from towpath.planning.run_state import RunState
 
 #: The fact of a trial that failed, and is remembered as such: why.
 FAILED = "failed"
 #: A change in what is handed on raises it.
-_REVISION = 1
+_REVISION = 2
 _SMALL = 1 << 16  # bytes of a document that conditions and messages may look into
 
 
@@ -51,15 +51,34 @@ def gathering_ingredients(node: Node, known: RunState) -> dict[str, str]:
     compared = best and [best.number.step, best.number.output, list(best.number.keys), best.least]
     declaration = [_REVISION, list(node.loop.lists), sorted(node.loop.outputs), compared]
     cells = [
-        [dict(cell.cell.items), _digests(known.made[name]), _digests(known.made[by]) if by else {}]
+        [
+            *(cell.cell.label, dict(cell.cell.items)),
+            *(_files_of(known.made[name]), _files_of(known.made[by]) if by else {}),
+        ]
         for name, cell, by in _made_cells(node, known)
         if cell.cell
     ]
-    return {"declaration": digest_value(declaration), "cells": digest_value(cells)}
+    trials = _list_trials(node.step, node.loop, known) if isinstance(node.step, Tuning) else []
+    return {
+        "declaration": digest_value(declaration),
+        "cells": digest_value([cells, trials] if trials else cells),
+    }
 
 
-def _digests(made: Made) -> dict[str, str]:
-    return {name: artifact.digest for name, artifact in made.outputs.items()}
+def _files_of(made: Made) -> dict[str, list[str]]:
+    # The names too: a folder of all cells' files has their extensions.
+    return {name: [artifact.digest, artifact.name] for name, artifact in made.outputs.items()}
+
+
+def _list_trials(step: Tuning, loop: Loop, known: RunState) -> list[Json]:
+    """What the table of a search shows beside the numbers: its columns, and the trials that failed
+    too."""
+    trials: list[Json] = [list(step.ranges)]
+    for name in loop.cells or ():
+        cell = known.graph.nodes[name].cell
+        assert cell
+        trials.append([dict(cell.items), _was_made(known, name)])
+    return trials
 
 
 def _made_cells(node: Node, known: RunState) -> Iterator[tuple[str, Node, str]]:

@@ -12,7 +12,7 @@ from towpath.config.expression import pick_value
 from towpath.config.pipeline_declaration import Tuning
 from towpath.errors import Fault, StepFailed, TowpathError
 from towpath.pipeline.step_cells import Lists, add_trials, count_problem, make_cells
-from towpath.pipeline.step_graph import FromOutput, outputs_of
+from towpath.pipeline.step_graph import FromItem, FromOutput, outputs_of
 from towpath.planning.run_state import RunState, StepNotEnded
 from towpath.planning.search_progress import SearchProgress
 from towpath.steps.work_order import Value
@@ -79,9 +79,18 @@ def read_lists(known: RunState, node: Node, loop: Loop) -> Lists:
         lists[name] = list(items)
         if items and (problem := find_list_problem(items)):
             raise StepFailed(Fault(f"{shown} {problem}"))
+    _require_keys(node, lists)
     if problem := count_problem(lists):
         raise StepFailed(Fault(f"step `{node.name}` {problem}"))
     return lists if all(lists.values()) else {}
+
+
+def _require_keys(node: Node, lists: Mapping[str, list[Any]]) -> None:
+    # Here, where the step's own turn can say it: as the graph grows it would end the whole run.
+    for source in node.arguments.values():
+        if isinstance(source, FromItem) and source.keys:
+            for item in lists[source.name]:
+                pick_value(item, source.keys, source.name)
 
 
 def _read_items(known: RunState, source: FromOutput) -> Json:
