@@ -15,7 +15,7 @@ from towpath.execution.run_record import Recorder, new_folder
 from towpath.reports import charts
 from towpath.reports.charts import Chart, ChartLine, draw_chart
 from towpath.reports.page import render_report_page, write_page
-from towpath.reports.run_report import report_run
+from towpath.reports.run_report import Report, report_run
 from towpath.reports.version_report import compare_runs_page
 
 EVIL = "</title></style></script><script>alert(1)</script><img src=x onerror=alert(2)>"
@@ -71,6 +71,23 @@ def train(raw, rate, words):
 def score(model):
     rows = [{{"a": n, "b": n * n, "g": EVIL if n % 2 else "even"}} for n in range(9)]
     return {{"metrics": {{"mse": model["m"]}}, "groups": rows, "wrong": "a,b\\n1,2\\n"}}
+"""
+
+
+GAPS_PIPELINE = """\
+steps:
+  count:
+    kind: processing
+    run: count
+    outputs: [{path: gaps.parquet, plot: {x: step, y: seen}}]
+"""
+GAPS_STEPS = """\
+import pandas
+
+
+def count():
+    seen = pandas.array([1, None, 3], dtype="Int64")
+    return pandas.DataFrame({"step": [1, 2, 3], "seen": seen})
 """
 
 
@@ -176,6 +193,21 @@ def test_odd_runs(loose: Project) -> None:
         write_page(report_run(workspace, find_run(workspace.runs, "last")), folder)
 
 
+def test_a_page_replaces_one_of_ours(tmp_path: Path) -> None:
+    for state in ("running", "done"):
+        write_page(Report("again", state, ()), tmp_path / "page.html")
+    assert "done" in (tmp_path / "page.html").read_text()
+
+
+def test_a_plot_leaves_missing_values_out(project: Project) -> None:
+    project.declare(GAPS_PIPELINE, GAPS_STEPS)
+    project.commit()
+    run = project.run()
+    assert run.exit_code == 0
+    page = render_report_page(report_run(project.workspace, run))
+    assert "1 values are NaN, infinite or none, and are not drawn" in page
+
+
 @pytest.mark.skipif(not charts.can_draw(), reason="the extra `report` is not installed")
 def test_charts_of_anything() -> None:
     hostile = [("a", float("nan")), (None, 1), (EVIL, 2.0), (3, float("inf")), (True, "text")]
@@ -183,6 +215,12 @@ def test_charts_of_anything() -> None:
         drawn = draw_chart(Chart(EVIL, [ChartLine(EVIL, hostile)], EVIL, EVIL, kind))
         assert "<script" not in drawn.svg and drawn.notes
         assert drawn.svg.startswith("<svg") or not drawn.svg
+    acting = "a\0\x1b[31m\ufffe\ud800b"  # each would end this process
+    points = [(acting, 1.0), ("c", 2.0)]
+    for kind in ("line", "bar", "confusion"):
+        lines = [ChartLine(acting, points), ChartLine("other", points)]
+        drawn = draw_chart(Chart(acting, lines, acting, r"\u0000 \" + datum.x", kind))
+        assert "a\u2400\u241b[31m\\ufffe\\ud800b" in drawn.svg
     many = [ChartLine(f"line {n}", [(x, x * n) for x in range(5000)]) for n in range(30)]
     drawn = draw_chart(Chart("many", many))
     assert drawn.notes == ("10 more lines are not drawn",) and len(drawn.svg) < 700_000

@@ -30,19 +30,21 @@ TABLE = pandas.DataFrame(
 )
 
 
-def profile(frame, rows=700, edges=None):
+def profile(frame, rows=700, edges=None, names=None):
     def parts():
         return [frame.iloc[start : start + rows] for start in range(0, max(len(frame), 1), rows)]
 
-    return profile_table(parts, edges or {})
+    return profile_table(parts, edges or {}, names or {})
 
 
 def held(frame, baseline=TABLE, **tolerances):
     """The sentences of what does not hold."""
     reference = read_profile(json.loads(json.dumps(profile(baseline).profile.document())))
     edges = {name: c.numbers.edges for name, c in reference.columns.items() if c.numbers}
+    names = {name: c.categories.counts for name, c in reference.columns.items() if c.categories}
     declared = BaselineTolerances(**tolerances)
-    results = compare_with_baseline(profile(frame, edges=edges), reference, declared)
+    table = profile(frame, edges=edges, names=names)
+    results = compare_with_baseline(table, reference, declared)
     return [result_sentence(result) for result in results if not result.passed]
 
 
@@ -138,6 +140,18 @@ def test_what_changed_is_told(frame, tolerances, words):
     sentences = held(frame, **tolerances)
     assert len(sentences) == 1
     assert words in sentences[0]
+
+
+def test_more_texts_than_are_counted_are_held_too():
+    notes = pandas.DataFrame({"note": [f"note {number}" for number in range(11_000)]})
+    sexes = pandas.DataFrame({"note": ["F", "M"] * 5_500})
+    [new, moved] = held(notes, sexes)
+    assert new.endswith("but 100 % of its values are others: it has more than 10,000")
+    assert "the distribution of `note` is at most 0.1 from the baseline's, but it is 1" in moved
+    assert held(notes, sexes, new_values=1, distribution=1) == []
+    few = pandas.concat([sexes] * 100 + [notes])  # 1 % of its rows, and counted after the others
+    assert held(few, sexes) == []
+    assert held(notes, notes[:9_000]) == []  # names and identities that became more
 
 
 def test_values_that_are_hard_to_count():

@@ -117,6 +117,9 @@ def test_the_measures_are_what_clarify_says():
             "treatment_equality": 5 / 10 - 10 / 20,
         }
     )  # fmt: skip
+    rests_on = measure_bias(OutcomeCounts(3, 1, 500, 600), reference, predicted=True)
+    names = ("conditional_acceptance", "conditional_rejection", "treatment_equality")
+    assert [rests_on[name].rows for name in names] == [4, 40, 1]
     nobody = measure_bias(OutcomeCounts(), reference, predicted=True)["recall_difference"]
     assert (nobody.value, nobody.interval, nobody.rows) == (None, None, 0)
     assert measure_bias(group, OutcomeCounts(0, 0, 3, 3), predicted=True)[
@@ -186,6 +189,11 @@ def test_a_model_predicts_and_labels_alone_suffice(project):
     words = TABLE.assign(hired=TABLE.hired.map({0: "no", 1: "yes"}))
     assert check(project, words, positive="yes")["worst"] == before["worst"]
     probable = TABLE.assign(said=TABLE.said * 0.6 + 0.2)
+    with pytest.raises(
+        StepFailed, match="the model's prediction holds 0, 1; `hired` holds no, yes"
+    ):
+        check(project, words, arguments, inputs=inputs, positive="yes")
+    assert check(project, words.assign(said="no"), prediction="said", positive="yes")
     by_threshold = check(project, probable, prediction="said", threshold=0.5)
     assert by_threshold["worst"] == check(project, prediction="said")["worst"]
 
@@ -214,6 +222,11 @@ FAULTS = {
         TABLE.assign(hired=TABLE.hired.map({0: "no", 1: "yes"})),
         {"positive": "yess"},
         r"no row has `hired` yess \(did you mean `yes`",
+    ),
+    "predictions of another kind than the labels": (
+        TABLE.assign(hired=TABLE.hired.map({0: "no", 1: "yes"})),
+        {"positive": "yes", "prediction": "said"},
+        "`said` holds 0, 1; `hired` holds no, yes",
     ),
     "no groups": (TABLE.assign(sex=range(600)), {}, "`sex` has more than 100 values"),
     "a reference that is none": (TABLE, {"reference": "m"}, r"no group `m` \(it has F, M"),

@@ -10,11 +10,14 @@ from importlib.util import find_spec
 from typing import Any
 from xml.etree import ElementTree
 
+from towpath.control_characters import show_controls
+
 POINTS = 1000  # of a line; more do not show on a page
 LINES = 20  # of a chart
 _WIDTH, _HEIGHT = 480, 220
 _INK = "currentColor"  # the page's own, in the light and in the dark
 _FAINT = "rgba(128,128,128,0.35)"
+_BACKSLASH = "\N{REVERSE SOLIDUS OPERATOR}"  # looks like one, and escapes nothing
 
 _ACTIVE = {"script", "foreignObject", "image", "a", "use", "animate", "set", "iframe", "style"}
 INSTALL = "pip install 'towpath[report]'"
@@ -67,7 +70,7 @@ def draw_chart(chart: Chart) -> DrawnChart:
     if len(chart.lines) > LINES:
         notes.append(f"{len(chart.lines) - LINES} more lines are not drawn")
     rows = [
-        {"x": _plain(x), "y": _plain(y), "s": line.name}
+        {"x": _plain(x), "y": _plain(y), "s": show_controls(line.name)}
         for line in lines
         for x, y in _thin_points(line.points)
     ]
@@ -100,11 +103,12 @@ def _is_shown(value: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, bool | str):
-        return str(value)[:80]
     if hasattr(value, "isoformat"):
         return value.isoformat()
-    return float(value) if isinstance(value, int | float) else str(value)[:80]
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    # vl_convert ends the whole process at a character that XML does not take: it is spelled out.
+    return show_controls(str(value)[:80])[:80]
 
 
 def _thin_points(points: Sequence[tuple[Any, Any]]) -> Sequence[tuple[Any, Any]]:
@@ -119,6 +123,12 @@ def _last_value(points: Sequence[tuple[Any, Any]]) -> str:
         return ""
     value = points[-1][1]
     return f"{value:.6g}" if isinstance(value, float) else str(value)[:80]
+
+
+def _axis_title(label: str) -> str | None:
+    # Vega-Lite puts a title into an expression with its quotes escaped, and not its backslashes:
+    # there `\u0000` would act again, and `\"` end the text.
+    return show_controls(label).replace("\\", _BACKSLASH) or None
 
 
 def _axis_type(values: Iterable[Any], raw: Iterable[Any]) -> str:
@@ -140,7 +150,7 @@ def _write_spec(chart: Chart, rows: list[dict[str, Any]]) -> dict[str, Any]:
         "background": None,
         "config": _CONFIG,
     }
-    titles = {"x": chart.x_label or None, "y": chart.y_label or None}
+    titles = {"x": _axis_title(chart.x_label), "y": _axis_title(chart.y_label)}
     if chart.kind == "confusion":
         return {**spec, **_confusion_parts(rows, titles)}
     encoding: dict[str, Any] = {

@@ -40,7 +40,7 @@ def render_report_page(report: Report) -> str:
         report=report,
         style=Markup(style),
         policy=Markup(_content_policy(styles)),
-        mark=MARK,
+        mark=Markup(MARK),  # as it is: escaped, `write_page` would not know it again
         draw=lambda picture: _drawn_picture(drawn, picture),
         state_class=_state_class(report.state),
         version=__version__,

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from towpath.backends.great_expectations.suite_outcome import Result
 from towpath.config.artifact import Json
 from towpath.errors import did_you_mean
-from towpath.steps.table_profile import ColumnProfile, ProfiledTable, TableProfile
+from towpath.steps.table_profile import (
+    MOST_DISTINCT,
+    ColumnProfile,
+    ProfiledTable,
+    TableProfile,
+)
 
 if TYPE_CHECKING:
     from towpath.config.check_bounds import BaselineTolerances
@@ -144,15 +149,19 @@ def _distribution_results(
         old, new = reference.numbers.counts, table.at_edges[name]
         sizes, distance = (sum(old), sum(new)), _distance_of_counts(old, new)
         where = _where_apart(reference.numbers.edges, old, new)
-    elif reference.categories and column.categories:
-        shares = _category_shares(reference, column)
+    elif reference.categories and (column.categories or name in table.of_names):
+        # More texts than are counted are none the less others than the baseline's.
+        counts = column.categories.counts if column.categories else table.of_names[name]
+        shares = _category_shares(reference, counts, column.present)
         sizes = reference.present, column.present
         category = max(shares, key=lambda text: abs(shares[text][1] - shares[text][0]))
         before, after = shares[category]
         distance = abs(after - before)
         subject = "others" if category is None else f"'{category}'"
         where = f"{subject} {_percent(after)}, and {_percent(before)} before"
-        yield from _new_values_result(name, reference, column, allowed["new_values"])
+        if len(reference.categories.counts) == reference.categories.distinct:  # it names them all
+            others = shares[None][1]
+            yield _new_values_result(name, reference, column, others, allowed["new_values"])
     else:
         return
     if allowed["distribution"] < 1:
@@ -189,42 +198,37 @@ def _where_apart(edges: tuple[float, ...], old: tuple[int, ...], new: tuple[int,
 
 
 def _category_shares(
-    reference: ColumnProfile, column: ColumnProfile
+    reference: ColumnProfile, new: Mapping[str, int], present: int
 ) -> dict[str | None, tuple[float, float]]:
     """The shares of each category of the baseline's, before and now; under None that of all that it
     does not name."""
-    assert reference.categories and column.categories
-    old, new = reference.categories.counts, column.categories.counts
+    assert reference.categories
+    old = reference.categories.counts
     shares: dict[str | None, tuple[float, float]] = {
-        text: (count / reference.present, new.get(text, 0) / column.present)
-        for text, count in old.items()
+        text: (count / reference.present, new.get(text, 0) / present) for text, count in old.items()
     }
-    rest = sum(count for text, count in new.items() if text not in old)
-    others = reference.categories.other / reference.present, rest / column.present
+    rest = present - sum(new.get(text, 0) for text in old)
+    others = reference.categories.other / reference.present, rest / present
     return {**shares, None: others}
 
 
 def _new_values_result(
-    name: str, reference: ColumnProfile, column: ColumnProfile, tolerance: float
-) -> Iterator[Result]:
-    assert reference.categories and column.categories
-    if len(reference.categories.counts) < reference.categories.distinct:
-        return  # it does not name them all
-    new = {
-        text: count
-        for text, count in column.categories.counts.items()
-        if text not in reference.categories.counts
-    }
-    share = sum(new.values()) / column.present
+    name: str, reference: ColumnProfile, column: ColumnProfile, share: float, tolerance: float
+) -> Result:
+    """``share`` is that of the rows whose value the baseline does not have."""
+    assert reference.categories
     rule = f"`{name}` takes values of the baseline"
     if tolerance:
         rule += f", in at least {_percent(1 - tolerance)} of rows"
+    if share <= tolerance:
+        return _result("new_values", rule, True, name, observed=_percent(share))
+    if not column.categories:
+        error = f"{_percent(share)} of its values are others: it has more than {MOST_DISTINCT:,}"
+        return _result("new_values", rule, False, name, error=error)
+    known = reference.categories.counts
+    new = {text: n for text, n in column.categories.counts.items() if text not in known}
     common = sorted(new, key=lambda text: (-new[text], text))[:_SHOWN]
-    passed = share <= tolerance
-    findings: dict[str, Any] = {"observed": _percent(share)}
-    if not passed:
-        findings = {"surplus": tuple(common), "unexpected": len(new)}
-    yield _result("new_values", rule, passed, name, **findings)
+    return _result("new_values", rule, False, name, surplus=tuple(common), unexpected=len(new))
 
 
 def _percent(share: float) -> str:

@@ -107,6 +107,8 @@ def _measure(name: str, group: OutcomeCounts, reference: OutcomeCounts) -> BiasM
         return _difference(rate(group), rate(reference))
     if name == "disparate_impact":
         return _ratio(RATES["positive_predictions"], group, reference)
+    if name in _QUOTIENTS:
+        return _quotient_difference(name, group, reference)
     value = _OTHERS[name](group, reference) if group.rows and reference.rows else None
     interval = _imbalance_interval(group, reference) if name == "class_imbalance" else None
     return BiasMeasure(value, interval, min(group.rows, reference.rows))
@@ -163,31 +165,23 @@ def _total_variation(group: OutcomeCounts, reference: OutcomeCounts) -> float | 
     return abs(_label_shares(reference)[0] - _label_shares(group)[0])
 
 
-def _quotient(count: int, divisor: int) -> float | None:
-    return count / divisor if divisor else None
+_QUOTIENTS: Mapping[str, Callable[[OutcomeCounts], tuple[int, int]]] = {
+    "conditional_acceptance": lambda g: (g.positive, g.predicted),
+    "conditional_rejection": lambda g: (g.negative, g.rows - g.predicted),
+    "treatment_equality": lambda g: (g.false_negative, g.false_positive),
+}
+"""Counts divided by others: no shares, for they may be above 1."""
 
 
-def _less(first: float | None, second: float | None) -> float | None:
-    return None if first is None or second is None else first - second
-
-
-def _conditional_acceptance(group: OutcomeCounts, reference: OutcomeCounts) -> float | None:
-    shares = [_quotient(counts.positive, counts.predicted) for counts in (reference, group)]
-    return _less(*shares)
-
-
-def _conditional_rejection(group: OutcomeCounts, reference: OutcomeCounts) -> float | None:
-    shares = [
-        _quotient(counts.negative, counts.rows - counts.predicted) for counts in (group, reference)
-    ]
-    return _less(*shares)
-
-
-def _treatment_equality(group: OutcomeCounts, reference: OutcomeCounts) -> float | None:
-    shares = [
-        _quotient(counts.false_negative, counts.false_positive) for counts in (group, reference)
-    ]
-    return _less(*shares)
+def _quotient_difference(name: str, group: OutcomeCounts, reference: OutcomeCounts) -> BiasMeasure:
+    (count, divisor), (other_count, other_divisor) = map(_QUOTIENTS[name], (group, reference))
+    # What a group is divided by is what its quotient rests on, however many rows it has besides.
+    rows = min(divisor, other_divisor)
+    if not rows:
+        return BiasMeasure(None, None, rows)
+    value = count / divisor - other_count / other_divisor
+    # Of acceptance Clarify has the reference's less the group's.
+    return BiasMeasure(-value if name == "conditional_acceptance" else value, None, rows)
 
 
 _OTHERS: Mapping[str, Callable[[OutcomeCounts, OutcomeCounts], float | None]] = {
@@ -195,7 +189,4 @@ _OTHERS: Mapping[str, Callable[[OutcomeCounts, OutcomeCounts], float | None]] = 
     "kl_divergence": _kl_divergence,
     "js_divergence": _js_divergence,
     "total_variation": _total_variation,
-    "conditional_acceptance": _conditional_acceptance,
-    "conditional_rejection": _conditional_rejection,
-    "treatment_equality": _treatment_equality,
 }

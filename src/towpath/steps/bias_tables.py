@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +55,7 @@ def tally_groups(
                 what = f"`{name}` has more than {_MOST_GROUPS} values, which are no groups"
                 raise StepFailed(Fault(what, hint="a step before this one may put it into bands"))
     reader.require_positive()
+    reader.require_like_answers()
     tally.outcomes = {name: _sum_outcomes(counted) for name, counted in counts.items()}
     _require_groups(tally, step)
     return tally
@@ -113,6 +114,7 @@ def _plain_values(column: Any) -> list[Any]:
 
 
 _ANSWER = "the model's prediction"
+_THRESHOLD_HINT = "if these are probabilities, say from which on they are positive: `threshold:`"
 
 
 class _OutcomeReader:
@@ -122,6 +124,8 @@ class _OutcomeReader:
         self._step = step
         self._labels_met: set[Any] = set()
         self._was_positive = False
+        self._answers_met: set[Any] = set()
+        self._is_answer_positive = False
 
     def read_labels(self, part: Any) -> list[bool]:
         label = self._step.label
@@ -138,17 +142,26 @@ class _OutcomeReader:
             import pandas
 
             predictions = pandas.Series(list(predict(part)) if len(part) else [], dtype=object)
-            return self._outcomes(self._require_values(predictions, _ANSWER), _ANSWER)
+            return self._read_answers(predictions, _ANSWER)
         if not step.prediction:
             return [False] * len(part)
-        values = self._require_values(part[step.prediction], step.prediction)
         if step.threshold is None:
-            return self._outcomes(values, step.prediction)
+            return self._read_answers(part[step.prediction], step.prediction)
+        values = self._require_values(part[step.prediction], step.prediction)
         try:
             return [float(value) >= step.threshold for value in values]
         except (TypeError, ValueError):
             what = f"`{step.prediction}` holds what is no number, and `threshold` bounds numbers"
             raise StepFailed(Fault(what)) from None
+
+    def _read_answers(self, column: Any, name: str) -> list[bool]:
+        values = self._require_values(column, name)
+        outcomes = self._outcomes(values, name)
+        if len(self._answers_met) <= _MOST_GROUPS:
+            # A list goes into no set, and is no label.
+            self._answers_met.update(v if isinstance(v, Hashable) else str(v) for v in values)
+        self._is_answer_positive = self._is_answer_positive or any(outcomes)
+        return outcomes
 
     def require_positive(self) -> None:
         """Refuse a table in which no label is what ``positive`` says: it is a typo."""
@@ -158,6 +171,21 @@ class _OutcomeReader:
         shown = ", ".join(map(str, self._step.positive))
         near = did_you_mean(shown, texts) or f"its values are {_list_values(texts)}"
         raise StepFailed(Fault(f"no row has `{self._step.label}` {shown}", hint=near))
+
+    def require_like_answers(self) -> None:
+        """Refuse predictions of another kind than the labels: all would count as negative."""
+        step, answers, labels = self._step, self._answers_met, self._labels_met
+        if step.positive is None or self._is_answer_positive or not answers:
+            return
+        if answers & labels or len(labels) > _MOST_GROUPS:  # of so many not all were kept
+            return
+        held = [_list_values(sorted(map(str, values))) for values in (answers, labels)]
+        where = f"`{step.prediction}`" if step.prediction else _ANSWER
+        what = f"{where} holds {held[0]}; `{step.label}` holds {held[1]}"
+        hint = "`positive` is of both: a step before this one may make them alike"
+        if step.prediction and all(isinstance(value, float) for value in answers):
+            hint = _THRESHOLD_HINT
+        raise StepFailed(Fault(what, hint=hint))
 
     def _require_values(self, column: Any, name: str) -> list[Any]:
         values = _plain_values(column)
@@ -179,7 +207,7 @@ class _OutcomeReader:
         texts = sorted(map(str, others))
         hint = f"say which of its values is positive: `positive: {texts[-1]}`"
         if name == self._step.prediction and all(isinstance(v, float) for v in others):
-            hint = "if these are probabilities, say from which on they are positive: `threshold:`"
+            hint = _THRESHOLD_HINT
         what = f"{where} holds {_list_values(texts)}, and not 0 and 1 alone"
         raise StepFailed(Fault(what, hint=hint))
 

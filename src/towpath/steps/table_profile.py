@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -19,7 +19,7 @@ ReadParts: TypeAlias = Callable[[], Iterable[Any]]
 
 _EDGES = 40
 _SAMPLED = 20_000
-_MOST_DISTINCT = 10_000  # more are no categories: names, identities, sentences
+MOST_DISTINCT = 10_000  # more are no categories: names, identities, sentences
 _KEPT = 200
 _NUMBERS = frozenset({"integer", "number"})
 _CATEGORIES = frozenset({"text", "boolean"})
@@ -82,19 +82,29 @@ class TableProfile:
 
 @dataclass(frozen=True)
 class ProfiledTable:
-    """A profile, and by column the counts of its numbers at the edges of another one."""
+    """A profile, and by column what another one asked for: its numbers at that one's edges; where
+    it has too many texts to count them all, those that the other names."""
 
     profile: TableProfile
     at_edges: Mapping[str, tuple[int, ...]]
+    of_names: Mapping[str, Mapping[str, int]]
 
 
-def profile_table(parts: ReadParts, edges: Mapping[str, tuple[float, ...]]) -> ProfiledTable:
-    """Count a table, by its own edges and by those of the columns in ``edges``.
+def profile_table(
+    parts: ReadParts,
+    edges: Mapping[str, tuple[float, ...]],
+    names: Mapping[str, Collection[str]],
+) -> ProfiledTable:
+    """Count a table, by its own edges and by those of the columns in ``edges``; the texts in
+    ``names`` are counted in a column of any number of them.
 
     :raises StepFailed: where two columns have one name.
     """
     rows, first_looks = _look_through(parts)
-    tallies = {name: _Tally.begin(look, edges.get(name, ())) for name, look in first_looks.items()}
+    tallies = {
+        name: _Tally.begin(look, edges.get(name, ()), frozenset(names.get(name, ())))
+        for name, look in first_looks.items()
+    }
     for part in parts():
         for name, column in _named_columns(part):
             tallies[name].add(column.dropna())
@@ -102,7 +112,8 @@ def profile_table(parts: ReadParts, edges: Mapping[str, tuple[float, ...]]) -> P
     at_edges = {
         name: tuple(tally.at_others.tolist()) for name, tally in tallies.items() if tally.others
     }
-    return ProfiledTable(TableProfile(rows, columns), at_edges)
+    of_names = {name: dict(tally.texts) for name, tally in tallies.items() if tally.has_many}
+    return ProfiledTable(TableProfile(rows, columns), at_edges, of_names)
 
 
 def _named_columns(frame: Any) -> Iterator[tuple[str, Any]]:
@@ -184,12 +195,14 @@ class _Tally:
     others: tuple[float, ...]
     counts: Any
     at_others: Any
-    texts: Counter[str] | None = None
+    names: frozenset[str]
+    texts: Counter[str] = field(default_factory=Counter)
+    has_many: bool = False
     total: float = 0.0
     bounds: tuple[Any, Any] | None = None
 
     @classmethod
-    def begin(cls, look: _FirstLook, others: tuple[float, ...]) -> _Tally:
+    def begin(cls, look: _FirstLook, others: tuple[float, ...], names: frozenset[str]) -> _Tally:
         import numpy
 
         kind = look.kind
@@ -197,24 +210,28 @@ class _Tally:
         others = others if kind in _NUMBERS else ()
         counts: Any = numpy.zeros(len(edges) + 1, dtype="int64")
         at_others: Any = numpy.zeros(len(others) + 1, dtype="int64")
-        texts = Counter[str]() if kind in _CATEGORIES else None
-        return cls(kind, look.present, edges, others, counts, at_others, texts)
+        return cls(kind, look.present, edges, others, counts, at_others, names)
 
     def add(self, values: Any) -> None:
         if not len(values):
             return
         if self.kind in _NUMBERS:
             self._add_numbers(_finite_numbers(values))
-        elif self.texts is not None:
-            for value, count in values.value_counts().items():
-                text = str(value)
-                self.texts[text.lower() if self.kind == "boolean" else text] += int(count)
-            if len(self.texts) > _MOST_DISTINCT:
-                self.texts = None
+        elif self.kind in _CATEGORIES:
+            self._add_texts(values)
         elif self.kind == "time":
             # Objects as text: of times with a zone and without one neither is the earlier.
             moments = values if values.dtype.kind == "M" else values.astype(str)
             self._widen(str(moments.min()), str(moments.max()))
+
+    def _add_texts(self, values: Any) -> None:
+        for value, count in values.value_counts().items():
+            text = str(value).lower() if self.kind == "boolean" else str(value)
+            if not self.has_many or text in self.names:
+                self.texts[text] += int(count)
+        if not self.has_many and len(self.texts) > MOST_DISTINCT:
+            self.has_many = True
+            self.texts = Counter({t: n for t, n in self.texts.items() if t in self.names})
 
     def _add_numbers(self, numbers: Any) -> None:
         if not len(numbers):
@@ -235,7 +252,7 @@ class _Tally:
             # The last digits of a sum depend on the machine, and the same data gives the same.
             mean = float(f"{self.total / int(self.counts.sum()):.12g}")
             numbers = NumberCounts(self.edges, tuple(self.counts.tolist()), *self.bounds, mean)
-        elif self.texts is not None:
+        elif self.kind in _CATEGORIES and not self.has_many:
             categories = CategoryCounts(dict(self.texts), 0, len(self.texts))
         elif self.bounds:
             times = self.bounds

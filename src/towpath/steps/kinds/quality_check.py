@@ -49,7 +49,8 @@ def execute(order: Order) -> Made:
         outcome = run_suite(suite, table)
     if step.baseline:
         baseline = _read_baseline(order, store)
-        profiled = profile_table(_table_parts(order, store, data, table), _edges_of(baseline))
+        parts = _table_parts(order, store, data, table)
+        profiled = profile_table(parts, _edges_of(baseline), _names_of(baseline))
         outcome = _with_baseline(outcome, profiled, baseline, step.baseline)
         documents["baseline"] = profiled.profile.document()
     _print_report(outcome)
@@ -109,6 +110,11 @@ def _read_document(order: Order, store: Store, baseline: Artifact) -> Json:
 def _edges_of(baseline: TableProfile | None) -> dict[str, tuple[float, ...]]:
     columns = baseline.columns if baseline else {}
     return {name: column.numbers.edges for name, column in columns.items() if column.numbers}
+
+
+def _names_of(baseline: TableProfile | None) -> dict[str, tuple[str, ...]]:
+    columns = baseline.columns if baseline else {}
+    return {name: tuple(c.categories.counts) for name, c in columns.items() if c.categories}
 
 
 def _with_baseline(
