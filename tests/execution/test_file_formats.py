@@ -11,6 +11,7 @@ import pytest
 from towpath.errors import StepFailed
 from towpath.execution import run_inputs, single_step
 from towpath.pipeline import cache_key
+from towpath.pipeline.run_arguments import RunValues
 from towpath.pipeline.step_graph import Graph
 from towpath.planning import pipeline_check, step_code
 from towpath.planning.run_state import RunState
@@ -168,7 +169,7 @@ def test_another_file_in_the_place_of_an_input_is_read_as_it_is(root: Path) -> N
     edit(root, "flows/main/pipeline.yaml", "data/raw.csv,", "data/raw.dat, format: csv,")
     for path, format in (("b.dat", "csv"), ("b.txt", None), ("b.parquet", None)):
         graph = pipeline_check.compile_checked_pipeline(
-            Workspace(root), "main", inputs={"raw": path}
+            Workspace(root), "main", RunValues(inputs={"raw": path})
         )
         assert graph.files["raw"].format == format
         assert graph.nodes["check"].outputs["data"].separator == ";"

@@ -50,7 +50,9 @@ def said(tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, str]]:
 def test_a_run_in_prefect(project: Project, warm_api: PrefectApi) -> None:
     first = project.run_by_prefect()
     flow = flow_run(warm_api, first)
-    assert (flow["state_name"], flow["parameters"]) == ("Completed", {"factor": 2, "limit": 100})
+    assert (flow["state_name"], flow["parameters"]) == (
+        "Completed", {"factor": 2, "limit": 100, "raw": "data/raw.json"},
+    )  # fmt: skip
     tasks = task_runs(warm_api, first)
     assert said(tasks) == {
         "clean": ("Completed", "rows.json"),

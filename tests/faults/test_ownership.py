@@ -11,7 +11,6 @@ import pytest
 from audit_project import PATH, Project, begin
 from command_line import call_towpath
 from own_home import MAIN, move_in
-from towpath.audit.lineage import trace_lineage
 from towpath.audit.stage_history import read_stage_history
 from towpath.delivery import promotion, reconcile
 from towpath.delivery.reconcile import BlockedChange, NothingToDo, RemoveModel
@@ -361,23 +360,6 @@ def test_a_stage_file_deleted_by_hand_takes_nothing_out(project: Project) -> Non
     assert [one.state for one in applied.outcomes] == ["refused"]
     assert project.workspace.repository is not None
     assert "v1.1.0" in str(applied.outcomes[0].change)
-
-
-def test_lineage_finds_the_pipeline_where_it_lay_then(tmp_path: Path) -> None:
-    made = begin(tmp_path / "abalone", _policy(tmp_path))
-    made.write("flows/training/pipeline.yaml", "inputs: {raw: data/abalone.csv}\nsteps: {}\n")
-    made.write("data/abalone.csv.dvc", f"outs:\n- md5: {'0a' * 16}\n  path: abalone.csv\n")
-    made.commit("a pipeline")
-    version = made.register(b"one")
-    (made.root / "models" / "a").mkdir(parents=True)
-    made.git("mv", "flows", "data", "models/a")
-    for name in ("towpath.yaml", ".gitignore"):
-        made.git("mv", name, f"models/a/{name}")
-    made.commit("moved")
-    found = trace_lineage(Project(made.root / "models" / "a").workspace, version)
-    assert [(one.path, one.pointer) for one in found.data] == [
-        ("data/abalone.csv", "data/abalone.csv.dvc")
-    ]
 
 
 def test_a_template_and_a_project_of_another_registry_are_no_owners(project: Project) -> None:

@@ -167,7 +167,7 @@ def logs(session: Session, run: str, step: str | None, as_json: bool) -> None:
     if as_json:
         return print_json("logs", {"run": recorded_run.id, "steps": written})
     for name, text in written.items():
-        _say_log(recorded_run.steps[name], text, alone=len(names) == 1)
+        _say_log(recorded_run.steps[name], text, alone=bool(step) and len(names) == 1)
     return None
 
 

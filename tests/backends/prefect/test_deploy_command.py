@@ -107,7 +107,6 @@ def test_what_is_declared_stands(small: Project) -> None:
     refuse(small)
 
     # Renamed: the old one goes, with its automations; what others made stays.
-    call_prefect(small.root, "deployment", "pause", "prepare/dev")
     small.write("prefect.yaml", FIRST.replace("name: dev", "name: uat", 1))
     assert changes(small, "--for", "uat") == {
         "make deployment training/uat": [],
