@@ -7,6 +7,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pandas
 import pytest
 
 from running import FOLDER, Project
@@ -71,23 +72,6 @@ def train(raw, rate, words):
 def score(model):
     rows = [{{"a": n, "b": n * n, "g": EVIL if n % 2 else "even"}} for n in range(9)]
     return {{"metrics": {{"mse": model["m"]}}, "groups": rows, "wrong": "a,b\\n1,2\\n"}}
-"""
-
-
-GAPS_PIPELINE = """\
-steps:
-  count:
-    kind: processing
-    run: count
-    outputs: [{path: gaps.parquet, plot: {x: step, y: seen}}]
-"""
-GAPS_STEPS = """\
-import pandas
-
-
-def count():
-    seen = pandas.array([1, None, 3], dtype="Int64")
-    return pandas.DataFrame({"step": [1, 2, 3], "seen": seen})
 """
 
 
@@ -199,18 +183,10 @@ def test_a_page_replaces_one_of_ours(tmp_path: Path) -> None:
     assert "done" in (tmp_path / "page.html").read_text()
 
 
-def test_a_plot_leaves_missing_values_out(project: Project) -> None:
-    project.declare(GAPS_PIPELINE, GAPS_STEPS)
-    project.commit()
-    run = project.run()
-    assert run.exit_code == 0
-    page = render_report_page(report_run(project.workspace, run))
-    assert "1 values are NaN, infinite or none, and are not drawn" in page
-
-
 @pytest.mark.skipif(not charts.can_draw(), reason="the extra `report` is not installed")
 def test_charts_of_anything() -> None:
     hostile = [("a", float("nan")), (None, 1), (EVIL, 2.0), (3, float("inf")), (True, "text")]
+    hostile += [(4, pandas.NA), (pandas.NA, 5)]
     for kind in ("line", "point", "bar", "confusion"):
         drawn = draw_chart(Chart(EVIL, [ChartLine(EVIL, hostile)], EVIL, EVIL, kind))
         assert "<script" not in drawn.svg and drawn.notes

@@ -97,7 +97,8 @@ def _finite_points(points: Iterable[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
 
 
 def _is_shown(value: Any) -> bool:
-    if value is None or value != value:  # NaN, and pandas' NaT
+    # pandas' NA, which reports import no pandas for, is neither equal to itself nor unequal.
+    if value is None or type(value).__name__ == "NAType" or value != value:  # NaN, pandas' NaT
         return False
     return not isinstance(value, float) or math.isfinite(value)
 

@@ -126,9 +126,7 @@ def _read_columns(workspace: Workspace, run: RecordedRun, name: str) -> dict[str
         output_copies.bring_copyable(workspace, copyable, scratch / artifact.name)
         content: Any = formats.read_file(scratch / artifact.name, request)
     if hasattr(content, "to_dict"):  # a pandas frame
-        # None for what is missing, as in JSON: pandas' NA is neither equal to anything nor unequal.
-        whole = content.astype(object).where(content.notna(), None)
-        return {str(column): values for column, values in whole.to_dict("list").items()}
+        return {str(column): values for column, values in content.to_dict("list").items()}
     return _columns_of_document(content)
 
 
