@@ -137,7 +137,8 @@ class _Case:
             yield Fault(f"parameter `{name}` is no list", place, hint)
         elif isinstance(param.default, list) and (problem := find_list_problem(param.default)):
             where = self.declared.place_of_param(name)
-            yield Fault(f"parameter `{name}` {problem}", where, "a step is made once for each")
+            hint = "a step with `each` is made once for each item of the list"
+            yield Fault(f"parameter `{name}` {problem}", where, hint)
 
     def unused_faults(self, loop: Loop) -> Iterator[Fault]:
         """Items that change nothing, for the step does not use them."""
