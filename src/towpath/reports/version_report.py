@@ -109,7 +109,12 @@ def compare_runs_page(workspace: Workspace, words: Sequence[str]) -> Report:
     Raises UsageError for what is not there, and for a version whose run is not recorded here.
     """
     runs = [_find_named_run(workspace, word) for word in words]
-    labelled = [LabelledRun(word, run) for word, run in zip(words, runs, strict=True)]
+    # The whole name of a run: the end of one, or `last`, says nothing to who gets the page.
+    names_of_runs = [
+        word if output_copies.is_version(word) else run.id
+        for word, run in zip(words, runs, strict=True)
+    ]
+    labelled = [LabelledRun(name, run) for name, run in zip(names_of_runs, runs, strict=True)]
     first = runs[0]
     names: dict[tuple[str, str], list[object]] = {}
     for place, other in enumerate(runs[1:], 1):
@@ -117,7 +122,7 @@ def compare_runs_page(workspace: Workspace, words: Sequence[str]) -> Report:
             row = names.setdefault((difference.section, difference.name), [None] * len(runs))
             row[0], row[place] = difference.left, difference.right
     differences = [(section, name, *values) for (section, name), values in names.items()]
-    table = ReportTable.of_rows(("", "name", *words), differences)
+    table = ReportTable.of_rows(("", "name", *names_of_runs), differences)
     curves = list(report_charts.chart_logged_metrics(workspace, labelled))
     plots = list(report_charts.chart_declared_plots(workspace, labelled))
     sections = (
@@ -127,10 +132,15 @@ def compare_runs_page(workspace: Workspace, words: Sequence[str]) -> Report:
         ReportSection("Plots", charts=draw_all(plots)),
     )  # fmt: skip
     facts = tuple(
-        (word, f"run {run.id}, {run.state}") for word, run in zip(words, runs, strict=True)
+        (name, f"run {run.id}, {run.state}") for name, run in zip(names_of_runs, runs, strict=True)
     )
     shown = tuple((shorten_value(name), shorten_value(value)) for name, value in facts)
-    return Report(" and ".join(words), "", shown, sections=tuple(filter(None, sections)))
+    return Report(
+        f"Comparison of {' and '.join(names_of_runs)}",
+        "",
+        shown,
+        sections=tuple(filter(None, sections)),
+    )
 
 
 def _find_named_run(workspace: Workspace, word: str) -> RecordedRun:
