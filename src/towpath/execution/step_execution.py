@@ -201,9 +201,9 @@ class Execution:
     def remember_failure(
         self, node: Node, decision: StepDecision, error: TowpathError, seconds: float
     ) -> None:
-        """Remember a trial that failed as one without a number: a search that is asked again goes
-        on from it, and does not try it anew."""
-        is_over = isinstance(error, StepFailed) and not set(error.causes) & _PASSING
+        """Remember a trial that its own code failed as one without a number: a search that is
+        asked again goes on from it. One that was ended from outside may end well another time."""
+        is_over = isinstance(error, StepFailed) and _PASSING.isdisjoint(error.causes)
         if node.cell and isinstance(node.step, Tuning) and is_over and decision.key:
             result = Made(facts={FAILED: error.faults[0].what})
             if node.step.cache is not False:
@@ -244,8 +244,9 @@ class Execution:
         self.judge.memory.remember(self.latest)
 
 
-#: Why a step ended that might end well another time.
-_PASSING = {"Interrupted", "Killed"}
+#: Why a step ended that might end well another time, on a machine with less to do or more memory.
+#: `BrokenExecutor` is a pool of the step's own, joblib's too, of which a process was killed.
+_PASSING = frozenset({"Interrupted", "Killed", "Lost", "MemoryError", "Timeout", "BrokenExecutor"})
 
 
 class Executor(Protocol):
@@ -540,4 +541,5 @@ def _raise_error(error: Exception) -> Made:
 def _as_fault(came: object) -> TowpathError:
     if isinstance(came, TowpathError):
         return came
-    return StepFailed(Fault(f"{type(came).__name__}: {came}"))
+    # No word of the step's process, which says its own: who carried it out was lost, a worker say.
+    return StepFailed(Fault(f"{type(came).__name__}: {came}"), causes=("Lost",))
