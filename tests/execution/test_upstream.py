@@ -10,6 +10,7 @@ from running import FOLDER, PIPELINE, Project, make, reasons, states
 from thread_executor import run_in_threads
 from towpath.audit.lineage import trace_lineage
 from towpath.audit.reproduction import reproduce_version
+from towpath.errors import UsageError
 from towpath.execution import pipeline_run as running
 from towpath.execution.run_record import RecordedRun
 from towpath.planning.run_request import RunRequest
@@ -197,6 +198,37 @@ def test_what_is_of_one_pipeline_is_not_of_all(two: Project) -> None:
     for words in ("training", "-p factor=3", "--input raw=x", "--only fit"):
         said = two.towpath("run", "--all", *words.split())
         assert (said.code, "--all" in said.err) == (2, True), words
+
+
+def test_all_of_them_for_an_environment(two: Project) -> None:
+    def run_all(environment: str) -> dict[str, str | None]:
+        asking = RunRequest("", environment=environment)
+        done = running.run_all(
+            two.workspace, asking, lambda *asked: running.run_pipeline(*asked, run_in_threads)
+        )
+        return {result.pipeline: result.run and result.run.environment for result in done}
+
+    with pytest.raises(UsageError, match="no pipeline declares anything for `uat`"):
+        run_all("uat")
+    # Who declares it runs for it, the other as it is.
+    two.edit(
+        f"{FOLDER}/pipeline.yaml",
+        "steps:\n",
+        "for: {uat: {params: {factor: 3}}, dev: {inputs: {raw: data/raw.json}}}\nsteps:\n",
+    )
+    assert run_all("uat") == {"preparing": "", "training": "uat"}
+    # Of one that others take from `artifacts/` holds what it makes without an environment.
+    two.edit(
+        "flows/preparing/pipeline.yaml",
+        "inputs:\n  source",
+        "for: {uat: {params: {least: 1}}, dev: {params: {least: 2}}}\ninputs:\n  source",
+    )
+    refused = two.towpath("plan", "--all", "--for", "uat")
+    assert refused.code == 2
+    assert "for `uat` pipeline `preparing` makes something else than what `training`" in refused.err
+    assert "flows/preparing/pipeline.yaml:3" in refused.err
+    # For `dev` that one takes another file.
+    assert run_all("dev") == {"preparing": "dev", "training": "dev"}
 
 
 def test_a_circle_is_an_error_with_its_places(two: Project) -> None:
