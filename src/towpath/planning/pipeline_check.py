@@ -22,7 +22,7 @@ from towpath.config.pipeline_declaration import (
 from towpath.dependencies.command_program import find_missing_script
 from towpath.dependencies.extras import tell_missing_extra
 from towpath.errors import DeclarationError, Fault, Place, TowpathError, did_you_mean
-from towpath.pipeline import file_formats, pipeline_order
+from towpath.pipeline import file_formats, item_texts, pipeline_order
 from towpath.pipeline.compile_graph import compile_with_values, outline_graph, resolve_pipeline
 from towpath.pipeline.environments import apply_environment
 from towpath.pipeline.run_arguments import RunValues
@@ -131,7 +131,8 @@ def _code_faults(
         elif isinstance(node.step, Explain) and node.step.method == "shap":
             yield from _extra_faults("explain", "`method: shap`", place)
         elif isinstance(node.step, QualityCheck) and node.step.expectations:
-            yield from _suite_faults(workspace, folder, node.step.expectations, place)
+            for suite in item_texts.list_suites(declared, node):
+                yield from _suite_faults(workspace, folder, suite, place)
     except TowpathError as error:
         yield from (_with_place(fault, named) for fault in error.faults)
     if requirements := step_code.find_requirements(workspace.root, folder, node.step):

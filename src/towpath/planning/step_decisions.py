@@ -20,6 +20,7 @@ from towpath.config.pipeline_declaration import (
     Expiry,
     Fail,
     Notify,
+    QualityCheck,
     RegisterModel,
     Stop,
     Tuning,
@@ -68,7 +69,7 @@ class StepJudge:
     memory: PipelineMemory
     decide_registration: Callable[[Node, RegisterModel, RunState], StepDecision] | None
     policy: ReusePolicy = ReusePolicy()
-    code_of_cells: dict[tuple[str, tuple[tuple[str, str], ...]], Mapping[str, str]] = field(
+    code_of_cells: dict[tuple[object, ...], Mapping[str, str]] = field(
         default_factory=dict, compare=False, repr=False
     )
 
@@ -85,7 +86,7 @@ class StepJudge:
             return StepDecision(node.name, StepVerdict.UNDECIDED, f"after {shown}")
         if isinstance(node.step, Condition | Fail | Stop | Notify):
             return StepDecision(node.name, StepVerdict.RUN)
-        if isinstance(node.step, RegisterModel):
+        if isinstance(node.step, RegisterModel) and node.loop is None:
             assert self.decide_registration
             return self.decide_registration(node, node.step, known)
         return self._by_key(node, known)
@@ -98,11 +99,11 @@ class StepJudge:
             reason = f"{ended} of {node.step.trials} trials are known"
             return StepDecision(node.name, StepVerdict.UNDECIDED, reason)
         try:
-            lists = known_cells.read_lists(known, node, loop)
+            cells = known_cells.read_items(known, node, loop)
         except StepNotEnded as waiting:
             reason = f"its cells are known after `{waiting.step}`"
             return StepDecision(node.name, StepVerdict.UNDECIDED, reason)
-        reason = known_cells.empty_list_reason(loop, lists)
+        reason = known_cells.empty_list_reason(loop, cells)
         return StepDecision(node.name, StepVerdict.SKIP, reason)
 
     def _gather(self, node: Node, loop: Loop, known: RunState) -> StepDecision:
@@ -140,9 +141,11 @@ class StepJudge:
     def _read_code(
         self, node: Node, arguments: Mapping[str, Artifact | Value], known: RunState
     ) -> Mapping[str, str]:
-        # The cells of a step have the same code, but for what the names of their files ask for.
+        # The cells of a step have the same code, but for what the names of their files ask for,
+        # and the suite that each is held against.
         files = [(n, v.name) for n, v in arguments.items() if isinstance(v, Artifact)]
-        case = (node.declared_name, tuple(files))
+        suite = node.step.expectations if isinstance(node.step, QualityCheck) else None
+        case = (node.declared_name, suite, tuple(files))
         code = self.code_of_cells.get(case)
         if code is None:
             code = step_code.read_step_code(known.graph, node, arguments, self.workspace)
