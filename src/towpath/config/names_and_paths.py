@@ -143,6 +143,14 @@ def is_model_reference(text: str) -> bool:
     return bool(re.fullmatch(MODEL_REFERENCE, text))
 
 
+def check_model_source(text: str) -> str:
+    """A model of the registry, as an input names it."""
+    if not is_model_reference(text):
+        hint = "write `model@v1.0.0`, `model@latest` or `model#stage`"
+        refuse_value(f"`{text}` names no version of a model", hint)
+    return text
+
+
 def check_path(text: str) -> str:
     """A path below a folder, with ``/`` between its parts; a slash behind it means a folder."""
     pure = PurePosixPath(text)
@@ -185,10 +193,7 @@ def check_notebook(text: str) -> str:
 def check_source(text: str) -> str:
     """What a pipeline's input names: a path from the project's root, or a model."""
     if ("@" in text or "#" in text) and "/" not in text and "." not in text.split("@")[0]:
-        if not is_model_reference(text):
-            hint = "write `model@v1.0.0`, `model@latest` or `model#stage`"
-            refuse_value(f"`{text}` names no version of a model", hint)
-        return text
+        return check_model_source(text)
     if how := remote_hint(text):
         refuse_value(f"`{text}` is no path of the project", how)
     return check_path(text)
@@ -367,6 +372,7 @@ TagWriter: TypeAlias = Annotated[str, AfterValidator(tag_writer)]
 TypeName: TypeAlias = Annotated[str, AfterValidator(type_name)]
 File: TypeAlias = Annotated[str, AfterValidator(check_path)]
 DataAddress: TypeAlias = Annotated[str, AfterValidator(check_address)]
+ModelSource: TypeAlias = Annotated[str, AfterValidator(check_model_source)]
 InputSource: TypeAlias = Annotated[str, AfterValidator(check_source)]
 Function: TypeAlias = Annotated[str, AfterValidator(check_function)]
 FormatName: TypeAlias = Annotated[str, AfterValidator(known_format)]
