@@ -60,8 +60,8 @@ def choose_environments(pipelines: Pipelines, environment: str) -> dict[str, str
     """For which environment each pipeline runs where all of them run for one: those that declare it
     for that, the others as they are.
 
-    UsageError where none declares it, or where one that takes other values for it feeds another:
-    what it makes then is not what stands in ``artifacts/``.
+    UsageError where none declares it, or where one that takes other values for it feeds one that
+    does not: that would take what the first makes without it.
     """
     chosen = {
         name: environment if environment in declared.pipeline.environments else ""
@@ -76,12 +76,14 @@ def choose_environments(pipelines: Pipelines, environment: str) -> dict[str, str
     faults = []
     for name, makers in _pipeline_needs(applied).items():
         for maker in makers:
-            if pipelines[maker].pipeline != applied[maker].pipeline:
-                what = f"for `{environment}` pipeline `{maker}` makes something else than what "
-                what += f"`{name}` takes of it: that is what it makes without an environment"
-                hint = f"name another input for `{name}`: `for: {{{environment}: {{inputs: ...}}}}`"
-                place = pipelines[maker].places.find_place("for", environment)
-                faults.append(Fault(what, place, hint))
+            is_other = pipelines[maker].pipeline != applied[maker].pipeline
+            if is_other and not chosen[name]:
+                what = (
+                    f"pipeline `{name}` declares nothing for `{environment}`, and would take what "
+                )
+                what += f"`{maker}` makes without it"
+                place = Place(pipelines[name].path)
+                faults.append(Fault(what, place, f"write `for: {{{environment}: }}` in it"))
     if faults:
         raise UsageError(*faults)
     return chosen
