@@ -69,7 +69,7 @@ def _fill_text(item_text: ItemText, items: Mapping[str, Any]) -> str:
     except PydanticCustomError as error:
         context = error.context or {}
         what = f"`{item_text.key}: {item_text.text}`: {context.get('what')}"
-        raise StepFailed(Fault(what, hint=context.get("hint"))) from None
+        raise StepFailed(Fault(what, hint="items stand in it as they are")) from None
 
 
 def find_text_faults(step: Step, items: Sequence[str]) -> Iterator[tuple[str, Fault]]:
