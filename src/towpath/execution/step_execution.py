@@ -190,6 +190,8 @@ class Execution:
     def fail_step(self, node: Node, error: TowpathError, seconds: float) -> None:
         """A step has failed; a check that says no is refused."""
         self.known.failed.add(node.name)
+        if isinstance(error, Refused):
+            self.known.refused.add(node.name)
         if not self.known.forgive_cell(node):
             self.errors[node.name] = error
         state = ExecutionState.REFUSED if isinstance(error, Refused) else ExecutionState.FAILED

@@ -25,7 +25,7 @@ from towpath.config.pipeline_declaration import (
     Stop,
     Tuning,
 )
-from towpath.errors import Malformed, StepFailed, TowpathError
+from towpath.errors import Malformed, Refused, StepFailed, TowpathError
 from towpath.pipeline import cache_key
 from towpath.planning import cell_results, known_cells, step_code
 from towpath.planning.run_state import RunState, StepDecision, StepNotEnded, StepVerdict
@@ -109,6 +109,8 @@ class StepJudge:
     def _gather(self, node: Node, loop: Loop, known: RunState) -> StepDecision:
         if failed := known.unforgiven_cells(loop):
             number = len(loop.cells or ())
+            if known.refused.issuperset(failed):
+                raise Refused(f"{len(failed)} of {number} cells did not pass, first `{failed[0]}`")
             raise StepFailed(f"{len(failed)} of {number} cells failed, first `{failed[0]}`")
         ingredients = cell_results.gathering_ingredients(node, known)
         key = cache_key.digest_ingredients(ingredients)
