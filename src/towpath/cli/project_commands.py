@@ -217,6 +217,7 @@ def check(
     refuse_without("--promotion", {"--base": base, "--head": head, "--format": form != "text"})
     from towpath.pipeline import pipeline_order
     from towpath.planning import pipeline_check
+    from towpath.planning.declared_pipelines import read_declared, read_pipelines
 
     workspace = session.workspace
     _ = workspace.project  # a wrong towpath.yaml is said alone: all else would follow from it
@@ -224,7 +225,7 @@ def check(
     declaration_faults = [
         *(pipeline_check.find_pipeline_faults(workspace, name) for name in names),
         *(pipeline_check.find_environment_faults(workspace, name, environment) for name in names),
-        pipeline_order.circle_faults(pipeline_check.read_pipelines(workspace)),
+        pipeline_order.circle_faults(read_pipelines(workspace)),
     ]
     if not pipelines:
         declaration_faults += [_gate_faults(workspace), _deployment_faults(workspace)]
@@ -232,7 +233,7 @@ def check(
         raise DeclarationError(*all_faults)
     if as_json:
         return print_json("check", {"pipelines": names, "faults": []})
-    counts = {name: len(workspace.pipeline(name).pipeline.steps) for name in names}
+    counts = {name: len(read_declared(workspace, name).pipeline.steps) for name in names}
     return session.say(_summarise_check(counts))
 
 

@@ -304,11 +304,16 @@ _DIFFERENT = {
     "cells": "its cells are other ones",
     "options": "how input `{name}` is read was declared otherwise",
 }
+#: The same of an input that need not be there.
+_THERE = {"input": "input `{name}` is there now"}
+_GONE = {"input": "input `{name}` is not there any more"}
 
 
 def _describe_difference(label: str, old: str | None, new: str | None) -> str:
     what, _, name = label.partition(" ")
     words = {**_CHANGED, **_DIFFERENT} if old and new else _DIFFERENT
+    if what == "input" and cache_key.ABSENT in (old, new):
+        words = _THERE if old == cache_key.ABSENT else _GONE
     verb = "is new" if old is None else "is gone"
     text = words.get(what, f"{what} `{{name}}` {verb}")
     return text.format(name=name, old=old, new=new)
