@@ -15,6 +15,7 @@ from towpath.config.pipeline_declaration import (
     Callback,
     CommandStep,
     CreateModel,
+    DuckDBStep,
     FunctionStep,
     NotebookStep,
     QualityCheck,
@@ -290,6 +291,9 @@ def _code_files(workspace: Workspace, graph: Graph, node: Node) -> tuple[str, ..
         return step_code.list_command_sources(workspace.code, graph.folder, node.step)
     if isinstance(node.step, NotebookStep):
         return step_code.list_notebook_sources(workspace.code, graph.folder, node.step)
+    if isinstance(node.step, DuckDBStep):
+        named = step_code.named_files(node.step)
+        return workspace.code.file_names(graph.folder, named)
     if isinstance(node.step, CreateModel):
         return model_code.list_bundle_files(graph, node, workspace)
     # Of a bundle that it takes, the project's own copy of its code may be what is imported.

@@ -14,6 +14,7 @@ from towpath.config.command_line import UnfitCommand, parse_command
 from towpath.config.pipeline_declaration import (
     CommandStep,
     CreateModel,
+    DuckDBStep,
     Explain,
     FunctionStep,
     NotebookStep,
@@ -26,7 +27,7 @@ from towpath.pipeline import file_formats, pipeline_order
 from towpath.pipeline.compile_graph import compile_with_values, outline_graph, resolve_pipeline
 from towpath.pipeline.environments import apply_environment
 from towpath.pipeline.run_arguments import RunValues
-from towpath.planning import model_check, notebook_check, requirements_check, step_code
+from towpath.planning import model_check, notebook_check, requirements_check, sql_check, step_code
 from towpath.steps.formats import FRAMES
 
 if TYPE_CHECKING:
@@ -125,6 +126,12 @@ def _code_faults(
             yield from _extra_faults("notebook", "a notebook", place)
             yield from notebook_check.find_notebook_faults(
                 workspace.code, folder, node, named, whole=_is_whole(declared, node)
+            )
+        elif isinstance(node.step, DuckDBStep):
+            named = places.find_place("steps", node.name, "sql") or place
+            yield from _extra_faults("duckdb", "SQL", place)
+            yield from sql_check.find_sql_faults(
+                workspace.root, declared, nodes, node, whole=_is_whole(declared, node)
             )
         elif isinstance(node.step, CreateModel):
             yield from model_check.find_model_faults(workspace.code, declared, nodes, node)

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 from towpath.config.artifact import Artifact
 from towpath.config.command_line import UnfitCommand, parse_command
 from towpath.config.file_declaration import Output
+from towpath.config.names_and_paths import find_sql_file
 from towpath.config.pipeline_declaration import (
     BatchTransform,
     BiasCheck,
     CommandStep,
     CreateModel,
+    DuckDBStep,
     Explain,
     FunctionStep,
     NotebookStep,
@@ -61,6 +63,7 @@ _OWN_PACKAGES = {
     Explain: ("scikit-learn", "pandas", "pyarrow"),
     BatchTransform: ("scikit-learn", "pandas"),
     CreateModel: ("numpy", "pandas", "skops"),
+    DuckDBStep: ("duckdb",),
 }
 
 
@@ -96,11 +99,11 @@ def code_of(graph: Graph, node: Node, reader: CodeReader) -> dict[str, str]:
     elif isinstance(step, CreateModel):
         # The files go into the model whole, comments too.
         reached = {
-            **reader.files(graph.folder, _named_files(step)),
+            **reader.files(graph.folder, named_files(step)),
             **model_code.digest_model_sources(reader, graph.folder, node),
         }
     else:
-        reached = reader.files(graph.folder, _named_files(step))
+        reached = reader.files(graph.folder, named_files(step))
     digests = {**_carried_code(graph, node, reader), **reached}
     if requirements := find_requirements(reader.root, graph.folder, step):
         digests[requirements] = digest_requirements(reader.root / requirements)
@@ -109,7 +112,7 @@ def code_of(graph: Graph, node: Node, reader: CodeReader) -> dict[str, str]:
 
 def list_code_files(graph: Graph, node: Node, reader: CodeReader) -> Iterator[str]:
     """The files, from the root, whose change may change what ``code_of`` gives."""
-    yield from reader.file_names(graph.folder, _named_files(node.step))
+    yield from reader.file_names(graph.folder, named_files(node.step))
     if requirements := find_requirements(reader.root, graph.folder, node.step):
         yield requirements
     for maker in (node, *_find_makers(graph, node)):
@@ -135,10 +138,12 @@ def find_requirements(root: Path, folder: str, step: Step) -> str | None:
     return beside if (root / beside).is_file() else step.environment
 
 
-def _named_files(step: Step) -> tuple[str, ...]:
+def named_files(step: Step) -> tuple[str, ...]:
     """What a step names as its code; the suite of a check is code too."""
     if isinstance(step, CreateModel) and step.card:
         return (*step.code, step.card)
+    if isinstance(step, DuckDBStep) and (file := find_sql_file(step.sql)):
+        return (*step.code, file)
     suite = step.expectations if isinstance(step, QualityCheck) else None
     return (*step.code, suite) if suite else tuple(step.code)
 
