@@ -65,11 +65,11 @@ class _SqlCheck:
         return [name for name, source in self.node.arguments.items() if _is_table(source)]
 
     def parameter_faults(self) -> Iterator[Fault]:
-        given = [name for name in self.node.arguments if name not in self._tables]
+        values = [name for name in self.node.arguments if name not in self._tables]
         for statement in self.script:
             for name in sorted(statement.params.difference(self.node.arguments)):
                 what = f"nothing gives the parameter `${name}`"
-                hint = did_you_mean(name, given) or f"write `params: [{name}]`"
+                hint = did_you_mean(name, values) or f"write `params: [{name}]`"
                 yield Fault(what, self.source.find_place(statement.first_line), hint)
             for name in sorted(statement.params.intersection(self._tables)):
                 what = f"`${name}` is a parameter, and `{name}` a table"
@@ -106,9 +106,9 @@ class _SqlCheck:
             return  # what a pivot or a new name makes, only running tells
         if len(outputs) == 1 and self.script[-1].is_query:
             return
-        known = {name.lower() for name in makes}
+        tables = {name.lower() for name in makes}
         for name in outputs:
-            if name.lower() not in known:
+            if name.lower() not in tables:
                 other = ", and does not end with a query" if len(outputs) == 1 else ""
                 hint = did_you_mean(name, makes) or f"write `CREATE TABLE {name} AS SELECT ...`"
                 place = self._place_of("outputs")

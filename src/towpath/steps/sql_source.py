@@ -63,10 +63,12 @@ def _lines_before(root: Path, folder: str, step: str, sql: str) -> int:
     except (OSError, UnicodeDecodeError):
         return 0
     document = [line.strip() for line in document]
-    wanted = [line.strip() for line in sql.rstrip().splitlines()]
+    sql_lines = [line.strip() for line in sql.rstrip().splitlines()]
     begin = next((i for i, line in enumerate(document) if line.startswith(f"{step}:")), 0)
-    for start in range(begin, len(document) - len(wanted) + 1):
-        lines = document[start : start + len(wanted)]
-        if lines == wanted or (len(wanted) == 1 and lines[0].rstrip("'\"}").endswith(wanted[0])):
+    for start in range(begin, len(document) - len(sql_lines) + 1):
+        lines = document[start : start + len(sql_lines)]
+        if lines == sql_lines or (
+            len(sql_lines) == 1 and lines[0].rstrip("'\"}").endswith(sql_lines[0])
+        ):
             return start
     return begin

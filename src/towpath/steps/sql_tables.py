@@ -93,13 +93,13 @@ def _require_format(name: str, declared: str | None) -> str:
 
 def _csv_options(format: str, name: str, options: TableOptions) -> str:
     separator = options.separator or _SEPARATORS[format]
-    said = [f"delim = {quote_text(separator)}", "header = true", "quote = '\"', escape = '\"'"]
-    said.append(f"nullstr = {_text_list(options.missing or [''])}")
+    parts = [f"delim = {quote_text(separator)}", "header = true", "quote = '\"', escape = '\"'"]
+    parts.append(f"nullstr = {_text_list(options.missing or [''])}")
     if options.decimal:
-        said.append(f"decimal_separator = {quote_text(options.decimal)}")
+        parts.append(f"decimal_separator = {quote_text(options.decimal)}")
     if options.encoding:
-        said.append(f"encoding = {quote_text(_encoding_name(name, options.encoding))}")
-    return ", ".join(said) + _types_of(options)
+        parts.append(f"encoding = {quote_text(_encoding_name(name, options.encoding))}")
+    return ", ".join(parts) + _types_of(options)
 
 
 def _types_of(options: TableOptions) -> str:
@@ -117,11 +117,11 @@ def _with_types(scan: str, options: TableOptions) -> str:
 
 
 def _encoding_name(name: str, declared: str) -> str:
-    known = _ENCODINGS.get(codecs.lookup(declared).name)
-    if known is None:
+    encoding = _ENCODINGS.get(codecs.lookup(declared).name)
+    if encoding is None:
         hint = "it reads utf-8, utf-16 and latin-1; a function of yours reads any"
         raise StepFailed(Fault(f"{name}: DuckDB does not read {declared}", hint=hint))
-    return known
+    return encoding
 
 
 def _text_list(texts: Iterable[str]) -> str:
@@ -131,8 +131,8 @@ def _text_list(texts: Iterable[str]) -> str:
 def copy_target(path: Path, format: str, options: TableOptions = NO_OPTIONS) -> str:
     """What stands behind ``TO`` where DuckDB writes a table: the path, and how."""
     # A scratch file beside it would be one more that it may write to.
-    said: list[str] = ["USE_TMP_FILE false", *_written_as(format, options, path.name)]
-    return f"{quote_text(str(path))} ({', '.join(said)})"
+    parts: list[str] = ["USE_TMP_FILE false", *_written_as(format, options, path.name)]
+    return f"{quote_text(str(path))} ({', '.join(parts)})"
 
 
 def _written_as(format: str, options: TableOptions, name: str) -> Sequence[str]:
@@ -146,5 +146,5 @@ def _written_as(format: str, options: TableOptions, name: str) -> Sequence[str]:
             return ["FORMAT json", *packed]
     separator = options.separator or _SEPARATORS[format]
     missing: Any = options.missing or ("",)
-    said = ["FORMAT csv", "HEADER true", f"DELIM {quote_text(separator)}"]
-    return [*said, f"NULLSTR {quote_text(missing[0])}", *packed]
+    parts = ["FORMAT csv", "HEADER true", f"DELIM {quote_text(separator)}"]
+    return [*parts, f"NULLSTR {quote_text(missing[0])}", *packed]

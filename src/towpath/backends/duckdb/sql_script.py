@@ -138,9 +138,9 @@ def raise_sql_fault(error: Exception, line: int, first_line: int = 0) -> NoRetur
     name = type(error).__name__
     match = _AT_LINE.search(str(error))
     # Of a CSV it says at length how it was read, in words that no declaration has.
-    said = _READ_AT_LENGTH.sub("", _AT_LINE.sub("", str(error))).strip()
-    first, *further = [part.strip() for part in said.splitlines() if part.strip()] or [name]
-    if "CSV" in said:
+    text = _READ_AT_LENGTH.sub("", _AT_LINE.sub("", str(error))).strip()
+    first, *further = [part.strip() for part in text.splitlines() if part.strip()] or [name]
+    if "CSV" in text:
         first, further = " ".join([first, *further]), [_CSV_HINT]
     hint = " ".join(further) or _HINTS.get(name)
     at_line = line + int(match[1]) - 1 if match else first_line

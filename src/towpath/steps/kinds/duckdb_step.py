@@ -87,10 +87,10 @@ def _with_names(words: str, tables: Iterable[TableFiles]) -> str:
 
 
 def _require_values(script: tuple[SqlStatement, ...], order: Order) -> None:
-    given = [name for name, value in order.arguments.items() if isinstance(value, Value)]
+    bound = [name for name, value in order.arguments.items() if isinstance(value, Value)]
     for statement in script:
-        for name in sorted(statement.params.difference(given)):
-            hint = did_you_mean(name, given) or f"write `params: [{name}]`"
+        for name in sorted(statement.params.difference(bound)):
+            hint = did_you_mean(name, bound) or f"write `params: [{name}]`"
             raise SqlFault(f"nothing gives the parameter `${name}`", statement.first_line, hint)
 
 
