@@ -16,6 +16,7 @@ from towpath.config.pipeline_declaration import (
     CommandStep,
     Condition,
     CreateModel,
+    DuckDBStep,
     Explain,
     Fail,
     FunctionStep,
@@ -128,7 +129,7 @@ def _make_box(node: Node) -> GraphBox:
             return GraphBox(node.name, BoxShape.STEP, kind, _model_words(node, step))
         case NotebookStep():
             return GraphBox(node.name, BoxShape.STEP, kind, step.notebook)
-        case FunctionStep() | BatchTransform() | CommandStep() if output_names:
+        case FunctionStep() | BatchTransform() | CommandStep() | DuckDBStep() if output_names:
             return GraphBox(node.name, BoxShape.STEP, kind, f"makes {output_names}")
     return GraphBox(node.name, BoxShape.STEP, kind, "")
 

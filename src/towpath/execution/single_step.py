@@ -15,6 +15,7 @@ from towpath.config.pipeline_declaration import (
     Callback,
     CommandStep,
     CreateModel,
+    DuckDBStep,
     FunctionStep,
     NotebookStep,
     QualityCheck,
@@ -300,6 +301,9 @@ def _is_gathered(graph: Graph, source: Source) -> bool:
 def _code_files(workspace: Workspace, graph: Graph, node: Node) -> tuple[str, ...]:
     if isinstance(node.step, CommandStep | NotebookStep):
         return tuple(kind_code.find_step_code(workspace.code, graph.folder, node).list_sources())
+    if isinstance(node.step, DuckDBStep):
+        named = kind_code.list_named_files(node.step)
+        return workspace.code.file_names(graph.folder, named)
     if isinstance(node.step, CreateModel):
         return model_code.list_bundle_files(graph, node, workspace)
     # Of a bundle that it takes, the project's own copy of its code may be what is imported.

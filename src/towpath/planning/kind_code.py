@@ -8,9 +8,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from towpath.config.command_line import UnfitCommand, parse_command
+from towpath.config.names_and_paths import find_sql_file
 from towpath.config.pipeline_declaration import (
     CommandStep,
     CreateModel,
+    DuckDBStep,
     FunctionStep,
     NotebookStep,
     QualityCheck,
@@ -187,6 +189,8 @@ def list_named_files(step: Step) -> tuple[str, ...]:
     """What a step names as its code; the suite of a check is code too."""
     if isinstance(step, CreateModel) and step.card:
         return (*step.code, step.card)
+    if isinstance(step, DuckDBStep) and (file := find_sql_file(step.sql)):
+        return (*step.code, file)
     suite = step.expectations if isinstance(step, QualityCheck) else None
     return (*step.code, suite) if suite else tuple(step.code)
 

@@ -14,6 +14,7 @@ from towpath.config.command_line import UnfitCommand, parse_command
 from towpath.config.pipeline_declaration import (
     CommandStep,
     CreateModel,
+    DuckDBStep,
     Explain,
     FunctionStep,
     NotebookStep,
@@ -26,7 +27,7 @@ from towpath.pipeline import file_formats, pipeline_order
 from towpath.pipeline.compile_graph import compile_with_values, outline_graph, resolve_pipeline
 from towpath.pipeline.environments import apply_environment
 from towpath.pipeline.run_arguments import RunValues
-from towpath.planning import model_check, notebook_check, requirements_check, step_code
+from towpath.planning import model_check, notebook_check, requirements_check, sql_check, step_code
 from towpath.planning.declared_pipelines import (
     read_declared,
     read_pipelines,
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 _PATH = "pathlib.Path"
 
 #: The key that names a step's code, where it is another than `run`.
-_NAMING_KEYS = {CommandStep: "command", NotebookStep: "notebook"}
+_NAMING_KEYS = {CommandStep: "command", NotebookStep: "notebook", DuckDBStep: "sql"}
 
 
 def compile_checked_pipeline(
@@ -151,6 +152,11 @@ class _CheckedStep:
                 yield from _extra_faults("notebook", "a notebook", place)
                 yield from notebook_check.find_notebook_faults(
                     code, folder, node, self._find_place("notebook"), whole=self._is_whole
+                )
+            case DuckDBStep():
+                yield from _extra_faults("duckdb", "SQL", place)
+                yield from sql_check.find_sql_faults(
+                    self.workspace.root, self.declared, self.nodes, node, whole=self._is_whole
                 )
             case CreateModel():
                 yield from model_check.find_model_faults(code, self.declared, self.nodes, node)

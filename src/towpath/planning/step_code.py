@@ -12,6 +12,7 @@ from towpath.config.pipeline_declaration import (
     BatchTransform,
     BiasCheck,
     CreateModel,
+    DuckDBStep,
     Explain,
     QualityCheck,
     Step,
@@ -56,6 +57,7 @@ _OWN_PACKAGES = {
     Explain: ("scikit-learn", "pandas", "pyarrow"),
     BatchTransform: ("scikit-learn", "pandas"),
     CreateModel: ("numpy", "pandas", "skops"),
+    DuckDBStep: ("duckdb",),
 }
 
 
