@@ -231,6 +231,7 @@ RULES: Mapping[Any, Rule] = {
         **inner,
         "pattern": rf"^({grammar.model.pattern}|[^{{}}]*\{{.*)$",
     },
+    grammar.check_sql: _adding_rule(minLength=1),
     grammar.check_notebook: lambda inner: {"allOf": [inner, {"pattern": r"\.ipynb$"}]},
     grammar.check_separator: _adding_rule(minLength=1, maxLength=1),
     grammar.check_decimal_mark: _replacing_rule({"enum": [".", ","]}),
