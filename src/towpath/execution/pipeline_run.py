@@ -436,8 +436,8 @@ def run_all(
             continue
         try:
             # A fresh look, for the run before has written what this one reads.
-            one = replace(request, pipeline=name, environment=environments[name])
-            finished_run = carry_out(Workspace(workspace.root), one)
+            own_request = replace(request, pipeline=name, environment=environments[name])
+            finished_run = carry_out(Workspace(workspace.root), own_request)
         except UserError as error:
             missing[name] = "could not begin"
             yield PipelineRun(name, error=error)
@@ -464,8 +464,8 @@ def plan_all(workspace: Workspace, request: RunRequest) -> Iterator[PreparedRun]
         awaited = {
             link.input: link.pipeline for link in links if _is_awaited(reader, link, may_run)
         }
-        asked = replace(request, pipeline=name, environment=environments[name])
-        prepared = prepare_run(workspace, asked, awaited)
+        own_request = replace(request, pipeline=name, environment=environments[name])
+        prepared = prepare_run(workspace, own_request, awaited)
         decisions = prepared.decide_steps().values()
         may_run[name] = {decision.step for decision in decisions if decision.may_run}
         yield prepared

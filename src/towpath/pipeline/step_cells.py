@@ -233,8 +233,7 @@ def _make_cell(
     arguments = {argument: own_source(source) for argument, source in node.arguments.items()}
     mentions = {name: own_source(source) for name, source in node.mentions.items()}
     sources = [*arguments.values(), *mentions.values()]
-    taken = frozenset(o.step for source in sources for o in outputs_of(source))
-    taken |= node.loop.list_needs
+    taken = {o.step for source in sources for o in outputs_of(source)} | node.loop.list_needs
     # Its branch, and the checks that a registration waits for.
     before = node.needs - node.data_needs
     before |= {*node.step.after, *(node.step.on_failure.steps if node.step.on_failure else ())}
@@ -245,8 +244,8 @@ def _make_cell(
         arguments=arguments,
         mentions=mentions,
         outputs=node.loop.outputs,
-        needs=taken | before,
-        data_needs=taken,
+        needs=before | taken,
+        data_needs=frozenset(taken),
         loop=None,
         cell=cell,
     )
