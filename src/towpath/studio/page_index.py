@@ -1,0 +1,71 @@
+"""All pages: the table that the server routes by and the static site is written from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from towpath.execution import run_folders
+from towpath.studio.pages.home_page import gather_home
+from towpath.studio.pages.model_catalogue import gather_catalogue, gather_model
+from towpath.studio.pages.page_kind import PageKind
+from towpath.studio.pages.pipeline_page import gather_pipeline, gather_pipelines
+from towpath.studio.pages.promotion_page import gather_promotion, gather_promotions, short_name
+from towpath.studio.pages.run_page import gather_run
+from towpath.studio.pages.run_table import gather_run_comparison, gather_run_table
+from towpath.studio.pages.stage_page import gather_stage
+from towpath.studio.pages.version_page import gather_version
+
+if TYPE_CHECKING:
+    from towpath.studio.project_facts import ProjectFacts
+
+_SITE_RUNS = 1000  # newest runs of a static site
+
+
+def _pipelines(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
+    return ({"pipeline": name} for name in facts.workspace.pipelines)
+
+
+def _runs(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
+    names = run_folders.list_run_names(facts.workspace.runs)[-_SITE_RUNS:]
+    return ({"run": name} for name in names)
+
+
+def _steps(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
+    for run in facts.recent_runs(_SITE_RUNS):
+        yield from ({"run": run.id, "step": name} for name in run.steps)
+
+
+def _models(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
+    return ({"model": name} for name in facts.models)
+
+
+def _versions(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
+    for model in facts.models.values():
+        for version in model.newest_first:
+            yield {"model": model.name, "version": str(version.version or version.key[:8])}
+
+
+def _stages(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
+    return ({"stage": name} for name in facts.stages)
+
+
+def _promotions(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
+    return ({"promotion": short_name(p.branch)} for p in facts.waiting_promotions)
+
+
+PAGES: tuple[PageKind, ...] = (
+    PageKind("home", "", "home", "home", gather_home),
+    PageKind("pipelines", "pipelines/", "pipelines", "pipelines", gather_pipelines),
+    PageKind("pipeline", "pipelines/{pipeline}/", "pipeline", "pipelines", gather_pipeline, _pipelines),
+    PageKind("runs", "runs/", "runs", "runs", gather_run_table),
+    PageKind("compare", "runs/compare/", "run_comparison", "runs", gather_run_comparison, lambda _: ()),
+    PageKind("run", "runs/{run}/", "run", "runs", gather_run, _runs),
+    PageKind("step", "runs/{run}/{step}/", "run", "runs", gather_run, _steps),
+    PageKind("models", "models/", "models", "models", gather_catalogue),
+    PageKind("model", "models/{model}/", "model", "models", gather_model, _models),
+    PageKind("version", "models/{model}/{version}/", "version", "models", gather_version, _versions),
+    PageKind("stage", "stages/{stage}/", "stage", "stages", gather_stage, _stages),
+    PageKind("promotions", "promotions/", "promotions", "promotions", gather_promotions),
+    PageKind("promotion", "promotions/{promotion}/", "promotion", "promotions", gather_promotion, _promotions),
+)  # fmt: skip

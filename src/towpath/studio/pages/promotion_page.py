@@ -1,0 +1,60 @@
+"""A promotion that waits: the evidence as it was proposed, and what its merge would do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from towpath.backends.git import branches, refs
+from towpath.delivery.promotion.propose import PROMOTION_PREFIX
+from towpath.studio.pages.page_kind import NoSuchPage
+
+if TYPE_CHECKING:
+    from towpath.delivery.promotion.decide_promotion import WaitingPromotion
+    from towpath.studio.pages.page_kind import PageRequest
+    from towpath.studio.project_facts import ProjectFacts
+
+_EVIDENCE = "registry/evidence/"
+
+
+@dataclass(frozen=True)
+class PromotionList:
+    waiting: tuple[tuple[str, WaitingPromotion], ...]
+
+
+@dataclass(frozen=True)
+class PromotionPage:
+    """``evidence`` is Markdown; ``files`` are those that the merge changes."""
+
+    name: str
+    promotion: WaitingPromotion
+    head: str
+    evidence: str
+    files: tuple[str, ...]
+
+
+def short_name(branch: str) -> str:
+    return branch.removeprefix(PROMOTION_PREFIX)
+
+
+def gather_promotions(facts: ProjectFacts, request: PageRequest) -> PromotionList:
+    return PromotionList(tuple((short_name(p.branch), p) for p in facts.waiting_promotions))
+
+
+def gather_promotion(facts: ProjectFacts, request: PageRequest) -> PromotionPage:
+    name = request.names["promotion"]
+    waiting = next((p for p in facts.waiting_promotions if short_name(p.branch) == name), None)
+    if waiting is None:
+        raise NoSuchPage(f"no promotion `{name}` waits")
+    repository = facts.workspace.registry
+    head = repository.attempt_git("rev-parse", "--verify", "-q", f"{waiting.branch}^{{commit}}").text
+    main = branches.main_commit(repository)
+    head = head.strip()
+    if not head or main is None:
+        return PromotionPage(name, waiting, "", "", ())
+    changed = repository.call("diff", "--name-only", "-z", f"{main}...{head}").split("\0")
+    paths = tuple(path for path in changed if path)
+    page = next((p for p in paths if p.startswith(_EVIDENCE)), None)
+    content = refs.read_content(repository, head, page) if page else None
+    evidence = (content or b"").decode("utf-8", "replace")
+    return PromotionPage(name, waiting, head, evidence, paths)
