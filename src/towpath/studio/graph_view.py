@@ -122,9 +122,7 @@ def _draw_box(
     return f'<a class="{classes}" href="{_escape(link(look.address))}"{current}>{inner}</a>'
 
 
-def _step_parts(
-    box: GraphBox, look: BoxLook, left: float, top: float, wide: float
-) -> list[str]:
+def _step_parts(box: GraphBox, look: BoxLook, left: float, top: float, wide: float) -> list[str]:
     room = wide - _ICON - 16
     sign = _SIGNS.get(look.state, "")
     icon = (
@@ -180,7 +178,8 @@ def _draw_line(
 
 
 def _text(kind: str, x: float, y: float, words: str, anchor: str = "start") -> str:
-    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{_escape(words)}</text>'
+    place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
+    return f'<text class="{kind}" {place}>{_escape(words)}</text>'
 
 
 def _text_width(text: str, each: float) -> float:

@@ -13,6 +13,7 @@ from towpath.studio.pages.pipeline_page import gather_pipeline, gather_pipelines
 from towpath.studio.pages.promotion_page import gather_promotion, gather_promotions, short_name
 from towpath.studio.pages.run_page import gather_run
 from towpath.studio.pages.run_table import gather_run_comparison, gather_run_table
+from towpath.studio.pages.search_page import gather_search
 from towpath.studio.pages.stage_page import gather_stage
 from towpath.studio.pages.version_page import gather_version
 
@@ -54,18 +55,24 @@ def _promotions(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
     return ({"promotion": short_name(p.branch)} for p in facts.waiting_promotions)
 
 
+def _no_files(_: ProjectFacts) -> Iterator[Mapping[str, str]]:
+    """Of a page that answers a question, a site of files has none."""
+    return iter(())
+
+
 PAGES: tuple[PageKind, ...] = (
-    PageKind("home", "", "home", "home", gather_home),
-    PageKind("pipelines", "pipelines/", "pipelines", "pipelines", gather_pipelines),
-    PageKind("pipeline", "pipelines/{pipeline}/", "pipeline", "pipelines", gather_pipeline, _pipelines),
-    PageKind("runs", "runs/", "runs", "runs", gather_run_table),
-    PageKind("compare", "runs/compare/", "run_comparison", "runs", gather_run_comparison, lambda _: ()),
-    PageKind("run", "runs/{run}/", "run", "runs", gather_run, _runs),
-    PageKind("step", "runs/{run}/{step}/", "run", "runs", gather_run, _steps),
-    PageKind("models", "models/", "models", "models", gather_catalogue),
-    PageKind("model", "models/{model}/", "model", "models", gather_model, _models),
-    PageKind("version", "models/{model}/{version}/", "version", "models", gather_version, _versions),
-    PageKind("stage", "stages/{stage}/", "stage", "stages", gather_stage, _stages),
-    PageKind("promotions", "promotions/", "promotions", "promotions", gather_promotions),
-    PageKind("promotion", "promotions/{promotion}/", "promotion", "promotions", gather_promotion, _promotions),
-)  # fmt: skip
+    PageKind("", "home", "home", gather_home),
+    PageKind("pipelines/", "pipelines", "pipelines", gather_pipelines),
+    PageKind("pipelines/{pipeline}/", "pipeline", "pipelines", gather_pipeline, _pipelines),
+    PageKind("runs/", "runs", "runs", gather_run_table),
+    PageKind("runs/compare/", "run_comparison", "runs", gather_run_comparison, _no_files),
+    PageKind("runs/{run}/", "run", "runs", gather_run, _runs),
+    PageKind("runs/{run}/{step}/", "run", "runs", gather_run, _steps),
+    PageKind("models/", "models", "models", gather_catalogue),
+    PageKind("models/{model}/", "model", "models", gather_model, _models),
+    PageKind("models/{model}/{version}/", "version", "models", gather_version, _versions),
+    PageKind("stages/{stage}/", "stage", "stages", gather_stage, _stages),
+    PageKind("promotions/", "promotions", "promotions", gather_promotions),
+    PageKind("promotions/{promotion}/", "promotion", "promotions", gather_promotion, _promotions),
+    PageKind("search/", "search", "", gather_search, _no_files),
+)

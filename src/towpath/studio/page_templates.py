@@ -27,10 +27,12 @@ SECTIONS = ("home", "pipelines", "runs", "models", "promotions")
 @dataclass(frozen=True)
 class PagePlace:
     """Where a page stands, so that its links are relative: a site works from a folder, below a
-    path, and on a server alike. ``is_static`` is a site of files, without forms and streams."""
+    path, and on a server alike. ``is_static`` is a site of files, without forms and streams;
+    ``form_token`` is what a form of this server holds, and no other page knows."""
 
     path: str
     is_static: bool = False
+    form_token: str = ""
 
     def link(self, address: str) -> str:
         """The address of a page or an asset, such as ``runs/``, as this page names it."""
@@ -44,26 +46,35 @@ class PagePlace:
 
 def render_page(kind: PageKind, facts: ProjectFacts, view: Any, place: PagePlace) -> str:
     """A whole page."""
-    return _render(kind.template, kind.section, facts, place, {"view": view, "kind": kind.name})
+    return _render(kind.template, kind.section, facts, place, {"view": view})
+
+
+def render_outcome(facts: ProjectFacts, view: Any, place: PagePlace) -> str:
+    """The page that says how an action ended."""
+    return _render("outcome", "", facts, place, {"view": view})
 
 
 def render_missing(facts: ProjectFacts, what: str, place: PagePlace) -> str:
     """The page for what is not there."""
-    return _render("missing", "", facts, place, {"view": what, "kind": "missing"})
+    return _render("missing", "", facts, place, {"view": what})
 
 
 def _render(
     template: str, section: str, facts: ProjectFacts, place: PagePlace, values: Mapping[str, Any]
 ) -> str:
-    page: str = _environment().get_template(f"{template}.html.jinja").render(
-        section=section,
-        facts=facts,
-        place=place,
-        link=place.link,
-        query=_write_query,
-        draw=functools.partial(_draw, place.link),
-        version=__version__,
-        **values,
+    page: str = (
+        _environment()
+        .get_template(f"{template}.html.jinja")
+        .render(
+            section=section,
+            facts=facts,
+            place=place,
+            link=place.link,
+            query=_write_query,
+            draw=functools.partial(_draw, place.link),
+            version=__version__,
+            **values,
+        )
     )
     return page
 

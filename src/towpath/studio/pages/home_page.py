@@ -65,7 +65,7 @@ class HomePage:
     version_count: int
 
 
-def gather_home(facts: ProjectFacts, request: PageRequest) -> HomePage:
+def gather_home(facts: ProjectFacts, _: PageRequest) -> HomePage:
     columns = tuple(_stage_column(facts, stage) for stage in facts.stages)
     runs = tuple(line_of_run(run) for run in facts.recent_runs(_RUNS))
     return HomePage(

@@ -105,7 +105,9 @@ def metric_names(lines: Iterable[VersionLine], most: int = 6) -> tuple[str, ...]
 def _model_line(facts: ProjectFacts, model: Model) -> ModelLine:
     latest = model.latest
     stages = tuple(
-        (file.stage, str(file.version)) for file in facts.stage_files.wanted if file.model == model.name
+        (file.stage, str(file.version))
+        for file in facts.stage_files.wanted
+        if file.model == model.name
     )
     return ModelLine(
         model.name,
@@ -130,7 +132,9 @@ def draw_trend(facts: ProjectFacts, versions: Sequence[ModelVersion]) -> TrendLi
     step = 112 / (len(values) - 1)
     placed = [(4 + i * step, 24 - (v - low) / spread * 20) for i, v in enumerate(values)]
     path = "M" + " L".join(f"{x:.1f} {y:.1f}" for x, y in placed)
-    words = f"{metric} of {len(values)} versions: {show_number(values[0])} to {show_number(values[-1])}"
+    words = (
+        f"{metric} of {len(values)} versions: {show_number(values[0])} to {show_number(values[-1])}"
+    )
     return TrendLine(metric, path, placed[-1], words)
 
 

@@ -26,7 +26,6 @@ class PageKind:
     is the address on a server and the folder of a static site. ``list_names`` are the pages of
     this kind that a static site writes."""
 
-    name: str
     path: str
     template: str
     section: str

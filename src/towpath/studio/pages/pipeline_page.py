@@ -1,7 +1,8 @@
-"""Pipelines: what is declared, with parameters, inputs and schedules, and how the last runs went."""
+"""Pipelines: what is declared, a form to run it, and how the last runs went."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,9 @@ class ParameterLine:
     default: str
     bounds: str
     description: str
+    raw: str  # as a form sends it, and `--param` takes it
+    is_number: bool
+    choices: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ class PipelinePage:
     file: str
 
 
-def gather_pipelines(facts: ProjectFacts, request: PageRequest) -> PipelineList:
+def gather_pipelines(facts: ProjectFacts, _: PageRequest) -> PipelineList:
     return PipelineList(tuple(_pipeline_line(facts, name) for name in facts.workspace.pipelines))
 
 
@@ -107,9 +111,23 @@ def _parameter_lines(pipeline: Pipeline) -> Iterator[ParameterLine]:
         default = getattr(value, "default", value)
         bounds = ((word, getattr(value, word, None)) for word in _BOUNDS)
         words = ", ".join(
-            f"{word.replace('_', ' ')} {show_number(bound)}" for word, bound in bounds if bound is not None
+            f"{word.replace('_', ' ')} {show_number(bound)}"
+            for word, bound in bounds
+            if bound is not None
         )
-        yield ParameterLine(name, show_number(default), words, getattr(value, "description", "") or "")
+        choices = getattr(value, "choices", None) or (
+            (True, False) if isinstance(default, bool) else ()
+        )
+        yield ParameterLine(
+            name, show_number(default), words, getattr(value, "description", "") or "",
+            raw=_raw_value(default),
+            is_number=isinstance(default, int | float) and not isinstance(default, bool),
+            choices=tuple(map(_raw_value, choices)),
+        )  # fmt: skip
+
+
+def _raw_value(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _input_words(value: Any) -> str:

@@ -37,7 +37,7 @@ def short_name(branch: str) -> str:
     return branch.removeprefix(PROMOTION_PREFIX)
 
 
-def gather_promotions(facts: ProjectFacts, request: PageRequest) -> PromotionList:
+def gather_promotions(facts: ProjectFacts, _: PageRequest) -> PromotionList:
     return PromotionList(tuple((short_name(p.branch), p) for p in facts.waiting_promotions))
 
 
@@ -47,7 +47,9 @@ def gather_promotion(facts: ProjectFacts, request: PageRequest) -> PromotionPage
     if waiting is None:
         raise NoSuchPage(f"no promotion `{name}` waits")
     repository = facts.workspace.registry
-    head = repository.attempt_git("rev-parse", "--verify", "-q", f"{waiting.branch}^{{commit}}").text
+    head = repository.attempt_git(
+        "rev-parse", "--verify", "-q", f"{waiting.branch}^{{commit}}"
+    ).text
     main = branches.main_commit(repository)
     head = head.strip()
     if not head or main is None:

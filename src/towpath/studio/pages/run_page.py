@@ -153,7 +153,10 @@ def _picture_of_run(facts: ProjectFacts, run: RecordedRun) -> tuple[GraphPicture
         return None, "The pipeline is declared otherwise now, or not at all: its steps are listed."
     picture = picture_graph(graph)
     if len(picture.boxes) > _BOXES:
-        return None, f"{len(picture.boxes)} boxes are more than anybody reads: the steps are listed."
+        return (
+            None,
+            f"{len(picture.boxes)} boxes are more than anybody reads: the steps are listed.",
+        )
     boxes = {name: _count_cells(box, run, name) for name, box in picture.boxes.items()}
     return replace(picture, boxes=boxes), ""
 
@@ -197,7 +200,9 @@ def _input_rows(run: RecordedRun) -> Iterator[tuple[str, str, str]]:
     for name, digest in run.inputs.items():
         source = run.sources.get(name)
         details = source if isinstance(source, Mapping) else {}
-        where = next((str(details[k]) for k in ("version", "path", "pipeline") if details.get(k)), "")
+        where = next(
+            (str(details[k]) for k in ("version", "path", "pipeline") if details.get(k)), ""
+        )
         yield name, where, str(digest)
 
 
@@ -270,5 +275,3 @@ def read_log_end(path: Path) -> StepLogText | None:
         content = content.partition(b"\n")[2] or content
     text = _COLOUR.sub(b"", content).decode("utf-8", "replace").replace("\r\n", "\n")
     return StepLogText(hide_credentials(text), size - len(content), size)
-
-

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -91,7 +91,7 @@ def _sort_runs(runs: Sequence[RecordedRun], sort: str) -> list[RecordedRun]:
     if not having:
         having = [run for run in runs if isinstance(value(run), str)]
     lacking = [run for run in runs if run not in having]
-    return sorted(having, key=value, reverse=descending) + lacking  # type: ignore[arg-type, type-var]
+    return sorted(having, key=value, reverse=descending) + lacking  # type: ignore[arg-type]
 
 
 def _differing_params(runs: Sequence[RecordedRun]) -> list[str]:
@@ -135,7 +135,10 @@ def gather_run_comparison(facts: ProjectFacts, request: PageRequest) -> RunCompa
     sections = []
     hidden = 0
     for title, columns in tables:
-        rows = [_compare_row(facts, title, n, columns) for n in dict.fromkeys(n for c in columns for n in c)]
+        rows = [
+            _compare_row(facts, title, n, columns)
+            for n in dict.fromkeys(n for c in columns for n in c)
+        ]
         shown = tuple(row for row in rows if shows_all or row.is_different)
         hidden += len(rows) - len(shown)
         if shown:
@@ -144,7 +147,7 @@ def gather_run_comparison(facts: ProjectFacts, request: PageRequest) -> RunCompa
 
 
 def _compare_row(
-    facts: ProjectFacts, title: str, name: str, columns: Sequence[dict[str, object]]
+    facts: ProjectFacts, title: str, name: str, columns: Sequence[Mapping[str, object]]
 ) -> ComparedRow:
     values = [column.get(name) for column in columns]
     shown = tuple(_brief(value) for value in values)

@@ -46,7 +46,7 @@ def gather_stage(facts: ProjectFacts, request: PageRequest) -> StagePage:
     return StagePage(
         stage, declared.description or "", cards, tuple(history),
         tuple(_rule_rows(facts, declared)),
-        tuple((name, gate.kind, gate.when, _gate_words(gate)) for name, gate in declared.gates.items()),
+        tuple((n, gate.kind, gate.when, _gate_words(gate)) for n, gate in declared.gates.items()),
         at, moments, fault,
     )  # fmt: skip
 
