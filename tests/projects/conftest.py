@@ -31,11 +31,13 @@ def run(*words: str | Path, cwd: Path, **around: str) -> subprocess.CompletedPro
     )
 
 
-def cookiecutter(cwd: Path, answers: Mapping[str, str], **around: str) -> Path:
+def cookiecutter(
+    cwd: Path, answers: Mapping[str, str], template: str = "tabular", **around: str
+) -> Path:
     """What a stranger types; returns the project's folder."""
     given = [f"{key}={value}" for key, value in answers.items()]
     call = [sys.executable, "-m", "cookiecutter", str(REPOSITORY), "--no-input"]
-    said = run(*call, "--directory", "templates/tabular", *given, cwd=cwd, **around)
+    said = run(*call, "--directory", f"templates/{template}", *given, cwd=cwd, **around)
     assert said.returncode == 0, said.stderr
     (made,) = cwd.iterdir()
     return made

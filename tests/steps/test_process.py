@@ -412,6 +412,31 @@ def test_many_threads_at_once(project, warm):
     assert sorted(project.lines) == sorted(f"number {n}" for n in range(24))
 
 
+def test_a_step_outlives_one_that_began_before_it_in_the_same_worker(project):
+    """Two threads of a Dask worker, where no run has started a supervisor for all its steps."""
+    project.steps("""
+        import time
+        from pathlib import Path
+
+        def wait(begun, stop):
+            Path(begun).touch()
+            while not Path(stop).exists():
+                time.sleep(0.01)
+    """)
+    names = [(project.root / f"{name}.begun", project.root / f"{name}.stop") for name in "ab"]
+    orders = [project.order("wait", (), {"begun": str(b), "stop": str(s)}) for b, s in names]
+    (first_begun, first_stop), (second_begun, second_stop) = names
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(project.call, orders[0])
+        wait_until(first_begun.exists)
+        second = threads.submit(project.call, orders[1])
+        wait_until(second_begun.exists)
+        first_stop.touch()
+        first.result(10)
+        second_stop.touch()
+        second.result(10)
+
+
 def test_a_pool_of_processes_leaks_nothing(project):
     project.steps("""
         from joblib import Parallel, delayed

@@ -197,7 +197,9 @@ def _carry_out(key: _Key, task: Task) -> Any:
     for client in standing:
         if client.is_alive:
             return client.carry_out(task)
-    with _started_supervisor(key, ()) as client:
+    # Of this step alone: another that began meanwhile, in a thread of the same worker, would be
+    # ended with it.
+    with _started_supervisor(key, (), _private) as client:
         return client.carry_out(task)
 
 

@@ -1,0 +1,1 @@
+../common/first_commit.py

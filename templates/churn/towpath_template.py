@@ -1,0 +1,1 @@
+../common/towpath_template.py

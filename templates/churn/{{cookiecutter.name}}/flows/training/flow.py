@@ -1,0 +1,1 @@
+../../../../common/{{cookiecutter.name}}/flows/training/flow.py

@@ -1,0 +1,1 @@
+../../../common/{{cookiecutter.name}}/tests/test_pipeline.py
