@@ -122,4 +122,8 @@ def _write_markdown(text: str) -> Markup:
 
     # Without HTML: whatever stands in it is shown, never obeyed. Pictures are requests elsewhere.
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
-    return Markup(markdown.render(show_controls(text, kept="\n\t")))
+    tokens = markdown.parse(show_controls(text, kept="\n\t"))
+    for token in tokens:  # a column's side is a style, which no page lets in: a class says it
+        if str(token.attrs.pop("style", "")).endswith("right"):
+            token.attrSet("class", "num")
+    return Markup(markdown.renderer.render(tokens, markdown.options, {}))

@@ -57,6 +57,7 @@ def make_app(root: Path, token: str) -> AccessGuard:
         *(Route(f"/{kind.path}", functools.partial(studio.show_page, kind)) for kind in PAGES),
     ]
     app = Starlette(routes=routes, exception_handlers={404: studio.answer_missing})
+    app.router.redirect_slashes = False  # `answer_missing` adds them, to our own paths alone
     return AccessGuard(app, token)
 
 

@@ -116,7 +116,7 @@ def _lag_words(entries: list[HistoryEntry]) -> str:
     if not entries or entries[-1].entered:
         return ""
     running = next((e.version for e in reversed(entries) if e.entered), None)
-    return f"runs {running} still" if running else "not deployed yet"
+    return f"runs {running} still" if running else "is not deployed yet"
 
 
 def _find_attention(

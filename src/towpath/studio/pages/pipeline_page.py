@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from towpath.studio.pages.page_kind import PageRequest
     from towpath.studio.project_facts import ProjectFacts
 
-_RUNS = 20
+_RUNS = 10
 
 
 @dataclass(frozen=True)
