@@ -59,10 +59,10 @@ class AccessGuard:
                 message["headers"] = [*message["headers"], *named]
             await send(message)
 
-        answer = self._refuse(scope, headers)
+        answer = self._answer_refused(scope, headers)
         await (answer or self.app)(scope, receive, send_guarded)
 
-    def _refuse(
+    def _answer_refused(
         self, scope: Scope, headers: Mapping[str, str]
     ) -> PlainTextResponse | RedirectResponse | None:
         if self._name_asked(headers.get("host", "")) not in self.hosts:

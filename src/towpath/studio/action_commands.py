@@ -64,8 +64,8 @@ def read_action(name: str, form: Form) -> StudioAction:
     return _ACTIONS[name](form)
 
 
-def _run(form: Form) -> StudioAction:
-    words = ["run", _take(form, "pipeline")]
+def _write_run(form: Form) -> StudioAction:
+    words = ["run", _take_field(form, "pipeline")]
     for field, value in form.items():
         kind, _, name = field.partition(".")
         if kind in ("param", "input") and name and value != form.get(f"was.{field}"):
@@ -75,7 +75,7 @@ def _run(form: Form) -> StudioAction:
     return StudioAction(tuple(words), goes_on=True)
 
 
-def _take(form: Form, field: str) -> str:
+def _take_field(form: Form, field: str) -> str:
     """A value that names something; UsageError where it is missing, or would be an option."""
     value = form.get(field, "").strip()
     if not value:
@@ -85,31 +85,34 @@ def _take(form: Form, field: str) -> str:
     return value
 
 
-def _promotion(form: Form) -> str:
-    name = _take(form, "promotion")
-    return name if name.startswith(PROMOTION_PREFIX) or name.isdigit() else PROMOTION_PREFIX + name
+def _name_branch(form: Form) -> str:
+    name = _take_field(form, "promotion")
+    is_whole = name.startswith(PROMOTION_PREFIX) or name.isdigit()
+    return name if is_whole else PROMOTION_PREFIX + name
 
 
 _ACTIONS: Mapping[str, Callable[[Form], StudioAction]] = {
-    "run": _run,
-    "retry": lambda form: StudioAction(("run", f"--retry={_take(form, 'run')}"), goes_on=True),
-    "stop": lambda form: StudioAction(("run", f"--stop={_take(form, 'run')}")),
-    "register": lambda form: StudioAction(("register", _take(form, "run"))),
+    "run": _write_run,
+    "retry": lambda form: StudioAction(
+        ("run", f"--retry={_take_field(form, 'run')}"), goes_on=True
+    ),
+    "stop": lambda form: StudioAction(("run", f"--stop={_take_field(form, 'run')}")),
+    "register": lambda form: StudioAction(("register", _take_field(form, "run"))),
     "promote": lambda form: StudioAction(
-        ("promote", _take(form, "version"), "--to", _take(form, "stage"),
+        ("promote", _take_field(form, "version"), "--to", _take_field(form, "stage"),
          *([f"--description={form['why']}"] if form.get("why") else []))
     ),
     "rollback": lambda form: StudioAction(
-        ("rollback", _take(form, "model"), "--stage", _take(form, "stage"))
+        ("rollback", _take_field(form, "model"), "--stage", _take_field(form, "stage"))
     ),
-    "approve": lambda form: StudioAction(("approve", _promotion(form))),
+    "approve": lambda form: StudioAction(("approve", _name_branch(form))),
     "reject": lambda form: StudioAction(
-        ("reject", _promotion(form), f"--reason={_take(form, 'reason')}")
+        ("reject", _name_branch(form), f"--reason={_take_field(form, 'reason')}")
     ),
 }  # fmt: skip
 
 
-def carry_out(root: Path, action: StudioAction) -> ActionOutcome:
+def carry_out_action(root: Path, action: StudioAction) -> ActionOutcome:
     """Run the command in the project; of a run, until it shows that it began."""
     words = [sys.executable, "-m", "towpath", "-C", str(root), *action.arguments]
     # No terminal, so no prompt: what would ask a person there is refused here.
@@ -130,8 +133,8 @@ def _begin_run(root: Path, words: list[str], environment: Mapping[str, str]) -> 
     runs = root / ".towpath" / "runs"
     before = set(run_folders.list_run_names(runs))
     (root / ".towpath").mkdir(exist_ok=True)
-    said = root / ".towpath" / "studio-run.txt"
-    with said.open("wb") as output:
+    spoken = root / ".towpath" / "studio-run.txt"
+    with spoken.open("wb") as output:
         # A session of its own: the run goes on when Studio ends.
         process = subprocess.Popen(
             words, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
@@ -144,4 +147,4 @@ def _begin_run(root: Path, words: list[str], environment: Mapping[str, str]) -> 
         if process.poll() is not None:
             break
         time.sleep(0.05)
-    return ActionOutcome(process.poll() or 0, said.read_text("utf-8", "replace").strip())
+    return ActionOutcome(process.poll() or 0, spoken.read_text("utf-8", "replace").strip())

@@ -57,7 +57,7 @@ def draw_graph(
         _draw_box(box, looks.get(name, _PLAIN), placed.middles[name], sizes[name], link)
         for name, box in picture.boxes.items()
     )
-    title = _escape(f"The steps of {picture.title}")
+    title = _escape_words(f"The steps of {picture.title}")
     return "\n".join(
         [
             f'<svg class="graph" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" '
@@ -107,7 +107,7 @@ def _draw_box(
         f'height="{high:.1f}" rx="{radius:.0f}"/>'
     ]
     if is_input:
-        parts.append(_text("label", x, y + 4, _fit(box.name, wide - 24, 6.7), "middle"))
+        parts.append(_draw_text("label", x, y + 4, _cut_text(box.name, wide - 24, 6.7), "middle"))
     else:
         parts += _step_parts(box, look, left, top, wide)
     words = ", ".join(filter(None, (box.kind, look.state, look.note, box.detail)))
@@ -115,11 +115,11 @@ def _draw_box(
         "box", f"shape-{box.shape.name.lower()}", look.state and f"state-{look.state}",
         "is-selected" if look.is_selected else "",
     )))  # fmt: skip
-    inner = f"<title>{_escape(f'{box.name}: {words}')}</title>{''.join(parts)}"
+    inner = f"<title>{_escape_words(f'{box.name}: {words}')}</title>{''.join(parts)}"
     if not look.address:
         return f'<g class="{classes}">{inner}</g>'
     current = ' aria-current="true"' if look.is_selected else ""
-    return f'<a class="{classes}" href="{_escape(link(look.address))}"{current}>{inner}</a>'
+    return f'<a class="{classes}" href="{_escape_words(link(look.address))}"{current}>{inner}</a>'
 
 
 def _step_parts(box: GraphBox, look: BoxLook, left: float, top: float, wide: float) -> list[str]:
@@ -129,12 +129,12 @@ def _step_parts(box: GraphBox, look: BoxLook, left: float, top: float, wide: flo
         f'<g class="sign" transform="translate({left + 19:.1f} {top + _HIGH / 2:.1f})">'
         f'<circle r="9"/>{f"<path d={chr(34)}{sign}{chr(34)}/>" if sign else _shape_sign(box)}</g>'
     )
-    lower = _fit(_lower_line(box), room - _text_width(look.note, 6.6) - 6, 6.3)
+    lower = _cut_text(_lower_line(box), room - _text_width(look.note, 6.6) - 6, 6.3)
     return [
         icon,
-        _text("name", left + _ICON + 6, top + 20, _fit(box.name, room, 7.4)),
-        _text("kind", left + _ICON + 6, top + 35, lower),
-        _text("note", left + wide - 10, top + 35, look.note, "end") if look.note else "",
+        _draw_text("name", left + _ICON + 6, top + 20, _cut_text(box.name, room, 7.4)),
+        _draw_text("kind", left + _ICON + 6, top + 35, lower),
+        _draw_text("note", left + wide - 10, top + 35, look.note, "end") if look.note else "",
     ]
 
 
@@ -174,25 +174,25 @@ def _draw_line(
         f'<rect class="pill" x="{x - wide / 2:.1f}" y="{y - 8:.1f}" width="{wide:.1f}" '
         f'height="16" rx="8"/>'
     )
-    return drawn, pill + _text("branch-label", x, y + 4, line.label, "middle")
+    return drawn, pill + _draw_text("branch-label", x, y + 4, line.label, "middle")
 
 
-def _text(kind: str, x: float, y: float, words: str, anchor: str = "start") -> str:
+def _draw_text(kind: str, x: float, y: float, words: str, anchor: str = "start") -> str:
     place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
-    return f'<text class="{kind}" {place}>{_escape(words)}</text>'
+    return f'<text class="{kind}" {place}>{_escape_words(words)}</text>'
 
 
-def _text_width(text: str, each: float) -> float:
+def _text_width(text: str, per_sign: float) -> float:
     # In pixels, guessed: there is no font to ask. Chinese signs are twice as wide.
-    return sum(each * (1.9 if ord(sign) > 0x2E7F else 1.0) for sign in text)
+    return sum(per_sign * (1.9 if ord(sign) > 0x2E7F else 1.0) for sign in text)
 
 
-def _fit(text: str, room: float, each: float) -> str:
-    if _text_width(text, each) <= room:
+def _cut_text(text: str, room: float, per_sign: float) -> str:
+    if _text_width(text, per_sign) <= room:
         return text
-    kept = max(1, int(room / each) - 1)
+    kept = max(1, int(room / per_sign) - 1)
     return f"{text[:kept]}…"
 
 
-def _escape(text: str) -> str:
+def _escape_words(text: str) -> str:
     return escape(show_controls(text))

@@ -23,35 +23,35 @@ if TYPE_CHECKING:
 _SITE_RUNS = 1000  # newest runs of a static site
 
 
-def _pipelines(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
+def _list_pipelines(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
     return ({"pipeline": name} for name in facts.workspace.pipelines)
 
 
-def _runs(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
+def _list_runs(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
     names = run_folders.list_run_names(facts.workspace.runs)[-_SITE_RUNS:]
     return ({"run": name} for name in names)
 
 
-def _steps(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
+def _list_steps(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
     for run in facts.recent_runs(_SITE_RUNS):
         yield from ({"run": run.id, "step": name} for name in run.steps)
 
 
-def _models(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
+def _list_models(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
     return ({"model": name} for name in facts.models)
 
 
-def _versions(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
+def _list_versions(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
     for model in facts.models.values():
         for version in model.newest_first:
             yield {"model": model.name, "version": str(version.version or version.key[:8])}
 
 
-def _stages(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
+def _list_stages(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
     return ({"stage": name} for name in facts.stages)
 
 
-def _promotions(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
+def _list_promotions(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
     return ({"promotion": short_name(p.branch)} for p in facts.waiting_promotions)
 
 
@@ -63,16 +63,18 @@ def _no_files(_: ProjectFacts) -> Iterator[Mapping[str, str]]:
 PAGES: tuple[PageKind, ...] = (
     PageKind("", "home", "home", gather_home),
     PageKind("pipelines/", "pipelines", "pipelines", gather_pipelines),
-    PageKind("pipelines/{pipeline}/", "pipeline", "pipelines", gather_pipeline, _pipelines),
+    PageKind("pipelines/{pipeline}/", "pipeline", "pipelines", gather_pipeline, _list_pipelines),
     PageKind("runs/", "runs", "runs", gather_run_table),
     PageKind("runs/compare/", "run_comparison", "runs", gather_run_comparison, _no_files),
-    PageKind("runs/{run}/", "run", "runs", gather_run, _runs),
-    PageKind("runs/{run}/{step}/", "run", "runs", gather_run, _steps),
+    PageKind("runs/{run}/", "run", "runs", gather_run, _list_runs),
+    PageKind("runs/{run}/{step}/", "run", "runs", gather_run, _list_steps),
     PageKind("models/", "models", "models", gather_catalogue),
-    PageKind("models/{model}/", "model", "models", gather_model, _models),
-    PageKind("models/{model}/{version}/", "version", "models", gather_version, _versions),
-    PageKind("stages/{stage}/", "stage", "stages", gather_stage, _stages),
+    PageKind("models/{model}/", "model", "models", gather_model, _list_models),
+    PageKind("models/{model}/{version}/", "version", "models", gather_version, _list_versions),
+    PageKind("stages/{stage}/", "stage", "stages", gather_stage, _list_stages),
     PageKind("promotions/", "promotions", "promotions", gather_promotions),
-    PageKind("promotions/{promotion}/", "promotion", "promotions", gather_promotion, _promotions),
+    PageKind(
+        "promotions/{promotion}/", "promotion", "promotions", gather_promotion, _list_promotions
+    ),
     PageKind("search/", "search", "", gather_search, _no_files),
 )

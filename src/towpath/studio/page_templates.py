@@ -34,7 +34,7 @@ class PagePlace:
     is_static: bool = False
     form_token: str = ""
 
-    def link(self, address: str) -> str:
+    def link_to(self, address: str) -> str:
         """The address of a page or an asset, such as ``runs/``, as this page names it."""
         path, _, query = address.partition("?")
         up = "../" * self.path.count("/")
@@ -44,34 +44,34 @@ class PagePlace:
         return (shown or "./") + (f"?{query}" if query and not self.is_static else "")
 
 
-def render_page(kind: PageKind, facts: ProjectFacts, view: Any, place: PagePlace) -> str:
+def render_studio_page(kind: PageKind, facts: ProjectFacts, view: Any, place: PagePlace) -> str:
     """A whole page."""
-    return _render(kind.template, kind.section, facts, place, {"view": view})
+    return _render_template(kind.template, kind.section, facts, place, {"view": view})
 
 
 def render_outcome(facts: ProjectFacts, view: Any, place: PagePlace) -> str:
     """The page that says how an action ended."""
-    return _render("outcome", "", facts, place, {"view": view})
+    return _render_template("outcome", "", facts, place, {"view": view})
 
 
 def render_missing(facts: ProjectFacts, what: str, place: PagePlace) -> str:
     """The page for what is not there."""
-    return _render("missing", "", facts, place, {"view": what})
+    return _render_template("missing", "", facts, place, {"view": what})
 
 
-def _render(
+def _render_template(
     template: str, section: str, facts: ProjectFacts, place: PagePlace, values: Mapping[str, Any]
 ) -> str:
     page: str = (
-        _environment()
+        _template_environment()
         .get_template(f"{template}.html.jinja")
         .render(
             section=section,
             facts=facts,
             place=place,
-            link=place.link,
+            link=place.link_to,
             query=_write_query,
-            draw=functools.partial(_draw, place.link),
+            draw=functools.partial(_draw_picture, place.link_to),
             version=__version__,
             **values,
         )
@@ -79,7 +79,7 @@ def _render(
     return page
 
 
-def _draw(
+def _draw_picture(
     link: Callable[[str], str], picture: GraphPicture, looks: Mapping[str, BoxLook]
 ) -> Markup:
     return Markup(graph_view.draw_graph(picture, looks, link))
@@ -91,7 +91,7 @@ def _write_query(**values: Any) -> str:
 
 
 @functools.cache
-def _environment() -> Environment:
+def _template_environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("towpath.studio", "templates"),
         autoescape=True,

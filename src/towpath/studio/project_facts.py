@@ -59,12 +59,12 @@ class ProjectFacts:
 
     @cached_property
     def project(self) -> Project | None:
-        return self._attempt(lambda: self.workspace.project, None)
+        return self._attempt_read(lambda: self.workspace.project, None)
 
     @cached_property
     def policy(self) -> Project | None:
         """What stages and gates there are, which a shared registry says for all its projects."""
-        return self._attempt(lambda: self.workspace.policy, None)
+        return self._attempt_read(lambda: self.workspace.policy, None)
 
     @property
     def name(self) -> str:
@@ -76,40 +76,42 @@ class ProjectFacts:
 
     @cached_property
     def models(self) -> Mapping[str, Model]:
-        return self._attempt(lambda: registry.read_models(self.workspace.registry), {})
+        return self._attempt_read(lambda: registry.read_models(self.workspace.registry), {})
 
     @cached_property
     def stage_files(self) -> StageFiles:
-        return self._attempt(
+        return self._attempt_read(
             lambda: registry.read_stage_files(self.workspace.registry), _NO_STAGE_FILES
         )
 
     @cached_property
     def waiting_promotions(self) -> tuple[WaitingPromotion, ...]:
-        return self._attempt(lambda: decide_promotion.find_waiting_promotions(self.workspace), ())
+        return self._attempt_read(
+            lambda: decide_promotion.find_waiting_promotions(self.workspace), ()
+        )
 
     @cached_property
-    def _histories(self) -> dict[str, tuple[HistoryEntry, ...]]:
+    def _model_histories(self) -> dict[str, tuple[HistoryEntry, ...]]:
         return {}
 
     def model_history(self, model: str) -> Sequence[HistoryEntry]:
         """Every change of what stages should run of a model, oldest first; no forge is asked."""
-        if model not in self._histories:
-            self._histories[model] = self._attempt(
+        if model not in self._model_histories:
+            self._model_histories[model] = self._attempt_read(
                 lambda: stage_history.read_stage_history(self.workspace, model, forge=False), ()
             )
-        return self._histories[model]
+        return self._model_histories[model]
 
     def recent_runs(self, count: int, pipeline: str | None = None) -> list[RecordedRun]:
         return list(run_folders.recent_runs(self.workspace.runs, count, pipeline))
 
     @cached_property
-    def _directions(self) -> Mapping[str, int]:
+    def _metric_signs(self) -> Mapping[str, int]:
         return dict(self._gate_directions())
 
     def metric_direction(self, metric: str) -> MetricDirection:
         short = metric.rpartition(".")[2]
-        return MetricDirection(self._directions.get(metric, self._directions.get(short, 0)))
+        return MetricDirection(self._metric_signs.get(metric, self._metric_signs.get(short, 0)))
 
     def _gate_directions(self) -> Iterator[tuple[str, int]]:
         for stage in self.policy.stages.values() if self.policy else ():
@@ -127,7 +129,7 @@ class ProjectFacts:
         judged = (name for name in metrics if self.metric_direction(name).sign)
         return next(judged, next(iter(metrics), None))
 
-    def _attempt(self, read: Callable[[], _Value], otherwise: _Value) -> _Value:
+    def _attempt_read(self, read: Callable[[], _Value], otherwise: _Value) -> _Value:
         try:
             return read()
         except TowpathError as refused:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from towpath.scratch import replace_text
 from towpath.studio.page_index import PAGES
-from towpath.studio.page_templates import PagePlace, render_page
+from towpath.studio.page_templates import PagePlace, render_studio_page
 from towpath.studio.pages.page_kind import NoSuchPage, PageRequest
 from towpath.studio.project_facts import ProjectFacts
 from towpath.studio.studio_app import ASSETS
@@ -23,7 +23,7 @@ def build_site(root: Path, folder: Path) -> int:
                 view = kind.gather(facts, PageRequest(names))
             except NoSuchPage:  # it went while the site was written
                 continue
-            page = render_page(kind, facts, view, PagePlace(path, is_static=True))
+            page = render_studio_page(kind, facts, view, PagePlace(path, is_static=True))
             changed += _write_changed(folder / path / "index.html", page)
     for asset in ASSETS.iterdir():
         changed += _write_changed(folder / "assets" / asset.name, asset.read_text(encoding="utf-8"))

@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import (
     FileResponse,
     HTMLResponse,
@@ -27,13 +28,13 @@ from starlette.staticfiles import StaticFiles
 from towpath.errors import TowpathError, UsageError
 from towpath.execution import run_folders
 from towpath.studio.access_guard import AccessGuard
-from towpath.studio.action_commands import ActionOutcome, carry_out, read_action
+from towpath.studio.action_commands import ActionOutcome, carry_out_action, read_action
 from towpath.studio.page_index import PAGES
 from towpath.studio.page_templates import (
     PagePlace,
     render_missing,
     render_outcome,
-    render_page,
+    render_studio_page,
 )
 from towpath.studio.pages.page_kind import NoSuchPage, PageKind, PageRequest
 from towpath.studio.pages.run_page import find_page_run
@@ -53,10 +54,11 @@ def make_app(root: Path, token: str) -> AccessGuard:
         Mount("/assets", StaticFiles(directory=str(ASSETS))),
         Route("/runs/{run}/events", studio.stream_run),
         Route("/runs/{run}/{step}/log.txt", studio.send_log),
-        Route("/actions/{action}", studio.act, methods=["POST"]),
+        Route("/actions/{action}", studio.act_on_form, methods=["POST"]),
         *(Route(f"/{kind.path}", functools.partial(studio.show_page, kind)) for kind in PAGES),
     ]
     app = Starlette(routes=routes, exception_handlers={404: studio.answer_missing})
+    app.add_middleware(GZipMiddleware, minimum_size=1000)
     app.router.redirect_slashes = False  # `answer_missing` adds them, to our own paths alone
     return AccessGuard(app, token)
 
@@ -72,11 +74,11 @@ class StudioProject:
         return await run_in_threadpool(self._write_page, kind, request)
 
     def _write_page(self, kind: PageKind, request: Request) -> Response:
-        facts, place = ProjectFacts(self.root), self._place(request)
+        facts, place = ProjectFacts(self.root), self._place_of(request)
         query = {name: tuple(request.query_params.getlist(name)) for name in request.query_params}
         try:
             view = kind.gather(facts, PageRequest(dict(request.path_params), query))
-            return HTMLResponse(render_page(kind, facts, view, place))
+            return HTMLResponse(render_studio_page(kind, facts, view, place))
         except NoSuchPage as missing:
             return HTMLResponse(render_missing(facts, missing.what, place), 404)
         except TowpathError as refused:
@@ -84,7 +86,7 @@ class StudioProject:
             words = f"{fault.place}: {fault.what}" if fault.place else fault.what
             return HTMLResponse(render_missing(facts, words, place), 500)
 
-    def _place(self, request: Request) -> PagePlace:
+    def _place_of(self, request: Request) -> PagePlace:
         return PagePlace(request.url.path.lstrip("/"), form_token=self.form_token)
 
     async def answer_missing(self, request: Request, _: Exception) -> Response:
@@ -94,7 +96,7 @@ class StudioProject:
             return RedirectResponse(f"/{path.strip('/')}/", 307)
         what = "There is no such page."
         facts = ProjectFacts(self.root)
-        return HTMLResponse(render_missing(facts, what, self._place(request)), 404)
+        return HTMLResponse(render_missing(facts, what, self._place_of(request)), 404)
 
     async def stream_run(self, request: Request) -> Response:
         folder = await run_in_threadpool(self._find_folder, request.path_params["run"])
@@ -126,7 +128,7 @@ class StudioProject:
         # A name of the run's own record, and a file: no link leads out of the folder.
         return path if step in run.steps and path.is_file() and not path.is_symlink() else None
 
-    async def act(self, request: Request) -> Response:
+    async def act_on_form(self, request: Request) -> Response:
         """Carry out what a form asks for, as the command line would."""
         body = await request.body()
         form = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
@@ -137,14 +139,14 @@ class StudioProject:
         return await run_in_threadpool(self._carry_out, request, form)
 
     def _carry_out(self, request: Request, form: dict[str, str]) -> Response:
-        back, place = form.pop("back", ""), self._place(request)
+        back, place = form.pop("back", ""), self._place_of(request)
         back = back if _PAGE_ADDRESS.fullmatch(back) else ""
         try:
             action = read_action(request.path_params["action"], form)
         except UsageError as wrong:
             outcome, words = ActionOutcome(2, wrong.faults[0].what), ""
         else:
-            outcome, words = carry_out(self.root, action), action.words
+            outcome, words = carry_out_action(self.root, action), action.words
         if outcome.run:
             return RedirectResponse(f"/runs/{outcome.run}/", 303)
         view = ActionPage(outcome, words, back)

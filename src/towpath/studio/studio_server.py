@@ -21,7 +21,7 @@ def serve_studio(root: Path, port: int, announce: Callable[[str], None]) -> None
     import uvicorn
 
     token = secrets.token_urlsafe(24)
-    listening = _listen(port)
+    listening = _open_socket(port)
     config = uvicorn.Config(
         make_app(root, token), log_level="warning", access_log=False, server_header=False,
         timeout_graceful_shutdown=_STOP, lifespan="off",
@@ -30,7 +30,7 @@ def serve_studio(root: Path, port: int, announce: Callable[[str], None]) -> None
     uvicorn.Server(config).run(sockets=[listening])
 
 
-def _listen(port: int) -> socket.socket:
+def _open_socket(port: int) -> socket.socket:
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

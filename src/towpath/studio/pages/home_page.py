@@ -80,25 +80,25 @@ def gather_home(facts: ProjectFacts, _: PageRequest) -> HomePage:
 
 
 def _stage_column(facts: ProjectFacts, stage: str) -> StageColumn:
-    wanted = [file for file in facts.stage_files.wanted if file.stage == stage]
+    files = [file for file in facts.stage_files.wanted if file.stage == stage]
     declared = facts.policy.stages[stage].description if facts.policy else None
-    return StageColumn(stage, declared or "", tuple(stage_card(facts, file) for file in wanted))
+    return StageColumn(stage, declared or "", tuple(stage_card(facts, file) for file in files))
 
 
-def stage_card(facts: ProjectFacts, wanted: StageFile) -> StageCard:
+def stage_card(facts: ProjectFacts, stage_file: StageFile) -> StageCard:
     """What a stage should run of a model, and what is known of that."""
-    entries = [e for e in facts.model_history(wanted.model) if e.stage == wanted.stage]
-    entry = next((e for e in reversed(entries) if e.version == str(wanted.version)), None)
-    model = facts.models.get(wanted.model)
-    version = model.find_number(wanted.version) if model else None
-    before = model.find_number(wanted.replaces) if model and wanted.replaces else None
+    entries = [e for e in facts.model_history(stage_file.model) if e.stage == stage_file.stage]
+    entry = next((e for e in reversed(entries) if e.version == str(stage_file.version)), None)
+    model = facts.models.get(stage_file.model)
+    version = model.find_number(stage_file.version) if model else None
+    before = model.find_number(stage_file.replaces) if model and stage_file.replaces else None
     metric = facts.main_metric(version.metrics) if version else None
     value = version.metrics.get(metric) if version and metric else None
     earlier = before.metrics.get(metric) if before and metric else None
     verdict = facts.metric_direction(metric).judge_change(earlier, value) if metric else ""
     return StageCard(
-        wanted.model,
-        str(wanted.version),
+        stage_file.model,
+        str(stage_file.version),
         (entry.entered or entry.merged) if entry else "",
         ", ".join(map(show_person, entry.approval.by)) if entry else "",
         entry.approval.level if entry else "",
@@ -106,7 +106,7 @@ def stage_card(facts: ProjectFacts, wanted: StageFile) -> StageCard:
         show_number(value),
         show_change(earlier, value),
         verdict,
-        str(wanted.replaces or ""),
+        str(stage_file.replaces or ""),
         _lag_words(entries),
         (version.rejected if version else None) or "",
     )
@@ -132,13 +132,13 @@ def _find_attention(
             if card.lag:
                 words = f"{name} was let into {column.stage}; it {card.lag}"
                 yield Attention("waiting", words, address)
-    seen: set[str] = set()
+    pipelines_told: set[str] = set()
     for run in runs:
-        if run.pipeline not in seen and run.state in ("failed", "interrupted", "refused"):
+        if run.pipeline not in pipelines_told and run.state in ("failed", "interrupted", "refused"):
             words = f"the last run of {run.pipeline} {_ENDINGS[run.state]}"
             yield Attention(run.state, f"{words}: {run.error}" if run.error else words,
                             f"runs/{run.id}/")  # fmt: skip
-        seen.add(run.pipeline)
+        pipelines_told.add(run.pipeline)
 
 
 _ENDINGS = {"failed": "failed", "interrupted": "was interrupted", "refused": "was refused"}

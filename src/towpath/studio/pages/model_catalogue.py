@@ -69,7 +69,7 @@ class ModelCatalogue:
 
 
 def gather_catalogue(facts: ProjectFacts, request: PageRequest) -> ModelCatalogue:
-    query, sort = request.first("q").strip(), request.first("sort") or None
+    query, sort = request.first_value("q").strip(), request.first_value("sort") or None
     lines = tuple(_model_line(facts, model) for model in facts.models.values())
     if not query:
         return ModelCatalogue(lines, "", (), 0, 0, "", "", ())
@@ -78,9 +78,16 @@ def gather_catalogue(facts: ProjectFacts, request: PageRequest) -> ModelCatalogu
     except TowpathError as wrong:
         fault = wrong.faults[0]
         return ModelCatalogue(lines, query, (), 0, 0, fault.what, fault.hint or "", ())
-    found = tuple(line_of_version(facts, version) for version in hits.found)
+    lines_of_hits = tuple(line_of_version(facts, version) for version in hits.found)
     return ModelCatalogue(
-        lines, query, found, hits.total, hits.searched, "", "", metric_names(found)
+        lines,
+        query,
+        lines_of_hits,
+        hits.total,
+        hits.searched,
+        "",
+        "",
+        metric_names(lines_of_hits),
     )
 
 

@@ -16,7 +16,7 @@ class PageRequest:
     names: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def first(self, name: str, otherwise: str = "") -> str:
+    def first_value(self, name: str, otherwise: str = "") -> str:
         return next(iter(self.query.get(name, ())), otherwise)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from towpath.backends.git import branches, refs
+from towpath.backends.git import branches, commit_history, refs
 from towpath.delivery.promotion.propose import PROMOTION_PREFIX
 from towpath.studio.pages.page_kind import NoSuchPage
 
@@ -47,15 +47,12 @@ def gather_promotion(facts: ProjectFacts, request: PageRequest) -> PromotionPage
     if waiting is None:
         raise NoSuchPage(f"no promotion `{name}` waits")
     repository = facts.workspace.registry
-    head = repository.attempt_git(
-        "rev-parse", "--verify", "-q", f"{waiting.branch}^{{commit}}"
-    ).text
+    head = branches.branch_commit(repository, waiting.branch)
     main = branches.main_commit(repository)
-    head = head.strip()
-    if not head or main is None:
+    start = commit_history.merge_base(repository, main, head) if head and main else None
+    if head is None or start is None:
         return PromotionPage(name, waiting, "", "", ())
-    changed = repository.call("diff", "--name-only", "-z", f"{main}...{head}").split("\0")
-    paths = tuple(path for path in changed if path)
+    paths = tuple(change.path for change in commit_history.changed_files(repository, start, head))
     page = next((p for p in paths if p.startswith(_EVIDENCE)), None)
     content = refs.read_content(repository, head, page) if page else None
     evidence = (content or b"").decode("utf-8", "replace")

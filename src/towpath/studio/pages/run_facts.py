@@ -36,7 +36,7 @@ class RunLine:
     counts: tuple[tuple[str, str], ...]
     params: Mapping[str, str]
     metrics: Mapping[str, str]
-    asked: str
+    asked_for: str
     author: str
     environment: str
     versions: tuple[str, ...]
@@ -55,7 +55,7 @@ def line_of_run(run: RecordedRun) -> RunLine:
         counts=count_states(run),
         params={name: show_number(value) for name, value in run.params.items()},
         metrics={n: show_number(v) for n, v in short_metrics(run).items()},
-        asked=_asked_words(run),
+        asked_for=_asked_words(run),
         author=str(run.origin.get("user", "")),
         environment=run.environment,
         versions=run.registered_versions,
@@ -75,9 +75,9 @@ def count_states(run: RecordedRun) -> tuple[tuple[str, str], ...]:
 
 
 def _asked_words(run: RecordedRun) -> str:
-    asked = run.asked.get("params")
-    given = asked if isinstance(asked, Mapping) else {}
-    return ", ".join(f"{name} = {show_number(value)}" for name, value in given.items())
+    values = run.asked.get("params")
+    params = values if isinstance(values, Mapping) else {}
+    return ", ".join(f"{name} = {show_number(value)}" for name, value in params.items())
 
 
 def short_metrics(run: RecordedRun) -> dict[str, object]:

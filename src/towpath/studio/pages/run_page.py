@@ -136,8 +136,8 @@ def _first_of_interest(run: RecordedRun) -> str:
         for step in run.steps.values():
             if step.state in states:
                 return step.name
-    done = [step.name for step in run.steps.values() if step.state == "done" and not step.cell_of]
-    return done[-1] if done else next(iter(run.steps), "")
+    worked = [step.name for step in run.steps.values() if step.state == "done" and not step.cell_of]
+    return worked[-1] if worked else next(iter(run.steps), "")
 
 
 def _picture_of_run(facts: ProjectFacts, run: RecordedRun) -> tuple[GraphPicture | None, str]:
@@ -248,8 +248,8 @@ def _group_ingredients(
     grouped: dict[str, list[tuple[str, str]]] = {group: [] for group in (*_GROUPS, "other")}
     for label, value in ingredients.items():
         head, _, name = label.partition(" ")
-        known = head in grouped and name
-        grouped[head if known else "other"].append((name if known else label, str(value)))
+        is_grouped = head in grouped and name
+        grouped[head if is_grouped else "other"].append((name if is_grouped else label, str(value)))
     return ((group, tuple(rows)) for group, rows in grouped.items() if rows)
 
 

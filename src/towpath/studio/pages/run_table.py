@@ -44,16 +44,20 @@ class RunTable:
 
 def gather_run_table(facts: ProjectFacts, request: PageRequest) -> RunTable:
     every = facts.recent_runs(_READ)
-    pipeline, state = request.first("pipeline"), request.first("state")
-    words, sort = request.first("q").strip(), request.first("sort")
+    pipeline, state = request.first_value("pipeline"), request.first_value("state")
+    words, sort = request.first_value("q").strip(), request.first_value("sort")
     kept = [
         run
         for run in every
-        if pipeline in ("", run.pipeline) and state in ("", str(run.state)) and _holds(run, words)
+        if pipeline in ("", run.pipeline)
+        and state in ("", str(run.state))
+        and _holds_words(run, words)
     ]
     if sort:
         kept = _sort_runs(kept, sort)
-    page = max(1, int(request.first("page", "1")) if request.first("page").isdigit() else 1)
+    page = max(
+        1, int(request.first_value("page", "1")) if request.first_value("page").isdigit() else 1
+    )
     pages = max(1, -(-len(kept) // ON_A_PAGE))
     shown = kept[(page - 1) * ON_A_PAGE : page * ON_A_PAGE]
     metrics = Counter(name for run in shown for name in short_metrics(run))
@@ -67,13 +71,21 @@ def gather_run_table(facts: ProjectFacts, request: PageRequest) -> RunTable:
     )  # fmt: skip
 
 
-def _holds(run: RecordedRun, words: str) -> bool:
+def _holds_words(run: RecordedRun, words: str) -> bool:
     """Whether a run has every word: in its name, what it was asked, its versions, its errors."""
     if not words:
         return True
     line = line_of_run(run)
     text = " ".join(
-        (run.id, run.pipeline, line.asked, line.author, run.environment, *line.versions, line.error)
+        (
+            run.id,
+            run.pipeline,
+            line.asked_for,
+            line.author,
+            run.environment,
+            *line.versions,
+            line.error,
+        )
     ).lower()
     return all(word in text for word in words.lower().split())
 
@@ -82,16 +94,16 @@ def _sort_runs(runs: Sequence[RecordedRun], sort: str) -> list[RecordedRun]:
     """By a column, ``-`` before it for the highest first; runs that have none stand last."""
     name, descending = sort.removeprefix("-"), sort.startswith("-")
 
-    def value(run: RecordedRun) -> object:
+    def sorted_value(run: RecordedRun) -> object:
         if name in ("started", "seconds", "pipeline", "state"):
             return getattr(run, name)
         return short_metrics(run).get(name, run.params.get(name))
 
-    having = [run for run in runs if isinstance(value(run), int | float)]
+    having = [run for run in runs if isinstance(sorted_value(run), int | float)]
     if not having:
-        having = [run for run in runs if isinstance(value(run), str)]
+        having = [run for run in runs if isinstance(sorted_value(run), str)]
     lacking = [run for run in runs if run not in having]
-    return sorted(having, key=value, reverse=descending) + lacking  # type: ignore[arg-type]
+    return sorted(having, key=sorted_value, reverse=descending) + lacking  # type: ignore[arg-type]
 
 
 def _differing_params(runs: Sequence[RecordedRun]) -> list[str]:
@@ -120,11 +132,11 @@ class RunComparison:
 def gather_run_comparison(facts: ProjectFacts, request: PageRequest) -> RunComparison:
     """The runs that the address names, side by side: what differs, unless all is asked for."""
     names = request.query.get("run", ())[:MOST_COMPARED]
-    known = set(run_folders.list_run_names(facts.workspace.runs))
-    if missing := [name for name in names if name not in known]:
+    recorded = set(run_folders.list_run_names(facts.workspace.runs))
+    if missing := [name for name in names if name not in recorded]:
         raise NoSuchPage(f"no run `{missing[0]}`")
     runs = [run_folders.find_run(facts.workspace.runs, name) for name in names]
-    shows_all = request.first("all") == "1"
+    shows_all = request.first_value("all") == "1"
     metrics = [short_metrics(run) for run in runs]
     tables = (
         ("Metrics", metrics),
@@ -150,7 +162,7 @@ def _compare_row(
     facts: ProjectFacts, title: str, name: str, columns: Sequence[Mapping[str, object]]
 ) -> ComparedRow:
     values = [column.get(name) for column in columns]
-    shown = tuple(_brief(value) for value in values)
+    shown = tuple(_shorten_digest(value) for value in values)
     sign = facts.metric_direction(name).sign if title == "Metrics" else 0
     numbers = {i: v for i, v in enumerate(values) if isinstance(v, int | float)}
     best: frozenset[int] = frozenset()
@@ -160,6 +172,6 @@ def _compare_row(
     return ComparedRow(name, shown, len(set(map(str, values))) > 1, best)
 
 
-def _brief(value: object) -> str:
+def _shorten_digest(value: object) -> str:
     text = show_number(value)
     return text[:12] if len(text) >= 32 and text.isalnum() else text

@@ -34,22 +34,22 @@ class SearchPage:
 
 
 def gather_search(facts: ProjectFacts, request: PageRequest) -> SearchPage:
-    words = request.first("q").strip()
-    wanted = words.lower().split()
-    if not wanted:
+    words = request.first_value("q").strip()
+    parts = words.lower().split()
+    if not parts:
         return SearchPage("", (), 0)
     hits = [
         hit
-        for hit in _everything(facts)
-        if all(word in f"{hit.kind} {hit.name} {hit.words}".lower() for word in wanted)
+        for hit in _list_everything(facts)
+        if all(word in f"{hit.kind} {hit.name} {hit.words}".lower() for word in parts)
     ]
     # The whole name first, then what begins so.
-    first = wanted[0]
+    first = parts[0]
     hits.sort(key=lambda hit: (hit.name.lower() != first, not hit.name.lower().startswith(first)))
     return SearchPage(words, tuple(hits[:_MOST]), max(0, len(hits) - _MOST))
 
 
-def _everything(facts: ProjectFacts) -> Iterator[SearchHit]:
+def _list_everything(facts: ProjectFacts) -> Iterator[SearchHit]:
     for stage in facts.stages:
         yield SearchHit("stage", stage, "", f"stages/{stage}/")
     for name in facts.workspace.pipelines:

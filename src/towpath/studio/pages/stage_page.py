@@ -26,7 +26,7 @@ class StagePage:
     history: tuple[HistoryEntry, ...]
     rules: tuple[tuple[str, str], ...]
     gates: tuple[tuple[str, str, str, str], ...]
-    at: str
+    moment: str
     moments: tuple[tuple[str, StageMoment], ...]
     fault: str
 
@@ -41,24 +41,24 @@ def gather_stage(facts: ProjectFacts, request: PageRequest) -> StagePage:
     )
     history = [e for model in facts.models for e in facts.model_history(model) if e.stage == stage]
     history.sort(key=lambda entry: entry.merged, reverse=True)
-    at = request.first("at").strip()
-    moments, fault = _moments_at(facts, stage, at) if at else ((), "")
+    moment = request.first_value("at").strip()
+    moments, fault = _moments_at(facts, stage, moment) if moment else ((), "")
     return StagePage(
         stage, declared.description or "", cards, tuple(history),
         tuple(_rule_rows(facts, declared)),
         tuple((n, gate.kind, gate.when, _gate_words(gate)) for n, gate in declared.gates.items()),
-        at, moments, fault,
+        moment, moments, fault,
     )  # fmt: skip
 
 
 def _moments_at(
-    facts: ProjectFacts, stage: str, at: str
+    facts: ProjectFacts, stage: str, date: str
 ) -> tuple[tuple[tuple[str, StageMoment], ...], str]:
     try:
         return tuple(
             (model, moment)
             for model in facts.models
-            for moment in find_stages_at(facts.workspace, facts.model_history(model), at)
+            for moment in find_stages_at(facts.workspace, facts.model_history(model), date)
             if moment.stage == stage
         ), ""
     except TowpathError as wrong:
@@ -81,6 +81,6 @@ def _rule_rows(facts: ProjectFacts, declared: StageDeclaration) -> Iterator[tupl
 
 def _gate_words(gate: object) -> str:
     """A gate's bound in words: what of it is declared, but for its kind and its moment."""
-    told = {"kind", "when", "description", "timeout"}
+    left_out = {"kind", "when", "description", "timeout"}
     fields = getattr(gate, "model_dump", dict)(exclude_defaults=True)
-    return ", ".join(f"{n.replace('_', ' ')} {v}" for n, v in fields.items() if n not in told)
+    return ", ".join(f"{n.replace('_', ' ')} {v}" for n, v in fields.items() if n not in left_out)

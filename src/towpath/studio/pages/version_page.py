@@ -70,10 +70,10 @@ class VersionPage:
 
 def gather_version(facts: ProjectFacts, request: PageRequest) -> VersionPage:
     model = find_page_model(facts, request.names["model"])
-    wanted = request.names["version"]
-    version = next((v for v in model.newest_first if str(v.version or v.key[:8]) == wanted), None)
+    number = request.names["version"]
+    version = next((v for v in model.newest_first if str(v.version or v.key[:8]) == number), None)
     if version is None:
-        raise NoSuchPage(f"no version `{model.name}@{wanted}`")
+        raise NoSuchPage(f"no version `{model.name}@{number}`")
     try:
         lineage = trace_lineage(facts.workspace, str(version))
     except TowpathError as damaged:
@@ -82,7 +82,7 @@ def gather_version(facts: ProjectFacts, request: PageRequest) -> VersionPage:
     incumbents = tuple(
         Incumbent(file.stage, str(file.version))
         for file in facts.stage_files.wanted
-        if file.model == model.name and str(file.version) != wanted
+        if file.model == model.name and str(file.version) != number
     )
     return VersionPage(
         line,
@@ -109,11 +109,11 @@ def gather_version(facts: ProjectFacts, request: PageRequest) -> VersionPage:
 def _metric_rows(
     facts: ProjectFacts, model: str, record: VersionRecord, incumbents: tuple[Incumbent, ...]
 ) -> Iterator[MetricRow]:
-    known = {str(version.version): version for version in facts.models[model].versions}
+    by_number = {str(version.version): version for version in facts.models[model].versions}
     for name, value in tag_message.flatten_numbers(record.metrics).items():
         columns = []
         for incumbent in incumbents:
-            held = known.get(incumbent.version)
+            held = by_number.get(incumbent.version)
             other = held.metrics.get(name) if held else None
             verdict = facts.metric_direction(name).judge_change(other, value)
             columns.append(IncumbentValue(show_number(other), show_change(other, value), verdict))
