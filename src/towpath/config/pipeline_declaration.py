@@ -25,6 +25,7 @@ from towpath.config.check_bounds import (
     ColumnValues,
 )
 from towpath.config.declaration import (
+    MESSAGE,
     Bindings,
     ConditionText,
     Declaration,
@@ -148,7 +149,7 @@ def usual_tolerances(value: Any) -> Any:
     return ({} if value else None) if isinstance(value, bool) else value
 
 
-class QualityCheck(Step):
+class QualityCheck(RepeatedStep):
     """Holds data against expectations or a baseline; makes `data` (the same bytes), `result`,
     `page`, and with `baseline` the counts that later data can be held against."""
 
@@ -156,7 +157,7 @@ class QualityCheck(Step):
     inputs: Bindings
     """`data`: the table to check; `baseline`: what an earlier check made as `baseline`."""
     expectations: grammar.File | None = None
-    """The suite, beside this file."""
+    """The suite, beside this file; with `each` one for each item: `expectations/{table}.yaml`."""
     baseline: Annotated[BaselineTolerances | None, BeforeValidator(usual_tolerances)] = None
     """`true`, or how far the data may be from the baseline: `{distribution: 0.2}`."""
     must_pass: bool = True
@@ -175,7 +176,7 @@ class QualityCheck(Step):
         return self
 
 
-class BiasCheck(Step):
+class BiasCheck(RepeatedStep):
     """Holds labels and predictions of groups against each other; makes `result` and `page`."""
 
     kind: Literal["bias_check"] = "bias_check"
@@ -226,7 +227,7 @@ class BiasCheck(Step):
         return self
 
 
-class Explain(Step):
+class Explain(RepeatedStep):
     """Tells which features a model goes by; makes `importance` (JSON), `rows` (a table with the
     effects of each feature on each row) and `plot` (SVG)."""
 
@@ -268,12 +269,17 @@ class Condition(Step):
     """The steps that run where it is false."""
 
 
-class RegisterModel(Step):
+def model_name_of_items(text: str) -> str:
+    """A model's name, or one in which items of ``each`` stand in braces."""
+    return MESSAGE(text) if "{" in text else grammar.model(text)
+
+
+class RegisterModel(RepeatedStep):
     """Registers a model as the next version of a name in the registry."""
 
     kind: Literal["register_model"] = "register_model"
-    model: grammar.ModelName = Field(alias="as")
-    """The model's name."""
+    model: Annotated[str, AfterValidator(model_name_of_items)] = Field(alias="as")
+    """The model's name; with `each` the items in it: `sales-{region}`."""
     inputs: Bindings
     """`model`, and what is recorded with it, such as `metrics`."""
     beside: Bindings = ()
@@ -286,7 +292,7 @@ class RegisterModel(Step):
     """Whether a run with other values than the declared ones registers too."""
 
 
-class CreateModel(Step):
+class CreateModel(RepeatedStep):
     """Puts a model together with all that it needs to be used elsewhere; makes `model`."""
 
     kind: Literal["create_model"] = "create_model"
@@ -382,6 +388,23 @@ class NotebookStep(RepeatedStep):
     """What it writes: a variable with the path to write to."""
 
 
+class DuckDBStep(RepeatedStep):
+    """Makes tables of tables by SQL, also of more than fits into memory."""
+
+    kind: Literal["duckdb"] = "duckdb"
+    sql: Annotated[str, AfterValidator(grammar.check_sql)]
+    """A file beside this one or from the project's root (`totals.sql`), or the SQL itself."""
+    inputs: Bindings = ()
+    """The tables that it reads, by the names that they have in the SQL."""
+    params: Bindings = ()
+    """The parameters that it takes: `$year` in the SQL."""
+    literals: Mapping[grammar.Name, Any] = Field(default_factory=dict, alias="with")
+    """Values of parameters that are written here."""
+    outputs: Outputs
+    """What it writes: of one output what the last query gives, else the tables or views of these
+    names."""
+
+
 class Fail(Step):
     """Ends the run as failed, with a message."""
 
@@ -444,7 +467,7 @@ class Callback(Step):
 AnyStep: TypeAlias = (
     Processing | Training | Evaluation | Tuning | QualityCheck | BiasCheck | Explain | Condition
     | CreateModel | RegisterModel
-    | BatchTransform | CommandStep | NotebookStep | Fail | Stop | Notify | Callback
+    | BatchTransform | CommandStep | NotebookStep | DuckDBStep | Fail | Stop | Notify | Callback
 )  # fmt: skip
 KINDS: Mapping[str, type[Step]] = kinds_of(AnyStep)
 
@@ -507,6 +530,10 @@ EXPLAINED: Mapping[str, Output] = {
 }
 
 
+DECLARES_OUTPUTS = (FunctionStep, BatchTransform, CommandStep, NotebookStep, DuckDBStep)
+"""The kinds whose outputs are declared."""
+
+
 def notebook_outputs(step: NotebookStep) -> dict[str, Output]:
     """What is kept of each notebook: as it was executed, and as a page."""
     stem = grammar.output_stem(step.notebook)
@@ -531,7 +558,7 @@ def named_outputs(step: Step) -> Iterator[tuple[str, Output]]:
         yield from EXPLAINED.items()
     elif isinstance(step, BiasCheck):
         yield from ((name, CHECKED[name]) for name in ("result", "page"))
-    elif isinstance(step, FunctionStep | BatchTransform | CommandStep | NotebookStep):
+    elif isinstance(step, DECLARES_OUTPUTS):
         if isinstance(step.outputs, Mapping):
             yield from step.outputs.items()
         else:

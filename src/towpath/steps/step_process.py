@@ -79,10 +79,8 @@ def needs_of_step(
     """What a step needs that reads and writes files of these names and declared formats, and whose
     code imports these libraries."""
     modules = [kinds.IN_A_PROCESS[step.kind]]
-    if step.kind in (
-        "command",
-        "notebook",
-    ):  # its program reads and writes the files, in a process of its own
+    # Its program reads and writes the files, in a process of its own, or DuckDB does.
+    if step.kind in ("command", "notebook", "duckdb"):
         return tuple(modules)
     if step.kind == "quality_check":
         modules += ["pandas"]
@@ -185,10 +183,20 @@ def call_step(order: Order, log: Callable[[str], object]) -> Made:
         # Of a step that fails the log stays, and not the bytes it was making, with which each
         # further attempt would fill the disk a little more.
         order.remove_bytes()
+        answered = _end_question(order) if step.kind == "callback" else None
         if isinstance(error, StepFailed):
             _refuse_if_stopped(key)  # it was killed for that, which says more than how
-        raise
+        if answered is None or not isinstance(error, StepFailed):
+            raise
+        return answered
     return result
+
+
+def _end_question(order: Order) -> Made | None:
+    # Here, for what it imports is a step's that asks.
+    from towpath.steps.kinds import callback_step
+
+    return callback_step.end_question(order, "ended without an answer")
 
 
 def _carry_out(key: _Key, task: Task) -> Any:
