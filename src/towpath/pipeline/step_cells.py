@@ -211,9 +211,9 @@ def _make_cell(
 
     def own_output(taken: FromOutput) -> FromOutput:
         maker = graph.nodes[taken.step]
-        if maker.loop is None or not maker.loop.is_within(node.loop):
-            return taken
-        if taken.step not in labels:  # skipped, or its own turn will fail it: so are its takers
+        # Without labels it is skipped, or its own turn will fail it: so are its takers.
+        is_own = maker.loop is not None and maker.loop.is_within(node.loop)
+        if maker.loop is None or not is_own or taken.step not in labels:
             return taken
         items = {name: cell.items[name] for name in maker.loop.lists}
         return replace(taken, step=f"{taken.step}@{labels[taken.step][_item_text(items)]}")
@@ -230,9 +230,10 @@ def _make_cell(
                 return Literal(fill_items(value, cell.items))
         return source
 
-    arguments = {argument: own_source(source) for argument, source in node.arguments.items()}
-    mentions = {name: own_source(source) for name, source in node.mentions.items()}
-    beside = {name: own_source(source) for name, source in node.beside.items()}
+    arguments, mentions, beside = (
+        {name: own_source(source) for name, source in sources.items()}
+        for sources in (node.arguments, node.mentions, node.beside)
+    )
     sources = [*arguments.values(), *mentions.values(), *beside.values()]
     taken = {o.step for source in sources for o in outputs_of(source)} | node.loop.list_needs
     # Its branch, and the checks that a registration waits for.
