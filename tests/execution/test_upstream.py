@@ -8,6 +8,7 @@ import pytest
 
 from running import FOLDER, PIPELINE, Project, make, reasons, states
 from thread_executor import run_in_threads
+from towpath import documents
 from towpath.audit.lineage import trace_lineage
 from towpath.audit.reproduction import reproduce_version
 from towpath.execution import pipeline_run as running
@@ -291,3 +292,91 @@ def test_a_folder_a_file_in_one_and_all_of_a_step(two: Project) -> None:
         stranger.unlink()
     two.commit()
     assert states(two.run())["register"] in ("done", "reused")
+
+
+def test_an_output_is_named_by_its_pipeline_and_step(two: Project) -> None:
+    """`preparing:create.table` is the file that a run of `preparing` puts there, and says no less
+    to DVC, to lineage, and to whoever runs all of them."""
+    two.edit(f"{FOLDER}/pipeline.yaml", TABLE, "preparing:create.table")
+    two.commit()
+    assert two.towpath("check").code == 0
+    assert f"○ raw              input           {TABLE}" in two.towpath("graph").out
+    assert two.towpath("run", "--all").code == 0
+    assert two.tags() == ["mean@v1.0.0"]
+    (data,) = trace_lineage(two.workspace, "mean@v1.0.0").data
+    assert (data.path, data.pipeline) == (TABLE, "preparing")
+    stages = documents.plain_data(
+        documents.parse_yaml((two.root / "dvc.yaml").read_text(), "").node
+    )
+    assert TABLE in stages["stages"]["training-clean"]["deps"]
+    two.edit("flows/preparing/steps.py", "> least", ">= least")
+    why = "`create` of pipeline `preparing` would run: code of `steps.create` changed"
+    assert links(two) == [why]
+    assert states(two.run(inputs={"raw": "preparing:create.table"}))["fit"] == "reused"
+    two.write("other.json", "[5]")
+    trial = two.towpath("run", "--input", "raw=other.json", "--json").json["run"]
+    back = two.towpath("run", "--input", f"raw={TABLE}", "--json").json["run"]
+    assert (trial["tried"], back["tried"]) == (["raw"], [])
+    said = two.towpath("run", "--input", "raw=preparing:creat.table")
+    assert said.code == 2
+    assert "`preparing:creat.table`: pipeline `preparing` has no step `creat`" in said.err
+    circle = "training:clean.rows"
+    two.edit("flows/preparing/pipeline.yaml", "source: data/raw.json", f"source: {circle}")
+    said = two.towpath("check")
+    assert (said.code, said.err.count("preparing -> training -> preparing")) == (2, 2)
+
+
+def test_what_another_pipeline_makes_for_an_environment(two: Project) -> None:
+    """A run for `prod` takes what the other made for it, where that declares it too; not the file
+    of a run without an environment."""
+    two.write("data/all.json", "[10, 20, 30]")
+    prod = "for: {prod: {inputs: {source: data/all.json}}}\n"
+    two.write("flows/preparing/pipeline.yaml", prod + PREPARING)
+    text = (two.root / FOLDER / "pipeline.yaml").read_text()
+    text = text.replace(TABLE, "preparing:create.table")
+    two.write(f"{FOLDER}/pipeline.yaml", "for: {prod: , dev: }\n" + text)
+    two.commit()
+    prepare(two)
+    usual = two.run()
+    refused = two.refused(environment="prod")
+    (fault,) = refused.faults
+    assert fault.what.startswith("input `raw` is not made for `prod`: `create` of pipeline")
+    assert fault.hint == "towpath run preparing --for prod"
+    first = prepare(two, environment="prod")
+    whole = two.run(environment="prod")
+    assert whole.inputs["raw"] == first.steps["create"].made.outputs["table"].digest
+    assert whole.inputs["raw"] != usual.inputs["raw"]
+    assert states(whole)["register"] == "done"
+    (data,) = trace_lineage(two.workspace, "mean@latest").data
+    assert (data.pipeline, data.run) == ("preparing", first.id)
+    assert two.run(environment="dev").inputs == usual.inputs, "`preparing` declares no `dev`"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "what", "hint"),
+    [
+        ("preparin:create.table", "there is no pipeline `preparin`", "did you mean `preparing`?"),
+        ("x:create.table", "there is no pipeline `x`", "there is preparing, training; a file of"),
+        ("preparing:creat.table", "has no step `creat`", "did you mean `create`?"),
+        ("preparing:create.tabel", "has no output `tabel`", "did you mean `table`?"),
+        ("preparing:create.table.rows", "is inside of an output", "write `preparing:create.table`"),
+        ("preparing:create", "names no output of a pipeline", "write `pipeline:step.output`"),
+        ("preparing:look.x", "(condition) has no outputs", ""),
+        ("preparing:checked.data", "are the bytes that the check was given", "name what it checks"),
+        ("training:clean.rows", "is an output of this pipeline", "refer to `clean.rows`"),
+    ],
+)
+def test_an_output_that_is_not_there_by_name(
+    two: Project, wrong: str, what: str, hint: str
+) -> None:
+    more = (
+        "  look: {kind: condition, if: least > 0, then: more}\n"
+        "  more: {run: create, inputs: [source], params: [least], outputs: [t.json]}\n"
+        "  checked: {kind: quality_check, inputs: {data: source}, baseline: true}\n"
+    )
+    two.write("flows/preparing/pipeline.yaml", PREPARING + more)
+    two.edit(f"{FOLDER}/pipeline.yaml", TABLE, wrong)
+    said = two.towpath("check")
+    assert (said.code, what in said.err, hint in said.err) == (2, True, True), said.err
+    assert said.err.count("error:") == 1, said.err
+    assert f"{FOLDER}/pipeline.yaml:6" in said.err

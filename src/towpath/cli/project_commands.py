@@ -216,6 +216,7 @@ def check(
     refuse_without("--promotion", {"--base": base, "--head": head, "--format": form != "text"})
     from towpath.pipeline import pipeline_order
     from towpath.planning import pipeline_check
+    from towpath.planning.declared_pipelines import read_declared, read_pipelines
 
     workspace = session.workspace
     _ = workspace.project  # a wrong towpath.yaml is said alone: all else would follow from it
@@ -228,14 +229,14 @@ def check(
         for name in names
         for fault in pipeline_check.find_environment_faults(workspace, name, environment)
     ]
-    declaration_faults += pipeline_order.circle_faults(pipeline_check.read_pipelines(workspace))
+    declaration_faults += pipeline_order.circle_faults(read_pipelines(workspace))
     declaration_faults += () if pipelines else _gate_faults(workspace)
     declaration_faults += () if pipelines else _deployment_faults(workspace)
     if declaration_faults:
         raise DeclarationError(*dict.fromkeys(declaration_faults))
     if as_json:
         return print_json("check", {"pipelines": names, "faults": []})
-    counts = {name: len(workspace.pipeline(name).pipeline.steps) for name in names}
+    counts = {name: len(read_declared(workspace, name).pipeline.steps) for name in names}
     return session.say(_summarise_check(counts))
 
 

@@ -32,7 +32,6 @@ _CRON_PART = re.compile(
 )
 _CRON_ALIASES = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly")
 _CRON_HINT = "such as `0 5 * * *`: minute, hour, day, month, weekday"
-_OUTPUT_SOURCE = r"[A-Za-z0-9_-]+:[A-Za-z_]\w*\.[A-Za-z_]\w*"
 _MODEL_STAGE = r"[a-z0-9-]+#[a-z0-9]([a-z0-9-]*[a-z0-9])?"
 
 
@@ -90,7 +89,7 @@ def check_moment(text: str) -> str:
 
 def check_change_source(text: str) -> str:
     """What a deployment follows: ``pipeline:step.output`` or ``model#stage``."""
-    if not re.fullmatch(f"{_OUTPUT_SOURCE}|{_MODEL_STAGE}", text, re.ASCII):
+    if not re.fullmatch(f"{grammar.OUTPUT_REFERENCE}|{_MODEL_STAGE}", text, re.ASCII):
         grammar.refuse_value(
             f"`{text}` names nothing that changes",
             "write `pipeline:step.output`, or `model#stage`",

@@ -42,8 +42,9 @@ class Input(Readable):
     """A file, a folder or a model that a pipeline takes."""
 
     path: grammar.InputSource
-    """A path from the project's root (`dir/` is a folder), or a model: `abalone@v1.0.0`,
-    `abalone@latest`, `abalone#prod`."""
+    """A path from the project's root (`dir/` is a folder), a model (`abalone@v1.0.0`,
+    `abalone@latest`, `abalone#prod`), or an output of another pipeline:
+    `data_processing:create.table`."""
     address: grammar.DataAddress | None = Field(default=None, alias="from")
     """Where the data is brought from and pinned: `s3://bucket/trips/`, `https://...`; by default
     to `data/` and its last part."""
@@ -61,6 +62,9 @@ class Input(Readable):
     def _require_file(self) -> Self:
         if self.address and grammar.is_model_reference(self.path):
             grammar.refuse_value("a model is not brought from an address", "write `path: data/...`")
+        if self.address and grammar.is_output_reference(self.path):
+            hint = "write `path: data/...`"
+            grammar.refuse_value("what a pipeline makes is not brought from an address", hint)
         if self.address and grammar.is_folder_path(self.address) != grammar.is_folder_path(
             self.path
         ):

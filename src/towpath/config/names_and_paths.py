@@ -28,6 +28,7 @@ _PREFECTS = frozenset({"self", "wait_for", "return_state", "model_config"})
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _BYTES = {"MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
 _LEAST_MEMORY = 64 << 20
+OUTPUT_REFERENCE = r"[A-Za-z0-9_-]+:[A-Za-z_]\w*(\.[A-Za-z_]\w*)+"
 MODEL_REFERENCE = r"[a-z0-9-]+(@(v\d+\.\d+\.\d+|latest)|#[a-z0-9]([a-z0-9-]*[a-z0-9])?)"
 _ENCODINGS = ("utf-8", "utf-16", "latin-1", "cp1252", "cp1250", "cp437", "ascii", "shift_jis")
 _USUAL_TYPES: Mapping[str, str] = {
@@ -143,6 +144,11 @@ def is_model_reference(text: str) -> bool:
     return bool(re.fullmatch(MODEL_REFERENCE, text))
 
 
+def is_output_reference(text: str) -> bool:
+    """Whether an input names an output of another pipeline: ``data_processing:create.table``."""
+    return bool(re.fullmatch(OUTPUT_REFERENCE, text, re.ASCII))
+
+
 def check_path(text: str) -> str:
     """A path below a folder, with ``/`` between its parts; a slash behind it means a folder."""
     pure = PurePosixPath(text)
@@ -183,7 +189,13 @@ def check_notebook(text: str) -> str:
 
 
 def check_source(text: str) -> str:
-    """What a pipeline's input names: a path from the project's root, or a model."""
+    """What a pipeline's input names: a path from the project's root, a model, or an output of
+    another pipeline."""
+    if is_output_reference(text):
+        return text
+    if re.fullmatch(r"[A-Za-z0-9_-]+:[\w.]*", text, re.ASCII):
+        hint = f"write `pipeline:step.output`; a file of that name is `./{text}`"
+        refuse_value(f"`{text}` names no output of a pipeline", hint)
     if ("@" in text or "#" in text) and "/" not in text and "." not in text.split("@")[0]:
         if not is_model_reference(text):
             hint = "write `model@v1.0.0`, `model@latest` or `model#stage`"

@@ -153,7 +153,11 @@ DEFINITIONS: Mapping[Any, tuple[str, Rule]] = {
         "source",
         lambda inner: _either_schema(
             _text_rule(grammar.MODEL_REFERENCE)(inner),
-            {**inner, "pattern": rf"^{_RELATIVE}([^@#]*|.*/.*|[^@]*\.[^@]*(@.*)?)$"},
+            _text_rule(grammar.OUTPUT_REFERENCE)(inner),
+            {
+                **inner,
+                "pattern": rf"^(?![\w-]+:[\w.]*$){_RELATIVE}([^@#]*|.*/.*|[^@]*\.[^@]*(@.*)?)$",
+            },
         ),
     ),
     declaration.REFERENCE: ("reference", _text_rule(rf"\s*{_REFERENCE}( or {_REFERENCE})*\s*")),

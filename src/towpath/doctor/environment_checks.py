@@ -25,6 +25,7 @@ from towpath.delivery.promotion.rules_in_force import connect_to_set_up
 from towpath.doctor.health_check import DoctorCheck, report_faults, report_lack, report_well
 from towpath.errors import StoreError, TowpathError
 from towpath.forge import Forbidden, Forge
+from towpath.planning.declared_pipelines import read_declared
 from towpath.registry import registry_state, restore_tags
 from towpath.registry.registry_state import CANDIDATES, TAGS
 from towpath.registry.version_reference import parse_tag
@@ -234,7 +235,7 @@ def examine_checkout(workspace: Workspace) -> Iterator[DoctorCheck]:
 def _pipeline_inputs(workspace: Workspace) -> Iterator[str]:
     for name in workspace.pipelines:
         try:
-            declared = workspace.pipeline(name)
+            declared = read_declared(workspace, name)
         except TowpathError:  # `towpath check` says what is wrong with it
             continue
         for declared_input in declared.pipeline.inputs.values():

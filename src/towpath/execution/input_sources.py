@@ -1,7 +1,9 @@
 """Where a run's inputs come from: a file, a pointer, a version, or another pipeline.
 
 An input below ``artifacts/<pipeline>/`` is what a run of that pipeline put there. It is stale where
-the pipeline would make it anew, or where its bytes are no longer those that it made.
+the pipeline would make it anew, or where its bytes are no longer those that it made. In a run for
+an environment that the other pipeline declares too it is what that one made for it, out of the
+store.
 """
 
 from __future__ import annotations
@@ -16,13 +18,15 @@ from towpath.backends.dvc import tracked_files
 from towpath.config import names_and_paths
 from towpath.config.artifact import Made
 from towpath.config.pipeline_declaration import Condition, Fail, Notify, RegisterModel, Stop
-from towpath.errors import StepFailed, StoreError, TowpathError
+from towpath.errors import Fault, StepFailed, StoreError, TowpathError, UserError
 from towpath.execution import run_inputs
 from towpath.execution.single_step import read_from_tree
 from towpath.pipeline import artifact_paths
 from towpath.pipeline.pipeline_order import makers_of, require_order
+from towpath.pipeline.run_arguments import RunValues
 from towpath.pipeline.step_graph import Graph, Node
 from towpath.planning import pipeline_check
+from towpath.planning.declared_pipelines import read_pipelines
 from towpath.planning.known_cells import walk_nodes
 from towpath.planning.run_request import find_needed_steps, in_ci
 from towpath.planning.run_state import RunState, StepDecision, StepVerdict
@@ -30,7 +34,7 @@ from towpath.planning.step_decisions import PipelineMemory, ReusePolicy, StepJud
 from towpath.registry.version_record import DataSource, UpstreamRun
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from towpath.config.artifact import Artifact
     from towpath.pipeline.step_graph import Graph
@@ -44,6 +48,7 @@ class UpstreamLink:
     ``path`` is from the project's root; ``steps`` are those whose outputs it holds, ``run`` the one
     that made them, where it is known. ``stale`` says why it is not what the pipeline would make
     now, empty where it is; ``beyond`` is True where that pipeline's own input is what is stale.
+    ``environment`` is the one that it is made for, ``artifact`` what is remembered of that.
     """
 
     input: str
@@ -53,10 +58,14 @@ class UpstreamLink:
     run: str = ""
     stale: str = ""
     beyond: bool = False
+    environment: str = ""
+    artifact: Artifact | None = None
 
     @property
     def update_command(self) -> str:
         """What brings it up to date."""
+        if self.environment:
+            return f"towpath run {self.pipeline} --for {self.environment}"
         return "towpath run --all" if self.beyond else f"towpath run {self.pipeline}"
 
 
@@ -81,29 +90,62 @@ class UpstreamReader:
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
-        self.pipelines: dict[str, UpstreamPipeline] = {}
+        self.pipelines: dict[tuple[str, str], UpstreamPipeline] = {}
 
     def find_links(self, graph: Graph) -> tuple[UpstreamLink, ...]:
         """The inputs of a graph that other pipelines make. DeclarationError for a circle."""
         makers = makers_of(graph.name, graph.inputs, self.workspace.pipelines)
         if not makers:
             return ()
-        require_order(pipeline_check.read_pipelines(self.workspace))
+        require_order(read_pipelines(self.workspace))
         return tuple(self._make_link(graph, name, maker) for name, maker in makers.items())
 
     def _make_link(self, graph: Graph, name: str, maker: str) -> UpstreamLink:
         path = str(PurePosixPath(graph.inputs[name]))
+        environment = self._find_environment(graph, maker)
         # One pipeline may make several inputs, and each look at it digests files.
-        upstream = self.pipelines.get(maker) or self._look_at_pipeline(maker)
-        self.pipelines[maker] = upstream
+        key = (maker, environment)
+        upstream = self.pipelines.get(key) or self._look_at_pipeline(maker, environment)
+        self.pipelines[key] = upstream
         if upstream.graph is None or upstream.known is None:
-            return UpstreamLink(name, path, maker, stale=upstream.fault)
+            return UpstreamLink(name, path, maker, stale=upstream.fault, environment=environment)
         held = _held_outputs(upstream.graph, path)
         steps = tuple(dict.fromkeys(step for step, _ in held))
         runs = dict.fromkeys(filter(None, map(upstream.runs.get, steps)))
         stale = self._stale_reason(upstream, path, held)
         beyond = any(link.stale for link in upstream.links)
-        return UpstreamLink(name, path, maker, steps, ", ".join(runs), stale, beyond)
+        artifact = _stored_artifact(upstream.known, path, held) if environment else None
+        return UpstreamLink(
+            name, path, maker, steps, ", ".join(runs), stale, beyond, environment, artifact
+        )
+
+    def _find_environment(self, graph: Graph, maker: str) -> str:
+        """The environment that another pipeline makes an input for: that of the graph, where both
+        declare it."""
+        if not graph.environment:
+            return ""
+        environments = self.workspace.pipeline(maker).pipeline.environments
+        return graph.environment if graph.environment in environments else ""
+
+    def read_artifacts(self, graph: Graph, awaited: Collection[str] = ()) -> dict[str, Artifact]:
+        """The bytes of each input but for those that are ``awaited``: UserError or StoreError, with
+        every fault. What another pipeline makes for an environment is taken as it is remembered,
+        for ``artifacts/`` holds what it makes without one."""
+        artifacts: dict[str, Artifact] = {}
+        faults: list[Fault] = []
+        for link in self.find_links(graph) if graph.environment else ():
+            if not link.environment or link.input in awaited:
+                continue
+            if link.artifact:
+                artifacts[link.input] = link.artifact
+            else:
+                reason = link.stale or "it is no whole output of a step"
+                what = f"input `{link.input}` is not made for `{link.environment}`: {reason}"
+                faults.append(Fault(what, hint=link.update_command))
+        if faults:
+            raise UserError(*faults)
+        read = run_inputs.read_input_artifacts(self.workspace, graph, {*awaited, *artifacts})
+        return {**read, **artifacts}
 
     def _stale_reason(
         self, upstream: UpstreamPipeline, path: str, held: Mapping[tuple[str, str], str]
@@ -122,6 +164,8 @@ class UpstreamReader:
             if step not in upstream.known.made:
                 reason = upstream.known.skipped.get(step, "it was not made")
                 return f"`{step}` of pipeline `{upstream.graph.name}` would be skipped: {reason}"
+        if upstream.graph.environment:  # which leaves no file
+            return ""
         if not (self.workspace.root / path).exists():
             return f"pipeline `{upstream.graph.name}` has not put it there"
         if not self._is_made(upstream.known, path, held):
@@ -146,12 +190,15 @@ class UpstreamReader:
             str(inside / name): md5 for name, md5 in store.members(folder_digest).items()
         }
 
-    def _look_at_pipeline(self, pipeline: str) -> UpstreamPipeline:
+    def _look_at_pipeline(self, pipeline: str, environment: str) -> UpstreamPipeline:
         upstream = UpstreamPipeline()
+        values = RunValues(environment=environment)
         try:
-            upstream.graph = pipeline_check.compile_checked_pipeline(self.workspace, pipeline)
+            upstream.graph = pipeline_check.compile_checked_pipeline(
+                self.workspace, pipeline, values
+            )
             upstream.links = self.find_links(upstream.graph)
-            taken = run_inputs.read_input_artifacts(self.workspace, upstream.graph)
+            taken = self.read_artifacts(upstream.graph)
         except TowpathError as error:
             upstream.fault = error.faults[0].what
             return upstream
@@ -198,12 +245,28 @@ class UpstreamReader:
         # A step that is never reused has no entry. Where its last run had the same key, what the
         # work tree holds of it is no older than anything else.
         last = judge.memory.find_last(node.name)
-        if node.step.cache is True or not last or last.undeclared or last.key != decision.key:
+        if (
+            known.graph.environment
+            or node.step.cache is True
+            or not last
+            or last.undeclared
+            or last.key != decision.key
+        ):
             return None
         try:
             return read_from_tree(self.workspace, known.graph, node)
         except StepFailed:
             return None
+
+
+def _stored_artifact(
+    known: RunState, path: str, held: Mapping[tuple[str, str], str]
+) -> Artifact | None:
+    """What is remembered of the output whose own path it is."""
+    for (step, output), place in held.items():
+        if place == path and step in known.made:
+            return known.made[step].outputs.get(output)
+    return None
 
 
 def _held_outputs(graph: Graph, path: str) -> dict[tuple[str, str], str]:
@@ -287,7 +350,7 @@ def upstream_runs(reader: UpstreamReader, graph: Graph) -> dict[str, UpstreamRun
     """What made the inputs of a graph that other pipelines make, and what made theirs."""
     runs: dict[str, UpstreamRun] = {}
     for link in reader.find_links(graph):
-        pipeline = reader.pipelines[link.pipeline]
+        pipeline = reader.pipelines[link.pipeline, link.environment]
         if pipeline.graph is None or pipeline.known is None:
             continue
         taken = pipeline.known.inputs

@@ -19,6 +19,7 @@ from towpath.errors import Fault, UsageError, did_you_mean
 from towpath.execution import run_folders
 from towpath.pipeline.artifact_paths import FOLDER
 from towpath.pipeline.step_cells import handed_outputs
+from towpath.planning.declared_pipelines import read_declared
 from towpath.registry import RecordedVersion
 from towpath.scratch import scratch_beside
 from towpath.versions import version_origin
@@ -175,7 +176,7 @@ def _declared_now(workspace: Workspace, run: RecordedRun) -> dict[str, Output]:
     # A run keeps no declaration, so how its files are read is what is declared now.
     if run.pipeline not in workspace.pipelines:
         return {}
-    return dict(_declared_outputs(workspace.pipeline(run.pipeline)))
+    return dict(_declared_outputs(read_declared(workspace, run.pipeline)))
 
 
 def _declared_outputs(declared: DeclaredPipeline) -> Iterator[tuple[str, Output]]:

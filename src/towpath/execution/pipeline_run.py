@@ -35,6 +35,7 @@ from towpath.pipeline import pipeline_order
 from towpath.pipeline.pipeline_order import order_pipelines
 from towpath.pipeline.step_graph import FromRun
 from towpath.planning import pipeline_check
+from towpath.planning.declared_pipelines import read_declared, read_pipelines
 from towpath.planning.run_request import RunRequest, find_needed_steps, in_ci, select_steps
 from towpath.planning.run_state import RunState, StepDecision, StepVerdict
 from towpath.planning.step_decisions import PipelineMemory, ReusePolicy, StepJudge, plan_steps
@@ -113,7 +114,7 @@ def prepare_run(
     planned = time.time_ns()  # before the first file of code is read: see `Execution._code_moved`
     graph = pipeline_check.compile_checked_pipeline(workspace, request.pipeline, request.values)
     if pipeline_order.makers_of(graph.name, graph.inputs, workspace.pipelines):
-        pipeline_order.require_order(pipeline_check.read_pipelines(workspace))
+        pipeline_order.require_order(read_pipelines(workspace))
     chosen = select_steps(graph, request)
     policy = ReusePolicy(
         force=request.force,
@@ -135,7 +136,7 @@ def prepare_run(
     awaited = {**awaited, **run_inputs.find_unfetched_inputs(workspace, graph)}
     run_state = RunState(
         graph,
-        run_inputs.read_input_artifacts(workspace, graph, awaited),
+        registry.upstream_reader.read_artifacts(graph, awaited),
         awaited=awaited,
         run=_read_run_values(workspace, graph),
     )
@@ -154,7 +155,7 @@ def _read_run_values(workspace: Workspace, graph: Graph) -> dict[str, Json]:
 
 def bring_remote_inputs(workspace: Workspace, request: RunRequest) -> None:
     """Before a run is prepared: bring its inputs from elsewhere that nothing pins yet."""
-    declared = workspace.pipeline(request.pipeline).pipeline
+    declared = read_declared(workspace, request.pipeline).pipeline
     if any(file.address for file in declared.inputs.values()):
         graph = pipeline_check.compile_checked_pipeline(workspace, request.pipeline, request.values)
         say = logging.getLogger("towpath.store").warning
@@ -179,9 +180,7 @@ def _ended_steps(workspace: Workspace, word: str) -> dict[str, CacheEntry]:
 def _is_registered(workspace: Workspace, graph: Graph) -> bool:
     # What goes into a version may come from a pipeline before the one that registers.
     registers = any(map(graph.registers_model, graph.nodes))
-    return registers or pipeline_order.feeds_others(
-        pipeline_check.read_pipelines(workspace), graph.name
-    )
+    return registers or pipeline_order.feeds_others(read_pipelines(workspace), graph.name)
 
 
 def run_pipeline(
@@ -416,7 +415,7 @@ def run_all(
 
     Raises DeclarationError, before anything has run, for what is wrong with any of them.
     """
-    order = order_pipelines(pipeline_check.read_pipelines(workspace))
+    order = order_pipelines(read_pipelines(workspace))
     for name in order:
         pipeline_check.compile_checked_pipeline(workspace, name)
     missing: dict[str, str] = {}
@@ -446,7 +445,7 @@ def plan_all(workspace: Workspace, request: RunRequest) -> Iterator[PreparedRun]
     """
     may_run: dict[str, set[str]] = {}
     reader = UpstreamReader(workspace)
-    for name in order_pipelines(pipeline_check.read_pipelines(workspace)):
+    for name in order_pipelines(read_pipelines(workspace)):
         links = reader.find_links(pipeline_check.compile_checked_pipeline(workspace, name))
         awaited = {
             link.input: link.pipeline for link in links if _is_awaited(reader, link, may_run)
@@ -461,6 +460,6 @@ def _is_awaited(
     reader: UpstreamReader, link: UpstreamLink, may_run: Mapping[str, Collection[str]]
 ) -> bool:
     # The pipeline before would put other bytes there, or might.
-    graph = reader.pipelines[link.pipeline].graph
+    graph = reader.pipelines[link.pipeline, link.environment].graph
     made_by = find_needed_steps(graph, frozenset(link.steps)) if graph else frozenset()
     return bool(link.stale or made_by & set(may_run.get(link.pipeline, ())))

@@ -27,6 +27,11 @@ from towpath.pipeline.compile_graph import compile_with_values, outline_graph, r
 from towpath.pipeline.environments import apply_environment
 from towpath.pipeline.run_arguments import RunValues
 from towpath.planning import model_check, notebook_check, requirements_check, step_code
+from towpath.planning.declared_pipelines import (
+    read_declared,
+    read_pipelines,
+    resolve_given_inputs,
+)
 from towpath.steps.formats import FRAMES
 
 if TYPE_CHECKING:
@@ -50,14 +55,15 @@ def compile_checked_pipeline(
     Errors: DeclarationError with every fault of the declaration and of its code; UsageError for
     a parameter or an input given wrongly.
     """
-    declared = workspace.pipeline(pipeline)
+    declared = read_declared(workspace, pipeline)
     if pipeline_faults := _declared_faults(workspace, declared):
         raise DeclarationError(*pipeline_faults)
     if not declared.pipeline.steps:
         hint = "write one below `steps:`; docs/pipeline.md has an example"
         raise DeclarationError(Fault("the pipeline has no steps yet", Place(declared.path), hint))
     values = values or RunValues()
-    taken = {name: _from_root(workspace.root, path) for name, path in values.inputs.items()}
+    named = resolve_given_inputs(workspace, declared.pipeline.name, values.inputs)
+    taken = {name: _from_root(workspace.root, path) for name, path in named.items()}
     return compile_with_values(declared, replace(values, inputs=taken))
 
 
@@ -72,7 +78,7 @@ def _from_root(root: Path, path: str) -> str:
 
 def find_pipeline_faults(workspace: Workspace, pipeline: str) -> tuple[Fault, ...]:
     """Everything that is wrong with a pipeline, its code included, each with its place."""
-    return _declared_faults(workspace, workspace.pipeline(pipeline))
+    return _declared_faults(workspace, read_declared(workspace, pipeline))
 
 
 def find_environment_faults(
@@ -82,7 +88,7 @@ def find_environment_faults(
     value for a parameter that must have one. UsageError for an environment it does not declare."""
     if not environment:
         return ()
-    declared = workspace.pipeline(pipeline)
+    declared = read_declared(workspace, pipeline)
     values = apply_environment(declared.pipeline, environment)
     place = declared.places.find_place("for", environment)
     return tuple(
@@ -254,14 +260,9 @@ def _suite_faults(
     yield from great_expectations.suite_faults(path, f"{folder}/{suite}")
 
 
-def read_pipelines(workspace: Workspace) -> dict[str, DeclaredPipeline]:
-    """Every pipeline's declaration, by name."""
-    return {name: workspace.pipeline(name) for name in workspace.pipelines}
-
-
 def drawable_graph(workspace: Workspace, pipeline: str, environment: str = "") -> Graph:
     """The graph of a pipeline for a look at it: its code need not be there."""
-    return outline_graph(workspace.pipeline(pipeline), environment)
+    return outline_graph(read_declared(workspace, pipeline), environment)
 
 
 def find_submodule_faults(

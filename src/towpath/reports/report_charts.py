@@ -11,6 +11,7 @@ from towpath.config.pipeline_declaration import named_outputs
 from towpath.errors import TowpathError
 from towpath.execution import output_copies, run_folders
 from towpath.execution.run_record import ExecutionState
+from towpath.planning.declared_pipelines import read_declared
 from towpath.reports.charts import Chart, ChartLine
 from towpath.scratch import scratch_folder
 from towpath.steps import formats
@@ -101,7 +102,7 @@ def _declared_plots(workspace: Workspace, pipeline: str) -> dict[str, Plot]:
     if pipeline not in workspace.pipelines:
         return {}
     try:
-        declared = workspace.pipeline(pipeline).pipeline
+        declared = read_declared(workspace, pipeline).pipeline
     except TowpathError:
         return {}
     return {

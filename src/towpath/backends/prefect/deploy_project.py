@@ -32,6 +32,7 @@ from towpath.backends.prefect.write_deployments import (
 from towpath.config.deployment_declaration import FlowDeployment
 from towpath.errors import DeclarationError, EngineError, Fault, Place, UsageError, did_you_mean
 from towpath.pipeline.environments import apply_environment
+from towpath.planning.declared_pipelines import read_declared
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -230,7 +231,7 @@ def _load_flow(
     if environment:  # its values are the defaults of Prefect's form
         from towpath.backends.prefect.pipeline_flow import build_flow
 
-        declared = workspace.pipeline(pipeline_of(workspace, deployment)).pipeline
+        declared = read_declared(workspace, pipeline_of(workspace, deployment)).pipeline
         declared = apply_environment(declared, environment)
         flow = build_flow(declared, dict, workspace.project.runner)
     form: dict[str, Any] = parameter_schema(flow).model_dump_for_openapi()

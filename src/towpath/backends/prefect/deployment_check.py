@@ -50,8 +50,9 @@ def _source_problem(workspace: Workspace, source: str) -> tuple[str, str | None]
     if pipeline not in workspace.pipelines:
         return f"there is no pipeline `{pipeline}`", did_you_mean(pipeline, workspace.pipelines)
     from towpath.pipeline.compile_graph import outline_graph
+    from towpath.planning.declared_pipelines import read_declared
 
-    pipeline_file = workspace.pipeline(pipeline)
+    pipeline_file = read_declared(workspace, pipeline)
     nodes = outline_graph(pipeline_file).nodes
     if step in pipeline_file.malformed:
         return None  # `check` says what is wrong with it

@@ -23,6 +23,7 @@ from towpath.execution.pipeline_run import (
 )
 from towpath.execution.run_record import ExecutionState, RecordedRun
 from towpath.pipeline.environments import apply_environment
+from towpath.planning.declared_pipelines import read_declared
 from towpath.planning.run_request import RunRequest
 from towpath.workspace import Workspace
 
@@ -48,7 +49,7 @@ def flow(file: str) -> Flow[..., Any]:
         diagnostics.follow_log()
     folder = Path(file).resolve().parent
     workspace = Workspace.find(folder)
-    declared = workspace.pipeline(folder.name)
+    declared = read_declared(workspace, folder.name)
     environment = ""
     if os.environ.get(_DEPLOYED):
         executor.without_heartbeat()
@@ -73,7 +74,7 @@ def _run_deployed(
 ) -> dict[str, Any]:
     """The body of a deployed flow: a run as `towpath run` makes it, inside Prefect's own."""
     workspace, pipeline = Workspace(root), file.parent.name
-    declared = apply_environment(workspace.pipeline(pipeline).pipeline, environment)
+    declared = apply_environment(read_declared(workspace, pipeline).pipeline, environment)
     params, inputs = split_arguments(declared, arguments)
     usual = default_values(declared)
     values = _given_values(usual, params)

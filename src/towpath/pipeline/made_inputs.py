@@ -1,0 +1,138 @@
+"""Inputs that name an output of another pipeline, and the files that they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeAlias
+
+from towpath.config import names_and_paths
+from towpath.config.file_declaration import Input, Output, Readable
+from towpath.config.pipeline_declaration import QualityCheck
+from towpath.errors import DeclarationError, Fault, did_you_mean
+from towpath.pipeline.artifact_paths import FOLDER
+from towpath.pipeline.step_cells import handed_outputs
+
+if TYPE_CHECKING:
+    from towpath.config.pipeline_declaration import Pipeline
+    from towpath.config.pipeline_file import DeclaredPipeline
+
+ReadDeclared: TypeAlias = "Callable[[str], DeclaredPipeline]"
+
+
+def resolve_made_inputs(
+    declared: DeclaredPipeline, pipelines: Collection[str], read: ReadDeclared
+) -> DeclaredPipeline:
+    """The declaration in which each ``data_processing:create.table`` is the file where a run puts
+    it, read as it is written; a fault where there is no such output.
+
+    ``pipelines`` are those of the project, and ``read`` gives the declaration of one.
+    """
+    finder = _OutputFinder(declared.pipeline.name, pipelines, read)
+    faults: list[Fault] = []
+    unresolved: set[str] = set()
+    inputs: dict[str, Input] = {}
+    for name, file in declared.pipeline.inputs.items():
+        try:
+            inputs[name] = finder.resolve_input(file)
+        except DeclarationError as error:
+            place = declared.places.find_place("inputs", name)
+            faults += [replace(fault, place=place) for fault in error.faults]
+            unresolved.add(name)
+    environments = dict(declared.pipeline.environments)
+    for environment, values in environments.items():
+        paths = dict(values.inputs)
+        for name, text in values.inputs.items():
+            try:
+                paths[name] = finder.resolve_path(text)
+            except DeclarationError as error:
+                place = declared.places.find_place("for", environment, "inputs", name)
+                faults += [replace(fault, place=place) for fault in error.faults]
+        environments[environment] = values.model_copy(update={"inputs": paths})
+    update = {"inputs": inputs, "environments": environments}
+    return replace(
+        declared,
+        pipeline=declared.pipeline.model_copy(update=update),
+        faults=(*declared.faults, *faults),
+        # It is declared, so that nothing more is said of what refers to it.
+        malformed=declared.malformed | unresolved,
+    )
+
+
+def names_made_inputs(pipeline: Pipeline) -> bool:
+    """Whether a pipeline names outputs of others, be it for one environment."""
+    paths = [file.path for file in pipeline.inputs.values()]
+    paths += [path for values in pipeline.environments.values() for path in values.inputs.values()]
+    return any(map(names_and_paths.is_output_reference, paths))
+
+
+def find_made_path(text: str, pipeline: str, pipelines: Collection[str], read: ReadDeclared) -> str:
+    """The path of what ``text`` names for a run of ``pipeline``; any other text as it is.
+
+    DeclarationError, without a place, where there is no such output.
+    """
+    return _OutputFinder(pipeline, pipelines, read).resolve_path(text)
+
+
+class _OutputFinder:
+    def __init__(self, pipeline: str, pipelines: Collection[str], read: ReadDeclared) -> None:
+        self.pipeline = pipeline
+        self.pipelines = pipelines
+        self.read = read
+
+    def resolve_input(self, file: Input) -> Input:
+        if not names_and_paths.is_output_reference(file.path):
+            return file
+        path, output = self._find_output(file.path)
+        # What the other pipeline says of the file need not be said again.
+        read_as = {key: getattr(file, key) or getattr(output, key) for key in Readable.model_fields}
+        return file.model_copy(update={**read_as, "path": path})
+
+    def resolve_path(self, text: str) -> str:
+        if not names_and_paths.is_output_reference(text):
+            return text
+        return self._find_output(text)[0]
+
+    def _find_output(self, text: str) -> tuple[str, Output]:
+        """The file that a reference names, from the project's root, and how it is declared."""
+        pipeline, _, reference = text.partition(":")
+        step, _, output = reference.rpartition(".")
+        if pipeline == self.pipeline:
+            hint = f"remove the input, and refer to `{reference}`"
+            _refuse(f"`{text}` is an output of this pipeline", hint)
+        if pipeline not in self.pipelines:
+            hint = did_you_mean(pipeline, self.pipelines) or (
+                f"there is {_listed(self.pipelines)}; a file of that name is `./{text}`"
+            )
+            _refuse(f"`{text}`: there is no pipeline `{pipeline}`", hint)
+        declared = self.read(pipeline)
+        steps = declared.pipeline.steps
+        if step not in steps:
+            if step in declared.malformed or declared.blind:
+                hint = f"`towpath check {pipeline}` says what is wrong with it"
+                _refuse(f"`{text}`: pipeline `{pipeline}` is not sound", hint)
+            near = did_you_mean(step, steps) or f"it has {_listed(steps)}"
+            if step.partition(".")[0] in steps:
+                whole = ".".join(reference.split(".")[:2])
+                _refuse(f"`{text}` is inside of an output", f"write `{pipeline}:{whole}`")
+            _refuse(f"`{text}`: pipeline `{pipeline}` has no step `{step}`", near)
+        outputs = handed_outputs(steps[step])
+        if output not in outputs:
+            kind, shown = steps[step].kind, f"step `{step}` of pipeline `{pipeline}`"
+            if not outputs:
+                _refuse(f"`{text}`: {shown} ({kind}) has no outputs", None)
+            near = did_you_mean(output, outputs) or f"it has {_listed(outputs)}"
+            _refuse(f"`{text}`: {shown} has no output `{output}`", near)
+        if isinstance(steps[step], QualityCheck) and output == "data":
+            what = f"`{text}` are the bytes that the check was given, and not its own"
+            _refuse(what, "name what it checks")
+        file = outputs[output]
+        return f"{FOLDER}/{pipeline}/{step}/{file.path}", file
+
+
+def _refuse(what: str, hint: str | None) -> None:
+    raise DeclarationError(Fault(what, hint=hint))
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names)
