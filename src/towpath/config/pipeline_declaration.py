@@ -276,6 +276,8 @@ class RegisterModel(Step):
     """The model's name."""
     inputs: Bindings
     """`model`, and what is recorded with it, such as `metrics`."""
+    beside: Bindings = ()
+    """Files that are kept with the version, such as `{bias: fair.result}`."""
     labels: Mapping[str, MessageText] = Field(default_factory=dict)
     """Labels of the version; `{evaluate.metrics.mse:.2f}` is filled in."""
     bump: Literal["major", "minor", "patch"] | None = None

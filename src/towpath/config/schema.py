@@ -108,7 +108,7 @@ def _param_schema(inner: Schema) -> Schema:
 
 def _input_schema(inner: Schema) -> Schema:
     others = [key for key in inner.get("required", ()) if key != "path"]
-    either = {"anyOf": [{"required": ["path"]}, {"required": ["from"]}]}
+    either = {"anyOf": [{"required": [key]} for key in ("path", "model", "from")]}
     rest = {key: value for key, value in inner.items() if key != "required"}
     return {**rest, **({"required": others} if others else {}), **either}
 
@@ -245,7 +245,11 @@ RULES: Mapping[Any, Rule] = {
     parameter_groups.flatten_values: dict,
     pipeline_declaration.empty_mapping: lambda inner: _either_schema({"type": "null"}, inner),
     grammar.check_address: _text_rule(rf"({'|'.join(grammar.SCHEMES)})://.*[^/].*"),
-    file_declaration.Input._place_remote_data: dict,
+    grammar.check_model_source: _text_rule(grammar.MODEL_REFERENCE),
+    file_declaration.Input._fill_path: dict,
+    file_declaration.Input._require_version: _adding_rule(
+        dependencies={"output": _any_of("model", "path")({})}
+    ),
     file_declaration.Input._require_file: _input_schema,
     file_declaration.Plot._require_columns: _plot_schema,
     pipeline_declaration.command_words: _replacing_rule(_COMMAND),

@@ -30,6 +30,7 @@ from towpath.control_characters import show_controls
 from towpath.pipeline.step_graph import FromInput, Node, outputs_of
 
 if TYPE_CHECKING:
+    from towpath.config.file_declaration import Input
     from towpath.pipeline.step_graph import Graph
 
 
@@ -83,12 +84,18 @@ def picture_graph(graph: Graph, cells: bool = False) -> GraphPicture:
     """
     nodes = graph.nodes if cells else graph.steps
     boxes = {
-        name: GraphBox(name, BoxShape.INPUT, "input", path) for name, path in graph.inputs.items()
+        name: GraphBox(name, BoxShape.INPUT, "input", _input_words(graph.files[name]))
+        for name in graph.inputs
     }
     boxes |= {name: _make_box(node) for name, node in nodes.items()}
     lines = [line for node in nodes.values() for line in _flow_lines(node, cells)]
     lines += _waiting_lines(nodes, lines)
     return GraphPicture(boxes, tuple(lines), graph.name, graph.pipeline.description or "")
+
+
+def _input_words(file: Input) -> str:
+    words = f"{file.output} of {file.path}" if file.output else file.path
+    return f"{words}, if it is there" if file.optional else words
 
 
 def _make_box(node: Node) -> GraphBox:

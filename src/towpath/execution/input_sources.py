@@ -290,19 +290,25 @@ def locate_inputs(
     artifacts: Mapping[str, Artifact],
     links: Iterable[UpstreamLink] = (),
 ) -> dict[str, DataSource]:
-    """Where each input was read; ``artifacts`` are the bytes that stood there."""
+    """Where each input was read; ``artifacts`` are the bytes that stood there. Of one that may be
+    missing, and is, why there is nothing."""
     links_by_input = {link.input: link for link in links}
-    return {
-        name: _locate_input(workspace, graph.inputs[name], artifact, links_by_input.get(name))
+    absent = run_inputs.list_absent_inputs(workspace, graph)
+    sources = {
+        name: _locate_input(workspace, graph, name, artifact, links_by_input.get(name))
         for name, artifact in artifacts.items()
     }
+    unseen = {name: reason for name, reason in absent.items() if name not in artifacts}
+    return {**sources, **{name: DataSource(absent=reason) for name, reason in unseen.items()}}
 
 
 def _locate_input(
-    workspace: Workspace, said: str, artifact: Artifact, link: UpstreamLink | None
+    workspace: Workspace, graph: Graph, name: str, artifact: Artifact, link: UpstreamLink | None
 ) -> DataSource:
+    said = graph.inputs[name]
     if names_and_paths.is_model_reference(said):
-        return DataSource(version=_current_version(workspace, said))
+        version = _current_version(workspace, said)
+        return DataSource(version=version, output=graph.files[name].output)
     path = said.rstrip("/")
     if link is not None:
         return DataSource(path, pipeline=link.pipeline, run=link.run or None)
@@ -341,7 +347,11 @@ def sources_as_json(
         if link.stale
     }
     return {
-        name: {**source.to_json(), "digest": artifacts[name].digest, **stale.get(name, {})}
+        name: {
+            **source.to_json(),
+            **({"digest": artifacts[name].digest} if name in artifacts else {}),
+            **stale.get(name, {}),
+        }
         for name, source in sources.items()
     }
 

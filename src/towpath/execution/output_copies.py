@@ -223,7 +223,15 @@ def _of_version(workspace: Workspace, reference: str, output: str | None) -> Cop
         return Copyable(
             str(version), record.artifact, record.sha256, stage, pickle, version.rejected
         )
-    outputs_beside = _outputs_beside(workspace, found_version)
+    if kept := record.beside.get(output):
+        stage = registry.parse_reference(reference).stage
+        return Copyable(
+            f"{version} {output}", kept.artifact, kept.sha256, stage, rejected=version.rejected
+        )
+    outputs_beside = {
+        **{name: (kept.artifact, None) for name, kept in record.beside.items()},
+        **_outputs_beside(workspace, found_version),
+    }
     name = _find_whole_name(outputs_beside, output)
     if name is None:
         hint = did_you_mean(output, outputs_beside) or (

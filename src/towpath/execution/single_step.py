@@ -24,7 +24,7 @@ from towpath.errors import Fault, StepFailed, TowpathError, UsageError, did_you_
 from towpath.execution import run_inputs
 from towpath.execution.secret_sources import FetchBlock, require_secrets, resolve_secrets
 from towpath.pipeline import artifact_paths, file_formats
-from towpath.pipeline.step_graph import outputs_of
+from towpath.pipeline.step_graph import FromInput, outputs_of
 from towpath.planning import cell_results, known_cells, model_code, pipeline_check, step_code
 from towpath.planning.run_state import RunState, StepDecision, StepVerdict
 from towpath.steps.formats import jsons
@@ -271,6 +271,11 @@ def make_order(
         options={name: value for name, value in options.items() if value.declared_options()},
         gathered=frozenset(
             name for name, source in node.arguments.items() if _is_gathered(graph, source)
+        ),
+        absent=frozenset(
+            name
+            for name, source in node.arguments.items()
+            if isinstance(source, FromInput) and name not in artifacts
         ),
         own_formats=own_formats,
         requirements=step_code.find_requirements(workspace.root, graph.folder, node.step),

@@ -78,7 +78,8 @@ class StepNotEnded(Exception):  # not a fault: an answer that is not there yet
 
 @dataclass
 class RunState:
-    """The fold of a run so far. ``inputs`` are the artifacts of the pipeline's own inputs.
+    """The fold of a run so far. ``inputs`` are the artifacts of the pipeline's own inputs, without
+    those that may be missing and are.
 
     ``graph`` grows: by the cells of a step whose list another step makes. ``forgiven`` are cells
     that were not made and that their step may do without; ``searches`` is how far each has come.
@@ -212,6 +213,8 @@ class RunState:
             return Value(find_parameter(self.graph.params, source.name))
         if isinstance(source, FromInput) and source.name in self.awaited:
             raise StepNotEnded(self.awaited[source.name])
+        if isinstance(source, FromInput) and self.graph.files[source.name].optional:
+            return self.inputs.get(source.name, Value(None))
         if isinstance(source, FromInput):
             return self.inputs[source.name]
         return self._output_value(self.find_origin(source))

@@ -301,6 +301,10 @@ def _describe_difference(label: str, old: str | None, new: str | None) -> str:
         return "its cells are other ones"
     if what == "options":
         return f"how input `{name}` is read was declared otherwise"
+    if what == "input" and cache_key.ABSENT in (old, new):
+        return (
+            f"input `{name}` is {'there now' if old == cache_key.ABSENT else 'not there any more'}"
+        )
     if what == "input" and old and new:
         return f"input `{name}` changed"
     if what == "code" and old and new:
