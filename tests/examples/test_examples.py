@@ -46,7 +46,8 @@ def test_an_example_is_sound_and_needs_no_workaround(adopt: Adopt, name: str) ->
 
 def test_a_parameter_of_dvc_s_file_runs_what_depends_on_it(adopt: Adopt) -> None:
     project = adopt("get-started")
-    assert set(states(run(project, "training")).values()) == {"done"}
+    done = project.towpath("run")
+    assert done.code == 0 and "5 run" in done.err, done.err
     assert project.tags() == ["text-classification@v1.0.0"]
     assert project.output("evaluate/metrics.json")["roc_auc"]["test"] > 0.8
     assert (project.artifacts / "evaluate" / "roc.csv").read_text().startswith("part,fpr,tpr\n")
