@@ -196,6 +196,23 @@ def check_notebook(text: str) -> str:
     return text
 
 
+_SQL_FILE = re.compile(r"\S+\.sql")
+
+
+def find_sql_file(sql: str) -> str | None:
+    """The file that ``sql:`` names; None where it is the SQL itself."""
+    return sql.strip() if _SQL_FILE.fullmatch(sql.strip()) else None
+
+
+def check_sql(text: str) -> str:
+    """SQL, or the path of a file that holds it."""
+    if not text.strip():
+        refuse_value("there is no SQL", "write `sql: totals.sql`, or the SQL itself")
+    if file := find_sql_file(text):
+        return check_path(file)
+    return text
+
+
 def check_source(text: str) -> str:
     """What a pipeline's input names: a path from the project's root, a model, or an output of
     another pipeline."""

@@ -382,6 +382,23 @@ class NotebookStep(RepeatedStep):
     """What it writes: a variable with the path to write to."""
 
 
+class DuckDBStep(RepeatedStep):
+    """Makes tables of tables by SQL, also of more than fits into memory."""
+
+    kind: Literal["duckdb"] = "duckdb"
+    sql: Annotated[str, AfterValidator(grammar.check_sql)]
+    """A file beside this one or from the project's root (`totals.sql`), or the SQL itself."""
+    inputs: Bindings = ()
+    """The tables that it reads, by the names that they have in the SQL."""
+    params: Bindings = ()
+    """The parameters that it takes: `$year` in the SQL."""
+    literals: Mapping[grammar.Name, Any] = Field(default_factory=dict, alias="with")
+    """Values of parameters that are written here."""
+    outputs: Outputs
+    """What it writes: of one output what the last query gives, else the tables or views of these
+    names."""
+
+
 class Fail(Step):
     """Ends the run as failed, with a message."""
 
@@ -444,7 +461,7 @@ class Callback(Step):
 AnyStep: TypeAlias = (
     Processing | Training | Evaluation | Tuning | QualityCheck | BiasCheck | Explain | Condition
     | CreateModel | RegisterModel
-    | BatchTransform | CommandStep | NotebookStep | Fail | Stop | Notify | Callback
+    | BatchTransform | CommandStep | NotebookStep | DuckDBStep | Fail | Stop | Notify | Callback
 )  # fmt: skip
 KINDS: Mapping[str, type[Step]] = kinds_of(AnyStep)
 
@@ -507,6 +524,10 @@ EXPLAINED: Mapping[str, Output] = {
 }
 
 
+DECLARES_OUTPUTS = (FunctionStep, BatchTransform, CommandStep, NotebookStep, DuckDBStep)
+"""The kinds whose outputs are declared."""
+
+
 def notebook_outputs(step: NotebookStep) -> dict[str, Output]:
     """What is kept of each notebook: as it was executed, and as a page."""
     stem = grammar.output_stem(step.notebook)
@@ -531,7 +552,7 @@ def named_outputs(step: Step) -> Iterator[tuple[str, Output]]:
         yield from EXPLAINED.items()
     elif isinstance(step, BiasCheck):
         yield from ((name, CHECKED[name]) for name in ("result", "page"))
-    elif isinstance(step, FunctionStep | BatchTransform | CommandStep | NotebookStep):
+    elif isinstance(step, DECLARES_OUTPUTS):
         if isinstance(step.outputs, Mapping):
             yield from step.outputs.items()
         else:

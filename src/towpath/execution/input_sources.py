@@ -9,7 +9,7 @@ store.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -84,6 +84,20 @@ class UpstreamPipeline:
     runs: dict[str, str] = field(default_factory=dict)
     fault: str = ""
 
+    def find_unmade(self, makers: Sequence[str]) -> str:
+        """Why these steps have not made what they would make now; empty where they have."""
+        assert self.graph
+        assert self.known
+        needed_steps = find_needed_steps(self.graph, frozenset(makers))
+        for step in filter(needed_steps.__contains__, self.graph.nodes):
+            if reason := self.stale.get(step):
+                return f"`{step}` of pipeline `{self.graph.name}` would run: {reason}"
+        for step in makers:
+            if step not in self.known.made:
+                reason = self.known.skipped.get(step, "it was not made")
+                return f"`{step}` of pipeline `{self.graph.name}` would be skipped: {reason}"
+        return ""
+
 
 class UpstreamReader:
     """Looks at what a pipeline's inputs come from, each other pipeline once."""
@@ -150,20 +164,14 @@ class UpstreamReader:
     def _stale_reason(
         self, upstream: UpstreamPipeline, path: str, held: Mapping[tuple[str, str], str]
     ) -> str:
-        assert upstream.graph
-        assert upstream.known
         if upstream.fault:
             return upstream.fault
+        assert upstream.graph
+        assert upstream.known
         if not held:
             return f"pipeline `{upstream.graph.name}` makes no such file"
-        needed_steps = find_needed_steps(upstream.graph, frozenset(step for step, _ in held))
-        for step in (step for step in upstream.graph.nodes if step in needed_steps):
-            if reason := upstream.stale.get(step):
-                return f"`{step}` of pipeline `{upstream.graph.name}` would run: {reason}"
-        for step in dict.fromkeys(step for step, _ in held):
-            if step not in upstream.known.made:
-                reason = upstream.known.skipped.get(step, "it was not made")
-                return f"`{step}` of pipeline `{upstream.graph.name}` would be skipped: {reason}"
+        if reason := upstream.find_unmade([step for step, _ in held]):
+            return reason
         if upstream.graph.environment:  # which leaves no file
             return ""
         if not (self.workspace.root / path).exists():

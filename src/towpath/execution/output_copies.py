@@ -95,13 +95,7 @@ def place_copy(
     where a file is to stand; ``StoreError`` where no store has the bytes.
     """
     artifact = wanted.artifact
-    target = here / (to or artifact.name)
-    # What stands in a folder of the user's stays: only what has the very name is replaced.
-    target = target / artifact.name if to and target.is_dir() else target
-    if target.is_dir() and artifact.files is None:
-        raise UsageError(f"{target} is a folder", hint="name a file with -o")
-    if (target.exists() or target.is_symlink()) and not force:
-        raise UsageError(f"{target} exists", hint="another place with -o, or --force replaces it")
+    target = _free_target(artifact, here, to, force)
     scratch, before = scratch_beside(target), scratch_beside(target)
     try:
         source = bring_copyable(workspace, wanted, scratch)
@@ -125,6 +119,17 @@ def place_copy(
         artifact.size,
         wanted.rejected,
     )
+
+
+def _free_target(artifact: Artifact, here: Path, to: Path | None, force: bool) -> Path:
+    target = here / (to or artifact.name)
+    # What stands in a folder of the user's stays: only what has the very name is replaced.
+    target = target / artifact.name if to and target.is_dir() else target
+    if target.is_dir() and artifact.files is None:
+        raise UsageError(f"{target} is a folder", hint="name a file with -o")
+    if (target.exists() or target.is_symlink()) and not force:
+        raise UsageError(f"{target} exists", hint="another place with -o, or --force replaces it")
+    return target
 
 
 def bring_copyable(workspace: Workspace, wanted: Copyable, into: Path) -> str:

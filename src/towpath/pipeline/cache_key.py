@@ -29,6 +29,7 @@ REVISIONS = {
     "batch_transform": 1,
     "command": 1,
     "notebook": 1,
+    "duckdb": 1,
     "create_model": 1,
 }
 

@@ -15,6 +15,7 @@ from towpath.config.pipeline_declaration import (
     CommandStep,
     Condition,
     CreateModel,
+    DuckDBStep,
     Explain,
     Fail,
     FunctionStep,
@@ -240,9 +241,9 @@ class _Binding:
 
     def bind_node(self) -> Node:
         self._bind_inputs()
-        if isinstance(self.step, FunctionStep | CommandStep | NotebookStep):
+        if isinstance(self.step, FunctionStep | CommandStep | NotebookStep | DuckDBStep):
             self._bind_params()
-        if isinstance(self.step, FunctionStep | NotebookStep):
+        if isinstance(self.step, FunctionStep | NotebookStep | DuckDBStep):
             self._bind_literals(self.step)
         for name in self.ranges:
             place = self._place_of("ranges", name)
@@ -328,7 +329,8 @@ class _Binding:
                 self._note_fault(what, place, f"write `params: [{text}]`")
                 source = None
             if isinstance(source, FromParam):
-                takes = isinstance(self.step, FunctionStep | CommandStep | NotebookStep)
+                kinds = FunctionStep | CommandStep | NotebookStep | DuckDBStep
+                takes = isinstance(self.step, kinds)
                 hint = f"write `params: [{text}]`" if takes else None
                 self._note_fault(f"`{text}` is a parameter, not an input", place, hint)
                 source = None
@@ -382,7 +384,7 @@ class _Binding:
                 source = None
             self._bind_argument(argument, source, f"params: {{other: {text}}}", place)
 
-    def _bind_literals(self, step: FunctionStep | NotebookStep) -> None:
+    def _bind_literals(self, step: FunctionStep | NotebookStep | DuckDBStep) -> None:
         for argument, value in step.literals.items():
             place = self._place_of("with", argument)
             self._bind_argument(argument, Literal(value), "with: {other: ...}", place)

@@ -121,17 +121,15 @@ class RunState:
         watched = watch.steps if watch else ()
         if failed := sorted(s for s in node.needs if s in self.failed and s not in watched):
             return f"`{failed[0]}` failed"
-        if watch and all(map(self.has_ended, watched)) and (reason := self._unmet_watch(watch)):
-            return reason
-        if node.branch and (reason := self._branch_reason(node.branch)):
-            return reason
-        return next(
-            (reason for source in node.taken_sources if (reason := self._none_made(source))), ""
+        return (
+            self._unmet_watch(watch)
+            or self._branch_reason(node.branch)
+            or next(filter(None, map(self._none_made, node.taken_sources)), "")
         )
 
     def _gathering_reason(self, node: Node, loop: Loop) -> str:
         """Why a step hands on nothing, though its cells have ended."""
-        if node.branch and (reason := self._branch_reason(node.branch)):
+        if reason := self._branch_reason(node.branch):
             return reason
         cells = loop.cells or ()
         if not all(map(self.has_ended, cells)) or self.unforgiven_cells(loop):
@@ -155,8 +153,10 @@ class RunState:
             self.forgiven.add(node.name)
         return is_forgiven
 
-    def _unmet_watch(self, watch: FailureWatch) -> str:
-        """Why a step that watches others need not run; empty where it is to."""
+    def _unmet_watch(self, watch: FailureWatch | None) -> str:
+        """Why a step that watches others need not run; empty where it is to, or they go on."""
+        if watch is None or not all(map(self.has_ended, watch.steps)):
+            return ""
         failed = watch.when != "skipped" and any(step in self.failed for step in watch.steps)
         skipped = watch.when != "failed" and any(step in self.skipped for step in watch.steps)
         if failed or skipped:
@@ -172,7 +172,9 @@ class RunState:
         words = {"failed": "did not fail", "skipped": "was not skipped"}
         return f"{names} {words.get(watch.when, 'neither failed nor was skipped')}"
 
-    def _branch_reason(self, branch: Branch) -> str:
+    def _branch_reason(self, branch: Branch | None) -> str:
+        if branch is None:
+            return ""
         if branch.condition in self.skipped:
             return f"`{branch.condition}` was skipped"
         if self.chosen.get(branch.condition, branch.holds) is not branch.holds:

@@ -25,9 +25,9 @@ class Value:
     value: Json
 
 
-BYTES = ("inputs", "outputs", "watch")
-"""The folders of a step, in its run's, that hold bytes while it runs, the last what watches over a
-command's programs; beside them is its log."""
+BYTES = ("inputs", "outputs", "watch", "spill")
+"""The folders of a step, in its run's, that hold bytes while it runs: `watch` what watches over a
+command's programs, `spill` what does not fit into its memory; beside them is its log."""
 
 CELLS = "cells.json"
 """Of a folder with a file of each cell: which file is of which items."""
