@@ -49,7 +49,7 @@ def test_a_parameter_of_dvc_s_file_runs_what_depends_on_it(adopt: Adopt) -> None
     done = project.towpath("run")
     assert done.code == 0 and "5 run" in done.err, done.err
     assert project.tags() == ["text-classification@v1.0.0"]
-    assert project.output("evaluate/metrics.json")["roc_auc"]["test"] > 0.8
+    assert project.output("evaluate/metrics.json")["roc_auc"]["test"] > 0.6
     assert (project.artifacts / "evaluate" / "roc.csv").read_text().startswith("part,fpr,tpr\n")
     project.edit("params.yaml", "n_est: 50", "n_est: 40")
     verdicts = {step: said.partition(":")[0] for step, said in project.plan().items()}

@@ -13,6 +13,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot
 
 PARTS = ("train", "test")
+WORDS = {0: "another", 1: "R"}
 
 
 def measure(part: str, label: pd.Series, chance: pd.Series) -> dict[str, object]:
@@ -25,7 +26,7 @@ def measure(part: str, label: pd.Series, chance: pd.Series) -> dict[str, object]
         "roc_auc": metrics.roc_auc_score(label, chance),
         "roc": pd.DataFrame({"part": part, "fpr": false, "tpr": true}),
         "prc": pd.DataFrame({"part": part, "recall": recall, "precision": precision}),
-        "confusion": pd.DataFrame({"actual": label, "predicted": predicted}),
+        "confusion": pd.DataFrame({"actual": label, "predicted": predicted}).replace(WORDS),
     }
 
 
