@@ -74,11 +74,12 @@ def run(
         return _stop_run(session, stop, as_json)
     if every:
         options = {"--param": params, "--input": inputs, "--only": only, "--from": begin}
-        options |= {"--params": values_file, "--for": environment}
+        options |= {"--params": values_file}
         refuse_with_all(pipeline, {**options, "--to": end, "--retry": retry})
         request = RunRequest(
-            "", force=force, require_register=require_register, push=push, jobs=jobs
-        )
+            "", force=force, require_register=require_register, push=push, jobs=jobs,
+            environment=environment,
+        )  # fmt: skip
         return _carry_out_all(session, request, as_json)
     earlier = run_folders.find_run(session.workspace.runs, retry) if retry else None
     name = pipeline or (earlier.pipeline if earlier else None)
@@ -140,6 +141,9 @@ def _carry_out_all(session: Session, request: RunRequest, as_json: bool) -> int:
             runs.append(result.run)
         if result.run is not None and not as_json:
             say_outcome(session, result.run)
+            if request.environment and not result.run.environment:
+                what = f"{result.pipeline} ran as it is: it declares nothing for"
+                session.say(f"{what} {request.environment}")
         elif result.error is not None and not as_json:
             mark = terminal.Styled("error", "bold red")
             terminal.echo_marked(mark, f"{result.pipeline}: {result.error}")
@@ -175,8 +179,9 @@ def plan(
 
     if every:
         options = {"--param": params, "--input": inputs, "--params": values_file}
-        refuse_with_all(pipeline, {**options, "--for": environment})
-        return _plan_all(session, RunRequest("", force=force), as_json)
+        refuse_with_all(pipeline, options)
+        request = RunRequest("", force=force, environment=environment)
+        return _plan_all(session, request, as_json)
     name = session.workspace.pipeline_name(pipeline)
     values, places = read_given_values(session.workspace, params, values_file)
     request = RunRequest(

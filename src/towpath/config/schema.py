@@ -227,6 +227,10 @@ RULES: Mapping[Any, Rule] = {
     step_surroundings.SecretSource._require_one_source: _adding_rule(
         oneOf=[{"required": ["variable"]}, {"required": ["block"]}]
     ),
+    pipeline_declaration.model_name_of_items: lambda inner: {
+        **inner,
+        "pattern": rf"^({grammar.model.pattern}|[^{{}}]*\{{.*)$",
+    },
     grammar.check_sql: _adding_rule(minLength=1),
     grammar.check_notebook: lambda inner: {"allOf": [inner, {"pattern": r"\.ipynb$"}]},
     grammar.check_separator: _adding_rule(minLength=1, maxLength=1),

@@ -32,7 +32,12 @@ from towpath.execution.run_record import Event, ExecutionState, RecordedRun, Rec
 from towpath.execution.secret_sources import require_variables
 from towpath.execution.step_execution import Execution, Executor, needs_executor, replay_plan
 from towpath.pipeline import pipeline_order
-from towpath.pipeline.pipeline_order import order_pipelines
+from towpath.pipeline.pipeline_order import (
+    apply_environments,
+    choose_environments,
+    order_pipelines,
+)
+from towpath.pipeline.run_arguments import RunValues
 from towpath.pipeline.step_graph import FromRun
 from towpath.planning import pipeline_check
 from towpath.planning.declared_pipelines import read_declared, read_pipelines
@@ -91,7 +96,8 @@ class PreparedRun:
             )
         ]
         if registering:
-            self.registering.require_readiness(registering)
+            steps = dict.fromkeys(decisions[name].cell_of or name for name in registering)
+            self.registering.require_readiness(steps)
         return decisions
 
     def list_may_run(self) -> tuple[str, ...]:
@@ -410,13 +416,18 @@ def run_all(
     carry_out: Callable[[Workspace, RunRequest], RecordedRun],
 ) -> Iterator[PipelineRun]:
     """Run each pipeline in order, as ``request`` says it of one. Where one does not end well, those
-    that take what it makes are left out, and the others go on. ``carry_out`` makes one run.
+    that take what it makes are left out, and the others go on. ``carry_out`` makes one run. Those
+    that declare nothing for the request's environment run as they are.
 
-    Raises DeclarationError, before anything has run, for what is wrong with any of them.
+    Raises DeclarationError, before anything has run, for what is wrong with any of them, UsageError
+    for an environment that all of them cannot run for.
     """
-    order = order_pipelines(read_pipelines(workspace))
+    pipelines = read_pipelines(workspace)
+    order = order_pipelines(apply_environments(pipelines, request.environment))
+    environments = choose_environments(pipelines, request.environment)
     for name in order:
-        pipeline_check.compile_checked_pipeline(workspace, name)
+        values = RunValues(environment=environments[name])
+        pipeline_check.compile_checked_pipeline(workspace, name, values)
     missing: dict[str, str] = {}
     for name, makers in order.items():
         if failed := next((maker for maker in makers if maker in missing), None):
@@ -425,7 +436,8 @@ def run_all(
             continue
         try:
             # A fresh look, for the run before has written what this one reads.
-            finished_run = carry_out(Workspace(workspace.root), replace(request, pipeline=name))
+            own_request = replace(request, pipeline=name, environment=environments[name])
+            finished_run = carry_out(Workspace(workspace.root), own_request)
         except UserError as error:
             missing[name] = "could not begin"
             yield PipelineRun(name, error=error)
@@ -444,12 +456,16 @@ def plan_all(workspace: Workspace, request: RunRequest) -> Iterator[PreparedRun]
     """
     may_run: dict[str, set[str]] = {}
     reader = UpstreamReader(workspace)
-    for name in order_pipelines(read_pipelines(workspace)):
-        links = reader.find_links(pipeline_check.compile_checked_pipeline(workspace, name))
+    pipelines = read_pipelines(workspace)
+    environments = choose_environments(pipelines, request.environment)
+    for name in order_pipelines(apply_environments(pipelines, request.environment)):
+        values = RunValues(environment=environments[name])
+        links = reader.find_links(pipeline_check.compile_checked_pipeline(workspace, name, values))
         awaited = {
             link.input: link.pipeline for link in links if _is_awaited(reader, link, may_run)
         }
-        prepared = prepare_run(workspace, replace(request, pipeline=name), awaited)
+        own_request = replace(request, pipeline=name, environment=environments[name])
+        prepared = prepare_run(workspace, own_request, awaited)
         decisions = prepared.decide_steps().values()
         may_run[name] = {decision.step for decision in decisions if decision.may_run}
         yield prepared

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from towpath.backends.dvc.dvc_yaml import LOCK, PIPELINE
 from towpath.config import names_and_paths
 from towpath.config.pipeline_declaration import QualityCheck, is_json
-from towpath.pipeline.step_cells import cell_file
+from towpath.pipeline.step_cells import cell_file, is_list_per_cell
 from towpath.pipeline.step_graph import FirstOf, FromInput, FromOutput, outputs_of
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ def certain_nodes(graph: Graph) -> Iterator[Node]:
         taken = [choice for source in node.taken_sources for choice in outputs_of(source)]
         is_unsaid = any(_is_of_cell(graph.nodes[choice.step], node) for choice in taken)
         is_unsaid |= bool(node.loop and node.loop.best and node.loop.best.number.step != node.name)
+        is_unsaid |= _has_list_per_cell(graph, node)
         is_unsaid |= bool(node.branch or node.step.on_failure)
         is_unsaid |= bool(node.run_arguments)  # of which DVC knows nothing
         is_unsaid |= any(_is_optional(graph, source) for source in node.taken_sources)
@@ -85,6 +86,14 @@ def certain_nodes(graph: Graph) -> Iterator[Node]:
             doubtful.add(node.name)
         else:
             yield node
+
+
+def _has_list_per_cell(graph: Graph, node: Node) -> bool:
+    # What each cell made of a list is in no file of its own.
+    loop = node.loop
+    return loop is not None and any(
+        is_list_per_cell(graph, loop, source) for source in loop.lists.values()
+    )
 
 
 def _is_optional(graph: Graph, source: Source) -> bool:

@@ -37,6 +37,7 @@ from towpath.pipeline import (
     chain_faults,
     each_faults,
     file_formats,
+    item_texts,
     step_cells,
     step_faults,
     step_order,
@@ -137,7 +138,8 @@ def _build_graph(
         param_files=dict.fromkeys(declared.file_params, declared.param_file),
     )
     lists = step_cells.find_static_lists(graph, declared.places)
-    return step_cells.make_cells(graph, lists) if lists else graph
+    items = {name: list(item_texts.combine_items(lists[name])) for name in lists}
+    return step_cells.make_cells(graph, items) if items else graph
 
 
 @dataclass(frozen=True)
@@ -423,10 +425,13 @@ class _Binding:
 
     def _bind_mentions(self) -> Iterator[tuple[str, Source]]:
         for reference, place in self._mentioned_references():
-            source = self.names.find_single_source(reference, place)
+            source = self.names.find_single_source(reference, place, self.items)
             if source is None:
                 continue
-            if reference.name == PREFIX:
+            if isinstance(source, FromItem):
+                # Its further keys the message digs under itself.
+                yield reference.base, FromItem(source.name, source.keys[: bool(reference.output)])
+            elif reference.name == PREFIX:
                 # The reference digs under its keys itself, so that a fault can name the near one.
                 yield reference.base, FromParam(str(reference.output))
             elif isinstance(source, FromInput):
@@ -446,7 +451,12 @@ class _Binding:
     def _is_list_of_cells(self, reference: Reference) -> bool:
         step = self.names.pipeline.steps[reference.name]
         is_list = isinstance(step, RepeatedStep) and bool(step.each) and step.best_by is None
-        return is_list and isinstance(reference.keys[0], str)
+        return is_list and isinstance(reference.keys[0], str) and not self._has_its_cells(step)
+
+    def _has_its_cells(self, maker: Step) -> bool:
+        """Whether each cell of this step has one of the other's as its own."""
+        lists = self.step.each if isinstance(self.step, RepeatedStep) else {}
+        return isinstance(maker, RepeatedStep) and maker.each.items() <= dict(lists).items()
 
     def _is_value(self, step: str, output: str) -> bool:
         return is_json(self.names.outputs[step][output])
