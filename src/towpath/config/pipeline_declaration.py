@@ -380,6 +380,22 @@ class NotebookStep(RepeatedStep):
     """What it writes: a variable with the path to write to."""
 
 
+class PipelineStep(RepeatedStep):
+    """Carries out the steps of another pipeline, each as a step of this one: `clean.create`."""
+
+    kind: Literal["pipeline"] = "pipeline"
+    pipeline: grammar.PipelineName
+    """The other pipeline, by its folder in flows/."""
+    inputs: Bindings = ()
+    """What it takes from inputs and other steps in place of its own inputs; others are as that
+    pipeline declares them."""
+    params: Bindings = ()
+    """The parameters that it takes in place of its own; others are as that pipeline declares
+    them."""
+    literals: Mapping[grammar.Name, Any] = Field(default_factory=dict, alias="with")
+    """Values of its parameters that are written here."""
+
+
 class Fail(Step):
     """Ends the run as failed, with a message."""
 
@@ -442,7 +458,7 @@ class Callback(Step):
 AnyStep: TypeAlias = (
     Processing | Training | Evaluation | Tuning | QualityCheck | BiasCheck | Explain | Condition
     | CreateModel | RegisterModel
-    | BatchTransform | CommandStep | NotebookStep | Fail | Stop | Notify | Callback
+    | BatchTransform | CommandStep | NotebookStep | PipelineStep | Fail | Stop | Notify | Callback
 )  # fmt: skip
 KINDS: Mapping[str, type[Step]] = kinds_of(AnyStep)
 

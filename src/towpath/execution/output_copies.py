@@ -18,6 +18,7 @@ from towpath.config.table_options import NO_OPTIONS, TableOptions
 from towpath.errors import Fault, UsageError, did_you_mean
 from towpath.execution import run_folders
 from towpath.pipeline.artifact_paths import FOLDER
+from towpath.pipeline.compile_graph import list_declared_steps
 from towpath.pipeline.step_cells import handed_outputs
 from towpath.planning.declared_pipelines import read_declared
 from towpath.registry import RecordedVersion
@@ -180,7 +181,7 @@ def _declared_now(workspace: Workspace, run: RecordedRun) -> dict[str, Output]:
 
 
 def _declared_outputs(declared: DeclaredPipeline) -> Iterator[tuple[str, Output]]:
-    for step_name, step in declared.pipeline.steps.items():
+    for step_name, step in list_declared_steps(declared).items():
         for name, output in handed_outputs(step).items():
             yield f"{step_name}.{name}", output
 
@@ -268,7 +269,7 @@ def _committed_outputs(workspace: Workspace, found: RecordedVersion) -> _Beside:
 
 
 def _tree_path(pipeline: str, name: str, output: Output) -> str:
-    return f"{FOLDER}/{pipeline}/{name.partition('.')[0]}/{output.path.rstrip('/')}"
+    return f"{FOLDER}/{pipeline}/{name.rpartition('.')[0]}/{output.path.rstrip('/')}"
 
 
 def _remove_path(path: Path) -> None:

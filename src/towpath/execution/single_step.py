@@ -64,8 +64,8 @@ def carry_out(
         return _carry_out_cells(workspace, graph, node, carry_out_cell)
     order = order_on_tree(workspace, graph, node)
     order = replace(order, secrets=resolve_secrets(node, fetch_block))
-    imported = step_process.find_libraries(workspace, graph.folder, [node])
-    with step_process.warm_supervisor(workspace.root, graph.folder, [node], imported):
+    imported = step_process.find_libraries(workspace, graph.folder_of(node), [node])
+    with step_process.warm_supervisor(workspace.root, graph.folder_of(node), [node], imported):
         result = _attempt_step(node, order, say)
     _put_outputs(workspace, graph, node, result)
     return result
@@ -93,9 +93,9 @@ def _carry_out_cells(
         hint = f"towpath run {graph.name}"
         what = f"the best cell of `{node.name}` is known after `{best.number.step}`"
         raise UsageError(what, hint=hint)
-    imported = step_process.find_libraries(workspace, graph.folder, [node])
+    imported = step_process.find_libraries(workspace, graph.folder_of(node), [node])
     cell_form = replace(node, outputs=node.loop.outputs)
-    with step_process.warm_supervisor(workspace.root, graph.folder, [cell_form], imported):
+    with step_process.warm_supervisor(workspace.root, graph.folder_of(node), [cell_form], imported):
         known_cells.grow_graph(run_state, node.name)
         # Of a list that another step makes they come at once, of a search one after the other.
         while cells := _open_cells(run_state, node.name):
@@ -256,7 +256,7 @@ def make_order(
     return Order(
         root=workspace.root,
         pipeline=graph.name,
-        folder=graph.folder,
+        folder=graph.folder_of(node),
         name=node.name,
         step=node.step,
         arguments=arguments,
@@ -266,14 +266,14 @@ def make_order(
         facts={name: known.made[name].facts for name in node.data_needs if name in known.made},
         trust=workspace.project.trust,
         code=_code_files(workspace, graph, node),
-        libraries=step_process.find_step_libraries(workspace, graph.folder, node.step),
+        libraries=step_process.find_step_libraries(workspace, graph.folder_of(node), node.step),
         annotations=_argument_types(workspace, graph, node),
         options={name: value for name, value in options.items() if value.declared_options()},
         gathered=frozenset(
             name for name, source in node.arguments.items() if _is_gathered(graph, source)
         ),
         own_formats=own_formats,
-        requirements=step_code.find_requirements(workspace.root, graph.folder, node.step),
+        requirements=step_code.find_requirements(workspace.root, graph.folder_of(node), node.step),
     )
 
 
@@ -287,9 +287,9 @@ def _is_gathered(graph: Graph, source: Source) -> bool:
 
 def _code_files(workspace: Workspace, graph: Graph, node: Node) -> tuple[str, ...]:
     if isinstance(node.step, CommandStep):
-        return step_code.list_command_sources(workspace.code, graph.folder, node.step)
+        return step_code.list_command_sources(workspace.code, graph.folder_of(node), node.step)
     if isinstance(node.step, NotebookStep):
-        return step_code.list_notebook_sources(workspace.code, graph.folder, node.step)
+        return step_code.list_notebook_sources(workspace.code, graph.folder_of(node), node.step)
     if isinstance(node.step, CreateModel):
         return model_code.list_bundle_files(graph, node, workspace)
     # Of a bundle that it takes, the project's own copy of its code may be what is imported.
@@ -297,13 +297,13 @@ def _code_files(workspace: Workspace, graph: Graph, node: Node) -> tuple[str, ..
     taken = [
         file for maker in bundled for file in model_code.list_bundle_files(graph, maker, workspace)
     ]
-    return (*workspace.code.file_names(graph.folder, node.step.code), *taken)
+    return (*workspace.code.file_names(graph.folder_of(node), node.step.code), *taken)
 
 
 def _argument_types(workspace: Workspace, graph: Graph, node: Node) -> dict[str, str]:
     if not isinstance(node.step, FunctionStep):
         return {}
-    signature = workspace.code.step_signature(graph.folder, node.step.run)
+    signature = workspace.code.step_signature(graph.folder_of(node), node.step.run)
     return {argument.name: argument.asks for argument in signature.arguments if argument.asks}
 
 

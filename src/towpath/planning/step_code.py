@@ -81,49 +81,53 @@ def read_step_code(
 
 def code_of(graph: Graph, node: Node, reader: CodeReader) -> dict[str, str]:
     """The digests of the code that a step reaches, by label: its own, and that of its objects."""
-    step = node.step
+    step, folder = node.step, graph.folder_of(node)
     if isinstance(step, FunctionStep):
-        reached = reader.digests(graph.folder, step.run, step.code)
+        reached = reader.digests(folder, step.run, step.code)
     elif isinstance(step, CommandStep):
         reached = {
-            **reader.files(graph.folder, step.code),
+            **reader.files(folder, step.code),
             **reader.files("", _find_program(reader, step).files),
-            **reader.digest_modules(_command_modules(reader, graph.folder, step)),
+            **reader.digest_modules(_command_modules(reader, folder, step)),
         }
     elif isinstance(step, NotebookStep):
-        modules = _notebook_modules(reader, graph.folder, step)
-        reached = {**reader.files(graph.folder, step.code), **reader.digest_modules(modules)}
+        modules = _notebook_modules(reader, folder, step)
+        reached = {
+            **reader.files(folder, step.code),
+            **reader.digest_modules(modules),
+        }
     elif isinstance(step, CreateModel):
         # The files go into the model whole, comments too.
         reached = {
-            **reader.files(graph.folder, _named_files(step)),
-            **model_code.digest_model_sources(reader, graph.folder, node),
+            **reader.files(folder, _named_files(step)),
+            **model_code.digest_model_sources(reader, folder, node),
         }
     else:
-        reached = reader.files(graph.folder, _named_files(step))
+        reached = reader.files(folder, _named_files(step))
     digests = {**_carried_code(graph, node, reader), **reached}
-    if requirements := find_requirements(reader.root, graph.folder, step):
+    if requirements := find_requirements(reader.root, folder, step):
         digests[requirements] = digest_requirements(reader.root / requirements)
     return {**_label_code(digests), **_code_of_formats(graph, node, reader)}
 
 
 def list_code_files(graph: Graph, node: Node, reader: CodeReader) -> Iterator[str]:
     """The files, from the root, whose change may change what ``code_of`` gives."""
-    yield from reader.file_names(graph.folder, _named_files(node.step))
-    if requirements := find_requirements(reader.root, graph.folder, node.step):
+    yield from reader.file_names(graph.folder_of(node), _named_files(node.step))
+    if requirements := find_requirements(reader.root, graph.folder_of(node), node.step):
         yield requirements
     for maker in (node, *_find_makers(graph, node)):
+        folder = graph.folder_of(maker)
         if isinstance(maker.step, FunctionStep):
-            yield from reader.source_files(graph.folder, maker.step.run)
+            yield from reader.source_files(folder, maker.step.run)
         elif isinstance(maker.step, CommandStep):
-            yield from list_command_sources(reader, graph.folder, maker.step)
+            yield from list_command_sources(reader, folder, maker.step)
         elif isinstance(maker.step, NotebookStep):
-            yield from list_notebook_sources(reader, graph.folder, maker.step)
+            yield from list_notebook_sources(reader, folder, maker.step)
         elif isinstance(maker.step, CreateModel):
-            yield from model_code.list_model_sources(reader, graph.folder, maker)
+            yield from model_code.list_model_sources(reader, folder, maker)
     for run in file_formats.own_formats(graph, node).values():
-        reader.format_class(graph.folder, run)
-        yield from reader.source_files(graph.folder, run)
+        reader.format_class(graph.folder_of(node), run)
+        yield from reader.source_files(graph.folder_of(node), run)
 
 
 def find_requirements(root: Path, folder: str, step: Step) -> str | None:
@@ -205,12 +209,13 @@ def _notebook_modules(reader: CodeReader, folder: str, step: NotebookStep) -> tu
 def _carried_code(graph: Graph, node: Node, reader: CodeReader) -> dict[str, str]:
     digests: dict[str, str] = {}
     for maker in _find_makers(graph, node):
+        folder = graph.folder_of(maker)
         if isinstance(maker.step, FunctionStep):
-            digests |= reader.digest_carried(graph.folder, maker.step.run)
+            digests |= reader.digest_carried(folder, maker.step.run)
         elif isinstance(maker.step, CommandStep):  # any class of its code may be in what it wrote
-            digests |= reader.digest_modules(_command_modules(reader, graph.folder, maker.step))
+            digests |= reader.digest_modules(_command_modules(reader, folder, maker.step))
         elif isinstance(maker.step, NotebookStep):
-            digests |= reader.digest_modules(_notebook_modules(reader, graph.folder, maker.step))
+            digests |= reader.digest_modules(_notebook_modules(reader, folder, maker.step))
     return digests
 
 
@@ -243,9 +248,9 @@ def _trusted_code(graph: Graph, node: Node, workspace: Workspace) -> dict[str, s
     files = {
         file
         for name in workspace.project.trust
-        if (file := model_code.find_trusted_module(graph.folder, workspace, name))
+        if (file := model_code.find_trusted_module(graph.folder_of(node), workspace, name))
     }
-    digests = workspace.code.files(graph.folder, sorted(files))
+    digests = workspace.code.files(graph.folder_of(node), sorted(files))
     return _label_code({f"{label} (trusted)": digest for label, digest in digests.items()})
 
 
@@ -254,8 +259,8 @@ def _code_of_formats(
 ) -> dict[str, str]:
     reached: dict[str, str] = {}
     for run in file_formats.own_formats(graph, node, taken).values():
-        reader.format_class(graph.folder, run)
-        reached |= reader.digests(graph.folder, run)
+        reader.format_class(graph.folder_of(node), run)
+        reached |= reader.digests(graph.folder_of(node), run)
     return _label_code(reached)
 
 
@@ -275,20 +280,21 @@ def _package_versions(
         used = (*used, "shap")
     versions = reader.versions_of_modules((*used, *own))
     for maker in (node, *_find_makers(graph, node)):
+        folder = graph.folder_of(maker)
         if isinstance(maker.step, FunctionStep):
-            versions |= reader.package_versions(graph.folder, maker.step.run)
+            versions |= reader.package_versions(folder, maker.step.run)
         elif isinstance(maker.step, CommandStep):
-            versions |= reader.module_packages(_command_modules(reader, graph.folder, maker.step))
+            versions |= reader.module_packages(_command_modules(reader, folder, maker.step))
             if package := _find_program(reader, maker.step).package:  # `python -m` of a package
                 versions |= reader.versions_of_modules((package,))
         elif isinstance(maker.step, NotebookStep):
-            modules = _notebook_modules(reader, graph.folder, maker.step)
+            modules = _notebook_modules(reader, folder, maker.step)
             versions |= reader.module_packages(modules)
         elif isinstance(maker.step, CreateModel):
-            modules = model_code.list_model_modules(reader, graph.folder, maker)
+            modules = model_code.list_model_modules(reader, folder, maker)
             versions |= reader.module_packages(modules)
     for run in file_formats.own_formats(graph, node, taken).values():
-        versions |= reader.package_versions(graph.folder, run)
+        versions |= reader.package_versions(graph.folder_of(node), run)
     settings = [file for package, file in _SETTINGS.items() if package in versions]
     digests = reader.files("", reader.file_names("", settings)) if settings else {}
     return {
