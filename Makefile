@@ -111,6 +111,6 @@ $(VENV)/.installed: $(VENV)/.created pyproject.toml constraints/*.txt
 
 $(VENV)/.developing: $(VENV)/.installed
 	@echo "Installing what the tests need into $(VENV)"
-	@$(INSTALL) --editable '.[dask,s3,excel,explain,notebook]' --group dev
+	@$(INSTALL) --editable '.[dask,duckdb,excel,explain,notebook,polars,s3]' --group dev
 	@$(COMPILE)
 	@touch $@

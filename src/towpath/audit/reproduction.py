@@ -16,7 +16,7 @@ from towpath.config import names_and_paths
 from towpath.config.artifact import Artifact, Json
 from towpath.config.project_paths import ProjectPath, resolve_inside
 from towpath.errors import ExitCode, Malformed, RegistryError, StepFailed, StoreError
-from towpath.execution.run_inputs import hold_against
+from towpath.execution.version_inputs import hold_against
 from towpath.registry import DataSource, VersionRecord, tag_message
 from towpath.registry.ownership import folder_of_pipeline
 
@@ -203,13 +203,17 @@ def _bring_inputs(
     workspace: Workspace, place: Workspace, graph: Graph, record: VersionRecord
 ) -> Iterator[tuple[str, str]]:
     """Bring the recorded data to where the pipeline looks for it; models, by their number."""
+    for name, source in record.sources.items():
+        if source.absent and name in graph.inputs:
+            yield name, ""  # it is taken without it again, be there one by now
     for name, digest in record.data.items():
         declared = graph.inputs.get(name)
         if declared is None:
             continue
         source = record.sources.get(name, DataSource())
         if source.version or names_and_paths.is_model_reference(declared):
-            yield name, _bring_model(workspace, place, source.version or declared, digest)
+            reference = source.version or declared
+            yield name, _bring_model(workspace, place, reference, digest, source.output)
             continue
         try:
             path: str = ProjectPath(source.path or declared)
@@ -224,20 +228,28 @@ def _bring_inputs(
             yield name, path
 
 
-def _bring_model(workspace: Workspace, place: Workspace, reference: str, digest: str) -> str:
-    """A model that was an input: the version that has these bytes, and its bytes."""
+def _bring_model(
+    workspace: Workspace, place: Workspace, reference: str, digest: str, output: str | None
+) -> str:
+    """A model that was an input, or what stands beside one: the version that has these bytes, and
+    its bytes."""
     name = registry.parse_reference(reference).model
     versions = registry.known_model(workspace.registry, name).versions
-    version = next((v for v in versions if v.summary.get("md5") == digest), None)
+    version = next((v for v in versions if _kept_digest(v, output) == digest), None)
     if version is None:
         raise RegistryError(f"no version of {name} has the bytes {digest}", hint="towpath fetch")
     _bring_bytes(workspace, digest)
     # Before a step loads it: the store's bytes may have been altered since.
-    hold_against(workspace, registry.read_record(workspace.registry, version), str(version))
+    hold_against(workspace, registry.read_record(workspace.registry, version), str(version), output)
     path = place.state / "inputs" / name
     workspace.store.copy_to(digest, path)
     place.store.put(path)
     return str(version)
+
+
+def _kept_digest(version: registry.ModelVersion, output: str | None) -> object:
+    facts = version.summary
+    return facts.get("beside", {}).get(output) if output else facts.get("md5")
 
 
 def _bring_bytes(workspace: Workspace, digest: str) -> None:

@@ -153,6 +153,7 @@ def _carry_out_all(session: Session, request: RunRequest, as_json: bool) -> int:
 
 _COLOURS = {
     "run": "yellow", "reuse": "cyan", "skip": "dim", "undecided": "magenta", "stale": "yellow",
+    "none": "dim",
 }  # fmt: skip
 
 
@@ -185,7 +186,8 @@ def plan(
     prepared = prepare_run(session.workspace, request)
     document = _plan_document(prepared)
     if as_json:
-        return print_json("plan", document["plan"], upstream=document["upstream"])
+        upstream, absent = document["upstream"], document["absent"]
+        return print_json("plan", document["plan"], upstream=upstream, absent=absent)
     return _print_plan(prepared, document["plan"] if cells else collapse_plan(document["plan"]))
 
 
@@ -204,6 +206,8 @@ def _plan_all(session: Session, request: RunRequest, as_json: bool) -> None:
 
 
 def _plan_document(prepared: PreparedRun) -> dict[str, Any]:
+    from towpath.execution.run_inputs import list_absent_inputs
+
     steps = [
         {
             "step": d.step,
@@ -221,16 +225,22 @@ def _plan_document(prepared: PreparedRun) -> dict[str, Any]:
         }
         for link in prepared.registering.upstream_links
     ]  # fmt: skip
-    return {"pipeline": prepared.graph.name, "plan": steps, "upstream": upstream}
+    absent = list_absent_inputs(prepared.workspace, prepared.graph)
+    document = {"pipeline": prepared.graph.name, "plan": steps, "upstream": upstream}
+    return {**document, "absent": absent}
 
 
 def _print_plan(prepared: PreparedRun, steps: list[dict[str, Any]]) -> None:
+    from towpath.execution.run_inputs import list_absent_inputs
+
     # What is stale stands first: it is the reason to doubt what stands below it.
     rows = [
         (link.input, "stale", f"{link.stale} ({link.update_command})")
         for link in prepared.registering.upstream_links
         if link.stale
     ]
+    absent = list_absent_inputs(prepared.workspace, prepared.graph)
+    rows += [(name, "none", why) for name, why in absent.items()]
     rows += [(step["step"], step["verdict"], step["reason"]) for step in steps]
     styled = [(name, terminal.Styled(word, _COLOURS[word]), why) for name, word, why in rows]
     terminal.show_table(("step", "", "why"), styled)

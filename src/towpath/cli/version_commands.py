@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from towpath.backends.git.signatures import SignedBy
     from towpath.cli.render.terminal import Cell
     from towpath.registry import Model, ModelVersion, StageFiles, VersionLineage, VersionRecord
+    from towpath.registry.version_record import KeptFile
 
 
 _MOST_METRICS = 4
@@ -216,9 +217,13 @@ def _print_version(lineage: VersionLineage, signed: SignedBy) -> None:
         registered["signed"] = _SIGNED[signed.standing].format(who=signed.who, key=signed.key)
     print_section("registered", registered)
     print_section("model", _model_rows(record))
+    beside = {name: _kept_words(kept) for name, kept in record.beside.items()}
+    print_section("beside", beside)
     print_section("metrics", record.metrics)
     print_section("parameters", record.parameters)
-    print_section("data", {name: _input_origin(record, name) for name in record.data})
+    absent = {name: s.absent for name, s in record.sources.items() if s.absent}
+    data = {name: _input_origin(record, name) for name in record.data}
+    print_section("data", {**data, **{name: f"none: {why}" for name, why in absent.items()}})
     print_section("code", _code_rows(record))
     print_section("labels", record.labels)
     _print_signature(record)
@@ -227,7 +232,15 @@ def _print_version(lineage: VersionLineage, signed: SignedBy) -> None:
 def _input_origin(record: VersionRecord, name: str) -> str:
     digest, source = record.data[name], record.sources.get(name)
     where = (source.version or source.pointer or source.path) if source else None
+    if source and source.version and source.output:
+        where = f"{source.output} of {source.version}"
     return f"{terminal.brief_value(digest)}, {where}" if where else digest
+
+
+def _kept_words(kept: KeptFile) -> str:
+    artifact = kept.artifact
+    size, sha256 = terminal.readable_size(artifact.size), terminal.brief_value(kept.sha256)
+    return f"{artifact.name}, {size}, sha256 {sha256}"
 
 
 def _code_rows(record: VersionRecord) -> dict[str, str]:

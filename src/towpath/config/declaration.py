@@ -188,6 +188,7 @@ _HOW: Mapping[str, str] = {
     "run": "`run: prepare` calls the function `prepare` of steps.py",
     "command": "`command: python scripts/clean.py {raw} {clean}` runs that program",
     "notebook": "write `notebook: explore.ipynb`, beside this file or from the project's root",
+    "sql": "write `sql: totals.sql`, a file beside this one, or the SQL itself",
     "if": "write `if: evaluate.metrics.mse <= max_mse`",
     "as": "write `as:` and the model's name",
     "expectations": "write `expectations: expectations/raw.yaml`",

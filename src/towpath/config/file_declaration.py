@@ -45,18 +45,44 @@ class Input(Readable):
     """A path from the project's root (`dir/` is a folder), a model (`abalone@v1.0.0`,
     `abalone@latest`, `abalone#prod`), or an output of another pipeline:
     `data_processing:create.table`."""
+    model: grammar.ModelSource | None = None
+    """A model: what `path` may name too."""
+    output: grammar.Name | None = None
+    """What stands beside that version in the registry, in place of its model."""
+    optional: bool = False
+    """`true`: where it is not there, the argument is None."""
     address: grammar.DataAddress | None = Field(default=None, alias="from")
     """Where the data is brought from and pinned: `s3://bucket/trips/`, `https://...`; by default
     to `data/` and its last part."""
 
+    @property
+    def is_model(self) -> bool:
+        """Whether it is a model of the registry, and not what stands beside one."""
+        return grammar.is_model_reference(self.path) and self.output is None
+
     @model_validator(mode="before")
     @classmethod
-    def _place_remote_data(cls, value: Any) -> Any:
+    def _fill_path(cls, value: Any) -> Any:
         if not isinstance(value, Mapping) or "path" in value:
             return value
+        if isinstance(model := value.get("model"), str):
+            return {**value, "path": model}
         address = value.get("from", value.get("address"))
         place = grammar.data_place(address) if isinstance(address, str) else ""
         return {**value, "path": place} if place else value
+
+    @model_validator(mode="after")
+    def _require_version(self) -> Self:
+        is_reference = grammar.is_model_reference(self.path)
+        if self.model is not None and self.path != self.model:
+            grammar.refuse_value("`model` and `path` are two inputs", "remove one of them")
+        if self.output is not None and not is_reference:
+            hint = f"write `{{model: churn#prod, output: {self.output}}}`"
+            grammar.refuse_value("`output` is what stands beside a version of a model", hint)
+        if self.optional and self.address:
+            what = "what is brought from elsewhere is there, or the run fails"
+            grammar.refuse_value(what, "remove `optional`")
+        return self
 
     @model_validator(mode="after")
     def _require_file(self) -> Self:

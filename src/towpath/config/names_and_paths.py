@@ -144,6 +144,14 @@ def is_model_reference(text: str) -> bool:
     return bool(re.fullmatch(MODEL_REFERENCE, text))
 
 
+def check_model_source(text: str) -> str:
+    """A model of the registry, as an input names it."""
+    if not is_model_reference(text):
+        hint = "write `model@v1.0.0`, `model@latest` or `model#stage`"
+        refuse_value(f"`{text}` names no version of a model", hint)
+    return text
+
+
 def is_output_reference(text: str) -> bool:
     """Whether an input names an output of another pipeline: ``data_processing:create.table``."""
     return bool(re.fullmatch(OUTPUT_REFERENCE, text, re.ASCII))
@@ -188,6 +196,23 @@ def check_notebook(text: str) -> str:
     return text
 
 
+_SQL_FILE = re.compile(r"\S+\.sql")
+
+
+def find_sql_file(sql: str) -> str | None:
+    """The file that ``sql:`` names; None where it is the SQL itself."""
+    return sql.strip() if _SQL_FILE.fullmatch(sql.strip()) else None
+
+
+def check_sql(text: str) -> str:
+    """SQL, or the path of a file that holds it."""
+    if not text.strip():
+        refuse_value("there is no SQL", "write `sql: totals.sql`, or the SQL itself")
+    if file := find_sql_file(text):
+        return check_path(file)
+    return text
+
+
 def check_source(text: str) -> str:
     """What a pipeline's input names: a path from the project's root, a model, or an output of
     another pipeline."""
@@ -197,10 +222,7 @@ def check_source(text: str) -> str:
         hint = f"write `pipeline:step.output`; a file of that name is `./{text}`"
         refuse_value(f"`{text}` names no output of a pipeline", hint)
     if ("@" in text or "#" in text) and "/" not in text and "." not in text.split("@")[0]:
-        if not is_model_reference(text):
-            hint = "write `model@v1.0.0`, `model@latest` or `model#stage`"
-            refuse_value(f"`{text}` names no version of a model", hint)
-        return text
+        return check_model_source(text)
     if how := remote_hint(text):
         refuse_value(f"`{text}` is no path of the project", how)
     return check_path(text)
@@ -379,6 +401,7 @@ TagWriter: TypeAlias = Annotated[str, AfterValidator(tag_writer)]
 TypeName: TypeAlias = Annotated[str, AfterValidator(type_name)]
 File: TypeAlias = Annotated[str, AfterValidator(check_path)]
 DataAddress: TypeAlias = Annotated[str, AfterValidator(check_address)]
+ModelSource: TypeAlias = Annotated[str, AfterValidator(check_model_source)]
 InputSource: TypeAlias = Annotated[str, AfterValidator(check_source)]
 Function: TypeAlias = Annotated[str, AfterValidator(check_function)]
 FormatName: TypeAlias = Annotated[str, AfterValidator(known_format)]

@@ -36,9 +36,9 @@ from towpath.config.declaration import (
     one_or_more,
 )
 from towpath.config.each_declaration import Repetition
+from towpath.config.environment_declaration import AnyEnvironment
 from towpath.config.file_declaration import AnyInput, Output, Outputs
 from towpath.config.parameter_declaration import AnyParam, ParamPath, flatten_params
-from towpath.config.parameter_groups import flatten_values
 from towpath.config.step_surroundings import FailureWatch, Secrets, VariableText, watched_steps
 from towpath.config.tuning_declaration import ParameterRanges
 
@@ -276,6 +276,8 @@ class RegisterModel(Step):
     """The model's name."""
     inputs: Bindings
     """`model`, and what is recorded with it, such as `metrics`."""
+    beside: Bindings = ()
+    """Files that are kept with the version, such as `{bias: fair.result}`."""
     labels: Mapping[str, MessageText] = Field(default_factory=dict)
     """Labels of the version; `{evaluate.metrics.mse:.2f}` is filled in."""
     bump: Literal["major", "minor", "patch"] | None = None
@@ -396,6 +398,23 @@ class PipelineStep(RepeatedStep):
     """Values of its parameters that are written here."""
 
 
+class DuckDBStep(RepeatedStep):
+    """Makes tables of tables by SQL, also of more than fits into memory."""
+
+    kind: Literal["duckdb"] = "duckdb"
+    sql: Annotated[str, AfterValidator(grammar.check_sql)]
+    """A file beside this one or from the project's root (`totals.sql`), or the SQL itself."""
+    inputs: Bindings = ()
+    """The tables that it reads, by the names that they have in the SQL."""
+    params: Bindings = ()
+    """The parameters that it takes: `$year` in the SQL."""
+    literals: Mapping[grammar.Name, Any] = Field(default_factory=dict, alias="with")
+    """Values of parameters that are written here."""
+    outputs: Outputs
+    """What it writes: of one output what the last query gives, else the tables or views of these
+    names."""
+
+
 class Fail(Step):
     """Ends the run as failed, with a message."""
 
@@ -458,30 +477,10 @@ class Callback(Step):
 AnyStep: TypeAlias = (
     Processing | Training | Evaluation | Tuning | QualityCheck | BiasCheck | Explain | Condition
     | CreateModel | RegisterModel
-    | BatchTransform | CommandStep | NotebookStep | PipelineStep | Fail | Stop | Notify | Callback
+    | BatchTransform | CommandStep | NotebookStep | DuckDBStep | PipelineStep
+    | Fail | Stop | Notify | Callback
 )  # fmt: skip
 KINDS: Mapping[str, type[Step]] = kinds_of(AnyStep)
-
-
-class EnvironmentDeclaration(Declaration):
-    """What a run for an environment takes in place of what the pipeline declares."""
-
-    description: str | None = None
-    """What the environment is."""
-    params: Annotated[Mapping[ParamPath, Any], BeforeValidator(flatten_values)] = Field(
-        default_factory=dict
-    )
-    """Values of parameters, nested as they are declared."""
-    inputs: Mapping[grammar.Name, grammar.InputSource] = Field(default_factory=dict)
-    """Paths and models in place of those of inputs."""
-
-
-def empty_mapping(value: Any) -> Any:
-    """``dev:`` alone is an environment too, for which nothing differs."""
-    return {} if value is None else value
-
-
-AnyEnvironment: TypeAlias = Annotated[EnvironmentDeclaration, BeforeValidator(empty_mapping)]
 
 
 class Pipeline(Declaration):
@@ -521,6 +520,10 @@ EXPLAINED: Mapping[str, Output] = {
 }
 
 
+DECLARES_OUTPUTS = (FunctionStep, BatchTransform, CommandStep, NotebookStep, DuckDBStep)
+"""The kinds whose outputs are declared."""
+
+
 def notebook_outputs(step: NotebookStep) -> dict[str, Output]:
     """What is kept of each notebook: as it was executed, and as a page."""
     stem = grammar.output_stem(step.notebook)
@@ -545,7 +548,7 @@ def named_outputs(step: Step) -> Iterator[tuple[str, Output]]:
         yield from EXPLAINED.items()
     elif isinstance(step, BiasCheck):
         yield from ((name, CHECKED[name]) for name in ("result", "page"))
-    elif isinstance(step, FunctionStep | BatchTransform | CommandStep | NotebookStep):
+    elif isinstance(step, DECLARES_OUTPUTS):
         if isinstance(step.outputs, Mapping):
             yield from step.outputs.items()
         else:

@@ -23,15 +23,14 @@ from towpath.config.declaration import (
     faults_of,
     show_value,
 )
+from towpath.config.environment_declaration import EnvironmentDeclaration, empty_mapping
 from towpath.config.file_declaration import Input
 from towpath.config.parameter_declaration import Param, short_form
 from towpath.config.parameter_groups import PREFIX, list_leaves, strip_prefix
 from towpath.config.pipeline_declaration import (
     KINDS,
-    EnvironmentDeclaration,
     Pipeline,
     Step,
-    empty_mapping,
 )
 from towpath.config.table_options import FORMAT_NAMES
 from towpath.config.values_file import (

@@ -23,6 +23,7 @@ from towpath.config import (
     check_bounds,
     declaration,
     each_declaration,
+    environment_declaration,
     file_declaration,
     gate_declarations,
     parameter_declaration,
@@ -108,7 +109,7 @@ def _param_schema(inner: Schema) -> Schema:
 
 def _input_schema(inner: Schema) -> Schema:
     others = [key for key in inner.get("required", ()) if key != "path"]
-    either = {"anyOf": [{"required": ["path"]}, {"required": ["from"]}]}
+    either = {"anyOf": [{"required": [key]} for key in ("path", "model", "from")]}
     rest = {key: value for key, value in inner.items() if key != "required"}
     return {**rest, **({"required": others} if others else {}), **either}
 
@@ -227,6 +228,7 @@ RULES: Mapping[Any, Rule] = {
     step_surroundings.SecretSource._require_one_source: _adding_rule(
         oneOf=[{"required": ["variable"]}, {"required": ["block"]}]
     ),
+    grammar.check_sql: _adding_rule(minLength=1),
     grammar.check_notebook: lambda inner: {"allOf": [inner, {"pattern": r"\.ipynb$"}]},
     grammar.check_separator: _adding_rule(minLength=1, maxLength=1),
     grammar.check_decimal_mark: _replacing_rule({"enum": [".", ","]}),
@@ -243,9 +245,13 @@ RULES: Mapping[Any, Rule] = {
     parameter_declaration.flatten_params: dict,
     parameter_declaration.check_parameter_path: dict,
     parameter_groups.flatten_values: dict,
-    pipeline_declaration.empty_mapping: lambda inner: _either_schema({"type": "null"}, inner),
+    environment_declaration.empty_mapping: lambda inner: _either_schema({"type": "null"}, inner),
     grammar.check_address: _text_rule(rf"({'|'.join(grammar.SCHEMES)})://.*[^/].*"),
-    file_declaration.Input._place_remote_data: dict,
+    grammar.check_model_source: _text_rule(grammar.MODEL_REFERENCE),
+    file_declaration.Input._fill_path: dict,
+    file_declaration.Input._require_version: _adding_rule(
+        dependencies={"output": _any_of("model", "path")({})}
+    ),
     file_declaration.Input._require_file: _input_schema,
     file_declaration.Plot._require_columns: _plot_schema,
     pipeline_declaration.command_words: _replacing_rule(_COMMAND),

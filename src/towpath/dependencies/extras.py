@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 
 EXTRAS: Mapping[str, tuple[str, ...]] = {
+    "duckdb": ("duckdb",),
     "explain": ("shap",),
     "notebook": ("papermill", "ipykernel", "nbconvert"),
 }

@@ -16,6 +16,7 @@ from towpath.config.pipeline_declaration import (
     CommandStep,
     Condition,
     CreateModel,
+    DuckDBStep,
     Explain,
     Fail,
     FunctionStep,
@@ -31,6 +32,7 @@ from towpath.control_characters import show_controls
 from towpath.pipeline.step_graph import FromInput, Node, outputs_of
 
 if TYPE_CHECKING:
+    from towpath.config.file_declaration import Input
     from towpath.pipeline.step_graph import Graph
 
 
@@ -84,7 +86,8 @@ def picture_graph(graph: Graph, cells: bool = False, nested: bool = False) -> Gr
     """
     nodes = graph.nodes if cells else graph.steps
     boxes = {
-        name: GraphBox(name, BoxShape.INPUT, "input", path) for name, path in graph.inputs.items()
+        name: GraphBox(name, BoxShape.INPUT, "input", _input_words(graph.files[name]))
+        for name in graph.inputs
     }
     boxes |= {name: _make_box(node) for name, node in nodes.items()}
     lines = [line for node in nodes.values() for line in _flow_lines(node, cells)]
@@ -121,6 +124,11 @@ def _fold_lines(graph: Graph, lines: Sequence[GraphLine]) -> list[GraphLine]:
     return list(folded.values())
 
 
+def _input_words(file: Input) -> str:
+    words = f"{file.output} of {file.path}" if file.output else file.path
+    return f"{words}, if it is there" if file.optional else words
+
+
 def _make_box(node: Node) -> GraphBox:
     step = node.step
     output_names = ", ".join(node.outputs)
@@ -151,7 +159,7 @@ def _make_box(node: Node) -> GraphBox:
             return GraphBox(node.name, BoxShape.STEP, kind, _model_words(node, step))
         case NotebookStep():
             return GraphBox(node.name, BoxShape.STEP, kind, step.notebook)
-        case FunctionStep() | BatchTransform() | CommandStep() if output_names:
+        case FunctionStep() | BatchTransform() | CommandStep() | DuckDBStep() if output_names:
             return GraphBox(node.name, BoxShape.STEP, kind, f"makes {output_names}")
     return GraphBox(node.name, BoxShape.STEP, kind, "")
 
@@ -161,23 +169,28 @@ def _model_words(node: Node, step: CreateModel) -> str:
 
 
 def _flow_lines(node: Node, cells: bool) -> Iterator[GraphLine]:
-    condition = node.branch.condition if node.branch else None
-    # What a message quotes is no flow of data: the branch's line says enough.
-    quoting = isinstance(node.step, Fail | Stop | RegisterModel) and node.branch
-    starts: list[str] = []
-    for source in node.arguments.values() if quoting else node.taken_sources:
-        starts += [source.name] if isinstance(source, FromInput) else []
-        starts += [output.step for output in outputs_of(source)]
-    if cells and node.loop and node.loop.cells:
-        starts = list(node.loop.cells)
-    for start in dict.fromkeys(starts):
-        if start != condition:
+    branch = node.branch
+    for start in dict.fromkeys(_flow_starts(node, cells)):
+        if not branch or start != branch.condition:
             yield GraphLine(start, node.name)
-    if node.branch:
-        yield GraphLine(node.branch.condition, node.name, "yes" if node.branch.holds else "no")
+    if branch:
+        yield GraphLine(branch.condition, node.name, "yes" if branch.holds else "no")
     if watch := node.step.on_failure:
         for watched in watch.steps:
             yield GraphLine(watched, node.name, watch.when)
+
+
+def _flow_starts(node: Node, cells: bool) -> Iterator[str]:
+    """The boxes that something flows from to a step: inputs and steps."""
+    if cells and node.loop and node.loop.cells:
+        yield from node.loop.cells
+        return
+    # What a message quotes is no flow of data: the branch's line says enough.
+    quoting = isinstance(node.step, Fail | Stop | RegisterModel) and node.branch
+    for source in node.arguments.values() if quoting else node.taken_sources:
+        if isinstance(source, FromInput):
+            yield source.name
+        yield from (output.step for output in outputs_of(source))
 
 
 def _waiting_lines(nodes: Mapping[str, Node], flows: list[GraphLine]) -> Iterator[GraphLine]:

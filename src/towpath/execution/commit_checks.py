@@ -16,6 +16,7 @@ from towpath.backends.dvc import tracked_files
 from towpath.backends.git import checkouts
 from towpath.config import names_and_paths
 from towpath.errors import Fault, StoreError
+from towpath.execution import run_inputs
 from towpath.pipeline import artifact_paths
 from towpath.planning import step_code
 from towpath.versions.work_tree_files import find_own_files
@@ -50,8 +51,11 @@ class CommitChecks:
         """What of a graph's inputs and code no commit holds; ``links`` are the inputs that other
         pipelines make."""
         links_by_input = {link.input: link for link in links}
+        absent = run_inputs.list_absent_inputs(self.workspace, graph)
         inputs = {
-            n: s for n, s in graph.inputs.items() if not names_and_paths.is_model_reference(s)
+            n: s
+            for n, s in graph.inputs.items()
+            if not names_and_paths.is_model_reference(s) and n not in absent
         }
         yield from self._changed_faults(inputs)
         for name, path in inputs.items():

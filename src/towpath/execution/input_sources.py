@@ -9,7 +9,7 @@ store.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -84,6 +84,20 @@ class UpstreamPipeline:
     runs: dict[str, str] = field(default_factory=dict)
     fault: str = ""
 
+    def find_unmade(self, makers: Sequence[str]) -> str:
+        """Why these steps have not made what they would make now; empty where they have."""
+        assert self.graph
+        assert self.known
+        needed_steps = find_needed_steps(self.graph, frozenset(makers))
+        for step in filter(needed_steps.__contains__, self.graph.nodes):
+            if reason := self.stale.get(step):
+                return f"`{step}` of pipeline `{self.graph.name}` would run: {reason}"
+        for step in makers:
+            if step not in self.known.made:
+                reason = self.known.skipped.get(step, "it was not made")
+                return f"`{step}` of pipeline `{self.graph.name}` would be skipped: {reason}"
+        return ""
+
 
 class UpstreamReader:
     """Looks at what a pipeline's inputs come from, each other pipeline once."""
@@ -133,37 +147,33 @@ class UpstreamReader:
         for ``artifacts/`` holds what it makes without one."""
         artifacts: dict[str, Artifact] = {}
         faults: list[Fault] = []
-        for link in self.find_links(graph) if graph.environment else ():
-            if not link.environment or link.input in awaited:
+        links = self.find_links(graph) if graph.environment else ()
+        apart = {link.input: link for link in links if link.environment}
+        for link in apart.values():
+            if link.input in awaited:
                 continue
             if link.artifact:
                 artifacts[link.input] = link.artifact
-            else:
+            elif not graph.files[link.input].optional:
                 reason = link.stale or "it is no whole output of a step"
                 what = f"input `{link.input}` is not made for `{link.environment}`: {reason}"
                 faults.append(Fault(what, hint=link.update_command))
         if faults:
             raise UserError(*faults)
-        read = run_inputs.read_input_artifacts(self.workspace, graph, {*awaited, *artifacts})
+        read = run_inputs.read_input_artifacts(self.workspace, graph, {*awaited, *apart})
         return {**read, **artifacts}
 
     def _stale_reason(
         self, upstream: UpstreamPipeline, path: str, held: Mapping[tuple[str, str], str]
     ) -> str:
-        assert upstream.graph
-        assert upstream.known
         if upstream.fault:
             return upstream.fault
+        assert upstream.graph
+        assert upstream.known
         if not held:
             return f"pipeline `{upstream.graph.name}` makes no such file"
-        needed_steps = find_needed_steps(upstream.graph, frozenset(step for step, _ in held))
-        for step in (step for step in upstream.graph.nodes if step in needed_steps):
-            if reason := upstream.stale.get(step):
-                return f"`{step}` of pipeline `{upstream.graph.name}` would run: {reason}"
-        for step in dict.fromkeys(step for step, _ in held):
-            if step not in upstream.known.made:
-                reason = upstream.known.skipped.get(step, "it was not made")
-                return f"`{step}` of pipeline `{upstream.graph.name}` would be skipped: {reason}"
+        if reason := upstream.find_unmade([step for step, _ in held]):
+            return reason
         if upstream.graph.environment:  # which leaves no file
             return ""
         if not (self.workspace.root / path).exists():
@@ -290,19 +300,25 @@ def locate_inputs(
     artifacts: Mapping[str, Artifact],
     links: Iterable[UpstreamLink] = (),
 ) -> dict[str, DataSource]:
-    """Where each input was read; ``artifacts`` are the bytes that stood there."""
+    """Where each input was read; ``artifacts`` are the bytes that stood there. Of one that may be
+    missing, and is, why there is nothing."""
     links_by_input = {link.input: link for link in links}
-    return {
-        name: _locate_input(workspace, graph.inputs[name], artifact, links_by_input.get(name))
+    absent = run_inputs.list_absent_inputs(workspace, graph)
+    sources = {
+        name: _locate_input(workspace, graph, name, artifact, links_by_input.get(name))
         for name, artifact in artifacts.items()
     }
+    unseen = {name: reason for name, reason in absent.items() if name not in artifacts}
+    return {**sources, **{name: DataSource(absent=reason) for name, reason in unseen.items()}}
 
 
 def _locate_input(
-    workspace: Workspace, said: str, artifact: Artifact, link: UpstreamLink | None
+    workspace: Workspace, graph: Graph, name: str, artifact: Artifact, link: UpstreamLink | None
 ) -> DataSource:
+    said = graph.inputs[name]
     if names_and_paths.is_model_reference(said):
-        return DataSource(version=_current_version(workspace, said))
+        version = _current_version(workspace, said)
+        return DataSource(version=version, output=graph.files[name].output)
     path = said.rstrip("/")
     if link is not None:
         return DataSource(path, pipeline=link.pipeline, run=link.run or None)
@@ -341,7 +357,11 @@ def sources_as_json(
         if link.stale
     }
     return {
-        name: {**source.to_json(), "digest": artifacts[name].digest, **stale.get(name, {})}
+        name: {
+            **source.to_json(),
+            **({"digest": artifacts[name].digest} if name in artifacts else {}),
+            **stale.get(name, {}),
+        }
         for name, source in sources.items()
     }
 

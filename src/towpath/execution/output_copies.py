@@ -96,13 +96,7 @@ def place_copy(
     where a file is to stand; ``StoreError`` where no store has the bytes.
     """
     artifact = wanted.artifact
-    target = here / (to or artifact.name)
-    # What stands in a folder of the user's stays: only what has the very name is replaced.
-    target = target / artifact.name if to and target.is_dir() else target
-    if target.is_dir() and artifact.files is None:
-        raise UsageError(f"{target} is a folder", hint="name a file with -o")
-    if (target.exists() or target.is_symlink()) and not force:
-        raise UsageError(f"{target} exists", hint="another place with -o, or --force replaces it")
+    target = _free_target(artifact, here, to, force)
     scratch, before = scratch_beside(target), scratch_beside(target)
     try:
         source = bring_copyable(workspace, wanted, scratch)
@@ -126,6 +120,17 @@ def place_copy(
         artifact.size,
         wanted.rejected,
     )
+
+
+def _free_target(artifact: Artifact, here: Path, to: Path | None, force: bool) -> Path:
+    target = here / (to or artifact.name)
+    # What stands in a folder of the user's stays: only what has the very name is replaced.
+    target = target / artifact.name if to and target.is_dir() else target
+    if target.is_dir() and artifact.files is None:
+        raise UsageError(f"{target} is a folder", hint="name a file with -o")
+    if (target.exists() or target.is_symlink()) and not force:
+        raise UsageError(f"{target} exists", hint="another place with -o, or --force replaces it")
+    return target
 
 
 def bring_copyable(workspace: Workspace, wanted: Copyable, into: Path) -> str:
@@ -224,7 +229,15 @@ def _of_version(workspace: Workspace, reference: str, output: str | None) -> Cop
         return Copyable(
             str(version), record.artifact, record.sha256, stage, pickle, version.rejected
         )
-    outputs_beside = _outputs_beside(workspace, found_version)
+    if kept := record.beside.get(output):
+        stage = registry.parse_reference(reference).stage
+        return Copyable(
+            f"{version} {output}", kept.artifact, kept.sha256, stage, rejected=version.rejected
+        )
+    outputs_beside = {
+        **{name: (kept.artifact, None) for name, kept in record.beside.items()},
+        **_outputs_beside(workspace, found_version),
+    }
     name = _find_whole_name(outputs_beside, output)
     if name is None:
         hint = did_you_mean(output, outputs_beside) or (

@@ -337,15 +337,14 @@ def _publish_ended(prepared: PreparedRun, execution: Execution) -> None:
 def _started_fields(prepared: PreparedRun, run_id: str) -> dict[str, Any]:
     graph, artifacts = prepared.graph, prepared.known.inputs
     links = prepared.registering.upstream_links
+    sources = locate_inputs(prepared.workspace, graph, artifacts, links)
     return {
         "run": run_id,
         "pipeline": graph.name,
         "asked": prepared.request.asked_fields(),
         "params": dict(graph.params),
-        "inputs": {name: artifact.digest for name, artifact in artifacts.items()},
-        "sources": sources_as_json(
-            locate_inputs(prepared.workspace, graph, artifacts, links), artifacts, links
-        ),
+        "inputs": {name: artifacts[name].digest if name in artifacts else None for name in sources},
+        "sources": sources_as_json(sources, artifacts, links),
         "tried": list(graph.tried_names),
         "for": graph.environment,
         "origin": _origin_fields(prepared),

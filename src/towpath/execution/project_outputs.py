@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Any
 from towpath.config.file_declaration import Output, Plot
 from towpath.config.parameter_groups import names_below
 from towpath.config.pipeline_declaration import (
-    BatchTransform,
+    DECLARES_OUTPUTS,
     BiasCheck,
     CommandStep,
     CreateModel,
     Evaluation,
     Explain,
-    FunctionStep,
-    NotebookStep,
     QualityCheck,
     RegisterModel,
     Step,
@@ -60,7 +58,7 @@ def publish_outputs(workspace: Workspace, graph: Graph, known: RunState) -> None
 def list_dvc_stages(workspace: Workspace, graph: Graph, known: RunState) -> list[StageEntry]:
     """The DVC stages that say what a run did so far; steps behind a condition are none."""
     checks = (QualityCheck, BiasCheck, Explain)
-    kinds = (FunctionStep, BatchTransform, CommandStep, NotebookStep, CreateModel, *checks)
+    kinds = (*DECLARES_OUTPUTS, CreateModel, *checks)
     return [
         _make_stage(workspace, graph, node)
         for node in artifact_paths.certain_nodes(graph)

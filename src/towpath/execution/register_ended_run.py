@@ -129,12 +129,14 @@ def _verify_draft(workspace: Workspace, run: RecordedRun, draft: RegistrationDra
     twins = registry_state.read_model(workspace.registry, record.model).find_key(record.key)
     if twins:
         raise _registered_before(run, str(twins[0]))
-    if not workspace.store.has(record.artifact.digest):
-        what = f"the bytes that run {run.id} made of {record.model} are not in the store"
-        raise StoreError(what, hint="towpath pull, or run again")
-    if sha256_of(workspace.store.source, record.artifact) != record.sha256:
-        what = f"the bytes of {record.model} in the store are not those that run {run.id} made"
-        raise StoreError(what, hint="run again with --force, and ask who made them so")
+    for part, (artifact, sha256) in record.kept_bytes.items():
+        name = part or record.model
+        if not workspace.store.has(artifact.digest):
+            what = f"the bytes that run {run.id} made of {name} are not in the store"
+            raise StoreError(what, hint="towpath pull, or run again")
+        if sha256_of(workspace.store.source, artifact) != sha256:
+            what = f"the bytes of {name} in the store are not those that run {run.id} made"
+            raise StoreError(what, hint="run again with --force, and ask who made them so")
 
 
 def _register_draft(workspace: Workspace, draft: RegistrationDraft) -> RegisteredVersion:

@@ -41,6 +41,7 @@ from towpath.registry import (
     registry_state,
     shared_registry,
 )
+from towpath.registry.version_record import KeptFile
 from towpath.storage.verified_bytes import sha256_of
 from towpath.versions.work_tree_files import find_own_files
 from towpath.workspace import PROJECT_FILE
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
 #: What of a step's declaration does not touch what it makes.
 _INDIFFERENT = {"description", "trials"}
 _LATER = (
-    *("env", "secrets", "environment", "on_failure", "priority", "baseline"),
+    *("env", "secrets", "environment", "on_failure", "priority", "baseline", "beside"),
     *("each", "at_once", "best_by", "may_fail"),
 )
 DECLARE = "name it under `inputs` or `code`, and commit it"
@@ -254,7 +255,11 @@ class Registering:
         model = known.resolve(node.arguments["model"])
         digest = model.digest if isinstance(model, Artifact) else ""
         reached = {decision.step: decision.key for decision in _reaching_decisions(node, known)}
-        return cache_key.digest_value({"model": step.model, "artifact": digest, "steps": reached})
+        beside = {name: known.resolve(source) for name, source in node.beside.items()}
+        kept = {name: file.digest for name, file in beside.items() if isinstance(file, Artifact)}
+        fields = {"model": step.model, "artifact": digest, "steps": reached}
+        # What could not be said at first leaves the key as it was.
+        return cache_key.digest_value({**fields, **({"beside": kept} if kept else {})})
 
     def register(self, node: Node, step: RegisterModel, known: RunState, run_id: str) -> Made:
         """Make the version, or the candidate for one."""
@@ -323,6 +328,7 @@ class Registering:
             code=self._record_code(ready.commit, _strip_labels(reached, "code ")),
             signature=run_state.find_signature(known, known.graph, source),
             needs=run_state.find_noted_needs(known, source),
+            beside=dict(self._keep_beside(node, known)),
             metrics=dict(_model_metrics(known, self.graph, node)),
             parameters=dict(self.graph.params),
             run=run_id,
@@ -339,6 +345,14 @@ class Registering:
             labels={name: fill(text) for name, text in step.labels.items()},
             bump=RecordedBump(step.bump, "asked for") if step.bump else None,
         )
+
+    def _keep_beside(self, node: Node, known: RunState) -> Iterator[tuple[str, KeptFile]]:
+        """The files that are kept with the version; what may be missing and is, is left out."""
+        for name, source in node.beside.items():
+            artifact = known.resolve(source)
+            if isinstance(artifact, Artifact):
+                sha256 = sha256_of(self.workspace.store.source, artifact)
+                yield name, KeptFile(artifact, sha256)
 
 
 def _reaching_decisions(node: Node, known: RunState) -> list[StepDecision]:

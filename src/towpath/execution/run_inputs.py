@@ -21,12 +21,11 @@ from towpath.errors import (
     UserError,
     did_you_mean,
 )
+from towpath.execution import version_inputs
 from towpath.pipeline import pipeline_order
-from towpath.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from towpath.pipeline.step_graph import Graph
-    from towpath.registry import VersionRecord
     from towpath.workspace import Workspace
 
 
@@ -139,7 +138,8 @@ def update_input(workspace: Workspace, graph: Graph, name: str, dry_run: bool) -
 def read_input_artifacts(
     workspace: Workspace, graph: Graph, awaited: Collection[str] = ()
 ) -> Mapping[str, Artifact]:
-    """The bytes that each input stands for now, but for those that are ``awaited``.
+    """The bytes that each input stands for now, but for those that are ``awaited`` and those that
+    may be missing and are.
 
     Every fault at once: UserError or StoreError.
     """
@@ -151,6 +151,8 @@ def read_input_artifacts(
         if name in awaited:
             continue
         try:
+            if find_absence(workspace, graph, name):
+                continue
             input_artifacts[name] = _read_artifact(workspace, graph, name, location)
         except TowpathError as error:
             faults += error.faults
@@ -160,9 +162,45 @@ def read_input_artifacts(
     return input_artifacts
 
 
+def find_absence(workspace: Workspace, graph: Graph, name: str) -> str:
+    """Why an input that may be missing is not there, in words; empty where it is there, or must be.
+
+    UserError for one that is named wrongly, or where the run was given a file that is not there.
+    """
+    location = graph.inputs[name]
+    if not graph.files[name].optional:
+        return ""
+    if not location:
+        return "nothing was given"
+    if names_and_paths.is_model_reference(location):
+        return _find_version_absence(workspace, graph, name)
+    path = workspace.root / location
+    is_there = path.exists() or tracked_files.find_tracked(workspace.root, path) is not None
+    # What a person names for one run is meant to be there.
+    return "" if is_there or name in graph.tried else f"there is no {location}"
+
+
+def _find_version_absence(workspace: Workspace, graph: Graph, name: str) -> str:
+    reference = graph.inputs[name]
+    version_inputs.require_known_stage(workspace, reference)
+    try:
+        version_inputs.find_version_bytes(workspace, reference, graph.files[name].output)
+    except UsageError as absent:
+        fault = absent.faults[0]
+        is_near = fault.hint and fault.hint.startswith("did you mean")
+        return f"{fault.what} ({fault.hint})" if is_near else fault.what
+    return ""
+
+
+def list_absent_inputs(workspace: Workspace, graph: Graph) -> dict[str, str]:
+    """The inputs that may be missing and are, by name, each with the reason."""
+    reasons = {name: find_absence(workspace, graph, name) for name in graph.inputs}
+    return {name: reason for name, reason in reasons.items() if reason}
+
+
 def _read_artifact(workspace: Workspace, graph: Graph, name: str, said: str) -> Artifact:
     if names_and_paths.is_model_reference(said):
-        return _model_artifact(workspace, said)
+        return version_inputs.read_version_artifact(workspace, said, graph.files[name].output)
     path = workspace.root / said
     if not path.exists() and not _restore_tracked(workspace, path):
         maker = pipeline_order.makers_of(graph.name, {name: said}, workspace.pipelines).get(name)
@@ -188,45 +226,3 @@ def _restore_tracked(workspace: Workspace, path: Path) -> bool:
         return False
     tracked_files.restore_tracked(workspace.root, path, pointer)
     return True
-
-
-def _model_artifact(workspace: Workspace, reference: str) -> Artifact:
-    """A version's bytes by digest; where the project's store lacks them, they are brought there."""
-    from towpath import registry
-
-    if workspace.repository is None and not workspace.shared_registry:
-        raise UserError(Fault(f"{reference} is a model, and there is no Git repository here"))
-    record = registry.get_version(workspace.registry, reference).record
-    if not workspace.store.has(record.artifact.digest):
-        _fetch_version(workspace, record, registry.parse_reference(reference).stage)
-    hold_against(workspace, record, reference)
-    return record.artifact
-
-
-def hold_against(workspace: Workspace, record: VersionRecord, shown: str) -> None:
-    """Hold the bytes in the project's store against a record's SHA-256.
-
-    Two files of one MD5 can be made, and the store knows bytes by it alone: what a step is given
-    must be what was approved. Raises ``StoreError`` where it is not.
-    """
-    from towpath.storage.verified_bytes import sha256_of
-
-    if sha256_of(workspace.store.source, record.artifact) == record.sha256:
-        return
-    path = workspace.store.path(record.artifact.digest)
-    raise StoreError(
-        f"the bytes of {shown} in the project's store have the MD5 of its record, "
-        "and not its SHA-256",
-        hint=f"somebody made them so: keep {path} for who looks into it, then delete it there",
-    )
-
-
-def _fetch_version(workspace: Workspace, record: VersionRecord, stage: str | None) -> None:
-    from towpath.versions import version_origin
-
-    with scratch_folder() as scratch:
-        path = Path(scratch, record.artifact.name)
-        version_origin.bring_version(
-            workspace, version_origin.read_main_declaration(workspace), record, path, stage
-        )
-        workspace.store.put(path)

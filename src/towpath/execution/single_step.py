@@ -15,6 +15,7 @@ from towpath.config.pipeline_declaration import (
     Callback,
     CommandStep,
     CreateModel,
+    DuckDBStep,
     FunctionStep,
     NotebookStep,
     QualityCheck,
@@ -24,8 +25,15 @@ from towpath.errors import Fault, StepFailed, TowpathError, UsageError, did_you_
 from towpath.execution import run_inputs
 from towpath.execution.secret_sources import FetchBlock, require_secrets, resolve_secrets
 from towpath.pipeline import artifact_paths, file_formats
-from towpath.pipeline.step_graph import outputs_of
-from towpath.planning import cell_results, known_cells, model_code, pipeline_check, step_code
+from towpath.pipeline.step_graph import FromInput, outputs_of
+from towpath.planning import (
+    cell_results,
+    kind_code,
+    known_cells,
+    model_code,
+    pipeline_check,
+    step_code,
+)
 from towpath.planning.run_state import RunState, StepDecision, StepVerdict
 from towpath.steps.formats import jsons
 from towpath.steps.kinds import IN_A_PROCESS
@@ -272,6 +280,11 @@ def make_order(
         gathered=frozenset(
             name for name, source in node.arguments.items() if _is_gathered(graph, source)
         ),
+        absent=frozenset(
+            name
+            for name, source in node.arguments.items()
+            if isinstance(source, FromInput) and name not in artifacts
+        ),
         own_formats=own_formats,
         requirements=step_code.find_requirements(workspace.root, graph.folder_of(node), node.step),
     )
@@ -286,10 +299,13 @@ def _is_gathered(graph: Graph, source: Source) -> bool:
 
 
 def _code_files(workspace: Workspace, graph: Graph, node: Node) -> tuple[str, ...]:
-    if isinstance(node.step, CommandStep):
-        return step_code.list_command_sources(workspace.code, graph.folder_of(node), node.step)
-    if isinstance(node.step, NotebookStep):
-        return step_code.list_notebook_sources(workspace.code, graph.folder_of(node), node.step)
+    if isinstance(node.step, CommandStep | NotebookStep):
+        return tuple(
+            kind_code.find_step_code(workspace.code, graph.folder_of(node), node).list_sources()
+        )
+    if isinstance(node.step, DuckDBStep):
+        named = kind_code.list_named_files(node.step)
+        return workspace.code.file_names(graph.folder_of(node), named)
     if isinstance(node.step, CreateModel):
         return model_code.list_bundle_files(graph, node, workspace)
     # Of a bundle that it takes, the project's own copy of its code may be what is imported.

@@ -114,6 +114,8 @@ def _recorded_inputs(workspace: Workspace, graph: Graph, run: RecordedRun) -> di
     inputs: dict[str, Artifact] = {}
     for name, path in graph.inputs.items():
         digest = run.inputs.get(name)
+        if name in run.inputs and digest is None:  # it was not there
+            continue
         artifact = standing.get(name)
         if artifact is not None and digest in (artifact.digest, None):
             inputs[name] = artifact

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from towpath import registry
 from towpath.config import foreign_values as foreign
+from towpath.config import names_and_paths
 from towpath.config.artifact import Artifact
 from towpath.config.foreign_values import Fields
 from towpath.config.project_paths import ProjectPath
@@ -165,6 +166,18 @@ def _set_value(document: MutableMapping[str, Any], keys: Sequence[str], value: A
     document[keys[-1]] = value
 
 
+def _set_input(declared: MutableMapping[str, Any], name: str, path: str) -> None:
+    """Let an input be another path, or another model, in whichever form it is declared."""
+    if not isinstance(declared[name], MutableMapping):
+        declared[name] = path
+        return
+    for other in ("model", "from"):
+        declared[name].pop(other, None)
+    declared[name]["path"] = path
+    if not names_and_paths.is_model_reference(path):
+        declared[name].pop("output", None)
+
+
 def with_values(file: Path, graph: Graph) -> str:
     """A pipeline's declaration whose defaults are what this run was given; the rest stays."""
     from towpath import documents
@@ -176,9 +189,7 @@ def with_values(file: Path, graph: Graph) -> str:
                 params = document.setdefault("params", {})
                 _set_default(params, name.split("."), graph.params[name])
         for name in graph.given & graph.inputs.keys():
-            if isinstance(document["inputs"][name], MutableMapping):
-                document["inputs"][name]["path"] = graph.inputs[name]
-            else:
-                document["inputs"][name] = graph.inputs[name]
+            if graph.inputs[name]:  # that nothing was given is for the record to say
+                _set_input(document["inputs"], name, graph.inputs[name])
 
     return documents.edit_yaml(file, change)

@@ -49,8 +49,9 @@ def _cell_path(graph: Graph, node: Node, cell: Cell, output: str) -> str:
 def source_paths(graph: Graph, source: Source) -> Iterator[str]:
     """The paths that an argument's bytes may come from; none for a value or a model."""
     if isinstance(source, FromInput):
-        if not names_and_paths.is_model_reference(graph.inputs[source.name]):
-            yield graph.inputs[source.name].rstrip("/")
+        path = graph.inputs[source.name].rstrip("/")
+        if path and not names_and_paths.is_model_reference(path):
+            yield path
     elif isinstance(source, FromOutput):
         yield output_path(graph, source.step, source.output)
     elif isinstance(source, FirstOf):
@@ -69,7 +70,8 @@ def own_outputs(node: Node) -> list[str]:
 
 def certain_nodes(graph: Graph) -> Iterator[Node]:
     """The steps that every successful run carries out on files and parameters alone: those behind
-    no condition, that take no value of the run, and whose cells leave a file each."""
+    no condition, that take no value of the run and nothing that may be missing, and whose cells
+    leave a file each."""
     doubtful: set[str] = set()
     # Those behind a condition may leave no output, and DVC takes a missing one for a fault.
     for node in graph.steps.values():
@@ -78,10 +80,16 @@ def certain_nodes(graph: Graph) -> Iterator[Node]:
         is_unsaid |= bool(node.loop and node.loop.best and node.loop.best.number.step != node.name)
         is_unsaid |= bool(node.branch or node.step.on_failure)
         is_unsaid |= bool(node.run_arguments)  # of which DVC knows nothing
+        is_unsaid |= any(_is_optional(graph, source) for source in node.taken_sources)
         if is_unsaid or {choice.step for choice in taken} & doubtful:
             doubtful.add(node.name)
         else:
             yield node
+
+
+def _is_optional(graph: Graph, source: Source) -> bool:
+    # A dependency that is not there is a fault to DVC; one that it was not told of may come.
+    return isinstance(source, FromInput) and graph.files[source.name].optional
 
 
 def _is_of_cell(maker: Node, node: Node) -> bool:

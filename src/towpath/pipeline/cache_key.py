@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING, Any
 from towpath.config.artifact import Artifact, Json
 from towpath.config.table_options import OPTION_NAMES
 from towpath.pipeline import file_formats
+from towpath.pipeline.step_graph import FromInput
 from towpath.steps import formats
 
 if TYPE_CHECKING:
     from towpath.pipeline.step_graph import Graph, Node
     from towpath.steps.work_order import Value
+
+#: In the place of a digest, of an input that may be missing and is.
+ABSENT = "absent"
 
 #: What a kind does by itself; a change in the meaning of a kind raises its number.
 REVISIONS = {
@@ -25,6 +29,7 @@ REVISIONS = {
     "batch_transform": 1,
     "command": 1,
     "notebook": 1,
+    "duckdb": 1,
     "create_model": 1,
 }
 
@@ -64,6 +69,8 @@ def gather_ingredients(
             options = file_formats.declared_options(graph, node.arguments[name]).declared_options()
             if options:
                 by_label[f"options {name}"] = canonical_text(options)
+        elif isinstance(node.arguments.get(name), FromInput):
+            by_label[f"input {name}"] = ABSENT
         else:
             by_label[f"parameter {name}"] = canonical_text(argument.value)
     by_label |= code

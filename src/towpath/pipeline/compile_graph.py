@@ -16,6 +16,7 @@ from towpath.config.pipeline_declaration import (
     CommandStep,
     Condition,
     CreateModel,
+    DuckDBStep,
     Explain,
     Fail,
     FunctionStep,
@@ -282,6 +283,9 @@ def _unused_faults(declared: DeclaredPipeline, names: PipelineNames) -> Iterator
                 )
 
 
+_TAKES_PARAMS = FunctionStep | CommandStep | NotebookStep | DuckDBStep | PipelineStep
+
+
 class _Binding:
     def __init__(self, names: PipelineNames, name: str, step: Step) -> None:
         self.names = names
@@ -294,9 +298,9 @@ class _Binding:
 
     def bind_node(self) -> Node:
         self._bind_inputs()
-        if isinstance(self.step, FunctionStep | CommandStep | NotebookStep | PipelineStep):
+        if isinstance(self.step, _TAKES_PARAMS):
             self._bind_params()
-        if isinstance(self.step, FunctionStep | NotebookStep | PipelineStep):
+        if isinstance(self.step, FunctionStep | NotebookStep | DuckDBStep | PipelineStep):
             self._bind_literals(self.step)
         for name in self.ranges:
             place = self._place_of("ranges", name)
@@ -308,6 +312,7 @@ class _Binding:
             arguments=self.arguments,
             mentions=dict(self._bind_mentions()),
             outputs=self.names.outputs[self.name],
+            beside=dict(self._bind_beside()),
             loop=self._bind_loop(self.step) if isinstance(self.step, RepeatedStep) else None,
         )
         # What it takes from and what it waits for are two things: of `after` a skipped step is no
@@ -397,14 +402,53 @@ class _Binding:
                 self._note_fault(what, place, f"write `params: [{text}]`")
                 source = None
             if isinstance(source, FromParam):
-                takes = isinstance(
-                    self.step, FunctionStep | CommandStep | NotebookStep | PipelineStep
-                )
+                takes = isinstance(self.step, _TAKES_PARAMS)
                 hint = f"write `params: [{text}]`" if takes else None
                 self._note_fault(f"`{text}` is a parameter, not an input", place, hint)
                 source = None
+            if isinstance(source, FromInput):
+                self._check_optional(source, argument, place)
             other = next(iter(_WANTED.get(type(self.step), ("other",))[-1:]))
             self._bind_argument(argument, source, f"inputs: {{{other}: {text}}}", place)
+
+    def _check_optional(self, source: FromInput, argument: str, place: Place | None) -> None:
+        """Only a step that can be given None may take what need not be there."""
+        if not self.names.pipeline.inputs[source.name].optional:
+            return
+        takes = isinstance(self.step, FunctionStep | CommandStep | NotebookStep)
+        takes |= isinstance(self.step, QualityCheck) and argument == "baseline"
+        takes |= isinstance(self.step, RegisterModel) and argument != "model"
+        if body := self.names.declared.bodies.get(self.name):
+            given = body.pipeline.inputs.get(argument)
+            takes = given is None or given.optional
+        if not takes:
+            what = f"`{self.name}` cannot do without `{argument}`, and `{source.name}` is optional"
+            hint = "a step that calls a function is given None, and may hand on what it has instead"
+            self._note_fault(what, place, hint)
+
+    def _bind_beside(self) -> Iterator[tuple[str, Source]]:
+        """The files that are kept with a version."""
+        if not isinstance(self.step, RegisterModel):
+            return
+        names: set[str] = set()
+        for name, text, position in list_bindings(self.step, "beside"):
+            place = self._place_of("beside", position)
+            source = self.names.source(text, place)
+            if source is None:
+                continue
+            if isinstance(source, FromParam | FromRun) or any(o.keys for o in outputs_of(source)):
+                what = f"`{text}` is a value: what stands beside a version is a file"
+                self._note_fault(what, place, "write it to an output of a step")
+            elif not name or name in names:
+                what = (
+                    "a list's item has one name, this has two"
+                    if not name
+                    else (f"`{name}` stands twice under `beside`")
+                )
+                self._note_fault(what, place, f"write `beside: {{other: {text}}}`")
+            else:
+                names.add(name)
+                yield name, source
 
     def _bind_params(self) -> None:
         for argument, text, position in list_bindings(self.step, "params"):
@@ -415,7 +459,7 @@ class _Binding:
                 source = None
             self._bind_argument(argument, source, f"params: {{other: {text}}}", place)
 
-    def _bind_literals(self, step: FunctionStep | NotebookStep | PipelineStep) -> None:
+    def _bind_literals(self, step: FunctionStep | NotebookStep | DuckDBStep | PipelineStep) -> None:
         for argument, value in step.literals.items():
             place = self._place_of("with", argument)
             self._bind_argument(argument, Literal(value), "with: {other: ...}", place)

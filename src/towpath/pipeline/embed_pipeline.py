@@ -62,6 +62,7 @@ class _Embedding:
             step=self._rename_steps(node.step),
             arguments={name: self._own_source(s) for name, s in node.arguments.items()},
             mentions={name: self._own_source(s) for name, s in node.mentions.items()},
+            beside={name: self._own_source(s) for name, s in node.beside.items()},
             branch=node.branch and Branch(self._outer_name(node.branch[0]), node.branch.holds),
             loop=node.loop and self._own_loop(node.loop),
             folder=node.folder or self.body.folder,

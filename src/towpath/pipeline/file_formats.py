@@ -39,6 +39,8 @@ def given_input(declared: Input, path: str) -> Input:
         path
     ):
         changed["format"] = None
+    if declared.output and not names_and_paths.is_model_reference(path):
+        changed["output"] = None
     return declared.model_copy(update=changed)
 
 
@@ -68,8 +70,8 @@ def files_of_declared(
 
 def read_otherwise(declared: DeclaredPipeline, file: Input | Output, asked: str) -> str:
     """What a file is read as that cannot be read as the table asked for; empty where it can."""
-    if names_and_paths.is_model_reference(file.path):
-        return ""
+    if names_and_paths.is_model_reference(file.path) and not file.format:
+        return ""  # only the record of the version knows its file
     format = formats.find_format(file.path, file.format, declared.own_formats)
     if format is None or (names_and_paths.is_folder_path(file.path) and not format.run):
         return "handed on as a path: nothing here reads it"
@@ -152,14 +154,13 @@ def _option_faults(declared: DeclaredPipeline, each: _DeclaredFile) -> Iterator[
     options = each.file.options.declared_options()
     format = formats.find_format(each.path, each.file.format, declared.own_formats)
     takes = options_of_format(format.name) if format else ()
-    if names_and_paths.is_model_reference(each.path):
+    if isinstance(each.file, Input) and each.file.is_model:
         format, takes = None, ()
         options |= {"format": each.file.format} if each.file.format else {}
     for option in options:
         if option not in takes:
-            yield _unfit_option(
-                option, each.path, format, declared.places.find_place(*each.at, option)
-            )
+            place = declared.places.find_place(*each.at, option)
+            yield _unfit_option(option, each, format, place)
     if "separator" in takes and format and options.get("decimal") == ",":
         separator = options.get("separator") or {"csv": ",", "tsv": "\t"}[format.name]
         if separator == ",":
@@ -168,8 +169,11 @@ def _option_faults(declared: DeclaredPipeline, each: _DeclaredFile) -> Iterator[
             yield Fault(what, place, 'say which it is: `separator: ";"`')
 
 
-def _unfit_option(option: str, path: str, format: Format | None, place: Place | None) -> Fault:
-    if names_and_paths.is_model_reference(path):
+def _unfit_option(
+    option: str, each: _DeclaredFile, format: Format | None, place: Place | None
+) -> Fault:
+    path = each.path
+    if isinstance(each.file, Input) and each.file.is_model:
         return Fault(f"`{option}` says how a file is read, and {path} is a model", place)
     takes = ", ".join(formats_with(option))
     if format is None:

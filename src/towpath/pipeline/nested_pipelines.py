@@ -12,7 +12,7 @@ from towpath.errors import DeclarationError, Fault, did_you_mean
 from towpath.pipeline.step_graph import FromItem, FromParam, Literal, Node
 
 if TYPE_CHECKING:
-    from towpath.config.pipeline_declaration import EnvironmentDeclaration
+    from towpath.config.environment_declaration import EnvironmentDeclaration
     from towpath.config.pipeline_file import DeclaredPipeline
     from towpath.errors import Place
 

@@ -121,14 +121,14 @@ def _output_faults(maker: DeclaredPipeline, path: str, place: Place | None) -> I
     step = steps[rest[0]]
     if isinstance(step, QualityCheck):  # its data stand where the checked ones stand
         return
-    written = [PurePosixPath(output.path) for output in handed_outputs(step).values()]
-    output_path = PurePosixPath(*rest[1:])
-    if not any(
-        output_path.is_relative_to(file) or file.is_relative_to(output_path) for file in written
-    ):
-        listed = [str(file) for file in written]
-        hint = (
-            did_you_mean(str(output_path), listed) or f"it makes {', '.join(listed) or 'nothing'}"
-        )
+    written = [str(PurePosixPath(output.path)) for output in handed_outputs(step).values()]
+    output_path = "/".join(rest[1:])
+    if not any(_overlaps(output_path, file) for file in written):
+        listed = f"it makes {', '.join(written) or 'nothing'}"
         what = f"`{path}`: step `{rest[0]}` of pipeline `{pipeline}` makes no {output_path}"
-        yield Fault(what, place, hint)
+        yield Fault(what, place, did_you_mean(output_path, written) or listed)
+
+
+def _overlaps(path: str, other: str) -> bool:
+    """Whether one of two paths is the other, or lies in it."""
+    return PurePosixPath(path).is_relative_to(other) or PurePosixPath(other).is_relative_to(path)

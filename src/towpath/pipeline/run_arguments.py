@@ -71,7 +71,10 @@ def bind_arguments(declared: DeclaredPipeline, values: RunValues) -> BoundArgume
         except DeclarationError as error:
             faults += error.faults
     paths = {name: path for name, path in values.inputs.items() if name in pipeline.inputs}
-    faults += _input_faults(paths)
+    # `--input name=` takes nothing in the place of what may be missing.
+    faults += _input_faults(
+        {n: path for n, path in paths.items() if path or not pipeline.inputs[n].optional}
+    )
     usual = {name: file.path for name, file in pipeline.inputs.items()}
     taken = {**usual, **_other_paths(usual, paths)}
     return BoundArguments(
@@ -102,7 +105,7 @@ def _other_names(
 
 
 def _short_path(path: str) -> str:
-    if names_and_paths.is_model_reference(path):
+    if not path or names_and_paths.is_model_reference(path):
         return path
     return _shortest_path(path).rstrip("/")
 
@@ -130,7 +133,7 @@ def declare_check_data(nodes: Mapping[str, Node], inputs: Mapping[str, Input]) -
 def _other_paths(declared: Mapping[str, str], paths: Mapping[str, str]) -> dict[str, str]:
     """The paths in their shortest form; the declared one, however it is written, is left out."""
     short = {
-        name: path if names_and_paths.is_model_reference(path) else _shortest_path(path)
+        name: path if not path or names_and_paths.is_model_reference(path) else _shortest_path(path)
         for name, path in paths.items()
     }
     return {

@@ -12,6 +12,7 @@ from towpath.config import names_and_paths
 from towpath.config.command_line import UnfitCommand, parse_command
 from towpath.config.file_declaration import Output
 from towpath.config.pipeline_declaration import (
+    DECLARES_OUTPUTS,
     BatchTransform,
     BiasCheck,
     CommandStep,
@@ -20,7 +21,6 @@ from towpath.config.pipeline_declaration import (
     Evaluation,
     Explain,
     Fail,
-    FunctionStep,
     NotebookStep,
     Notify,
     QualityCheck,
@@ -210,7 +210,7 @@ class _Names:
 
 
 _FIXED = (QualityCheck, BiasCheck, Explain)  # whose outputs nobody names
-_WRITING = (FunctionStep, BatchTransform, CommandStep, NotebookStep, CreateModel, *_FIXED)
+_WRITING = (*DECLARES_OUTPUTS, CreateModel, *_FIXED)
 
 LOG = "log.txt"  # the file beside a step's outputs that takes what it prints
 

@@ -169,6 +169,7 @@ class Node:
     arguments: Mapping[str, Source] = field(default_factory=dict)
     mentions: Mapping[str, Source] = field(default_factory=dict)
     outputs: Mapping[str, Output] = field(default_factory=dict)
+    beside: Mapping[str, Source] = field(default_factory=dict)
     needs: frozenset[str] = frozenset()
     data_needs: frozenset[str] = frozenset()
     branch: Branch | None = None
@@ -208,6 +209,7 @@ class Node:
         """All that it takes something from."""
         yield from self.arguments.values()
         yield from self.mentions.values()
+        yield from self.beside.values()
         if self.loop:
             yield from self.loop.lists.values()
 

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -122,10 +122,7 @@ def gather_cells(store: CellStore, node: Node, known: RunState) -> Made:
     assert node.loop
     cells = node.loop.cells or ()
     if not any(_was_made(known, cell) for cell in cells):
-        word = "trials" if isinstance(node.step, Tuning) else "cells"
-        failed = next((cell for cell in cells if not _was_made(known, cell)), "")
-        hint = f"the first is `{failed}`" if failed else None
-        raise StepFailed(Fault(f"none of its {len(cells)} {word} ended well", hint=hint))
+        raise _none_ended_well(node, cells)
     if node.loop.best:
         return _hand_on_best(store, node, node.loop.best, known)
     results = [(cell, known.made[name]) for name, cell, _ in _made_cells(node, known)]
@@ -138,6 +135,12 @@ def gather_cells(store: CellStore, node: Node, known: RunState) -> Made:
         else:
             outputs[output] = _gather_folder(store, output, results)
     return Made(outputs, values)
+
+
+def _none_ended_well(node: Node, cells: Sequence[str]) -> StepFailed:
+    word = "trials" if isinstance(node.step, Tuning) else "cells"
+    hint = f"the first is `{cells[0]}`" if cells else None
+    return StepFailed(Fault(f"none of its {len(cells)} {word} ended well", hint=hint))
 
 
 def _row(cell: Node, value: Json) -> dict[str, Json]:

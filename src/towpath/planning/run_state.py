@@ -78,7 +78,8 @@ class StepNotEnded(Exception):  # not a fault: an answer that is not there yet
 
 @dataclass
 class RunState:
-    """The fold of a run so far. ``inputs`` are the artifacts of the pipeline's own inputs.
+    """The fold of a run so far. ``inputs`` are the artifacts of the pipeline's own inputs, without
+    those that may be missing and are.
 
     ``graph`` grows: by the cells of a step whose list another step makes. ``forgiven`` are cells
     that were not made and that their step may do without; ``searches`` is how far each has come.
@@ -120,17 +121,15 @@ class RunState:
         watched = watch.steps if watch else ()
         if failed := sorted(s for s in node.needs if s in self.failed and s not in watched):
             return f"`{failed[0]}` failed"
-        if watch and all(map(self.has_ended, watched)) and (reason := self._unmet_watch(watch)):
-            return reason
-        if node.branch and (reason := self._branch_reason(node.branch)):
-            return reason
-        return next(
-            (reason for source in node.taken_sources if (reason := self._none_made(source))), ""
+        return (
+            self._unmet_watch(watch)
+            or self._branch_reason(node.branch)
+            or next(filter(None, map(self._none_made, node.taken_sources)), "")
         )
 
     def _gathering_reason(self, node: Node, loop: Loop) -> str:
         """Why a step hands on nothing, though its cells have ended."""
-        if node.branch and (reason := self._branch_reason(node.branch)):
+        if reason := self._branch_reason(node.branch):
             return reason
         cells = loop.cells or ()
         if not all(map(self.has_ended, cells)) or self.unforgiven_cells(loop):
@@ -154,8 +153,10 @@ class RunState:
             self.forgiven.add(node.name)
         return is_forgiven
 
-    def _unmet_watch(self, watch: FailureWatch) -> str:
-        """Why a step that watches others need not run; empty where it is to."""
+    def _unmet_watch(self, watch: FailureWatch | None) -> str:
+        """Why a step that watches others need not run; empty where it is to, or they go on."""
+        if watch is None or not all(map(self.has_ended, watch.steps)):
+            return ""
         failed = watch.when != "skipped" and any(step in self.failed for step in watch.steps)
         skipped = watch.when != "failed" and any(step in self.skipped for step in watch.steps)
         if failed or skipped:
@@ -171,7 +172,9 @@ class RunState:
         words = {"failed": "did not fail", "skipped": "was not skipped"}
         return f"{names} {words.get(watch.when, 'neither failed nor was skipped')}"
 
-    def _branch_reason(self, branch: Branch) -> str:
+    def _branch_reason(self, branch: Branch | None) -> str:
+        if branch is None:
+            return ""
         if branch.condition in self.skipped:
             return f"`{branch.condition}` was skipped"
         if self.chosen.get(branch.condition, branch.holds) is not branch.holds:
@@ -212,6 +215,8 @@ class RunState:
             return Value(find_parameter(self.graph.params, source.name))
         if isinstance(source, FromInput) and source.name in self.awaited:
             raise StepNotEnded(self.awaited[source.name])
+        if isinstance(source, FromInput) and self.graph.files[source.name].optional:
+            return self.inputs.get(source.name, Value(None))
         if isinstance(source, FromInput):
             return self.inputs[source.name]
         return self._output_value(self.find_origin(source))

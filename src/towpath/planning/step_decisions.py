@@ -26,7 +26,7 @@ from towpath.config.pipeline_declaration import (
 )
 from towpath.errors import Malformed, StepFailed, TowpathError
 from towpath.pipeline import cache_key
-from towpath.planning import cell_results, known_cells, step_code
+from towpath.planning import cell_results, kind_code, known_cells, step_code
 from towpath.planning.run_state import RunState, StepDecision, StepNotEnded, StepVerdict
 from towpath.scratch import replace_text
 
@@ -130,7 +130,7 @@ class StepJudge:
         key = cache_key.digest_ingredients(ingredients)
         if self.policy.selected is not None and not _is_among(node, self.policy.selected):
             return self._take_earlier(node, key, ingredients)
-        reason, entry = self._find_usable(node, key)
+        reason, entry = self._find_usable(node, known.graph.folder_of(node), key)
         if entry:
             reason, verdict = _made_by(entry), StepVerdict.REUSE
         else:
@@ -163,7 +163,7 @@ class StepJudge:
                 )
         return StepDecision(node.name, StepVerdict.RUN, "needed, and never run here", key, found)
 
-    def _find_usable(self, node: Node, key: str) -> tuple[str, CacheEntry | None]:
+    def _find_usable(self, node: Node, folder: str, key: str) -> tuple[str, CacheEntry | None]:
         cache = node.step.cache
         if self.policy.force:
             return "forced", None
@@ -175,7 +175,7 @@ class StepJudge:
             return _own_reason(node), None
         if isinstance(node.step, Callback):
             return "asked in each run", None
-        if not step_code.is_known(self.workspace.code, node.step):
+        if not kind_code.find_step_code(self.workspace.code, folder, node).is_known:
             return step_code.UNKNOWN, None
         entry = self._trusted_entry(key)
         if entry is None:
@@ -289,24 +289,34 @@ def first_difference(before: Mapping[str, str], after: Mapping[str, str]) -> str
     return ""
 
 
+#: How an ingredient that is another one is told, by the first word of its label.
+_CHANGED = {
+    "parameter": "`{name}` {old} -> {new}",
+    "package": "`{name}` {old} -> {new}",
+    "python": "Python {old} -> {new}",
+    "format": "input `{name}` is read as {new}, no longer as {old}",
+    "input": "input `{name}` changed",
+    "code": "code of `{name}` changed",
+}
+#: The same where it may be new or gone as well.
+_DIFFERENT = {
+    "declaration": "its declaration changed",
+    "cells": "its cells are other ones",
+    "options": "how input `{name}` is read was declared otherwise",
+}
+#: The same of an input that need not be there.
+_THERE = {"input": "input `{name}` is there now"}
+_GONE = {"input": "input `{name}` is not there any more"}
+
+
 def _describe_difference(label: str, old: str | None, new: str | None) -> str:
     what, _, name = label.partition(" ")
-    if what == "declaration":
-        return "its declaration changed"
-    if what in ("parameter", "package", "python") and old and new:
-        return f"{'Python' if what == 'python' else f'`{name}`'} {old} -> {new}"
-    if what == "format" and old and new:
-        return f"input `{name}` is read as {new}, no longer as {old}"
-    if what == "cells":
-        return "its cells are other ones"
-    if what == "options":
-        return f"how input `{name}` is read was declared otherwise"
-    if what == "input" and old and new:
-        return f"input `{name}` changed"
-    if what == "code" and old and new:
-        return f"code of `{name}` changed"
+    words = {**_CHANGED, **_DIFFERENT} if old and new else _DIFFERENT
+    if what == "input" and cache_key.ABSENT in (old, new):
+        words = _THERE if old == cache_key.ABSENT else _GONE
     verb = "is new" if old is None else "is gone"
-    return f"{what} `{name}` {verb}"
+    text = words.get(what, f"{what} `{{name}}` {verb}")
+    return text.format(name=name, old=old, new=new)
 
 
 def _own_reason(node: Node) -> str:

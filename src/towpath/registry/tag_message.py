@@ -51,6 +51,7 @@ def summarise_record(record: VersionRecord) -> dict[str, Json]:
         "params": _short_values(record.parameters),
         "labels": _short_values(record.labels),
         "data": _short_values(record.data),
+        "beside": {name: kept.artifact.digest for name, kept in record.beside.items()},
         "pipeline": record.pipeline,
         "run": record.run,
         "code": record.code.commit,
@@ -136,7 +137,7 @@ _CHECKS: Mapping[str, Callable[[object], bool]] = {
     "sha256": is_sha256,
     "code": lambda value: type(value) is str and _COMMIT.fullmatch(value) is not None,
     "metrics": _are_numbers,
-    **dict.fromkeys(("params", "labels", "data"), _are_scalars),
+    **dict.fromkeys(("params", "labels", "data", "beside"), _are_scalars),
     **dict.fromkeys(
         ("schema", "size"), lambda value: type(value) is int and 0 <= value <= MOST_BYTES
     ),

@@ -47,6 +47,7 @@ def find_version_changes(old: VersionRecord, new: VersionRecord) -> tuple[Versio
         ("minor", code),
         ("minor", _changed_values("parameter", old.parameters, new.parameters)),
         ("patch", _changed_digests("data", old.data, new.data)),
+        ("patch", _changed_digests("what stands beside it:", _beside(old), _beside(new))),
         ("patch", _changed_values("package", old.packages, new.packages)),
         ("patch", python),
     )
@@ -67,6 +68,10 @@ def derive_bump(old: VersionRecord | None, new: VersionRecord) -> RecordedBump:
             rest = [f"and {more} more"] if more > 0 else []
             return RecordedBump(level, "; ".join([*reasons[:MOST_SAID], *rest]))
     return RecordedBump("patch", "made again")
+
+
+def _beside(record: VersionRecord) -> dict[str, str]:
+    return {name: kept.artifact.digest for name, kept in record.beside.items()}
 
 
 def _changed_digests(what: str, old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
@@ -142,6 +147,7 @@ def _version_sections(
         "metrics": tag_message.flatten_numbers(record.metrics),
         "parameters": record.parameters,
         "data": record.data,
+        "beside": _beside(record),
         "code": {"commit": record.code.commit, **record.code.digests},
         "labels": record.labels,
         "signature": _signature_facts(record),

@@ -64,17 +64,30 @@ def find_signature_breaks(
     # matrix or the other way round, or answer a class that was none.
     if old is None or new is None:
         return ()
-    breaks = []
+    return (
+        *_matrix_breaks(old, new),
+        *_column_breaks("input", old.inputs, new.inputs),
+        *_feature_breaks(old.features, new.features),
+        *_column_breaks("output", old.outputs, new.outputs),
+        *_class_breaks(old.classes, new.classes),
+    )
+
+
+def _matrix_breaks(old: ModelSignature, new: ModelSignature) -> Iterator[str]:
     if (matrix := matrix_of(old)) and new.inputs is not None:
-        breaks.append(f"input {matrix} -> columns by name")
+        yield f"input {matrix} -> columns by name"
     if (matrix := matrix_of(new)) and old.inputs is not None:
-        breaks.append(f"input columns by name -> {matrix}")
-    breaks += _column_breaks("input", old.inputs, new.inputs)
-    if None not in (old.features, new.features) and old.features != new.features:
-        breaks.append(f"{old.features} -> {new.features} features")
-    breaks += _column_breaks("output", old.outputs, new.outputs)
-    classes = new.classes or () if old.classes is not None else ()
-    return (*breaks, *(f"class {c} is new" for c in classes if c not in (old.classes or ())))
+        yield f"input columns by name -> {matrix}"
+
+
+def _feature_breaks(old: int | None, new: int | None) -> Iterator[str]:
+    if None not in (old, new) and old != new:
+        yield f"{old} -> {new} features"
+
+
+def _class_breaks(old: tuple[Json, ...] | None, new: tuple[Json, ...] | None) -> Iterator[str]:
+    if old is not None:
+        yield from (f"class {answer} is new" for answer in new or () if answer not in old)
 
 
 def matrix_of(signature: ModelSignature) -> str:
@@ -131,8 +144,9 @@ class DataSource:
     """Where an input's bytes stood when a run read them.
 
     ``path`` is from the project's root, or absolute outside of it; ``pointer`` the `.dvc` file that
-    named these very bytes. ``version`` is the model's whose file it is, ``pipeline`` and ``run``
-    the other pipeline of the project that made it, and when.
+    named these very bytes. ``version`` is the model's whose file it is, or beside which it stands
+    as ``output``; ``pipeline`` and ``run`` the other pipeline of the project that made it, and
+    when. ``absent`` says why there were none, of an input that may be missing.
     """
 
     path: str | None = None
@@ -140,6 +154,8 @@ class DataSource:
     version: str | None = None
     pipeline: str | None = None
     run: str | None = None
+    output: str | None = None
+    absent: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {name: value for name, value in asdict(self).items() if value}
@@ -170,6 +186,30 @@ def read_upstream_run(value: object) -> UpstreamRun:
         fields.get_table("data", Md5),
         fields.get_table("sources", read_data_source),
     )
+
+
+@dataclass(frozen=True)
+class KeptFile:
+    """A file or a folder that is kept with a version: its bytes, and their SHA-256, which of a
+    folder is that of its sorted ``sha256sum`` lines."""
+
+    artifact: Artifact
+    sha256: str
+
+
+def read_kept_file(value: object) -> KeptFile:
+    """What stands beside a version, as its record holds it."""
+    fields = Fields(value)
+    artifact = _read_bytes(fields, fields.get("name", foreign.read_text))
+    return KeptFile(artifact, fields.get("sha256", Sha256))
+
+
+def _read_bytes(fields: Fields, name: str) -> Artifact:
+    size, digest = fields.get("size", foreign.read_count), fields.get("md5", Md5)
+    files = fields.find_optional("files", foreign.read_count)
+    if (files is None) == digest.endswith(FOLDER_SUFFIX):
+        raise Malformed("a folder has `files` and an MD5 that ends in `.dir`, a file has neither")
+    return Artifact(digest, size, name, files)
 
 
 SCHEMA = 1
@@ -209,7 +249,8 @@ class VersionRecord:
     runs of other pipelines that made some of it. ``key`` is the registering step's: the same key
     is the same version. ``version`` and ``bump`` are None until the number is given, but for a
     ``bump`` that was asked for. ``needs`` are the names that `trust` must hold for the model's
-    file to be loaded, as the step that wrote it noted them.
+    file to be loaded, as the step that wrote it noted them. ``beside`` are further files that are
+    kept with it, by the name that who takes one says.
     """
 
     model: str
@@ -221,6 +262,7 @@ class VersionRecord:
     code: RecordedCode
     signature: ModelSignature | None = None
     needs: tuple[str, ...] = ()
+    beside: Mapping[str, KeptFile] = field(default_factory=dict)
     metrics: Mapping[str, Json] = field(default_factory=dict)
     parameters: Mapping[str, Json] = field(default_factory=dict)
     run: str | None = None
@@ -237,6 +279,13 @@ class VersionRecord:
     labels: Mapping[str, str] = field(default_factory=dict)
     version: VersionNumber | None = None
     bump: RecordedBump | None = None
+
+    @property
+    def kept_bytes(self) -> dict[str, tuple[Artifact, str]]:
+        """All that is kept of it, with its SHA-256: the model, by the empty name, and what stands
+        beside it."""
+        beside = {name: (kept.artifact, kept.sha256) for name, kept in self.beside.items()}
+        return {"": (self.artifact, self.sha256), **beside}
 
     @property
     def record_path(self) -> str:
@@ -273,6 +322,7 @@ def record_document(record: VersionRecord) -> dict[str, Any]:
             },
             "signature": signature.to_json() if signature else None,
             "needs": record.needs or None,
+            "beside": {name: _kept_document(kept) for name, kept in record.beside.items()},
             "metrics": record.metrics,
             "parameters": record.parameters,
             "data": record.data,
@@ -293,6 +343,17 @@ def record_document(record: VersionRecord) -> dict[str, Any]:
         }
     )
     return whole
+
+
+def _kept_document(kept: KeptFile) -> dict[str, Any]:
+    artifact = kept.artifact
+    return {
+        "name": artifact.name,
+        "md5": artifact.digest,
+        "sha256": kept.sha256,
+        "size": artifact.size,
+        "files": artifact.files,
+    }
 
 
 def parse_version_record(text: str | bytes, shown: str) -> VersionRecord:
@@ -319,15 +380,11 @@ def _record_from_fields(fields: Fields) -> VersionRecord:
     text = foreign.read_text
     of_artifact, code = fields.get("artifact", Fields), fields.get("code", Fields)
     path = of_artifact.get("path", ProjectPath)
-    size, digest = of_artifact.get("size", foreign.read_count), of_artifact.get("md5", Md5)
-    files = of_artifact.find_optional("files", foreign.read_count)
-    if (files is None) == digest.endswith(FOLDER_SUFFIX):
-        raise Malformed("a folder has `files` and an MD5 that ends in `.dir`, a file has neither")
     pipeline = fields.find_optional("pipeline", Fields) or Fields({})
     return VersionRecord(
         model=fields.get("model", foreign.read_model_name),
         key=fields.get("key", foreign.read_key),
-        artifact=Artifact(digest, size, path.rpartition("/")[2], files),
+        artifact=_read_bytes(of_artifact, path.rpartition("/")[2]),
         path=path,
         sha256=of_artifact.get("sha256", Sha256),
         kind=of_artifact.get("kind", text),
@@ -338,6 +395,7 @@ def _record_from_fields(fields: Fields) -> VersionRecord:
         ),
         signature=fields.find_optional("signature", read_signature),
         needs=fields.find_optional("needs", foreign.list_of(text)) or (),
+        beside=fields.get_table("beside", read_kept_file),
         metrics=fields.get_table("metrics", foreign.read_json),
         parameters=fields.get_table("parameters", foreign.read_json),
         run=fields.find_optional("run", text),

@@ -44,22 +44,27 @@ def chart_logged_metrics(workspace: Workspace, runs: Sequence[LabelledRun]) -> I
     """A chart for each thing that a step logged; `train/loss` and `valid/loss` share one."""
     lines: dict[tuple[str, str], list[ChartLine]] = {}
     notes: dict[str, str] = {}
-    for labelled in runs:
-        for step in labelled.run.steps.values():
-            series, note = _read_series(workspace, labelled.run, step)
-            owner = step.cell_of or step.name  # the cells of a step share its charts
-            cell = step.name.removeprefix(owner) if step.cell_of else ""
-            notes |= {owner: labelled.name_line(note)} if note else {}
-            for name, values in series.items():
-                key = owner, name.rpartition("/")[2] or name
-                points = [(logged.step, logged.value) for logged in values]
-                line = labelled.name_line(f"{name}{cell}")
-                lines.setdefault(key, []).append(ChartLine(line, points))
+    steps = [(labelled, step) for labelled in runs for step in labelled.run.steps.values()]
+    for labelled, step in steps:
+        series, note = _read_series(workspace, labelled.run, step)
+        owner = step.cell_of or step.name  # the cells of a step share its charts
+        notes |= {owner: labelled.name_line(note)} if note else {}
+        for name, line in _logged_lines(labelled, step, series):
+            lines.setdefault((owner, name.rpartition("/")[2] or name), []).append(line)
     for (step_name, title), drawn in lines.items():
         step_notes = (notes[step_name],) if step_name in notes else ()
         yield Chart(f"{step_name}: {title}", drawn, "step", title, notes=step_notes)
-    for step_name in notes.keys() - {step for step, _ in lines}:
+    for step_name in notes.keys() - {step_name for step_name, _ in lines}:
         yield Chart(f"{step_name}: what it logged", (), notes=(notes[step_name],))
+
+
+def _logged_lines(
+    labelled: LabelledRun, step: StepRun, series: Mapping[str, list[LoggedValue]]
+) -> Iterator[tuple[str, ChartLine]]:
+    cell = step.name.removeprefix(step.cell_of) if step.cell_of else ""
+    for name, values in series.items():
+        points = [(logged.step, logged.value) for logged in values]
+        yield name, ChartLine(labelled.name_line(f"{name}{cell}"), points)
 
 
 def _read_series(
@@ -91,12 +96,17 @@ def chart_declared_plots(workspace: Workspace, runs: Sequence[LabelledRun]) -> I
                 words = str(error).strip().splitlines() or [type(error).__name__]
                 notes.append(labelled.name_line(f"is not drawn: {words[0][:200]}"))
         if lines or notes:
-            kind = _KINDS.get(plot.template or "", "line")
-            y_label = plot.y_label or (plot.y[0] if len(plot.y or ()) == 1 and plot.y else "")
-            yield Chart(
-                f"{name}: {plot.title}" if plot.title else name, lines,
-                plot.x_label or plot.x or "", y_label, kind, tuple(notes),
-            )  # fmt: skip
+            yield _declared_chart(name, plot, lines, notes)
+
+
+def _declared_chart(
+    name: str, plot: Plot, lines: Sequence[ChartLine], notes: Sequence[str]
+) -> Chart:
+    title = f"{name}: {plot.title}" if plot.title else name
+    columns = plot.y or ()
+    y_label = plot.y_label or (columns[0] if len(columns) == 1 else "")
+    kind = _KINDS.get(plot.template or "", "line")
+    return Chart(title, lines, plot.x_label or plot.x or "", y_label, kind, tuple(notes))
 
 
 def _declared_plots(workspace: Workspace, pipeline: str) -> dict[str, Plot]:

@@ -79,10 +79,8 @@ def needs_of_step(
     """What a step needs that reads and writes files of these names and declared formats, and whose
     code imports these libraries."""
     modules = [kinds.IN_A_PROCESS[step.kind]]
-    if step.kind in (
-        "command",
-        "notebook",
-    ):  # its program reads and writes the files, in a process of its own
+    # Its program reads and writes the files, in a process of its own, or DuckDB does.
+    if step.kind in ("command", "notebook", "duckdb"):
         return tuple(modules)
     if step.kind == "quality_check":
         modules += ["pandas"]

@@ -25,9 +25,9 @@ class Value:
     value: Json
 
 
-BYTES = ("inputs", "outputs", "watch")
-"""The folders of a step, in its run's, that hold bytes while it runs, the last what watches over a
-command's programs; beside them is its log."""
+BYTES = ("inputs", "outputs", "watch", "spill")
+"""The folders of a step, in its run's, that hold bytes while it runs: `watch` what watches over a
+command's programs, `spill` what does not fit into its memory; beside them is its log."""
 
 CELLS = "cells.json"
 """Of a folder with a file of each cell: which file is of which items."""
@@ -48,9 +48,9 @@ class Order:
     ``code`` the files that the step names as its code, from the root. ``annotations`` are the plain
     types that its function asks for, by argument, as the source says; ``options`` what is declared
     of an argument's table; ``own_formats`` the classes of the project's formats that it uses.
-    ``gathered`` are the arguments that hold a file of each cell of another step; ``secrets`` are
-    variables of its process; ``requirements`` names, from the root, the file of the packages that
-    it has for itself.
+    ``gathered`` are the arguments that hold a file of each cell of another step, ``absent`` those
+    of inputs that are not there; ``secrets`` are variables of its process; ``requirements`` names,
+    from the root, the file of the packages that it has for itself.
     """
 
     root: Path
@@ -70,6 +70,7 @@ class Order:
     options: Mapping[str, TableOptions] = field(default_factory=dict)
     own_formats: Mapping[str, str] = field(default_factory=dict)
     gathered: frozenset[str] = frozenset()
+    absent: frozenset[str] = frozenset()
     secrets: Mapping[str, Secret] = field(default_factory=dict)
     requirements: str | None = None
 

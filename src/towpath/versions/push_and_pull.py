@@ -87,7 +87,11 @@ def _recorded_digests(workspace: Workspace) -> list[str]:
     except (UserError, RegistryError):
         return []  # bytes go all the same; who publishes versions says what is wrong
     summaries = [v.summary for model in models.values() for v in model.newest_first]
-    named = (v for s in summaries for v in (s.get("md5"), *s.get("data", {}).values()))
+    named = (
+        digest
+        for s in summaries
+        for digest in (s.get("md5"), *s.get("beside", {}).values(), *s.get("data", {}).values())
+    )
     # A tag's message is anybody's text: what is no digest is not asked for.
     return [digest for digest in named if isinstance(digest, str) and is_md5(digest)]
 
@@ -100,9 +104,11 @@ def _published_digests(
     for fresh in (version for version in published if version.new and version.key):
         model = registry.known_model(workspace.registry_at_hand, fresh.model)
         version = model.find_number(fresh.version) if fresh.version else None
-        digest = version.summary.get("md5") if version else None
-        if isinstance(digest, str) and is_md5(digest):
-            digests[str(fresh)] = digest
+        summary = version.summary if version else {}
+        beside = {f"`{name}` beside {fresh}": d for name, d in summary.get("beside", {}).items()}
+        for name, digest in {str(fresh): summary.get("md5"), **beside}.items():
+            if isinstance(digest, str) and is_md5(digest):
+                digests[name] = digest
     return digests
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,15 +41,23 @@ def check_project_store(
         key, name = (version.model, version.version), str(version)
         if not ledger.is_ours(version.model) or _is_made_elsewhere(record, origin):
             continue  # another project made it, and has its bytes
-        state = verify_bytes(store.source, record.artifact, record.sha256)
-        if state is BytesState.ALTERED:
-            yield _explain_altered(name, record, store, root)
-        elif state is BytesState.MISSING and key in wanted_keys:
-            missing.append((f"{name}, which a stage wants,", record))
-        # What was promoted and replaced is in its stages' stores.
-        elif state is BytesState.MISSING and key not in promoted and version.rejected is None:
-            missing.append((name, record))
+        for part, kept in _kept_parts(name, record):
+            state = verify_bytes(store.source, kept.artifact, kept.sha256)
+            if state is BytesState.ALTERED:
+                yield _explain_altered(part, kept, store, root)
+            elif state is BytesState.MISSING and key in wanted_keys:
+                missing.append((f"{part}, which a stage wants,", kept))
+            # What was promoted and replaced is in its stages' stores.
+            elif state is BytesState.MISSING and key not in promoted and version.rejected is None:
+                missing.append((part, kept))
     yield from _look_on_remote(root, missing)
+
+
+def _kept_parts(name: str, record: VersionRecord) -> Iterator[tuple[str, VersionRecord]]:
+    """A version's model and each file beside it, by what it is called, as a record of it alone."""
+    for part, (artifact, sha256) in record.kept_bytes.items():
+        called = f"`{part}` beside {name}" if part else name
+        yield called, replace(record, artifact=artifact, sha256=sha256)
 
 
 def _is_made_elsewhere(record: VersionRecord, origin: str | None) -> bool:
@@ -122,14 +131,15 @@ def _check_bytes(
     # Before reconcile has brought it there, it is no wonder that it is not.
     log = ledger.promotions_of(store.name, model)
     entered = any(ledger.find_tags(promotion) for promotion in log if promotion.version == version)
-    state = store.verify(record.artifact, record.sha256)
-    name, hint = f"{model}@{version}", f"towpath reconcile {store.name} --apply"
-    if state is BytesState.ALTERED:
-        what = f"the bytes of {name} in {store.shown} were altered"
-        yield make_finding("artifact", what, record.artifact.digest, hint)
-    elif state is BytesState.MISSING and entered:
-        what = f"the bytes of {name}, which entered {store.name}, are not in {store.shown}"
-        yield make_finding("artifact", what, record.artifact.digest, hint)
+    hint = f"towpath reconcile {store.name} --apply"
+    for name, kept in _kept_parts(f"{model}@{version}", record):
+        state = store.verify(kept.artifact, kept.sha256)
+        if state is BytesState.ALTERED:
+            what = f"the bytes of {name} in {store.shown} were altered"
+            yield make_finding("artifact", what, kept.artifact.digest, hint)
+        elif state is BytesState.MISSING and entered:
+            what = f"the bytes of {name}, which entered {store.name}, are not in {store.shown}"
+            yield make_finding("artifact", what, kept.artifact.digest, hint)
 
 
 def check_target_folder(

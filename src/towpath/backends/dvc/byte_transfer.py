@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from towpath.backends.dvc import dvc_remotes, dvc_yaml, tracked_files
@@ -105,11 +106,16 @@ def fetch_objects(
     # After their bytes: an entry that is here speaks for bytes that are here.
     for entry in new:
         store.remember(entry)
-    serious = list(dict.fromkeys(fault for d in named for fault in lacking.get(d, ())))
-    others = dict.fromkeys(fault for faults in lacking.values() for fault in faults)
-    _warn_of_left(fault for fault in others if fault not in serious)
-    _raise_faults(serious)
+    _raise_faults(_sort_out_lacking(lacking, named))
     return MovedObjects(objects, len(new))
+
+
+def _sort_out_lacking(lacking: Mapping[str, Sequence[Fault]], named: Iterable[str]) -> list[Fault]:
+    """The faults of what was ``named``; of the others that lack it warns."""
+    serious = list(dict.fromkeys(fault for digest in named for fault in lacking.get(digest, ())))
+    others = dict.fromkeys(chain.from_iterable(lacking.values()))
+    _warn_of_left(fault for fault in others if fault not in serious)
+    return serious
 
 
 def _warn_of_left(faults: Iterable[Fault]) -> None:

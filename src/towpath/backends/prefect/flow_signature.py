@@ -89,7 +89,8 @@ def _group_parameter(name: str, group: Mapping[str, Any]) -> inspect.Parameter:
 def _group_field(name: str, group: Mapping[str, Any]) -> tuple[Any, Any]:
     """The type of a group and its default, which is ``...`` where one of its values has none."""
     fields: dict[str, Any] = {
-        key: _group_field(key, item) if isinstance(item, dict) else _leaf_field(item)
+        # Prefect's form knows the types by name: `fit` of one inner pipeline is not that of another.
+        key: _group_field(f"{name}_{key}", item) if isinstance(item, dict) else _leaf_field(item)
         for key, item in group.items()
     }
     defaults = {key: default for key, (_, default) in fields.items()}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from shlex import quote
@@ -53,12 +53,18 @@ def look_at_bytes(workspace: Workspace, case: PromotionCase) -> StoredBytes:
     root = workspace.repository.root if workspace.repository else None
     if root and case.folder != workspace.folder and (root / case.folder).is_dir():
         workspace = type(workspace)(root / case.folder)  # it is another project's of the repository
-    search = _Search(workspace, case.project, case.stage, record)
-    search.look_for_model()
-    if not case.back:  # what a rollback brings back ran there before, and needs no data
-        search.look_for_data()
-    search.ask_remote()
-    return StoredBytes(tuple(search.faults), tuple(search.unchecked))
+    searches: list[_Search] = []
+    for part, (artifact, sha256) in record.kept_bytes.items():
+        kept = replace(record, artifact=artifact, sha256=sha256)
+        search = _Search(workspace, case.project, case.stage, kept, part)
+        search.look_for_bytes()
+        # What a rollback brings back ran there before, and needs no data.
+        if not part and not case.back:
+            search.look_for_data()
+        search.ask_remote()
+        searches.append(search)
+    faults = (fault for search in searches for fault in search.faults)
+    return StoredBytes(tuple(faults), tuple(word for s in searches for word in s.unchecked))
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,8 @@ class _DeclaredStore:
 
 @dataclass
 class _Search:
-    """A search through the stores, the nearest first. ``absent`` are those without the model,
+    """A search through the stores, the nearest first, for a version's model or for the ``part``
+    that stands beside it: ``record`` names its bytes. ``absent`` are those without them,
     ``unseen`` what is said of those that could not be looked at, ``wanted`` what is not on this
     machine and may be on the remote: what it is, by digest."""
 
@@ -85,6 +92,7 @@ class _Search:
     project: Project
     stage: str
     record: VersionRecord
+    part: str = ""
     faults: list[Fault] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)
     absent: list[str] = field(default_factory=list)
@@ -93,9 +101,10 @@ class _Search:
 
     @property
     def name(self) -> str:
-        return f"{self.record.model}@{self.record.version}"
+        version = f"{self.record.model}@{self.record.version}"
+        return f"`{self.part}` beside {version}" if self.part else version
 
-    def look_for_model(self) -> None:
+    def look_for_bytes(self) -> None:
         """Read what is near until it is found whole; then ask the buckets whether it is there."""
         # What is on this machine is read; of what is far away it is asked whether it is there, so
         # that nobody waits for a model to be downloaded. In the order in which reconcile asks.

@@ -154,6 +154,13 @@ def _find_fault(
     return next(iter(site.rule.version_faults(version)), None)
 
 
+def _verify_version(site: StageSite, record: VersionRecord) -> BytesState:
+    """What the stage's store has of a version and of what stands beside it: the worst of it."""
+    states = [site.store.verify(*kept) for kept in record.kept_bytes.values()]
+    worst = (state for state in (BytesState.ALTERED, BytesState.MISSING) if state in states)
+    return next(worst, BytesState.WHOLE)
+
+
 def _actual_state(
     site: StageSite,
     model: str,
@@ -161,7 +168,7 @@ def _actual_state(
     tag: stage_tags.StageTag | None,
     published: bool,
 ) -> ActualState:
-    bundle = site.store.verify(record.artifact, record.sha256) if record else BytesState.MISSING
+    bundle = _verify_version(site, record) if record else BytesState.MISSING
     version = stage_tags.version_among(site.find_model(tag.model), tag) if tag else None
     stored_record, fault = None, None
     try:

@@ -208,12 +208,14 @@ def declared_stages(workspace: Workspace) -> tuple[str, ...]:
 
 
 def copy_to_stage(site: StageSite, record: VersionRecord) -> str:
-    """Copy a version's bytes into the stage's store; where from, in words. Verified at both ends;
+    """Copy a version's bytes, and what stands beside them, into the stage's store; where from, in
+    words. Verified at both ends;
     ``StoreError`` with what every source said where none has them."""
     faults: list[Fault] = []
     for source in nearest_sources(site):
         try:
-            site.store.copy_from(source, record.artifact, record.sha256)
+            for artifact, sha256 in record.kept_bytes.values():
+                site.store.copy_from(source, artifact, sha256)
         except UnsoundBytes as unsound:
             faults += unsound.faults
         else:

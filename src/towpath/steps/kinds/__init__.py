@@ -19,6 +19,7 @@ IN_A_PROCESS = {
     "batch_transform": "towpath.steps.kinds.batch_transform",
     "command": "towpath.steps.kinds.command_step",
     "notebook": "towpath.steps.kinds.notebook_step",
+    "duckdb": "towpath.steps.kinds.duckdb_step",
     "notify": "towpath.steps.kinds.notify_step",
     "create_model": "towpath.steps.kinds.create_model",
     "callback": "towpath.steps.kinds.callback_step",

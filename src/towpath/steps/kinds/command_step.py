@@ -125,7 +125,9 @@ def _fill_arguments(order: Order, step: CommandStep, store: Store, folder: Path)
     values: dict[str, Any] = {}
     for name in line.names:
         argument = order.arguments.get(name)
-        if isinstance(argument, Value):
+        if name in order.absent:  # the command has a word for it all the same
+            values[name] = ""
+        elif isinstance(argument, Value):
             values[name] = argument.value
         elif name in step.places:
             values[name] = step.places[name].rstrip("/")

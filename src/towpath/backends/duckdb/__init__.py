@@ -1,0 +1,1 @@
+"""DuckDB: SQL out of core. Nothing but this room imports it."""
