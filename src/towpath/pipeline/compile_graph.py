@@ -419,8 +419,8 @@ class _Binding:
         takes |= isinstance(self.step, QualityCheck) and argument == "baseline"
         takes |= isinstance(self.step, RegisterModel) and argument != "model"
         if body := self.names.declared.bodies.get(self.name):
-            given = body.pipeline.inputs.get(argument)
-            takes = given is None or given.optional
+            inner = body.pipeline.inputs.get(argument)
+            takes = inner is None or inner.optional
         if not takes:
             what = f"`{self.name}` cannot do without `{argument}`, and `{source.name}` is optional"
             hint = "a step that calls a function is given None, and may hand on what it has instead"
@@ -552,8 +552,8 @@ class _Binding:
         places = {name: self._place_of("after", i) for i, name in enumerate(self.step.after)}
         watched = self.step.on_failure.steps if self.step.on_failure else ()
         places |= dict.fromkeys(watched, self._place_of("on_failure"))
-        known = [name for name, place in places.items() if self.names.step(name, place)]
-        return frozenset(self._spell_names(known))
+        sound = [name for name, place in places.items() if self.names.step(name, place)]
+        return frozenset(self._spell_names(sound))
 
 
 def _whole_document(source: Source) -> Source:

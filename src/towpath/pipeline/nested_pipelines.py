@@ -13,6 +13,7 @@ from towpath.pipeline.step_graph import FromItem, FromParam, Literal, Node
 
 if TYPE_CHECKING:
     from towpath.config.environment_declaration import EnvironmentDeclaration
+    from towpath.config.pipeline_declaration import Pipeline
     from towpath.config.pipeline_file import DeclaredPipeline
     from towpath.errors import Place
 
@@ -84,68 +85,69 @@ def _without_step(declared: DeclaredPipeline, name: str, step: PipelineStep) -> 
     )
 
 
-def _given_names(step: PipelineStep) -> set[str]:
+def _bound_names(step: PipelineStep) -> set[str]:
     """The parameters, groups and inputs of the inner pipeline that a step gives."""
     bound = {name for key in ("inputs", "params") for name, _, _ in list_bindings(step, key)}
     return bound | step.literals.keys()
 
 
 def _take_body(
-    declared: DeclaredPipeline, name: str, step: PipelineStep, body: DeclaredPipeline
+    declared: DeclaredPipeline, step: str, use: PipelineStep, body: DeclaredPipeline
 ) -> DeclaredPipeline:
-    pipeline, inner, given = declared.pipeline, body.pipeline, _given_names(step)
-
-    def list_open(names: Iterable[str]) -> list[str]:
-        return [each for each in names if each.partition(".")[0] not in given]
-
-    params = {f"{name}.{each}": inner.params[each] for each in list_open(inner.params)}
-    inputs = {f"{name}.{each}": inner.inputs[each] for each in list_open(inner.inputs)}
-    environments = {
-        environment: _with_inner(values, inner.environments.get(environment), name, given)
-        for environment, values in pipeline.environments.items()
+    """The declaration with what its step does not give of an inner pipeline."""
+    bound = _bound_names(use)
+    own = declared.pipeline.params.keys()
+    # One that is declared here, in a group of the step's name, is the inner pipeline's too.
+    inner_params = {
+        f"{step}.{name}": body.inner_params.get(name, (body.file, name))
+        for name in body.pipeline.params
+        if name.partition(".")[0] not in bound and f"{step}.{name}" not in own
     }
-    formats = dict(inner.formats)
-    for each in formats.keys() & pipeline.formats.keys():
-        if formats[each] != pipeline.formats[each]:
-            what = f"format `{each}` is another in pipeline `{step.pipeline}`"
-            raise DeclarationError(Fault(what, hint="rename one of them"))
-    file_params = {f"{name}.{each}": place for each, place in body.file_params.items()}
-    update = {
-        # One that is declared here, in a group of the step's name, is the inner pipeline's too.
-        "params": {
-            **pipeline.params,
-            **{n: p for n, p in params.items() if n not in pipeline.params},
-        },
-        "inputs": {**pipeline.inputs, **inputs},
-        "environments": environments,
-        "formats": {**formats, **pipeline.formats},
-    }
-    own = pipeline.params.keys()
+    file_params = {f"{step}.{name}": place for name, place in body.file_params.items()}
     return replace(
         declared,
-        pipeline=pipeline.model_copy(update=update),
-        places=replace(declared.places, bodies={**declared.places.bodies, name: body.places}),
+        pipeline=_merge_pipelines(declared.pipeline, step, use, body.pipeline),
+        places=replace(declared.places, bodies={**declared.places.bodies, step: body.places}),
         file_params={
             **declared.file_params,
-            **{n: place for n, place in file_params.items() if n in params and n not in own},
+            **{name: place for name, place in file_params.items() if name in inner_params},
         },
-        bodies={**declared.bodies, name: body},
-        inner_params={
-            **declared.inner_params,
-            **{
-                f"{name}.{each}": body.inner_params.get(each, (body.file, each))
-                for each in list_open(inner.params)
-                if f"{name}.{each}" not in own
-            },
-        },
+        bodies={**declared.bodies, step: body},
+        inner_params={**declared.inner_params, **inner_params},
     )
+
+
+def _merge_pipelines(pipeline: Pipeline, step: str, use: PipelineStep, inner: Pipeline) -> Pipeline:
+    bound = _bound_names(use)
+
+    def list_open(declarations: Mapping[str, Any]) -> dict[str, Any]:
+        """What the step does not give, under its name."""
+        names = [name for name in declarations if name.partition(".")[0] not in bound]
+        return {f"{step}.{name}": declarations[name] for name in names}
+
+    for name in inner.formats.keys() & pipeline.formats.keys():
+        if inner.formats[name] != pipeline.formats[name]:
+            what = f"format `{name}` is another in pipeline `{use.pipeline}`"
+            raise DeclarationError(Fault(what, hint="rename one of them"))
+    params = {n: p for n, p in list_open(inner.params).items() if n not in pipeline.params}
+    environments = {
+        name: _with_inner(values, inner.environments.get(name), step, bound)
+        for name, values in pipeline.environments.items()
+    }
+    update = {
+        "params": {**pipeline.params, **params},
+        "inputs": {**pipeline.inputs, **list_open(inner.inputs)},
+        "environments": environments,
+        "formats": {**inner.formats, **pipeline.formats},
+    }
+    return pipeline.model_copy(update=update)
 
 
 def _with_inner(
     values: EnvironmentDeclaration,
     inner: EnvironmentDeclaration | None,
     step: str,
-    given: Collection[str],
+    bound: Collection[str],
 ) -> EnvironmentDeclaration:
     """What a pipeline takes for an environment, with what the inner one takes for it."""
     if inner is None:
@@ -155,7 +157,7 @@ def _with_inner(
             **{
                 f"{step}.{name}": value
                 for name, value in getattr(inner, section).items()
-                if name.partition(".")[0] not in given
+                if name.partition(".")[0] not in bound
             },
             **getattr(values, section),
         }
@@ -275,18 +277,21 @@ class _Use:
         """Names that the inner pipeline has not."""
         pipeline = self.body.pipeline
         groups = list_groups(pipeline.params)
-        known = {"inputs": [n for n in pipeline.inputs if "." not in n]}
-        known["params"] = known["with"] = [*(n for n in pipeline.params if "." not in n), *groups]
+        names_by_key = {"inputs": [n for n in pipeline.inputs if "." not in n]}
+        names_by_key["params"] = names_by_key["with"] = [
+            *(n for n in pipeline.params if "." not in n),
+            *groups,
+        ]
         for key, name, position in self._given_names():
-            if name in known[key] or self.body.blind or name in self.body.malformed:
+            if name in names_by_key[key] or self.body.blind or name in self.body.malformed:
                 continue
             other = "inputs" if key != "inputs" else "params"
             noun = "input" if key == "inputs" else "parameter"
-            hint = did_you_mean(name, known[key])
-            if name in known[other]:
+            hint = did_you_mean(name, names_by_key[key])
+            if name in names_by_key[other]:
                 hint = f"write it under `{other}`"
             elif not hint:
-                hint = f"it has {', '.join(known[key])}" if known[key] else None
+                hint = f"it has {', '.join(names_by_key[key])}" if names_by_key[key] else None
             what = f"pipeline `{pipeline.name}` has no {noun} `{name}`"
             yield Fault(what, self._place_of(key, position), hint)
 
@@ -301,20 +306,22 @@ class _Use:
         """Groups that are given in part, or as something else."""
         outer, inner = self.declared.pipeline.params, self.body.pipeline.params
         for group in list_groups(inner) & self.use.arguments.keys():
-            wanted = _names_in(inner, group)
+            expected = _names_in(inner, group)
             key = "params"
             match self.use.arguments[group]:
                 case Literal(value=value):
-                    given = set(flatten_values(value)) if isinstance(value, Mapping) else set()
+                    names = set(flatten_values(value)) if isinstance(value, Mapping) else set()
                     key = "with"
                 case FromParam(name=name):
-                    given = _names_in(outer, name)
+                    names = _names_in(outer, name)
                 case _:  # an item, whose keys are known when it is there
                     continue
-            if given != wanted:
-                odd = sorted(given ^ wanted)
-                what = f"`{group}` is a group of {', '.join(sorted(wanted))}"
-                words = f"`{odd[0]}` is not given" if odd[0] in wanted else f"it has no `{odd[0]}`"
+            if names != expected:
+                odd = sorted(names ^ expected)
+                what = f"`{group}` is a group of {', '.join(sorted(expected))}"
+                words = (
+                    f"`{odd[0]}` is not given" if odd[0] in expected else f"it has no `{odd[0]}`"
+                )
                 yield Fault(f"{what}: {words}", self._place_of(key, group), "give all of it")
 
 

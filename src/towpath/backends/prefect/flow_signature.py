@@ -89,7 +89,7 @@ def _group_parameter(name: str, group: Mapping[str, Any]) -> inspect.Parameter:
 def _group_field(name: str, group: Mapping[str, Any]) -> tuple[Any, Any]:
     """The type of a group and its default, which is ``...`` where one of its values has none."""
     fields: dict[str, Any] = {
-        # Prefect's form knows the types by name: `fit` of one inner pipeline is not that of another.
+        # Prefect's form knows types by name: `fit` of one inner pipeline is not another's.
         key: _group_field(f"{name}_{key}", item) if isinstance(item, dict) else _leaf_field(item)
         for key, item in group.items()
     }
