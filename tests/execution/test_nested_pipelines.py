@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -131,6 +132,10 @@ def test_the_steps_of_pipelines_are_steps(whole: Project) -> None:
     sources = {data.name: data.path for data in trace_lineage(whole.workspace, "mean@v1.0.0").data}
     assert (sources["more"], sources["late.raw"]) == ("data/more.json", "data/raw.json")
     assert reproduce_version(whole.workspace, "mean@v1.0.0").verdict == "bytes"
+    target = whole.root / "mean.json"
+    shutil.rmtree(whole.workspace.runs)  # of which a clone has none
+    said = whole.towpath("get", "mean@v1.0.0", "early.fit.model", "-o", str(target))
+    assert (said.code, target.is_file()) == (0, True), said.err
     whole.write("flows/after/pipeline.yaml", AFTER)
     whole.write("flows/after/steps.py", "def look(model: dict) -> dict:\n    return model\n")
     assert whole.towpath("check", "after").code == 0
