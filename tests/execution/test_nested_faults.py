@@ -173,3 +173,26 @@ def test_a_parameter_in_the_step_s_group_is_the_inner_one() -> None:
         nest_pipelines(declared["outer"], declared, declared.__getitem__)
     ).faults
     assert fault.what == "parameter `north.fit.rat` is not used by any step"
+
+
+def test_what_cannot_stand_in_a_pipeline_in_a_pipeline() -> None:
+    last = INNER.replace("raw: data/a.json", "raw: {last: clean.rows, optional: true}")
+    (fault,) = faults_of("", "[other, north.clean.rows]", inner=last)
+    assert "input `raw` of pipeline `inner` is what its own last run made | give it: `in" in fault
+    assert faults_of("inputs: {raw: other}", inner=last) == []
+    again = INNER.replace("params: [least], outputs", "each: {one: [1, 2]}, params: [one], outputs")
+    again = again.replace("  good: {kind: condition, if: least > 3, then: note}\n", "")
+    again = again.replace("inputs: [raw], each", "inputs: [raw], each")
+    words = "step `clean` (processing) of pipeline `inner` has `each` itself"
+    faults = faults_of("each: {two: lows}, inputs: {raw: split.part}", inner=again, outer=SPLIT)
+    assert any(words in fault for fault in faults), faults
+
+
+SPLIT = """\
+params: {lows: [1, 2]}
+inputs: {other: data/b.json}
+steps:
+  split: {run: split, each: {two: lows}, inputs: [other], params: [two], outputs: [part.json]}
+  north: {kind: pipeline, pipeline: inner, each: {two: lows}, inputs: {raw: split.part}}
+  use: {run: use, inputs: [north.clean.rows], outputs: [u.json]}
+"""

@@ -25,6 +25,7 @@ from towpath.config.check_bounds import (
     ColumnValues,
 )
 from towpath.config.declaration import (
+    MESSAGE,
     Bindings,
     ConditionText,
     Declaration,
@@ -148,7 +149,7 @@ def usual_tolerances(value: Any) -> Any:
     return ({} if value else None) if isinstance(value, bool) else value
 
 
-class QualityCheck(Step):
+class QualityCheck(RepeatedStep):
     """Holds data against expectations or a baseline; makes `data` (the same bytes), `result`,
     `page`, and with `baseline` the counts that later data can be held against."""
 
@@ -156,7 +157,7 @@ class QualityCheck(Step):
     inputs: Bindings
     """`data`: the table to check; `baseline`: what an earlier check made as `baseline`."""
     expectations: grammar.File | None = None
-    """The suite, beside this file."""
+    """The suite, beside this file; with `each` one for each item: `expectations/{table}.yaml`."""
     baseline: Annotated[BaselineTolerances | None, BeforeValidator(usual_tolerances)] = None
     """`true`, or how far the data may be from the baseline: `{distribution: 0.2}`."""
     must_pass: bool = True
@@ -175,7 +176,7 @@ class QualityCheck(Step):
         return self
 
 
-class BiasCheck(Step):
+class BiasCheck(RepeatedStep):
     """Holds labels and predictions of groups against each other; makes `result` and `page`."""
 
     kind: Literal["bias_check"] = "bias_check"
@@ -226,7 +227,7 @@ class BiasCheck(Step):
         return self
 
 
-class Explain(Step):
+class Explain(RepeatedStep):
     """Tells which features a model goes by; makes `importance` (JSON), `rows` (a table with the
     effects of each feature on each row) and `plot` (SVG)."""
 
@@ -268,12 +269,17 @@ class Condition(Step):
     """The steps that run where it is false."""
 
 
-class RegisterModel(Step):
+def model_name_of_items(text: str) -> str:
+    """A model's name, or one in which items of ``each`` stand in braces."""
+    return MESSAGE(text) if "{" in text else grammar.model(text)
+
+
+class RegisterModel(RepeatedStep):
     """Registers a model as the next version of a name in the registry."""
 
     kind: Literal["register_model"] = "register_model"
-    model: grammar.ModelName = Field(alias="as")
-    """The model's name."""
+    model: Annotated[str, AfterValidator(model_name_of_items)] = Field(alias="as")
+    """The model's name; with `each` the items in it: `sales-{region}`."""
     inputs: Bindings
     """`model`, and what is recorded with it, such as `metrics`."""
     beside: Bindings = ()
@@ -286,7 +292,7 @@ class RegisterModel(Step):
     """Whether a run with other values than the declared ones registers too."""
 
 
-class CreateModel(Step):
+class CreateModel(RepeatedStep):
     """Puts a model together with all that it needs to be used elsewhere; makes `model`."""
 
     kind: Literal["create_model"] = "create_model"

@@ -483,6 +483,16 @@ _READERS: dict[str, Callable[[_Reader, _Item], Any]] = {
 }
 
 
+#: Why a kind is not made for each item, and what does what may be meant.
+_MADE_ONCE = {
+    "condition": "a run takes one branch: a step that raises leaves its cell out, with `may_fail`",
+    "fail": "it ends the whole run: a step that raises fails its own cell",
+    "stop": "it ends the whole run, once",
+    "notify": "it tells once, of all cells: `{score.score[0].value.mse}` is one of them",
+    "callback": "it asks once, for all cells: `answers` may hold a value for each",
+}
+
+
 def _kind_meant(node: documents.Mapping) -> str | None:
     # Of a step that names neither kind nor function: to say that `run` is missing would mislead.
     written = {entry.key for entry in node.entries}
@@ -495,9 +505,13 @@ def _kind_meant(node: documents.Mapping) -> str | None:
 
 def _with_kind(fault: Fault, model: type[Any]) -> Fault:
     match = re.search(r"has no key `(\w+)`$", fault.what)
-    if not match or fault.hint or not issubclass(model, Step):
+    if not match or not issubclass(model, Step):
         return fault
     if not fault.what.startswith("step `"):  # of something inside the step
+        return fault
+    if match[1] == "each" and (why := _MADE_ONCE.get(str(model.model_fields["kind"].default))):
+        return Fault(fault.what, fault.place, why)
+    if fault.hint:
         return fault
     kinds = [kind for kind, other in KINDS.items() if match[1] in declared_keys(other)]
     own = f"it has {', '.join(declared_keys(model))}"

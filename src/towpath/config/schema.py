@@ -109,9 +109,16 @@ def _param_schema(inner: Schema) -> Schema:
 
 def _input_schema(inner: Schema) -> Schema:
     others = [key for key in inner.get("required", ()) if key != "path"]
-    either = {"anyOf": [{"required": [key]} for key in ("path", "model", "from")]}
+    either = {"anyOf": [{"required": [key]} for key in ("path", "model", "last", "from")]}
     rest = {key: value for key, value in inner.items() if key != "required"}
     return {**rest, **({"required": others} if others else {}), **either}
+
+
+def _last_schema(inner: Schema) -> Schema:
+    required = {"required": ["last"]}
+    certain = {"properties": {"optional": {"const": True}}, "required": ["optional"]}
+    at_first = {"anyOf": [{"required": ["otherwise"]}, certain]}
+    return {**inner, "if": required, "then": at_first, "else": {"not": {"required": ["otherwise"]}}}
 
 
 def _plot_schema(inner: Schema) -> Schema:
@@ -228,6 +235,10 @@ RULES: Mapping[Any, Rule] = {
     step_surroundings.SecretSource._require_one_source: _adding_rule(
         oneOf=[{"required": ["variable"]}, {"required": ["block"]}]
     ),
+    pipeline_declaration.model_name_of_items: lambda inner: {
+        **inner,
+        "pattern": rf"^({grammar.model.pattern}|[^{{}}]*\{{.*)$",
+    },
     grammar.check_sql: _adding_rule(minLength=1),
     grammar.check_notebook: lambda inner: {"allOf": [inner, {"pattern": r"\.ipynb$"}]},
     grammar.check_separator: _adding_rule(minLength=1, maxLength=1),
@@ -249,6 +260,8 @@ RULES: Mapping[Any, Rule] = {
     grammar.check_address: _text_rule(rf"({'|'.join(grammar.SCHEMES)})://.*[^/].*"),
     grammar.check_model_source: _text_rule(grammar.MODEL_REFERENCE),
     file_declaration.Input._fill_path: dict,
+    grammar.check_output_name: _text_rule(r"[A-Za-z_]\w*\.[A-Za-z_]\w*"),
+    file_declaration.Input._require_last: _last_schema,
     file_declaration.Input._require_version: _adding_rule(
         dependencies={"output": _any_of("model", "path")({})}
     ),

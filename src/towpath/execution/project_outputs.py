@@ -70,7 +70,7 @@ def list_model_paths(graph: Graph, known: RunState) -> dict[str, str]:
     """The path of each model's file that could be registered, by the model's name."""
     paths = {}
     for node in graph.nodes.values():
-        if isinstance(node.step, RegisterModel):
+        if isinstance(node.step, RegisterModel) and node.loop is None:  # of which it has cells
             with contextlib.suppress(StepNotEnded):  # what it would register was not made
                 paths[node.step.model] = model_path(graph, node, known)
     return paths

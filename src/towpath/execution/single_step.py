@@ -25,6 +25,7 @@ from towpath.errors import Fault, StepFailed, TowpathError, UsageError, did_you_
 from towpath.execution import run_inputs
 from towpath.execution.secret_sources import FetchBlock, require_secrets, resolve_secrets
 from towpath.pipeline import artifact_paths, file_formats
+from towpath.pipeline.step_cells import is_list_per_cell
 from towpath.pipeline.step_graph import FromInput, outputs_of
 from towpath.planning import (
     cell_results,
@@ -93,6 +94,9 @@ def _carry_out_cells(
 
     run_state = RunState(graph, run_inputs.read_input_artifacts(workspace, graph))
     assert node.loop
+    if any(is_list_per_cell(graph, node.loop, source) for source in node.loop.lists.values()):
+        what = f"`{node.name}` has another list for each cell of a step, which only a run knows"
+        raise UsageError(what, hint=f"towpath run {graph.name}")
     for maker, outputs in _taken_from(workspace, graph, node.loop.lists.values()).items():
         result = _read_outputs(workspace, graph, graph.nodes[maker], outputs)
         run_state.take_result(StepDecision(maker, StepVerdict.REUSE), result)

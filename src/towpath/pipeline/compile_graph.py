@@ -39,6 +39,7 @@ from towpath.pipeline import (
     chain_faults,
     each_faults,
     file_formats,
+    item_texts,
     nested_pipelines,
     step_cells,
     step_faults,
@@ -52,6 +53,7 @@ from towpath.pipeline.embed_pipeline import (
 )
 from towpath.pipeline.environments import apply_environment, environment_faults
 from towpath.pipeline.file_formats import given_input
+from towpath.pipeline.last_inputs import find_last_faults, read_as_written
 from towpath.pipeline.pipeline_names import PipelineBody, PipelineNames
 from towpath.pipeline.run_arguments import (
     BoundArguments,
@@ -131,7 +133,10 @@ def _build_graph(
     declared: DeclaredPipeline, nodes: Mapping[str, Node], bound: BoundArguments, environment: str
 ) -> Graph:
     inputs = bound.pipeline.inputs
-    files = {name: given_input(inputs[name], path) for name, path in bound.inputs.items()}
+    files = {
+        name: read_as_written(bound.pipeline, given_input(inputs[name], path))
+        for name, path in bound.inputs.items()
+    }
     graph = Graph(
         name=bound.pipeline.name,
         folder=declared.folder,
@@ -149,7 +154,8 @@ def _build_graph(
         inner_params=declared.inner_params,
     )
     lists = step_cells.find_static_lists(graph, declared.places)
-    return step_cells.make_cells(graph, lists) if lists else graph
+    items = {name: list(item_texts.combine_items(lists[name])) for name in lists}
+    return step_cells.make_cells(graph, items) if items else graph
 
 
 @dataclass(frozen=True)
@@ -186,8 +192,10 @@ def resolve_pipeline(declared: DeclaredPipeline) -> ResolvedPipeline:
     nodes = step_order.wait_for_checks(nodes)
     ordered, circles = step_order.order_nodes(nodes, declared.places)
     ordered, unfit = spread_loops(ordered, uses, declared.places)
+    last_faults = tuple(find_last_faults(declared, names))
     faults = [
         *declared.faults,
+        *last_faults,
         *(fault for body in bodies.values() for fault in body.faults),
         *nested_pipelines.find_nested_faults(declared, uses),
         *unfit,
@@ -498,10 +506,13 @@ class _Binding:
 
     def _bind_mentions(self) -> Iterator[tuple[str, Source]]:
         for reference, place in self._mentioned_references():
-            source = self.names.find_single_source(reference, place)
+            source = self.names.find_single_source(reference, place, self.items)
             if source is None:
                 continue
-            if reference.name == PREFIX:
+            if isinstance(source, FromItem):
+                # Its further keys the message digs under itself.
+                yield reference.base, FromItem(source.name, source.keys[: bool(reference.output)])
+            elif reference.name == PREFIX:
                 # The reference digs under its keys itself, so that a fault can name the near one.
                 yield reference.base, FromParam(str(reference.output))
             elif isinstance(source, FromInput):
@@ -528,7 +539,12 @@ class _Binding:
         if isinstance(step, PipelineStep):  # which of its steps are made for each is not known yet
             return False
         is_list = isinstance(step, RepeatedStep) and bool(step.each) and step.best_by is None
-        return is_list and isinstance(reference.keys[0], str)
+        return is_list and isinstance(reference.keys[0], str) and not self._has_its_cells(step)
+
+    def _has_its_cells(self, maker: Step) -> bool:
+        """Whether each cell of this step has one of the other's as its own."""
+        lists = self.step.each if isinstance(self.step, RepeatedStep) else {}
+        return isinstance(maker, RepeatedStep) and maker.each.items() <= dict(lists).items()
 
     def _mentioned_references(self) -> Iterator[tuple[Reference, Place | None]]:
         match self.step:

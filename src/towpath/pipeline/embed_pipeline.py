@@ -10,6 +10,8 @@ from towpath.config.declaration import Places
 from towpath.config.pipeline_declaration import (
     Condition,
     PipelineStep,
+    QualityCheck,
+    RegisterModel,
     RepeatedStep,
     is_json,
     output_files,
@@ -132,15 +134,15 @@ def spread_loops(
         if not items:
             continue
         assert isinstance(use.step, PipelineStep)
-        if node.loop or not isinstance(node.step, RepeatedStep):
-            what = f"step `{inner}` ({node.step.kind}) of pipeline `{use.step.pipeline}` "
+        step = node.step
+        if node.loop or not isinstance(step, RepeatedStep) or isinstance(step, RegisterModel):
+            what = f"step `{inner}` ({step.kind}) of pipeline `{use.step.pipeline}` "
             what += "has `each` itself" if node.loop else "cannot be made for each item"
-            hint = "a pipeline with `each` holds functions, commands, notebooks and transforms"
-            faults.append(Fault(what, places.find_place("steps", owner, "each"), hint))
+            faults.append(Fault(what, places.find_place("steps", owner, "each")))
             continue
         # Cells are compared with those of the same items.
         names = [n for n in use.loop.lists if use.loop.best or n in items]
-        result[name] = _make_repeated(node, node.step, use.loop, use.step, names)
+        result[name] = _make_repeated(node, step, use.loop, use.step, names)
     return result, [*faults, *_best_faults(uses, result, places)]
 
 
@@ -163,14 +165,16 @@ def _best_faults(
 def _make_repeated(
     node: Node, step: RepeatedStep, whole: Loop, declared: PipelineStep, names: list[str]
 ) -> Node:
+    # A check hands on nothing of which one cell's could be the best.
+    best = None if isinstance(step, QualityCheck) else whole.best
     update = {
         "each": {name: declared.each[name] for name in names},
         "at_once": declared.at_once,
-        "best_by": declared.best_by,
+        "best_by": best and declared.best_by,
         "may_fail": declared.may_fail,
     }
     repeated: Any = step.model_copy(update=update)
-    loop = Loop({name: whole.lists[name] for name in names}, output_files(step), whole.best)
+    loop = Loop({name: whole.lists[name] for name in names}, output_files(step), best)
     return replace(
         node,
         step=repeated,

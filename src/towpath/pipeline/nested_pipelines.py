@@ -129,6 +129,11 @@ def _merge_pipelines(pipeline: Pipeline, step: str, use: PipelineStep, inner: Pi
         if inner.formats[name] != pipeline.formats[name]:
             what = f"format `{name}` is another in pipeline `{use.pipeline}`"
             raise DeclarationError(Fault(what, hint="rename one of them"))
+    for name, file in list_open(inner.inputs).items():
+        if file.last is not None:
+            own_name = name.removeprefix(f"{step}.")
+            what = f"input `{own_name}` of pipeline `{use.pipeline}` is what its own last run made"
+            raise DeclarationError(Fault(what, hint=f"give it: `inputs: {{{own_name}: ...}}`"))
     params = {n: p for n, p in list_open(inner.params).items() if n not in pipeline.params}
     environments = {
         name: _with_inner(values, inner.environments.get(name), step, bound)

@@ -23,7 +23,7 @@ from towpath.config.pipeline_declaration import (
 from towpath.dependencies.command_program import find_missing_script
 from towpath.dependencies.extras import tell_missing_extra
 from towpath.errors import DeclarationError, Fault, Place, TowpathError, did_you_mean
-from towpath.pipeline import file_formats, pipeline_order
+from towpath.pipeline import file_formats, item_texts, pipeline_order
 from towpath.pipeline.compile_graph import (
     ResolvedPipeline,
     compile_with_values,
@@ -176,8 +176,9 @@ class _CheckedStep:
                 yield from model_check.find_model_faults(code, self.declared, self.nodes, node)
             case Explain(method="shap"):
                 yield from _extra_faults("explain", "`method: shap`", place)
-            case QualityCheck(expectations=str(suite)) if suite:
-                yield from _suite_faults(self.workspace, folder, suite, place)
+            case QualityCheck():
+                for suite in item_texts.list_suites(self.declared, node):
+                    yield from _suite_faults(self.workspace, folder, suite, place)
 
     @property
     def _is_whole(self) -> bool:

@@ -81,6 +81,7 @@ class RunState:
     """The fold of a run so far. ``inputs`` are the artifacts of the pipeline's own inputs, without
     those that may be missing and are.
 
+    ``refused`` are those of the ``failed`` that a check said no to.
     ``graph`` grows: by the cells of a step whose list another step makes. ``forgiven`` are cells
     that were not made and that their step may do without; ``searches`` is how far each has come.
     ``awaited`` says of inputs that are yet to be made or brought, in a plan, by what: the name of
@@ -95,6 +96,7 @@ class RunState:
     decisions: dict[str, StepDecision] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
+    refused: set[str] = field(default_factory=set)
     forgiven: set[str] = field(default_factory=set)
     chosen: dict[str, bool] = field(default_factory=dict)
     searches: dict[str, SearchProgress] = field(default_factory=dict)

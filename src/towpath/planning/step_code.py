@@ -88,6 +88,10 @@ def code_of(graph: Graph, node: Node, reader: CodeReader) -> dict[str, str]:
 def list_code_files(graph: Graph, node: Node, reader: CodeReader) -> Iterator[str]:
     """The files, from the root, whose change may change what ``code_of`` gives."""
     yield from reader.file_names(graph.folder_of(node), kind_code.list_named_files(node.step))
+    for cell in (node.loop.cells if node.loop else None) or ():  # each may have its own suite
+        if isinstance(node.step, QualityCheck):
+            files = kind_code.list_named_files(graph.nodes[cell].step)
+            yield from reader.file_names(graph.folder_of(node), files)
     if requirements := find_requirements(reader.root, graph.folder_of(node), node.step):
         yield requirements
     for maker in (node, *_find_makers(graph, node)):

@@ -20,11 +20,12 @@ from towpath.config.pipeline_declaration import (
     Expiry,
     Fail,
     Notify,
+    QualityCheck,
     RegisterModel,
     Stop,
     Tuning,
 )
-from towpath.errors import Malformed, StepFailed, TowpathError
+from towpath.errors import Malformed, Refused, StepFailed, TowpathError
 from towpath.pipeline import cache_key
 from towpath.planning import cell_results, kind_code, known_cells, step_code
 from towpath.planning.run_state import RunState, StepDecision, StepNotEnded, StepVerdict
@@ -68,7 +69,7 @@ class StepJudge:
     memory: PipelineMemory
     decide_registration: Callable[[Node, RegisterModel, RunState], StepDecision] | None
     policy: ReusePolicy = ReusePolicy()
-    code_of_cells: dict[tuple[str, tuple[tuple[str, str], ...]], Mapping[str, str]] = field(
+    code_of_cells: dict[tuple[object, ...], Mapping[str, str]] = field(
         default_factory=dict, compare=False, repr=False
     )
 
@@ -85,7 +86,7 @@ class StepJudge:
             return StepDecision(node.name, StepVerdict.UNDECIDED, f"after {shown}")
         if isinstance(node.step, Condition | Fail | Stop | Notify):
             return StepDecision(node.name, StepVerdict.RUN)
-        if isinstance(node.step, RegisterModel):
+        if isinstance(node.step, RegisterModel) and node.loop is None:
             assert self.decide_registration
             return self.decide_registration(node, node.step, known)
         return self._by_key(node, known)
@@ -98,16 +99,18 @@ class StepJudge:
             reason = f"{ended} of {node.step.trials} trials are known"
             return StepDecision(node.name, StepVerdict.UNDECIDED, reason)
         try:
-            lists = known_cells.read_lists(known, node, loop)
+            cells = known_cells.read_items(known, node, loop)
         except StepNotEnded as waiting:
             reason = f"its cells are known after `{waiting.step}`"
             return StepDecision(node.name, StepVerdict.UNDECIDED, reason)
-        reason = known_cells.empty_list_reason(loop, lists)
+        reason = known_cells.empty_list_reason(loop, cells)
         return StepDecision(node.name, StepVerdict.SKIP, reason)
 
     def _gather(self, node: Node, loop: Loop, known: RunState) -> StepDecision:
         if failed := known.unforgiven_cells(loop):
             number = len(loop.cells or ())
+            if known.refused.issuperset(failed):
+                raise Refused(f"{len(failed)} of {number} cells did not pass, first `{failed[0]}`")
             raise StepFailed(f"{len(failed)} of {number} cells failed, first `{failed[0]}`")
         ingredients = cell_results.gathering_ingredients(node, known)
         key = cache_key.digest_ingredients(ingredients)
@@ -140,9 +143,11 @@ class StepJudge:
     def _read_code(
         self, node: Node, arguments: Mapping[str, Artifact | Value], known: RunState
     ) -> Mapping[str, str]:
-        # The cells of a step have the same code, but for what the names of their files ask for.
+        # The cells of a step have the same code, but for what the names of their files ask for,
+        # and the suite that each is held against.
         files = [(n, v.name) for n, v in arguments.items() if isinstance(v, Artifact)]
-        case = (node.declared_name, tuple(files))
+        suite = node.step.expectations if isinstance(node.step, QualityCheck) else None
+        case = (node.declared_name, suite, tuple(files))
         code = self.code_of_cells.get(case)
         if code is None:
             code = step_code.read_step_code(known.graph, node, arguments, self.workspace)
