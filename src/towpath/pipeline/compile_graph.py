@@ -177,17 +177,7 @@ def resolve_pipeline(declared: DeclaredPipeline) -> ResolvedPipeline:
     bodies = {name: resolve_pipeline(body) for name, body in declared.bodies.items()}
     names = PipelineNames(declared, _describe_bodies(declared, bodies))
     names.used |= nested_pipelines.list_inherited(declared)
-    nodes: dict[str, Node] = {}
-    uses: dict[str, Node] = {}
-    for name, step in declared.pipeline.steps.items():
-        binding = _Binding(names, name, step)
-        node = binding.bind_node()
-        if name in bodies:
-            uses[name] = node
-            body = declared.bodies[name]
-            nodes |= embed_body(node, body, bodies[name].nodes, binding.list_steps_before())
-        elif not isinstance(step, PipelineStep):
-            nodes[name] = node
+    nodes, uses = _bind_steps(declared, names, bodies)
     nodes, faulty = step_order.place_in_branches(nodes, names)
     nodes = step_order.wait_for_checks(nodes)
     ordered, circles = step_order.order_nodes(nodes, declared.places)
@@ -225,6 +215,25 @@ def list_declared_steps(declared: DeclaredPipeline) -> Mapping[str, Step]:
     if not declared.bodies:
         return declared.pipeline.steps
     return {name: node.step for name, node in resolve_pipeline(declared).nodes.items()}
+
+
+def _bind_steps(
+    declared: DeclaredPipeline, names: PipelineNames, bodies: Mapping[str, ResolvedPipeline]
+) -> tuple[dict[str, Node], dict[str, Node]]:
+    """The steps with their names resolved, those of inner pipelines among them; and apart the
+    steps that carry those out."""
+    nodes: dict[str, Node] = {}
+    uses: dict[str, Node] = {}
+    for name, step in declared.pipeline.steps.items():
+        binding = _Binding(names, name, step)
+        node = binding.bind_node()
+        if name in bodies:
+            uses[name] = node
+            body = declared.bodies[name]
+            nodes |= embed_body(node, body, bodies[name].nodes, binding.list_steps_before())
+        elif not isinstance(step, PipelineStep):
+            nodes[name] = node
+    return nodes, uses
 
 
 def _describe_bodies(
