@@ -108,9 +108,16 @@ def _param_schema(inner: Schema) -> Schema:
 
 def _input_schema(inner: Schema) -> Schema:
     others = [key for key in inner.get("required", ()) if key != "path"]
-    either = {"anyOf": [{"required": [key]} for key in ("path", "model", "from")]}
+    either = {"anyOf": [{"required": [key]} for key in ("path", "model", "last", "from")]}
     rest = {key: value for key, value in inner.items() if key != "required"}
     return {**rest, **({"required": others} if others else {}), **either}
+
+
+def _last_schema(inner: Schema) -> Schema:
+    required = {"required": ["last"]}
+    certain = {"properties": {"optional": {"const": True}}, "required": ["optional"]}
+    at_first = {"anyOf": [{"required": ["otherwise"]}, certain]}
+    return {**inner, "if": required, "then": at_first, "else": {"not": {"required": ["otherwise"]}}}
 
 
 def _plot_schema(inner: Schema) -> Schema:
@@ -252,6 +259,8 @@ RULES: Mapping[Any, Rule] = {
     grammar.check_address: _text_rule(rf"({'|'.join(grammar.SCHEMES)})://.*[^/].*"),
     grammar.check_model_source: _text_rule(grammar.MODEL_REFERENCE),
     file_declaration.Input._fill_path: dict,
+    grammar.check_output_name: _text_rule(r"[A-Za-z_]\w*\.[A-Za-z_]\w*"),
+    file_declaration.Input._require_last: _last_schema,
     file_declaration.Input._require_version: _adding_rule(
         dependencies={"output": _any_of("model", "path")({})}
     ),

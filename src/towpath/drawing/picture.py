@@ -96,6 +96,9 @@ def picture_graph(graph: Graph, cells: bool = False) -> GraphPicture:
 
 def _input_words(file: Input) -> str:
     words = f"{file.output} of {file.path}" if file.output else file.path
+    if file.last:
+        words = f"{file.last} of the last run"
+        return f"{words}, else {file.otherwise}" if file.otherwise else f"{words}, if there is one"
     return f"{words}, if it is there" if file.optional else words
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from towpath.config import names_and_paths
 from towpath.config.artifact import Made
 from towpath.config.pipeline_declaration import Condition, Fail, Notify, RegisterModel, Stop
 from towpath.errors import Fault, StepFailed, StoreError, TowpathError, UserError
-from towpath.execution import run_inputs
+from towpath.execution import last_outputs, run_inputs
 from towpath.execution.single_step import read_from_tree
 from towpath.pipeline import artifact_paths
 from towpath.pipeline.pipeline_order import makers_of, require_order
@@ -206,7 +206,11 @@ class UpstreamReader:
                 self.workspace, pipeline, values
             )
             upstream.links = self.find_links(upstream.graph)
-            taken = self.read_artifacts(upstream.graph)
+            # What it was made of by the last good run: each run has something else to begin with,
+            # and would make everything anew.
+            took = last_outputs.list_last_taken(self.workspace, upstream.graph)
+            taken = self.read_artifacts(upstream.graph, took)
+            taken |= {name: artifact for name, artifact in took.items() if artifact}
         except TowpathError as error:
             upstream.fault = error.faults[0].what
             return upstream
@@ -313,11 +317,16 @@ def locate_inputs(
 def _locate_input(
     workspace: Workspace, graph: Graph, name: str, artifact: Artifact, link: UpstreamLink | None
 ) -> DataSource:
-    said = graph.inputs[name]
-    if names_and_paths.is_model_reference(said):
-        version = _current_version(workspace, said)
-        return DataSource(version=version, output=graph.files[name].output)
-    path = said.rstrip("/")
+    location = graph.inputs[name]
+    file = graph.files[name]
+    if file.last is not None:
+        if last := last_outputs.locate_last(workspace, graph, name, artifact):
+            return last
+        location = file.otherwise or location
+    if names_and_paths.is_model_reference(location):
+        version = _current_version(workspace, location)
+        return DataSource(version=version, output=file.output)
+    path = location.rstrip("/")
     if link is not None:
         return DataSource(path, pipeline=link.pipeline, run=link.run or None)
     return DataSource(path, _find_pointer(workspace, path, artifact))
@@ -344,11 +353,14 @@ def _find_pointer(workspace: Workspace, path: str, artifact: Artifact) -> str | 
 
 
 def sources_as_json(
+    graph: Graph,
     sources: Mapping[str, DataSource],
     artifacts: Mapping[str, Artifact],
     links: Iterable[UpstreamLink] = (),
 ) -> dict[str, dict[str, Any]]:
-    """The sources with their digests, as a record keeps them, and why one was stale."""
+    """The sources with their digests, as a record keeps them, and why one was stale. Of what was
+    made last the whole artifact: the run that is tried again takes it once more."""
+    last = {name: asdict(artifacts[name]) for name in artifacts if graph.files[name].last}
     stale = {
         link.input: {"stale": f"{link.stale} ({link.update_command})"}
         for link in links
@@ -358,6 +370,7 @@ def sources_as_json(
         name: {
             **source.to_json(),
             **({"digest": artifacts[name].digest} if name in artifacts else {}),
+            **({"artifact": last[name]} if name in last else {}),
             **stale.get(name, {}),
         }
         for name, source in sources.items()

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from towpath.config.artifact import CacheEntry
 from towpath.credentials import hide_credentials
 from towpath.errors import ExitCode, Refused, StoreError, TowpathError, UserError
-from towpath.execution import run_folders, run_inputs, run_record
+from towpath.execution import last_outputs, run_folders, run_inputs, run_record
 from towpath.execution.input_sources import (
     UpstreamLink,
     UpstreamReader,
@@ -140,9 +140,13 @@ def prepare_run(
     )
     judge = StepJudge(workspace, graph, memory, registry.decide_registration, policy)
     awaited = {**awaited, **run_inputs.find_unfetched_inputs(workspace, graph)}
+    retried = (
+        last_outputs.list_retried_inputs(workspace, graph, request.retry) if request.retry else {}
+    )
+    read = registry.upstream_reader.read_artifacts(graph, {*awaited, *retried})
     run_state = RunState(
         graph,
-        registry.upstream_reader.read_artifacts(graph, awaited),
+        {**read, **retried},
         awaited=awaited,
         run=_read_run_values(workspace, graph),
     )
@@ -321,9 +325,14 @@ def _publish_ended(prepared: PreparedRun, execution: Execution) -> None:
     from towpath.versions import push_and_pull
 
     # The work tree and `dvc.lock` say what the declaration makes, and never what a trial made.
-    is_declared = prepared.request.is_whole and not prepared.graph.given
-    if is_declared and not execution.errors and not execution.known.stopped:
+    is_good = prepared.request.is_whole and not execution.errors and not execution.known.stopped
+    if is_good and not prepared.graph.given:
         project_outputs.publish_outputs(prepared.workspace, execution.graph, execution.known)
+    # At the very end: a run that is killed before it leaves to the next what it took itself.
+    if is_good and (prepared.request.register or not prepared.graph.tried_names):
+        last_outputs.keep_last(
+            prepared.workspace, execution.graph, execution.known, execution.run_id
+        )
     if prepared.request.push:
         moved = push_and_pull.push_project(prepared.workspace)
         # Said before what may fail of the rest, for these versions are out.
@@ -341,7 +350,7 @@ def _started_fields(prepared: PreparedRun, run_id: str) -> dict[str, Any]:
         "asked": prepared.request.asked_fields(),
         "params": dict(graph.params),
         "inputs": {name: artifacts[name].digest if name in artifacts else None for name in sources},
-        "sources": sources_as_json(sources, artifacts, links),
+        "sources": sources_as_json(graph, sources, artifacts, links),
         "tried": list(graph.tried_names),
         "for": graph.environment,
         "origin": _origin_fields(prepared),

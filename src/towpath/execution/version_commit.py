@@ -157,7 +157,7 @@ def _set_input(declared: MutableMapping[str, Any], name: str, path: str) -> None
     if not isinstance(declared[name], MutableMapping):
         declared[name] = path
         return
-    for other in ("model", "from"):
+    for other in ("model", "from", "last", "otherwise"):
         declared[name].pop(other, None)
     declared[name]["path"] = path
     if not names_and_paths.is_model_reference(path):

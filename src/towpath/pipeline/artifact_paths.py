@@ -31,7 +31,9 @@ def output_path(graph: Graph, step: str, output: str) -> str:
     """
     node = graph.nodes[step]
     if isinstance(node.step, QualityCheck) and output == "data":
-        return next(source_paths(graph, node.arguments["data"]))
+        paths = source_paths(graph, node.arguments["data"])
+        if path := next(paths, None):  # what stands beside a version has none
+            return path
     if node.cell:
         return _cell_path(graph, node, node.cell, output)
     return f"{FOLDER}/{graph.name}/{step}/{node.outputs[output].path.rstrip('/')}"
@@ -50,7 +52,8 @@ def source_paths(graph: Graph, source: Source) -> Iterator[str]:
     """The paths that an argument's bytes may come from; none for a value or a model."""
     if isinstance(source, FromInput):
         path = graph.inputs[source.name].rstrip("/")
-        if path and not names_and_paths.is_model_reference(path):
+        is_last = graph.files[source.name].last is not None
+        if path and not is_last and not names_and_paths.is_model_reference(path):
             yield path
     elif isinstance(source, FromOutput):
         yield output_path(graph, source.step, source.output)
@@ -97,8 +100,12 @@ def _has_list_per_cell(graph: Graph, node: Node) -> bool:
 
 
 def _is_optional(graph: Graph, source: Source) -> bool:
-    # A dependency that is not there is a fault to DVC; one that it was not told of may come.
-    return isinstance(source, FromInput) and graph.files[source.name].optional
+    # A dependency that is not there is a fault to DVC; one that it was not told of may come. Nor
+    # does it know of earlier runs.
+    if not isinstance(source, FromInput):
+        return False
+    file = graph.files[source.name]
+    return file.optional or file.last is not None
 
 
 def _is_of_cell(maker: Node, node: Node) -> bool:

@@ -44,6 +44,7 @@ from towpath.pipeline import (
 )
 from towpath.pipeline.environments import apply_environment, environment_faults
 from towpath.pipeline.file_formats import given_input
+from towpath.pipeline.last_inputs import find_last_faults, read_as_written
 from towpath.pipeline.pipeline_names import PipelineNames
 from towpath.pipeline.run_arguments import (
     BoundArguments,
@@ -122,7 +123,10 @@ def _build_graph(
     declared: DeclaredPipeline, nodes: Mapping[str, Node], bound: BoundArguments, environment: str
 ) -> Graph:
     inputs = bound.pipeline.inputs
-    files = {name: given_input(inputs[name], path) for name, path in bound.inputs.items()}
+    files = {
+        name: read_as_written(bound.pipeline, given_input(inputs[name], path))
+        for name, path in bound.inputs.items()
+    }
     graph = Graph(
         name=bound.pipeline.name,
         folder=declared.folder,
@@ -160,8 +164,10 @@ def resolve_pipeline(declared: DeclaredPipeline) -> ResolvedPipeline:
     nodes, faulty = step_order.place_in_branches(nodes, names)
     nodes = step_order.wait_for_checks(nodes)
     ordered, circles = step_order.order_nodes(nodes, declared.places)
+    last_faults = tuple(find_last_faults(declared, names))
     faults = [
         *declared.faults,
+        *last_faults,
         *_shared_names(declared),
         *names.all_faults(),
         *step_faults.find_output_faults(declared),

@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from towpath.config.declaration import NO_PLACES, Places
@@ -204,19 +205,25 @@ def _item_text(items: Mapping[str, Any]) -> str:
     return json.dumps(items, sort_keys=True, ensure_ascii=False)
 
 
+def _take_own(
+    graph: Graph, cell: Cell, loop: Loop, labels: Mapping[str, Mapping[str, str]], taken: FromOutput
+) -> FromOutput:
+    """What a cell takes of a step with the same lists: what its own cell made."""
+    maker = graph.nodes[taken.step]
+    if maker.loop is None or not maker.loop.is_within(loop):
+        return taken
+    if taken.step not in labels:  # skipped, or its own turn will fail it: so are its takers
+        return taken
+    items = {name: cell.items[name] for name in maker.loop.lists}
+    return replace(taken, step=f"{taken.step}@{labels[taken.step][_item_text(items)]}")
+
+
 def _make_cell(
     graph: Graph, node: Node, cell: Cell, labels: Mapping[str, Mapping[str, str]]
 ) -> Node:
     assert node.loop
 
-    def own_output(taken: FromOutput) -> FromOutput:
-        maker = graph.nodes[taken.step]
-        if maker.loop is None or not maker.loop.is_within(node.loop):
-            return taken
-        if taken.step not in labels:  # skipped, or its own turn will fail it: so are its takers
-            return taken
-        items = {name: cell.items[name] for name in maker.loop.lists}
-        return replace(taken, step=f"{taken.step}@{labels[taken.step][_item_text(items)]}")
+    own_output = partial(_take_own, graph, cell, node.loop, labels)
 
     def own_source(source: Source) -> Source:
         match source:
@@ -230,9 +237,11 @@ def _make_cell(
                 return Literal(fill_items(value, cell.items))
         return source
 
-    arguments = {argument: own_source(source) for argument, source in node.arguments.items()}
-    mentions = {name: own_source(source) for name, source in node.mentions.items()}
-    sources = [*arguments.values(), *mentions.values()]
+    arguments, mentions, beside = (
+        {name: own_source(source) for name, source in sources.items()}
+        for sources in (node.arguments, node.mentions, node.beside)
+    )
+    sources = [*arguments.values(), *mentions.values(), *beside.values()]
     taken = {o.step for source in sources for o in outputs_of(source)} | node.loop.list_needs
     # Its branch, and the checks that a registration waits for.
     before = node.needs - node.data_needs
@@ -243,6 +252,7 @@ def _make_cell(
         step=item_texts.fill_step(node.step, cell.items),
         arguments=arguments,
         mentions=mentions,
+        beside=beside,
         outputs=node.loop.outputs,
         needs=before | taken,
         data_needs=frozenset(taken),

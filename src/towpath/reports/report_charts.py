@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -80,9 +80,13 @@ def _read_series(
     return {}, f"reused; its curve stays with the run that logged it ({maker or 'unknown'})"
 
 
-def chart_declared_plots(workspace: Workspace, runs: Sequence[LabelledRun]) -> Iterator[Chart]:
-    """A chart for each output that declares `plot`, as it is declared now."""
+def chart_declared_plots(
+    workspace: Workspace, runs: Sequence[LabelledRun], pictures: Collection[str] = ()
+) -> Iterator[Chart]:
+    """A chart for each output that declares `plot`, as it is declared now, but for ``pictures``."""
     for name, plot in _declared_plots(workspace, runs[0].run.pipeline).items():
+        if name in pictures:
+            continue
         lines: list[ChartLine] = []
         notes: list[str] = []
         for labelled in runs:

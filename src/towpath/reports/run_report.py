@@ -96,6 +96,8 @@ class Report:
 def report_run(workspace: Workspace, run: RecordedRun) -> Report:
     """All that a page tells of one run; also of one that goes on, or that has no steps."""
     alone = [LabelledRun("", run)]
+    images = tuple(_show_images(workspace, run))
+    plots = report_charts.chart_declared_plots(workspace, alone, {image.name for image in images})
     sections = (
         _graph_section(workspace, run),
         ReportSection("Steps", _step_tables(run)),
@@ -104,11 +106,7 @@ def report_run(workspace: Workspace, run: RecordedRun) -> Report:
         ReportSection("Curves", charts=draw_all(
             list(report_charts.chart_logged_metrics(workspace, alone)))),
         ReportSection("Checks", tuple(_check_tables(run))),
-        ReportSection(
-            "Plots",
-            charts=draw_all(list(report_charts.chart_declared_plots(workspace, alone))),
-            images=tuple(_show_images(workspace, run)),
-        ),
+        ReportSection("Plots", charts=draw_all(list(plots)), images=images),
         ReportSection("Outputs", _output_tables(run), notes=_page_notes(run)),
         ReportSection("Data", _value_tables(("input", "digest", "from", ""), _input_rows(run))),
         ReportSection("Logs", logs=tuple(_read_logs(workspace.runs / run.id, run))),
