@@ -146,6 +146,35 @@ def test_none_at_first_then_what_the_stage_runs_and_what_stands_beside_it(told: 
     assert remade.verdict == "bytes", "it is made without the incumbent that there is by now"
 
 
+def test_a_check_against_the_version_in_prod_makes_no_other_version(told: Project) -> None:
+    told.declare(
+        """
+        inputs: {raw: data/raw.json, approved: {model: mean#prod, output: seen, optional: true}}
+        steps:
+          fit: {kind: training, run: fit, inputs: [raw], outputs: [model.json]}
+          count: {run: count, inputs: [raw, approved], outputs: [seen.json]}
+          register: {kind: register_model, as: mean, inputs: [fit.model], beside: [count.seen]}
+        """,
+        """
+        def fit(raw: list) -> dict:
+            return {"mean": sum(raw)}
+
+        def count(raw: list, approved: list | None) -> list:
+            return sorted(raw)
+        """,
+    )
+    told.commit()
+    told.run()
+    promote(told, "mean@v1.0.0")
+    again = told.run()
+    assert ran(again) == {"count"}, reasons(again)
+    assert reasons(again)["register"] == "registered as mean@v1.0.0"
+    told.write("data/raw.json", "[1, 2]")
+    told.commit()
+    told.run()
+    assert told.tags()[:2] == ["mean#prod#1", "mean@v1.0.0"] and len(told.tags()) == 3
+
+
 def test_what_stands_beside_travels_and_is_held_against_its_record(told: Project) -> None:
     told.run()
     promote(told, "mean@v1.0.0")
