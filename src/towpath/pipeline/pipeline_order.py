@@ -12,6 +12,7 @@ from towpath.config import names_and_paths
 from towpath.config.pipeline_declaration import QualityCheck
 from towpath.errors import DeclarationError, Fault, Place, UsageError, did_you_mean
 from towpath.pipeline import artifact_paths
+from towpath.pipeline.compile_graph import list_declared_steps
 from towpath.pipeline.environments import apply_environment
 from towpath.pipeline.step_cells import handed_outputs
 
@@ -162,7 +163,7 @@ def _output_faults(maker: DeclaredPipeline, path: str, place: Place | None) -> I
     _, pipeline, *rest = PurePosixPath(path).parts
     if not rest or maker.faults:  # what it makes is not known while its file is wrong
         return
-    steps = maker.pipeline.steps
+    steps = list_declared_steps(maker)
     if rest[0] not in steps:
         hint = did_you_mean(rest[0], steps) or f"it has {', '.join(steps)}"
         yield Fault(f"`{path}`: pipeline `{pipeline}` has no step `{rest[0]}`", place, hint)
