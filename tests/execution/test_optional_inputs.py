@@ -124,9 +124,17 @@ def test_none_at_first_then_what_the_stage_runs_and_what_stands_beside_it(told: 
     assert "there is no file" in reasons(without)["register"] or without.tried
     with pytest.raises(UserError, match=r"data/mor\.json, which is not there"):
         told.run(inputs={"more": "data/mor.json"})
+    with pytest.raises(UserError, match="there is no mean@v9"):
+        told.run(inputs={"incumbent": "mean@v9.0.0"})
     # Nor is a slip of the pen taken for a stage that runs nothing.
+    told.edit(
+        "flows/training/pipeline.yaml",
+        "incumbent: {model: mean#prod",
+        "incumbent: {model: mean#prd",
+    )
     with pytest.raises(UserError, match="there is no stage `prd`") as slip:
-        told.run(inputs={"incumbent": "mean#prd"})
+        told.run()
+    told.git("checkout", "-q", ".")
     assert slip.value.faults[0].hint == "did you mean `prod`?"
     told.edit("flows/training/pipeline.yaml", "output: seen, optional: true", "output: sen")
     with pytest.raises(UserError, match="nothing called `sen` stands beside mean@v1") as near:
