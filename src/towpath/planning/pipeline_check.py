@@ -32,7 +32,14 @@ from towpath.pipeline.compile_graph import (
 )
 from towpath.pipeline.environments import apply_environment
 from towpath.pipeline.run_arguments import RunValues
-from towpath.planning import model_check, notebook_check, requirements_check, sql_check, step_code
+from towpath.planning import (
+    model_check,
+    notebook_check,
+    requirements_check,
+    sql_check,
+    stage_check,
+    step_code,
+)
 from towpath.planning.declared_pipelines import (
     read_declared,
     read_pipelines,
@@ -110,6 +117,7 @@ def find_environment_faults(
 def _declared_faults(workspace: Workspace, declared: DeclaredPipeline) -> tuple[Fault, ...]:
     resolved = resolve_pipeline(declared)
     all_faults = [*resolved.faults, *_faults_with_code(workspace, declared, resolved)]
+    all_faults += stage_check.find_stage_faults(workspace, declared)
     if any(pipeline_order.find_maker(file.path) for file in declared.pipeline.inputs.values()):
         # Only then, for each pipeline's file is read for it.
         all_faults += pipeline_order.input_faults(read_pipelines(workspace), declared)
