@@ -143,6 +143,8 @@ def test_the_steps_of_pipelines_are_steps(whole: Project) -> None:
     (link,) = running.prepare_run(whole.workspace, after).registering.upstream_links
     assert (link.path, link.stale) == ("artifacts/training/early.fit/model.json", "")
     assert link.steps == ("early.fit",)
+    plans = whole.towpath("plan", "--all", "--json").json["plans"]
+    assert [plan["pipeline"] for plan in plans] == ["training", "after"]
 
 
 AFTER = """\
