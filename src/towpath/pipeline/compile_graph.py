@@ -184,10 +184,11 @@ def resolve_pipeline(declared: DeclaredPipeline) -> ResolvedPipeline:
     ordered, circles = step_order.order_nodes(nodes, declared.places)
     ordered, unfit = spread_loops(ordered, uses, declared.places)
     last_faults = tuple(find_last_faults(declared, names))
+    body_faults = [fault for body in bodies.values() for fault in body.faults]
     faults = [
         *declared.faults,
         *last_faults,
-        *(fault for body in bodies.values() for fault in body.faults),
+        *body_faults,
         *nested_pipelines.find_nested_faults(declared, uses),
         *unfit,
         *list_output_faults(ordered, declared.places),
@@ -201,7 +202,7 @@ def resolve_pipeline(declared: DeclaredPipeline) -> ResolvedPipeline:
         *file_formats.format_faults(declared),
         *environment_faults(declared),
         *faulty,
-        *circles,
+        *([] if body_faults else circles),  # where they may be told already
         # Where steps go in a circle there is no order in which a branch could be followed.
         *([] if circles else step_order.unreachable_faults(ordered, names)),
         *name_faults.find_unused_names(declared, names),
