@@ -233,6 +233,6 @@ def _walk_circle(nodes: Mapping[str, Node]) -> list[str]:
 
 def _circle_fault(circle: list[str], places: Places) -> Fault:
     shown = " -> ".join([*circle, circle[0]])
-    # The file of an inner pipeline is sound for itself: what the step gives to it closes the circle.
+    # An inner pipeline is sound by itself: what is given to it closes the circle.
     named = next((name for name in circle if "." not in name), circle[0].partition(".")[0])
     return Fault(f"the steps go in a circle: {shown}", places.find_place("steps", named))
