@@ -143,6 +143,23 @@ class Tuning(ParameterRanges, FunctionStep):
     kind: Literal["tuning"] = "tuning"
 
 
+class DaskStep(FunctionStep):
+    """Calls a function that works on a Dask cluster: it is given a client, or Dask's tables."""
+
+    kind: Literal["dask"] = "dask"
+    address: Annotated[str, AfterValidator(grammar.check_scheduler)] | None = None
+    """The scheduler, `tcp://host:8786`; by default the runner's, else a cluster of this machine."""
+    workers: int | None = Field(default=None, ge=1)
+    """The processes of a cluster of this machine; by default one for each core."""
+
+    @model_validator(mode="after")
+    def _require_one_cluster(self) -> Self:
+        if self.address and self.workers:
+            what = "`workers` are those of a cluster of this machine, not of one by its `address`"
+            grammar.refuse_value(what, "remove one of them")
+        return self
+
+
 def usual_tolerances(value: Any) -> Any:
     """``baseline: true`` is a baseline with the usual tolerances, ``false`` is none."""
     return ({} if value else None) if isinstance(value, bool) else value
@@ -459,8 +476,8 @@ class Callback(Step):
 
 
 AnyStep: TypeAlias = (
-    Processing | Training | Evaluation | Tuning | QualityCheck | BiasCheck | Explain | Condition
-    | CreateModel | RegisterModel
+    Processing | Training | Evaluation | Tuning | DaskStep | QualityCheck | BiasCheck | Explain
+    | Condition | CreateModel | RegisterModel
     | BatchTransform | CommandStep | NotebookStep | DuckDBStep | Fail | Stop | Notify | Callback
 )  # fmt: skip
 KINDS: Mapping[str, type[Step]] = kinds_of(AnyStep)

@@ -227,6 +227,10 @@ RULES: Mapping[Any, Rule] = {
     step_surroundings.SecretSource._require_one_source: _adding_rule(
         oneOf=[{"required": ["variable"]}, {"required": ["block"]}]
     ),
+    grammar.check_scheduler: _text_rule(r"(tcp|tls|ws|wss|ucx)://[^\s/@]+:\d+"),
+    pipeline_declaration.DaskStep._require_one_cluster: _adding_rule(
+        **{"not": {"required": ["address", "workers"]}}
+    ),
     grammar.check_sql: _adding_rule(minLength=1),
     grammar.check_notebook: lambda inner: {"allOf": [inner, {"pattern": r"\.ipynb$"}]},
     grammar.check_separator: _adding_rule(minLength=1, maxLength=1),
