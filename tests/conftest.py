@@ -26,7 +26,7 @@ from towpath.backends.prefect.server import api_home, start_api
 pytest_plugins = ["forge_fixtures"]
 
 HERE = Path(__file__).parent
-RUNNING = ("audit", "cli", "execution", "delivery/reconcile", "sharing", "story")
+RUNNING = ("audit", "cli", "examples", "execution", "delivery/reconcile", "sharing", "story")
 FAST = (
     "backends/git", "backends/great_expectations", "config", "dependencies", "doctor", "documents",
     "forge", "storage", "test_developers_pages.py", "test_knowledge.py", "test_names.py",

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -230,6 +231,16 @@ def start(folder: Path, *words: str, **environment: str) -> subprocess.Popen[str
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def wait_for_question(project: Project, step: str) -> dict[str, Any]:
+    """What a step of kind `callback` asks, as soon as it does."""
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        for question in project.towpath("answer", "--json").json["questions"]:
+            if question["step"] == step:
+                return dict(question)
+    raise AssertionError(f"{step} asks nothing")
 
 
 def end(process: subprocess.Popen[str]) -> Said:

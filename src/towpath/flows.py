@@ -15,7 +15,7 @@ from towpath.markdown_text import code_block
 from towpath.workspace import Workspace
 
 if TYPE_CHECKING:
-    from towpath.delivery.reconcile import StagePlan
+    from towpath.delivery.reconcile import AppliedPlan, StagePlan
 
 
 def _batch_transform(
@@ -69,16 +69,21 @@ def _reconcile(stage: str, apply: bool = True) -> dict[str, Any]:
         return {"stage": stage, "commit": plan.commit, "changes": {}}
     done = room.reconcile_stage(workspace, stage, options)
     _show(done.plan)
-    repairs = (change for change in done.plan.pending if change.kind == "repair")
-    change_events.tell_drift(stage, (f"{change.model}: {change}" for change in repairs))
-    ended_well = (outcome.change for outcome in done.outcomes if outcome.state == "done")
-    change_events.tell_changed_stage(
-        stage, (c.model for c in ended_well if c.kind in ("deploy", "remove"))
-    )
+    _tell_changes(done)
     if faults := [fault for outcome in done.outcomes for fault in outcome.faults]:
         raise StepFailed(*faults)
     changes = {outcome.change.model: outcome.words for outcome in done.outcomes}
     return {"stage": stage, "commit": done.plan.commit, "changes": changes}
+
+
+def _tell_changes(done: AppliedPlan) -> None:
+    """Events for what had drifted, and for what is served now."""
+    repairs = (change for change in done.plan.pending if change.kind == "repair")
+    change_events.tell_drift(done.plan.stage, (f"{change.model}: {change}" for change in repairs))
+    ended_well = (outcome.change for outcome in done.outcomes if outcome.state == "done")
+    change_events.tell_changed_stage(
+        done.plan.stage, (c.model for c in ended_well if c.kind in ("deploy", "remove"))
+    )
 
 
 def _say_step(stage: str, model: str, step: str) -> None:

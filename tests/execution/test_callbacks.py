@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from typing import Any
-
-from running import FOLDER, Project, end, reasons, states
+from running import FOLDER, Project, end, reasons, states, wait_for_question
 from towpath.execution import run_folders
 
 PIPELINE = """
@@ -36,21 +33,12 @@ steps:
 """
 
 
-def waiting(project: Project, step: str) -> dict[str, Any]:
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline:
-        for question in project.towpath("answer", "--json").json["questions"]:
-            if question["step"] == step:
-                return dict(question)
-    raise AssertionError(f"{step} asks nothing")
-
-
 def test_a_step_waits_for_an_answer(project: Project) -> None:
     project.declare(PIPELINE)
     project.write(f"{FOLDER}/steps.py", "def went(answer: dict) -> dict:\n    return answer\n")
     assert project.towpath("answer").err == "no step waits for an answer\n"
     begun = project.start("run")
-    question = waiting(project, "ask")
+    question = wait_for_question(project, "ask")
     token = question["token"]
     assert question["message"] == "may it go, below 3?"
     said = project.towpath("answer", "f" * 20, "approved=true")
@@ -67,7 +55,7 @@ def test_a_step_waits_for_an_answer(project: Project) -> None:
     said = project.towpath("answer", token, "approved=true", "votes=2")
     assert (said.code, said.err) == (0, 'answered: approved true, votes 2, comment ""\n')
     assert "was answered before, at 20" in project.towpath("answer", token, "approved=true").err
-    late = waiting(project, "never")["token"]
+    late = wait_for_question(project, "never")["token"]
     done = end(begun)
     assert done.code == 1, done.err
     assert f"waits for `towpath answer {token} approved=true votes=..." in done.err

@@ -16,7 +16,7 @@ from towpath.pipeline.compile_graph import compile_with_arguments
 from towpath.pipeline.step_cells import make_cells
 from towpath.pipeline.step_graph import FromOutput, Graph
 from towpath.planning.cell_results import gathering_ingredients
-from towpath.planning.known_cells import grow_graph, read_lists
+from towpath.planning.known_cells import grow_graph, read_items
 from towpath.planning.run_state import RunState
 
 PIPELINE = """
@@ -234,21 +234,67 @@ steps:
 """
 
 
+NESTED = """
+params: {regions: [north, south, west]}
+inputs: {raw: data/raw.json}
+steps:
+  split:
+    run: split
+    each: {region: regions}
+    inputs: [raw]
+    params: [region]
+    outputs: [folds.json]
+  train:
+    run: train
+    each: {seed: [1], region: regions, fold: split.folds.numbers}
+    inputs: [split.folds]
+    params: [seed, fold]
+    outputs: [model.json]
+  judge:
+    run: judge
+    each: {seed: [1], region: regions, fold: split.folds.numbers}
+    inputs: [train.model]
+    outputs: [score.json]
+"""
+
+
 def compiled(text: str) -> Graph:
     return compile_with_arguments(parse_pipeline(text, "flows/training/pipeline.yaml"))
 
 
 def test_cells_take_from_cells_that_were_made_before() -> None:
-    lists = {"model": ["mean", "median"], "day": [{"date": 1}]}
-    graph = make_cells(compiled(TWO_CALLS), {"evaluate": lists})
+    items = [{"model": model, "day": {"date": 1}} for model in ("mean", "median")]
+    graph = make_cells(compiled(TWO_CALLS), {"evaluate": items})
     assert graph.nodes["evaluate@median-1"].arguments["model"] == FromOutput(
         "train@median", "model"
     )
     # A step that was skipped before its list was known has no cells to take from.
     each = "each: {model: models}, params: [model]"
     skipped = compiled(TWO_CALLS.replace(each, "each: {day: list.days}, params: [day]"))
-    cell = make_cells(skipped, {"evaluate": lists}).nodes["evaluate@mean-1"]
+    cell = make_cells(skipped, {"evaluate": items}).nodes["evaluate@mean-1"]
     assert cell.arguments["model"] == FromOutput("train", "model")
+
+
+def test_a_list_of_its_own_for_each_cell() -> None:
+    graph = compiled(NESTED)
+    node = graph.nodes["train"]
+    assert node.loop and node.loop.cells is None
+    made = {"split": Made()} | {
+        f"split@{region}": Made(values={"folds": {"numbers": numbers}})
+        for region, numbers in (("north", [1, 2]), ("south", []), ("west", [2]))
+    }
+    known = RunState(graph, {}, made=made)
+    cells = ["train@1-north-1", "train@1-north-2", "train@1-west-2"]
+    assert grow_graph(known)["train"] == tuple(cells)
+    assert known.graph.nodes[cells[1]].arguments["folds"] == FromOutput("split@north", "folds")
+    assert known.graph.nodes["judge@1-west-2"].arguments["model"] == FromOutput(cells[2], "model")
+    # Of a cell that failed, and may, there are none; of one that holds no list it is said.
+    del made["split@west"]
+    fewer = RunState(graph, {}, made=made, failed={"split@west"}, forgiven={"split@west"})
+    assert grow_graph(fewer)["train"] == tuple(cells[:2])
+    made["split@west"] = Made(values={"folds": {"numbers": 3}})
+    with pytest.raises(StepFailed, match="`fold` of step `train`, from `split@west`, is `3`, not"):
+        read_items(RunState(graph, {}, made=made), node, node.loop)
 
 
 def test_an_item_without_the_key_fails_its_own_step() -> None:
@@ -259,7 +305,7 @@ def test_an_item_without_the_key_fails_its_own_step() -> None:
     node = graph.nodes["evaluate"]
     assert node.loop
     with pytest.raises(StepFailed, match=r"`day` has no key `date` \(did you mean `data`"):
-        read_lists(known, node, node.loop)
+        read_items(known, node, node.loop)
 
 
 def test_what_is_gathered_depends_on_the_names_of_files() -> None:

@@ -131,7 +131,6 @@ def test_an_environment_is_declared_and_no_trial(nested: Project) -> None:
     assert nested.towpath("check", "--for", "prod").code == 0
     typo = nested.towpath("run", "--for", "prd")
     assert (typo.code, "did you mean `prod`?" in typo.err) == (2, True)
-    assert "--for is for one pipeline" in nested.towpath("run", "--all", "--for", "prod").err
 
 
 def test_the_flow_has_groups_and_inputs_as_parameters(nested: Project) -> None:

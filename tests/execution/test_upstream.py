@@ -11,7 +11,9 @@ from thread_executor import run_in_threads
 from towpath import documents
 from towpath.audit.lineage import trace_lineage
 from towpath.audit.reproduction import reproduce_version
+from towpath.errors import UsageError
 from towpath.execution import pipeline_run as running
+from towpath.execution.run_folders import find_run
 from towpath.execution.run_record import RecordedRun
 from towpath.planning.run_request import RunRequest
 
@@ -198,6 +200,33 @@ def test_what_is_of_one_pipeline_is_not_of_all(two: Project) -> None:
     for words in ("training", "-p factor=3", "--input raw=x", "--only fit"):
         said = two.towpath("run", "--all", *words.split())
         assert (said.code, "--all" in said.err) == (2, True), words
+
+
+def test_all_of_them_for_an_environment(two: Project) -> None:
+    def run_all(environment: str) -> dict[str, str | None]:
+        asking = RunRequest("", environment=environment)
+        done = running.run_all(
+            two.workspace, asking, lambda *asked: running.run_pipeline(*asked, run_in_threads)
+        )
+        return {result.pipeline: result.run and result.run.environment for result in done}
+
+    with pytest.raises(UsageError, match="no pipeline declares anything for `uat`"):
+        run_all("uat")
+    # Who declares it runs for it, the other as it is.
+    declared = f"{FOLDER}/pipeline.yaml"
+    two.edit(declared, "steps:\n", "for: {uat: {params: {factor: 3}}}\nsteps:\n")
+    assert run_all("uat") == {"preparing": "", "training": "uat"}
+    # What one makes for it the next takes, where that one is for it too.
+    preparing = "flows/preparing/pipeline.yaml"
+    two.edit(preparing, "inputs:\n", "for: {uat: {params: {least: 1}}}\ninputs:\n")
+    assert run_all("uat") == {"preparing": "uat", "training": "uat"}
+    run = find_run(two.workspace.runs, "last")
+    assert run.steps["clean"].made.values["rows"] == [2, 4]
+    two.edit(declared, "for: {uat: {params: {factor: 3}}}\n", "")
+    refused = two.towpath("plan", "--all", "--for", "uat")
+    assert refused.code == 2
+    assert "pipeline `training` declares nothing for `uat`, and would take what" in refused.err
+    assert "write `for: {uat: }` in it" in refused.err
 
 
 def test_a_circle_is_an_error_with_its_places(two: Project) -> None:

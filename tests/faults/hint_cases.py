@@ -22,7 +22,6 @@ from hint_troubles import (
     edit,
     elsewhere,
     false_registration,
-    forget_root,
     free_port,
     from_stage,
     git,
@@ -138,14 +137,6 @@ CASES: dict[str, Case] = RULE_CASES | {
     "verify elsewhere": Case(elsewhere, "", (git("switch", "-q", "main"),)),
     "verify after main was renamed": Case(
         rename_main, "the main branch of origin is `trunk` now", (r"towpath fetch",), remote=True
-    ),
-    "an older memory of another repository": Case(
-        after(other_repository, forget_root),
-        "or another repository uses the same store",
-        (
-            write("towpath.yaml", POLICY.replace("dev: {", "dev: {store: .towpath/own/dev, ")),
-            lambda project: run(project, "towpath reconcile --apply"),
-        ),
     ),
     "a clone is behind what a stage was reconciled with": Case(
         go_on_elsewhere, "it was not fetched yet, or never pushed", (r"towpath fetch",), remote=True

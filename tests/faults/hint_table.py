@@ -351,10 +351,9 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         ("main was rewritten", "main was rewritten, and is put back"),
     ),
     "delivery/reconcile/main_witness.py::_unknown_commit": (
-        3,
+        2,
         (
             "another repository uses the store",
-            "an older memory of another repository",
             "a clone is behind what a stage was reconciled with",
         ),
     ),

@@ -289,13 +289,6 @@ def go_on_elsewhere(project: Project) -> None:
     in_memory(other.git("rev-parse", "HEAD"))(project)
 
 
-def forget_root(project: Project) -> None:
-    """As an older Towpath remembered main."""
-    path = store_of(project) / "towpath" / "main.json"
-    data = json.loads(path.read_text())
-    path.write_text(json.dumps({key: data[key] for key in ("schema", "main")}))
-
-
 def penguins(project: Project) -> None:
     """A model of this registry that somebody put into dev, and that main never asked for."""
     project.register(b"three", model="penguins")

@@ -375,19 +375,19 @@ def server_processes(root: Path) -> list[psutil.Process]:
 
 
 def forget(api: server.PrefectApi, left: str) -> None:
-    """Lose the state of an API, or write it as an older Towpath did, which knew no secret."""
+    """Lose the state of an API, or its secret."""
     known = json.loads(api.home.state.read_text())
     api.home.state.unlink()
     if left == "unreadable":
         api.home.state.write_bytes(b"\xff[")
-    elif left == "older":
+    elif left == "without a secret":
         del known["secret"]
         api.home.state.write_text(json.dumps(known))
 
 
 def test_an_api_that_no_state_tells_of_is_replaced(fresh: Path) -> None:
     old = server.begin_api(fresh)
-    for left in ("lost", "older"):
+    for left in ("lost", "without a secret"):
         secret = old.proven_endpoint.secret
         with server.run_in_progress(old, "20261122-144200-3fa1"):
             forget(old, left)

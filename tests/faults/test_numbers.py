@@ -169,7 +169,7 @@ def test_a_tag_of_the_future_dates_no_other(project: Project, name: str) -> None
 
 
 def test_what_a_forged_date_poisoned_before_is_mended(project: Project) -> None:
-    """Tags that an older Towpath dated after the forged one are no good either."""
+    """Tags that were dated after the forged one are no good either."""
     _forge_tag(project, "abalone#dev#5", 4_070_908_801)
     version = project.register(b"three", parameters={"learning_rate": 0.05})
     project.move(promotion.propose_promotion(project.workspace, version, "dev"))

@@ -45,13 +45,13 @@ def test_customers_are_checked_and_the_model_explained_and_registered(
     assert call_towpath(project, "check").returncode == 0
     done = call_towpath(project, "run")
     assert done.returncode == 0, done.stderr
-    assert "8 run, 1 skipped" in done.stderr
+    assert "9 run, 1 skipped" in done.stderr
     assert git(project, "tag").split() == ["leavers@v1.0.0"]
     assert "roc_auc" in call_towpath(project, "show", "leavers@latest").stdout
     assert call_dvc(project, "status").stdout.strip().endswith("up to date.")
 
     made = project / "artifacts" / "training"
-    baseline = json.loads((made / "check_raw" / "baseline.json").read_text())
+    baseline = json.loads((made / "alike" / "baseline.json").read_text())
     assert baseline["columns"]["age_group"]["distinct"] == 3
     assert json.loads((made / "fair" / "result.json").read_text())["counts"]["warned"] == 0
     importance = json.loads((made / "why" / "importance.json").read_text())

@@ -34,7 +34,7 @@ steps:
       - model.json
       - {{path: curve.csv, plot: {{x: step, y: [train, valid], title: "{EVIL}"}}}}
       - page.html
-      - pic.svg
+      - {{path: pic.svg, plot: true}}
   score:
     kind: evaluation
     run: score
@@ -121,6 +121,7 @@ def test_pages_of_runs_and_versions(project: Project) -> None:
                   "The end of the log:", "line 11999", f"towpath get {first.id} train.page",
                   "is not drawn: no column `nope`; there are a, b", "\\u202e"):  # fmt: skip
         assert words in tags.text, words
+    assert "is no table" not in tags.text, "a picture is shown as it is"
     assert "line 0 " not in tags.text and "alert(3)" not in page and "\x1b" not in page
     drawn = sum(tag == "svg" for tag, _ in tags.tags)
     assert drawn == (4 if charts.can_draw() else 1), "graph, curve and two plots"

@@ -14,11 +14,11 @@ BESIDE = "flows/training/explore.ipynb"
 
 
 def code(source: str, *tags: str) -> dict[str, Any]:
-    """A cell of code as Jupyter saves it: with what an earlier execution left."""
+    """A cell of code as Jupyter saves it: in lines, with what an earlier execution left."""
     left = [{"output_type": "stream", "name": "stdout", "text": "of an earlier execution"}]
     metadata = {"tags": list(tags)} if tags else {}
-    return {"cell_type": "code", "source": source, "metadata": metadata, "outputs": left,
-            "execution_count": 9}  # fmt: skip
+    return {"cell_type": "code", "source": source.splitlines(keepends=True), "metadata": metadata,
+            "outputs": left, "execution_count": 9}  # fmt: skip
 
 
 def notebook(*cells: Any, **metadata: Any) -> str:

@@ -23,6 +23,9 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "schema": ("project", "Print the JSON Schema of a declaration, for editors."),
         "doctor": ("project", "Say what stands in the way: Git, stages, stores, the forge."),
     },
+    "Look": {
+        "studio": ("studio", "See pipelines, runs, models and stages in a browser."),
+    },
     "Run": {
         "plan": ("run", "Say for each step whether it would run, and why."),
         "run": ("run", "Run a pipeline."),

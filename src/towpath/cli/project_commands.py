@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -222,18 +223,14 @@ def check(
     _ = workspace.project  # a wrong towpath.yaml is said alone: all else would follow from it
     names = [workspace.pipeline_name(name) for name in pipelines] or list(workspace.pipelines)
     declaration_faults = [
-        fault for name in names for fault in pipeline_check.find_pipeline_faults(workspace, name)
+        *(pipeline_check.find_pipeline_faults(workspace, name) for name in names),
+        *(pipeline_check.find_environment_faults(workspace, name, environment) for name in names),
+        pipeline_order.circle_faults(read_pipelines(workspace)),
     ]
-    declaration_faults += [
-        fault
-        for name in names
-        for fault in pipeline_check.find_environment_faults(workspace, name, environment)
-    ]
-    declaration_faults += pipeline_order.circle_faults(read_pipelines(workspace))
-    declaration_faults += () if pipelines else _gate_faults(workspace)
-    declaration_faults += () if pipelines else _deployment_faults(workspace)
-    if declaration_faults:
-        raise DeclarationError(*dict.fromkeys(declaration_faults))
+    if not pipelines:
+        declaration_faults += [_gate_faults(workspace), _deployment_faults(workspace)]
+    if all_faults := dict.fromkeys(chain.from_iterable(declaration_faults)):
+        raise DeclarationError(*all_faults)
     if as_json:
         return print_json("check", {"pipelines": names, "faults": []})
     counts = {name: len(read_declared(workspace, name).pipeline.steps) for name in names}
@@ -278,6 +275,7 @@ def schema(of: Literal["pipeline", "project"]) -> None:
 @drawing_format_option
 @drawing_output_option
 @click.option("--cells", is_flag=True, help="A box for each cell of a step with `each`.")
+@click.option("--nested", is_flag=True, help="A box for each step of a pipeline in this one.")
 @pass_session
 def graph(
     session: Session,
@@ -286,6 +284,7 @@ def graph(
     form: str | None,
     output: str | None,
     cells: bool,
+    nested: bool,
 ) -> None:
     """Draw PIPELINE: as text in the terminal, as Mermaid, or as an SVG file."""
     from towpath.drawing.picture import picture_graph
@@ -294,7 +293,7 @@ def graph(
     compiled = pipeline_check.drawable_graph(
         session.workspace, session.workspace.pipeline_name(pipeline), environment
     )
-    show_drawing(session, picture_graph(compiled, cells), form, output)
+    show_drawing(session, picture_graph(compiled, cells, nested), form, output)
 
 
 _MARKS = {"well": ("✓", "green"), "lacks": ("✗", "red"), "unknown": ("?", "yellow")}

@@ -23,10 +23,12 @@ from towpath.cli.session import (
 )
 
 if TYPE_CHECKING:
+    from towpath.config.file_declaration import Input
     from towpath.execution.pipeline_run import PreparedRun
     from towpath.execution.run_inputs import InputUpdate
     from towpath.execution.run_record import RecordedRun
     from towpath.planning.run_request import RunRequest
+    from towpath.registry.version_record import DataSource
     from towpath.workspace import Workspace
 
 
@@ -74,11 +76,12 @@ def run(
         return _stop_run(session, stop, as_json)
     if every:
         options = {"--param": params, "--input": inputs, "--only": only, "--from": begin}
-        options |= {"--params": values_file, "--for": environment}
+        options |= {"--params": values_file}
         refuse_with_all(pipeline, {**options, "--to": end, "--retry": retry})
         request = RunRequest(
-            "", force=force, require_register=require_register, push=push, jobs=jobs
-        )
+            "", force=force, require_register=require_register, push=push, jobs=jobs,
+            environment=environment,
+        )  # fmt: skip
         return _carry_out_all(session, request, as_json)
     earlier = run_folders.find_run(session.workspace.runs, retry) if retry else None
     name = pipeline or (earlier.pipeline if earlier else None)
@@ -140,6 +143,9 @@ def _carry_out_all(session: Session, request: RunRequest, as_json: bool) -> int:
             runs.append(result.run)
         if result.run is not None and not as_json:
             say_outcome(session, result.run)
+            if request.environment and not result.run.environment:
+                what = f"{result.pipeline} ran as it is: it declares nothing for"
+                session.say(f"{what} {request.environment}")
         elif result.error is not None and not as_json:
             mark = terminal.Styled("error", "bold red")
             terminal.echo_marked(mark, f"{result.pipeline}: {result.error}")
@@ -153,7 +159,7 @@ def _carry_out_all(session: Session, request: RunRequest, as_json: bool) -> int:
 
 _COLOURS = {
     "run": "yellow", "reuse": "cyan", "skip": "dim", "undecided": "magenta", "stale": "yellow",
-    "none": "dim",
+    "none": "dim", "last": "cyan",
 }  # fmt: skip
 
 
@@ -175,8 +181,9 @@ def plan(
 
     if every:
         options = {"--param": params, "--input": inputs, "--params": values_file}
-        refuse_with_all(pipeline, {**options, "--for": environment})
-        return _plan_all(session, RunRequest("", force=force), as_json)
+        refuse_with_all(pipeline, options)
+        request = RunRequest("", force=force, environment=environment)
+        return _plan_all(session, request, as_json)
     name = session.workspace.pipeline_name(pipeline)
     values, places = read_given_values(session.workspace, params, values_file)
     request = RunRequest(
@@ -186,8 +193,8 @@ def plan(
     prepared = prepare_run(session.workspace, request)
     document = _plan_document(prepared)
     if as_json:
-        upstream, absent = document["upstream"], document["absent"]
-        return print_json("plan", document["plan"], upstream=upstream, absent=absent)
+        beside = {name: document[name] for name in ("upstream", "absent", "last")}
+        return print_json("plan", document["plan"], **beside)
     return _print_plan(prepared, document["plan"] if cells else collapse_plan(document["plan"]))
 
 
@@ -226,8 +233,27 @@ def _plan_document(prepared: PreparedRun) -> dict[str, Any]:
         for link in prepared.registering.upstream_links
     ]  # fmt: skip
     absent = list_absent_inputs(prepared.workspace, prepared.graph)
+    last = {n: s.to_json() if s else None for n, s in _find_last_sources(prepared).items()}
     document = {"pipeline": prepared.graph.name, "plan": steps, "upstream": upstream}
-    return {**document, "absent": absent}
+    return {**document, "absent": absent, "last": last}
+
+
+def _find_last_sources(prepared: PreparedRun) -> dict[str, DataSource | None]:
+    """Which run made each input that is what was made last; None where a file stands in for it."""
+    from towpath.execution.last_outputs import locate_last
+
+    workspace, graph = prepared.workspace, prepared.graph
+    return {
+        name: locate_last(workspace, graph, name, artifact)
+        for name, artifact in prepared.known.inputs.items()
+        if graph.files[name].last
+    }
+
+
+def _last_words(file: Input, source: DataSource | None) -> str:
+    if source is None:
+        return f"{file.otherwise}: no good run has made {file.last} yet"
+    return f"{file.last} of run {source.run}"
 
 
 def _print_plan(prepared: PreparedRun, steps: list[dict[str, Any]]) -> None:
@@ -241,6 +267,8 @@ def _print_plan(prepared: PreparedRun, steps: list[dict[str, Any]]) -> None:
     ]
     absent = list_absent_inputs(prepared.workspace, prepared.graph)
     rows += [(name, "none", why) for name, why in absent.items()]
+    files, sources = prepared.graph.files, _find_last_sources(prepared)
+    rows += [(name, "last", _last_words(files[name], source)) for name, source in sources.items()]
     rows += [(step["step"], step["verdict"], step["reason"]) for step in steps]
     styled = [(name, terminal.Styled(word, _COLOURS[word]), why) for name, word, why in rows]
     terminal.show_table(("step", "", "why"), styled)

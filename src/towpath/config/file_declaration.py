@@ -51,6 +51,10 @@ class Input(Readable):
     """What stands beside that version in the registry, in place of its model."""
     optional: bool = False
     """`true`: where it is not there, the argument is None."""
+    last: Annotated[str, AfterValidator(grammar.check_output_name)] | None = None
+    """What the last good run of this pipeline made: `step.output`."""
+    otherwise: grammar.File | None = None
+    """The file that is taken before there was such a run."""
     address: grammar.DataAddress | None = Field(default=None, alias="from")
     """Where the data is brought from and pinned: `s3://bucket/trips/`, `https://...`; by default
     to `data/` and its last part."""
@@ -65,11 +69,30 @@ class Input(Readable):
     def _fill_path(cls, value: Any) -> Any:
         if not isinstance(value, Mapping) or "path" in value:
             return value
-        if isinstance(model := value.get("model"), str):
-            return {**value, "path": model}
+        # What was made last has no path: a run that is given one takes that instead.
+        for key in ("model", "last"):
+            if isinstance(named := value.get(key), str):
+                return {**value, "path": named}
         address = value.get("from", value.get("address"))
         place = grammar.data_place(address) if isinstance(address, str) else ""
         return {**value, "path": place} if place else value
+
+    @model_validator(mode="after")
+    def _require_last(self) -> Self:
+        if self.last is None:
+            if self.otherwise is not None:
+                what = "`otherwise` is for what an earlier run made"
+                grammar.refuse_value(what, "write `{last: step.output, otherwise: data/...}`")
+            return self
+        if self.path != self.last or self.model or self.output or self.address:
+            others = ("model", "output", "address", "path")
+            other = next(name for name in others if getattr(self, name))
+            shown = "from" if other == "address" else other
+            grammar.refuse_value(f"`last` and `{shown}` are two inputs", "remove one of them")
+        if self.otherwise is None and not self.optional:
+            what = f"before a run has made `{self.last}` there is nothing to take"
+            grammar.refuse_value(what, "add `otherwise: data/...`, or `optional: true`")
+        return self
 
     @model_validator(mode="after")
     def _require_version(self) -> Self:

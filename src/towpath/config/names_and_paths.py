@@ -75,6 +75,7 @@ FREE_NAME = Grammar(
     "{} is no name: letters, digits and `_` only, no digit first",
     replace=(r"\W+", "_"),
 )
+FREE_NAME_SHAPE = re.compile(FREE_NAME.pattern, re.ASCII)
 pipeline = Grammar(
     "[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?",
     "the folder {} names no pipeline",
@@ -142,6 +143,14 @@ def check_parameter(text: str) -> str:
 def is_model_reference(text: str) -> bool:
     """Whether an input names a model of the registry: ``abalone@v1.0.0``, ``abalone#prod``."""
     return bool(re.fullmatch(MODEL_REFERENCE, text))
+
+
+def check_output_name(text: str) -> str:
+    """An output of a step, as an input names it: ``pickup.table``."""
+    step, separator, output = text.partition(".")
+    if not (separator and FREE_NAME_SHAPE.fullmatch(step) and FREE_NAME_SHAPE.fullmatch(output)):
+        refuse_value(f"`{text}` names no output of a step", "write `step.output`")
+    return text
 
 
 def check_model_source(text: str) -> str:

@@ -96,13 +96,14 @@ class Param(Declaration):
             grammar.refuse_value(what)
         if not self.required and (problem := self.find_problem(self.default)):
             grammar.refuse_value(f"its default {problem}")
-        unfit = [
-            choice for choice in self.choices or () if not _fits_type(choice, self.accepted_type)
-        ]
-        if unfit:
-            shown = _quote_value(unfit[0])
-            grammar.refuse_value(f"the choice {shown} is not {_SHOWN[self.accepted_type]}")
+        self._require_fitting_choices()
         return self
+
+    def _require_fitting_choices(self) -> None:
+        for choice in self.choices or ():
+            if not _fits_type(choice, self.accepted_type):
+                what = f"the choice {_quote_value(choice)} is not {_SHOWN[self.accepted_type]}"
+                grammar.refuse_value(what)
 
 
 def short_form(value: Any) -> Any:

@@ -25,6 +25,7 @@ from towpath.config.check_bounds import (
     ColumnValues,
 )
 from towpath.config.declaration import (
+    MESSAGE,
     Bindings,
     ConditionText,
     Declaration,
@@ -36,9 +37,9 @@ from towpath.config.declaration import (
     one_or_more,
 )
 from towpath.config.each_declaration import Repetition
+from towpath.config.environment_declaration import AnyEnvironment
 from towpath.config.file_declaration import AnyInput, Output, Outputs
 from towpath.config.parameter_declaration import AnyParam, ParamPath, flatten_params
-from towpath.config.parameter_groups import flatten_values
 from towpath.config.step_surroundings import FailureWatch, Secrets, VariableText, watched_steps
 from towpath.config.tuning_declaration import ParameterRanges
 
@@ -152,20 +153,13 @@ class DaskStep(FunctionStep):
     workers: int | None = Field(default=None, ge=1)
     """The processes of a cluster of this machine; by default one for each core."""
 
-    @model_validator(mode="after")
-    def _require_one_cluster(self) -> Self:
-        if self.address and self.workers:
-            what = "`workers` are those of a cluster of this machine, not of one by its `address`"
-            grammar.refuse_value(what, "remove one of them")
-        return self
-
 
 def usual_tolerances(value: Any) -> Any:
     """``baseline: true`` is a baseline with the usual tolerances, ``false`` is none."""
     return ({} if value else None) if isinstance(value, bool) else value
 
 
-class QualityCheck(Step):
+class QualityCheck(RepeatedStep):
     """Holds data against expectations or a baseline; makes `data` (the same bytes), `result`,
     `page`, and with `baseline` the counts that later data can be held against."""
 
@@ -173,7 +167,7 @@ class QualityCheck(Step):
     inputs: Bindings
     """`data`: the table to check; `baseline`: what an earlier check made as `baseline`."""
     expectations: grammar.File | None = None
-    """The suite, beside this file."""
+    """The suite, beside this file; with `each` one for each item: `expectations/{table}.yaml`."""
     baseline: Annotated[BaselineTolerances | None, BeforeValidator(usual_tolerances)] = None
     """`true`, or how far the data may be from the baseline: `{distribution: 0.2}`."""
     must_pass: bool = True
@@ -192,7 +186,7 @@ class QualityCheck(Step):
         return self
 
 
-class BiasCheck(Step):
+class BiasCheck(RepeatedStep):
     """Holds labels and predictions of groups against each other; makes `result` and `page`."""
 
     kind: Literal["bias_check"] = "bias_check"
@@ -243,7 +237,7 @@ class BiasCheck(Step):
         return self
 
 
-class Explain(Step):
+class Explain(RepeatedStep):
     """Tells which features a model goes by; makes `importance` (JSON), `rows` (a table with the
     effects of each feature on each row) and `plot` (SVG)."""
 
@@ -285,12 +279,17 @@ class Condition(Step):
     """The steps that run where it is false."""
 
 
-class RegisterModel(Step):
+def model_name_of_items(text: str) -> str:
+    """A model's name, or one in which items of ``each`` stand in braces."""
+    return MESSAGE(text) if "{" in text else grammar.model(text)
+
+
+class RegisterModel(RepeatedStep):
     """Registers a model as the next version of a name in the registry."""
 
     kind: Literal["register_model"] = "register_model"
-    model: grammar.ModelName = Field(alias="as")
-    """The model's name."""
+    model: Annotated[str, AfterValidator(model_name_of_items)] = Field(alias="as")
+    """The model's name; with `each` the items in it: `sales-{region}`."""
     inputs: Bindings
     """`model`, and what is recorded with it, such as `metrics`."""
     beside: Bindings = ()
@@ -303,7 +302,7 @@ class RegisterModel(Step):
     """Whether a run with other values than the declared ones registers too."""
 
 
-class CreateModel(Step):
+class CreateModel(RepeatedStep):
     """Puts a model together with all that it needs to be used elsewhere; makes `model`."""
 
     kind: Literal["create_model"] = "create_model"
@@ -399,6 +398,22 @@ class NotebookStep(RepeatedStep):
     """What it writes: a variable with the path to write to."""
 
 
+class PipelineStep(RepeatedStep):
+    """Carries out the steps of another pipeline, each as a step of this one: `clean.create`."""
+
+    kind: Literal["pipeline"] = "pipeline"
+    pipeline: grammar.PipelineName
+    """The other pipeline, by its folder in flows/."""
+    inputs: Bindings = ()
+    """What it takes from inputs and other steps in place of its own inputs; others are as that
+    pipeline declares them."""
+    params: Bindings = ()
+    """The parameters that it takes in place of its own; others are as that pipeline declares
+    them."""
+    literals: Mapping[grammar.Name, Any] = Field(default_factory=dict, alias="with")
+    """Values of its parameters that are written here."""
+
+
 class DuckDBStep(RepeatedStep):
     """Makes tables of tables by SQL, also of more than fits into memory."""
 
@@ -412,8 +427,7 @@ class DuckDBStep(RepeatedStep):
     literals: Mapping[grammar.Name, Any] = Field(default_factory=dict, alias="with")
     """Values of parameters that are written here."""
     outputs: Outputs
-    """What it writes: of one output what the last query gives, else the tables or views of these
-    names."""
+    """Of one output what the last query gives, else the tables or views of these names."""
 
 
 class Fail(Step):
@@ -478,30 +492,10 @@ class Callback(Step):
 AnyStep: TypeAlias = (
     Processing | Training | Evaluation | Tuning | DaskStep | QualityCheck | BiasCheck | Explain
     | Condition | CreateModel | RegisterModel
-    | BatchTransform | CommandStep | NotebookStep | DuckDBStep | Fail | Stop | Notify | Callback
+    | BatchTransform | CommandStep | NotebookStep | DuckDBStep | PipelineStep
+    | Fail | Stop | Notify | Callback
 )  # fmt: skip
 KINDS: Mapping[str, type[Step]] = kinds_of(AnyStep)
-
-
-class EnvironmentDeclaration(Declaration):
-    """What a run for an environment takes in place of what the pipeline declares."""
-
-    description: str | None = None
-    """What the environment is."""
-    params: Annotated[Mapping[ParamPath, Any], BeforeValidator(flatten_values)] = Field(
-        default_factory=dict
-    )
-    """Values of parameters, nested as they are declared."""
-    inputs: Mapping[grammar.Name, grammar.InputSource] = Field(default_factory=dict)
-    """Paths and models in place of those of inputs."""
-
-
-def empty_mapping(value: Any) -> Any:
-    """``dev:`` alone is an environment too, for which nothing differs."""
-    return {} if value is None else value
-
-
-AnyEnvironment: TypeAlias = Annotated[EnvironmentDeclaration, BeforeValidator(empty_mapping)]
 
 
 class Pipeline(Declaration):
@@ -541,8 +535,8 @@ EXPLAINED: Mapping[str, Output] = {
 }
 
 
+#: The kinds whose outputs are declared.
 DECLARES_OUTPUTS = (FunctionStep, BatchTransform, CommandStep, NotebookStep, DuckDBStep)
-"""The kinds whose outputs are declared."""
 
 
 def notebook_outputs(step: NotebookStep) -> dict[str, Output]:

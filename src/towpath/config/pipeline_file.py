@@ -23,15 +23,14 @@ from towpath.config.declaration import (
     faults_of,
     show_value,
 )
+from towpath.config.environment_declaration import EnvironmentDeclaration, empty_mapping
 from towpath.config.file_declaration import Input
 from towpath.config.parameter_declaration import Param, short_form
 from towpath.config.parameter_groups import PREFIX, list_leaves, strip_prefix
 from towpath.config.pipeline_declaration import (
     KINDS,
-    EnvironmentDeclaration,
     Pipeline,
     Step,
-    empty_mapping,
 )
 from towpath.config.table_options import FORMAT_NAMES
 from towpath.config.values_file import (
@@ -63,6 +62,9 @@ class DeclaredPipeline:
     is unreadable that an unknown name proves nothing. ``project_formats`` are the formats of its
     own that the project declares, by name. ``file_params`` are the parameters whose default stands
     in the file ``param_file``, with its line; ``unnamed_values`` what else that file holds.
+    ``bodies`` are the pipelines that steps carry out, by step: their parameters and inputs that the
+    step does not give are the pipeline's own, under the step's name (``clean.rate``);
+    ``inner_params`` are these, with the file that declares each and its name in it.
     """
 
     pipeline: Pipeline
@@ -76,6 +78,8 @@ class DeclaredPipeline:
     param_file: str = ""
     file_params: Mapping[str, Place] = field(default_factory=dict)
     unnamed_values: frozenset[str] = field(default_factory=frozenset)
+    bodies: Mapping[str, DeclaredPipeline] = field(default_factory=dict)
+    inner_params: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     def place_of_param(self, name: str) -> Place | None:
         """Where a parameter is declared, by its dotted name."""
@@ -83,9 +87,24 @@ class DeclaredPipeline:
         return self.file_params.get(name) or written
 
     @property
+    def param_files(self) -> dict[str, str]:
+        """The file that holds a parameter's default, by parameter, where one does."""
+        inner = {
+            f"{step}.{name}": file
+            for step, body in self.bodies.items()
+            for name, file in body.param_files.items()
+        }
+        return {name: inner.get(name, self.param_file) for name in self.file_params}
+
+    @property
     def own_formats(self) -> dict[str, str]:
         """The class of each format that is not Towpath's, by name; a pipeline's goes first."""
         return {**self.project_formats, **self.pipeline.formats}
+
+    @property
+    def file(self) -> str:
+        """The pipeline's file from the project's root."""
+        return self.path or f"{self.folder}/pipeline.yaml"
 
     @property
     def folder(self) -> str:
@@ -464,6 +483,16 @@ _READERS: dict[str, Callable[[_Reader, _Item], Any]] = {
 }
 
 
+#: Why a kind is not made for each item, and what does what may be meant.
+_MADE_ONCE = {
+    "condition": "a run takes one branch: a step that raises leaves its cell out, with `may_fail`",
+    "fail": "it ends the whole run: a step that raises fails its own cell",
+    "stop": "it ends the whole run, once",
+    "notify": "it tells once, of all cells: `{score.score[0].value.mse}` is one of them",
+    "callback": "it asks once, for all cells: `answers` may hold a value for each",
+}
+
+
 def _kind_meant(node: documents.Mapping) -> str | None:
     # Of a step that names neither kind nor function: to say that `run` is missing would mislead.
     written = {entry.key for entry in node.entries}
@@ -476,9 +505,13 @@ def _kind_meant(node: documents.Mapping) -> str | None:
 
 def _with_kind(fault: Fault, model: type[Any]) -> Fault:
     match = re.search(r"has no key `(\w+)`$", fault.what)
-    if not match or fault.hint or not issubclass(model, Step):
+    if not match or not issubclass(model, Step):
         return fault
     if not fault.what.startswith("step `"):  # of something inside the step
+        return fault
+    if match[1] == "each" and (why := _MADE_ONCE.get(str(model.model_fields["kind"].default))):
+        return Fault(fault.what, fault.place, why)
+    if fault.hint:
         return fault
     kinds = [kind for kind, other in KINDS.items() if match[1] in declared_keys(other)]
     own = f"it has {', '.join(declared_keys(model))}"

@@ -23,6 +23,7 @@ from towpath.config import (
     check_bounds,
     declaration,
     each_declaration,
+    environment_declaration,
     file_declaration,
     gate_declarations,
     parameter_declaration,
@@ -108,9 +109,16 @@ def _param_schema(inner: Schema) -> Schema:
 
 def _input_schema(inner: Schema) -> Schema:
     others = [key for key in inner.get("required", ()) if key != "path"]
-    either = {"anyOf": [{"required": [key]} for key in ("path", "model", "from")]}
+    either = {"anyOf": [{"required": [key]} for key in ("path", "model", "last", "from")]}
     rest = {key: value for key, value in inner.items() if key != "required"}
     return {**rest, **({"required": others} if others else {}), **either}
+
+
+def _last_schema(inner: Schema) -> Schema:
+    required = {"required": ["last"]}
+    certain = {"properties": {"optional": {"const": True}}, "required": ["optional"]}
+    at_first = {"anyOf": [{"required": ["otherwise"]}, certain]}
+    return {**inner, "if": required, "then": at_first, "else": {"not": {"required": ["otherwise"]}}}
 
 
 def _plot_schema(inner: Schema) -> Schema:
@@ -228,9 +236,10 @@ RULES: Mapping[Any, Rule] = {
         oneOf=[{"required": ["variable"]}, {"required": ["block"]}]
     ),
     grammar.check_scheduler: _text_rule(r"(tcp|tls|ws|wss|ucx)://[^\s/@]+:\d+"),
-    pipeline_declaration.DaskStep._require_one_cluster: _adding_rule(
-        **{"not": {"required": ["address", "workers"]}}
-    ),
+    pipeline_declaration.model_name_of_items: lambda inner: {
+        **inner,
+        "pattern": rf"^({grammar.model.pattern}|[^{{}}]*\{{.*)$",
+    },
     grammar.check_sql: _adding_rule(minLength=1),
     grammar.check_notebook: lambda inner: {"allOf": [inner, {"pattern": r"\.ipynb$"}]},
     grammar.check_separator: _adding_rule(minLength=1, maxLength=1),
@@ -248,10 +257,12 @@ RULES: Mapping[Any, Rule] = {
     parameter_declaration.flatten_params: dict,
     parameter_declaration.check_parameter_path: dict,
     parameter_groups.flatten_values: dict,
-    pipeline_declaration.empty_mapping: lambda inner: _either_schema({"type": "null"}, inner),
+    environment_declaration.empty_mapping: lambda inner: _either_schema({"type": "null"}, inner),
     grammar.check_address: _text_rule(rf"({'|'.join(grammar.SCHEMES)})://.*[^/].*"),
     grammar.check_model_source: _text_rule(grammar.MODEL_REFERENCE),
     file_declaration.Input._fill_path: dict,
+    grammar.check_output_name: _text_rule(r"[A-Za-z_]\w*\.[A-Za-z_]\w*"),
+    file_declaration.Input._require_last: _last_schema,
     file_declaration.Input._require_version: _adding_rule(
         dependencies={"output": _any_of("model", "path")({})}
     ),

@@ -99,10 +99,8 @@ class Range(Declaration):
             grammar.refuse_value("a choice stands twice in `choices`")
 
     def _require_numbers(self) -> None:
-        if self.is_integer and any(
-            bound is not None and not float(bound).is_integer()
-            for bound in (self.at_least, self.at_most, self.step)
-        ):
+        bounds = filter(None, (self.at_least, self.at_most, self.step))
+        if self.is_integer and not all(float(bound).is_integer() for bound in bounds):
             grammar.refuse_value("a range of whole numbers has whole bounds")
         if self.step is not None and self.step <= 0:
             grammar.refuse_value("the `step` of a range is above 0")

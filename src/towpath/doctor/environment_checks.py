@@ -239,8 +239,11 @@ def _pipeline_inputs(workspace: Workspace) -> Iterator[str]:
         except TowpathError:  # `towpath check` says what is wrong with it
             continue
         for declared_input in declared.pipeline.inputs.values():
-            if not names_and_paths.is_model_reference(declared_input.path):
-                yield declared_input.path
+            path = declared_input.path
+            if declared_input.last is not None:
+                path = declared_input.otherwise or ""
+            if path and not names_and_paths.is_model_reference(path):
+                yield path
 
 
 def _line_ends(

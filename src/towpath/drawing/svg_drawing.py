@@ -34,9 +34,10 @@ class GraphLayout:
 
 
 def lay_out_boxes(
-    sizes: dict[str, tuple[float, float]], lines: list[tuple[str, str]]
+    sizes: dict[str, tuple[float, float]], lines: list[tuple[str, str]], down: float = DOWN
 ) -> GraphLayout:
-    """Lay out boxes of given (width, height) in pixels; ``lines`` are (start, end)."""
+    """Lay out boxes of given (width, height) in pixels; ``lines`` are (start, end), ``down`` the
+    pixels between two layers."""
     from grandalf.graphs import Edge, Graph, Vertex
 
     vertices = {name: Vertex(name) for name in sizes}
@@ -53,7 +54,7 @@ def lay_out_boxes(
     order = {name: index for index, name in enumerate(sizes)}
     # The parts stand in the order in which the graph names them, whatever order grandalf has.
     for component in sorted(graph.C, key=lambda part: min(order[v.data] for v in part.V())):
-        width, tall = _place_component(component, left)
+        width, tall = _place_component(component, left, down)
         left, height = left + width + APART, max(height, tall)
     return GraphLayout(
         {name: vertex.view.xy for name, vertex in vertices.items()},
@@ -63,11 +64,11 @@ def lay_out_boxes(
     )
 
 
-def _place_component(component: Any, left: float) -> tuple[float, float]:
+def _place_component(component: Any, left: float, down: float) -> tuple[float, float]:
     """Lay out one joined part with its left edge at ``left`` and its top at 0."""
     vertices, edges = list(component.V()), list(component.E())
     if len(vertices) > 1:  # one alone stands where it is
-        _run_sugiyama(component)
+        _run_sugiyama(component, down)
     west, north, east, south = _find_extent(vertices, edges)
     for vertex in vertices:
         x, y = vertex.view.xy
@@ -85,11 +86,11 @@ def _find_extent(vertices: list[Any], edges: list[Any]) -> tuple[float, float, f
     return min(xs), min(ys), max(xs), max(ys)
 
 
-def _run_sugiyama(component: Any) -> None:
+def _run_sugiyama(component: Any, down: float) -> None:
     from grandalf.layouts import SugiyamaLayout
 
     drawing = SugiyamaLayout(component)
-    drawing.xspace, drawing.yspace = BETWEEN, DOWN
+    drawing.xspace, drawing.yspace = BETWEEN, down
     # Its own routers end a line where it meets the box, in any of the four sides; ours runs from
     # the lower side to the upper.
     drawing.route_edge = lambda edge, points: edge.view.setpath(list(points))

@@ -52,11 +52,13 @@ class CommitChecks:
         pipelines make."""
         links_by_input = {link.input: link for link in links}
         absent = run_inputs.list_absent_inputs(self.workspace, graph)
-        inputs = {
-            n: s
+        # What was made last is known by its digest alone, as what a step makes in between.
+        files = {
+            n: s if graph.files[n].last is None else graph.files[n].otherwise
             for n, s in graph.inputs.items()
-            if not names_and_paths.is_model_reference(s) and n not in absent
+            if n not in absent
         }
+        inputs = {n: s for n, s in files.items() if s and not names_and_paths.is_model_reference(s)}
         yield from self._changed_faults(inputs)
         for name, path in inputs.items():
             link = links_by_input.get(name)

@@ -9,8 +9,8 @@ store.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from towpath.config import names_and_paths
 from towpath.config.artifact import Made
 from towpath.config.pipeline_declaration import Condition, Fail, Notify, RegisterModel, Stop
 from towpath.errors import Fault, StepFailed, StoreError, TowpathError, UserError
-from towpath.execution import run_inputs
+from towpath.execution import last_outputs, run_inputs
 from towpath.execution.single_step import read_from_tree
 from towpath.pipeline import artifact_paths
 from towpath.pipeline.pipeline_order import makers_of, require_order
@@ -84,6 +84,20 @@ class UpstreamPipeline:
     runs: dict[str, str] = field(default_factory=dict)
     fault: str = ""
 
+    def find_unmade(self, makers: Sequence[str]) -> str:
+        """Why these steps have not made what they would make now; empty where they have."""
+        assert self.graph
+        assert self.known
+        needed_steps = find_needed_steps(self.graph, frozenset(makers))
+        for step in filter(needed_steps.__contains__, self.graph.nodes):
+            if reason := self.stale.get(step):
+                return f"`{step}` of pipeline `{self.graph.name}` would run: {reason}"
+        for step in makers:
+            if step not in self.known.made:
+                reason = self.known.skipped.get(step, "it was not made")
+                return f"`{step}` of pipeline `{self.graph.name}` would be skipped: {reason}"
+        return ""
+
 
 class UpstreamReader:
     """Looks at what a pipeline's inputs come from, each other pipeline once."""
@@ -133,37 +147,33 @@ class UpstreamReader:
         for ``artifacts/`` holds what it makes without one."""
         artifacts: dict[str, Artifact] = {}
         faults: list[Fault] = []
-        for link in self.find_links(graph) if graph.environment else ():
-            if not link.environment or link.input in awaited:
+        links = self.find_links(graph) if graph.environment else ()
+        apart = {link.input: link for link in links if link.environment}
+        for link in apart.values():
+            if link.input in awaited:
                 continue
             if link.artifact:
                 artifacts[link.input] = link.artifact
-            else:
+            elif not graph.files[link.input].optional:
                 reason = link.stale or "it is no whole output of a step"
                 what = f"input `{link.input}` is not made for `{link.environment}`: {reason}"
                 faults.append(Fault(what, hint=link.update_command))
         if faults:
             raise UserError(*faults)
-        read = run_inputs.read_input_artifacts(self.workspace, graph, {*awaited, *artifacts})
+        read = run_inputs.read_input_artifacts(self.workspace, graph, {*awaited, *apart})
         return {**read, **artifacts}
 
     def _stale_reason(
         self, upstream: UpstreamPipeline, path: str, held: Mapping[tuple[str, str], str]
     ) -> str:
-        assert upstream.graph
-        assert upstream.known
         if upstream.fault:
             return upstream.fault
+        assert upstream.graph
+        assert upstream.known
         if not held:
             return f"pipeline `{upstream.graph.name}` makes no such file"
-        needed_steps = find_needed_steps(upstream.graph, frozenset(step for step, _ in held))
-        for step in (step for step in upstream.graph.nodes if step in needed_steps):
-            if reason := upstream.stale.get(step):
-                return f"`{step}` of pipeline `{upstream.graph.name}` would run: {reason}"
-        for step in dict.fromkeys(step for step, _ in held):
-            if step not in upstream.known.made:
-                reason = upstream.known.skipped.get(step, "it was not made")
-                return f"`{step}` of pipeline `{upstream.graph.name}` would be skipped: {reason}"
+        if reason := upstream.find_unmade([step for step, _ in held]):
+            return reason
         if upstream.graph.environment:  # which leaves no file
             return ""
         if not (self.workspace.root / path).exists():
@@ -198,7 +208,11 @@ class UpstreamReader:
                 self.workspace, pipeline, values
             )
             upstream.links = self.find_links(upstream.graph)
-            taken = self.read_artifacts(upstream.graph)
+            # What it was made of by the last good run: each run has something else to begin with,
+            # and would make everything anew.
+            took = last_outputs.list_last_taken(self.workspace, upstream.graph)
+            taken = self.read_artifacts(upstream.graph, took)
+            taken |= {name: artifact for name, artifact in took.items() if artifact}
         except TowpathError as error:
             upstream.fault = error.faults[0].what
             return upstream
@@ -305,11 +319,16 @@ def locate_inputs(
 def _locate_input(
     workspace: Workspace, graph: Graph, name: str, artifact: Artifact, link: UpstreamLink | None
 ) -> DataSource:
-    said = graph.inputs[name]
-    if names_and_paths.is_model_reference(said):
-        version = _current_version(workspace, said)
-        return DataSource(version=version, output=graph.files[name].output)
-    path = said.rstrip("/")
+    location = graph.inputs[name]
+    file = graph.files[name]
+    if file.last is not None:
+        if last := last_outputs.locate_last(workspace, graph, name, artifact):
+            return last
+        location = file.otherwise or location
+    if names_and_paths.is_model_reference(location):
+        version = _current_version(workspace, location)
+        return DataSource(version=version, output=file.output)
+    path = location.rstrip("/")
     if link is not None:
         return DataSource(path, pipeline=link.pipeline, run=link.run or None)
     return DataSource(path, _find_pointer(workspace, path, artifact))
@@ -336,11 +355,14 @@ def _find_pointer(workspace: Workspace, path: str, artifact: Artifact) -> str | 
 
 
 def sources_as_json(
+    graph: Graph,
     sources: Mapping[str, DataSource],
     artifacts: Mapping[str, Artifact],
     links: Iterable[UpstreamLink] = (),
 ) -> dict[str, dict[str, Any]]:
-    """The sources with their digests, as a record keeps them, and why one was stale."""
+    """The sources with their digests, as a record keeps them, and why one was stale. Of what was
+    made last the whole artifact: the run that is tried again takes it once more."""
+    last = {name: asdict(artifacts[name]) for name in artifacts if graph.files[name].last}
     stale = {
         link.input: {"stale": f"{link.stale} ({link.update_command})"}
         for link in links
@@ -350,6 +372,7 @@ def sources_as_json(
         name: {
             **source.to_json(),
             **({"digest": artifacts[name].digest} if name in artifacts else {}),
+            **({"artifact": last[name]} if name in last else {}),
             **stale.get(name, {}),
         }
         for name, source in sources.items()

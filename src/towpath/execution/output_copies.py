@@ -18,6 +18,8 @@ from towpath.config.table_options import NO_OPTIONS, TableOptions
 from towpath.errors import Fault, UsageError, did_you_mean
 from towpath.execution import run_folders
 from towpath.pipeline.artifact_paths import FOLDER
+from towpath.pipeline.compile_graph import list_declared_steps
+from towpath.pipeline.nested_pipelines import nest_pipelines
 from towpath.pipeline.step_cells import handed_outputs
 from towpath.planning.declared_pipelines import read_declared
 from towpath.registry import RecordedVersion
@@ -95,13 +97,7 @@ def place_copy(
     where a file is to stand; ``StoreError`` where no store has the bytes.
     """
     artifact = wanted.artifact
-    target = here / (to or artifact.name)
-    # What stands in a folder of the user's stays: only what has the very name is replaced.
-    target = target / artifact.name if to and target.is_dir() else target
-    if target.is_dir() and artifact.files is None:
-        raise UsageError(f"{target} is a folder", hint="name a file with -o")
-    if (target.exists() or target.is_symlink()) and not force:
-        raise UsageError(f"{target} exists", hint="another place with -o, or --force replaces it")
+    target = _free_target(artifact, here, to, force)
     scratch, before = scratch_beside(target), scratch_beside(target)
     try:
         source = bring_copyable(workspace, wanted, scratch)
@@ -125,6 +121,17 @@ def place_copy(
         artifact.size,
         wanted.rejected,
     )
+
+
+def _free_target(artifact: Artifact, here: Path, to: Path | None, force: bool) -> Path:
+    target = here / (to or artifact.name)
+    # What stands in a folder of the user's stays: only what has the very name is replaced.
+    target = target / artifact.name if to and target.is_dir() else target
+    if target.is_dir() and artifact.files is None:
+        raise UsageError(f"{target} is a folder", hint="name a file with -o")
+    if (target.exists() or target.is_symlink()) and not force:
+        raise UsageError(f"{target} exists", hint="another place with -o, or --force replaces it")
+    return target
 
 
 def bring_copyable(workspace: Workspace, wanted: Copyable, into: Path) -> str:
@@ -180,7 +187,7 @@ def _declared_now(workspace: Workspace, run: RecordedRun) -> dict[str, Output]:
 
 
 def _declared_outputs(declared: DeclaredPipeline) -> Iterator[tuple[str, Output]]:
-    for step_name, step in declared.pipeline.steps.items():
+    for step_name, step in list_declared_steps(declared).items():
         for name, output in handed_outputs(step).items():
             yield f"{step_name}.{name}", output
 
@@ -268,15 +275,23 @@ def _committed_outputs(workspace: Workspace, found: RecordedVersion) -> _Beside:
         return {}  # a shared registry holds the record alone
     lock, stages, declared = (contents[name].decode("utf-8", "replace") for name in names)
     artifacts = tracked_files.read_artifacts(lock, stages)
+
+    def read_committed(name: str) -> DeclaredPipeline:
+        path = f"flows/{name}/pipeline.yaml"
+        committed = f"{found.version.commit}:{folder}{path}"
+        text = refs.read_contents(workspace.registry, [committed]).get(committed, b"")
+        return parse_pipeline(text.decode("utf-8", "replace"), path)
+
+    whole = nest_pipelines(parse_pipeline(declared, pipeline), workspace.pipelines, read_committed)
     found_outputs = {
         name: (artifacts.get(_tree_path(str(found.record.pipeline), name, output)), output)
-        for name, output in _declared_outputs(parse_pipeline(declared, pipeline))
+        for name, output in _declared_outputs(whole)
     }
     return {name: (held, output) for name, (held, output) in found_outputs.items() if held}
 
 
 def _tree_path(pipeline: str, name: str, output: Output) -> str:
-    return f"{FOLDER}/{pipeline}/{name.partition('.')[0]}/{output.path.rstrip('/')}"
+    return f"{FOLDER}/{pipeline}/{name.rpartition('.')[0]}/{output.path.rstrip('/')}"
 
 
 def _remove_path(path: Path) -> None:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from towpath.config.artifact import CacheEntry
 from towpath.credentials import hide_credentials
 from towpath.errors import ExitCode, Refused, StoreError, TowpathError, UserError
-from towpath.execution import run_folders, run_inputs, run_record
+from towpath.execution import last_outputs, run_folders, run_inputs, run_record
 from towpath.execution.input_sources import (
     UpstreamLink,
     UpstreamReader,
@@ -32,7 +32,12 @@ from towpath.execution.run_record import Event, ExecutionState, RecordedRun, Rec
 from towpath.execution.secret_sources import require_variables
 from towpath.execution.step_execution import Execution, Executor, needs_executor, replay_plan
 from towpath.pipeline import pipeline_order
-from towpath.pipeline.pipeline_order import order_pipelines
+from towpath.pipeline.pipeline_order import (
+    apply_environments,
+    choose_environments,
+    order_pipelines,
+)
+from towpath.pipeline.run_arguments import RunValues
 from towpath.pipeline.step_graph import FromRun
 from towpath.planning import pipeline_check
 from towpath.planning.declared_pipelines import read_declared, read_pipelines
@@ -91,7 +96,8 @@ class PreparedRun:
             )
         ]
         if registering:
-            self.registering.require_readiness(registering)
+            steps = dict.fromkeys(decisions[name].cell_of or name for name in registering)
+            self.registering.require_readiness(steps)
         return decisions
 
     def list_may_run(self) -> tuple[str, ...]:
@@ -134,9 +140,13 @@ def prepare_run(
     )
     judge = StepJudge(workspace, graph, memory, registry.decide_registration, policy)
     awaited = {**awaited, **run_inputs.find_unfetched_inputs(workspace, graph)}
+    retried = (
+        last_outputs.list_retried_inputs(workspace, graph, request.retry) if request.retry else {}
+    )
+    read = registry.upstream_reader.read_artifacts(graph, {*awaited, *retried})
     run_state = RunState(
         graph,
-        registry.upstream_reader.read_artifacts(graph, awaited),
+        {**read, **retried},
         awaited=awaited,
         run=_read_run_values(workspace, graph),
     )
@@ -209,16 +219,25 @@ def run_pipeline(
 
 @contextlib.contextmanager
 def warmed_supervisor(execution: Execution, wanted: Collection[str]) -> Iterator[None]:
-    """A supervisor that imports the packages of the steps ``wanted`` while the run begins."""
+    """A supervisor for each folder, which imports the packages of the steps ``wanted`` while the
+    run begins."""
     from towpath.steps import step_process
 
-    workspace, folder = execution.workspace, execution.graph.folder
-    declared = (execution.graph.nodes[name].declared_name for name in wanted)
-    nodes = [_as_cell(execution.graph.nodes[name]) for name in dict.fromkeys(declared)]
-    imported = step_process.find_libraries(workspace, folder, nodes)
+    workspace, graph = execution.workspace, execution.graph
+    declared = dict.fromkeys(graph.nodes[name].declared_name for name in wanted)
+    nodes_by_folder: dict[str, list[Node]] = {graph.folder: []}
+    for name in declared:
+        node = _as_cell(graph.nodes[name])
+        nodes_by_folder.setdefault(graph.folder_of(node), []).append(node)
     # Importing pandas and scikit-learn takes a second or two, which Prefect's own import takes
     # as well: the two go on side by side (docs/decisions/supervisor.md).
-    with step_process.warm_supervisor(workspace.root, folder, nodes, imported):
+    with contextlib.ExitStack() as supervisors:
+        # Of an inner pipeline the steps have other modules beside them, so another one.
+        for folder, nodes in nodes_by_folder.items():
+            imported = step_process.find_libraries(workspace, folder, nodes)
+            supervisors.enter_context(
+                step_process.warm_supervisor(workspace.root, folder, nodes, imported)
+            )
         yield
 
 
@@ -315,9 +334,14 @@ def _publish_ended(prepared: PreparedRun, execution: Execution) -> None:
     from towpath.versions import push_and_pull
 
     # The work tree and `dvc.lock` say what the declaration makes, and never what a trial made.
-    is_declared = prepared.request.is_whole and not prepared.graph.given
-    if is_declared and not execution.errors and not execution.known.stopped:
+    is_good = prepared.request.is_whole and not execution.errors and not execution.known.stopped
+    if is_good and not prepared.graph.given:
         project_outputs.publish_outputs(prepared.workspace, execution.graph, execution.known)
+    # At the very end: a run that is killed before it leaves to the next what it took itself.
+    if is_good and (prepared.request.register or not prepared.graph.tried_names):
+        last_outputs.keep_last(
+            prepared.workspace, execution.graph, execution.known, execution.run_id
+        )
     if prepared.request.push:
         moved = push_and_pull.push_project(prepared.workspace)
         # Said before what may fail of the rest, for these versions are out.
@@ -335,7 +359,7 @@ def _started_fields(prepared: PreparedRun, run_id: str) -> dict[str, Any]:
         "asked": prepared.request.asked_fields(),
         "params": dict(graph.params),
         "inputs": {name: artifacts[name].digest if name in artifacts else None for name in sources},
-        "sources": sources_as_json(sources, artifacts, links),
+        "sources": sources_as_json(graph, sources, artifacts, links),
         "tried": list(graph.tried_names),
         "for": graph.environment,
         "origin": _origin_fields(prepared),
@@ -410,13 +434,18 @@ def run_all(
     carry_out: Callable[[Workspace, RunRequest], RecordedRun],
 ) -> Iterator[PipelineRun]:
     """Run each pipeline in order, as ``request`` says it of one. Where one does not end well, those
-    that take what it makes are left out, and the others go on. ``carry_out`` makes one run.
+    that take what it makes are left out, and the others go on. ``carry_out`` makes one run. Those
+    that declare nothing for the request's environment run as they are.
 
-    Raises DeclarationError, before anything has run, for what is wrong with any of them.
+    Raises DeclarationError, before anything has run, for what is wrong with any of them, UsageError
+    for an environment that all of them cannot run for.
     """
-    order = order_pipelines(read_pipelines(workspace))
+    pipelines = read_pipelines(workspace)
+    order = order_pipelines(apply_environments(pipelines, request.environment))
+    environments = choose_environments(pipelines, request.environment)
     for name in order:
-        pipeline_check.compile_checked_pipeline(workspace, name)
+        values = RunValues(environment=environments[name])
+        pipeline_check.compile_checked_pipeline(workspace, name, values)
     missing: dict[str, str] = {}
     for name, makers in order.items():
         if failed := next((maker for maker in makers if maker in missing), None):
@@ -425,7 +454,8 @@ def run_all(
             continue
         try:
             # A fresh look, for the run before has written what this one reads.
-            finished_run = carry_out(Workspace(workspace.root), replace(request, pipeline=name))
+            own_request = replace(request, pipeline=name, environment=environments[name])
+            finished_run = carry_out(Workspace(workspace.root), own_request)
         except UserError as error:
             missing[name] = "could not begin"
             yield PipelineRun(name, error=error)
@@ -444,12 +474,16 @@ def plan_all(workspace: Workspace, request: RunRequest) -> Iterator[PreparedRun]
     """
     may_run: dict[str, set[str]] = {}
     reader = UpstreamReader(workspace)
-    for name in order_pipelines(read_pipelines(workspace)):
-        links = reader.find_links(pipeline_check.compile_checked_pipeline(workspace, name))
+    pipelines = read_pipelines(workspace)
+    environments = choose_environments(pipelines, request.environment)
+    for name in order_pipelines(apply_environments(pipelines, request.environment)):
+        values = RunValues(environment=environments[name])
+        links = reader.find_links(pipeline_check.compile_checked_pipeline(workspace, name, values))
         awaited = {
             link.input: link.pipeline for link in links if _is_awaited(reader, link, may_run)
         }
-        prepared = prepare_run(workspace, replace(request, pipeline=name), awaited)
+        own_request = replace(request, pipeline=name, environment=environments[name])
+        prepared = prepare_run(workspace, own_request, awaited)
         decisions = prepared.decide_steps().values()
         may_run[name] = {decision.step for decision in decisions if decision.may_run}
         yield prepared

@@ -56,10 +56,6 @@ if TYPE_CHECKING:
 
 #: What of a step's declaration does not touch what it makes.
 _INDIFFERENT = {"description", "trials"}
-_LATER = (
-    *("env", "secrets", "environment", "on_failure", "priority", "baseline", "beside"),
-    *("each", "at_once", "best_by", "may_fail"),
-)
 DECLARE = "name it under `inputs` or `code`, and commit it"
 TRIAL = "a trial; `towpath register RUN` registers it"
 
@@ -381,9 +377,7 @@ def _pipeline_digest(node: Node, known: RunState) -> str:
 
 
 def _declared_fields(step: AnyStep) -> dict[str, Any]:
-    # What was not there to be said when a version was made is not said now: its digest stays.
-    unsaid = {key for key in _LATER if key not in step.model_fields_set}
-    return step.model_dump(mode="json", exclude={*_INDIFFERENT, *unsaid})
+    return step.model_dump(mode="json", exclude=_INDIFFERENT)
 
 
 def _model_metrics(known: RunState, graph: Graph, node: Node) -> Iterator[tuple[str, Json]]:

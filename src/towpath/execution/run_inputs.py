@@ -21,7 +21,7 @@ from towpath.errors import (
     UserError,
     did_you_mean,
 )
-from towpath.execution import version_inputs
+from towpath.execution import last_outputs, version_inputs
 from towpath.pipeline import pipeline_order
 
 if TYPE_CHECKING:
@@ -168,10 +168,17 @@ def find_absence(workspace: Workspace, graph: Graph, name: str) -> str:
     UserError for one that is named wrongly, or where the run was given a file that is not there.
     """
     location = graph.inputs[name]
-    if not graph.files[name].optional:
+    file = graph.files[name]
+    if not file.optional:
         return ""
     if not location:
         return "nothing was given"
+    if file.last is not None:
+        if last_outputs.find_last(workspace, graph, name) is not None:
+            return ""
+        if file.otherwise is None:
+            return f"no good run has made `{file.last}` yet"
+        location = file.otherwise
     if names_and_paths.is_model_reference(location):
         return _find_version_absence(workspace, graph, name)
     path = workspace.root / location
@@ -198,19 +205,27 @@ def list_absent_inputs(workspace: Workspace, graph: Graph) -> dict[str, str]:
     return {name: reason for name, reason in reasons.items() if reason}
 
 
-def _read_artifact(workspace: Workspace, graph: Graph, name: str, said: str) -> Artifact:
-    if names_and_paths.is_model_reference(said):
-        return version_inputs.read_version_artifact(workspace, said, graph.files[name].output)
-    path = workspace.root / said
+def _read_artifact(workspace: Workspace, graph: Graph, name: str, location: str) -> Artifact:
+    file = graph.files[name]
+    if file.last is not None:
+        if last := last_outputs.find_last(workspace, graph, name):
+            return last.artifact
+        assert file.otherwise, "nothing to take is told by `find_absence`"
+        location = file.otherwise
+    if names_and_paths.is_model_reference(location):
+        return version_inputs.read_version_artifact(workspace, location, file.output)
+    path = workspace.root / location
     if not path.exists() and not _restore_tracked(workspace, path):
-        maker = pipeline_order.makers_of(graph.name, {name: said}, workspace.pipelines).get(name)
-        hint = names_and_paths.remote_hint(said) or (
+        maker = pipeline_order.makers_of(graph.name, {name: location}, workspace.pipelines).get(
+            name
+        )
+        hint = names_and_paths.remote_hint(location) or (
             "its path is from the project's root; `--input name=path` overrides it"
         )
         hint = f"towpath run {maker} makes it; towpath run --all runs both" if maker else hint
         if name in _remote_addresses(graph):
             hint = f"towpath run {graph.name} brings it, and towpath update {name} looks again"
-        raise UserError(Fault(f"input `{name}` is {said}, which is not there", hint=hint))
+        raise UserError(Fault(f"input `{name}` is {location}, which is not there", hint=hint))
     if pointer := next(large_files.pointers_in(path), None):
         shown = os.path.relpath(pointer, workspace.root)
         what = f"input `{name}`: {shown} is a pointer of Git LFS, and not the data"

@@ -26,8 +26,16 @@ from towpath.errors import Fault, StepFailed, TowpathError, UsageError, did_you_
 from towpath.execution import run_inputs
 from towpath.execution.secret_sources import FetchBlock, require_secrets, resolve_secrets
 from towpath.pipeline import artifact_paths, file_formats
+from towpath.pipeline.step_cells import is_list_per_cell
 from towpath.pipeline.step_graph import FromInput, outputs_of
-from towpath.planning import cell_results, known_cells, model_code, pipeline_check, step_code
+from towpath.planning import (
+    cell_results,
+    kind_code,
+    known_cells,
+    model_code,
+    pipeline_check,
+    step_code,
+)
 from towpath.planning.run_state import RunState, StepDecision, StepVerdict
 from towpath.steps.formats import jsons
 from towpath.steps.kinds import IN_A_PROCESS
@@ -66,8 +74,8 @@ def carry_out(
         return _carry_out_cells(workspace, graph, node, carry_out_cell)
     order = order_on_tree(workspace, graph, node)
     order = replace(order, secrets=resolve_secrets(node, fetch_block))
-    imported = step_process.find_libraries(workspace, graph.folder, [node])
-    with step_process.warm_supervisor(workspace.root, graph.folder, [node], imported):
+    imported = step_process.find_libraries(workspace, graph.folder_of(node), [node])
+    with step_process.warm_supervisor(workspace.root, graph.folder_of(node), [node], imported):
         result = _attempt_step(node, order, say)
     _put_outputs(workspace, graph, node, result)
     return result
@@ -87,6 +95,9 @@ def _carry_out_cells(
 
     run_state = RunState(graph, run_inputs.read_input_artifacts(workspace, graph))
     assert node.loop
+    if any(is_list_per_cell(graph, node.loop, source) for source in node.loop.lists.values()):
+        what = f"`{node.name}` has another list for each cell of a step, which only a run knows"
+        raise UsageError(what, hint=f"towpath run {graph.name}")
     for maker, outputs in _taken_from(workspace, graph, node.loop.lists.values()).items():
         result = _read_outputs(workspace, graph, graph.nodes[maker], outputs)
         run_state.take_result(StepDecision(maker, StepVerdict.REUSE), result)
@@ -95,9 +106,9 @@ def _carry_out_cells(
         hint = f"towpath run {graph.name}"
         what = f"the best cell of `{node.name}` is known after `{best.number.step}`"
         raise UsageError(what, hint=hint)
-    imported = step_process.find_libraries(workspace, graph.folder, [node])
+    imported = step_process.find_libraries(workspace, graph.folder_of(node), [node])
     cell_form = replace(node, outputs=node.loop.outputs)
-    with step_process.warm_supervisor(workspace.root, graph.folder, [cell_form], imported):
+    with step_process.warm_supervisor(workspace.root, graph.folder_of(node), [cell_form], imported):
         known_cells.grow_graph(run_state, node.name)
         # Of a list that another step makes they come at once, of a search one after the other.
         while cells := _open_cells(run_state, node.name):
@@ -261,7 +272,7 @@ def make_order(
     return Order(
         root=workspace.root,
         pipeline=graph.name,
-        folder=graph.folder,
+        folder=graph.folder_of(node),
         name=node.name,
         step=step,
         arguments=arguments,
@@ -271,7 +282,7 @@ def make_order(
         facts={name: known.made[name].facts for name in node.data_needs if name in known.made},
         trust=workspace.project.trust,
         code=_code_files(workspace, graph, node),
-        libraries=step_process.find_step_libraries(workspace, graph.folder, node.step),
+        libraries=step_process.find_step_libraries(workspace, graph.folder_of(node), node.step),
         annotations=_argument_types(workspace, graph, node),
         options={name: value for name, value in options.items() if value.declared_options()},
         gathered=frozenset(
@@ -283,7 +294,7 @@ def make_order(
             if isinstance(source, FromInput) and name not in artifacts
         ),
         own_formats=own_formats,
-        requirements=step_code.find_requirements(workspace.root, graph.folder, node.step),
+        requirements=step_code.find_requirements(workspace.root, graph.folder_of(node), node.step),
     )
 
 
@@ -296,13 +307,13 @@ def _is_gathered(graph: Graph, source: Source) -> bool:
 
 
 def _code_files(workspace: Workspace, graph: Graph, node: Node) -> tuple[str, ...]:
-    if isinstance(node.step, CommandStep):
-        return step_code.list_command_sources(workspace.code, graph.folder, node.step)
-    if isinstance(node.step, NotebookStep):
-        return step_code.list_notebook_sources(workspace.code, graph.folder, node.step)
+    if isinstance(node.step, CommandStep | NotebookStep):
+        return tuple(
+            kind_code.find_step_code(workspace.code, graph.folder_of(node), node).list_sources()
+        )
     if isinstance(node.step, DuckDBStep):
-        named = step_code.named_files(node.step)
-        return workspace.code.file_names(graph.folder, named)
+        named = kind_code.list_named_files(node.step)
+        return workspace.code.file_names(graph.folder_of(node), named)
     if isinstance(node.step, CreateModel):
         return model_code.list_bundle_files(graph, node, workspace)
     # Of a bundle that it takes, the project's own copy of its code may be what is imported.
@@ -310,13 +321,13 @@ def _code_files(workspace: Workspace, graph: Graph, node: Node) -> tuple[str, ..
     taken = [
         file for maker in bundled for file in model_code.list_bundle_files(graph, maker, workspace)
     ]
-    return (*workspace.code.file_names(graph.folder, node.step.code), *taken)
+    return (*workspace.code.file_names(graph.folder_of(node), node.step.code), *taken)
 
 
 def _argument_types(workspace: Workspace, graph: Graph, node: Node) -> dict[str, str]:
     if not isinstance(node.step, FunctionStep):
         return {}
-    signature = workspace.code.step_signature(graph.folder, node.step.run)
+    signature = workspace.code.step_signature(graph.folder_of(node), node.step.run)
     return {argument.name: argument.asks for argument in signature.arguments if argument.asks}
 
 

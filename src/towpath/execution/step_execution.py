@@ -190,6 +190,8 @@ class Execution:
     def fail_step(self, node: Node, error: TowpathError, seconds: float) -> None:
         """A step has failed; a check that says no is refused."""
         self.known.failed.add(node.name)
+        if isinstance(error, Refused):
+            self.known.refused.add(node.name)
         if not self.known.forgive_cell(node):
             self.errors[node.name] = error
         state = ExecutionState.REFUSED if isinstance(error, Refused) else ExecutionState.FAILED
@@ -201,9 +203,9 @@ class Execution:
     def remember_failure(
         self, node: Node, decision: StepDecision, error: TowpathError, seconds: float
     ) -> None:
-        """Remember a trial that failed as one without a number: a search that is asked again goes
-        on from it, and does not try it anew."""
-        is_over = isinstance(error, StepFailed) and not set(error.causes) & _PASSING
+        """Remember a trial that its own code failed as one without a number: a search that is
+        asked again goes on from it. One that was ended from outside may end well another time."""
+        is_over = isinstance(error, StepFailed) and _PASSING.isdisjoint(error.causes)
         if node.cell and isinstance(node.step, Tuning) and is_over and decision.key:
             result = Made(facts={FAILED: error.faults[0].what})
             if node.step.cache is not False:
@@ -244,8 +246,9 @@ class Execution:
         self.judge.memory.remember(self.latest)
 
 
-#: Why a step ended that might end well another time.
-_PASSING = {"Interrupted", "Killed"}
+#: Why a step ended that might end well another time, on a machine with less to do or more memory.
+#: `BrokenExecutor` is a pool of the step's own, joblib's too, of which a process was killed.
+_PASSING = frozenset({"Interrupted", "Killed", "Lost", "MemoryError", "Timeout", "BrokenExecutor"})
 
 
 class Executor(Protocol):
@@ -540,4 +543,5 @@ def _raise_error(error: Exception) -> Made:
 def _as_fault(came: object) -> TowpathError:
     if isinstance(came, TowpathError):
         return came
-    return StepFailed(Fault(f"{type(came).__name__}: {came}"))
+    # No word of the step's process, which says its own: who carried it out was lost, a worker say.
+    return StepFailed(Fault(f"{type(came).__name__}: {came}"), causes=("Lost",))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from towpath.config.artifact import Artifact
 from towpath.config.pipeline_declaration import FunctionStep
 from towpath.errors import Fault, StoreError, TowpathError, UsageError, did_you_mean
-from towpath.execution import run_inputs
+from towpath.execution import last_outputs, run_inputs
 from towpath.execution.run_record import ExecutionState
 from towpath.execution.secret_sources import FetchBlock, resolve_secrets
 from towpath.execution.single_step import make_order, order_on_tree
@@ -112,11 +112,12 @@ def _recorded_inputs(workspace: Workspace, graph: Graph, run: RecordedRun) -> di
     except TowpathError:  # another run may have moved them since
         standing = {}
     inputs: dict[str, Artifact] = {}
+    recorded = last_outputs.list_retried_inputs(workspace, graph, run.id)
     for name, path in graph.inputs.items():
         digest = run.inputs.get(name)
         if name in run.inputs and digest is None:  # it was not there
             continue
-        artifact = standing.get(name)
+        artifact = recorded.get(name) or standing.get(name)
         if artifact is not None and digest in (artifact.digest, None):
             inputs[name] = artifact
         elif isinstance(digest, str):

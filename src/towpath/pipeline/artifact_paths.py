@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from towpath.backends.dvc.dvc_yaml import LOCK, PIPELINE
 from towpath.config import names_and_paths
 from towpath.config.pipeline_declaration import QualityCheck, is_json
-from towpath.pipeline.step_cells import cell_file
+from towpath.pipeline.step_cells import cell_file, is_list_per_cell
 from towpath.pipeline.step_graph import FirstOf, FromInput, FromOutput, outputs_of
 
 if TYPE_CHECKING:
@@ -31,7 +31,9 @@ def output_path(graph: Graph, step: str, output: str) -> str:
     """
     node = graph.nodes[step]
     if isinstance(node.step, QualityCheck) and output == "data":
-        return next(source_paths(graph, node.arguments["data"]))
+        paths = source_paths(graph, node.arguments["data"])
+        if path := next(paths, None):  # what stands beside a version has none
+            return path
     if node.cell:
         return _cell_path(graph, node, node.cell, output)
     return f"{FOLDER}/{graph.name}/{step}/{node.outputs[output].path.rstrip('/')}"
@@ -50,7 +52,8 @@ def source_paths(graph: Graph, source: Source) -> Iterator[str]:
     """The paths that an argument's bytes may come from; none for a value or a model."""
     if isinstance(source, FromInput):
         path = graph.inputs[source.name].rstrip("/")
-        if path and not names_and_paths.is_model_reference(path):
+        is_last = graph.files[source.name].last is not None
+        if path and not is_last and not names_and_paths.is_model_reference(path):
             yield path
     elif isinstance(source, FromOutput):
         yield output_path(graph, source.step, source.output)
@@ -78,6 +81,7 @@ def certain_nodes(graph: Graph) -> Iterator[Node]:
         taken = [choice for source in node.taken_sources for choice in outputs_of(source)]
         is_unsaid = any(_is_of_cell(graph.nodes[choice.step], node) for choice in taken)
         is_unsaid |= bool(node.loop and node.loop.best and node.loop.best.number.step != node.name)
+        is_unsaid |= _has_list_per_cell(graph, node)
         is_unsaid |= bool(node.branch or node.step.on_failure)
         is_unsaid |= bool(node.run_arguments)  # of which DVC knows nothing
         is_unsaid |= any(_is_optional(graph, source) for source in node.taken_sources)
@@ -87,9 +91,21 @@ def certain_nodes(graph: Graph) -> Iterator[Node]:
             yield node
 
 
+def _has_list_per_cell(graph: Graph, node: Node) -> bool:
+    # What each cell made of a list is in no file of its own.
+    loop = node.loop
+    return loop is not None and any(
+        is_list_per_cell(graph, loop, source) for source in loop.lists.values()
+    )
+
+
 def _is_optional(graph: Graph, source: Source) -> bool:
-    # A dependency that is not there is a fault to DVC; one that it was not told of may come.
-    return isinstance(source, FromInput) and graph.files[source.name].optional
+    # A dependency that is not there is a fault to DVC; one that it was not told of may come. Nor
+    # does it know of earlier runs.
+    if not isinstance(source, FromInput):
+        return False
+    file = graph.files[source.name]
+    return file.optional or file.last is not None
 
 
 def _is_of_cell(maker: Node, node: Node) -> bool:

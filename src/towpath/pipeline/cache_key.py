@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from towpath.config.artifact import Artifact, Json
-from towpath.config.table_options import OPTION_NAMES
 from towpath.pipeline import file_formats
 from towpath.pipeline.step_graph import FromInput
 from towpath.steps import formats
@@ -52,8 +51,6 @@ _INDIFFERENT |= {"each", "at_once", "best_by", "may_fail"}
 _INDIFFERENT |= {"ranges", "minimize", "maximize", "trials", "stop_early", "budget", "seed"}
 #: Of a step on a cluster: the result is the same on any.
 _INDIFFERENT |= {"address", "workers"}
-#: What could not be said of a step at first: where it is not said, the key is what it was.
-_LATER = ("env", "environment", "baseline")
 
 
 def gather_ingredients(
@@ -102,13 +99,6 @@ def _key_declaration(node: Node) -> dict[str, Any]:
     # A model's card holds the description.
     indifferent = _INDIFFERENT - ({"description"} if node.step.kind == "create_model" else set())
     document = node.step.model_dump(mode="json", exclude=indifferent)
-    document = {k: value for k, value in document.items() if value or k not in _LATER}
-    if outputs := document.get("outputs"):
-        files = outputs.values() if isinstance(outputs, dict) else outputs
-        for file in files:  # what is not said keeps the key that it had before it could be said
-            for option in OPTION_NAMES:
-                if not file[option] and file[option] != []:
-                    del file[option]
     return {**document, "revision": REVISIONS.get(node.step.kind, 0)}
 
 

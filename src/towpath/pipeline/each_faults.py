@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from towpath.config.each_declaration import find_list_problem
 from towpath.config.pipeline_declaration import (
+    AnyStep,
     BatchTransform,
+    BiasCheck,
     CommandStep,
     Condition,
+    CreateModel,
+    Explain,
     Fail,
     QualityCheck,
     RegisterModel,
@@ -21,6 +25,7 @@ from towpath.config.pipeline_declaration import (
 )
 from towpath.config.pipeline_file import DeclaredPipeline
 from towpath.errors import Fault, Place
+from towpath.pipeline import item_texts
 from towpath.pipeline.step_graph import (
     FromInput,
     FromItem,
@@ -34,25 +39,43 @@ from towpath.pipeline.step_graph import (
 )
 
 _ALONE = ("at_once", "best_by", "may_fail")
+#: The kinds that take one file for each input, and no list of such.
+_OF_ONE = (QualityCheck, BiasCheck, Explain, CreateModel, BatchTransform)
 
 
-def find_each_faults(declared: DeclaredPipeline, nodes: Mapping[str, Node]) -> Iterator[Fault]:
-    """Everything that is wrong with ``each``, each fault with its place."""
-    for name, node in nodes.items():
+def _using_hint(step: AnyStep, name: str) -> str:
+    """How a step uses an item."""
+    if isinstance(step, QualityCheck):
+        return f"take what a step with the same `each` made, or a suite `suites/{{{name}}}.yaml`"
+    if isinstance(step, _OF_ONE):
+        return "take what a step with the same `each` made"
+    return f"write `params: [{name}]`"
+
+
+def find_each_faults(
+    declared: DeclaredPipeline, nodes: Mapping[str, Node], uses: Mapping[str, Node]
+) -> Iterator[Fault]:
+    """Everything that is wrong with ``each``, each fault with its place.
+
+    ``uses`` are the steps that carry out pipelines. What is wrong with ``each`` inside of those is
+    said of them, apart from what they are given here.
+    """
+    for name, node in {**nodes, **uses}.items():
         case = _Case(declared, nodes, node)
+        if name not in declared.pipeline.steps:
+            yield from case.taken_faults()
+            continue
         if isinstance(node.step, RepeatedStep):
             yield from case.declaration_faults(node.step)
+            yield from case.text_faults(node.step, node.loop)
         if isinstance(node.step, Tuning):
             yield from case.search_faults(node.step, node.loop)
             continue
         if node.loop:
             yield from case.list_faults(node.loop)
             yield from case.unused_faults(node.loop)
-            yield from case.best_faults(node.loop)
-        for argument, source in {**node.arguments, **node.mentions}.items():
-            for taken in outputs_of(source):
-                if not _takes_own(nodes[taken.step], node) and name != taken.step:
-                    yield from case.gathered_faults(argument, taken)
+            yield from () if name in uses else case.best_faults(node.loop)
+        yield from case.taken_faults()
 
 
 def _takes_own(maker: Node, taker: Node) -> bool:
@@ -67,6 +90,14 @@ class _Case:
 
     def _place_of(self, *loc: str | int) -> Place | None:
         return self.declared.places.find_place("steps", self.node.name, *loc)
+
+    def taken_faults(self) -> Iterator[Fault]:
+        """What it takes of steps with ``each`` that it cannot take whole."""
+        for argument, source in {**self.node.arguments, **self.node.mentions}.items():
+            for taken in outputs_of(source):
+                maker = self.nodes[taken.step]
+                if not _takes_own(maker, self.node) and self.node.name != taken.step:
+                    yield from self.gathered_faults(argument, taken)
 
     def declaration_faults(self, step: RepeatedStep) -> Iterator[Fault]:
         """Keys that say nothing without ``each``, and names that are something else already."""
@@ -90,6 +121,26 @@ class _Case:
                     what = f"`{name}` is {section} already: a name has one meaning"
                     hint = f"rename the item: `each: {{one_{name}: ...}}`"
                     yield Fault(what, self._place_of("each", name), hint)
+        if step.best_by and isinstance(step, QualityCheck | RegisterModel):
+            what = f"a {step.kind} hands on nothing of which one cell's could be the best"
+            hint = "write it in the step that makes the model"
+            yield Fault(what, self._place_of("best_by"), hint)
+
+    def text_faults(self, step: RepeatedStep, loop: Loop | None) -> Iterator[Fault]:
+        """Texts with items that are none, and names that they cannot make."""
+        faults = dict(item_texts.find_text_faults(step, list(step.each)))
+        yield from (replace(fault, place=self._place_of(key)) for key, fault in faults.items())
+        if faults or loop is None:
+            return
+        key = "as" if isinstance(step, RegisterModel) else "expectations"
+        if isinstance(step, RegisterModel) and not any(item_texts.list_item_texts(step)):
+            what = f"each cell of `{self.node.name}` would register `{step.model}`"
+            hint = f"write `as: {step.model}-{{{next(iter(loop.lists))}}}`"
+            yield Fault(what, self._place_of(key), hint)
+            return
+        lists = item_texts.find_declared_lists(self.declared, loop)
+        if lists and (fault := item_texts.find_name_problem(step, item_texts.combine_items(lists))):
+            yield replace(fault, place=self._place_of(key))
 
     def search_faults(self, step: Tuning, loop: Loop | None) -> Iterator[Fault]:
         """An objective that is no number of a trial, and outputs that the best's would hide."""
@@ -124,9 +175,26 @@ class _Case:
                     what = f"`{source.step}.{source.output}` holds no list: only a JSON output does"
                     yield Fault(what, place)
                 case FromOutput() if self.nodes[source.step].is_gathered(source.output):
-                    hint = "a step between the two may make one"
-                    what = f"`{source.step}` has `each` itself: its lists are no list of items"
-                    yield Fault(what, place, hint)
+                    yield from self._nested_faults(loop, name, source)
+
+    def _nested_faults(self, loop: Loop, name: str, source: FromOutput) -> Iterator[Fault]:
+        """Rows of all cells where a list in each of them is meant, and lists of one's own cells
+        that are asked for too early."""
+        place = self._place_of("each", name)
+        maker = self.nodes[source.step].loop
+        shown = f"`{source.step}.{source.output}`"
+        if maker and maker.is_within(loop):
+            before = list(loop.lists)[: list(loop.lists).index(name)]
+            late = [item for item in maker.lists if item not in before]
+            if late:
+                what = f"which list `{name}` is hangs on `{late[0]}`, which stands behind it"
+                hint = f"write `{late[0]}` before `{name}`"
+                yield Fault(what, place, hint)
+        elif source.keys and isinstance(source.keys[0], str):
+            what = f"{shown} is a list of its cells: it has no `{source.keys[0]}`"
+            hint = f"`each: {{{name}: {source.step}.{source.output}}}` takes each cell, and "
+            hint += f"`params: {{it: {name}.value.{source.keys[0]}}}` what it holds"
+            yield Fault(what, place, hint)
 
     def _param_faults(self, name: str, place: Place | None) -> Iterator[Fault]:
         param = self.declared.pipeline.params.get(name)
@@ -142,21 +210,26 @@ class _Case:
 
     def unused_faults(self, loop: Loop) -> Iterator[Fault]:
         """Items that change nothing, for the step does not use them."""
-        used = {s.name for s in self.node.arguments.values() if isinstance(s, FromItem)}
-        for source in self.node.arguments.values():
+        sources = [*self.node.arguments.values(), *self.node.mentions.values()]
+        used = {source.name for source in sources if isinstance(source, FromItem)}
+        texts = item_texts.list_item_texts(self.node.step)
+        used |= {name for text in texts for name in item_texts.named_items(text)}
+        for source in sources:
             for taken in outputs_of(source):
                 maker = self.nodes[taken.step].loop
                 used |= maker.lists.keys() if maker and maker.is_within(loop) else set()
             if isinstance(source, Literal):
                 used |= {name for name in loop.lists if f"{{{name}}}" in str(source.value)}
         step = self.node.step
+        if isinstance(step, RegisterModel) or any(item_texts.find_text_faults(step, [*loop.lists])):
+            return  # two of whose cells would have one name; or a typo of what is not used
         declared = [*list_bindings(step, "inputs"), *list_bindings(step, "params")]
         if len(self.node.arguments) < len(declared):  # one that is wrong may have been meant
             return
         for name in loop.lists:
             if name not in used:
                 what = f"`{self.node.name}` does not use its item `{name}`: its cells are alike"
-                yield Fault(what, self._place_of("each", name), f"write `params: [{name}]`")
+                yield Fault(what, self._place_of("each", name), _using_hint(step, name))
 
     def best_faults(self, loop: Loop) -> Iterator[Fault]:
         """A number that is not one of each cell, and outputs that the best cell's would hide."""
@@ -204,12 +277,13 @@ class _Case:
         if taken.keys and isinstance(taken.keys[0], str):
             hint = f"write `{taken.step}.{taken.output}[0].value.{taken.keys[0]}`, or take it whole"
             yield Fault(f"{shown} is a list of its cells: it has no `{taken.keys[0]}`", place, hint)
-        elif isinstance(step, QualityCheck | BatchTransform) or (
-            isinstance(step, RegisterModel) and argument == "model"
-        ):
+        elif isinstance(maker.step, QualityCheck) and taken.output == "data":
+            what = f"{shown} is the data of each cell, which is handed on to its own cells alone"
+            yield Fault(what, place, "take it from the step that made it")
+        elif isinstance(step, _OF_ONE) or (isinstance(step, RegisterModel) and argument == "model"):
             what = f"{shown} is one for each cell, and a {step.kind} takes one `{argument}`"
             hint = f"`best_by` in `{taken.step}` hands on one of them"
-            if isinstance(step, BatchTransform):
+            if maker.loop and maker.loop.lists:
                 hint += f"; the same `each` in `{self.node.name}` takes each"
             yield Fault(what, place, hint)
 

@@ -19,6 +19,7 @@ from towpath.config.table_options import (
     options_of_format,
 )
 from towpath.errors import Fault, Place, did_you_mean
+from towpath.pipeline.last_inputs import read_as_written
 from towpath.pipeline.step_graph import FromInput, Source, outputs_of
 from towpath.steps import formats
 from towpath.steps.formats import Format
@@ -39,6 +40,7 @@ def given_input(declared: Input, path: str) -> Input:
         path
     ):
         changed["format"] = None
+    changed |= dict.fromkeys(("last", "otherwise"))
     if declared.output and not names_and_paths.is_model_reference(path):
         changed["output"] = None
     return declared.model_copy(update=changed)
@@ -58,7 +60,7 @@ def files_of_declared(
 ) -> Iterator[Input | Output]:
     """The same before there is a graph: what a check hands on is what it checks."""
     if isinstance(source, FromInput) and source.name in declared.pipeline.inputs:
-        yield declared.pipeline.inputs[source.name]
+        yield read_as_written(declared.pipeline, declared.pipeline.inputs[source.name])
     for choice in outputs_of(source):
         node = nodes[choice.step]
         if isinstance(node.step, QualityCheck) and choice.output == "data":
@@ -140,7 +142,8 @@ def format_faults(declared: DeclaredPipeline) -> Iterator[Fault]:
 
 def _declared_files(declared: DeclaredPipeline) -> Iterator[_DeclaredFile]:
     for name, file in declared.pipeline.inputs.items():
-        yield _DeclaredFile(file, file.path, ("inputs", name))
+        read_as = read_as_written(declared.pipeline, file)
+        yield _DeclaredFile(read_as, read_as.path, ("inputs", name))
     for name, step in declared.pipeline.steps.items():
         if not hasattr(step, "outputs"):
             continue

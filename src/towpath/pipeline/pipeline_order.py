@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, TypeAlias
 
 from towpath.config import names_and_paths
 from towpath.config.pipeline_declaration import QualityCheck
-from towpath.errors import DeclarationError, Fault, Place, did_you_mean
+from towpath.errors import DeclarationError, Fault, Place, UsageError, did_you_mean
 from towpath.pipeline import artifact_paths
+from towpath.pipeline.compile_graph import list_declared_steps
+from towpath.pipeline.environments import apply_environment
 from towpath.pipeline.step_cells import handed_outputs
 
 if TYPE_CHECKING:
@@ -42,6 +45,49 @@ def order_pipelines(pipelines: Pipelines) -> dict[str, tuple[str, ...]]:
     require_order(pipelines)
     needs = _pipeline_needs(pipelines)
     return {name: needs[name] for name in TopologicalSorter(needs).static_order()}
+
+
+def apply_environments(pipelines: Pipelines, environment: str) -> Pipelines:
+    """The pipelines as they are for an environment, of which some may declare nothing."""
+    return {
+        name: replace(declared, pipeline=apply_environment(declared.pipeline, environment))
+        if environment in declared.pipeline.environments
+        else declared
+        for name, declared in pipelines.items()
+    }
+
+
+def choose_environments(pipelines: Pipelines, environment: str) -> dict[str, str]:
+    """For which environment each pipeline runs where all of them run for one: those that declare it
+    for that, the others as they are.
+
+    UsageError where none declares it, or where one that takes other values for it feeds one that
+    does not: that would take what the first makes without it.
+    """
+    chosen = {
+        name: environment if environment in declared.pipeline.environments else ""
+        for name, declared in pipelines.items()
+    }
+    if environment and not any(chosen.values()):
+        known = dict.fromkeys(e for d in pipelines.values() for e in d.pipeline.environments)
+        listed = f"they declare {', '.join(known)}" if known else "write it under `for`"
+        what = f"no pipeline declares anything for `{environment}`"
+        raise UsageError(what, hint=did_you_mean(environment, known) or listed)
+    applied = apply_environments(pipelines, environment)
+    faults = []
+    for name, makers in _pipeline_needs(applied).items():
+        for maker in makers:
+            is_other = pipelines[maker].pipeline != applied[maker].pipeline
+            if is_other and not chosen[name]:
+                what = (
+                    f"pipeline `{name}` declares nothing for `{environment}`, and would take what "
+                )
+                what += f"`{maker}` makes without it"
+                place = Place(pipelines[name].path)
+                faults.append(Fault(what, place, f"write `for: {{{environment}: }}` in it"))
+    if faults:
+        raise UsageError(*faults)
+    return chosen
 
 
 def feeds_others(pipelines: Pipelines, pipeline: str) -> bool:
@@ -112,7 +158,7 @@ def _output_faults(maker: DeclaredPipeline, path: str, place: Place | None) -> I
     _, pipeline, *rest = PurePosixPath(path).parts
     if not rest or maker.faults:  # what it makes is not known while its file is wrong
         return
-    steps = maker.pipeline.steps
+    steps = list_declared_steps(maker)
     if rest[0] not in steps:
         hint = did_you_mean(rest[0], steps) or f"it has {', '.join(steps)}"
         yield Fault(f"`{path}`: pipeline `{pipeline}` has no step `{rest[0]}`", place, hint)
@@ -120,14 +166,14 @@ def _output_faults(maker: DeclaredPipeline, path: str, place: Place | None) -> I
     step = steps[rest[0]]
     if isinstance(step, QualityCheck):  # its data stand where the checked ones stand
         return
-    written = [PurePosixPath(output.path) for output in handed_outputs(step).values()]
-    output_path = PurePosixPath(*rest[1:])
-    if not any(
-        output_path.is_relative_to(file) or file.is_relative_to(output_path) for file in written
-    ):
-        listed = [str(file) for file in written]
-        hint = (
-            did_you_mean(str(output_path), listed) or f"it makes {', '.join(listed) or 'nothing'}"
-        )
+    written = [str(PurePosixPath(output.path)) for output in handed_outputs(step).values()]
+    output_path = "/".join(rest[1:])
+    if not any(_overlaps(output_path, file) for file in written):
+        listed = f"it makes {', '.join(written) or 'nothing'}"
         what = f"`{path}`: step `{rest[0]}` of pipeline `{pipeline}` makes no {output_path}"
-        yield Fault(what, place, hint)
+        yield Fault(what, place, did_you_mean(output_path, written) or listed)
+
+
+def _overlaps(path: str, other: str) -> bool:
+    """Whether one of two paths is the other, or lies in it."""
+    return PurePosixPath(path).is_relative_to(other) or PurePosixPath(other).is_relative_to(path)

@@ -250,4 +250,5 @@ def _with_data(node: Node, checked: Input | Output | None) -> Node:
     suffix = "/" if names_and_paths.is_folder_path(path) else extension
     read = {key: getattr(checked, key) for key in Readable.model_fields} if checked else {}
     data = node.outputs["data"].model_copy(update={**read, "path": f"data{suffix}"})
-    return replace(node, outputs={**node.outputs, "data": data})
+    loop = node.loop and replace(node.loop, outputs={**node.loop.outputs, "data": data})
+    return replace(node, outputs={**node.outputs, "data": data}, loop=loop)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
+import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from towpath.config.declaration import NO_PLACES, Places
@@ -16,13 +17,14 @@ from towpath.config.each_declaration import find_list_problem
 from towpath.config.expression import pick_value
 from towpath.config.file_declaration import Output
 from towpath.config.pipeline_declaration import (
+    QualityCheck,
     RepeatedStep,
     Step,
     is_json,
     output_files,
 )
 from towpath.errors import DeclarationError, Fault, StepFailed
-from towpath.pipeline import step_order
+from towpath.pipeline import item_texts, step_order
 from towpath.pipeline.step_graph import (
     Cell,
     FirstOf,
@@ -53,40 +55,52 @@ def cell_file(label: str, name: str) -> str:
 
 Lists = Mapping[str, Sequence[Any]]
 """The items of a step's lists by name."""
+CellItems = Sequence[Mapping[str, Any]]
+"""The items of each of a step's cells, in their order."""
+
+
+def is_list_per_cell(graph: Graph, loop: Loop, source: Source) -> bool:
+    """Whether a list is another one for each combination of others: what each cell of a step made
+    of whose cells each of this one's has one as its own."""
+    if not isinstance(source, FromOutput):
+        return False
+    maker = graph.nodes[source.step]
+    return maker.is_gathered(source.output) and bool(maker.loop and maker.loop.is_within(loop))
 
 
 def handed_outputs(step: Step) -> dict[str, Output]:
     """What other steps take of a step: of one with ``each`` a list for a JSON output, a folder with
-    a file for each cell for others; with ``best_by`` the best cell's own."""
+    a file for each cell for others; with ``best_by`` the best cell's own. The data of checks stays
+    where it was: with what made it."""
     outputs = output_files(step)
     if not isinstance(step, RepeatedStep) or not step.each or step.best_by:
         return {**outputs, **beside_best(step)}
     return {
         name: Output(path=f"{name}.json" if is_json(output) else f"{name}/")
         for name, output in outputs.items()
+        if not (isinstance(step, QualityCheck) and name == "data")
     }
 
 
-def make_cells(graph: Graph, lists: Mapping[str, Lists]) -> Graph:
-    """The graph in which the steps that ``lists`` names are made cell by cell; ``lists`` has the
-    items by step and list.
+def make_cells(graph: Graph, items: Mapping[str, CellItems]) -> Graph:
+    """The graph in which the steps that ``items`` names are made cell by cell.
 
     Raises DeclarationError where a step that compares its cells waits for what it hands on.
     """
     nodes: dict[str, Node] = {}
     labels = _known_labels(graph)
     for name, node in graph.nodes.items():
-        if name not in lists or node.loop is None:
+        if name not in items or node.loop is None:
             nodes[name] = node
             continue
-        cells = _list_cells(name, lists[name])
+        cells = _list_cells(name, items[name])
         labels[name] = {_item_text(cell.items): cell.label for cell in cells}
         cell_nodes = [_make_cell(graph, node, cell, labels) for cell in cells]
         nodes |= {cell_node.name: cell_node for cell_node in cell_nodes}
         nodes[name] = _gather_node(
             node, node.loop, tuple(cell_node.name for cell_node in cell_nodes)
         )
-    return replace(graph, nodes=_with_compared(nodes, lists))
+    return replace(graph, nodes=_with_compared(nodes, items))
 
 
 def _known_labels(graph: Graph) -> dict[str, dict[str, str]]:
@@ -121,10 +135,10 @@ def add_trials(
     return replace(graph, nodes=nodes)
 
 
-def _with_compared(nodes: dict[str, Node], lists: Mapping[str, Lists]) -> dict[str, Node]:
+def _with_compared(nodes: dict[str, Node], steps: Iterable[str]) -> dict[str, Node]:
     """The nodes, in which a step that compares its cells by another's waits for that one's."""
     compared = False
-    for name in lists:
+    for name in steps:
         node = nodes[name]
         if node.loop and node.loop.best and node.loop.best.number.step != name:
             compared = True
@@ -151,9 +165,7 @@ def _gather_node(node: Node, loop: Loop, cells: tuple[str, ...]) -> Node:
     )
 
 
-def _list_cells(step: str, lists: Lists) -> list[Cell]:
-    combinations = list(itertools.product(*lists.values()))
-    each_items = [dict(zip(lists, items, strict=True)) for items in combinations]
+def _list_cells(step: str, each_items: CellItems) -> list[Cell]:
     plain = [_make_label(items) for items in each_items]
     # A folder is named after each, on file systems that do not tell capitals.
     count = Counter(label.lower() for label in plain)
@@ -193,19 +205,25 @@ def _item_text(items: Mapping[str, Any]) -> str:
     return json.dumps(items, sort_keys=True, ensure_ascii=False)
 
 
+def _take_own(
+    graph: Graph, cell: Cell, loop: Loop, labels: Mapping[str, Mapping[str, str]], taken: FromOutput
+) -> FromOutput:
+    """What a cell takes of a step with the same lists: what its own cell made."""
+    maker = graph.nodes[taken.step]
+    if maker.loop is None or not maker.loop.is_within(loop):
+        return taken
+    if taken.step not in labels:  # skipped, or its own turn will fail it: so are its takers
+        return taken
+    items = {name: cell.items[name] for name in maker.loop.lists}
+    return replace(taken, step=f"{taken.step}@{labels[taken.step][_item_text(items)]}")
+
+
 def _make_cell(
     graph: Graph, node: Node, cell: Cell, labels: Mapping[str, Mapping[str, str]]
 ) -> Node:
     assert node.loop
 
-    def own_output(taken: FromOutput) -> FromOutput:
-        maker = graph.nodes[taken.step]
-        if maker.loop is None or not maker.loop.is_within(node.loop):
-            return taken
-        if taken.step not in labels:  # skipped, or its own turn will fail it: so are its takers
-            return taken
-        items = {name: cell.items[name] for name in maker.loop.lists}
-        return replace(taken, step=f"{taken.step}@{labels[taken.step][_item_text(items)]}")
+    own_output = partial(_take_own, graph, cell, node.loop, labels)
 
     def own_source(source: Source) -> Source:
         match source:
@@ -219,18 +237,25 @@ def _make_cell(
                 return Literal(fill_items(value, cell.items))
         return source
 
-    arguments = {argument: own_source(source) for argument, source in node.arguments.items()}
-    taken = frozenset(o.step for source in arguments.values() for o in outputs_of(source))
-    taken |= node.loop.list_needs
-    before = {node.branch.condition} if node.branch else set()
+    arguments, mentions, beside = (
+        {name: own_source(source) for name, source in sources.items()}
+        for sources in (node.arguments, node.mentions, node.beside)
+    )
+    sources = [*arguments.values(), *mentions.values(), *beside.values()]
+    taken = {o.step for source in sources for o in outputs_of(source)} | node.loop.list_needs
+    # Its branch, and the checks that a registration waits for.
+    before = node.needs - node.data_needs
     before |= {*node.step.after, *(node.step.on_failure.steps if node.step.on_failure else ())}
     return replace(
         node,
         name=f"{cell.step}@{cell.label}",
+        step=item_texts.fill_step(node.step, cell.items),
         arguments=arguments,
+        mentions=mentions,
+        beside=beside,
         outputs=node.loop.outputs,
-        needs=taken | before,
-        data_needs=taken,
+        needs=before | taken,
+        data_needs=frozenset(taken),
         loop=None,
         cell=cell,
     )
@@ -301,13 +326,12 @@ def _list_faults(graph: Graph, places: Places, node: Node, lists: Lists) -> Iter
             where = None if is_given else places.find_place("params", *source.name.split("."))
             hint = f"step `{node.name}` is made once for each"
             yield Fault(f"parameter `{source.name}` {problem}", where, hint)
-    if problem := count_problem(lists):
+    if problem := count_problem(math.prod(map(len, lists.values()))):
         yield Fault(f"step `{node.name}` {problem}", place)
+    elif fault := item_texts.find_name_problem(node.step, item_texts.combine_items(lists)):
+        yield replace(fault, place=place)
 
 
-def count_problem(lists: Lists) -> str:
-    """What is wrong with the number of cells; empty for nothing."""
-    number = 1
-    for items in lists.values():
-        number *= len(items)
+def count_problem(number: int) -> str:
+    """What is wrong with so many cells; empty for nothing."""
     return f"would be made {number:,} times: {MOST_CELLS:,} is the most" * (number > MOST_CELLS)

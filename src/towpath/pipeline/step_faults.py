@@ -334,8 +334,7 @@ def _input_faults(declared: DeclaredPipeline) -> Iterator[Fault]:
         step = pipeline.steps.get(parts[2])
         if isinstance(step, _WRITING):
             what = f"`{source}` is written by step `{parts[2]}` of this pipeline"
-            hint = (
-                f"remove the input and refer to "
-                f"`{parts[2]}.{names_and_paths.output_stem(parts[-1])}`"
-            )
+            output = f"{parts[2]}.{names_and_paths.output_stem(parts[-1])}"
+            before = f"what the run before made is `{{last: {output}, ...}}`"
+            hint = f"remove the input and refer to `{output}`; {before}"
             yield Fault(what, declared.places.find_place("inputs", name), hint)

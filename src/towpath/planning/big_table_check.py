@@ -31,6 +31,9 @@ def find_big_table_faults(
     asked_types = [argument.asks for argument in signature.arguments]
     if is_dask and (command := tell_missing_extra("dask")):
         yield Fault("Dask needs packages that are not installed", place, f"`{command}`")
+    if isinstance(node.step, DaskStep) and node.step.address and node.step.workers:
+        at_workers = declared.places.find_place("steps", node.name, "workers")
+        yield Fault("a cluster by its `address` has workers", at_workers, "remove `workers`")
     asks_polars = any(asks.startswith("polars.") for asks in asked_types)
     if asks_polars and (command := tell_missing_extra("polars")):
         yield Fault("polars is not installed", place, f"`{command}`")

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 #: The fact of a trial that failed, and is remembered as such: why.
 FAILED = "failed"
 #: A change in what is handed on raises it.
-_REVISION = 2
+_REVISION = 3
 _SMALL = 1 << 16  # bytes of a document that conditions and messages may look into
 
 
@@ -122,22 +122,25 @@ def gather_cells(store: CellStore, node: Node, known: RunState) -> Made:
     assert node.loop
     cells = node.loop.cells or ()
     if not any(_was_made(known, cell) for cell in cells):
-        word = "trials" if isinstance(node.step, Tuning) else "cells"
-        failed = next((cell for cell in cells if not _was_made(known, cell)), "")
-        hint = f"the first is `{failed}`" if failed else None
-        raise StepFailed(Fault(f"none of its {len(cells)} {word} ended well", hint=hint))
+        raise _none_ended_well(node, cells)
     if node.loop.best:
         return _hand_on_best(store, node, node.loop.best, known)
     results = [(cell, known.made[name]) for name, cell, _ in _made_cells(node, known)]
     outputs: dict[str, Artifact] = {}
     values: dict[str, Json] = {}
-    for output, file in node.loop.outputs.items():
-        if is_json(file):
+    for output in node.outputs:
+        if is_json(node.loop.outputs[output]):
             rows = [_row(cell, _document(store, result, output)) for cell, result in results]
             outputs[output] = _put_document(store, node, output, rows, values)
         else:
             outputs[output] = _gather_folder(store, output, results)
     return Made(outputs, values)
+
+
+def _none_ended_well(node: Node, cells: Sequence[str]) -> StepFailed:
+    word = "trials" if isinstance(node.step, Tuning) else "cells"
+    hint = f"the first is `{cells[0]}`" if cells else None
+    return StepFailed(Fault(f"none of its {len(cells)} {word} ended well", hint=hint))
 
 
 def _row(cell: Node, value: Json) -> dict[str, Json]:
@@ -178,17 +181,23 @@ def _hand_on_best(store: CellStore, node: Node, best: BestCell, known: RunState)
     search = isinstance(node.step, Tuning)
     rows: list[dict[str, Json]] = []
     numbers: list[tuple[float, str, int]] = []
+    first_fault: Fault | None = None
     for name, cell, by in _made_cells(node, known):
         try:
             number = _number_of(store, best, known.made[by], by)
-        except StepFailed:
+            if search and math.isinf(number):  # which no search can go by
+                raise StepFailed(Fault(f"`{by}` reached {number}, which is no number to go by"))
+        except StepFailed as failure:
             if not (search or node.step.may_fail):  # type: ignore[union-attr]  # it has cells
                 raise
+            first_fault = first_fault or failure.faults[0]
             continue
         numbers.append((number if best.least else -number, name, len(rows)))
         rows.append(_row(cell, number))
     if not numbers:
-        raise StepFailed(f"none of the cells of `{node.name}` has a number to compare")
+        word = "trials" if search else "cells"
+        what = f"none of its {word} has a number to compare"
+        raise StepFailed(Fault(what, hint=str(first_fault) if first_fault else None))
     # Of several that are equal the first.
     _, winner, place = min(numbers, key=lambda triple: triple[0])
     result = known.made[winner]

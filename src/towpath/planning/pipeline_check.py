@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +24,13 @@ from towpath.config.pipeline_declaration import (
 from towpath.dependencies.command_program import find_missing_script
 from towpath.dependencies.extras import tell_missing_extra
 from towpath.errors import DeclarationError, Fault, Place, TowpathError, did_you_mean
-from towpath.pipeline import file_formats, pipeline_order
-from towpath.pipeline.compile_graph import compile_with_values, outline_graph, resolve_pipeline
+from towpath.pipeline import file_formats, item_texts, pipeline_order
+from towpath.pipeline.compile_graph import (
+    ResolvedPipeline,
+    compile_with_values,
+    outline_graph,
+    resolve_pipeline,
+)
 from towpath.pipeline.environments import apply_environment
 from towpath.pipeline.run_arguments import RunValues
 from towpath.planning import (
@@ -53,6 +58,9 @@ if TYPE_CHECKING:
 
 #: An argument so annotated, named as an output, is where the function writes it itself.
 _PATH = "pathlib.Path"
+
+#: The key that names a step's code, where it is another than `run`.
+_NAMING_KEYS = {CommandStep: "command", NotebookStep: "notebook", DuckDBStep: "sql"}
 
 
 def compile_checked_pipeline(
@@ -110,63 +118,99 @@ def find_environment_faults(
 
 def _declared_faults(workspace: Workspace, declared: DeclaredPipeline) -> tuple[Fault, ...]:
     resolved = resolve_pipeline(declared)
-    all_faults = [*resolved.faults]
-    for node in resolved.nodes.values():
-        all_faults += _code_faults(workspace, declared, resolved.nodes, node)
-    all_faults += _format_faults(declared, workspace.code)
-    all_faults += find_submodule_faults(workspace, declared, resolved.nodes.values())
+    all_faults = [*resolved.faults, *_faults_with_code(workspace, declared, resolved)]
     if any(pipeline_order.find_maker(file.path) for file in declared.pipeline.inputs.values()):
         # Only then, for each pipeline's file is read for it.
         all_faults += pipeline_order.input_faults(read_pipelines(workspace), declared)
     return tuple(dict.fromkeys(all_faults))
 
 
-def _code_faults(
-    workspace: Workspace, declared: DeclaredPipeline, nodes: Mapping[str, Node], node: Node
+def _faults_with_code(
+    workspace: Workspace, declared: DeclaredPipeline, resolved: ResolvedPipeline
 ) -> Iterator[Fault]:
-    """What is wrong between a step and the functions and files it names."""
-    places, folder = declared.places, declared.folder
-    place = places.find_place("steps", node.name)
-    named = places.find_place("steps", node.name, "run") or place
+    """What is wrong between the steps of a pipeline, and of those in it, and their code."""
+    own_nodes = [node for name, node in resolved.nodes.items() if name in declared.pipeline.steps]
+    for node in own_nodes:
+        yield from _CheckedStep(workspace, declared, resolved.nodes, node).find_faults()
+    yield from _format_faults(declared, workspace.code)
+    yield from find_submodule_faults(workspace, declared, own_nodes)
+    for name, body in resolved.bodies.items():
+        yield from _faults_with_code(workspace, declared.bodies[name], body)
+
+
+@dataclass(frozen=True)
+class _CheckedStep:
+    """A step held against the functions and files it names."""
+
+    workspace: Workspace
+    declared: DeclaredPipeline
+    nodes: Mapping[str, Node]
+    node: Node
+
+    def find_faults(self) -> Iterator[Fault]:
+        """What is wrong between them, each at the line that names what it is about."""
+        key = _NAMING_KEYS.get(type(self.node.step), "run")
+        yield from _place_faults(self._kind_faults(), self._find_place(key))
+        root, folder = self.workspace.root, self.declared.folder
+        if requirements := step_code.find_requirements(root, folder, self.node.step):
+            at_key = self._find_place("environment")
+            yield from requirements_check.find_requirements_faults(root, requirements, at_key)
+        yield from _place_faults(self._file_faults(), self._find_place("code"))
+
+    def _find_place(self, key: str) -> Place | None:
+        places, name = self.declared.places, self.node.name
+        return places.find_place("steps", name, key) or places.find_place("steps", name)
+
+    def _kind_faults(self) -> Iterator[Fault]:
+        code, folder, node = self.workspace.code, self.declared.folder, self.node
+        place = self.declared.places.find_place("steps", node.name)
+        match node.step:
+            case FunctionStep() as step:
+                signature = code.step_signature(folder, step.run)
+                yield from _signature_faults(node, signature, place, whole=self._is_whole)
+                yield from _annotation_faults(self.declared, self.nodes, node, signature)
+                yield from big_table_check.find_big_table_faults(
+                    self.declared, self.nodes, node, signature, place
+                )
+            case CommandStep() as step:
+                yield from _script_faults(self.workspace.root, step, self._find_place("command"))
+            case NotebookStep():
+                yield from _extra_faults("notebook", "a notebook", place)
+                yield from notebook_check.find_notebook_faults(
+                    code, folder, node, self._find_place("notebook"), whole=self._is_whole
+                )
+            case DuckDBStep():
+                yield from _extra_faults("duckdb", "SQL", place)
+                yield from sql_check.find_sql_faults(
+                    self.workspace.root, self.declared, self.nodes, node, whole=self._is_whole
+                )
+            case CreateModel():
+                yield from model_check.find_model_faults(code, self.declared, self.nodes, node)
+            case Explain(method="shap"):
+                yield from _extra_faults("explain", "`method: shap`", place)
+            case QualityCheck():
+                for suite in item_texts.list_suites(self.declared, node):
+                    yield from _suite_faults(self.workspace, folder, suite, place)
+
+    @property
+    def _is_whole(self) -> bool:
+        """Whether each of the step's references could be resolved."""
+        step = self.declared.pipeline.steps[self.node.name]
+        inputs: Any = getattr(step, "inputs", ())
+        params: Any = getattr(step, "params", ())
+        return len(self.node.arguments) >= len(inputs) + len(params)
+
+    def _file_faults(self) -> Iterator[Fault]:
+        self.workspace.code.files(self.declared.folder, self.node.step.code)
+        yield from ()
+
+
+def _place_faults(faults: Iterator[Fault], place: Place | None) -> Iterator[Fault]:
+    """The faults, and those of an error that ends them."""
     try:
-        if isinstance(node.step, FunctionStep):
-            signature = workspace.code.step_signature(folder, node.step.run)
-            yield from _signature_faults(node, signature, place, whole=_is_whole(declared, node))
-            yield from _annotation_faults(declared, nodes, node, signature)
-            yield from big_table_check.find_big_table_faults(
-                declared, nodes, node, signature, place
-            )
-        elif isinstance(node.step, CommandStep):
-            named = places.find_place("steps", node.name, "command") or place
-            yield from _script_faults(workspace.root, node.step, named)
-        elif isinstance(node.step, NotebookStep):
-            named = places.find_place("steps", node.name, "notebook") or place
-            yield from _extra_faults("notebook", "a notebook", place)
-            yield from notebook_check.find_notebook_faults(
-                workspace.code, folder, node, named, whole=_is_whole(declared, node)
-            )
-        elif isinstance(node.step, DuckDBStep):
-            named = places.find_place("steps", node.name, "sql") or place
-            yield from _extra_faults("duckdb", "SQL", place)
-            yield from sql_check.find_sql_faults(
-                workspace.root, declared, nodes, node, whole=_is_whole(declared, node)
-            )
-        elif isinstance(node.step, CreateModel):
-            yield from model_check.find_model_faults(workspace.code, declared, nodes, node)
-        elif isinstance(node.step, Explain) and node.step.method == "shap":
-            yield from _extra_faults("explain", "`method: shap`", place)
-        elif isinstance(node.step, QualityCheck) and node.step.expectations:
-            yield from _suite_faults(workspace, folder, node.step.expectations, place)
+        yield from faults
     except TowpathError as error:
-        yield from (_with_place(fault, named) for fault in error.faults)
-    if requirements := step_code.find_requirements(workspace.root, folder, node.step):
-        at_key = places.find_place("steps", node.name, "environment") or place
-        yield from requirements_check.find_requirements_faults(workspace.root, requirements, at_key)
-    try:
-        workspace.code.files(folder, node.step.code)
-    except TowpathError as error:
-        code_place = places.find_place("steps", node.name, "code") or place
-        yield from (_with_place(fault, code_place) for fault in error.faults)
+        yield from (_with_place(fault, place) for fault in error.faults)
 
 
 def _script_faults(root: Path, step: CommandStep, place: Place | None) -> Iterator[Fault]:
@@ -191,13 +235,6 @@ def _extra_faults(extra: str, needing: str, place: Place | None) -> Iterator[Fau
     if command := tell_missing_extra(extra):
         what = f"{needing} needs packages that are not installed"
         yield Fault(what, place, f"`{command}`")
-
-
-def _is_whole(declared: DeclaredPipeline, node: Node) -> bool:
-    step = declared.pipeline.steps[node.name]
-    inputs: Any = getattr(step, "inputs", ())
-    params: Any = getattr(step, "params", ())
-    return len(node.arguments) >= len(inputs) + len(params)
 
 
 def _with_place(fault: Fault, place: Place | None) -> Fault:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from towpath.config.artifact import Artifact, CacheEntry, Json, Made
 from towpath.config.expression import parse_message
-from towpath.config.parameter_groups import find_parameter
+from towpath.config.parameter_groups import find_parameter, nest_values
 from towpath.config.pipeline_declaration import Callback, Notify, RepeatedStep, Tuning
 from towpath.errors import Fault, StepFailed, did_you_mean
 from towpath.pipeline.step_graph import (
@@ -81,6 +81,7 @@ class RunState:
     """The fold of a run so far. ``inputs`` are the artifacts of the pipeline's own inputs, without
     those that may be missing and are.
 
+    ``refused`` are those of the ``failed`` that a check said no to.
     ``graph`` grows: by the cells of a step whose list another step makes. ``forgiven`` are cells
     that were not made and that their step may do without; ``searches`` is how far each has come.
     ``awaited`` says of inputs that are yet to be made or brought, in a plan, by what: the name of
@@ -95,6 +96,7 @@ class RunState:
     decisions: dict[str, StepDecision] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
+    refused: set[str] = field(default_factory=set)
     forgiven: set[str] = field(default_factory=set)
     chosen: dict[str, bool] = field(default_factory=dict)
     searches: dict[str, SearchProgress] = field(default_factory=dict)
@@ -121,17 +123,15 @@ class RunState:
         watched = watch.steps if watch else ()
         if failed := sorted(s for s in node.needs if s in self.failed and s not in watched):
             return f"`{failed[0]}` failed"
-        if watch and all(map(self.has_ended, watched)) and (reason := self._unmet_watch(watch)):
-            return reason
-        if node.branch and (reason := self._branch_reason(node.branch)):
-            return reason
-        return next(
-            (reason for source in node.taken_sources if (reason := self._none_made(source))), ""
+        return (
+            self._unmet_watch(watch)
+            or self._branch_reason(node.branch)
+            or next(filter(None, map(self._none_made, node.taken_sources)), "")
         )
 
     def _gathering_reason(self, node: Node, loop: Loop) -> str:
         """Why a step hands on nothing, though its cells have ended."""
-        if node.branch and (reason := self._branch_reason(node.branch)):
+        if reason := self._branch_reason(node.branch):
             return reason
         cells = loop.cells or ()
         if not all(map(self.has_ended, cells)) or self.unforgiven_cells(loop):
@@ -155,8 +155,10 @@ class RunState:
             self.forgiven.add(node.name)
         return is_forgiven
 
-    def _unmet_watch(self, watch: FailureWatch) -> str:
-        """Why a step that watches others need not run; empty where it is to."""
+    def _unmet_watch(self, watch: FailureWatch | None) -> str:
+        """Why a step that watches others need not run; empty where it is to, or they go on."""
+        if watch is None or not all(map(self.has_ended, watch.steps)):
+            return ""
         failed = watch.when != "skipped" and any(step in self.failed for step in watch.steps)
         skipped = watch.when != "failed" and any(step in self.skipped for step in watch.steps)
         if failed or skipped:
@@ -172,7 +174,9 @@ class RunState:
         words = {"failed": "did not fail", "skipped": "was not skipped"}
         return f"{names} {words.get(watch.when, 'neither failed nor was skipped')}"
 
-    def _branch_reason(self, branch: Branch) -> str:
+    def _branch_reason(self, branch: Branch | None) -> str:
+        if branch is None:
+            return ""
         if branch.condition in self.skipped:
             return f"`{branch.condition}` was skipped"
         if self.chosen.get(branch.condition, branch.holds) is not branch.holds:
@@ -246,11 +250,23 @@ class RunState:
 
     def look_up_value(self, node: Node, name: str) -> Json:
         """The small value that a name in a condition or a message of ``node`` stands for."""
+        if name not in node.mentions:
+            return self._look_up_inner(node, f"{name}.")
         source = node.mentions[name]
         if isinstance(source, FirstOf | FromOutput):
             return self.value(self.find_origin(source))
         resolved = self.resolve(source)
         return resolved.value if isinstance(resolved, Value) else resolved.digest
+
+    def _look_up_inner(self, node: Node, prefix: str) -> Json:
+        """The values of an inner pipeline that are mentioned below a name (``clean.evaluate``), as
+        the keys of the reference go through them."""
+        values = {
+            name.removeprefix(prefix): self.look_up_value(node, name)
+            for name in node.mentions
+            if name.startswith(prefix)
+        }
+        return nest_values(values)
 
     def fill_message(self, node: Node, text: str) -> str:
         """A message of a node with the values of this run."""

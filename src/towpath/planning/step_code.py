@@ -7,25 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from towpath.config.artifact import Artifact
-from towpath.config.command_line import UnfitCommand, parse_command
 from towpath.config.file_declaration import Output
-from towpath.config.names_and_paths import find_sql_file
 from towpath.config.pipeline_declaration import (
     BatchTransform,
     BiasCheck,
-    CommandStep,
     CreateModel,
     DuckDBStep,
     Explain,
-    FunctionStep,
-    NotebookStep,
     QualityCheck,
     Step,
 )
-from towpath.dependencies.command_program import Module, Program, find_program
 from towpath.pipeline import file_formats
 from towpath.pipeline.step_graph import FromInput, outputs_of
-from towpath.planning import model_code
+from towpath.planning import kind_code, model_code
 from towpath.steps.own_environment import digest_requirements
 
 if TYPE_CHECKING:
@@ -84,49 +78,27 @@ def read_step_code(
 
 def code_of(graph: Graph, node: Node, reader: CodeReader) -> dict[str, str]:
     """The digests of the code that a step reaches, by label: its own, and that of its objects."""
-    step = node.step
-    if isinstance(step, FunctionStep):
-        reached = reader.digests(graph.folder, step.run, step.code)
-    elif isinstance(step, CommandStep):
-        reached = {
-            **reader.files(graph.folder, step.code),
-            **reader.files("", _find_program(reader, step).files),
-            **reader.digest_modules(_command_modules(reader, graph.folder, step)),
-        }
-    elif isinstance(step, NotebookStep):
-        modules = _notebook_modules(reader, graph.folder, step)
-        reached = {**reader.files(graph.folder, step.code), **reader.digest_modules(modules)}
-    elif isinstance(step, CreateModel):
-        # The files go into the model whole, comments too.
-        reached = {
-            **reader.files(graph.folder, named_files(step)),
-            **model_code.digest_model_sources(reader, graph.folder, node),
-        }
-    else:
-        reached = reader.files(graph.folder, named_files(step))
+    reached = kind_code.find_step_code(reader, graph.folder_of(node), node).digest_own()
     digests = {**_carried_code(graph, node, reader), **reached}
-    if requirements := find_requirements(reader.root, graph.folder, step):
+    if requirements := find_requirements(reader.root, graph.folder_of(node), node.step):
         digests[requirements] = digest_requirements(reader.root / requirements)
     return {**_label_code(digests), **_code_of_formats(graph, node, reader)}
 
 
 def list_code_files(graph: Graph, node: Node, reader: CodeReader) -> Iterator[str]:
     """The files, from the root, whose change may change what ``code_of`` gives."""
-    yield from reader.file_names(graph.folder, named_files(node.step))
-    if requirements := find_requirements(reader.root, graph.folder, node.step):
+    yield from reader.file_names(graph.folder_of(node), kind_code.list_named_files(node.step))
+    for cell in (node.loop.cells if node.loop else None) or ():  # each may have its own suite
+        if isinstance(node.step, QualityCheck):
+            files = kind_code.list_named_files(graph.nodes[cell].step)
+            yield from reader.file_names(graph.folder_of(node), files)
+    if requirements := find_requirements(reader.root, graph.folder_of(node), node.step):
         yield requirements
     for maker in (node, *_find_makers(graph, node)):
-        if isinstance(maker.step, FunctionStep):
-            yield from reader.source_files(graph.folder, maker.step.run)
-        elif isinstance(maker.step, CommandStep):
-            yield from list_command_sources(reader, graph.folder, maker.step)
-        elif isinstance(maker.step, NotebookStep):
-            yield from list_notebook_sources(reader, graph.folder, maker.step)
-        elif isinstance(maker.step, CreateModel):
-            yield from model_code.list_model_sources(reader, graph.folder, maker)
+        yield from kind_code.find_step_code(reader, graph.folder_of(maker), maker).list_sources()
     for run in file_formats.own_formats(graph, node).values():
-        reader.format_class(graph.folder, run)
-        yield from reader.source_files(graph.folder, run)
+        reader.format_class(graph.folder_of(node), run)
+        yield from reader.source_files(graph.folder_of(node), run)
 
 
 def find_requirements(root: Path, folder: str, step: Step) -> str | None:
@@ -138,84 +110,14 @@ def find_requirements(root: Path, folder: str, step: Step) -> str | None:
     return beside if (root / beside).is_file() else step.environment
 
 
-def named_files(step: Step) -> tuple[str, ...]:
-    """What a step names as its code; the suite of a check is code too."""
-    if isinstance(step, CreateModel) and step.card:
-        return (*step.code, step.card)
-    if isinstance(step, DuckDBStep) and (file := find_sql_file(step.sql)):
-        return (*step.code, file)
-    suite = step.expectations if isinstance(step, QualityCheck) else None
-    return (*step.code, suite) if suite else tuple(step.code)
-
-
 def _label_code(digests: Mapping[str, str]) -> dict[str, str]:
     return {f"code {label}": digest for label, digest in digests.items()}
-
-
-# The code of commands: the files that they name, and what their programs import.
-
-
-def is_known(reader: CodeReader, step: Step) -> bool:
-    """Whether a key can hold all the code of a step: of a command, where it is a Python program,
-    where ``code:`` says it, be it that there is none, or where it has a folder of its own."""
-    if not isinstance(step, CommandStep) or "code" in step.model_fields_set:
-        return True
-    if step.places or step.settings:
-        return True
-    return _find_program(reader, step).is_known
-
-
-def list_command_sources(reader: CodeReader, folder: str, step: CommandStep) -> tuple[str, ...]:
-    """Every file of a command's code, from the root."""
-    named = (*reader.file_names(folder, step.code), *_find_program(reader, step).files)
-    modules = _command_modules(reader, folder, step)
-    return tuple(dict.fromkeys((*named, *reader.module_sources(modules))))
-
-
-def _command_modules(reader: CodeReader, folder: str, step: CommandStep) -> tuple[Module, ...]:
-    files = (f for f in reader.file_names(folder, step.code) if f.endswith(".py"))
-    named = (Module.named(reader.root, file) for file in files)
-    return tuple(dict.fromkeys((*_find_program(reader, step).modules, *named)))
-
-
-def _find_program(reader: CodeReader, step: CommandStep) -> Program:
-    try:
-        line = parse_command(step.command, step.shell)
-    except UnfitCommand:  # `check` says it, with its place
-        return Program()
-    apart = (*step.places.values(), *step.settings)
-    return find_program(reader.root, line, step.workdir or "", [p.rstrip("/") for p in apart])
-
-
-# The code of notebooks: their cells, and what these import.
-
-
-def list_notebook_sources(reader: CodeReader, folder: str, step: NotebookStep) -> tuple[str, ...]:
-    """Every file of a notebook's code, from the root, the notebook first."""
-    modules = _notebook_modules(reader, folder, step)
-    sources = (*reader.file_names(folder, step.code), *reader.module_sources(modules))
-    return tuple(dict.fromkeys((reader.find_notebook(folder, step.notebook), *sources)))
-
-
-def _notebook_modules(reader: CodeReader, folder: str, step: NotebookStep) -> tuple[Module, ...]:
-    # Its imports look beside the pipeline first, wherever the notebook itself stands.
-    named = (f for f in reader.file_names(folder, step.code) if f.endswith(".py"))
-    files = (reader.find_notebook(folder, step.notebook), *named)
-    return tuple(Module(file, folder) for file in dict.fromkeys(files))
-
-
-# The code that comes with objects: a model's file holds its class's name only.
 
 
 def _carried_code(graph: Graph, node: Node, reader: CodeReader) -> dict[str, str]:
     digests: dict[str, str] = {}
     for maker in _find_makers(graph, node):
-        if isinstance(maker.step, FunctionStep):
-            digests |= reader.digest_carried(graph.folder, maker.step.run)
-        elif isinstance(maker.step, CommandStep):  # any class of its code may be in what it wrote
-            digests |= reader.digest_modules(_command_modules(reader, graph.folder, maker.step))
-        elif isinstance(maker.step, NotebookStep):
-            digests |= reader.digest_modules(_notebook_modules(reader, graph.folder, maker.step))
+        digests |= kind_code.find_step_code(reader, graph.folder_of(maker), maker).digest_carried()
     return digests
 
 
@@ -248,9 +150,9 @@ def _trusted_code(graph: Graph, node: Node, workspace: Workspace) -> dict[str, s
     files = {
         file
         for name in workspace.project.trust
-        if (file := model_code.find_trusted_module(graph.folder, workspace, name))
+        if (file := model_code.find_trusted_module(graph.folder_of(node), workspace, name))
     }
-    digests = workspace.code.files(graph.folder, sorted(files))
+    digests = workspace.code.files(graph.folder_of(node), sorted(files))
     return _label_code({f"{label} (trusted)": digest for label, digest in digests.items()})
 
 
@@ -259,8 +161,8 @@ def _code_of_formats(
 ) -> dict[str, str]:
     reached: dict[str, str] = {}
     for run in file_formats.own_formats(graph, node, taken).values():
-        reader.format_class(graph.folder, run)
-        reached |= reader.digests(graph.folder, run)
+        reader.format_class(graph.folder_of(node), run)
+        reached |= reader.digests(graph.folder_of(node), run)
     return _label_code(reached)
 
 
@@ -280,20 +182,10 @@ def _package_versions(
         used = (*used, "shap")
     versions = reader.versions_of_modules((*used, *own))
     for maker in (node, *_find_makers(graph, node)):
-        if isinstance(maker.step, FunctionStep):
-            versions |= reader.package_versions(graph.folder, maker.step.run)
-        elif isinstance(maker.step, CommandStep):
-            versions |= reader.module_packages(_command_modules(reader, graph.folder, maker.step))
-            if package := _find_program(reader, maker.step).package:  # `python -m` of a package
-                versions |= reader.versions_of_modules((package,))
-        elif isinstance(maker.step, NotebookStep):
-            modules = _notebook_modules(reader, graph.folder, maker.step)
-            versions |= reader.module_packages(modules)
-        elif isinstance(maker.step, CreateModel):
-            modules = model_code.list_model_modules(reader, graph.folder, maker)
-            versions |= reader.module_packages(modules)
+        maker_code = kind_code.find_step_code(reader, graph.folder_of(maker), maker)
+        versions |= maker_code.package_versions()
     for run in file_formats.own_formats(graph, node, taken).values():
-        versions |= reader.package_versions(graph.folder, run)
+        versions |= reader.package_versions(graph.folder_of(node), run)
     settings = [file for package, file in _SETTINGS.items() if package in versions]
     digests = reader.files("", reader.file_names("", settings)) if settings else {}
     return {

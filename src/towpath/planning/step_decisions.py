@@ -20,13 +20,14 @@ from towpath.config.pipeline_declaration import (
     Expiry,
     Fail,
     Notify,
+    QualityCheck,
     RegisterModel,
     Stop,
     Tuning,
 )
-from towpath.errors import Malformed, StepFailed, TowpathError
+from towpath.errors import Malformed, Refused, StepFailed, TowpathError
 from towpath.pipeline import cache_key
-from towpath.planning import cell_results, known_cells, step_code
+from towpath.planning import cell_results, kind_code, known_cells, step_code
 from towpath.planning.run_state import RunState, StepDecision, StepNotEnded, StepVerdict
 from towpath.scratch import replace_text
 
@@ -68,7 +69,7 @@ class StepJudge:
     memory: PipelineMemory
     decide_registration: Callable[[Node, RegisterModel, RunState], StepDecision] | None
     policy: ReusePolicy = ReusePolicy()
-    code_of_cells: dict[tuple[str, tuple[tuple[str, str], ...]], Mapping[str, str]] = field(
+    code_of_cells: dict[tuple[object, ...], Mapping[str, str]] = field(
         default_factory=dict, compare=False, repr=False
     )
 
@@ -85,7 +86,7 @@ class StepJudge:
             return StepDecision(node.name, StepVerdict.UNDECIDED, f"after {shown}")
         if isinstance(node.step, Condition | Fail | Stop | Notify):
             return StepDecision(node.name, StepVerdict.RUN)
-        if isinstance(node.step, RegisterModel):
+        if isinstance(node.step, RegisterModel) and node.loop is None:
             assert self.decide_registration
             return self.decide_registration(node, node.step, known)
         return self._by_key(node, known)
@@ -98,16 +99,18 @@ class StepJudge:
             reason = f"{ended} of {node.step.trials} trials are known"
             return StepDecision(node.name, StepVerdict.UNDECIDED, reason)
         try:
-            lists = known_cells.read_lists(known, node, loop)
+            cells = known_cells.read_items(known, node, loop)
         except StepNotEnded as waiting:
             reason = f"its cells are known after `{waiting.step}`"
             return StepDecision(node.name, StepVerdict.UNDECIDED, reason)
-        reason = known_cells.empty_list_reason(loop, lists)
+        reason = known_cells.empty_list_reason(loop, cells)
         return StepDecision(node.name, StepVerdict.SKIP, reason)
 
     def _gather(self, node: Node, loop: Loop, known: RunState) -> StepDecision:
         if failed := known.unforgiven_cells(loop):
             number = len(loop.cells or ())
+            if known.refused.issuperset(failed):
+                raise Refused(f"{len(failed)} of {number} cells did not pass, first `{failed[0]}`")
             raise StepFailed(f"{len(failed)} of {number} cells failed, first `{failed[0]}`")
         ingredients = cell_results.gathering_ingredients(node, known)
         key = cache_key.digest_ingredients(ingredients)
@@ -130,7 +133,7 @@ class StepJudge:
         key = cache_key.digest_ingredients(ingredients)
         if self.policy.selected is not None and not _is_among(node, self.policy.selected):
             return self._take_earlier(node, key, ingredients)
-        reason, entry = self._find_usable(node, key)
+        reason, entry = self._find_usable(node, known.graph.folder_of(node), key)
         if entry:
             reason, verdict = _made_by(entry), StepVerdict.REUSE
         else:
@@ -140,9 +143,11 @@ class StepJudge:
     def _read_code(
         self, node: Node, arguments: Mapping[str, Artifact | Value], known: RunState
     ) -> Mapping[str, str]:
-        # The cells of a step have the same code, but for what the names of their files ask for.
+        # The cells of a step have the same code, but for what the names of their files ask for,
+        # and the suite that each is held against.
         files = [(n, v.name) for n, v in arguments.items() if isinstance(v, Artifact)]
-        case = (node.declared_name, tuple(files))
+        suite = node.step.expectations if isinstance(node.step, QualityCheck) else None
+        case = (node.declared_name, suite, tuple(files))
         code = self.code_of_cells.get(case)
         if code is None:
             code = step_code.read_step_code(known.graph, node, arguments, self.workspace)
@@ -163,7 +168,7 @@ class StepJudge:
                 )
         return StepDecision(node.name, StepVerdict.RUN, "needed, and never run here", key, found)
 
-    def _find_usable(self, node: Node, key: str) -> tuple[str, CacheEntry | None]:
+    def _find_usable(self, node: Node, folder: str, key: str) -> tuple[str, CacheEntry | None]:
         cache = node.step.cache
         if self.policy.force:
             return "forced", None
@@ -175,7 +180,7 @@ class StepJudge:
             return _own_reason(node), None
         if isinstance(node.step, Callback):
             return "asked in each run", None
-        if not step_code.is_known(self.workspace.code, node.step):
+        if not kind_code.find_step_code(self.workspace.code, folder, node).is_known:
             return step_code.UNKNOWN, None
         entry = self._trusted_entry(key)
         if entry is None:
@@ -289,28 +294,34 @@ def first_difference(before: Mapping[str, str], after: Mapping[str, str]) -> str
     return ""
 
 
+#: How an ingredient that is another one is told, by the first word of its label.
+_CHANGED = {
+    "parameter": "`{name}` {old} -> {new}",
+    "package": "`{name}` {old} -> {new}",
+    "python": "Python {old} -> {new}",
+    "format": "input `{name}` is read as {new}, no longer as {old}",
+    "input": "input `{name}` changed",
+    "code": "code of `{name}` changed",
+}
+#: The same where it may be new or gone as well.
+_DIFFERENT = {
+    "declaration": "its declaration changed",
+    "cells": "its cells are other ones",
+    "options": "how input `{name}` is read was declared otherwise",
+}
+#: The same of an input that need not be there.
+_THERE = {"input": "input `{name}` is there now"}
+_GONE = {"input": "input `{name}` is not there any more"}
+
+
 def _describe_difference(label: str, old: str | None, new: str | None) -> str:
     what, _, name = label.partition(" ")
-    if what == "declaration":
-        return "its declaration changed"
-    if what in ("parameter", "package", "python") and old and new:
-        return f"{'Python' if what == 'python' else f'`{name}`'} {old} -> {new}"
-    if what == "format" and old and new:
-        return f"input `{name}` is read as {new}, no longer as {old}"
-    if what == "cells":
-        return "its cells are other ones"
-    if what == "options":
-        return f"how input `{name}` is read was declared otherwise"
+    words = {**_CHANGED, **_DIFFERENT} if old and new else _DIFFERENT
     if what == "input" and cache_key.ABSENT in (old, new):
-        return (
-            f"input `{name}` is {'there now' if old == cache_key.ABSENT else 'not there any more'}"
-        )
-    if what == "input" and old and new:
-        return f"input `{name}` changed"
-    if what == "code" and old and new:
-        return f"code of `{name}` changed"
+        words = _THERE if old == cache_key.ABSENT else _GONE
     verb = "is new" if old is None else "is gone"
-    return f"{what} `{name}` {verb}"
+    text = words.get(what, f"{what} `{{name}}` {verb}")
+    return text.format(name=name, old=old, new=new)
 
 
 def _own_reason(node: Node) -> str:

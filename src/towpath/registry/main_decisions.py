@@ -223,21 +223,27 @@ def _added_files(repository: Repository, main: str, folder: str) -> Iterator[tup
 def find_spent_numbers(repository: Repository, model: str) -> frozenset[VersionNumber]:
     """The numbers of a model that were given once, though their tags may be gone."""
     # Main's records, stage files and evidence name them, and stage tags stand on their commits.
-    paths: list[str] = []
-    if main := branches.seen_main_commit(repository):
+    main = branches.seen_main_commit(repository)
+    paths = list(_tagged_records(repository, model))
+    numbers: set[VersionNumber | None] = set()
+    if main:
         for folder in (f"{RECORDS}/{model}", f"{EVIDENCE}/{model}"):
             paths += (path for path, _ in _added_files(repository, main, folder))
+    names = (PurePosixPath(path).name.removesuffix(".yaml").partition("-")[0] for path in paths)
+    numbers.update(map(VersionNumber.parse, names))
+    if main and not repository.is_shallow():
+        for promotion in read_promotions(repository, main, model=model):
+            numbers |= {promotion.version, promotion.replaces}
+    return frozenset(filter(None, numbers))
+
+
+def _tagged_records(repository: Repository, model: str) -> Iterator[str]:
+    """The records at the commits that stage tags stand on, and no version's tag does."""
     tags = [ref for ref in refs.list_refs(repository, f"{TAGS}{model}#*") if ref.annotated]
     staged = {ref.target for ref in tags if parse_tag(ref.name.removeprefix(TAGS))}
     tagged = {ref.target for ref in refs.list_refs(repository, f"{TAGS}{model}@*")}
     for commit in staged - tagged:
-        paths += record_paths(repository, commit, model)
-    names = (PurePosixPath(path).name.removesuffix(".yaml").partition("-")[0] for path in paths)
-    numbers = {VersionNumber.parse(name) for name in names}
-    if main and not repository.is_shallow():
-        for promotion in read_promotions(repository, main, model=model):
-            numbers |= {promotion.version, promotion.replaces}
-    return frozenset(number for number in numbers if number)
+        yield from record_paths(repository, commit, model)
 
 
 def is_registration(repository: Repository, commit: str, path: str) -> bool:

@@ -64,17 +64,30 @@ def find_signature_breaks(
     # matrix or the other way round, or answer a class that was none.
     if old is None or new is None:
         return ()
-    breaks = []
+    return (
+        *_matrix_breaks(old, new),
+        *_column_breaks("input", old.inputs, new.inputs),
+        *_feature_breaks(old.features, new.features),
+        *_column_breaks("output", old.outputs, new.outputs),
+        *_class_breaks(old.classes, new.classes),
+    )
+
+
+def _matrix_breaks(old: ModelSignature, new: ModelSignature) -> Iterator[str]:
     if (matrix := matrix_of(old)) and new.inputs is not None:
-        breaks.append(f"input {matrix} -> columns by name")
+        yield f"input {matrix} -> columns by name"
     if (matrix := matrix_of(new)) and old.inputs is not None:
-        breaks.append(f"input columns by name -> {matrix}")
-    breaks += _column_breaks("input", old.inputs, new.inputs)
-    if None not in (old.features, new.features) and old.features != new.features:
-        breaks.append(f"{old.features} -> {new.features} features")
-    breaks += _column_breaks("output", old.outputs, new.outputs)
-    classes = new.classes or () if old.classes is not None else ()
-    return (*breaks, *(f"class {c} is new" for c in classes if c not in (old.classes or ())))
+        yield f"input columns by name -> {matrix}"
+
+
+def _feature_breaks(old: int | None, new: int | None) -> Iterator[str]:
+    if None not in (old, new) and old != new:
+        yield f"{old} -> {new} features"
+
+
+def _class_breaks(old: tuple[Json, ...] | None, new: tuple[Json, ...] | None) -> Iterator[str]:
+    if old is not None:
+        yield from (f"class {answer} is new" for answer in new or () if answer not in old)
 
 
 def matrix_of(signature: ModelSignature) -> str:

@@ -139,11 +139,6 @@ def _axis_type(values: Iterable[Any], raw: Iterable[Any]) -> str:
 
 
 def _write_spec(chart: Chart, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    raw = [point for line in chart.lines for point in _finite_points(line.points)]
-    kinds = {
-        "x": _axis_type((row["x"] for row in rows), (x for x, _ in raw)),
-        "y": _axis_type((row["y"] for row in rows), (y for _, y in raw)),
-    }
     spec: dict[str, Any] = {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "width": _WIDTH,
@@ -154,15 +149,12 @@ def _write_spec(chart: Chart, rows: list[dict[str, Any]]) -> dict[str, Any]:
     titles = {"x": _axis_title(chart.x_label), "y": _axis_title(chart.y_label)}
     if chart.kind == "confusion":
         return {**spec, **_confusion_parts(rows, titles)}
-    encoding: dict[str, Any] = {
-        axis: {
-            "field": axis,
-            "type": kinds[axis],
-            "title": titles[axis],
-            **({"scale": {"zero": chart.kind == "bar"}} if kinds[axis] == "quantitative" else {}),
-        }
-        for axis in ("x", "y")
-    }
+    raw = [point for line in chart.lines for point in _finite_points(line.points)]
+    encoding: dict[str, Any] = {}
+    for place, axis in enumerate("xy"):
+        kind = _axis_type([row[axis] for row in rows], [point[place] for point in raw])
+        scale = {"scale": {"zero": chart.kind == "bar"}} if kind == "quantitative" else {}
+        encoding[axis] = {"field": axis, "type": kind, "title": titles[axis], **scale}
     if len(chart.lines) > 1:
         encoding["color"] = {"field": "s", "type": "nominal", "title": None, "sort": None}
     is_short = len(rows) < 40 * len(chart.lines)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from towpath.config.pipeline_declaration import named_outputs
 from towpath.errors import TowpathError
 from towpath.execution import output_copies, run_folders
 from towpath.execution.run_record import ExecutionState
+from towpath.pipeline.compile_graph import list_declared_steps
 from towpath.planning.declared_pipelines import read_declared
 from towpath.reports.charts import Chart, ChartLine
 from towpath.scratch import scratch_folder
@@ -43,22 +44,27 @@ def chart_logged_metrics(workspace: Workspace, runs: Sequence[LabelledRun]) -> I
     """A chart for each thing that a step logged; `train/loss` and `valid/loss` share one."""
     lines: dict[tuple[str, str], list[ChartLine]] = {}
     notes: dict[str, str] = {}
-    for labelled in runs:
-        for step in labelled.run.steps.values():
-            series, note = _read_series(workspace, labelled.run, step)
-            owner = step.cell_of or step.name  # the cells of a step share its charts
-            cell = step.name.removeprefix(owner) if step.cell_of else ""
-            notes |= {owner: labelled.name_line(note)} if note else {}
-            for name, values in series.items():
-                key = owner, name.rpartition("/")[2] or name
-                points = [(logged.step, logged.value) for logged in values]
-                line = labelled.name_line(f"{name}{cell}")
-                lines.setdefault(key, []).append(ChartLine(line, points))
+    steps = [(labelled, step) for labelled in runs for step in labelled.run.steps.values()]
+    for labelled, step in steps:
+        series, note = _read_series(workspace, labelled.run, step)
+        owner = step.cell_of or step.name  # the cells of a step share its charts
+        notes |= {owner: labelled.name_line(note)} if note else {}
+        for name, line in _logged_lines(labelled, step, series):
+            lines.setdefault((owner, name.rpartition("/")[2] or name), []).append(line)
     for (step_name, title), drawn in lines.items():
         step_notes = (notes[step_name],) if step_name in notes else ()
         yield Chart(f"{step_name}: {title}", drawn, "step", title, notes=step_notes)
-    for step_name in notes.keys() - {step for step, _ in lines}:
+    for step_name in notes.keys() - {step_name for step_name, _ in lines}:
         yield Chart(f"{step_name}: what it logged", (), notes=(notes[step_name],))
+
+
+def _logged_lines(
+    labelled: LabelledRun, step: StepRun, series: Mapping[str, list[LoggedValue]]
+) -> Iterator[tuple[str, ChartLine]]:
+    cell = step.name.removeprefix(step.cell_of) if step.cell_of else ""
+    for name, values in series.items():
+        points = [(logged.step, logged.value) for logged in values]
+        yield name, ChartLine(labelled.name_line(f"{name}{cell}"), points)
 
 
 def _read_series(
@@ -75,9 +81,13 @@ def _read_series(
     return {}, f"reused; its curve stays with the run that logged it ({maker or 'unknown'})"
 
 
-def chart_declared_plots(workspace: Workspace, runs: Sequence[LabelledRun]) -> Iterator[Chart]:
-    """A chart for each output that declares `plot`, as it is declared now."""
+def chart_declared_plots(
+    workspace: Workspace, runs: Sequence[LabelledRun], pictures: Collection[str] = ()
+) -> Iterator[Chart]:
+    """A chart for each output that declares `plot`, as it is declared now, but for ``pictures``."""
     for name, plot in _declared_plots(workspace, runs[0].run.pipeline).items():
+        if name in pictures:
+            continue
         lines: list[ChartLine] = []
         notes: list[str] = []
         for labelled in runs:
@@ -90,24 +100,29 @@ def chart_declared_plots(workspace: Workspace, runs: Sequence[LabelledRun]) -> I
                 words = str(error).strip().splitlines() or [type(error).__name__]
                 notes.append(labelled.name_line(f"is not drawn: {words[0][:200]}"))
         if lines or notes:
-            kind = _KINDS.get(plot.template or "", "line")
-            y_label = plot.y_label or (plot.y[0] if len(plot.y or ()) == 1 and plot.y else "")
-            yield Chart(
-                f"{name}: {plot.title}" if plot.title else name, lines,
-                plot.x_label or plot.x or "", y_label, kind, tuple(notes),
-            )  # fmt: skip
+            yield _declared_chart(name, plot, lines, notes)
+
+
+def _declared_chart(
+    name: str, plot: Plot, lines: Sequence[ChartLine], notes: Sequence[str]
+) -> Chart:
+    title = f"{name}: {plot.title}" if plot.title else name
+    columns = plot.y or ()
+    y_label = plot.y_label or (columns[0] if len(columns) == 1 else "")
+    kind = _KINDS.get(plot.template or "", "line")
+    return Chart(title, lines, plot.x_label or plot.x or "", y_label, kind, tuple(notes))
 
 
 def _declared_plots(workspace: Workspace, pipeline: str) -> dict[str, Plot]:
     if pipeline not in workspace.pipelines:
         return {}
     try:
-        declared = read_declared(workspace, pipeline).pipeline
+        declared = list_declared_steps(read_declared(workspace, pipeline))
     except TowpathError:
         return {}
     return {
         f"{step_name}.{name}": output.plot if isinstance(output.plot, Plot) else Plot()
-        for step_name, step in declared.steps.items()
+        for step_name, step in declared.items()
         for name, output in named_outputs(step)
         if output.plot
     }

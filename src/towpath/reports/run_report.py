@@ -96,6 +96,8 @@ class Report:
 def report_run(workspace: Workspace, run: RecordedRun) -> Report:
     """All that a page tells of one run; also of one that goes on, or that has no steps."""
     alone = [LabelledRun("", run)]
+    images = tuple(_show_images(workspace, run))
+    plots = report_charts.chart_declared_plots(workspace, alone, {image.name for image in images})
     sections = (
         _graph_section(workspace, run),
         ReportSection("Steps", _step_tables(run)),
@@ -104,11 +106,7 @@ def report_run(workspace: Workspace, run: RecordedRun) -> Report:
         ReportSection("Curves", charts=draw_all(
             list(report_charts.chart_logged_metrics(workspace, alone)))),
         ReportSection("Checks", tuple(_check_tables(run))),
-        ReportSection(
-            "Plots",
-            charts=draw_all(list(report_charts.chart_declared_plots(workspace, alone))),
-            images=tuple(_show_images(workspace, run)),
-        ),
+        ReportSection("Plots", charts=draw_all(list(plots)), images=images),
         ReportSection("Outputs", _output_tables(run), notes=_page_notes(run)),
         ReportSection("Data", _value_tables(("input", "digest", "from", ""), _input_rows(run))),
         ReportSection("Logs", logs=tuple(_read_logs(workspace.runs / run.id, run))),
@@ -162,7 +160,7 @@ def _graph_section(workspace: Workspace, run: RecordedRun) -> ReportSection:
     """The graph as it is declared now, where that has the steps of the run."""
     try:
         graph = drawable_graph(workspace, run.pipeline, run.environment)
-        kinds = {name: step.kind for name, step in graph.pipeline.steps.items()}
+        kinds = {name: node.step.kind for name, node in graph.steps.items()}
     except (TowpathError, LookupError):
         kinds = None
     if not run.steps:
@@ -170,7 +168,7 @@ def _graph_section(workspace: Workspace, run: RecordedRun) -> ReportSection:
     if kinds != {name: step.kind for name, step in run.steps.items() if not step.cell_of}:
         note = "the pipeline is declared otherwise now, or not at all: the steps are below"
         return ReportSection("Graph", notes=(note,))
-    picture = picture_graph(graph)
+    picture = picture_graph(graph, nested=True)
     count = len(picture.boxes)
     if count > _BOXES:
         return ReportSection("Graph", notes=(f"{count} boxes: towpath graph draws it",))

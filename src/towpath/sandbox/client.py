@@ -112,7 +112,8 @@ class Client:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(_END)  # it ends first what its tasks left behind
             what = "the run ended, or the process that starts its steps died"
-            raise StepFailed(Fault(what, hint=self._last_words() or None)) from None
+            hint = self._last_words() or None
+            raise StepFailed(Fault(what, hint=hint), causes=("Killed",)) from None
         finally:
             tail.hand_on_new(to_end=True)
 

@@ -1,7 +1,7 @@
 """Questions that steps ask a person or a system, and their answers: files of a project.
 
-A question is a folder ``.towpath/questions/<token>``. Its answer is a file that can be made once;
-whoever comes second, or after the end, is told so.
+A question is a folder ``.towpath/questions/<token>``. How it ended, by an answer or without one, is
+a file that is made once: of an answer and a timeout in one moment one counts, and both know which.
 """
 
 from __future__ import annotations
@@ -22,11 +22,18 @@ from towpath.config import foreign_values as foreign
 from towpath.config.artifact import Json
 from towpath.config.foreign_values import Fields
 from towpath.config.parameter_declaration import Param
-from towpath.errors import DeclarationError, Fault, Malformed, UsageError, did_you_mean
+from towpath.errors import (
+    DeclarationError,
+    Fault,
+    Malformed,
+    StepFailed,
+    UsageError,
+    did_you_mean,
+)
 from towpath.scratch import replace_text, scratch_beside
 
 FOLDER = ".towpath/questions"
-_QUESTION, _ANSWER, _CLOSED = "question.json", "answer.json", "closed.json"
+_QUESTION, _END = "question.json", "end.json"
 _TOKEN = re.compile(r"[0-9a-f]{20}")
 
 
@@ -63,11 +70,12 @@ def _sample_value(param: Param) -> str:
 
 
 def ask_question(root: Path, question: Question) -> None:
-    """Write a question down, so that it can be answered from now on."""
+    """Write a question down, so that it can be answered from now on. An answer to an attempt
+    before, which did not live to take it, is one to this."""
     folder = root / FOLDER / question.token
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (_CLOSED, _ANSWER):  # of an attempt before
-        (folder / name).unlink(missing_ok=True)
+    if _answer_in(_read_end(folder)) is None:
+        (folder / _END).unlink(missing_ok=True)
     fields = {
         name: param.model_dump(mode="json", exclude_unset=True)
         for name, param in question.fields.items()
@@ -104,7 +112,7 @@ def list_open_questions(root: Path) -> Iterator[Question]:
     folders = (root / FOLDER).glob("*") if (root / FOLDER).is_dir() else ()
     questions = []
     for folder in folders:
-        if not any((folder / name).exists() for name in (_ANSWER, _CLOSED)):
+        if not (folder / _END).exists():
             with suppress(UsageError):
                 questions.append(read_question(root, folder.name))
     yield from sorted(questions, key=lambda question: question.asked)
@@ -121,32 +129,48 @@ def answer_question(root: Path, token: str, given: Mapping[str, str]) -> dict[st
     folder = root / FOLDER / token
     _refuse_ended(folder, question)
     values = validate_answer(question, given)
-    scratch = scratch_beside(folder / _ANSWER)
-    scratch.write_text(json.dumps(values, ensure_ascii=False), encoding="utf-8")
-    try:
-        os.link(scratch, folder / _ANSWER)  # of two at once it is made by one
-    except FileExistsError:
-        raise _answered_before(question, folder) from None
-    finally:
-        scratch.unlink()
+    if not _end_once(folder, {"answer": values}):
+        _refuse_ended(folder, question)
     return values
 
 
+def _end_once(folder: Path, how: Mapping[str, Json]) -> bool:
+    """Write down how a question ended; False where it had ended before."""
+    scratch = scratch_beside(folder / _END)
+    scratch.write_text(json.dumps(how, ensure_ascii=False), encoding="utf-8")
+    try:
+        os.link(scratch, folder / _END)  # of two at once it is made by one
+    except FileExistsError:
+        return False
+    finally:
+        scratch.unlink()
+    return True
+
+
+def _read_end(folder: Path) -> Mapping[str, Json]:
+    try:
+        content = (folder / _END).read_bytes()
+    except FileNotFoundError:
+        return {}
+    return foreign.table_of(foreign.read_json)(foreign.parse_json(content))
+
+
+def _answer_in(end: Mapping[str, Json]) -> dict[str, Json] | None:
+    answer = end.get("answer")
+    return dict(answer) if isinstance(answer, dict) else None
+
+
 def _refuse_ended(folder: Path, question: Question) -> None:
-    if (folder / _ANSWER).exists():
-        raise _answered_before(question, folder)
-    if not (folder / _CLOSED).exists():
-        return
-    with suppress(OSError, ValueError):
-        why = json.loads((folder / _CLOSED).read_text(encoding="utf-8"))["why"]
-        raise UsageError(f"it is too late: step `{question.step}` {why}")
-    raise UsageError(f"it is too late: step `{question.step}` waits no more")
-
-
-def _answered_before(question: Question, folder: Path) -> UsageError:
-    moment = datetime.fromtimestamp((folder / _ANSWER).stat().st_mtime, UTC)
-    what = f"step `{question.step}` was answered before, at {moment:%Y-%m-%dT%H:%M:%SZ}"
-    return UsageError(what, hint="run it again to have it asked anew")
+    try:
+        end = _read_end(folder)
+    except Malformed:
+        end = {"closed": "waits no more"}
+    if _answer_in(end) is not None:
+        moment = datetime.fromtimestamp((folder / _END).stat().st_mtime, UTC)
+        what = f"step `{question.step}` was answered before, at {moment:%Y-%m-%dT%H:%M:%SZ}"
+        raise UsageError(what, hint="run it again to have it asked anew")
+    if end:
+        raise UsageError(f"it is too late: step `{question.step}` {end.get('closed')}")
 
 
 def validate_answer(question: Question, given: Mapping[str, str]) -> dict[str, Json]:
@@ -185,15 +209,19 @@ def _read_value(name: str, param: Param, given: Mapping[str, str]) -> Any:
     return value
 
 
-def find_answer(root: Path, token: str) -> Mapping[str, Json] | None:
-    """The answer to a question; None where there is none yet."""
-    try:
-        content = (root / FOLDER / token / _ANSWER).read_bytes()
-    except FileNotFoundError:
-        return None
-    return foreign.table_of(foreign.read_json)(foreign.parse_json(content))
+def find_answer(root: Path, token: str) -> dict[str, Json] | None:
+    """The answer to a question; None where there is none yet. Raises StepFailed where the question
+    itself is gone, so that nobody can answer."""
+    folder = root / FOLDER / token
+    answer = _answer_in(_read_end(folder))
+    if answer is None and not (folder / _QUESTION).is_file():
+        raise StepFailed("its question was removed while it waited: nobody can answer it")
+    return answer
 
 
-def close_question(root: Path, token: str, why: str) -> None:
-    """No answer is taken any more, for the step ended first."""
-    replace_text(root / FOLDER / token / _CLOSED, json.dumps({"why": why}))
+def close_question(root: Path, token: str, why: str) -> dict[str, Json] | None:
+    """Take no answer any more; the one that came first, if one did."""
+    folder = root / FOLDER / token
+    with suppress(FileNotFoundError):  # it is gone, and with it who might answer
+        _end_once(folder, {"closed": why})
+    return _answer_in(_read_end(folder))

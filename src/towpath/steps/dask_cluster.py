@@ -49,7 +49,7 @@ class ClusterRequest:
 
 
 @contextmanager
-def open_client(request: ClusterRequest, root: Path, folder: str) -> Iterator[Client]:
+def connect_cluster(request: ClusterRequest, root: Path, folder: str) -> Iterator[Client]:
     """A client of the cluster, whose workers import the project's modules.
 
     StepFailed where it does not answer, or has no worker.

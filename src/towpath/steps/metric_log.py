@@ -10,12 +10,15 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from towpath.credentials import hide_known
 from towpath.errors import UsageError
+from towpath.scratch import replace_text
 
 METRIC_FILE = "metrics.jsonl"
 """In a step's folder, beside its log."""
@@ -124,6 +127,7 @@ def log_metric(name: str, value: float, step: float | None = None) -> None:
         UsageError: where the name is none, or the value no number.
     """
     _require_metric_name(name)
+    name = hide_known(name)
     logged_value = _as_number(name, "value", value)
     place = None if step is None else _as_number(name, "step", step)
     if place is not None and not math.isfinite(place):
@@ -138,6 +142,15 @@ def log_metric(name: str, value: float, step: float | None = None) -> None:
         # A whole number as one: `step 30`, not `step 30.0`.
         place = int(place) if float(place).is_integer() else place
         return writer.take(LoggedValue(name, logged_value, place))
+
+
+def hide_secrets(folder: Path) -> None:
+    """Take out what this process knows as secret of what a step logged: one of its programs, which
+    knows of none, may have put it into a name."""
+    with suppress(FileNotFoundError):
+        text = (folder / METRIC_FILE).read_text(encoding="utf-8", errors="replace")
+        if (hidden := hide_known(text)) != text:
+            replace_text(folder / METRIC_FILE, hidden)
 
 
 def _require_metric_name(name: object) -> None:
@@ -242,6 +255,7 @@ def _parse_line(line: bytes) -> LoggedValue | None:
         name, value, step = entry["name"], entry["value"], entry["step"]
         _require_metric_name(name)
         if isinstance(value, int | float) and isinstance(step, int | float):
+            name = hide_known(name)
             return LoggedValue(name, float(value), step) if math.isfinite(step) else None
     except (ValueError, TypeError, KeyError, RecursionError, OverflowError, UsageError):
         return None

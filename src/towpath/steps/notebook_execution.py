@@ -106,7 +106,9 @@ def execute_notebook(
     os.environ.update(environment)
     # The picture of a figure stands below its cell, which a step's own backend would draw nowhere.
     os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
-    document = nbformat.v4.upgrade(nbformat.from_dict(_with_ids(json.loads(source))))
+    # `reads_json` joins the lines of a cell, of which Jupyter writes a list.
+    text = json.dumps(_with_ids(json.loads(source)))
+    document = nbformat.v4.upgrade(nbformat.v4.reads_json(text))
     for number, cell in enumerate(document.cells, 1):
         cell.metadata[_NUMBER] = number
         cell.metadata.setdefault("tags", [])  # papermill looks into them

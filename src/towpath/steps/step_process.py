@@ -183,10 +183,20 @@ def call_step(order: Order, log: Callable[[str], object]) -> Made:
         # Of a step that fails the log stays, and not the bytes it was making, with which each
         # further attempt would fill the disk a little more.
         order.remove_bytes()
+        answered = _end_question(order) if step.kind == "callback" else None
         if isinstance(error, StepFailed):
             _refuse_if_stopped(key)  # it was killed for that, which says more than how
-        raise
+        if answered is None or not isinstance(error, StepFailed):
+            raise
+        return answered
     return result
+
+
+def _end_question(order: Order) -> Made | None:
+    # Here, for what it imports is a step's that asks.
+    from towpath.steps.kinds import callback_step
+
+    return callback_step.end_question(order, "ended without an answer")
 
 
 def _carry_out(key: _Key, task: Task) -> Any:

@@ -49,10 +49,13 @@ def _told_secrets(
     store: Store, artifact: Artifact, secrets: Mapping[str, list[bytes]]
 ) -> Iterator[str]:
     paths = [store.path(artifact.digest)]
+    names = b""  # of the files in a folder
     if artifact.files is not None:
-        paths = [store.path(digest) for digest in store.members(artifact.digest).values()]
+        members = store.members(artifact.digest)
+        paths = [store.path(digest) for digest in members.values()]
+        names = "\n".join(members).encode()
     for name, forms in secrets.items():
-        if any(_holds(path, forms) for path in paths):
+        if any(form in names for form in forms) or any(_holds(path, forms) for path in paths):
             yield name
 
 

@@ -22,7 +22,7 @@ from types import ModuleType, TracebackType
 from typing import Any
 
 from towpath.config.artifact import Json, Made
-from towpath.credentials import hide_credentials, remember_values, secret_forms
+from towpath.credentials import hide_credentials, hide_known, remember_values, secret_forms
 from towpath.errors import Fault, Place, StepFailed, TowpathError, name_causes
 from towpath.sandbox.log_mask import LogMask
 from towpath.sandbox.task_process import flush_output
@@ -74,6 +74,7 @@ def carry_out_task(order: Order) -> Made:
         watch.on = False
         metric_log.settle_metrics()
         if mask:
+            metric_log.hide_secrets(order.directory)
             flush_output()
             mask.settle()
     facts = _step_facts(order, watch, before)
@@ -129,9 +130,9 @@ def _step_facts(order: Order, watch: Watch, before: ResourceUsage) -> dict[str, 
     seconds = round(used.cpu_seconds - before.cpu_seconds, 3)
     facts: dict[str, Json] = {"usage": {"cpu_seconds": seconds, "peak_memory": used.peak_memory}}
     if undeclared := watch.undeclared_files(_declared_files(order)):
-        facts["undeclared"] = list(undeclared)
+        facts["undeclared"] = [hide_known(name) for name in undeclared]
     if written := watch.files_left():
-        facts["written"] = list(written)
+        facts["written"] = [hide_known(name) for name in written]
     if last := metric_log.last_metrics(order.directory):
         facts["metrics"] = dict(last)
     return facts

@@ -210,6 +210,11 @@ class StoreLayout:
         return self.cache / "towpath" / "entries"
 
     @property
+    def last(self) -> Path:
+        """What the good runs of pipelines made last."""
+        return self.cache / "towpath" / "last"
+
+    @property
     def scratch(self) -> Path:
         """Bytes on their way in, on the file system of the objects."""
         return self.cache / "towpath" / "tmp"

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from towpath.backends.dvc import dvc_remotes, dvc_yaml, tracked_files
@@ -21,6 +22,7 @@ from towpath.config.foreign_values import is_md5
 from towpath.errors import Fault, Malformed, StoreError
 from towpath.storage.cache_entries import load_entry, relative_entry_path
 from towpath.storage.copy_files import hash_bytes
+from towpath.storage.last_made import latest_paths, load_last, relative_last_path
 from towpath.storage.storage_backend import map_in_threads, object_path
 from towpath.storage.verified_bytes import (
     FOLDER,
@@ -32,6 +34,7 @@ from towpath.storage.verified_bytes import (
 Progress = Callable[[int, int], None]  # Told how many objects are done, of how many.
 
 _ENTRIES = "towpath/entries"
+_LAST = "towpath/last"
 _INPUT = "input "
 _SHOWN = 20
 
@@ -71,17 +74,22 @@ def push_objects(
     opened_remote = open_remote(store.layout, remote)
     optional = [*beside]
     entries: list[CacheEntry] = []
+    last_made: list[CacheEntry] = []
     if digests is None:
+        kept = store.last_made.all()
+        last_made = [entry for entry in kept if not store.missing(_output_digests(entry))]
         cached_entries = store.cached_entries.all()
         entries = [entry for entry in cached_entries if not store.missing(_output_digests(entry))]
         inputs = [pair for entry in entries for pair in entry.ingredients.items()]
         optional += [value for label, value in inputs if label.startswith(_INPUT) and is_md5(value)]
         optional += _named_by_project(root, is_strict=True)
     held = [digest for digest in dict.fromkeys(optional) if store.has(digest)]
-    needed = [*(digests or ()), *held, *(d for entry in entries for d in _output_digests(entry))]
+    spoken = (d for entry in (*entries, *last_made) for d in _output_digests(entry))
+    needed = [*(digests or ()), *held, *spoken]
     with opened_remote.name_faults():
         count = _upload_objects(store, opened_remote, needed, progress)
-        return MovedObjects(count, _send_entries(store, opened_remote, entries))
+        sent = _send_entries(store, opened_remote, entries)
+        return MovedObjects(count, sent + _send_last(store, opened_remote, last_made))
 
 
 def fetch_objects(
@@ -97,19 +105,30 @@ def fetch_objects(
     opened_remote = open_remote(store.layout, remote)
     with opened_remote.name_faults():
         entries = _entries_of(opened_remote) if digests is None else []
+        last_made = _last_made_of(opened_remote) if digests is None else []
         named = _reachable_digests(root, store, opened_remote) if digests is None else [*digests]
-        needed = [*named, *(digest for entry in entries for digest in _output_digests(entry))]
+        spoken = (d for entry in (*entries, *last_made) for d in _output_digests(entry))
+        needed = [*named, *spoken]
         objects, lacking = _download_objects(store, opened_remote, needed, progress)
     whole = [entry for entry in entries if lacking.keys().isdisjoint(_output_digests(entry))]
     new = [e for e in whole if e not in list(store.entries(e.key, (e.writer,)))]
     # After their bytes: an entry that is here speaks for bytes that are here.
     for entry in new:
         store.remember(entry)
-    serious = list(dict.fromkeys(fault for d in named for fault in lacking.get(d, ())))
-    others = dict.fromkeys(fault for faults in lacking.values() for fault in faults)
+    came = [e for e in last_made if lacking.keys().isdisjoint(_output_digests(e))]
+    latest = [entry for entry in came if not store.last_made.path(entry).exists()]
+    for entry in latest:
+        store.last_made.write(entry)
+    _raise_faults(_sort_out_lacking(lacking, named))
+    return MovedObjects(objects, len(new) + len(latest))
+
+
+def _sort_out_lacking(lacking: Mapping[str, Sequence[Fault]], named: Iterable[str]) -> list[Fault]:
+    """The faults of what was ``named``; of the others that lack it warns."""
+    serious = list(dict.fromkeys(fault for digest in named for fault in lacking.get(digest, ())))
+    others = dict.fromkeys(chain.from_iterable(lacking.values()))
     _warn_of_left(fault for fault in others if fault not in serious)
-    _raise_faults(serious)
-    return MovedObjects(objects, len(new))
+    return serious
 
 
 def _warn_of_left(faults: Iterable[Fault]) -> None:
@@ -290,7 +309,23 @@ def _has_other_size(store: Store, digest: str, size: int) -> bool:
 def _entries_of(there: Remote) -> list[CacheEntry]:
     """The entries of a remote whose bytes are there too: those of others are misses."""
     contents = map_in_threads(there.read, there.files_under(_ENTRIES), there.jobs)
-    sound = [entry for content in contents if content and (entry := load_entry(content))]
+    return _with_bytes(
+        there, [entry for content in contents if content and (entry := load_entry(content))]
+    )
+
+
+def _last_made_of(there: Remote) -> list[CacheEntry]:
+    """The same of what was made last: by the latest runs of each pipeline."""
+    below = [path.removeprefix(f"{_LAST}/") for path in there.files_under(_LAST)]
+    paths = latest_paths(below)
+    contents = map_in_threads(lambda path: there.read(f"{_LAST}/{path}"), paths, there.jobs)
+    pairs = zip(paths, contents, strict=True)
+    return _with_bytes(
+        there, [entry for path, text in pairs if text and (entry := load_last(path, text))]
+    )
+
+
+def _with_bytes(there: Remote, sound: list[CacheEntry]) -> list[CacheEntry]:
     spoken = list(dict.fromkeys(digest for entry in sound for digest in _output_digests(entry)))
     sizes = there.file_sizes([object_path(digest) for digest in spoken])
     gone = {digest for digest, size in zip(spoken, sizes, strict=True) if size is None}
@@ -304,6 +339,15 @@ def _send_entries(store: Store, there: Remote, entries: Sequence[CacheEntry]) ->
     for path in absent:
         entry = paths[path]
         there.upload_file(store.cached_entries.path(entry.key, entry.writer), path)
+    return len(absent)
+
+
+def _send_last(store: Store, there: Remote, last_made: Sequence[CacheEntry]) -> int:
+    paths = {f"{_LAST}/{relative_last_path(entry)}": entry for entry in last_made}
+    sizes = there.file_sizes(list(paths))
+    absent = [path for path, size in zip(paths, sizes, strict=True) if size is None]
+    for path in absent:
+        there.upload_file(store.last_made.path(paths[path]), path)
     return len(absent)
 
 

@@ -25,6 +25,7 @@ from towpath.scratch import remove_scratch, scratch_beside
 from towpath.storage.cache_entries import WRITERS, Entries
 from towpath.storage.copy_files import copy_plain, explain_write_errors, md5_of
 from towpath.storage.folder import Folder
+from towpath.storage.last_made import LastMade
 from towpath.storage.objects import FileStamp, Objects, StatCache, StoreLayout, current_time
 from towpath.storage.storage_backend import map_in_threads
 from towpath.storage.verified_bytes import folder_manifest, is_folder_digest, manifest_digest
@@ -193,6 +194,11 @@ class Store:
     @cached_property
     def cached_entries(self) -> Entries:
         return Entries(self.layout)
+
+    @cached_property
+    def last_made(self) -> LastMade:
+        """What the good runs of pipelines made last."""
+        return LastMade(self.layout)
 
     @cached_property
     def source(self) -> Folder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -28,27 +29,45 @@ def merge_plots(text: str, pipeline: str, plots: Mapping[str, Mapping[str, Any]]
     ours = [_is_below(documents.plain_data(item), folder) for item in items]
     if not plots and not any(ours):
         return text
+    block = _read_block(text, entry.place.line, [item.place.line - 1 for item in items])
+    kept = [item for item, is_ours in zip(block.items, ours, strict=True) if not is_ours]
+    return block.write_with([*kept, _dump_items(plots, block.indent)])
+
+
+@dataclass(frozen=True)
+class _PlotsBlock:
+    """The lines of a `dvc.yaml`: those before `plots:`, those from it to its first entry, the
+    entries, and what follows them."""
+
+    before: Sequence[str]
+    head: Sequence[str]
+    items: Sequence[str]
+    after: Sequence[str]
+
+    @property
+    def indent(self) -> str:
+        """What stands before the dash of an entry."""
+        first = self.items[0] if self.items else ""
+        return first[: len(first) - len(first.lstrip())]
+
+    def write_with(self, items: Sequence[str]) -> str:
+        """The file with other entries; without `plots:` where there are none."""
+        head = self.head if any(items) else ()
+        return "".join([*self.before, *head, *items, *self.after])
+
+
+def _read_block(text: str, top: int, begins: Sequence[int]) -> _PlotsBlock:
+    """``top`` is the line of `plots:`, and ``begins`` those of its entries, counted from 0."""
     lines = text.splitlines(keepends=True)
-    if lines[-1] and not lines[-1].endswith("\n"):
+    if not lines[-1].endswith("\n"):
         lines[-1] += "\n"
-    top = entry.place.line
-    begins = [item.place.line - 1 for item in items]
     is_block = all(lines[begin].lstrip().startswith("- ") for begin in begins)
     if not is_block or lines[top - 1].partition("#")[0].rstrip() != "plots:":
         raise DeclarationError(Fault("`plots` must be a list, an entry a line", Place(_SHOWN, top)))
-    if not items:
-        return "".join([*lines[:top], _dump_items(plots, ""), *lines[top:]])
-    end = _end_of_list(text, top, len(lines))
-    kept = [
-        "".join(lines[begin:after])
-        for (begin, after), is_ours in zip(pairwise([*begins, end]), ours, strict=True)
-        if not is_ours
-    ]
-    dash = lines[begins[0]]
-    added = _dump_items(plots, dash[: len(dash) - len(dash.lstrip())])
-    if not kept and not added:
-        return "".join([*lines[: top - 1], *lines[end:]])
-    return "".join([*lines[: begins[0]], *kept, added, *lines[end:]])
+    end = _end_of_list(text, top, len(lines)) if begins else top
+    bounds = [*begins, end]
+    items = ["".join(lines[begin:after]) for begin, after in pairwise(bounds)]
+    return _PlotsBlock(lines[: top - 1], lines[top - 1 : bounds[0]], items, lines[end:])
 
 
 def _plots_entry(text: str) -> documents.DocumentEntry | None:

@@ -263,21 +263,27 @@ def read_stages(text: str, shown: str, is_strict: bool = True) -> Mapping[str, d
     DeclarationError where the file is none, or says something that is doubtful in YAML; if not
     ``is_strict`` that is left to DVC to judge, who is asked about all that the user wrote."""
     document = documents.parse_yaml(text, shown)
-    node = document.node
-    if document.faults and (is_strict or not isinstance(node, documents.Mapping)):
+    whole = document.node
+    if document.faults and (is_strict or not isinstance(whole, documents.Mapping)):
         raise DeclarationError(*document.faults)
-    if isinstance(node, documents.Mapping):
-        entry = node.get("stages")
-        if entry is None:
-            return {}
-        node = entry.node
-    if isinstance(node, documents.Scalar) and node.value is None:
+    node = _stages_node(whole)
+    if node is None:
         return {}
-    pairs = [(e.key, e.node) for e in node.entries] if isinstance(node, documents.Mapping) else []
-    stages = {key: stage for key, stage in pairs if isinstance(stage, documents.Mapping)}
-    if len(stages) < len(pairs) or not isinstance(node, documents.Mapping):
+    entries = node.entries if isinstance(node, documents.Mapping) else None
+    stages = {e.key: e.node for e in entries or () if isinstance(e.node, documents.Mapping)}
+    if entries is None or len(stages) < len(entries):
         raise DeclarationError(Fault("`stages` must be a mapping of mappings", node.place))
     return stages
+
+
+def _stages_node(whole: documents.Node) -> documents.Node | None:
+    """What stands under `stages`; None where nothing does, or in the whole file."""
+    node: documents.Node | None = whole
+    if isinstance(whole, documents.Mapping):
+        entry = whole.get("stages")
+        node = entry.node if entry else None
+    is_empty = isinstance(node, documents.Scalar) and node.value is None
+    return None if is_empty else node
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,29 @@ class LoadedFlow:
     form: Mapping[str, Any]
     validate: Callable[[dict[str, Any]], Any]
 
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """The schema of each parameter, by name."""
+        properties: Mapping[str, Any] = self.form.get("properties", {})
+        return properties
+
+    def list_strange(self, values: Mapping[str, Any]) -> list[str]:
+        """The names of values that it does not take."""
+        return [name for name in values if name not in self.parameters]
+
+    def find_missing(self, values: Mapping[str, Any]) -> str:
+        """The first parameter that must have a value and has none; else empty."""
+        return next((name for name in self.form.get("required", ()) if name not in values), "")
+
+    def find_refusal(self, values: Mapping[str, Any]) -> str:
+        """Why the flow would not take these values; empty where it would."""
+        try:
+            self.validate(dict(values))
+        except Exception as refused:  # pydantic's and Prefect's own errors
+            lines = [line.strip().removeprefix("- ") for line in str(refused).splitlines()]
+            return " ".join(lines[1:3]) or lines[0]
+        return ""
+
 
 def plan_deployments(workspace: Workspace, environment: str = "") -> Iterator[PreparedPlan]:
     """The plan for each API that a deployment goes to, or those of one name.
@@ -272,30 +295,22 @@ def _parameter_faults(
     declared: DeclaredDeployments, number: int, deployment: FlowDeployment, flow: LoadedFlow
 ) -> Iterator[Fault]:
     """What the flow would refuse of the parameters of a deployment and of its schedules."""
-    properties = flow.form.get("properties", {})
-    required = flow.form.get("required", ())
     place = declared.find_place(number, "parameters") or declared.find_place(number, "name")
-    sets = [schedule.parameters for schedule in deployment.all_schedules]
-    for own in (deployment.parameters, *sets):
-        unknown = [name for name in own if name not in properties]
-        for name in unknown:
-            what = f"deployment `{deployment.name}`: {flow.name} takes no `{name}`"
+    named = f"deployment `{deployment.name}`"
+    scheduled = [schedule.parameters for schedule in deployment.all_schedules]
+    for own in (deployment.parameters, *scheduled):
+        for name in flow.list_strange(own):
             own_place = declared.find_place(number, "parameters", name)
-            hint = did_you_mean(name, properties) or (f"it takes {', '.join(properties)}")
-            yield Fault(what, own_place or place, hint)
+            hint = did_you_mean(name, flow.parameters) or f"it takes {', '.join(flow.parameters)}"
+            yield Fault(f"{named}: {flow.name} takes no `{name}`", own_place or place, hint)
         values = {**deployment.parameters, **own}
-        missing = [name for name in required if name not in values]
+        missing = flow.find_missing(values)
         if missing and own is not deployment.parameters:
-            what = f"deployment `{deployment.name}` has a schedule, and no `{missing[0]}`"
+            what = f"{named} has a schedule, and no `{missing}`"
             yield Fault(what, place, "set it under `parameters`")
-        if missing or not values.keys() <= properties.keys():  # each is told once
-            continue
-        try:
-            flow.validate(dict(values))
-        except Exception as refused:  # pydantic's and Prefect's own errors
-            lines = [line.strip().removeprefix("- ") for line in str(refused).splitlines()]
-            what = f"deployment `{deployment.name}`: {' '.join(lines[1:3]) or lines[0]}"
-            yield Fault(what, place)
+        is_told = missing or flow.list_strange(values)  # each is told once
+        if not is_told and (refusal := flow.find_refusal(values)):
+            yield Fault(f"{named}: {refusal}", place)
 
 
 def _pool_faults(

@@ -166,7 +166,8 @@ def schedule_steps(execution: Execution, may_run: Collection[str]) -> None:
         tasks = PrefectTasks(threads=workspace.project.runner.kind == "threads")
         Scheduler(execution, tasks).run()
     except BaseException:  # an interrupt: Prefect would wait here for the steps to end
-        step_process.stop_steps(workspace.root, graph.folder)
+        for folder in {graph.folder, *map(graph.folder_of, graph.nodes.values())}:
+            step_process.stop_steps(workspace.root, folder)
         raise
     if execution.errors:  # so that Prefect, too, shows the run as failed
         raise StepFailed(*(fault for error in execution.errors.values() for fault in error.faults))

@@ -113,12 +113,7 @@ def _summarise_verdicts(
 ) -> dict[str, str]:
     counts = Counter(str(cell["verdict"]) for cell in cells)
     verdict = next(word for word in _VERDICTS if counts[word])
-    reasons = Counter(cell["reason"] for cell in cells if cell["verdict"] == verdict)
-    (reason, _), *others = reasons.most_common()
-    if verdict == "undecided" and others:
-        reason = "after what they take"
-    elif others:
-        reason += " (and others)" if verdict == "reuse" else f", {len(others)} more reasons"
+    reason = _summarise_reasons(verdict, [c["reason"] for c in cells if c["verdict"] == verdict])
     if step["verdict"] == "undecided" and "trials" in step["reason"]:
         return {"verdict": verdict, "reason": f"{step['reason']}; the next: {reason}"}
     total = len(cells)
@@ -127,3 +122,11 @@ def _summarise_verdicts(
     number = f"{part}{total} cell{plural}"
     rest = [f"{counts[word]} {word}" for word in _VERDICTS if word != verdict and counts[word]]
     return {"verdict": verdict, "reason": "; ".join([f"{number}: {reason}", *rest])}
+
+
+def _summarise_reasons(verdict: str, reasons: Sequence[str]) -> str:
+    (reason, _), *others = Counter(reasons).most_common()
+    if not others:
+        return reason
+    by_verdict = {"undecided": "after what they take", "reuse": f"{reason} (and others)"}
+    return by_verdict.get(verdict, f"{reason}, {len(others)} more reasons")

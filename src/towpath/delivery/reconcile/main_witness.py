@@ -27,7 +27,7 @@ SEEN = "refs/towpath/seen/main"
 class MainWitness:
     """Main's head when the stage was last reconciled, and the mark of the file that says so; no
     head where the stage never was. ``root`` is main's first commit, by which two repositories
-    that use one store are told apart; None where an older Towpath wrote."""
+    that use one store are told apart; a clone, which remembers its own, has none."""
 
     head: str | None = None
     mark: str | None = None
@@ -41,7 +41,7 @@ def read_witness(store: StageStore) -> MainWitness:
         return MainWitness()
     try:
         fields = Fields(parse_json(kept[0]))
-        head, root = fields.get("main", CommitId), fields.find_optional("root", CommitId)
+        head, root = fields.get("main", CommitId), fields.get("root", CommitId)
         if fields.get("schema", read_count) != SCHEMA:
             raise Malformed("it has another schema")
     except Malformed as fault:
@@ -89,14 +89,10 @@ def _unknown_commit(rule: ApprovalRule, witness: MainWitness, stage: str) -> Fau
     # What nobody can look at here is not taken for rewritten: a clone that is behind, told to
     # accept what it has, would take the stage back.
     fetch_hint = "fetch or push first: towpath fetch, and in the clone that reconciled: git push"
-    if witness.root == _root_commit(rule):
+    if witness.root in (None, _root_commit(rule)):
         what = f"{what}: it was not fetched yet, or never pushed"
         return Fault(what, Place("main"), fetch_hint)
-    if witness.root is None:
-        why = "it was not fetched yet, or never pushed, or another repository uses the same store"
-        what = f"{what}: {why}"
-        return Fault(what, Place("main"), f"{fetch_hint}; else {own}")
-    began = f"{witness.root[:7]}, and this one with {_root_commit(rule)[:7]}"
+    began = f"{str(witness.root)[:7]}, and this one with {_root_commit(rule)[:7]}"
     what = f"{what}: another repository uses the same store, whose main begins with {began}"
     anew = f"where all of this one's main was written anew: {_accept_command(stage)}"
     return Fault(what, Place("main"), f"{own}; {anew}")

@@ -194,7 +194,7 @@ class _Reading:
         if getattr(value.dtype, "names", None):
             self._refuse_value("it is an array of records: write it as .npy, or make it a table")
         kind = getattr(value.dtype, "kind", "")
-        if hasattr(value, "isna") and kind not in "fcmM" and getattr(value, "nlevels", 1) == 1:
+        if kind not in "fcmM" and _holds_gaps(value):
             gone = value.isna()  # of texts and categories pandas says NaN, and means nothing
             return self._plain_list(
                 value, [None if no else part for part, no in zip(value, gone, strict=True)]
@@ -202,12 +202,12 @@ class _Reading:
         if kind in "mM" and type(value).__module__.partition(".")[0] == "numpy":
             return self._plain_times(value)
         python_value = value.tolist()
-        if type(python_value) is type(value):  # NumPy has numbers that Python has none for
-            if kind == "f":
-                return float(python_value)
-            name = f"{type(value).__module__}.{type(value).__name__}"
-            self._refuse_value(f"a {name} has no place in JSON")
-        return self.plain_value(python_value)
+        if type(python_value) is not type(value):
+            return self.plain_value(python_value)
+        if kind == "f":  # NumPy has numbers that Python has none for
+            return float(python_value)
+        name = f"{type(value).__module__}.{type(value).__name__}"
+        return self._refuse_value(f"a {name} has no place in JSON")
 
     def _plain_times(self, value: Any) -> Json:
         if getattr(value, "ndim", 0):
@@ -236,6 +236,11 @@ class _Reading:
     def _refuse_value(self, why: str) -> NoReturn:
         way = "".join(self.way).removeprefix(".").strip()
         raise TypeError(f"`{way}`: {why}" if way else why)
+
+
+def _holds_gaps(value: Any) -> bool:
+    """Whether it is a column of pandas, or an index of one level, which say what is missing."""
+    return hasattr(value, "isna") and getattr(value, "nlevels", 1) == 1
 
 
 def _labelled_items(column: Any) -> Any:

@@ -9,7 +9,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 from towpath.backends.dvc import Store
-from towpath.config.artifact import Made
+from towpath.config.artifact import Json, Made
 from towpath.config.parameter_declaration import Param
 from towpath.errors import Fault, StepFailed
 from towpath.steps import callback_questions
@@ -17,7 +17,7 @@ from towpath.steps.callback_questions import Question
 from towpath.steps.work_order import Order, Value
 
 _LOOK = 0.5  # seconds between two looks at whether it was answered
-_EARLY = 1.0  # seconds before its timeout, at which a step would be killed without a word
+_EARLY = 1.0  # seconds at most before its timeout, at which a step is killed without a word
 
 
 def execute(order: Order) -> Made:
@@ -32,7 +32,7 @@ def execute(order: Order) -> Made:
     callback_questions.ask_question(order.root, question)
     end = None
     if order.step.timeout is not None:
-        end = time.monotonic() + max(0.0, order.step.timeout - _EARLY)
+        end = time.monotonic() + order.step.timeout - min(_EARLY, order.step.timeout / 2)
     print(f"waiting for an answer{f' until {question.until}' if question.until else ''}")
     print(question.message)
     print(f"answer it: {question.command}", flush=True)
@@ -45,12 +45,27 @@ def execute(order: Order) -> Made:
                 raise StepFailed(Fault(what), causes=("TimeoutError", "Timeout"))
             time.sleep(_LOOK)
     except BaseException:
-        callback_questions.close_question(order.root, question.token, why)
-        raise
+        answer = callback_questions.close_question(order.root, question.token, why)
+        if answer is None:  # else it came in this very moment, and who gave it was told so
+            raise
     print("answered: " + json.dumps(answer, ensure_ascii=False))
+    return _store_answer(order, answer)
+
+
+def end_question(order: Order, why: str) -> Made | None:
+    """Close the question of a step whose process ended without a word; what the step makes, where
+    it was answered before."""
+    token = order.arguments.get("token")
+    if not isinstance(token, Value):
+        return None
+    answer = callback_questions.close_question(order.root, str(token.value), why)
+    return None if answer is None else _store_answer(order, answer)
+
+
+def _store_answer(order: Order, answer: dict[str, Json]) -> Made:
     content = json.dumps(answer, indent=2, ensure_ascii=False).encode() + b"\n"
     stored = Store(order.root).put_bytes(content, "answer.json")
-    return Made({"answer": stored}, {"answer": dict(answer)})
+    return Made({"answer": stored}, {"answer": answer})
 
 
 def _make_question(order: Order) -> Question:

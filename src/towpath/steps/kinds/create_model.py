@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from towpath.steps.model_io.bundle_runtime import BundledModel
 
 _OUTPUT = "model"
+_PREDICT = "`predict: module:function` takes values and files of any kind"
 _PACKAGES = ("numpy", "pandas")
 
 
@@ -112,6 +113,9 @@ def _lay_out_parts(order: Order, store: Store, folder: Path) -> BundleDescriptio
     for name in names:
         argument = order.arguments[name]
         if isinstance(argument, Value):
+            if name in model_parts.chain_links(step, names):
+                what = f"`{name}` is a value, and rows go through models and functions"
+                raise StepFailed(Fault(what, hint=_PREDICT))
             values[name] = argument.value
             continue
         if model_bundles.is_bundle(argument.name):

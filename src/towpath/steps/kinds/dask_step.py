@@ -33,7 +33,7 @@ def execute(order: Order) -> Made:
     step = _declared_step(order)
     memory = max(step.memory - _OWN_SIZE, step.memory // 4) if step.memory else None
     request = ClusterRequest(step.address, step.workers, memory, order.directory / "spill")
-    with dask_cluster.open_client(request, order.root, order.folder) as client:
+    with dask_cluster.connect_cluster(request, order.root, order.folder) as client:
         call = _prepare_call(order, client)
         try:
             called = _call_function(order, call)

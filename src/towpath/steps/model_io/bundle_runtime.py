@@ -124,19 +124,8 @@ def load_bundle(folder: Path, read_part: ReadPart | None = None) -> BundledModel
         readable = path.is_file() and path.suffix in READABLE
         return read(path, parts[name]["types"]) if readable else path
 
-    if predict := description["predict"]:
-        arguments = {name: content(name) for name in predict["takes"]}
-        if load := description["load"]:
-            names = [*parts, *values]
-            paths = {n: folder / parts[n]["path"] if n in parts else values[n] for n in names}
-            arguments = {"model": import_function(load)(**paths)}
-        called = import_function(predict)
-
-        def predict_rows(data: Any) -> Any:
-            return called(data=data, **arguments)
-
-        stage = Stage(predict["function"], predict_rows, is_part=False)
-        return BundledModel(description, [stage])
+    if description["predict"]:
+        return BundledModel(description, [_predict_stage(folder, description, content)])
     links = description["chain"]
     last = max(place for place, link in enumerate(links) if isinstance(link, str))
     stages = [
@@ -146,6 +135,23 @@ def load_bundle(folder: Path, read_part: ReadPart | None = None) -> BundledModel
         for place, link in enumerate(links)
     ]
     return BundledModel(description, stages)
+
+
+def _predict_stage(
+    folder: Path, description: Mapping[str, Any], content: Callable[[str], Any]
+) -> Stage:
+    """The function of the project's own that predicts, with all but the data in its hands."""
+    predict, load = description["predict"], description["load"]
+    arguments = {name: content(name) for name in predict["takes"]}
+    if load:
+        paths = {name: folder / part["path"] for name, part in description["parts"].items()}
+        arguments = {"model": import_function(load)(**{**description["values"], **paths})}
+    called = import_function(predict)
+
+    def predict_rows(data: Any) -> Any:
+        return called(data=data, **arguments)
+
+    return Stage(predict["function"], predict_rows, is_part=False)
 
 
 def find_code_first(code: Path, paths: Sequence[str]) -> None:

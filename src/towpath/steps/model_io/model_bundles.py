@@ -149,11 +149,14 @@ def _require_sound(folder: Path, description: BundleDescription) -> None:
         raise Malformed(f"it has no part `{strange[0]}`")
     if not description.predict and not links:
         raise Malformed("it says nothing of how it predicts")
-    inputs = description.signature.get("inputs")
-    if not isinstance(inputs, list) or not all(
-        isinstance(column, dict) and isinstance(column.get("name"), str) for column in inputs
-    ):
+    if not _names_columns(description.signature.get("inputs")):
         raise Malformed("its signature names no columns")
+
+
+def _names_columns(inputs: object) -> bool:
+    return isinstance(inputs, list) and all(
+        isinstance(column, dict) and isinstance(column.get("name"), str) for column in inputs
+    )
 
 
 def find_bundle_needs(

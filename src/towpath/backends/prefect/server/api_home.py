@@ -78,7 +78,7 @@ class ApiHome:
                 status = folder.stat()
                 if status.st_uid != os.geteuid():  # its owner could put a state of his own there
                     raise _home_error(folder, "it belongs to another user")
-                if stat.S_IMODE(status.st_mode) & 0o077:  # an older Towpath's, or a copied one
+                if stat.S_IMODE(status.st_mode) & 0o077:  # a copied one
                     folder.chmod(0o700)
             if self.project and not self.root_file.exists():
                 self.root_file.write_bytes(os.fsencode(self.project))
@@ -269,8 +269,8 @@ def process_failure(what: str, log: Path, hint: str) -> EngineError:
     return EngineError(Fault(what_and_tail, Place(str(log)), hint))
 
 
-# `state.json` and `up.json` may be lost, unreadable, or of an older Towpath, and what they told of
-# would go on beside a new API, on the same database: so these look at the command lines as well.
+# `state.json` and `up.json` may be lost or altered, and what they told of would go on beside a new
+# API, on the same database: so these look at the command lines as well.
 def find_keepers(home: ApiHome) -> list[int]:
     """The keepers of the API of `home`."""
     folder = str(home.folder)

@@ -117,8 +117,8 @@ def _living_keepers(home: ApiHome) -> list[int]:
 
 
 def _end_all(home: ApiHome, keepers: list[int]) -> None:
-    # Two servers must never write to one database, nor may an old one that asks for no secret go
-    # on; and one whose keeper was killed lives for up to two seconds more.
+    # Two servers must never write to one database, nor may one go on of whose secret nobody knows;
+    # and one whose keeper was killed lives for up to two seconds more.
     for keeper in keepers:
         api_home.end_process(keeper)
     for server in api_home.find_servers(home):
@@ -131,7 +131,7 @@ def _refuse_while_used(home: ApiHome, old: LocalApiState | None) -> None:
             f"the local API is Prefect {old.prefect},"
             f" this environment has {server_state.installed_prefect()}"
             if old
-            else f"{home.state} is lost or of an older Towpath, so that the local API is replaced"
+            else f"{home.state} is lost or was altered, so that the local API is replaced"
         )
         raise EngineError(f"{what}, and run {runs[0]} uses it", hint="wait for its end")
 

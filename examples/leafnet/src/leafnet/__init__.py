@@ -1,0 +1,1 @@
+"""Which tree a leaf is of."""

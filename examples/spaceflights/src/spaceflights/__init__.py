@@ -1,0 +1,1 @@
+"""The price of a flight to the moon and back."""

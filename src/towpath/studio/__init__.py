@@ -1,0 +1,1 @@
+"""Studio: pipelines, runs, models and stages as pages, served on loopback or written as files."""

@@ -1,0 +1,61 @@
+// What a page does beside being read: times in the reader's zone, copying, following a run.
+"use strict";
+(function () {
+  const dates = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+
+  function dress(root) {
+    for (const time of root.querySelectorAll("time[datetime]")) {
+      if (time.dataset.form === "date") time.textContent = dates.format(new Date(time.dateTime));
+    }
+    for (const button of root.querySelectorAll("button.copy")) button.hidden = false;
+    for (const log of root.querySelectorAll("[data-follow]")) log.scrollTop = log.scrollHeight;
+  }
+
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("button.copy");
+    if (!button) return;
+    await navigator.clipboard.writeText(button.dataset.copy);
+    button.textContent = "copied";
+    setTimeout(() => { button.textContent = "copy"; }, 1500);
+  });
+
+  document.addEventListener("keydown", (event) => {
+    const typing = event.target.closest("input, textarea, select");
+    const find = document.getElementById("find");
+    if (event.key === "/" && find && !typing) { event.preventDefault(); find.focus(); }
+  });
+
+  // A run that goes on: each part whose HTML is another is put in its place, nothing else moves.
+  async function refresh() {
+    const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+    if (!answer.ok) return;
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    for (const part of document.querySelectorAll("[data-live]")) {
+      const next = page.querySelector(`[data-live="${part.dataset.live}"]`);
+      if (!next) continue;
+      dress(next);
+      if (next.innerHTML === part.innerHTML) continue;
+      const log = part.querySelector("[data-follow]");
+      const follows = !log || log.scrollHeight - log.scrollTop - log.clientHeight < 40;
+      const at = log ? log.scrollTop : 0;
+      part.replaceChildren(...next.childNodes);
+      const now = part.querySelector("[data-follow]");
+      if (now) now.scrollTop = follows ? now.scrollHeight : at;
+    }
+    if (!page.querySelector("[data-stream]")) stop();
+  }
+
+  // A browser gives six connections to a host: the stream of a hidden page is closed.
+  const live = document.querySelector("[data-stream]");
+  let stream = null, timer = 0;
+  function stop() { if (stream) stream.close(); stream = null; }
+  function start() {
+    if (!live || stream || document.hidden) return;
+    stream = new EventSource(live.dataset.stream);
+    stream.onmessage = () => { clearTimeout(timer); timer = setTimeout(refresh, 150); };
+    stream.addEventListener("ended", () => { stop(); refresh(); });
+  }
+  document.addEventListener("visibilitychange", () => { if (document.hidden) stop(); else { refresh(); start(); } });
+  dress(document);
+  start();
+})();

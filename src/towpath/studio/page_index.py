@@ -1,0 +1,80 @@
+"""All pages: the table that the server routes by and the static site is written from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from towpath.execution import run_folders
+from towpath.studio.pages.home_page import gather_home
+from towpath.studio.pages.model_catalogue import gather_catalogue, gather_model
+from towpath.studio.pages.page_kind import PageKind
+from towpath.studio.pages.pipeline_page import gather_pipeline, gather_pipelines
+from towpath.studio.pages.promotion_page import gather_promotion, gather_promotions, short_name
+from towpath.studio.pages.run_page import gather_run
+from towpath.studio.pages.run_table import gather_run_comparison, gather_run_table
+from towpath.studio.pages.search_page import gather_search
+from towpath.studio.pages.stage_page import gather_stage
+from towpath.studio.pages.version_page import gather_version
+
+if TYPE_CHECKING:
+    from towpath.studio.project_facts import ProjectFacts
+
+_SITE_RUNS = 1000  # newest runs of a static site
+
+
+def _list_pipelines(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
+    return ({"pipeline": name} for name in facts.workspace.pipelines)
+
+
+def _list_runs(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
+    names = run_folders.list_run_names(facts.workspace.runs)[-_SITE_RUNS:]
+    return ({"run": name} for name in names)
+
+
+def _list_steps(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
+    for run in facts.recent_runs(_SITE_RUNS):
+        yield from ({"run": run.id, "step": name} for name in run.steps)
+
+
+def _list_models(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
+    return ({"model": name} for name in facts.models)
+
+
+def _list_versions(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
+    for model in facts.models.values():
+        for version in model.newest_first:
+            yield {"model": model.name, "version": str(version.version or version.key[:8])}
+
+
+def _list_stages(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
+    return ({"stage": name} for name in facts.stages)
+
+
+def _list_promotions(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
+    return ({"promotion": short_name(p.branch)} for p in facts.waiting_promotions)
+
+
+def _no_files(_: ProjectFacts) -> Iterator[Mapping[str, str]]:
+    """Of a page that answers a question, a site of files has none."""
+    return iter(())
+
+
+PAGES: tuple[PageKind, ...] = (
+    PageKind("", "home", "home", gather_home),
+    PageKind("pipelines/", "pipelines", "pipelines", gather_pipelines),
+    PageKind("pipelines/{pipeline}/", "pipeline", "pipelines", gather_pipeline, _list_pipelines),
+    PageKind("runs/", "runs", "runs", gather_run_table),
+    PageKind("runs/compare/", "run_comparison", "runs", gather_run_comparison, _no_files),
+    PageKind("runs/{run}/", "run", "runs", gather_run, _list_runs),
+    PageKind("runs/{run}/{step}/", "run", "runs", gather_run, _list_steps),
+    PageKind("models/", "models", "models", gather_catalogue),
+    PageKind("models/{model}/", "model", "models", gather_model, _list_models),
+    PageKind("models/{model}/{version}/", "version", "models", gather_version, _list_versions),
+    PageKind("stages/{stage}/", "stage", "stages", gather_stage, _list_stages),
+    PageKind("promotions/", "promotions", "promotions", gather_promotions),
+    PageKind(
+        "promotions/{promotion}/", "promotion", "promotions", gather_promotion, _list_promotions
+    ),
+    PageKind("search/", "search", "", gather_search, _no_files),
+)

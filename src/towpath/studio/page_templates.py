@@ -1,0 +1,129 @@
+"""Pages written as HTML: everything that a stranger wrote is escaped, and acts nowhere."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from towpath import __version__
+from towpath.control_characters import show_controls
+from towpath.studio import graph_view, shown_values
+
+if TYPE_CHECKING:
+    from towpath.drawing.picture import GraphPicture
+    from towpath.studio.graph_view import BoxLook
+    from towpath.studio.pages.page_kind import PageKind
+    from towpath.studio.project_facts import ProjectFacts
+
+SECTIONS = ("home", "pipelines", "runs", "models", "promotions")
+
+
+@dataclass(frozen=True)
+class PagePlace:
+    """Where a page stands, so that its links are relative: a site works from a folder, below a
+    path, and on a server alike. ``is_static`` is a site of files, without forms and streams;
+    ``form_token`` is what a form of this server holds, and no other page knows."""
+
+    path: str
+    is_static: bool = False
+    form_token: str = ""
+
+    def link_to(self, address: str) -> str:
+        """The address of a page or an asset, such as ``runs/``, as this page names it."""
+        path, _, query = address.partition("?")
+        up = "../" * self.path.count("/")
+        shown = up + quote(path)
+        if self.is_static and (path.endswith("/") or not path):
+            return shown + "index.html"
+        return (shown or "./") + (f"?{query}" if query and not self.is_static else "")
+
+
+def render_studio_page(kind: PageKind, facts: ProjectFacts, view: Any, place: PagePlace) -> str:
+    """A whole page."""
+    return _render_template(kind.template, kind.section, facts, place, {"view": view})
+
+
+def render_outcome(facts: ProjectFacts, view: Any, place: PagePlace) -> str:
+    """The page that says how an action ended."""
+    return _render_template("outcome", "", facts, place, {"view": view})
+
+
+def render_missing(facts: ProjectFacts, what: str, place: PagePlace) -> str:
+    """The page for what is not there."""
+    return _render_template("missing", "", facts, place, {"view": what})
+
+
+def _render_template(
+    template: str, section: str, facts: ProjectFacts, place: PagePlace, values: Mapping[str, Any]
+) -> str:
+    page: str = (
+        _template_environment()
+        .get_template(f"{template}.html.jinja")
+        .render(
+            section=section,
+            facts=facts,
+            place=place,
+            link=place.link_to,
+            query=_write_query,
+            draw=functools.partial(_draw_picture, place.link_to),
+            version=__version__,
+            **values,
+        )
+    )
+    return page
+
+
+def _draw_picture(
+    link: Callable[[str], str], picture: GraphPicture, looks: Mapping[str, BoxLook]
+) -> Markup:
+    return Markup(graph_view.draw_graph(picture, looks, link))
+
+
+def _write_query(**values: Any) -> str:
+    """``a=1&b=2`` without what is empty; a list is a name several times."""
+    return urlencode({name: value for name, value in values.items() if value}, doseq=True)
+
+
+@functools.cache
+def _template_environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("towpath.studio", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_show_text,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        moment=shown_values.show_time,
+        number=shown_values.show_number,
+        person=shown_values.show_person,
+        size=shown_values.show_size,
+        markdown=_write_markdown,
+    )
+    return environment
+
+
+def _show_text(value: Any) -> Any:
+    """Text in which no character acts, before it is escaped; what we wrote ourselves stays."""
+    if value is None:
+        return ""
+    return value if isinstance(value, Markup) else show_controls(str(value), kept="\n\t")
+
+
+def _write_markdown(text: str) -> Markup:
+    from markdown_it import MarkdownIt
+
+    # Without HTML: whatever stands in it is shown, never obeyed. Pictures are requests elsewhere.
+    markdown = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
+    tokens = markdown.parse(show_controls(text, kept="\n\t"))
+    for token in tokens:  # a column's side is a style, which no page lets in: a class says it
+        if str(token.attrs.pop("style", "")).endswith("right"):
+            token.attrSet("class", "num")
+    return Markup(markdown.renderer.render(tokens, markdown.options, {}))

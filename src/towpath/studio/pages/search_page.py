@@ -1,0 +1,80 @@
+"""Find anything by a part of its name: a model, version, run, step, pipeline or stage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from towpath.execution import run_folders
+from towpath.studio.shown_values import show_person
+
+if TYPE_CHECKING:
+    from towpath.studio.pages.page_kind import PageRequest
+    from towpath.studio.project_facts import ProjectFacts
+
+_MOST = 60
+
+
+@dataclass(frozen=True)
+class SearchHit:
+    """What was found: its kind, its name, a word about it; ``address`` is "" for a command."""
+
+    kind: str
+    name: str
+    words: str
+    address: str
+
+
+@dataclass(frozen=True)
+class SearchPage:
+    words: str
+    hits: tuple[SearchHit, ...]
+    left_out: int
+
+
+def gather_search(facts: ProjectFacts, request: PageRequest) -> SearchPage:
+    words = request.first_value("q").strip()
+    parts = words.lower().split()
+    if not parts:
+        return SearchPage("", (), 0)
+    hits = [
+        hit
+        for hit in _list_everything(facts)
+        if all(word in f"{hit.kind} {hit.name} {hit.words}".lower() for word in parts)
+    ]
+    # The whole name first, then what begins so.
+    first = parts[0]
+    hits.sort(key=lambda hit: (hit.name.lower() != first, not hit.name.lower().startswith(first)))
+    return SearchPage(words, tuple(hits[:_MOST]), max(0, len(hits) - _MOST))
+
+
+def _list_everything(facts: ProjectFacts) -> Iterator[SearchHit]:
+    for stage in facts.stages:
+        yield SearchHit("stage", stage, "", f"stages/{stage}/")
+    for name in facts.workspace.pipelines:
+        yield SearchHit("pipeline", name, "", f"pipelines/{name}/")
+    yield from _model_hits(facts)
+    yield from _step_hits(facts)
+    for name in reversed(run_folders.list_run_names(facts.workspace.runs)):
+        yield SearchHit("run", name, "", f"runs/{name}/")
+
+
+def _model_hits(facts: ProjectFacts) -> Iterator[SearchHit]:
+    for name, model in facts.models.items():
+        yield SearchHit("model", name, f"{len(model.versions)} versions", f"models/{name}/")
+        for version in model.newest_first:
+            number = str(version.version or version.key[:8])
+            stages = facts.stage_files.stages_of(name, version.version) if version.version else ()
+            words = ", ".join((*stages, show_person(version.tag.tagger)))
+            yield SearchHit("version", f"{name}@{number}", words, f"models/{name}/{number}/")
+
+
+def _step_hits(facts: ProjectFacts) -> Iterator[SearchHit]:
+    """The steps of the last run of each pipeline."""
+    for pipeline in facts.workspace.pipelines:
+        for run in facts.recent_runs(1, pipeline):
+            for step in run.steps.values():
+                if not step.cell_of:
+                    words = f"{pipeline}, {step.state} in {run.id}"
+                    yield SearchHit("step", step.name, words, f"runs/{run.id}/{step.name}/")

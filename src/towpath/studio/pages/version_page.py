@@ -1,0 +1,163 @@
+"""A version: its card, its metrics against what the stages run, its lineage, how it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from towpath.audit.lineage import draw_lineage, trace_lineage
+from towpath.errors import TowpathError
+from towpath.execution import run_folders
+from towpath.registry import tag_message
+from towpath.studio.graph_view import BoxLook
+from towpath.studio.pages.model_catalogue import VersionLine, find_page_model, line_of_version
+from towpath.studio.pages.page_kind import NoSuchPage
+from towpath.studio.shown_values import show_change, show_number, show_person, show_size
+
+if TYPE_CHECKING:
+    from towpath.audit.lineage import LineageReport
+    from towpath.audit.stage_history import HistoryEntry
+    from towpath.drawing.picture import GraphPicture
+    from towpath.registry import VersionRecord
+    from towpath.studio.pages.page_kind import PageRequest
+    from towpath.studio.project_facts import ProjectFacts
+
+
+@dataclass(frozen=True)
+class IncumbentValue:
+    """A metric of what a stage runs, and how the version differs from that."""
+
+    value: str
+    change: str
+    verdict: str
+
+
+@dataclass(frozen=True)
+class MetricRow:
+    name: str
+    value: str
+    incumbents: tuple[IncumbentValue, ...]
+
+
+@dataclass(frozen=True)
+class Incumbent:
+    stage: str
+    version: str
+
+
+@dataclass(frozen=True)
+class VersionPage:
+    line: VersionLine
+    description: str
+    reason: str
+    before: str
+    incumbents: tuple[Incumbent, ...]
+    metrics: tuple[MetricRow, ...]
+    params: tuple[tuple[str, str], ...]
+    data: tuple[tuple[str, str, str], ...]
+    labels: tuple[tuple[str, str], ...]
+    signature: tuple[tuple[str, str, str], ...]
+    files: tuple[tuple[str, str], ...]
+    packages: tuple[tuple[str, str], ...]
+    history: tuple[HistoryEntry, ...]
+    picture: GraphPicture
+    looks: Mapping[str, BoxLook]
+    run_is_here: bool
+    next_stage: str
+    used_by: tuple[str, ...]
+
+
+def gather_version(facts: ProjectFacts, request: PageRequest) -> VersionPage:
+    model = find_page_model(facts, request.names["model"])
+    number = request.names["version"]
+    version = next((v for v in model.newest_first if str(v.version or v.key[:8]) == number), None)
+    if version is None:
+        raise NoSuchPage(f"no version `{model.name}@{number}`")
+    try:
+        lineage = trace_lineage(facts.workspace, str(version))
+    except TowpathError as damaged:
+        raise NoSuchPage(damaged.faults[0].what) from None
+    record, line = lineage.record, line_of_version(facts, version)
+    incumbents = tuple(
+        Incumbent(file.stage, str(file.version))
+        for file in facts.stage_files.wanted
+        if file.model == model.name and str(file.version) != number
+    )
+    return VersionPage(
+        line,
+        record.description or "",
+        record.bump.reason if record.bump else "",
+        lineage.before or "",
+        incumbents,
+        tuple(_metric_rows(facts, model.name, record, incumbents)),
+        tuple((name, show_number(value)) for name, value in record.parameters.items()),
+        tuple((d.name, d.version or d.pointer or d.path or "", d.digest) for d in lineage.data),
+        tuple(sorted(record.labels.items())),
+        tuple(_signature_rows(record)),
+        tuple(_file_rows(record)),
+        tuple(sorted(record.packages.items())),
+        tuple(reversed(lineage.promotions)),
+        draw_lineage(lineage),
+        dict(_lineage_looks(facts, lineage)),
+        record.run in run_folders.list_run_names(facts.workspace.runs),
+        _next_stage(facts, line),
+        lineage.used_by,
+    )
+
+
+def _metric_rows(
+    facts: ProjectFacts, model: str, record: VersionRecord, incumbents: tuple[Incumbent, ...]
+) -> Iterator[MetricRow]:
+    by_number = {str(version.version): version for version in facts.models[model].versions}
+    for name, value in tag_message.flatten_numbers(record.metrics).items():
+        columns = []
+        for incumbent in incumbents:
+            held = by_number.get(incumbent.version)
+            other = held.metrics.get(name) if held else None
+            verdict = facts.metric_direction(name).judge_change(other, value)
+            columns.append(IncumbentValue(show_number(other), show_change(other, value), verdict))
+        yield MetricRow(name, show_number(value), tuple(columns))
+
+
+def _signature_rows(record: VersionRecord) -> Iterator[tuple[str, str, str]]:
+    if record.signature is None:
+        return
+    for side, columns in (("takes", record.signature.inputs), ("gives", record.signature.outputs)):
+        for column in columns or ():
+            yield side, column.name, column.type
+
+
+def _file_rows(record: VersionRecord) -> Iterator[tuple[str, str]]:
+    yield "file", f"{record.path} ({record.kind}, {show_size(record.artifact.size)})"
+    yield "sha256", record.sha256
+    yield "md5", record.artifact.digest
+    yield "commit", record.code.commit
+    if record.code.repository:
+        yield "repository", record.code.repository
+    if record.pipeline:
+        yield "pipeline", record.pipeline
+    if record.python:
+        yield "python", record.python
+    if record.author:
+        yield "author", show_person(record.author)
+
+
+def _lineage_looks(facts: ProjectFacts, lineage: LineageReport) -> Iterator[tuple[str, BoxLook]]:
+    """Where the boxes of a lineage lead: the run, other versions, the stages."""
+    record = lineage.record
+    if record.run in run_folders.list_run_names(facts.workspace.runs):
+        yield record.pipeline or "run", BoxLook(address=f"runs/{record.run}/")
+    for entry in lineage.promotions:
+        yield entry.stage, BoxLook(address=f"stages/{entry.stage}/")
+    for other in lineage.used_by:
+        name, _, number = other.partition("@")
+        yield other, BoxLook(address=f"models/{name}/{number}/")
+    yield lineage.version, BoxLook(is_selected=True)
+
+
+def _next_stage(facts: ProjectFacts, line: VersionLine) -> str:
+    """The lowest stage that it is not in: where it would be promoted to."""
+    if line.is_candidate or line.rejected:
+        return ""
+    return next((stage for stage in facts.stages if stage not in line.stages), "")

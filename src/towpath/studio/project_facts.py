@@ -1,0 +1,139 @@
+"""What the pages of one request share: the project read once, each part when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
+
+from towpath import registry
+from towpath.audit import stage_history
+from towpath.config.gate_declarations import Metric, NoWorse
+from towpath.delivery.promotion import decide_promotion
+from towpath.errors import TowpathError
+from towpath.execution import run_folders
+from towpath.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from towpath.audit.stage_history import HistoryEntry
+    from towpath.config.project_declaration import Project
+    from towpath.delivery.promotion.decide_promotion import WaitingPromotion
+    from towpath.execution.run_record import RecordedRun
+    from towpath.registry import Model, StageFiles
+
+_Value = TypeVar("_Value")
+_NO_STAGE_FILES = registry.StageFiles()
+
+
+@dataclass(frozen=True)
+class MetricDirection:
+    """Which way a metric is better, as a gate of the project says; 0 where none does."""
+
+    sign: int  # of a difference that is an improvement: -1 for an error, +1 for an accuracy
+
+    def judge_change(self, before: float | None, after: float | None) -> str:
+        """``better``, ``worse``, ``same``, or "" where nothing can be said."""
+        if before is None or after is None:
+            return ""
+        if before == after:
+            return "same"
+        if self.sign == 0:
+            return "other"
+        return "better" if (after - before) * self.sign > 0 else "worse"
+
+
+@dataclass
+class ProjectFacts:
+    """A project as one request sees it. What cannot be read is empty, and ``notes`` say why: a
+    page stays, with a word."""
+
+    root: Path
+    notes: list[str] = field(default_factory=list)
+
+    @cached_property
+    def workspace(self) -> Workspace:
+        return Workspace(self.root)
+
+    @cached_property
+    def project(self) -> Project | None:
+        return self._attempt_read(lambda: self.workspace.project, None)
+
+    @cached_property
+    def policy(self) -> Project | None:
+        """What stages and gates there are, which a shared registry says for all its projects."""
+        return self._attempt_read(lambda: self.workspace.policy, None)
+
+    @property
+    def name(self) -> str:
+        return self.project.name if self.project else self.root.name
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        return tuple(self.policy.stages) if self.policy else ()
+
+    @cached_property
+    def models(self) -> Mapping[str, Model]:
+        return self._attempt_read(lambda: registry.read_models(self.workspace.registry), {})
+
+    @cached_property
+    def stage_files(self) -> StageFiles:
+        return self._attempt_read(
+            lambda: registry.read_stage_files(self.workspace.registry), _NO_STAGE_FILES
+        )
+
+    @cached_property
+    def waiting_promotions(self) -> tuple[WaitingPromotion, ...]:
+        return self._attempt_read(
+            lambda: decide_promotion.find_waiting_promotions(self.workspace), ()
+        )
+
+    @cached_property
+    def _model_histories(self) -> dict[str, tuple[HistoryEntry, ...]]:
+        return {}
+
+    def model_history(self, model: str) -> Sequence[HistoryEntry]:
+        """Every change of what stages should run of a model, oldest first; no forge is asked."""
+        if model not in self._model_histories:
+            self._model_histories[model] = self._attempt_read(
+                lambda: stage_history.read_stage_history(self.workspace, model, forge=False), ()
+            )
+        return self._model_histories[model]
+
+    def recent_runs(self, count: int, pipeline: str | None = None) -> list[RecordedRun]:
+        return list(run_folders.recent_runs(self.workspace.runs, count, pipeline))
+
+    @cached_property
+    def _metric_signs(self) -> Mapping[str, int]:
+        return dict(self._gate_directions())
+
+    def metric_direction(self, metric: str) -> MetricDirection:
+        short = metric.rpartition(".")[2]
+        return MetricDirection(self._metric_signs.get(metric, self._metric_signs.get(short, 0)))
+
+    def _gate_directions(self) -> Iterator[tuple[str, int]]:
+        for stage in self.policy.stages.values() if self.policy else ():
+            for gate in stage.gates.values():
+                if isinstance(gate, NoWorse):
+                    yield gate.metric, -1 if gate.better == "lower" else 1
+                elif isinstance(gate, Metric):
+                    is_bound_above = gate.at_most is not None or gate.below is not None
+                    is_bound_below = gate.at_least is not None or gate.above is not None
+                    if is_bound_above != is_bound_below:
+                        yield gate.metric, -1 if is_bound_above else 1
+
+    def main_metric(self, metrics: Mapping[str, float]) -> str | None:
+        """The metric that a board shows: the first that a gate judges, else the first there is."""
+        judged = (name for name in metrics if self.metric_direction(name).sign)
+        return next(judged, next(iter(metrics), None))
+
+    def _attempt_read(self, read: Callable[[], _Value], otherwise: _Value) -> _Value:
+        try:
+            return read()
+        except TowpathError as refused:
+            words = [f"{fault.place}: {fault.what}" if fault.place else fault.what
+                     for fault in refused.faults]  # fmt: skip
+            self.notes.extend(word for word in words if word not in self.notes)
+            return otherwise

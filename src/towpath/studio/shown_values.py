@@ -1,0 +1,93 @@
+"""Numbers, times, sizes and digests as a person writes them, for pages."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+
+@dataclass(frozen=True)
+class ShownTime:
+    """A moment: ``iso`` for machines and the tooltip, ``words`` in UTC, until a script says it in
+    the reader's zone, and ``ago``."""
+
+    iso: str
+    words: str
+    ago: str
+
+
+def show_time(iso: str | None, now: datetime | None = None) -> ShownTime | None:
+    """A time of a record; None for none, and for what is no time."""
+    if not iso:
+        return None
+    try:
+        moment = datetime.fromisoformat(iso.replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return ShownTime(
+        moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M"),
+        _show_age(((now or datetime.now(UTC)) - moment).total_seconds()),
+    )
+
+
+_AGES = ((86400 * 365, "year"), (86400 * 30, "month"), (86400, "day"), (3600, "hour"),
+         (60, "minute"))  # fmt: skip
+
+
+def _show_age(seconds: float) -> str:
+    for size, unit in _AGES:
+        count = int(seconds // size)
+        if count >= 1:
+            return f"{count} {unit}{'s' if count > 1 else ''} ago"
+    return "just now" if seconds >= 0 else "in the future"
+
+
+def show_duration(seconds: float) -> str:
+    if seconds < 0.05:
+        return "0 s"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
+
+
+def show_number(value: object) -> str:
+    """A figure with four significant digits; other values as JSON says them, text as it is."""
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: ""}[value]
+    if isinstance(value, int):
+        return f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return str(value)
+        return f"{value:.4g}"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def show_change(before: float | None, after: float | None) -> str:
+    """``-2.6 %`` and the like; "" where one of the two is missing."""
+    if before is None or after is None or not (math.isfinite(before) and math.isfinite(after)):
+        return ""
+    if before == after:
+        return "±0"
+    if before == 0:
+        return f"{after - before:+.3g}"
+    return f"{(after - before) / abs(before):+.1%}".replace("%", "\N{NARROW NO-BREAK SPACE}%")
+
+
+def show_size(count: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def show_person(author: str | None) -> str:
+    """The name alone of ``Ada Berg <ada@example.org>``."""
+    return (author or "").partition(" <")[0]

@@ -1,0 +1,110 @@
+"""A project with something to show: versions in stages, trials, a failure, a promotion that waits.
+
+Its names and texts come from somebody who would like a page to obey them.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+
+from running import FOLDER, Project, make
+from towpath.delivery import promotion
+from towpath.studio.studio_app import make_app
+
+EVIL = "</title></style></script><script>alert(1)</script><img src=x onerror=alert(2)>"
+TOKEN = "a-token-of-this-test"
+POLICY = f"""\
+name: small
+description: "{EVIL}"
+stages:
+  dev: {{description: what is tried}}
+  uat:
+    gates:
+      near: {{kind: metric, metric: error, at_most: 1000}}
+  prod: {{}}
+policy: {{approval: recorded, self_approval: true}}
+"""
+
+
+def make_shown(root: Path) -> Project:
+    """The project, its runs and decisions made for real."""
+    project = make(root, {"towpath.yaml": POLICY})
+    project.edit(f"{FOLDER}/pipeline.yaml", "limit: 100", f'limit: 100\n  words: "{EVIL}"')
+    project.edit(f"{FOLDER}/pipeline.yaml", "params: [factor]", "params: [factor, words]")
+    project.code(
+        "def fit(rows: list, factor: float)", "def fit(rows: list, factor: float, words: str)"
+    )
+    project.code('    return {"error"', f'    print({EVIL!r})\n    return {{"error"')
+    project.git("init", "-q", "-b", "main")
+    project.commit()
+    assert project.run().exit_code == 0
+    workspace = project.workspace
+    promotion.propose_promotion(workspace, "mean@v1.0.0", "dev")
+    promotion.approve_promotion(project.workspace, "promote/mean-v1.0.0-dev")
+    project.git("checkout", "-q", "main")
+    project.run(params={"factor": 3})
+    project.run(params={"limit": 0.001})
+    promotion.propose_promotion(project.workspace, "mean@v1.0.0", "uat", why=EVIL)
+    return project
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return make_shown(tmp_path_factory.mktemp("shown") / "mein Projékt")
+
+
+@contextmanager
+def serve(root: Path) -> Iterator[str]:
+    """Studio on a port of its own, as `towpath studio` serves it; its address."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(
+        uvicorn.Config(make_app(root, TOKEN), log_level="error", lifespan="off")
+    )
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(10)
+
+
+@pytest.fixture
+def open_studio() -> Iterator[Callable[[Path], httpx.Client]]:
+    """Opens a client that has the token, as a browser has after the first address."""
+    with ExitStack() as stack:
+
+        def open_at(root: Path) -> httpx.Client:
+            address = stack.enter_context(serve(root))
+            client = stack.enter_context(httpx.Client(base_url=address, timeout=30))
+            assert client.get(f"/?token={TOKEN}").status_code == 303
+            return client
+
+        yield open_at
+
+
+@pytest.fixture(scope="module")
+def address(shown: Project) -> Iterator[str]:
+    with serve(shown.root) as served:
+        yield served
+
+
+@pytest.fixture
+def stranger(address: str) -> Iterator[httpx.Client]:
+    """Another user of the machine, or a page in the person's own browser: without the token."""
+    with httpx.Client(base_url=address, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture
+def client(stranger: httpx.Client) -> httpx.Client:
+    assert stranger.get(f"/?token={TOKEN}").status_code == 303
+    return stranger

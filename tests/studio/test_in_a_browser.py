@@ -1,0 +1,108 @@
+"""Studio in a real browser: a run begun by a form and watched, on every kind of screen."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from running import Project
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+TOKEN = "a-token-of-this-test"
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+WCAG = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]
+WIDTHS = (1440, 1024, 390)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        # The pages that are opened are our own: as root there is no sandbox to be had.
+        yield playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+
+
+def listen_to(page: Page) -> list[str]:
+    """What the browser complains about: what the policy refused, errors of scripts."""
+    complaints: list[str] = []
+    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    return complaints
+
+
+def test_a_run_is_begun_by_a_form_and_watched_to_its_end(
+    browser: Browser, address: str, shown: Project
+) -> None:
+    before = shown.runs()
+    page = browser.new_page()
+    complaints = listen_to(page)
+    page.goto(f"{address}/?token={TOKEN}")
+    page.get_by_role("link", name="Pipelines", exact=True).click()
+    page.get_by_role("link", name="training", exact=True).click()
+    page.locator('[name="param.factor"]').fill("5")
+    page.get_by_role("button", name="Run", exact=True).click()
+    page.wait_for_url("**/runs/2*/", timeout=60_000)
+    # Nobody loads the page again: its stream says that something came.
+    expect(page.locator("h1 .state-done")).to_be_visible(timeout=60_000)
+    expect(page.locator(".graph .state-done")).not_to_have_count(0)
+    expect(page.locator("[data-stream]")).to_have_count(1)
+    (run,) = set(shown.runs()) - set(before)
+    assert run in page.url
+    assert page.get_by_text("tried").count() == 1
+    page.keyboard.press("/")
+    page.keyboard.type("score")
+    page.keyboard.press("Enter")
+    page.get_by_role("link", name="score").first.click()
+    expect(page.locator("h2#step")).to_contain_text("score")
+    assert complaints == []
+
+
+def test_a_promotion_is_rejected_by_a_page_with_the_reason(
+    browser: Browser, address: str, shown: Project
+) -> None:
+    page = browser.new_page()
+    complaints = listen_to(page)
+    page.goto(f"{address}/promotions/mean-v1.0.0-uat/?token={TOKEN}")
+    page.get_by_role("button", name="Reject").click()
+    assert page.url.endswith("/promotions/mean-v1.0.0-uat/")  # the browser asks for the reason
+    page.get_by_label("Reason").fill("too early; `rm -rf`")
+    page.get_by_role("button", name="Reject").click()
+    expect(page.locator("h1")).to_contain_text("done")
+    expect(page.locator("main code").first).to_contain_text(
+        "towpath reject promote/mean-v1.0.0-uat"
+    )
+    assert "promote/mean-v1.0.0-uat" not in shown.git("branch")
+    assert complaints == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_are_read_by_everybody(
+    browser: Browser, address: str, shown: Project, scheme: str
+) -> None:
+    """By a screen reader (WCAG 2.2 AA, as far as axe finds it), on a telephone, in the dark."""
+    run = shown.runs()[-1]
+    first = shown.runs()[0]
+    paths = ("", "pipelines/", "pipelines/training/", "runs/", f"runs/{run}/", f"runs/{first}/fit/",
+             f"runs/compare/?run={run}&run={first}", "models/", "models/mean/",
+             "models/mean/v1.0.0/", "stages/dev/", "promotions/", "search/?q=mean",
+             "nope/")  # fmt: skip
+    context = browser.new_context(color_scheme=scheme, java_script_enabled=True)
+    page = context.new_page()
+    page.goto(f"{address}/?token={TOKEN}")
+    violations = []
+    for path in paths:
+        for width in WIDTHS if scheme == "light" else WIDTHS[:1]:
+            page.set_viewport_size({"width": width, "height": 900})
+            page.goto(f"{address}/{path}")
+            wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+            assert wide <= 0, (path, width, wide)
+        found = Axe().run(page, options={"runOnly": WCAG})
+        violations += [
+            (path, v["id"], [node["html"][:200] for node in v["nodes"][:3]])
+            for v in found.response["violations"]
+        ]
+    assert violations == []
+    context.close()
