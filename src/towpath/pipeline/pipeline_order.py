@@ -73,21 +73,26 @@ def choose_environments(pipelines: Pipelines, environment: str) -> dict[str, str
         listed = f"they declare {', '.join(known)}" if known else "write it under `for`"
         what = f"no pipeline declares anything for `{environment}`"
         raise UsageError(what, hint=did_you_mean(environment, known) or listed)
-    applied = apply_environments(pipelines, environment)
-    faults = []
-    for name, makers in _pipeline_needs(applied).items():
-        for maker in makers:
-            is_other = pipelines[maker].pipeline != applied[maker].pipeline
-            if is_other and not chosen[name]:
-                what = (
-                    f"pipeline `{name}` declares nothing for `{environment}`, and would take what "
-                )
-                what += f"`{maker}` makes without it"
-                place = Place(pipelines[name].path)
-                faults.append(Fault(what, place, f"write `for: {{{environment}: }}` in it"))
-    if faults:
+    if faults := list(_unfed_faults(pipelines, chosen, environment)):
         raise UsageError(*faults)
     return chosen
+
+
+def _unfed_faults(
+    pipelines: Pipelines, chosen: Mapping[str, str], environment: str
+) -> Iterator[Fault]:
+    """Pipelines as they are that would take what another makes for an environment."""
+    applied = apply_environments(pipelines, environment)
+    others = {name for name in pipelines if pipelines[name].pipeline != applied[name].pipeline}
+    for name, makers in _pipeline_needs(applied).items():
+        for maker in makers:
+            if maker in others and not chosen[name]:
+                what = (
+                    f"pipeline `{name}` declares nothing for `{environment}`, and would take what "
+                    f"`{maker}` makes without it"
+                )
+                place = Place(pipelines[name].path)
+                yield Fault(what, place, f"write `for: {{{environment}: }}` in it")
 
 
 def feeds_others(pipelines: Pipelines, pipeline: str) -> bool:
