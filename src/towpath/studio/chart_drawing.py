@@ -94,7 +94,7 @@ def draw_parallel(
     names: Sequence[str], rows: Mapping[str, Sequence[float | None]], marked: frozenset[str]
 ) -> str:
     """An axis for each name, and a line through them for each row; ``marked`` rows stand out."""
-    wide = max(_WIDE, 120.0 * len(names))
+    wide = max(_WIDE, 205.0 * len(names))
     gap = (wide - 2 * 60) / max(1, len(names) - 1)
     axes = [
         AxisSpan.of_values(
