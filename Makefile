@@ -56,7 +56,7 @@ fuzz: $(VENV)/.developing  ## the readers of what strangers write, on a million 
 lint: $(VENV)/.developing  ## style, types and architecture
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers 2
 	$(BIN)/lint-imports
 
 # The test left out lets a process write no file at all, and so none of coverage's.
@@ -109,8 +109,10 @@ $(VENV)/.installed: $(VENV)/.created pyproject.toml constraints/*.txt
 	@$(COMPILE)
 	@touch $@
 
-$(VENV)/.developing: $(VENV)/.installed
-	@echo "Installing what the tests need into $(VENV)"
+# All at once, and not upon `.installed`, which would resolve and compile twice.
+$(VENV)/.developing: $(VENV)/.created pyproject.toml constraints/*.txt
+	@echo "Installing Towpath and what its tests need into $(VENV), every version pinned"
+	@$(INSTALL) --upgrade pip setuptools hatchling editables
 	@$(INSTALL) --editable '.[dask,duckdb,excel,explain,notebook,polars,s3]' --group dev
 	@$(COMPILE)
-	@touch $@
+	@touch $(VENV)/.installed $@

@@ -64,7 +64,8 @@ def _reconcile(stage: str, apply: bool = True) -> dict[str, Any]:
         plan = room.plan_stage(workspace, stage, options)
         _show(plan)
         if plan.pending:
-            change_events.tell_drift(stage, (f"{c.model}: {c}" for c in plan.pending))
+            words = (f"{c.model}: {c}" for c in plan.pending)
+            change_events.tell_drift(stage, words, executor.log_line)
             raise StepFailed(*(f"{change.model}: {change}" for change in plan.pending))
         return {"stage": stage, "commit": plan.commit, "changes": {}}
     done = room.reconcile_stage(workspace, stage, options)
@@ -78,12 +79,10 @@ def _reconcile(stage: str, apply: bool = True) -> dict[str, Any]:
 
 def _tell_changes(done: AppliedPlan) -> None:
     """Events for what had drifted, and for what is served now."""
+    stage, say = done.plan.stage, executor.log_line
     repairs = (change for change in done.plan.pending if change.kind == "repair")
-    change_events.tell_drift(done.plan.stage, (f"{change.model}: {change}" for change in repairs))
-    ended_well = (outcome.change for outcome in done.outcomes if outcome.state == "done")
-    change_events.tell_changed_stage(
-        done.plan.stage, (c.model for c in ended_well if c.kind in ("deploy", "remove"))
-    )
+    change_events.tell_drift(stage, (f"{change.model}: {change}" for change in repairs), say)
+    change_events.tell_changed_stage(stage, done.changed_models, say)
 
 
 def _say_step(stage: str, model: str, step: str) -> None:

@@ -142,14 +142,6 @@ def test_the_options_of_an_input_are_in_the_key(root: Path) -> None:
     assert {name for name in before if before[name] != after[name]} == {"options data"}
 
 
-def test_what_is_not_declared_leaves_a_key_as_it_was(root: Path) -> None:
-    """Results that were remembered before there were options are still found."""
-    node = graph_of(root).nodes["take"]
-    assert cache_key._key_declaration(node)["outputs"][0] == {
-        "path": "seen.json", "plot": False, "format": None,
-    }  # fmt: skip
-
-
 def test_the_code_of_a_format_is_in_the_keys_of_its_steps(root: Path) -> None:
     graph, workspace = graph_of(root), Workspace(root)
     before = {

@@ -205,6 +205,9 @@ def test_it_travels_with_push_and_pull_and_is_never_begun_anew_in_silence(
         assert load_last(path, content) is None
     for garbage in (b"", b"{}", b"[]", content[:-9], content.replace(b"outputs", b"inputs")):
         assert load_last(relative_last_path(entry), garbage) is None
+    growing.store.last_made.path(entry).write_bytes(b"garbage")
+    with pytest.raises(StoreError, match="made is not told by "):
+        growing.run()
     kept = growing.store.layout.last
     assert len(list(kept.rglob("*.json"))) <= KEPT_RUNS
     shutil.rmtree(kept)

@@ -124,9 +124,17 @@ def test_none_at_first_then_what_the_stage_runs_and_what_stands_beside_it(told: 
     assert "there is no file" in reasons(without)["register"] or without.tried
     with pytest.raises(UserError, match=r"data/mor\.json, which is not there"):
         told.run(inputs={"more": "data/mor.json"})
+    with pytest.raises(UserError, match="there is no mean@v9"):
+        told.run(inputs={"incumbent": "mean@v9.0.0"})
     # Nor is a slip of the pen taken for a stage that runs nothing.
+    told.edit(
+        "flows/training/pipeline.yaml",
+        "incumbent: {model: mean#prod",
+        "incumbent: {model: mean#prd",
+    )
     with pytest.raises(UserError, match="there is no stage `prd`") as slip:
-        told.run(inputs={"incumbent": "mean#prd"})
+        told.run()
+    told.git("checkout", "-q", ".")
     assert slip.value.faults[0].hint == "did you mean `prod`?"
     told.edit("flows/training/pipeline.yaml", "output: seen, optional: true", "output: sen")
     with pytest.raises(UserError, match="nothing called `sen` stands beside mean@v1") as near:
@@ -136,6 +144,35 @@ def test_none_at_first_then_what_the_stage_runs_and_what_stands_beside_it(told: 
 
     remade = reproduce_version(told.workspace, "mean@v1.0.0")
     assert remade.verdict == "bytes", "it is made without the incumbent that there is by now"
+
+
+def test_a_check_against_the_version_in_prod_makes_no_other_version(told: Project) -> None:
+    told.declare(
+        """
+        inputs: {raw: data/raw.json, approved: {model: mean#prod, output: seen, optional: true}}
+        steps:
+          fit: {kind: training, run: fit, inputs: [raw], outputs: [model.json]}
+          count: {run: count, inputs: [raw, approved], outputs: [seen.json]}
+          register: {kind: register_model, as: mean, inputs: [fit.model], beside: [count.seen]}
+        """,
+        """
+        def fit(raw: list) -> dict:
+            return {"mean": sum(raw)}
+
+        def count(raw: list, approved: list | None) -> list:
+            return sorted(raw)
+        """,
+    )
+    told.commit()
+    told.run()
+    promote(told, "mean@v1.0.0")
+    again = told.run()
+    assert ran(again) == {"count"}, reasons(again)
+    assert reasons(again)["register"] == "registered as mean@v1.0.0"
+    told.write("data/raw.json", "[1, 2]")
+    told.commit()
+    told.run()
+    assert told.tags()[:2] == ["mean#prod#1", "mean@v1.0.0"] and len(told.tags()) == 3
 
 
 def test_what_stands_beside_travels_and_is_held_against_its_record(told: Project) -> None:

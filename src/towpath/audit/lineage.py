@@ -174,5 +174,7 @@ def _add_box(boxes: dict[str, GraphBox], name: str, shape: BoxShape, kind: str, 
 
 def _add_data(boxes: dict[str, GraphBox], data: LineageData) -> str:
     where = data.version or data.pointer or data.path or "data"
+    if data.output:
+        where = f"{data.output} of {data.version or f'run {data.run}'}"
     words = f"{where}, md5 {data.digest[:12]}"
     return _add_box(boxes, data.name, BoxShape.INPUT, "data", words)

@@ -203,9 +203,8 @@ def _bring_inputs(
     workspace: Workspace, place: Workspace, graph: Graph, record: VersionRecord
 ) -> Iterator[tuple[str, str]]:
     """Bring the recorded data to where the pipeline looks for it; models, by their number."""
-    for name, source in record.sources.items():
-        if source.absent and name in graph.inputs:
-            yield name, ""  # it is taken without it again, be there one by now
+    for name in _list_absent(record, graph):
+        yield name, ""  # it is taken without it again, be there one by now
     for name, digest in record.data.items():
         declared = graph.inputs.get(name)
         if declared is None:
@@ -226,6 +225,12 @@ def _bring_inputs(
             workspace.store.copy_to(digest, resolve_inside(place.root, path))
         if path != declared.rstrip("/"):
             yield name, path
+
+
+def _list_absent(record: VersionRecord, graph: Graph) -> list[str]:
+    """The inputs that were not there."""
+    absent = (name for name, source in record.sources.items() if source.absent)
+    return [name for name in absent if name in graph.inputs]
 
 
 def _bring_model(

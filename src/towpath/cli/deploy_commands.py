@@ -48,10 +48,10 @@ def deploy(session: Session, environment: str, acts: bool, check: bool, as_json:
             )
     if as_json:
         print_json("deploy", [_plan_document(plan) for plan in plans], applied=acts)
-    pending = sum(len(plan.changes) for plan in plans)
-    if pending and not acts:
-        session.say("`towpath deploy --apply` makes it so")
-    return int(ExitCode.PENDING if check and pending else ExitCode.DONE)
+    if acts or not any(plan.changes for plan in plans):
+        return int(ExitCode.DONE)
+    session.say("`towpath deploy --apply` makes it so")
+    return int(ExitCode.PENDING if check else ExitCode.DONE)
 
 
 def _print_plan(plan: DeploymentPlan) -> None:

@@ -275,6 +275,7 @@ def schema(of: Literal["pipeline", "project"]) -> None:
 @drawing_format_option
 @drawing_output_option
 @click.option("--cells", is_flag=True, help="A box for each cell of a step with `each`.")
+@click.option("--nested", is_flag=True, help="A box for each step of a pipeline in this one.")
 @pass_session
 def graph(
     session: Session,
@@ -283,6 +284,7 @@ def graph(
     form: str | None,
     output: str | None,
     cells: bool,
+    nested: bool,
 ) -> None:
     """Draw PIPELINE: as text in the terminal, as Mermaid, or as an SVG file."""
     from towpath.drawing.picture import picture_graph
@@ -291,7 +293,7 @@ def graph(
     compiled = pipeline_check.drawable_graph(
         session.workspace, session.workspace.pipeline_name(pipeline), environment
     )
-    show_drawing(session, picture_graph(compiled, cells), form, output)
+    show_drawing(session, picture_graph(compiled, cells, nested), form, output)
 
 
 _MARKS = {"well": ("✓", "green"), "lacks": ("✗", "red"), "unknown": ("?", "yellow")}

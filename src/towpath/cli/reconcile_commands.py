@@ -102,6 +102,7 @@ def _judge_stage(
         if not acts:
             return JudgedStage(stage, plan_stage(session.workspace, stage, options))
         applied = reconcile_stage(session.workspace, stage, options)
+        _tell_changes(session, applied)
     # A stage that cannot be seen (its store is damaged or held, its Prefect API is silent) keeps
     # no other from being reconciled. What is wrong with the registry concerns all, and is raised.
     except (DeployError, EngineError, Refused, StoreError, UserError) as error:
@@ -109,6 +110,17 @@ def _judge_stage(
             raise
         return JudgedStage(stage, None, None, error.faults, int(error.exit_code))
     return JudgedStage(stage, applied.plan, applied, code=int(applied.exit_code))
+
+
+def _tell_changes(session: Session, applied: AppliedPlan) -> None:
+    """Tell the automations of a server that is configured what the stage runs now. A local API has
+    deployments of this project alone, whose runs tell it themselves."""
+    from towpath.backends.prefect.server.remote_api import find_configured_api
+
+    if applied.changed_models and find_configured_api(session.workspace.root):
+        from towpath.backends.prefect.change_events import tell_changed_stage
+
+        tell_changed_stage(applied.plan.stage, applied.changed_models, session.say)
 
 
 def _print_judged(judged: Sequence[JudgedStage], form: str) -> None:

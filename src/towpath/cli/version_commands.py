@@ -232,8 +232,8 @@ def _print_version(lineage: VersionLineage, signed: SignedBy) -> None:
 def _input_origin(record: VersionRecord, name: str) -> str:
     digest, source = record.data[name], record.sources.get(name)
     where = (source.version or source.pointer or source.path) if source else None
-    if source and source.version and source.output:
-        where = f"{source.output} of {source.version}"
+    if source and source.output:
+        where = f"{source.output} of {source.version or f'run {source.run}'}"
     return f"{terminal.brief_value(digest)}, {where}" if where else digest
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeAlias, get_args
 
 from pydantic import (
@@ -196,6 +196,7 @@ _HOW: Mapping[str, str] = {
     "inputs": "write `inputs:` and what the step takes",
     "group": "write `group:` and the column that names each row's group",
     "label": "write `label:` and the column with what was true",
+    "pipeline": "write `pipeline: modelling`, the name of a folder in flows/",
     "answers": "write `answers: {approved: {type: boolean}}`",
     "message": "write `message:` and what to say",
     "ranges": "write `ranges: {rate: {at_least: 0.001, at_most: 1}}`",
@@ -205,9 +206,14 @@ _HOW: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Places:
-    """Where each part of a declaration stands; empty for what was made in Python."""
+    """Where each part of a declaration stands; empty for what was made in Python.
+
+    ``bodies`` are those of the pipelines that its steps carry out, by step: what is of one of them
+    has the step's name before its own (``clean.create``).
+    """
 
     node: documents.Node | None = None
+    bodies: Mapping[str, Places] = field(default_factory=dict)
 
     def find_place(self, *loc: str | int) -> Place | None:
         """The place of ``steps, train, inputs, 0``: of the innermost part that is written.
@@ -216,6 +222,8 @@ class Places:
         """
         if self.node is None:
             return None
+        if inner := self._inner_place(*loc[:2], *loc[2:]):
+            return inner
         node, place = self.node, Place(self.node.place.file)
         for part in loc:
             if isinstance(node, documents.Mapping):
@@ -226,6 +234,20 @@ class Places:
                 node = node.items[part]
                 place = node.place
         return place
+
+    def _inner_place(
+        self, section: str | int = "", name: str | int = "", *rest: str | int
+    ) -> Place | None:
+        first, dot, inner = str(name).partition(".")
+        if first not in self.bodies:
+            return None
+        if dot:
+            return self.bodies[first].find_place(section, inner, *rest)
+        if section != "params" or not rest or not isinstance(self.node, documents.Mapping):
+            return None
+        own = self.node.get("params")  # which may have a group of the step's name
+        is_own = own and isinstance(own.node, documents.Mapping) and own.node.get(first)
+        return None if is_own else self.bodies[first].find_place("params", *rest)
 
 
 NO_PLACES = Places()

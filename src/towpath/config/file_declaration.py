@@ -71,8 +71,9 @@ class Input(Readable):
             return value
         # What was made last has no path: a run that is given one takes that instead.
         for key in ("model", "last"):
-            if isinstance(named := value.get(key), str):
-                return {**value, "path": named}
+            if (named := value.get(key)) is not None:
+                # One that is no text is told as itself, and not as a path that is missing.
+                return {**value, "path": named if isinstance(named, str) else "unnamed"}
         address = value.get("from", value.get("address"))
         place = grammar.data_place(address) if isinstance(address, str) else ""
         return {**value, "path": place} if place else value

@@ -37,9 +37,9 @@ from towpath.config.declaration import (
     one_or_more,
 )
 from towpath.config.each_declaration import Repetition
+from towpath.config.environment_declaration import AnyEnvironment
 from towpath.config.file_declaration import AnyInput, Output, Outputs
 from towpath.config.parameter_declaration import AnyParam, ParamPath, flatten_params
-from towpath.config.parameter_groups import flatten_values
 from towpath.config.step_surroundings import FailureWatch, Secrets, VariableText, watched_steps
 from towpath.config.tuning_declaration import ParameterRanges
 
@@ -388,6 +388,22 @@ class NotebookStep(RepeatedStep):
     """What it writes: a variable with the path to write to."""
 
 
+class PipelineStep(RepeatedStep):
+    """Carries out the steps of another pipeline, each as a step of this one: `clean.create`."""
+
+    kind: Literal["pipeline"] = "pipeline"
+    pipeline: grammar.PipelineName
+    """The other pipeline, by its folder in flows/."""
+    inputs: Bindings = ()
+    """What it takes from inputs and other steps in place of its own inputs; others are as that
+    pipeline declares them."""
+    params: Bindings = ()
+    """The parameters that it takes in place of its own; others are as that pipeline declares
+    them."""
+    literals: Mapping[grammar.Name, Any] = Field(default_factory=dict, alias="with")
+    """Values of its parameters that are written here."""
+
+
 class DuckDBStep(RepeatedStep):
     """Makes tables of tables by SQL, also of more than fits into memory."""
 
@@ -467,30 +483,10 @@ class Callback(Step):
 AnyStep: TypeAlias = (
     Processing | Training | Evaluation | Tuning | QualityCheck | BiasCheck | Explain | Condition
     | CreateModel | RegisterModel
-    | BatchTransform | CommandStep | NotebookStep | DuckDBStep | Fail | Stop | Notify | Callback
+    | BatchTransform | CommandStep | NotebookStep | DuckDBStep | PipelineStep
+    | Fail | Stop | Notify | Callback
 )  # fmt: skip
 KINDS: Mapping[str, type[Step]] = kinds_of(AnyStep)
-
-
-class EnvironmentDeclaration(Declaration):
-    """What a run for an environment takes in place of what the pipeline declares."""
-
-    description: str | None = None
-    """What the environment is."""
-    params: Annotated[Mapping[ParamPath, Any], BeforeValidator(flatten_values)] = Field(
-        default_factory=dict
-    )
-    """Values of parameters, nested as they are declared."""
-    inputs: Mapping[grammar.Name, grammar.InputSource] = Field(default_factory=dict)
-    """Paths and models in place of those of inputs."""
-
-
-def empty_mapping(value: Any) -> Any:
-    """``dev:`` alone is an environment too, for which nothing differs."""
-    return {} if value is None else value
-
-
-AnyEnvironment: TypeAlias = Annotated[EnvironmentDeclaration, BeforeValidator(empty_mapping)]
 
 
 class Pipeline(Declaration):

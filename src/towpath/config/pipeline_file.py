@@ -23,15 +23,14 @@ from towpath.config.declaration import (
     faults_of,
     show_value,
 )
+from towpath.config.environment_declaration import EnvironmentDeclaration, empty_mapping
 from towpath.config.file_declaration import Input
 from towpath.config.parameter_declaration import Param, short_form
 from towpath.config.parameter_groups import PREFIX, list_leaves, strip_prefix
 from towpath.config.pipeline_declaration import (
     KINDS,
-    EnvironmentDeclaration,
     Pipeline,
     Step,
-    empty_mapping,
 )
 from towpath.config.table_options import FORMAT_NAMES
 from towpath.config.values_file import (
@@ -63,6 +62,9 @@ class DeclaredPipeline:
     is unreadable that an unknown name proves nothing. ``project_formats`` are the formats of its
     own that the project declares, by name. ``file_params`` are the parameters whose default stands
     in the file ``param_file``, with its line; ``unnamed_values`` what else that file holds.
+    ``bodies`` are the pipelines that steps carry out, by step: their parameters and inputs that the
+    step does not give are the pipeline's own, under the step's name (``clean.rate``);
+    ``inner_params`` are these, with the file that declares each and its name in it.
     """
 
     pipeline: Pipeline
@@ -76,6 +78,8 @@ class DeclaredPipeline:
     param_file: str = ""
     file_params: Mapping[str, Place] = field(default_factory=dict)
     unnamed_values: frozenset[str] = field(default_factory=frozenset)
+    bodies: Mapping[str, DeclaredPipeline] = field(default_factory=dict)
+    inner_params: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     def place_of_param(self, name: str) -> Place | None:
         """Where a parameter is declared, by its dotted name."""
@@ -83,9 +87,24 @@ class DeclaredPipeline:
         return self.file_params.get(name) or written
 
     @property
+    def param_files(self) -> dict[str, str]:
+        """The file that holds a parameter's default, by parameter, where one does."""
+        inner = {
+            f"{step}.{name}": file
+            for step, body in self.bodies.items()
+            for name, file in body.param_files.items()
+        }
+        return {name: inner.get(name, self.param_file) for name in self.file_params}
+
+    @property
     def own_formats(self) -> dict[str, str]:
         """The class of each format that is not Towpath's, by name; a pipeline's goes first."""
         return {**self.project_formats, **self.pipeline.formats}
+
+    @property
+    def file(self) -> str:
+        """The pipeline's file from the project's root."""
+        return self.path or f"{self.folder}/pipeline.yaml"
 
     @property
     def folder(self) -> str:

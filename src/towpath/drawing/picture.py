@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from towpath.config.pipeline_declaration import (
     FunctionStep,
     NotebookStep,
     Notify,
+    PipelineStep,
     QualityCheck,
     RegisterModel,
     Stop,
@@ -77,11 +78,11 @@ class GraphPicture:
     description: str = ""
 
 
-def picture_graph(graph: Graph, cells: bool = False) -> GraphPicture:
+def picture_graph(graph: Graph, cells: bool = False, nested: bool = False) -> GraphPicture:
     """The boxes and lines of a graph; waiting that data already implies has no line.
 
     A step with ``each`` is one box; with ``cells`` so is each of its cells, as far as they are
-    known without a run.
+    known without a run. A pipeline in this one is one box; with ``nested`` so is each of its steps.
     """
     nodes = graph.nodes if cells else graph.steps
     boxes = {
@@ -91,7 +92,36 @@ def picture_graph(graph: Graph, cells: bool = False) -> GraphPicture:
     boxes |= {name: _make_box(node) for name, node in nodes.items()}
     lines = [line for node in nodes.values() for line in _flow_lines(node, cells)]
     lines += _waiting_lines(nodes, lines)
+    if graph.bodies and not nested:
+        boxes, lines = _fold_pipelines(graph, boxes), _fold_lines(graph, lines)
     return GraphPicture(boxes, tuple(lines), graph.name, graph.pipeline.description or "")
+
+
+def _fold_name(graph: Graph, name: str) -> str:
+    owner = name.partition(".")[0]
+    return owner if owner in graph.bodies and name not in graph.inputs else name
+
+
+def _fold_pipelines(graph: Graph, boxes: Mapping[str, GraphBox]) -> dict[str, GraphBox]:
+    folded = {_fold_name(graph, name): box for name, box in boxes.items()}
+    for name in folded.keys() - boxes.keys():
+        step = graph.pipeline.steps[name]
+        assert isinstance(step, PipelineStep)
+        inner = graph.list_steps(name)
+        detail = f"{step.pipeline}, {len(inner)} step{'s' * (len(inner) != 1)}"
+        detail += f" for each {', '.join(step.each)}" if step.each else ""
+        folded[name] = GraphBox(name, BoxShape.STEP, "pipeline", detail)
+    return folded
+
+
+def _fold_lines(graph: Graph, lines: Sequence[GraphLine]) -> list[GraphLine]:
+    folded: dict[tuple[str, str], GraphLine] = {}
+    # A line of data goes before one of mere waiting, and a branch's before both.
+    for line in sorted(lines, key=lambda line: (not line.label, line.ordering)):
+        start, end = _fold_name(graph, line.start), _fold_name(graph, line.end)
+        if start != end:
+            folded.setdefault((start, end), replace(line, start=start, end=end))
+    return list(folded.values())
 
 
 def _input_words(file: Input) -> str:

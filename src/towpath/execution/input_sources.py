@@ -147,18 +147,20 @@ class UpstreamReader:
         for ``artifacts/`` holds what it makes without one."""
         artifacts: dict[str, Artifact] = {}
         faults: list[Fault] = []
-        for link in self.find_links(graph) if graph.environment else ():
-            if not link.environment or link.input in awaited:
+        links = self.find_links(graph) if graph.environment else ()
+        apart = {link.input: link for link in links if link.environment}
+        for link in apart.values():
+            if link.input in awaited:
                 continue
             if link.artifact:
                 artifacts[link.input] = link.artifact
-            else:
+            elif not graph.files[link.input].optional:
                 reason = link.stale or "it is no whole output of a step"
                 what = f"input `{link.input}` is not made for `{link.environment}`: {reason}"
                 faults.append(Fault(what, hint=link.update_command))
         if faults:
             raise UserError(*faults)
-        read = run_inputs.read_input_artifacts(self.workspace, graph, {*awaited, *artifacts})
+        read = run_inputs.read_input_artifacts(self.workspace, graph, {*awaited, *apart})
         return {**read, **artifacts}
 
     def _stale_reason(
@@ -364,7 +366,7 @@ def sources_as_json(
     stale = {
         link.input: {"stale": f"{link.stale} ({link.update_command})"}
         for link in links
-        if link.stale
+        if link.stale and link.input in artifacts
     }
     return {
         name: {

@@ -54,17 +54,25 @@ def find_last(workspace: Workspace, graph: Graph, name: str) -> LastOutput | Non
 
 
 def _read_entries(workspace: Workspace, graph: Graph) -> Iterator[CacheEntry]:
-    """What the good runs of a pipeline made, the latest first."""
-    key = _last_key(workspace, graph)
+    """What the good runs of a pipeline made, the latest first. StoreError where what the last one
+    made cannot be read: the one before it would be taken for the last."""
+    key, store = _last_key(workspace, graph), workspace.store.last_made
     # Whoever may write to a store can say what was made last: in CI only CI is believed.
     writers = ("ci",) if in_ci() else ("ci", "local")
-    entries = list(workspace.store.last_made.read(key, writers))
+    if damaged := store.find_damaged(key, writers):
+        what = f"what the last run of pipeline `{graph.name}` made is not told by {damaged}"
+        raise StoreError(what, hint="no run wrote it so: remove it, and the run before it counts")
+    entries = list(store.read(key, writers))
     yield from sorted(entries, key=lambda entry: entry.made_by, reverse=True)
 
 
 def _last_key(workspace: Workspace, graph: Graph) -> str:
-    # Projects may share a store, and a repository may hold several.
-    fields = (workspace.project.name, workspace.folder, graph.name, graph.environment)
+    # Projects may share a store, and a repository may hold several: by the folder in that one,
+    # which a shared registry does not change.
+    repository, root = workspace.repository, workspace.root.resolve()
+    top = repository.root.resolve() if repository and not repository.bare else root
+    folder = root.relative_to(top).as_posix() if root.is_relative_to(top) else "."
+    fields = (workspace.project.name, folder, graph.name, graph.environment)
     return cache_key.digest_value(["last", *fields])
 
 

@@ -18,6 +18,8 @@ from towpath.config.table_options import NO_OPTIONS, TableOptions
 from towpath.errors import Fault, UsageError, did_you_mean
 from towpath.execution import run_folders
 from towpath.pipeline.artifact_paths import FOLDER
+from towpath.pipeline.compile_graph import list_declared_steps
+from towpath.pipeline.nested_pipelines import nest_pipelines
 from towpath.pipeline.step_cells import handed_outputs
 from towpath.planning.declared_pipelines import read_declared
 from towpath.registry import RecordedVersion
@@ -185,7 +187,7 @@ def _declared_now(workspace: Workspace, run: RecordedRun) -> dict[str, Output]:
 
 
 def _declared_outputs(declared: DeclaredPipeline) -> Iterator[tuple[str, Output]]:
-    for step_name, step in declared.pipeline.steps.items():
+    for step_name, step in list_declared_steps(declared).items():
         for name, output in handed_outputs(step).items():
             yield f"{step_name}.{name}", output
 
@@ -273,15 +275,23 @@ def _committed_outputs(workspace: Workspace, found: RecordedVersion) -> _Beside:
         return {}  # a shared registry holds the record alone
     lock, stages, declared = (contents[name].decode("utf-8", "replace") for name in names)
     artifacts = tracked_files.read_artifacts(lock, stages)
+
+    def read_committed(name: str) -> DeclaredPipeline:
+        path = f"flows/{name}/pipeline.yaml"
+        committed = f"{found.version.commit}:{folder}{path}"
+        text = refs.read_contents(workspace.registry, [committed]).get(committed, b"")
+        return parse_pipeline(text.decode("utf-8", "replace"), path)
+
+    whole = nest_pipelines(parse_pipeline(declared, pipeline), workspace.pipelines, read_committed)
     found_outputs = {
         name: (artifacts.get(_tree_path(str(found.record.pipeline), name, output)), output)
-        for name, output in _declared_outputs(parse_pipeline(declared, pipeline))
+        for name, output in _declared_outputs(whole)
     }
     return {name: (held, output) for name, (held, output) in found_outputs.items() if held}
 
 
 def _tree_path(pipeline: str, name: str, output: Output) -> str:
-    return f"{FOLDER}/{pipeline}/{name.partition('.')[0]}/{output.path.rstrip('/')}"
+    return f"{FOLDER}/{pipeline}/{name.rpartition('.')[0]}/{output.path.rstrip('/')}"
 
 
 def _remove_path(path: Path) -> None:

@@ -219,16 +219,25 @@ def run_pipeline(
 
 @contextlib.contextmanager
 def warmed_supervisor(execution: Execution, wanted: Collection[str]) -> Iterator[None]:
-    """A supervisor that imports the packages of the steps ``wanted`` while the run begins."""
+    """A supervisor for each folder, which imports the packages of the steps ``wanted`` while the
+    run begins."""
     from towpath.steps import step_process
 
-    workspace, folder = execution.workspace, execution.graph.folder
-    declared = (execution.graph.nodes[name].declared_name for name in wanted)
-    nodes = [_as_cell(execution.graph.nodes[name]) for name in dict.fromkeys(declared)]
-    imported = step_process.find_libraries(workspace, folder, nodes)
+    workspace, graph = execution.workspace, execution.graph
+    declared = dict.fromkeys(graph.nodes[name].declared_name for name in wanted)
+    nodes_by_folder: dict[str, list[Node]] = {graph.folder: []}
+    for name in declared:
+        node = _as_cell(graph.nodes[name])
+        nodes_by_folder.setdefault(graph.folder_of(node), []).append(node)
     # Importing pandas and scikit-learn takes a second or two, which Prefect's own import takes
     # as well: the two go on side by side (docs/decisions/supervisor.md).
-    with step_process.warm_supervisor(workspace.root, folder, nodes, imported):
+    with contextlib.ExitStack() as supervisors:
+        # Of an inner pipeline the steps have other modules beside them, so another one.
+        for folder, nodes in nodes_by_folder.items():
+            imported = step_process.find_libraries(workspace, folder, nodes)
+            supervisors.enter_context(
+                step_process.warm_supervisor(workspace.root, folder, nodes, imported)
+            )
         yield
 
 

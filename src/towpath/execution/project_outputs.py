@@ -100,7 +100,7 @@ def _make_stage(workspace: Workspace, graph: Graph, node: Node) -> StageEntry:
     from towpath.backends.dvc import dvc_yaml
 
     return dvc_yaml.StageEntry(
-        name=f"{graph.name}-{node.name}",
+        name=stage_name(graph, node.name),
         cmd=f"towpath step {graph.name} {node.name}",
         desc=node.step.description,
         deps=tuple(
@@ -111,11 +111,16 @@ def _make_stage(workspace: Workspace, graph: Graph, node: Node) -> StageEntry:
         metrics=tuple(metrics),
         plots=plots,
         top_plots={
-            f"{graph.name}-{node.name}-{name}": _top_plot(node.outputs[name], paths[name])
+            f"{stage_name(graph, node.name)}-{name}": _top_plot(node.outputs[name], paths[name])
             for name in drawn
             if name in several
         },
     )
+
+
+def stage_name(graph: Graph, step: str) -> str:
+    """The name of a step's stage: DVC takes no dot in one, and no step's has a dash."""
+    return f"{graph.name}-{step.replace('.', '--')}"
 
 
 def _is_metric(step: Step, name: str, output: Output) -> bool:
@@ -153,7 +158,9 @@ def _input_paths(graph: Graph, node: Node) -> Iterator[str]:
 def _code_paths(workspace: Workspace, graph: Graph, node: Node) -> Iterator[str]:
     # Of a folder DVC watches the folder: files may come to it.
     folders = [
-        f for f in (_code_folder(workspace, graph, code_word) for code_word in node.step.code) if f
+        f
+        for f in (_code_folder(workspace, graph.folder_of(node), word) for word in node.step.code)
+        if f
     ]
     yield from folders
     inside = tuple(f"{folder}/" for folder in folders)
@@ -163,23 +170,29 @@ def _code_paths(workspace: Workspace, graph: Graph, node: Node) -> Iterator[str]
     yield from (file for file in own if not file.startswith(inside))
 
 
-def _code_folder(workspace: Workspace, graph: Graph, said: str) -> str | None:
-    for path in (f"{graph.folder}/{said}", said):
+def _code_folder(workspace: Workspace, folder: str, said: str) -> str | None:
+    for path in (f"{folder}/{said}", said):
         if (workspace.root / path).is_dir():
             return path.rstrip("/")
     return None
 
 
 def _param_keys(graph: Graph, node: Node) -> dict[str, tuple[str, ...]]:
-    """The keys that a step's result hangs on, by file: its own declaration, and its parameters'
-    defaults; of a group the whole, to which keys may come."""
-    keys = {f"{graph.folder}/pipeline.yaml": [f"steps.{node.name}"]}
+    """The keys that a step's result hangs on, by file: its own declaration, with those of the steps
+    that carry out the pipelines around it, and its parameters' defaults; of a group the whole, to
+    which keys may come."""
+    keys: dict[str, list[str]] = {}
+    parts = node.name.split(".")
+    for size in range(1, len(parts) + 1):
+        file, name = graph.locate_step(".".join(parts[:size]))
+        keys.setdefault(file, []).append(f"steps.{name}")
     for source in node.taken_sources:
         if isinstance(source, FromParam):
             for leaf in [source.name] * (source.name in graph.params) or names_below(
                 graph.params, source.name
             ):
-                file = graph.param_files.get(leaf)
-                name = source.name if file else f"params.{source.name}"
-                keys.setdefault(file or f"{graph.folder}/pipeline.yaml", []).append(name)
+                declared, name = graph.locate_param(leaf)
+                name = name.removesuffix(leaf.removeprefix(source.name))
+                values = graph.param_files.get(leaf)
+                keys.setdefault(values or declared, []).append(name if values else f"params.{name}")
     return {file: tuple(dict.fromkeys(names)) for file, names in keys.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -250,7 +250,8 @@ class Registering:
     def _registration_key(self, node: Node, step: RegisterModel, known: RunState) -> str:
         model = known.resolve(node.arguments["model"])
         digest = model.digest if isinstance(model, Artifact) else ""
-        reached = {decision.step: decision.key for decision in _reaching_decisions(node, known)}
+        decisions = _reaching_decisions(_without_beside(node), known)
+        reached = {decision.step: decision.key for decision in decisions}
         beside = {name: known.resolve(source) for name, source in node.beside.items()}
         kept = {name: file.digest for name, file in beside.items() if isinstance(file, Artifact)}
         fields = {"model": step.model, "artifact": digest, "steps": reached}
@@ -349,6 +350,15 @@ class Registering:
             if isinstance(artifact, Artifact):
                 sha256 = sha256_of(self.workspace.store.source, artifact)
                 yield name, KeptFile(artifact, sha256)
+
+
+def _without_beside(node: Node) -> Node:
+    """A registration by its model alone. What stands beside that is known by its bytes: where a
+    check of the data makes the same again, held against a version of its own by now, the version
+    is no other."""
+    alone = replace(node, beside={})
+    taken = frozenset(o.step for source in alone.taken_sources for o in outputs_of(source))
+    return replace(alone, data_needs=taken)
 
 
 def _reaching_decisions(node: Node, known: RunState) -> list[StepDecision]:

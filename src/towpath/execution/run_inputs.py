@@ -165,7 +165,7 @@ def read_input_artifacts(
 def find_absence(workspace: Workspace, graph: Graph, name: str) -> str:
     """Why an input that may be missing is not there, in words; empty where it is there, or must be.
 
-    UserError for one that is named wrongly, or where the run was given a file that is not there.
+    UserError for one that is named wrongly.
     """
     location = graph.inputs[name]
     file = graph.files[name]
@@ -173,6 +173,8 @@ def find_absence(workspace: Workspace, graph: Graph, name: str) -> str:
         return ""
     if not location:
         return "nothing was given"
+    if name in graph.tried:  # what a person names for one run is meant to be there
+        return ""
     if file.last is not None:
         if last_outputs.find_last(workspace, graph, name) is not None:
             return ""
@@ -183,8 +185,7 @@ def find_absence(workspace: Workspace, graph: Graph, name: str) -> str:
         return _find_version_absence(workspace, graph, name)
     path = workspace.root / location
     is_there = path.exists() or tracked_files.find_tracked(workspace.root, path) is not None
-    # What a person names for one run is meant to be there.
-    return "" if is_there or name in graph.tried else f"there is no {location}"
+    return "" if is_there else f"there is no {location}"
 
 
 def _find_version_absence(workspace: Workspace, graph: Graph, name: str) -> str:

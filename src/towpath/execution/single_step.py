@@ -73,8 +73,8 @@ def carry_out(
         return _carry_out_cells(workspace, graph, node, carry_out_cell)
     order = order_on_tree(workspace, graph, node)
     order = replace(order, secrets=resolve_secrets(node, fetch_block))
-    imported = step_process.find_libraries(workspace, graph.folder, [node])
-    with step_process.warm_supervisor(workspace.root, graph.folder, [node], imported):
+    imported = step_process.find_libraries(workspace, graph.folder_of(node), [node])
+    with step_process.warm_supervisor(workspace.root, graph.folder_of(node), [node], imported):
         result = _attempt_step(node, order, say)
     _put_outputs(workspace, graph, node, result)
     return result
@@ -105,9 +105,9 @@ def _carry_out_cells(
         hint = f"towpath run {graph.name}"
         what = f"the best cell of `{node.name}` is known after `{best.number.step}`"
         raise UsageError(what, hint=hint)
-    imported = step_process.find_libraries(workspace, graph.folder, [node])
+    imported = step_process.find_libraries(workspace, graph.folder_of(node), [node])
     cell_form = replace(node, outputs=node.loop.outputs)
-    with step_process.warm_supervisor(workspace.root, graph.folder, [cell_form], imported):
+    with step_process.warm_supervisor(workspace.root, graph.folder_of(node), [cell_form], imported):
         known_cells.grow_graph(run_state, node.name)
         # Of a list that another step makes they come at once, of a search one after the other.
         while cells := _open_cells(run_state, node.name):
@@ -268,7 +268,7 @@ def make_order(
     return Order(
         root=workspace.root,
         pipeline=graph.name,
-        folder=graph.folder,
+        folder=graph.folder_of(node),
         name=node.name,
         step=node.step,
         arguments=arguments,
@@ -278,7 +278,7 @@ def make_order(
         facts={name: known.made[name].facts for name in node.data_needs if name in known.made},
         trust=workspace.project.trust,
         code=_code_files(workspace, graph, node),
-        libraries=step_process.find_step_libraries(workspace, graph.folder, node.step),
+        libraries=step_process.find_step_libraries(workspace, graph.folder_of(node), node.step),
         annotations=_argument_types(workspace, graph, node),
         options={name: value for name, value in options.items() if value.declared_options()},
         gathered=frozenset(
@@ -290,7 +290,7 @@ def make_order(
             if isinstance(source, FromInput) and name not in artifacts
         ),
         own_formats=own_formats,
-        requirements=step_code.find_requirements(workspace.root, graph.folder, node.step),
+        requirements=step_code.find_requirements(workspace.root, graph.folder_of(node), node.step),
     )
 
 
@@ -304,10 +304,12 @@ def _is_gathered(graph: Graph, source: Source) -> bool:
 
 def _code_files(workspace: Workspace, graph: Graph, node: Node) -> tuple[str, ...]:
     if isinstance(node.step, CommandStep | NotebookStep):
-        return tuple(kind_code.find_step_code(workspace.code, graph.folder, node).list_sources())
+        return tuple(
+            kind_code.find_step_code(workspace.code, graph.folder_of(node), node).list_sources()
+        )
     if isinstance(node.step, DuckDBStep):
         named = kind_code.list_named_files(node.step)
-        return workspace.code.file_names(graph.folder, named)
+        return workspace.code.file_names(graph.folder_of(node), named)
     if isinstance(node.step, CreateModel):
         return model_code.list_bundle_files(graph, node, workspace)
     # Of a bundle that it takes, the project's own copy of its code may be what is imported.
@@ -315,13 +317,13 @@ def _code_files(workspace: Workspace, graph: Graph, node: Node) -> tuple[str, ..
     taken = [
         file for maker in bundled for file in model_code.list_bundle_files(graph, maker, workspace)
     ]
-    return (*workspace.code.file_names(graph.folder, node.step.code), *taken)
+    return (*workspace.code.file_names(graph.folder_of(node), node.step.code), *taken)
 
 
 def _argument_types(workspace: Workspace, graph: Graph, node: Node) -> dict[str, str]:
     if not isinstance(node.step, FunctionStep):
         return {}
-    signature = workspace.code.step_signature(graph.folder, node.step.run)
+    signature = workspace.code.step_signature(graph.folder_of(node), node.step.run)
     return {argument.name: argument.asks for argument in signature.arguments if argument.asks}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 from towpath.config.artifact import Json
@@ -61,11 +62,11 @@ def tabulate_runs(runs: Iterable[RecordedRun], request: TableRequest) -> TrialsT
     if not listed:
         return TrialsTable((), (), ())
     values = {run.id: _run_values(run) for run in listed}
-    columns = dict.fromkeys(name for run_values in values.values() for name in run_values)
+    columns = dict.fromkeys(chain.from_iterable(values.values()))
     wanted_values = _parse_columns(request.params, columns)
     kept = [run for run in listed if _is_kept(values[run.id], wanted_values)]
     numbers = {run.id: _run_numbers(run) for run in kept}
-    names = _short_names(dict.fromkeys(n for run_values in numbers.values() for n in run_values))
+    names = _short_names(dict.fromkeys(chain.from_iterable(numbers.values())))
     rows = [_make_row(run, values[run.id], numbers[run.id], names) for run in kept]
     if request.sort:
         rows = _sort_rows(rows, request.sort, tuple(names.values()), tuple(columns))

@@ -19,7 +19,7 @@ from towpath.config import names_and_paths
 from towpath.config.artifact import Artifact
 from towpath.config.foreign_values import Fields
 from towpath.config.project_paths import ProjectPath
-from towpath.errors import Malformed, StoreError
+from towpath.errors import Fault, Malformed, StepFailed, StoreError
 from towpath.execution.project_outputs import list_dvc_stages, list_model_paths
 from towpath.pipeline import artifact_paths
 from towpath.registry import VersionRecord, shared_registry
@@ -91,6 +91,7 @@ def render_commit_texts(workspace: Workspace, graph: Graph, known: RunState) -> 
     rendered = {}
     if graph.given:
         path = f"{graph.folder}/pipeline.yaml"
+        _refuse_inner_inputs(graph)
         rendered[path] = with_values(workspace.root / path, graph)
         rendered |= _render_values_files(workspace, graph)
     given_texts = dvc_yaml.GivenContents(_run_artifacts(graph, known), rendered)
@@ -101,6 +102,19 @@ def render_commit_texts(workspace: Workspace, graph: Graph, known: RunState) -> 
             workspace.root, graph.name, dvc_stages, list_model_paths(graph, known), given_texts
         ),
     }
+
+
+def _refuse_inner_inputs(graph: Graph) -> None:
+    """StepFailed where a run was given an input of an inner pipeline, which is declared there, for
+    other runs as well."""
+    for name in sorted(graph.given & graph.inputs.keys()):
+        if "." in name:
+            step, _, inner = name.rpartition(".")
+            what = f"`{name}` is an input of a pipeline in this one, and this run was given another"
+            hint = (
+                f"declare an input here, and give it to step `{step}`: `inputs: {{{inner}: ...}}`"
+            )
+            raise StepFailed(Fault(what, hint=hint))
 
 
 def _run_artifacts(graph: Graph, known: RunState) -> dict[str, Artifact]:
@@ -118,7 +132,7 @@ def _render_values_files(workspace: Workspace, graph: Graph) -> dict[str, str]:
     from towpath import documents
 
     rendered: dict[str, str] = {}
-    names = graph.given & graph.param_files.keys()
+    names = {n for n in graph.given & graph.param_files.keys() if n not in graph.inner_params}
     for file in sorted({graph.param_files[name] for name in names}):
         values = {n: graph.params[n] for n in names if graph.param_files[n] == file}
 
@@ -139,8 +153,8 @@ def _render_values_files(workspace: Workspace, graph: Graph) -> dict[str, str]:
 def _set_default(declared: MutableMapping[str, Any], keys: Sequence[str], value: Any) -> None:
     """Give a declared parameter another default, in whichever form it is declared."""
     for key in keys[:-1]:
-        declared = declared[key]
-    if isinstance(declared[keys[-1]], MutableMapping):
+        declared = declared.setdefault(key, {})
+    if isinstance(declared.get(keys[-1]), MutableMapping):
         declared[keys[-1]]["default"] = value
     else:
         declared[keys[-1]] = value
@@ -169,8 +183,11 @@ def with_values(file: Path, graph: Graph) -> str:
     from towpath import documents
 
     def change(document: MutableMapping[str, Any]) -> None:
-        for name in (graph.given & graph.params.keys()) - graph.param_files.keys():
-            _set_default(document["params"], name.split("."), graph.params[name])
+        for name in graph.given & graph.params.keys():
+            # One of an inner pipeline is declared here, in a group of the step's name.
+            if name in graph.inner_params or name not in graph.param_files:
+                params = document.setdefault("params", {})
+                _set_default(params, name.split("."), graph.params[name])
         for name in graph.given & graph.inputs.keys():
             if graph.inputs[name]:  # that nothing was given is for the record to say
                 _set_input(document["inputs"], name, graph.inputs[name])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from towpath.config import expression
 from towpath.config.expression import Reference, parse_value_reference
-from towpath.config.parameter_groups import PREFIX, list_groups
+from towpath.config.parameter_groups import PREFIX
 from towpath.config.pipeline_declaration import (
     BatchTransform,
     BiasCheck,
@@ -21,6 +22,7 @@ from towpath.config.pipeline_declaration import (
     FunctionStep,
     NotebookStep,
     Notify,
+    PipelineStep,
     QualityCheck,
     RegisterModel,
     RepeatedStep,
@@ -38,14 +40,22 @@ from towpath.pipeline import (
     each_faults,
     file_formats,
     item_texts,
+    name_faults,
+    nested_pipelines,
     step_cells,
     step_faults,
     step_order,
 )
+from towpath.pipeline.embed_pipeline import (
+    embed_body,
+    list_body_outputs,
+    list_output_faults,
+    spread_loops,
+)
 from towpath.pipeline.environments import apply_environment, environment_faults
 from towpath.pipeline.file_formats import given_input
 from towpath.pipeline.last_inputs import find_last_faults, read_as_written
-from towpath.pipeline.pipeline_names import PipelineNames
+from towpath.pipeline.pipeline_names import PipelineBody, PipelineNames
 from towpath.pipeline.run_arguments import (
     BoundArguments,
     RunValues,
@@ -87,11 +97,12 @@ def compile_with_values(declared: DeclaredPipeline, values: RunValues) -> Graph:
     Raises DeclarationError with every fault of the declaration, UsageError with every argument
     that does not fit.
     """
-    nodes = _resolve_sound(declared)
+    resolved = _resolve_sound(declared)
     bound = bind_arguments(declared, values)
-    if bound.faults:
-        raise UsageError(*bound.faults)
-    graph = _build_graph(declared, nodes, bound, values.environment)
+    inner_faults = nested_pipelines.find_value_faults(declared, resolved.uses, bound.params)
+    if faults := [*bound.faults, *inner_faults]:
+        raise UsageError(*faults)
+    graph = _build_graph(declared, resolved.nodes, bound, values.environment)
     for node in graph.nodes.values():
         if node.loop and node.loop.cells is None and not node.loop.list_needs:
             raise UsageError(f"step `{node.name}` is made once for each of a list, which is null")
@@ -104,7 +115,7 @@ def outline_graph(declared: DeclaredPipeline, environment: str = "") -> Graph:
     Raises DeclarationError with every fault of the declaration, UsageError for an environment that
     it does not declare.
     """
-    nodes = _resolve_sound(declared)
+    nodes = _resolve_sound(declared).nodes
     pipeline = apply_environment(declared.pipeline, environment)
     defaults = {name: param.default for name, param in pipeline.params.items()}
     paths = {name: file.path for name, file in pipeline.inputs.items()}
@@ -112,11 +123,11 @@ def outline_graph(declared: DeclaredPipeline, environment: str = "") -> Graph:
     return _build_graph(declared, nodes, bound, environment)
 
 
-def _resolve_sound(declared: DeclaredPipeline) -> Mapping[str, Node]:
+def _resolve_sound(declared: DeclaredPipeline) -> ResolvedPipeline:
     resolved = resolve_pipeline(declared)
     if resolved.faults:
         raise DeclarationError(*resolved.faults)
-    return resolved.nodes
+    return resolved
 
 
 def _build_graph(
@@ -139,7 +150,9 @@ def _build_graph(
         files=files,
         formats=declared.own_formats,
         environment=environment,
-        param_files=dict.fromkeys(declared.file_params, declared.param_file),
+        param_files=declared.param_files,
+        bodies=nested_pipelines.locate_bodies(declared),
+        inner_params=declared.inner_params,
     )
     lists = step_cells.find_static_lists(graph, declared.places)
     items = {name: list(item_texts.combine_items(lists[name])) for name in lists}
@@ -148,93 +161,102 @@ def _build_graph(
 
 @dataclass(frozen=True)
 class ResolvedPipeline:
-    """The nodes in an order to run them, and every fault; with faults the nodes are not whole."""
+    """The nodes in an order to run them, and every fault; with faults the nodes are not whole.
+
+    ``uses`` are the steps that carry out other pipelines, whose own steps are among the nodes;
+    ``bodies`` are those pipelines, resolved for themselves.
+    """
 
     nodes: Mapping[str, Node]
     faults: tuple[Fault, ...]
+    uses: Mapping[str, Node] = field(default_factory=dict)
+    bodies: Mapping[str, ResolvedPipeline] = field(default_factory=dict)
 
 
 def resolve_pipeline(declared: DeclaredPipeline) -> ResolvedPipeline:
-    """Resolve a declaration; its own faults come first among the answer's."""
-    names = PipelineNames(declared)
-    nodes = {
-        name: _Binding(names, name, step).bind_node()
-        for name, step in declared.pipeline.steps.items()
-    }
+    """Resolve a declaration, with those of the pipelines that it carries out."""
+    bodies = {name: resolve_pipeline(body) for name, body in declared.bodies.items()}
+    names = PipelineNames(declared, _describe_bodies(declared, bodies))
+    names.used |= nested_pipelines.list_inherited(declared)
+    nodes, uses = _bind_steps(declared, names, bodies)
     nodes, faulty = step_order.place_in_branches(nodes, names)
     nodes = step_order.wait_for_checks(nodes)
     ordered, circles = step_order.order_nodes(nodes, declared.places)
+    ordered, unfit = spread_loops(ordered, uses, declared.places)
     last_faults = tuple(find_last_faults(declared, names))
+    body_faults = [fault for body in bodies.values() for fault in body.faults]
     faults = [
         *declared.faults,
         *last_faults,
-        *_shared_names(declared),
+        *body_faults,
+        *nested_pipelines.find_nested_faults(declared, uses),
+        *unfit,
+        *list_output_faults(ordered, declared.places),
+        *name_faults.find_shared_names(declared),
         *names.all_faults(),
         *step_faults.find_output_faults(declared),
         *step_faults.find_command_faults(declared),
-        *each_faults.find_each_faults(declared, nodes),
+        *each_faults.find_each_faults(declared, ordered, uses),
         *step_faults.find_surroundings_faults(declared),
         *chain_faults.find_chain_faults(declared),
         *file_formats.format_faults(declared),
         *environment_faults(declared),
         *faulty,
-        *circles,
+        *([] if body_faults else circles),  # where they may be told already
         # Where steps go in a circle there is no order in which a branch could be followed.
         *([] if circles else step_order.unreachable_faults(ordered, names)),
-        *_unused_faults(declared, names),
+        *name_faults.find_unused_names(declared, names),
     ]
     # By line, as a person goes through the file; one fault may be found in two ways.
-    return ResolvedPipeline(ordered, tuple(sorted(dict.fromkeys(faults), key=_fault_position)))
+    in_order = tuple(sorted(dict.fromkeys(faults), key=_fault_position))
+    return ResolvedPipeline(ordered, in_order, uses, bodies)
+
+
+def list_declared_steps(declared: DeclaredPipeline) -> Mapping[str, Step]:
+    """The steps of a pipeline by name, with those of the pipelines in it (``clean.create``)."""
+    if not declared.bodies:
+        return declared.pipeline.steps
+    return {name: node.step for name, node in resolve_pipeline(declared).nodes.items()}
+
+
+def _bind_steps(
+    declared: DeclaredPipeline, names: PipelineNames, bodies: Mapping[str, ResolvedPipeline]
+) -> tuple[dict[str, Node], dict[str, Node]]:
+    """The steps with their names resolved, those of inner pipelines among them; and apart the
+    steps that carry those out."""
+    nodes: dict[str, Node] = {}
+    uses: dict[str, Node] = {}
+    for name, step in declared.pipeline.steps.items():
+        binding = _Binding(names, name, step)
+        node = binding.bind_node()
+        if name in bodies:
+            uses[name] = node
+            body = declared.bodies[name]
+            nodes |= embed_body(node, body, bodies[name].nodes, binding.list_steps_before())
+        elif not isinstance(step, PipelineStep):
+            nodes[name] = node
+    return nodes, uses
+
+
+def _describe_bodies(
+    declared: DeclaredPipeline, bodies: Mapping[str, ResolvedPipeline]
+) -> dict[str, PipelineBody]:
+    return {
+        name: PipelineBody(
+            tuple(resolved.nodes),
+            list_body_outputs(declared.pipeline.steps[name], resolved.nodes),
+            declared.bodies[name].malformed,
+            declared.bodies[name].blind,
+        )
+        for name, resolved in bodies.items()
+    }
 
 
 def _fault_position(fault: Fault) -> tuple[str, int]:
     return (fault.place.file, fault.place.line) if fault.place else ("", 0)
 
 
-def _shared_names(declared: DeclaredPipeline) -> Iterator[Fault]:
-    # Parameters, inputs and steps are one namespace, for a reference does not say which it means;
-    # and folders are named after steps, on file systems that do not tell capitals.
-    sections: dict[str, str] = {}
-    pipeline = declared.pipeline
-    for section, entries in (
-        ("params", pipeline.params),
-        ("inputs", pipeline.inputs),
-        ("steps", pipeline.steps),
-    ):
-        for name in entries:
-            if "." in name:  # its reference begins with `params`: it is in nobody's way
-                continue
-            if name in sections:
-                what = f"`{name}` is in `{sections[name]}` already: a name has one meaning"
-                yield Fault(what, declared.places.find_place(section, name), "rename one of them")
-            sections.setdefault(name, section)
-    for name in sorted(list_groups(pipeline.params) & pipeline.inputs.keys()):
-        what = f"`{name}` is a group of `params` already, and the flow takes both by their names"
-        yield Fault(what, declared.places.find_place("inputs", name), "rename one of them")
-    folded: dict[str, str] = {}
-    for name in pipeline.steps:
-        other = folded.setdefault(name.lower(), name)
-        if other != name:
-            what = f"step `{name}` differs from `{other}` in capitals only"
-            yield Fault(what, declared.places.find_place("steps", name), "rename one of them")
-
-
-def _unused_faults(declared: DeclaredPipeline, names: PipelineNames) -> Iterator[Fault]:
-    if declared.blind:  # what could not be read may use it
-        return
-    pipeline = declared.pipeline
-    for section, word, others in (
-        ("params", "parameter", pipeline.inputs.keys() | pipeline.steps.keys()),
-        ("inputs", "input", pipeline.params.keys() | pipeline.steps.keys()),
-    ):
-        for name in getattr(pipeline, section):
-            if name not in names.used and name not in others:
-                if name in declared.file_params:  # a file serves several pipelines
-                    continue
-                place = declared.places.find_place(section, *name.split("."))
-                yield Fault(
-                    f"{word} `{name}` is not used by any step", place, "remove it, or use it"
-                )
+_TAKES_PARAMS = FunctionStep | CommandStep | NotebookStep | DuckDBStep | PipelineStep
 
 
 class _Binding:
@@ -249,9 +271,9 @@ class _Binding:
 
     def bind_node(self) -> Node:
         self._bind_inputs()
-        if isinstance(self.step, FunctionStep | CommandStep | NotebookStep | DuckDBStep):
+        if isinstance(self.step, _TAKES_PARAMS):
             self._bind_params()
-        if isinstance(self.step, FunctionStep | NotebookStep | DuckDBStep):
+        if isinstance(self.step, FunctionStep | NotebookStep | DuckDBStep | PipelineStep):
             self._bind_literals(self.step)
         for name in self.ranges:
             place = self._place_of("ranges", name)
@@ -259,7 +281,7 @@ class _Binding:
         self._check_wanted()
         node = Node(
             name=self.name,
-            step=self.step,  # type: ignore[arg-type]  # a Step of KINDS is one of AnyStep
+            step=self._spell_steps(),  # type: ignore[arg-type]  # a Step of KINDS is one of AnyStep
             arguments=self.arguments,
             mentions=dict(self._bind_mentions()),
             outputs=self.names.outputs[self.name],
@@ -270,11 +292,25 @@ class _Binding:
         # reason to skip this one.
         taken = frozenset(o.step for source in node.taken_sources for o in outputs_of(source))
         self._check_watched(taken)
-        return replace(node, data_needs=taken, needs=taken | self._steps_before())
+        return replace(node, data_needs=taken, needs=taken | self.list_steps_before())
+
+    def _spell_steps(self) -> Step:
+        """The declaration, in which a pipeline that it waits for or watches is its steps."""
+        update: dict[str, Any] = {}
+        if not self.names.bodies.keys().isdisjoint(self.step.after):
+            update["after"] = self._spell_names(self.step.after)
+        watch = self.step.on_failure
+        if watch and not self.names.bodies.keys().isdisjoint(watch.steps):
+            steps = self._spell_names(watch.steps)
+            update["on_failure"] = watch.model_copy(update={"steps": steps})
+        return self.step.model_copy(update=update) if update else self.step
+
+    def _spell_names(self, names: Iterable[str]) -> tuple[str, ...]:
+        return tuple(step for name in names for step in self.names.list_steps(name))
 
     def _check_watched(self, taken: frozenset[str]) -> None:
         """A step that runs where another failed can take nothing from that one."""
-        watched = self.step.on_failure.steps if self.step.on_failure else ()
+        watched = self._spell_names(self.step.on_failure.steps) if self.step.on_failure else ()
         for name in sorted(taken.intersection(watched)):
             what = f"`{self.name}` runs where `{name}` made nothing, and takes something from it"
             self._note_fault(what, self._place_of("on_failure"))
@@ -310,6 +346,8 @@ class _Binding:
         return self._bind_number(best.reference, best.minimize is not None, ("best_by", best.key))
 
     def _bind_number(self, text: str, least: bool, key: tuple[str, ...]) -> BestCell | None:
+        if isinstance(self.step, PipelineStep):  # whose number is one of its own steps'
+            text = text if text.startswith(f"{self.name}.") else f"{self.name}.{text}"
         reference = parse_value_reference(text)
         # `minimize: metrics.mse` is the step's own output, though a step is called so too.
         is_other = reference.output in self.names.outputs.get(reference.name, ())
@@ -337,8 +375,7 @@ class _Binding:
                 self._note_fault(what, place, f"write `params: [{text}]`")
                 source = None
             if isinstance(source, FromParam):
-                kinds = FunctionStep | CommandStep | NotebookStep | DuckDBStep
-                takes = isinstance(self.step, kinds)
+                takes = isinstance(self.step, _TAKES_PARAMS)
                 hint = f"write `params: [{text}]`" if takes else None
                 self._note_fault(f"`{text}` is a parameter, not an input", place, hint)
                 source = None
@@ -354,6 +391,9 @@ class _Binding:
         takes = isinstance(self.step, FunctionStep | CommandStep | NotebookStep)
         takes |= isinstance(self.step, QualityCheck) and argument == "baseline"
         takes |= isinstance(self.step, RegisterModel) and argument != "model"
+        if body := self.names.declared.bodies.get(self.name):
+            inner = body.pipeline.inputs.get(argument)
+            takes = inner is None or inner.optional
         if not takes:
             what = f"`{self.name}` cannot do without `{argument}`, and `{source.name}` is optional"
             hint = "a step that calls a function is given None, and may hand on what it has instead"
@@ -392,7 +432,7 @@ class _Binding:
                 source = None
             self._bind_argument(argument, source, f"params: {{other: {text}}}", place)
 
-    def _bind_literals(self, step: FunctionStep | NotebookStep | DuckDBStep) -> None:
+    def _bind_literals(self, step: FunctionStep | NotebookStep | DuckDBStep | PipelineStep) -> None:
         for argument, value in step.literals.items():
             place = self._place_of("with", argument)
             self._bind_argument(argument, Literal(value), "with: {other: ...}", place)
@@ -442,9 +482,7 @@ class _Binding:
                 yield reference.base, FromParam(str(reference.output))
             elif isinstance(source, FromInput):
                 self._note_fault(f"`{reference}` is a file or a model, not a value", place)
-            elif any(
-                not self._is_value(output.step, output.output) for output in outputs_of(source)
-            ):
+            elif any(not is_json(self.names.find_file(output)) for output in outputs_of(source)):
                 what = f"`{reference.base}` holds no values: only a JSON output does"
                 self._note_fault(what, place)
             elif reference.keys and self._is_list_of_cells(reference):
@@ -452,10 +490,19 @@ class _Binding:
                 hint = f"write `{reference.base}[0].value.{reference.keys[0]}`"
                 self._note_fault(what, place, hint)
             else:
-                yield reference.base, _whole_document(source)
+                yield self._mention_name(reference, source), _whole_document(source)
+
+    def _mention_name(self, reference: Reference, source: Source) -> str:
+        # Of an inner pipeline's output the base says the step alone.
+        outputs = outputs_of(source)
+        if reference.name in self.names.bodies and outputs:
+            return f"{outputs[0].step}.{outputs[0].output}"
+        return reference.base
 
     def _is_list_of_cells(self, reference: Reference) -> bool:
         step = self.names.pipeline.steps[reference.name]
+        if isinstance(step, PipelineStep):  # which of its steps are made for each is not known yet
+            return False
         is_list = isinstance(step, RepeatedStep) and bool(step.each) and step.best_by is None
         return is_list and isinstance(reference.keys[0], str) and not self._has_its_cells(step)
 
@@ -463,9 +510,6 @@ class _Binding:
         """Whether each cell of this step has one of the other's as its own."""
         lists = self.step.each if isinstance(self.step, RepeatedStep) else {}
         return isinstance(maker, RepeatedStep) and maker.each.items() <= dict(lists).items()
-
-    def _is_value(self, step: str, output: str) -> bool:
-        return is_json(self.names.outputs[step][output])
 
     def _mentioned_references(self) -> Iterator[tuple[Reference, Place | None]]:
         match self.step:
@@ -484,11 +528,13 @@ class _Binding:
                         for reference in expression.parse_message(text).references
                     )
 
-    def _steps_before(self) -> frozenset[str]:
+    def list_steps_before(self) -> frozenset[str]:
+        """The steps that it waits for without taking anything."""
         places = {name: self._place_of("after", i) for i, name in enumerate(self.step.after)}
         watched = self.step.on_failure.steps if self.step.on_failure else ()
         places |= dict.fromkeys(watched, self._place_of("on_failure"))
-        return frozenset(name for name, place in places.items() if self.names.step(name, place))
+        sound = [name for name, place in places.items() if self.names.step(name, place)]
+        return frozenset(self._spell_names(sound))
 
 
 def _whole_document(source: Source) -> Source:

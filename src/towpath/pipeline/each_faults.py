@@ -52,10 +52,19 @@ def _using_hint(step: AnyStep, name: str) -> str:
     return f"write `params: [{name}]`"
 
 
-def find_each_faults(declared: DeclaredPipeline, nodes: Mapping[str, Node]) -> Iterator[Fault]:
-    """Everything that is wrong with ``each``, each fault with its place."""
-    for name, node in nodes.items():
+def find_each_faults(
+    declared: DeclaredPipeline, nodes: Mapping[str, Node], uses: Mapping[str, Node]
+) -> Iterator[Fault]:
+    """Everything that is wrong with ``each``, each fault with its place.
+
+    ``uses`` are the steps that carry out pipelines. What is wrong with ``each`` inside of those is
+    said of them, apart from what they are given here.
+    """
+    for name, node in {**nodes, **uses}.items():
         case = _Case(declared, nodes, node)
+        if name not in declared.pipeline.steps:
+            yield from case.taken_faults()
+            continue
         if isinstance(node.step, RepeatedStep):
             yield from case.declaration_faults(node.step)
             yield from case.text_faults(node.step, node.loop)
@@ -65,11 +74,8 @@ def find_each_faults(declared: DeclaredPipeline, nodes: Mapping[str, Node]) -> I
         if node.loop:
             yield from case.list_faults(node.loop)
             yield from case.unused_faults(node.loop)
-            yield from case.best_faults(node.loop)
-        for argument, source in {**node.arguments, **node.mentions}.items():
-            for taken in outputs_of(source):
-                if not _takes_own(nodes[taken.step], node) and name != taken.step:
-                    yield from case.gathered_faults(argument, taken)
+            yield from () if name in uses else case.best_faults(node.loop)
+        yield from case.taken_faults()
 
 
 def _takes_own(maker: Node, taker: Node) -> bool:
@@ -84,6 +90,14 @@ class _Case:
 
     def _place_of(self, *loc: str | int) -> Place | None:
         return self.declared.places.find_place("steps", self.node.name, *loc)
+
+    def taken_faults(self) -> Iterator[Fault]:
+        """What it takes of steps with ``each`` that it cannot take whole."""
+        for argument, source in {**self.node.arguments, **self.node.mentions}.items():
+            for taken in outputs_of(source):
+                maker = self.nodes[taken.step]
+                if not _takes_own(maker, self.node) and self.node.name != taken.step:
+                    yield from self.gathered_faults(argument, taken)
 
     def declaration_faults(self, step: RepeatedStep) -> Iterator[Fault]:
         """Keys that say nothing without ``each``, and names that are something else already."""

@@ -10,7 +10,8 @@ from towpath.errors import Fault, UsageError, did_you_mean
 from towpath.pipeline.file_formats import given_input
 
 if TYPE_CHECKING:
-    from towpath.config.pipeline_declaration import EnvironmentDeclaration, Pipeline
+    from towpath.config.environment_declaration import EnvironmentDeclaration
+    from towpath.config.pipeline_declaration import Pipeline
     from towpath.config.pipeline_file import DeclaredPipeline
 
 

@@ -60,7 +60,9 @@ def files_of_declared(
 ) -> Iterator[Input | Output]:
     """The same before there is a graph: what a check hands on is what it checks."""
     if isinstance(source, FromInput) and source.name in declared.pipeline.inputs:
-        yield read_as_written(declared.pipeline, declared.pipeline.inputs[source.name])
+        file = read_as_written(declared.pipeline, declared.pipeline.inputs[source.name])
+        if file.path != file.last:  # of an output that is not there nothing is known
+            yield file
     for choice in outputs_of(source):
         node = nodes[choice.step]
         if isinstance(node.step, QualityCheck) and choice.output == "data":

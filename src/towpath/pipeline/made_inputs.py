@@ -11,6 +11,7 @@ from towpath.config.file_declaration import Input, Output, Readable
 from towpath.config.pipeline_declaration import QualityCheck
 from towpath.errors import DeclarationError, Fault, did_you_mean
 from towpath.pipeline.artifact_paths import FOLDER
+from towpath.pipeline.compile_graph import list_declared_steps
 from towpath.pipeline.step_cells import handed_outputs
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ class _OutputFinder:
             )
             _refuse(f"`{text}`: there is no pipeline `{pipeline}`", hint)
         declared = self.read(pipeline)
-        steps = declared.pipeline.steps
+        steps = list_declared_steps(declared)
         if step not in steps:
             if step in declared.malformed or declared.blind:
                 hint = f"`towpath check {pipeline}` says what is wrong with it"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from towpath.config import expression as references
 from towpath.config.expression import Reference
+from towpath.config.file_declaration import Output
 from towpath.config.parameter_groups import PREFIX, list_groups, names_below
 from towpath.config.pipeline_declaration import is_json, output_files
 from towpath.config.pipeline_file import DeclaredPipeline
@@ -30,16 +32,34 @@ _WORDS = {
 }
 
 
-class PipelineNames:
-    """Resolves references; keeps what was used, what was meant, and each unknown name once."""
+@dataclass(frozen=True)
+class PipelineBody:
+    """What an inner pipeline has to be referred to, and what of it could not be read."""
 
-    def __init__(self, declared: DeclaredPipeline) -> None:
+    steps: tuple[str, ...]
+    outputs: Mapping[str, Output]
+    malformed: frozenset[str] = frozenset()
+    is_blind: bool = False
+
+
+class PipelineNames:
+    """Resolves references; keeps what was used, what was meant, and each unknown name once.
+
+    ``bodies`` has the steps and the outputs (``create.table``) of the pipelines that steps carry
+    out, by step.
+    """
+
+    def __init__(
+        self, declared: DeclaredPipeline, bodies: Mapping[str, PipelineBody] | None = None
+    ) -> None:
         self.declared = declared
+        self.bodies = bodies or {}
         self.pipeline = declared.pipeline
         self.outputs = {
             name: {**output_files(step), **beside_best(step)}
             for name, step in self.pipeline.steps.items()
         }
+        self.outputs |= {name: dict(body.outputs) for name, body in self.bodies.items()}
         self.groups = list_groups(self.pipeline.params)
         self.used: set[str] = set(declared.mentioned)
         self.faults: list[Fault] = []
@@ -159,6 +179,16 @@ class PipelineNames:
         )
         self._unknown.setdefault(f"{PREFIX}.{inside}{key}", []).append(fault)
 
+    def list_steps(self, name: str) -> tuple[str, ...]:
+        """The steps that a name stands for: of a pipeline all of its own."""
+        body = self.bodies.get(name)
+        return tuple(f"{name}.{inner}" for inner in body.steps) if body else (name,)
+
+    def find_file(self, source: FromOutput) -> Output:
+        """The declaration of an output that a source takes."""
+        owner, dot, inner = source.step.partition(".")
+        return self.outputs[owner][f"{inner}.{source.output}" if dot else source.output]
+
     def step(self, name: str, place: Place | None) -> bool:
         """Whether a step of that name is there; what is wrong with it is noted."""
         if name in self.pipeline.steps:
@@ -193,6 +223,8 @@ class PipelineNames:
 
     def _output_source(self, reference: Reference, place: Place | None) -> FromOutput | None:
         step, outputs = reference.name, self.outputs[reference.name]
+        if step in self.bodies:
+            return self._body_source(reference, self.bodies[step], place)
         if not outputs:
             kind = self.pipeline.steps[step].kind
             self.faults.append(Fault(f"`{step}` ({kind}) has no outputs", place))
@@ -207,6 +239,33 @@ class PipelineNames:
             self.faults.append(Fault(what, place))
         else:
             return FromOutput(step, reference.output, reference.plain_keys)
+        return None
+
+    def _body_source(
+        self, reference: Reference, body: PipelineBody, place: Place | None
+    ) -> FromOutput | None:
+        """What ``clean.create.table`` names: an output of a step of an inner pipeline."""
+        words = [] if reference.output is None else [reference.output, *reference.plain_keys]
+        for size in range(2, len(words) + 1):
+            name, keys = ".".join(map(str, words[:size])), tuple(words[size:])
+            if name not in body.outputs:
+                continue
+            if keys and not is_json(body.outputs[name]):
+                what = f"`{reference.name}.{name}` is {body.outputs[name].path}: only a JSON output"
+                self.faults.append(Fault(f"{what} has keys", place))
+                return None
+            inner, _, output = name.rpartition(".")
+            return FromOutput(f"{reference.name}.{inner}", output, keys)
+        name = ".".join(map(str, words[:2]))
+        if reference.output in body.malformed or body.is_blind:
+            return None
+        what = f"`{reference.name}` is a pipeline: it has no output `{name}`"
+        if not words:
+            what = f"`{reference.name}` is a pipeline: name an output of one of its steps"
+        near = did_you_mean(name, body.outputs) if words else None
+        listed = _list_names(f"{reference.name}.{output}" for output in [*body.outputs][:8])
+        key = f"{reference.name}.{name}"
+        self._unknown.setdefault(key, []).append(Fault(what, place, near or f"write {listed}"))
         return None
 
     def _no_output(self, reference: Reference, place: Place | None) -> None:

@@ -12,6 +12,7 @@ from towpath.config import names_and_paths
 from towpath.config.pipeline_declaration import QualityCheck
 from towpath.errors import DeclarationError, Fault, Place, UsageError, did_you_mean
 from towpath.pipeline import artifact_paths
+from towpath.pipeline.compile_graph import list_declared_steps
 from towpath.pipeline.environments import apply_environment
 from towpath.pipeline.step_cells import handed_outputs
 
@@ -37,13 +38,16 @@ def find_maker(path: str) -> str:
 
 
 def order_pipelines(pipelines: Pipelines) -> dict[str, tuple[str, ...]]:
-    """Every pipeline after those whose outputs it takes, with their names.
+    """Every pipeline after those whose outputs it takes, with their names; but for those that
+    others carry out, unless one takes what they make by themselves.
 
     DeclarationError where they go in a circle.
     """
     require_order(pipelines)
     needs = _pipeline_needs(pipelines)
-    return {name: needs[name] for name in TopologicalSorter(needs).static_order()}
+    inner = {body.pipeline.name for p in pipelines.values() for body in p.bodies.values()}
+    inner -= {maker for makers in needs.values() for maker in makers}
+    return {n: needs[n] for n in TopologicalSorter(needs).static_order() if n not in inner}
 
 
 def apply_environments(pipelines: Pipelines, environment: str) -> Pipelines:
@@ -72,21 +76,26 @@ def choose_environments(pipelines: Pipelines, environment: str) -> dict[str, str
         listed = f"they declare {', '.join(known)}" if known else "write it under `for`"
         what = f"no pipeline declares anything for `{environment}`"
         raise UsageError(what, hint=did_you_mean(environment, known) or listed)
-    applied = apply_environments(pipelines, environment)
-    faults = []
-    for name, makers in _pipeline_needs(applied).items():
-        for maker in makers:
-            is_other = pipelines[maker].pipeline != applied[maker].pipeline
-            if is_other and not chosen[name]:
-                what = (
-                    f"pipeline `{name}` declares nothing for `{environment}`, and would take what "
-                )
-                what += f"`{maker}` makes without it"
-                place = Place(pipelines[name].path)
-                faults.append(Fault(what, place, f"write `for: {{{environment}: }}` in it"))
-    if faults:
+    if faults := list(_unfed_faults(pipelines, chosen, environment)):
         raise UsageError(*faults)
     return chosen
+
+
+def _unfed_faults(
+    pipelines: Pipelines, chosen: Mapping[str, str], environment: str
+) -> Iterator[Fault]:
+    """Pipelines as they are that would take what another makes for an environment."""
+    applied = apply_environments(pipelines, environment)
+    others = {name for name in pipelines if pipelines[name].pipeline != applied[name].pipeline}
+    for name, makers in _pipeline_needs(applied).items():
+        for maker in makers:
+            if maker in others and not chosen[name]:
+                what = (
+                    f"pipeline `{name}` declares nothing for `{environment}`, and would take what "
+                    f"`{maker}` makes without it"
+                )
+                place = Place(pipelines[name].path)
+                yield Fault(what, place, f"write `for: {{{environment}: }}` in it")
 
 
 def feeds_others(pipelines: Pipelines, pipeline: str) -> bool:
@@ -157,7 +166,7 @@ def _output_faults(maker: DeclaredPipeline, path: str, place: Place | None) -> I
     _, pipeline, *rest = PurePosixPath(path).parts
     if not rest or maker.faults:  # what it makes is not known while its file is wrong
         return
-    steps = maker.pipeline.steps
+    steps = list_declared_steps(maker)
     if rest[0] not in steps:
         hint = did_you_mean(rest[0], steps) or f"it has {', '.join(steps)}"
         yield Fault(f"`{path}`: pipeline `{pipeline}` has no step `{rest[0]}`", place, hint)

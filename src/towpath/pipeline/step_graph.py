@@ -160,7 +160,8 @@ class Node:
     ``Expression.evaluate`` and ``MessageTemplate.fill`` look up). ``needs`` are all steps it waits
     for: data, ``after``, its branch's condition, and for a registration the checks. ``data_needs``
     are those it takes something from: where one of them was skipped it is skipped too, the
-    choices of a FirstOf apart, of which one must be left.
+    choices of a FirstOf apart, of which one must be left. ``folder`` is that of the inner pipeline
+    that declares it, as a step of which its name has the outer step's before it (``clean.create``).
     """
 
     name: str
@@ -174,6 +175,7 @@ class Node:
     branch: Branch | None = None
     loop: Loop | None = None
     cell: Cell | None = None
+    folder: str = ""
 
     @property
     def declared_name(self) -> str:
@@ -239,7 +241,9 @@ class Graph:
     one, ``tried`` those whose value is not the one declared for the run's ``environment``. The
     defaults of ``pipeline`` are those for that environment. ``files`` are the inputs with what is
     declared of how they are read, ``formats`` the project's own: the class of each, by name.
-    ``param_files`` are the files that hold defaults, by parameter.
+    ``param_files`` are the files that hold defaults, by parameter; ``bodies`` those that declare
+    inner pipelines, by the name that their steps have before their own. ``inner_params`` are the
+    parameters that those declare, with their file and their name in it.
     """
 
     name: str
@@ -254,6 +258,30 @@ class Graph:
     tried: frozenset[str] = field(default_factory=frozenset)
     environment: str = ""
     param_files: Mapping[str, str] = field(default_factory=dict)
+    bodies: Mapping[str, str] = field(default_factory=dict)
+    inner_params: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+    def folder_of(self, node: Node) -> str:
+        """The folder of the pipeline that declares a step."""
+        return node.folder or self.folder
+
+    def list_steps(self, name: str) -> tuple[str, ...]:
+        """The steps that a name stands for: of an inner pipeline all of its own."""
+        if name not in self.bodies:
+            return (name,)
+        return tuple(step for step in self.steps if step.startswith(f"{name}."))
+
+    def locate_param(self, name: str) -> tuple[str, str]:
+        """The file that declares a parameter, and its name there."""
+        return self.inner_params.get(name, (f"{self.folder}/pipeline.yaml", name))
+
+    def locate_step(self, name: str) -> tuple[str, str]:
+        """The file that declares a step, and its name there."""
+        prefixes = [prefix for prefix in self.bodies if name.startswith(f"{prefix}.")]
+        if not prefixes:
+            return f"{self.folder}/pipeline.yaml", name
+        longest = max(prefixes, key=len)
+        return self.bodies[longest], name.removeprefix(f"{longest}.")
 
     @property
     def tried_names(self) -> tuple[str, ...]:

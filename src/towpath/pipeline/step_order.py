@@ -26,7 +26,7 @@ def place_in_branches(
     """The nodes with the branch that each is in; a step is in one branch of one condition."""
     branch_of: dict[str, Branch] = {}
     faults: list[Fault] = []
-    for condition, key, step, position in _named_steps(nodes):
+    for condition, key, step, position in _named_steps(nodes, names):
         place = names.declared.places.find_place("steps", condition, key, position)
         if not names.step(step, place):
             continue
@@ -38,6 +38,8 @@ def place_in_branches(
         else:
             branch_of[step] = Branch(condition, key == "then")
     faults += _empty_faults(nodes, names)
+    for step in names.bodies.keys() & branch_of.keys():
+        branch_of |= dict.fromkeys(names.list_steps(step), branch_of[step])
     return {name: _in_branch(node, branch_of.get(name)) for name, node in nodes.items()}, faults
 
 
@@ -70,9 +72,11 @@ def _either_hint(node: Node, clash: str, guards: Mapping[str, Mapping[str, bool]
     return f"`inputs: {{{name}: {chosen}}}` takes the one that was made"
 
 
-def _named_steps(nodes: Mapping[str, Node]) -> Iterator[tuple[str, str, str, int]]:
+def _named_steps(
+    nodes: Mapping[str, Node], names: PipelineNames
+) -> Iterator[tuple[str, str, str, int]]:
     for name, node in nodes.items():
-        if isinstance(node.step, Condition):
+        if isinstance(node.step, Condition) and name in names.pipeline.steps:
             for key, steps in (("then", node.step.then), ("else", node.step.otherwise)):
                 yield from ((name, key, step, i) for i, step in enumerate(steps))
 
@@ -86,7 +90,7 @@ def _empty_faults(nodes: Mapping[str, Node], names: PipelineNames) -> Iterator[F
 
 
 def _in_branch(node: Node, branch: Branch | None) -> Node:
-    if branch is None:
+    if branch is None or node.branch:  # of a condition of its own pipeline, which is in this branch
         return node
     return replace(node, branch=branch, needs=node.needs | {branch.condition})
 
@@ -229,4 +233,6 @@ def _walk_circle(nodes: Mapping[str, Node]) -> list[str]:
 
 def _circle_fault(circle: list[str], places: Places) -> Fault:
     shown = " -> ".join([*circle, circle[0]])
-    return Fault(f"the steps go in a circle: {shown}", places.find_place("steps", circle[0]))
+    # An inner pipeline is sound by itself: what is given to it closes the circle.
+    named = next((name for name in circle if "." not in name), circle[0].partition(".")[0])
+    return Fault(f"the steps go in a circle: {shown}", places.find_place("steps", named))

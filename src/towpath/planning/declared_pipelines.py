@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from towpath.errors import DeclarationError, Fault, UsageError
 from towpath.pipeline import made_inputs
+from towpath.pipeline.nested_pipelines import nest_pipelines
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from towpath.config.pipeline_file import DeclaredPipeline
     from towpath.workspace import Workspace
@@ -20,15 +21,34 @@ def read_declared(workspace: Workspace, pipeline: str | None = None) -> Declared
 
     UsageError where there is none of that name; what is wrong in it is told by its ``faults``.
     """
-    declared = workspace.pipeline(pipeline)
-    if not made_inputs.names_made_inputs(declared.pipeline):
-        return declared  # nearly every pipeline: spares the look at others' files
-    return made_inputs.resolve_made_inputs(declared, workspace.pipelines, cache(workspace.pipeline))
+    names = workspace.pipelines
+    read_file = cache(workspace.pipeline)
+    read_outline = cache(partial(_nest_file, read_file, names))
+
+    def read_resolved(name: str | None) -> DeclaredPipeline:
+        declared = read_file(name)
+        if not made_inputs.names_made_inputs(declared.pipeline):
+            return declared  # nearly every pipeline: spares the look at others' files
+        return made_inputs.resolve_made_inputs(declared, names, read_outline)
+
+    return nest_pipelines(read_resolved(pipeline), names, read_resolved)
+
+
+def _nest_file(
+    read: Callable[[str], DeclaredPipeline], names: Collection[str], name: str
+) -> DeclaredPipeline:
+    """A pipeline with those in it, as far as what it makes goes: where its inputs come from is not
+    asked, for they may be made by who asks."""
+    return nest_pipelines(read(name), names, read)
 
 
 def read_pipelines(workspace: Workspace) -> dict[str, DeclaredPipeline]:
     """Every pipeline's declaration, by name."""
     return {name: read_declared(workspace, name) for name in workspace.pipelines}
+
+
+def _read_outline(workspace: Workspace, name: str) -> DeclaredPipeline:
+    return _nest_file(workspace.pipeline, workspace.pipelines, name)
 
 
 def resolve_given_inputs(
@@ -43,7 +63,7 @@ def resolve_given_inputs(
     for name, text in inputs.items():
         try:
             paths[name] = made_inputs.find_made_path(
-                text, pipeline, workspace.pipelines, workspace.pipeline
+                text, pipeline, workspace.pipelines, partial(_read_outline, workspace)
             )
         except DeclarationError as error:
             faults += [Fault(f"input `{name}`: {f.what}", hint=f.hint) for f in error.faults]

@@ -49,9 +49,9 @@ def digest_trusted_sources(graph: Graph, node: Node, workspace: Workspace) -> di
 def list_bundle_files(graph: Graph, node: Node, workspace: Workspace) -> tuple[str, ...]:
     """All files, from the root, that stand beside the model, and the text for its card."""
     assert isinstance(node.step, CreateModel)
-    reader, card = workspace.code, node.step.card
-    named = reader.file_names(graph.folder, (*node.step.code, *([card] if card else [])))
-    sources = list_model_sources(reader, graph.folder, node)
+    reader, card, folder = workspace.code, node.step.card, graph.folder_of(node)
+    named = reader.file_names(folder, (*node.step.code, *([card] if card else [])))
+    sources = list_model_sources(reader, folder, node)
     trusted = _list_trusted_sources(graph, node, workspace)
     return tuple(sorted({*named, *sources, *trusted}))
 
@@ -64,18 +64,18 @@ def list_bundle_makers(graph: Graph, node: Node) -> list[Node]:
 
 
 def _list_trusted_sources(graph: Graph, node: Node, workspace: Workspace) -> Iterator[str]:
-    reader = workspace.code
+    reader, folder = workspace.code, graph.folder_of(node)
     parts = (node.arguments[name] for name in model_parts.part_names(node.arguments))
     files = [file.path for part in parts for file in file_formats.files_of(graph, part)]
     if not any(file.endswith(".skops") or is_model_reference(file) for file in files):
         return
     for name in workspace.project.trust:
-        if not _is_class(reader, graph.folder, name):
+        if not _is_class(reader, folder, name):
             continue
-        if path := find_trusted_module(graph.folder, workspace, name):
-            beside = f"{graph.folder}/{path}"
+        if path := find_trusted_module(folder, workspace, name):
+            beside = f"{folder}/{path}"
             file = beside if (workspace.root / beside).is_file() else path
-            yield from reader.named_sources([Module(file, graph.folder)])
+            yield from reader.named_sources([Module(file, folder)])
 
 
 def _is_class(reader: CodeReader, folder: str, name: str) -> bool:

@@ -24,7 +24,12 @@ from towpath.dependencies.command_program import find_missing_script
 from towpath.dependencies.extras import tell_missing_extra
 from towpath.errors import DeclarationError, Fault, Place, TowpathError, did_you_mean
 from towpath.pipeline import file_formats, item_texts, pipeline_order
-from towpath.pipeline.compile_graph import compile_with_values, outline_graph, resolve_pipeline
+from towpath.pipeline.compile_graph import (
+    ResolvedPipeline,
+    compile_with_values,
+    outline_graph,
+    resolve_pipeline,
+)
 from towpath.pipeline.environments import apply_environment
 from towpath.pipeline.run_arguments import RunValues
 from towpath.planning import model_check, notebook_check, requirements_check, sql_check, step_code
@@ -104,15 +109,24 @@ def find_environment_faults(
 
 def _declared_faults(workspace: Workspace, declared: DeclaredPipeline) -> tuple[Fault, ...]:
     resolved = resolve_pipeline(declared)
-    all_faults = [*resolved.faults]
-    for node in resolved.nodes.values():
-        all_faults += _CheckedStep(workspace, declared, resolved.nodes, node).find_faults()
-    all_faults += _format_faults(declared, workspace.code)
-    all_faults += find_submodule_faults(workspace, declared, resolved.nodes.values())
+    all_faults = [*resolved.faults, *_faults_with_code(workspace, declared, resolved)]
     if any(pipeline_order.find_maker(file.path) for file in declared.pipeline.inputs.values()):
         # Only then, for each pipeline's file is read for it.
         all_faults += pipeline_order.input_faults(read_pipelines(workspace), declared)
     return tuple(dict.fromkeys(all_faults))
+
+
+def _faults_with_code(
+    workspace: Workspace, declared: DeclaredPipeline, resolved: ResolvedPipeline
+) -> Iterator[Fault]:
+    """What is wrong between the steps of a pipeline, and of those in it, and their code."""
+    own_nodes = [node for name, node in resolved.nodes.items() if name in declared.pipeline.steps]
+    for node in own_nodes:
+        yield from _CheckedStep(workspace, declared, resolved.nodes, node).find_faults()
+    yield from _format_faults(declared, workspace.code)
+    yield from find_submodule_faults(workspace, declared, own_nodes)
+    for name, body in resolved.bodies.items():
+        yield from _faults_with_code(workspace, declared.bodies[name], body)
 
 
 @dataclass(frozen=True)

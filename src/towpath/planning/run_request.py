@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -85,22 +85,23 @@ def select_steps(graph: Graph, request: RunRequest) -> frozenset[str] | None:
     unknown = [
         Fault(f"no step `{name}` in {graph.name}", hint=_steps_hint(name, graph))
         for name in named
-        if name not in graph.steps
+        if name not in graph.steps and name not in graph.bodies
     ]
     if unknown:
         raise UsageError(*unknown)
-    chosen = frozenset(request.only or graph.nodes)
+    only = [step for name in request.only for step in graph.list_steps(name)]
+    chosen = frozenset(only or graph.nodes)
     if request.begin:
-        chosen &= _find_after(graph, request.begin)
+        chosen &= _find_after(graph, graph.list_steps(request.begin))
     if request.end:
-        chosen &= find_needed_steps(graph, frozenset({request.end}))
+        chosen &= find_needed_steps(graph, frozenset(graph.list_steps(request.end)))
     if not chosen:
         raise UsageError("no step is selected", hint=f"the order is {', '.join(graph.steps)}")
     return chosen
 
 
 def _steps_hint(word: str, graph: Graph) -> str:
-    return did_you_mean(word, graph.steps) or f"it has {', '.join(graph.steps)}"
+    return did_you_mean(word, [*graph.steps, *graph.bodies]) or f"it has {', '.join(graph.steps)}"
 
 
 def find_needed_steps(graph: Graph, steps: frozenset[str]) -> frozenset[str]:
@@ -113,10 +114,11 @@ def find_needed_steps(graph: Graph, steps: frozenset[str]) -> frozenset[str]:
     return frozenset(needed_steps)
 
 
-def _find_after(graph: Graph, step: str) -> frozenset[str]:
-    later_steps = {step}
+def _find_after(graph: Graph, steps: Iterable[str]) -> frozenset[str]:
+    begun = frozenset(steps)
+    later_steps = set(begun)
     for name, node in graph.nodes.items():
-        if node.needs & later_steps or node.declared_name == step:
+        if node.needs & later_steps or node.declared_name in begun:
             later_steps.add(name)
     return frozenset(later_steps)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from towpath.config.artifact import Artifact, CacheEntry, Json, Made
 from towpath.config.expression import parse_message
-from towpath.config.parameter_groups import find_parameter
+from towpath.config.parameter_groups import find_parameter, nest_values
 from towpath.config.pipeline_declaration import Callback, Notify, RepeatedStep, Tuning
 from towpath.errors import Fault, StepFailed, did_you_mean
 from towpath.pipeline.step_graph import (
@@ -250,11 +250,23 @@ class RunState:
 
     def look_up_value(self, node: Node, name: str) -> Json:
         """The small value that a name in a condition or a message of ``node`` stands for."""
+        if name not in node.mentions:
+            return self._look_up_inner(node, f"{name}.")
         source = node.mentions[name]
         if isinstance(source, FirstOf | FromOutput):
             return self.value(self.find_origin(source))
         resolved = self.resolve(source)
         return resolved.value if isinstance(resolved, Value) else resolved.digest
+
+    def _look_up_inner(self, node: Node, prefix: str) -> Json:
+        """The values of an inner pipeline that are mentioned below a name (``clean.evaluate``), as
+        the keys of the reference go through them."""
+        values = {
+            name.removeprefix(prefix): self.look_up_value(node, name)
+            for name in node.mentions
+            if name.startswith(prefix)
+        }
+        return nest_values(values)
 
     def fill_message(self, node: Node, text: str) -> str:
         """A message of a node with the values of this run."""

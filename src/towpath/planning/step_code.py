@@ -78,27 +78,27 @@ def read_step_code(
 
 def code_of(graph: Graph, node: Node, reader: CodeReader) -> dict[str, str]:
     """The digests of the code that a step reaches, by label: its own, and that of its objects."""
-    reached = kind_code.find_step_code(reader, graph.folder, node).digest_own()
+    reached = kind_code.find_step_code(reader, graph.folder_of(node), node).digest_own()
     digests = {**_carried_code(graph, node, reader), **reached}
-    if requirements := find_requirements(reader.root, graph.folder, node.step):
+    if requirements := find_requirements(reader.root, graph.folder_of(node), node.step):
         digests[requirements] = digest_requirements(reader.root / requirements)
     return {**_label_code(digests), **_code_of_formats(graph, node, reader)}
 
 
 def list_code_files(graph: Graph, node: Node, reader: CodeReader) -> Iterator[str]:
     """The files, from the root, whose change may change what ``code_of`` gives."""
-    yield from reader.file_names(graph.folder, kind_code.list_named_files(node.step))
+    yield from reader.file_names(graph.folder_of(node), kind_code.list_named_files(node.step))
     for cell in (node.loop.cells if node.loop else None) or ():  # each may have its own suite
         if isinstance(node.step, QualityCheck):
             files = kind_code.list_named_files(graph.nodes[cell].step)
-            yield from reader.file_names(graph.folder, files)
-    if requirements := find_requirements(reader.root, graph.folder, node.step):
+            yield from reader.file_names(graph.folder_of(node), files)
+    if requirements := find_requirements(reader.root, graph.folder_of(node), node.step):
         yield requirements
     for maker in (node, *_find_makers(graph, node)):
-        yield from kind_code.find_step_code(reader, graph.folder, maker).list_sources()
+        yield from kind_code.find_step_code(reader, graph.folder_of(maker), maker).list_sources()
     for run in file_formats.own_formats(graph, node).values():
-        reader.format_class(graph.folder, run)
-        yield from reader.source_files(graph.folder, run)
+        reader.format_class(graph.folder_of(node), run)
+        yield from reader.source_files(graph.folder_of(node), run)
 
 
 def find_requirements(root: Path, folder: str, step: Step) -> str | None:
@@ -117,7 +117,7 @@ def _label_code(digests: Mapping[str, str]) -> dict[str, str]:
 def _carried_code(graph: Graph, node: Node, reader: CodeReader) -> dict[str, str]:
     digests: dict[str, str] = {}
     for maker in _find_makers(graph, node):
-        digests |= kind_code.find_step_code(reader, graph.folder, maker).digest_carried()
+        digests |= kind_code.find_step_code(reader, graph.folder_of(maker), maker).digest_carried()
     return digests
 
 
@@ -150,9 +150,9 @@ def _trusted_code(graph: Graph, node: Node, workspace: Workspace) -> dict[str, s
     files = {
         file
         for name in workspace.project.trust
-        if (file := model_code.find_trusted_module(graph.folder, workspace, name))
+        if (file := model_code.find_trusted_module(graph.folder_of(node), workspace, name))
     }
-    digests = workspace.code.files(graph.folder, sorted(files))
+    digests = workspace.code.files(graph.folder_of(node), sorted(files))
     return _label_code({f"{label} (trusted)": digest for label, digest in digests.items()})
 
 
@@ -161,8 +161,8 @@ def _code_of_formats(
 ) -> dict[str, str]:
     reached: dict[str, str] = {}
     for run in file_formats.own_formats(graph, node, taken).values():
-        reader.format_class(graph.folder, run)
-        reached |= reader.digests(graph.folder, run)
+        reader.format_class(graph.folder_of(node), run)
+        reached |= reader.digests(graph.folder_of(node), run)
     return _label_code(reached)
 
 
@@ -182,9 +182,10 @@ def _package_versions(
         used = (*used, "shap")
     versions = reader.versions_of_modules((*used, *own))
     for maker in (node, *_find_makers(graph, node)):
-        versions |= kind_code.find_step_code(reader, graph.folder, maker).package_versions()
+        maker_code = kind_code.find_step_code(reader, graph.folder_of(maker), maker)
+        versions |= maker_code.package_versions()
     for run in file_formats.own_formats(graph, node, taken).values():
-        versions |= reader.package_versions(graph.folder, run)
+        versions |= reader.package_versions(graph.folder_of(node), run)
     settings = [file for package, file in _SETTINGS.items() if package in versions]
     digests = reader.files("", reader.file_names("", settings)) if settings else {}
     return {

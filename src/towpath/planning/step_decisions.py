@@ -133,7 +133,7 @@ class StepJudge:
         key = cache_key.digest_ingredients(ingredients)
         if self.policy.selected is not None and not _is_among(node, self.policy.selected):
             return self._take_earlier(node, key, ingredients)
-        reason, entry = self._find_usable(node, known.graph.folder, key)
+        reason, entry = self._find_usable(node, known.graph.folder_of(node), key)
         if entry:
             reason, verdict = _made_by(entry), StepVerdict.REUSE
         else:

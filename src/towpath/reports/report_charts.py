@@ -11,6 +11,7 @@ from towpath.config.pipeline_declaration import named_outputs
 from towpath.errors import TowpathError
 from towpath.execution import output_copies, run_folders
 from towpath.execution.run_record import ExecutionState
+from towpath.pipeline.compile_graph import list_declared_steps
 from towpath.planning.declared_pipelines import read_declared
 from towpath.reports.charts import Chart, ChartLine
 from towpath.scratch import scratch_folder
@@ -116,12 +117,12 @@ def _declared_plots(workspace: Workspace, pipeline: str) -> dict[str, Plot]:
     if pipeline not in workspace.pipelines:
         return {}
     try:
-        declared = read_declared(workspace, pipeline).pipeline
+        declared = list_declared_steps(read_declared(workspace, pipeline))
     except TowpathError:
         return {}
     return {
         f"{step_name}.{name}": output.plot if isinstance(output.plot, Plot) else Plot()
-        for step_name, step in declared.steps.items()
+        for step_name, step in declared.items()
         for name, output in named_outputs(step)
         if output.plot
     }

@@ -160,7 +160,7 @@ def _graph_section(workspace: Workspace, run: RecordedRun) -> ReportSection:
     """The graph as it is declared now, where that has the steps of the run."""
     try:
         graph = drawable_graph(workspace, run.pipeline, run.environment)
-        kinds = {name: step.kind for name, step in graph.pipeline.steps.items()}
+        kinds = {name: node.step.kind for name, node in graph.steps.items()}
     except (TowpathError, LookupError):
         kinds = None
     if not run.steps:
@@ -168,7 +168,7 @@ def _graph_section(workspace: Workspace, run: RecordedRun) -> ReportSection:
     if kinds != {name: step.kind for name, step in run.steps.items() if not step.cell_of}:
         note = "the pipeline is declared otherwise now, or not at all: the steps are below"
         return ReportSection("Graph", notes=(note,))
-    picture = picture_graph(graph)
+    picture = picture_graph(graph, nested=True)
     count = len(picture.boxes)
     if count > _BOXES:
         return ReportSection("Graph", notes=(f"{count} boxes: towpath graph draws it",))

@@ -16,6 +16,7 @@ import sysconfig
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 from towpath.call_log import log_call
@@ -103,9 +104,12 @@ def _list_commands(folder: Path, file: Path) -> Iterator[list[str]]:
         yield [uv, "venv", "--quiet", "--python", sys.executable, str(folder)]
         yield [uv, "pip", "install", "--python", str(python), "-r", str(file)]
     else:
-        yield [sys.executable, "-m", "venv", str(folder)]
-        pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--no-input"]
-        yield [*pip, "install", "-r", str(file)]
+        # The pip at hand serves another Python too: to put one into each takes four seconds.
+        is_bare = find_spec("pip") is not None
+        yield [sys.executable, "-m", "venv", *(["--without-pip"] if is_bare else []), str(folder)]
+        at_hand = [sys.executable, "-m", "pip", "--python", str(python)]
+        pip = at_hand if is_bare else [str(python), "-m", "pip"]
+        yield [*pip, "--disable-pip-version-check", "--no-input", "install", "-r", str(file)]
 
 
 def _find_uv() -> str | None:

@@ -47,6 +47,16 @@ class LastMade:
             if entry is not None and entry.writer in writers:
                 yield entry
 
+    def find_damaged(self, key: str, writers: Sequence[str] = WRITERS) -> Path | None:
+        """The file of the latest run of these writers, where it cannot be read."""
+        folder = self.layout.last / key[:2] / key[2:]
+        names = (path.name for path in folder.glob("*.json")) if folder.is_dir() else ()
+        relative = sorted(f"{key[:2]}/{key[2:]}/{name}" for name in names)
+        ours = [path for path in relative if _is_of(path, writers)]
+        if not ours or self._read_file(ours[-1]) is not None:
+            return None
+        return self.layout.last / ours[-1]
+
     def _read_file(self, relative: str) -> CacheEntry | None:
         try:
             return load_last(relative, (self.layout.last / relative).read_bytes())
@@ -67,6 +77,11 @@ class LastMade:
             kept = sorted(path.parent.glob("*.json"), reverse=True)
             for old in kept[KEPT_RUNS:]:
                 old.unlink(missing_ok=True)
+
+
+def _is_of(relative: str, writers: Sequence[str]) -> bool:
+    match = _PATH.fullmatch(relative)
+    return match is not None and match[4] in writers
 
 
 def relative_last_path(entry: CacheEntry) -> str:

@@ -13,6 +13,7 @@ import pytest
 from postgres_server import database_user, find_programs, run_database, run_prefect_server
 
 from running import FOLDER, Project, make
+from towpath.backends.prefect import change_events
 from towpath.backends.prefect.server import api_home
 from towpath.backends.prefect.server.project_api import start_services, stop_services
 from towpath.execution import run_record
@@ -88,5 +89,21 @@ def test_a_change_runs_who_follows_it(api: str, project: Path) -> None:
         events = ask(api, "/events/filter", {"filter": {"event": {"prefix": ["towpath."]}}})
         resources = [e["resource"]["prefect.resource.id"] for e in events["events"]]
         assert sum("/prepare:clean.rows" in resource for resource in resources) == 1
+        # By hand it is told too, for this is a server that others share; a trial is not.
+        assert small.towpath("run", "prepare", "-p", "n=5").code == 0
+        assert small.towpath("run", "prepare", "--only", "clean", "--force").code == 0
+        small.edit("flows/prepare/steps.py", "[n]", "[n, n]")
+        assert small.towpath("run", "prepare").code == 0
+        pipelines = ended_pipelines(small, 7, log)
+        assert pipelines[3:] == ["prepare", "prepare", "prepare", "training"]
+        said: list[str] = []
+        change_events.tell_changed_stage("prod", ["abalone"], said.append)
+        assert said == []
+        stage = {"filter": {"event": {"name": ["towpath.stage.changed"]}}}
+        deadline = time.monotonic() + 60
+        while not (events := ask(api, "/events/filter", stage)["events"]):
+            assert time.monotonic() < deadline, "the server keeps events in its own time"
+            time.sleep(0.2)
+        assert events[0]["resource"]["prefect.resource.id"] == "towpath.stage.abalone#prod"
     finally:
         stop_services(small.root, force=True)

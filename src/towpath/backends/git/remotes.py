@@ -146,7 +146,19 @@ class NotAllowed(RegistryError):
 
 
 def list_remotes(repository: Repository) -> tuple[str, ...]:
-    return tuple(split_lines(repository.call("remote")))
+    return tuple(split_lines(_recall_remotes(repository)))
+
+
+def _recall_remotes(repository: Repository) -> str:
+    # One command asks for them ten times: Git is asked again once its settings were written.
+    try:
+        written = (repository.common / "config").stat()
+    except OSError:
+        return repository.call("remote")
+    words = ("remote", f"{written.st_ino} {written.st_mtime_ns} {written.st_size}")
+    if words not in repository.answers:
+        repository.answers[words] = repository.call("remote")
+    return repository.answers[words]
 
 
 def choose_remote(repository: Repository, name: str | None = None) -> str | None:

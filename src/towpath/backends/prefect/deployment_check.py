@@ -46,7 +46,7 @@ def _source_problem(workspace: Workspace, source: str) -> tuple[str, str | None]
             return None  # which stages a shared registry has is not known without the network
         return f"there is no stage `{stage}`", did_you_mean(stage, workspace.project.stages)
     pipeline, _, reference = source.partition(":")
-    step, _, output = reference.partition(".")
+    step, _, output = reference.rpartition(".")
     if pipeline not in workspace.pipelines:
         return f"there is no pipeline `{pipeline}`", did_you_mean(pipeline, workspace.pipelines)
     from towpath.pipeline.compile_graph import outline_graph

@@ -5,6 +5,7 @@ Prefect is imported where it is used, for its import takes a second.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from towpath.backends.prefect.prefect_import import import_prefect
 from towpath.errors import EngineError, StepFailed
+from towpath.execution import run_record
 from towpath.execution.pipeline_run import warmed_supervisor
 from towpath.execution.secret_sources import require_secrets
 from towpath.execution.step_execution import Scheduler
@@ -50,6 +52,8 @@ class PrefectExecutor:
             server.await_api(api)
             server.settle_killed_runs(api)
             _call_flow(execution, api.url, may_run)
+            if not api.started_by_us:
+                _tell_changes(execution, api.url)
 
 
 @contextmanager
@@ -84,6 +88,21 @@ def _call_flow(execution: Execution, api: str, may_run: Collection[str]) -> None
     )
     with temporary_settings(_api_settings(api)):
         flow(**flow_arguments(graph))
+
+
+def _tell_changes(execution: Execution, api: str) -> None:
+    """Tell the automations of a server that others share what a run by hand changed, as a deployed
+    run does: all of the pipeline, with declared values."""
+    from prefect.settings import temporary_settings
+
+    from towpath.backends.prefect import change_events
+
+    run = run_record.read_run(execution.recorder.folder)
+    is_part = run is None or any(run.asked.get(key) for key in ("only", "begin", "end"))
+    if run and not is_part and (execution.registering.asked or not run.tried):
+        with temporary_settings(_api_settings(api)):
+            say = logging.getLogger("towpath").warning
+            change_events.tell_changed_outputs(execution.workspace, run, say)
 
 
 def _api_settings(api: str) -> dict[Any, Any]:
@@ -166,7 +185,8 @@ def schedule_steps(execution: Execution, may_run: Collection[str]) -> None:
         tasks = PrefectTasks(threads=workspace.project.runner.kind == "threads")
         Scheduler(execution, tasks).run()
     except BaseException:  # an interrupt: Prefect would wait here for the steps to end
-        step_process.stop_steps(workspace.root, graph.folder)
+        for folder in {graph.folder, *map(graph.folder_of, graph.nodes.values())}:
+            step_process.stop_steps(workspace.root, folder)
         raise
     if execution.errors:  # so that Prefect, too, shows the run as failed
         raise StepFailed(*(fault for error in execution.errors.values() for fault in error.faults))

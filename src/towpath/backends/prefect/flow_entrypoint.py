@@ -96,7 +96,7 @@ def _run_deployed(
 
     ended_run = conduct_run(prepared, carry_out, [executor.run_log()])
     if ended_run.state is ExecutionState.DONE and (request.register or not ended_run.tried):
-        change_events.tell_changed_outputs(workspace, ended_run)
+        change_events.tell_changed_outputs(workspace, ended_run, executor.log_line)
     return _flow_answer(ended_run)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
+from towpath.config.file_declaration import Input
 from towpath.config.parameter_groups import flatten_values, nest_values
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ def flow_signature(pipeline: Pipeline) -> inspect.Signature:
 
     A group of parameters is a model of its own; an input takes a path, or a model's version.
     """
-    tree = nest_values(pipeline.params)
+    inner = {name: file for name, file in pipeline.inputs.items() if "." in name}
+    tree = nest_values({**pipeline.params, **inner})
     parameters = [
         _group_parameter(name, item) if isinstance(item, dict) else _flow_parameter(name, item)
         for name, item in tree.items()
@@ -38,6 +40,7 @@ def flow_signature(pipeline: Pipeline) -> inspect.Signature:
     parameters += [
         inspect.Parameter(name, _KIND, default=file.path, annotation=str)
         for name, file in pipeline.inputs.items()
+        if name not in inner
     ]
     return inspect.Signature(sorted(parameters, key=lambda p: p.default is not p.empty))
 
@@ -47,7 +50,8 @@ def flow_docstring(pipeline: Pipeline) -> str:
     described = {n: p.description for n, p in pipeline.params.items() if p.description}
     lines = [pipeline.description or f"The pipeline {pipeline.name}."]
     top_level = {name: text for name, text in described.items() if "." not in name}
-    inputs = dict.fromkeys(pipeline.inputs, "A path from the project's root, or a model.")
+    own = [name for name in pipeline.inputs if "." not in name]
+    inputs = dict.fromkeys(own, "A path from the project's root, or a model.")
     if top_level or inputs:
         rows = {**top_level, **inputs}.items()
         lines += ["", "Args:", *(f"    {name}: {text}" for name, text in rows)]
@@ -56,7 +60,7 @@ def flow_docstring(pipeline: Pipeline) -> str:
 
 def flow_arguments(graph: Graph) -> dict[str, Any]:
     """What the flow of a graph is called with for its run."""
-    return {**nest_values(graph.params), **graph.inputs}
+    return nest_values({**graph.params, **graph.inputs})
 
 
 def plain_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -71,10 +75,9 @@ def split_arguments(
     pipeline: Pipeline, arguments: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The arguments of a call as parameters by dotted name, and as inputs."""
-    plain = plain_arguments(arguments)
-    inputs = {name: value for name, value in plain.items() if name in pipeline.inputs}
-    params = {name: value for name, value in plain.items() if name not in inputs}
-    return flatten_values(params), inputs
+    values = flatten_values(plain_arguments(arguments))
+    inputs = {name: value for name, value in values.items() if name in pipeline.inputs}
+    return {name: value for name, value in values.items() if name not in inputs}, inputs
 
 
 def _group_parameter(name: str, group: Mapping[str, Any]) -> inspect.Parameter:
@@ -86,7 +89,8 @@ def _group_parameter(name: str, group: Mapping[str, Any]) -> inspect.Parameter:
 def _group_field(name: str, group: Mapping[str, Any]) -> tuple[Any, Any]:
     """The type of a group and its default, which is ``...`` where one of its values has none."""
     fields: dict[str, Any] = {
-        key: _group_field(key, item) if isinstance(item, dict) else _leaf_field(item)
+        # Prefect's form knows types by name: `fit` of one inner pipeline is not another's.
+        key: _group_field(f"{name}_{key}", item) if isinstance(item, dict) else _leaf_field(item)
         for key, item in group.items()
     }
     defaults = {key: default for key, (_, default) in fields.items()}
@@ -99,7 +103,9 @@ def _group_field(name: str, group: Mapping[str, Any]) -> tuple[Any, Any]:
     return model, default
 
 
-def _leaf_field(param: Param) -> tuple[Any, Any]:
+def _leaf_field(param: Param | Input) -> tuple[Any, Any]:
+    if isinstance(param, Input):  # of a pipeline in this one, beside its parameters
+        return str, param.path
     annotation = _parameter_annotation(param)
     if param.description:
         annotation = Annotated[annotation, Field(description=param.description)]

@@ -50,9 +50,7 @@ def look_at_bytes(workspace: Workspace, case: PromotionCase) -> StoredBytes:
     record = case.candidate
     if record is None:
         return StoredBytes()
-    root = workspace.repository.root if workspace.repository else None
-    if root and case.folder != workspace.folder and (root / case.folder).is_dir():
-        workspace = type(workspace)(root / case.folder)  # it is another project's of the repository
+    workspace = _find_own_project(workspace, case.folder)
     searches: list[_Search] = []
     for part, (artifact, sha256) in record.kept_bytes.items():
         kept = replace(record, artifact=artifact, sha256=sha256)
@@ -65,6 +63,14 @@ def look_at_bytes(workspace: Workspace, case: PromotionCase) -> StoredBytes:
         searches.append(search)
     faults = (fault for search in searches for fault in search.faults)
     return StoredBytes(tuple(faults), tuple(word for s in searches for word in s.unchecked))
+
+
+def _find_own_project(workspace: Workspace, folder: str) -> Workspace:
+    """The project in a folder of the same repository; the one at hand where it is not there."""
+    if workspace.repository is None or folder == workspace.folder:
+        return workspace
+    place = workspace.repository.root / folder
+    return type(workspace)(place) if place.is_dir() else workspace
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,12 @@ class AppliedPlan:
     outcomes: tuple[ChangeOutcome, ...]
 
     @property
+    def changed_models(self) -> tuple[str, ...]:
+        """The models of which the stage runs another version now, or none."""
+        ended_well = (outcome.change for outcome in self.outcomes if outcome.state == "done")
+        return tuple(c.model for c in ended_well if c.kind in ("deploy", "remove"))
+
+    @property
     def exit_code(self) -> ExitCode:
         states = {outcome.state for outcome in self.outcomes}
         if "failed" in states:

@@ -56,7 +56,7 @@ def _table_format(name: str, extensions: str, *preload: str, also: tuple[str, ..
     return Format(name, tuple(extensions.split()), "tables", FRAMES[0], (*FRAMES, *also), packages)
 
 
-_SKOPS = ("towpath.steps.model_io.skops_models", "skops.io")
+_SKOPS = ("towpath.steps.model_io.skops_models", "towpath.steps.model_io.skops_import")
 # Every format by its name.
 FORMATS: Mapping[str, Format] = {
     known.name: known
@@ -139,6 +139,13 @@ class ReadRequest:
     @property
     def as_path(self) -> bool:
         return self.wanted == PATH or self.format is None
+
+    @property
+    def own_format(self) -> Format | None:
+        """The project's own format that reads the file; None where none does, or a path is asked
+        for."""
+        format = self.format
+        return format if format and format.run and not self.as_path else None
 
 
 def read_file(path: Path, asked: ReadRequest) -> object:

@@ -157,8 +157,7 @@ def _read_argument(
         order.options_of(name),
         order.own_formats,
     )
-    own = request.format if request.format and request.format.run and not request.as_path else None
-    if own:
+    if own := request.own_format:
         try:
             return project_functions.read_own(order, own, _copy_input(order, store, name, artifact))
         except StepFailed as failure:
