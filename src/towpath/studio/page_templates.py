@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from towpath import __version__
 from towpath.control_characters import show_controls
-from towpath.studio import chart_drawing, graph_view, shown_values
+from towpath.studio import graph_view, shown_values, svg_charts
 
 if TYPE_CHECKING:
     from towpath.drawing.picture import GraphPicture
@@ -74,10 +74,10 @@ def _render_template(
             query=_write_query,
             draw=functools.partial(_draw_picture, place.link_to),
             draw_curves=lambda chart: Markup(
-                chart_drawing.draw_curves(chart.lines, chart.x_label, chart.title)
+                svg_charts.draw_curves(chart.lines, chart.x_label, chart.title)
             ),
             draw_parallel=lambda chart: Markup(
-                chart_drawing.draw_parallel(chart.axes, chart.rows, chart.best)
+                svg_charts.draw_parallel(chart.axes, chart.rows, chart.best)
             ),
             draw_points=functools.partial(_draw_points, place),
             version=__version__,
@@ -95,7 +95,7 @@ def _draw_picture(
 
 def _draw_points(place: PagePlace, chart: PointChart) -> Markup:
     links = {run: place.link_to(f"runs/{run}/") for run in chart.points}
-    return Markup(chart_drawing.draw_points(chart.points, links, chart.x_label, chart.y_label))
+    return Markup(svg_charts.draw_points(chart.points, links, chart.x_label, chart.y_label))
 
 
 def _write_query(**values: Any) -> str:

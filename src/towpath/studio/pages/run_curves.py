@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from towpath.reports.report_charts import LabelledRun, chart_logged_metrics
-from towpath.studio.chart_drawing import NamedLine
 from towpath.studio.pages.run_facts import short_metrics
+from towpath.studio.svg_charts import NamedLine
 
 if TYPE_CHECKING:
     from towpath.execution.run_record import RecordedRun

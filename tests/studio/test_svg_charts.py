@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 from hypothesis import given
 from hypothesis import strategies as st
 
-from towpath.studio.chart_drawing import (
+from towpath.studio.svg_charts import (
     AxisSpan,
     NamedLine,
     draw_curves,
