@@ -144,6 +144,16 @@ def test_steps_of_two_pipelines_go_in_a_circle() -> None:
     text = text.replace("TAKEN", "[north.clean.rows, other]").replace(", other_param", "")
     (fault,) = faults_of("", outer=text)
     assert "the steps go in a circle: north.clean -> use -> north.clean" in fault
+    text = text.replace("{raw: use.u}", "{raw: north.clean.rows}")
+    assert faults_of("", outer=text) == [
+        "flows/outer/pipeline.yaml:4: the steps go in a circle: north.clean -> north.clean | "
+    ]
+    inner = INNER.replace("inputs: [raw], params: [least]", "inputs: [note.n], params: [least]")
+    faults = faults_of("", inner=inner)
+    assert [fault.partition(" | ")[0] for fault in faults] == [
+        "flows/inner/pipeline.yaml:2: input `raw` is not used by any step",
+        "flows/inner/pipeline.yaml:4: the steps go in a circle: clean -> note -> clean",
+    ]
 
 
 def test_a_value_of_a_run_must_fit_the_inner_parameter_too() -> None:

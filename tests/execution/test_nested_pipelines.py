@@ -132,9 +132,9 @@ def test_the_steps_of_pipelines_are_steps(whole: Project) -> None:
     sources = {data.name: data.path for data in trace_lineage(whole.workspace, "mean@v1.0.0").data}
     assert (sources["more"], sources["late.raw"]) == ("data/more.json", "data/raw.json")
     assert reproduce_version(whole.workspace, "mean@v1.0.0").verdict == "bytes"
-    target = whole.root / "mean.json"
+    target = whole.root / "rows.json"
     shutil.rmtree(whole.workspace.runs)  # of which a clone has none
-    said = whole.towpath("get", "mean@v1.0.0", "early.fit.model", "-o", str(target))
+    said = whole.towpath("get", "mean@v1.0.0", "main.clean.rows", "-o", str(target))
     assert (said.code, target.is_file()) == (0, True), said.err
     whole.write("flows/after/pipeline.yaml", AFTER)
     whole.write("flows/after/steps.py", "def look(model: dict) -> dict:\n    return model\n")
@@ -143,6 +143,8 @@ def test_the_steps_of_pipelines_are_steps(whole: Project) -> None:
     (link,) = running.prepare_run(whole.workspace, after).registering.upstream_links
     assert (link.path, link.stale) == ("artifacts/training/early.fit/model.json", "")
     assert link.steps == ("early.fit",)
+    plans = whole.towpath("plan", "--all", "--json").json["plans"]
+    assert [plan["pipeline"] for plan in plans] == ["training", "after"]
 
 
 AFTER = """\

@@ -213,8 +213,6 @@ def _plan_all(session: Session, request: RunRequest, as_json: bool) -> None:
 
 
 def _plan_document(prepared: PreparedRun) -> dict[str, Any]:
-    from towpath.execution.run_inputs import list_absent_inputs
-
     steps = [
         {
             "step": d.step,
@@ -232,10 +230,18 @@ def _plan_document(prepared: PreparedRun) -> dict[str, Any]:
         }
         for link in prepared.registering.upstream_links
     ]  # fmt: skip
-    absent = list_absent_inputs(prepared.workspace, prepared.graph)
+    absent = _find_absent(prepared)
     last = {n: s.to_json() if s else None for n, s in _find_last_sources(prepared).items()}
     document = {"pipeline": prepared.graph.name, "plan": steps, "upstream": upstream}
     return {**document, "absent": absent, "last": last}
+
+
+def _find_absent(prepared: PreparedRun) -> dict[str, str]:
+    """Why inputs that may be missing are not there; not of those that are yet to be made."""
+    from towpath.execution.run_inputs import list_absent_inputs
+
+    reasons = list_absent_inputs(prepared.workspace, prepared.graph)
+    return {name: why for name, why in reasons.items() if name not in prepared.known.awaited}
 
 
 def _find_last_sources(prepared: PreparedRun) -> dict[str, DataSource | None]:
@@ -257,15 +263,13 @@ def _last_words(file: Input, source: DataSource | None) -> str:
 
 
 def _print_plan(prepared: PreparedRun, steps: list[dict[str, Any]]) -> None:
-    from towpath.execution.run_inputs import list_absent_inputs
-
+    absent = _find_absent(prepared)
     # What is stale stands first: it is the reason to doubt what stands below it.
     rows = [
         (link.input, "stale", f"{link.stale} ({link.update_command})")
         for link in prepared.registering.upstream_links
-        if link.stale
+        if link.stale and link.input not in absent
     ]
-    absent = list_absent_inputs(prepared.workspace, prepared.graph)
     rows += [(name, "none", why) for name, why in absent.items()]
     files, sources = prepared.graph.files, _find_last_sources(prepared)
     rows += [(name, "last", _last_words(files[name], source)) for name, source in sources.items()]

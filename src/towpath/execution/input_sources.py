@@ -366,7 +366,7 @@ def sources_as_json(
     stale = {
         link.input: {"stale": f"{link.stale} ({link.update_command})"}
         for link in links
-        if link.stale
+        if link.stale and link.input in artifacts
     }
     return {
         name: {

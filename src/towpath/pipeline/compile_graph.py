@@ -8,7 +8,7 @@ from typing import Any
 
 from towpath.config import expression
 from towpath.config.expression import Reference, parse_value_reference
-from towpath.config.parameter_groups import PREFIX, list_groups
+from towpath.config.parameter_groups import PREFIX
 from towpath.config.pipeline_declaration import (
     BatchTransform,
     BiasCheck,
@@ -40,6 +40,7 @@ from towpath.pipeline import (
     each_faults,
     file_formats,
     item_texts,
+    name_faults,
     nested_pipelines,
     step_cells,
     step_faults,
@@ -183,14 +184,15 @@ def resolve_pipeline(declared: DeclaredPipeline) -> ResolvedPipeline:
     ordered, circles = step_order.order_nodes(nodes, declared.places)
     ordered, unfit = spread_loops(ordered, uses, declared.places)
     last_faults = tuple(find_last_faults(declared, names))
+    body_faults = [fault for body in bodies.values() for fault in body.faults]
     faults = [
         *declared.faults,
         *last_faults,
-        *(fault for body in bodies.values() for fault in body.faults),
+        *body_faults,
         *nested_pipelines.find_nested_faults(declared, uses),
         *unfit,
         *list_output_faults(ordered, declared.places),
-        *_shared_names(declared),
+        *name_faults.find_shared_names(declared),
         *names.all_faults(),
         *step_faults.find_output_faults(declared),
         *step_faults.find_command_faults(declared),
@@ -200,10 +202,10 @@ def resolve_pipeline(declared: DeclaredPipeline) -> ResolvedPipeline:
         *file_formats.format_faults(declared),
         *environment_faults(declared),
         *faulty,
-        *circles,
+        *([] if body_faults else circles),  # where they may be told already
         # Where steps go in a circle there is no order in which a branch could be followed.
         *([] if circles else step_order.unreachable_faults(ordered, names)),
-        *_unused_faults(declared, names),
+        *name_faults.find_unused_names(declared, names),
     ]
     # By line, as a person goes through the file; one fault may be found in two ways.
     in_order = tuple(sorted(dict.fromkeys(faults), key=_fault_position))
@@ -252,52 +254,6 @@ def _describe_bodies(
 
 def _fault_position(fault: Fault) -> tuple[str, int]:
     return (fault.place.file, fault.place.line) if fault.place else ("", 0)
-
-
-def _shared_names(declared: DeclaredPipeline) -> Iterator[Fault]:
-    # Parameters, inputs and steps are one namespace, for a reference does not say which it means;
-    # and folders are named after steps, on file systems that do not tell capitals.
-    sections: dict[str, str] = {}
-    pipeline = declared.pipeline
-    for section, entries in (
-        ("params", pipeline.params),
-        ("inputs", pipeline.inputs),
-        ("steps", pipeline.steps),
-    ):
-        for name in entries:
-            if "." in name:  # its reference begins with `params`: it is in nobody's way
-                continue
-            if name in sections:
-                what = f"`{name}` is in `{sections[name]}` already: a name has one meaning"
-                yield Fault(what, declared.places.find_place(section, name), "rename one of them")
-            sections.setdefault(name, section)
-    for name in sorted(list_groups(pipeline.params) & pipeline.inputs.keys()):
-        what = f"`{name}` is a group of `params` already, and the flow takes both by their names"
-        yield Fault(what, declared.places.find_place("inputs", name), "rename one of them")
-    folded: dict[str, str] = {}
-    for name in pipeline.steps:
-        other = folded.setdefault(name.lower(), name)
-        if other != name:
-            what = f"step `{name}` differs from `{other}` in capitals only"
-            yield Fault(what, declared.places.find_place("steps", name), "rename one of them")
-
-
-def _unused_faults(declared: DeclaredPipeline, names: PipelineNames) -> Iterator[Fault]:
-    if declared.blind:  # what could not be read may use it
-        return
-    pipeline = declared.pipeline
-    for section, word, others in (
-        ("params", "parameter", pipeline.inputs.keys() | pipeline.steps.keys()),
-        ("inputs", "input", pipeline.params.keys() | pipeline.steps.keys()),
-    ):
-        for name in getattr(pipeline, section):
-            if name not in names.used and name not in others:
-                if name in declared.file_params:  # a file serves several pipelines
-                    continue
-                place = declared.places.find_place(section, *name.split("."))
-                yield Fault(
-                    f"{word} `{name}` is not used by any step", place, "remove it, or use it"
-                )
 
 
 _TAKES_PARAMS = FunctionStep | CommandStep | NotebookStep | DuckDBStep | PipelineStep

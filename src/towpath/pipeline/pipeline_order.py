@@ -38,13 +38,16 @@ def find_maker(path: str) -> str:
 
 
 def order_pipelines(pipelines: Pipelines) -> dict[str, tuple[str, ...]]:
-    """Every pipeline after those whose outputs it takes, with their names.
+    """Every pipeline after those whose outputs it takes, with their names; but for those that
+    others carry out, unless one takes what they make by themselves.
 
     DeclarationError where they go in a circle.
     """
     require_order(pipelines)
     needs = _pipeline_needs(pipelines)
-    return {name: needs[name] for name in TopologicalSorter(needs).static_order()}
+    inner = {body.pipeline.name for p in pipelines.values() for body in p.bodies.values()}
+    inner -= {maker for makers in needs.values() for maker in makers}
+    return {n: needs[n] for n in TopologicalSorter(needs).static_order() if n not in inner}
 
 
 def apply_environments(pipelines: Pipelines, environment: str) -> Pipelines:

@@ -233,6 +233,6 @@ def _walk_circle(nodes: Mapping[str, Node]) -> list[str]:
 
 def _circle_fault(circle: list[str], places: Places) -> Fault:
     shown = " -> ".join([*circle, circle[0]])
-    # The files of inner pipelines are sound for themselves.
-    named = next((name for name in circle if "." not in name), circle[0])
+    # An inner pipeline is sound by itself: what is given to it closes the circle.
+    named = next((name for name in circle if "." not in name), circle[0].partition(".")[0])
     return Fault(f"the steps go in a circle: {shown}", places.find_place("steps", named))
