@@ -102,8 +102,8 @@ class _SqlCheck:
                 yield Fault(what, at_query, "`CREATE TABLE name AS ...` keeps it")
         makes = [statement.makes for statement in self.script if statement.makes]
         outputs = list(self.node.outputs)
-        if any(statement.kind in ("MULTI", "ALTER") for statement in self.script):
-            return  # what a pivot or a new name makes, only running tells
+        if any(statement.kind == "ALTER" for statement in self.script):
+            return  # what has a new name, only running tells
         if len(outputs) == 1 and self.script[-1].is_query:
             return
         tables = {name.lower() for name in makes}
@@ -141,7 +141,7 @@ def _table_faults(
         place = declared.places.find_place(*loc)
         is_folder = formats.is_folder_output(output.path)
         if is_folder or not sql_tables.find_sql_format(output.path, output.format):
-            yield Fault(f"DuckDB writes no {output.path}", place, sql_tables.SQL_TABLES)
+            yield Fault(f"DuckDB writes no {output.path}", place, sql_tables.SQL_WRITES)
             continue
         for option in TableOptions.from_declaration(output).declared_options():
             if option not in sql_tables.WRITTEN_OPTIONS:
