@@ -84,6 +84,20 @@ def test_one_file_as_each_type_asked_for(tmp_path):
         assert found["numpy.ndarray"].shape[0] == 3
 
 
+def test_a_lazy_frame_is_read_and_written_as_far_as_it_is_needed(tmp_path):
+    polars = pytest.importorskip("polars")
+    source = tmp_path / "a [1].parquet"
+    polars.DataFrame({"a": [1, 2, 3], "b": [4, 5, 6]}).write_parquet(source)
+    frame = formats.read_file(source, ReadRequest(source.name, "polars.LazyFrame"))
+    assert "Parquet SCAN" in frame.explain()
+    for name in ("b.parquet", "b.csv"):
+        formats.write_file(frame.filter(polars.col("a") > 1).select("b"), tmp_path / name)
+        asked = ReadRequest(name, "polars.DataFrame")
+        assert formats.read_file(tmp_path / name, asked)["b"].to_list() == [5, 6]
+    with pytest.raises(StepFailed, match=r"cannot be written as parquet: .*\"?c\"?"):
+        formats.write_file(frame.select("c"), tmp_path / "c.parquet")
+
+
 def test_polars_where_it_is_installed_and_its_name_where_it_is_not(tmp_path):
     formats.write_file(frame(), tmp_path / "a.csv")
     asked = ReadRequest("a.csv", "polars.DataFrame")

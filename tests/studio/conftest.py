@@ -43,6 +43,11 @@ def make_shown(root: Path) -> Project:
         "def fit(rows: list, factor: float)", "def fit(rows: list, factor: float, words: str)"
     )
     project.code('    return {"error"', f'    print({EVIL!r})\n    return {{"error"')
+    project.code(
+        '    return {"mean"',
+        "    import towpath\n\n    for step in range(3):\n"
+        '        towpath.log_metric("loss", factor / (step + 1), step)\n    return {"mean"',
+    )
     project.git("init", "-q", "-b", "main")
     project.commit()
     assert project.run().exit_code == 0

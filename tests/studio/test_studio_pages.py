@@ -125,6 +125,10 @@ def test_runs_are_filtered_sorted_and_compared_by_their_address(
     assert "limit" not in page  # equal rows are folded,
     assert "equal rows are not shown" in page  # and counted
     assert "limit" in client.get(f"/runs/compare/?run={first}&run={trial}&all=1").text
+    assert "2 runs over factor," in page  # the parallel lines
+    assert "fit: loss" in page  # both curves in one chart
+    assert re.search(rf"{first[-4:]} loss <b>0.6667</b>.*{trial[-4:]} loss <b>1</b>", page)
+    assert "fit: loss" in client.get(f"/runs/{first}/").text
 
 
 def named_runs(client: httpx.Client, address: str) -> list[str]:

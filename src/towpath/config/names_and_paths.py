@@ -205,6 +205,16 @@ def check_notebook(text: str) -> str:
     return text
 
 
+_SCHEDULER = re.compile(r"(tcp|tls|ws|wss|ucx)://[^\s/@]+:\d+")
+
+
+def check_scheduler(text: str) -> str:
+    """The address of a Dask scheduler, as Dask writes it."""
+    if not _SCHEDULER.fullmatch(text):
+        refuse_value(f"`{text}` is no address of a scheduler", "write `tcp://host:8786`")
+    return text
+
+
 _SQL_FILE = re.compile(r"\S+\.sql")
 
 

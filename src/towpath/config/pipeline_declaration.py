@@ -144,6 +144,16 @@ class Tuning(ParameterRanges, FunctionStep):
     kind: Literal["tuning"] = "tuning"
 
 
+class DaskStep(FunctionStep):
+    """Calls a function that works on a Dask cluster: it is given a client, or Dask's tables."""
+
+    kind: Literal["dask"] = "dask"
+    address: Annotated[str, AfterValidator(grammar.check_scheduler)] | None = None
+    """The scheduler, `tcp://host:8786`; by default the runner's, else a cluster of this machine."""
+    workers: int | None = Field(default=None, ge=1)
+    """The processes of a cluster of this machine; by default one for each core."""
+
+
 def usual_tolerances(value: Any) -> Any:
     """``baseline: true`` is a baseline with the usual tolerances, ``false`` is none."""
     return ({} if value else None) if isinstance(value, bool) else value
@@ -417,8 +427,7 @@ class DuckDBStep(RepeatedStep):
     literals: Mapping[grammar.Name, Any] = Field(default_factory=dict, alias="with")
     """Values of parameters that are written here."""
     outputs: Outputs
-    """What it writes: of one output what the last query gives, else the tables or views of these
-    names."""
+    """Of one output what the last query gives, else the tables or views of these names."""
 
 
 class Fail(Step):
@@ -481,8 +490,8 @@ class Callback(Step):
 
 
 AnyStep: TypeAlias = (
-    Processing | Training | Evaluation | Tuning | QualityCheck | BiasCheck | Explain | Condition
-    | CreateModel | RegisterModel
+    Processing | Training | Evaluation | Tuning | DaskStep | QualityCheck | BiasCheck | Explain
+    | Condition | CreateModel | RegisterModel
     | BatchTransform | CommandStep | NotebookStep | DuckDBStep | PipelineStep
     | Fail | Stop | Notify | Callback
 )  # fmt: skip
@@ -526,8 +535,8 @@ EXPLAINED: Mapping[str, Output] = {
 }
 
 
+#: The kinds whose outputs are declared.
 DECLARES_OUTPUTS = (FunctionStep, BatchTransform, CommandStep, NotebookStep, DuckDBStep)
-"""The kinds whose outputs are declared."""
 
 
 def notebook_outputs(step: NotebookStep) -> dict[str, Output]:

@@ -235,6 +235,7 @@ RULES: Mapping[Any, Rule] = {
     step_surroundings.SecretSource._require_one_source: _adding_rule(
         oneOf=[{"required": ["variable"]}, {"required": ["block"]}]
     ),
+    grammar.check_scheduler: _text_rule(r"(tcp|tls|ws|wss|ucx)://[^\s/@]+:\d+"),
     pipeline_declaration.model_name_of_items: lambda inner: {
         **inner,
         "pattern": rf"^({grammar.model.pattern}|[^{{}}]*\{{.*)$",

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 
 EXTRAS: Mapping[str, tuple[str, ...]] = {
+    "dask": ("distributed", "prefect_dask"),
     "duckdb": ("duckdb",),
     "explain": ("shap",),
     "notebook": ("papermill", "ipykernel", "nbconvert"),
+    "polars": ("polars",),
 }
 """The modules that tell whether an extra of pyproject.toml is installed, by its name."""
 

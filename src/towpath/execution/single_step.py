@@ -15,6 +15,7 @@ from towpath.config.pipeline_declaration import (
     Callback,
     CommandStep,
     CreateModel,
+    DaskStep,
     DuckDBStep,
     FunctionStep,
     NotebookStep,
@@ -265,12 +266,15 @@ def make_order(
     arguments = known.arguments(node)
     artifacts = {name: value for name, value in arguments.items() if isinstance(value, Artifact)}
     own_formats = file_formats.own_formats(graph, node, artifacts)
+    step, runner = node.step, workspace.project.runner
+    if isinstance(step, DaskStep) and step.address is None and step.workers is None:
+        step = step.model_copy(update={"address": runner.address})
     return Order(
         root=workspace.root,
         pipeline=graph.name,
         folder=graph.folder_of(node),
         name=node.name,
-        step=node.step,
+        step=step,
         arguments=arguments,
         outputs=node.outputs,
         directory=directory,

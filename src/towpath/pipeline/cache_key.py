@@ -29,6 +29,7 @@ REVISIONS = {
     "command": 1,
     "notebook": 1,
     "duckdb": 1,
+    "dask": 1,
     "create_model": 1,
 }
 
@@ -48,6 +49,8 @@ _INDIFFERENT = {
 _INDIFFERENT |= {"each", "at_once", "best_by", "may_fail"}
 #: Of a search: a trial is the same whichever search tries its values.
 _INDIFFERENT |= {"ranges", "minimize", "maximize", "trials", "stop_early", "budget", "seed"}
+#: Of a step on a cluster: the result is the same on any.
+_INDIFFERENT |= {"address", "workers"}
 
 
 def gather_ingredients(

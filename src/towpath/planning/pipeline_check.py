@@ -14,6 +14,7 @@ from towpath.config.command_line import UnfitCommand, parse_command
 from towpath.config.pipeline_declaration import (
     CommandStep,
     CreateModel,
+    DaskStep,
     DuckDBStep,
     Explain,
     FunctionStep,
@@ -32,12 +33,20 @@ from towpath.pipeline.compile_graph import (
 )
 from towpath.pipeline.environments import apply_environment
 from towpath.pipeline.run_arguments import RunValues
-from towpath.planning import model_check, notebook_check, requirements_check, sql_check, step_code
+from towpath.planning import (
+    big_table_check,
+    model_check,
+    notebook_check,
+    requirements_check,
+    sql_check,
+    step_code,
+)
 from towpath.planning.declared_pipelines import (
     read_declared,
     read_pipelines,
     resolve_given_inputs,
 )
+from towpath.steps.dask_cluster import DASK_CLIENTS
 from towpath.steps.formats import FRAMES
 
 if TYPE_CHECKING:
@@ -160,6 +169,9 @@ class _CheckedStep:
                 signature = code.step_signature(folder, step.run)
                 yield from _signature_faults(node, signature, place, whole=self._is_whole)
                 yield from _annotation_faults(self.declared, self.nodes, node, signature)
+                yield from big_table_check.find_big_table_faults(
+                    self.declared, self.nodes, node, signature, place
+                )
             case CommandStep() as step:
                 yield from _script_faults(self.workspace.root, step, self._find_place("command"))
             case NotebookStep():
@@ -242,7 +254,8 @@ def _signature_faults(
         yield Fault(what, place, hint)
     for name, argument in takes.items():
         is_output = name in node.outputs and argument.asks == _PATH
-        is_given = name in node.arguments or is_output
+        is_client = isinstance(node.step, DaskStep) and argument.asks in DASK_CLIENTS
+        is_given = name in node.arguments or is_output or is_client
         mistyped = did_you_mean(name, unknown)  # one typo is one fault
         if argument.required and not is_given and not mistyped and whole:
             yield _missing_argument(node, found, name)

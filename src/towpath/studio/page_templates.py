@@ -13,12 +13,13 @@ from markupsafe import Markup
 
 from towpath import __version__
 from towpath.control_characters import show_controls
-from towpath.studio import graph_view, shown_values
+from towpath.studio import graph_view, shown_values, svg_charts
 
 if TYPE_CHECKING:
     from towpath.drawing.picture import GraphPicture
     from towpath.studio.graph_view import BoxLook
     from towpath.studio.pages.page_kind import PageKind
+    from towpath.studio.pages.run_curves import PointChart
     from towpath.studio.project_facts import ProjectFacts
 
 SECTIONS = ("home", "pipelines", "runs", "models", "promotions")
@@ -72,6 +73,13 @@ def _render_template(
             link=place.link_to,
             query=_write_query,
             draw=functools.partial(_draw_picture, place.link_to),
+            draw_curves=lambda chart: Markup(
+                svg_charts.draw_curves(chart.lines, chart.x_label, chart.title)
+            ),
+            draw_parallel=lambda chart: Markup(
+                svg_charts.draw_parallel(chart.axes, chart.rows, chart.best)
+            ),
+            draw_points=functools.partial(_draw_points, place),
             version=__version__,
             **values,
         )
@@ -83,6 +91,11 @@ def _draw_picture(
     link: Callable[[str], str], picture: GraphPicture, looks: Mapping[str, BoxLook]
 ) -> Markup:
     return Markup(graph_view.draw_graph(picture, looks, link))
+
+
+def _draw_points(place: PagePlace, chart: PointChart) -> Markup:
+    links = {run: place.link_to(f"runs/{run}/") for run in chart.points}
+    return Markup(svg_charts.draw_points(chart.points, links, chart.x_label, chart.y_label))
 
 
 def _write_query(**values: Any) -> str:

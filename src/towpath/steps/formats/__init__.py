@@ -275,7 +275,7 @@ def unreadable_file(name: str, kind: str, error: BaseException) -> StepFailed:
 
 
 def unwritable_value(kind: str, value: object, error: BaseException) -> StepFailed:
-    column, hint = _explain_table(value) if hasattr(value, "columns") else ("", None)
+    column, hint = _explain_table(value)
     where = f"column `{column}`: " if column else ""
     what = f"cannot be written as {kind}: {where}{_in_a_line(error)}"
     return StepFailed(Fault(what, hint=hint), causes=name_causes(type(error)))

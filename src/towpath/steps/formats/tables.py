@@ -29,9 +29,10 @@ def read(path: Path, asked: ReadRequest) -> Any:
             return list(json_lines.read_json_lines(path, asked.name))
         data = json_lines.read_bytes(path)
         return data if asked.wanted == "bytes" else data.decode()
-    if asked.wanted in ("polars.DataFrame", "polars.LazyFrame"):
-        frame = _read_polars(path, kind, asked)
-        return frame.lazy() if asked.wanted == "polars.LazyFrame" else frame
+    if asked.wanted == "polars.LazyFrame":
+        return _scan_polars(path, kind, asked)
+    if asked.wanted == "polars.DataFrame":
+        return _read_polars(path, kind, asked)
     if asked.wanted == "pyarrow.Table":
         return _read_arrow(path, kind, asked)
     frame = next(read_parts(path, asked, None))
@@ -113,6 +114,16 @@ def _read_polars(path: Path, kind: str, asked: ReadRequest) -> Any:
     return polars.from_pandas(next(read_parts(path, asked, None)))
 
 
+def _scan_polars(path: Path, kind: str, asked: ReadRequest) -> Any:
+    """A table that polars reads only as far as it is needed; of text, which is held against its
+    header first, the whole."""
+    import polars
+
+    if kind == "parquet":
+        return polars.scan_parquet(path, glob=False)  # a folder's name may hold brackets
+    return _read_polars(path, kind, asked).lazy()
+
+
 def write(value: Any, path: Path, kind: str, options: TableOptions = NO_OPTIONS) -> None:
     """Write a table; the same table gives the same bytes. A CSV has no place for an index: one with
     a name becomes a column, one without is dropped. So it is in every format but parquet."""
@@ -125,7 +136,10 @@ def write(value: Any, path: Path, kind: str, options: TableOptions = NO_OPTIONS)
         return
     library = type(value).__module__.partition(".")[0]
     if library == "polars" and hasattr(value, "collect"):
-        value = value.collect()
+        if kind == "parquet":
+            value.sink_parquet(path, engine="streaming")
+            return
+        value = value.collect(engine="streaming")
     if library in ("polars", "pyarrow") and _writes_natively(path, kind, options):
         (_write_polars if library == "polars" else _write_arrow)(value, path, kind, options)
     else:

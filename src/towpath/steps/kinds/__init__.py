@@ -13,6 +13,7 @@ IN_A_PROCESS = {
     "training": "towpath.steps.kinds.function_step",
     "evaluation": "towpath.steps.kinds.function_step",
     "tuning": "towpath.steps.kinds.function_step",
+    "dask": "towpath.steps.kinds.dask_step",
     "quality_check": "towpath.steps.kinds.quality_check",
     "bias_check": "towpath.steps.kinds.bias_check",
     "explain": "towpath.steps.kinds.explain",

@@ -15,6 +15,7 @@ from towpath.execution import run_folders
 from towpath.planning.pipeline_check import drawable_graph
 from towpath.studio.graph_view import BoxLook
 from towpath.studio.pages.page_kind import NoSuchPage
+from towpath.studio.pages.run_curves import CurveChart, gather_curves
 from towpath.studio.pages.run_facts import RunLine, line_of_run, step_took
 from towpath.studio.shown_values import show_number, show_size
 
@@ -93,6 +94,7 @@ class RunPage:
     looks: Mapping[str, BoxLook]
     graph_note: str
     pane: StepPane | None
+    curves: tuple[CurveChart, ...]
     is_live: bool
 
 
@@ -116,6 +118,7 @@ def gather_run(facts: ProjectFacts, request: PageRequest) -> RunPage:
         _looks_of_run(run, chosen),
         note,
         _step_pane(facts.workspace.runs / run.id, run, run.steps[chosen]) if chosen else None,
+        gather_curves(facts, [run]),
         is_live=not run.state.has_ended,
     )
 

@@ -9,6 +9,14 @@ from typing import TYPE_CHECKING
 
 from towpath.execution import run_folders
 from towpath.studio.pages.page_kind import NoSuchPage
+from towpath.studio.pages.run_curves import (
+    CurveChart,
+    ParallelChart,
+    PointChart,
+    gather_curves,
+    gather_parallel,
+    gather_points,
+)
 from towpath.studio.pages.run_facts import RunLine, line_of_run, short_metrics
 from towpath.studio.shown_values import show_number
 
@@ -127,6 +135,9 @@ class RunComparison:
     sections: tuple[tuple[str, tuple[ComparedRow, ...]], ...]
     hidden: int
     shows_all: bool
+    curves: tuple[CurveChart, ...] = ()
+    parallel: ParallelChart | None = None
+    points: PointChart | None = None
 
 
 def gather_run_comparison(facts: ProjectFacts, request: PageRequest) -> RunComparison:
@@ -155,7 +166,10 @@ def gather_run_comparison(facts: ProjectFacts, request: PageRequest) -> RunCompa
         hidden += len(rows) - len(shown)
         if shown:
             sections.append((title, shown))
-    return RunComparison(tuple(map(line_of_run, runs)), tuple(sections), hidden, shows_all)
+    return RunComparison(
+        tuple(map(line_of_run, runs)), tuple(sections), hidden, shows_all,
+        gather_curves(facts, runs), gather_parallel(facts, runs), gather_points(facts, runs),
+    )  # fmt: skip
 
 
 def _compare_row(

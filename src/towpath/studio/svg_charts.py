@@ -1,0 +1,165 @@
+"""Curves, points and parallel lines as SVG whose look stands in the page's style sheet."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+
+from towpath.control_characters import show_controls
+from towpath.studio.shown_values import show_number
+
+COLOURS = 8  # classes `c0` to `c7`; further lines begin again, and each is named beside its end
+_WIDE, _HIGH = 460.0, 220.0  # pixels
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 14.0, 10.0, 30.0
+_POINTS = 600  # of a line; more do not show
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class NamedLine:
+    """Points of one line; a value that is no finite number is a gap."""
+
+    name: str
+    points: Sequence[Point]
+
+
+@dataclass(frozen=True)
+class AxisSpan:
+    """The values that an axis shows, and the pixels between which it does."""
+
+    low: float
+    high: float
+    begin: float
+    end: float
+
+    @classmethod
+    def of_values(cls, values: Sequence[float], begin: float, end: float) -> AxisSpan:
+        finite = [value for value in values if math.isfinite(value)] or [0.0]
+        low, high = min(finite), max(finite)
+        if low == high:  # a line of equal values stands in the middle
+            low, high = low - (abs(low) or 1) / 2, high + (abs(high) or 1) / 2
+        return cls(low, high, begin, end)
+
+    def place(self, value: float) -> float:
+        share = (value - self.low) / (self.high - self.low)
+        return self.begin + share * (self.end - self.begin)
+
+    def ticks(self, most: int = 5) -> list[float]:
+        """Round values in the span: steps of 1, 2 or 5 times a power of ten."""
+        raw = (self.high - self.low) / most
+        power = 10.0 ** math.floor(math.log10(raw))
+        step = next(power * size for size in (1, 2, 5, 10) if power * size >= raw)
+        first = math.ceil(self.low / step)
+        return [round(n * step, 12) for n in range(first, math.floor(self.high / step) + 1)]
+
+
+def draw_curves(lines: Sequence[NamedLine], x_label: str, y_label: str) -> str:
+    """Lines over a common axis, with their last values for who does not see them."""
+    points = [point for line in lines for point in line.points]
+    x_axis = AxisSpan.of_values([x for x, _ in points], _LEFT, _WIDE - _RIGHT)
+    y_axis = AxisSpan.of_values([y for _, y in points], _HIGH - _BOTTOM, _TOP)
+    drawn = [
+        f'<path class="curve c{index % COLOURS}" d="{_write_path(line.points, x_axis, y_axis)}">'
+        f"<title>{_escape_text(line.name)}</title></path>"
+        for index, line in enumerate(lines)
+    ]
+    ends = "; ".join(f"{line.name} ends at {show_number(line.points[-1][1])}"
+                     for line in lines if line.points)  # fmt: skip
+    return _frame_chart([*_draw_axes(x_axis, y_axis, x_label), *drawn], f"{y_label}: {ends}")
+
+
+def draw_points(
+    points: Mapping[str, Point], links: Mapping[str, str], x_label: str, y_label: str
+) -> str:
+    """A point for each name, a link where ``links`` has its address."""
+    x_axis = AxisSpan.of_values([x for x, _ in points.values()], _LEFT, _WIDE - _RIGHT)
+    y_axis = AxisSpan.of_values([y for _, y in points.values()], _HIGH - _BOTTOM, _TOP)
+    drawn = []
+    for name, (x, y) in points.items():
+        words = f"{name}: {x_label} {show_number(x)}, {y_label} {show_number(y)}"
+        circle = (
+            f'<circle class="point" cx="{x_axis.place(x):.1f}" cy="{y_axis.place(y):.1f}" r="5">'
+            f"<title>{_escape_text(words)}</title></circle>"
+        )
+        address = links.get(name)
+        drawn.append(f'<a href="{_escape_text(address)}">{circle}</a>' if address else circle)
+    label = f"{y_label} over {x_label}, {len(points)} runs"
+    return _frame_chart([*_draw_axes(x_axis, y_axis, x_label), *drawn], label)
+
+
+def draw_parallel(
+    names: Sequence[str], rows: Mapping[str, Sequence[float | None]], marked: frozenset[str]
+) -> str:
+    """An axis for each name, and a line through them for each row; ``marked`` rows stand out."""
+    wide = max(_WIDE, 205.0 * len(names))
+    gap = (wide - 2 * 60) / max(1, len(names) - 1)
+    axes = [
+        AxisSpan.of_values(
+            [v for row in rows.values() if (v := row[i]) is not None], _HIGH - 34, 26
+        )
+        for i in range(len(names))
+    ]
+    drawn = []
+    for i, (name, axis) in enumerate(zip(names, axes, strict=True)):
+        x = 60 + i * gap
+        drawn += [
+            f'<path class="grid-line" d="M{x:.1f} 26 V{_HIGH - 34:.1f}"/>',
+            _write_text("axis-name", x, 14, name, "middle"),
+            _write_text("tick-word", x, _HIGH - 18, show_number(axis.low), "middle"),
+            _write_text("tick-word", x + 5, 30, show_number(axis.high)),
+        ]
+    for name, row in rows.items():
+        points = [
+            (60 + i * gap, axes[i].place(value)) for i, value in enumerate(row) if value is not None
+        ]
+        path = " ".join(f"{'L' if n else 'M'}{x:.1f} {y:.1f}" for n, (x, y) in enumerate(points))
+        kind = "thread is-marked" if name in marked else "thread"
+        drawn.append(f'<path class="{kind}" d="{path}"><title>{_escape_text(name)}</title></path>')
+    return _frame_chart(drawn, f"{len(rows)} runs over {', '.join(names)}", wide)
+
+
+def _write_path(points: Sequence[Point], x_axis: AxisSpan, y_axis: AxisSpan) -> str:
+    step = max(1, -(-len(points) // _POINTS))
+    kept = [*points[::step], *points[-1:]] if step > 1 else points
+    words: list[str] = []
+    is_open = False
+    for x, y in kept:
+        if not (math.isfinite(x) and math.isfinite(y)):
+            is_open = False
+            continue
+        words.append(f"{'L' if is_open else 'M'}{x_axis.place(x):.1f} {y_axis.place(y):.1f}")
+        is_open = True
+    return " ".join(words)
+
+
+def _draw_axes(x_axis: AxisSpan, y_axis: AxisSpan, x_label: str) -> list[str]:
+    floor = _HIGH - _BOTTOM
+    parts = []
+    for value in y_axis.ticks():
+        y = y_axis.place(value)
+        parts.append(f'<path class="grid-line" d="M{_LEFT:.0f} {y:.1f} H{_WIDE - _RIGHT:.0f}"/>')
+        parts.append(_write_text("tick-word", _LEFT - 6, y + 4, show_number(value), "end"))
+    for value in x_axis.ticks():
+        word = show_number(value)
+        parts.append(_write_text("tick-word", x_axis.place(value), floor + 14, word, "middle"))
+    parts.append(_write_text("axis-name", _WIDE - _RIGHT, _HIGH - 3, x_label, "end"))
+    return parts
+
+
+def _frame_chart(parts: Sequence[str], label: str, wide: float = _WIDE) -> str:
+    return (
+        f'<svg class="chart" viewBox="0 0 {wide:.0f} {_HIGH:.0f}" width="{wide:.0f}" '
+        f'height="{_HIGH:.0f}" role="img" aria-label="{_escape_text(label)}">{"".join(parts)}</svg>'
+    )
+
+
+def _write_text(kind: str, x: float, y: float, words: str, anchor: str = "start") -> str:
+    place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
+    return f'<text class="{kind}" {place}>{_escape_text(words[:40])}</text>'
+
+
+def _escape_text(text: str) -> str:
+    return escape(show_controls(text))

@@ -1,0 +1,54 @@
+"""Charts: where a value stands, what cannot be drawn, and that a name draws nothing itself."""
+
+from __future__ import annotations
+
+import math
+import re
+from xml.etree import ElementTree
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from towpath.studio.svg_charts import (
+    AxisSpan,
+    NamedLine,
+    draw_curves,
+    draw_parallel,
+    draw_points,
+)
+
+EVIL = '"/><script>alert(1)</script>'
+NUMBERS = st.floats(allow_nan=True, allow_infinity=True, width=32)
+
+
+def test_ticks_are_round_and_inside() -> None:
+    assert AxisSpan.of_values([0, 10], 0, 100).ticks() == [0, 2, 4, 6, 8, 10]
+    assert AxisSpan.of_values([0.013, 0.027], 0, 100).ticks() == [0.015, 0.02, 0.025]
+    assert AxisSpan.of_values([7, 7], 0, 100).place(7) == 50  # equal values: the middle
+    assert AxisSpan.of_values([], 0, 100).ticks()
+
+
+def test_a_curve_stands_where_its_values_do_and_parts_at_a_gap() -> None:
+    line = NamedLine("loss", [(0, 4.0), (1, math.nan), (2, 2.0), (3, 3.0)])
+    drawn = draw_curves([line], "step", "loss")
+    (path,) = re.findall(r'<path class="curve c0" d="([^"]+)"', drawn)
+    assert path == "M52.0 10.0 M314.7 190.0 L446.0 100.0"
+    assert "loss ends at 3" in drawn
+
+
+@given(st.lists(st.tuples(NUMBERS, NUMBERS), max_size=20))
+def test_whatever_is_logged_is_drawn(points: list[tuple[float, float]]) -> None:
+    drawn = draw_curves([NamedLine(EVIL, points)], EVIL, EVIL)
+    tags = {element.tag for element in ElementTree.fromstring(drawn).iter()}
+    assert tags <= {"svg", "path", "text", "title"}
+    assert not re.search(r"[ML(]?-?(nan|inf)\b", "".join(re.findall(r' d="([^"]*)"', drawn)))
+
+
+def test_a_cloud_and_parallel_lines_name_their_runs() -> None:
+    cloud = draw_points({"a": (1, 2), EVIL: (2, 1)}, {"a": "runs/a/"}, "rate", "mse")
+    assert '<a href="runs/a/">' in cloud
+    assert "<script" not in cloud
+    rows = {"a": (1.0, None, 3.0), "b": (2.0, 5.0, 1.0)}
+    threads = draw_parallel(["rate", "depth", "mse"], rows, frozenset({"b"}))
+    assert 'class="thread" d="M60.0' in threads
+    assert 'class="thread is-marked"' in threads
