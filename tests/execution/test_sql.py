@@ -75,6 +75,7 @@ def test_sql_in_a_pipeline(project: Project) -> None:
     project.assert_whole()
     kept = {path.name for path in (project.workspace.runs / run.id / "totals").iterdir()}
     assert kept == {"log.txt"}
+    assert project.plan()["shown"].startswith("reuse: ")
     assert project.plan(params={"least": 3})["totals"] == "run: `least` 10 -> 3"
     project.edit(f"{FOLDER}/totals.sql", "LIMIT 1", "LIMIT 2")
     assert project.plan()["totals"] == "run: code of `totals.sql` changed"
