@@ -94,12 +94,15 @@ class _SqlCheck:
                     return self._place_of(key, position)
         return self._place_of("with", argument)
 
-    def output_faults(self) -> Iterator[Fault]:
+    def _lost_queries(self) -> Iterator[Fault]:
         for statement in self.script[:-1]:
             if statement.is_query:
                 what = "what this query gives goes nowhere"
                 at_query = self.source.find_place(statement.first_line)
                 yield Fault(what, at_query, "`CREATE TABLE name AS ...` keeps it")
+
+    def output_faults(self) -> Iterator[Fault]:
+        yield from self._lost_queries()
         makes = [statement.makes for statement in self.script if statement.makes]
         outputs = list(self.node.outputs)
         if any(statement.kind == "ALTER" for statement in self.script):
