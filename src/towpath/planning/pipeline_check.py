@@ -52,7 +52,7 @@ from towpath.steps.formats import FRAMES
 
 if TYPE_CHECKING:
     from towpath.config.pipeline_file import DeclaredPipeline
-    from towpath.dependencies import CodeReader, StepSignature
+    from towpath.dependencies import CodeReader, StepArgument, StepSignature
     from towpath.pipeline.step_graph import Graph, Node
     from towpath.workspace import Workspace
 
@@ -254,13 +254,18 @@ def _signature_faults(
         what = f"{found.function}() has no argument `{name}`, which step `{node.name}` gives it"
         hint = did_you_mean(name, takes) or f"it is at {found.file}:{found.line}"
         yield Fault(what, place, hint)
-    for name, argument in takes.items():
-        is_output = name in node.outputs and argument.asks == _PATH
-        is_client = isinstance(node.step, DaskStep) and argument.asks in DASK_CLIENTS
-        is_given = name in node.arguments or is_output or is_client
-        mistyped = did_you_mean(name, unknown)  # one typo is one fault
-        if argument.required and not is_given and not mistyped and whole:
+    missing = [a.name for a in found.arguments if a.required and not _is_given(node, a)]
+    for name in missing if whole else ():
+        if not did_you_mean(name, unknown):  # one typo is one fault
             yield _missing_argument(node, found, name)
+
+
+def _is_given(node: Node, argument: StepArgument) -> bool:
+    """Whether a function is called with an argument, which may be where it is to write a file, or
+    a client of Dask."""
+    is_output = argument.name in node.outputs and argument.asks == _PATH
+    is_client = isinstance(node.step, DaskStep) and argument.asks in DASK_CLIENTS
+    return argument.name in node.arguments or is_output or is_client
 
 
 def _annotation_faults(
