@@ -202,4 +202,7 @@ def test_charts_of_anything() -> None:
     drawn = draw_chart(Chart("many", many))
     assert drawn.notes == ("10 more lines are not drawn",) and len(drawn.svg) < 700_000
     assert draw_chart(Chart("none", ())).svg == ""
+    answers = ChartLine("", [(1, n % 2) for n in range(5000)])
+    matrix = draw_chart(Chart("all are counted", [answers], kind="confusion")).svg
+    assert matrix.count(">2500</text>") == 2 and ">1.0</text>" not in matrix
     assert json.dumps(drawn.ends)

@@ -69,10 +69,11 @@ def draw_chart(chart: Chart) -> DrawnChart:
         notes.append(f"{lost} values are NaN, infinite or none, and are not drawn")
     if len(chart.lines) > LINES:
         notes.append(f"{len(chart.lines) - LINES} more lines are not drawn")
+    is_counted = chart.kind == "confusion"  # of all points, for a part of them has other counts
     rows = [
         {"x": _plain(x), "y": _plain(y), "s": show_controls(line.name)}
         for line in lines
-        for x, y in _thin_points(line.points)
+        for x, y in (line.points if is_counted else _thin_points(line.points))
     ]
     ends = tuple((line.name, _last_value(line.points)) for line in chart.lines[:LINES])
     svg = _render(_write_spec(chart, rows)) if rows and can_draw() else ""
@@ -166,8 +167,8 @@ def _write_spec(chart: Chart, rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _confusion_parts(rows: list[dict[str, Any]], titles: Mapping[str, Any]) -> dict[str, Any]:
-    counts = Counter((str(row["x"]), str(row["y"])) for row in rows)
-    cells = [{"x": x, "y": y, "n": count} for (x, y), count in counts.items()]
+    counts = Counter((_class_name(row["x"]), _class_name(row["y"])) for row in rows)
+    cells = [{"x": x, "y": y, "n": count} for (x, y), count in counts.most_common(POINTS)]
     place = {axis: {"field": axis, "type": "nominal", "title": titles[axis]} for axis in ("x", "y")}
     shade = {"field": "n", "type": "quantitative", "title": "count", "scale": {"scheme": "blues"}}
     number = {"field": "n", "type": "quantitative"}
@@ -181,6 +182,10 @@ def _confusion_parts(rows: list[dict[str, Any]], titles: Mapping[str, Any]) -> d
             {"mark": "text", "encoding": {"text": number, "color": ink}},
         ],
     }
+
+
+def _class_name(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 _CONFIG = {
