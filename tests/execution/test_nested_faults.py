@@ -206,3 +206,11 @@ steps:
   north: {kind: pipeline, pipeline: inner, each: {two: lows}, inputs: {raw: split.part}}
   use: {run: use, inputs: [north.clean.rows], outputs: [u.json]}
 """
+
+
+def test_two_uses_of_one_that_registers() -> None:
+    inner = INNER + "  keep: {kind: register_model, as: mean, inputs: [fit.model]}\n"
+    text = OUTER.replace("USE", "inputs: {raw: other}").replace("TAKEN", "[south.clean.rows]")
+    text = text.replace(", other_param", "") + "  south: {kind: pipeline, pipeline: inner}\n"
+    (fault,) = faults_of("", inner=inner, outer=text)
+    assert fault.startswith("flows/outer/pipeline.yaml:6: `south.keep` and `north.keep` both reg")

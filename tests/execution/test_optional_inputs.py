@@ -13,6 +13,7 @@ from running import Project, make, ran, reasons, states
 from towpath import registry
 from towpath.audit.reproduction import reproduce_version
 from towpath.errors import RegistryError, UserError
+from towpath.planning.pipeline_check import find_pipeline_faults
 from towpath.registry.version_record import parse_version_record, write_version_record
 from towpath.storage.verified_bytes import sha256_of
 from towpath.versions import push_and_pull
@@ -136,6 +137,17 @@ def test_none_at_first_then_what_the_stage_runs_and_what_stands_beside_it(told: 
         told.run()
     told.git("checkout", "-q", ".")
     assert slip.value.faults[0].hint == "did you mean `prod`?"
+    told.edit(
+        "flows/training/pipeline.yaml",
+        "incumbent: {model: mean#prod",
+        "incumbent: {model: mean#prd",
+    )
+    told.edit(
+        "flows/training/pipeline.yaml", "steps:", "for: {b: {inputs: {raw: mean#pord}}}\nsteps:"
+    )
+    declared = [str(fault) for fault in find_pipeline_faults(told.workspace, "training")]
+    assert [words.partition(": `")[0].rpartition(":")[2] for words in declared] == ["3", "6"]
+    told.git("checkout", "-q", ".")
     told.edit("flows/training/pipeline.yaml", "output: seen, optional: true", "output: sen")
     with pytest.raises(UserError, match="nothing called `sen` stands beside mean@v1") as near:
         told.run()

@@ -34,6 +34,11 @@ steps:
     inputs: [totals.totals]
     with: {above: 0}
     outputs: [shown.csv]
+  wide:
+    kind: duckdb
+    sql: PIVOT totals ON name USING sum(total)
+    inputs: [totals.totals]
+    outputs: [wide.tsv]
   enough:
     kind: condition
     if: totals.top[0].total > 30
@@ -66,15 +71,18 @@ def test_sql_in_a_pipeline(project: Project) -> None:
     project.commit()
     run = project.run()
     assert {name: str(step.state) for name, step in run.steps.items()} == {
-        "totals": "done", "shown": "done", "enough": "done", "told": "done",
+        "totals": "done", "shown": "done", "wide": "done", "enough": "done", "told": "done",
     }, run.error  # fmt: skip
     made = project.store.path(run.steps["shown"].made.outputs["shown"].digest).read_text()
     assert made == "name,total\nBerg,40.0\nÅby,15.0\n"
+    wide = project.store.path(run.steps["wide"].made.outputs["wide"].digest).read_text()
+    assert wide == "Berg\tÅby\n40.0\t15.0\n"
     top = project.store.path(run.steps["totals"].made.outputs["top"].digest).read_text()
     assert json.loads(top) == [{"name": "Berg", "total": 40.0}]
     project.assert_whole()
     kept = {path.name for path in (project.workspace.runs / run.id / "totals").iterdir()}
     assert kept == {"log.txt"}
+    assert project.plan()["shown"].startswith("reuse: ")
     assert project.plan(params={"least": 3})["totals"] == "run: `least` 10 -> 3"
     project.edit(f"{FOLDER}/totals.sql", "LIMIT 1", "LIMIT 2")
     assert project.plan()["totals"] == "run: code of `totals.sql` changed"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from towpath.errors import Fault, StoreError, UsageError, UserError, did_you_mean
+from towpath.planning import stage_check
 from towpath.scratch import scratch_folder
 
 if TYPE_CHECKING:
@@ -64,12 +65,8 @@ def find_version_bytes(
 def require_known_stage(workspace: Workspace, reference: str) -> None:
     """UserError where a reference names a stage that the project does not declare: what may be
     missing must not be missing for a slip of the pen."""
-    from towpath import registry
-
-    stage, stages = registry.parse_reference(reference).stage, workspace.project.stages
-    if stage and stages and stage not in stages and not workspace.shared_registry:
-        hint = did_you_mean(stage, stages) or f"the stages are {', '.join(stages)}"
-        raise UserError(f"`{reference}`: there is no stage `{stage}`", hint=hint)
+    if fault := stage_check.find_stage_fault(workspace, reference):
+        raise UserError(fault)
 
 
 def hold_against(

@@ -210,6 +210,20 @@ class _Case:
 
     def unused_faults(self, loop: Loop) -> Iterator[Fault]:
         """Items that change nothing, for the step does not use them."""
+        step = self.node.step
+        if isinstance(step, RegisterModel) or any(item_texts.find_text_faults(step, [*loop.lists])):
+            return  # two of whose cells would have one name; or a typo of what is not used
+        declared = [*list_bindings(step, "inputs"), *list_bindings(step, "params")]
+        if len(self.node.arguments) < len(declared):  # one that is wrong may have been meant
+            return
+        used_items = self._used_items(loop)
+        for name in loop.lists:
+            if name not in used_items:
+                what = f"`{self.node.name}` does not use its item `{name}`: its cells are alike"
+                yield Fault(what, self._place_of("each", name), _using_hint(step, name))
+
+    def _used_items(self, loop: Loop) -> set[str]:
+        """The items that a step names itself, and those of the cells that it takes from."""
         sources = [*self.node.arguments.values(), *self.node.mentions.values()]
         used = {source.name for source in sources if isinstance(source, FromItem)}
         texts = item_texts.list_item_texts(self.node.step)
@@ -220,16 +234,7 @@ class _Case:
                 used |= maker.lists.keys() if maker and maker.is_within(loop) else set()
             if isinstance(source, Literal):
                 used |= {name for name in loop.lists if f"{{{name}}}" in str(source.value)}
-        step = self.node.step
-        if isinstance(step, RegisterModel) or any(item_texts.find_text_faults(step, [*loop.lists])):
-            return  # two of whose cells would have one name; or a typo of what is not used
-        declared = [*list_bindings(step, "inputs"), *list_bindings(step, "params")]
-        if len(self.node.arguments) < len(declared):  # one that is wrong may have been meant
-            return
-        for name in loop.lists:
-            if name not in used:
-                what = f"`{self.node.name}` does not use its item `{name}`: its cells are alike"
-                yield Fault(what, self._place_of("each", name), _using_hint(step, name))
+        return used
 
     def best_faults(self, loop: Loop) -> Iterator[Fault]:
         """A number that is not one of each cell, and outputs that the best cell's would hide."""

@@ -197,6 +197,10 @@ def find_nested_faults(declared: DeclaredPipeline, uses: Mapping[str, Node]) -> 
 
     ``uses`` are these steps with their references resolved.
     """
+    for name, step in declared.pipeline.steps.items():
+        if isinstance(step, PipelineStep) and name not in declared.bodies:  # made in Python
+            place = declared.places.find_place("steps", name, "pipeline")
+            yield Fault(f"pipeline `{step.pipeline}` is not known", place, "see `nest_pipelines`")
     for name, use in uses.items():
         body = declared.bodies.get(name)
         if body is not None and isinstance(use.step, PipelineStep):

@@ -107,9 +107,7 @@ class PipelineNames:
         if name == "run" and name not in {**self.pipeline.steps, **self.pipeline.inputs}:
             return self._run_source(reference, place)
         if name in items:
-            inner = reference.plain_keys
-            keys = (reference.output, *inner) if reference.output else inner
-            return FromItem(name, keys)
+            return _item_source(reference)
         self.used.add(name)
         if name in self.pipeline.steps:
             return self._output_source(reference, place)
@@ -307,3 +305,9 @@ class PipelineNames:
 
 def _list_names(names: Iterable[str]) -> str:
     return " or ".join(f"`{name}`" for name in names)
+
+
+def _item_source(reference: Reference) -> FromItem:
+    inner = reference.plain_keys
+    keys = (reference.output, *inner) if reference.output else inner
+    return FromItem(reference.name, keys)

@@ -134,7 +134,11 @@ def _registered_twice(
         rival = next((o for o in others if not _exclude_each_other(guards[name], guards[o])), None)
         if rival:
             what = f"`{name}` and `{rival}` both register `{node.step.model}`"
-            place = names.declared.places.find_place("steps", name, "as")
+            owner, dot, _ = name.partition(".")
+            # Of two uses of a pipeline, whose file is sound for itself, the second is one too many.
+            at_use = dot and owner != rival.partition(".")[0]
+            loc = (owner,) if at_use else (name, "as")
+            place = names.declared.places.find_place("steps", *loc)
             yield Fault(what, place, "a run registers one version of a model")
         others.append(name)
 

@@ -39,6 +39,7 @@ from towpath.planning import (
     notebook_check,
     requirements_check,
     sql_check,
+    stage_check,
     step_code,
 )
 from towpath.planning.declared_pipelines import (
@@ -51,7 +52,7 @@ from towpath.steps.formats import FRAMES
 
 if TYPE_CHECKING:
     from towpath.config.pipeline_file import DeclaredPipeline
-    from towpath.dependencies import CodeReader, StepSignature
+    from towpath.dependencies import CodeReader, StepArgument, StepSignature
     from towpath.pipeline.step_graph import Graph, Node
     from towpath.workspace import Workspace
 
@@ -119,6 +120,7 @@ def find_environment_faults(
 def _declared_faults(workspace: Workspace, declared: DeclaredPipeline) -> tuple[Fault, ...]:
     resolved = resolve_pipeline(declared)
     all_faults = [*resolved.faults, *_faults_with_code(workspace, declared, resolved)]
+    all_faults += stage_check.find_stage_faults(workspace, declared)
     if any(pipeline_order.find_maker(file.path) for file in declared.pipeline.inputs.values()):
         # Only then, for each pipeline's file is read for it.
         all_faults += pipeline_order.input_faults(read_pipelines(workspace), declared)
@@ -252,13 +254,18 @@ def _signature_faults(
         what = f"{found.function}() has no argument `{name}`, which step `{node.name}` gives it"
         hint = did_you_mean(name, takes) or f"it is at {found.file}:{found.line}"
         yield Fault(what, place, hint)
-    for name, argument in takes.items():
-        is_output = name in node.outputs and argument.asks == _PATH
-        is_client = isinstance(node.step, DaskStep) and argument.asks in DASK_CLIENTS
-        is_given = name in node.arguments or is_output or is_client
-        mistyped = did_you_mean(name, unknown)  # one typo is one fault
-        if argument.required and not is_given and not mistyped and whole:
+    missing = [a.name for a in found.arguments if a.required and not _is_given(node, a)]
+    for name in missing if whole else ():
+        if not did_you_mean(name, unknown):  # one typo is one fault
             yield _missing_argument(node, found, name)
+
+
+def _is_given(node: Node, argument: StepArgument) -> bool:
+    """Whether a function is called with an argument, which may be where it is to write a file, or
+    a client of Dask."""
+    is_output = argument.name in node.outputs and argument.asks == _PATH
+    is_client = isinstance(node.step, DaskStep) and argument.asks in DASK_CLIENTS
+    return argument.name in node.arguments or is_output or is_client
 
 
 def _annotation_faults(

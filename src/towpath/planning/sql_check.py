@@ -94,16 +94,19 @@ class _SqlCheck:
                     return self._place_of(key, position)
         return self._place_of("with", argument)
 
-    def output_faults(self) -> Iterator[Fault]:
+    def _lost_queries(self) -> Iterator[Fault]:
         for statement in self.script[:-1]:
             if statement.is_query:
                 what = "what this query gives goes nowhere"
                 at_query = self.source.find_place(statement.first_line)
                 yield Fault(what, at_query, "`CREATE TABLE name AS ...` keeps it")
+
+    def output_faults(self) -> Iterator[Fault]:
+        yield from self._lost_queries()
         makes = [statement.makes for statement in self.script if statement.makes]
         outputs = list(self.node.outputs)
-        if any(statement.kind in ("MULTI", "ALTER") for statement in self.script):
-            return  # what a pivot or a new name makes, only running tells
+        if any(statement.kind == "ALTER" for statement in self.script):
+            return  # what has a new name, only running tells
         if len(outputs) == 1 and self.script[-1].is_query:
             return
         tables = {name.lower() for name in makes}
@@ -141,7 +144,7 @@ def _table_faults(
         place = declared.places.find_place(*loc)
         is_folder = formats.is_folder_output(output.path)
         if is_folder or not sql_tables.find_sql_format(output.path, output.format):
-            yield Fault(f"DuckDB writes no {output.path}", place, sql_tables.SQL_TABLES)
+            yield Fault(f"DuckDB writes no {output.path}", place, sql_tables.SQL_WRITES)
             continue
         for option in TableOptions.from_declaration(output).declared_options():
             if option not in sql_tables.WRITTEN_OPTIONS:

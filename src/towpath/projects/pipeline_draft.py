@@ -290,8 +290,8 @@ class _Drafting:
         if stage.data.get("meta"):
             self._leave_out(f"`meta` of stage `{stage.entry}`: {_STAYS}", stage, "meta")
         # What no dependency names its folder does not hold, so a command without code is whole.
-        kept = {key: value for key, value in fields.items() if value not in (None, [], {})}
-        return kept if "places" in kept or "settings" in kept else {**kept, "code": fields["code"]}
+        kept = _without_empty(fields)
+        return kept if places or settings else {**kept, "code": fields["code"]}
 
     def _outs_near(self, path: str) -> list[_Out]:
         """The outputs that a path is, lies in, or holds."""
@@ -469,3 +469,7 @@ def _is_command(text: str, shell: bool) -> bool:
 def _head_comment(left_out: tuple[Fault, ...]) -> str:
     lines = [*_HEAD, *(f"  {fault}" for fault in left_out)] if left_out else _HEAD[:2]
     return "".join(f"# {line}".rstrip() + "\n" for line in lines)
+
+
+def _without_empty(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in fields.items() if value not in (None, [], {})}

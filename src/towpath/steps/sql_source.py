@@ -14,15 +14,19 @@ _PIPELINE = "pipeline.yaml"
 
 @dataclass(frozen=True)
 class SqlSource:
-    """A text of SQL, the file that it stands in, from the root, and how many lines before it."""
+    """A text of SQL, the file that it stands in, from the root, and in a declaration its step."""
 
     text: str
+    root: Path
     file: str
-    lines_before: int = 0
+    step: str | None = None
 
     def find_place(self, line: int) -> Place:
         """Where a line of the SQL stands, from 1."""
-        return Place(self.file, self.lines_before + line if line else 0)
+        # Looked up only where there is a fault: a step that reads the declaration's file for itself
+        # has read what it does not declare, and would not be reused.
+        before = _lines_before(self.root / self.file, self.step, self.text) if self.step else 0
+        return Place(self.file, before + line if line else 0)
 
     def name_fault(self, fault: SqlFault) -> Fault:
         """What is wrong with the SQL, with its place."""
@@ -34,13 +38,13 @@ def read_sql(root: Path, folder: str, step: str, sql: str) -> SqlSource:
     of the declaration. StepFailed where the file is not there, or no text."""
     named = find_sql_file(sql)
     if named is None:
-        return SqlSource(sql, f"{folder}/{_PIPELINE}", _lines_before(root, folder, step, sql))
+        return SqlSource(sql, root, f"{folder}/{_PIPELINE}", step)
     beside = f"{folder}/{named}"
     file = beside if (root / beside).is_file() else named
     if not (root / file).is_file():
         raise StepFailed(_missing_file(root, folder, named))
     try:
-        return SqlSource((root / file).read_text(encoding="utf-8-sig"), file)
+        return SqlSource((root / file).read_text(encoding="utf-8-sig"), root, file)
     except UnicodeDecodeError:
         raise StepFailed(Fault("the file is no text in UTF-8", Place(file))) from None
 
@@ -55,11 +59,11 @@ def _missing_file(root: Path, folder: str, named: str) -> Fault:
     return Fault(f"there is no SQL file {named}", hint=hint)
 
 
-def _lines_before(root: Path, folder: str, step: str, sql: str) -> int:
+def _lines_before(declaration: Path, step: str, sql: str) -> int:
     """How many lines of the declaration stand before its SQL, which a block of YAML indents: where
     all lines of the text follow each other. 0 where the file has been edited, or folds them."""
     try:
-        document = (root / folder / _PIPELINE).read_text(encoding="utf-8").splitlines()
+        document = declaration.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
         return 0
     document = [line.strip() for line in document]

@@ -16,6 +16,7 @@ from towpath.steps import formats
 #: What DuckDB reads and writes without an extension of its own.
 SQL_FORMATS = ("parquet", "csv", "tsv", "jsonl", "json")
 SQL_TABLES = "a .parquet, .csv, .tsv, .jsonl or .json is"
+SQL_WRITES = "it writes .parquet, .csv, .tsv, .jsonl and .json"
 
 _SEPARATORS = {"csv": ",", "tsv": "\t"}
 _TYPES = {
@@ -63,6 +64,8 @@ def find_table_files(
     """The files of a table: of one file it, of a folder all that are no others, in order of their
     names. StepFailed for what is no table."""
     if isinstance(files, Path):
+        if files.stat().st_size == 0:
+            raise StepFailed(Fault(f"{name} is empty"))
         return TableFiles(name, _require_format(name, declared), (files,))
     shown = {
         path: file

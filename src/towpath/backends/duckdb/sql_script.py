@@ -64,7 +64,8 @@ class SqlStatement:
     @property
     def is_query(self) -> bool:
         """Whether it gives rows that can be written."""
-        return self.kind == "SELECT"
+        # A pivot is a statement of several parts to DuckDB; one in a CREATE makes a table.
+        return self.kind == "SELECT" or (self.kind == "MULTI" and self.makes is None)
 
     @property
     def first_line(self) -> int:

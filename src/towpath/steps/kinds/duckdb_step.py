@@ -129,7 +129,7 @@ def _copy_target(order: Order, name: str, path: Path) -> str:
     output = order.outputs[name]
     format = sql_tables.find_sql_format(output.path, output.format)
     if format is None or is_folder_output(output.path):
-        fault = Fault(f"DuckDB writes no {output.path}", hint=sql_tables.SQL_TABLES)
+        fault = Fault(f"DuckDB writes no {output.path}", hint=sql_tables.SQL_WRITES)
         raise StepFailed(fault).about(f"output `{name}`")
     return sql_tables.copy_target(path, format, TableOptions.from_declaration(output))
 

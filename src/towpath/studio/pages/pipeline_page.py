@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from towpath.drawing.picture import GraphPicture, picture_graph
 from towpath.errors import TowpathError
+from towpath.planning.declared_pipelines import read_declared
 from towpath.planning.pipeline_check import drawable_graph
 from towpath.studio.graph_view import BoxLook
 from towpath.studio.pages.page_kind import NoSuchPage
@@ -68,7 +69,7 @@ def gather_pipelines(facts: ProjectFacts, _: PageRequest) -> PipelineList:
 def _pipeline_line(facts: ProjectFacts, name: str) -> PipelineLine:
     runs = tuple(list_run_lines(facts, _RUNS, name))
     try:
-        pipeline = facts.workspace.pipeline(name).pipeline
+        pipeline = read_declared(facts.workspace, name).pipeline
     except TowpathError as wrong:
         return PipelineLine(name, "", 0, runs, _first_fault(wrong))
     return PipelineLine(name, pipeline.description or "", len(pipeline.steps), runs)
@@ -86,7 +87,7 @@ def gather_pipeline(facts: ProjectFacts, request: PageRequest) -> PipelinePage:
         raise NoSuchPage(f"no pipeline `{name}`")
     line = _pipeline_line(facts, name)
     try:
-        pipeline = facts.workspace.pipeline(name).pipeline
+        pipeline = read_declared(facts.workspace, name).pipeline
         picture = picture_graph(drawable_graph(facts.workspace, name, ""))
     except TowpathError as wrong:
         facts.notes.append(_first_fault(wrong))

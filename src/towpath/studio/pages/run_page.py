@@ -147,14 +147,14 @@ def _picture_of_run(facts: ProjectFacts, run: RecordedRun) -> tuple[GraphPicture
     """The graph as it is declared now, where that has the steps of the run; else a word."""
     try:
         graph = drawable_graph(facts.workspace, run.pipeline, run.environment)
-        kinds = {name: step.kind for name, step in graph.pipeline.steps.items()}
+        kinds = {name: node.step.kind for name, node in graph.steps.items()}
     except (TowpathError, LookupError):
         kinds = None
     if not run.steps:
         return None, "The run has no steps."
     if kinds != {name: step.kind for name, step in run.steps.items() if not step.cell_of}:
         return None, "The pipeline is declared otherwise now, or not at all: its steps are listed."
-    picture = picture_graph(graph)
+    picture = picture_graph(graph, nested=True)
     if len(picture.boxes) > _BOXES:
         return (
             None,
