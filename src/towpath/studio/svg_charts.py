@@ -151,12 +151,11 @@ def _draw_axes(x_axis: AxisSpan, y_axis: AxisSpan, x_label: str) -> list[str]:
     return parts
 
 
-def _frame_chart(
-    parts: Sequence[str], label: str, wide: float = _WIDE, role: str = "img"
-) -> str:
+def _frame_chart(parts: Sequence[str], label: str, wide: float = _WIDE, role: str = "img") -> str:
     return (
         f'<svg class="chart" viewBox="0 0 {wide:.0f} {_HIGH:.0f}" width="{wide:.0f}" '
-        f'height="{_HIGH:.0f}" role="{role}" aria-label="{_escape_text(label)}">{"".join(parts)}</svg>'
+        f'height="{_HIGH:.0f}" role="{role}" aria-label="{_escape_text(label)}">'
+        f"{''.join(parts)}</svg>"
     )
 
 
