@@ -87,7 +87,9 @@ def draw_points(
         address = links.get(name)
         drawn.append(f'<a href="{_escape_text(address)}">{circle}</a>' if address else circle)
     label = f"{y_label} over {x_label}, {len(points)} runs"
-    return _frame_chart([*_draw_axes(x_axis, y_axis, x_label), *drawn], label)
+    # A picture to a screen reader, unless links stand in it.
+    role = "group" if links else "img"
+    return _frame_chart([*_draw_axes(x_axis, y_axis, x_label), *drawn], label, role=role)
 
 
 def draw_parallel(
@@ -149,10 +151,11 @@ def _draw_axes(x_axis: AxisSpan, y_axis: AxisSpan, x_label: str) -> list[str]:
     return parts
 
 
-def _frame_chart(parts: Sequence[str], label: str, wide: float = _WIDE) -> str:
+def _frame_chart(parts: Sequence[str], label: str, wide: float = _WIDE, role: str = "img") -> str:
     return (
         f'<svg class="chart" viewBox="0 0 {wide:.0f} {_HIGH:.0f}" width="{wide:.0f}" '
-        f'height="{_HIGH:.0f}" role="img" aria-label="{_escape_text(label)}">{"".join(parts)}</svg>'
+        f'height="{_HIGH:.0f}" role="{role}" aria-label="{_escape_text(label)}">'
+        f"{''.join(parts)}</svg>"
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from towpath.studio.pages.run_facts import RunLine, line_of_run
+from towpath.studio.pages.run_facts import RunLine, list_run_lines
 from towpath.studio.shown_values import show_change, show_number, show_person
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class HomePage:
 
 def gather_home(facts: ProjectFacts, _: PageRequest) -> HomePage:
     columns = tuple(_stage_column(facts, stage) for stage in facts.stages)
-    runs = tuple(line_of_run(run) for run in facts.recent_runs(_RUNS))
+    runs = tuple(list_run_lines(facts, _RUNS))
     return HomePage(
         columns,
         facts.waiting_promotions,

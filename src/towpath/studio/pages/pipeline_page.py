@@ -13,7 +13,7 @@ from towpath.planning.declared_pipelines import read_declared
 from towpath.planning.pipeline_check import drawable_graph
 from towpath.studio.graph_view import BoxLook
 from towpath.studio.pages.page_kind import NoSuchPage
-from towpath.studio.pages.run_facts import RunLine, line_of_run
+from towpath.studio.pages.run_facts import RunLine, list_run_lines
 from towpath.studio.shown_values import show_number
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def gather_pipelines(facts: ProjectFacts, _: PageRequest) -> PipelineList:
 
 
 def _pipeline_line(facts: ProjectFacts, name: str) -> PipelineLine:
-    runs = tuple(map(line_of_run, facts.recent_runs(_RUNS, name)))
+    runs = tuple(list_run_lines(facts, _RUNS, name))
     try:
         pipeline = read_declared(facts.workspace, name).pipeline
     except TowpathError as wrong:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from towpath.execution import run_folders
+from towpath.errors import StoreError
+from towpath.execution import run_folders, run_record
 from towpath.execution.run_record import ExecutionState
 from towpath.studio.shown_values import show_duration, show_number
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from towpath.config.artifact import Json
     from towpath.execution.run_record import RecordedRun, StepRun
+    from towpath.studio.project_facts import ProjectFacts
 
 #: In which order states are counted: what a person looks for stands first.
 _COUNTED = (
@@ -25,7 +32,7 @@ _WORDS = {"done": "run"}
 
 @dataclass(frozen=True)
 class RunLine:
-    """A run in a list."""
+    """A run in a list; what is kept of an ended one, so that its record is read once."""
 
     id: str
     pipeline: str
@@ -34,14 +41,15 @@ class RunLine:
     took: str
     seconds: float
     counts: tuple[tuple[str, str], ...]
-    params: Mapping[str, str]
-    metrics: Mapping[str, str]
+    params: Mapping[str, Json]
+    metrics: Mapping[str, float]
     asked_for: str
     author: str
     environment: str
     versions: tuple[str, ...]
     is_trial: bool
     error: str
+    has_ended: bool
 
 
 def line_of_run(run: RecordedRun) -> RunLine:
@@ -53,15 +61,42 @@ def line_of_run(run: RecordedRun) -> RunLine:
         took=show_duration(run.seconds) if run.ended else "",
         seconds=run.seconds,
         counts=count_states(run),
-        params={name: show_number(value) for name, value in run.params.items()},
-        metrics={n: show_number(v) for n, v in short_metrics(run).items()},
+        params=run.params,
+        metrics=short_metrics(run),
         asked_for=_asked_words(run),
         author=str(run.origin.get("user", "")),
         environment=run.environment,
         versions=run.registered_versions,
         is_trial=bool(run.tried),
         error="; ".join(run.error),
+        has_ended=run.state.has_ended,
     )
+
+
+def list_run_lines(
+    facts: ProjectFacts, count: int | None = None, pipeline: str | None = None
+) -> Iterator[RunLine]:
+    """The runs, the newest first; a record that cannot be read hides no other."""
+    runs = facts.workspace.runs
+    lines = (_line_in_folder(runs / name) for name in reversed(run_folders.list_run_names(runs)))
+    wanted_lines = (line for line in lines if line and pipeline in (None, line.pipeline))
+    return itertools.islice(wanted_lines, count)
+
+
+def _line_in_folder(folder: Path) -> RunLine | None:
+    try:
+        log = (folder / run_record.EVENTS).stat()
+        line = _read_line(folder, log.st_mtime_ns, log.st_size)
+        # Of one that runs the record stays as it is where its process is killed.
+        return line if line is None or line.has_ended else _read_line.__wrapped__(folder, 0, 0)
+    except (StoreError, OSError):
+        return None
+
+
+@functools.lru_cache(maxsize=5000)
+def _read_line(folder: Path, _mtime: int, _size: int) -> RunLine | None:
+    run = run_record.read_run(folder)
+    return line_of_run(run) if run else None
 
 
 def count_states(run: RecordedRun) -> tuple[tuple[str, str], ...]:
@@ -80,7 +115,7 @@ def _asked_words(run: RecordedRun) -> str:
     return ", ".join(f"{name} = {show_number(value)}" for name, value in params.items())
 
 
-def short_metrics(run: RecordedRun) -> dict[str, object]:
+def short_metrics(run: RecordedRun) -> dict[str, float]:
     """A run's numbers by their last name where that is one only, else by the whole."""
     metrics = {
         name: value

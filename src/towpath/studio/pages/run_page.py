@@ -111,7 +111,7 @@ def gather_run(facts: ProjectFacts, request: PageRequest) -> RunPage:
         line,
         tuple(_origin_rows(run)),
         tuple((n, show_number(v), n in run.tried) for n, v in run.params.items()),
-        tuple(line.metrics.items()),
+        tuple((name, show_number(value)) for name, value in line.metrics.items()),
         tuple(_input_rows(run)),
         tuple(_step_line(run, step) for step in run.steps.values() if not step.cell_of),
         picture,

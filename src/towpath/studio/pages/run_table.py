@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from towpath.execution import run_folders
+from towpath.execution import run_folders, run_record
 from towpath.studio.pages.page_kind import NoSuchPage
 from towpath.studio.pages.run_curves import (
     CurveChart,
@@ -17,11 +17,10 @@ from towpath.studio.pages.run_curves import (
     gather_parallel,
     gather_points,
 )
-from towpath.studio.pages.run_facts import RunLine, line_of_run, short_metrics
+from towpath.studio.pages.run_facts import RunLine, line_of_run, list_run_lines, short_metrics
 from towpath.studio.shown_values import show_number
 
 if TYPE_CHECKING:
-    from towpath.execution.run_record import RecordedRun
     from towpath.studio.pages.page_kind import PageRequest
     from towpath.studio.project_facts import ProjectFacts
 
@@ -51,70 +50,56 @@ class RunTable:
 
 
 def gather_run_table(facts: ProjectFacts, request: PageRequest) -> RunTable:
-    every = facts.recent_runs(_READ)
+    every = list(list_run_lines(facts, _READ))
     pipeline, state = request.first_value("pipeline"), request.first_value("state")
     words, sort = request.first_value("q").strip(), request.first_value("sort")
     kept = [
         run
         for run in every
-        if pipeline in ("", run.pipeline)
-        and state in ("", str(run.state))
-        and _holds_words(run, words)
+        if pipeline in ("", run.pipeline) and state in ("", run.state) and _holds_words(run, words)
     ]
     if sort:
         kept = _sort_runs(kept, sort)
-    page = max(
-        1, int(request.first_value("page", "1")) if request.first_value("page").isdigit() else 1
-    )
+    number = request.first_value("page")
+    page = max(1, int(number)) if number.isdecimal() and len(number) < 9 else 1
     pages = max(1, -(-len(kept) // ON_A_PAGE))
     shown = kept[(page - 1) * ON_A_PAGE : page * ON_A_PAGE]
-    metrics = Counter(name for run in shown for name in short_metrics(run))
+    metrics = Counter(name for run in shown for name in run.metrics)
     return RunTable(
-        tuple(map(line_of_run, shown)),
+        tuple(shown),
         tuple(_differing_params(shown)),
         tuple(name for name, _ in metrics.most_common(_MOST_METRICS)),
         tuple(sorted({run.pipeline for run in every})),
-        tuple(dict.fromkeys(str(run.state) for run in every)),
+        tuple(dict.fromkeys(run.state for run in every)),
         pipeline, state, words, sort, len(kept), page, pages,
     )  # fmt: skip
 
 
-def _holds_words(run: RecordedRun, words: str) -> bool:
+def _holds_words(run: RunLine, words: str) -> bool:
     """Whether a run has every word: in its name, what it was asked, its versions, its errors."""
     if not words:
         return True
-    line = line_of_run(run)
-    text = " ".join(
-        (
-            run.id,
-            run.pipeline,
-            line.asked_for,
-            line.author,
-            run.environment,
-            *line.versions,
-            line.error,
-        )
-    ).lower()
+    shown = (run.id, run.pipeline, run.asked_for, run.author, run.environment, run.error)
+    text = " ".join((*shown, *run.versions)).lower()
     return all(word in text for word in words.lower().split())
 
 
-def _sort_runs(runs: Sequence[RecordedRun], sort: str) -> list[RecordedRun]:
+def _sort_runs(runs: Sequence[RunLine], sort: str) -> list[RunLine]:
     """By a column, ``-`` before it for the highest first; runs that have none stand last."""
     name, descending = sort.removeprefix("-"), sort.startswith("-")
 
-    def sorted_value(run: RecordedRun) -> object:
+    def sorted_value(run: RunLine) -> object:
         if name in ("started", "seconds", "pipeline", "state"):
             return getattr(run, name)
-        return short_metrics(run).get(name, run.params.get(name))
+        return run.metrics.get(name, run.params.get(name))
 
-    having = [run for run in runs if isinstance(sorted_value(run), int | float)]
-    if not having:
-        having = [run for run in runs if isinstance(sorted_value(run), str)]
-    lacking = [run for run in runs if run not in having]
+    kind = int | float if any(isinstance(sorted_value(run), int | float) for run in runs) else str
+    having = [run for run in runs if isinstance(sorted_value(run), kind)]
+    lacking = [run for run in runs if not isinstance(sorted_value(run), kind)]
     return sorted(having, key=sorted_value, reverse=descending) + lacking  # type: ignore[arg-type]
 
 
-def _differing_params(runs: Sequence[RecordedRun]) -> list[str]:
+def _differing_params(runs: Sequence[RunLine]) -> list[str]:
     names = dict.fromkeys(name for run in runs for name in run.params)
     return [n for n in names if len({show_number(run.params.get(n)) for run in runs}) > 1]
 
@@ -146,7 +131,8 @@ def gather_run_comparison(facts: ProjectFacts, request: PageRequest) -> RunCompa
     recorded = set(run_folders.list_run_names(facts.workspace.runs))
     if missing := [name for name in names if name not in recorded]:
         raise NoSuchPage(f"no run `{missing[0]}`")
-    runs = [run_folders.find_run(facts.workspace.runs, name) for name in names]
+    folders = (facts.workspace.runs / name for name in names)
+    runs = [run for folder in folders if (run := run_record.read_run(folder))]
     shows_all = request.first_value("all") == "1"
     metrics = [short_metrics(run) for run in runs]
     tables = (
