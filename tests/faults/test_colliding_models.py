@@ -15,6 +15,7 @@ from towpath.backends.dvc import Store, initialise_store
 from towpath.config.artifact import Artifact
 from towpath.errors import StoreError
 from towpath.execution import run_inputs
+from towpath.planning.pipeline_check import drawable_graph
 
 # Wang, Feng, Lai and Yu, 2004: the first two messages of one MD5 that were made known.
 HONEST = bytes.fromhex(
@@ -27,6 +28,12 @@ FORGED = bytes.fromhex(
     "085125e8f7cdc99fd91dbd7280373c5bd8823e3156348f5bae6dacd436c919c6dd53e23487da03fd02396306d248cda0"
     "e99f33420f577ee8ce54b67080280d1ec69821bcb6a8839396f965ab6ff72a70"
 )
+
+PIPELINE = """\
+inputs: {model: abalone@latest}
+steps:
+  keep: {kind: command, command: "cp {model} {kept}", inputs: [model], outputs: [kept.skops]}
+"""
 
 
 @pytest.fixture
@@ -50,7 +57,8 @@ def _forge(project: Project) -> Path:
 
 
 def _asked(project: Project) -> Artifact:
-    graph: Any = SimpleNamespace(inputs={"model": "abalone@latest"})
+    project.write("flows/training/pipeline.yaml", PIPELINE)
+    graph = drawable_graph(project.workspace, "training", "")
     return run_inputs.read_input_artifacts(project.workspace, graph)["model"]
 
 
@@ -74,5 +82,5 @@ def test_a_model_of_the_same_md5_is_not_reproduced_with(project: Project) -> Non
     place: Any = SimpleNamespace()
     with pytest.raises(StoreError, match="and not its SHA-256"):
         reproduction._bring_model(
-            project.workspace, place, "abalone@latest", hashlib.md5(HONEST).hexdigest()
+            project.workspace, place, "abalone@latest", hashlib.md5(HONEST).hexdigest(), None
         )
