@@ -295,6 +295,8 @@ class _Reader:
         hint = did_you_mean(entry.key, _KEYS)
         if entry.key == "name":
             hint = "remove it: the folder is the pipeline's name"
+        if entry.key in ("environment", "environments"):
+            hint = "environments are declared under `for`"
         self._note_fault(f"a pipeline has no key `{entry.key}`", entry.place, hint)
 
     @cached_property
