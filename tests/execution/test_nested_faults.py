@@ -214,3 +214,13 @@ def test_two_uses_of_one_that_registers() -> None:
     text = text.replace(", other_param", "") + "  south: {kind: pipeline, pipeline: inner}\n"
     (fault,) = faults_of("", inner=inner, outer=text)
     assert fault.startswith("flows/outer/pipeline.yaml:6: `south.keep` and `north.keep` both reg")
+
+
+def test_pipelines_in_each_other_have_an_end() -> None:
+    files = {
+        f"p{n}": f"steps: {{s: {{kind: pipeline, pipeline: p{n + 1}}}}}\n" for n in range(1200)
+    }
+    levels = {name: parse_pipeline(text, f"flows/{name}/p.yaml") for name, text in files.items()}
+    nested = nest_pipelines(levels["p0"], levels, levels.__getitem__)
+    (fault,) = resolve_pipeline(nested).faults
+    assert fault.what == "pipelines stand in each other 16 deep at most"

@@ -26,6 +26,11 @@ from towpath.registry.version_record import find_signature_breaks
 Draft = Callable[..., VersionRecord]
 Register = Callable[..., RegisteredVersion]
 
+#: Under the empty name it would stand for the model, whose bytes nobody would look at.
+BESIDE = """\
+beside:
+  {}: {{name: b.json, md5: 0cc175b9c0f1b6a831c399e269772661, size: 1, sha256: %s}}
+""" % ("ab" * 32)
 LEAST = """\
 schema: 1
 model: abalone
@@ -86,6 +91,8 @@ def test_the_least_record() -> None:
         ("schema: 1\nmodel: abalone\n", "x is damaged: `artifact` is missing"),
         (LEAST.replace("artifact:\n", "artifact: none\nother:\n"), "x is damaged"),
         (LEAST.replace("  commit: c0ffee", "  - c0ffee"), "x is damaged"),
+        (LEAST + BESIDE.format('""'), "x is damaged: `` is no name of what stands beside"),
+        (LEAST + BESIDE.format("../x"), "x is damaged: `../x` is no name"),
     ],
 )
 def test_a_damaged_record_is_named(text: str, said: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 from store_project import Project, entry_of
 
 from towpath.storage.cache_entries import dump_entry, load_entry
+from towpath.storage.last_made import KEPT_RUNS, latest_paths
 
 KEY = "5f" + "1c" * 31
 
@@ -105,3 +106,16 @@ def test_numbers_that_are_none_survive() -> None:
 def test_a_key_that_is_no_digest_is_our_own_fault(project: Project) -> None:
     with pytest.raises(ValueError, match="not an entry's key"):
         project.store.remember(entry_of("../../x"))
+
+
+def test_what_was_made_last_is_kept_for_each_writer(project: Project) -> None:
+    """CI believes CI's alone: runs by hand must not push its runs out."""
+    made = project.store.put(project.write("a.csv", "1"))
+    last = project.store.last_made
+    runs = [(f"20260101-0000{n:02}-0000", "local" if n else "ci") for n in range(25)]
+    for run, writer in runs:
+        last.write(replace(entry_of(KEY, made), made_by=run, writer=writer))
+    assert [entry.made_by for entry in last.read(KEY, ("ci",))] == [runs[0][0]]
+    assert len(list(last.read(KEY, ("local",)))) == KEPT_RUNS
+    paths = [f"{KEY[:2]}/{KEY[2:]}/{run}.{writer}.json" for run, writer in runs]
+    assert len(latest_paths([*paths, "strange"])) == KEPT_RUNS + 1

@@ -26,6 +26,10 @@ _SINGLE = (
 )
 
 
+#: Each level is a call within a call, and two uses at each double the steps.
+DEEPEST = 16
+
+
 def nest_pipelines(
     declared: DeclaredPipeline,
     pipelines: Collection[str],
@@ -50,6 +54,10 @@ def nest_pipelines(
                 _refuse_unknown(step.pipeline, pipelines)
             if step.pipeline in inside:
                 _refuse_circle(step.pipeline, inside)
+            if len(inside) > DEEPEST:
+                raise DeclarationError(
+                    Fault(f"pipelines stand in each other {DEEPEST} deep at most")
+                )
             body = nest_pipelines(read(step.pipeline), pipelines, read, inside)
             declared = _take_body(declared, name, step, body)
         except DeclarationError as error:

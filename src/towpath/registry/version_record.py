@@ -10,7 +10,15 @@ from typing import Any, Literal, TypeAlias, cast
 from towpath import documents
 from towpath.config import foreign_values as foreign
 from towpath.config.artifact import Artifact, Json
-from towpath.config.foreign_values import FOLDER_SUFFIX, CommitId, Fields, Md5, Sha256
+from towpath.config.foreign_values import (
+    FOLDER_SUFFIX,
+    CommitId,
+    Fields,
+    Md5,
+    Sha256,
+    describe_value,
+)
+from towpath.config.names_and_paths import FREE_NAME_SHAPE
 from towpath.config.project_paths import ProjectPath
 from towpath.errors import Malformed, RegistryError
 from towpath.registry.version_reference import VersionNumber, read_version
@@ -204,6 +212,14 @@ def read_kept_file(value: object) -> KeptFile:
     return KeptFile(artifact, fields.get("sha256", Sha256))
 
 
+def _read_beside(fields: Fields) -> dict[str, KeptFile]:
+    kept = fields.get_table("beside", read_kept_file)
+    for name in kept:
+        if not FREE_NAME_SHAPE.fullmatch(name):  # the empty one would stand for the model
+            raise Malformed(f"{describe_value(name)} is no name of what stands beside a version")
+    return kept
+
+
 def _read_bytes(fields: Fields, name: str) -> Artifact:
     size, digest = fields.get("size", foreign.read_count), fields.get("md5", Md5)
     files = fields.find_optional("files", foreign.read_count)
@@ -285,7 +301,7 @@ class VersionRecord:
         """All that is kept of it, with its SHA-256: the model, by the empty name, and what stands
         beside it."""
         beside = {name: (kept.artifact, kept.sha256) for name, kept in self.beside.items()}
-        return {"": (self.artifact, self.sha256), **beside}
+        return {**beside, "": (self.artifact, self.sha256)}
 
     @property
     def record_path(self) -> str:
@@ -395,7 +411,7 @@ def _record_from_fields(fields: Fields) -> VersionRecord:
         ),
         signature=fields.find_optional("signature", read_signature),
         needs=fields.find_optional("needs", foreign.list_of(text)) or (),
-        beside=fields.get_table("beside", read_kept_file),
+        beside=_read_beside(fields),
         metrics=fields.get_table("metrics", foreign.read_json),
         parameters=fields.get_table("parameters", foreign.read_json),
         run=fields.find_optional("run", text),

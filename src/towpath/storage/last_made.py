@@ -18,7 +18,7 @@ from towpath.storage.cache_entries import WRITERS, dump_entry, load_entry
 from towpath.storage.copy_files import explain_write_errors
 from towpath.storage.objects import StoreLayout
 
-#: How many runs of a pipeline are kept, and looked at.
+#: How many runs of a pipeline are kept of each writer, and looked at.
 KEPT_RUNS = 20
 
 _PATH = re.compile(
@@ -74,7 +74,8 @@ class LastMade:
         with explain_write_errors("what was made last", self.layout.cache):
             path.parent.mkdir(parents=True, exist_ok=True)
             replace_bytes(path, dump_entry(entry).encode())
-            kept = sorted(path.parent.glob("*.json"), reverse=True)
+            # Of this writer: CI believes CI's alone, and runs by hand would push those out.
+            kept = sorted(path.parent.glob(f"*.{entry.writer}.json"), reverse=True)
             for old in kept[KEPT_RUNS:]:
                 old.unlink(missing_ok=True)
 
@@ -98,8 +99,9 @@ def load_last(relative: str, content: bytes) -> CacheEntry | None:
 
 
 def latest_paths(paths: Sequence[str]) -> list[str]:
-    """Of paths below `towpath/last` those of the latest runs of each pipeline."""
-    folders: dict[str, list[str]] = {}
-    for path in sorted(filter(_PATH.fullmatch, paths), reverse=True):
-        folders.setdefault(path.rpartition("/")[0], []).append(path)
+    """Of paths below `towpath/last` those of the latest runs of each pipeline and writer."""
+    folders: dict[tuple[str, str], list[str]] = {}
+    for path in sorted(paths, reverse=True):
+        if match := _PATH.fullmatch(path):
+            folders.setdefault((path.rpartition("/")[0], match[4]), []).append(path)
     return [path for latest in folders.values() for path in latest[:KEPT_RUNS]]
