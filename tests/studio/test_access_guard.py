@@ -46,6 +46,7 @@ def test_a_name_that_is_not_ours_is_refused(stranger: httpx.Client, host: str) -
     [
         {},
         {"origin": "null"},
+        {"origin": "http://["},
         {"origin": "http://evil.example"},
         {"origin": "http://127.0.0.1:9999"},
         {"origin": OURS, "sec-fetch-site": "cross-site"},
@@ -139,3 +140,22 @@ def test_a_form_becomes_the_command_that_would_do_the_same() -> None:
     reject = {"promotion": "mean-v1.0.0-dev", "reason": "too old"}
     expected = "towpath reject promote/mean-v1.0.0-dev '--reason=too old'"
     assert read_action("reject", reject).words == expected
+
+
+def test_odd_cookies_of_other_servers_lock_nobody_out(stranger: httpx.Client) -> None:
+    cookie = f'other={{"a": 1}}; a[b]=1; {COOKIE}={TOKEN}'
+    assert stranger.get("/", headers={"cookie": cookie}).status_code == 200
+    away = stranger.get(f"//evil.example/?token={TOKEN}")
+    assert not away.headers.get("location", "").startswith("//")
+
+
+def test_odd_words_to_a_stream_and_a_form(stranger: httpx.Client, shown: Project) -> None:
+    stranger.cookies.set(COOKIE, TOKEN)
+    for last in ("9" * 30, "-1", "x"):
+        asked = {"last-event-id": last}
+        assert stranger.get(f"/runs/{shown.runs()[0]}/events", headers=asked).status_code == 200
+    ours = {"origin": str(stranger.base_url).rstrip("/")}
+    form = {"form_token": "é"}
+    assert stranger.post("/actions/run", data=form, headers=ours).status_code == 403
+    with pytest.raises(UsageError, match="not one line"):
+        read_action("run", {"pipeline": "training", "param.a\0b": "1"})

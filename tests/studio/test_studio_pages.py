@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -12,6 +14,7 @@ import httpx
 import pytest
 
 from running import Project
+from towpath.errors import UsageError
 from towpath.execution.run_record import Recorder, new_folder
 from towpath.studio.static_site import build_site
 
@@ -232,3 +235,27 @@ def test_the_same_pages_as_files_lead_to_files_that_are_there(
                 assert (path.parent / unquote(parts.path)).is_file(), (path, address)
     again = build_site(shown.root, tmp_path / "site")
     assert again < changed / 2  # but for what says how long ago something was
+
+
+def test_a_site_takes_the_place_of_nothing_else(shown: Project, tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_bytes(b"\xff mine")
+    with pytest.raises(UsageError, match="holds something else"):
+        build_site(shown.root, tmp_path)
+    assert (tmp_path / "index.html").read_bytes() == b"\xff mine"
+
+
+def test_a_record_of_the_first_day_and_a_log_that_is_a_pipe(
+    tmp_path: Path, open_studio: OpenStudio
+) -> None:
+    (tmp_path / "towpath.yaml").write_text("name: odd\n")
+    folder = new_folder(tmp_path / ".towpath" / "runs")
+    first_day = "0001-01-01T00:00:00+14:00"
+    record = {"event": "started", "time": first_day, "run": folder.name, "pipeline": "p",
+              "params": {}, "inputs": {}, "origin": {}, "steps": {"a": "processing"}}  # fmt: skip
+    (folder / "events.jsonl").write_text(json.dumps(record) + "\n")
+    (folder / "a").mkdir()
+    os.mkfifo(folder / "a" / "log.txt")
+    client = open_studio(tmp_path)
+    for path in ("/", "/runs/", f"/runs/{folder.name}/", f"/runs/{folder.name}/a/"):
+        assert client.get(path).status_code == 200, path
+    assert "1 run" in client.get("/runs/?page=9999").text

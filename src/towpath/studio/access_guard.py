@@ -11,10 +11,10 @@ from __future__ import annotations
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.cookies import SimpleCookie
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, urlencode
 
+from starlette.requests import cookie_parser
 from starlette.responses import PlainTextResponse, RedirectResponse
 
 if TYPE_CHECKING:
@@ -46,8 +46,7 @@ class AccessGuard:
     hosts: frozenset[str] = frozenset(_LOOPBACK)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
+        if scope["type"] != "http":  # no page has a socket
             return
         headers = {
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
@@ -74,7 +73,9 @@ class AccessGuard:
         query = parse_qs(scope["query_string"].decode("latin-1"))
         if self._holds_token(next(iter(query.pop("token", ())), "")):
             rest = urlencode(query, doseq=True)
-            answer = RedirectResponse(scope["path"] + (f"?{rest}" if rest else ""), 303)
+            # With one slash at the front: two would be another host.
+            path = "/" + scope["path"].lstrip("/")
+            answer = RedirectResponse(path + (f"?{rest}" if rest else ""), 303)
             answer.set_cookie(COOKIE, self.token, httponly=True, samesite="strict", path="/")
             return answer
         words = "Open the address that `towpath studio` printed: it holds the token.\n"
@@ -94,13 +95,11 @@ class AccessGuard:
         if method in ("GET", "HEAD"):
             is_page = headers.get("sec-fetch-mode", "navigate") == "navigate"
             return site in ("none", "same-origin") or is_page
-        origin = urlsplit(headers.get("origin", ""))
-        return site in ("none", "same-origin") and origin.netloc == headers.get("host")
+        ours = [f"{scheme}://{headers.get('host')}" for scheme in ("http", "https")]
+        return site in ("none", "same-origin") and headers.get("origin") in ours
 
 
 def _cookie_of(headers: Mapping[str, str]) -> str:
-    try:
-        held = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-    except Exception:
-        return ""
-    return held.value if held else ""
+    # As a browser writes them: the standard library's reader drops all for one that is odd, and a
+    # cookie of any other server of this machine comes along, whatever its port.
+    return cookie_parser(headers.get("cookie", "")).get(COOKIE, "")

@@ -59,7 +59,7 @@ def read_action(name: str, form: Form) -> StudioAction:
     if name not in _ACTIONS:
         raise UsageError(f"there is no action `{name}`")
     for field, value in form.items():
-        if len(value) > _LONGEST or not is_visible(value):
+        if len(value) > _LONGEST or not (is_visible(value) and is_visible(field)):
             raise UsageError(f"`{field}` is not one line of text")
     return _ACTIONS[name](form)
 

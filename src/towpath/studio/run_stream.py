@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from towpath.errors import StoreError
 from towpath.execution import run_record
 
 _LOOK = 0.25  # seconds between two looks at the log
@@ -24,7 +25,10 @@ async def stream_events(folder: Path, begin: int) -> AsyncIterator[str]:
         if grown > place:
             place, silent = grown, 0.0
             yield f"id: {place}\ndata: {place}\n\n"
-        run = await asyncio.to_thread(run_record.read_run, folder)
+        try:
+            run = await asyncio.to_thread(run_record.read_run, folder)
+        except StoreError:  # damaged meanwhile: its page says so
+            run = None
         if run is None or run.state.has_ended:
             yield f"id: {place}\nevent: ended\ndata: {place}\n\n"
             return

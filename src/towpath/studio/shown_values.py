@@ -24,12 +24,13 @@ def show_time(iso: str | None, now: datetime | None = None) -> ShownTime | None:
         return None
     try:
         moment = datetime.fromisoformat(iso.replace("Z", "+00:00"))
-    except ValueError:
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        moment = moment.astimezone(UTC)
+    except (ValueError, OverflowError):  # the first and the last day there is, in another zone
         return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return ShownTime(
-        moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-        moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M"),
+        moment.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        moment.strftime("%Y-%m-%d %H:%M"),
         _show_age(((now or datetime.now(UTC)) - moment).total_seconds()),
     )
 

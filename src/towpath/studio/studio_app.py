@@ -103,7 +103,7 @@ class StudioProject:
         if folder is None:
             return PlainTextResponse("no such run\n", 404)
         last = request.headers.get("last-event-id", "0")
-        begin = int(last) if last.isdigit() else 0
+        begin = int(last) if re.fullmatch(r"[0-9]{1,18}", last) else 0
         return StreamingResponse(stream_events(folder, begin), media_type="text/event-stream")
 
     def _find_folder(self, name: str) -> Path | None:
@@ -132,7 +132,7 @@ class StudioProject:
         """Carry out what a form asks for, as the command line would."""
         body = await request.body()
         form = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
-        if not hmac.compare_digest(form.pop("form_token", ""), self.form_token):
+        if not hmac.compare_digest(form.pop("form_token", "").encode(), self.form_token.encode()):
             return PlainTextResponse(
                 "This form is of an earlier Studio: open the page again.\n", 403
             )

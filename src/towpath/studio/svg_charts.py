@@ -13,6 +13,8 @@ from towpath.studio.shown_values import show_number
 COLOURS = 8  # classes `c0` to `c7`; further lines begin again, and each is named beside its end
 _WIDE, _HIGH = 460.0, 220.0  # pixels
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 14.0, 10.0, 30.0
+_LARGEST, _TINY = 1e300, 1e-290
+_SMALLEST = 1e-12  # of a value: a span below it is an error of rounding
 _POINTS = 600  # of a line; more do not show
 
 Point = tuple[float, float]
@@ -37,14 +39,16 @@ class AxisSpan:
 
     @classmethod
     def of_values(cls, values: Sequence[float], begin: float, end: float) -> AxisSpan:
-        finite = [value for value in values if math.isfinite(value)] or [0.0]
+        finite = [clamp_value(value) for value in values if math.isfinite(value)] or [0.0]
         low, high = min(finite), max(finite)
-        if low == high:  # a line of equal values stands in the middle
-            low, high = low - (abs(low) or 1) / 2, high + (abs(high) or 1) / 2
+        # A line of equal values stands in the middle.
+        if high - low <= max(abs(low), abs(high)) * _SMALLEST or high - low < _TINY:
+            half = max(abs(low) / 2, 0.5)
+            low, high = low - half, high + half
         return cls(low, high, begin, end)
 
     def place(self, value: float) -> float:
-        share = (value - self.low) / (self.high - self.low)
+        share = (clamp_value(value) - self.low) / (self.high - self.low)
         return self.begin + share * (self.end - self.begin)
 
     def ticks(self, most: int = 5) -> list[float]:
@@ -54,6 +58,11 @@ class AxisSpan:
         step = next(power * size for size in (1, 2, 5, 10) if power * size >= raw)
         first = math.ceil(self.low / step)
         return [round(n * step, 12) for n in range(first, math.floor(self.high / step) + 1)]
+
+
+def clamp_value(value: float) -> float:
+    """A value whose differences are numbers still: nobody sees more of a larger one."""
+    return max(-_LARGEST, min(_LARGEST, value))
 
 
 def draw_curves(lines: Sequence[NamedLine], x_label: str, y_label: str) -> str:
@@ -79,6 +88,8 @@ def draw_points(
     y_axis = AxisSpan.of_values([y for _, y in points.values()], _HIGH - _BOTTOM, _TOP)
     drawn = []
     for name, (x, y) in points.items():
+        if not (math.isfinite(x) and math.isfinite(y)):
+            continue
         words = f"{name}: {x_label} {show_number(x)}, {y_label} {show_number(y)}"
         circle = (
             f'<circle class="point" cx="{x_axis.place(x):.1f}" cy="{y_axis.place(y):.1f}" r="5">'
@@ -115,7 +126,9 @@ def draw_parallel(
         ]
     for name, row in rows.items():
         points = [
-            (60 + i * gap, axes[i].place(value)) for i, value in enumerate(row) if value is not None
+            (60 + i * gap, axes[i].place(value))
+            for i, value in enumerate(row)
+            if value is not None and math.isfinite(value)
         ]
         path = " ".join(f"{'L' if n else 'M'}{x:.1f} {y:.1f}" for n, (x, y) in enumerate(points))
         kind = "thread is-marked" if name in marked else "thread"

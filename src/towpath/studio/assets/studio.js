@@ -34,6 +34,8 @@
       const next = page.querySelector(`[data-live="${part.dataset.live}"]`);
       if (!next) continue;
       dress(next);
+      const open = [...part.querySelectorAll("details")].map((d) => d.open);
+      [...next.querySelectorAll("details")].forEach((d, i) => { if (i in open) d.open = open[i]; });
       if (next.innerHTML === part.innerHTML) continue;
       const log = part.querySelector("[data-follow]");
       const follows = !log || log.scrollHeight - log.scrollTop - log.clientHeight < 40;

@@ -267,7 +267,7 @@ def _value_rows(step: StepRun) -> Iterator[tuple[str, str]]:
 
 def read_log_end(path: Path) -> StepLogText | None:
     """The end of a log, decoded, without the colours of a terminal; None where there is none."""
-    if path.is_symlink():  # a step may have put one there
+    if path.is_symlink() or not path.is_file():  # a step may have put anything there
         return None
     try:
         with path.open("rb") as file:
