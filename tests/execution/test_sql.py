@@ -156,6 +156,7 @@ FAULTS = [
     (f"{SQL};\n\nCOPY totals TO '/tmp/x'", "totals.sql:10: `COPY` is nothing that a step of kind"),
     (f"{SQL};\nSET memory_limit = '9GB'", "totals.sql:9: `SET` is nothing"),
     (f"{SQL};\nATTACH '/tmp/x.db'", "totals.sql:9: `ATTACH` is nothing"),
+    (SQL.replace("VIEW top AS", "VIEW top AS SELECT $least UNION"), "a view takes no parameter"),
     # With ANALYZE it would be carried out, over the bytes of an input.
     (f"{SQL};\nEXPLAIN ANALYZE COPY totals TO '/tmp/x'", "totals.sql:9: `EXPLAIN` is nothing"),
     (f"SELECT 1;\n{SQL}", "totals.sql:1: what this query gives goes nowhere"),

@@ -29,6 +29,7 @@ _ALLOWED = frozenset(
         *("ANALYZE", "MULTI", "SET"),
     }
 )
+_VIEW = re.compile(r"\s*CREATE\s+(OR\s+REPLACE\s+)?(TEMP(ORARY)?\s+)?VIEW\b", re.IGNORECASE)
 _INSTEAD = {
     "COPY": "each output is written for you: that called `scored` from a table of that name",
     "EXPLAIN": "explain it at DuckDB's own command line",
@@ -132,6 +133,11 @@ def _refuse_unfit(statement: SqlStatement) -> None:
     if numbered := sorted(name for name in statement.params if name.isdigit()):
         hint = "write `$year` for `params: [year]`"
         what = f"the parameter {numbered[0]} has no name"
+        raise SqlFault(what, statement.first_line, hint)
+    if statement.params and _VIEW.match(_COMMENT.sub(" ", statement.text)):
+        # DuckDB's own words, "This type of statement can't be prepared!", help nobody.
+        hint = "write CREATE TABLE, which keeps what it gives now"
+        what = f"a view takes no parameter: `${min(statement.params)}`"
         raise SqlFault(what, statement.first_line, hint)
 
 
