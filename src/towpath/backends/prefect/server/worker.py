@@ -33,7 +33,7 @@ from towpath.errors import EngineError, Malformed
 
 POOL = "towpath"
 START_SECONDS = 60.0
-ASK_SECONDS = 10.0
+ASK_SECONDS = 30.0
 LOOK_SECONDS = 0.2
 BUSY = 503
 JSON = {"content-type": "application/json"}
