@@ -89,7 +89,7 @@ def test_pages_are_read_by_everybody(
              f"runs/compare/?run={run}&run={first}", "models/", "models/mean/",
              "models/mean/v1.0.0/", "stages/dev/", "promotions/", "search/?q=mean",
              "nope/")  # fmt: skip
-    context = browser.new_context(color_scheme=scheme, java_script_enabled=True)
+    context = browser.new_context(color_scheme=scheme)
     page = context.new_page()
     page.goto(f"{address}/?token={TOKEN}")
     violations = []

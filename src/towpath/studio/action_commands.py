@@ -133,8 +133,8 @@ def _begin_run(root: Path, words: list[str], environment: Mapping[str, str]) -> 
     runs = root / ".towpath" / "runs"
     before = set(run_folders.list_run_names(runs))
     (root / ".towpath").mkdir(exist_ok=True)
-    spoken = root / ".towpath" / "studio-run.txt"
-    with spoken.open("wb") as output:
+    output_file = root / ".towpath" / "studio-run.txt"
+    with output_file.open("wb") as output:
         # A session of its own: the run goes on when Studio ends.
         process = subprocess.Popen(
             words, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
@@ -147,4 +147,4 @@ def _begin_run(root: Path, words: list[str], environment: Mapping[str, str]) -> 
         if process.poll() is not None:
             break
         time.sleep(0.05)
-    return ActionOutcome(process.poll() or 0, spoken.read_text("utf-8", "replace").strip())
+    return ActionOutcome(process.poll() or 0, output_file.read_text("utf-8", "replace").strip())

@@ -44,8 +44,8 @@ def gather_search(facts: ProjectFacts, request: PageRequest) -> SearchPage:
         if all(word in f"{hit.kind} {hit.name} {hit.words}".lower() for word in parts)
     ]
     # The whole name first, then what begins so.
-    first = parts[0]
-    hits.sort(key=lambda hit: (hit.name.lower() != first, not hit.name.lower().startswith(first)))
+    begin = parts[0]
+    hits.sort(key=lambda hit: (hit.name.lower() != begin, not hit.name.lower().startswith(begin)))
     return SearchPage(words, tuple(hits[:_MOST]), max(0, len(hits) - _MOST))
 
 
