@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 COOKIE = "towpath_studio"
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    "frame-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 _HEADERS = (
     ("content-security-policy", POLICY),
@@ -54,8 +54,12 @@ class AccessGuard:
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                named = [(name.encode(), value.encode()) for name, value in _HEADERS]
-                message["headers"] = [*message["headers"], *named]
+                # What a step made has a policy of its own, which is stricter.
+                set_ones = {name.lower() for name, _ in message["headers"]}
+                named = ((name.encode(), value.encode()) for name, value in _HEADERS)
+                message["headers"] = [
+                    *message["headers"], *(pair for pair in named if pair[0] not in set_ones)
+                ]  # fmt: skip
             await send(message)
 
         answer = self._answer_refused(scope, headers)

@@ -29,6 +29,7 @@ from towpath.errors import TowpathError, UsageError
 from towpath.execution import run_folders
 from towpath.studio.access_guard import AccessGuard
 from towpath.studio.action_commands import ActionOutcome, carry_out_action, read_action
+from towpath.studio.output_files import answer_output
 from towpath.studio.page_index import PAGES
 from towpath.studio.page_templates import (
     PagePlace,
@@ -37,7 +38,7 @@ from towpath.studio.page_templates import (
     render_studio_page,
 )
 from towpath.studio.pages.page_kind import NoSuchPage, PageKind, PageRequest
-from towpath.studio.pages.run_page import find_page_run
+from towpath.studio.pages.run_facts import find_page_run
 from towpath.studio.project_facts import ProjectFacts
 from towpath.studio.run_stream import stream_events
 
@@ -54,6 +55,8 @@ def make_app(root: Path, token: str) -> AccessGuard:
         Mount("/assets", StaticFiles(directory=str(ASSETS))),
         Route("/runs/{run}/events", studio.stream_run),
         Route("/runs/{run}/{step}/log.txt", studio.send_log),
+        Route("/runs/{run}/{step}/{output}/file", functools.partial(studio.send_output, True)),
+        Route("/runs/{run}/{step}/{output}/shown", functools.partial(studio.send_output, False)),
         Route("/actions/{action}", studio.act_on_form, methods=["POST"]),
         *(Route(f"/{kind.path}", functools.partial(studio.show_page, kind)) for kind in PAGES),
     ]
@@ -117,6 +120,11 @@ class StudioProject:
         if path is None:
             return PlainTextResponse("no such log\n", 404)
         return FileResponse(path, media_type="text/plain; charset=utf-8")
+
+    async def send_output(self, is_download: bool, request: Request) -> Response:
+        """What a step made: as a file to keep, or to be looked at, where it can do nothing."""
+        names = dict(request.path_params)
+        return await run_in_threadpool(answer_output, self.root, names, is_download)
 
     def _find_log(self, run_name: str, step: str) -> Path | None:
         facts = ProjectFacts(self.root)
