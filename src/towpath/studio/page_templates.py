@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -13,9 +13,11 @@ from markupsafe import Markup
 
 from towpath import __version__
 from towpath.control_characters import show_controls
-from towpath.studio import graph_view, shown_values, svg_charts
+from towpath.studio import bound_bar, graph_view, shown_values, svg_charts
 
 if TYPE_CHECKING:
+    from markdown_it.token import Token
+
     from towpath.drawing.picture import GraphPicture
     from towpath.studio.graph_view import BoxLook
     from towpath.studio.pages.page_kind import PageKind
@@ -80,6 +82,7 @@ def _render_template(
                 svg_charts.draw_parallel(chart.axes, chart.rows, chart.best)
             ),
             draw_points=functools.partial(_draw_points, place),
+            draw_bound=lambda bounded: Markup(bound_bar.draw_bound(bounded)),
             version=__version__,
             **values,
         )
@@ -139,4 +142,15 @@ def _write_markdown(text: str) -> Markup:
     for token in tokens:  # a column's side is a style, which no page lets in: a class says it
         if str(token.attrs.pop("style", "")).endswith("right"):
             token.attrSet("class", "num")
+        if token.tag[:1] == "h" and token.tag[1:].isdigit():  # below the page's own headings
+            token.tag = f"h{min(6, int(token.tag[1]) + 2)}"
+    _mark_links(tokens)
     return Markup(markdown.renderer.render(tokens, markdown.options, {}))
+
+
+def _mark_links(tokens: Iterable[Token]) -> None:
+    """No link of a stranger's text tells where it was clicked."""
+    for token in tokens:
+        if token.type == "link_open":
+            token.attrSet("rel", "noopener noreferrer nofollow")
+        _mark_links(token.children or ())
