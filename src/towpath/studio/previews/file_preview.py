@@ -23,7 +23,7 @@ from towpath.studio.previews.preview_parts import (
     TablePreview,
     count_lines,
 )
-from towpath.studio.previews.text_tables import list_rows, read_delimited, read_json_lines
+from towpath.studio.previews.text_tables import list_rows, read_delimited, read_jsonl_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -106,7 +106,7 @@ def _preview_csv(head: FileHead, text_options: TextOptions) -> FilePreview:
 
 
 def _preview_lines(head: FileHead, _: TextOptions) -> FilePreview:
-    return FilePreview(read_json_lines(head, count_lines(head)))
+    return FilePreview(read_jsonl_rows(head, count_lines(head)))
 
 
 def _preview_json(head: FileHead, _: TextOptions) -> FilePreview:

@@ -57,7 +57,7 @@ def _guess_separator(line: str) -> str:
     return max(counts, key=lambda separator: counts[separator])
 
 
-def read_json_lines(head: FileHead, lines: int | None) -> TablePreview:
+def read_jsonl_rows(head: FileHead, lines: int | None) -> TablePreview:
     """The first rows of a text with a JSON document on each line. NoPreview for what is none."""
     if b"\n" not in head.content and not head.is_whole:
         raise NoPreview("Its first line is longer than is read here: download it, or fetch it.")
