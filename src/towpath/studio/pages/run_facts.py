@@ -9,9 +9,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from towpath.errors import StoreError
+from towpath.credentials import hide_credentials
+from towpath.errors import StoreError, UsageError
 from towpath.execution import run_folders, run_record
 from towpath.execution.run_record import ExecutionState
+from towpath.studio.pages.page_kind import NoSuchPage
 from towpath.studio.shown_values import show_duration, show_number
 
 if TYPE_CHECKING:
@@ -50,6 +52,31 @@ class RunLine:
     is_trial: bool
     error: str
     has_ended: bool
+
+
+@dataclass(frozen=True)
+class StepLine:
+    """A step in a list; ``counts`` are its cells by state."""
+
+    name: str
+    kind: str
+    state: str
+    took: str
+    reason: str
+    error: tuple[str, ...]
+    cells: int | None
+    counts: tuple[tuple[str, str], ...] = ()
+
+
+def find_page_run(facts: ProjectFacts, name: str) -> RecordedRun:
+    """The run of a whole name. NoSuchPage where there is none."""
+    try:
+        run = run_folders.find_run(facts.workspace.runs, name)
+    except UsageError as unknown:
+        raise NoSuchPage(unknown.faults[0].what) from None
+    if run.id != name:
+        raise NoSuchPage(f"no run `{name}`")
+    return run
 
 
 def line_of_run(run: RecordedRun) -> RunLine:
@@ -131,3 +158,15 @@ def short_metrics(run: RecordedRun) -> dict[str, float]:
 
 def step_took(step: StepRun) -> str:
     return show_duration(step.seconds) if step.seconds >= 0.05 else ""
+
+
+def line_of_step(run: RecordedRun, step: StepRun) -> StepLine:
+    cells = run.cells_of(step.name) if step.cells else {}
+    counts: dict[str, int] = {}
+    for cell in cells.values():
+        counts[str(cell.state)] = counts.get(str(cell.state), 0) + 1
+    return StepLine(
+        step.name, step.kind.replace("_", " "), str(step.state), step_took(step), step.reason,
+        tuple(hide_credentials(line) for line in step.error), step.cells,
+        tuple((state, f"{count} {state}") for state, count in counts.items()),
+    )  # fmt: skip

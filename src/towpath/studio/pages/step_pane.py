@@ -1,0 +1,90 @@
+"""One step of a run, looked at closely: why it ran, what it printed, made and hangs on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from towpath.execution import run_folders
+from towpath.reports.check_tables import (
+    CheckedRule,
+    FeatureImportance,
+    list_checked_rules,
+    list_importances,
+)
+from towpath.studio.pages.run_facts import StepLine, line_of_step
+from towpath.studio.pages.step_log import StepLogText, read_log_end
+from towpath.studio.pages.step_output import StepOutput, list_outputs
+from towpath.studio.shown_values import show_number
+
+if TYPE_CHECKING:
+    from towpath.execution.run_record import RecordedRun, StepRun
+    from towpath.studio.project_facts import ProjectFacts
+
+_CELLS = 200  # of a step that are listed
+_RULES = 200  # of a check that are listed
+
+
+@dataclass(frozen=True)
+class StepPane:
+    """One step of a run, looked at closely."""
+
+    line: StepLine
+    started: str
+    attempt: int
+    key: str
+    ingredients: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+    outputs: tuple[StepOutput, ...]
+    values: tuple[tuple[str, str], ...]
+    log: StepLogText | None
+    cells: tuple[StepLine, ...]
+    cells_left: int
+    items: Mapping[str, str]
+    checked_rules: tuple[CheckedRule, ...]
+    importances: tuple[FeatureImportance, ...]
+
+
+def gather_step_pane(facts: ProjectFacts, run: RecordedRun, step: StepRun) -> StepPane:
+    """What became of ``step``."""
+    folder = facts.workspace.runs / run.id
+    cells = list(run.cells_of(step.name).values()) if step.cells else []
+    return StepPane(
+        line_of_step(run, step),
+        step.started,
+        step.attempt,
+        step.key,
+        tuple(_group_ingredients(step.ingredients)),
+        tuple(list_outputs(facts, step)),
+        tuple(_value_rows(step)),
+        read_log_end(folder / step.name / "log.txt"),
+        tuple(line_of_step(run, cell) for cell in cells[:_CELLS]),
+        max(0, len(cells) - _CELLS),
+        {name: show_number(value) for name, value in step.items.items()},
+        tuple(list_checked_rules(step) or ())[:_RULES],
+        tuple(list_importances(step))[:_RULES],
+    )
+
+
+_GROUPS = ("parameter", "input", "code", "package")
+
+
+def _group_ingredients(
+    ingredients: Mapping[str, str],
+) -> Iterator[tuple[str, tuple[tuple[str, str], ...]]]:
+    """What went into a step's key, by kind; the rest under ``other``."""
+    grouped: dict[str, list[tuple[str, str]]] = {group: [] for group in (*_GROUPS, "other")}
+    for label, value in ingredients.items():
+        head, _, name = label.partition(" ")
+        is_grouped = head in grouped and name
+        grouped[head if is_grouped else "other"].append((name if is_grouped else label, str(value)))
+    return ((group, tuple(rows)) for group, rows in grouped.items() if rows)
+
+
+def _value_rows(step: StepRun) -> Iterator[tuple[str, str]]:
+    facts: Any = step.made.facts.get("metrics")
+    rows = dict(run_folders.flatten_leaves(facts, "")) if facts else {}
+    for output, value in step.made.values.items():
+        rows.update(run_folders.flatten_leaves(value, output))
+    for name, value in list(rows.items())[:60]:
+        yield name.lstrip("."), show_number(value)
