@@ -14,6 +14,7 @@ from markupsafe import Markup
 from towpath import __version__
 from towpath.control_characters import show_controls
 from towpath.studio import bound_bar, graph_view, shown_values, svg_charts
+from towpath.studio.asset_files import asset_digest
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
     from towpath.studio.pages.run_curves import PointChart
     from towpath.studio.project_facts import ProjectFacts
 
+# What a page of a file may do, as far as a page itself can say it: the server's has more. A file
+# of a folder is of no origin, so that 'self' alone would not be enough there.
+SITE_POLICY = (
+    "default-src 'none'; script-src 'self' file:; style-src 'self' file:; img-src 'self' file:; "
+    "form-action 'none'; base-uri 'none'"
+)
 SECTIONS = ("home", "pipelines", "runs", "models", "promotions")
 
 
@@ -31,11 +38,13 @@ SECTIONS = ("home", "pipelines", "runs", "models", "promotions")
 class PagePlace:
     """Where a page stands, so that its links are relative: a site works from a folder, below a
     path, and on a server alike. ``is_static`` is a site of files, without forms and streams;
-    ``form_token`` is what a form of this server holds, and no other page knows."""
+    ``form_token`` is what a form of this server holds, and no other page knows; ``actor`` is who
+    acts, where that is not whom the server runs as."""
 
     path: str
     is_static: bool = False
     form_token: str = ""
+    actor: str = ""
 
     def link_to(self, address: str) -> str:
         """The address of a page or an asset, such as ``runs/``, as this page names it."""
@@ -44,6 +53,8 @@ class PagePlace:
         shown = up + quote(path)
         if self.is_static and (path.endswith("/") or not path):
             return shown + "index.html"
+        if not self.is_static and path.startswith("assets/"):
+            return f"{shown}?v={asset_digest(path.removeprefix('assets/'))}"
         return (shown or "./") + (f"?{query}" if query and not self.is_static else "")
 
 
@@ -84,6 +95,7 @@ def _render_template(
             draw_points=functools.partial(_draw_points, place),
             draw_bound=lambda bounded: Markup(bound_bar.draw_bound(bounded)),
             version=__version__,
+            site_policy=SITE_POLICY,
             **values,
         )
     )
