@@ -31,6 +31,7 @@ from towpath.studio.access_guard import ACTOR, FORM_TOKEN, AccessGuard, Door, To
 from towpath.studio.action_commands import ActionOutcome, carry_out_action, read_action
 from towpath.studio.asset_files import ASSETS, asset_digest
 from towpath.studio.beside_answers import BesideAnswers
+from towpath.studio.output_files import answer_output
 from towpath.studio.page_index import PAGES
 from towpath.studio.page_templates import (
     PagePlace,
@@ -40,7 +41,7 @@ from towpath.studio.page_templates import (
 )
 from towpath.studio.page_threads import PageThreads, PageTooSlow
 from towpath.studio.pages.page_kind import NoSuchPage, PageKind, PageRequest
-from towpath.studio.pages.run_page import find_page_run
+from towpath.studio.pages.run_facts import find_page_run
 from towpath.studio.project_facts import ProjectFacts
 from towpath.studio.run_stream import RunStreams
 
@@ -65,6 +66,8 @@ def guard_project(studio: StudioProject, door: Door) -> AccessGuard:
         Mount("/assets", AssetFiles(directory=str(ASSETS))),
         Route("/runs/{run}/events", studio.stream_run, methods=["GET"]),
         Route("/runs/{run}/{step}/log.txt", studio.send_log),
+        Route("/runs/{run}/{step}/{output}/file", functools.partial(studio.send_output, True)),
+        Route("/runs/{run}/{step}/{output}/shown", functools.partial(studio.send_output, False)),
         Route("/actions/{action}", studio.act_on_form, methods=["POST"]),
         *(Route(f"/{kind.path}", functools.partial(studio.show_page, kind)) for kind in PAGES),
     ]
@@ -156,6 +159,11 @@ class StudioProject:
         if path is None:
             return PlainTextResponse("no such log\n", 404)
         return FileResponse(path, media_type="text/plain; charset=utf-8")
+
+    async def send_output(self, is_download: bool, request: Request) -> Response:
+        """What a step made: as a file to keep, or to be looked at, where it can do nothing."""
+        names = dict(request.path_params)
+        return await self.threads.compute(lambda: answer_output(self.root, names, is_download))
 
     def _find_log(self, run_name: str, step: str) -> Path | None:
         facts = self._read_facts()

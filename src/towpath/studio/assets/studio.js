@@ -19,6 +19,23 @@
     setTimeout(() => { button.textContent = "copy"; }, 1500);
   });
 
+  // A command may take seconds: its button says that it is at work, and is pressed once.
+  document.addEventListener("submit", (event) => {
+    const button = event.target.querySelector("button[data-doing]");
+    if (!button) return;
+    button.dataset.word = button.textContent;
+    button.textContent = `${button.dataset.doing}…`;
+    button.setAttribute("aria-busy", "true");
+    setTimeout(() => { button.disabled = true; });  // later: what is disabled is not sent
+  });
+  addEventListener("pageshow", () => {  // come back to by the browser's own button
+    for (const button of document.querySelectorAll("button[aria-busy]")) {
+      button.textContent = button.dataset.word;
+      button.removeAttribute("aria-busy");
+      button.disabled = false;
+    }
+  });
+
   document.addEventListener("keydown", (event) => {
     const typing = event.target.closest("input, textarea, select");
     const find = document.getElementById("find");

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from towpath.credentials import hide_credentials
-from towpath.errors import StoreError
+from towpath.errors import StoreError, UsageError
 from towpath.execution import run_folders, run_record
 from towpath.execution.run_record import ExecutionState
+from towpath.studio.pages.page_kind import NoSuchPage
 from towpath.studio.shown_values import show_duration, show_number
 
 if TYPE_CHECKING:
@@ -65,6 +66,17 @@ class StepLine:
     error: tuple[str, ...]
     cells: int | None
     counts: tuple[tuple[str, str], ...] = ()
+
+
+def find_page_run(facts: ProjectFacts, name: str) -> RecordedRun:
+    """The run of a whole name. NoSuchPage where there is none."""
+    try:
+        run = run_folders.find_run(facts.workspace.runs, name)
+    except UsageError as unknown:
+        raise NoSuchPage(unknown.faults[0].what) from None
+    if run.id != name:
+        raise NoSuchPage(f"no run `{name}`")
+    return run
 
 
 def line_of_run(run: RecordedRun) -> RunLine:
