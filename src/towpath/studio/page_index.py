@@ -11,8 +11,9 @@ from towpath.studio.pages.model_catalogue import gather_catalogue, gather_model
 from towpath.studio.pages.page_kind import PageKind
 from towpath.studio.pages.pipeline_page import gather_pipeline, gather_pipelines
 from towpath.studio.pages.promotion_page import gather_promotion, gather_promotions, short_name
+from towpath.studio.pages.run_comparison import gather_run_comparison
 from towpath.studio.pages.run_page import gather_run
-from towpath.studio.pages.run_table import gather_run_comparison, gather_run_table
+from towpath.studio.pages.run_table import gather_run_table
 from towpath.studio.pages.search_page import gather_search
 from towpath.studio.pages.stage_page import gather_stage
 from towpath.studio.pages.version_page import gather_version

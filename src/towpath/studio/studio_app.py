@@ -37,8 +37,10 @@ from towpath.studio.page_templates import (
     render_studio_page,
 )
 from towpath.studio.pages.page_kind import NoSuchPage, PageKind, PageRequest
+from towpath.studio.pages.run_comparison import select_runs
 from towpath.studio.pages.run_page import find_page_run
 from towpath.studio.project_facts import ProjectFacts
+from towpath.studio.run_export import write_runs_csv
 from towpath.studio.run_stream import stream_events
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ def make_app(root: Path, token: str) -> AccessGuard:
     studio = StudioProject(root, hmac.new(token.encode(), b"form", "sha256").hexdigest())
     routes = [
         Mount("/assets", StaticFiles(directory=str(ASSETS))),
+        Route("/runs/table.csv", studio.send_table),
         Route("/runs/{run}/events", studio.stream_run),
         Route("/runs/{run}/{step}/log.txt", studio.send_log),
         Route("/actions/{action}", studio.act_on_form, methods=["POST"]),
@@ -110,6 +113,23 @@ class StudioProject:
         runs = ProjectFacts(self.root).workspace.runs
         return runs / name if name in run_folders.list_run_names(runs) else None
 
+    async def send_table(self, request: Request) -> Response:
+        """The runs that an address names or asks for, as comma-separated values."""
+        query = {name: tuple(request.query_params.getlist(name)) for name in request.query_params}
+        return await run_in_threadpool(self._write_table, PageRequest({}, query or {"all": ("1",)}))
+
+    def _write_table(self, request: PageRequest) -> Response:
+        try:
+            found = select_runs(ProjectFacts(self.root), request, _DOWNLOAD)
+        except NoSuchPage as missing:
+            return PlainTextResponse(f"{missing.what}\n", 404)
+        if found.fault:
+            return PlainTextResponse(f"{found.fault}\n", 400)
+        headers = {"content-disposition": 'attachment; filename="runs.csv"'}
+        return PlainTextResponse(
+            write_runs_csv(found.runs), headers=headers, media_type="text/csv; charset=utf-8"
+        )
+
     async def send_log(self, request: Request) -> Response:
         """A whole log, as plain text: what a step printed is never a page of ours."""
         names = request.path_params["run"], request.path_params["step"]
@@ -154,6 +174,7 @@ class StudioProject:
         return HTMLResponse(page, 200 if outcome.code == 0 else 409)
 
 
+_DOWNLOAD = 60.0  # seconds in which the records of a table are read
 _PAGE_ADDRESS = re.compile(r"(?:[\w.@%+-]+/)*")
 
 

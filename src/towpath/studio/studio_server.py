@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import secrets
 import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 from towpath.errors import UsageError
+from towpath.studio.pages.run_facts import read_ahead
 from towpath.studio.studio_app import make_app
 
 _STOP = 2  # seconds that a page's stream may take to end: else a browser's holds the server up
@@ -27,6 +29,8 @@ def serve_studio(root: Path, port: int, announce: Callable[[str], None]) -> None
         timeout_graceful_shutdown=_STOP, lifespan="off",
     )  # fmt: skip
     announce(f"http://127.0.0.1:{listening.getsockname()[1]}/?token={token}")
+    # While nobody waits: the first search among thousands of runs finds their records read.
+    threading.Thread(target=read_ahead, args=(root / ".towpath" / "runs",), daemon=True).start()
     uvicorn.Server(config).run(sockets=[listening])
 
 
