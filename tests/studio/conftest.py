@@ -18,6 +18,7 @@ import uvicorn
 from running import FOLDER, Project, make
 from towpath.delivery import promotion
 from towpath.studio.studio_app import make_app
+from towpath.studio.studio_server import server_config
 
 EVIL = "</title></style></script><script>alert(1)</script><img src=x onerror=alert(2)>"
 TOKEN = "a-token-of-this-test"
@@ -70,9 +71,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def serve(root: Path) -> Iterator[str]:
     """Studio on a port of its own, as `towpath studio` serves it; its address."""
     listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(
-        uvicorn.Config(make_app(root, TOKEN), log_level="error", lifespan="off")
-    )
+    server = uvicorn.Server(server_config(make_app(root, TOKEN)))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     try:

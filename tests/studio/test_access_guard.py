@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -10,11 +12,17 @@ import pytest
 
 from running import Project
 from towpath.errors import UsageError
+from towpath.studio import request_limits, studio_app, studio_server
 from towpath.studio.access_guard import COOKIE, POLICY
 from towpath.studio.action_commands import read_action
 
 TOKEN = "a-token-of-this-test"
 OURS = "http://this-server"  # stands for its own address
+
+
+def hold_token(client: httpx.Client) -> None:
+    """What a browser has after the first address, on a client that did not ask for it."""
+    client.cookies.set(f"{COOKIE}_{client.base_url.port}", TOKEN)
 
 
 def test_only_the_first_address_opens_it(stranger: httpx.Client) -> None:
@@ -37,7 +45,7 @@ def test_only_the_first_address_opens_it(stranger: httpx.Client) -> None:
 )
 def test_a_name_that_is_not_ours_is_refused(stranger: httpx.Client, host: str) -> None:
     """A page of evil.example whose name has come to mean 127.0.0.1: DNS rebinding."""
-    stranger.cookies.set(COOKIE, TOKEN)
+    hold_token(stranger)
     assert stranger.get("/", headers={"host": host}).status_code == 421
 
 
@@ -54,7 +62,7 @@ def test_a_name_that_is_not_ours_is_refused(stranger: httpx.Client, host: str) -
     ],
 )
 def test_another_site_changes_nothing(stranger: httpx.Client, headers: dict[str, str]) -> None:
-    stranger.cookies.set(COOKIE, TOKEN)
+    hold_token(stranger)
     home = str(stranger.base_url).rstrip("/")
     headers = {name: home if value == OURS else value for name, value in headers.items()}
     answer = stranger.post("/actions/run", data={"pipeline": "training"}, headers=headers)
@@ -64,7 +72,7 @@ def test_another_site_changes_nothing(stranger: httpx.Client, headers: dict[str,
 
 
 def test_a_form_needs_the_word_that_our_pages_hold(stranger: httpx.Client) -> None:
-    stranger.cookies.set(COOKIE, TOKEN)
+    hold_token(stranger)
     ours = {"origin": str(stranger.base_url).rstrip("/"), "sec-fetch-site": "same-origin"}
     for form in ({}, {"form_token": "guessed"}, {"form_token": TOKEN}):
         answer = stranger.post("/actions/register", data=form, headers=ours)
@@ -87,7 +95,7 @@ def test_every_answer_forbids_what_a_page_does_not_need(stranger: httpx.Client) 
      "/runs/{run}/..%2f..%2f/log.txt", "/runs/{run}/../log.txt"],
 )  # fmt: skip
 def test_no_path_leads_out(stranger: httpx.Client, shown: Project, path: str) -> None:
-    stranger.cookies.set(COOKIE, TOKEN)
+    hold_token(stranger)
     answer = stranger.get(path.replace("{run}", shown.runs()[0]))
     assert answer.status_code in (307, 404)
     assert answer.status_code == 404 or answer.headers["location"].startswith("/")
@@ -95,7 +103,7 @@ def test_no_path_leads_out(stranger: httpx.Client, shown: Project, path: str) ->
 
 
 def test_a_log_that_is_a_link_is_not_followed(stranger: httpx.Client, shown: Project) -> None:
-    stranger.cookies.set(COOKIE, TOKEN)
+    hold_token(stranger)
     run = shown.runs()[0]
     log: Path = shown.workspace.runs / run / "good" / "log.txt"
     log.parent.mkdir(exist_ok=True)
@@ -143,14 +151,14 @@ def test_a_form_becomes_the_command_that_would_do_the_same() -> None:
 
 
 def test_odd_cookies_of_other_servers_lock_nobody_out(stranger: httpx.Client) -> None:
-    cookie = f'other={{"a": 1}}; a[b]=1; {COOKIE}={TOKEN}'
+    cookie = f'other={{"a": 1}}; a[b]=1; {COOKIE}_{stranger.base_url.port}={TOKEN}'
     assert stranger.get("/", headers={"cookie": cookie}).status_code == 200
     away = stranger.get(f"//evil.example/?token={TOKEN}")
     assert not away.headers.get("location", "").startswith("//")
 
 
 def test_odd_words_to_a_stream_and_a_form(stranger: httpx.Client, shown: Project) -> None:
-    stranger.cookies.set(COOKIE, TOKEN)
+    hold_token(stranger)
     for last in ("9" * 30, "-1", "x"):
         asked = {"last-event-id": last}
         assert stranger.get(f"/runs/{shown.runs()[0]}/events", headers=asked).status_code == 200
@@ -159,3 +167,74 @@ def test_odd_words_to_a_stream_and_a_form(stranger: httpx.Client, shown: Project
     assert stranger.post("/actions/run", data=form, headers=ours).status_code == 403
     with pytest.raises(UsageError, match="not one line"):
         read_action("run", {"pipeline": "training", "param.a\0b": "1"})
+
+
+def test_a_link_of_another_site_keeps_the_token_out_of_sight(stranger: httpx.Client) -> None:
+    """A strict cookie does not come along with a redirect that another site began."""
+    led = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
+    answer = stranger.get(f"/runs/?token={TOKEN}", headers=led)
+    assert answer.status_code == 200
+    assert answer.headers["refresh"] == "0; url=/runs/"
+    assert TOKEN not in answer.text
+    assert stranger.get("/runs/").status_code == 200
+
+
+def test_what_is_larger_than_any_of_ours_is_refused(stranger: httpx.Client) -> None:
+    hold_token(stranger)
+    ours = {"origin": str(stranger.base_url).rstrip("/")}
+    assert stranger.get("/runs/?q=" + "x" * 40_000).status_code == 414
+    assert stranger.get("/", headers={"x-long": "x" * 70_000}).status_code in (400, 431)
+
+    def drip() -> Iterator[bytes]:  # of no length that was announced
+        for _ in range(30):
+            yield b"x" * 10_000
+
+    for content in (b"x" * 300_000, drip()):
+        assert stranger.post("/actions/run", content=content, headers=ours).status_code == 413
+    assert stranger.get("/").status_code == 200
+
+
+def test_who_does_not_come_to_an_end_is_not_waited_for(
+    stranger: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(studio_server, "HEAD_PATIENCE", 0.2)
+    monkeypatch.setattr(request_limits, "_BODY_PATIENCE", 0.2)
+    place = (stranger.base_url.host, stranger.base_url.port)
+    cookie = f"{COOKIE}_{place[1]}={TOKEN}"
+    host = f"{place[0]}:{place[1]}"
+    with socket.create_connection(place, 10) as slow:
+        slow.sendall(b"GET / HTTP/1.1\r\nHost: x")
+        assert slow.recv(100) == b""
+    with socket.create_connection(place, 10) as slow:
+        slow.sendall(
+            f"POST /actions/run HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\n"
+            f"Cookie: {cookie}\r\nContent-Length: 9\r\n\r\n".encode()
+        )
+        assert slow.recv(100).startswith(b"HTTP/1.1 408")
+
+
+def test_heads_and_what_a_browser_may_keep(stranger: httpx.Client, shown: Project) -> None:
+    hold_token(stranger)
+    run = shown.runs()[0]
+    for path in ("/", "/runs/", f"/runs/{run}/", f"/runs/{run}/events", "/assets/studio.css"):
+        answer = stranger.head(path)
+        assert (answer.status_code, answer.content) == (200, b""), path
+        kept = "no-cache" if path.startswith("/assets/") else "no-store"
+        assert answer.headers["cache-control"] == kept
+    (sheet,) = re.findall(r'href="(assets/studio.css[?]v=[0-9a-f]{12})"', stranger.get("/").text)
+    assert "immutable" in stranger.get(f"/{sheet}").headers["cache-control"]
+    assert stranger.get(f"/{sheet}0").headers["cache-control"] == "no-cache"
+
+
+def test_a_page_that_fails_leaves_the_others(
+    stranger: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold_token(stranger)
+
+    def stumble(*_: object) -> None:
+        raise ValueError("<b>oh</b>")
+
+    monkeypatch.setattr(studio_app, "render_studio_page", stumble)
+    answer = stranger.get("/runs/")
+    assert answer.status_code == 500
+    assert "This page failed: ValueError: &lt;b&gt;oh&lt;/b&gt;" in answer.text

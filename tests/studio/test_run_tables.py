@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,10 @@ def test_five_thousand_runs_are_listed_sorted_and_filtered_in_time(
     assert "page 1 of 50" in page
     assert sum(run_facts.RUN_LINES.has_line(f) for f in (many / ".towpath/runs").iterdir()) == 100
     monkeypatch.setattr(run_facts, "_PAUSE", 0)
-    read_ahead(many / ".towpath" / "runs")
+    # In a thread of its own, as the server has it: it lowers its priority.
+    reading = threading.Thread(target=read_ahead, args=(many / ".towpath" / "runs",))
+    reading.start()
+    reading.join()
     for query in (ask(where="metrics.mse < 3"), ask(sort="-metrics.mse", page="7"), ask(q="ada")):
         page, seconds = write_page(many, "runs/", query)
         assert seconds < 1.5  # 0.1 s where nothing else runs

@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Callable
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
@@ -139,6 +140,39 @@ def named_runs(client: httpx.Client, address: str) -> list[str]:
     return re.findall(r'name="run" value="([^"]+)"', client.get(address).text)
 
 
+def test_a_promotion_shows_what_a_reviewer_asks_for(client: httpx.Client) -> None:
+    page = client.get("/promotions/mean-v1.0.0-uat/").text
+    words = " ".join(Page(page).words.split())
+    assert re.search(
+        r"passed near metric .*error at most 1000 towpath.yaml:\d+ at [0-9a-f]{7}", words
+    )
+    assert re.search(r'aria-label="[\d.]+, within at most 1[^"]*000"', page)  # the bound is drawn
+    assert "<script>alert(1)</script>" in unescape(page)  # the proposer's reason, as text
+    assert "level recorded" in words and "people whoever may merge" in words
+    assert "added version: v1.0.0" in re.sub(r" [+-] ", " ", words)
+    assert "towpath approve promote/mean-v1.0.0-uat" in words
+    assert "as it is" not in words  # nothing is in its way
+    merged = " ".join(Page(client.get("/promotions/mean-v1.0.0-dev/").text).words.split())
+    assert "merged" in merged and "approved by Ada Tester" in merged
+    assert "Approve and merge" not in merged
+    assert "promotions/mean-v1.0.0-dev/" in client.get("/promotions/").text
+
+
+def test_what_would_be_refused_is_said_before_it_is_asked(
+    client: httpx.Client, shown: Project
+) -> None:
+    shown.git("checkout", "-q", "-b", "promote/mean-v1.0.0-odd", "promote/mean-v1.0.0-uat")
+    try:
+        (shown.root / "towpath.yaml").write_text("name: small\n")
+        shown.git("commit", "-q", "-am", "Promote mean@v1.0.0 to all")
+    finally:
+        shown.git("checkout", "-q", "main")
+    page = client.get("/promotions/mean-v1.0.0-odd/").text
+    shown.git("branch", "-q", "-D", "promote/mean-v1.0.0-odd")
+    assert "this promotion changes towpath.yaml, by which it is judged" in page
+    assert "merge the change of the rules first" in page
+
+
 def test_versions_are_searched_in_the_language_of_the_command(client: httpx.Client) -> None:
     found = client.get("/models/", params={"q": 'stage == "dev" and error < 1000'}).text
     assert "1 of 1 versions" in found
@@ -223,8 +257,8 @@ def test_a_long_run_and_a_long_log_are_shown_in_part(
 def test_the_same_pages_as_files_lead_to_files_that_are_there(
     shown: Project, tmp_path: Path
 ) -> None:
-    changed = build_site(shown.root, tmp_path / "site")
-    assert changed > 20
+    changes = build_site(shown.root, tmp_path / "site")
+    assert changes.written > 20
     for path in (tmp_path / "site").rglob("*.html"):
         text = path.read_text()
         page = Page(text)
@@ -235,7 +269,7 @@ def test_the_same_pages_as_files_lead_to_files_that_are_there(
             if parts.path:
                 assert (path.parent / unquote(parts.path)).is_file(), (path, address)
     again = build_site(shown.root, tmp_path / "site")
-    assert again < changed / 2  # but for what says how long ago something was
+    assert (again.written, again.removed, again.kept) == (0, 0, changes.written)
 
 
 def test_a_site_takes_the_place_of_nothing_else(shown: Project, tmp_path: Path) -> None:

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
 import click
 
 from towpath.cli.render import terminal
 from towpath.cli.session import Session, pass_session
 
+if TYPE_CHECKING:
+    from towpath.studio.studio_server import ServerAddress
+
 
 @click.group(invoke_without_command=True)
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Default: any that is free.")
 @click.option("--open/--no-open", "opens", default=True, help="Open a browser at it.")
+@click.option("--host", metavar="ADDRESS", help="Listen there, behind a proxy that knows who asks.")
+@click.option("--identity-header", metavar="NAME", help="Where the proxy says who asks.")
+@click.option("--proxy", "proxies", metavar="ADDRESS", multiple=True, help="Where it asks from.")
+@click.option("--url", metavar="URL", help="What a browser opens: https://studio.example.org.")
 @click.pass_context
-def studio(context: click.Context, port: int, opens: bool) -> None:
+def studio(
+    context: click.Context, port: int, opens: bool, host: str | None, identity_header: str | None,
+    proxies: tuple[str, ...], url: str | None,
+) -> None:  # fmt: skip
     """Look at pipelines, runs, models and stages in a browser.
 
     It is served on this machine alone, and ends with Ctrl-C. `towpath studio build DIR` writes the
@@ -21,17 +34,37 @@ def studio(context: click.Context, port: int, opens: bool) -> None:
     if context.invoked_subcommand:
         return
     session: Session = context.obj
-    from towpath.studio.studio_server import serve_studio
+    from towpath.studio.studio_server import opening_file, serve_studio
 
-    root = session.workspace.root
+    address = _read_address(port, host, identity_header, proxies, url)
+    with ExitStack() as stack:
 
-    def announce(address: str) -> None:
-        terminal.echo(address)
-        session.say("Ctrl-C ends it")
-        if opens:
-            click.launch(address)
+        def announce(shown: str) -> None:
+            terminal.echo(shown)
+            session.say("Ctrl-C ends it")
+            if opens and address.door is None:
+                click.launch(stack.enter_context(opening_file(shown)))
 
-    serve_studio(root, port, announce)
+        serve_studio(session.workspace.root, address, announce)
+
+
+def _read_address(
+    port: int, host: str | None, header: str | None, proxies: tuple[str, ...], url: str | None
+) -> ServerAddress:
+    from towpath.errors import UsageError
+    from towpath.studio.proxy_identity import ProxyDoor
+    from towpath.studio.studio_server import ServerAddress
+
+    if not (host or header or proxies or url):
+        return ServerAddress(port=port)
+    if not (host and header and proxies and url):
+        raise UsageError(
+            "beyond this machine Studio is served to a proxy that knows who asks: --host, "
+            "--identity-header, --proxy and --url go together",
+            hint="towpath studio --host 0.0.0.0 --identity-header X-Forwarded-User "
+            "--proxy 10.0.0.5 --url https://studio.example.org",
+        )
+    return ServerAddress(host, port, ProxyDoor.from_options(header, proxies, url))
 
 
 @studio.command()
@@ -42,5 +75,7 @@ def build(session: Session, folder: str) -> None:
     from towpath.studio.static_site import build_site
 
     target = session.working_folder / folder
-    changed = build_site(session.workspace.root, target)
-    session.say(f"{changed} files written in {target}: open {target}/index.html")
+    changes = build_site(session.workspace.root, target)
+    words = [f"{changes.written} files written in {target}"]
+    words += [f"{changes.removed} old ones removed"] if changes.removed else []
+    session.say(f"{', '.join(words)}: open {target}/index.html")

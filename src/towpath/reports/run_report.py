@@ -18,6 +18,7 @@ from towpath.execution.run_record import ExecutionState
 from towpath.planning.pipeline_check import drawable_graph
 from towpath.reports import report_charts
 from towpath.reports.charts import DrawnChart, draw_chart
+from towpath.reports.check_tables import list_checked_rules
 from towpath.reports.report_charts import LabelledRun
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ _CHARTS = 60
 _BOXES = 300  # of a graph that is drawn: more are a second's work, and nobody reads them
 _LOG, _LEAST_LOG, _LOGS = 64 << 10, 2 << 10, 4 << 20  # bytes: of a step, at least, of all
 _IMAGE, _IMAGES = 2 << 20, 16 << 20  # bytes: of a picture, of all
-_CHECKS = {"quality_check": "expectations", "bias_check": "bounds"}  # where a result lists them
 _PICTURES = {".png": "png", ".svg": "svg+xml", ".jpg": "jpeg", ".jpeg": "jpeg"}
 _COLOUR = re.compile(rb"\x1b\[[0-9;]*m")
 
@@ -212,16 +212,13 @@ def metric_rows(run: RecordedRun) -> list[tuple[object, ...]]:
 
 def _check_tables(run: RecordedRun) -> Iterator[ReportTable]:
     for step in run.steps.values():
-        document = step.made.values.get("result")
-        if step.kind not in _CHECKS or not isinstance(document, Mapping):
+        checked_rules = list_checked_rules(step)
+        if checked_rules is None:
             continue
-        listed = document.get(_CHECKS[step.kind])
         rows = [
-            (step.name, row.get("rule") or row.get("type"), "held" if row.get("passed") else "NOT",
-             row.get("severity"), row.get("observed") or row.get("error"))
-            for row in (listed if isinstance(listed, list) else ())
-            if isinstance(row, Mapping)
-        ]  # fmt: skip
+            (step.name, row.rule, "held" if row.passed else "NOT", row.severity, row.observed)
+            for row in checked_rules
+        ]
         yield ReportTable.of_rows(("check", "expectation", "", "severity", "observed"), rows)
 
 

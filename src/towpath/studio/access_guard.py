@@ -1,49 +1,128 @@
-"""Who may ask: on loopback whoever has the token of the first address, and nobody by a web page.
+"""Who may ask: whoever has the token of the first address, or whom a declared proxy let in; and
+nobody by a web page of another site.
 
 A page elsewhere can make a browser ask a server on loopback. So the name that is asked for must be
-ours (DNS rebinding), what changes something must come from our own pages (Origin,
-https://owasp.org/www-community/attacks/csrf), and a cookie that other users of the machine do not
-have says that it is the person who started it.
+ours (DNS rebinding), and what changes something must come from our own pages (Origin,
+https://owasp.org/www-community/attacks/csrf).
 """
 
 from __future__ import annotations
 
 import hmac
+import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import parse_qs, urlencode
 
+from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
-from starlette.responses import PlainTextResponse, RedirectResponse
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+
+from towpath.studio.request_limits import find_excess, take_whole_body
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from towpath.studio.acting_person import ActingPerson
+
 COOKIE = "towpath_studio"
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    "frame-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
-_HEADERS = (
-    ("content-security-policy", POLICY),
-    ("x-content-type-options", "nosniff"),
-    ("referrer-policy", "same-origin"),
-    ("cross-origin-opener-policy", "same-origin"),
-    ("cross-origin-resource-policy", "same-origin"),
-    ("cache-control", "no-store"),
-)
+_HEADERS = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    # Not `no-referrer`: a browser would then say `Origin: null` with our own forms.
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-store",
+}
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+ACTOR = "towpath.actor"  # of a request: the person who acts, None for whom the server runs as
+FORM_TOKEN = "towpath.form_token"  # of a request: what a form of the person's pages holds
+
+
+@dataclass(frozen=True)
+class Admission:
+    """What a door says of a request: ``refused`` is its answer in place of a page, else
+    ``person`` is who asks, None for whom the server runs as."""
+
+    refused: Response | None = None
+    person: ActingPerson | None = None
+
+
+class Door(Protocol):
+    """Who is let in, and under which names this server may be asked."""
+
+    def is_ours(self, host: str) -> bool:
+        """Whether a ``Host`` header names this server."""
+
+    def origins_for(self, host: str) -> tuple[str, ...]:
+        """The ``Origin`` of our own pages, asked under that host."""
+
+    def admit(self, scope: Scope) -> Admission: ...
+
+
+@dataclass(frozen=True)
+class TokenDoor:
+    """Opens to whoever has the token: it stands in the first address, then in a cookie."""
+
+    token: str
+
+    def is_ours(self, host: str) -> bool:
+        name, _, port = host.rpartition(":")
+        return (name.lower() if port.isdigit() and name else host.lower()) in _LOOPBACK
+
+    def origins_for(self, host: str) -> tuple[str, ...]:
+        return tuple(f"{scheme}://{host}" for scheme in ("http", "https"))
+
+    def admit(self, scope: Scope) -> Admission:
+        cookie, headers = cookie_name(scope), Headers(scope=scope)
+        # As a browser writes them: the standard library's reader drops all for one that is odd, and
+        # a cookie of any other server of this machine comes along, whatever its port.
+        if self._holds_token(cookie_parser(headers.get("cookie", "")).get(cookie, "")):
+            return Admission()
+        query = parse_qs(scope["query_string"].decode("latin-1"))
+        if not self._holds_token(next(iter(query.pop("token", ())), "")):
+            words = "Open the address that `towpath studio` printed: it holds the token.\n"
+            return Admission(PlainTextResponse(words, 401))
+        rest = urlencode(query, doseq=True)
+        # With one slash at the front: two would be another host.
+        address = "/" + scope["path"].lstrip("/") + (f"?{rest}" if rest else "")
+        answer = _lead_on(address, headers)
+        # A name for each port: a browser keeps one jar for all ports of a host.
+        answer.set_cookie(cookie, self.token, httponly=True, samesite="strict", path="/")
+        return Admission(answer)
+
+    def _holds_token(self, shown: str) -> bool:
+        return hmac.compare_digest(shown.encode(), self.token.encode())
+
+
+def cookie_name(scope: Scope) -> str:
+    server = scope.get("server") or ("", "")
+    return f"{COOKIE}_{server[1]}"
+
+
+def _lead_on(address: str, headers: Mapping[str, str]) -> Response:
+    """To the same address without the token, where no history or screen shows it."""
+    if headers.get("sec-fetch-site", "none") in ("none", "same-origin"):
+        return RedirectResponse(address, 303)
+    # Led here by another site's link, or by the file that opens the browser: with a redirect the
+    # strict cookie would not come along, as the first step was not ours. A page of ours is.
+    headers_on = {"refresh": f"0; url={address}"}
+    return HTMLResponse("<!DOCTYPE html><title>Studio</title>", headers=headers_on)
 
 
 @dataclass(frozen=True)
 class AccessGuard:
-    """An ASGI application in front of another. ``token`` opens it; ``hosts`` are the names under
-    which it may be asked."""
+    """An ASGI application in front of another, which it tells who acts."""
 
     app: ASGIApp
-    token: str
-    hosts: frozenset[str] = frozenset(_LOOPBACK)
+    door: Door
+    _secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":  # no page has a socket
@@ -54,40 +133,35 @@ class AccessGuard:
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                named = [(name.encode(), value.encode()) for name, value in _HEADERS]
-                message["headers"] = [*message["headers"], *named]
+                set_ones = {name.lower() for name, _ in message["headers"]}
+                own = ((name.encode(), value.encode()) for name, value in _HEADERS.items())
+                message["headers"] = [
+                    *message["headers"], *(pair for pair in own if pair[0] not in set_ones)
+                ]  # fmt: skip
             await send(message)
 
-        answer = self._answer_refused(scope, headers)
+        admission = self._judge(scope, headers)
+        answer = admission.refused
+        if answer is None and scope["method"] not in ("GET", "HEAD"):
+            taken = await take_whole_body(receive)
+            if isinstance(taken, Response):
+                answer = taken
+            else:
+                receive = taken
+        if answer is None:
+            who = admission.person.address if admission.person else ""
+            word = hmac.new(self._secret, f"form {who}".encode(), "sha256").hexdigest()
+            scope[ACTOR], scope[FORM_TOKEN] = admission.person, word
         await (answer or self.app)(scope, receive, send_guarded)
 
-    def _answer_refused(
-        self, scope: Scope, headers: Mapping[str, str]
-    ) -> PlainTextResponse | RedirectResponse | None:
-        if self._name_asked(headers.get("host", "")) not in self.hosts:
-            return PlainTextResponse("This is not the name of this server.\n", 421)
+    def _judge(self, scope: Scope, headers: Mapping[str, str]) -> Admission:
+        if not self.door.is_ours(headers.get("host", "")):
+            return Admission(PlainTextResponse("This is not the name of this server.\n", 421))
         if not self._is_from_us(scope["method"], headers):
-            return PlainTextResponse("Another site may not ask for this.\n", 403)
-        if self._holds_token(_cookie_of(headers)):
-            return None
-        query = parse_qs(scope["query_string"].decode("latin-1"))
-        if self._holds_token(next(iter(query.pop("token", ())), "")):
-            rest = urlencode(query, doseq=True)
-            # With one slash at the front: two would be another host.
-            path = "/" + scope["path"].lstrip("/")
-            answer = RedirectResponse(path + (f"?{rest}" if rest else ""), 303)
-            answer.set_cookie(COOKIE, self.token, httponly=True, samesite="strict", path="/")
-            return answer
-        words = "Open the address that `towpath studio` printed: it holds the token.\n"
-        return PlainTextResponse(words, 401)
-
-    def _holds_token(self, shown: str) -> bool:
-        return hmac.compare_digest(shown.encode(), self.token.encode())
-
-    @staticmethod
-    def _name_asked(host: str) -> str:
-        name, _, port = host.rpartition(":")
-        return name.lower() if port.isdigit() and name else host.lower()
+            return Admission(PlainTextResponse("Another site may not ask for this.\n", 403))
+        if excess := find_excess(scope, headers):
+            return Admission(excess)
+        return self.door.admit(scope)
 
     def _is_from_us(self, method: str, headers: Mapping[str, str]) -> bool:
         """Whether no other site asks: pages may be opened from anywhere, nothing else."""
@@ -95,11 +169,5 @@ class AccessGuard:
         if method in ("GET", "HEAD"):
             is_page = headers.get("sec-fetch-mode", "navigate") == "navigate"
             return site in ("none", "same-origin") or is_page
-        ours = [f"{scheme}://{headers.get('host')}" for scheme in ("http", "https")]
+        ours = self.door.origins_for(headers.get("host", ""))
         return site in ("none", "same-origin") and headers.get("origin") in ours
-
-
-def _cookie_of(headers: Mapping[str, str]) -> str:
-    # As a browser writes them: the standard library's reader drops all for one that is odd, and a
-    # cookie of any other server of this machine comes along, whatever its port.
-    return cookie_parser(headers.get("cookie", "")).get(COOKIE, "")

@@ -14,12 +14,15 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from towpath.control_characters import is_visible
 from towpath.delivery.promotion.propose import PROMOTION_PREFIX
 from towpath.errors import UsageError
 from towpath.execution import run_folders
+
+if TYPE_CHECKING:
+    from towpath.studio.acting_person import ActingPerson
 
 Form: TypeAlias = Mapping[str, str]
 
@@ -112,11 +115,16 @@ _ACTIONS: Mapping[str, Callable[[Form], StudioAction]] = {
 }  # fmt: skip
 
 
-def carry_out_action(root: Path, action: StudioAction) -> ActionOutcome:
-    """Run the command in the project; of a run, until it shows that it began."""
+def carry_out_action(
+    root: Path, action: StudioAction, person: ActingPerson | None = None
+) -> ActionOutcome:
+    """Run the command in the project, as ``person`` where that is not whom the server runs as; of a
+    run, until it shows that it began."""
     words = [sys.executable, "-m", "towpath", "-C", str(root), *action.arguments]
     # No terminal, so no prompt: what would ask a person there is refused here.
     environment = {**os.environ, "NO_COLOR": "1"}
+    if person:
+        environment = person.dress_environment(environment)
     if action.goes_on:
         return _begin_run(root, words, environment)
     try:

@@ -10,12 +10,18 @@ from towpath.studio.pages.home_page import gather_home
 from towpath.studio.pages.model_catalogue import gather_catalogue, gather_model
 from towpath.studio.pages.page_kind import PageKind
 from towpath.studio.pages.pipeline_page import gather_pipeline, gather_pipelines
-from towpath.studio.pages.promotion_page import gather_promotion, gather_promotions, short_name
+from towpath.studio.pages.promotion_page import (
+    decided_promotions,
+    gather_promotion,
+    gather_promotions,
+    short_name,
+)
 from towpath.studio.pages.run_comparison import gather_run_comparison
 from towpath.studio.pages.run_page import gather_run
 from towpath.studio.pages.run_table import gather_run_table
 from towpath.studio.pages.search_page import gather_search
 from towpath.studio.pages.stage_page import gather_stage
+from towpath.studio.pages.step_output import gather_output
 from towpath.studio.pages.version_page import gather_version
 
 if TYPE_CHECKING:
@@ -53,7 +59,9 @@ def _list_stages(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
 
 
 def _list_promotions(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
-    return ({"promotion": short_name(p.branch)} for p in facts.waiting_promotions)
+    waiting = (short_name(promotion.branch) for promotion in facts.waiting_promotions)
+    decided = (name for name, _ in decided_promotions(facts))
+    return ({"promotion": name} for name in dict.fromkeys((*waiting, *decided)))
 
 
 def _no_files(_: ProjectFacts) -> Iterator[Mapping[str, str]]:
@@ -69,6 +77,7 @@ PAGES: tuple[PageKind, ...] = (
     PageKind("runs/compare/", "run_comparison", "runs", gather_run_comparison, _no_files),
     PageKind("runs/{run}/", "run", "runs", gather_run, _list_runs),
     PageKind("runs/{run}/{step}/", "run", "runs", gather_run, _list_steps),
+    PageKind("runs/{run}/{step}/{output}/", "step_output", "runs", gather_output, _no_files),
     PageKind("models/", "models", "models", gather_catalogue),
     PageKind("models/{model}/", "model", "models", gather_model, _list_models),
     PageKind("models/{model}/{version}/", "version", "models", gather_version, _list_versions),

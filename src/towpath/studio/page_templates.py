@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -13,15 +13,24 @@ from markupsafe import Markup
 
 from towpath import __version__
 from towpath.control_characters import show_controls
-from towpath.studio import graph_view, shown_values, svg_charts
+from towpath.studio import bound_bar, graph_view, shown_values, svg_charts
+from towpath.studio.asset_files import asset_digest
 
 if TYPE_CHECKING:
+    from markdown_it.token import Token
+
     from towpath.drawing.picture import GraphPicture
     from towpath.studio.graph_view import BoxLook
     from towpath.studio.pages.page_kind import PageKind
     from towpath.studio.pages.run_axes import PointChart
     from towpath.studio.project_facts import ProjectFacts
 
+# What a page of a file may do, as far as a page itself can say it: the server's has more. A file
+# of a folder is of no origin, so that 'self' alone would not be enough there.
+SITE_POLICY = (
+    "default-src 'none'; script-src 'self' file:; style-src 'self' file:; img-src 'self' file:; "
+    "form-action 'none'; base-uri 'none'"
+)
 SECTIONS = ("home", "pipelines", "runs", "models", "promotions")
 
 
@@ -29,11 +38,13 @@ SECTIONS = ("home", "pipelines", "runs", "models", "promotions")
 class PagePlace:
     """Where a page stands, so that its links are relative: a site works from a folder, below a
     path, and on a server alike. ``is_static`` is a site of files, without forms and streams;
-    ``form_token`` is what a form of this server holds, and no other page knows."""
+    ``form_token`` is what a form of this server holds, and no other page knows; ``actor`` is who
+    acts, where that is not whom the server runs as."""
 
     path: str
     is_static: bool = False
     form_token: str = ""
+    actor: str = ""
 
     def link_to(self, address: str) -> str:
         """The address of a page or an asset, such as ``runs/``, as this page names it."""
@@ -42,6 +53,8 @@ class PagePlace:
         shown = up + quote(path)
         if self.is_static and (path.endswith("/") or not path):
             return shown + "index.html"
+        if not self.is_static and path.startswith("assets/"):
+            return f"{shown}?v={asset_digest(path.removeprefix('assets/'))}"
         return (shown or "./") + (f"?{query}" if query and not self.is_static else "")
 
 
@@ -80,7 +93,9 @@ def _render_template(
                 svg_charts.draw_parallel(chart.axes, chart.rows, chart.best, chart.shades)
             ),
             draw_points=functools.partial(_draw_points, place),
+            draw_bound=lambda bounded: Markup(bound_bar.draw_bound(bounded)),
             version=__version__,
+            site_policy=SITE_POLICY,
             **values,
         )
     )
@@ -143,4 +158,15 @@ def _write_markdown(text: str) -> Markup:
     for token in tokens:  # a column's side is a style, which no page lets in: a class says it
         if str(token.attrs.pop("style", "")).endswith("right"):
             token.attrSet("class", "num")
+        if token.tag[:1] == "h" and token.tag[1:].isdigit():  # below the page's own headings
+            token.tag = f"h{min(6, int(token.tag[1]) + 2)}"
+    _mark_links(tokens)
     return Markup(markdown.renderer.render(tokens, markdown.options, {}))
+
+
+def _mark_links(tokens: Iterable[Token]) -> None:
+    """No link of a stranger's text tells where it was clicked."""
+    for token in tokens:
+        if token.type == "link_open":
+            token.attrSet("rel", "noopener noreferrer nofollow")
+        _mark_links(token.children or ())

@@ -2,39 +2,107 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from towpath.control_characters import is_visible
 from towpath.errors import TowpathError, UsageError
-from towpath.scratch import replace_text
+from towpath.scratch import replace_bytes
+from towpath.studio.asset_files import ASSETS
 from towpath.studio.page_index import PAGES
 from towpath.studio.page_templates import PagePlace, render_studio_page
 from towpath.studio.pages.page_kind import NoSuchPage, PageRequest
 from towpath.studio.project_facts import ProjectFacts
-from towpath.studio.studio_app import ASSETS
 
 MARKER = ".towpath-site"
+_HEAD = "A site of Towpath's: the files below are made anew, those that are no more are removed.\n"
 
 
-def build_site(root: Path, folder: Path) -> int:
-    """Write every page of the project at ``root`` below ``folder``; how many files were changed.
+@dataclass(frozen=True)
+class SiteChanges:
+    """What a build did: how many files it wrote, removed, and left as they were."""
+
+    written: int
+    removed: int
+    kept: int
+
+
+@dataclass
+class SiteFolder:
+    """A site's files as a build leaves them: ``before`` are the digests of the last build's."""
+
+    folder: Path
+    before: Mapping[str, str]
+    digests: dict[str, str] = field(default_factory=dict)
+    written: int = 0
+
+    def write_file(self, path: str, content: bytes) -> None:
+        """UsageError where a link in the folder would lead the file out of it."""
+        digest, target = hashlib.sha256(content).hexdigest(), self.folder / path
+        if not self._is_inside(target):
+            raise UsageError(f"{target} lies elsewhere, by a link", hint="remove the link")
+        self.digests[path] = digest
+        if self.before.get(path) == digest and _digest_of_file(target) == digest:
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        replace_bytes(target, content)
+        self.written += 1
+
+    def remove_old_files(self) -> int:
+        """Remove what the last build wrote, this one did not, and nobody changed since."""
+        removed = 0
+        for path, digest in self.before.items():
+            target = self.folder / path
+            if path in self.digests or not self._is_inside(target):
+                continue
+            if _digest_of_file(target) == digest:
+                target.unlink()
+                removed += 1
+                with suppress(OSError):  # not empty
+                    while (target := target.parent) != self.folder:
+                        target.rmdir()
+        return removed
+
+    def _is_inside(self, target: Path) -> bool:
+        """Whether no link leads out: the list of files may come with a repository."""
+        home = self.folder.resolve()
+        return target.parent.resolve().is_relative_to(home) and not target.is_symlink()
+
+
+def build_site(root: Path, folder: Path) -> SiteChanges:
+    """Write every page of the project at ``root`` below ``folder``.
 
     Raises UsageError where something else stands there.
     """
     _refuse_strangers(folder)
-    changed = int(_write_changed(folder / MARKER, "A site of Towpath's: all of it is made anew.\n"))
-    facts = ProjectFacts(root)
+    site = SiteFolder(folder, dict(_read_list(folder / MARKER)))
+    # Before the first page: what a build that is killed leaves is known as a site's.
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_list(folder / MARKER, site.before)
+    for path, page in _write_pages(ProjectFacts(root)):
+        site.write_file(f"{path}index.html", page.encode())
+    for asset in sorted(ASSETS.iterdir()):
+        if asset.is_file():
+            site.write_file(f"assets/{asset.name}", asset.read_bytes())
+    removed = site.remove_old_files()
+    _write_list(folder / MARKER, site.digests)
+    return SiteChanges(site.written, removed, len(site.digests) - site.written)
+
+
+def _write_pages(facts: ProjectFacts) -> Iterator[tuple[str, str]]:
     for kind in PAGES:
         for names in kind.list_names(facts):
             path = kind.path.format(**names)
+            if not _is_plain(path):  # a name in a record that somebody else wrote
+                continue
             try:
                 view = kind.gather(facts, PageRequest(names))
             except (NoSuchPage, TowpathError):  # it went while the site was written, or is damaged
                 continue
-            page = render_studio_page(kind, facts, view, PagePlace(path, is_static=True))
-            changed += _write_changed(folder / path / "index.html", page)
-    for asset in ASSETS.iterdir():
-        changed += _write_changed(folder / "assets" / asset.name, asset.read_text(encoding="utf-8"))
-    return changed
+            yield path, render_studio_page(kind, facts, view, PagePlace(path, is_static=True))
 
 
 def _refuse_strangers(folder: Path) -> None:
@@ -45,9 +113,28 @@ def _refuse_strangers(folder: Path) -> None:
         )
 
 
-def _write_changed(path: Path, text: str) -> bool:
-    if path.is_file() and path.read_bytes() == text.encode():
-        return False
-    path.parent.mkdir(parents=True, exist_ok=True)
-    replace_text(path, text)
-    return True
+def _read_list(marker: Path) -> Iterator[tuple[str, str]]:
+    """The files of the last build, by their paths, each with its digest."""
+    with suppress(OSError):
+        for line in marker.read_text("utf-8", "replace").splitlines():
+            digest, _, path = line.partition("  ")
+            if path and len(digest) == 64 and _is_plain(path):
+                yield path, digest
+
+
+def _is_plain(path: str) -> bool:
+    """Whether a path leads down alone, each part of it to a name."""
+    parts = path.removesuffix("/").split("/")
+    return path == "" or (all(parts) and not {".", ".."} & set(parts) and is_visible(path))
+
+
+def _write_list(marker: Path, digests: Mapping[str, str]) -> None:
+    lines = (f"{digest}  {path}\n" for path, digest in sorted(digests.items()))
+    replace_bytes(marker, "".join([_HEAD, *lines]).encode())
+
+
+def _digest_of_file(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""

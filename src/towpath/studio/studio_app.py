@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import functools
 import hmac
+import logging
 import re
-from dataclasses import dataclass
-from importlib import resources
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import (
     FileResponse,
@@ -25,10 +24,13 @@ from starlette.responses import (
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from towpath.credentials import hide_credentials
 from towpath.errors import TowpathError, UsageError
 from towpath.execution import run_folders
-from towpath.studio.access_guard import AccessGuard
+from towpath.studio.access_guard import ACTOR, FORM_TOKEN, AccessGuard, Door, TokenDoor
 from towpath.studio.action_commands import ActionOutcome, carry_out_action, read_action
+from towpath.studio.asset_files import ASSETS, asset_digest
+from towpath.studio.output_files import answer_output
 from towpath.studio.page_index import PAGES
 from towpath.studio.page_templates import (
     PagePlace,
@@ -36,48 +38,78 @@ from towpath.studio.page_templates import (
     render_outcome,
     render_studio_page,
 )
+from towpath.studio.page_threads import PageThreads, PageTooSlow
 from towpath.studio.pages.page_kind import NoSuchPage, PageKind, PageRequest
 from towpath.studio.pages.run_comparison import select_runs
-from towpath.studio.pages.run_page import find_page_run
+from towpath.studio.pages.run_facts import find_page_run
 from towpath.studio.project_facts import ProjectFacts
 from towpath.studio.run_export import write_runs_csv
-from towpath.studio.run_stream import stream_events
+from towpath.studio.run_stream import RunStreams
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+    from starlette.types import Scope
 
-ASSETS = resources.files("towpath.studio").joinpath("assets")
+    from towpath.studio.acting_person import ActingPerson
+
+_ACTION_LIMIT = 400.0  # seconds: a command ends itself before
+_YEAR = "private, max-age=31536000, immutable"
 
 
 def make_app(root: Path, token: str) -> AccessGuard:
     """The application over the project at ``root``, opened by ``token``."""
-    studio = StudioProject(root, hmac.new(token.encode(), b"form", "sha256").hexdigest())
+    return guard_project(StudioProject(root), TokenDoor(token))
+
+
+def guard_project(studio: StudioProject, door: Door) -> AccessGuard:
+    """The application over a project, for whom ``door`` lets in."""
     routes = [
-        Mount("/assets", StaticFiles(directory=str(ASSETS))),
-        Route("/runs/table.csv", studio.send_table),
-        Route("/runs/{run}/events", studio.stream_run),
+        Mount("/assets", AssetFiles(directory=str(ASSETS))),
+        Route("/runs/table.csv", studio.send_table, methods=["GET"]),
+        Route("/runs/{run}/events", studio.stream_run, methods=["GET"]),
         Route("/runs/{run}/{step}/log.txt", studio.send_log),
+        Route("/runs/{run}/{step}/{output}/file", functools.partial(studio.send_output, True)),
+        Route("/runs/{run}/{step}/{output}/shown", functools.partial(studio.send_output, False)),
         Route("/actions/{action}", studio.act_on_form, methods=["POST"]),
         *(Route(f"/{kind.path}", functools.partial(studio.show_page, kind)) for kind in PAGES),
     ]
     app = Starlette(routes=routes, exception_handlers={404: studio.answer_missing})
     app.add_middleware(GZipMiddleware, minimum_size=1000)
     app.router.redirect_slashes = False  # `answer_missing` adds them, to our own paths alone
-    return AccessGuard(app, token)
+    return AccessGuard(app, door)
+
+
+class AssetFiles(StaticFiles):
+    """The scripts and styles: kept for good under an address that names their digest."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        version = f"v={asset_digest(path)}".encode()
+        is_named = response.status_code == 200 and scope["query_string"] == version
+        response.headers["cache-control"] = _YEAR if is_named else "no-cache"
+        return response
 
 
 @dataclass(frozen=True)
 class StudioProject:
-    """The project that is shown; each request reads it anew. ``form_token`` stands in each form."""
+    """The project that is shown; each request reads it anew."""
 
     root: Path
-    form_token: str
+    threads: PageThreads = field(default_factory=PageThreads)
+    action_threads: PageThreads = field(default_factory=lambda: PageThreads(niceness=0))
+    streams: RunStreams = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "streams", RunStreams(self.threads))
 
     async def show_page(self, kind: PageKind, request: Request) -> Response:
-        return await run_in_threadpool(self._write_page, kind, request)
+        try:
+            return await self.threads.compute(lambda: self._write_page(kind, request))
+        except PageTooSlow:
+            return PlainTextResponse(_TOO_SLOW, 503, {"retry-after": "10"})
 
     def _write_page(self, kind: PageKind, request: Request) -> Response:
-        facts, place = ProjectFacts(self.root), self._place_of(request)
+        facts, place = ProjectFacts(self.root), place_of_request(request)
         query = {name: tuple(request.query_params.getlist(name)) for name in request.query_params}
         try:
             view = kind.gather(facts, PageRequest(dict(request.path_params), query))
@@ -88,9 +120,8 @@ class StudioProject:
             fault = refused.faults[0]
             words = f"{fault.place}: {fault.what}" if fault.place else fault.what
             return HTMLResponse(render_missing(facts, words, place), 500)
-
-    def _place_of(self, request: Request) -> PagePlace:
-        return PagePlace(request.url.path.lstrip("/"), form_token=self.form_token)
+        except Exception as error:  # whatever a page stumbles over, the others stay
+            return _answer_broken(facts, error, place)
 
     async def answer_missing(self, request: Request, _: Exception) -> Response:
         path = request.url.path
@@ -98,16 +129,24 @@ class StudioProject:
             # Its own path, never one that begins with two slashes: that would be another host.
             return RedirectResponse(f"/{path.strip('/')}/", 307)
         what = "There is no such page."
-        facts = ProjectFacts(self.root)
-        return HTMLResponse(render_missing(facts, what, self._place_of(request)), 404)
+        place = place_of_request(request)
+        page = await self.threads.compute(
+            lambda: render_missing(ProjectFacts(self.root), what, place)
+        )
+        return HTMLResponse(page, 404)
 
     async def stream_run(self, request: Request) -> Response:
-        folder = await run_in_threadpool(self._find_folder, request.path_params["run"])
+        if request.method == "HEAD":  # a stream has no length to tell
+            return Response(media_type="text/event-stream")
+        if self.streams.is_full():
+            return PlainTextResponse("too many pages follow runs\n", 503, {"retry-after": "10"})
+        folder = await self.threads.compute(lambda: self._find_folder(request.path_params["run"]))
         if folder is None:
             return PlainTextResponse("no such run\n", 404)
         last = request.headers.get("last-event-id", "0")
         begin = int(last) if re.fullmatch(r"[0-9]{1,18}", last) else 0
-        return StreamingResponse(stream_events(folder, begin), media_type="text/event-stream")
+        events = self.streams.stream_events(folder, begin)
+        return StreamingResponse(events, media_type="text/event-stream")
 
     def _find_folder(self, name: str) -> Path | None:
         runs = ProjectFacts(self.root).workspace.runs
@@ -116,7 +155,11 @@ class StudioProject:
     async def send_table(self, request: Request) -> Response:
         """The runs that an address names or asks for, as comma-separated values."""
         query = {name: tuple(request.query_params.getlist(name)) for name in request.query_params}
-        return await run_in_threadpool(self._write_table, PageRequest({}, query or {"all": ("1",)}))
+        asked = PageRequest({}, query or {"all": ("1",)})
+        try:
+            return await self.threads.compute(lambda: self._write_table(asked))
+        except PageTooSlow:
+            return PlainTextResponse(_TOO_SLOW, 503, {"retry-after": "10"})
 
     def _write_table(self, request: PageRequest) -> Response:
         try:
@@ -133,10 +176,15 @@ class StudioProject:
     async def send_log(self, request: Request) -> Response:
         """A whole log, as plain text: what a step printed is never a page of ours."""
         names = request.path_params["run"], request.path_params["step"]
-        path = await run_in_threadpool(self._find_log, *names)
+        path = await self.threads.compute(lambda: self._find_log(*names))
         if path is None:
             return PlainTextResponse("no such log\n", 404)
         return FileResponse(path, media_type="text/plain; charset=utf-8")
+
+    async def send_output(self, is_download: bool, request: Request) -> Response:
+        """What a step made: as a file to keep, or to be looked at, where it can do nothing."""
+        names = dict(request.path_params)
+        return await self.threads.compute(lambda: answer_output(self.root, names, is_download))
 
     def _find_log(self, run_name: str, step: str) -> Path | None:
         facts = ProjectFacts(self.root)
@@ -152,21 +200,25 @@ class StudioProject:
         """Carry out what a form asks for, as the command line would."""
         body = await request.body()
         form = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
-        if not hmac.compare_digest(form.pop("form_token", "").encode(), self.form_token.encode()):
+        ours = request.scope[FORM_TOKEN].encode()
+        if not hmac.compare_digest(form.pop("form_token", "").encode(), ours):
             return PlainTextResponse(
                 "This form is of an earlier Studio: open the page again.\n", 403
             )
-        return await run_in_threadpool(self._carry_out, request, form)
+        return await self.action_threads.compute(
+            lambda: self._carry_out(request, form), _ACTION_LIMIT
+        )
 
     def _carry_out(self, request: Request, form: dict[str, str]) -> Response:
-        back, place = form.pop("back", ""), self._place_of(request)
+        back, place = form.pop("back", ""), place_of_request(request)
         back = back if _PAGE_ADDRESS.fullmatch(back) else ""
         try:
             action = read_action(request.path_params["action"], form)
         except UsageError as wrong:
             outcome, words = ActionOutcome(2, wrong.faults[0].what), ""
         else:
-            outcome, words = carry_out_action(self.root, action), action.words
+            person: ActingPerson | None = request.scope[ACTOR]
+            outcome, words = carry_out_action(self.root, action, person), action.words
         if outcome.run:
             return RedirectResponse(f"/runs/{outcome.run}/", 303)
         view = ActionPage(outcome, words, back)
@@ -174,7 +226,32 @@ class StudioProject:
         return HTMLResponse(page, 200 if outcome.code == 0 else 409)
 
 
-_DOWNLOAD = 60.0  # seconds in which the records of a table are read
+_DOWNLOAD = 15.0  # seconds in which the records of a table are read
+
+
+def place_of_request(request: Request) -> PagePlace:
+    person: ActingPerson | None = request.scope[ACTOR]
+    return PagePlace(
+        request.url.path.lstrip("/"),
+        form_token=request.scope[FORM_TOKEN],
+        actor=person.address if person else "",
+    )
+
+
+def _answer_broken(facts: ProjectFacts, error: Exception, place: PagePlace) -> Response:
+    if isinstance(error, OSError) and error.filename:  # the project's folder went, a disk is away
+        words = f"{error.filename} cannot be read: {error.strerror}"
+    else:
+        _LOG.exception("the page /%s failed", place.path)
+        words = hide_credentials(f"This page failed: {type(error).__name__}: {error}")
+    try:
+        return HTMLResponse(render_missing(facts, words, place), 500)
+    except Exception:  # what every page shows is what fails
+        return PlainTextResponse(f"{words}\n", 500)
+
+
+_LOG = logging.getLogger(__name__)
+_TOO_SLOW = "This page took too long: something that it reads does not answer. Try again.\n"
 _PAGE_ADDRESS = re.compile(r"(?:[\w.@%+-]+/)*")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from towpath.config.gate_declarations import Timed
 from towpath.delivery.gates import kinds, verdict
 from towpath.delivery.gates.gate_context import GateContext, GatePolicy
 from towpath.delivery.gates.verdict import GateFinding, GateVerdict, Unjudged
@@ -12,7 +13,7 @@ from towpath.errors import TowpathError, UsageError, did_you_mean
 if TYPE_CHECKING:
     from towpath.config.gate_declarations import AnyGate, When
 
-__all__ = ["GateContext", "GateVerdict", "judge_stage_gates"]
+__all__ = ["GateContext", "GateVerdict", "judge_record_gates", "judge_stage_gates"]
 
 
 def judge_stage_gates(context: GateContext, when: When) -> tuple[GateVerdict, ...]:
@@ -24,6 +25,17 @@ def judge_stage_gates(context: GateContext, when: When) -> tuple[GateVerdict, ..
         raise UsageError(f"there is no stage `{context.stage}`", hint=near)
     declared = stages[context.stage].gates.items()
     return tuple(_judge_gate(name, g, context, policy) for name, g in declared if g.when == when)
+
+
+def judge_record_gates(context: GateContext) -> tuple[GateVerdict, ...]:
+    """The verdicts of those review gates that need no more than the versions' records: no store is
+    opened, and no process begun."""
+    policy, declared = GatePolicy(context), context.project.stages[context.stage].gates.items()
+    return tuple(
+        _judge_gate(name, gate, context, policy)
+        for name, gate in declared
+        if gate.when == "review" and not isinstance(gate, Timed)
+    )
 
 
 def _judge_gate(name: str, gate: AnyGate, context: GateContext, policy: GatePolicy) -> GateVerdict:

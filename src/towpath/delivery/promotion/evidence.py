@@ -29,6 +29,7 @@ MOST_FILES = 6
 _SHORT = 12  # digits of a digest
 _GATES = "## Gates"
 _ORIGIN = "## Where it comes from"
+_STEPS = "## What merging this does"
 _JUDGE = re.compile(r"main's at `[0-9a-f]{7}`")
 
 
@@ -45,7 +46,7 @@ def write_evidence(
         parts += [*_gate_table(case, verdicts), _ORIGIN, _lineage_table(case.candidate)]
     steps = [*_reconcile_steps(case), _way_back(case)]
     listed = [f"{number}. {step}" for number, step in enumerate(steps, 1)]
-    parts += ["## What merging this does", "\n".join(listed)]
+    parts += [_STEPS, "\n".join(listed)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -61,6 +62,31 @@ def _lasting_lines(page: str) -> list[str]:
         del lines[2:4]
     gates = [place for place, line in enumerate(lines) if line in (_GATES, _ORIGIN)]
     return lines if len(gates) != 2 else lines[: gates[0]] + lines[gates[1] :]
+
+
+@dataclass(frozen=True)
+class EvidencePage:
+    """What of a page of evidence nobody can make anew, each as Markdown: a person's ``reason``,
+    ``gates`` (a row's cells by the gate's name), and ``steps``, what its merge does."""
+
+    reason: str
+    gates: Mapping[str, tuple[str, ...]]
+    steps: str
+
+
+def read_evidence(page: str) -> EvidencePage:
+    """Read back what ``write_evidence`` wrote; of any other text what is alike, so that only what
+    its author said is shown, as what its author said."""
+    lines = page.split("\n")
+    reason = lines[2].removeprefix("> ") if len(lines) > 2 and lines[2].startswith("> ") else ""
+    rows = (tuple(cell.strip() for cell in line.strip("|").split(" | ")) for line in lines)
+    gates = {
+        row[1].split("`")[1]: row for row in rows if len(row) == len(_GATE_HEADS) and "`" in row[1]
+    }
+    return EvidencePage(reason, gates, page.partition(f"{_STEPS}\n")[2].strip())
+
+
+_GATE_HEADS = ("", "gate", "value", "bound", "from")
 
 
 def promotion_title(case: PromotionCase) -> str:
@@ -104,7 +130,7 @@ def _change_table(case: PromotionCase) -> Iterator[str]:
         return
     rows = [
         [f"{fact.section} {code_span(fact.name)}", _fact_cell(fact.old), _fact_cell(fact.new)]
-        for fact in _compare_facts(case.incumbent, case.candidate)
+        for fact in compare_facts(case.incumbent, case.candidate)
     ]
     if rows:
         new, old = case.candidate_version, case.incumbent_version
@@ -158,7 +184,7 @@ def _gate_table(case: PromotionCase, verdicts: Sequence[GateVerdict]) -> Iterato
         yield f"The policy names none for {case.stage}."
         return
     rows.sort(key=lambda row: "✗" not in row[0])  # what failed is never cut off
-    yield markdown_table(("", "gate", "value", "bound", "from"), _cut_rows(rows, MOST_GATES))
+    yield markdown_table(_GATE_HEADS, _cut_rows(rows, MOST_GATES))
     if case.back and not all(verdict.passed for verdict in verdicts):
         yield "A rollback is not held up by gates: this version passed them when it came."
 
@@ -286,7 +312,8 @@ def compare_metrics(old: VersionRecord | None, new: VersionRecord | None) -> lis
     return [ComparedFact("metric", name, before.get(name), after.get(name)) for name in names]
 
 
-def _compare_facts(old: VersionRecord, new: VersionRecord) -> Iterator[ComparedFact]:
+def compare_facts(old: VersionRecord, new: VersionRecord) -> Iterator[ComparedFact]:
+    """Parameters, data, code, packages and signature that are not the same in both."""
     signatures = old.signature, new.signature
     if None in signatures and old.signature != new.signature:
         before, after = ("unknown" if side is None else "known" for side in signatures)

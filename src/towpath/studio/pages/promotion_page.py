@@ -1,59 +1,357 @@
-"""A promotion that waits: the evidence as it was proposed, and what its merge would do."""
+"""Promotions: those that wait, with all that a reviewer asks for, and those that were decided."""
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from towpath.backends.git import branches, commit_history, refs
+from towpath.config.gate_declarations import Metric, NoWorse
+from towpath.delivery.gates.kinds import metric, no_worse
+from towpath.delivery.gates.verdict import verdict_cell
+from towpath.delivery.promotion import evidence
+from towpath.delivery.promotion.promotion_review import review_promotion
 from towpath.delivery.promotion.propose import PROMOTION_PREFIX
+from towpath.errors import TowpathError
+from towpath.execution import run_folders
+from towpath.studio.bound_bar import BoundedValue
 from towpath.studio.pages.page_kind import NoSuchPage
+from towpath.studio.shown_values import show_change, show_number, show_size
 
 if TYPE_CHECKING:
+    from towpath.audit.stage_history import HistoryEntry
+    from towpath.backends.git import Repository
+    from towpath.backends.git.commit_history import FileChange
+    from towpath.config.gate_declarations import AnyGate
+    from towpath.delivery.gates import GateVerdict
     from towpath.delivery.promotion.decide_promotion import WaitingPromotion
+    from towpath.delivery.promotion.promotion_case import PromotionCase
+    from towpath.delivery.promotion.promotion_review import CaseReview, PromotionReview
+    from towpath.errors import Fault
+    from towpath.registry import VersionRecord
     from towpath.studio.pages.page_kind import PageRequest
     from towpath.studio.project_facts import ProjectFacts
 
-_EVIDENCE = "registry/evidence/"
+_DECIDED = 30  # of those that were decided, the newest
+_DIFF_LINES, _DIFF_BYTES = 400, 200_000  # of a file
+
+
+@dataclass(frozen=True)
+class WaitingLine:
+    name: str
+    promotion: WaitingPromotion
+    proposed: str
 
 
 @dataclass(frozen=True)
 class PromotionList:
-    waiting: tuple[tuple[str, WaitingPromotion], ...]
+    waiting: tuple[WaitingLine, ...]
+    decided: tuple[tuple[str, HistoryEntry], ...]
+
+
+@dataclass(frozen=True)
+class GateLine:
+    """A gate of the stage: ``state`` is `passed`, `failed`, `waits` (for the deployment), or
+    `proposed`, whose words are what the proposer's own judging found."""
+
+    name: str
+    kind: str
+    state: str
+    value: str
+    bound: str
+    detail: str
+    source: str
+    bar: BoundedValue | None = None
+
+
+@dataclass(frozen=True)
+class ComparedMetric:
+    name: str
+    before: str
+    after: str
+    change: str
+    verdict: str
+
+
+@dataclass(frozen=True)
+class ChangedFact:
+    what: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class ShownCase:
+    """What enters which stage over what, and what is to be known of it."""
+
+    model: str
+    version: str
+    stage: str
+    over: str
+    is_rollback: bool
+    reason: str
+    gates: tuple[GateLine, ...]
+    metrics: tuple[ComparedMetric, ...]
+    differences: tuple[ChangedFact, ...]
+    origin: tuple[tuple[str, str], ...]
+    run: str
+    run_is_here: bool
+    steps: str
+    evidence: str
+    needed: str
+    is_own_allowed: bool
+    people: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FileDiff:
+    """A file that the merge changes; ``lines`` are a sign (`+`, `-`, `@` or a space) and text."""
+
+    path: str
+    verb: str
+    lines: tuple[tuple[str, str], ...]
+    added: int
+    removed: int
+    left_out: int
 
 
 @dataclass(frozen=True)
 class PromotionPage:
-    """``evidence`` is Markdown; ``files`` are those that the merge changes."""
+    """``waiting`` or ``decided``, never both; ``faults`` are what approving would be refused
+    for."""
 
     name: str
-    promotion: WaitingPromotion
+    title: str
+    author: str
+    proposed: str
     head: str
-    evidence: str
-    files: tuple[str, ...]
+    waiting: WaitingPromotion | None
+    decided: HistoryEntry | None
+    cases: tuple[ShownCase, ...]
+    faults: tuple[Fault, ...]
+    files: tuple[FileDiff, ...]
+    actor: str
+
+    @property
+    def gate_counts(self) -> tuple[int, int]:
+        """How many gates passed, and how many failed."""
+        states = [gate.state for case in self.cases for gate in case.gates]
+        return states.count("passed"), states.count("failed")
 
 
 def short_name(branch: str) -> str:
     return branch.removeprefix(PROMOTION_PREFIX)
 
 
+def decided_promotions(facts: ProjectFacts) -> list[tuple[str, HistoryEntry]]:
+    """Those that main took with their evidence, by the name of their page, the newest first; of
+    one that was decided several times the last."""
+    entries = [e for model in facts.models for e in facts.model_history(model) if e.evidence]
+    entries.sort(key=lambda entry: entry.merged)
+    return [*reversed({f"{e.model}-{e.version or 'out'}-{e.stage}": e for e in entries}.items())]
+
+
 def gather_promotions(facts: ProjectFacts, _: PageRequest) -> PromotionList:
-    return PromotionList(tuple((short_name(p.branch), p) for p in facts.waiting_promotions))
+    waiting = tuple(
+        WaitingLine(short_name(wait.branch), wait, _proposal_time(facts, wait.branch))
+        for wait in facts.waiting_promotions
+    )
+    return PromotionList(waiting, tuple(decided_promotions(facts)[:_DECIDED]))
+
+
+def _proposal_time(facts: ProjectFacts, branch: str) -> str:
+    repository = facts.workspace.registry
+    return _commit_time(repository, branches.branch_commit(repository, branch))
+
+
+def _commit_time(repository: Repository, commit: str | None) -> str:
+    if commit is None:
+        return ""
+    words = ("show", "--no-patch", "--format=%cI", commit)
+    return repository.recall_output(*words, about=[commit]).strip()
 
 
 def gather_promotion(facts: ProjectFacts, request: PageRequest) -> PromotionPage:
     name = request.names["promotion"]
     waiting = next((p for p in facts.waiting_promotions if short_name(p.branch) == name), None)
-    if waiting is None:
-        raise NoSuchPage(f"no promotion `{name}` waits")
+    if waiting:
+        return _gather_waiting(facts, name, waiting)
+    decided = dict(decided_promotions(facts)).get(name)
+    if decided is None:
+        raise NoSuchPage(f"no promotion `{name}` waits, and none was decided")
     repository = facts.workspace.registry
-    head = branches.branch_commit(repository, waiting.branch)
+    base = next(iter(commit_history.commit_parents(repository, decided.commit)), None)
+    review = _attempt_review(facts, base, decided.commit)
+    return PromotionPage(
+        name, f"{decided.model}@{decided.version} into {decided.stage}", decided.author,
+        decided.merged, decided.commit, None, decided, _show_cases(facts, review), (),
+        _list_diffs(repository, base, decided.commit), "",
+    )  # fmt: skip
+
+
+def _gather_waiting(facts: ProjectFacts, name: str, waiting: WaitingPromotion) -> PromotionPage:
+    repository = facts.workspace.registry
+    head = branches.branch_commit(repository, waiting.branch) or ""
     main = branches.main_commit(repository)
     start = commit_history.merge_base(repository, main, head) if head and main else None
-    if head is None or start is None:
-        return PromotionPage(name, waiting, "", "", ())
-    paths = tuple(change.path for change in commit_history.changed_files(repository, start, head))
-    page = next((p for p in paths if p.startswith(_EVIDENCE)), None)
-    content = refs.read_content(repository, head, page) if page else None
-    evidence = (content or b"").decode("utf-8", "replace")
-    return PromotionPage(name, waiting, head, evidence, paths)
+    review = _attempt_review(facts, main, head) if start else None
+    return PromotionPage(
+        name, waiting.title, waiting.author, _commit_time(repository, head or None), head,
+        waiting, None, _show_cases(facts, review), review.faults if review else (),
+        _list_diffs(repository, start, head), _acting_person(repository),
+    )  # fmt: skip
+
+
+def _acting_person(repository: Repository) -> str:
+    try:
+        return str(repository.read_identity())
+    except TowpathError:  # approving says what to type
+        return ""
+
+
+def _attempt_review(facts: ProjectFacts, base: str | None, head: str) -> PromotionReview | None:
+    if base is None:
+        return None
+    try:
+        return review_promotion(facts.workspace.registry, facts.workspace.folder, base, head)
+    except TowpathError as unreadable:
+        facts.notes += [str(fault) for fault in unreadable.faults]
+        return None
+
+
+def _show_cases(facts: ProjectFacts, review: PromotionReview | None) -> tuple[ShownCase, ...]:
+    return tuple(_show_case(facts, case) for case in review.reviews) if review else ()
+
+
+def _show_case(facts: ProjectFacts, review: CaseReview) -> ShownCase:
+    case, candidate = review.case, review.case.candidate
+    page = evidence.read_evidence(review.evidence)
+    run = (candidate.run if candidate else None) or ""
+    return ShownCase(
+        model=case.model,
+        version=str(case.candidate_version or ""),
+        stage=case.stage,
+        over=str(case.incumbent_version or ""),
+        is_rollback=case.back,
+        reason=page.reason,
+        gates=tuple(_gate_lines(case, review.verdicts, page)),
+        metrics=tuple(_compare_cases(facts, case)),
+        differences=tuple(_list_differences(case)),
+        origin=tuple(_origin_rows(candidate)) if candidate else (),
+        run=run,
+        run_is_here=run in run_folders.list_run_names(facts.workspace.runs),
+        steps=page.steps,
+        evidence=review.evidence,
+        needed=review.needed,
+        is_own_allowed=review.is_own_allowed,
+        people=review.people,
+    )
+
+
+def _gate_lines(
+    case: PromotionCase, verdicts: Sequence[GateVerdict], page: evidence.EvidencePage
+) -> Iterator[GateLine]:
+    """What failed first, then what passed, what only its proposer could judge, what waits."""
+    lines = [
+        GateLine(
+            verdict.gate, verdict.kind, "passed" if verdict.passed else "failed",
+            verdict_cell(verdict.value), verdict_cell(verdict.bound), verdict.detail,
+            verdict.source, _bounded_value(case, case.rules.gates[verdict.gate], verdict),
+        )
+        for verdict in verdicts
+    ]  # fmt: skip
+    judged = {verdict.gate for verdict in verdicts}
+    if case.candidate:
+        for name, gate in case.rules.gates.items():
+            if gate.when == "deploy":
+                words = f"judged in {case.stage}, before it is switched"
+                lines.append(GateLine(name, gate.kind, "waits", "", "", words, ""))
+            elif name not in judged:
+                row = page.gates.get(name, ("", "", "", "", ""))
+                lines.append(GateLine(name, gate.kind, "proposed", row[2], row[3], row[0], ""))
+    order = ("failed", "passed", "proposed", "waits")
+    yield from sorted(lines, key=lambda line: order.index(line.state))
+
+
+def _bounded_value(case: PromotionCase, gate: AnyGate, verdict: GateVerdict) -> BoundedValue | None:
+    value = verdict.value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    name = getattr(gate, "metric", "")
+    before = _metric_of(case.incumbent, name)
+    if isinstance(gate, Metric):
+        bounds = dict(metric.declared_bounds(gate))
+        lower, upper = (
+            next((bounds[word] for word in words if word in bounds), None)
+            for words in (("at_least", "above"), ("at_most", "below"))
+        )
+        return BoundedValue(value, lower, upper, before, verdict.passed)
+    if isinstance(gate, NoWorse) and before is not None:
+        limit = no_worse.find_limit(gate, before)
+        lower, upper = (None, limit) if gate.better == "lower" else (limit, None)
+        return BoundedValue(value, lower, upper, before, verdict.passed)
+    return None
+
+
+def _metric_of(record: VersionRecord | None, name: str) -> float | None:
+    rows = evidence.compare_metrics(None, record)
+    return next((row.new for row in rows if row.name == name), None)
+
+
+def _compare_cases(facts: ProjectFacts, case: PromotionCase) -> Iterator[ComparedMetric]:
+    for row in evidence.compare_metrics(case.incumbent, case.candidate):
+        verdict = facts.metric_direction(row.name).judge_change(row.old, row.new)
+        yield ComparedMetric(
+            row.name, show_number(row.old), show_number(row.new), show_change(row.old, row.new),
+            verdict,
+        )  # fmt: skip
+
+
+def _list_differences(case: PromotionCase) -> Iterator[ChangedFact]:
+    if case.incumbent and case.candidate:
+        for fact in evidence.compare_facts(case.incumbent, case.candidate):
+            before, after = (_short_value(value) for value in (fact.old, fact.new))
+            yield ChangedFact(f"{fact.section} {fact.name}".strip(), before, after)
+
+
+def _short_value(value: object) -> str:
+    words = show_number(value)
+    return words[:12] if len(words) >= 32 and words.isalnum() else words
+
+
+def _origin_rows(record: VersionRecord) -> Iterator[tuple[str, str]]:
+    code = record.code
+    yield "code", code.commit + (f" of {code.repository}" if code.repository else "")
+    for name, digest in record.data.items():
+        yield f"data {name}", digest
+    yield "file", f"{record.path}, {show_size(record.artifact.size)}"
+    yield "sha256", record.sha256
+    yield "made by", record.author or "unknown"
+
+
+def _list_diffs(repository: Repository, start: str | None, head: str) -> tuple[FileDiff, ...]:
+    if not (start and head):
+        return ()
+    changes = commit_history.changed_files(repository, start, head)
+    sides = {id(change): (f"{start}:{change.path}", f"{head}:{change.path}") for change in changes}
+    contents = refs.read_contents(repository, [name for pair in sides.values() for name in pair])
+    return tuple(
+        _diff_file(change, *(contents.get(name, b"") for name in sides[id(change)]))
+        for change in changes
+    )
+
+
+def _diff_file(change: FileChange, before: bytes, after: bytes) -> FileDiff:
+    verb = "added" if change.old is None else "removed" if change.new is None else "changed"
+    if max(len(before), len(after)) > _DIFF_BYTES or b"\0" in before + after:
+        return FileDiff(change.path, verb, (("@", "too large to be shown"),), 0, 0, 0)
+    old, new = (text.decode("utf-8", "replace").splitlines() for text in (before, after))
+    lines = list(difflib.unified_diff(old, new, lineterm=""))[2:]
+    signs = [line[:1] for line in lines]
+    shown = tuple((line[:1], line if line[:1] == "@" else line[1:]) for line in lines[:_DIFF_LINES])
+    return FileDiff(
+        change.path, verb, shown, signs.count("+"), signs.count("-"),
+        max(0, len(lines) - _DIFF_LINES),
+    )  # fmt: skip

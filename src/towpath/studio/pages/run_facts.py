@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import os
@@ -15,10 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from towpath.credentials import hide_credentials
-from towpath.errors import StoreError
+from towpath.errors import StoreError, UsageError
 from towpath.execution import run_folders, run_record
 from towpath.execution.run_record import ExecutionState
 from towpath.execution.trials_table import list_run_numbers, list_run_values
+from towpath.studio.page_threads import NICENESS
+from towpath.studio.pages.page_kind import NoSuchPage
 from towpath.studio.shown_values import show_duration, show_number
 
 if TYPE_CHECKING:
@@ -75,6 +78,17 @@ class StepLine:
     error: tuple[str, ...]
     cells: int | None
     counts: tuple[tuple[str, str], ...] = ()
+
+
+def find_page_run(facts: ProjectFacts, name: str) -> RecordedRun:
+    """The run of a whole name. NoSuchPage where there is none."""
+    try:
+        run = run_folders.find_run(facts.workspace.runs, name)
+    except UsageError as unknown:
+        raise NoSuchPage(unknown.faults[0].what) from None
+    if run.id != name:
+        raise NoSuchPage(f"no run `{name}`")
+    return run
 
 
 def line_of_run(run: RecordedRun) -> RunLine:
@@ -170,6 +184,8 @@ RUN_LINES = RunLineCache()
 def read_ahead(runs: Path) -> None:
     """Read the records below a folder, the newest first, in small pieces with longer pauses: a
     page that is asked for meanwhile is not slowed."""
+    with contextlib.suppress(OSError):  # of this thread alone, as Linux counts; refused elsewhere
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
     for name in reversed(run_folders.list_run_names(runs)):
         RUN_LINES.read_line(f"{runs}/{name}")
         time.sleep(_PAUSE)

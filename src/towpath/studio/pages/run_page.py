@@ -7,13 +7,19 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from towpath.drawing.picture import GraphBox, GraphPicture, picture_graph
-from towpath.errors import TowpathError, UsageError
-from towpath.execution import run_folders
+from towpath.errors import TowpathError
 from towpath.planning.pipeline_check import drawable_graph
 from towpath.studio.graph_view import BoxLook
 from towpath.studio.pages.page_kind import NoSuchPage
 from towpath.studio.pages.run_curves import CurveChart, gather_curves
-from towpath.studio.pages.run_facts import RunLine, StepLine, line_of_run, line_of_step, step_took
+from towpath.studio.pages.run_facts import (
+    RunLine,
+    StepLine,
+    find_page_run,
+    line_of_run,
+    line_of_step,
+    step_took,
+)
 from towpath.studio.pages.step_pane import StepPane, gather_step_pane
 from towpath.studio.shown_values import show_number
 
@@ -60,20 +66,10 @@ def gather_run(facts: ProjectFacts, request: PageRequest) -> RunPage:
         picture,
         _looks_of_run(run, chosen),
         note,
-        gather_step_pane(facts.workspace.runs / run.id, run, run.steps[chosen]) if chosen else None,
+        gather_step_pane(facts, run, run.steps[chosen]) if chosen else None,
         gather_curves(facts, [run]),
         is_live=not run.state.has_ended,
     )
-
-
-def find_page_run(facts: ProjectFacts, name: str) -> RecordedRun:
-    try:
-        run = run_folders.find_run(facts.workspace.runs, name)
-    except UsageError as unknown:
-        raise NoSuchPage(unknown.faults[0].what) from None
-    if run.id != name:
-        raise NoSuchPage(f"no run `{name}`")
-    return run
 
 
 def _first_of_interest(run: RecordedRun) -> str:

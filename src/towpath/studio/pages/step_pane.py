@@ -7,26 +7,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from towpath.execution import run_folders
+from towpath.reports.check_tables import (
+    CheckedRule,
+    FeatureImportance,
+    list_checked_rules,
+    list_importances,
+)
 from towpath.studio.pages.run_facts import StepLine, line_of_step
 from towpath.studio.pages.step_log import StepLogText, read_log_end
-from towpath.studio.shown_values import show_number, show_size
+from towpath.studio.pages.step_output import StepOutput, list_outputs
+from towpath.studio.shown_values import show_number
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from towpath.execution.run_record import RecordedRun, StepRun
+    from towpath.studio.project_facts import ProjectFacts
 
 _CELLS = 200  # of a step that are listed
-
-
-@dataclass(frozen=True)
-class StepOutput:
-    """What a step made: its name, its file and how large it is."""
-
-    name: str
-    file: str
-    size: str
-    digest: str
+_RULES = 200  # of a check that are listed
 
 
 @dataclass(frozen=True)
@@ -44,10 +41,13 @@ class StepPane:
     cells: tuple[StepLine, ...]
     cells_left: int
     items: Mapping[str, str]
+    checked_rules: tuple[CheckedRule, ...]
+    importances: tuple[FeatureImportance, ...]
 
 
-def gather_step_pane(folder: Path, run: RecordedRun, step: StepRun) -> StepPane:
-    """What became of ``step``; ``folder`` is its run's."""
+def gather_step_pane(facts: ProjectFacts, run: RecordedRun, step: StepRun) -> StepPane:
+    """What became of ``step``."""
+    folder = facts.workspace.runs / run.id
     cells = list(run.cells_of(step.name).values()) if step.cells else []
     return StepPane(
         line_of_step(run, step),
@@ -55,15 +55,14 @@ def gather_step_pane(folder: Path, run: RecordedRun, step: StepRun) -> StepPane:
         step.attempt,
         step.key,
         tuple(_group_ingredients(step.ingredients)),
-        tuple(
-            StepOutput(name, a.name, show_size(a.size), a.digest)
-            for name, a in step.made.outputs.items()
-        ),
+        tuple(list_outputs(facts, step)),
         tuple(_value_rows(step)),
         read_log_end(folder / step.name / "log.txt"),
         tuple(line_of_step(run, cell) for cell in cells[:_CELLS]),
         max(0, len(cells) - _CELLS),
         {name: show_number(value) for name, value in step.items.items()},
+        tuple(list_checked_rules(step) or ())[:_RULES],
+        tuple(list_importances(step))[:_RULES],
     )
 
 

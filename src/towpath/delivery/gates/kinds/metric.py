@@ -26,18 +26,19 @@ def bound(gate: Metric) -> str:
     """``mse at most 6``."""
     limits = [
         f"{key.replace('_', ' ')} {verdict.verdict_number(limit)}"
-        for key, limit in _declared_bounds(gate)
+        for key, limit in declared_bounds(gate)
     ]
     return f"{gate.metric} {' and '.join(limits)}"
 
 
 def judge(gate: Metric, context: GateContext, policy: GatePolicy) -> GateFinding:  # noqa: ARG001
     value = find_metric_value(context.candidate, gate.metric)
-    passed = all(_HOLDS[key](value, limit) for key, limit in _declared_bounds(gate))
+    passed = all(_HOLDS[key](value, limit) for key, limit in declared_bounds(gate))
     return GateFinding(passed, value)
 
 
-def _declared_bounds(gate: Metric) -> list[tuple[str, float]]:
+def declared_bounds(gate: Metric) -> list[tuple[str, float]]:
+    """``("at_most", 6.0)`` and the like."""
     return [(key, getattr(gate, key)) for key in BOUNDS if getattr(gate, key) is not None]
 
 

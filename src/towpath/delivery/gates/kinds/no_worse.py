@@ -25,12 +25,17 @@ def judge(gate: NoWorse, context: GateContext, policy: GatePolicy) -> GateFindin
     if incumbent is None:
         return GateFinding(True, value, bound=f"none yet: {context.stage} has no incumbent")
     before = metric.find_metric_value(incumbent, gate.metric)
-    # Of the absolute value: a share of a negative metric would else turn the bound round.
-    slack = (gate.by or 0) + (gate.relative or 0) * abs(before)
-    limit = before + slack if gate.better == "lower" else before - slack
+    limit = find_limit(gate, before)
     passed = value <= limit if gate.better == "lower" else value >= limit
     side = "most" if gate.better == "lower" else "least"
     bound_in_words = f"{gate.metric} at {side} {verdict.verdict_number(limit)}"
     name = f"{incumbent.model}@{incumbent.version}"
     detail = f"{name} has {verdict.verdict_number(before)}"
     return GateFinding(passed, value, detail, bound_in_words)
+
+
+def find_limit(gate: NoWorse, before: float) -> float:
+    """The worst value that is let in, where the incumbent has ``before``."""
+    # Of the absolute value: a share of a negative metric would else turn the bound round.
+    slack = (gate.by or 0) + (gate.relative or 0) * abs(before)
+    return before + slack if gate.better == "lower" else before - slack

@@ -1,0 +1,92 @@
+"""A promotion as who decides on it reads it: what records say, with no store and no code run."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from towpath.backends.git import Repository, refs
+from towpath.delivery.promotion.main_line_approvals import ApprovalRule
+from towpath.delivery.promotion.promotion_approval import allows_self_approval, named_people
+from towpath.delivery.promotion.promotion_case import PromotionCase, find_entry_below
+from towpath.delivery.promotion.promotion_check import inspect_branch
+from towpath.delivery.promotion.rulebook import least_level
+from towpath.errors import StoreError
+
+if TYPE_CHECKING:
+    from towpath.config.project_declaration import Approval
+    from towpath.delivery.gates import GateVerdict
+    from towpath.errors import Fault
+    from towpath.registry import VersionRecord
+
+
+@dataclass(frozen=True)
+class CaseReview:
+    """One case of a promotion. ``verdicts`` are those of the review gates for which records are
+    enough, ``evidence`` the page that came with it, "" for none; ``people`` are whom the policy
+    names to approve, none where anybody may."""
+
+    case: PromotionCase
+    verdicts: tuple[GateVerdict, ...]
+    evidence: str
+    needed: Approval
+    is_own_allowed: bool
+    people: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PromotionReview:
+    """``faults`` are what would be refused already, before a gate opens a store or runs code."""
+
+    reviews: tuple[CaseReview, ...]
+    faults: tuple[Fault, ...]
+
+
+def review_promotion(repository: Repository, folder: str, base: str, head: str) -> PromotionReview:
+    """What ``head`` would change upon the commit ``base`` of main, by the policy there. No forge is
+    asked and nothing is fetched. Raises ``RegistryError`` in a shallow clone."""
+    inspected = inspect_branch(repository, folder, base, head)
+    reviews = tuple(_review_case(repository, case, head) for case in inspected.cases)
+    return PromotionReview(reviews, inspected.faults)
+
+
+def _review_case(repository: Repository, case: PromotionCase, head: str) -> CaseReview:
+    rules = ApprovalRule(repository, case.base, case.folder).rules_now()
+    page = refs.read_content(repository, head, case.file_paths[2])
+    return CaseReview(
+        case,
+        _judge_by_records(repository, case),
+        (page or b"").decode("utf-8", "replace"),
+        least_level(case.project, case.stage),
+        allows_self_approval(rules),
+        named_people(rules, case.stage, case.file_paths[0]),
+    )
+
+
+def _judge_by_records(repository: Repository, case: PromotionCase) -> tuple[GateVerdict, ...]:
+    if case.candidate is None:
+        return ()
+    from towpath.delivery import gates
+
+    def refuse_bytes(asked: VersionRecord | str) -> Path:
+        raise StoreError(f"{asked} is not opened to read a promotion")
+
+    now = int(time.time())
+    context = gates.GateContext(
+        stage=case.stage,
+        candidate=case.candidate,
+        incumbent=case.incumbent,
+        repository=repository,
+        base=case.base,
+        project=case.project,
+        lower_since=find_entry_below(case.stays, case.stage_below, case.candidate_version, now),
+        model=refuse_bytes,
+        data=refuse_bytes,
+        now=now,
+        scratch=Path(),
+        stage_available=False,
+        folder=case.folder,
+    )
+    return gates.judge_record_gates(context)

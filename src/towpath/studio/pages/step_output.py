@@ -1,0 +1,180 @@
+"""What a step made: listed beside it, and each on a page of its own with its first rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from towpath.errors import Malformed, TowpathError
+from towpath.execution import output_copies
+from towpath.execution.output_copies import Copyable
+from towpath.storage.verified_bytes import read_manifest
+from towpath.studio.pages.page_kind import NoSuchPage
+from towpath.studio.pages.run_facts import find_page_run
+from towpath.studio.previews.file_preview import (
+    PAGES_OF_STEPS,
+    PICTURES,
+    FilePreview,
+    preview_file,
+)
+from towpath.studio.shown_values import show_size
+
+if TYPE_CHECKING:
+    from towpath.config.artifact import Artifact
+    from towpath.execution.run_record import RecordedRun, StepRun
+    from towpath.studio.pages.page_kind import PageRequest
+    from towpath.studio.project_facts import ProjectFacts
+
+MOST_SHOWN = 20 << 20  # bytes of a picture or a page that a browser is given
+_MEMBERS, _MANIFEST = 500, 16 << 20  # files of a folder that are listed; bytes of their list
+_COLUMNS = 200  # of a model's signature
+
+
+@dataclass(frozen=True)
+class StepOutput:
+    """What a step made: its name, its file and how large it is. ``look`` is ``picture`` or
+    ``page`` where a browser shows it, ``missing`` says why its bytes are not here."""
+
+    name: str
+    file: str
+    size: str
+    digest: str
+    look: str
+    missing: str
+    is_folder: bool = False
+
+
+@dataclass(frozen=True)
+class SignatureColumn:
+    """A column that a model takes or gives."""
+
+    role: str
+    name: str
+    type: str
+
+
+@dataclass(frozen=True)
+class OutputPage:
+    """One output: its first rows or lines, a picture, or what a folder holds."""
+
+    run: str
+    pipeline: str
+    step: str
+    output: StepOutput
+    others: tuple[str, ...]
+    preview: FilePreview
+    members: tuple[str, ...]
+    members_left: int
+    signature: tuple[SignatureColumn, ...]
+    model: str
+
+
+def gather_output(facts: ProjectFacts, request: PageRequest) -> OutputPage:
+    """The page of an output of a step of a run."""
+    run = find_page_run(facts, request.names["run"])
+    step, artifact = find_output(run, request.names["step"], request.names["output"])
+    name = request.names["output"]
+    output = _describe_output(facts, name, artifact)
+    members: tuple[str, ...] = ()
+    preview = FilePreview()
+    if output.is_folder and not output.missing:
+        members = tuple(_list_members(find_bytes(facts, artifact)))
+    elif not output.missing and not output.look and not _is_model(step, name):
+        copyable = _find_declared(facts, run, step, name) or Copyable(name, artifact)
+        path = find_bytes(facts, artifact)
+        assert path is not None
+        preview = preview_file(path, artifact.name, copyable.format, copyable.options)
+    return OutputPage(
+        run.id, run.pipeline, step.name, output, tuple(step.made.outputs), preview,
+        members[:_MEMBERS], max(0, (artifact.files or 0) - len(members[:_MEMBERS])),
+        tuple(_signature_columns(step, name))[:_COLUMNS], _model_name(step, name),
+    )  # fmt: skip
+
+
+def find_output(run: RecordedRun, step_name: str, output: str) -> tuple[StepRun, Artifact]:
+    """The step and what it made under a name. NoSuchPage where there is none."""
+    step = run.steps.get(step_name)
+    if step is None:
+        raise NoSuchPage(f"run {run.id} has no step `{step_name}`")
+    if output not in step.made.outputs:
+        raise NoSuchPage(f"step `{step_name}` of run {run.id} made no `{output}`")
+    return step, step.made.outputs[output]
+
+
+def find_bytes(facts: ProjectFacts, artifact: Artifact) -> Path | None:
+    """The file in the project's store; None where it is not there, or is not as large as it was.
+    What stands in it is not read again here: `towpath verify` does."""
+    try:
+        path = facts.workspace.store.path(artifact.digest)
+    except TowpathError:
+        return None
+    if path.is_symlink() or not path.is_file():
+        return None
+    is_whole = artifact.files is not None or path.stat().st_size == artifact.size
+    return path if is_whole else None
+
+
+def list_outputs(facts: ProjectFacts, step: StepRun) -> Iterator[StepOutput]:
+    return (_describe_output(facts, name, a) for name, a in step.made.outputs.items())
+
+
+def picture_type(artifact: Artifact) -> str:
+    """The type that a browser shows a file as: a picture, a page of HTML, or "" for neither."""
+    suffix = Path(artifact.name).suffix.lower()
+    if artifact.files is not None or artifact.size > MOST_SHOWN:
+        return ""
+    return PICTURES.get(suffix) or PAGES_OF_STEPS.get(suffix, "")
+
+
+def _describe_output(facts: ProjectFacts, name: str, artifact: Artifact) -> StepOutput:
+    media_type = picture_type(artifact)
+    look = "" if not media_type else "picture" if media_type.startswith("image/") else "page"
+    missing = "" if find_bytes(facts, artifact) else "Its bytes are not here, or not whole."
+    files = f", {artifact.files} files" if artifact.files is not None else ""
+    return StepOutput(
+        name, artifact.name, show_size(artifact.size) + files, artifact.digest, look, missing,
+        artifact.files is not None,
+    )  # fmt: skip
+
+
+def _find_declared(
+    facts: ProjectFacts, run: RecordedRun, step: StepRun, name: str
+) -> Copyable | None:
+    """How it is declared to be read now; None where nothing declares it any more."""
+    try:
+        return output_copies.find_copyable(facts.workspace, run.id, f"{step.name}.{name}")
+    except (TowpathError, LookupError):
+        return None
+
+
+def _list_members(path: Path | None) -> list[str]:
+    if path is None or path.stat().st_size > _MANIFEST:
+        return []
+    try:
+        return sorted(read_manifest(path.read_bytes()))
+    except (Malformed, OSError):
+        return []
+
+
+def _signature_of(step: StepRun, name: str) -> Mapping[str, Any]:
+    signatures: Any = step.made.facts.get("signature")
+    signature = signatures.get(name) if isinstance(signatures, Mapping) else None
+    return signature if isinstance(signature, Mapping) else {}
+
+
+def _is_model(step: StepRun, name: str) -> bool:
+    return bool(_signature_of(step, name))
+
+
+def _model_name(step: StepRun, name: str) -> str:
+    return str(_signature_of(step, name).get("model", ""))
+
+
+def _signature_columns(step: StepRun, name: str) -> Iterator[SignatureColumn]:
+    for role, field in (("takes", "inputs"), ("gives", "outputs")):
+        columns = _signature_of(step, name).get(field)
+        for column in columns if isinstance(columns, list) else ():
+            if isinstance(column, Mapping):
+                yield SignatureColumn(role, str(column.get("name")), str(column.get("type")))

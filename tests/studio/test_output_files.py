@@ -1,0 +1,102 @@
+"""What a step made, in a browser: kept, or shown where it can do nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from towpath.execution.run_record import Recorder, new_folder
+from towpath.workspace import Workspace
+
+SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
+PAGE = b"<script>fetch('/actions/run')</script><b>hello</b>"
+
+
+def write_run(root: Path, files: dict[str, bytes], kind: str = "processing") -> str:
+    """A record of a run whose step ``draw`` made these files, which are in the store."""
+    (root / ".dvc").mkdir(exist_ok=True)
+    (root / ".dvc" / "config").touch()
+    (root / "towpath.yaml").write_text("name: drawn\n")
+    objects = Workspace(root).store.objects
+    outputs = {
+        name.partition(".")[0]: {
+            "digest": objects.add_bytes(content), "size": len(content), "name": name, "files": None
+        }
+        for name, content in files.items()
+    }  # fmt: skip
+    folder = new_folder(root / ".towpath" / "runs")
+    record = Recorder(folder)
+    record("started", run=folder.name, pipeline="gone", asked={}, params={}, inputs={},
+           sources={}, tried=[], origin={}, steps={"draw": kind})  # fmt: skip
+    record("step", step="draw", state="done", seconds=1.0,
+           made={"outputs": outputs, "values": {}, "facts": {}})  # fmt: skip
+    record("finished", state="done", seconds=1.0, exit_code=0)
+    record.close()
+    return folder.name
+
+
+@pytest.fixture
+def drawn(tmp_path: Path, open_studio: Callable[[Path], httpx.Client]) -> tuple[httpx.Client, str]:
+    run = write_run(
+        tmp_path,
+        {"chart.svg": SVG, "report.html": PAGE, "rows.csv": b"a,b\n1,<b>2\n", "odd.bin": b"\0\1"},
+    )
+    return open_studio(tmp_path), f"/runs/{run}/draw"
+
+
+def test_pictures_and_pages_are_shut_off(drawn: tuple[httpx.Client, str]) -> None:
+    client, step = drawn
+    for name, kind in (("chart", "image/svg+xml"), ("report", "text/html; charset=utf-8")):
+        answer = client.get(f"{step}/{name}/shown")
+        assert answer.headers["content-type"] == kind
+        policies = answer.headers.get_list("content-security-policy")
+        assert len(policies) == 1
+        assert policies[0].startswith("sandbox; default-src 'none';")
+        assert "allow" not in policies[0] and "script" not in policies[0]
+        assert answer.headers["x-content-type-options"] == "nosniff"
+    page = client.get(f"{step}/report/").text
+    assert '<iframe class="foreign-page" sandbox src="shown"' in page or "sandbox src=" in page
+    assert "<b>hello" not in page
+    assert 'alt="chart.svg, as step draw drew it"' in client.get(f"{step}/chart/").text
+    assert (
+        "default-src 'none'; script-src 'self'"
+        in client.get(f"{step}/chart/").headers["content-security-policy"]
+    )
+
+
+def test_files_are_kept_whole_and_never_shown_as_something_else(
+    drawn: tuple[httpx.Client, str],
+) -> None:
+    client, step = drawn
+    answer = client.get(f"{step}/report/file")
+    assert answer.content == PAGE
+    assert answer.headers["content-type"] == "application/octet-stream"
+    assert answer.headers["content-disposition"] == 'attachment; filename="report.html"'
+    assert client.get(f"{step}/rows/shown").status_code == 404
+    table = client.get(f"{step}/rows/").text
+    assert "&lt;b&gt;2" in table and "1 of 1 rows" in table
+    assert "no text" in client.get(f"{step}/odd/").text
+    listed = client.get(f"{step}/").text
+    assert f'href="../../..{step}/rows/file"' in listed and "<img src=" in listed
+
+
+def test_no_way_leads_out_and_what_is_not_here_is_said(
+    drawn: tuple[httpx.Client, str], tmp_path: Path
+) -> None:
+    client, step = drawn
+    for path in ("nope/file", "nope/", "..%2f..%2ftowpath.yaml/file", "%2e%2e/file",
+                 "chart/..%2f..%2f..%2ftowpath.yaml"):  # fmt: skip
+        assert client.get(f"{step}/{path}", follow_redirects=True).status_code == 404, path
+    assert client.get(f"{step[:-4]}nope/chart/shown").status_code == 404
+    objects = sorted((tmp_path / ".dvc" / "cache" / "files" / "md5").glob("??/*"))
+    for path in objects:  # somebody put a link in the place of each
+        path.unlink()
+        path.symlink_to(tmp_path / "towpath.yaml")
+    answer = client.get(f"{step}/chart/shown")
+    assert answer.status_code == 404
+    assert "towpath get" in answer.text and "draw.chart" in answer.text
+    page = client.get(f"{step}/chart/").text
+    assert "Its bytes are not here" in page and "towpath get" in page

@@ -1,0 +1,118 @@
+"""Studio behind a proxy: it believes that one alone, and acts as the person whom it names."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+
+from running import Project
+from towpath.errors import UsageError
+from towpath.studio.proxy_identity import ProxyDoor
+from towpath.studio.studio_app import StudioProject, guard_project
+
+HOME = "https://studio.example.org"
+HEADER = "X-Forwarded-User"
+
+
+@dataclass(frozen=True)
+class Asker:
+    """Asks the application itself, from any address: no server has to listen there."""
+
+    app: Any
+    address: str
+    url: str
+
+    def get(self, path: str, headers: Any) -> httpx.Response:
+        return asyncio.run(self._send("GET", path, headers=headers))
+
+    def post(self, path: str, data: dict[str, str], headers: Any) -> httpx.Response:
+        return asyncio.run(self._send("POST", path, data=data, headers=headers))
+
+    async def _send(self, method: str, path: str, **values: Any) -> httpx.Response:
+        transport = httpx.ASGITransport(self.app, client=(self.address, 1))
+        async with httpx.AsyncClient(transport=transport, base_url=self.url) as client:
+            return await client.request(method, path, **values)
+
+
+def ask_from(shown: Project, address: str = "10.0.0.5", url: str = HOME) -> Asker:
+    door = ProxyDoor.from_options(HEADER, ("10.0.0.5", "10.1.0.0/16"), HOME)
+    return Asker(guard_project(StudioProject(shown.root), door), address, url)
+
+
+def test_only_the_proxy_says_who_asks(shown: Project) -> None:
+    ada = {HEADER: "ada@example.org"}
+    assert ask_from(shown).get("/", headers=ada).status_code == 200
+    assert ask_from(shown, "10.1.2.3").get("/", headers=ada).status_code == 200
+    assert ask_from(shown, "::ffff:10.0.0.5").get("/", headers=ada).status_code == 200
+    for address in ("10.0.0.6", "127.0.0.1", "::1", "testclient", ""):
+        client = ask_from(shown, address)
+        assert client.get("/", headers=ada).status_code == 403, address
+        forged = ada | {"X-Forwarded-For": "10.0.0.5", "Forwarded": "for=10.0.0.5"}
+        assert client.get("/", headers=forged).status_code == 403
+    # No token opens it, and no other name.
+    assert ask_from(shown).get("/?token=x", headers={}).status_code == 401
+    for url in ("https://127.0.0.1", "https://evil.example", f"{HOME}:8000"):
+        assert ask_from(shown, url=url).get("/", headers=ada).status_code == 421
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"", b" ", b"a\nb", b"a\r\nX: y", b"Ada <root@example.org>", b"ada>", b"a b", b"a\x00b", b"-x",
+     "ad\xe4".encode(), "\u0430da@example.org".encode(), b"a@b@c", b"ada.", b"x" * 300,
+     b'"ada"', b"ada,bob"],
+)  # fmt: skip
+def test_a_name_that_is_not_plain_is_nobody(shown: Project, value: bytes) -> None:
+    headers = [(HEADER.encode(), value)]
+    assert ask_from(shown).get("/", headers=headers).status_code == 401
+
+
+def test_two_names_are_nobody(shown: Project) -> None:
+    twice = [(HEADER, "ada@example.org"), (HEADER.lower(), "bob@example.org")]
+    assert ask_from(shown).get("/", headers=twice).status_code == 401
+
+
+def test_who_acts_is_whom_the_proxy_names(shown: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the server could sign, or has a name of its own in the environment."""
+    monkeypatch.setenv("GIT_COMMITTER_EMAIL", "server@example.org")
+    shown.git("config", "commit.gpgsign", "true")
+    client = ask_from(shown)
+    grace = {HEADER: "grace"}
+    page = client.get("/promotions/mean-v1.0.0-uat/", headers=grace).text
+    assert "you act as grace@studio.example.org" in page
+    (word,) = set(re.findall(r'name="form_token" value="([0-9a-f]{64})"', page))
+    form = {"form_token": word, "promotion": "mean-v1.0.0-uat"}
+    ours = grace | {"origin": HOME, "sec-fetch-site": "same-origin"}
+    # A form of hers is not another person's, and comes from our own address.
+    other = ours | {HEADER: "bob"}
+    assert client.post("/actions/approve", data=form, headers=other).status_code == 403
+    http = ours | {"origin": "http://studio.example.org"}
+    assert client.post("/actions/approve", data=form, headers=http).status_code == 403
+    answer = client.post("/actions/approve", data=form, headers=ours)
+    assert answer.status_code == 200, answer.text
+    people = shown.git("log", "-1", "--format=%an %ae %cn %ce", "main").strip()
+    assert people == "grace grace@studio.example.org grace grace@studio.example.org"
+    assert "gpgsig" not in shown.git("cat-file", "commit", "main")
+    history = client.get("/stages/uat/", headers=grace).text
+    assert "grace" in history
+
+
+@pytest.mark.parametrize(
+    ("header", "proxy", "url", "what"),
+    [
+        ("X Y", "10.0.0.5", HOME, "no header's name"),
+        (HEADER, "proxy.example", HOME, "--proxy:"),
+        (HEADER, "10.0.0.5", "studio.example.org", "not the address"),
+        (HEADER, "10.0.0.5", f"{HOME}/below", "not the address"),
+        (HEADER, "10.0.0.5", "https://a@studio.example.org", "not the address"),
+    ],
+)
+def test_a_door_that_is_not_declared_whole_is_refused(
+    header: str, proxy: str, url: str, what: str
+) -> None:
+    with pytest.raises(UsageError, match=re.escape(what)):
+        ProxyDoor.from_options(header, (proxy,), url)
