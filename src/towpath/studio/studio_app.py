@@ -30,6 +30,7 @@ from towpath.execution import run_folders
 from towpath.studio.access_guard import ACTOR, FORM_TOKEN, AccessGuard, Door, TokenDoor
 from towpath.studio.action_commands import ActionOutcome, carry_out_action, read_action
 from towpath.studio.asset_files import ASSETS, asset_digest
+from towpath.studio.beside_answers import BesideAnswers
 from towpath.studio.output_files import answer_output
 from towpath.studio.page_index import PAGES
 from towpath.studio.page_templates import (
@@ -74,7 +75,7 @@ def guard_project(studio: StudioProject, door: Door) -> AccessGuard:
         *(Route(f"/{kind.path}", functools.partial(studio.show_page, kind)) for kind in PAGES),
     ]
     app = Starlette(routes=routes, exception_handlers={404: studio.answer_missing})
-    app.add_middleware(GZipMiddleware, minimum_size=1000)
+    app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
     app.router.redirect_slashes = False  # `answer_missing` adds them, to our own paths alone
     return AccessGuard(app, door)
 
@@ -97,10 +98,14 @@ class StudioProject:
     root: Path
     threads: PageThreads = field(default_factory=PageThreads)
     action_threads: PageThreads = field(default_factory=lambda: PageThreads(niceness=0))
+    beside: BesideAnswers = field(default_factory=BesideAnswers)
     streams: RunStreams = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "streams", RunStreams(self.threads))
+
+    def _read_facts(self) -> ProjectFacts:
+        return ProjectFacts(self.root, beside=self.beside)
 
     async def show_page(self, kind: PageKind, request: Request) -> Response:
         try:
@@ -109,7 +114,7 @@ class StudioProject:
             return PlainTextResponse(_TOO_SLOW, 503, {"retry-after": "10"})
 
     def _write_page(self, kind: PageKind, request: Request) -> Response:
-        facts, place = ProjectFacts(self.root), place_of_request(request)
+        facts, place = self._read_facts(), place_of_request(request)
         query = {name: tuple(request.query_params.getlist(name)) for name in request.query_params}
         try:
             view = kind.gather(facts, PageRequest(dict(request.path_params), query))
@@ -130,9 +135,7 @@ class StudioProject:
             return RedirectResponse(f"/{path.strip('/')}/", 307)
         what = "There is no such page."
         place = place_of_request(request)
-        page = await self.threads.compute(
-            lambda: render_missing(ProjectFacts(self.root), what, place)
-        )
+        page = await self.threads.compute(lambda: render_missing(self._read_facts(), what, place))
         return HTMLResponse(page, 404)
 
     async def stream_run(self, request: Request) -> Response:
@@ -149,7 +152,7 @@ class StudioProject:
         return StreamingResponse(events, media_type="text/event-stream")
 
     def _find_folder(self, name: str) -> Path | None:
-        runs = ProjectFacts(self.root).workspace.runs
+        runs = self._read_facts().workspace.runs
         return runs / name if name in run_folders.list_run_names(runs) else None
 
     async def send_table(self, request: Request) -> Response:
@@ -187,7 +190,7 @@ class StudioProject:
         return await self.threads.compute(lambda: answer_output(self.root, names, is_download))
 
     def _find_log(self, run_name: str, step: str) -> Path | None:
-        facts = ProjectFacts(self.root)
+        facts = self._read_facts()
         try:
             run = find_page_run(facts, run_name)
         except NoSuchPage:
@@ -219,10 +222,11 @@ class StudioProject:
         else:
             person: ActingPerson | None = request.scope[ACTOR]
             outcome, words = carry_out_action(self.root, action, person), action.words
+            self.beside.note_action()
         if outcome.run:
             return RedirectResponse(f"/runs/{outcome.run}/", 303)
         view = ActionPage(outcome, words, back)
-        page = render_outcome(ProjectFacts(self.root), view, place)
+        page = render_outcome(self._read_facts(), view, place)
         return HTMLResponse(page, 200 if outcome.code == 0 else 409)
 
 
