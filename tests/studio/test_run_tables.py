@@ -19,7 +19,7 @@ from towpath.studio.pages import run_facts
 from towpath.studio.pages.page_kind import NoSuchPage, PageRequest
 from towpath.studio.pages.run_comparison import gather_run_comparison, select_runs
 from towpath.studio.pages.run_facts import RunLineCache, read_ahead
-from towpath.studio.pages.run_filter import RunFilter, find_runs
+from towpath.studio.pages.run_filter import RunFilter, list_found_runs
 from towpath.studio.pages.run_table import gather_run_table
 from towpath.studio.project_facts import ProjectFacts
 from towpath.studio.run_export import write_runs_csv
@@ -108,16 +108,16 @@ def test_runs_are_asked_for_in_the_language_of_a_search(many: Path) -> None:
     facts = ProjectFacts(many)
 
     def find(text: str) -> list[int]:
-        runs = find_runs(facts, RunFilter(where=text), 60).runs
+        runs = list_found_runs(facts, RunFilter(where=text), 60).runs
         return [int(run.id[-4:], 16) for run in runs]
 
     assert all(number * 37 % 1000 < 100 for number in find("metrics.mse < 2"))
     assert len(find("mse < 2 and params.depth == 3 and state == 'done'")) > 5
     assert len(find("depth in [1, 2] and not trial")) == len(find("depth == 1 or depth == 2"))
     assert {number // 1000 for number in find("started > 2026-11-04")} == {4}
-    wrong = find_runs(facts, RunFilter(where="metrics.mze < 2"), 60)
+    wrong = list_found_runs(facts, RunFilter(where="metrics.mze < 2"), 60)
     assert (wrong.fault, wrong.hint) == ("no run has `metrics.mze`", "did you mean `mse`?")
-    days = find_runs(facts, RunFilter(since="2026-11-02", until="2026-11-03"), 60)
+    days = list_found_runs(facts, RunFilter(since="2026-11-02", until="2026-11-03"), 60)
     assert len(days.runs) == 2000
 
 
@@ -143,10 +143,10 @@ def test_what_there_was_no_time_to_read_is_said(tmp_path: Path) -> None:
     (tmp_path / "towpath.yaml").write_text(STAGES)
     for number in range(5):
         write_run(tmp_path, number)
-    found = find_runs(ProjectFacts(tmp_path), RunFilter(words="ada"), patience=-1)
+    found = list_found_runs(ProjectFacts(tmp_path), RunFilter(words="ada"), patience=-1)
     assert (len(found.runs), found.unread) == (0, 5)
-    assert find_runs(ProjectFacts(tmp_path), RunFilter(words="ada"), 60).unread == 0
-    assert find_runs(ProjectFacts(tmp_path), RunFilter(words="ada"), -1).unread == 0  # kept
+    assert list_found_runs(ProjectFacts(tmp_path), RunFilter(words="ada"), 60).unread == 0
+    assert list_found_runs(ProjectFacts(tmp_path), RunFilter(words="ada"), -1).unread == 0  # kept
 
 
 def test_a_kept_line_is_read_anew_where_its_record_grew_and_old_ones_go(tmp_path: Path) -> None:

@@ -158,22 +158,22 @@ class StudioProject:
     async def send_table(self, request: Request) -> Response:
         """The runs that an address names or asks for, as comma-separated values."""
         query = {name: tuple(request.query_params.getlist(name)) for name in request.query_params}
-        asked = PageRequest({}, query or {"all": ("1",)})
+        page_request = PageRequest({}, query or {"all": ("1",)})
         try:
-            return await self.threads.compute(lambda: self._write_table(asked))
+            return await self.threads.compute(lambda: self._write_table(page_request))
         except PageTooSlow:
             return PlainTextResponse(_TOO_SLOW, 503, {"retry-after": "10"})
 
     def _write_table(self, request: PageRequest) -> Response:
         try:
-            found = select_runs(ProjectFacts(self.root), request, _DOWNLOAD)
+            hits = select_runs(ProjectFacts(self.root), request, _DOWNLOAD)
         except NoSuchPage as missing:
             return PlainTextResponse(f"{missing.what}\n", 404)
-        if found.fault:
-            return PlainTextResponse(f"{found.fault}\n", 400)
+        if hits.fault:
+            return PlainTextResponse(f"{hits.fault}\n", 400)
         headers = {"content-disposition": 'attachment; filename="runs.csv"'}
         return PlainTextResponse(
-            write_runs_csv(found.runs), headers=headers, media_type="text/csv; charset=utf-8"
+            write_runs_csv(hits.runs), headers=headers, media_type="text/csv; charset=utf-8"
         )
 
     async def send_log(self, request: Request) -> Response:

@@ -94,12 +94,12 @@ def _differing_columns(runs: Sequence[RunLine]) -> Iterator[RunColumn]:
     for kind in ("params", "metrics"):
         for name in dict.fromkeys(name for run in runs for name in getattr(run, kind)):
             column = RunColumn(f"{kind}.{name}", name, kind)
-            values = {read_number(column, run) for run in runs}
+            values = {number_of_run(column, run) for run in runs}
             if len(values) > 1 and values != {None}:
                 yield column
 
 
-def read_number(column: RunColumn, run: RunLine) -> float | None:
+def number_of_run(column: RunColumn, run: RunLine) -> float | None:
     """A run's value, where that is a finite number."""
     value = column.read_value(run)
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -112,7 +112,7 @@ def _shade_runs(runs: Sequence[RunLine], key: str) -> tuple[dict[str, int], Shad
     column = find_column(key, runs) if key else None
     if column is None:
         return {}, None
-    numbers = ((run.id, read_number(column, run)) for run in runs)
+    numbers = ((run.id, number_of_run(column, run)) for run in runs)
     values = sorted((value, run) for run, value in numbers if value is not None)
     shades = {run: rank * SHADES // len(values) for rank, (_, run) in enumerate(values)}
     bounds = []
@@ -130,7 +130,7 @@ def _draw_lines(
     columns = [column for key in keys if (column := find_column(key, runs))]
     if len(columns) < 2 or len(runs) < 2:
         return None
-    rows = {run.id: tuple(read_number(column, run) for column in columns) for run in runs}
+    rows = {run.id: tuple(number_of_run(column, run) for column in columns) for run in runs}
     metric = main.removeprefix("metrics.")
     sign = facts.metric_direction(metric).sign if metric else 0
     values = {run.id: run.metrics[metric] for run in runs if metric in run.metrics} if sign else {}
@@ -145,6 +145,6 @@ def _draw_cloud(
     across, up = find_column(x, runs) if x else None, find_column(y, runs) if y else None
     if across is None or up is None:
         return None
-    pairs = {run.id: (read_number(across, run), read_number(up, run)) for run in runs}
+    pairs = {run.id: (number_of_run(across, run), number_of_run(up, run)) for run in runs}
     points = {run: (a, b) for run, (a, b) in pairs.items() if a is not None and b is not None}
     return PointChart(across.title, up.title, points, shades) if len(points) > 1 else None

@@ -75,8 +75,8 @@ def choose_columns(
         ("Run", tuple(RunColumn(key, title, "run") for key, title in _PLAIN.items())),
     )  # fmt: skip
     left_out = max(0, len(metrics) - _MOST_OFFERED) + max(0, len(params) - _MOST_OFFERED)
-    known = {column.key: column for _, columns in offered for column in columns}
-    chosen = tuple(known[key] for key in dict.fromkeys(keys) if key in known)
+    columns_by_key = {column.key: column for _, columns in offered for column in columns}
+    chosen = tuple(columns_by_key[key] for key in dict.fromkeys(keys) if key in columns_by_key)
     if chosen:
         return ColumnChoice(chosen, offered, True, left_out)
     usual = Counter(name for run in shown for name in run.metrics)
@@ -84,8 +84,8 @@ def choose_columns(
     differing = [f"params.{name}" for name in _differing_params(shown)[:_MOST_PARAMS]]
     begin, *rest = _SHOWN
     default = [begin, *usual_metrics, *differing, *rest]
-    return ColumnChoice(tuple(known[key] for key in default if key in known), offered, False,
-                        left_out)  # fmt: skip
+    shown_columns = tuple(columns_by_key[key] for key in default if key in columns_by_key)
+    return ColumnChoice(shown_columns, offered, False, left_out)
 
 
 def _differing_params(runs: Sequence[RunLine]) -> list[str]:

@@ -13,7 +13,7 @@ from towpath.studio.pages.run_axes import AxisChoice, choose_axes
 from towpath.studio.pages.run_columns import RunColumn, sort_runs
 from towpath.studio.pages.run_curves import CurveChart, gather_curves
 from towpath.studio.pages.run_facts import RunLine
-from towpath.studio.pages.run_filter import FoundRuns, RunFilter, find_runs, read_run_lines
+from towpath.studio.pages.run_filter import FoundRuns, RunFilter, list_found_runs, read_run_lines
 from towpath.studio.pages.run_table import RUNS_ON_A_PAGE, find_best_runs
 from towpath.studio.shown_values import show_change, show_number
 
@@ -104,11 +104,11 @@ def select_runs(
     names = [n for value in request.query.get("run", ()) for n in value.split(",") if n]
     if not names:
         seconds = {} if patience is None else {"patience": patience}
-        asked = RunFilter.of_request(request)
-        found = find_runs(facts, asked, **seconds) if request.query else FoundRuns()
+        run_filter = RunFilter.of_request(request)
+        hits = list_found_runs(facts, run_filter, **seconds) if request.query else FoundRuns()
         sort = (request.query.get("sort") or ("",))[-1]
-        ordered = tuple(sort_runs(found.runs, sort)) if sort else found.runs
-        return FoundRuns(ordered, found.every, found.total, found.unread, found.fault, found.hint)
+        ordered = tuple(sort_runs(hits.runs, sort)) if sort else hits.runs
+        return FoundRuns(ordered, hits.every, hits.total, hits.unread, hits.fault, hits.hint)
     recorded = set(run_folders.list_run_names(facts.workspace.runs))
     names = list(dict.fromkeys(names))
     if missing := [name for name in names if name not in recorded]:
@@ -119,8 +119,8 @@ def select_runs(
 
 def gather_run_comparison(facts: ProjectFacts, request: PageRequest) -> RunComparison:
     """Runs side by side: what differs; what does not is folded."""
-    found = select_runs(facts, request)
-    runs = found.runs[:MOST_COMPARED]
+    hits = select_runs(facts, request)
+    runs = hits.runs[:MOST_COMPARED]
     is_tall = len(runs) > _MOST_COLUMNS
     sections = tuple(_compare_sections(facts, runs, is_tall))
     axes = choose_axes(facts, runs, request)
@@ -135,9 +135,9 @@ def gather_run_comparison(facts: ProjectFacts, request: PageRequest) -> RunCompa
         gather_curves(facts, _read_records(folders)),
         _selection_fields(request),
         urlencode(_selection_fields(request)),
-        len(found.runs) - len(runs),
-        found.unread,
-        found.fault,
+        len(hits.runs) - len(runs),
+        hits.unread,
+        hits.fault,
     )
 
 
@@ -173,12 +173,14 @@ def _compare_sections(
         rows = by_title[section]
         different = [row for row in rows if row.is_different]
         # Of many runs these two are the table; their names would stand there twice.
-        told = is_tall and section in ("metrics", "parameters")
+        is_table = is_tall and section in ("metrics", "parameters")
         equal = [(row.name, _show_digest(row.values[0])) for row in rows if not row.is_different]
         shown = tuple(_compare_row(facts, row, is_tall) for row in different[:_MOST_ROWS])
         if rows:
             left_out = max(0, len(different) - _MOST_ROWS)
-            yield ComparedSection(title, () if told else shown, tuple(equal[:_MOST_ROWS]), left_out)
+            yield ComparedSection(
+                title, () if is_table else shown, tuple(equal[:_MOST_ROWS]), left_out
+            )
 
 
 def _compare_row(facts: ProjectFacts, row: ComparedValue, is_tall: bool) -> ComparedRow:

@@ -100,7 +100,9 @@ class FoundRuns:
     states: tuple[str, ...] = field(default=())
 
 
-def find_runs(facts: ProjectFacts, run_filter: RunFilter, patience: float = _PATIENCE) -> FoundRuns:
+def list_found_runs(
+    facts: ProjectFacts, run_filter: RunFilter, patience: float = _PATIENCE
+) -> FoundRuns:
     """The runs that a filter asks for; records are read for ``patience`` seconds."""
     folder = facts.workspace.runs
     names = run_folders.list_run_names(folder)

@@ -11,7 +11,7 @@ from towpath.execution.run_record import ExecutionState
 from towpath.studio.pages.metric_trend import TrendLine, lay_trend
 from towpath.studio.pages.run_columns import ColumnChoice, RunColumn, choose_columns, sort_runs
 from towpath.studio.pages.run_facts import RunLine
-from towpath.studio.pages.run_filter import FoundRuns, RunFilter, find_runs, read_run_lines
+from towpath.studio.pages.run_filter import FoundRuns, RunFilter, list_found_runs, read_run_lines
 
 if TYPE_CHECKING:
     from towpath.studio.pages.page_kind import PageRequest
@@ -59,21 +59,21 @@ def gather_run_table(facts: ProjectFacts, request: PageRequest) -> RunTable:
     number = (request.query.get("page") or ("",))[-1]
     page = max(1, int(number)) if number.isdecimal() and len(number) < 9 else 1
     is_plain = run_filter.is_empty and not sort
-    found = _read_page(facts, page) if is_plain else find_runs(facts, run_filter)
-    kept = sort_runs(found.runs, sort) if sort else list(found.runs)
-    count = found.total if is_plain else len(kept)
+    hits = _read_page(facts, page) if is_plain else list_found_runs(facts, run_filter)
+    kept = sort_runs(hits.runs, sort) if sort else list(hits.runs)
+    count = hits.total if is_plain else len(kept)
     begin = (page - 1) * RUNS_ON_A_PAGE
     shown = kept if is_plain else kept[begin : begin + RUNS_ON_A_PAGE]
-    columns = choose_columns(request.query.get("col", ()), found.every, shown)
+    columns = choose_columns(request.query.get("col", ()), hits.every, shown)
     chosen = tuple(dict.fromkeys(request.query.get("run", ())))
-    seen = {run.pipeline for run in found.every}
+    pipelines = {run.pipeline for run in hits.every}
     return RunTable(
         tuple(_make_rows(facts, shown, columns.shown, frozenset(chosen))),
         columns,
-        tuple(sorted({*facts.workspace.pipelines, *seen})),
+        tuple(sorted({*facts.workspace.pipelines, *pipelines})),
         _STATES, run_filter, sort,
         tuple(name for name in chosen if name not in {run.id for run in shown}),
-        count, found.total, found.unread, found.fault, found.hint,
+        count, hits.total, hits.unread, hits.fault, hits.hint,
         trend_of_runs(facts, shown),
         page, max(1, -(-count // RUNS_ON_A_PAGE)),
     )  # fmt: skip
@@ -82,8 +82,8 @@ def gather_run_table(facts: ProjectFacts, request: PageRequest) -> RunTable:
 def _read_page(facts: ProjectFacts, page: int) -> FoundRuns:
     """The runs of a page of all of them: no record of another is read."""
     names = run_folders.list_run_names(facts.workspace.runs)[::-1]
-    wanted = names[(page - 1) * RUNS_ON_A_PAGE : page * RUNS_ON_A_PAGE]
-    lines = read_run_lines(facts, wanted)
+    shown_names = names[(page - 1) * RUNS_ON_A_PAGE : page * RUNS_ON_A_PAGE]
+    lines = read_run_lines(facts, shown_names)
     return FoundRuns(lines, lines, len(names))
 
 
