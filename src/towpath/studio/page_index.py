@@ -17,8 +17,9 @@ from towpath.studio.pages.promotion_page import (
     gather_promotions,
     short_name,
 )
+from towpath.studio.pages.run_comparison import gather_run_comparison
 from towpath.studio.pages.run_page import gather_run
-from towpath.studio.pages.run_table import gather_run_comparison, gather_run_table
+from towpath.studio.pages.run_table import gather_run_table
 from towpath.studio.pages.search_page import gather_search
 from towpath.studio.pages.stage_page import gather_stage
 from towpath.studio.pages.step_output import gather_output

@@ -41,8 +41,10 @@ from towpath.studio.page_templates import (
 )
 from towpath.studio.page_threads import PageThreads, PageTooSlow
 from towpath.studio.pages.page_kind import NoSuchPage, PageKind, PageRequest
+from towpath.studio.pages.run_comparison import select_runs
 from towpath.studio.pages.run_facts import find_page_run
 from towpath.studio.project_facts import ProjectFacts
+from towpath.studio.run_export import write_runs_csv
 from towpath.studio.run_stream import RunStreams
 
 if TYPE_CHECKING:
@@ -64,6 +66,7 @@ def guard_project(studio: StudioProject, door: Door) -> AccessGuard:
     """The application over a project, for whom ``door`` lets in."""
     routes = [
         Mount("/assets", AssetFiles(directory=str(ASSETS))),
+        Route("/runs/table.csv", studio.send_table, methods=["GET"]),
         Route("/runs/{run}/events", studio.stream_run, methods=["GET"]),
         Route("/runs/{run}/{step}/log.txt", studio.send_log),
         Route("/runs/{run}/{step}/{output}/file", functools.partial(studio.send_output, True)),
@@ -152,6 +155,27 @@ class StudioProject:
         runs = self._read_facts().workspace.runs
         return runs / name if name in run_folders.list_run_names(runs) else None
 
+    async def send_table(self, request: Request) -> Response:
+        """The runs that an address names or asks for, as comma-separated values."""
+        query = {name: tuple(request.query_params.getlist(name)) for name in request.query_params}
+        page_request = PageRequest({}, query or {"all": ("1",)})
+        try:
+            return await self.threads.compute(lambda: self._write_table(page_request))
+        except PageTooSlow:
+            return PlainTextResponse(_TOO_SLOW, 503, {"retry-after": "10"})
+
+    def _write_table(self, request: PageRequest) -> Response:
+        try:
+            hits = select_runs(ProjectFacts(self.root), request, _DOWNLOAD)
+        except NoSuchPage as missing:
+            return PlainTextResponse(f"{missing.what}\n", 404)
+        if hits.fault:
+            return PlainTextResponse(f"{hits.fault}\n", 400)
+        headers = {"content-disposition": 'attachment; filename="runs.csv"'}
+        return PlainTextResponse(
+            write_runs_csv(hits.runs), headers=headers, media_type="text/csv; charset=utf-8"
+        )
+
     async def send_log(self, request: Request) -> Response:
         """A whole log, as plain text: what a step printed is never a page of ours."""
         names = request.path_params["run"], request.path_params["step"]
@@ -204,6 +228,9 @@ class StudioProject:
         view = ActionPage(outcome, words, back)
         page = render_outcome(self._read_facts(), view, place)
         return HTMLResponse(page, 200 if outcome.code == 0 else 409)
+
+
+_DOWNLOAD = 15.0  # seconds in which the records of a table are read
 
 
 def place_of_request(request: Request) -> PagePlace:
