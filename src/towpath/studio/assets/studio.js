@@ -64,14 +64,34 @@
     if (!page.querySelector("[data-stream]")) stop();
   }
 
-  // A browser gives six connections to a host: the stream of a hidden page is closed.
+  // A browser gives six connections to a host, for all its pages: a hidden page holds none, and of
+  // those that are seen three have a stream. The rest look again every two seconds.
   const live = document.querySelector("[data-stream]");
-  let stream = null, timer = 0;
-  function stop() { if (stream) stream.close(); stream = null; }
-  function start() {
-    if (!live || stream || document.hidden) return;
+  let stream = null, timer = 0, poll = 0, leave = null, follows = false;
+  function stop() {
+    if (stream) stream.close();
+    if (leave) leave();
+    clearInterval(poll);
+    stream = leave = null;
+    follows = false;
+  }
+  function takeSeat(number) {
+    return new Promise((asked) => navigator.locks.request(
+      `towpath-stream-${number}`, { ifAvailable: true },
+      (lock) => { const held = lock && new Promise((left) => { leave = left; }); asked(); return held; },
+    ));
+  }
+  async function start() {
+    if (!live || follows || document.hidden) return;
+    follows = true;
+    for (let seat = 0; seat < 3 && navigator.locks && !leave; seat += 1) await takeSeat(seat);
+    if (!follows) { if (leave) leave(); return; }
+    if (navigator.locks && !leave) { poll = setInterval(refresh, 2000); return; }
     stream = new EventSource(live.dataset.stream);
     stream.onmessage = () => { clearTimeout(timer); timer = setTimeout(refresh, 150); };
+    stream.onerror = () => {  // refused, not broken off: then it would come again by itself
+      if (stream && stream.readyState === EventSource.CLOSED) { stop(); follows = true; poll = setInterval(refresh, 2000); }
+    };
     stream.addEventListener("ended", () => { stop(); refresh(); });
   }
   document.addEventListener("visibilitychange", () => { if (document.hidden) stop(); else { refresh(); start(); } });
