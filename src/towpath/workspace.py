@@ -50,11 +50,13 @@ def _taken_away(begin: Path) -> Fault | None:
 class Workspace:
     """A project on disk. It is passed to whom needs it; nothing of it is global.
 
-    ``root`` is the folder that holds ``towpath.yaml``.
+    ``root`` is the folder that holds ``towpath.yaml``. With ``refreshes`` a shared registry is
+    looked at again where the view of it is old; without, nothing here asks the network.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, refreshes: bool = True) -> None:
         self.root = root
+        self.refreshes = refreshes
 
     @classmethod
     def find(cls, start: Path | None = None) -> Workspace:
@@ -168,7 +170,7 @@ class Workspace:
         never seen and cannot be reached.
         """
         repository = self.registry_at_hand
-        if self.shared_registry:
+        if self.shared_registry and self.refreshes:
             from towpath.registry import shared_registry
 
             shared_registry.refresh_clone(repository, self.shared_registry)

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 
 from promotion_project import draft
 from towpath import documents
-from towpath.audit import stage_history, version_search
-from towpath.audit.version_search import Vocabulary
+from towpath.audit import stage_history
+from towpath.audit.search_query import parse_query
+from towpath.audit.version_search import version_vocabulary
 from towpath.backends.dvc import dvc_yaml, tracked_files
 from towpath.backends.dvc.dvc_config import DvcConfig
 from towpath.backends.git.commit_history import parse_trailers
@@ -214,7 +215,7 @@ def _read_file(read: Callable[[Path], object]) -> Read:
 
 
 def _read_expression(content: bytes, _: Path) -> None:
-    version_search.parse_query(_text(content), Vocabulary.of_versions([]))
+    parse_query(_text(content), version_vocabulary([]))
 
 
 def _read_names(content: bytes, _: Path) -> None:

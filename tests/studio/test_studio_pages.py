@@ -125,10 +125,11 @@ def test_runs_are_filtered_sorted_and_compared_by_their_address(
     assert named_runs(client, "/runs/?sort=factor")[-1] == trial
     assert named_runs(client, "/runs/?sort=-factor")[0] == trial
     page = client.get(f"/runs/compare/?run={first}&run={trial}").text
-    assert "factor" in page
-    assert "limit" not in page  # equal rows are folded,
-    assert "equal rows are not shown" in page  # and counted
-    assert "limit" in client.get(f"/runs/compare/?run={first}&run={trial}&all=1").text
+    differing, _, equal = page.partition('<details class="equal">')
+    assert "factor" in differing
+    assert "limit" not in differing  # equal rows are folded,
+    assert re.search(r"[0-9]+ rows are equal in all of them", equal)  # and counted
+    assert "<dt>limit</dt>" in equal
     assert "2 runs over factor," in page  # the parallel lines
     assert "fit: loss" in page  # both curves in one chart
     assert re.search(rf"{first[-4:]} loss <b>0.6667</b>.*{trial[-4:]} loss <b>1</b>", page)

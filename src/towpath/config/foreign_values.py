@@ -7,6 +7,7 @@ costs more than showing a version of ten thousand may take.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -210,6 +211,16 @@ def table_of(read: ReadValue[T]) -> ReadValue[dict[str, T]]:
         return {read_text(name): _read_at(name, read, item) for name, item in value.items()}
 
     return read_table
+
+
+def read_texts(value: object) -> dict[str, str]:
+    """A mapping of texts. It may be long, and is read of thousands of records: what is ASCII
+    throughout is known by one look at all of it."""
+    if isinstance(value, dict):
+        with contextlib.suppress(TypeError):  # not all of it is text: then the place is said
+            if "".join((*value, *value.values())).isascii():
+                return dict(value)
+    return table_of(read_text)(value)
 
 
 def list_of(read: ReadValue[T]) -> ReadValue[tuple[T, ...]]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from towpath.config.artifact import Json
 from towpath.config.foreign_values import is_same
@@ -23,7 +25,9 @@ def list_run_names(folder: Path) -> list[str]:
     """The names of the runs recorded in ``folder``, the oldest first."""
     if not folder.is_dir():
         return []
-    return sorted(path.name for path in folder.iterdir() if (path / run_record.EVENTS).is_file())
+    with os.scandir(folder) as entries:  # five thousand of them in 20 ms: paths are dear
+        names = [entry.name for entry in entries]
+    return sorted(n for n in names if os.path.isfile(f"{folder}/{n}/{run_record.EVENTS}"))  # noqa: PTH113
 
 
 def recent_runs(
@@ -85,24 +89,59 @@ class RunDifference:
 def diff_runs(left: RecordedRun, right: RecordedRun) -> list[RunDifference]:
     """In what two runs differ: parameters, metrics, data, code, steps; and outputs of which no
     number tells it."""
-    differences = [
-        RunDifference(section, name, a.get(name), b.get(name))
-        for section, a, b in (
-            ("run", _run_fields(left), _run_fields(right)),
-            ("parameters", left.params, right.params),
-            ("metrics", run_metrics(left), run_metrics(right)),
-            ("data", left.inputs, right.inputs),
-            ("code", run_code_digests(left), run_code_digests(right)),
-            ("outputs", _output_digests(left), _output_digests(right)),
-            ("steps", _step_states(left), _step_states(right)),
-        )
-        for name in sorted({*a, *b})
-        if not is_same(a.get(name), b.get(name))
+    sections = list_run_sections(left), list_run_sections(right)
+    return [
+        RunDifference(row.section, row.name, *row.values)
+        for row in compare_sections(sections)
+        if row.is_different
     ]
-    metric_names = tuple(
-        difference.name for difference in differences if difference.section == "metrics"
-    )
-    return [d for d in differences if d.section != "outputs" or not _is_told(d.name, metric_names)]
+
+
+@dataclass(frozen=True)
+class ComparedValue:
+    """One thing of several runs, in their order; None where a run has no such thing."""
+
+    section: str
+    name: str
+    values: tuple[Json, ...]
+    is_different: bool
+
+
+RunSections: TypeAlias = Mapping[str, Mapping[str, Json]]
+
+
+def list_run_sections(run: RecordedRun) -> dict[str, Mapping[str, Json]]:
+    """What runs are compared by: parameters, metrics, data, code, outputs, steps."""
+    return {
+        "run": _run_fields(run),
+        "parameters": run.params,
+        "metrics": run_metrics(run),
+        "data": run.inputs,
+        "code": run_code_digests(run),
+        "outputs": _output_digests(run),
+        "steps": _step_states(run),
+    }
+
+
+def compare_sections(runs: Sequence[RunSections]) -> list[ComparedValue]:
+    """Any number of runs side by side, by ``list_run_sections`` of each; an output that differs
+    is left out where a number of it tells so."""
+    rows = []
+    for section in runs[0] if runs else ():
+        columns = [run[section] for run in runs]
+        if all(column is columns[0] for column in columns):
+            columns = columns[:1]  # of the same code, which is kept once
+        for name in sorted({name for column in columns for name in column}):
+            values = tuple(column.get(name) for column in columns)
+            is_different = any(not is_same(value, values[0]) for value in values[1:])
+            whole = values if len(values) == len(runs) else values * len(runs)
+            rows.append(ComparedValue(section, name, whole, is_different))
+    metric_names = tuple(r.name for r in rows if r.section == "metrics" and r.is_different)
+    return [
+        row
+        for row in rows
+        if row.section != "outputs" or not row.is_different or not _is_told(row.name, metric_names)
+    ]
 
 
 def _run_fields(run: RecordedRun) -> dict[str, Json]:

@@ -356,7 +356,7 @@ Event = Mapping[str, Any]
 _STATES = (
     "waiting", "running", "done", "reused", "skipped", "failed", "refused", "interrupted",
 )  # fmt: skip
-_TEXTS = foreign.table_of(foreign.read_text)
+_TEXTS = foreign.read_texts
 _VALUES = foreign.table_of(foreign.read_json)
 _LINES = foreign.list_of(foreign.read_text)
 

@@ -42,7 +42,7 @@ from towpath.steps.kinds import IN_A_PROCESS
 from towpath.steps.work_order import Order
 
 if TYPE_CHECKING:
-    from towpath.config.pipeline_declaration import Retry
+    from towpath.config.pipeline_declaration import AnyStep, Retry
     from towpath.pipeline.step_graph import Cell, Graph, Node, Source
     from towpath.planning.run_state import RunState
     from towpath.steps.work_order import Order
@@ -266,15 +266,12 @@ def make_order(
     arguments = known.arguments(node)
     artifacts = {name: value for name, value in arguments.items() if isinstance(value, Artifact)}
     own_formats = file_formats.own_formats(graph, node, artifacts)
-    step, runner = node.step, workspace.project.runner
-    if isinstance(step, DaskStep) and step.address is None and step.workers is None:
-        step = step.model_copy(update={"address": runner.address})
     return Order(
         root=workspace.root,
         pipeline=graph.name,
         folder=graph.folder_of(node),
         name=node.name,
-        step=step,
+        step=_place_step(workspace, node.step),
         arguments=arguments,
         outputs=node.outputs,
         directory=directory,
@@ -296,6 +293,13 @@ def make_order(
         own_formats=own_formats,
         requirements=step_code.find_requirements(workspace.root, graph.folder_of(node), node.step),
     )
+
+
+def _place_step(workspace: Workspace, step: AnyStep) -> AnyStep:
+    """The step; one for a cluster that names none is carried out on the runner's."""
+    if isinstance(step, DaskStep) and step.address is None and step.workers is None:
+        return step.model_copy(update={"address": workspace.project.runner.address})
+    return step
 
 
 def _is_gathered(graph: Graph, source: Source) -> bool:

@@ -124,16 +124,22 @@ class Execution:
         if decision.key and not undeclared and not moved and is_kept:
             self.workspace.store.remember(self._make_entry(node, decision, made, seconds))
         self.known.take_result(decision, made)
-        reason = "its code was edited while it ran: not reused" if moved else decision.reason
-        if isinstance(node.step, Condition):
-            reason = describe_choice(node.step, self.known.chosen[node.name])
-        elif isinstance(node.step, Stop | Notify):
-            reason = str(made.facts.get("stopped") or made.facts.get("told") or reason)
         self.recorder(
             "step", step=node.name, state=ExecutionState.DONE, seconds=seconds,
             made=made_as_json(made),
-            reason=reason,
+            reason=self._tell_reason(node, decision, made),
         )  # fmt: skip
+
+    def _tell_reason(self, node: Node, decision: StepDecision, made: Made) -> str:
+        """What there is to say of a step that has ended well: why it ran, or what came of it."""
+        reason = decision.reason
+        if made.facts.get("edited"):
+            reason = "its code was edited while it ran: not reused"
+        if isinstance(node.step, Condition):
+            return describe_choice(node.step, self.known.chosen[node.name])
+        if isinstance(node.step, Stop | Notify):
+            return str(made.facts.get("stopped") or made.facts.get("told") or reason)
+        return reason
 
     def _code_moved(self, node: Node, decision: StepDecision) -> bool:
         if node.gathers_cells:  # no code of the project runs for it

@@ -61,11 +61,11 @@ def tabulate_runs(runs: Iterable[RecordedRun], request: TableRequest) -> TrialsT
     listed = list(runs)
     if not listed:
         return TrialsTable((), (), ())
-    values = {run.id: _run_values(run) for run in listed}
+    values = {run.id: list_run_values(run) for run in listed}
     columns = dict.fromkeys(chain.from_iterable(values.values()))
     wanted_values = _parse_columns(request.params, columns)
     kept = [run for run in listed if _is_kept(values[run.id], wanted_values)]
-    numbers = {run.id: _run_numbers(run) for run in kept}
+    numbers = {run.id: list_run_numbers(run) for run in kept}
     names = _short_names(dict.fromkeys(chain.from_iterable(numbers.values())))
     rows = [_make_row(run, values[run.id], numbers[run.id], names) for run in kept]
     if request.sort:
@@ -74,7 +74,8 @@ def tabulate_runs(runs: Iterable[RecordedRun], request: TableRequest) -> TrialsT
     return TrialsTable(shown, tuple(names.values()), tuple(rows[: request.count]))
 
 
-def _run_values(run: RecordedRun) -> dict[str, Json]:
+def list_run_values(run: RecordedRun) -> dict[str, Json]:
+    """A run's parameters, and where its inputs came from: what a trial may differ in."""
     # Inputs are columns too: a run that read other data is a trial like any.
     paths = {
         name: source.get("path") or source.get("version")
@@ -84,7 +85,7 @@ def _run_values(run: RecordedRun) -> dict[str, Json]:
     return {**run.params, **{name: path for name, path in paths.items() if path}}
 
 
-def _run_numbers(run: RecordedRun) -> dict[str, Json]:
+def list_run_numbers(run: RecordedRun) -> dict[str, Json]:
     """The numbers of a run's evaluations; of all its JSON outputs where it has no evaluation."""
     # The cells of a step are no columns: a run may have a thousand.
     run = replace(run, steps={n: step for n, step in run.steps.items() if not step.cell_of})

@@ -130,19 +130,19 @@ def spread_loops(
         use = uses.get(owner) if dot else None
         if use is None or use.loop is None:
             continue
-        items = list(_items_of(node, use.loop, result))
+        items, step = set(_items_of(node, use.loop, result)), node.step
         if not items:
             continue
         assert isinstance(use.step, PipelineStep)
-        step = node.step
         if node.loop or not isinstance(step, RepeatedStep) or isinstance(step, RegisterModel):
             what = f"step `{inner}` ({step.kind}) of pipeline `{use.step.pipeline}` "
             what += "has `each` itself" if node.loop else "cannot be made for each item"
             faults.append(Fault(what, places.find_place("steps", owner, "each")))
-            continue
-        # Cells are compared with those of the same items.
-        names = [n for n in use.loop.lists if use.loop.best or n in items]
-        result[name] = _make_repeated(node, step, use.loop, use.step, names)
+        else:
+            # Cells are compared with those of the same items.
+            compared = set(use.loop.lists) if use.loop.best else items
+            names = [item for item in use.loop.lists if item in compared]
+            result[name] = _make_repeated(node, step, use.loop, use.step, names)
     return result, [*faults, *_best_faults(uses, result, places)]
 
 

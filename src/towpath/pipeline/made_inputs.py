@@ -15,7 +15,7 @@ from towpath.pipeline.compile_graph import list_declared_steps
 from towpath.pipeline.step_cells import handed_outputs
 
 if TYPE_CHECKING:
-    from towpath.config.pipeline_declaration import Pipeline
+    from towpath.config.pipeline_declaration import Pipeline, Step
     from towpath.config.pipeline_file import DeclaredPipeline
 
 ReadDeclared: TypeAlias = "Callable[[str], DeclaredPipeline]"
@@ -106,29 +106,34 @@ class _OutputFinder:
                 f"there is {_listed(self.pipelines)}; a file of that name is `./{text}`"
             )
             _refuse(f"`{text}`: there is no pipeline `{pipeline}`", hint)
-        declared = self.read(pipeline)
-        steps = list_declared_steps(declared)
-        if step not in steps:
-            if step in declared.malformed or declared.blind:
-                hint = f"`towpath check {pipeline}` says what is wrong with it"
-                _refuse(f"`{text}`: pipeline `{pipeline}` is not sound", hint)
-            near = did_you_mean(step, steps) or f"it has {_listed(steps)}"
-            if step.partition(".")[0] in steps:
-                whole = ".".join(reference.split(".")[:2])
-                _refuse(f"`{text}` is inside of an output", f"write `{pipeline}:{whole}`")
-            _refuse(f"`{text}`: pipeline `{pipeline}` has no step `{step}`", near)
-        outputs = handed_outputs(steps[step])
+        maker = self._find_step(text, pipeline, reference)
+        outputs = handed_outputs(maker)
         if output not in outputs:
-            kind, shown = steps[step].kind, f"step `{step}` of pipeline `{pipeline}`"
+            shown = f"step `{step}` of pipeline `{pipeline}`"
             if not outputs:
-                _refuse(f"`{text}`: {shown} ({kind}) has no outputs", None)
+                _refuse(f"`{text}`: {shown} ({maker.kind}) has no outputs", None)
             near = did_you_mean(output, outputs) or f"it has {_listed(outputs)}"
             _refuse(f"`{text}`: {shown} has no output `{output}`", near)
-        if isinstance(steps[step], QualityCheck) and output == "data":
+        if isinstance(maker, QualityCheck) and output == "data":
             what = f"`{text}` are the bytes that the check was given, and not its own"
             _refuse(what, "name what it checks")
         file = outputs[output]
         return f"{FOLDER}/{pipeline}/{step}/{file.path}", file
+
+    def _find_step(self, text: str, pipeline: str, reference: str) -> Step:
+        """The step of another pipeline whose output ``reference`` names."""
+        declared = self.read(pipeline)
+        steps, step = list_declared_steps(declared), reference.rpartition(".")[0]
+        if step not in steps:
+            if step in declared.malformed or declared.blind:
+                hint = f"`towpath check {pipeline}` says what is wrong with it"
+                _refuse(f"`{text}`: pipeline `{pipeline}` is not sound", hint)
+            if step.partition(".")[0] in steps:
+                whole = ".".join(reference.split(".")[:2])
+                _refuse(f"`{text}` is inside of an output", f"write `{pipeline}:{whole}`")
+            near = did_you_mean(step, steps) or f"it has {_listed(steps)}"
+            _refuse(f"`{text}`: pipeline `{pipeline}` has no step `{step}`", near)
+        return steps[step]
 
 
 def _refuse(what: str, hint: str | None) -> None:

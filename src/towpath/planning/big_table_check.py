@@ -27,33 +27,34 @@ def find_big_table_faults(
 ) -> Iterator[Fault]:
     """Extras that a step needs and that are not there, and what only a step on a cluster is
     given."""
-    is_dask = isinstance(node.step, DaskStep)
-    asked_types = [argument.asks for argument in signature.arguments]
-    if is_dask and (command := tell_missing_extra("dask")):
-        yield Fault("Dask needs packages that are not installed", place, f"`{command}`")
+    yield from _extra_faults(node, signature, place)
     if isinstance(node.step, DaskStep) and node.step.address and node.step.workers:
         at_workers = declared.places.find_place("steps", node.name, "workers")
         yield Fault("a cluster by its `address` has workers", at_workers, "remove `workers`")
-    asks_polars = any(asks.startswith("polars.") for asks in asked_types)
-    if asks_polars and (command := tell_missing_extra("polars")):
-        yield Fault("polars is not installed", place, f"`{command}`")
     at_function = Place(signature.file, signature.line)
     for argument in signature.arguments:
         if argument.asks not in (DASK_FRAME, *DASK_CLIENTS):
             continue
-        if not is_dask:
-            what = f"`{argument.name}` asks for a {argument.asks}, and `{node.name}` has no cluster"
+        name, is_given = argument.name, argument.name in node.arguments
+        if not isinstance(node.step, DaskStep):
+            what = f"`{name}` asks for a {argument.asks}, and `{node.name}` has no cluster"
             yield Fault(what, at_function, "write `kind: dask`")
-        elif argument.asks in DASK_CLIENTS and argument.name in node.arguments:
-            what = f"`{argument.name}` is the cluster's client, and the step gives it something"
+        elif is_given and argument.asks in DASK_CLIENTS:
+            what = f"`{name}` is the cluster's client, and the step gives it something"
             yield Fault(what, at_function, "give the input another name")
-        elif argument.asks == DASK_FRAME and argument.name in node.arguments:
-            for file in file_formats.files_of_declared(
-                declared, nodes, node.arguments[argument.name]
-            ):
+        elif is_given:
+            for file in file_formats.files_of_declared(declared, nodes, node.arguments[name]):
                 if _is_no_table(file.path, file.format):
-                    what = f"`{argument.name}` is {file.path}, which is no table that Dask reads"
+                    what = f"`{name}` is {file.path}, which is no table that Dask reads"
                     yield Fault(what, at_function, DASK_TABLES)
+
+
+def _extra_faults(node: Node, signature: StepSignature, place: Place | None) -> Iterator[Fault]:
+    if isinstance(node.step, DaskStep) and (command := tell_missing_extra("dask")):
+        yield Fault("Dask needs packages that are not installed", place, f"`{command}`")
+    asks_polars = any(argument.asks.startswith("polars.") for argument in signature.arguments)
+    if asks_polars and (command := tell_missing_extra("polars")):
+        yield Fault("polars is not installed", place, f"`{command}`")
 
 
 def _is_no_table(path: str, declared: str | None) -> bool:

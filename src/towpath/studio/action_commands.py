@@ -75,6 +75,7 @@ def _write_run(form: Form) -> StudioAction:
             words += [f"--{kind}", f"{name}={value}"]
     if environment := form.get("for"):
         words += ["--for", environment]
+    words += [f"--{flag}" for flag in ("register", "force") if form.get(flag)]
     return StudioAction(tuple(words), goes_on=True)
 
 
@@ -108,6 +109,7 @@ _ACTIONS: Mapping[str, Callable[[Form], StudioAction]] = {
     "rollback": lambda form: StudioAction(
         ("rollback", _take_field(form, "model"), "--stage", _take_field(form, "stage"))
     ),
+    "reconcile": lambda form: StudioAction(("reconcile", _take_field(form, "stage"), "--apply")),
     "approve": lambda form: StudioAction(("approve", _name_branch(form))),
     "reject": lambda form: StudioAction(
         ("reject", _name_branch(form), f"--reason={_take_field(form, 'reason')}")

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from towpath.execution import run_folders
+from towpath.studio.pages.deployed_run_page import gather_deployed_run
 from towpath.studio.pages.home_page import gather_home
 from towpath.studio.pages.log_comparison import gather_log_comparison
 from towpath.studio.pages.model_catalogue import gather_catalogue, gather_model
@@ -17,8 +18,9 @@ from towpath.studio.pages.promotion_page import (
     gather_promotions,
     short_name,
 )
+from towpath.studio.pages.run_comparison import gather_run_comparison
 from towpath.studio.pages.run_page import gather_run
-from towpath.studio.pages.run_table import gather_run_comparison, gather_run_table
+from towpath.studio.pages.run_table import gather_run_table
 from towpath.studio.pages.search_page import gather_search
 from towpath.studio.pages.stage_page import gather_stage
 from towpath.studio.pages.step_output import gather_output
@@ -79,6 +81,7 @@ PAGES: tuple[PageKind, ...] = (
     PageKind("runs/{run}/", "run", "runs", gather_run, _list_runs),
     PageKind("runs/{run}/{step}/", "run", "runs", gather_run, _list_steps),
     PageKind("runs/{run}/{step}/{output}/", "step_output", "runs", gather_output, _no_files),
+    PageKind("elsewhere/{run}/", "deployed_run", "runs", gather_deployed_run, _no_files),
     PageKind("models/", "models", "models", gather_catalogue),
     PageKind("models/{model}/", "model", "models", gather_model, _list_models),
     PageKind("models/{model}/{version}/", "version", "models", gather_version, _list_versions),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from towpath.drawing.picture import GraphPicture
     from towpath.studio.graph_view import BoxLook
     from towpath.studio.pages.page_kind import PageKind
-    from towpath.studio.pages.run_curves import PointChart
+    from towpath.studio.pages.run_axes import PointChart
     from towpath.studio.project_facts import ProjectFacts
 
 # What a page of a file may do, as far as a page itself can say it: the server's has more. A file
@@ -87,10 +87,10 @@ def _render_template(
             query=_write_query,
             draw=functools.partial(_draw_picture, place.link_to),
             draw_curves=lambda chart: Markup(
-                svg_charts.draw_curves(chart.lines, chart.x_label, chart.title)
+                svg_charts.draw_curves(chart.lines, chart.x_label, chart.title, chart.most_points)
             ),
             draw_parallel=lambda chart: Markup(
-                svg_charts.draw_parallel(chart.axes, chart.rows, chart.best)
+                svg_charts.draw_parallel(chart.axes, chart.rows, chart.best, chart.shades)
             ),
             draw_points=functools.partial(_draw_points, place),
             draw_bound=lambda bounded: Markup(bound_bar.draw_bound(bounded)),
@@ -109,8 +109,12 @@ def _draw_picture(
 
 
 def _draw_points(place: PagePlace, chart: PointChart) -> Markup:
-    links = {run: place.link_to(f"runs/{run}/") for run in chart.points}
-    return Markup(svg_charts.draw_points(chart.points, links, chart.x_label, chart.y_label))
+    # Hundreds of links are no way through a page: their runs are links in its table.
+    few = chart.points if len(chart.points) <= svg_charts.FEW else ()
+    links = {run: place.link_to(f"runs/{run}/") for run in few}
+    return Markup(
+        svg_charts.draw_points(chart.points, links, chart.x_label, chart.y_label, chart.shades)
+    )
 
 
 def _write_query(**values: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from towpath import registry
 from towpath.audit import stage_history
+from towpath.backends.git.unfinished_work import find_unfinished_work
 from towpath.config.gate_declarations import Metric, NoWorse
 from towpath.delivery.promotion import decide_promotion
 from towpath.errors import TowpathError
@@ -19,10 +21,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from towpath.audit.stage_history import HistoryEntry
+    from towpath.backends.prefect.runs_at_api import RunsAtApi
     from towpath.config.project_declaration import Project
     from towpath.delivery.promotion.decide_promotion import WaitingPromotion
     from towpath.execution.run_record import RecordedRun
     from towpath.registry import Model, StageFiles
+    from towpath.studio.beside_answers import BesideAnswers
 
 _Value = TypeVar("_Value")
 _NO_STAGE_FILES = registry.StageFiles()
@@ -48,14 +52,46 @@ class MetricDirection:
 @dataclass
 class ProjectFacts:
     """A project as one request sees it. What cannot be read is empty, and ``notes`` say why: a
-    page stays, with a word."""
+    page stays, with a word. ``beside`` is where a server hears what a forge or a shared registry
+    answers; without it they are asked at once."""
 
     root: Path
     notes: list[str] = field(default_factory=list)
+    beside: BesideAnswers | None = None
 
     @cached_property
     def workspace(self) -> Workspace:
-        return Workspace(self.root)
+        workspace = Workspace(self.root, refreshes=self.beside is None)
+        self._attempt_read(lambda: self._note_surroundings(workspace), None)
+        return workspace
+
+    def _note_surroundings(self, workspace: Workspace) -> None:
+        """Notes of what is no file's fault: a merge that goes on, an old view of a registry."""
+        work = workspace.repository and find_unfinished_work(workspace.repository)
+        if work:
+            words = f"a {work} goes on in this work tree: what it holds is not settled"
+            self.notes.append(f"{words} (git status)")
+        if self.beside and workspace.shared_registry:
+            self._hear(
+                "registry", lambda: Workspace(self.root).registry, "the shared registry", 600
+            )
+
+    def _hear(
+        self, name: str, question: Callable[[], _Value], whom: str, fresh: float = 60
+    ) -> _Value | None:
+        """What was heard last; a note where that is nothing, or old."""
+        if self.beside is None:
+            return question()
+        heard = self.beside.ask(name, question, fresh)
+        if heard.fault:
+            since = f"; shown as of {_age_words(heard.age)} ago" if heard.value is not None else ""
+            self.notes.append(f"{whom} cannot be asked: {heard.fault}{since}")
+        elif heard.value is None:
+            self.notes.append(f"{whom} has not answered yet: load the page again in a moment")
+        elif heard.age > fresh * 2:
+            self.notes.append(f"{whom} does not answer; shown as of {_age_words(heard.age)} ago")
+        value: _Value | None = heard.value
+        return value
 
     @cached_property
     def project(self) -> Project | None:
@@ -86,8 +122,29 @@ class ProjectFacts:
 
     @cached_property
     def waiting_promotions(self) -> tuple[WaitingPromotion, ...]:
+        return self._attempt_read(self._find_waiting, ())
+
+    def _find_waiting(self) -> tuple[WaitingPromotion, ...]:
+        workspace = self.workspace
+        if self.beside is None or not decide_promotion.promotes_at_forge(workspace):
+            return decide_promotion.find_waiting_promotions(workspace)
+        # In a thread that a page does not wait for: it has its own view of the project.
+        question = functools.partial(decide_promotion.find_waiting_promotions, Workspace(self.root))
+        return self._hear("promotions", question, "the forge") or ()
+
+    @cached_property
+    def deployed_runs(self) -> RunsAtApi | None:
+        """The runs of deployments that a Prefect API knows; None where there is no API, and in a
+        site of files, which is read elsewhere."""
+        project = self.project
+        if self.beside is None or project is None:
+            return None
         return self._attempt_read(
-            lambda: decide_promotion.find_waiting_promotions(self.workspace), ()
+            lambda: (
+                self._hear("runs", lambda: list_deployed(self.root, project.name), "Prefect", 15)
+                or None
+            ),
+            None,
         )
 
     @cached_property
@@ -137,3 +194,13 @@ class ProjectFacts:
                      for fault in refused.faults]  # fmt: skip
             self.notes.extend(word for word in words if word not in self.notes)
             return otherwise
+
+
+def _age_words(seconds: float) -> str:
+    return f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds"
+
+
+def list_deployed(root: Path, name: str) -> RunsAtApi | tuple[()]:
+    from towpath.backends.prefect.runs_at_api import list_runs_at_api
+
+    return list_runs_at_api(root, name) or ()

@@ -31,6 +31,7 @@ from towpath.execution import run_folders
 from towpath.studio.access_guard import ACTOR, FORM_TOKEN, AccessGuard, Door, TokenDoor
 from towpath.studio.action_commands import ActionOutcome, carry_out_action, read_action
 from towpath.studio.asset_files import ASSETS, asset_digest
+from towpath.studio.beside_answers import BesideAnswers
 from towpath.studio.log_growth import read_log_growth
 from towpath.studio.output_files import answer_output
 from towpath.studio.page_index import PAGES
@@ -42,8 +43,10 @@ from towpath.studio.page_templates import (
 )
 from towpath.studio.page_threads import PageThreads, PageTooSlow
 from towpath.studio.pages.page_kind import NoSuchPage, PageKind, PageRequest
+from towpath.studio.pages.run_comparison import select_runs
 from towpath.studio.pages.run_facts import find_page_run
 from towpath.studio.project_facts import ProjectFacts
+from towpath.studio.run_export import write_runs_csv
 from towpath.studio.run_stream import RunStreams
 
 if TYPE_CHECKING:
@@ -65,6 +68,7 @@ def guard_project(studio: StudioProject, door: Door) -> AccessGuard:
     """The application over a project, for whom ``door`` lets in."""
     routes = [
         Mount("/assets", AssetFiles(directory=str(ASSETS))),
+        Route("/runs/table.csv", studio.send_table, methods=["GET"]),
         Route("/runs/{run}/events", studio.stream_run, methods=["GET"]),
         Route("/runs/{run}/{step}/log.txt", studio.send_log),
         Route("/runs/{run}/{step}/log/more", studio.follow_log),
@@ -74,7 +78,7 @@ def guard_project(studio: StudioProject, door: Door) -> AccessGuard:
         *(Route(f"/{kind.path}", functools.partial(studio.show_page, kind)) for kind in PAGES),
     ]
     app = Starlette(routes=routes, exception_handlers={404: studio.answer_missing})
-    app.add_middleware(GZipMiddleware, minimum_size=1000)
+    app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
     app.router.redirect_slashes = False  # `answer_missing` adds them, to our own paths alone
     return AccessGuard(app, door)
 
@@ -97,10 +101,14 @@ class StudioProject:
     root: Path
     threads: PageThreads = field(default_factory=PageThreads)
     action_threads: PageThreads = field(default_factory=lambda: PageThreads(niceness=0))
+    beside: BesideAnswers = field(default_factory=BesideAnswers)
     streams: RunStreams = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "streams", RunStreams(self.threads))
+
+    def _read_facts(self) -> ProjectFacts:
+        return ProjectFacts(self.root, beside=self.beside)
 
     async def show_page(self, kind: PageKind, request: Request) -> Response:
         try:
@@ -109,7 +117,7 @@ class StudioProject:
             return PlainTextResponse(_TOO_SLOW, 503, {"retry-after": "10"})
 
     def _write_page(self, kind: PageKind, request: Request) -> Response:
-        facts, place = ProjectFacts(self.root), place_of_request(request)
+        facts, place = self._read_facts(), place_of_request(request)
         query = {name: tuple(request.query_params.getlist(name)) for name in request.query_params}
         try:
             view = kind.gather(facts, PageRequest(dict(request.path_params), query))
@@ -130,9 +138,7 @@ class StudioProject:
             return RedirectResponse(f"/{path.strip('/')}/", 307)
         what = "There is no such page."
         place = place_of_request(request)
-        page = await self.threads.compute(
-            lambda: render_missing(ProjectFacts(self.root), what, place)
-        )
+        page = await self.threads.compute(lambda: render_missing(self._read_facts(), what, place))
         return HTMLResponse(page, 404)
 
     async def stream_run(self, request: Request) -> Response:
@@ -149,8 +155,29 @@ class StudioProject:
         return StreamingResponse(events, media_type="text/event-stream")
 
     def _find_folder(self, name: str) -> Path | None:
-        runs = ProjectFacts(self.root).workspace.runs
+        runs = self._read_facts().workspace.runs
         return runs / name if name in run_folders.list_run_names(runs) else None
+
+    async def send_table(self, request: Request) -> Response:
+        """The runs that an address names or asks for, as comma-separated values."""
+        query = {name: tuple(request.query_params.getlist(name)) for name in request.query_params}
+        page_request = PageRequest({}, query or {"all": ("1",)})
+        try:
+            return await self.threads.compute(lambda: self._write_table(page_request))
+        except PageTooSlow:
+            return PlainTextResponse(_TOO_SLOW, 503, {"retry-after": "10"})
+
+    def _write_table(self, request: PageRequest) -> Response:
+        try:
+            hits = select_runs(ProjectFacts(self.root), request, _DOWNLOAD)
+        except NoSuchPage as missing:
+            return PlainTextResponse(f"{missing.what}\n", 404)
+        if hits.fault:
+            return PlainTextResponse(f"{hits.fault}\n", 400)
+        headers = {"content-disposition": 'attachment; filename="runs.csv"'}
+        return PlainTextResponse(
+            write_runs_csv(hits.runs), headers=headers, media_type="text/csv; charset=utf-8"
+        )
 
     async def send_log(self, request: Request) -> Response:
         """A whole log, as plain text: what a step printed is never a page of ours."""
@@ -178,7 +205,7 @@ class StudioProject:
         return await self.threads.compute(lambda: answer_output(self.root, names, is_download))
 
     def _find_log(self, run_name: str, step: str) -> Path | None:
-        facts = ProjectFacts(self.root)
+        facts = self._read_facts()
         try:
             run = find_page_run(facts, run_name)
         except NoSuchPage:
@@ -211,11 +238,15 @@ class StudioProject:
         else:
             person: ActingPerson | None = request.scope[ACTOR]
             outcome, words = carry_out_action(self.root, action, person), action.words
+            self.beside.note_action()
         if outcome.run:
             return RedirectResponse(f"/runs/{outcome.run}/", 303)
         view = ActionPage(outcome, words, back)
-        page = render_outcome(ProjectFacts(self.root), view, place)
+        page = render_outcome(self._read_facts(), view, place)
         return HTMLResponse(page, 200 if outcome.code == 0 else 409)
+
+
+_DOWNLOAD = 15.0  # seconds in which the records of a table are read
 
 
 def place_of_request(request: Request) -> PagePlace:

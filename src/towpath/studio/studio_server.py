@@ -7,6 +7,7 @@ import secrets
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from towpath.errors import UsageError
 from towpath.scratch import scratch_folder
 from towpath.studio.access_guard import Door, TokenDoor
+from towpath.studio.pages.run_facts import read_ahead
 from towpath.studio.request_limits import HEAD_PATIENCE, LONGEST_HEAD
 from towpath.studio.studio_app import StudioProject, guard_project
 
@@ -62,6 +64,8 @@ def serve_studio(root: Path, address: ServerAddress, announce: Callable[[str], N
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     port = listening.getsockname()[1]
     announce(address.door.origin if address.door else f"http://{LOOPBACK}:{port}/?token={token}")
+    # While nobody waits: the first search among thousands of runs finds their records read.
+    threading.Thread(target=read_ahead, args=(root / ".towpath" / "runs",), daemon=True).start()
     StudioServer(server_config(guard_project(studio, door))).run(sockets=[listening])
 
 

@@ -12,10 +12,12 @@ from towpath.studio.shown_values import show_number
 
 COLOURS = 8  # classes `c0` to `c7`; further lines begin again, and each is named beside its end
 _WIDE, _HIGH = 460.0, 220.0  # pixels
+_BROAD = 700.0  # of parallel lines, at least
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 14.0, 10.0, 30.0
 _LARGEST, _TINY = 1e300, 1e-290
 _SMALLEST = 1e-12  # of a value: a span below it is an error of rounding
 _POINTS = 600  # of a line; more do not show
+FEW = 120  # points or lines of which each says what it is
 
 Point = tuple[float, float]
 
@@ -65,13 +67,16 @@ def clamp_value(value: float) -> float:
     return max(-_LARGEST, min(_LARGEST, value))
 
 
-def draw_curves(lines: Sequence[NamedLine], x_label: str, y_label: str) -> str:
+def draw_curves(
+    lines: Sequence[NamedLine], x_label: str, y_label: str, most_points: int = _POINTS
+) -> str:
     """Lines over a common axis, with their last values for who does not see them."""
     points = [point for line in lines for point in line.points]
     x_axis = AxisSpan.of_values([x for x, _ in points], _LEFT, _WIDE - _RIGHT)
     y_axis = AxisSpan.of_values([y for _, y in points], _HIGH - _BOTTOM, _TOP)
     drawn = [
-        f'<path class="curve c{index % COLOURS}" d="{_write_path(line.points, x_axis, y_axis)}">'
+        f'<path class="curve c{index % COLOURS}" '
+        f'd="{_write_path(line.points, x_axis, y_axis, most_points)}">'
         f"<title>{_escape_text(line.name)}</title></path>"
         for index, line in enumerate(lines)
     ]
@@ -81,18 +86,23 @@ def draw_curves(lines: Sequence[NamedLine], x_label: str, y_label: str) -> str:
 
 
 def draw_points(
-    points: Mapping[str, Point], links: Mapping[str, str], x_label: str, y_label: str
-) -> str:
-    """A point for each name, a link where ``links`` has its address."""
+    points: Mapping[str, Point], links: Mapping[str, str], x_label: str, y_label: str,
+    shades: Mapping[str, int] | None = None,
+) -> str:  # fmt: skip
+    """A point for each name, a link where ``links`` has its address; ``shades`` are classes of its
+    colour."""
+    shades = shades or {}
     x_axis = AxisSpan.of_values([x for x, _ in points.values()], _LEFT, _WIDE - _RIGHT)
     y_axis = AxisSpan.of_values([y for _, y in points.values()], _HIGH - _BOTTOM, _TOP)
     drawn = []
     for name, (x, y) in points.items():
         if not (math.isfinite(x) and math.isfinite(y)):
             continue
-        words = f"{name}: {x_label} {show_number(x)}, {y_label} {show_number(y)}"
+        values = f": {x_label} {show_number(x)}, {y_label} {show_number(y)}"
+        words = name + ("" if len(points) > FEW else values)
         circle = (
-            f'<circle class="point" cx="{x_axis.place(x):.1f}" cy="{y_axis.place(y):.1f}" r="5">'
+            f'<circle class="point{_shade_class(shades, name)}" cx="{x_axis.place(x):.1f}" '
+            f'cy="{y_axis.place(y):.1f}" r="5">'
             f"<title>{_escape_text(words)}</title></circle>"
         )
         address = links.get(name)
@@ -103,11 +113,18 @@ def draw_points(
     return _frame_chart([*_draw_axes(x_axis, y_axis, x_label), *drawn], label, role=role)
 
 
+def _shade_class(shades: Mapping[str, int], name: str) -> str:
+    return f" k{shades[name]}" if name in shades else ""
+
+
 def draw_parallel(
-    names: Sequence[str], rows: Mapping[str, Sequence[float | None]], marked: frozenset[str]
-) -> str:
-    """An axis for each name, and a line through them for each row; ``marked`` rows stand out."""
-    wide = max(_WIDE, 205.0 * len(names))
+    names: Sequence[str], rows: Mapping[str, Sequence[float | None]], marked: frozenset[str],
+    shades: Mapping[str, int] | None = None,
+) -> str:  # fmt: skip
+    """An axis for each name, and a line through them for each row; ``marked`` rows stand out, and
+    ``shades`` are classes of its colour."""
+    shades = shades or {}
+    wide = max(_BROAD, 150.0 * len(names))
     gap = (wide - 2 * 60) / max(1, len(names) - 1)
     axes = [
         AxisSpan.of_values(
@@ -124,20 +141,25 @@ def draw_parallel(
             _write_text("tick-word", x, _HIGH - 18, show_number(axis.low), "middle"),
             _write_text("tick-word", x + 5, 30, show_number(axis.high)),
         ]
-    for name, row in rows.items():
+    # The best are drawn last, over the others.
+    for name, row in sorted(rows.items(), key=lambda item: item[0] in marked):
         points = [
             (60 + i * gap, axes[i].place(value))
             for i, value in enumerate(row)
             if value is not None and math.isfinite(value)
         ]
         path = " ".join(f"{'L' if n else 'M'}{x:.1f} {y:.1f}" for n, (x, y) in enumerate(points))
-        kind = "thread is-marked" if name in marked else "thread"
-        drawn.append(f'<path class="{kind}" d="{path}"><title>{_escape_text(name)}</title></path>')
+        kind = f"thread{_shade_class(shades, name)}" + (" is-marked" if name in marked else "")
+        # Of many lines nobody points at one; the table has their names.
+        title = f"<title>{_escape_text(name)}</title>" if len(rows) <= FEW else ""
+        drawn.append(f'<path class="{kind}" d="{path}">{title}</path>')
     return _frame_chart(drawn, f"{len(rows)} runs over {', '.join(names)}", wide)
 
 
-def _write_path(points: Sequence[Point], x_axis: AxisSpan, y_axis: AxisSpan) -> str:
-    step = max(1, -(-len(points) // _POINTS))
+def _write_path(
+    points: Sequence[Point], x_axis: AxisSpan, y_axis: AxisSpan, most_points: int
+) -> str:
+    step = max(1, -(-len(points) // most_points))
     kept = [*points[::step], *points[-1:]] if step > 1 else points
     words: list[str] = []
     is_open = False

@@ -34,23 +34,33 @@ def check_project_store(
     """The project's store: no version's bytes altered, and none missing that is wanted by a stage
     or may still be promoted. ``origin`` is the address of this project's code, in a registry that
     several projects share."""
-    wanted_keys = {(entry.model, entry.version) for entry in ledger.wanted_versions()}
-    promoted = {(entry.model, entry.version) for entry in ledger.promotions}
     missing: list[tuple[str, VersionRecord]] = []
-    for version, record in ledger.read_records():
-        key, name = (version.model, version.version), str(version)
-        if not ledger.is_ours(version.model) or _is_made_elsewhere(record, origin):
-            continue  # another project made it, and has its bytes
+    for name, record, need in _own_versions(ledger, origin):
         for part, kept in _kept_parts(name, record):
             state = verify_bytes(store.source, kept.artifact, kept.sha256)
             if state is BytesState.ALTERED:
                 yield _explain_altered(part, kept, store, root)
-            elif state is BytesState.MISSING and key in wanted_keys:
-                missing.append((f"{part}, which a stage wants,", kept))
-            # What was promoted and replaced is in its stages' stores.
-            elif state is BytesState.MISSING and key not in promoted and version.rejected is None:
-                missing.append((part, kept))
+            elif state is BytesState.MISSING and need is not None:
+                missing.append((f"{part}{need}", kept))
     yield from _look_on_remote(root, missing)
+
+
+def _own_versions(
+    ledger: AuditLedger, origin: str | None
+) -> Iterator[tuple[str, VersionRecord, str | None]]:
+    """Each version that this project made, and in words who needs its bytes: None for nobody."""
+    wanted = {(entry.model, entry.version) for entry in ledger.wanted_versions()}
+    # What was promoted and replaced is in its stages' stores.
+    promoted = {(entry.model, entry.version) for entry in ledger.promotions}
+    for version, record in ledger.read_records():
+        if not ledger.is_ours(version.model) or _is_made_elsewhere(record, origin):
+            continue  # another project made it, and has its bytes
+        key, need = (version.model, version.version), None
+        if key in wanted:
+            need = ", which a stage wants,"
+        elif key not in promoted and version.rejected is None:
+            need = ""
+        yield str(version), record, need
 
 
 def _kept_parts(name: str, record: VersionRecord) -> Iterator[tuple[str, VersionRecord]]:

@@ -44,7 +44,7 @@ from towpath.delivery.promotion.promotion_case import PromotionCase
 from towpath.delivery.promotion.promotion_check import CheckedBranch
 from towpath.delivery.promotion.propose import LOCK, PROMOTION_PREFIX, PromotionPlace
 from towpath.delivery.promotion.rulebook import least_level
-from towpath.delivery.promotion.rules_in_force import connect_forge_in_force
+from towpath.delivery.promotion.rules_in_force import connect_forge_in_force, names_forge
 from towpath.errors import Fault, Refused, RegistryError, UsageError, did_you_mean
 from towpath.forge import Forge, Method, NotMergeable, PullRequest
 from towpath.registry import Promotion
@@ -66,6 +66,12 @@ class WaitingPromotion:
     title: str
     author: str
     url: str | None = None
+
+
+def promotes_at_forge(workspace: Workspace) -> bool:
+    """Whether promotions wait at a forge, by what this clone knows: nothing is asked of it."""
+    repository = workspace.registry_at_hand
+    return bool(remotes.choose_remote(repository)) and names_forge(workspace, repository)
 
 
 def find_waiting_promotions(workspace: Workspace) -> tuple[WaitingPromotion, ...]:

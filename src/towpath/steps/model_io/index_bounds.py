@@ -205,21 +205,23 @@ def _check_neighbours(tree: Any, _width: int | None) -> str:
     data, order, nodes, spaces, _, _, count, *_, metric, weights = tree.__getstate__()
     points, columns = data.shape
     sides = 2 if type(tree).__name__.startswith("KDTree") else 1
-    outside = "a tree of neighbours points outside itself"
-    if len(order) != points or (order < 0).any() or (order >= points).any():
-        return outside
-    if count < 1 or len(nodes) != count or spaces.shape != (sides, count, columns):
-        return outside
-    spans = (nodes["idx_start"] < 0) | (nodes["idx_end"] > points)
-    if spans.any() or (nodes["idx_start"] > nodes["idx_end"]).any():
-        return outside
-    inner = numpy.arange(count)[nodes["is_leaf"] == 0]
-    if (2 * inner + 2 >= count).any():
-        return outside
-    if weights is not None and len(weights) != points:
-        return outside
+    sizes = len(order), len(nodes), spaces.shape
+    is_sized = count >= 1 and sizes == (points, count, (sides, count, columns))
+    is_weighed = weights is None or len(weights) == points
+    if not (is_sized and is_weighed and _stays_inside(order, nodes, points)):
+        return "a tree of neighbours points outside itself"
     metric._validate_data(data)  # whose own numbers fit these columns; else ValueError
     return ""
+
+
+def _stays_inside(order: Any, nodes: Any, points: int) -> bool:
+    """Whether a tree of neighbours names points and nodes that are there."""
+    if (order < 0).any() or (order >= points).any():
+        return False
+    first, end = nodes["idx_start"], nodes["idx_end"]
+    inner = numpy.arange(len(nodes))[nodes["is_leaf"] == 0]
+    ordered = ((first >= 0) & (first <= end) & (end <= points)).all()
+    return bool(ordered and not (2 * inner + 2 >= len(nodes)).any())
 
 
 def _check_metric(metric: Any, _width: int | None) -> str:

@@ -19,6 +19,23 @@
     setTimeout(() => { button.textContent = "copy"; }, 1500);
   });
 
+  // A command may take seconds: its button says that it is at work, and is pressed once.
+  document.addEventListener("submit", (event) => {
+    const button = event.target.querySelector("button[data-doing]");
+    if (!button) return;
+    button.dataset.word = button.textContent;
+    button.textContent = `${button.dataset.doing}…`;
+    button.setAttribute("aria-busy", "true");
+    setTimeout(() => { button.disabled = true; });  // later: what is disabled is not sent
+  });
+  addEventListener("pageshow", () => {  // come back to by the browser's own button
+    for (const button of document.querySelectorAll("button[aria-busy]")) {
+      button.textContent = button.dataset.word;
+      button.removeAttribute("aria-busy");
+      button.disabled = false;
+    }
+  });
+
   document.addEventListener("keydown", (event) => {
     const typing = event.target.closest("input, textarea, select");
     const find = document.getElementById("find");
@@ -51,7 +68,7 @@
   }
 
   // The log of the step that is shown: what it has grown by is asked for, and stands below the rest.
-  let metrics = -1, asking = false, follows = true;
+  let metrics = -1, asking = false, atEnd = true;
   async function grow() {
     const part = document.querySelector("[data-log]");
     if (!part || document.hidden || asking) return;
@@ -68,32 +85,52 @@
       lines.append(...new DOMParser().parseFromString(`<pre>${more.html}</pre>`, "text/html").querySelector("pre").childNodes);
       while (lines.childElementCount > 5000) lines.firstElementChild.remove();
       part.dataset.next = more.next; part.dataset.line = more.line;
-      if (follows) lines.scrollTop = lines.scrollHeight;
+      if (atEnd) lines.scrollTop = lines.scrollHeight;
     } finally { asking = false; }
   }
   function showFollow() {
     const button = document.querySelector(".follow");
-    if (button) { button.hidden = !document.querySelector("[data-growing]"); button.setAttribute("aria-pressed", String(follows)); }
+    if (button) { button.hidden = !document.querySelector("[data-growing]"); button.setAttribute("aria-pressed", String(atEnd)); }
   }
   document.addEventListener("click", (event) => {
     if (!event.target.closest(".follow")) return;
-    follows = !follows; showFollow();
+    atEnd = !atEnd; showFollow();
     const lines = document.querySelector(".log.lines");
-    if (follows && lines) lines.scrollTop = lines.scrollHeight;
+    if (atEnd && lines) lines.scrollTop = lines.scrollHeight;
   });
   document.addEventListener("wheel", (event) => {
-    if (event.deltaY < 0 && event.target.closest(".log.lines")) { follows = false; showFollow(); }
+    if (event.deltaY < 0 && event.target.closest(".log.lines")) { atEnd = false; showFollow(); }
   }, { passive: true });
   if (document.querySelector("[data-stream]")) setInterval(() => { if (document.querySelector("[data-stream]")) { grow(); showFollow(); } }, 700);
 
-  // A browser gives six connections to a host: the stream of a hidden page is closed.
+  // A browser gives six connections to a host, for all its pages: a hidden page holds none, and of
+  // those that are seen three have a stream. The rest look again every two seconds.
   const live = document.querySelector("[data-stream]");
-  let stream = null, timer = 0;
-  function stop() { if (stream) stream.close(); stream = null; }
-  function start() {
-    if (!live || stream || document.hidden) return;
+  let stream = null, timer = 0, poll = 0, leave = null, follows = false;
+  function stop() {
+    if (stream) stream.close();
+    if (leave) leave();
+    clearInterval(poll);
+    stream = leave = null;
+    follows = false;
+  }
+  function takeSeat(number) {
+    return new Promise((asked) => navigator.locks.request(
+      `towpath-stream-${number}`, { ifAvailable: true },
+      (lock) => { const held = lock && new Promise((left) => { leave = left; }); asked(); return held; },
+    ));
+  }
+  async function start() {
+    if (!live || follows || document.hidden) return;
+    follows = true;
+    for (let seat = 0; seat < 3 && navigator.locks && !leave; seat += 1) await takeSeat(seat);
+    if (!follows) { if (leave) leave(); return; }
+    if (navigator.locks && !leave) { poll = setInterval(refresh, 2000); return; }
     stream = new EventSource(live.dataset.stream);
     stream.onmessage = () => { clearTimeout(timer); timer = setTimeout(refresh, 150); };
+    stream.onerror = () => {  // refused, not broken off: then it would come again by itself
+      if (stream && stream.readyState === EventSource.CLOSED) { stop(); follows = true; poll = setInterval(refresh, 2000); }
+    };
     stream.addEventListener("ended", () => { stop(); grow().then(refresh); });
   }
   document.addEventListener("visibilitychange", () => { if (document.hidden) stop(); else { refresh(); start(); } });

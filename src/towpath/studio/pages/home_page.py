@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from towpath.errors import TowpathError
 from towpath.studio.pages.run_facts import RunLine, list_run_lines
 from towpath.studio.shown_values import show_change, show_number, show_person
 
@@ -16,13 +17,14 @@ if TYPE_CHECKING:
     from towpath.studio.pages.page_kind import PageRequest
     from towpath.studio.project_facts import ProjectFacts
 
-_RUNS = 12
+_RUNS, _STRIP = 8, 40  # runs in the list, and in the strip above it
 
 
 @dataclass(frozen=True)
 class StageCard:
     """A model in a stage. ``change`` is the main metric against the version before, ``verdict``
-    whether that is better; ``lag`` says what the stage runs still, where that is not yet this."""
+    whether that is better; ``lag`` says what the stage runs still, where that is not yet this.
+    ``promotion`` is the page of its evidence."""
 
     model: str
     version: str
@@ -36,6 +38,7 @@ class StageCard:
     over: str
     lag: str
     rejected: str
+    promotion: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,11 +50,22 @@ class StageColumn:
 
 @dataclass(frozen=True)
 class Attention:
-    """Something that a person should look at: ``address`` is its page."""
+    """Something that a person should look at: ``address`` is its page, ``deploys`` the stage that
+    a command would bring up to date."""
 
     state: str
     words: str
     address: str
+    deploys: str = ""
+
+
+@dataclass(frozen=True)
+class FirstStep:
+    """One of the steps from an empty folder to a model in a stage, and what to type for it."""
+
+    is_done: bool
+    words: str
+    command: str
 
 
 @dataclass(frozen=True)
@@ -59,6 +73,8 @@ class HomePage:
     columns: tuple[StageColumn, ...]
     waiting: tuple[WaitingPromotion, ...]
     runs: tuple[RunLine, ...]
+    strip: tuple[RunLine, ...]
+    first_steps: tuple[FirstStep, ...]
     attention: tuple[Attention, ...]
     pipelines: tuple[str, ...]
     model_count: int
@@ -67,12 +83,15 @@ class HomePage:
 
 def gather_home(facts: ProjectFacts, _: PageRequest) -> HomePage:
     columns = tuple(_stage_column(facts, stage) for stage in facts.stages)
-    runs = tuple(list_run_lines(facts, _RUNS))
+    strip = tuple(list_run_lines(facts, _STRIP))
+    runs = strip[:_RUNS]
     return HomePage(
         columns,
         facts.waiting_promotions,
         runs,
-        tuple(_find_attention(columns, runs)),
+        strip,
+        _list_first_steps(facts, columns, strip),
+        tuple(_find_attention(columns, strip)),
         tuple(facts.workspace.pipelines),
         len(facts.models),
         sum(len(model.versions) for model in facts.models.values()),
@@ -109,6 +128,7 @@ def stage_card(facts: ProjectFacts, stage_file: StageFile) -> StageCard:
         str(stage_file.replaces or ""),
         _lag_words(entries),
         (version.rejected if version else None) or "",
+        f"{entry.model}-{entry.version}-{entry.stage}" if entry and entry.evidence else "",
     )
 
 
@@ -117,6 +137,44 @@ def _lag_words(entries: list[HistoryEntry]) -> str:
         return ""
     running = next((e.version for e in reversed(entries) if e.entered), None)
     return f"runs {running} still" if running else "is not deployed yet"
+
+
+def _list_first_steps(
+    facts: ProjectFacts, columns: tuple[StageColumn, ...], runs: tuple[RunLine, ...]
+) -> tuple[FirstStep, ...]:
+    """What is done and what is next, until the first model has reached a stage; none from then."""
+    cards = [(column.stage, card) for column in columns for card in column.cards]
+    if any(not card.lag for _, card in cards):
+        return ()
+    newest = next((m.latest for m in facts.models.values() if m.latest), None)
+    stage = next(iter(facts.stages), "STAGE")
+    promoted, waiting = cards[0][0] if cards else stage, facts.waiting_promotions
+    is_committed, last = _has_commit(facts), runs[0] if runs else None
+    branch = waiting[0].branch if waiting else "promote/..."
+    steps = [
+        FirstStep(bool(facts.workspace.pipelines), "Write a pipeline, or take a template's",
+                  "towpath new"),
+        FirstStep(is_committed, "Commit it: a version names the code that made it",
+                  "git init && git add . && git commit -m 'Begin'"),
+        FirstStep(any(run.state == "done" for run in runs), "Run it", "towpath run"),
+        FirstStep(newest is not None, "Register the model: a register step does, or by hand",
+                  f"towpath register {last.id}" if last else "towpath run"),
+    ]  # fmt: skip
+    if facts.stages:
+        steps += [
+            FirstStep(bool(waiting or cards), f"Propose the version for {stage}",
+                      f"towpath promote {newest or 'MODEL@VERSION'} --to {stage}"),
+            FirstStep(bool(cards), "Approve it", f"towpath approve {branch}"),
+            FirstStep(False, "Deploy it", f"towpath reconcile {promoted} --apply"),
+        ]  # fmt: skip
+    return () if all(step.is_done for step in steps) else tuple(steps)
+
+
+def _has_commit(facts: ProjectFacts) -> bool:
+    try:
+        return facts.workspace.registry.commit("HEAD") is not None
+    except TowpathError:  # no repository
+        return False
 
 
 def _find_attention(
@@ -131,13 +189,13 @@ def _find_attention(
                 yield Attention("failed", words, address)
             if card.lag:
                 words = f"{name} was let into {column.stage}; it {card.lag}"
-                yield Attention("waiting", words, address)
+                yield Attention("waiting", words, address, column.stage)
     pipelines_told: set[str] = set()
     for run in runs:
         if run.pipeline not in pipelines_told and run.state in ("failed", "interrupted", "refused"):
-            words = f"the last run of {run.pipeline} {_ENDINGS[run.state]}"
-            yield Attention(run.state, f"{words}: {run.error}" if run.error else words,
-                            f"runs/{run.id}/")  # fmt: skip
+            words, error = f"the last run of {run.pipeline} {_ENDINGS[run.state]}", run.error
+            words += f": {error.splitlines()[0]}" if error.strip() else ""
+            yield Attention(run.state, words, f"runs/{run.id}/")
         pipelines_told.add(run.pipeline)
 
 

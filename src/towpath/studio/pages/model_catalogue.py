@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from towpath.audit.version_search import search_versions
 from towpath.config.foreign_values import format_second
 from towpath.errors import TowpathError
+from towpath.studio.pages.metric_trend import TrendLine, lay_trend
 from towpath.studio.pages.page_kind import NoSuchPage
 from towpath.studio.shown_values import show_number, show_person
 
@@ -34,16 +35,6 @@ class VersionLine:
     rejected: str
     run: str
     is_candidate: bool
-
-
-@dataclass(frozen=True)
-class TrendLine:
-    """A metric over versions, as a path in a box of 120 by 28; ``words`` say it without eyes."""
-
-    metric: str
-    path: str
-    end: tuple[float, float]
-    words: str
 
 
 @dataclass(frozen=True)
@@ -131,18 +122,9 @@ def draw_trend(facts: ProjectFacts, versions: Sequence[ModelVersion]) -> TrendLi
     recent = [version for version in versions if version.rejected is None][-_SPARK:]
     metric = facts.main_metric(recent[-1].metrics) if recent else None
     points = [(v, v.metrics[metric]) for v in recent if metric and metric in v.metrics]
-    if metric is None or len(points) < 2:
+    if metric is None:
         return None
-    values = [value for _, value in points]
-    low, high = min(values), max(values)
-    spread = (high - low) or 1.0
-    step = 112 / (len(values) - 1)
-    placed = [(4 + i * step, 24 - (v - low) / spread * 20) for i, v in enumerate(values)]
-    path = "M" + " L".join(f"{x:.1f} {y:.1f}" for x, y in placed)
-    words = (
-        f"{metric} of {len(values)} versions: {show_number(values[0])} to {show_number(values[-1])}"
-    )
-    return TrendLine(metric, path, placed[-1], words)
+    return lay_trend(metric, [value for _, value in points], "versions")
 
 
 @dataclass(frozen=True)

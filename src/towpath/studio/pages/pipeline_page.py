@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from towpath.backends.prefect.deployment_check import pipeline_of
+from towpath.backends.prefect.deployment_file import read_declared_deployments
 from towpath.drawing.picture import GraphPicture, picture_graph
 from towpath.errors import TowpathError
 from towpath.planning.declared_pipelines import read_declared
@@ -14,10 +16,12 @@ from towpath.planning.pipeline_check import drawable_graph
 from towpath.studio.graph_view import BoxLook
 from towpath.studio.pages.page_kind import NoSuchPage
 from towpath.studio.pages.run_facts import RunLine, list_run_lines
-from towpath.studio.shown_values import show_number
+from towpath.studio.shown_values import show_duration, show_number
 
 if TYPE_CHECKING:
+    from towpath.config.deployment_declaration import ScheduleDeclaration
     from towpath.config.pipeline_declaration import Pipeline
+    from towpath.errors import Fault
     from towpath.studio.pages.page_kind import PageRequest
     from towpath.studio.project_facts import ProjectFacts
 
@@ -33,7 +37,10 @@ class ParameterLine:
     bounds: str
     description: str
     raw: str  # as a form sends it, and `--param` takes it
-    is_number: bool
+    type: str
+    is_required: bool
+    least: str  # of a field for numbers, "" for none; what is `above` is told by the words alone
+    most: str
     choices: tuple[str, ...]
 
 
@@ -47,6 +54,25 @@ class PipelineLine:
 
 
 @dataclass(frozen=True)
+class DeploymentLine:
+    """A deployment of the pipeline as `prefect.yaml` declares it."""
+
+    name: str
+    schedules: tuple[str, ...]
+    is_paused: bool
+    work_pool: str
+    parameters: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class EnvironmentLine:
+    """What `--for` a name changes: parameters and inputs."""
+
+    name: str
+    values: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
 class PipelineList:
     pipelines: tuple[PipelineLine, ...]
 
@@ -56,7 +82,9 @@ class PipelinePage:
     line: PipelineLine
     params: tuple[ParameterLine, ...]
     inputs: tuple[tuple[str, str], ...]
-    environments: tuple[str, ...]
+    environments: tuple[EnvironmentLine, ...]
+    deployments: tuple[DeploymentLine, ...]
+    faults: tuple[Fault, ...]
     picture: GraphPicture | None
     looks: dict[str, BoxLook]
     file: str
@@ -85,46 +113,80 @@ def gather_pipeline(facts: ProjectFacts, request: PageRequest) -> PipelinePage:
     name = request.names["pipeline"]
     if name not in facts.workspace.pipelines:
         raise NoSuchPage(f"no pipeline `{name}`")
-    line = _pipeline_line(facts, name)
+    line, file = _pipeline_line(facts, name), f"flows/{name}/pipeline.yaml"
+    deployments = tuple(_deployment_lines(facts, name))
     try:
         pipeline = read_declared(facts.workspace, name).pipeline
         picture = picture_graph(drawable_graph(facts.workspace, name, ""))
     except TowpathError as wrong:
-        facts.notes.append(_first_fault(wrong))
-        return PipelinePage(line, (), (), (), None, {}, f"flows/{name}/pipeline.yaml")
+        return PipelinePage(line, (), (), (), deployments, tuple(wrong.faults), None, {}, file)
     return PipelinePage(
         line,
         tuple(_parameter_lines(pipeline)),
         tuple((name, _input_words(value)) for name, value in pipeline.inputs.items()),
-        tuple(pipeline.environments),
+        tuple(_environment_lines(pipeline)),
+        deployments,
+        (),
         picture,
         {},
-        f"flows/{name}/pipeline.yaml",
+        file,
     )
 
 
-_BOUNDS = ("above", "at_least", "below", "at_most", "choices")
+def _environment_lines(pipeline: Pipeline) -> Iterator[EnvironmentLine]:
+    for name, declared in pipeline.environments.items():
+        params = ((key, show_number(value)) for key, value in declared.params.items())
+        inputs = ((key, _input_words(value)) for key, value in declared.inputs.items())
+        yield EnvironmentLine(name, (*params, *inputs))
+
+
+def _deployment_lines(facts: ProjectFacts, pipeline: str) -> Iterator[DeploymentLine]:
+    try:
+        declared = read_declared_deployments(facts.root)
+    except TowpathError:  # `towpath check` says what is wrong with the file
+        return
+    for _, deployment in declared.deployments:
+        if pipeline_of(facts.workspace, deployment) == pipeline:
+            schedules = [deployment.schedule] if deployment.schedule else []
+            yield DeploymentLine(
+                deployment.name,
+                tuple(map(_schedule_words, (*schedules, *deployment.schedules))),
+                bool(deployment.paused),
+                deployment.work_pool.name or "",
+                tuple((key, show_number(value)) for key, value in deployment.parameters.items()),
+            )
+
+
+def _schedule_words(schedule: ScheduleDeclaration) -> str:
+    zone = f" {schedule.timezone}" if schedule.timezone else ""
+    rests = "" if schedule.active else ", rests"
+    if schedule.interval is not None:
+        return f"every {show_duration(schedule.interval)}{rests}"
+    return f"{schedule.cron or schedule.rrule}{zone}{rests}"
 
 
 def _parameter_lines(pipeline: Pipeline) -> Iterator[ParameterLine]:
     for name, declared in pipeline.params.items():
-        value: Any = declared
-        default = getattr(value, "default", value)
-        bounds = ((word, getattr(value, word, None)) for word in _BOUNDS)
-        words = ", ".join(
-            f"{word.replace('_', ' ')} {show_number(bound)}"
-            for word, bound in bounds
-            if bound is not None
+        bounds = declared.declared_bounds
+        words = [f"{key.replace('_', ' ')} {show_number(b)}" for key, b in bounds.items()]
+        ends = (("at_least", "above"), ("at_most", "below"))
+        least, most = (
+            next((_raw_value(bounds[key]) for key in keys if key in bounds), "") for keys in ends
         )
-        choices = getattr(value, "choices", None) or (
-            (True, False) if isinstance(default, bool) else ()
-        )
+        kind = declared.accepted_type
+        choices = declared.choices or ((True, False) if kind == "boolean" else ())
         yield ParameterLine(
-            name, show_number(default), words, getattr(value, "description", "") or "",
-            raw=_raw_value(default),
-            is_number=isinstance(default, int | float) and not isinstance(default, bool),
+            name,
+            "" if declared.required else show_number(declared.default),
+            ", ".join(words),
+            declared.description or "",
+            raw="" if declared.required else _raw_value(declared.default),
+            type=kind,
+            is_required=declared.required,
+            least=least,
+            most=most,
             choices=tuple(map(_raw_value, choices)),
-        )  # fmt: skip
+        )
 
 
 def _raw_value(value: object) -> str:

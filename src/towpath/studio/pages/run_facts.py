@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
+import os
+import sys
+import threading
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from towpath.credentials import hide_credentials
 from towpath.errors import StoreError, UsageError
 from towpath.execution import run_folders, run_record
 from towpath.execution.run_record import ExecutionState
+from towpath.execution.trials_table import list_run_numbers, list_run_values
+from towpath.studio.page_threads import NICENESS
 from towpath.studio.pages.page_kind import NoSuchPage
 from towpath.studio.shown_values import show_duration, show_number
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from towpath.config.artifact import Json
+    from towpath.execution.run_folders import RunSections
     from towpath.execution.run_record import RecordedRun, StepRun
     from towpath.studio.project_facts import ProjectFacts
 
@@ -34,7 +41,10 @@ _WORDS = {"done": "run"}
 
 @dataclass(frozen=True)
 class RunLine:
-    """A run in a list; what is kept of an ended one, so that its record is read once."""
+    """A run in a list; what is kept of an ended one, so that its record is read once.
+
+    ``params`` are parameters, and where inputs came from; ``sections`` are what it is compared by.
+    """
 
     id: str
     pipeline: str
@@ -52,6 +62,8 @@ class RunLine:
     is_trial: bool
     error: str
     has_ended: bool
+    data: Mapping[str, Json]
+    sections: RunSections
 
 
 @dataclass(frozen=True)
@@ -88,7 +100,7 @@ def line_of_run(run: RecordedRun) -> RunLine:
         took=show_duration(run.seconds) if run.ended else "",
         seconds=run.seconds,
         counts=count_states(run),
-        params=run.params,
+        params=list_run_values(run),
         metrics=short_metrics(run),
         asked_for=_asked_words(run),
         author=str(run.origin.get("user", "")),
@@ -97,6 +109,8 @@ def line_of_run(run: RecordedRun) -> RunLine:
         is_trial=bool(run.tried),
         error="; ".join(run.error),
         has_ended=run.state.has_ended,
+        data=run.inputs,
+        sections=_share_sections(run),
     )
 
 
@@ -105,25 +119,102 @@ def list_run_lines(
 ) -> Iterator[RunLine]:
     """The runs, the newest first; a record that cannot be read hides no other."""
     runs = facts.workspace.runs
-    lines = (_line_in_folder(runs / name) for name in reversed(run_folders.list_run_names(runs)))
+    names = reversed(run_folders.list_run_names(runs))
+    lines = (RUN_LINES.read_line(f"{runs}/{name}") for name in names)
     wanted_lines = (line for line in lines if line and pipeline in (None, line.pipeline))
     return itertools.islice(wanted_lines, count)
 
 
-def _line_in_folder(folder: Path) -> RunLine | None:
+@dataclass
+class RunLineCache:
+    """The lines of ended runs, by the time and size of their records. ``most`` bounds how many
+    values of their own they hold together: the newest runs are kept, for who lists them all would
+    push out what was listed first."""
+
+    most: int = 500_000  # values of some 150 bytes
+    _lines: dict[str, tuple[tuple[int, int], RunLine]] = field(default_factory=dict)
+    _held: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def read_line(self, folder: Path | str) -> RunLine | None:
+        """The line of the run in a folder; None for a record that cannot be read."""
+        name = str(folder)
+        try:
+            log = os.stat(f"{name}/{run_record.EVENTS}")  # noqa: PTH116
+            state = log.st_mtime_ns, log.st_size
+            kept = self._lines.get(name)
+            return kept[1] if kept and kept[0] == state else self._read_record(name, state)
+        except (StoreError, OSError):
+            return None
+
+    def has_line(self, folder: Path | str) -> bool:
+        """Whether a run's line is at hand, or was when it was looked at."""
+        return str(folder) in self._lines
+
+    def _read_record(self, name: str, state: tuple[int, int]) -> RunLine | None:
+        run = run_record.read_run(Path(name))
+        line = line_of_run(run) if run else None
+        # Of one that runs the record stays as it is where its process is killed: read it anew.
+        if line and line.has_ended:
+            with self._lock:  # requests have threads of their own
+                self._keep_line(name, state, line)
+        return line
+
+    def _keep_line(self, name: str, state: tuple[int, int], line: RunLine) -> None:
+        self._forget_line(name)
+        self._lines[name] = state, line
+        self._held += _count_values(line)
+        while self._held > self.most:
+            self._forget_line(min(self._lines))  # a name begins with its time
+
+    def _forget_line(self, name: str) -> None:
+        if name in self._lines:
+            self._held -= _count_values(self._lines.pop(name)[1])
+
+
+def _count_values(line: RunLine) -> int:
+    own = (values for title, values in line.sections.items() if title not in _SHARED)
+    return 30 + len(line.params) + len(line.metrics) + sum(map(len, own))
+
+
+#: Of this process: what an ended run was does not change, whoever asks.
+RUN_LINES = RunLineCache()
+
+
+def read_ahead(runs: Path) -> None:
+    """Read the records below a folder, the newest first, in small pieces with longer pauses: a
+    page that is asked for meanwhile is not slowed."""
+    with contextlib.suppress(OSError):  # of this thread alone, as Linux counts; refused elsewhere
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+    for name in reversed(run_folders.list_run_names(runs)):
+        RUN_LINES.read_line(f"{runs}/{name}")
+        time.sleep(_PAUSE)
+
+
+_PAUSE = 0.005  # seconds, of which reading a record takes a fifth
+
+
+def _share_sections(run: RecordedRun) -> RunSections:
+    """What runs are compared by; what thousands have alike is held once."""
+    return {
+        title: _share_values(tuple(values.items())) if title in _SHARED else values
+        for title, values in run_folders.list_run_sections(run).items()
+    }
+
+
+_SHARED = ("code", "steps", "data")
+
+
+@functools.lru_cache(maxsize=512)
+def _share_texts(items: tuple[tuple[str, Json], ...]) -> Mapping[str, Json]:
+    return {sys.intern(name): value for name, value in items}
+
+
+def _share_values(items: tuple[tuple[str, Json], ...]) -> Mapping[str, Json]:
     try:
-        log = (folder / run_record.EVENTS).stat()
-        line = _read_line(folder, log.st_mtime_ns, log.st_size)
-        # Of one that runs the record stays as it is where its process is killed.
-        return line if line is None or line.has_ended else _read_line.__wrapped__(folder, 0, 0)
-    except (StoreError, OSError):
-        return None
-
-
-@functools.lru_cache(maxsize=5000)
-def _read_line(folder: Path, _mtime: int, _size: int) -> RunLine | None:
-    run = run_record.read_run(folder)
-    return line_of_run(run) if run else None
+        return _share_texts(items)
+    except TypeError:  # an input of a record that is no digest
+        return dict(items)
 
 
 def count_states(run: RecordedRun) -> tuple[tuple[str, str], ...]:
@@ -143,15 +234,13 @@ def _asked_words(run: RecordedRun) -> str:
 
 
 def short_metrics(run: RecordedRun) -> dict[str, float]:
-    """A run's numbers by their last name where that is one only, else by the whole."""
-    metrics = {
-        name: value
-        for name, value in run_folders.run_metrics(run).items()
-        if isinstance(value, int | float) and not isinstance(value, bool)
-    }
+    """A run's numbers, as the table of trials has them, by their last name where that is one
+    only, else by the whole."""
+    numbers = list_run_numbers(run)
+    metrics = {name: v for name, v in numbers.items() if isinstance(v, int | float)}
     endings = Counter(name.rpartition(".")[2] for name in metrics)
     return {
-        short if endings[short := name.rpartition(".")[2]] == 1 else name: value
+        sys.intern(short if endings[short := name.rpartition(".")[2]] == 1 else name): value
         for name, value in metrics.items()
     }
 

@@ -1,177 +1,127 @@
-"""Runs: the table of trials, filtered, sorted and laid side by side by what its address says."""
+"""Runs: the table of trials, filtered, sorted and with the columns that its address says."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from towpath.execution import run_folders, run_record
-from towpath.studio.pages.page_kind import NoSuchPage
-from towpath.studio.pages.run_curves import (
-    CurveChart,
-    ParallelChart,
-    PointChart,
-    gather_curves,
-    gather_parallel,
-    gather_points,
-)
-from towpath.studio.pages.run_facts import RunLine, line_of_run, list_run_lines, short_metrics
-from towpath.studio.shown_values import show_number
+from towpath.execution import run_folders
+from towpath.execution.run_record import ExecutionState
+from towpath.studio.pages.metric_trend import TrendLine, lay_trend
+from towpath.studio.pages.run_columns import ColumnChoice, RunColumn, choose_columns, sort_runs
+from towpath.studio.pages.run_facts import RunLine
+from towpath.studio.pages.run_filter import FoundRuns, RunFilter, list_found_runs, read_run_lines
 
 if TYPE_CHECKING:
     from towpath.studio.pages.page_kind import PageRequest
     from towpath.studio.project_facts import ProjectFacts
 
-ON_A_PAGE = 100
-_READ = 1000  # newest runs that are filtered and sorted
-_MOST_METRICS = 6
-MOST_COMPARED = 500
+RUNS_ON_A_PAGE = 100
+_STATES = tuple(str(state) for state in ExecutionState if state is not ExecutionState.REUSED)
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """A run, and what it has in each column; ``best`` are the places of those in which no shown
+    run is better, ``is_chosen`` is that it is marked for comparison."""
+
+    run: RunLine
+    cells: tuple[str, ...]
+    best: frozenset[int]
+    is_chosen: bool
 
 
 @dataclass(frozen=True)
 class RunTable:
-    """``params`` are the columns of parameters that differ between the runs; of those that do not,
-    nothing is to be seen in a table."""
+    """A page of runs; ``chosen`` are those marked on other pages."""
 
-    runs: tuple[RunLine, ...]
-    params: tuple[str, ...]
-    metrics: tuple[str, ...]
+    rows: tuple[RunRow, ...]
+    columns: ColumnChoice
     pipelines: tuple[str, ...]
     states: tuple[str, ...]
-    pipeline: str
-    state: str
-    words: str
+    filter: RunFilter
     sort: str
+    chosen: tuple[str, ...]
+    found: int
     total: int
+    unread: int
+    fault: str
+    hint: str
+    trend: TrendLine | None
     page: int
     pages: int
 
 
 def gather_run_table(facts: ProjectFacts, request: PageRequest) -> RunTable:
-    every = list(list_run_lines(facts, _READ))
-    pipeline, state = request.first_value("pipeline"), request.first_value("state")
-    words, sort = request.first_value("q").strip(), request.first_value("sort")
-    kept = [
-        run
-        for run in every
-        if pipeline in ("", run.pipeline) and state in ("", run.state) and _holds_words(run, words)
-    ]
-    if sort:
-        kept = _sort_runs(kept, sort)
-    number = request.first_value("page")
+    run_filter = RunFilter.of_request(request)
+    sort = (request.query.get("sort") or ("",))[-1]
+    number = (request.query.get("page") or ("",))[-1]
     page = max(1, int(number)) if number.isdecimal() and len(number) < 9 else 1
-    pages = max(1, -(-len(kept) // ON_A_PAGE))
-    shown = kept[(page - 1) * ON_A_PAGE : page * ON_A_PAGE]
-    metrics = Counter(name for run in shown for name in run.metrics)
+    is_plain = run_filter.is_empty and not sort
+    hits = _read_page(facts, page) if is_plain else list_found_runs(facts, run_filter)
+    kept = sort_runs(hits.runs, sort) if sort else list(hits.runs)
+    count = hits.total if is_plain else len(kept)
+    begin = (page - 1) * RUNS_ON_A_PAGE
+    shown = kept if is_plain else kept[begin : begin + RUNS_ON_A_PAGE]
+    columns = choose_columns(request.query.get("col", ()), hits.every, shown)
+    chosen = tuple(dict.fromkeys(request.query.get("run", ())))
+    pipelines = {run.pipeline for run in hits.every}
     return RunTable(
-        tuple(shown),
-        tuple(_differing_params(shown)),
-        tuple(name for name, _ in metrics.most_common(_MOST_METRICS)),
-        tuple(sorted({run.pipeline for run in every})),
-        tuple(dict.fromkeys(run.state for run in every)),
-        pipeline, state, words, sort, len(kept), page, pages,
+        tuple(_make_rows(facts, shown, columns.shown, frozenset(chosen))),
+        columns,
+        tuple(sorted({*facts.workspace.pipelines, *pipelines})),
+        _STATES, run_filter, sort,
+        tuple(name for name in chosen if name not in {run.id for run in shown}),
+        count, hits.total, hits.unread, hits.fault, hits.hint,
+        trend_of_runs(facts, shown),
+        page, max(1, -(-count // RUNS_ON_A_PAGE)),
     )  # fmt: skip
 
 
-def _holds_words(run: RunLine, words: str) -> bool:
-    """Whether a run has every word: in its name, what it was asked, its versions, its errors."""
-    if not words:
-        return True
-    shown = (run.id, run.pipeline, run.asked_for, run.author, run.environment, run.error)
-    text = " ".join((*shown, *run.versions)).lower()
-    return all(word in text for word in words.lower().split())
+def _read_page(facts: ProjectFacts, page: int) -> FoundRuns:
+    """The runs of a page of all of them: no record of another is read."""
+    names = run_folders.list_run_names(facts.workspace.runs)[::-1]
+    shown_names = names[(page - 1) * RUNS_ON_A_PAGE : page * RUNS_ON_A_PAGE]
+    lines = read_run_lines(facts, shown_names)
+    return FoundRuns(lines, lines, len(names))
 
 
-def _sort_runs(runs: Sequence[RunLine], sort: str) -> list[RunLine]:
-    """By a column, ``-`` before it for the highest first; runs that have none stand last."""
-    name, descending = sort.removeprefix("-"), sort.startswith("-")
-
-    def sorted_value(run: RunLine) -> object:
-        if name in ("started", "seconds", "pipeline", "state"):
-            return getattr(run, name)
-        return run.metrics.get(name, run.params.get(name))
-
-    kind = int | float if any(isinstance(sorted_value(run), int | float) for run in runs) else str
-    having = [run for run in runs if isinstance(sorted_value(run), kind)]
-    lacking = [run for run in runs if not isinstance(sorted_value(run), kind)]
-    return sorted(having, key=sorted_value, reverse=descending) + lacking  # type: ignore[arg-type]
-
-
-def _differing_params(runs: Sequence[RunLine]) -> list[str]:
-    names = dict.fromkeys(name for run in runs for name in run.params)
-    return [n for n in names if len({show_number(run.params.get(n)) for run in runs}) > 1]
+def _make_rows(
+    facts: ProjectFacts, runs: Sequence[RunLine], columns: Sequence[RunColumn],
+    chosen: frozenset[str],
+) -> list[RunRow]:  # fmt: skip
+    best = [find_best_runs(facts, runs, column) for column in columns]
+    return [
+        RunRow(
+            run,
+            tuple(column.show_value(run) for column in columns),
+            frozenset(i for i, ids in enumerate(best) if run.id in ids),
+            run.id in chosen,
+        )
+        for run in runs
+    ]
 
 
-@dataclass(frozen=True)
-class ComparedRow:
-    """A value of each run; ``best`` are the places of the best ones, where that is known."""
-
-    name: str
-    values: tuple[str, ...]
-    is_different: bool
-    best: frozenset[int] = frozenset()
-
-
-@dataclass(frozen=True)
-class RunComparison:
-    runs: tuple[RunLine, ...]
-    sections: tuple[tuple[str, tuple[ComparedRow, ...]], ...]
-    hidden: int
-    shows_all: bool
-    curves: tuple[CurveChart, ...] = ()
-    parallel: ParallelChart | None = None
-    points: PointChart | None = None
+def find_best_runs(
+    facts: ProjectFacts, runs: Sequence[RunLine], column: RunColumn
+) -> frozenset[str]:
+    """The runs that have the best value of a metric; none where no gate says which way is better,
+    or all are the same."""
+    sign = facts.metric_direction(column.title).sign if column.kind == "metrics" else 0
+    values = {r.id: r.metrics[column.title] for r in runs if sign and column.title in r.metrics}
+    numbers = {value for value in values.values() if value == value}
+    if len(numbers) < 2:
+        return frozenset()
+    top = max(numbers) if sign > 0 else min(numbers)
+    return frozenset(run for run, value in values.items() if value == top)
 
 
-def gather_run_comparison(facts: ProjectFacts, request: PageRequest) -> RunComparison:
-    """The runs that the address names, side by side: what differs, unless all is asked for."""
-    names = request.query.get("run", ())[:MOST_COMPARED]
-    recorded = set(run_folders.list_run_names(facts.workspace.runs))
-    if missing := [name for name in names if name not in recorded]:
-        raise NoSuchPage(f"no run `{missing[0]}`")
-    folders = (facts.workspace.runs / name for name in names)
-    runs = [run for folder in folders if (run := run_record.read_run(folder))]
-    shows_all = request.first_value("all") == "1"
-    metrics = [short_metrics(run) for run in runs]
-    tables = (
-        ("Metrics", metrics),
-        ("Parameters", [dict(run.params) for run in runs]),
-        ("Data", [dict(run.inputs) for run in runs]),
-        ("Code", [dict(run_folders.run_code_digests(run)) for run in runs]),
-    )
-    sections = []
-    hidden = 0
-    for title, columns in tables:
-        rows = [
-            _compare_row(facts, title, n, columns)
-            for n in dict.fromkeys(n for c in columns for n in c)
-        ]
-        shown = tuple(row for row in rows if shows_all or row.is_different)
-        hidden += len(rows) - len(shown)
-        if shown:
-            sections.append((title, shown))
-    return RunComparison(
-        tuple(map(line_of_run, runs)), tuple(sections), hidden, shows_all,
-        gather_curves(facts, runs), gather_parallel(facts, runs), gather_points(facts, runs),
-    )  # fmt: skip
-
-
-def _compare_row(
-    facts: ProjectFacts, title: str, name: str, columns: Sequence[Mapping[str, object]]
-) -> ComparedRow:
-    values = [column.get(name) for column in columns]
-    shown = tuple(_shorten_digest(value) for value in values)
-    sign = facts.metric_direction(name).sign if title == "Metrics" else 0
-    numbers = {i: v for i, v in enumerate(values) if isinstance(v, int | float)}
-    best: frozenset[int] = frozenset()
-    if sign and len(set(numbers.values())) > 1:
-        top = (max if sign > 0 else min)(numbers.values())
-        best = frozenset(i for i, v in numbers.items() if v == top)
-    return ComparedRow(name, shown, len(set(map(str, values))) > 1, best)
-
-
-def _shorten_digest(value: object) -> str:
-    text = show_number(value)
-    return text[:12] if len(text) >= 32 and text.isalnum() else text
+def trend_of_runs(facts: ProjectFacts, runs: Sequence[RunLine]) -> TrendLine | None:
+    """The main metric over runs, in the order in which they began."""
+    metric = next((facts.main_metric(run.metrics) for run in runs if run.metrics), None)
+    if metric is None:
+        return None
+    ordered = sorted(runs, key=lambda run: run.id)
+    values = [run.metrics[metric] for run in ordered if metric in run.metrics]
+    return lay_trend(metric, values, "runs")

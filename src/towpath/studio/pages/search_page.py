@@ -1,4 +1,4 @@
-"""Find anything by a part of its name: a model, version, run, step, pipeline or stage."""
+"""Find anything by a part of its name: a model, version, run, step, pipeline, stage or command."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from towpath.command_table import VERBS
 from towpath.execution import run_folders
+from towpath.studio.pages.promotion_page import decided_promotions, short_name
 from towpath.studio.shown_values import show_person
 
 if TYPE_CHECKING:
@@ -43,10 +45,14 @@ def gather_search(facts: ProjectFacts, request: PageRequest) -> SearchPage:
         for hit in _list_everything(facts)
         if all(word in f"{hit.kind} {hit.name} {hit.words}".lower() for word in parts)
     ]
-    # The whole name first, then what begins so.
-    begin = parts[0]
-    hits.sort(key=lambda hit: (hit.name.lower() != begin, not hit.name.lower().startswith(begin)))
+    hits.sort(key=lambda hit: _rank_name(hit, parts[0]))
     return SearchPage(words, tuple(hits[:_MOST]), max(0, len(hits) - _MOST))
+
+
+def _rank_name(hit: SearchHit, word: str) -> int:
+    """The whole name first, then what begins so, then what has it in its name."""
+    name = hit.name.removeprefix("towpath ").lower()
+    return 0 if name == word else 1 if name.startswith(word) else 2 if word in name else 3
 
 
 def _list_everything(facts: ProjectFacts) -> Iterator[SearchHit]:
@@ -54,6 +60,14 @@ def _list_everything(facts: ProjectFacts) -> Iterator[SearchHit]:
         yield SearchHit("stage", stage, "", f"stages/{stage}/")
     for name in facts.workspace.pipelines:
         yield SearchHit("pipeline", name, "", f"pipelines/{name}/")
+    for name in dict(decided_promotions(facts)):
+        yield SearchHit("promotion", name, "decided", f"promotions/{name}/")
+    for waiting in facts.waiting_promotions:
+        name = short_name(waiting.branch)
+        yield SearchHit("promotion", name, f"waits, by {waiting.author}", f"promotions/{name}/")
+    for verbs in VERBS.values():
+        for verb, (_, summary) in verbs.items():
+            yield SearchHit("command", f"towpath {verb}", summary, "")
     yield from _model_hits(facts)
     yield from _step_hits(facts)
     for name in reversed(run_folders.list_run_names(facts.workspace.runs)):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from towpath.audit.lineage import draw_lineage, trace_lineage
+from towpath.config.gate_declarations import Golden
 from towpath.errors import TowpathError
 from towpath.execution import run_folders
 from towpath.registry import tag_message
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from towpath.audit.stage_history import HistoryEntry
     from towpath.drawing.picture import GraphPicture
     from towpath.registry import VersionRecord
+    from towpath.registry.version_record import Columns
     from towpath.studio.pages.page_kind import PageRequest
     from towpath.studio.project_facts import ProjectFacts
 
@@ -47,6 +49,16 @@ class Incumbent:
 
 
 @dataclass(frozen=True)
+class GoldenGate:
+    """Rows with the answers that the model must give, by which a stage judges it."""
+
+    stage: str
+    gate: str
+    samples: str
+    tolerance: str
+
+
+@dataclass(frozen=True)
 class VersionPage:
     line: VersionLine
     description: str
@@ -57,14 +69,17 @@ class VersionPage:
     params: tuple[tuple[str, str], ...]
     data: tuple[tuple[str, str, str], ...]
     labels: tuple[tuple[str, str], ...]
-    signature: tuple[tuple[str, str, str], ...]
+    takes: tuple[tuple[str, str], ...]
+    gives: tuple[tuple[str, str], ...]
+    shape: tuple[tuple[str, str], ...]
+    golden: tuple[GoldenGate, ...]
     files: tuple[tuple[str, str], ...]
     packages: tuple[tuple[str, str], ...]
     history: tuple[HistoryEntry, ...]
     picture: GraphPicture
     looks: Mapping[str, BoxLook]
     run_is_here: bool
-    next_stage: str
+    open_stages: tuple[str, ...]
     used_by: tuple[str, ...]
 
 
@@ -94,14 +109,17 @@ def gather_version(facts: ProjectFacts, request: PageRequest) -> VersionPage:
         tuple((name, show_number(value)) for name, value in record.parameters.items()),
         tuple((d.name, d.version or d.pointer or d.path or "", d.digest) for d in lineage.data),
         tuple(sorted(record.labels.items())),
-        tuple(_signature_rows(record)),
+        _show_columns(record.signature.inputs if record.signature else None),
+        _show_columns(record.signature.outputs if record.signature else None),
+        tuple(_shape_rows(record)),
+        tuple(_golden_gates(facts)),
         tuple(_file_rows(record)),
         tuple(sorted(record.packages.items())),
         tuple(reversed(lineage.promotions)),
         draw_lineage(lineage),
         dict(_lineage_looks(facts, lineage)),
         record.run in run_folders.list_run_names(facts.workspace.runs),
-        _next_stage(facts, line),
+        _open_stages(facts, line),
         lineage.used_by,
     )
 
@@ -120,12 +138,27 @@ def _metric_rows(
         yield MetricRow(name, show_number(value), tuple(columns))
 
 
-def _signature_rows(record: VersionRecord) -> Iterator[tuple[str, str, str]]:
-    if record.signature is None:
-        return
-    for side, columns in (("takes", record.signature.inputs), ("gives", record.signature.outputs)):
-        for column in columns or ():
-            yield side, column.name, column.type
+def _show_columns(columns: Columns | None) -> tuple[tuple[str, str], ...]:
+    return tuple((column.name, column.type) for column in columns or ())
+
+
+def _shape_rows(record: VersionRecord) -> Iterator[tuple[str, str]]:
+    signature = record.signature
+    if signature and signature.model:
+        yield "class", signature.model
+    if signature and signature.features is not None:
+        yield "features", show_number(signature.features)
+    if signature and signature.classes is not None:
+        yield "answers", ", ".join(map(show_number, signature.classes))
+
+
+def _golden_gates(facts: ProjectFacts) -> Iterator[GoldenGate]:
+    for stage, declared in facts.policy.stages.items() if facts.policy else ():
+        for name, gate in declared.gates.items():
+            if isinstance(gate, Golden):
+                allowed = [show_number(gate.absolute)] if gate.absolute else []
+                allowed += [f"{gate.relative:.3g} of the value"] if gate.relative else []
+                yield GoldenGate(stage, name, gate.samples, " and ".join(allowed) or "none")
 
 
 def _file_rows(record: VersionRecord) -> Iterator[tuple[str, str]]:
@@ -156,8 +189,8 @@ def _lineage_looks(facts: ProjectFacts, lineage: LineageReport) -> Iterator[tupl
     yield lineage.version, BoxLook(is_selected=True)
 
 
-def _next_stage(facts: ProjectFacts, line: VersionLine) -> str:
-    """The lowest stage that it is not in: where it would be promoted to."""
+def _open_stages(facts: ProjectFacts, line: VersionLine) -> tuple[str, ...]:
+    """The stages that it is not in, the lowest first: where it may be promoted to."""
     if line.is_candidate or line.rejected:
-        return ""
-    return next((stage for stage in facts.stages if stage not in line.stages), "")
+        return ()
+    return tuple(stage for stage in facts.stages if stage not in line.stages)

@@ -1,0 +1,123 @@
+"""The columns of the table of runs: which there are, which are shown, and their values."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from towpath.studio.shown_values import show_number
+
+if TYPE_CHECKING:
+    from towpath.config.artifact import Json
+    from towpath.studio.pages.run_facts import RunLine
+
+_MOST_METRICS, _MOST_PARAMS = 6, 6  # shown unless others are chosen
+_MOST_OFFERED = 80  # of a kind
+_PLAIN = {
+    "pipeline": "pipeline", "asked_for": "asked", "author": "by", "environment": "for",
+    "versions": "version", "error": "error", "seconds": "took", "started": "started",
+}  # fmt: skip
+_SHOWN = ("pipeline", "versions", "seconds", "started")
+
+
+@dataclass(frozen=True)
+class RunColumn:
+    """A column: ``key`` names it in an address, such as ``metrics.mse``; ``kind`` is ``metrics``,
+    ``params`` or ``run``."""
+
+    key: str
+    title: str
+    kind: str
+
+    @property
+    def is_number(self) -> bool:
+        return self.kind != "run" or self.key == "seconds"
+
+    def read_value(self, run: RunLine) -> Json:
+        """A run's value; None where it has none."""
+        if self.kind == "metrics":
+            return run.metrics.get(self.title)
+        if self.kind == "params":
+            return run.params.get(self.title)
+        value = getattr(run, self.key)
+        return ", ".join(value) if isinstance(value, tuple) else value
+
+    def show_value(self, run: RunLine) -> str:
+        return run.took if self.key == "seconds" else show_number(self.read_value(run))
+
+
+@dataclass(frozen=True)
+class ColumnChoice:
+    """The columns there are, by kind, and those that are shown."""
+
+    shown: tuple[RunColumn, ...]
+    offered: tuple[tuple[str, tuple[RunColumn, ...]], ...]
+    is_chosen: bool
+    left_out: int
+
+
+def choose_columns(
+    keys: Sequence[str], every: Sequence[RunLine], shown: Sequence[RunLine]
+) -> ColumnChoice:
+    """The columns that ``keys`` name; without any, metrics that most of the shown runs have and
+    parameters in which they differ: of others there is nothing to be seen in a table."""
+    metrics = Counter(name for run in every for name in run.metrics)
+    params = Counter(name for run in every for name in run.params)
+    named = [name for name, _ in metrics.most_common(_MOST_OFFERED)]
+    offered = (
+        ("Metrics", tuple(RunColumn(f"metrics.{n}", n, "metrics") for n in named)),
+        ("Parameters", tuple(
+            RunColumn(f"params.{n}", n, "params") for n, _ in params.most_common(_MOST_OFFERED)
+        )),
+        ("Run", tuple(RunColumn(key, title, "run") for key, title in _PLAIN.items())),
+    )  # fmt: skip
+    left_out = max(0, len(metrics) - _MOST_OFFERED) + max(0, len(params) - _MOST_OFFERED)
+    columns_by_key = {column.key: column for _, columns in offered for column in columns}
+    chosen = tuple(columns_by_key[key] for key in dict.fromkeys(keys) if key in columns_by_key)
+    if chosen:
+        return ColumnChoice(chosen, offered, True, left_out)
+    usual = Counter(name for run in shown for name in run.metrics)
+    usual_metrics = [f"metrics.{name}" for name, _ in usual.most_common(_MOST_METRICS)]
+    differing = [f"params.{name}" for name in _differing_params(shown)[:_MOST_PARAMS]]
+    begin, *rest = _SHOWN
+    default = [begin, *usual_metrics, *differing, *rest]
+    shown_columns = tuple(columns_by_key[key] for key in default if key in columns_by_key)
+    return ColumnChoice(shown_columns, offered, False, left_out)
+
+
+def _differing_params(runs: Sequence[RunLine]) -> list[str]:
+    names = dict.fromkeys(name for run in runs for name in run.params)
+    return [n for n in names if len({show_number(run.params.get(n)) for run in runs}) > 1]
+
+
+def find_column(key: str, runs: Sequence[RunLine]) -> RunColumn | None:
+    """The column that a word names: a whole key, or a metric or a parameter by its name."""
+    if key in _PLAIN or key in ("state", "id"):
+        return RunColumn(key, _PLAIN.get(key, key), "run")
+    for kind in ("metrics", "params"):
+        name = key.removeprefix(f"{kind}.")
+        if any(name in getattr(run, kind) for run in runs):
+            return RunColumn(f"{kind}.{name}", name, kind)
+    return None
+
+
+def sort_runs(runs: Sequence[RunLine], sort: str) -> list[RunLine]:
+    """By a column, ``-`` before it for the highest first; runs that have no value stand last."""
+    column = find_column(sort.removeprefix("-"), runs)
+    if column is None:
+        return list(runs)
+    values = {run.id: column.read_value(run) for run in runs}
+    is_numeric = any(isinstance(value, int | float) for value in values.values())
+    kind = int | float if is_numeric else str
+    having = [run for run in runs if _can_order(values[run.id], kind)]
+    lacking = [run for run in runs if not _can_order(values[run.id], kind)]
+    having.sort(key=lambda run: values[run.id], reverse=sort.startswith("-"))  # type: ignore[arg-type,return-value]
+    return having + lacking
+
+
+def _can_order(value: object, kind: object) -> bool:
+    is_nan = isinstance(value, float) and math.isnan(value)
+    return isinstance(value, kind) and not is_nan and value != ""  # type: ignore[arg-type]

@@ -1,0 +1,230 @@
+"""Runs side by side: what differs first, charts over axes that the address chooses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+from towpath.execution import run_folders, run_record
+from towpath.studio.pages.page_kind import NoSuchPage
+from towpath.studio.pages.run_axes import AxisChoice, choose_axes
+from towpath.studio.pages.run_columns import RunColumn, sort_runs
+from towpath.studio.pages.run_curves import CurveChart, gather_curves
+from towpath.studio.pages.run_facts import RunLine
+from towpath.studio.pages.run_filter import FoundRuns, RunFilter, list_found_runs, read_run_lines
+from towpath.studio.pages.run_table import RUNS_ON_A_PAGE, find_best_runs
+from towpath.studio.shown_values import show_change, show_number
+
+if TYPE_CHECKING:
+    from towpath.execution.run_folders import ComparedValue
+    from towpath.studio.pages.page_kind import PageRequest
+    from towpath.studio.project_facts import ProjectFacts
+
+MOST_COMPARED = 500
+_MOST_COLUMNS = 12  # runs in columns; more are rows, and their values columns
+_MOST_ROWS = 400  # of a section: a run may have a thousand cells
+_TITLES = {
+    "metrics": "Metrics", "parameters": "Parameters", "data": "Data", "code": "Code",
+    "packages": "Packages", "outputs": "Outputs", "steps": "Steps", "run": "Run",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ComparedCell:
+    """A run's value, and how it differs from that of the first run, where that is a metric."""
+
+    value: str
+    is_best: bool = False
+    change: str = ""
+    verdict: str = ""
+
+
+@dataclass(frozen=True)
+class ComparedRow:
+    """A value of each run; of many runs ``cells`` is empty, and ``count`` says how many values
+    there are."""
+
+    name: str
+    cells: tuple[ComparedCell, ...]
+    count: int
+
+
+@dataclass(frozen=True)
+class ComparedSection:
+    title: str
+    rows: tuple[ComparedRow, ...]
+    equal: tuple[tuple[str, str], ...]
+    left_out: int
+
+
+@dataclass(frozen=True)
+class TallRow:
+    """One of many runs: its values in the columns, ``best`` where none is better."""
+
+    run: RunLine
+    cells: tuple[ComparedCell, ...]
+
+
+@dataclass(frozen=True)
+class TallTable:
+    """Many runs, a row each, the values that differ as columns, a page of them."""
+
+    columns: tuple[RunColumn, ...]
+    rows: tuple[TallRow, ...]
+    sort: str
+    page: int
+    pages: int
+
+
+@dataclass(frozen=True)
+class RunComparison:
+    """``fields`` name the same runs in an address; ``labels`` are short names by run."""
+
+    runs: tuple[RunLine, ...]
+    labels: Mapping[str, str]
+    sections: tuple[ComparedSection, ...]
+    equal_count: int
+    table: TallTable | None
+    axes: AxisChoice
+    curves: tuple[CurveChart, ...]
+    fields: tuple[tuple[str, str], ...]
+    export: str
+    left_out: int
+    unread: int
+    fault: str
+
+
+def select_runs(
+    facts: ProjectFacts, request: PageRequest, patience: float | None = None
+) -> FoundRuns:
+    """The runs that an address names, or those of its filter, for which ``patience`` is the time
+    to read, in seconds."""
+    names = [n for value in request.query.get("run", ()) for n in value.split(",") if n]
+    if not names:
+        seconds = {} if patience is None else {"patience": patience}
+        run_filter = RunFilter.of_request(request)
+        hits = list_found_runs(facts, run_filter, **seconds) if request.query else FoundRuns()
+        sort = (request.query.get("sort") or ("",))[-1]
+        ordered = tuple(sort_runs(hits.runs, sort)) if sort else hits.runs
+        return FoundRuns(ordered, hits.every, hits.total, hits.unread, hits.fault, hits.hint)
+    recorded = set(run_folders.list_run_names(facts.workspace.runs))
+    names = list(dict.fromkeys(names))
+    if missing := [name for name in names if name not in recorded]:
+        raise NoSuchPage(f"no run `{missing[0][:80]}`")
+    lines = read_run_lines(facts, names)
+    return FoundRuns(lines, lines, len(names))
+
+
+def gather_run_comparison(facts: ProjectFacts, request: PageRequest) -> RunComparison:
+    """Runs side by side: what differs; what does not is folded."""
+    hits = select_runs(facts, request)
+    runs = hits.runs[:MOST_COMPARED]
+    is_tall = len(runs) > _MOST_COLUMNS
+    sections = tuple(_compare_sections(facts, runs, is_tall))
+    axes = choose_axes(facts, runs, request)
+    folders = (facts.workspace.runs / run.id for run in runs)
+    return RunComparison(
+        runs,
+        _short_labels(runs),
+        sections,
+        sum(len(section.equal) for section in sections),
+        _make_table(facts, runs, axes.offered, request) if is_tall else None,
+        axes,
+        gather_curves(facts, _read_records(folders)),
+        _selection_fields(request),
+        urlencode(_selection_fields(request)),
+        len(hits.runs) - len(runs),
+        hits.unread,
+        hits.fault,
+    )
+
+
+def _read_records(folders: Iterator[object]) -> Iterator[run_record.RecordedRun]:
+    return (run for folder in folders if (run := run_record.read_run(folder)))  # type: ignore[arg-type]
+
+
+def _selection_fields(request: PageRequest) -> tuple[tuple[str, str], ...]:
+    if names := ",".join(request.query.get("run", ())):
+        return (("run", names),)
+    fields = RunFilter.of_request(request).as_query()
+    sort = (request.query.get("sort") or ("",))[-1]
+    return tuple((name, value) for name, value in [*fields.items(), ("sort", sort)] if value) or (
+        ("all", "1"),
+    )
+
+
+def _short_labels(runs: Sequence[RunLine]) -> dict[str, str]:
+    """The end of a run's name, where that is one run's only."""
+    short = {run.id: run.id[-4:] for run in runs}
+    return short if len(set(short.values())) == len(short) else {run.id: run.id for run in runs}
+
+
+def _compare_sections(
+    facts: ProjectFacts, runs: Sequence[RunLine], is_tall: bool
+) -> Iterator[ComparedSection]:
+    values = run_folders.compare_sections([run.sections for run in runs])
+    by_title: dict[str, list[ComparedValue]] = {section: [] for section in _TITLES}
+    for row in values:
+        is_package = row.section == "code" and row.name.startswith("package ")
+        by_title["packages" if is_package else row.section].append(row)
+    for section, title in _TITLES.items():
+        rows = by_title[section]
+        different = [row for row in rows if row.is_different]
+        # Of many runs these two are the table; their names would stand there twice.
+        is_table = is_tall and section in ("metrics", "parameters")
+        equal = [(row.name, _show_digest(row.values[0])) for row in rows if not row.is_different]
+        shown = tuple(_compare_row(facts, row, is_tall) for row in different[:_MOST_ROWS])
+        if rows:
+            left_out = max(0, len(different) - _MOST_ROWS)
+            yield ComparedSection(
+                title, () if is_table else shown, tuple(equal[:_MOST_ROWS]), left_out
+            )
+
+
+def _compare_row(facts: ProjectFacts, row: ComparedValue, is_tall: bool) -> ComparedRow:
+    name = row.name.removeprefix("package ")
+    if is_tall:
+        return ComparedRow(name, (), len(set(map(str, row.values))))
+    sign = facts.metric_direction(name).sign if row.section == "metrics" else 0
+    numbers = {
+        i: float(v)
+        for i, v in enumerate(row.values)
+        if isinstance(v, int | float) and not isinstance(v, bool)
+    }
+    comparable = {v for v in numbers.values() if v == v}
+    top = (max(comparable) if sign > 0 else min(comparable)) if sign and comparable else None
+    cells = []
+    for i, value in enumerate(row.values):
+        best = len(comparable) > 1 and top is not None and numbers.get(i) == top
+        is_compared = i and row.section == "metrics"
+        change = show_change(numbers.get(0), numbers.get(i)) if is_compared else ""
+        verdict = facts.metric_direction(name).judge_change(numbers.get(0), numbers.get(i))
+        cells.append(ComparedCell(_show_digest(value), best, change, verdict if change else ""))
+    return ComparedRow(name, tuple(cells), len(set(map(str, row.values))))
+
+
+def _make_table(
+    facts: ProjectFacts, runs: Sequence[RunLine], columns: Sequence[RunColumn], request: PageRequest
+) -> TallTable:
+    sort = (request.query.get("order") or ("",))[-1]
+    number = (request.query.get("page") or ("",))[-1]
+    pages = -(-len(runs) // RUNS_ON_A_PAGE)
+    page = min(pages, max(1, int(number))) if number.isdecimal() and len(number) < 9 else 1
+    ordered = sort_runs(runs, sort) if sort else list(runs)
+    shown_columns = tuple(columns[:_MOST_COLUMNS])
+    best = [find_best_runs(facts, runs, column) for column in shown_columns]
+    rows = tuple(
+        TallRow(run, tuple(
+            ComparedCell(column.show_value(run), run.id in ids)
+            for column, ids in zip(shown_columns, best, strict=True)
+        ))
+        for run in ordered[(page - 1) * RUNS_ON_A_PAGE : page * RUNS_ON_A_PAGE]
+    )  # fmt: skip
+    return TallTable(shown_columns, rows, sort, page, pages)
+
+
+def _show_digest(value: object) -> str:
+    text = show_number(value)
+    return text[:12] if len(text) >= 32 and text.isalnum() else text

@@ -1,0 +1,135 @@
+"""Which runs an address asks for: by pipeline, state, dates, words, and an expression."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from towpath.audit.run_search import search_runs
+from towpath.errors import TowpathError
+from towpath.execution import run_folders
+from towpath.studio.pages.run_facts import RUN_LINES, RunLine
+
+if TYPE_CHECKING:
+    from towpath.studio.pages.page_kind import PageRequest
+    from towpath.studio.project_facts import ProjectFacts
+
+_PATIENCE = 0.2  # seconds in which records are read for one page
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+
+
+@dataclass(frozen=True)
+class RunFilter:
+    """What is asked for, as the address says it; "" is anything. ``since`` and ``until`` are days,
+    both included, in UTC; ``where`` is an expression such as `metrics.mse < 5`."""
+
+    pipeline: str = ""
+    state: str = ""
+    words: str = ""
+    where: str = ""
+    since: str = ""
+    until: str = ""
+
+    @classmethod
+    def of_request(cls, request: PageRequest) -> RunFilter:
+        since, until = request.first_value("from"), request.first_value("to")
+        return cls(
+            request.first_value("pipeline"),
+            request.first_value("state"),
+            request.first_value("q").strip(),
+            request.first_value("where").strip(),
+            since if _DAY.fullmatch(since) else "",
+            until if _DAY.fullmatch(until) else "",
+        )
+
+    @property
+    def is_empty(self) -> bool:
+        return self == RunFilter()
+
+    def as_query(self) -> dict[str, str]:
+        """The same for an address."""
+        return {
+            "pipeline": self.pipeline, "state": self.state, "q": self.words, "where": self.where,
+            "from": self.since, "to": self.until,
+        }  # fmt: skip
+
+    def keep_runs(self, runs: Sequence[RunLine]) -> list[RunLine]:
+        """Those that are asked for. Raises UsageError for an expression that is none."""
+        kept = [run for run in runs if self._is_asked(run)]
+        # Over all of them, so that a name is known though it is in none of those that are left.
+        if not self.where:
+            return kept
+        ids = {run.id for run in search_runs(runs, self.where)}
+        return [run for run in kept if run.id in ids]
+
+    def _is_asked(self, run: RunLine) -> bool:
+        day = run.started[:10]
+        return (
+            self.pipeline in ("", run.pipeline)
+            and self.state in ("", run.state)
+            and (not self.since or day >= self.since)
+            and (not self.until or day <= self.until)
+            and _holds_words(run, self.words)
+        )
+
+
+def _holds_words(run: RunLine, words: str) -> bool:
+    """Whether a run has every word: in its name, what it was asked, its versions, its errors."""
+    if not words:
+        return True
+    shown = (run.id, run.pipeline, run.asked_for, run.author, run.environment, run.error)
+    text = " ".join((*shown, *run.versions)).lower()
+    return all(word in text for word in words.lower().split())
+
+
+@dataclass(frozen=True)
+class FoundRuns:
+    """The runs of a filter, the newest first. ``unread`` records were not looked at, for a page
+    does not take longer than it may: what was read is kept, and the next look goes on. ``fault``
+    and ``hint`` say what is wrong with the expression."""
+
+    runs: tuple[RunLine, ...] = ()
+    every: tuple[RunLine, ...] = ()
+    total: int = 0
+    unread: int = 0
+    fault: str = ""
+    hint: str = ""
+    states: tuple[str, ...] = field(default=())
+
+
+def list_found_runs(
+    facts: ProjectFacts, run_filter: RunFilter, patience: float = _PATIENCE
+) -> FoundRuns:
+    """The runs that a filter asks for; records are read for ``patience`` seconds."""
+    folder = facts.workspace.runs
+    names = run_folders.list_run_names(folder)
+    lines, unread = _read_in_time([f"{folder}/{name}" for name in reversed(names)], patience)
+    states = tuple(dict.fromkeys(run.state for run in lines))
+    try:
+        kept = tuple(run_filter.keep_runs(lines))
+    except TowpathError as wrong:
+        fault = wrong.faults[0]
+        return FoundRuns((), lines, len(names), unread, fault.what, fault.hint or "", states)
+    return FoundRuns(kept, lines, len(names), unread, states=states)
+
+
+def read_run_lines(facts: ProjectFacts, names: Sequence[str]) -> tuple[RunLine, ...]:
+    """The lines of the runs of these names, but for those whose record cannot be read."""
+    folder = facts.workspace.runs
+    lines = (RUN_LINES.read_line(f"{folder}/{name}") for name in names)
+    return tuple(line for line in lines if line)
+
+
+def _read_in_time(folders: Sequence[str], patience: float) -> tuple[tuple[RunLine, ...], int]:
+    end = time.monotonic() + patience
+    lines: list[RunLine] = []
+    unread = 0
+    for folder in folders:
+        if time.monotonic() > end and not RUN_LINES.has_line(folder):
+            unread += 1
+        elif line := RUN_LINES.read_line(folder):
+            lines.append(line)
+    return tuple(lines), unread
