@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from towpath.credentials import hide_credentials
-from towpath.studio.pages.step_log import open_log, plain_text
+from towpath.studio.pages.step_log import open_step_log, plain_text
 
 _MOST_HITS = 100
 _PATIENCE = 0.2  # seconds of CPU that a search may take
@@ -55,7 +55,7 @@ class LogSearch:
 def search_log(path: Path, words: str, begin: int = 0, number: int = 1) -> LogSearch | None:
     """The lines of a log with ``words``, whatever their case, from byte ``begin``, line ``number``
     on: at most 100 of them, and as many bytes as 0.2 seconds are good for. None without a log."""
-    file = open_log(path)
+    file = open_step_log(path)
     if file is None:
         return None
     with file:

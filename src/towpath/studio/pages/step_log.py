@@ -83,7 +83,7 @@ def _counts(line: LogLine) -> bool:
     return bool(line.level) and (line.is_cause or not line.text.startswith((" ", "Traceback")))
 
 
-def open_log(path: Path) -> BinaryIO | None:
+def open_step_log(path: Path) -> BinaryIO | None:
     """A log, where it is a file: a step may have put anything in its place. No link is followed,
     and no pipe is waited for."""
     if path.parent.is_symlink():
@@ -100,7 +100,7 @@ def open_log(path: Path) -> BinaryIO | None:
 
 def read_log_end(path: Path) -> StepLogText | None:
     """The last 256 kB, from a whole line on; None where there is no log."""
-    file = open_log(path)
+    file = open_step_log(path)
     if file is None:
         return None
     with file:
@@ -119,7 +119,7 @@ def read_log_end(path: Path) -> StepLogText | None:
 def read_log_from(path: Path, begin: int, number: int | None) -> StepLogText | None:
     """What stands in a log from byte ``begin`` on, at most 256 kB of it; None where it is no log,
     or is shorter than that."""
-    file = open_log(path)
+    file = open_step_log(path)
     if file is None:
         return None
     with file:
