@@ -20,6 +20,7 @@ from towpath.cli.session import (
     print_json,
     show_drawing,
 )
+from towpath.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -159,7 +160,7 @@ def verify(
         print_json("verification", _verification_document(verification))
     else:
         _say_verified(session, verification)
-    return 3 if verification.findings else 0
+    return ExitCode.REFUSED if verification.findings else ExitCode.DONE
 
 
 def _verification_document(report: VerificationReport) -> dict[str, Any]:
@@ -305,7 +306,7 @@ def reproduce(
         print_json("reproduction", reproduction)
     else:
         _say_reproduced(session, reproduction)
-    return 3 if reproduction.verdict == "different" else 0
+    return ExitCode.REFUSED if reproduction.verdict == "different" else ExitCode.DONE
 
 
 def _say_reproduced(session: Session, reproduced: ReproducedVersion) -> None:

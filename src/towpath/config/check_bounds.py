@@ -55,6 +55,14 @@ class BaselineTolerances(Declaration):
         )
 
 
+def usual_tolerances(value: Any) -> Any:
+    """``baseline: true`` is a baseline with the usual tolerances, ``false`` is none."""
+    return ({} if value else None) if isinstance(value, bool) else value
+
+
+BaselineBounds: TypeAlias = Annotated[BaselineTolerances | None, BeforeValidator(usual_tolerances)]
+
+
 class BiasBound(Declaration):
     """Between what a measure of bias must be."""
 

@@ -19,7 +19,7 @@ from towpath.config import expression
 from towpath.config import names_and_paths as grammar
 from towpath.config.bias_names import AFTER_TRAINING
 from towpath.config.check_bounds import (
-    BaselineTolerances,
+    BaselineBounds,
     BiasBounds,
     ColumnNames,
     ColumnValues,
@@ -154,11 +154,6 @@ class DaskStep(FunctionStep):
     """The processes of a cluster of this machine; by default one for each core."""
 
 
-def usual_tolerances(value: Any) -> Any:
-    """``baseline: true`` is a baseline with the usual tolerances, ``false`` is none."""
-    return ({} if value else None) if isinstance(value, bool) else value
-
-
 class QualityCheck(RepeatedStep):
     """Holds data against expectations or a baseline; makes `data` (the same bytes), `result`,
     `page`, and with `baseline` the counts that later data can be held against."""
@@ -168,7 +163,7 @@ class QualityCheck(RepeatedStep):
     """`data`: the table to check; `baseline`: what an earlier check made as `baseline`."""
     expectations: grammar.File | None = None
     """The suite, beside this file; with `each` one for each item: `expectations/{table}.yaml`."""
-    baseline: Annotated[BaselineTolerances | None, BeforeValidator(usual_tolerances)] = None
+    baseline: BaselineBounds = None
     """`true`, or how far the data may be from the baseline: `{distribution: 0.2}`."""
     must_pass: bool = True
     """false: only report what does not pass."""

@@ -222,7 +222,7 @@ RULES: Mapping[Any, Rule] = {
         ]
     ),
     pipeline_declaration.BiasCheck._require_predictions: dict,
-    pipeline_declaration.usual_tolerances: lambda inner: _either_schema({"type": "boolean"}, inner),
+    check_bounds.usual_tolerances: lambda inner: _either_schema({"type": "boolean"}, inner),
     pipeline_declaration.QualityCheck._require_measure: _adding_rule(
         anyOf=[{"required": ["expectations"]}, {"required": ["baseline"]}]
     ),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -70,12 +70,18 @@ class GraphLine:
 
 @dataclass(frozen=True)
 class GraphPicture:
-    """Boxes in the order of the graph, inputs first, and the lines between them, under a title."""
+    """Boxes in the order of the graph, inputs first, and the lines between them, under a title.
+
+    ``frames`` are the pipelines in this one whose steps have boxes, each as the box that it would
+    be; ``inside`` says of a box or a frame in which frame it stands.
+    """
 
     boxes: dict[str, GraphBox]
     lines: tuple[GraphLine, ...]
     title: str = ""
     description: str = ""
+    frames: Mapping[str, GraphBox] = field(default_factory=dict)
+    inside: Mapping[str, str] = field(default_factory=dict)
 
 
 def picture_graph(graph: Graph, cells: bool = False, nested: bool = False) -> GraphPicture:
@@ -92,36 +98,75 @@ def picture_graph(graph: Graph, cells: bool = False, nested: bool = False) -> Gr
     boxes |= {name: _make_box(node) for name, node in nodes.items()}
     lines = [line for node in nodes.values() for line in _flow_lines(node, cells)]
     lines += _waiting_lines(nodes, lines)
-    if graph.bodies and not nested:
-        boxes, lines = _fold_pipelines(graph, boxes), _fold_lines(graph, lines)
-    return GraphPicture(boxes, tuple(lines), graph.name, graph.pipeline.description or "")
+    picture = GraphPicture(
+        boxes, tuple(lines), graph.name, graph.pipeline.description or "",
+        frames={name: _frame_box(graph, name) for name in graph.bodies},
+        inside=dict(_frame_places(graph, nodes)),
+    )  # fmt: skip
+    return picture if nested else fold_picture(picture)
 
 
-def _fold_name(graph: Graph, name: str) -> str:
-    owner = name.partition(".")[0]
-    return owner if owner in graph.bodies and name not in graph.inputs else name
+def fold_picture(picture: GraphPicture, opened: Collection[str] = ()) -> GraphPicture:
+    """The picture with a box for each frame, those ``opened`` apart that stand in no folded one."""
+    shown = {name: _folded_name(picture, name, opened) for name in picture.boxes}
+    boxes: dict[str, GraphBox] = {}
+    for name, box in picture.boxes.items():  # a frame stands where the first of its steps did
+        boxes.setdefault(shown[name], picture.frames.get(shown[name], box))
+    frames = {
+        name: frame
+        for name, frame in picture.frames.items()
+        if name in opened and _folded_name(picture, name, opened) == name
+    }
+    inside = {name: picture.inside[name] for name in (*boxes, *frames) if name in picture.inside}
+    return replace(
+        picture, boxes=boxes, lines=_fold_lines(picture.lines, shown), frames=frames, inside=inside
+    )
 
 
-def _fold_pipelines(graph: Graph, boxes: Mapping[str, GraphBox]) -> dict[str, GraphBox]:
-    folded = {_fold_name(graph, name): box for name, box in boxes.items()}
-    for name in folded.keys() - boxes.keys():
-        step = graph.pipeline.steps[name]
-        assert isinstance(step, PipelineStep)
-        inner = graph.list_steps(name)
-        detail = f"{step.pipeline}, {len(inner)} step{'s' * (len(inner) != 1)}"
-        detail += f" for each {', '.join(step.each)}" if step.each else ""
-        folded[name] = GraphBox(name, BoxShape.STEP, "pipeline", detail)
-    return folded
+def list_frames_around(picture: GraphPicture, name: str) -> list[str]:
+    """The frames that a box or a frame stands in, the innermost first."""
+    around: list[str] = []
+    while name in picture.inside:
+        name = picture.inside[name]
+        around.append(name)
+    return around
 
 
-def _fold_lines(graph: Graph, lines: Sequence[GraphLine]) -> list[GraphLine]:
+def _folded_name(picture: GraphPicture, name: str, opened: Collection[str]) -> str:
+    """The outermost folded frame around a box, or around a frame and itself; else its name."""
+    path = [name, *list_frames_around(picture, name)]
+    closed = (part for part in reversed(path) if part in picture.frames and part not in opened)
+    return next(closed, name)
+
+
+def _frame_places(graph: Graph, names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    for name in (*names, *graph.bodies):
+        parts = name.split(".")
+        prefixes = (".".join(parts[:count]) for count in range(len(parts) - 1, 0, -1))
+        frame = next((prefix for prefix in prefixes if prefix in graph.bodies), None)
+        if frame is not None:
+            yield name, frame
+
+
+def _frame_box(graph: Graph, name: str) -> GraphBox:
+    step = graph.pipeline.steps.get(name)
+    folder = graph.bodies[name].removesuffix("/pipeline.yaml")
+    pipeline = step.pipeline if isinstance(step, PipelineStep) else folder.rpartition("/")[2]
+    count = len(graph.list_steps(name))
+    detail = f"{pipeline}, {count} step{'s' * (count != 1)}"
+    if isinstance(step, PipelineStep) and step.each:
+        detail += f" for each {', '.join(step.each)}"
+    return GraphBox(name, BoxShape.STEP, "pipeline", detail)
+
+
+def _fold_lines(lines: Iterable[GraphLine], shown: Mapping[str, str]) -> tuple[GraphLine, ...]:
     folded: dict[tuple[str, str], GraphLine] = {}
     # A line of data goes before one of mere waiting, and a branch's before both.
     for line in sorted(lines, key=lambda line: (not line.label, line.ordering)):
-        start, end = _fold_name(graph, line.start), _fold_name(graph, line.end)
+        start, end = shown[line.start], shown[line.end]
         if start != end:
             folded.setdefault((start, end), replace(line, start=start, end=end))
-    return list(folded.values())
+    return tuple(folded.values())
 
 
 def _input_words(file: Input) -> str:

@@ -1,4 +1,4 @@
-"""How far a search has come: which trials it tries next, by what came of those before."""
+"""How far a search has come: the numbers of its trials, and whether more are worth it."""
 
 from __future__ import annotations
 

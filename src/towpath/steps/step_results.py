@@ -1,4 +1,4 @@
-"""What a function returned, sorted by output, written, and found to be there."""
+"""What a function returned, sorted by output and written; what a step wrote, read back."""
 
 from __future__ import annotations
 
@@ -152,9 +152,23 @@ def read_written(
         require_output(path, output, writer, place)
         if formats.find_format(output.path, output.format) is not formats.FORMATS["json"]:
             return {}
-        value: Json = jsons.parse_document(path.read_bytes(), path.name)
+        return read_value(name, path)
     except StepFailed as failure:
         raise failure.about(f"output `{name}`") from None
+
+
+def read_value(name: str, path: Path, *, is_ours: bool = False) -> dict[str, Json]:
+    """The content of a JSON output by its name, if it is small enough to be handed on. A large one
+    is read all the same, for it may be none, unless Towpath wrote it (``is_ours``).
+
+    :raises StepFailed: where it is none.
+    """
+    is_small = path.stat().st_size <= jsons.SMALL
+    if is_ours and not is_small:
+        return {}
+    value: Json = jsons.parse_document(path.read_bytes(), path.name)
+    if not is_small:
+        return {}
     if not jsons.is_finite_document(value):
         print(f"{path.name}: a number in it is NaN or infinite")
-    return {name: value} if path.stat().st_size <= jsons.SMALL else {}
+    return {name: value}

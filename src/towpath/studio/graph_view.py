@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html import escape
-from itertools import pairwise
 
 from towpath.control_characters import show_controls
+from towpath.drawing.graph_layout import GraphLayout, lay_out_picture, write_path
 from towpath.drawing.picture import BoxShape, GraphBox, GraphLine, GraphPicture
-from towpath.drawing.svg_drawing import GraphLayout, lay_out_boxes
 
 _HIGH, _SMALL = 46.0, 30.0  # pixels: a step's box, and that of an input
 _DOWN = 34.0  # pixels between two layers
@@ -49,10 +48,9 @@ def draw_graph(
     """The graph as an ``svg`` element without a style of its own; ``link`` makes an address
     relative to the page."""
     sizes = {name: _box_size(box, looks.get(name, _PLAIN)) for name, box in picture.boxes.items()}
-    pairs = [(line.start, line.end) for line in picture.lines]
-    placed = lay_out_boxes(sizes, pairs, _DOWN)
+    placed = lay_out_picture(picture, sizes, _label_width, _DOWN)
     width, height = placed.width + 2 * _MARGIN, placed.height + 2 * _MARGIN
-    lines = [_draw_line(line, placed, sizes) for line in picture.lines]
+    lines = [_draw_line(line, placed) for line in picture.lines]
     boxes = (
         _draw_box(box, looks.get(name, _PLAIN), placed.middles[name], sizes[name], link)
         for name, box in picture.boxes.items()
@@ -153,28 +151,23 @@ def _shape_sign(box: GraphBox) -> str:
     return f'<path d="{path}"/>' if path else '<circle class="dot" r="3"/>'
 
 
-def _draw_line(
-    line: GraphLine, placed: GraphLayout, sizes: Mapping[str, tuple[float, float]]
-) -> tuple[str, str]:
-    (x1, y1), (end_x, y2) = placed.middles[line.start], placed.middles[line.end]
-    end_y = y2 - sizes[line.end][1] / 2
-    points = [(x1, y1 + sizes[line.start][1] / 2), *placed.bends[(line.start, line.end)]]
-    path = [f"M{points[0][0]:.1f} {points[0][1]:.1f}"]
-    for (x1, y1), (x2, y2) in pairwise([*points, (end_x, end_y - _STUB)]):
-        middle = (y1 + y2) / 2
-        path.append(f"C{x1:.1f} {middle:.1f} {x2:.1f} {middle:.1f} {x2:.1f} {y2:.1f}")
-    path.append(f"V{end_y:.1f}")
+def _draw_line(line: GraphLine, placed: GraphLayout) -> tuple[str, str]:
+    ends = (line.start, line.end)
     kind = "ordering" if line.ordering else "branch" if line.label else "flow"
-    drawn = f'<path class="line {kind}" d="{" ".join(path)}" marker-end="url(#arrow)"/>'
-    if not line.label:
+    path = write_path(placed.routes[ends], _STUB)
+    drawn = f'<path class="line {kind}" d="{path}" marker-end="url(#arrow)"/>'
+    if ends not in placed.labels:
         return drawn, ""
-    (x1, y1), (x2, y2) = [*points, (end_x, end_y)][:2]
-    x, y, wide = (x1 + x2) / 2, (y1 + y2) / 2, _text_width(line.label, 6.4) + 12
+    (x, y), wide = placed.labels[ends], _label_width(line.label)
     pill = (
         f'<rect class="pill" x="{x - wide / 2:.1f}" y="{y - 8:.1f}" width="{wide:.1f}" '
         f'height="16" rx="8"/>'
     )
     return drawn, pill + _draw_text("branch-label", x, y + 4, line.label, "middle")
+
+
+def _label_width(label: str) -> float:
+    return _text_width(label, 6.4) + 12 if label else 0.0
 
 
 def _draw_text(kind: str, x: float, y: float, words: str, anchor: str = "start") -> str:

@@ -19,7 +19,6 @@ from towpath.backends.dvc import Store
 from towpath.config.artifact import Artifact, Json, Made
 from towpath.errors import Fault, Place, StepFailed
 from towpath.steps import formats, project_functions, step_results
-from towpath.steps.formats import jsons
 from towpath.steps.model_io import fitted_signature, model_bundles, skops_models
 from towpath.steps.work_order import CELLS, Order, Value
 
@@ -210,7 +209,9 @@ def store_outputs(order: Order, called: FunctionCall) -> Made:
                 writer = _write_output(order, called.returned[name], path, output)
             step_results.require_output(path, output, writer)
             if _output_format(order, output) is formats.FORMATS["json"]:
-                values |= _read_value(name, path, called)
+                returned = called.returned.get(name)
+                is_ours = returned is not None and not isinstance(returned, Path | str | bytes)
+                values |= step_results.read_value(name, path, is_ours=is_ours)
         except StepFailed as failure:
             raise place_failure(failure, order, called.function, name) from failure.__cause__
         if needed := skops_models.find_model_needs(path, output.format):
@@ -262,24 +263,6 @@ def _refuse_open(order: Order, called: FunctionCall) -> None:
 def _declared_name(file: Path, place: Path) -> str:
     """A file of an output by the name that its declaration gives it, or by one inside of that."""
     return (Path(place.name) / file.relative_to(place.resolve())).as_posix()
-
-
-def _read_value(name: str, path: Path, called: FunctionCall) -> dict[str, Json]:
-    """The content of a JSON output if it is small; one that the function wrote is read anyhow,
-    for it may be none.
-
-    :raises StepFailed: where it is none.
-    """
-    is_small = path.stat().st_size <= jsons.SMALL
-    returned = called.returned.get(name)
-    if not is_small and returned is not None and not isinstance(returned, Path | str | bytes):
-        return {}
-    value = jsons.parse_document(path.read_bytes(), path.name)
-    if not is_small:
-        return {}
-    if not jsons.is_finite_document(value):
-        print(f"{path.name}: a number in it is NaN or infinite")
-    return {name: value}
 
 
 def place_failure(

@@ -1,0 +1,296 @@
+"""Where the boxes, lines, labels and frames of a graph stand: in layers, on lines that run through
+none of them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from towpath.drawing.level_layout import (
+    LevelLayout,
+    LevelMember,
+    LineKey,
+    Point,
+    Segment,
+    lay_out_level,
+)
+
+if TYPE_CHECKING:
+    from towpath.drawing.picture import GraphPicture
+
+Size = tuple[float, float]
+
+APART = 40.0  # pixels between parts of the graph that no line joins
+WIDEST_ROW = 1240.0  # pixels of such parts in a row
+FRAME_TITLE, FRAME_EDGE = 34.0, 14.0  # pixels above and around what stands in a frame
+
+
+@dataclass(frozen=True)
+class JoinedBoxes:
+    """A line to be laid out: ``label_width`` in pixels, 0 for none."""
+
+    start: str
+    end: str
+    label_width: float = 0.0
+
+
+@dataclass(frozen=True)
+class LayoutRequest:
+    """What is to be laid out: the boxes' (width, height) in pixels, in the order of the graph; the
+    frame that a box or a frame stands in; and of each frame how wide its title is."""
+
+    sizes: tuple[tuple[str, Size], ...]
+    lines: tuple[JoinedBoxes, ...]
+    inside: tuple[tuple[str, str], ...] = ()
+    titles: tuple[tuple[str, float], ...] = ()
+    down: float = 34.0  # pixels between two layers
+
+
+@dataclass(frozen=True)
+class GraphLayout:
+    """The middle of each box; the points of each line from the side of its first box to that of
+    its last, of which two follow each other straight down or slanted from layer to layer; the
+    middle of each label; each frame's (left, top, width, height); the whole size; and how often
+    lines cross."""
+
+    middles: Mapping[str, Point]
+    routes: Mapping[tuple[str, str], tuple[Point, ...]]
+    labels: Mapping[tuple[str, str], Point]
+    frames: Mapping[str, tuple[float, float, float, float]]
+    width: float
+    height: float
+    crossings: int = 0
+
+
+# A page of a run that goes on draws the same graph again and again.
+@functools.lru_cache(maxsize=32)
+def lay_out_graph(request: LayoutRequest) -> GraphLayout:
+    """Lay out a graph; the same one always in the same way."""
+    plan = _LayoutPlan(request)
+    whole = plan.lay_out_frame("", (), ())
+    middles, frames, origins = plan.locate_all(whole)
+    routes: dict[tuple[str, str], tuple[Point, ...]] = {}
+    labels: dict[tuple[str, str], Point] = {}
+    for line in plan.lines:
+        ends = (line.start, line.end)
+        routes[ends] = tuple(_merge_points(plan.trace_line(line, origins)))
+        level, segment = plan.find_label(line)
+        if line.label_width and segment in plan.levels[level].labels:
+            (x, y), (left, top) = plan.levels[level].labels[segment], origins[level]
+            labels[ends] = (x + left, y + top)
+    crossings = sum(level.crossings for level in plan.levels.values())
+    return GraphLayout(middles, routes, labels, frames, whole.width, whole.height, crossings)
+
+
+def lay_out_picture(
+    picture: GraphPicture,
+    sizes: Mapping[str, Size],
+    label_width: Callable[[str], float],
+    down: float,
+) -> GraphLayout:
+    """Lay out a picture whose boxes have these sizes, and whose labels are that wide."""
+    lines = (JoinedBoxes(n.start, n.end, label_width(n.label)) for n in picture.lines)
+    titles = ((n, 7.0 * len(f"{n}: {f.detail}") + 30) for n, f in picture.frames.items())
+    places = tuple(picture.inside.items())
+    request = LayoutRequest(tuple(sizes.items()), tuple(lines), places, tuple(titles), down)
+    return lay_out_graph(request)
+
+
+def _merge_points(points: list[Point]) -> Iterator[Point]:
+    """The points without those in the middle of a straight line down."""
+    kept: list[Point] = []
+    for point in points:
+        if kept and abs(kept[-1][0] - point[0]) + abs(kept[-1][1] - point[1]) < 0.1:
+            continue
+        if len(kept) > 1 and kept[-2][0] == kept[-1][0] == point[0]:
+            kept.pop()
+        kept.append(point)
+    return iter(kept)
+
+
+class _LayoutPlan:
+    """The levels of a request, which are laid out from the outermost to the innermost order, and
+    sized from the innermost to the outermost."""
+
+    def __init__(self, request: LayoutRequest) -> None:
+        self.request = request
+        self.sizes = dict(request.sizes)
+        self.inside = dict(request.inside)
+        self.titles = dict(request.titles)
+        self.lines = tuple({(line.start, line.end): line for line in request.lines}.values())
+        self.children: dict[str, list[str]] = {"": []}
+        self.levels: dict[str, LevelLayout] = {}
+        for name in self.sizes:  # frames stand where the first of their boxes does
+            for inner in reversed(self._path_of(name)):
+                siblings = self.children.setdefault(self.inside.get(inner, ""), [])
+                if inner not in siblings:
+                    siblings.append(inner)
+
+    def _path_of(self, name: str) -> list[str]:
+        """The box, the frame it stands in, the frame of that, and so on."""
+        path = [name]
+        while path[-1] in self.inside:
+            path.append(self.inside[path[-1]])
+        return path
+
+    def _member_of(self, name: str, level: str) -> str:
+        """What of a level holds a box; "" where none does."""
+        path = self._path_of(name)
+        if not level:
+            return path[-1]
+        return path[path.index(level) - 1] if level in path[1:] else ""
+
+    def list_segments(self, level: str) -> dict[Segment, float]:
+        """The parts of lines in a level, and how wide the label of each is."""
+        segments: dict[Segment, float] = {}
+        for line in self.lines:
+            start, end = self._member_of(line.start, level), self._member_of(line.end, level)
+            if start != end:
+                segment = (start, end, (line.start, line.label_width))
+                segments[segment] = line.label_width if start and end else 0.0
+        return segments
+
+    def lay_out_frame(
+        self, level: str, entries: Sequence[LineKey], exits: Sequence[LineKey]
+    ) -> LevelLayout:
+        """Lay out a level whose lines come in and go out in the given order."""
+        segments, names = self.list_segments(level), self.children[level]
+        parts = [names]
+        if not entries and not exits:
+            parts = _split_parts(names, segments)
+        sheets = []
+        for part in parts:
+            members = set(part)
+            own = {s: width for s, width in segments.items() if members & {s[0], s[1]}}
+            ports = (entries, exits)
+            sheets.append(lay_out_level(part, own, ports, self._size_member, self.request.down))
+        laid_out = sheets[0] if len(sheets) == 1 else _pack_sheets(sheets)
+        self.levels[level] = laid_out
+        return laid_out
+
+    def _size_member(
+        self, name: str, entries: Sequence[LineKey], exits: Sequence[LineKey]
+    ) -> LevelMember:
+        if name in self.sizes:
+            return LevelMember(*self.sizes[name], {}, {})
+        inner = self.lay_out_frame(name, entries, exits)
+        width, height = self._frame_size(name)
+        shift = -inner.width / 2  # a frame's inside stands in its middle
+        return LevelMember(
+            width,
+            height,
+            {key: x + shift for key, x in inner.entries.items()},
+            {key: x + shift for key, x in inner.exits.items()},
+            is_frame=True,
+        )
+
+    def _frame_size(self, name: str) -> Size:
+        inner = self.levels[name]
+        width = max(inner.width, self.titles.get(name, 0.0)) + 2 * FRAME_EDGE
+        return width, inner.height + FRAME_TITLE + FRAME_EDGE
+
+    def locate_all(
+        self, whole: LevelLayout
+    ) -> tuple[dict[str, Point], dict[str, tuple[float, float, float, float]], dict[str, Point]]:
+        """The middles of all boxes, the frames, and each level's left upper corner."""
+        middles: dict[str, Point] = {}
+        frames: dict[str, tuple[float, float, float, float]] = {}
+        origins: dict[str, Point] = {"": (0.0, 0.0)}
+        todo = [("", whole)]
+        while todo:
+            level, laid_out = todo.pop()
+            left, top = origins[level]
+            for name, (x, y) in laid_out.middles.items():
+                if name in self.sizes:
+                    middles[name] = (x + left, y + top)
+                    continue
+                inner = self.levels[name]
+                width, height = self._frame_size(name)
+                west, north = x + left - width / 2, y + top - height / 2
+                frames[name] = (west, north, width, height)
+                origins[name] = (west + (width - inner.width) / 2, north + FRAME_TITLE)
+                todo.append((name, inner))
+        return {name: middles[name] for name in self.sizes}, frames, origins
+
+    def trace_line(self, line: JoinedBoxes, origins: Mapping[str, Point]) -> list[Point]:
+        """The points of a line through all levels that it crosses, from its start to its end."""
+        outwards, inwards = self._path_of(line.start)[1:], self._path_of(line.end)[1:]
+        shared = set(outwards) & set(inwards)
+        levels = [level for level in outwards if level not in shared]
+        levels.append(next((level for level in outwards if level in shared), ""))
+        levels += [level for level in reversed(inwards) if level not in shared]
+        points: list[Point] = []
+        for level in levels:
+            start, end = self._member_of(line.start, level), self._member_of(line.end, level)
+            segment = (start, end, (line.start, line.label_width))
+            left, top = origins[level]
+            points += ((x + left, y + top) for x, y in self.levels[level].segments[segment])
+        return points
+
+    def find_label(self, line: JoinedBoxes) -> tuple[str, Segment]:
+        """The level that holds both ends of a line, and its part there."""
+        outwards, inwards = self._path_of(line.start)[1:], self._path_of(line.end)[1:]
+        level = next((name for name in outwards if name in inwards), "")
+        start, end = self._member_of(line.start, level), self._member_of(line.end, level)
+        return level, (start, end, (line.start, line.label_width))
+
+
+def _split_parts(names: Sequence[str], segments: Mapping[Segment, float]) -> list[list[str]]:
+    """The names by what lines join, in the order in which the first of each is named."""
+    near: dict[str, list[str]] = {name: [] for name in names}
+    for start, end, _ in segments:
+        near[start].append(end)
+        near[end].append(start)
+    part_of: dict[str, int] = {}
+    for name in names:
+        todo = [name] if name not in part_of else []
+        number = len(part_of)  # any that no other part has
+        while todo:
+            met = todo.pop()
+            if met not in part_of:
+                part_of[met] = number
+                todo += near[met]
+    parts: dict[int, list[str]] = {}
+    for name in names:
+        parts.setdefault(part_of[name], []).append(name)
+    return list(parts.values())
+
+
+def _pack_sheets(sheets: Sequence[LevelLayout]) -> LevelLayout:
+    """Parts that nothing joins side by side, in rows."""
+    widest = max([WIDEST_ROW, *(sheet.width for sheet in sheets)])
+    left = top = height = width = 0.0
+    middles: dict[str, Point] = {}
+    segments: dict[Segment, tuple[Point, ...]] = {}
+    labels: dict[Segment, Point] = {}
+    for sheet in sheets:
+        if left and left + sheet.width > widest:
+            left, top, height = 0.0, top + height + APART, 0.0
+        middles |= {name: (x + left, y + top) for name, (x, y) in sheet.middles.items()}
+        labels |= {segment: (x + left, y + top) for segment, (x, y) in sheet.labels.items()}
+        for segment, points in sheet.segments.items():
+            segments[segment] = tuple((x + left, y + top) for x, y in points)
+        width, height = max(width, left + sheet.width), max(height, sheet.height)
+        left += sheet.width + APART
+    crossings = sum(sheet.crossings for sheet in sheets)
+    return LevelLayout(middles, segments, labels, {}, {}, width, top + height, crossings)
+
+
+def write_path(points: Sequence[Point], stub: float) -> str:
+    """A route as the data of an SVG path: straight down, slanted parts as curves. Its last
+    ``stub`` pixels are straight, so that an arrow's head points at the box."""
+    path = [f"M{points[0][0]:.1f} {points[0][1]:.1f}"]
+    for index, ((x1, y1), (x2, y2)) in enumerate(pairwise(points)):
+        if abs(x1 - x2) < 0.05:
+            path.append(f"V{y2:.1f}")
+            continue
+        is_last = index == len(points) - 2
+        end = y2 - (stub if y2 > y1 else -stub) if is_last else y2
+        middle = (y1 + end) / 2
+        path.append(f"C{x1:.1f} {middle:.1f} {x2:.1f} {middle:.1f} {x2:.1f} {end:.1f}")
+        if is_last:
+            path.append(f"V{y2:.1f}")
+    return "".join(path)
