@@ -14,7 +14,7 @@ from markupsafe import Markup
 from towpath import __version__
 from towpath.control_characters import show_controls
 from towpath.quantities import readable_size
-from towpath.studio import bound_bar, graph_view, shown_values, svg_charts
+from towpath.studio import bound_bar, graph_view, log_markup, shown_values, svg_charts
 from towpath.studio.asset_files import asset_digest
 
 if TYPE_CHECKING:
@@ -139,6 +139,7 @@ def _template_environment() -> Environment:
         person=shown_values.show_person,
         size=readable_size,
         markdown=_write_markdown,
+        log_lines=log_markup.draw_log_lines,
     )
     return environment
 
