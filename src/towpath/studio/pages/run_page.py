@@ -66,7 +66,7 @@ def gather_run(facts: ProjectFacts, request: PageRequest) -> RunPage:
         picture,
         _looks_of_run(run, chosen),
         note,
-        gather_step_pane(facts, run, run.steps[chosen]) if chosen else None,
+        gather_step_pane(facts, run, run.steps[chosen], request) if chosen else None,
         gather_curves(facts, [run]),
         is_live=not run.state.has_ended,
     )
