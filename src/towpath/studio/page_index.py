@@ -24,6 +24,7 @@ from towpath.studio.pages.run_table import gather_run_table
 from towpath.studio.pages.search_page import gather_search
 from towpath.studio.pages.stage_page import gather_stage
 from towpath.studio.pages.step_output import gather_output
+from towpath.studio.pages.version_comparison_page import gather_version_comparison
 from towpath.studio.pages.version_page import gather_version
 
 if TYPE_CHECKING:
@@ -83,6 +84,9 @@ PAGES: tuple[PageKind, ...] = (
     PageKind("runs/{run}/{step}/{output}/", "step_output", "runs", gather_output, _no_files),
     PageKind("elsewhere/{run}/", "deployed_run", "runs", gather_deployed_run, _no_files),
     PageKind("models/", "models", "models", gather_catalogue),
+    PageKind(
+        "models/compare/", "version_comparison", "models", gather_version_comparison, _no_files
+    ),
     PageKind("models/{model}/", "model", "models", gather_model, _list_models),
     PageKind("models/{model}/{version}/", "version", "models", gather_version, _list_versions),
     PageKind("stages/{stage}/", "stage", "stages", gather_stage, _list_stages),
