@@ -99,7 +99,7 @@ def _write_pages(facts: ProjectFacts) -> Iterator[tuple[str, str]]:
             if not _is_plain(path):  # a name in a record that somebody else wrote
                 continue
             try:
-                view = kind.gather(facts, PageRequest(names))
+                view = kind.gather(facts, PageRequest(names, is_static=True))
             except (NoSuchPage, TowpathError):  # it went while the site was written, or is damaged
                 continue
             yield path, render_studio_page(kind, facts, view, PagePlace(path, is_static=True))
