@@ -2,35 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from chromium import browser, listen_to, needs_chromium, violations
+from playwright.sync_api import Browser, expect
 
 from running import Project
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 TOKEN = "a-token-of-this-test"
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
-WCAG = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]
 WIDTHS = (1440, 1024, 390)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        # The pages that are opened are our own: as root there is no sandbox to be had.
-        yield playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-
-
-def listen_to(page: Page) -> list[str]:
-    """What the browser complains about: what the policy refused, errors of scripts."""
-    complaints: list[str] = []
-    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    return complaints
+pytestmark = needs_chromium
+__all__ = ["browser"]
 
 
 def test_a_run_is_begun_by_a_form_and_watched_to_its_end(
@@ -92,17 +73,13 @@ def test_pages_are_read_by_everybody(
     context = browser.new_context(color_scheme=scheme)
     page = context.new_page()
     page.goto(f"{address}/?token={TOKEN}")
-    violations = []
+    broken = []
     for path in paths:
         for width in WIDTHS if scheme == "light" else WIDTHS[:1]:
             page.set_viewport_size({"width": width, "height": 900})
             page.goto(f"{address}/{path}")
             wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
             assert wide <= 0, (path, width, wide)
-        found = Axe().run(page, options={"runOnly": WCAG})
-        violations += [
-            (path, v["id"], [node["html"][:200] for node in v["nodes"][:3]])
-            for v in found.response["violations"]
-        ]
-    assert violations == []
+        broken += [(path, *violation) for violation in violations(page)]
+    assert broken == []
     context.close()

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from towpath.execution import run_folders
+from towpath.studio.pages.deployed_run_page import gather_deployed_run
 from towpath.studio.pages.home_page import gather_home
 from towpath.studio.pages.model_catalogue import gather_catalogue, gather_model
 from towpath.studio.pages.page_kind import PageKind
@@ -78,6 +79,7 @@ PAGES: tuple[PageKind, ...] = (
     PageKind("runs/{run}/", "run", "runs", gather_run, _list_runs),
     PageKind("runs/{run}/{step}/", "run", "runs", gather_run, _list_steps),
     PageKind("runs/{run}/{step}/{output}/", "step_output", "runs", gather_output, _no_files),
+    PageKind("elsewhere/{run}/", "deployed_run", "runs", gather_deployed_run, _no_files),
     PageKind("models/", "models", "models", gather_catalogue),
     PageKind("models/{model}/", "model", "models", gather_model, _list_models),
     PageKind("models/{model}/{version}/", "version", "models", gather_version, _list_versions),

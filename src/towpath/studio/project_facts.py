@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from towpath.audit.stage_history import HistoryEntry
+    from towpath.backends.prefect.runs_at_api import RunsAtApi
     from towpath.config.project_declaration import Project
     from towpath.delivery.promotion.decide_promotion import WaitingPromotion
     from towpath.execution.run_record import RecordedRun
@@ -132,6 +133,21 @@ class ProjectFacts:
         return self._hear("promotions", question, "the forge") or ()
 
     @cached_property
+    def deployed_runs(self) -> RunsAtApi | None:
+        """The runs of deployments that a Prefect API knows; None where there is no API, and in a
+        site of files, which is read elsewhere."""
+        project = self.project
+        if self.beside is None or project is None:
+            return None
+        return self._attempt_read(
+            lambda: (
+                self._hear("runs", lambda: list_deployed(self.root, project.name), "Prefect", 15)
+                or None
+            ),
+            None,
+        )
+
+    @cached_property
     def _model_histories(self) -> dict[str, tuple[HistoryEntry, ...]]:
         return {}
 
@@ -182,3 +198,9 @@ class ProjectFacts:
 
 def _age_words(seconds: float) -> str:
     return f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds"
+
+
+def list_deployed(root: Path, name: str) -> RunsAtApi | tuple[()]:
+    from towpath.backends.prefect.runs_at_api import list_runs_at_api
+
+    return list_runs_at_api(root, name) or ()

@@ -22,6 +22,7 @@ from towpath.backends.prefect.deployment_plan import (
     diff_fields,
 )
 from towpath.backends.prefect.deployments import WantedDeployment
+from towpath.backends.prefect.runs_at_api import MARK
 from towpath.backends.prefect.server.worker import POOL
 from towpath.backends.prefect.write_deployments import (
     PlannedDeployment,
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
 
     from towpath.workspace import Workspace
-
-_MARK = "towpath:"
 
 
 @dataclass(frozen=True)
@@ -156,7 +155,7 @@ def _plan_api(
     api: tuple[str, str | None],
     environment: str,
 ) -> PreparedPlan:
-    mark = _MARK + workspace.project.name
+    mark = MARK + workspace.project.name
     prefect_import.import_prefect()
     planned = _plan_declared(workspace, declared, chosen, mark)
     with deployments.open_client(*api) as client:
@@ -338,10 +337,10 @@ def _owner_faults(
     """Deployments of these names that are another project's, or a stage's."""
     for name, item in planned.items():
         tags = existing[name].tags if name in existing else []
-        others = [tag for tag in tags if tag.startswith(_MARK) and tag != mark]
+        others = [tag for tag in tags if tag.startswith(MARK) and tag != mark]
         place = declared.find_place(item.number, "name")
         if others and mark not in tags:
-            what = f"the deployment {name} is of the project `{others[0].removeprefix(_MARK)}`"
+            what = f"the deployment {name} is of the project `{others[0].removeprefix(MARK)}`"
             yield Fault(what, place, "give yours another name, or use another API")
         elif "towpath" in tags and mark not in tags:
             what = f"the deployment {name} is a stage's, which `towpath reconcile` keeps"

@@ -1,0 +1,249 @@
+"""Runs at a Prefect API, read through its REST: Prefect itself, whose import takes longer than all
+the questions, is not needed. Nothing is started to find out."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from towpath.backends.prefect.server import remote_api, server_state
+from towpath.backends.prefect.server.api_guard import basic_authorization
+from towpath.backends.prefect.server.api_home import home_of_project
+from towpath.call_log import log_call
+from towpath.errors import EngineError
+
+MARK = "towpath:"  # begins the tag of what is a project's, with the project's name
+_PATIENCE = 2.5  # seconds for each answer
+_LONGEST = 8 << 20  # bytes of an answer
+_MOST_TASKS = 200  # which is what the API gives at once
+_MOST_LINES = 200
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+#: Prefect's types of states in our words.
+_STATES = {
+    "SCHEDULED": "waiting", "PENDING": "waiting", "PAUSED": "waiting", "RUNNING": "running",
+    "CANCELLING": "running", "COMPLETED": "done", "FAILED": "failed", "CRASHED": "interrupted",
+    "CANCELLED": "interrupted",
+}  # fmt: skip
+_LEVELS = ((50, "critical"), (40, "error"), (30, "warning"), (20, "info"))
+
+
+@dataclass(frozen=True)
+class RunAtApi:
+    """A run of a deployment. ``where`` says who carries it out, ``started`` is ISO 8601 or "",
+    ``page`` its page of Prefect's."""
+
+    id: str
+    name: str
+    flow: str
+    state: str
+    message: str
+    started: str
+    seconds: float
+    where: str
+    params: Mapping[str, Any]
+    page: str
+
+
+@dataclass(frozen=True)
+class TaskAtApi:
+    name: str
+    state: str
+    started: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class LineAtApi:
+    moment: str
+    level: str
+    text: str
+
+
+@dataclass(frozen=True)
+class RunsAtApi:
+    """What an API knows of a project's deployed runs, the newest first."""
+
+    api: str
+    runs: tuple[RunAtApi, ...]
+
+
+@dataclass(frozen=True)
+class WholeRunAtApi:
+    """One run with its steps, in the order in which they began, and the end of its log."""
+
+    api: str
+    run: RunAtApi
+    tasks: tuple[TaskAtApi, ...]
+    lines: tuple[LineAtApi, ...]
+
+
+def list_runs_at_api(project: Path, name: str, most: int = 50) -> RunsAtApi | None:
+    """The deployed runs of the project of that name; None where no API is configured or runs.
+
+    Raises EngineError where it does not answer.
+    """
+    line = _find_line(project)
+    if line is None:
+        return None
+    tagged = {"flow_runs": {"tags": {"all_": [MARK + name]}}}
+    order = {"sort": "EXPECTED_START_TIME_DESC", "limit": most}
+    return RunsAtApi(line.api, _read_runs(line, line.ask("/flow_runs/filter", tagged | order)))
+
+
+def read_run_at_api(project: Path, name: str, run_id: str) -> WholeRunAtApi | None:
+    """A deployed run of the project; None where there is none of that id, or no API.
+
+    Raises EngineError where it does not answer.
+    """
+    line = _find_line(project) if _ID.fullmatch(run_id) else None
+    if line is None:
+        return None
+    own = {"flow_runs": {"id": {"any_": [run_id]}}}
+    tagged = {"flow_runs": {"id": {"any_": [run_id]}, "tags": {"all_": [MARK + name]}}}
+    runs = _read_runs(line, line.ask("/flow_runs/filter", tagged))
+    if not runs:
+        return None
+    order = {"sort": "EXPECTED_START_TIME_ASC", "limit": _MOST_TASKS}
+    tasks = _list_items(line.ask("/task_runs/filter", own | order))
+    logs = {"logs": {"flow_run_id": {"any_": [run_id]}}, "sort": "TIMESTAMP_DESC"}
+    lines = _list_items(line.ask("/logs/filter", logs | {"limit": _MOST_LINES}))
+    return WholeRunAtApi(
+        line.api, runs[0], tuple(map(_read_task, tasks)), tuple(map(_read_line, reversed(lines)))
+    )
+
+
+@dataclass(frozen=True)
+class ApiLine:
+    """The way to an API, with what lets us in."""
+
+    api: str
+    authorization: str | None
+
+    @property
+    def pages(self) -> str:
+        return self.api.rstrip("/").removesuffix("/api")
+
+    def ask(self, path: str, body: object) -> Any:
+        """The answer to a question. Raises EngineError where there is none that can be read."""
+        parts = urlsplit(self.api)
+        if parts.scheme not in ("http", "https"):
+            raise EngineError(f"`{self.api}` is not the address of a Prefect API")
+        connect = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+        address = f"{self.api.rstrip('/')}{path}"
+        headers = {"content-type": "application/json"}
+        if self.authorization:
+            headers["authorization"] = self.authorization
+        begun = time.monotonic()
+        try:
+            connection = connect(parts.hostname or "", parts.port, timeout=_PATIENCE)
+            try:
+                with log_call("http", "POST", address) as logged:
+                    target = f"{parts.path.rstrip('/')}{path}"
+                    connection.request("POST", target, json.dumps(body), headers)
+                    answer = connection.getresponse()
+                    logged.answer(answer.status)
+                    content = answer.read(_LONGEST)
+            finally:
+                connection.close()
+        except (OSError, HTTPException, ValueError) as error:
+            waited = f" after {time.monotonic() - begun:.0f} s" if "timed" in str(error) else ""
+            raise EngineError(
+                f"the Prefect API {self.api} does not answer{waited}: {error}"
+            ) from None
+        if answer.status in (401, 403):
+            what = f"the Prefect API {self.api} wants to know who asks"
+            raise EngineError(what, hint=f"export {remote_api.AUTH}=..., or PREFECT_API_KEY")
+        if answer.status != 200:
+            raise EngineError(f"the Prefect API {self.api} said {answer.status} to {path}")
+        try:
+            return json.loads(content)
+        except ValueError:
+            raise EngineError(f"the Prefect API {self.api} said no JSON to {path}") from None
+
+
+def _find_line(project: Path) -> ApiLine | None:
+    """The API that the project's runs use; None where none is configured and none runs."""
+    if configured := remote_api.find_configured_api(project):
+        place = configured.place.file if configured.place else ""
+        # A file of the project may come with anybody's branch: to look at runs shows nobody a key.
+        is_own_word = not place or not (project / place).resolve().is_relative_to(project.resolve())
+        return ApiLine(configured.url, _read_authorization() if is_own_word else None)
+    home = home_of_project(project.resolve())
+    state = server_state.running_api_state(home)
+    if state is None:
+        return None
+    secret = server_state.prove_endpoint(home).secret
+    return ApiLine(state.url, basic_authorization(secret))
+
+
+def _read_authorization() -> str | None:
+    if key := os.environ.get("PREFECT_API_KEY"):
+        return f"Bearer {key}"
+    own = os.environ.get(remote_api.AUTH)
+    if own is None or own == os.environ.get(remote_api.AUTH_SET_BY_US):
+        return None
+    return basic_authorization(own)
+
+
+def _read_runs(line: ApiLine, answer: Any) -> tuple[RunAtApi, ...]:
+    items = _list_items(answer)
+    ids = sorted({_text(item, "flow_id") for item in items})
+    named = line.ask("/flows/filter", {"flows": {"id": {"any_": ids}}}) if ids else []
+    flows = {_text(item, "id"): _text(item, "name") for item in _list_items(named)}
+    return tuple(_read_run(line, item, flows) for item in items if _ID.fullmatch(_text(item, "id")))
+
+
+def _read_run(line: ApiLine, item: Mapping[str, Any], flows: Mapping[str, str]) -> RunAtApi:
+    state = item.get("state")
+    details = state if isinstance(state, Mapping) else {}
+    host = _text(item, "infrastructure_pid").partition(":")[0]
+    places = (_text(item, "work_pool_name"), _text(item, "work_queue_name"), host)
+    params = item.get("parameters")
+    return RunAtApi(
+        id=_text(item, "id"),
+        name=_text(item, "name"),
+        flow=flows.get(_text(item, "flow_id"), ""),
+        state=_STATES.get(_text(item, "state_type"), "waiting"),
+        message=_text(details, "message"),
+        started=_text(item, "start_time") or _text(item, "expected_start_time"),
+        seconds=_seconds(item),
+        where=", ".join(place for place in places if place and place != "default"),
+        params=params if isinstance(params, dict) else {},
+        page=f"{line.pages}/runs/flow-run/{_text(item, 'id')}",
+    )
+
+
+def _read_task(item: Mapping[str, Any]) -> TaskAtApi:
+    state = _STATES.get(_text(item, "state_type"), "waiting")
+    return TaskAtApi(_text(item, "name"), state, _text(item, "start_time"), _seconds(item))
+
+
+def _read_line(item: Mapping[str, Any]) -> LineAtApi:
+    level = item.get("level")
+    number = level if isinstance(level, int) else 20
+    word = next((word for least, word in _LEVELS if number >= least), "debug")
+    return LineAtApi(_text(item, "timestamp"), word, _text(item, "message"))
+
+
+def _list_items(answer: Any) -> list[Mapping[str, Any]]:
+    return [item for item in answer if isinstance(item, dict)] if isinstance(answer, list) else []
+
+
+def _text(item: Mapping[str, Any], name: str) -> str:
+    value = item.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _seconds(item: Mapping[str, Any]) -> float:
+    value = item.get("total_run_time")
+    is_span = isinstance(value, int | float) and math.isfinite(value)
+    return max(0.0, float(value or 0.0)) if is_span else 0.0

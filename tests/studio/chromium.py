@@ -1,0 +1,38 @@
+"""Debian's Chromium for the tests of pages, what it complains about, and axe."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+WCAG = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        # The pages that are opened are our own: as root there is no sandbox to be had.
+        yield playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+
+
+def listen_to(page: Page) -> list[str]:
+    """What the browser complains about: what the policy refused, errors of scripts."""
+    complaints: list[str] = []
+    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    return complaints
+
+
+def violations(page: Page) -> list[tuple[str, list[str]]]:
+    """The rules of WCAG 2.2 AA that axe finds broken on the page as it stands, and where."""
+    found = Axe().run(page, options={"runOnly": WCAG})
+    return [
+        (broken["id"], [node["html"][:200] for node in broken["nodes"][:3]])
+        for broken in found.response["violations"]
+    ]

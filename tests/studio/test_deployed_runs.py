@@ -1,0 +1,105 @@
+"""Runs of deployments, which a Prefect API knows: listed, shown, and no page waits for one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import httpx
+import pytest
+
+from own_home import use_api
+from towpath.backends.prefect.runs_at_api import list_runs_at_api, read_run_at_api
+from towpath.backends.prefect.server import PrefectApi
+from towpath.errors import EngineError
+
+OpenStudio = Callable[[Path], httpx.Client]
+EVIL = "<script>alert(1)</script>"
+
+
+def make_runs(api: PrefectApi, tag: str) -> dict[str, Any]:
+    """A run with a step and a line of log, as a worker tells of them."""
+    headers = {"authorization": api_authorization(api)}
+    with httpx.Client(base_url=f"{api.url}/", headers=headers, timeout=30) as client:
+        flow = client.post("flows/", json={"name": "training"}).json()
+        body = {"flow_id": flow["id"], "tags": [tag], "parameters": {"factor": 3},
+                "state": {"type": "FAILED", "message": EVIL}}  # fmt: skip
+        run: dict[str, Any] = client.post("flow_runs/", json=body).json()
+        task = {"flow_run_id": run["id"], "task_key": "fit", "dynamic_key": "0", "name": "fit",
+                "state": {"type": "COMPLETED"}}  # fmt: skip
+        assert client.post("task_runs/", json=task).status_code < 300
+        line = {"name": "x", "level": 40, "message": EVIL, "flow_run_id": run["id"],
+                "timestamp": "2026-01-02T03:04:05Z"}  # fmt: skip
+        assert client.post("logs/", json=[line]).status_code < 300
+        return run
+
+
+def api_authorization(api: PrefectApi) -> str:
+    from towpath.backends.prefect.server.api_guard import basic_authorization
+
+    return basic_authorization(api.proven_endpoint.secret)
+
+
+def test_a_deployed_run_is_listed_and_shown(
+    tmp_path: Path, open_studio: OpenStudio, warm_api: PrefectApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_api(warm_api, monkeypatch)
+    (tmp_path / "towpath.yaml").write_text("name: far-away\n")
+    run = make_runs(warm_api, "towpath:far-away")
+    other = make_runs(warm_api, "towpath:another")
+    client = open_studio(tmp_path)
+    address = f"elsewhere/{run['id']}/"
+    end = time.monotonic() + 20
+    while address not in (listed := client.get("/runs/").text) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert address in listed
+    assert other["id"] not in listed
+    page = client.get(f"/{address}").text
+    assert "03:04:05 error    &lt;script&gt;" in page
+    assert "<script>alert" not in page + listed
+    assert "fit" in page and "factor" in page
+    for stranger in (other["id"], "x", "0" * 8):
+        assert client.get(f"/elsewhere/{stranger}/").status_code == 404
+
+
+def test_an_api_that_is_away_leaves_a_word_and_hears_no_key_of_a_files_choice(
+    tmp_path: Path, open_studio: OpenStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "towpath.yaml").write_text("name: far-away\n")
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    with pytest.raises(EngineError, match="does not answer"):
+        list_runs_at_api(tmp_path, "far-away")
+    client = open_studio(tmp_path)
+    time.sleep(0.1)
+    assert "127.0.0.1:9/api does not answer" in client.get("/runs/").text
+    monkeypatch.setenv("PREFECT_API_URL", "javascript:alert(1)")
+    with pytest.raises(EngineError, match="not the address"):
+        list_runs_at_api(tmp_path, "far-away")
+    assert read_run_at_api(tmp_path, "far-away", "../x") is None
+    heads: list[str | None] = []
+
+    class Listener(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            heads.append(self.headers["authorization"])
+            self.send_error(404)
+
+        def log_message(self, *_: object) -> None: ...
+
+    monkeypatch.setenv("PREFECT_API_KEY", "secret")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Listener) as listening:
+        Thread(target=listening.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{listening.server_port}/api"
+        for by_variable in (True, False):
+            monkeypatch.delenv("PREFECT_API_URL", raising=False)
+            if by_variable:
+                monkeypatch.setenv("PREFECT_API_URL", url)
+            else:  # which may come with anybody's branch
+                (tmp_path / "prefect.toml").write_text(f'[api]\nurl = "{url}"\n')
+            with pytest.raises(EngineError, match="said 404"):
+                list_runs_at_api(tmp_path, "far-away")
+        listening.shutdown()
+    assert heads == ["Bearer secret", None]
