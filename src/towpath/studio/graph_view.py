@@ -6,7 +6,7 @@ The rules of its look stand in the page's style sheet, for a page lets no drawin
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from typing import NamedTuple
 
@@ -77,15 +77,24 @@ def draw_graph(
 ) -> str:
     """The graph as an ``svg`` element without a style of its own; ``link`` makes an address
     relative to the page, ``zoom`` is `fit`, per cent of its size, or "" as it fits best."""
-    sizes = {name: _box_size(box, looks.get(name, _PLAIN)) for name, box in picture.boxes.items()}
+    boxes = {name: _shorten_name(picture, box) for name, box in picture.boxes.items()}
+    sizes = {name: _box_size(box, looks.get(name, _PLAIN)) for name, box in boxes.items()}
     placed = lay_out_picture(picture, sizes, _label_width, _DOWN)
     paths = _find_paths(picture, looks)
     lines = [_draw_line(line, placed, paths) for line in picture.lines]
-    boxes = (
-        _draw_box(box, looks.get(name, _PLAIN), placed.middles[name], sizes[name], link,
-                  is_on_path=name in paths.above or name in paths.below)
-        for name, box in picture.boxes.items()
-    )  # fmt: skip
+    frames = [
+        _draw_frame(
+            picture.frames[name], _shorten_name(picture, picture.frames[name]).name,
+            looks.get(name, _PLAIN), place, link,
+        )
+        for name, place in placed.frames.items()
+    ]  # fmt: skip
+    drawn_boxes = (
+        _draw_box(
+            box, looks.get(name, _PLAIN), _BoxPlace(name, placed.middles[name], sizes[name]), link
+        )
+        for name, box in boxes.items()
+    )
     # What a line leads along is drawn above the others.
     ordered = sorted(lines, key=lambda drawn: drawn.is_on_path)
     return "\n".join(
@@ -93,25 +102,37 @@ def draw_graph(
             _open_svg(picture, placed, zoom),
             _HEADS,
             f'<g transform="translate({_MARGIN:.0f} {_MARGIN:.0f})">',
-            *(
-                _draw_frame(picture.frames[name], looks.get(name, _PLAIN), place, link)
-                for name, place in placed.frames.items()
-            ),
+            *(frame for frame, _ in frames),
             *(drawn.path for drawn in ordered),
-            *boxes,
+            *(title for _, title in frames),
+            *drawn_boxes,
             *(drawn.label for drawn in lines if drawn.label),
             "</g></svg>",
         ]
     )
 
 
+def _shorten_name(picture: GraphPicture, box: GraphBox) -> GraphBox:
+    """In a frame a name needs no more than what stands behind the frame's."""
+    frame = picture.inside.get(box.name, "")
+    return replace(box, name=box.name.removeprefix(f"{frame}.")) if frame else box
+
+
+class _BoxPlace(NamedTuple):
+    whole_name: str
+    middle: tuple[float, float]
+    size: tuple[float, float]
+
+
+_ROOM = 760  # pixels that a page has for a wide drawing, at 1,440
 _WIDE = 640  # pixels from which on a drawing has to scroll or to shrink on a page
 
 
 def _open_svg(picture: GraphPicture, placed: GraphLayout, zoom: str) -> str:
     width, height = placed.width + 2 * _MARGIN, placed.height + 2 * _MARGIN
-    scale = 0.5 if zoom == "50" else 1.0
-    kind = f"zoom-{zoom}" if zoom else "zoom-auto is-wide" if width > _WIDE else "zoom-auto"
+    # Smaller than seven tenths nobody reads it: then it scrolls.
+    scale = {"": max(0.7, min(1.0, _ROOM / width)), "50": 0.5}.get(zoom, 1.0)
+    kind = f"zoom-{zoom or 'auto'}" + (" is-wide" if width > _WIDE else "")
     title = _escape_words(f"The steps of {picture.title}")
     return (
         f'<svg class="graph {kind}" viewBox="0 0 {width:.0f} {height:.0f}" '
@@ -188,8 +209,7 @@ def _tile_grid(tiles: Sequence[CellTile]) -> tuple[int, float]:
 
 
 def _tile_name(tile: CellTile) -> str:
-    step, _, label = tile.name.partition("[")
-    return label.removesuffix("]") or step
+    return tile.name.partition("@")[2] or tile.name
 
 
 def _lower_line(box: GraphBox) -> str:
@@ -198,11 +218,8 @@ def _lower_line(box: GraphBox) -> str:
     return box.detail if box.shape is BoxShape.REGISTER else box.kind
 
 
-def _draw_box(
-    box: GraphBox, look: BoxLook, middle: tuple[float, float], size: tuple[float, float],
-    link: WriteLink, is_on_path: bool,
-) -> str:  # fmt: skip
-    (x, y), (wide, high) = middle, size
+def _draw_box(box: GraphBox, look: BoxLook, place: _BoxPlace, link: WriteLink) -> str:
+    (x, y), (wide, high) = place.middle, place.size
     left, top = x - wide / 2, y - high / 2
     is_input, is_many = box.shape is BoxShape.INPUT, _is_foldable(box, look)
     parts = []
@@ -215,24 +232,27 @@ def _draw_box(
         parts += _step_parts(box, look, left, top, wide)
     classes = " ".join(filter(None, (
         "box", f"shape-{box.shape.name.lower()}", look.state and f"state-{look.state}",
-        "is-selected" if look.is_selected else "is-on-path" if is_on_path else "",
-        "is-many" if is_many else "",
+        "is-selected" if look.is_selected else "",
     )))  # fmt: skip
-    inner = f"<title>{_describe_box(box, look)}</title>{''.join(parts)}"
+    inner = (
+        f"<title>{_describe_box(replace(box, name=place.whole_name), look)}</title>{''.join(parts)}"
+    )
     if not look.address:
         main = f'<g class="{classes}">{inner}</g>'
     else:
         current = ' aria-current="true"' if look.is_selected else ""
         address = _escape_words(link(look.address))
         main = f'<a class="{classes}" href="{address}"{current}>{inner}</a>'
-    toggle = _draw_toggle(box, look, left + wide - _TOGGLE - 3, top + 3, link)
+    toggle = _draw_toggle(
+        replace(box, name=place.whole_name), look, left + wide - _TOGGLE - 3, top + 3, link
+    )
     return main + toggle + _draw_tiles(look, x, top, link)
 
 
 def _describe_box(box: GraphBox, look: BoxLook) -> str:
     many = ", ".join(f"{count} {state}" for state, count in look.counts)
     unfolds = "unfold" if box.kind == "pipeline" and look.address else ""
-    words = ", ".join(filter(None, (box.kind, look.state, look.note, many, box.detail, unfolds)))
+    words = ", ".join(filter(None, (box.kind, look.state, many or look.note, box.detail, unfolds)))
     return _escape_words(f"{box.name}: {words}")
 
 
@@ -274,17 +294,20 @@ def _draw_tiles(look: BoxLook, x: float, top: float, link: WriteLink) -> str:
             face += f'<path class="tile-sign" transform="{place}" d="{sign}"/>'
         chosen = ' is-selected" aria-current="true' if tile.is_selected else ""
         drawn.append(
-            f'<a class="tile state-{tile.state}{chosen}" href="{_escape_words(link(tile.address))}">'
+            f'<a class="tile state-{tile.state}{chosen}" '
+            f'href="{_escape_words(link(tile.address))}">'
             f"<title>{_escape_words(f'{tile.name}: {tile.state}')}</title>{face}</a>"
         )
     return "".join(drawn)
 
 
 def _draw_frame(
-    box: GraphBox, look: BoxLook, place: tuple[float, float, float, float], link: WriteLink
-) -> str:
+    box: GraphBox, shown: str, look: BoxLook, place: tuple[float, float, float, float],
+    link: WriteLink,
+) -> tuple[str, str]:  # fmt: skip
+    """A frame and its title, which stands above the lines."""
     left, top, wide, high = place
-    words = f"{box.name}  {box.detail}" + (f"  {look.note}" if look.note else "")
+    words = f"{shown}  {box.detail}"
     title_width = min(wide - 16, _text_width(words, 6.6) + 34)
     title = (
         _draw_rect("frame-title-face", left + 8, top + 5, title_width, 24, 6)
@@ -297,14 +320,11 @@ def _draw_frame(
         address = _escape_words(link(look.address))
         title = f'<a class="frame-link" href="{address}"><title>{tip}</title>{title}</a>'
     state = f" state-{look.state}" if look.state else ""
-    return (
-        f'<g class="frame{state}">{_draw_rect("frame-face", left, top, wide, high, 14)}{title}</g>'
-    )
+    frame = _draw_rect(f"frame-face{state}", left, top, wide, high, 14)
+    return frame, title
 
 
-def _draw_rect(
-    kind: str, left: float, top: float, wide: float, high: float, radius: float
-) -> str:
+def _draw_rect(kind: str, left: float, top: float, wide: float, high: float, radius: float) -> str:
     return (
         f'<rect class="{kind}" x="{left:.1f}" y="{top:.1f}" width="{wide:.1f}" '
         f'height="{high:.1f}" rx="{radius:.0f}"/>'

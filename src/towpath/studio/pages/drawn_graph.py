@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _ZOOMS = (("fit", "Fit"), ("100", "100 %"), ("50", "50 %"))
 _WHOLE = 60  # boxes of a graph that a site of files, where nothing can be unfolded, shows whole
+MOST_BOXES = 1500  # of a graph that is drawn
 _ANY_OPEN = 100  # names that an address may unfold
 
 
@@ -88,6 +89,20 @@ def fold_for_page(
     return fold_picture(picture, known), replace(address, opened=known)
 
 
+def draw_declared(whole: GraphPicture, request: PageRequest, page: str) -> DrawnGraph:
+    """A graph of which nothing has run, on a page of that address."""
+    picture, address = fold_for_page(whole, read_address(request, page), request.is_static)
+    if len(picture.boxes) > MOST_BOXES:
+        return DrawnGraph(None, {}, note=refuse_boxes(len(picture.boxes)))
+    looks = frame_looks(picture, address, request.is_static)
+    controls = () if request.is_static else list_controls(whole, address)
+    return DrawnGraph(picture, looks, controls, address.zoom)
+
+
+def refuse_boxes(count: int) -> str:
+    return f"{count} boxes are more than anybody reads: the steps are listed."
+
+
 def frame_looks(
     picture: GraphPicture, address: GraphAddress, is_static: bool = False
 ) -> dict[str, BoxLook]:
@@ -121,8 +136,6 @@ def list_controls(
 def frames_hidden_in(whole: GraphPicture, folded: GraphPicture) -> dict[str, str]:
     """The box that stands for each step of the whole picture in the folded one."""
     return {
-        name: next(
-            (f for f in (name, *list_frames_around(whole, name)) if f in folded.boxes), name
-        )
+        name: next((f for f in (name, *list_frames_around(whole, name)) if f in folded.boxes), name)
         for name in whole.boxes
     }

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from towpath.drawing.picture import GraphBox, GraphPicture, picture_graph
+from towpath.drawing.picture import GraphBox, GraphPicture
 from towpath.errors import TowpathError
-from towpath.planning.pipeline_check import drawable_graph
+from towpath.studio.declared_pictures import read_declared_picture
 from towpath.studio.graph_view import BoxLook, CellTile
 from towpath.studio.pages.drawn_graph import (
+    MOST_BOXES,
     DrawnGraph,
     GraphAddress,
     fold_for_page,
@@ -19,6 +20,7 @@ from towpath.studio.pages.drawn_graph import (
     frames_hidden_in,
     list_controls,
     read_address,
+    refuse_boxes,
 )
 from towpath.studio.pages.run_facts import step_took
 from towpath.studio.shown_values import show_duration
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
     from towpath.studio.pages.page_kind import PageRequest
     from towpath.studio.project_facts import ProjectFacts
 
-_MOST_BOXES = 1500  # of a graph that is drawn
 _MOST_TILES = 240  # cells of a step that are drawn where it is unfolded
 #: What a box says that stands for many: the first of these that one of them came to.
 _LOUDEST = ("failed", "interrupted", "refused", "running")
@@ -45,9 +46,8 @@ def gather_run_graph(
     page = f"runs/{run.id}/{step}/" if step else f"runs/{run.id}/"
     address = read_address(request, page)
     picture, address = fold_for_page(whole, address, request.is_static)
-    if len(picture.boxes) > _MOST_BOXES:
-        note = f"{len(picture.boxes)} boxes are more than anybody reads: the steps are listed."
-        return DrawnGraph(None, {}, note=note)
+    if len(picture.boxes) > MOST_BOXES:
+        return DrawnGraph(None, {}, note=refuse_boxes(len(picture.boxes)))
     looks = _RunLooks(run, chosen, address, request.is_static).make_looks(whole, picture)
     loops = [name for name, step in run.steps.items() if step.cells and name in whole.boxes]
     controls = () if request.is_static else list_controls(whole, address, loops)
@@ -56,16 +56,16 @@ def gather_run_graph(
 
 
 def _picture_of_run(facts: ProjectFacts, run: RecordedRun) -> tuple[GraphPicture | None, str]:
-    try:
-        graph = drawable_graph(facts.workspace, run.pipeline, run.environment)
-        kinds = {name: node.step.kind for name, node in graph.steps.items()}
-    except (TowpathError, LookupError):
-        kinds = None
     if not run.steps:
         return None, "The run has no steps."
-    if kinds != {name: step.kind for name, step in run.steps.items() if not step.cell_of}:
+    try:
+        declared = read_declared_picture(facts.workspace, run.pipeline, run.environment)
+    except (TowpathError, LookupError):
+        declared = None
+    kinds = {name: step.kind for name, step in run.steps.items() if not step.cell_of}
+    if declared is None or declared.kinds != kinds:
         return None, "The pipeline is declared otherwise now, or not at all: its steps are listed."
-    return picture_graph(graph, nested=True), ""
+    return declared.picture, ""
 
 
 def _name_kind(box: GraphBox, run: RecordedRun) -> GraphBox:
@@ -120,8 +120,11 @@ class _RunLooks:
         )  # fmt: skip
         if not cells and not step.cells:
             return look
+        counts = _count_all(cells)
+        if step.state == "waiting" and counts:  # for its cells, which are what is seen
+            look = replace(look, state=_state_of_many(counts))
         look = replace(
-            look, counts=_count_all(cells), share=0.0,
+            look, counts=counts, share=0.0,
             note=_group_note(cells, step.cells or len(cells)) or look.note,
             toggle="" if self._is_static else toggle,
         )  # fmt: skip
