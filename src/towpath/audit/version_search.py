@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -82,26 +82,49 @@ def search_versions(
     versions = list(chain.from_iterable(model.newest_first for model in models))
     if not versions and remotes.is_tagless(repository):
         raise RegistryError("this clone was made without tags", hint="towpath fetch")
+    matches = match_versions(versions, stages, text, sort)
+    shown = matches.found[:limit]
+    columns = _choose_columns(matches.terms)
+    return SearchHits(
+        found=tuple(facts.version for facts in shown),
+        columns=tuple(term.words for term in columns),
+        values=tuple(tuple(term.get(facts) for term in columns) for facts in shown),
+        stages=stages,
+        total=len(matches.found),
+        searched=len(versions),
+    )
+
+
+@dataclass(frozen=True)
+class VersionMatches:
+    """All versions of which an expression holds, and the facts that it names."""
+
+    found: tuple[VersionFacts, ...]
+    terms: tuple[QueryTerm, ...]
+
+
+def match_versions(
+    versions: Sequence[ModelVersion], stages: StageFiles, text: str, sort: str | None = None
+) -> VersionMatches:
+    """Those of ``versions`` of which ``text`` holds, in their order or by the fact ``sort``."""
     vocabulary = version_vocabulary(versions)
     query = parse_query(text, vocabulary)
     terms = [*query.terms]
     if sort:
         terms.append(vocabulary.find_sort_term(sort))
     _refuse_near_stages(query.named_stages, stages)
-    every = (VersionFacts(v, stages.stages_of(v.model, v.version)) for v in versions)
+    every = list_version_facts(versions, stages)
     matches = [facts for facts in every if query.test(facts)]
     if sort:
         matches = sort_by_term(matches, terms[-1], descending=sort.startswith("-"))
-    shown = matches[:limit]
-    columns = _choose_columns(terms)
-    return SearchHits(
-        found=tuple(facts.version for facts in shown),
-        columns=tuple(term.words for term in columns),
-        values=tuple(tuple(term.get(facts) for term in columns) for facts in shown),
-        stages=stages,
-        total=len(matches),
-        searched=len(versions),
-    )
+    return VersionMatches(tuple(matches), tuple(terms))
+
+
+def list_version_facts(
+    versions: Iterable[ModelVersion], stages: StageFiles
+) -> tuple[VersionFacts, ...]:
+    """Versions, each with the stages that should run it."""
+    return tuple(VersionFacts(v, stages.stages_of(v.model, v.version)) for v in versions)
 
 
 def _choose_columns(terms: Iterable[QueryTerm]) -> list[QueryTerm]:

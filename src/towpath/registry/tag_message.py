@@ -7,6 +7,7 @@ by without opening a commit. It repeats the record; where they differ, the recor
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -68,7 +69,8 @@ def json_line(data: Mapping[str, Json]) -> str:
     return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
 
 
-def parse_summary(text: str) -> dict[str, Any]:
+@functools.lru_cache(maxsize=12_000)  # Studio reads ten thousand of them for each search
+def parse_summary(text: str) -> Mapping[str, Any]:
     """The summary in a tag's message; empty in a tag that Towpath did not write."""
     # Facts that are not of the kind which Towpath writes are left out: a tag may be made by hand.
     start = text.rfind(f"\n{MARK}")

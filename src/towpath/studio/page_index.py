@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from towpath.execution import run_folders
 from towpath.studio.pages.deployed_run_page import gather_deployed_run
 from towpath.studio.pages.home_page import gather_home
+from towpath.studio.pages.log_comparison import gather_log_comparison
 from towpath.studio.pages.model_catalogue import gather_catalogue, gather_model
 from towpath.studio.pages.page_kind import PageKind
 from towpath.studio.pages.pipeline_page import gather_pipeline, gather_pipelines
@@ -23,6 +24,7 @@ from towpath.studio.pages.run_table import gather_run_table
 from towpath.studio.pages.search_page import gather_search
 from towpath.studio.pages.stage_page import gather_stage
 from towpath.studio.pages.step_output import gather_output
+from towpath.studio.pages.version_comparison_page import gather_version_comparison
 from towpath.studio.pages.version_page import gather_version
 
 if TYPE_CHECKING:
@@ -76,11 +78,15 @@ PAGES: tuple[PageKind, ...] = (
     PageKind("pipelines/{pipeline}/", "pipeline", "pipelines", gather_pipeline, _list_pipelines),
     PageKind("runs/", "runs", "runs", gather_run_table),
     PageKind("runs/compare/", "run_comparison", "runs", gather_run_comparison, _no_files),
+    PageKind("runs/compare/log/", "log_comparison", "runs", gather_log_comparison, _no_files),
     PageKind("runs/{run}/", "run", "runs", gather_run, _list_runs),
     PageKind("runs/{run}/{step}/", "run", "runs", gather_run, _list_steps),
     PageKind("runs/{run}/{step}/{output}/", "step_output", "runs", gather_output, _no_files),
     PageKind("elsewhere/{run}/", "deployed_run", "runs", gather_deployed_run, _no_files),
     PageKind("models/", "models", "models", gather_catalogue),
+    PageKind(
+        "models/compare/", "version_comparison", "models", gather_version_comparison, _no_files
+    ),
     PageKind("models/{model}/", "model", "models", gather_model, _list_models),
     PageKind("models/{model}/{version}/", "version", "models", gather_version, _list_versions),
     PageKind("stages/{stage}/", "stage", "stages", gather_stage, _list_stages),

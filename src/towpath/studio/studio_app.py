@@ -16,6 +16,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import (
     FileResponse,
     HTMLResponse,
+    JSONResponse,
     PlainTextResponse,
     RedirectResponse,
     Response,
@@ -31,6 +32,7 @@ from towpath.studio.access_guard import ACTOR, FORM_TOKEN, AccessGuard, Door, To
 from towpath.studio.action_commands import ActionOutcome, carry_out_action, read_action
 from towpath.studio.asset_files import ASSETS, asset_digest
 from towpath.studio.beside_answers import BesideAnswers
+from towpath.studio.log_growth import read_log_growth
 from towpath.studio.output_files import answer_output
 from towpath.studio.page_index import PAGES
 from towpath.studio.page_templates import (
@@ -69,6 +71,7 @@ def guard_project(studio: StudioProject, door: Door) -> AccessGuard:
         Route("/runs/table.csv", studio.send_table, methods=["GET"]),
         Route("/runs/{run}/events", studio.stream_run, methods=["GET"]),
         Route("/runs/{run}/{step}/log.txt", studio.send_log),
+        Route("/runs/{run}/{step}/log/more", studio.follow_log),
         Route("/runs/{run}/{step}/{output}/file", functools.partial(studio.send_output, True)),
         Route("/runs/{run}/{step}/{output}/shown", functools.partial(studio.send_output, False)),
         Route("/actions/{action}", studio.act_on_form, methods=["POST"]),
@@ -184,6 +187,18 @@ class StudioProject:
             return PlainTextResponse("no such log\n", 404)
         return FileResponse(path, media_type="text/plain; charset=utf-8")
 
+    async def follow_log(self, request: Request) -> Response:
+        """What a log has grown by since `?from=BYTE&line=NUMBER`, for a page that follows it."""
+        begin, line = (
+            int(text) if re.fullmatch(r"[0-9]{1,15}", text) else 0
+            for text in (request.query_params.get(name, "") for name in ("from", "line"))
+        )
+        names, runs = dict(request.path_params), ProjectFacts(self.root).workspace.runs
+        growth = await self.threads.compute(lambda: read_log_growth(runs, names, begin, line))
+        if growth is None:
+            return JSONResponse({}, 404)
+        return JSONResponse(vars(growth))
+
     async def send_output(self, is_download: bool, request: Request) -> Response:
         """What a step made: as a file to keep, or to be looked at, where it can do nothing."""
         names = dict(request.path_params)
@@ -197,7 +212,8 @@ class StudioProject:
             return None
         path = facts.workspace.runs / run.id / step / "log.txt"
         # A name of the run's own record, and a file: no link leads out of the folder.
-        return path if step in run.steps and path.is_file() and not path.is_symlink() else None
+        is_link = path.is_symlink() or path.parent.is_symlink()
+        return path if step in run.steps and path.is_file() and not is_link else None
 
     async def act_on_form(self, request: Request) -> Response:
         """Carry out what a form asks for, as the command line would."""

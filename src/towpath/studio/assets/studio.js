@@ -62,6 +62,9 @@
       dress(next);
       const open = [...part.querySelectorAll("details")].map((d) => d.open);
       [...next.querySelectorAll("details")].forEach((d, i) => { if (i in open) d.open = open[i]; });
+      // The log of the same step grows by what comes (below): its lines are not loaded again.
+      if (part.dataset.log && part.dataset.log === next.dataset.log && "growing" in part.dataset === "growing" in next.dataset) continue;
+      for (const name of ["log", "next", "line", "growing"]) { if (name in next.dataset) part.dataset[name] = next.dataset[name]; else delete part.dataset[name]; }
       if (next.innerHTML === part.innerHTML) continue;
       const log = part.querySelector("[data-follow]");
       const follows = !log || log.scrollHeight - log.scrollTop - log.clientHeight < 40;
@@ -76,6 +79,42 @@
     }
     if (!page.querySelector("[data-stream]")) stop();
   }
+
+  // The log of the step that is shown: what it has grown by is asked for, and stands below the rest.
+  let metrics = -1, asking = false, atEnd = true;
+  async function grow() {
+    const part = document.querySelector("[data-log]");
+    if (!part || document.hidden || asking) return;
+    asking = true;
+    try {
+      const place = part.dataset.next, answer = await fetch(`${part.dataset.log}?from=${place}&line=${part.dataset.line}`);
+      if (!answer.ok || place !== part.dataset.next) return;
+      const more = await answer.json(), lines = part.querySelector(".lines");
+      if (more.metrics !== metrics) { if (metrics >= 0) await refresh(); metrics = more.metrics; }
+      if (!more.html || !part.isConnected) return;
+      if (!lines) { location.reload(); return; }
+      lines.querySelector(".partial")?.remove();
+      if (lines.hidden) { lines.hidden = false; lines.previousElementSibling.remove(); }
+      lines.append(...new DOMParser().parseFromString(`<pre>${more.html}</pre>`, "text/html").querySelector("pre").childNodes);
+      while (lines.childElementCount > 5000) lines.firstElementChild.remove();
+      part.dataset.next = more.next; part.dataset.line = more.line;
+      if (atEnd) lines.scrollTop = lines.scrollHeight;
+    } finally { asking = false; }
+  }
+  function showFollow() {
+    const button = document.querySelector(".follow");
+    if (button) { button.hidden = !document.querySelector("[data-growing]"); button.setAttribute("aria-pressed", String(atEnd)); }
+  }
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest(".follow")) return;
+    atEnd = !atEnd; showFollow();
+    const lines = document.querySelector(".log.lines");
+    if (atEnd && lines) lines.scrollTop = lines.scrollHeight;
+  });
+  document.addEventListener("wheel", (event) => {
+    if (event.deltaY < 0 && event.target.closest(".log.lines")) { atEnd = false; showFollow(); }
+  }, { passive: true });
+  if (document.querySelector("[data-stream]")) setInterval(() => { if (document.querySelector("[data-stream]")) { grow(); showFollow(); } }, 700);
 
   // A browser gives six connections to a host, for all its pages: a hidden page holds none, and of
   // those that are seen three have a stream. The rest look again every two seconds.
@@ -105,7 +144,7 @@
     stream.onerror = () => {  // refused, not broken off: then it would come again by itself
       if (stream && stream.readyState === EventSource.CLOSED) { stop(); follows = true; poll = setInterval(refresh, 2000); }
     };
-    stream.addEventListener("ended", () => { stop(); refresh(); });
+    stream.addEventListener("ended", () => { stop(); grow().then(refresh); });
   }
   document.addEventListener("visibilitychange", () => { if (document.hidden) stop(); else { refresh(); start(); } });
   dress(document);

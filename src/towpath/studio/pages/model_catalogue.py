@@ -6,14 +6,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from towpath.audit.version_search import search_versions
+from towpath.audit.version_search import list_version_facts, match_versions
 from towpath.config.foreign_values import format_second
 from towpath.errors import TowpathError
 from towpath.studio.pages.metric_trend import TrendLine, lay_trend
 from towpath.studio.pages.page_kind import NoSuchPage
+from towpath.studio.pages.version_facets import VersionFacet, count_facets
 from towpath.studio.shown_values import show_number, show_person
 
 if TYPE_CHECKING:
+    from towpath.audit.version_search import VersionFacts
     from towpath.registry import Model, ModelVersion
     from towpath.studio.pages.page_kind import PageRequest
     from towpath.studio.project_facts import ProjectFacts
@@ -49,37 +51,55 @@ class ModelLine:
 
 @dataclass(frozen=True)
 class ModelCatalogue:
+    """The models, a page of them; with a query also a page of the versions that were found."""
+
     models: tuple[ModelLine, ...]
+    model_count: int
     query: str
+    sort: str
     hits: tuple[VersionLine, ...]
     hit_count: int
     searched: int
     fault: str
     hint: str
     metrics: tuple[str, ...]
+    facets: tuple[VersionFacet, ...]
+    page: int
+    pages: int
 
 
 def gather_catalogue(facts: ProjectFacts, request: PageRequest) -> ModelCatalogue:
-    query, sort = request.first_value("q").strip(), request.first_value("sort") or None
-    lines = tuple(_model_line(facts, model) for model in facts.models.values())
-    if not query:
-        return ModelCatalogue(lines, "", (), 0, 0, "", "", ())
+    query, sort = request.first_value("q").strip(), (request.query.get("sort") or ("",))[-1]
+    listed = list(facts.models.values())
+    versions = [version for model in listed for version in model.newest_first]
+    matches: tuple[VersionFacts, ...] = ()
+    fault = hint = ""
     try:
-        hits = search_versions(facts.workspace.registry, query, sort, ON_A_PAGE)
+        if query:
+            matches = match_versions(versions, facts.stage_files, query, sort or None).found
+        else:
+            matches = list_version_facts(versions, facts.stage_files)
     except TowpathError as wrong:
-        fault = wrong.faults[0]
-        return ModelCatalogue(lines, query, (), 0, 0, fault.what, fault.hint or "", ())
-    lines_of_hits = tuple(line_of_version(facts, version) for version in hits.found)
+        fault, hint = wrong.faults[0].what, wrong.faults[0].hint or ""
+    count = len(matches) if query else len(listed)
+    pages = max(1, -(-count // ON_A_PAGE))
+    page = min(read_page_number(request), pages)
+    begin = (page - 1) * ON_A_PAGE
+    page_hits = matches[begin : begin + ON_A_PAGE] if query else ()
+    hits = tuple(line_of_version(facts, match.version) for match in page_hits)
+    listed.sort(key=lambda model: model.latest.time if model.latest else 0, reverse=True)
+    page_models = listed[:ON_A_PAGE] if query else listed[begin : begin + ON_A_PAGE]
     return ModelCatalogue(
-        lines,
-        query,
-        lines_of_hits,
-        hits.total,
-        hits.searched,
-        "",
-        "",
-        metric_names(lines_of_hits),
-    )
+        tuple(_model_line(facts, model) for model in page_models), len(listed),
+        query, sort, hits, len(matches) if query else 0, len(versions), fault, hint,
+        metric_names(hits), tuple(count_facets(matches, query)), page, pages,
+    )  # fmt: skip
+
+
+def read_page_number(request: PageRequest) -> int:
+    """Which page of a long list is asked for: the first for what is no number."""
+    number = (request.query.get("page") or ("",))[-1]
+    return max(1, int(number)) if number.isdecimal() and len(number) < 9 else 1
 
 
 def line_of_version(facts: ProjectFacts, version: ModelVersion) -> VersionLine:
@@ -132,16 +152,18 @@ class ModelPage:
     line: ModelLine
     versions: tuple[VersionLine, ...]
     metrics: tuple[str, ...]
-    left_out: int
+    page: int
+    pages: int
 
 
 def gather_model(facts: ProjectFacts, request: PageRequest) -> ModelPage:
     model = find_page_model(facts, request.names["model"])
     listed = model.newest_first
-    lines = tuple(line_of_version(facts, version) for version in listed[:ON_A_PAGE])
-    return ModelPage(
-        _model_line(facts, model), lines, metric_names(lines), max(0, len(listed) - ON_A_PAGE)
-    )
+    pages = max(1, -(-len(listed) // ON_A_PAGE))
+    page = min(read_page_number(request), pages)
+    shown = listed[(page - 1) * ON_A_PAGE : page * ON_A_PAGE]
+    lines = tuple(line_of_version(facts, version) for version in shown)
+    return ModelPage(_model_line(facts, model), lines, metric_names(lines), page, pages)
 
 
 def find_page_model(facts: ProjectFacts, name: str) -> Model:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from towpath.execution import run_folders, run_record
+from towpath.studio.pages.compared_values import ComparedCell, ComparedSection, make_section
 from towpath.studio.pages.page_kind import NoSuchPage
 from towpath.studio.pages.run_axes import AxisChoice, choose_axes
 from towpath.studio.pages.run_columns import RunColumn, sort_runs
@@ -15,7 +16,6 @@ from towpath.studio.pages.run_curves import CurveChart, gather_curves
 from towpath.studio.pages.run_facts import RunLine
 from towpath.studio.pages.run_filter import FoundRuns, RunFilter, list_found_runs, read_run_lines
 from towpath.studio.pages.run_table import RUNS_ON_A_PAGE, find_best_runs
-from towpath.studio.shown_values import show_change, show_number
 
 if TYPE_CHECKING:
     from towpath.execution.run_folders import ComparedValue
@@ -24,39 +24,10 @@ if TYPE_CHECKING:
 
 MOST_COMPARED = 500
 _MOST_COLUMNS = 12  # runs in columns; more are rows, and their values columns
-_MOST_ROWS = 400  # of a section: a run may have a thousand cells
 _TITLES = {
     "metrics": "Metrics", "parameters": "Parameters", "data": "Data", "code": "Code",
     "packages": "Packages", "outputs": "Outputs", "steps": "Steps", "run": "Run",
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class ComparedCell:
-    """A run's value, and how it differs from that of the first run, where that is a metric."""
-
-    value: str
-    is_best: bool = False
-    change: str = ""
-    verdict: str = ""
-
-
-@dataclass(frozen=True)
-class ComparedRow:
-    """A value of each run; of many runs ``cells`` is empty, and ``count`` says how many values
-    there are."""
-
-    name: str
-    cells: tuple[ComparedCell, ...]
-    count: int
-
-
-@dataclass(frozen=True)
-class ComparedSection:
-    title: str
-    rows: tuple[ComparedRow, ...]
-    equal: tuple[tuple[str, str], ...]
-    left_out: int
 
 
 @dataclass(frozen=True)
@@ -174,35 +145,10 @@ def _compare_sections(
         different = [row for row in rows if row.is_different]
         # Of many runs these two are the table; their names would stand there twice.
         is_table = is_tall and section in ("metrics", "parameters")
-        equal = [(row.name, _show_digest(row.values[0])) for row in rows if not row.is_different]
-        shown = tuple(_compare_row(facts, row, is_tall) for row in different[:_MOST_ROWS])
+        equal = [row for row in rows if not row.is_different]
         if rows:
-            left_out = max(0, len(different) - _MOST_ROWS)
-            yield ComparedSection(
-                title, () if is_table else shown, tuple(equal[:_MOST_ROWS]), left_out
-            )
-
-
-def _compare_row(facts: ProjectFacts, row: ComparedValue, is_tall: bool) -> ComparedRow:
-    name = row.name.removeprefix("package ")
-    if is_tall:
-        return ComparedRow(name, (), len(set(map(str, row.values))))
-    sign = facts.metric_direction(name).sign if row.section == "metrics" else 0
-    numbers = {
-        i: float(v)
-        for i, v in enumerate(row.values)
-        if isinstance(v, int | float) and not isinstance(v, bool)
-    }
-    comparable = {v for v in numbers.values() if v == v}
-    top = (max(comparable) if sign > 0 else min(comparable)) if sign and comparable else None
-    cells = []
-    for i, value in enumerate(row.values):
-        best = len(comparable) > 1 and top is not None and numbers.get(i) == top
-        is_compared = i and row.section == "metrics"
-        change = show_change(numbers.get(0), numbers.get(i)) if is_compared else ""
-        verdict = facts.metric_direction(name).judge_change(numbers.get(0), numbers.get(i))
-        cells.append(ComparedCell(_show_digest(value), best, change, verdict if change else ""))
-    return ComparedRow(name, tuple(cells), len(set(map(str, row.values))))
+            shown = () if is_table else different
+            yield make_section(facts, title, shown, equal, 0 if is_tall else len(runs))
 
 
 def _make_table(
@@ -223,8 +169,3 @@ def _make_table(
         for run in ordered[(page - 1) * RUNS_ON_A_PAGE : page * RUNS_ON_A_PAGE]
     )  # fmt: skip
     return TallTable(shown_columns, rows, sort, page, pages)
-
-
-def _show_digest(value: object) -> str:
-    text = show_number(value)
-    return text[:12] if len(text) >= 32 and text.isalnum() else text

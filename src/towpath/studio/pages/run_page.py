@@ -56,7 +56,7 @@ def gather_run(facts: ProjectFacts, request: PageRequest) -> RunPage:
         tuple(_input_rows(run)),
         tuple(line_of_step(run, step) for step in run.steps.values() if not step.cell_of),
         gather_run_graph(facts, run, chosen, request),
-        gather_step_pane(facts, run, run.steps[chosen]) if chosen else None,
+        gather_step_pane(facts, run, run.steps[chosen], request) if chosen else None,
         gather_curves(facts, [run]),
         is_live=not run.state.has_ended,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,17 +15,58 @@ from towpath.reports.check_tables import (
     list_checked_rules,
     list_importances,
 )
+from towpath.steps.callback_questions import list_open_questions
+from towpath.studio.pages.log_search import LogSearch, search_log
 from towpath.studio.pages.run_facts import StepLine, line_of_step
-from towpath.studio.pages.step_log import StepLogText, read_log_end
+from towpath.studio.pages.step_log import LEVELS, LogLine, StepLogText, read_log_end
 from towpath.studio.pages.step_output import StepOutput, list_outputs
 from towpath.studio.shown_values import show_number
 
 if TYPE_CHECKING:
     from towpath.execution.run_record import RecordedRun, StepRun
+    from towpath.studio.pages.page_kind import PageRequest
     from towpath.studio.project_facts import ProjectFacts
 
 _CELLS = 200  # of a step that are listed
 _RULES = 200  # of a check that are listed
+
+
+@dataclass(frozen=True)
+class StepLogPart:
+    """What is shown of a log: its end, of which the lines of ``level`` and graver ones; or what was
+    searched in it. ``maker`` is the run that made a result which was taken, and has its log."""
+
+    end: StepLogText | None
+    level: str
+    search: LogSearch | None
+    maker: str
+
+    @property
+    def lines(self) -> tuple[LogLine, ...]:
+        return self.end.lines_from(self.level) if self.end else ()
+
+
+@dataclass(frozen=True)
+class QuestionField:
+    """A value that an answer has: ``type`` as it is declared, ``default`` where it may be left."""
+
+    name: str
+    type: str
+    choices: tuple[str, ...]
+    default: str
+    is_required: bool
+    description: str
+
+
+@dataclass(frozen=True)
+class StepQuestion:
+    """What a step that waits asks a person; ``command`` answers it."""
+
+    token: str
+    message: str
+    until: str
+    fields: tuple[QuestionField, ...]
+    command: str
 
 
 @dataclass(frozen=True)
@@ -37,17 +80,19 @@ class StepPane:
     ingredients: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
     outputs: tuple[StepOutput, ...]
     values: tuple[tuple[str, str], ...]
-    log: StepLogText | None
+    log: StepLogPart
     cells: tuple[StepLine, ...]
     cells_left: int
     items: Mapping[str, str]
     checked_rules: tuple[CheckedRule, ...]
     importances: tuple[FeatureImportance, ...]
+    question: StepQuestion | None
 
 
-def gather_step_pane(facts: ProjectFacts, run: RecordedRun, step: StepRun) -> StepPane:
-    """What became of ``step``."""
-    folder = facts.workspace.runs / run.id
+def gather_step_pane(
+    facts: ProjectFacts, run: RecordedRun, step: StepRun, request: PageRequest
+) -> StepPane:
+    """What became of ``step``; ``request`` may ask for a part of its log."""
     cells = list(run.cells_of(step.name).values()) if step.cells else []
     return StepPane(
         line_of_step(run, step),
@@ -57,13 +102,60 @@ def gather_step_pane(facts: ProjectFacts, run: RecordedRun, step: StepRun) -> St
         tuple(_group_ingredients(step.ingredients)),
         tuple(list_outputs(facts, step)),
         tuple(_value_rows(step)),
-        read_log_end(folder / step.name / "log.txt"),
+        _log_part(facts, run, step, request),
         tuple(line_of_step(run, cell) for cell in cells[:_CELLS]),
         max(0, len(cells) - _CELLS),
         {name: show_number(value) for name, value in step.items.items()},
         tuple(list_checked_rules(step) or ())[:_RULES],
         tuple(list_importances(step))[:_RULES],
+        _find_question(facts, run, step),
     )
+
+
+def _find_question(facts: ProjectFacts, run: RecordedRun, step: StepRun) -> StepQuestion | None:
+    if step.kind != "callback" or run.state.has_ended or step.state.has_ended:
+        return None
+    for question in list_open_questions(facts.workspace.root):
+        if (question.run, question.step) == (run.id, step.name):
+            fields = tuple(
+                QuestionField(
+                    name, param.accepted_type, tuple(map(_raw_words, param.choices or ())),
+                    "" if param.required else _raw_words(param.default), param.required,
+                    param.description or "",
+                )
+                for name, param in question.fields.items()
+            )  # fmt: skip
+            return StepQuestion(
+                question.token, question.message, question.until, fields, question.command
+            )
+    return None
+
+
+def _raw_words(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+_MAKER = re.compile(r"made by (\d{8}-\d{6}-[0-9a-f]{4})\b")
+
+
+def _log_part(
+    facts: ProjectFacts, run: RecordedRun, step: StepRun, request: PageRequest
+) -> StepLogPart:
+    """`?find=WORDS` with `&from=BYTE&line=NUMBER` to go on from, or `?level=LEVEL`."""
+    path = facts.workspace.runs / run.id / step.name / "log.txt"
+    words, level = request.first_value("find")[:200].strip(), request.first_value("level")
+    match = _MAKER.match(step.reason) if str(step.state) == "reused" else None
+    maker = match[1] if match else ""
+    if maker and not (facts.workspace.runs / maker / step.name / "log.txt").is_file():
+        maker = ""
+    if not words:
+        return StepLogPart(read_log_end(path), level if level in LEVELS else "", None, maker)
+    begin, number = (_read_whole(request.first_value(name)) for name in ("from", "line"))
+    return StepLogPart(None, "", search_log(path, words, begin, number or 1), maker)
+
+
+def _read_whole(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0
 
 
 _GROUPS = ("parameter", "input", "code", "package")

@@ -1,0 +1,58 @@
+"""What a log has grown by, for a page that follows it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from towpath.config.project_paths import require_name
+from towpath.errors import Malformed
+from towpath.execution import run_record
+from towpath.steps.metric_log import METRIC_FILE
+from towpath.studio.log_markup import draw_log_lines
+from towpath.studio.pages.step_log import read_log_from
+
+
+@dataclass(frozen=True)
+class LogGrowth:
+    """``html`` are the lines that came; ``next`` and ``line`` say where those after it begin, 0
+    where lines are not counted. ``metrics`` grows with what the steps of the run log."""
+
+    html: str
+    next: int
+    line: int
+    metrics: int
+
+
+def read_log_growth(
+    runs: Path, names: Mapping[str, str], begin: int, line: int
+) -> LogGrowth | None:
+    """What came after byte ``begin`` of the log of a step of a run that ``names`` say. None where
+    there is no such run, or the log is another by now."""
+    try:
+        run, step = require_name(names["run"]), require_name(names["step"])
+    except Malformed:
+        return None
+    # The record is not read: this is asked for each second, by each page that follows.
+    folder = runs / run
+    if not (folder / run_record.EVENTS).is_file() or folder.is_symlink():
+        return None
+    metrics = _sum_metrics(folder)
+    if (folder / step).is_symlink():
+        return None
+    log = read_log_from(folder / step / "log.txt", begin, line or None)
+    if log is None:
+        return None if begin else LogGrowth("", 0, line, metrics)
+    return LogGrowth(str(draw_log_lines(log.lines)), log.next_place, log.next_number or 0, metrics)
+
+
+def _sum_metrics(folder: Path) -> int:
+    total = 0
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(OSError):
+                total += (folder / entry.name / METRIC_FILE).lstat().st_size
+    return total

@@ -1,0 +1,98 @@
+"""Values side by side, of runs or of versions: the best of them, and changes from the first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from towpath.studio.shown_values import show_change, show_number
+
+if TYPE_CHECKING:
+    from towpath.studio.project_facts import ProjectFacts
+
+_MOST_ROWS = 400  # of a section: a run may have a thousand cells
+
+
+@dataclass(frozen=True)
+class ComparedCell:
+    """A run's value, and how it differs from that of the first run, where that is a metric."""
+
+    value: str
+    is_best: bool = False
+    change: str = ""
+    verdict: str = ""
+
+
+@dataclass(frozen=True)
+class ComparedRow:
+    """A value of each run; of many runs ``cells`` is empty, and ``count`` says how many values
+    there are."""
+
+    name: str
+    cells: tuple[ComparedCell, ...]
+    count: int
+
+
+@dataclass(frozen=True)
+class ComparedSection:
+    title: str
+    rows: tuple[ComparedRow, ...]
+    equal: tuple[tuple[str, str], ...]
+    left_out: int
+
+
+class ValueRow(Protocol):
+    """A thing of several runs or versions, None where one has no such thing."""
+
+    @property
+    def section(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def values(self) -> tuple[Any, ...]: ...
+
+
+def make_section(
+    facts: ProjectFacts, title: str, different: Sequence[ValueRow], equal: Sequence[ValueRow],
+    columns: int,
+) -> ComparedSection:  # fmt: skip
+    """A section of a comparison; of more than there are ``columns`` for (0) only the number of
+    values is told."""
+    rows = tuple(_compare_row(facts, row, columns) for row in different[:_MOST_ROWS])
+    alike = tuple((row.name, show_digest(row.values[0])) for row in equal[:_MOST_ROWS])
+    return ComparedSection(title, rows, alike, max(0, len(different) - _MOST_ROWS))
+
+
+def _compare_row(facts: ProjectFacts, row: ValueRow, columns: int) -> ComparedRow:
+    name = row.name.removeprefix("package ")
+    count = len(set(map(str, row.values)))
+    if not columns:
+        return ComparedRow(name, (), count)
+    numbers = [_finite_number(value) for value in row.values]
+    is_metric = row.section == "metrics"
+    direction = facts.metric_direction(name)
+    comparable = {number for number in numbers if number is not None}
+    best = None
+    if is_metric and direction.sign and len(comparable) > 1:
+        best = max(comparable) if direction.sign > 0 else min(comparable)
+    cells = []
+    for i, (value, number) in enumerate(zip(row.values, numbers, strict=True)):
+        change = show_change(numbers[0], number) if is_metric and i else ""
+        verdict = direction.judge_change(numbers[0], number) if change else ""
+        is_best = best is not None and number == best
+        cells.append(ComparedCell(show_digest(value), is_best, change, verdict))
+    return ComparedRow(name, tuple(cells), count)
+
+
+def _finite_number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+def show_digest(value: object) -> str:
+    """A value as a person reads it; of a digest its beginning."""
+    text = show_number(value)
+    return text[:12] if len(text) >= 32 and text.isalnum() else text

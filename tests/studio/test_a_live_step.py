@@ -1,0 +1,121 @@
+"""A step that is looked at while it runs, in a real browser: its log, its curve, its question."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, expect, sync_playwright
+
+from conftest import TOKEN, serve
+from towpath.config.parameter_declaration import Param
+from towpath.execution.run_record import Recorder, new_folder
+from towpath.steps import callback_questions
+from towpath.steps.callback_questions import Question
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+WCAG = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+
+
+def begin_run(root: Path, kind: str = "training") -> Recorder:
+    """The record of a run that goes on in this process, with a step that runs."""
+    (root / "towpath.yaml").write_text("name: live\n")
+    record = Recorder(new_folder(root / ".towpath" / "runs"))
+    origin = {"pid": os.getpid(), "host": os.uname().nodename}
+    record("started", run=record.folder.name, pipeline="gone", asked={}, params={}, inputs={},
+           sources={}, tried=[], origin=origin, steps={"fit": kind})  # fmt: skip
+    record("step", step="fit", state="running", attempt=1)
+    (record.folder / "fit").mkdir()
+    return record
+
+
+def test_a_log_and_a_curve_grow_without_a_page_being_loaded(
+    browser: Browser, tmp_path: Path
+) -> None:
+    record = begin_run(tmp_path)
+    folder = record.folder / "fit"
+    with (
+        serve(tmp_path) as address,
+        (folder / "log.txt").open("w") as log,
+        (folder / "metrics.jsonl").open("w") as metrics,
+    ):
+        page = browser.new_page()
+        complaints: list[str] = []
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(f"{address}/runs/{record.folder.name}/fit/?token={TOKEN}")
+        page.wait_for_url("**/fit/")
+        page.evaluate("window.isTheSame = true")
+        log.write("".join(f"line {number}\n" for number in range(200)) + "hal")
+        log.flush()
+        expect(page.locator(".log .partial")).to_have_text("201hal", timeout=3000)
+        log.write("f done <b>\n")
+        log.flush()
+        begin = time.monotonic()
+        expect(page.locator("#L201")).to_contain_text("half done <b>", timeout=3000)
+        assert time.monotonic() - begin < 1.5
+        assert page.locator("#L201").count() == 1
+        lines = page.locator(".log.lines")
+        below = "e => e.scrollHeight - e.scrollTop - e.clientHeight < 40"
+        assert lines.evaluate(below)  # it is followed
+        page.get_by_role("button", name="Follow").click()
+        lines.evaluate("e => { e.scrollTop = 0 }")
+        log.write("one more\n")
+        metrics.write(json.dumps({"name": "loss", "value": 0.5, "step": 1}) + "\n")
+        metrics.write(json.dumps({"name": "loss", "value": 0.25, "step": 2}) + "\n")
+        log.flush(), metrics.flush()
+        expect(page.locator("#L202")).to_have_count(1, timeout=3000)
+        assert not lines.evaluate(below)
+        expect(page.locator(".legend")).to_contain_text("loss 0.25", timeout=3000)
+        record("step", step="fit", state="done", seconds=1.0)
+        record("finished", state="done", seconds=1.0, exit_code=0)
+        expect(page.locator("h2#step")).to_contain_text("done", timeout=5000)
+        expect(page.locator("button.follow")).to_be_hidden(timeout=3000)
+        assert page.locator(".log .line").count() == 202
+        assert page.evaluate("window.isTheSame")
+        for path in ("fit/", "fit/?find=line+7", "fit/?level=error"):
+            page.goto(f"{address}/runs/{record.folder.name}/{path}")
+            violations = Axe().run(page, options={"runOnly": WCAG}).response["violations"]
+            assert not [(v["id"], v["nodes"][0]["html"]) for v in violations], path
+        page.close()
+        assert complaints == []
+    record.close()
+
+
+def test_a_question_is_answered_on_the_page(browser: Browser, tmp_path: Path) -> None:
+    record = begin_run(tmp_path, "callback")
+    fields = {
+        "approved": Param(type="boolean", description="whether it may go on"),
+        "note": Param(default=None, type="string"),
+    }
+    token = callback_questions.new_token()
+    question = Question(token, record.folder.name, "gone", "fit", "May it <b>go</b> on?",
+                        "2026-11-26T10:00:00Z", "", fields)  # fmt: skip
+    callback_questions.ask_question(tmp_path, question)
+    with serve(tmp_path) as address:
+        page = browser.new_page()
+        page.goto(f"{address}/runs/{record.folder.name}/?token={TOKEN}")
+        expect(page.locator(".question")).to_contain_text("May it <b>go</b> on?")
+        violations = Axe().run(page, options={"runOnly": WCAG}).response["violations"]
+        assert not [(v["id"], v["nodes"][0]["html"]) for v in violations]
+        page.get_by_label("approved").select_option("true")
+        page.get_by_label("note").fill("two\nlines")
+        page.get_by_role("button", name="Answer").click()
+        expect(page.locator("h1")).to_contain_text("done", timeout=30_000)
+        expect(page.locator("main code").first).to_contain_text(f"towpath answer {token}")
+        page.close()
+    answer = callback_questions.find_answer(tmp_path, token)
+    assert answer == {"approved": True, "note": "two\nlines"}
+    record.close()

@@ -1,0 +1,68 @@
+"""Versions: searched and narrowed by facets, a page at a time, and laid side by side."""
+
+from __future__ import annotations
+
+import pytest
+from benchmarks.registry import make
+
+from towpath.studio.page_index import PAGES
+from towpath.studio.page_templates import PagePlace, render_studio_page
+from towpath.studio.pages.model_catalogue import gather_catalogue, gather_model
+from towpath.studio.pages.page_kind import NoSuchPage, PageRequest
+from towpath.studio.pages.version_comparison_page import gather_version_comparison
+from towpath.studio.project_facts import ProjectFacts
+
+
+@pytest.fixture(scope="module")
+def facts(tmp_path_factory: pytest.TempPathFactory) -> ProjectFacts:
+    return ProjectFacts(make(tmp_path_factory.mktemp("many") / "project", 4, 120))
+
+
+def ask(*names: tuple[str, str]) -> PageRequest:
+    query: dict[str, tuple[str, ...]] = {}
+    for name, value in names:
+        query[name] = (*query.get(name, ()), value)
+    return PageRequest({"model": "model-1"}, query)
+
+
+def test_facets_count_and_add_to_the_search(facts: ProjectFacts) -> None:
+    every = gather_catalogue(facts, ask())
+    assert every.searched == 480
+    facets = {facet.title: facet for facet in every.facets}
+    assert {value.words: value.count for value in facets["model"].values} == {
+        f"model-{number}": 120 for number in range(4)
+    }
+    (dev,) = (value for value in facets["stage"].values if value.words == "dev")
+    assert (dev.count, dev.query) == (4, 'stage == "dev"')
+    narrow = gather_catalogue(facts, ask(("q", dev.query)))
+    assert [str(hit.model) for hit in narrow.hits] == [f"model-{number}" for number in range(4)]
+    wide = gather_catalogue(facts, ask(("q", 'stage == "dev" or stage == "uat"')))
+    (first, *_) = (facet for facet in wide.facets if facet.title == "model")
+    assert first.values[0].query.startswith('(stage == "dev" or stage == "uat") and model ==')
+    assert gather_catalogue(facts, ask(("q", first.values[0].query))).hit_count == 2
+
+
+def test_long_lists_have_pages(facts: ProjectFacts) -> None:
+    hits = gather_catalogue(facts, ask(("q", "not rejected"), ("page", "5")))
+    assert (len(hits.hits), hits.page, hits.pages) == (80, 5, 5)
+    model = gather_model(facts, ask(("page", "2")))
+    assert (len(model.versions), model.pages) == (20, 2)
+    assert model.versions[-1].version == "v1.0.0"
+    beyond = gather_model(facts, ask(("page", "99999")))
+    assert beyond.page == 2
+
+
+def test_versions_are_compared_by_what_differs(facts: ProjectFacts) -> None:
+    names = ("model-1@v1.3.0", "model-1@v1.9.0")
+    request = ask(*(("version", name) for name in names))
+    view = gather_version_comparison(facts, request)
+    assert view.names == names
+    titles = [section.title for section in view.sections if section.rows]
+    assert titles[:4] == ["Metrics", "Parameters", "Data", "Code"]
+    assert view.equal_count > 10
+    (kind,) = (kind for kind in PAGES if kind.path == "models/compare/")
+    page = render_studio_page(kind, facts, view, PagePlace(kind.path))
+    assert "towpath compare model-1@v1.3.0 model-1@v1.9.0" in page
+    assert "rows are equal in all of them" in page
+    with pytest.raises(NoSuchPage, match="model-9"):
+        gather_version_comparison(facts, ask(("version", "model-9@v1.0.0")))
