@@ -40,9 +40,9 @@ def order_layers(
     for attempt in range(_STARTS):
         if not best.crossings or (search.effort > _EFFORT and attempt):
             break
-        found = search.improve_order(search.begin_order(layers, attempt, dice), attempt % 2 == 1)
-        if found.crossings < best.crossings:
-            best = found
+        improved = search.improve_order(search.begin_order(layers, attempt, dice), attempt % 2 == 1)
+        if improved.crossings < best.crossings:
+            best = improved
     return best
 
 

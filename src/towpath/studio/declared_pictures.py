@@ -61,9 +61,9 @@ def _list_folder_files(workspace: Workspace) -> list[str]:
 
 def _select_signs(before: _FileSigns, root: Path, graph: Graph) -> _FileSigns:
     read = {f"{graph.folder}/pipeline.yaml", "towpath.yaml", *graph.bodies.values()}
-    known = tuple(sign for sign in before if sign[0] in read)
+    signed = tuple(sign for sign in before if sign[0] in read)
     others = read | set(graph.param_files.values())
-    return (*known, *_sign_files(root, sorted(others - {sign[0] for sign in known})))
+    return (*signed, *_sign_files(root, sorted(others - {sign[0] for sign in signed})))
 
 
 def _keep_picture(key: tuple[Path, str, str], signs: _FileSigns, declared: DeclaredPicture) -> None:

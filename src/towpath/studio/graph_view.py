@@ -348,7 +348,7 @@ def _step_parts(box: GraphBox, look: BoxLook, left: float, top: float, wide: flo
         _draw_text("note", left + wide - 10, top + 35, look.note, "end") if look.note else "",
         _draw_counts(look, begin, top + 42, room),
         _draw_rect("time", begin, top + _HIGH - 5, max(2.0, room * min(1.0, look.share)), 2, 1)
-        if look.share > 0.01
+        if look.share > 0.03
         else "",
     ]
 

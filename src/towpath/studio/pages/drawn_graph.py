@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _ZOOMS = (("fit", "Fit"), ("100", "100 %"), ("50", "50 %"))
 _WHOLE = 60  # boxes of a graph that a site of files, where nothing can be unfolded, shows whole
 MOST_BOXES = 1500  # of a graph that is drawn
+_SMALL = 12  # boxes of a graph that is drawn in one size
 _ANY_OPEN = 100  # names that an address may unfold
 
 
@@ -85,8 +86,8 @@ def fold_for_page(
     if is_static:
         opened = tuple(picture.frames) if len(picture.boxes) <= _WHOLE else ()
         return fold_picture(picture, opened), replace(address, opened=opened)
-    known = tuple(n for n in address.opened if n in picture.frames or n in picture.boxes)
-    return fold_picture(picture, known), replace(address, opened=known)
+    present = tuple(n for n in address.opened if n in picture.frames or n in picture.boxes)
+    return fold_picture(picture, present), replace(address, opened=present)
 
 
 def draw_declared(whole: GraphPicture, request: PageRequest, page: str) -> DrawnGraph:
@@ -95,7 +96,7 @@ def draw_declared(whole: GraphPicture, request: PageRequest, page: str) -> Drawn
     if len(picture.boxes) > MOST_BOXES:
         return DrawnGraph(None, {}, note=refuse_boxes(len(picture.boxes)))
     looks = frame_looks(picture, address, request.is_static)
-    controls = () if request.is_static else list_controls(whole, address)
+    controls = () if request.is_static else list_controls(whole, picture, address)
     return DrawnGraph(picture, looks, controls, address.zoom)
 
 
@@ -117,13 +118,15 @@ def frame_looks(
 
 
 def list_controls(
-    whole: GraphPicture, address: GraphAddress, more: Sequence[str] = ()
+    whole: GraphPicture, folded: GraphPicture, address: GraphAddress, more: Sequence[str] = ()
 ) -> tuple[GraphControl, ...]:
     """Links for the size, and to fold and unfold all; ``more`` are other boxes that unfold."""
     sizes = [
         GraphControl(words, str(replace(address, zoom=zoom)), zoom == address.zoom)
         for zoom, words in _ZOOMS
     ]
+    if len(folded.boxes) <= _SMALL and not address.zoom:
+        sizes = []
     foldable = (*whole.frames, *more)
     if len(foldable) > _ANY_OPEN or not foldable:
         return tuple(sizes)

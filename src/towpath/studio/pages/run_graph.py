@@ -50,7 +50,7 @@ def gather_run_graph(
         return DrawnGraph(None, {}, note=refuse_boxes(len(picture.boxes)))
     looks = _RunLooks(run, chosen, address, request.is_static).make_looks(whole, picture)
     loops = [name for name, step in run.steps.items() if step.cells and name in whole.boxes]
-    controls = () if request.is_static else list_controls(whole, address, loops)
+    controls = () if request.is_static else list_controls(whole, picture, address, loops)
     boxes = {name: _name_kind(box, run) for name, box in picture.boxes.items()}
     return DrawnGraph(replace(picture, boxes=boxes), looks, controls, address.zoom)
 
