@@ -14,7 +14,10 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from conftest import TOKEN, serve
+from towpath.config.parameter_declaration import Param
 from towpath.execution.run_record import Recorder, new_folder
+from towpath.steps import callback_questions
+from towpath.steps.callback_questions import Question
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
@@ -88,4 +91,31 @@ def test_a_log_and_a_curve_grow_without_a_page_being_loaded(
             assert not [(v["id"], v["nodes"][0]["html"]) for v in violations], path
         page.close()
         assert complaints == []
+    record.close()
+
+
+def test_a_question_is_answered_on_the_page(browser: Browser, tmp_path: Path) -> None:
+    record = begin_run(tmp_path, "callback")
+    fields = {
+        "approved": Param(type="boolean", description="whether it may go on"),
+        "note": Param(default=None, type="string"),
+    }
+    token = callback_questions.new_token()
+    question = Question(token, record.folder.name, "gone", "fit", "May it <b>go</b> on?",
+                        "2026-11-26T10:00:00Z", "", fields)  # fmt: skip
+    callback_questions.ask_question(tmp_path, question)
+    with serve(tmp_path) as address:
+        page = browser.new_page()
+        page.goto(f"{address}/runs/{record.folder.name}/?token={TOKEN}")
+        expect(page.locator(".question")).to_contain_text("May it <b>go</b> on?")
+        violations = Axe().run(page, options={"runOnly": WCAG}).response["violations"]
+        assert not [(v["id"], v["nodes"][0]["html"]) for v in violations]
+        page.get_by_label("approved").select_option("true")
+        page.get_by_label("note").fill("two\nlines")
+        page.get_by_role("button", name="Answer").click()
+        expect(page.locator("h1")).to_contain_text("done", timeout=30_000)
+        expect(page.locator("main code").first).to_contain_text(f"towpath answer {token}")
+        page.close()
+    answer = callback_questions.find_answer(tmp_path, token)
+    assert answer == {"approved": True, "note": "two\nlines"}
     record.close()

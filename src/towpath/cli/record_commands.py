@@ -17,6 +17,7 @@ from towpath.cli.session import (
     print_json,
     refuse_without,
 )
+from towpath.quantities import readable_duration, readable_size
 
 if TYPE_CHECKING:
     from towpath.cli.render.terminal import Cell
@@ -69,7 +70,7 @@ def runs(
     from towpath.cli.render.run_views import state_label
 
     rows = [
-        (r.id, r.pipeline, state_label(r.state), terminal.readable_duration(r.seconds),
+        (r.id, r.pipeline, state_label(r.state), readable_duration(r.seconds),
          _step_counts(r), _request_words(r.asked))
         for r in listed_runs
     ]  # fmt: skip
@@ -260,7 +261,7 @@ def _say_copied(session: Session, copied: PlacedCopy, as_json: bool) -> None:
         terminal.echo(f"warning: {copied.name} was rejected: {copied.rejected}", err=True)
     if as_json:
         return print_json("copy", copied)
-    size = terminal.readable_size(copied.size)
+    size = readable_size(copied.size)
     return session.say(f"{copied.name} is in {copied.path} ({size}, from {copied.source})")
 
 
@@ -274,7 +275,7 @@ def _list_outputs(session: Session, word: str, as_json: bool) -> None:
     if not outputs:
         return session.say(f"run {run.id} {run.state.in_words}, and made nothing that was kept")
     rows = [
-        (name, artifact.name, terminal.readable_size(artifact.size), artifact.digest)
+        (name, artifact.name, readable_size(artifact.size), artifact.digest)
         for name, artifact in outputs.items()
     ]
     return terminal.show_table(("output", "file", "size", "md5"), rows, ("size",))

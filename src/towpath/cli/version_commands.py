@@ -20,6 +20,7 @@ from towpath.cli.session import (
     tags_age_words,
 )
 from towpath.config.foreign_values import format_second
+from towpath.quantities import readable_size
 
 if TYPE_CHECKING:
     from towpath.audit.version_search import SearchHits
@@ -239,7 +240,7 @@ def _input_origin(record: VersionRecord, name: str) -> str:
 
 def _kept_words(kept: KeptFile) -> str:
     artifact = kept.artifact
-    size, sha256 = terminal.readable_size(artifact.size), terminal.brief_value(kept.sha256)
+    size, sha256 = readable_size(artifact.size), terminal.brief_value(kept.sha256)
     return f"{artifact.name}, {size}, sha256 {sha256}"
 
 
@@ -251,7 +252,7 @@ def _code_rows(record: VersionRecord) -> dict[str, str]:
 
 def _model_rows(record: VersionRecord) -> dict[str, str]:
     return {
-        "file": f"{record.path}, {terminal.readable_size(record.artifact.size)}",
+        "file": f"{record.path}, {readable_size(record.artifact.size)}",
         "md5": record.artifact.digest,
         "sha256": record.sha256,
         "python": str(record.python),

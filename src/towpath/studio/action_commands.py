@@ -10,16 +10,19 @@ import os
 import shlex
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from towpath.config import foreign_values as foreign
+from towpath.config.foreign_values import Fields, parse_json
 from towpath.control_characters import is_visible
 from towpath.delivery.promotion.propose import PROMOTION_PREFIX
-from towpath.errors import UsageError
-from towpath.execution import run_folders
+from towpath.errors import Malformed, UsageError
+from towpath.execution import run_folders, run_record
 
 if TYPE_CHECKING:
     from towpath.studio.acting_person import ActingPerson
@@ -29,6 +32,9 @@ Form: TypeAlias = Mapping[str, str]
 _PATIENCE = 300.0  # seconds that a command may take, but for a run
 _BEGIN = 30.0  # seconds in which a run shows that it began
 _LONGEST = 4000  # characters of a value
+_LONGEST_OUTPUT = 64 << 10  # bytes of what a run prints that was refused
+_VALUES = foreign.table_of(foreign.read_json)
+_BLOCKS, _LONGEST_BLOCK = ("param.", "answer."), 64 << 10  # values of several lines
 
 
 @dataclass(frozen=True)
@@ -61,22 +67,49 @@ def read_action(name: str, form: Form) -> StudioAction:
     """
     if name not in _ACTIONS:
         raise UsageError(f"there is no action `{name}`")
-    for field, value in form.items():
-        if len(value) > _LONGEST or not (is_visible(value) and is_visible(field)):
-            raise UsageError(f"`{field}` is not one line of text")
-    return _ACTIONS[name](form)
+    # A browser ends the lines of a field as the Internet's mail does.
+    fields = {field: value.replace("\r\n", "\n") for field, value in form.items()}
+    fields = dict(_changed_fields(fields))
+    for field, value in fields.items():
+        is_block = field.startswith(_BLOCKS)
+        seen_part = value.replace("\n", "").replace("\t", "") if is_block else value
+        is_long = len(value) > (_LONGEST_BLOCK if is_block else _LONGEST)
+        if is_long or not (is_visible(seen_part) and is_visible(field)):
+            is_text = is_block and is_visible(field)
+            what = "text that can be seen, or too long" if is_text else "one line of text"
+            raise UsageError(f"`{field}` is not {what}")
+    return _ACTIONS[name](fields)
+
+
+def _changed_fields(fields: Form) -> Iterator[tuple[str, str]]:
+    """The fields but those that stand as they were, whatever their text: nobody wrote it here."""
+    for field, value in fields.items():
+        if not field.startswith("was.") and value != fields.get(f"was.{field}"):
+            yield field, value
 
 
 def _write_run(form: Form) -> StudioAction:
     words = ["run", _take_field(form, "pipeline")]
     for field, value in form.items():
         kind, _, name = field.partition(".")
-        if kind in ("param", "input") and name and value != form.get(f"was.{field}"):
+        if kind in ("param", "input") and name:
             words += [f"--{kind}", f"{name}={value}"]
     if environment := form.get("for"):
         words += ["--for", environment]
     words += [f"--{flag}" for flag in ("register", "force") if form.get(flag)]
     return StudioAction(tuple(words), goes_on=True)
+
+
+def _write_answer(form: Form) -> StudioAction:
+    words = ["answer", _take_field(form, "token")]
+    for field, value in form.items():
+        name = field.removeprefix("answer.")
+        if name == field or not value:  # an empty one is not given
+            continue
+        if name.startswith("-"):
+            raise UsageError(f"`{name}` begins with a dash")
+        words.append(f"{name}={value}")
+    return StudioAction(tuple(words))
 
 
 def _take_field(form: Form, field: str) -> str:
@@ -101,6 +134,7 @@ _ACTIONS: Mapping[str, Callable[[Form], StudioAction]] = {
         ("run", f"--retry={_take_field(form, 'run')}"), goes_on=True
     ),
     "stop": lambda form: StudioAction(("run", f"--stop={_take_field(form, 'run')}")),
+    "answer": _write_answer,
     "register": lambda form: StudioAction(("register", _take_field(form, "run"))),
     "promote": lambda form: StudioAction(
         ("promote", _take_field(form, "version"), "--to", _take_field(form, "stage"),
@@ -141,20 +175,41 @@ def carry_out_action(
 
 def _begin_run(root: Path, words: list[str], environment: Mapping[str, str]) -> ActionOutcome:
     runs = root / ".towpath" / "runs"
-    before = set(run_folders.list_run_names(runs))
+    known_runs = set(run_folders.list_run_names(runs))
     (root / ".towpath").mkdir(exist_ok=True)
-    output_file = root / ".towpath" / "studio-run.txt"
-    with output_file.open("wb") as output:
+    # What it prints is read until it has begun, or was refused: from then on its record tells.
+    with tempfile.TemporaryFile(dir=root / ".towpath") as output:
         # A session of its own: the run goes on when Studio ends.
         process = subprocess.Popen(
             words, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
             start_new_session=True,
         )  # fmt: skip
-    end = time.monotonic() + _BEGIN
-    while time.monotonic() < end:
-        if new := [name for name in run_folders.list_run_names(runs) if name not in before]:
-            return ActionOutcome(0, "", new[-1])
-        if process.poll() is not None:
-            break
-        time.sleep(0.05)
-    return ActionOutcome(process.poll() or 0, output_file.read_text("utf-8", "replace").strip())
+        end = time.monotonic() + _BEGIN
+        has_ended = False
+        while time.monotonic() < end and not has_ended:
+            # Asked before the runs are: one that is over at once has left its record by then.
+            has_ended = process.poll() is not None
+            if run := find_begun_run(runs, known_runs, process.pid):
+                return ActionOutcome(0, "", run)
+            time.sleep(0.0 if has_ended else 0.05)
+        output.seek(0)
+        text = output.read(_LONGEST_OUTPUT).decode("utf-8", "replace").strip()
+    if not has_ended:
+        text += f"\nIt has not begun after {_BEGIN:.0f} seconds, and goes on: see the runs."
+    return ActionOutcome(process.returncode or 0, text.strip())
+
+
+def find_begun_run(runs: Path, known_runs: Collection[str], process: int) -> str:
+    """The run that a process of this machine has begun, and no other's that began meanwhile; ""
+    where it has begun none that is not in ``known_runs``."""
+    for name in reversed(run_folders.list_run_names(runs)):
+        if name in known_runs:
+            continue
+        try:
+            with (runs / name / run_record.EVENTS).open("rb") as file:
+                origin = Fields(parse_json(file.readline(1 << 20))).get("origin", _VALUES)
+        except (OSError, Malformed):  # it is being written
+            continue
+        if (origin.get("pid"), origin.get("host")) == (process, os.uname().nodename):
+            return name
+    return ""

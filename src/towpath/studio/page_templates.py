@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from towpath import __version__
 from towpath.control_characters import show_controls
+from towpath.quantities import readable_size
 from towpath.studio import bound_bar, graph_view, log_markup, shown_values, svg_charts
 from towpath.studio.asset_files import asset_digest
 
@@ -136,7 +137,7 @@ def _template_environment() -> Environment:
         moment=shown_values.show_time,
         number=shown_values.show_number,
         person=shown_values.show_person,
-        size=shown_values.show_size,
+        size=readable_size,
         markdown=_write_markdown,
         log_lines=log_markup.draw_log_lines,
     )

@@ -7,6 +7,8 @@ import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from towpath.quantities import split_clock
+
 
 @dataclass(frozen=True)
 class ShownTime:
@@ -52,8 +54,7 @@ def show_duration(seconds: float) -> str:
         return "0 s"
     if seconds < 60:
         return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
+    hours, minutes, rest = split_clock(seconds)
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
 
 
@@ -79,14 +80,6 @@ def show_change(before: float | None, after: float | None) -> str:
     if before == 0:
         return f"{after - before:+.3g}"
     return f"{(after - before) / abs(before):+.1%}".replace("%", "\N{NARROW NO-BREAK SPACE}%")
-
-
-def show_size(count: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
 
 
 def show_person(author: str | None) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from towpath.cli.render import cell_views, terminal
 from towpath.cli.render.terminal import Styled
 from towpath.execution.run_record import Event, ExecutionState, RecordedRun, StepRun, fold_event
+from towpath.quantities import readable_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,7 +67,7 @@ def steps_table(
         since = time.monotonic() - begun[step.name] if step.name in begun else step.seconds
         is_running = begun and step.state is ExecutionState.RUNNING
         sign = Spinner("dots", style="yellow") if is_running else Text(*_LOOKS[step.state])
-        times = Text(terminal.readable_duration(since), justify="right")
+        times = Text(readable_duration(since), justify="right")
         own = [Text(_own_time(step), style="dim")] if functions else []
         row = Text(step.name.ljust(width)), Text(step.kind, style="dim"), times, *own
         style = "red" if step.state in _BAD else "dim"
@@ -91,7 +92,7 @@ def step_times(seconds: float, made: Made) -> str:
     own = made.facts.get("function_seconds")
     if not isinstance(own, int | float):
         return ""
-    times = filter(None, (terminal.readable_duration(seconds), _show_own_time(seconds, own)))
+    times = filter(None, (readable_duration(seconds), _show_own_time(seconds, own)))
     return f" in {' '.join(times)}"
 
 
@@ -103,7 +104,7 @@ def _own_time(step: StepRun) -> str:
 def _show_own_time(seconds: float, own: float) -> str:
     if seconds - own < _OWN_TIME:  # else it waited for imports, say
         return ""
-    return f"({own:.1f}s own)" if own < 60 else f"({terminal.readable_duration(own)} own)"
+    return f"({own:.1f}s own)" if own < 60 else f"({readable_duration(own)} own)"
 
 
 def collapse_cells(run: RecordedRun) -> list[StepRun]:
@@ -282,7 +283,7 @@ def _event_line(before: StepRun, step: StepRun) -> str:
         return ""  # a choice takes no time: its begin is no news
     remark = step_remark(step).removeprefix(f"{step.state}, ")
     is_repeated = step.kind != "condition" and remark == before.reason  # when it began
-    took = terminal.readable_duration(step.seconds)
+    took = readable_duration(step.seconds)
     news = filter(None, (_own_time(step), "" if is_repeated else remark))
     return f"{step.state:8} {took:>6}  {'  '.join(news)}"
 
@@ -302,7 +303,7 @@ def say_outcome(session: Session, run: RecordedRun) -> None:
     counts = ((run.count(state), word) for state, word in _COUNTED.items())
     words = ", ".join(f"{count} {word}" for count, word in counts if count)
     colour = "green" if run.state is ExecutionState.DONE else "red"
-    took = terminal.readable_duration(run.seconds) or "0.0s"
+    took = readable_duration(run.seconds) or "0.0s"
     session.say(Styled(str(run.state), f"bold {colour}"), f" in {took}: {words}")
     if failed := [step.name for step in run.steps.values() if step.state in _BAD]:
         session.say(f"  towpath logs {run.id} {failed[0]}")

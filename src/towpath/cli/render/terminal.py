@@ -278,19 +278,3 @@ def side_by_side(values: Sequence[object]) -> tuple[str, ...]:
     pairs = combinations(zip(texts, values, strict=True), 2)
     hides = any(left[0] == other[0] and not is_same(left[1], other[1]) for left, other in pairs)
     return tuple("—" if value is None else str(value) for value in values) if hides else texts
-
-
-def readable_duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f}s" if seconds >= 0.05 else ""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{rest:02}s"
-
-
-def readable_size(count: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"

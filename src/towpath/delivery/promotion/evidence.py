@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from towpath.credentials import hide_credentials
 from towpath.delivery.promotion.promotion_case import PromotionCase
 from towpath.markdown_text import code_span, escape_prose, markdown_table
+from towpath.quantities import readable_size
 from towpath.registry import ModelSignature, VersionRecord, tag_message
 from towpath.registry.version_record import find_signature_breaks
 
@@ -201,7 +202,7 @@ def _lineage_table(record: VersionRecord) -> str:
     digests = [f"{code_span(name)} {code_span(d[:_SHORT])}" for name, d in record.data.items()]
     repository = record.code.repository
     where = f" of {code_span(_url_without_user(repository))}" if repository else ""
-    size, sha256 = _size_in_units(record.artifact.size), code_span(record.sha256)
+    size, sha256 = readable_size(record.artifact.size), code_span(record.sha256)
     rows = [
         ["run", f"{code_span(record.run)} of pipeline {code_span(record.pipeline)}"],
         ["code", f"{code_span(record.code.commit)}{where}"],
@@ -278,14 +279,6 @@ def _difference_cell(old: float | None, new: float | None) -> str:
         return "0"
     share = f" ({(new - old) / abs(old):+.1%})" if old else ""
     return f"{new - old:+.4g}{share}"
-
-
-def _size_in_units(count: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
 
 
 def _url_without_user(url: str) -> str:

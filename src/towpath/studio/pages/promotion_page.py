@@ -16,9 +16,10 @@ from towpath.delivery.promotion.promotion_review import review_promotion
 from towpath.delivery.promotion.propose import PROMOTION_PREFIX
 from towpath.errors import TowpathError
 from towpath.execution import run_folders
+from towpath.quantities import readable_size
 from towpath.studio.bound_bar import BoundedValue
 from towpath.studio.pages.page_kind import NoSuchPage
-from towpath.studio.shown_values import show_change, show_number, show_size
+from towpath.studio.shown_values import show_change, show_number
 
 if TYPE_CHECKING:
     from towpath.audit.stage_history import HistoryEntry
@@ -326,7 +327,7 @@ def _origin_rows(record: VersionRecord) -> Iterator[tuple[str, str]]:
     yield "code", code.commit + (f" of {code.repository}" if code.repository else "")
     for name, digest in record.data.items():
         yield f"data {name}", digest
-    yield "file", f"{record.path}, {show_size(record.artifact.size)}"
+    yield "file", f"{record.path}, {readable_size(record.artifact.size)}"
     yield "sha256", record.sha256
     yield "made by", record.author or "unknown"
 

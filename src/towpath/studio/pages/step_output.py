@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from towpath.errors import Malformed, TowpathError
 from towpath.execution import output_copies
 from towpath.execution.output_copies import Copyable
+from towpath.quantities import readable_size
 from towpath.storage.verified_bytes import read_manifest
 from towpath.studio.pages.page_kind import NoSuchPage
 from towpath.studio.pages.run_facts import find_page_run
@@ -19,7 +20,6 @@ from towpath.studio.previews.file_preview import (
     FilePreview,
     preview_file,
 )
-from towpath.studio.shown_values import show_size
 
 if TYPE_CHECKING:
     from towpath.config.artifact import Artifact
@@ -134,7 +134,7 @@ def _describe_output(facts: ProjectFacts, name: str, artifact: Artifact) -> Step
     missing = "" if find_bytes(facts, artifact) else "Its bytes are not here, or not whole."
     files = f", {artifact.files} files" if artifact.files is not None else ""
     return StepOutput(
-        name, artifact.name, show_size(artifact.size) + files, artifact.digest, look, missing,
+        name, artifact.name, readable_size(artifact.size) + files, artifact.digest, look, missing,
         artifact.files is not None,
     )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from towpath.reports.check_tables import (
     list_checked_rules,
     list_importances,
 )
+from towpath.steps.callback_questions import list_open_questions
 from towpath.studio.pages.log_search import LogSearch, search_log
 from towpath.studio.pages.run_facts import StepLine, line_of_step
 from towpath.studio.pages.step_log import LEVELS, LogLine, StepLogText, read_log_end
@@ -45,6 +47,29 @@ class StepLogPart:
 
 
 @dataclass(frozen=True)
+class QuestionField:
+    """A value that an answer has: ``type`` as it is declared, ``default`` where it may be left."""
+
+    name: str
+    type: str
+    choices: tuple[str, ...]
+    default: str
+    is_required: bool
+    description: str
+
+
+@dataclass(frozen=True)
+class StepQuestion:
+    """What a step that waits asks a person; ``command`` answers it."""
+
+    token: str
+    message: str
+    until: str
+    fields: tuple[QuestionField, ...]
+    command: str
+
+
+@dataclass(frozen=True)
 class StepPane:
     """One step of a run, looked at closely."""
 
@@ -61,6 +86,7 @@ class StepPane:
     items: Mapping[str, str]
     checked_rules: tuple[CheckedRule, ...]
     importances: tuple[FeatureImportance, ...]
+    question: StepQuestion | None
 
 
 def gather_step_pane(
@@ -82,7 +108,31 @@ def gather_step_pane(
         {name: show_number(value) for name, value in step.items.items()},
         tuple(list_checked_rules(step) or ())[:_RULES],
         tuple(list_importances(step))[:_RULES],
+        _find_question(facts, run, step),
     )
+
+
+def _find_question(facts: ProjectFacts, run: RecordedRun, step: StepRun) -> StepQuestion | None:
+    if step.kind != "callback" or run.state.has_ended or step.state.has_ended:
+        return None
+    for question in list_open_questions(facts.workspace.root):
+        if (question.run, question.step) == (run.id, step.name):
+            fields = tuple(
+                QuestionField(
+                    name, param.accepted_type, tuple(map(_raw_words, param.choices or ())),
+                    "" if param.required else _raw_words(param.default), param.required,
+                    param.description or "",
+                )
+                for name, param in question.fields.items()
+            )  # fmt: skip
+            return StepQuestion(
+                question.token, question.message, question.until, fields, question.command
+            )
+    return None
+
+
+def _raw_words(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 _MAKER = re.compile(r"made by (\d{8}-\d{6}-[0-9a-f]{4})\b")

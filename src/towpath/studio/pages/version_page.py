@@ -10,11 +10,12 @@ from towpath.audit.lineage import draw_lineage, trace_lineage
 from towpath.config.gate_declarations import Golden
 from towpath.errors import TowpathError
 from towpath.execution import run_folders
+from towpath.quantities import readable_size
 from towpath.registry import tag_message
 from towpath.studio.graph_view import BoxLook
 from towpath.studio.pages.model_catalogue import VersionLine, find_page_model, line_of_version
 from towpath.studio.pages.page_kind import NoSuchPage
-from towpath.studio.shown_values import show_change, show_number, show_person, show_size
+from towpath.studio.shown_values import show_change, show_number, show_person
 
 if TYPE_CHECKING:
     from towpath.audit.lineage import LineageReport
@@ -162,7 +163,7 @@ def _golden_gates(facts: ProjectFacts) -> Iterator[GoldenGate]:
 
 
 def _file_rows(record: VersionRecord) -> Iterator[tuple[str, str]]:
-    yield "file", f"{record.path} ({record.kind}, {show_size(record.artifact.size)})"
+    yield "file", f"{record.path} ({record.kind}, {readable_size(record.artifact.size)})"
     yield "sha256", record.sha256
     yield "md5", record.artifact.digest
     yield "commit", record.code.commit
