@@ -1,4 +1,4 @@
-"""Data that DVC tracks: what each pointer named over the history of the main line, and who said so."""
+"""Data that DVC tracks: what each pointer named over the history, since when and by whom."""
 
 from __future__ import annotations
 

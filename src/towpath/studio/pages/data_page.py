@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from towpath.audit.data_history import read_data_history
 from towpath.config.file_declaration import Input
 from towpath.errors import TowpathError
 from towpath.planning.declared_pipelines import read_declared
+from towpath.quantities import readable_size
 from towpath.studio.pages.page_kind import NoSuchPage
 from towpath.studio.pages.run_filter import RunFilter, list_found_runs
-from towpath.studio.shown_values import show_person, show_size
+from towpath.studio.shown_values import show_person
 
 if TYPE_CHECKING:
     from towpath.audit.data_history import DataVersion
@@ -117,22 +117,24 @@ def list_data_names(facts: ProjectFacts) -> list[str]:
 
 
 def _gather_sets(facts: ProjectFacts) -> tuple[list[DataSet], int]:
-    gathered: defaultdict[str, _Gathered] = defaultdict(_Gathered)
+    by_place: defaultdict[str, _Gathered] = defaultdict(_Gathered)
     for pipeline, name, place in _declared_inputs(facts):
-        gathered[place].inputs[(pipeline, name)] = None
-    for path, versions in facts.attempt_read(lambda: read_data_history(facts.workspace), {}).items():
-        gathered[path].history = versions
+        by_place[place].inputs[(pipeline, name)] = None
+    for path, versions in facts.data_history.items():
+        by_place[path].history = versions
     runs = list_found_runs(facts, RunFilter())
     for run in runs.runs:
         for name, digest in run.data.items():
-            place = run.places.get(name)
+            read_place = run.places.get(name, "").rstrip("/")
             # Of a model that is an input the page of its version tells.
-            if place and "@" not in place and isinstance(digest, str):
-                gathered[place].runs.append(run)
-                gathered[place].seen.setdefault(digest, []).append(run)
+            if read_place and "@" not in read_place and isinstance(digest, str):
+                by_place[read_place].runs.append(run)
+                by_place[read_place].seen.setdefault(digest, []).append(run)
     models = _models_by_digest(facts)
     checks = _checks_by_digest(runs.runs)
-    sets = (_make_set(name, known, models, checks) for name, known in sorted(gathered.items()))
+    sets = (
+        _make_set(name, gathered, models, checks) for name, gathered in sorted(by_place.items())
+    )
     return list(sets), runs.unread
 
 
@@ -168,40 +170,40 @@ def _checks_by_digest(runs: Sequence[RunLine]) -> Mapping[str, list[DataCheck]]:
 
 
 def _make_set(
-    name: str, known: _Gathered, models: Mapping[str, list[str]],
+    name: str, gathered: _Gathered, models: Mapping[str, list[str]],
     checks: Mapping[str, list[DataCheck]],
 ) -> DataSet:  # fmt: skip
     versions = [
-        _make_version(version, known, models, checks)
-        for version in known.history
+        _make_version(version, gathered, models, checks)
+        for version in gathered.history
         if version.digest is not None
     ]
     committed = {version.digest for version in versions}
-    seen = [
+    others = [
         _seen_version(digest, runs, models, checks)
-        for digest, runs in known.seen.items()
+        for digest, runs in gathered.seen.items()
         if digest not in committed
     ]
-    listed = sorted([*seen, *versions], key=lambda version: version.since, reverse=True)
+    listed = sorted([*others, *versions], key=lambda version: version.since, reverse=True)
     digests = dict.fromkeys(version.digest for version in listed)
-    told = [check for digest in digests for check in checks.get(digest, ())]
-    told.sort(key=lambda check: check.run, reverse=True)
+    all_checks = [check for digest in digests for check in checks.get(digest, ())]
+    all_checks.sort(key=lambda check: check.run, reverse=True)
     return DataSet(
-        name, name_data_page(name), tuple(known.inputs), tuple(listed[:_VERSIONS]),
-        tuple(told[:_CHECKS]), tuple(known.runs),
-        bool(known.history) and known.history[0].digest is None,
+        name, name_data_page(name), tuple(gathered.inputs), tuple(listed[:_VERSIONS]),
+        tuple(all_checks[:_CHECKS]), tuple(gathered.runs),
+        bool(gathered.history) and gathered.history[0].digest is None,
     )  # fmt: skip
 
 
 def _make_version(
-    version: DataVersion, known: _Gathered, models: Mapping[str, list[str]],
+    version: DataVersion, gathered: _Gathered, models: Mapping[str, list[str]],
     checks: Mapping[str, list[DataCheck]],
 ) -> DataSetVersion:  # fmt: skip
     digest = version.digest or ""
     return DataSetVersion(
-        digest, version.time, show_person(version.author), show_size(version.size), version.files,
-        version.commit, version.subject,
-        tuple(run.id for run in known.seen.get(digest, ())),
+        digest, version.time, show_person(version.author), readable_size(version.size),
+        version.files, version.commit, version.subject,
+        tuple(run.id for run in gathered.seen.get(digest, ())),
         tuple(models.get(digest, ())[:_USERS]), next(iter(checks.get(digest, ())), None),
     )  # fmt: skip
 
