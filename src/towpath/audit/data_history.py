@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from towpath.backends.git.commit_history import MainChange
     from towpath.workspace import Workspace
 
-_POINTERS = ":(glob)**/*.dvc"
 _LARGEST_POINTER = 64 << 10  # bytes
 
 
@@ -44,20 +43,20 @@ def read_data_history(workspace: Workspace) -> dict[str, tuple[DataVersion, ...]
         return {}
     head = repository.head() or ""
     inside = workspace.folder and f"{workspace.folder}/"
-    changes = list(commit_history.read_changes(repository, head, "--", _POINTERS))
+    changes = list(commit_history.read_changes(repository, head, "--", tracked_files.ALL_POINTERS))
     rows = _read_pointers(repository, changes)
     versions: defaultdict[str, list[DataVersion]] = defaultdict(list)
     paths_by_file: dict[str, set[str]] = {}
     for change in changes:
         for file, blob in change.files.items():
-            if not file.startswith(inside) or not file.endswith(".dvc"):
+            if not file.startswith(inside) or not tracked_files.is_pointer_path(file):
                 continue
-            named = {str(row.path): row for row in rows.get((file, blob), ())}
-            for path in paths_by_file.get(file, set()) - named.keys():
+            rows_by_path = {str(row.path): row for row in rows.get((file, blob), ())}
+            for path in paths_by_file.get(file, set()) - rows_by_path.keys():
                 versions[path].append(_make_version(change, None))
-            for path, row in named.items():
+            for path, row in rows_by_path.items():
                 versions[path].append(_make_version(change, row))
-            paths_by_file[file] = set(named)
+            paths_by_file[file] = set(rows_by_path)
     return {
         path.removeprefix(inside): tuple(reversed(listed))
         for path, listed in sorted(versions.items())

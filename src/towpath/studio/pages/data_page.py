@@ -89,7 +89,7 @@ class _Gathered:
     inputs: dict[tuple[str, str], None] = field(default_factory=dict)
     history: tuple[DataVersion, ...] = ()
     runs: list[RunLine] = field(default_factory=list)
-    seen: dict[str, list[RunLine]] = field(default_factory=dict)
+    runs_by_digest: dict[str, list[RunLine]] = field(default_factory=dict)
 
 
 def gather_data(facts: ProjectFacts, _: PageRequest) -> DataList:
@@ -129,7 +129,7 @@ def _gather_sets(facts: ProjectFacts) -> tuple[list[DataSet], int]:
             # Of a model that is an input the page of its version tells.
             if read_place and "@" not in read_place and isinstance(digest, str):
                 by_place[read_place].runs.append(run)
-                by_place[read_place].seen.setdefault(digest, []).append(run)
+                by_place[read_place].runs_by_digest.setdefault(digest, []).append(run)
     models = _models_by_digest(facts)
     checks = _checks_by_digest(runs.runs)
     sets = (
@@ -181,7 +181,7 @@ def _make_set(
     committed = {version.digest for version in versions}
     others = [
         _seen_version(digest, runs, models, checks)
-        for digest, runs in gathered.seen.items()
+        for digest, runs in gathered.runs_by_digest.items()
         if digest not in committed
     ]
     listed = sorted([*others, *versions], key=lambda version: version.since, reverse=True)
@@ -203,7 +203,7 @@ def _make_version(
     return DataSetVersion(
         digest, version.time, show_person(version.author), readable_size(version.size),
         version.files, version.commit, version.subject,
-        tuple(run.id for run in gathered.seen.get(digest, ())),
+        tuple(run.id for run in gathered.runs_by_digest.get(digest, ())),
         tuple(models.get(digest, ())[:_USERS]), next(iter(checks.get(digest, ())), None),
     )  # fmt: skip
 

@@ -135,8 +135,8 @@ def line_of_run(run: RecordedRun) -> RunLine:
 def _list_places(run: RecordedRun) -> Iterator[tuple[str, str]]:
     for name, source in run.sources.items():
         if isinstance(source, Mapping):
-            made = f"{source['pipeline']}:{source['output']}" if _is_made(source) else None
-            if place := source.get("version") or made or source.get("path"):
+            output = f"{source['pipeline']}:{source['output']}" if _is_made(source) else None
+            if place := source.get("version") or output or source.get("path"):
                 yield name, str(place)
 
 
