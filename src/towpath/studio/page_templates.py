@@ -32,7 +32,7 @@ SITE_POLICY = (
     "default-src 'none'; script-src 'self' file:; style-src 'self' file:; img-src 'self' file:; "
     "form-action 'none'; base-uri 'none'"
 )
-SECTIONS = ("home", "pipelines", "runs", "models", "promotions")
+SECTIONS = ("home", "pipelines", "runs", "models", "data", "promotions")
 
 
 @dataclass(frozen=True)
@@ -104,9 +104,12 @@ def _render_template(
 
 
 def _draw_picture(
-    link: Callable[[str], str], picture: GraphPicture, looks: Mapping[str, BoxLook]
+    link: Callable[[str], str],
+    picture: GraphPicture,
+    looks: Mapping[str, BoxLook],
+    zoom: str = "",
 ) -> Markup:
-    return Markup(graph_view.draw_graph(picture, looks, link))
+    return Markup(graph_view.draw_graph(picture, looks, link, zoom))
 
 
 def _draw_points(place: PagePlace, chart: PointChart) -> Markup:
