@@ -152,10 +152,10 @@ class ProjectFacts:
     def _hear_reviews(self, branch: str) -> tuple[Review, ...]:
         if not decide_promotion.promotes_at_forge(self.workspace):
             return ()
-        asked = functools.partial(
+        question = functools.partial(
             decide_promotion.find_promotion_reviews, Workspace(self.root), branch
         )
-        return self._hear(f"reviews of {branch}", asked, "the forge") or ()
+        return self._hear(f"reviews of {branch}", question, "the forge") or ()
 
     @cached_property
     def deployed_runs(self) -> RunsAtApi | None:

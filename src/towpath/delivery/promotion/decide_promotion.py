@@ -92,8 +92,8 @@ def find_promotion_reviews(workspace: Workspace, branch: str) -> tuple[Review, .
     forge = _find_forge(workspace)
     if forge is None:
         return ()
-    told = forge.reviews(_find_open_pull_request(forge, branch).number)
-    return tuple({review.user.lower(): review for review in told}.values())
+    reviews = forge.reviews(_find_open_pull_request(forge, branch).number)
+    return tuple({review.user.lower(): review for review in reviews}.values())
 
 
 def approve_promotion(
