@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from towpath.drawing.picture import BoxShape, GraphBox, GraphLine, GraphPicture
 from towpath.registry import DataSource, VersionRecord
 
 if TYPE_CHECKING:
+    from towpath.registry import Model, ModelVersion
     from towpath.workspace import Workspace
 
 
@@ -58,21 +60,69 @@ class LineageReport:
         return tuple(entry for entry in self.promotions if entry.entered)
 
 
+@dataclass(frozen=True)
+class RegistryLineage:
+    """What the lineage of any version hangs on: read once for as many as are traced."""
+
+    workspace: Workspace
+    models: Mapping[str, Model]
+
+    @cached_property
+    def versions_by_digest(self) -> Mapping[str, tuple[str, ...]]:
+        """The versions that have these very bytes, by MD5."""
+        return self._group((str(v.summary.get("md5")), v) for v in self._every_version())
+
+    @cached_property
+    def versions_by_input(self) -> Mapping[str, tuple[str, ...]]:
+        """The versions that were made from these bytes, by MD5."""
+        # Each once, however many of its inputs hold them.
+        inputs = ((v, set(v.summary.get("data", {}).values())) for v in self._every_version())
+        return self._group((digest, v) for v, digests in inputs for digest in digests)
+
+    def history_of(self, model: str) -> tuple[HistoryEntry, ...]:
+        if model not in self._histories:
+            self._histories[model] = read_stage_history(self.workspace, model)
+        return self._histories[model]
+
+    @cached_property
+    def _histories(self) -> dict[str, tuple[HistoryEntry, ...]]:
+        return {}
+
+    def _every_version(self) -> Iterator[ModelVersion]:
+        return (version for model in self.models.values() for version in model.versions)
+
+    @staticmethod
+    def _group(pairs: Iterable[tuple[str, ModelVersion]]) -> Mapping[str, tuple[str, ...]]:
+        groups: dict[str, list[str]] = {}
+        for digest, version in pairs:
+            groups.setdefault(digest, []).append(str(version))
+        return {digest: tuple(names) for digest, names in groups.items()}
+
+
 def trace_lineage(workspace: Workspace, reference: str) -> LineageReport:
     """All that Git alone knows of a version's way."""
     repository = workspace.registry
-    version_lineage = registry.read_version_lineage(repository, reference)
-    version, record = version_lineage.version, version_lineage.record
-    models = registry.read_models(repository).values()
-    every = [v for model in models for v in model.versions if str(v) != str(version)]
-    makers = {str(v.summary.get("md5")): str(v) for v in every}
-    entries = read_stage_history(workspace, version.model) if version.version else ()
-    users = (v for v in every if record.artifact.digest in v.summary.get("data", {}).values())
+    version = registry.find_version(repository, reference)
+    return trace_version(RegistryLineage(workspace, registry.read_models(repository)), version)
+
+
+def trace_version(lineage: RegistryLineage, version: ModelVersion) -> LineageReport:
+    """The same of one of many."""
+    repository = lineage.workspace.registry
+    record, own_name = registry.read_record(repository, version), str(version)
+    makers = {
+        digest: others[-1]
+        for digest, names in lineage.versions_by_digest.items()
+        if (others := [name for name in names if name != own_name])
+    }
+    entries = lineage.history_of(version.model) if version.version else ()
+    before = _version_before(lineage.models.get(version.model), version)
+    users = lineage.versions_by_input.get(record.artifact.digest, ())
     return LineageReport(
-        version=str(version),
+        version=own_name,
         record=record,
         commit=version.commit,
-        before=str(version_lineage.before) if version_lineage.before else None,
+        before=str(before) if before else None,
         rejected=version.rejected,
         data=tuple(_trace_data(record.data, record.sources, makers)),
         upstream=tuple(
@@ -82,8 +132,19 @@ def trace_lineage(workspace: Workspace, reference: str) -> LineageReport:
             for name, run in record.upstream.items()
         ),
         promotions=tuple(entry for entry in entries if entry.version == str(version.version)),
-        used_by=tuple(map(str, users)),
+        used_by=tuple(name for name in users if name != own_name),
     )
+
+
+def _version_before(model: Model | None, version: ModelVersion) -> ModelVersion | None:
+    """The last that is not rejected and has a smaller number; of a candidate, the last at all."""
+    number = version.version
+    earlier = [
+        v
+        for v in (model.versions if model else ())
+        if v.rejected is None and v.version and (number is None or v.version < number)
+    ]
+    return earlier[-1] if earlier else None
 
 
 def _trace_data(

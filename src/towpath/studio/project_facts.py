@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from towpath import registry
 from towpath.audit import stage_history
+from towpath.audit.lineage import RegistryLineage
 from towpath.backends.git.unfinished_work import find_unfinished_work
 from towpath.config.gate_declarations import Metric, NoWorse
 from towpath.delivery.promotion import decide_promotion
@@ -113,6 +114,11 @@ class ProjectFacts:
     @cached_property
     def models(self) -> Mapping[str, Model]:
         return self._attempt_read(lambda: registry.read_models(self.workspace.registry), {})
+
+    @cached_property
+    def registry_lineage(self) -> RegistryLineage:
+        """What the lineage of any version hangs on."""
+        return RegistryLineage(self.workspace, self.models)
 
     @cached_property
     def stage_files(self) -> StageFiles:

@@ -13,6 +13,7 @@ from towpath.errors import TowpathError, UsageError
 from towpath.scratch import replace_bytes
 from towpath.studio.asset_files import ASSETS
 from towpath.studio.page_index import PAGES
+from towpath.studio.page_states import PageStates
 from towpath.studio.page_templates import PagePlace, render_studio_page
 from towpath.studio.pages.page_kind import NoSuchPage, PageRequest
 from towpath.studio.project_facts import ProjectFacts
@@ -30,22 +31,43 @@ class SiteChanges:
     kept: int
 
 
+@dataclass(frozen=True)
+class SiteFile:
+    """What a file holds by its digest, and the digest of what that hangs on, "" where it is made
+    anew each time."""
+
+    digest: str
+    state: str = ""
+
+
 @dataclass
 class SiteFolder:
-    """A site's files as a build leaves them: ``before`` are the digests of the last build's."""
+    """A site's files as a build leaves them: ``before`` are the last build's."""
 
     folder: Path
-    before: Mapping[str, str]
-    digests: dict[str, str] = field(default_factory=dict)
+    before: Mapping[str, SiteFile]
+    files: dict[str, SiteFile] = field(default_factory=dict)
     written: int = 0
 
-    def write_file(self, path: str, content: bytes) -> None:
+    def keep_file(self, path: str, state: str) -> bool:
+        """Whether the file of the last build stays, as what it hangs on is as it was."""
+        before = self.before.get(path)
+        if not state or before is None or before.state != state:
+            return False
+        target = self.folder / path
+        if not self._is_inside(target) or _digest_of_file(target) != before.digest:
+            return False
+        self.files[path] = before
+        return True
+
+    def write_file(self, path: str, content: bytes, state: str = "") -> None:
         """UsageError where a link in the folder would lead the file out of it."""
         digest, target = hashlib.sha256(content).hexdigest(), self.folder / path
         if not self._is_inside(target):
             raise UsageError(f"{target} lies elsewhere, by a link", hint="remove the link")
-        self.digests[path] = digest
-        if self.before.get(path) == digest and _digest_of_file(target) == digest:
+        before = self.before.get(path)
+        self.files[path] = SiteFile(digest, state)
+        if before and before.digest == digest and _digest_of_file(target) == digest:
             return
         target.parent.mkdir(parents=True, exist_ok=True)
         replace_bytes(target, content)
@@ -54,11 +76,11 @@ class SiteFolder:
     def remove_old_files(self) -> int:
         """Remove what the last build wrote, this one did not, and nobody changed since."""
         removed = 0
-        for path, digest in self.before.items():
+        for path, before in self.before.items():
             target = self.folder / path
-            if path in self.digests or not self._is_inside(target):
+            if path in self.files or not self._is_inside(target):
                 continue
-            if _digest_of_file(target) == digest:
+            if _digest_of_file(target) == before.digest:
                 target.unlink()
                 removed += 1
                 with suppress(OSError):  # not empty
@@ -82,27 +104,29 @@ def build_site(root: Path, folder: Path) -> SiteChanges:
     # Before the first page: what a build that is killed leaves is known as a site's.
     folder.mkdir(parents=True, exist_ok=True)
     _write_list(folder / MARKER, site.before)
-    for path, page in _write_pages(ProjectFacts(root)):
-        site.write_file(f"{path}index.html", page.encode())
+    _write_pages(ProjectFacts(root), site)
     for asset in sorted(ASSETS.iterdir()):
         if asset.is_file():
             site.write_file(f"assets/{asset.name}", asset.read_bytes())
     removed = site.remove_old_files()
-    _write_list(folder / MARKER, site.digests)
-    return SiteChanges(site.written, removed, len(site.digests) - site.written)
+    _write_list(folder / MARKER, site.files)
+    return SiteChanges(site.written, removed, len(site.files) - site.written)
 
 
-def _write_pages(facts: ProjectFacts) -> Iterator[tuple[str, str]]:
+def _write_pages(facts: ProjectFacts, site: SiteFolder) -> None:
+    states = PageStates(facts)
     for kind in PAGES:
         for names in kind.list_names(facts):
-            path = kind.path.format(**names)
-            if not _is_plain(path):  # a name in a record that somebody else wrote
+            path, state = kind.path.format(**names), states.state_of(kind.path, names)
+            # No name in a record that somebody else wrote leads elsewhere.
+            if not _is_plain(path) or site.keep_file(f"{path}index.html", state):
                 continue
             try:
                 view = kind.gather(facts, PageRequest(names))
             except (NoSuchPage, TowpathError):  # it went while the site was written, or is damaged
                 continue
-            yield path, render_studio_page(kind, facts, view, PagePlace(path, is_static=True))
+            page = render_studio_page(kind, facts, view, PagePlace(path, is_static=True))
+            site.write_file(f"{path}index.html", page.encode(), state)
 
 
 def _refuse_strangers(folder: Path) -> None:
@@ -113,13 +137,14 @@ def _refuse_strangers(folder: Path) -> None:
         )
 
 
-def _read_list(marker: Path) -> Iterator[tuple[str, str]]:
-    """The files of the last build, by their paths, each with its digest."""
+def _read_list(marker: Path) -> Iterator[tuple[str, SiteFile]]:
+    """The files of the last build, by their paths."""
     with suppress(OSError):
         for line in marker.read_text("utf-8", "replace").splitlines():
-            digest, _, path = line.partition("  ")
+            digest, _, rest = line.partition(" ")
+            state, _, path = rest.partition(" ")
             if path and len(digest) == 64 and _is_plain(path):
-                yield path, digest
+                yield path, SiteFile(digest, state.strip("-"))
 
 
 def _is_plain(path: str) -> bool:
@@ -128,8 +153,8 @@ def _is_plain(path: str) -> bool:
     return path == "" or (all(parts) and not {".", ".."} & set(parts) and is_visible(path))
 
 
-def _write_list(marker: Path, digests: Mapping[str, str]) -> None:
-    lines = (f"{digest}  {path}\n" for path, digest in sorted(digests.items()))
+def _write_list(marker: Path, files: Mapping[str, SiteFile]) -> None:
+    lines = (f"{file.digest} {file.state or '-'} {path}\n" for path, file in sorted(files.items()))
     replace_bytes(marker, "".join([_HEAD, *lines]).encode())
 
 

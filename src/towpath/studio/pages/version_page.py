@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from towpath.audit.lineage import draw_lineage, trace_lineage
+from towpath.audit.lineage import draw_lineage, trace_version
 from towpath.config.gate_declarations import Golden
 from towpath.errors import TowpathError
 from towpath.execution import run_folders
@@ -91,7 +91,7 @@ def gather_version(facts: ProjectFacts, request: PageRequest) -> VersionPage:
     if version is None:
         raise NoSuchPage(f"no version `{model.name}@{number}`")
     try:
-        lineage = trace_lineage(facts.workspace, str(version))
+        lineage = trace_version(facts.registry_lineage, version)
     except TowpathError as damaged:
         raise NoSuchPage(damaged.faults[0].what) from None
     record, line = lineage.record, line_of_version(facts, version)
