@@ -22,7 +22,8 @@ def write_search(root: Path) -> str:
     pipeline.parent.mkdir(parents=True)
     pipeline.write_text(
         "steps:\n  tune:\n    kind: tuning\n    run: fit\n"
-        "    ranges: {depth: {at_least: 0, at_most: 999}}\n    minimize: score.mse\n    trials: 300\n    outputs: [score.json]\n"
+        "    ranges: {depth: {at_least: 0, at_most: 999}}\n    minimize: score.mse\n"
+        "    trials: 300\n    outputs: [score.json]\n"
     )
     record = Recorder(new_folder(root / ".towpath" / "runs"))
     record("started", run=record.folder.name, pipeline="training", params={}, inputs={}, origin={},
