@@ -83,14 +83,14 @@ def search_versions(
     if not versions and remotes.is_tagless(repository):
         raise RegistryError("this clone was made without tags", hint="towpath fetch")
     matches = match_versions(versions, stages, text, sort)
-    shown = matches.found[:limit]
+    shown = matches.hits[:limit]
     columns = _choose_columns(matches.terms)
     return SearchHits(
         found=tuple(facts.version for facts in shown),
         columns=tuple(term.words for term in columns),
         values=tuple(tuple(term.get(facts) for term in columns) for facts in shown),
         stages=stages,
-        total=len(matches.found),
+        total=len(matches.hits),
         searched=len(versions),
     )
 
@@ -99,7 +99,7 @@ def search_versions(
 class VersionMatches:
     """All versions of which an expression holds, and the facts that it names."""
 
-    found: tuple[VersionFacts, ...]
+    hits: tuple[VersionFacts, ...]
     terms: tuple[QueryTerm, ...]
 
 

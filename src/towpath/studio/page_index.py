@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from towpath.execution import run_folders
+from towpath.studio.pages.data_page import gather_data, gather_data_set, list_data_names
 from towpath.studio.pages.deployed_run_page import gather_deployed_run
 from towpath.studio.pages.home_page import gather_home
 from towpath.studio.pages.log_comparison import gather_log_comparison
@@ -57,6 +58,10 @@ def _list_versions(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
             yield {"model": model.name, "version": str(version.version or version.key[:8])}
 
 
+def _list_data(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
+    return ({"data": name} for name in list_data_names(facts))
+
+
 def _list_stages(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
     return ({"stage": name} for name in facts.stages)
 
@@ -89,6 +94,8 @@ PAGES: tuple[PageKind, ...] = (
     ),
     PageKind("models/{model}/", "model", "models", gather_model, _list_models),
     PageKind("models/{model}/{version}/", "version", "models", gather_version, _list_versions),
+    PageKind("data/", "data", "data", gather_data),
+    PageKind("data/{data}/", "data_set", "data", gather_data_set, _list_data),
     PageKind("stages/{stage}/", "stage", "stages", gather_stage, _list_stages),
     PageKind("promotions/", "promotions", "promotions", gather_promotions),
     PageKind(

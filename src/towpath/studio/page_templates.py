@@ -32,7 +32,7 @@ SITE_POLICY = (
     "default-src 'none'; script-src 'self' file:; style-src 'self' file:; img-src 'self' file:; "
     "form-action 'none'; base-uri 'none'"
 )
-SECTIONS = ("home", "pipelines", "runs", "models", "promotions")
+SECTIONS = ("home", "pipelines", "runs", "models", "data", "promotions")
 
 
 @dataclass(frozen=True)

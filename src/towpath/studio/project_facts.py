@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from towpath import registry
 from towpath.audit import stage_history
+from towpath.audit.data_history import DataVersion, read_data_history
 from towpath.audit.lineage import RegistryLineage
 from towpath.backends.git.unfinished_work import find_unfinished_work
 from towpath.config.gate_declarations import Metric, NoWorse
@@ -125,6 +126,11 @@ class ProjectFacts:
         return self._attempt_read(
             lambda: registry.read_stage_files(self.workspace.registry), _NO_STAGE_FILES
         )
+
+    @cached_property
+    def data_history(self) -> Mapping[str, tuple[DataVersion, ...]]:
+        """What each tracked file or folder held over the history, the newest first."""
+        return self._attempt_read(lambda: read_data_history(self.workspace), {})
 
     @cached_property
     def waiting_promotions(self) -> tuple[WaitingPromotion, ...]:

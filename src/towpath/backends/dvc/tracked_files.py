@@ -37,6 +37,9 @@ _PASSED_OVER = frozenset({"node_modules", "__pycache__"})
 REMOVE = "remove the line, and ask who wrote it: towpath writes only inside the project"
 ELSEWHERE = "remove the link or the line, and ask who wrote it: only the project is written to"
 
+#: All pointers of a repository, as Git understands a path.
+ALL_POINTERS = f":(glob)**/*{SUFFIX}"
+
 # Whether a pointer file ever named a digest: then the bytes are no change that was made here.
 Known = Callable[[Path, str], bool]
 
@@ -58,6 +61,10 @@ class Pointer:
     path: Path
     artifact: Artifact
     place: Place
+
+
+def is_pointer_path(path: str) -> bool:
+    return path.endswith(SUFFIX)
 
 
 def pointer_path(path: str) -> str:

@@ -76,7 +76,7 @@ def gather_catalogue(facts: ProjectFacts, request: PageRequest) -> ModelCatalogu
     fault = hint = ""
     try:
         if query:
-            matches = match_versions(versions, facts.stage_files, query, sort or None).found
+            matches = match_versions(versions, facts.stage_files, query, sort or None).hits
         else:
             matches = list_version_facts(versions, facts.stage_files)
     except TowpathError as wrong:

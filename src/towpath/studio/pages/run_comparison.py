@@ -74,9 +74,8 @@ def select_runs(
     to read, in seconds."""
     names = [n for value in request.query.get("run", ()) for n in value.split(",") if n]
     if not names:
-        seconds = {} if patience is None else {"patience": patience}
         run_filter = RunFilter.of_request(request)
-        hits = list_found_runs(facts, run_filter, **seconds) if request.query else FoundRuns()
+        hits = list_found_runs(facts, run_filter, patience) if request.query else FoundRuns()
         sort = (request.query.get("sort") or ("",))[-1]
         ordered = tuple(sort_runs(hits.runs, sort)) if sort else hits.runs
         return FoundRuns(ordered, hits.every, hits.total, hits.unread, hits.fault, hits.hint)

@@ -40,10 +40,24 @@ _WORDS = {"done": "run"}
 
 
 @dataclass(frozen=True)
+class CheckLine:
+    """What a step that checks data said: of which, by its digest, and whether it passed."""
+
+    step: str
+    kind: str
+    digest: str
+    has_passed: bool
+    rows: int | None
+    failed: int
+    warned: int
+
+
+@dataclass(frozen=True)
 class RunLine:
     """A run in a list; what is kept of an ended one, so that its record is read once.
 
-    ``params`` are parameters, and where inputs came from; ``sections`` are what it is compared by.
+    ``params`` are parameters, and where inputs came from; ``data`` are digests of its inputs by
+    name, ``places`` their paths or versions; ``sections`` are what it is compared by.
     """
 
     id: str
@@ -64,6 +78,8 @@ class RunLine:
     has_ended: bool
     data: Mapping[str, Json]
     sections: RunSections
+    places: Mapping[str, str]
+    checks: tuple[CheckLine, ...]
 
 
 @dataclass(frozen=True)
@@ -111,7 +127,37 @@ def line_of_run(run: RecordedRun) -> RunLine:
         has_ended=run.state.has_ended,
         data=run.inputs,
         sections=_share_sections(run),
+        places=dict(_list_places(run)),
+        checks=tuple(_list_checks(run)),
     )
+
+
+def _list_places(run: RecordedRun) -> Iterator[tuple[str, str]]:
+    for name, source in run.sources.items():
+        if isinstance(source, Mapping):
+            output = f"{source['pipeline']}:{source['output']}" if _is_made(source) else None
+            if place := source.get("version") or output or source.get("path"):
+                yield name, str(place)
+
+
+def _is_made(source: Mapping[str, Json]) -> bool:
+    return bool(source.get("pipeline") and source.get("output"))
+
+
+def _list_checks(run: RecordedRun) -> Iterator[CheckLine]:
+    for step in run.steps.values():
+        result = step.made.values.get("result")
+        if step.kind not in ("quality_check", "bias_check") or not isinstance(result, Mapping):
+            continue
+        data, counts = step.made.outputs.get("data"), result.get("counts")
+        digest = data.digest if data else step.ingredients.get("input data", "")
+        rows, numbers = result.get("rows"), counts if isinstance(counts, Mapping) else {}
+        failed, warned = numbers.get("failed"), numbers.get("warned")
+        yield CheckLine(
+            step.name, step.kind, digest, result.get("passed") is True,
+            rows if isinstance(rows, int) else None,
+            failed if isinstance(failed, int) else 0, warned if isinstance(warned, int) else 0,
+        )  # fmt: skip
 
 
 def list_run_lines(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Sequence
@@ -101,9 +102,12 @@ class FoundRuns:
 
 
 def list_found_runs(
-    facts: ProjectFacts, run_filter: RunFilter, patience: float = _PATIENCE
+    facts: ProjectFacts, run_filter: RunFilter, patience: float | None = None
 ) -> FoundRuns:
-    """The runs that a filter asks for; records are read for ``patience`` seconds."""
+    """The runs that a filter asks for. Records are read for ``patience`` seconds; where nothing is
+    said of it, that is short in a server, and a site of files has all of them."""
+    if patience is None:
+        patience = _PATIENCE if facts.beside else math.inf
     folder = facts.workspace.runs
     names = run_folders.list_run_names(folder)
     lines, unread = _read_in_time([f"{folder}/{name}" for name in reversed(names)], patience)

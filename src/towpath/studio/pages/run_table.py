@@ -43,7 +43,7 @@ class RunTable:
     filter: RunFilter
     sort: str
     chosen: tuple[str, ...]
-    found: int
+    found_count: int
     total: int
     unread: int
     fault: str

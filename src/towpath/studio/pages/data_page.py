@@ -1,0 +1,219 @@
+"""Data: the sets that pipelines read, their versions, checks over time, and what used each."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from towpath.config.file_declaration import Input
+from towpath.errors import TowpathError
+from towpath.planning.declared_pipelines import read_declared
+from towpath.quantities import readable_size
+from towpath.studio.pages.page_kind import NoSuchPage
+from towpath.studio.pages.run_filter import RunFilter, list_found_runs
+from towpath.studio.shown_values import show_person
+
+if TYPE_CHECKING:
+    from towpath.audit.data_history import DataVersion
+    from towpath.studio.pages.page_kind import PageRequest
+    from towpath.studio.pages.run_facts import CheckLine, RunLine
+    from towpath.studio.project_facts import ProjectFacts
+
+_RUNS, _CHECKS, _VERSIONS, _USERS = 20, 100, 100, 12
+
+
+@dataclass(frozen=True)
+class DataCheck:
+    """What a check of a run said of the data."""
+
+    run: str
+    started: str
+    digest: str
+    check: CheckLine
+
+
+@dataclass(frozen=True)
+class DataSetVersion:
+    """A digest that the data had. ``commit`` is empty where only runs saw it; ``runs`` read it,
+    ``models`` are versions that were made of it."""
+
+    digest: str
+    since: str
+    by: str
+    size: str
+    files: int | None
+    commit: str
+    subject: str
+    runs: tuple[str, ...]
+    models: tuple[str, ...]
+    check: DataCheck | None
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """``name`` is a path, or what an input names instead; ``page`` its name in an address;
+    ``inputs`` are the pipelines that declare it, and as what. The newest stands first."""
+
+    name: str
+    page: str
+    inputs: tuple[tuple[str, str], ...]
+    versions: tuple[DataSetVersion, ...]
+    checks: tuple[DataCheck, ...]
+    runs: tuple[RunLine, ...]
+    is_gone: bool
+
+    @property
+    def model_count(self) -> int:
+        return len({name for version in self.versions for name in version.models})
+
+
+@dataclass(frozen=True)
+class DataList:
+    sets: tuple[DataSet, ...]
+    unread: int
+
+
+@dataclass(frozen=True)
+class DataPage:
+    data: DataSet
+    unread: int
+    left_out: int
+
+
+@dataclass
+class _Gathered:
+    """What is known of one data set while all of them are gathered."""
+
+    inputs: dict[tuple[str, str], None] = field(default_factory=dict)
+    history: tuple[DataVersion, ...] = ()
+    runs: list[RunLine] = field(default_factory=list)
+    runs_by_digest: dict[str, list[RunLine]] = field(default_factory=dict)
+
+
+def gather_data(facts: ProjectFacts, _: PageRequest) -> DataList:
+    sets, unread = _gather_sets(facts)
+    return DataList(tuple(sets), unread)
+
+
+def gather_data_set(facts: ProjectFacts, request: PageRequest) -> DataPage:
+    name = request.names["data"]
+    sets, unread = _gather_sets(facts)
+    for data in sets:
+        if data.page == name:
+            return DataPage(data, unread, max(0, len(data.runs) - _RUNS))
+    raise NoSuchPage(f"no data `{name[:80]}`")
+
+
+def name_data_page(name: str) -> str:
+    """A path as one part of an address."""
+    return name.replace("/", "~").replace(":", "~")
+
+
+def list_data_names(facts: ProjectFacts) -> list[str]:
+    """The pages there are."""
+    return [data.page for data in _gather_sets(facts)[0]]
+
+
+def _gather_sets(facts: ProjectFacts) -> tuple[list[DataSet], int]:
+    by_place: defaultdict[str, _Gathered] = defaultdict(_Gathered)
+    for pipeline, name, place in _declared_inputs(facts):
+        by_place[place].inputs[(pipeline, name)] = None
+    for path, versions in facts.data_history.items():
+        by_place[path].history = versions
+    runs = list_found_runs(facts, RunFilter())
+    for run in runs.runs:
+        for name, digest in run.data.items():
+            read_place = run.places.get(name, "").rstrip("/")
+            # Of a model that is an input the page of its version tells.
+            if read_place and "@" not in read_place and isinstance(digest, str):
+                by_place[read_place].runs.append(run)
+                by_place[read_place].runs_by_digest.setdefault(digest, []).append(run)
+    models = _models_by_digest(facts)
+    checks = _checks_by_digest(runs.runs)
+    sets = (
+        _make_set(name, gathered, models, checks) for name, gathered in sorted(by_place.items())
+    )
+    return list(sets), runs.unread
+
+
+def _declared_inputs(facts: ProjectFacts) -> Iterator[tuple[str, str, str]]:
+    for pipeline in facts.workspace.pipelines:
+        try:
+            inputs = read_declared(facts.workspace, pipeline).pipeline.inputs
+        except TowpathError:  # its own page says what is wrong
+            continue
+        for name, declared in inputs.items():
+            is_model = isinstance(declared, Input) and declared.is_model
+            place = declared.path if isinstance(declared, Input) else str(declared)
+            if not is_model and "@" not in place and "#" not in place:
+                yield pipeline, name, place.rstrip("/")
+
+
+def _models_by_digest(facts: ProjectFacts) -> Mapping[str, list[str]]:
+    users: defaultdict[str, list[str]] = defaultdict(list)
+    for model in facts.models.values():
+        for version in model.newest_first:
+            for digest in dict.fromkeys(version.summary.get("data", {}).values()):
+                if isinstance(digest, str) and version.version:
+                    users[digest].append(str(version))
+    return users
+
+
+def _checks_by_digest(runs: Sequence[RunLine]) -> Mapping[str, list[DataCheck]]:
+    checks: defaultdict[str, list[DataCheck]] = defaultdict(list)
+    for run in runs:
+        for check in run.checks:
+            checks[check.digest].append(DataCheck(run.id, run.started, check.digest, check))
+    return checks
+
+
+def _make_set(
+    name: str, gathered: _Gathered, models: Mapping[str, list[str]],
+    checks: Mapping[str, list[DataCheck]],
+) -> DataSet:  # fmt: skip
+    versions = [
+        _make_version(version, gathered, models, checks)
+        for version in gathered.history
+        if version.digest is not None
+    ]
+    committed = {version.digest for version in versions}
+    others = [
+        _seen_version(digest, runs, models, checks)
+        for digest, runs in gathered.runs_by_digest.items()
+        if digest not in committed
+    ]
+    listed = sorted([*others, *versions], key=lambda version: version.since, reverse=True)
+    digests = dict.fromkeys(version.digest for version in listed)
+    all_checks = [check for digest in digests for check in checks.get(digest, ())]
+    all_checks.sort(key=lambda check: check.run, reverse=True)
+    return DataSet(
+        name, name_data_page(name), tuple(gathered.inputs), tuple(listed[:_VERSIONS]),
+        tuple(all_checks[:_CHECKS]), tuple(gathered.runs),
+        bool(gathered.history) and gathered.history[0].digest is None,
+    )  # fmt: skip
+
+
+def _make_version(
+    version: DataVersion, gathered: _Gathered, models: Mapping[str, list[str]],
+    checks: Mapping[str, list[DataCheck]],
+) -> DataSetVersion:  # fmt: skip
+    digest = version.digest or ""
+    return DataSetVersion(
+        digest, version.time, show_person(version.author), readable_size(version.size),
+        version.files, version.commit, version.subject,
+        tuple(run.id for run in gathered.runs_by_digest.get(digest, ())),
+        tuple(models.get(digest, ())[:_USERS]), next(iter(checks.get(digest, ())), None),
+    )  # fmt: skip
+
+
+def _seen_version(
+    digest: str, runs: Sequence[RunLine], models: Mapping[str, list[str]],
+    checks: Mapping[str, list[DataCheck]],
+) -> DataSetVersion:  # fmt: skip
+    first = runs[-1]
+    return DataSetVersion(
+        digest, first.started, first.author, "", None, "", "", tuple(run.id for run in runs),
+        tuple(models.get(digest, ())[:_USERS]), next(iter(checks.get(digest, ())), None),
+    )  # fmt: skip
