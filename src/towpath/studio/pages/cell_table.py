@@ -84,8 +84,8 @@ def gather_cell_table(
     sort = request.first_value("by")
     ordered = _sort_cells(matching, numbers, sort)
     pages = max(1, -(-len(ordered) // _ON_A_PAGE))
-    wanted = request.first_value("cells_page")
-    page = min(int(wanted), pages) if wanted.isdecimal() and len(wanted) < 7 else 1
+    page_text = request.first_value("cells_page")
+    page = min(int(page_text), pages) if page_text.isdecimal() and len(page_text) < 7 else 1
     begin = (max(page, 1) - 1) * _ON_A_PAGE
     rows = tuple(
         _cell_row(cell, step, items, columns, numbers[cell.name], cell.name == best)
