@@ -238,10 +238,11 @@ class _Reader:
     @cached_property
     def _step_words(self) -> tuple[frozenset[str], frozenset[str]]:
         """The words of the steps, those without the prefix of parameters and those with it."""
-        entry = self._top_mapping().get("steps")
+        top = self._top_mapping()
+        entry = top.get("steps")
         if entry is None:
             return frozenset(), frozenset()
-        last = self._last_line(entry, self._top_mapping(), len(self.lines))
+        last = self._last_line(top.entries.index(entry), top, len(self.lines))
         words = set(_DOTTED.findall("\n".join(self.lines[entry.place.line - 1 : last])))
         bare = frozenset(word for word in words if word == strip_prefix(word))
         return bare, frozenset(map(strip_prefix, words - bare))
@@ -278,9 +279,9 @@ class _Reader:
                 what = "the file must hold a mapping with `steps`"
                 self._note_fault(what, Place(self.file, 1), "see docs/pipeline.md")
             return
-        for entry in self.node.entries:
+        for position, entry in enumerate(self.node.entries):
             if entry.key in SECTIONS:
-                last = self._last_line(entry, self.node, len(self.lines))
+                last = self._last_line(position, self.node, len(self.lines))
                 yield from self._section_items(entry, last)
             elif entry.key not in _KEYS:
                 self._note_unknown_key(entry)
@@ -317,17 +318,17 @@ class _Reader:
                 what = f"`{section.key}` must be a mapping, not {written}"
                 self._note_fault(what, section.place, hint)
             return
-        for entry in node.entries:
-            yield _Item(section.key, entry, entry.place.line, self._last_line(entry, node, last))
+        for position, entry in enumerate(node.entries):
+            end = self._last_line(position, node, last)
+            yield _Item(section.key, entry, entry.place.line, end)
 
-    def _last_line(
-        self, entry: documents.DocumentEntry, parent: documents.Mapping, last: int
-    ) -> int:
+    @staticmethod
+    def _last_line(position: int, parent: documents.Mapping, last: int) -> int:
         # The one before its next sibling, or the parent's last: a node knows only where it begins.
-        position = parent.entries.index(entry) + 1
-        if position == len(parent.entries):
+        if position + 1 == len(parent.entries):
             return last
-        return max(entry.place.line, parent.entries[position].place.line - 1)
+        entry, following = parent.entries[position : position + 2]
+        return max(entry.place.line, following.place.line - 1)
 
     def _read_item(self, item: _Item) -> Any:
         # What the document was refused for is not said again by the types.

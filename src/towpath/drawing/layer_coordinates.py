@@ -129,18 +129,18 @@ def _mark_conflicts(nodes: LayeredNodes) -> frozenset[tuple[int, int]]:
     place = {node: index for layer in nodes.layers for index, node in enumerate(layer)}
     marked: set[tuple[int, int]] = set()
     for above, below in zip(nodes.layers, nodes.layers[1:], strict=False):
-        left, done = -1, 0
+        left, checked = -1, 0
         for index, node in enumerate(below):
             inner = _inner_start(nodes, node)
             if inner is None and index < len(below) - 1:
                 continue
             right = len(above) if inner is None else place[inner]
-            for other in below[done : index + 1]:
+            for other in below[checked : index + 1]:
                 for start in nodes.up[other]:
                     is_inner = start >= nodes.first_bend and other >= nodes.first_bend
                     if not is_inner and not left <= place[start] <= right:
                         marked.add((start, other))
-            left, done = right, index + 1
+            left, checked = right, index + 1
     return frozenset(marked)
 
 

@@ -15,7 +15,7 @@ from towpath.drawing.layer_ranks import Adjacency
 Layers = list[list[int]]
 
 _PATIENCE = 6  # sweeps without a better order, after which a start is given up
-_EFFORT = 60_000  # neighbours that are looked at, more or less: the starts share them
+_EFFORT = 40_000  # neighbours that are looked at, more or less: the starts share them
 _STARTS = 24
 
 
@@ -38,11 +38,11 @@ def order_layers(
     best = LayerOrder([list(layer) for layer in layers], search.count_crossings(layers))
     dice = random.Random(len(up))  # the same graph is the same drawing
     for attempt in range(_STARTS):
-        if not best.crossings or (search.effort > _EFFORT and attempt > 1):
+        if not best.crossings or (search.effort > _EFFORT and attempt):
             break
-        found = search.improve_order(search.begin_order(layers, attempt, dice), attempt % 2 == 1)
-        if found.crossings < best.crossings:
-            best = found
+        improved = search.improve_order(search.begin_order(layers, attempt, dice), attempt % 2 == 1)
+        if improved.crossings < best.crossings:
+            best = improved
     return best
 
 

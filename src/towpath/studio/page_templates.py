@@ -104,9 +104,12 @@ def _render_template(
 
 
 def _draw_picture(
-    link: Callable[[str], str], picture: GraphPicture, looks: Mapping[str, BoxLook]
+    link: Callable[[str], str],
+    picture: GraphPicture,
+    looks: Mapping[str, BoxLook],
+    zoom: str = "",
 ) -> Markup:
-    return Markup(graph_view.draw_graph(picture, looks, link))
+    return Markup(graph_view.draw_graph(picture, looks, link, zoom))
 
 
 def _draw_points(place: PagePlace, chart: PointChart) -> Markup:

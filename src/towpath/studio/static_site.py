@@ -122,7 +122,7 @@ def _write_pages(facts: ProjectFacts, site: SiteFolder) -> None:
             if not _is_plain(path) or site.keep_file(f"{path}index.html", state):
                 continue
             try:
-                view = kind.gather(facts, PageRequest(names))
+                view = kind.gather(facts, PageRequest(names, is_static=True))
             except (NoSuchPage, TowpathError):  # it went while the site was written, or is damaged
                 continue
             page = render_studio_page(kind, facts, view, PagePlace(path, is_static=True))

@@ -42,6 +42,15 @@
     if (event.key === "/" && find && !typing) { event.preventDefault(); find.focus(); }
   });
 
+  // A graph that is larger than its place begins where the chosen step is.
+  function showChosen(drawing) {
+    const chosen = drawing.querySelector(".is-selected");
+    if (!chosen) return;
+    const place = drawing.getBoundingClientRect(), box = chosen.getBoundingClientRect();
+    if (box.bottom > place.bottom) drawing.scrollTop += (box.top + box.bottom - place.top - place.bottom) / 2;
+    if (box.right > place.right) drawing.scrollLeft += (box.left + box.right - place.left - place.right) / 2;
+  }
+
   // A run that goes on: each part whose HTML is another is put in its place, nothing else moves.
   async function refresh() {
     const answer = await fetch(location.href, { headers: { accept: "text/html" } });
@@ -60,7 +69,11 @@
       const log = part.querySelector("[data-follow]");
       const follows = !log || log.scrollHeight - log.scrollTop - log.clientHeight < 40;
       const at = log ? log.scrollTop : 0;
+      const kept = [...part.querySelectorAll("[data-keep]")].map((d) => [d.dataset.keep, d.scrollLeft, d.scrollTop]);
+      const focus = part.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
       part.replaceChildren(...next.childNodes);
+      for (const [name, left, top] of kept) part.querySelector(`[data-keep="${name}"]`)?.scrollTo(left, top);
+      if (focus) [...part.querySelectorAll("a")].find((a) => a.getAttribute("href") === focus)?.focus({ preventScroll: true });
       const now = part.querySelector("[data-follow]");
       if (now) now.scrollTop = follows ? now.scrollHeight : at;
     }
@@ -135,5 +148,6 @@
   }
   document.addEventListener("visibilitychange", () => { if (document.hidden) stop(); else { refresh(); start(); } });
   dress(document);
+  document.querySelectorAll(".drawing").forEach(showChosen);
   start();
 })();

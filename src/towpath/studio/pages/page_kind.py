@@ -11,10 +11,12 @@ from towpath.studio.project_facts import ProjectFacts
 
 @dataclass(frozen=True)
 class PageRequest:
-    """Which page is wanted: the names in its address, and what stands behind the question mark."""
+    """Which page is wanted: the names in its address, and what stands behind the question mark.
+    ``is_static`` is one of a site of files, where nothing can be asked."""
 
     names: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    is_static: bool = False
 
     def first_value(self, name: str, otherwise: str = "") -> str:
         return next(iter(self.query.get(name, ())), otherwise)

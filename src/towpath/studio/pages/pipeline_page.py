@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from towpath.backends.prefect.deployment_check import pipeline_of
 from towpath.backends.prefect.deployment_file import read_declared_deployments
-from towpath.drawing.picture import GraphPicture, picture_graph
 from towpath.errors import TowpathError
 from towpath.planning.declared_pipelines import read_declared
-from towpath.planning.pipeline_check import drawable_graph
-from towpath.studio.graph_view import BoxLook
+from towpath.studio.declared_pictures import read_declared_picture
+from towpath.studio.pages.drawn_graph import DrawnGraph, draw_declared
 from towpath.studio.pages.page_kind import NoSuchPage
 from towpath.studio.pages.run_facts import RunLine, list_run_lines
 from towpath.studio.shown_values import show_duration, show_number
@@ -85,8 +84,7 @@ class PipelinePage:
     environments: tuple[EnvironmentLine, ...]
     deployments: tuple[DeploymentLine, ...]
     faults: tuple[Fault, ...]
-    picture: GraphPicture | None
-    looks: dict[str, BoxLook]
+    graph: DrawnGraph
     file: str
 
 
@@ -117,9 +115,10 @@ def gather_pipeline(facts: ProjectFacts, request: PageRequest) -> PipelinePage:
     deployments = tuple(_deployment_lines(facts, name))
     try:
         pipeline = read_declared(facts.workspace, name).pipeline
-        picture = picture_graph(drawable_graph(facts.workspace, name, ""))
+        whole = read_declared_picture(facts.workspace, name).picture
     except TowpathError as wrong:
-        return PipelinePage(line, (), (), (), deployments, tuple(wrong.faults), None, {}, file)
+        nothing = DrawnGraph(None, {})
+        return PipelinePage(line, (), (), (), deployments, tuple(wrong.faults), nothing, file)
     return PipelinePage(
         line,
         tuple(_parameter_lines(pipeline)),
@@ -127,8 +126,7 @@ def gather_pipeline(facts: ProjectFacts, request: PageRequest) -> PipelinePage:
         tuple(_environment_lines(pipeline)),
         deployments,
         (),
-        picture,
-        {},
+        draw_declared(whole, request, f"pipelines/{name}/"),
         file,
     )
 

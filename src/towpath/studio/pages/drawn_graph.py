@@ -1,0 +1,144 @@
+"""A graph on a page: what of it is folded, how large it is drawn, and the addresses that change
+that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+from towpath.drawing.picture import GraphPicture, fold_picture, list_frames_around
+from towpath.studio.graph_view import BoxLook
+
+if TYPE_CHECKING:
+    from towpath.studio.pages.page_kind import PageRequest
+
+_ZOOMS = (("fit", "Fit"), ("100", "100 %"), ("50", "50 %"))
+_WHOLE = 60  # boxes of a graph that a site of files, where nothing can be unfolded, shows whole
+MOST_BOXES = 1500  # of a graph that is drawn
+_SMALL = 12  # boxes of a graph that is drawn in one size
+_ANY_OPEN = 100  # names that an address may unfold
+
+
+@dataclass(frozen=True)
+class GraphAddress:
+    """The address of a page with a graph: what is unfolded, and the size, stand behind the
+    question mark."""
+
+    page: str
+    opened: tuple[str, ...] = ()
+    zoom: str = ""
+
+    def __str__(self) -> str:
+        query = urlencode([*(("open", name) for name in self.opened), *self._zoom_pairs()])
+        return f"{self.page}?{query}" if query else self.page
+
+    def _zoom_pairs(self) -> Iterator[tuple[str, str]]:
+        if self.zoom:
+            yield "zoom", self.zoom
+
+    def at_page(self, page: str) -> str:
+        """Another page, with the graph as it is here."""
+        return str(replace(self, page=page))
+
+    def unfold(self, name: str) -> str:
+        return str(replace(self, opened=(*self.opened, name)))
+
+    def fold(self, name: str) -> str:
+        """Without the name, and without what stands in it: unfolded again, it is as at first."""
+        opened = (n for n in self.opened if n != name and not n.startswith(f"{name}."))
+        return str(replace(self, opened=tuple(opened)))
+
+
+@dataclass(frozen=True)
+class GraphControl:
+    """A link above a graph that draws it otherwise."""
+
+    words: str
+    address: str
+    is_current: bool = False
+
+
+@dataclass(frozen=True)
+class DrawnGraph:
+    """A graph as a page shows it: ``looks`` are those of boxes and of frames, ``zoom`` is empty
+    where the drawing's size decides, ``note`` says why there is no picture or what is left out."""
+
+    picture: GraphPicture | None
+    looks: Mapping[str, BoxLook]
+    controls: tuple[GraphControl, ...] = ()
+    zoom: str = ""
+    note: str = ""
+
+
+def read_address(request: PageRequest, page: str) -> GraphAddress:
+    """What an address asks of the graph; what nobody knows is left out by who draws it."""
+    zoom = request.first_value("zoom")
+    opened = tuple(dict.fromkeys(request.query.get("open", ())))[:_ANY_OPEN]
+    return GraphAddress(page, opened, zoom if zoom in dict(_ZOOMS) else "")
+
+
+def fold_for_page(
+    picture: GraphPicture, address: GraphAddress, is_static: bool
+) -> tuple[GraphPicture, GraphAddress]:
+    """The picture with what is unfolded of it, and the address without what is not there."""
+    if is_static:
+        opened = tuple(picture.frames) if len(picture.boxes) <= _WHOLE else ()
+        return fold_picture(picture, opened), replace(address, opened=opened)
+    present = tuple(n for n in address.opened if n in picture.frames or n in picture.boxes)
+    return fold_picture(picture, present), replace(address, opened=present)
+
+
+def draw_declared(whole: GraphPicture, request: PageRequest, page: str) -> DrawnGraph:
+    """A graph of which nothing has run, on a page of that address."""
+    picture, address = fold_for_page(whole, read_address(request, page), request.is_static)
+    if len(picture.boxes) > MOST_BOXES:
+        return DrawnGraph(None, {}, note=refuse_boxes(len(picture.boxes)))
+    looks = frame_looks(picture, address, request.is_static)
+    controls = () if request.is_static else list_controls(whole, picture, address)
+    return DrawnGraph(picture, looks, controls, address.zoom)
+
+
+def refuse_boxes(count: int) -> str:
+    return f"{count} boxes are more than anybody reads: the steps are listed."
+
+
+def frame_looks(
+    picture: GraphPicture, address: GraphAddress, is_static: bool = False
+) -> dict[str, BoxLook]:
+    """Of each frame, drawn or folded into a box, where a click on it leads."""
+    looks = {}
+    for name in () if is_static else (*picture.frames, *picture.boxes):
+        if name in picture.frames:
+            looks[name] = BoxLook(address=address.fold(name))
+        elif picture.boxes[name].kind == "pipeline":
+            looks[name] = BoxLook(address=address.unfold(name))
+    return looks
+
+
+def list_controls(
+    whole: GraphPicture, folded: GraphPicture, address: GraphAddress, more: Sequence[str] = ()
+) -> tuple[GraphControl, ...]:
+    """Links for the size, and to fold and unfold all; ``more`` are other boxes that unfold."""
+    sizes = [
+        GraphControl(words, str(replace(address, zoom=zoom)), zoom == address.zoom)
+        for zoom, words in _ZOOMS
+    ]
+    if len(folded.boxes) <= _SMALL and not address.zoom:
+        sizes = []
+    foldable = (*whole.frames, *more)
+    if len(foldable) > _ANY_OPEN or not foldable:
+        return tuple(sizes)
+    everything = GraphControl("Unfold all", str(replace(address, opened=foldable)))
+    nothing = GraphControl("Fold all", str(replace(address, opened=())))
+    shown = [everything] if set(foldable) - set(address.opened) else []
+    return (*sizes, *shown, *([nothing] if address.opened else []))
+
+
+def frames_hidden_in(whole: GraphPicture, folded: GraphPicture) -> dict[str, str]:
+    """The box that stands for each step of the whole picture in the folded one."""
+    return {
+        name: next((f for f in (name, *list_frames_around(whole, name)) if f in folded.boxes), name)
+        for name in whole.boxes
+    }

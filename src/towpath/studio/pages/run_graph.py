@@ -1,0 +1,182 @@
+"""A run's graph: what became of each step, of each cell, and of the pipelines in it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from towpath.drawing.picture import GraphBox, GraphPicture
+from towpath.errors import TowpathError
+from towpath.studio.declared_pictures import read_declared_picture
+from towpath.studio.graph_view import BoxLook, CellTile
+from towpath.studio.pages.drawn_graph import (
+    MOST_BOXES,
+    DrawnGraph,
+    GraphAddress,
+    fold_for_page,
+    frame_looks,
+    frames_hidden_in,
+    list_controls,
+    read_address,
+    refuse_boxes,
+)
+from towpath.studio.pages.run_facts import step_took
+from towpath.studio.shown_values import show_duration
+
+if TYPE_CHECKING:
+    from towpath.execution.run_record import RecordedRun, StepRun
+    from towpath.studio.pages.page_kind import PageRequest
+    from towpath.studio.project_facts import ProjectFacts
+
+_MOST_TILES = 240  # cells of a step that are drawn where it is unfolded
+#: What a box says that stands for many: the first of these that one of them came to.
+_LOUDEST = ("failed", "interrupted", "refused", "running")
+
+
+def gather_run_graph(
+    facts: ProjectFacts, run: RecordedRun, chosen: str, request: PageRequest
+) -> DrawnGraph:
+    """The graph as it is declared now, where that has the steps of the run; else a word."""
+    whole, note = _picture_of_run(facts, run)
+    if whole is None:
+        return DrawnGraph(None, {}, note=note)
+    step = request.names.get("step", "")
+    page = f"runs/{run.id}/{step}/" if step else f"runs/{run.id}/"
+    address = read_address(request, page)
+    picture, address = fold_for_page(whole, address, request.is_static)
+    if len(picture.boxes) > MOST_BOXES:
+        return DrawnGraph(None, {}, note=refuse_boxes(len(picture.boxes)))
+    looks = _RunLooks(run, chosen, address, request.is_static).make_looks(whole, picture)
+    loops = [name for name, step in run.steps.items() if step.cells and name in whole.boxes]
+    controls = () if request.is_static else list_controls(whole, picture, address, loops)
+    boxes = {name: _name_kind(box, run) for name, box in picture.boxes.items()}
+    return DrawnGraph(replace(picture, boxes=boxes), looks, controls, address.zoom)
+
+
+def _picture_of_run(facts: ProjectFacts, run: RecordedRun) -> tuple[GraphPicture | None, str]:
+    if not run.steps:
+        return None, "The run has no steps."
+    try:
+        declared = read_declared_picture(facts.workspace, run.pipeline, run.environment)
+    except (TowpathError, LookupError):
+        declared = None
+    kinds = {name: step.kind for name, step in run.steps.items() if not step.cell_of}
+    if declared is None or declared.kinds != kinds:
+        return None, "The pipeline is declared otherwise now, or not at all: its steps are listed."
+    return declared.picture, ""
+
+
+def _name_kind(box: GraphBox, run: RecordedRun) -> GraphBox:
+    step = run.steps.get(box.name)
+    if step is None or not step.cells:
+        return box
+    kind = box.kind.partition(" x")[0].partition(", each")[0]
+    return replace(box, kind=f"{kind} x{step.cells}")
+
+
+class _RunLooks:
+    """What each box of a run's graph shows beside its name."""
+
+    def __init__(
+        self, run: RecordedRun, chosen: str, address: GraphAddress, is_static: bool
+    ) -> None:
+        self._run, self._address, self._is_static = run, address, is_static
+        self._chosen = (run.steps[chosen].cell_of or chosen) if chosen else ""
+        self._cell = chosen
+        self._cells: dict[str, list[StepRun]] = {}
+        for step in run.steps.values():
+            if step.cell_of:
+                self._cells.setdefault(step.cell_of, []).append(step)
+        whole_steps = (s for s in run.steps.values() if not s.cell_of and s.state != "reused")
+        self._longest = max((step.seconds for step in whole_steps), default=0.0)
+
+    def make_looks(self, whole: GraphPicture, picture: GraphPicture) -> dict[str, BoxLook]:
+        looks = frame_looks(picture, self._address, self._is_static)
+        steps = self._run.steps
+        hidden: dict[str, list[StepRun]] = {}
+        for name, box in frames_hidden_in(whole, picture).items():
+            if name in steps and box == name:
+                looks[name] = self._step_look(steps[name])
+            elif name in steps:
+                hidden.setdefault(box, []).append(steps[name])
+        for name, members in hidden.items():
+            looks[name] = self._group_look(looks.get(name, BoxLook()), members)
+        for name in picture.frames:
+            members = [s for n, s in steps.items() if n.startswith(f"{name}.") and not s.cell_of]
+            look = self._group_look(looks.get(name, BoxLook()), members)
+            looks[name] = replace(look, is_selected=False)
+        return looks
+
+    def _step_look(self, step: StepRun) -> BoxLook:
+        cells = self._cells.get(step.name, [])
+        is_open = step.name in self._address.opened
+        toggle = self._address.fold(step.name) if is_open else self._address.unfold(step.name)
+        look = BoxLook(
+            str(step.state), _step_note(step), self._address_of(step),
+            is_selected=step.name == self._chosen, note_room=True,
+            share=step.seconds / self._longest if self._longest and step.seconds else 0.0,
+        )  # fmt: skip
+        if not cells and not step.cells:
+            return look
+        counts = _count_all(cells)
+        if step.state == "waiting" and counts:  # for its cells, which are what is seen
+            look = replace(look, state=_state_of_many(counts))
+        look = replace(
+            look, counts=counts, share=0.0,
+            note=_group_note(cells, step.cells or len(cells)) or look.note,
+            toggle="" if self._is_static else toggle,
+        )  # fmt: skip
+        return replace(look, tiles=tuple(self._draw_tiles(cells))) if is_open else look
+
+    def _draw_tiles(self, cells: Sequence[StepRun]) -> Iterable[CellTile]:
+        # What a person looks for stays in sight: those that failed, then in their order.
+        loud = [cell for cell in cells[_MOST_TILES:] if cell.state in _LOUDEST]
+        shown = [*cells[: _MOST_TILES - len(loud[:_MOST_TILES])], *loud[:_MOST_TILES]]
+        for cell in shown:
+            yield CellTile(
+                cell.name, str(cell.state), self._address_of(cell), cell.name == self._cell
+            )
+
+    def _address_of(self, step: StepRun) -> str:
+        return self._address.at_page(f"runs/{self._run.id}/{step.name}/")
+
+    def _group_look(self, look: BoxLook, members: Sequence[StepRun]) -> BoxLook:
+        counts = _count_all(members)
+        seconds = sum(step.seconds for step in members if step.state in ("done", "failed"))
+        took = show_duration(seconds) if seconds >= 0.05 else ""
+        return replace(
+            look, state=_state_of_many(counts), counts=counts, note_room=True,
+            note=_group_note(members, len(members)) or took,
+            is_selected=any(step.name == self._chosen for step in members),
+        )  # fmt: skip
+
+
+def _count_all(steps: Iterable[StepRun]) -> tuple[tuple[str, int], ...]:
+    return tuple(Counter(str(step.state) for step in steps).items())
+
+
+def _state_of_many(counts: Sequence[tuple[str, int]]) -> str:
+    states = dict(counts)
+    for state in _LOUDEST:
+        if state in states:
+            return state
+    if "waiting" in states:
+        return "waiting" if len(states) == 1 else "running"
+    return next((s for s in ("done", "reused", "skipped") if s in states), "")
+
+
+def _group_note(steps: Sequence[StepRun], number: int) -> str:
+    """What there is to say of many in a word: how many failed, else how far they are."""
+    failed = sum(step.state in _LOUDEST[:3] for step in steps)
+    if failed:
+        return f"{failed} failed"
+    ended = sum(step.state.has_ended for step in steps)
+    return f"{ended} of {number}" if ended < len(steps) else ""
+
+
+def _step_note(step: StepRun) -> str:
+    if step.kind == "condition" and "chosen" in step.made.facts:
+        return "yes" if step.made.facts["chosen"] else "no"
+    return step_took(step) if step.state in ("done", "failed") else ""

@@ -1,0 +1,151 @@
+"""A run's graph folded and unfolded, on written records: no engine runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from html import unescape
+from pathlib import Path
+
+import httpx
+import pytest
+
+from towpath.execution.run_record import Recorder, new_folder
+from towpath.planning.pipeline_check import drawable_graph
+from towpath.studio.static_site import build_site
+from towpath.workspace import Workspace
+
+OpenStudio = Callable[[Path], httpx.Client]
+
+CLEAN = """\
+inputs: {raw: data/raw.json}
+steps:
+  load: {run: f, inputs: [raw], outputs: [rows.json]}
+  split: {run: f, inputs: [load.rows], outputs: [train.json, test.json]}
+"""
+REGION = """\
+inputs: {raw: data/raw.json}
+steps:
+  clean: {kind: pipeline, pipeline: clean, inputs: [raw]}
+  train: {kind: training, run: f, inputs: {rows: clean.split.train}, outputs: [model.json]}
+  score: {run: f, inputs: {m: train.model, t: clean.split.test}, outputs: [score.json]}
+"""
+WHOLE = """\
+inputs: {raw: data/raw.json}
+params: {windows: [1, 2, 3]}
+steps:
+  north: {kind: pipeline, pipeline: region, inputs: [raw]}
+  south: {kind: pipeline, pipeline: region, inputs: [raw]}
+  grid:
+    run: f
+    each: {window: windows}
+    inputs: {s: north.score.score}
+    params: [window]
+    outputs: [g.json]
+  compare: {run: f, inputs: {g: grid.g, s: south.score.score}, outputs: [c.json]}
+"""
+HOSTILE = "grid@\"'><script>alert(1)<img src=x onerror=alert(2)>"
+
+
+def write_project(root: Path) -> Path:
+    (root / "towpath.yaml").write_text("name: folds\n")
+    for name, text in {"clean": CLEAN, "region": REGION, "whole": WHOLE}.items():
+        folder = root / "flows" / name
+        folder.mkdir(parents=True)
+        (folder / "pipeline.yaml").write_text(text)
+        (folder / "steps.py").write_text("def f(**_): ...\n")
+    return root
+
+
+def record_run(
+    root: Path, states: Mapping[str, str], cells: Mapping[str, str], ended: bool = True
+) -> str:
+    """A run of `whole`: the states of the steps that are not done, and those of the cells."""
+    steps = drawable_graph(Workspace(root), "whole").steps
+    folder = new_folder(root / ".towpath" / "runs")
+    record = Recorder(folder)
+    record("started", run=folder.name, pipeline="whole", asked={}, params={}, inputs={},
+           sources={}, tried=[], origin={},
+           steps={name: node.step.kind for name, node in steps.items()})  # fmt: skip
+    record("cells", step="grid", cells={name: {"window": 1} for name in cells}, number=len(cells))
+    for name, state in {**dict.fromkeys(steps, "done"), **states, **cells}.items():
+        if state != "waiting":
+            record("step", step=name, state=state, seconds=1.0)
+    if ended:
+        record("finished", state="failed", seconds=1.0, exit_code=1)
+    record.close()
+    return folder.name
+
+
+def list_boxes(page: str) -> dict[str, str]:
+    """What the tooltip says of each box, by its name."""
+    titles = re.findall(r'class="(?:box|frame-link)[^>]*><title>([^<]*)</title>', page)
+    return dict(unescape(title).removeprefix("Fold ").split(": ", 1) for title in titles)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return write_project(tmp_path)
+
+
+def test_a_run_folds_pipelines_and_cells_and_says_what_is_in_them(
+    project: Path, open_studio: OpenStudio
+) -> None:
+    cells = {f"grid@{number}": "done" for number in range(199)} | {HOSTILE: "failed"}
+    run = record_run(
+        project, {"south.clean.split": "failed", "south.train": "skipped", "grid": "failed"}, cells
+    )
+    client = open_studio(project)
+    page = client.get(f"/runs/{run}/").text
+    boxes = list_boxes(page)
+    assert list(boxes) == ["raw", "north", "south", "grid", "compare"]  # in an order of the graph
+    assert boxes["south"] == (
+        "pipeline, failed, 2 done, 1 failed, 1 skipped, region, 4 steps, unfold"
+    )
+    assert boxes["grid"].startswith("processing x200, failed, 199 done, 1 failed")
+    # The step that failed is the one that is shown: so its box is, which holds it.
+    assert re.search(r'<a class="box [^"]*state-failed is-selected"[^>]*><title>south:', page)
+    assert f'href="../../runs/{run}/?open=south"' in page
+
+    page = client.get(f"/runs/{run}/?open=south&open=south.clean&open=gone&open=grid").text
+    boxes = list_boxes(page)
+    assert boxes["south.clean"] == "clean, 2 steps"  # a frame, which a click folds
+    assert boxes["south.clean.split"] == "processing, failed, 1.0 s, makes train, test"
+    assert "north.train" not in boxes
+    assert page.count('<a class="tile state-done') == 199
+    assert "<script>alert" not in page and "<img" not in page
+    # What is unfolded stays so on a click, and what stands in a frame is folded with it.
+    assert f'href="../../runs/{run}/south.train/?open=south&amp;open=south.clean' in page
+    assert f'href="../../runs/{run}/?open=grid"><title>Fold south:' in page
+
+
+def test_nothing_moves_while_a_run_goes_on(project: Path, open_studio: OpenStudio) -> None:
+    waiting = dict.fromkeys(drawable_graph(Workspace(project), "whole").steps, "waiting")
+    before = record_run(project, waiting, {"grid@1": "running", "grid@2": "waiting"}, ended=False)
+    after = record_run(project, {}, {"grid@1": "done", "grid@2": "done"}, ended=False)
+    client = open_studio(project)
+    for query in ("", "?open=north&open=grid"):
+        first, last = (client.get(f"/runs/{run}/{query}").text for run in (before, after))
+        faces = [re.findall(r'class="face" ([^>]*)', page) for page in (first, last)]
+        assert faces[0] == faces[1]
+    assert ", running, 1 running, 1 waiting, " in first
+
+
+def test_a_declaration_that_changes_is_drawn_anew(project: Path, open_studio: OpenStudio) -> None:
+    client = open_studio(project)
+    assert list(list_boxes(client.get("/pipelines/whole/?open=north").text)) == [
+        "north", "raw", "north.clean", "north.train", "north.score", "south", "grid", "compare",
+    ]  # fmt: skip
+    path = project / "flows" / "region" / "pipeline.yaml"
+    path.write_text(
+        path.read_text().replace("train:", "learn:").replace("train.model", "learn.model")
+    )
+    assert "north.learn" in list_boxes(client.get("/pipelines/whole/?open=north").text)
+
+
+def test_a_site_of_files_shows_a_small_graph_whole(project: Path, tmp_path: Path) -> None:
+    run = record_run(project, {}, {"grid@1": "done"})
+    build_site(project, tmp_path / "site")
+    page = (tmp_path / "site" / "runs" / run / "index.html").read_text()
+    assert "north.clean.load" in list_boxes(page)
+    assert "open=" not in page
