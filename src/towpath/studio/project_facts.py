@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from towpath.config.project_declaration import Project
     from towpath.delivery.promotion.decide_promotion import WaitingPromotion
     from towpath.execution.run_record import RecordedRun
+    from towpath.forge import Review
     from towpath.registry import Model, StageFiles
     from towpath.studio.beside_answers import BesideAnswers
 
@@ -156,6 +157,18 @@ class ProjectFacts:
         # In a thread that a page does not wait for: it has its own view of the project.
         question = functools.partial(decide_promotion.find_waiting_promotions, Workspace(self.root))
         return self._hear("promotions", question, "the forge") or ()
+
+    def promotion_reviews(self, branch: str) -> tuple[Review, ...]:
+        """What people said of a promotion at the forge, as it was heard last."""
+        return self._attempt_read(lambda: self._hear_reviews(branch), ())
+
+    def _hear_reviews(self, branch: str) -> tuple[Review, ...]:
+        if not decide_promotion.promotes_at_forge(self.workspace):
+            return ()
+        question = functools.partial(
+            decide_promotion.find_promotion_reviews, Workspace(self.root), branch
+        )
+        return self._hear(f"reviews of {branch}", question, "the forge") or ()
 
     @cached_property
     def deployed_runs(self) -> RunsAtApi | None:
