@@ -15,7 +15,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-BY_PULL_REQUEST = ("promote.yml", "promotion.yml", "reconcile.yml", "drift.yml")
+BY_PULL_REQUEST = ("promote.yml", "promotion.yml", "reconcile.yml", "drift.yml", "site.yml")
 NO_IDENTITY = """\
 Git does not know who you are, so the first commit waits; all is staged. Tell it, then commit:
     git config --global user.name "Your Name"

@@ -25,6 +25,8 @@ ACTIONS = {
     "actions/upload-artifact": ("bbbca2ddaa5d8feaa63e36b76fdaad77386f024f", "v7.0.0"),
     "actions/download-artifact": ("3e5f45b2cfb9172054b4087a40e8e0b5a5461e7c", "v8.0.1"),
     "actions/attest-build-provenance": ("a2bbfa25375fe432b6a289bc6b6cd05ecd0c4c32", "v4.1.0"),
+    "actions/upload-pages-artifact": ("7b1f4a764d45c48632c6b24a0339c27f5614fb0b", "v4.0.0"),
+    "actions/deploy-pages": ("d6db90164ac5ed86f2b6aed7e0febac5b3c0c03e", "v4.0.5"),
     "pypa/gh-action-pypi-publish": ("dc37677b2e1c63e2034f94d8a5b11f265b73ba33", "v1.14.2"),
 }
 STORE = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
@@ -59,6 +61,7 @@ JOBS = {
         {"contents": "read", "pull-requests": "read"}, "${{ matrix.stage }}-read", STORE, git=True
     ),
     "promote/promote": Granted(READ, "promote", {*STORE, *APP}, git=True),
+    "site/build": Granted({"contents": "read", "pull-requests": "read"}),
 }
 
 
@@ -71,7 +74,19 @@ def folder(rendered: Path) -> Path:
 @pytest.fixture
 def made(folder: Path) -> dict[str, Job]:
     """Their jobs."""
-    return jobs(folder)
+    found = jobs(folder)
+    assert_only_hands_over(found.pop("site/deploy"))
+    return found
+
+
+def assert_only_hands_over(deploy: Job) -> None:
+    """The one job that may publish runs nothing: it has no code, and no keys."""
+    assert deploy.permissions == {"pages": "write", "id-token": "write"}
+    assert (deploy.runs, deploy.secrets) == ([], set())
+    assert [step["uses"].partition("@")[0] for step in deploy.steps] == ["actions/deploy-pages"]
+    assert deploy.said["environment"] == "github-pages"
+    build = deploy.workflow["jobs"]["build"]["if"]
+    assert build == "vars.TOWPATH_SITE == 'true' && github.ref == 'refs/heads/main'"
 
 
 def call(tool: str, *words: str | Path) -> None:
@@ -108,6 +123,7 @@ def test_the_workflows_of_this_repository_may_do_as_much() -> None:
         assert job.permissions == READ and not job.secrets and "environment" not in job.said, own
         assert job.checkout()["persist-credentials"] is False, own
     made.pop("release/publish")
+    assert_only_hands_over(made.pop("site/deploy"))
     assert made.keys() == ours.keys()
     for name, job in made.items():
         assert_granted(name, job, ours[name])
@@ -124,7 +140,7 @@ def test_only_the_job_that_publishes_speaks_for_this_repository() -> None:
         "actions/attest-build-provenance",
         "pypa/gh-action-pypi-publish",
     ]
-    rest = (job for name, job in made.items() if name != "release/publish")
+    rest = (j for name, j in made.items() if name not in ("release/publish", "site/deploy"))
     assert not any("id-token" in job.permissions for job in rest)
 
 

@@ -84,9 +84,10 @@ def _pair_lines(left: Sequence[LogLine], right: Sequence[LogLine]) -> Iterator[L
             yield from (LogPair("same", *pair) for pair in zip(left[a:b], right[c:d], strict=True))
             continue
         for index in range(max(b - a, d - c)):
-            one = left[a + index] if a + index < b else None
+            first = left[a + index] if a + index < b else None
             other = right[c + index] if c + index < d else None
-            yield LogPair("changed" if one and other else "left" if one else "right", one, other)
+            kind = "changed" if first and other else "left" if first else "right"
+            yield LogPair(kind, first, other)
 
 
 def _comparable_texts(lines: Sequence[LogLine]) -> list[str]:

@@ -5,10 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from towpath.credentials import hide_credentials
+from towpath.errors import Malformed
 from towpath.execution import run_folders
+from towpath.execution.run_record import EVENTS, read_events
+from towpath.quantities import readable_size
 from towpath.reports.check_tables import (
     CheckedRule,
     FeatureImportance,
@@ -16,18 +23,18 @@ from towpath.reports.check_tables import (
     list_importances,
 )
 from towpath.steps.callback_questions import list_open_questions
+from towpath.studio.pages.cell_table import CellTable, gather_cell_table
 from towpath.studio.pages.log_search import LogSearch, search_log
 from towpath.studio.pages.run_facts import StepLine, line_of_step
 from towpath.studio.pages.step_log import LEVELS, LogLine, StepLogText, read_log_end
 from towpath.studio.pages.step_output import StepOutput, list_outputs
-from towpath.studio.shown_values import show_number
+from towpath.studio.shown_values import show_duration, show_number
 
 if TYPE_CHECKING:
     from towpath.execution.run_record import RecordedRun, StepRun
     from towpath.studio.pages.page_kind import PageRequest
     from towpath.studio.project_facts import ProjectFacts
 
-_CELLS = 200  # of a step that are listed
 _RULES = 200  # of a check that are listed
 
 
@@ -44,6 +51,15 @@ class StepLogPart:
     @property
     def lines(self) -> tuple[LogLine, ...]:
         return self.end.lines_from(self.level) if self.end else ()
+
+
+@dataclass(frozen=True)
+class StepTry:
+    """An attempt at a step; what ended it where that is the last."""
+
+    number: int
+    started: str
+    error: str
 
 
 @dataclass(frozen=True)
@@ -76,13 +92,16 @@ class StepPane:
     line: StepLine
     started: str
     attempt: int
+    tries: tuple[StepTry, ...]
+    spent: tuple[tuple[str, str], ...]
+    made_in: str
     key: str
     ingredients: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
     outputs: tuple[StepOutput, ...]
     values: tuple[tuple[str, str], ...]
     log: StepLogPart
-    cells: tuple[StepLine, ...]
-    cells_left: int
+    cells: CellTable | None
+    cell_of: str
     items: Mapping[str, str]
     checked_rules: tuple[CheckedRule, ...]
     importances: tuple[FeatureImportance, ...]
@@ -93,23 +112,73 @@ def gather_step_pane(
     facts: ProjectFacts, run: RecordedRun, step: StepRun, request: PageRequest
 ) -> StepPane:
     """What became of ``step``; ``request`` may ask for a part of its log."""
-    cells = list(run.cells_of(step.name).values()) if step.cells else []
     return StepPane(
         line_of_step(run, step),
         step.started,
         step.attempt,
+        tuple(read_tries(facts.workspace.runs / run.id, step)),
+        tuple(_spent_rows(run, step)),
+        _maker_of(facts, step),
         step.key,
         tuple(_group_ingredients(step.ingredients)),
         tuple(list_outputs(facts, step)),
         tuple(_value_rows(step)),
         _log_part(facts, run, step, request),
-        tuple(line_of_step(run, cell) for cell in cells[:_CELLS]),
-        max(0, len(cells) - _CELLS),
+        gather_cell_table(facts, run, step, request),
+        step.cell_of,
         {name: show_number(value) for name, value in step.items.items()},
         tuple(list_checked_rules(step) or ())[:_RULES],
         tuple(list_importances(step))[:_RULES],
         _find_question(facts, run, step),
     )
+
+
+def read_tries(folder: Path, step: StepRun) -> Iterator[StepTry]:
+    """The attempts at a step, where there was more than one. The record keeps the error of the last
+    alone: what the others said stands in the log."""
+    if step.attempt < 2:
+        return
+    name = json.dumps(step.name, ensure_ascii=False)
+    with suppress(OSError, Malformed), (folder / EVENTS).open(encoding="utf-8") as file:
+        # One in a thousand of the lines is read as an event: the others are of other steps.
+        lines = (line for line in file if name in line and '"attempt"' in line)
+        for event in read_events(lines, EVENTS):
+            if event["event"] == "step" and event["step"] == step.name and "attempt" in event:
+                number = event["attempt"]
+                error = " ".join(step.error) if number == step.attempt else ""
+                yield StepTry(number, event["time"], hide_credentials(error))
+
+
+def _spent_rows(run: RecordedRun, step: StepRun) -> Iterator[tuple[str, str]]:
+    """Time and memory, in words. Of a result that was taken they are those of its making."""
+    if step.seconds >= 0.05:
+        yield "took", _show_spent(step.seconds)
+    own = step.made.facts.get("function_seconds")
+    if isinstance(own, int | float) and not isinstance(own, bool):
+        yield "its function", _show_spent(float(own))
+        if step.function_seconds is not None and step.seconds > own + 0.05:
+            yield "start, reading, writing", _show_spent(step.seconds - own)
+    usage: Any = step.made.facts.get("usage")
+    usage = usage if isinstance(usage, Mapping) else {}
+    if isinstance(seconds := usage.get("cpu_seconds"), int | float):
+        yield "processor", _show_spent(float(seconds))
+    if isinstance(memory := usage.get("peak_memory"), int | float):
+        yield "most memory", readable_size(int(memory))
+    if waited := _seconds_between(run.started, step.started):
+        yield "began after", _show_spent(waited)
+
+
+def _show_spent(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms" if 0 < seconds < 0.1 else show_duration(seconds)
+
+
+def _seconds_between(earlier: str, later: str) -> float:
+    """0 where one of them is no time."""
+    try:
+        moments = [datetime.fromisoformat(text.replace("Z", "+00:00")) for text in (earlier, later)]
+        return max(0.0, (moments[1] - moments[0]).total_seconds())
+    except (ValueError, TypeError, OverflowError):
+        return 0.0
 
 
 def _find_question(facts: ProjectFacts, run: RecordedRun, step: StepRun) -> StepQuestion | None:
@@ -138,14 +207,20 @@ def _raw_words(value: object) -> str:
 _MAKER = re.compile(r"made by (\d{8}-\d{6}-[0-9a-f]{4})\b")
 
 
+def _maker_of(facts: ProjectFacts, step: StepRun) -> str:
+    """The run that made a result which was taken, where this machine has it."""
+    match = _MAKER.match(step.reason) if str(step.state) == "reused" else None
+    is_here = match and (facts.workspace.runs / match[1] / EVENTS).is_file()
+    return match[1] if match and is_here else ""
+
+
 def _log_part(
     facts: ProjectFacts, run: RecordedRun, step: StepRun, request: PageRequest
 ) -> StepLogPart:
     """`?find=WORDS` with `&from=BYTE&line=NUMBER` to go on from, or `?level=LEVEL`."""
     path = facts.workspace.runs / run.id / step.name / "log.txt"
     words, level = request.first_value("find")[:200].strip(), request.first_value("level")
-    match = _MAKER.match(step.reason) if str(step.state) == "reused" else None
-    maker = match[1] if match else ""
+    maker = _maker_of(facts, step)
     if maker and not (facts.workspace.runs / maker / step.name / "log.txt").is_file():
         maker = ""
     if not words:
