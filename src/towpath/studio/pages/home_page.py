@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from towpath.errors import TowpathError
 from towpath.studio.pages.run_facts import RunLine, list_run_lines
 from towpath.studio.pages.stage_cards import StageCard, find_past_cards, stage_card
 
@@ -135,10 +134,8 @@ def _list_first_steps(
 
 
 def _has_commit(facts: ProjectFacts) -> bool:
-    try:
-        return facts.workspace.registry.commit("HEAD") is not None
-    except TowpathError:  # no repository
-        return False
+    repository = facts.workspace.repository
+    return repository is not None and repository.commit("HEAD") is not None
 
 
 def _find_attention(
