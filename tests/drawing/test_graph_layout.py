@@ -95,6 +95,7 @@ def test_few_lines_cross(steps: int, seeds: tuple[int, ...], most: tuple[int, ..
         request = layered_graph(steps, seed)
         layout = lay_out_graph(request)
         assert layout.crossings <= bound, (seed, layout.crossings)
+        assert layout.width < 14 * WIDE + 13 * 30, (seed, layout.width)  # of six in a layer
         assert find_obstacles(request, layout) == []
 
 

@@ -15,6 +15,9 @@ from running import Project, ran, reasons, states
 from towpath import registry as registries
 from towpath.backends.git import remotes
 from towpath.errors import RegistryError
+from towpath.studio.beside_answers import BesideAnswers
+from towpath.studio.project_facts import ProjectFacts
+from towpath.studio.static_site import build_site
 
 MakeProject = Callable[..., Project]
 
@@ -24,6 +27,21 @@ def dvc(folder: Path, *words: str) -> str:
     done = call_dvc(folder, *words)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def assert_pages_show_both(reader: Project, site: Path) -> None:
+    """Studio's pages, of a project and of the registry itself: whose a model is, where runs are."""
+    build_site(reader.root, site)
+    models = (site / "models" / "index.html").read_text()
+    assert "of forge.example/one" in models
+    assert "of forge.example/other" in models
+    whose = "made by forge.example/one, forge.example/other: runs and their logs are in the folders"
+    assert whose in (site / "runs" / "index.html").read_text()
+    version = (site / "models" / "median" / "v1.0.0" / "index.html").read_text()
+    assert "in a folder of forge.example/other" in version
+    served = ProjectFacts(reader.root, beside=BesideAnswers(patience=20))
+    assert sorted(served.models) == ["mean", "median"]
+    assert not [note for note in served.notes if "registry" in note]
 
 
 def test_two_projects_register_into_one(
@@ -53,6 +71,8 @@ def test_two_projects_register_into_one(
     }
 
     registry.git("fetch", "-q", "--tags", "origin")
+    for reader in (one, registry):
+        assert_pages_show_both(reader, tmp_path / f"site-of-{reader.root.name}")
     assert registry.tags() == ["mean@v1.0.0", "mean@v1.1.0", "median@v1.0.0"]
     assert registry.git("rev-parse", "mean@v1.1.0^") == registry.git("rev-parse", "main")
     added = registry.git("diff", "--name-only", "main", "mean@v1.0.0").splitlines()

@@ -6,33 +6,9 @@ or above one neighbour, of which the middle is taken.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
-from towpath.drawing.layer_order import Layers
-from towpath.drawing.layer_ranks import Adjacency
-
-
-@dataclass(frozen=True)
-class LayeredNodes:
-    """The nodes of a drawing: ``layers`` from top to bottom, each from left to right; ``widths`` in
-    pixels; ``gap`` is the room to the left and right of each; from ``first_bend`` on a node is none
-    of the graph's, but a place where a line passes. ``ports`` say how far right of a node's middle
-    the line (start, end) leaves it, and how far right of the other's it comes in."""
-
-    layers: Layers
-    up: Adjacency
-    down: Adjacency
-    widths: Sequence[float]
-    gaps: Sequence[float]
-    first_bend: int
-    ports: Mapping[tuple[int, int], tuple[float, float]]
-
-    def keep_apart(self, left: int, right: int) -> float:
-        """How far apart the middles of two neighbours have to be."""
-        gap = max(self.gaps[left], self.gaps[right])
-        return (self.widths[left] + self.widths[right]) / 2 + gap
+from towpath.drawing.layered_nodes import LayeredNodes
 
 
 def place_nodes(nodes: LayeredNodes) -> list[float]:
@@ -43,10 +19,7 @@ def place_nodes(nodes: LayeredNodes) -> list[float]:
         for mirrored in (False, True):
             xs = _Alignment(nodes, marked, upwards, mirrored).place_all()
             ways.append([-x for x in xs] if mirrored else xs)
-    middles = _take_middle(nodes, ways)
-    _straighten(nodes, middles)
-    first = min(x - w / 2 for x, w in zip(middles, nodes.widths, strict=True))
-    return [x - first for x in middles]
+    return _take_middle(nodes, ways)
 
 
 def _take_middle(nodes: LayeredNodes, ways: list[list[float]]) -> list[float]:
@@ -63,65 +36,6 @@ def _take_middle(nodes: LayeredNodes, ways: list[list[float]]) -> list[float]:
         shift = high - right if index % 2 else low - left
         aligned.append([x + shift for x in xs])
     return [sum(sorted(four)[1:3]) / 2 for four in zip(*aligned, strict=True)]
-
-
-_NEAR = 48.0  # pixels that a node is moved at most, to make a line straight
-
-
-def _straighten(nodes: LayeredNodes, xs: list[float]) -> None:
-    """Move boxes, and whole lines between two boxes, a little aside where one line more gets
-    straight by it."""
-    sides = {n: pair for layer in nodes.layers for n, pair in _list_sides(layer)}
-    units = list(_list_units(nodes))
-    for unit in [*units, *reversed(units)]:
-        low, high = -_NEAR, _NEAR
-        for node in unit:
-            left, right = sides[node]
-            if left is not None:
-                low = max(low, xs[left] + nodes.keep_apart(left, node) - xs[node])
-            if right is not None:
-                high = min(high, xs[right] - nodes.keep_apart(node, right) - xs[node])
-        bends = list(_list_bends(nodes, xs, unit))
-        moves = [0.0, *(bend for bend in bends if low <= bend <= high)]
-        move = min(moves, key=lambda move: _weigh_bends(bends, move))
-        if move:
-            for node in unit:
-                xs[node] += move
-
-
-def _weigh_bends(bends: list[float], move: float) -> float:
-    # A small bend looks like a mistake, a long one like a way.
-    return sum(0.0 if abs(b - move) < 0.5 else 1.0 + abs(b - move) / 400 for b in bends)
-
-
-def _list_sides(layer: list[int]) -> Iterator[tuple[int, tuple[int | None, int | None]]]:
-    return zip(layer, zip([None, *layer], [*layer[1:], None], strict=False), strict=True)
-
-
-def _list_units(nodes: LayeredNodes) -> Iterator[list[int]]:
-    """What moves as one: a node, and the places where one line passes several layers."""
-    for layer in nodes.layers:
-        for node in layer:
-            is_bend = node >= nodes.first_bend
-            if is_bend and any(start >= nodes.first_bend for start in nodes.up[node]):
-                continue
-            unit = [node]
-            while is_bend:
-                below = [end for end in nodes.down[unit[-1]] if end >= nodes.first_bend]
-                if len(below) != 1:
-                    break
-                unit.append(below[0])
-            yield unit
-
-
-def _list_bends(nodes: LayeredNodes, xs: list[float], unit: list[int]) -> Iterator[float]:
-    """How far aside each line's other end is, of those that leave the unit."""
-    for start in nodes.up[unit[0]]:
-        leaving, entering = nodes.ports.get((start, unit[0]), (0.0, 0.0))
-        yield xs[start] + leaving - xs[unit[0]] - entering
-    for end in nodes.down[unit[-1]]:
-        leaving, entering = nodes.ports.get((unit[-1], end), (0.0, 0.0))
-        yield xs[end] + entering - xs[unit[-1]] - leaving
 
 
 def _mark_conflicts(nodes: LayeredNodes) -> frozenset[tuple[int, int]]:

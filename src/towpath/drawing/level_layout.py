@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from towpath.drawing.layer_coordinates import LayeredNodes, place_nodes
+from towpath.drawing.layer_compaction import compact_nodes
+from towpath.drawing.layer_coordinates import place_nodes
 from towpath.drawing.layer_order import LayerOrder, order_layers
 from towpath.drawing.layer_ranks import rank_nodes
+from towpath.drawing.layered_nodes import LayeredNodes
 
 Point = tuple[float, float]
 LineKey = tuple[str, float]  # lines that enter or leave a frame together: a start, a label's width
@@ -254,7 +256,7 @@ class _LevelDrawing:
                 )
         ports = {line: ends for line, ends in ports.items() if ends != (0.0, 0.0)}
         nodes = LayeredNodes(self._order.layers, net.up, net.down, widths, gaps, net.members, ports)
-        return place_nodes(nodes)
+        return compact_nodes(nodes, place_nodes(nodes))
 
     def _leave(self, node: int, segment: Segment) -> float:
         """How far right of a node's middle a line leaves its lower side."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,7 +15,9 @@ from towpath.audit.data_history import DataVersion, read_data_history
 from towpath.audit.lineage import RegistryLineage
 from towpath.backends.git.unfinished_work import find_unfinished_work
 from towpath.config.gate_declarations import Metric, NoWorse
+from towpath.credentials import hide_credentials
 from towpath.delivery.promotion import decide_promotion
+from towpath.delivery.reconcile import ReconcileOptions, StagePlan, plan_stage
 from towpath.errors import TowpathError
 from towpath.execution import run_folders
 from towpath.workspace import Workspace
@@ -27,8 +30,9 @@ if TYPE_CHECKING:
     from towpath.config.project_declaration import Project
     from towpath.delivery.promotion.decide_promotion import WaitingPromotion
     from towpath.execution.run_record import RecordedRun
+    from towpath.forge import Review
     from towpath.registry import Model, StageFiles
-    from towpath.studio.beside_answers import BesideAnswers
+    from towpath.studio.beside_answers import BesideAnswers, HeardAnswer
 
 _Value = TypeVar("_Value")
 _NO_STAGE_FILES = registry.StageFiles()
@@ -116,6 +120,17 @@ class ProjectFacts:
     def models(self) -> Mapping[str, Model]:
         return self._attempt_read(lambda: registry.read_models(self.workspace.registry), {})
 
+    def model_project(self, model: str) -> str:
+        """Which repository makes a model of a registry that several share, in short; else ""."""
+        newest = self.models[model].newest_first if model in self.models else ()
+        address = newest[0].summary.get("repository") if newest else None
+        return _short_address(address) if isinstance(address, str) else ""
+
+    @cached_property
+    def model_projects(self) -> tuple[str, ...]:
+        """The repositories that make the models of a shared registry: runs are in their folders."""
+        return tuple(sorted({name for model in self.models if (name := self.model_project(model))}))
+
     @cached_property
     def registry_lineage(self) -> RegistryLineage:
         """What the lineage of any version hangs on."""
@@ -144,6 +159,18 @@ class ProjectFacts:
         question = functools.partial(decide_promotion.find_waiting_promotions, Workspace(self.root))
         return self._hear("promotions", question, "the forge") or ()
 
+    def promotion_reviews(self, branch: str) -> tuple[Review, ...]:
+        """What people said of a promotion at the forge, as it was heard last."""
+        return self._attempt_read(lambda: self._hear_reviews(branch), ())
+
+    def _hear_reviews(self, branch: str) -> tuple[Review, ...]:
+        if not decide_promotion.promotes_at_forge(self.workspace):
+            return ()
+        question = functools.partial(
+            decide_promotion.find_promotion_reviews, Workspace(self.root), branch
+        )
+        return self._hear(f"reviews of {branch}", question, "the forge") or ()
+
     @cached_property
     def deployed_runs(self) -> RunsAtApi | None:
         """The runs of deployments that a Prefect API knows; None where there is no API, and in a
@@ -158,6 +185,18 @@ class ProjectFacts:
             ),
             None,
         )
+
+    def observe_stage(self, stage: str) -> HeardAnswer | None:
+        """What ``towpath reconcile`` says of a stage, as it was heard last; None without a server:
+        a site of files would tell what is no more so."""
+        if self.beside is None:
+            return None
+
+        def plan_now() -> StagePlan:
+            # Its own view, in a thread of its own; of a remote nothing is asked for a page.
+            return plan_stage(Workspace(self.root), stage, ReconcileOptions(offline=True))
+
+        return self.beside.ask(f"stage {stage}", plan_now)
 
     @cached_property
     def _model_histories(self) -> dict[str, tuple[HistoryEntry, ...]]:
@@ -216,3 +255,9 @@ def list_deployed(root: Path, name: str) -> RunsAtApi | tuple[()]:
     from towpath.backends.prefect.runs_at_api import list_runs_at_api
 
     return list_runs_at_api(root, name) or ()
+
+
+def _short_address(address: str) -> str:
+    """``acme/abalone`` of an address of that repository, whatever stands before."""
+    parts = re.split(r"[/:]+", hide_credentials(address).rstrip("/").removesuffix(".git"))
+    return "/".join(parts[-2:])

@@ -11,7 +11,7 @@ from forge_fixtures import REPOSITORY_NAME, ForgeWorld
 from promotion_project import POLICY, begin, judge_promotion
 from towpath import registry
 from towpath.delivery import promotion
-from towpath.delivery.promotion import PromotionApproval
+from towpath.delivery.promotion import PromotionApproval, decide_promotion
 from towpath.errors import ForgeError, Refused, UsageError
 
 if TYPE_CHECKING:
@@ -183,6 +183,8 @@ def test_what_the_forge_does_not_merge_yet(world: World) -> None:
     assert done.commit is None
     assert "promotion" in str(done.waits)
     assert [review.state for review in world.hosted.pull(1).reviews] == ["APPROVED"]
+    (told,) = decide_promotion.find_promotion_reviews(world.project.workspace, BRANCH)
+    assert (told.user, told.state) == ("bo", "approved")
 
 
 def test_what_may_not_be_merged_is_not_approved(world: World) -> None:

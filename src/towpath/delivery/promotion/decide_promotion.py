@@ -46,7 +46,7 @@ from towpath.delivery.promotion.propose import LOCK, PROMOTION_PREFIX, Promotion
 from towpath.delivery.promotion.rulebook import least_level
 from towpath.delivery.promotion.rules_in_force import connect_forge_in_force, names_forge
 from towpath.errors import Fault, Refused, RegistryError, UsageError, did_you_mean
-from towpath.forge import Forge, Method, NotMergeable, PullRequest
+from towpath.forge import Forge, Method, NotMergeable, PullRequest, Review
 from towpath.registry import Promotion
 from towpath.workspace import Workspace
 
@@ -84,6 +84,16 @@ def find_waiting_promotions(workspace: Workspace) -> tuple[WaitingPromotion, ...
     listed = repository.call("for-each-ref", *flags, f"--format={_WAITING}", pattern)
     rows = (line.split("\0") for line in split_lines(listed))
     return tuple(WaitingPromotion(name, title, author) for name, title, author in rows)
+
+
+def find_promotion_reviews(workspace: Workspace, branch: str) -> tuple[Review, ...]:
+    """What people said at the forge of a promotion that waits there, each one's last word; none
+    without a forge."""
+    forge = _find_forge(workspace)
+    if forge is None:
+        return ()
+    reviews = forge.reviews(_find_open_pull_request(forge, branch).number)
+    return tuple({review.user.lower(): review for review in reviews}.values())
 
 
 def approve_promotion(

@@ -70,8 +70,8 @@ def _judge_by_records(repository: Repository, case: PromotionCase) -> tuple[Gate
         return ()
     from towpath.delivery import gates
 
-    def refuse_bytes(asked: VersionRecord | str) -> Path:
-        raise StoreError(f"{asked} is not opened to read a promotion")
+    def refuse_bytes(name: VersionRecord | str) -> Path:
+        raise StoreError(f"{name} is not opened to read a promotion")
 
     now = int(time.time())
     context = gates.GateContext(

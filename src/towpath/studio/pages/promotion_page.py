@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from towpath.backends.git import branches, commit_history, refs
+from towpath.backends.git import commit_history, refs, remotes
 from towpath.config.gate_declarations import Metric, NoWorse
 from towpath.delivery.gates.kinds import metric, no_worse
 from towpath.delivery.gates.verdict import verdict_cell
-from towpath.delivery.promotion import evidence
+from towpath.delivery.promotion import decide_promotion, evidence
 from towpath.delivery.promotion.promotion_review import review_promotion
-from towpath.delivery.promotion.propose import PROMOTION_PREFIX
-from towpath.errors import TowpathError
+from towpath.delivery.promotion.propose import PROMOTION_PREFIX, PromotionPlace
+from towpath.errors import TowpathError, UsageError
 from towpath.execution import run_folders
 from towpath.quantities import readable_size
 from towpath.studio.bound_bar import BoundedValue
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from towpath.delivery.promotion.promotion_case import PromotionCase
     from towpath.delivery.promotion.promotion_review import CaseReview, PromotionReview
     from towpath.errors import Fault
+    from towpath.forge import Review
     from towpath.registry import VersionRecord
     from towpath.studio.pages.page_kind import PageRequest
     from towpath.studio.project_facts import ProjectFacts
@@ -134,6 +135,7 @@ class PromotionPage:
     faults: tuple[Fault, ...]
     files: tuple[FileDiff, ...]
     actor: str
+    reviews: tuple[tuple[str, str], ...] = ()
 
     @property
     def gate_counts(self) -> tuple[int, int]:
@@ -163,12 +165,25 @@ def gather_promotions(facts: ProjectFacts, _: PageRequest) -> PromotionList:
 
 
 def _proposal_time(facts: ProjectFacts, branch: str) -> str:
-    repository = facts.workspace.registry
-    return _commit_time(repository, branches.branch_commit(repository, branch))
+    place = _find_place(facts)
+    return _commit_time(place.repository, _find_head(place, branch))
 
 
-def _commit_time(repository: Repository, commit: str | None) -> str:
-    if commit is None:
+def _find_place(facts: ProjectFacts) -> PromotionPlace:
+    repository = facts.workspace.registry_at_hand
+    return PromotionPlace(facts.workspace, repository, remote=remotes.choose_remote(repository))
+
+
+def _find_head(place: PromotionPlace, branch: str) -> str:
+    """Here or at the remote as it was last fetched; "" where it is not here."""
+    try:
+        return decide_promotion.find_branch_head(place, branch)
+    except UsageError:
+        return ""
+
+
+def _commit_time(repository: Repository, commit: str) -> str:
+    if not commit:
         return ""
     words = ("show", "--no-patch", "--format=%cI", commit)
     return repository.recall_output(*words, about=[commit]).strip()
@@ -182,7 +197,7 @@ def gather_promotion(facts: ProjectFacts, request: PageRequest) -> PromotionPage
     decided = dict(decided_promotions(facts)).get(name)
     if decided is None:
         raise NoSuchPage(f"no promotion `{name}` waits, and none was decided")
-    repository = facts.workspace.registry
+    repository = facts.workspace.registry_at_hand
     base = next(iter(commit_history.commit_parents(repository, decided.commit)), None)
     review = _attempt_review(facts, base, decided.commit)
     return PromotionPage(
@@ -193,16 +208,22 @@ def gather_promotion(facts: ProjectFacts, request: PageRequest) -> PromotionPage
 
 
 def _gather_waiting(facts: ProjectFacts, name: str, waiting: WaitingPromotion) -> PromotionPage:
-    repository = facts.workspace.registry
-    head = branches.branch_commit(repository, waiting.branch) or ""
-    main = branches.main_commit(repository)
-    start = commit_history.merge_base(repository, main, head) if head and main else None
-    review = _attempt_review(facts, main, head) if start else None
+    place = _find_place(facts)
+    repository, head = place.repository, _find_head(place, waiting.branch)
+    start = commit_history.merge_base(repository, place.base, head) if head else None
+    review = _attempt_review(facts, place.base, head) if start else None
     return PromotionPage(
-        name, waiting.title, waiting.author, _commit_time(repository, head or None), head,
+        name, waiting.title, waiting.author, _commit_time(repository, head), head,
         waiting, None, _show_cases(facts, review), review.faults if review else (),
         _list_diffs(repository, start, head), _acting_person(repository),
+        tuple(_review_words(facts.promotion_reviews(waiting.branch), head)),
     )  # fmt: skip
+
+
+def _review_words(reviews: Sequence[Review], head: str) -> Iterator[tuple[str, str]]:
+    for review in reviews:
+        older = "" if review.commit == head else ", of an older head"
+        yield review.user, f"{review.state.replace('_', ' ')}{older}"
 
 
 def _acting_person(repository: Repository) -> str:
@@ -216,7 +237,9 @@ def _attempt_review(facts: ProjectFacts, base: str | None, head: str) -> Promoti
     if base is None:
         return None
     try:
-        return review_promotion(facts.workspace.registry, facts.workspace.folder, base, head)
+        return review_promotion(
+            facts.workspace.registry_at_hand, facts.workspace.folder, base, head
+        )
     except TowpathError as unreadable:
         facts.notes += [str(fault) for fault in unreadable.faults]
         return None

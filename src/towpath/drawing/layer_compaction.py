@@ -1,0 +1,117 @@
+"""Nodes that have their places drawn together and set straight: narrower, with fewer bends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from towpath.drawing.layered_nodes import LayeredNodes
+
+_FITTING = 1000.0  # pixels: what is narrower keeps all its straight lines
+_ROUNDS = 20  # of drawing together, after which little changes
+_PULL = 0.1  # of a line's pull: that of the middle of the whole
+_NEAR = 120.0  # pixels that a node is moved at most, to make a line straight
+
+
+def compact_nodes(nodes: LayeredNodes, xs: list[float]) -> list[float]:
+    """The middles, in pixels from the drawing's left side, of nodes that stand at ``xs``."""
+    middles = list(xs)
+    if nodes.measure_width(middles) > _FITTING:
+        _Springs(nodes).draw_together(middles)
+    for _ in range(4):
+        _straighten_lines(nodes, middles)
+    first = min(x - w / 2 for x, w in zip(middles, nodes.widths, strict=True))
+    return [x - first for x in middles]
+
+
+class _Springs:
+    """What pulls at each unit of nodes, and how near to its neighbours it may come.
+
+    The alignment that nodes are placed by makes wide drawings wander to one side. Each round moves
+    every unit to the middle of its lines' ends; then as far right as the ones before it ask for,
+    and as far left as the ones behind it do, of which the mean keeps all of them apart.
+    """
+
+    def __init__(self, nodes: LayeredNodes) -> None:
+        self._units = list(nodes.list_units())
+        unit_of = {node: index for index, unit in enumerate(self._units) for node in unit}
+        self._near = [
+            [(unit_of[end], offset) for end, offset in nodes.list_ends(unit)]
+            for unit in self._units
+        ]
+        self._right: list[dict[int, float]] = [{} for _ in self._units]
+        for layer in nodes.layers:
+            for one_node, next_node in pairwise(layer):
+                left, right = unit_of[one_node], unit_of[next_node]
+                apart = nodes.keep_apart(one_node, next_node)
+                self._right[left][right] = max(apart, self._right[left].get(right, 0.0))
+        self._order = self._sort_units()
+
+    def _sort_units(self) -> list[int]:
+        """The units so that each stands behind those to the left of it."""
+        waiting = [0] * len(self._units)
+        for following in self._right:
+            for unit in following:
+                waiting[unit] += 1
+        order = [unit for unit, count in enumerate(waiting) if not count]
+        for left in order:  # which grows meanwhile
+            for unit in self._right[left]:
+                waiting[unit] -= 1
+                if not waiting[unit]:
+                    order.append(unit)
+        return order
+
+    def draw_together(self, xs: list[float]) -> None:
+        if len(self._order) < len(self._units):  # two lines wind round each other: it stays
+            return
+        places = [xs[unit[0]] for unit in self._units]
+        for _ in range(_ROUNDS):
+            middle = sum(places) / len(places)
+            places = self._keep_apart(
+                [
+                    (sum(places[end] + offset for end, offset in near) + _PULL * middle)
+                    / (len(near) + _PULL)
+                    for near in self._near
+                ]
+            )
+        for unit, place in zip(self._units, places, strict=True):
+            for node in unit:
+                xs[node] = place
+
+    def _keep_apart(self, wished: list[float]) -> list[float]:
+        pushed, pulled = list(wished), list(wished)
+        for left in self._order:
+            for unit, apart in self._right[left].items():
+                pushed[unit] = max(pushed[unit], pushed[left] + apart)
+        for left in reversed(self._order):
+            for unit, apart in self._right[left].items():
+                pulled[left] = min(pulled[left], pulled[unit] - apart)
+        return [(a + b) / 2 for a, b in zip(pushed, pulled, strict=True)]
+
+
+def _straighten_lines(nodes: LayeredNodes, xs: list[float]) -> None:
+    """Move boxes, and whole lines between two boxes, aside where one line more gets straight."""
+    sides = {node: pair for layer in nodes.layers for node, pair in _list_sides(layer)}
+    units = list(nodes.list_units())
+    for unit in [*units, *reversed(units)]:
+        low, high = -_NEAR, _NEAR
+        for node in unit:
+            left, right = sides[node]
+            if left is not None:
+                low = max(low, xs[left] + nodes.keep_apart(left, node) - xs[node])
+            if right is not None:
+                high = min(high, xs[right] - nodes.keep_apart(node, right) - xs[node])
+        bends = [xs[end] + offset - xs[unit[0]] for end, offset in nodes.list_ends(unit)]
+        moves = [0.0, *(bend for bend in bends if low <= bend <= high)]
+        move = min(moves, key=lambda move: _weigh_bends(bends, move))
+        if move:
+            for node in unit:
+                xs[node] += move
+
+
+def _weigh_bends(bends: list[float], move: float) -> float:
+    return sum(0.0 if abs(b - move) < 0.5 else 1.0 + abs(b - move) / 400 for b in bends)
+
+
+def _list_sides(layer: list[int]) -> Iterator[tuple[int, tuple[int | None, int | None]]]:
+    return zip(layer, zip([None, *layer], [*layer[1:], None], strict=False), strict=True)
