@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
+from html import escape
 
 #: Printable for Python, and seen by nobody: fillers of scripts, which hide in a name.
 _BLANK = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\uffa0]")
@@ -67,3 +68,8 @@ def _spell_letter(letter: str) -> str:
     if code == 0x7F:
         return "␡"
     return f"\\x{code:02x}" if code < 0x100 else letter.encode("ascii", "backslashreplace").decode()
+
+
+def escape_markup(text: str, kept: str = "") -> str:
+    """A stranger's text inside HTML or SVG, between tags and in attributes: it acts nowhere."""
+    return escape(show_controls(text, kept))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from collections.abc import Callable
 from html import unescape
 from html.parser import HTMLParser
@@ -97,6 +98,26 @@ def test_the_first_page_says_what_runs_where_and_what_waits(client: httpx.Client
     assert re.search(card, words)
     assert "nothing yet" in words  # in uat and prod
     assert "mean@v1.0.0 was let into dev; it is not deployed yet" in words
+
+
+def test_the_board_is_that_of_any_date(client: httpx.Client) -> None:
+    past = Page(client.get("/?at=2000-01-01").text).words
+    assert "What ran where at the end of 2000-01-01" in past
+    today = " ".join(Page(client.get("/?at=2099-01-01").text).words.split())
+    assert "mean @v1.0.0 was not deployed yet" in today
+    assert "`soon` is no date: write 2026-03-01" in Page(client.get("/?at=soon").text).words
+    stage = " ".join(Page(client.get("/stages/dev/?at=2099-01-01").text).words.split())
+    assert "At the end of 2099-01-01 mean @v1.0.0" in stage
+
+
+def test_a_stage_says_what_differs_there_and_draws_its_time(client: httpx.Client) -> None:
+    end = time.monotonic() + 20  # it is looked at beside the pages
+    while "deploy v1.0.0" not in (page := client.get("/stages/dev/").text):
+        assert time.monotonic() < end
+        time.sleep(0.2)
+    assert "towpath reconcile dev --check" in page
+    assert 'class="time-bar c0 is-waiting"' in page
+    assert "mean@v1.0.0 from " in page
 
 
 def test_a_run_says_of_each_step_what_became_of_it_and_why(

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 from hypothesis import given
 from hypothesis import strategies as st
 
+from towpath.studio.pages.stage_times import StageSpan
 from towpath.studio.svg_charts import (
     AxisSpan,
     NamedLine,
@@ -16,6 +17,7 @@ from towpath.studio.svg_charts import (
     draw_parallel,
     draw_points,
 )
+from towpath.studio.svg_time_line import draw_time_line
 
 EVIL = '"/><script>alert(1)</script>'
 NUMBERS = st.floats(allow_nan=True, allow_infinity=True)
@@ -56,3 +58,18 @@ def test_a_cloud_and_parallel_lines_name_their_runs() -> None:
     threads = draw_parallel(["rate", "depth", "mse"], rows, frozenset({"b"}))
     assert 'class="thread" d="M60.0' in threads
     assert 'class="thread is-marked"' in threads
+
+
+def test_a_time_line_is_as_long_as_a_version_was_there() -> None:
+    spans = [
+        StageSpan("v1.0.0", 0, 50, True, "a@v1.0.0 from 0 to 50"),
+        StageSpan("v1.1.0", 50, None, False, EVIL),
+    ]
+    drawn = draw_time_line({EVIL: spans, "b": ()}, now=100)
+    bars = re.findall(
+        r'class="time-bar ([^"]+)" x="([0-9.]+)" y="[0-9.]+" width="([0-9.]+)"', drawn
+    )
+    assert bars == [("c0", "130.0", "411.0"), ("c1 is-waiting", "541.0", "411.0")]
+    assert "<script" not in drawn
+    ElementTree.fromstring(drawn)
+    ElementTree.fromstring(draw_time_line({}, now=0))

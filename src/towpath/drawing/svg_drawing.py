@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING
 
+from towpath.control_characters import escape_markup
 from towpath.drawing.graph_layout import (
     GraphLayout,
     lay_out_picture,
@@ -59,7 +59,7 @@ def svg(graph: Graph | GraphPicture) -> str:
     placed = lay_out_picture(drawn, sizes, _label_width, DOWN)
     width = max(placed.width, _text_width(drawn.title, 9.5)) + 2 * MARGIN
     height = placed.height + TITLE + 2 * MARGIN
-    title = _escape_text(drawn.title)
+    title = escape_markup(drawn.title)
     lines = [_draw_line(line, placed) for line in drawn.lines]
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" '
@@ -104,7 +104,7 @@ def _second_line(box: GraphBox) -> str:
 def _draw_box(box: GraphBox, middle: Point, size: tuple[float, float]) -> str:
     x, y = middle
     left, top = x - size[0] / 2, y - size[1] / 2
-    name, below = _escape_text(box.name), _escape_text(_second_line(box))
+    name, below = escape_markup(box.name), escape_markup(_second_line(box))
     if box.shape is BoxShape.CONDITION:
         half, y, foot = _diamond_width(box) / 2, top + DIAMOND / 2, top + DIAMOND + 13
         tips = ((x - half, y), (x, top), (x + half, y), (x, top + DIAMOND))
@@ -124,7 +124,7 @@ def _draw_box(box: GraphBox, middle: Point, size: tuple[float, float]) -> str:
         )
     tip = f"{box.name}: {box.kind}" + (f", {box.detail}" if box.detail else "")
     kind = box.shape.name.lower()
-    return f'<g class="{kind}"><title>{_escape_text(tip)}</title>{body}</g>'
+    return f'<g class="{kind}"><title>{escape_markup(tip)}</title>{body}</g>'
 
 
 def _draw_line(line: GraphLine, placed: GraphLayout) -> tuple[str, str]:
@@ -150,7 +150,7 @@ def _draw_frame(box: GraphBox, place: tuple[float, float, float, float]) -> str:
     return (
         f'<rect class="frame" x="{left:.1f}" y="{top:.1f}" width="{width:.1f}" '
         f'height="{height:.1f}" rx="14"/>'
-        f'<text class="frame-title" x="{left + 14:.1f}" y="{top + 20:.1f}">{_escape_text(title)}'
+        f'<text class="frame-title" x="{left + 14:.1f}" y="{top + 20:.1f}">{escape_markup(title)}'
         "</text>"
     )
 
@@ -166,7 +166,3 @@ def _text_width(text: str, each: float) -> float:
 
 def _shorten_text(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
-
-
-def _escape_text(text: str) -> str:
-    return escape("".join(sign for sign in text if sign.isprintable() or sign == " "))

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from html import escape
 from typing import NamedTuple
 
-from towpath.control_characters import show_controls
+from towpath.control_characters import escape_markup
 from towpath.drawing.graph_layout import GraphLayout, lay_out_picture, write_path
 from towpath.drawing.picture import BoxShape, GraphBox, GraphLine, GraphPicture
 
@@ -135,7 +134,7 @@ def _open_svg(picture: GraphPicture, placed: GraphLayout, zoom: str) -> str:
     # Smaller than seven tenths nobody reads it: then it scrolls.
     scale = {"": max(0.7, min(1.0, _ROOM / width)), "50": 0.5}.get(zoom, 1.0)
     kind = f"zoom-{zoom or 'auto'}" + (" is-wide" if width > _WIDE else "")
-    title = _escape_words(f"The steps of {picture.title}")
+    title = escape_markup(f"The steps of {picture.title}")
     return (
         f'<svg class="graph {kind}" viewBox="0 0 {width:.0f} {height:.0f}" '
         f'width="{width * scale:.0f}" height="{height * scale:.0f}" role="group" '
@@ -245,7 +244,7 @@ def _draw_box(box: GraphBox, look: BoxLook, place: _BoxPlace, link: WriteLink) -
         main = f'<g class="{classes}">{inner}</g>'
     else:
         current = ' aria-current="true"' if look.is_selected else ""
-        address = _escape_words(link(look.address))
+        address = escape_markup(link(look.address))
         main = f'<a class="{classes}" href="{address}"{current}>{inner}</a>'
     toggle = _draw_toggle(
         replace(box, name=place.whole_name), look, left + wide - _TOGGLE - 3, top + 3, link
@@ -257,7 +256,7 @@ def _describe_box(box: GraphBox, look: BoxLook) -> str:
     many = ", ".join(f"{count} {state}" for state, count in look.counts)
     unfolds = "unfold" if box.kind == "pipeline" and look.address else ""
     words = ", ".join(filter(None, (box.kind, look.state, many or look.note, box.detail, unfolds)))
-    return _escape_words(f"{box.name}: {words}")
+    return escape_markup(f"{box.name}: {words}")
 
 
 def _draw_toggle(box: GraphBox, look: BoxLook, left: float, top: float, link: WriteLink) -> str:
@@ -272,8 +271,8 @@ def _draw_toggle(box: GraphBox, look: BoxLook, left: float, top: float, link: Wr
     )
     if unfolds_itself:
         return f'<g class="toggle is-sign">{drawn}</g>'
-    words = _escape_words(f"{'Fold' if look.tiles else 'Unfold'} {box.name}")
-    address = _escape_words(link(look.toggle))
+    words = escape_markup(f"{'Fold' if look.tiles else 'Unfold'} {box.name}")
+    address = escape_markup(link(look.toggle))
     return f'<a class="toggle" href="{address}"><title>{words}</title>{drawn}</a>'
 
 
@@ -299,8 +298,8 @@ def _draw_tiles(look: BoxLook, x: float, top: float, link: WriteLink) -> str:
         chosen = ' is-selected" aria-current="true' if tile.is_selected else ""
         drawn.append(
             f'<a class="tile state-{tile.state}{chosen}" '
-            f'href="{_escape_words(link(tile.address))}">'
-            f"<title>{_escape_words(f'{tile.name}: {tile.state}')}</title>{face}</a>"
+            f'href="{escape_markup(link(tile.address))}">'
+            f"<title>{escape_markup(f'{tile.name}: {tile.state}')}</title>{face}</a>"
         )
     if look.left_out:
         foot = top + _HIGH + _BAR + 14 + -(-len(look.tiles) // columns) * _TILE_PITCH
@@ -324,8 +323,8 @@ def _draw_frame(
         + _draw_text("frame-title", left + 30, top + 21, _cut_text(words, title_width - 26, 6.6))
     )
     if look.address:
-        tip = _escape_words(f"Fold {box.name}: {box.detail}")
-        address = _escape_words(link(look.address))
+        tip = escape_markup(f"Fold {box.name}: {box.detail}")
+        address = escape_markup(link(look.address))
         title = f'<a class="frame-link" href="{address}"><title>{tip}</title>{title}</a>'
     state = f" state-{look.state}" if look.state else ""
     frame = _draw_rect(f"frame-face{state}", left, top, wide, high, 14)
@@ -417,7 +416,7 @@ def _label_width(label: str) -> float:
 
 def _draw_text(kind: str, x: float, y: float, words: str, anchor: str = "start") -> str:
     place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
-    return f'<text class="{kind}" {place}>{_escape_words(words)}</text>'
+    return f'<text class="{kind}" {place}>{escape_markup(words)}</text>'
 
 
 def _text_width(text: str, per_sign: float) -> float:
@@ -430,7 +429,3 @@ def _cut_text(text: str, room: float, per_sign: float) -> str:
         return text
     kept = max(1, int(room / per_sign) - 1)
     return f"{text[:kept]}…"
-
-
-def _escape_words(text: str) -> str:
-    return escape(show_controls(text))

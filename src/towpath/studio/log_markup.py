@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
-from towpath.control_characters import show_controls
+from towpath.control_characters import escape_markup
 
 if TYPE_CHECKING:
     from towpath.studio.pages.step_log import LogLine
@@ -46,13 +46,5 @@ def _is_marked(line: LogLine) -> bool:
 
 
 def _draw_spans(line: LogLine) -> str:
-    return "".join(
-        f'<span class="{span.look}">{_escape_text(span.text)}</span>'
-        if span.look
-        else _escape_text(span.text)
-        for span in line.spans
-    )
-
-
-def _escape_text(text: str) -> str:
-    return str(escape(show_controls(text, kept="\t")))
+    spans = ((span.look, escape_markup(span.text, kept="\t")) for span in line.spans)
+    return "".join(f'<span class="{look}">{text}</span>' if look else text for look, text in spans)

@@ -14,7 +14,14 @@ from markupsafe import Markup
 from towpath import __version__
 from towpath.control_characters import show_controls
 from towpath.quantities import readable_size
-from towpath.studio import bound_bar, graph_view, log_markup, shown_values, svg_charts
+from towpath.studio import (
+    bound_bar,
+    graph_view,
+    log_markup,
+    shown_values,
+    svg_charts,
+    svg_time_line,
+)
 from towpath.studio.asset_files import asset_digest
 
 if TYPE_CHECKING:
@@ -93,6 +100,7 @@ def _render_template(
             draw_parallel=lambda chart: Markup(
                 svg_charts.draw_parallel(chart.axes, chart.rows, chart.best, chart.shades)
             ),
+            draw_time_line=lambda spans: Markup(svg_time_line.draw_time_line(spans)),
             draw_points=functools.partial(_draw_points, place),
             draw_bound=lambda bounded: Markup(bound_bar.draw_bound(bounded)),
             version=__version__,

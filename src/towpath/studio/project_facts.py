@@ -17,6 +17,7 @@ from towpath.backends.git.unfinished_work import find_unfinished_work
 from towpath.config.gate_declarations import Metric, NoWorse
 from towpath.credentials import hide_credentials
 from towpath.delivery.promotion import decide_promotion
+from towpath.delivery.reconcile import ReconcileOptions, StagePlan, plan_stage
 from towpath.errors import TowpathError
 from towpath.execution import run_folders
 from towpath.workspace import Workspace
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from towpath.execution.run_record import RecordedRun
     from towpath.forge import Review
     from towpath.registry import Model, StageFiles
-    from towpath.studio.beside_answers import BesideAnswers
+    from towpath.studio.beside_answers import BesideAnswers, HeardAnswer
 
 _Value = TypeVar("_Value")
 _NO_STAGE_FILES = registry.StageFiles()
@@ -184,6 +185,18 @@ class ProjectFacts:
             ),
             None,
         )
+
+    def observe_stage(self, stage: str) -> HeardAnswer | None:
+        """What ``towpath reconcile`` says of a stage, as it was heard last; None without a server:
+        a site of files would tell what is no more so."""
+        if self.beside is None:
+            return None
+
+        def plan_now() -> StagePlan:
+            # Its own view, in a thread of its own; of a remote nothing is asked for a page.
+            return plan_stage(Workspace(self.root), stage, ReconcileOptions(offline=True))
+
+        return self.beside.ask(f"stage {stage}", plan_now)
 
     @cached_property
     def _model_histories(self) -> dict[str, tuple[HistoryEntry, ...]]:

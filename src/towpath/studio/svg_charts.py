@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 
-from towpath.control_characters import show_controls
+from towpath.control_characters import escape_markup
 from towpath.studio.shown_values import show_number
 
 COLOURS = 8  # classes `c0` to `c7`; further lines begin again, and each is named beside its end
@@ -77,7 +76,7 @@ def draw_curves(
     drawn = [
         f'<path class="curve c{index % COLOURS}" '
         f'd="{_write_path(line.points, x_axis, y_axis, most_points)}">'
-        f"<title>{_escape_text(line.name)}</title></path>"
+        f"<title>{escape_markup(line.name)}</title></path>"
         for index, line in enumerate(lines)
     ]
     ends = "; ".join(f"{line.name} ends at {show_number(line.points[-1][1])}"
@@ -103,10 +102,10 @@ def draw_points(
         circle = (
             f'<circle class="point{_shade_class(shades, name)}" cx="{x_axis.place(x):.1f}" '
             f'cy="{y_axis.place(y):.1f}" r="5">'
-            f"<title>{_escape_text(words)}</title></circle>"
+            f"<title>{escape_markup(words)}</title></circle>"
         )
         address = links.get(name)
-        drawn.append(f'<a href="{_escape_text(address)}">{circle}</a>' if address else circle)
+        drawn.append(f'<a href="{escape_markup(address)}">{circle}</a>' if address else circle)
     label = f"{y_label} over {x_label}, {len(points)} runs"
     # A picture to a screen reader, unless links stand in it.
     role = "group" if links else "img"
@@ -151,7 +150,7 @@ def draw_parallel(
         path = " ".join(f"{'L' if n else 'M'}{x:.1f} {y:.1f}" for n, (x, y) in enumerate(points))
         kind = f"thread{_shade_class(shades, name)}" + (" is-marked" if name in marked else "")
         # Of many lines nobody points at one; the table has their names.
-        title = f"<title>{_escape_text(name)}</title>" if len(rows) <= FEW else ""
+        title = f"<title>{escape_markup(name)}</title>" if len(rows) <= FEW else ""
         drawn.append(f'<path class="{kind}" d="{path}">{title}</path>')
     return _frame_chart(drawn, f"{len(rows)} runs over {', '.join(names)}", wide)
 
@@ -189,15 +188,11 @@ def _draw_axes(x_axis: AxisSpan, y_axis: AxisSpan, x_label: str) -> list[str]:
 def _frame_chart(parts: Sequence[str], label: str, wide: float = _WIDE, role: str = "img") -> str:
     return (
         f'<svg class="chart" viewBox="0 0 {wide:.0f} {_HIGH:.0f}" width="{wide:.0f}" '
-        f'height="{_HIGH:.0f}" role="{role}" aria-label="{_escape_text(label)}">'
+        f'height="{_HIGH:.0f}" role="{role}" aria-label="{escape_markup(label)}">'
         f"{''.join(parts)}</svg>"
     )
 
 
 def _write_text(kind: str, x: float, y: float, words: str, anchor: str = "start") -> str:
     place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
-    return f'<text class="{kind}" {place}>{_escape_text(words[:40])}</text>'
-
-
-def _escape_text(text: str) -> str:
-    return escape(show_controls(text))
+    return f'<text class="{kind}" {place}>{escape_markup(words[:40])}</text>'

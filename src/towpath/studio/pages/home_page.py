@@ -3,41 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from towpath.studio.pages.run_facts import RunLine, list_run_lines
-from towpath.studio.shown_values import show_change, show_number, show_person
+from towpath.studio.pages.stage_cards import StageCard, find_past_cards, stage_card
 
 if TYPE_CHECKING:
-    from towpath.audit.stage_history import HistoryEntry
     from towpath.delivery.promotion.decide_promotion import WaitingPromotion
-    from towpath.registry import StageFile
     from towpath.studio.pages.page_kind import PageRequest
     from towpath.studio.project_facts import ProjectFacts
 
 _RUNS, _STRIP = 8, 40  # runs in the list, and in the strip above it
-
-
-@dataclass(frozen=True)
-class StageCard:
-    """A model in a stage. ``change`` is the main metric against the version before, ``verdict``
-    whether that is better; ``lag`` says what the stage runs still, where that is not yet this.
-    ``promotion`` is the page of its evidence."""
-
-    model: str
-    version: str
-    since: str
-    by: str
-    approval: str
-    metric: str
-    value: str
-    change: str
-    verdict: str
-    over: str
-    lag: str
-    rejected: str
-    promotion: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,9 +55,10 @@ class HomePage:
     pipelines: tuple[str, ...]
     model_count: int
     version_count: int
+    board: StageBoard
 
 
-def gather_home(facts: ProjectFacts, _: PageRequest) -> HomePage:
+def gather_home(facts: ProjectFacts, request: PageRequest) -> HomePage:
     columns = tuple(_stage_column(facts, stage) for stage in facts.stages)
     strip = tuple(list_run_lines(facts, _STRIP))
     runs = strip[:_RUNS]
@@ -94,48 +72,34 @@ def gather_home(facts: ProjectFacts, _: PageRequest) -> HomePage:
         tuple(facts.workspace.pipelines),
         len(facts.models),
         sum(len(model.versions) for model in facts.models.values()),
+        show_board_at(facts, request.first_value("at").strip(), columns),
     )
+
+
+@dataclass(frozen=True)
+class StageBoard:
+    """What runs where: now, or at ``moment``, which is a date; ``fault`` says why that is none."""
+
+    columns: tuple[StageColumn, ...]
+    moment: str
+    fault: str
+
+
+def show_board_at(facts: ProjectFacts, moment: str, columns: tuple[StageColumn, ...]) -> StageBoard:
+    """The board of a date, in the columns of today."""
+    if not moment:
+        return StageBoard(columns, "", "")
+    past, fault = find_past_cards(facts, moment)
+    if fault:
+        return StageBoard(columns, moment, fault)
+    shown = tuple(replace(column, cards=past.get(column.stage, ())) for column in columns)
+    return StageBoard(shown, moment, "")
 
 
 def _stage_column(facts: ProjectFacts, stage: str) -> StageColumn:
     files = [file for file in facts.stage_files.wanted if file.stage == stage]
     declared = facts.policy.stages[stage].description if facts.policy else None
     return StageColumn(stage, declared or "", tuple(stage_card(facts, file) for file in files))
-
-
-def stage_card(facts: ProjectFacts, stage_file: StageFile) -> StageCard:
-    """What a stage should run of a model, and what is known of that."""
-    entries = [e for e in facts.model_history(stage_file.model) if e.stage == stage_file.stage]
-    entry = next((e for e in reversed(entries) if e.version == str(stage_file.version)), None)
-    model = facts.models.get(stage_file.model)
-    version = model.find_number(stage_file.version) if model else None
-    before = model.find_number(stage_file.replaces) if model and stage_file.replaces else None
-    metric = facts.main_metric(version.metrics) if version else None
-    value = version.metrics.get(metric) if version and metric else None
-    earlier = before.metrics.get(metric) if before and metric else None
-    verdict = facts.metric_direction(metric).judge_change(earlier, value) if metric else ""
-    return StageCard(
-        stage_file.model,
-        str(stage_file.version),
-        (entry.entered or entry.merged) if entry else "",
-        ", ".join(map(show_person, entry.approval.by)) if entry else "",
-        entry.approval.level if entry else "",
-        metric or "",
-        show_number(value),
-        show_change(earlier, value),
-        verdict,
-        str(stage_file.replaces or ""),
-        _lag_words(entries),
-        (version.rejected if version else None) or "",
-        f"{entry.model}-{entry.version}-{entry.stage}" if entry and entry.evidence else "",
-    )
-
-
-def _lag_words(entries: list[HistoryEntry]) -> str:
-    if not entries or entries[-1].entered:
-        return ""
-    running = next((e.version for e in reversed(entries) if e.entered), None)
-    return f"runs {running} still" if running else "is not deployed yet"
 
 
 def _list_first_steps(

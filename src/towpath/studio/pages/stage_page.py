@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from towpath.audit.stage_history import find_stages_at
-from towpath.errors import TowpathError
-from towpath.studio.pages.home_page import StageCard, stage_card
 from towpath.studio.pages.page_kind import NoSuchPage
+from towpath.studio.pages.stage_cards import StageCard, find_past_cards, stage_card
+from towpath.studio.pages.stage_times import StageSpan, list_stage_spans
+from towpath.studio.shown_values import show_duration
 
 if TYPE_CHECKING:
-    from towpath.audit.stage_history import HistoryEntry, StageMoment
+    from towpath.audit.stage_history import HistoryEntry
     from towpath.config.project_declaration import StageDeclaration
+    from towpath.delivery.reconcile import StagePlan
     from towpath.studio.pages.page_kind import PageRequest
     from towpath.studio.project_facts import ProjectFacts
+
+
+@dataclass(frozen=True)
+class StageChangeLine:
+    """A model, and what would have to be done for the stage to be what main says."""
+
+    model: str
+    state: str
+    words: str
+
+
+@dataclass(frozen=True)
+class StageDrift:
+    """The stage as it is against what main says, ``age`` ago; ``fault`` is why it is not known."""
+
+    changes: tuple[StageChangeLine, ...]
+    store: str
+    target: str
+    notes: tuple[str, ...]
+    fault: str
+    age: str
 
 
 @dataclass(frozen=True)
@@ -27,8 +49,10 @@ class StagePage:
     rules: tuple[tuple[str, str], ...]
     gates: tuple[tuple[str, str, str, str], ...]
     moment: str
-    moments: tuple[tuple[str, StageMoment], ...]
+    past: tuple[StageCard, ...]
     fault: str
+    spans: Mapping[str, tuple[StageSpan, ...]]
+    drift: StageDrift | None
 
 
 def gather_stage(facts: ProjectFacts, request: PageRequest) -> StagePage:
@@ -42,28 +66,37 @@ def gather_stage(facts: ProjectFacts, request: PageRequest) -> StagePage:
     history = [e for model in facts.models for e in facts.model_history(model) if e.stage == stage]
     history.sort(key=lambda entry: entry.merged, reverse=True)
     moment = request.first_value("at").strip()
-    moments, fault = _moments_at(facts, stage, moment) if moment else ((), "")
+    past, fault = find_past_cards(facts, moment) if moment else ({}, "")
     return StagePage(
         stage, declared.description or "", cards, tuple(history),
         tuple(_rule_rows(facts, declared)),
         tuple((n, gate.kind, gate.when, _gate_words(gate)) for n, gate in declared.gates.items()),
-        moment, moments, fault,
+        moment, past.get(stage, ()), fault, list_stage_spans(history), _find_drift(facts, stage),
     )  # fmt: skip
 
 
-def _moments_at(
-    facts: ProjectFacts, stage: str, date: str
-) -> tuple[tuple[tuple[str, StageMoment], ...], str]:
-    try:
-        return tuple(
-            (model, moment)
-            for model in facts.models
-            for moment in find_stages_at(facts.workspace, facts.model_history(model), date)
-            if moment.stage == stage
-        ), ""
-    except TowpathError as wrong:
-        hint = wrong.faults[0].hint
-        return (), wrong.faults[0].what + (f": {hint}" if hint else "")
+def _find_drift(facts: ProjectFacts, stage: str) -> StageDrift | None:
+    """What ``towpath reconcile`` says of the stage; None where nobody is there to ask."""
+    heard = facts.observe_stage(stage)
+    if heard is None:
+        return None
+    plan: StagePlan | None = heard.value
+    if plan is None:
+        return StageDrift((), "", "", (), heard.fault or _LOOKING, "")
+    changes = tuple(
+        StageChangeLine(change.model, _CHANGE_STATES[change.kind], str(change))
+        for change in plan.changes
+    )
+    return StageDrift(
+        changes, plan.store, plan.target, plan.notes, heard.fault, show_duration(heard.age)
+    )
+
+
+_LOOKING = "it is being looked at: load the page again in a moment"
+_CHANGE_STATES = {
+    "nothing": "done", "deploy": "waiting", "repair": "failed", "remove": "waiting",
+    "blocked": "refused",
+}  # fmt: skip
 
 
 def _rule_rows(facts: ProjectFacts, declared: StageDeclaration) -> Iterator[tuple[str, str]]:

@@ -1,0 +1,120 @@
+"""A model in a stage, as a card: what runs there now, or ran at a date, and who let it in."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from towpath.audit.stage_history import find_stages_at
+from towpath.errors import TowpathError
+from towpath.registry import VersionNumber
+from towpath.studio.shown_values import show_change, show_number, show_person
+
+if TYPE_CHECKING:
+    from towpath.audit.stage_history import HistoryEntry, StageMoment
+    from towpath.registry import StageFile
+    from towpath.studio.project_facts import ProjectFacts
+
+
+@dataclass(frozen=True)
+class StageCard:
+    """A model in a stage. ``change`` is the main metric against the version before, ``verdict``
+    whether that is better; ``lag`` says what the stage runs still, where that is not yet this.
+    ``promotion`` is the page of its evidence."""
+
+    model: str
+    version: str
+    since: str
+    by: str
+    approval: str
+    metric: str
+    value: str
+    change: str
+    verdict: str
+    over: str
+    lag: str
+    rejected: str
+    promotion: str = ""
+
+
+def stage_card(facts: ProjectFacts, stage_file: StageFile) -> StageCard:
+    """What a stage should run of a model, and what is known of that."""
+    entries = [e for e in facts.model_history(stage_file.model) if e.stage == stage_file.stage]
+    entry = next((e for e in reversed(entries) if e.version == str(stage_file.version)), None)
+    model = facts.models.get(stage_file.model)
+    version = model.find_number(stage_file.version) if model else None
+    return _make_card(
+        facts, stage_file.model, (stage_file.version, stage_file.replaces), entry,
+        _lag_words(entries), (version.rejected if version else None) or "",
+    )  # fmt: skip
+
+
+def _make_card(
+    facts: ProjectFacts, model_name: str, numbers: tuple[VersionNumber, VersionNumber | None],
+    entry: HistoryEntry | None, lag: str, rejected: str,
+) -> StageCard:  # fmt: skip
+    number, replaced = numbers
+    model = facts.models.get(model_name)
+    version = model.find_number(number) if model else None
+    before = model.find_number(replaced) if model and replaced else None
+    metric = facts.main_metric(version.metrics) if version else None
+    value = version.metrics.get(metric) if version and metric else None
+    earlier = before.metrics.get(metric) if before and metric else None
+    verdict = facts.metric_direction(metric).judge_change(earlier, value) if metric else ""
+    return StageCard(
+        model_name,
+        str(number),
+        (entry.entered or entry.merged) if entry else "",
+        ", ".join(map(show_person, entry.approval.by)) if entry else "",
+        entry.approval.level if entry else "",
+        metric or "",
+        show_number(value),
+        show_change(earlier, value),
+        verdict,
+        str(replaced or ""),
+        lag,
+        rejected,
+        f"{entry.model}-{entry.version}-{entry.stage}" if entry and entry.evidence else "",
+    )
+
+
+def _lag_words(entries: Sequence[HistoryEntry]) -> str:
+    if not entries or entries[-1].entered:
+        return ""
+    running = next((e.version for e in reversed(entries) if e.entered), None)
+    return f"runs {running} still" if running else "is not deployed yet"
+
+
+def find_past_cards(
+    facts: ProjectFacts, moment: str
+) -> tuple[Mapping[str, tuple[StageCard, ...]], str]:
+    """What each stage ran at a moment, or was to run, by stage; and why ``moment`` is none."""
+    cards: defaultdict[str, list[StageCard]] = defaultdict(list)
+    try:
+        for model in facts.models:
+            history = facts.model_history(model)
+            for past in find_stages_at(facts.workspace, history, moment) if history else ():
+                if card := _make_past_card(facts, model, past):
+                    cards[past.stage].append(card)
+    except TowpathError as wrong:
+        hint = wrong.faults[0].hint
+        return {}, wrong.faults[0].what + (f": {hint}" if hint else "")
+    return {stage: tuple(listed) for stage, listed in cards.items()}, ""
+
+
+def _make_past_card(facts: ProjectFacts, model: str, past: StageMoment) -> StageCard | None:
+    entry = past.ran or past.wanted
+    number = VersionNumber.parse(entry.version) if entry and entry.version else None
+    if entry is None or number is None:
+        return None
+    if past.ran is None:
+        lag = "was not deployed yet"
+    elif past.wanted and past.wanted.version != past.ran.version:
+        lag = f"was to run {past.wanted.version}"
+    else:
+        lag = "" if past.wanted else "was to leave"
+    over = VersionNumber.parse(entry.over) if entry.over else None
+    # That it was rejected since is no fact of that day.
+    return _make_card(facts, model, (number, over), entry, lag, "")

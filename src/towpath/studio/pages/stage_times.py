@@ -1,0 +1,51 @@
+"""When a stage ran which version: spans of time, to be drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from towpath.audit.stage_history import HistoryEntry
+
+_MOST_MODELS, _MOST_SPANS = 12, 40
+
+
+@dataclass(frozen=True)
+class StageSpan:
+    """A version in a stage, in seconds since 1970; ``end`` is None where it is there still.
+    ``is_deployed`` is that reconcile has carried it out."""
+
+    version: str
+    begin: float
+    end: float | None
+    is_deployed: bool
+    words: str
+
+
+def list_stage_spans(history: Sequence[HistoryEntry]) -> Mapping[str, tuple[StageSpan, ...]]:
+    """The spans of each model, the oldest first; of long histories the last of them."""
+    spans: dict[str, list[StageSpan]] = {}
+    for entry in sorted(history, key=lambda entry: entry.merged):
+        if entry.version is None:
+            continue
+        begin, end = _read_moment(entry.entered or entry.merged), _read_moment(entry.until)
+        if begin is not None and (end is None or end >= begin):
+            words = f"{entry.model}@{entry.version} from {entry.entered or entry.merged}"
+            words += f" to {entry.until}" if entry.until else ", still there"
+            words += "" if entry.entered else ", not deployed"
+            span = StageSpan(entry.version, begin, end, bool(entry.entered), words)
+            spans.setdefault(entry.model, []).append(span)
+    return {
+        model: tuple(listed[-_MOST_SPANS:]) for model, listed in [*spans.items()][:_MOST_MODELS]
+    }
+
+
+def _read_moment(iso: str | None) -> float | None:
+    try:
+        moment = datetime.fromisoformat((iso or "").replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
