@@ -120,6 +120,7 @@
   document.addEventListener("wheel", (event) => {
     if (event.deltaY < 0 && event.target.closest(".log.lines")) { atEnd = false; showFollow(); }
   }, { passive: true });
+  showFollow();
   if (document.querySelector("[data-stream]")) setInterval(() => { if (document.querySelector("[data-stream]")) { grow(); showFollow(); } }, 700);
 
   // A browser gives six connections to a host, for all its pages: a hidden page holds none, and of

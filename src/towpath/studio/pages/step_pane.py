@@ -189,7 +189,7 @@ def _find_question(facts: ProjectFacts, run: RecordedRun, step: StepRun) -> Step
             fields = tuple(
                 QuestionField(
                     name, param.accepted_type, tuple(map(_raw_words, param.choices or ())),
-                    "" if param.required else _raw_words(param.default), param.required,
+                    "" if param.default is None else _raw_words(param.default), param.required,
                     param.description or "",
                 )
                 for name, param in question.fields.items()
