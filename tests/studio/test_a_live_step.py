@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, expect, sync_playwright
+from test_output_files import write_run
 
 from conftest import TOKEN, serve
 from towpath.config.parameter_declaration import Param
@@ -111,6 +112,7 @@ def test_a_question_is_answered_on_the_page(browser: Browser, tmp_path: Path) ->
         violations = Axe().run(page, options={"runOnly": WCAG}).response["violations"]
         assert not [(v["id"], v["nodes"][0]["html"]) for v in violations]
         page.get_by_label("approved").select_option("true")
+        assert page.get_by_label("note").input_value() == ""
         page.get_by_label("note").fill("two\nlines")
         page.get_by_role("button", name="Answer").click()
         expect(page.locator("h1")).to_contain_text("done", timeout=30_000)
@@ -119,3 +121,41 @@ def test_a_question_is_answered_on_the_page(browser: Browser, tmp_path: Path) ->
     answer = callback_questions.find_answer(tmp_path, token)
     assert answer == {"approved": True, "note": "two\nlines"}
     record.close()
+
+
+def test_what_a_step_made_can_do_nothing(browser: Browser, tmp_path: Path) -> None:
+    reach = "fetch('/?reached');document.title='done';parent.isReached=top.isReached=true"
+    page_bytes = (
+        f'<title>calm</title><script>{reach}</script><img src=/?reached onerror="{reach}">'
+        f"<link rel=stylesheet href=/?reached><form action=/actions/run method=post><button>go"
+        "</button></form><meta http-equiv=refresh content='0;url=/?reached'><p>what it says</p>"
+    ).encode()
+    drawing = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9" onload="{reach}">'
+        f"<script>{reach}</script><image href='/?reached'/></svg>"
+    ).encode()
+    run = write_run(tmp_path, {"report.html": page_bytes, "chart.svg": drawing})
+    with serve(tmp_path) as address:
+        page = browser.new_page()
+        reached: list[str] = []
+        # What the policy blocks is told as a request, and gets no answer.
+        page.on("response", lambda answer: reached.append(answer.url))
+        page.goto(f"{address}/?token={TOKEN}")
+        for path in ("report/", "report/shown", "chart/", "chart/shown", ""):
+            page.goto(f"{address}/runs/{run}/draw/{path}")
+            page.wait_for_load_state("networkidle")
+            assert page.evaluate("window.isReached === undefined"), path
+            assert page.title() != "done"
+        page.goto(f"{address}/runs/{run}/draw/report/")
+        inner = page.frame_locator("iframe")
+        expect(inner.locator("p")).to_have_text("what it says")
+        inner.get_by_role("button").click()  # a form of a sandbox is not sent
+        page.wait_for_timeout(300)
+        assert page.url.endswith("/draw/report/")
+        assert inner.locator("p").text_content() == "what it says"
+        violations = Axe().run(page, options={"runOnly": WCAG}).response["violations"]
+        assert not [
+            (v["id"], v["nodes"][0]["html"]) for v in violations if v["id"] != "frame-tested"
+        ]
+        page.close()
+    assert not [address for address in reached if "reached" in address]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable, Mapping
 from html import unescape
 from pathlib import Path
 
 import httpx
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect, sync_playwright
 
+from conftest import TOKEN, serve
 from towpath.execution.run_record import Recorder, new_folder
 from towpath.planning.pipeline_check import drawable_graph
 from towpath.studio.static_site import build_site
@@ -67,7 +71,9 @@ def record_run(
     record("started", run=folder.name, pipeline="whole", asked={}, params={}, inputs={},
            sources={}, tried=[], origin={},
            steps={name: node.step.kind for name, node in steps.items()})  # fmt: skip
-    record("cells", step="grid", cells={name: {"window": 1} for name in cells}, number=len(cells))
+    if cells:
+        items = {name: {"window": 1} for name in cells}
+        record("cells", step="grid", cells=items, number=len(cells))
     for name, state in {**dict.fromkeys(steps, "done"), **states, **cells}.items():
         if state != "waiting":
             record("step", step=name, state=state, seconds=1.0)
@@ -143,9 +149,76 @@ def test_a_declaration_that_changes_is_drawn_anew(project: Path, open_studio: Op
     assert "north.learn" in list_boxes(client.get("/pipelines/whole/?open=north").text)
 
 
+def test_a_fan_and_a_row_that_are_written_out_are_one_box_each(
+    project: Path, open_studio: OpenStudio
+) -> None:
+    fan = "".join(f"  f{n}: {{run: f, inputs: [first.o], outputs: [o.json]}}\n" for n in range(300))
+    row = "".join(
+        f"  r{n}: {{run: f, inputs: {{i: {f'r{n - 1}' if n else 'last'}.o}}, outputs: [o.json]}}\n"
+        for n in range(20)
+    )
+    steps = f"steps:\n  first: {{run: f, outputs: [o.json]}}\n{fan}" + (
+        f"  last: {{run: f, inputs: {{{', '.join(f'i{n}: f{n}.o' for n in range(300))}}}, "
+        f"outputs: [o.json]}}\n{row}"
+    )
+    (project / "flows" / "whole" / "pipeline.yaml").write_text(steps)
+    client = open_studio(project)
+    page = client.get("/pipelines/whole/").text
+    assert list(list_boxes(page)) == ["first", "f0 +299", "last +20"]
+    assert "2 boxes stand for 321 steps in a row or side by side" in page
+    run = record_run(project, {"f299": "failed", "last": "waiting"}, {})
+    page = client.get(f"/runs/{run}/").text
+    assert "processing x300, failed, 299 done, 1 failed" in list_boxes(page)["f0 +299"]
+    opened = re.search(r'href="[^"]*\?(open=f0[^"]*)"', page)
+    assert opened
+    page = client.get(f"/runs/{run}/?{unescape(opened[1])}").text
+    assert "<title>f299: failed</title>" in page  # though it is the last of so many
+    assert "and 60 more, in the list below" in page
+
+
 def test_a_site_of_files_shows_a_small_graph_whole(project: Path, tmp_path: Path) -> None:
     run = record_run(project, {}, {"grid@1": "done"})
     build_site(project, tmp_path / "site")
     page = (tmp_path / "site" / "runs" / run / "index.html").read_text()
     assert "north.clean.load" in list_boxes(page)
     assert "open=" not in page
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+def test_a_graph_is_unfolded_by_keys_and_stays_where_it_is(project: Path) -> None:
+    """What a mouse does a keyboard does; a run that goes on puts nothing out of its place."""
+    waiting = dict.fromkeys(drawable_graph(Workspace(project), "whole").steps, "waiting")
+    cells = {f"grid@{n}": "waiting" for n in range(120)}
+    run = record_run(project, {**waiting, "north.clean.load": "running"}, cells, ended=False)
+    with serve(project) as address, sync_playwright() as playwright:
+        page = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"]).new_page(
+            viewport={"width": 1440, "height": 700}
+        )
+        page.goto(f"{address}/runs/{run}/?token={TOKEN}")
+        page.goto(f"{address}/runs/{run}/")
+        page.locator("a.box", has=page.locator("title", has_text="north:")).focus()
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/?open=north")
+        page.get_by_role("link", name="Unfold grid").focus()
+        page.keyboard.press("Enter")
+        page.wait_for_url("**open=grid")
+        expect(page.locator("a.tile")).to_have_count(120)
+        found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]})
+        assert [v["id"] for v in found.response["violations"]] == []
+
+        drawing = page.locator(".drawing")
+        drawing.evaluate("drawing => { drawing.scrollTop = 150; }")
+        tile = page.locator("a.tile").nth(7)
+        tile.evaluate("tile => tile.focus({ preventScroll: true })")
+        place = tile.bounding_box()
+        record = Recorder(project / ".towpath" / "runs" / run)
+        record("step", step="grid@3", state="running")
+        record("step", step="grid@3", state="done", seconds=1.0)
+        record.close()
+        expect(page.locator("a.tile.state-done")).to_have_count(1, timeout=10_000)
+        assert drawing.evaluate("drawing => drawing.scrollTop") == 150
+        assert tile.bounding_box() == place
+        assert tile.evaluate("tile => tile === document.activeElement")

@@ -12,6 +12,8 @@ _ROUNDS = 20  # of drawing together, after which little changes
 _PULL = 0.1  # of a line's pull: that of the middle of the whole
 _NEAR = 120.0  # pixels that a node is moved at most, to make a line straight
 
+_SLIGHT = 20.0  # pixels
+
 
 def compact_nodes(nodes: LayeredNodes, xs: list[float]) -> list[float]:
     """The middles, in pixels from the drawing's left side, of nodes that stand at ``xs``."""
@@ -110,7 +112,9 @@ def _straighten_lines(nodes: LayeredNodes, xs: list[float]) -> None:
 
 
 def _weigh_bends(bends: list[float], move: float) -> float:
-    return sum(0.0 if abs(b - move) < 0.5 else 1.0 + abs(b - move) / 400 for b in bends)
+    asides = (abs(bend - move) for bend in bends)
+    # A small bend looks like a mistake.
+    return sum(1.0 + aside / 400 + (aside < _SLIGHT) for aside in asides if aside > 0.5)
 
 
 def _list_sides(layer: list[int]) -> Iterator[tuple[int, tuple[int | None, int | None]]]:

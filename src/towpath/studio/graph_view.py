@@ -54,7 +54,8 @@ class BoxLook:
 
     ``note_room`` keeps the room of a note that is yet to come, so that nothing moves then.
     ``share`` is its time as a part of the longest step's. Of what stands for many, ``counts`` are
-    their states, ``toggle`` the address that folds or unfolds them, ``tiles`` the cells.
+    their states, ``toggle`` the address that folds or unfolds them, ``tiles`` the
+    cells, of which ``left_out`` are not drawn.
     """
 
     state: str = ""
@@ -66,6 +67,7 @@ class BoxLook:
     counts: tuple[tuple[str, int], ...] = ()
     toggle: str = ""
     tiles: tuple[CellTile, ...] = ()
+    left_out: int = 0
 
 
 WriteLink = Callable[[str], str]
@@ -192,7 +194,9 @@ def _box_size(box: GraphBox, look: BoxLook) -> tuple[float, float]:
         return wide, high
     columns, tile_width = _tile_grid(look.tiles)
     rows = -(-len(look.tiles) // columns)
-    return max(wide, columns * (tile_width + _TILE_GAP) + 20), high + rows * _TILE_PITCH + 10
+    return max(wide, columns * (tile_width + _TILE_GAP) + 20), (
+        high + rows * _TILE_PITCH + (26 if look.left_out else 10)
+    )
 
 
 def _is_foldable(box: GraphBox, look: BoxLook) -> bool:
@@ -267,7 +271,7 @@ def _draw_toggle(box: GraphBox, look: BoxLook, left: float, top: float, link: Wr
     )
     if unfolds_itself:
         return f'<g class="toggle is-sign">{drawn}</g>'
-    words = escape_markup(f"{'Fold' if look.tiles else 'Unfold'} the cells of {box.name}")
+    words = escape_markup(f"{'Fold' if look.tiles else 'Unfold'} {box.name}")
     address = escape_markup(link(look.toggle))
     return f'<a class="toggle" href="{address}"><title>{words}</title>{drawn}</a>'
 
@@ -297,6 +301,10 @@ def _draw_tiles(look: BoxLook, x: float, top: float, link: WriteLink) -> str:
             f'href="{escape_markup(link(tile.address))}">'
             f"<title>{escape_markup(f'{tile.name}: {tile.state}')}</title>{face}</a>"
         )
+    if look.left_out:
+        foot = top + _HIGH + _BAR + 14 + -(-len(look.tiles) // columns) * _TILE_PITCH
+        words = f"and {look.left_out} more, in the list below"
+        drawn.append(_draw_text("kind", x, foot, words, "middle"))
     return "".join(drawn)
 
 

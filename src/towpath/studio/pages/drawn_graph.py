@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
+from towpath.drawing.alike_boxes import group_alike
 from towpath.drawing.picture import GraphPicture, fold_picture, list_frames_around
 from towpath.studio.graph_view import BoxLook
+from towpath.studio.shown_values import show_number
 
 if TYPE_CHECKING:
     from towpath.studio.pages.page_kind import PageRequest
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 _ZOOMS = (("fit", "Fit"), ("100", "100 %"), ("50", "50 %"))
 _WHOLE = 60  # boxes of a graph that a site of files, where nothing can be unfolded, shows whole
 MOST_BOXES = 1500  # of a graph that is drawn
+_READABLE = 100  # boxes from which on those that say the same are one
 _SMALL = 12  # boxes of a graph that is drawn in one size
 _ANY_OPEN = 100  # names that an address may unfold
 
@@ -79,25 +82,46 @@ def read_address(request: PageRequest, page: str) -> GraphAddress:
     return GraphAddress(page, opened, zoom if zoom in dict(_ZOOMS) else "")
 
 
-def fold_for_page(
-    picture: GraphPicture, address: GraphAddress, is_static: bool
-) -> tuple[GraphPicture, GraphAddress]:
-    """The picture with what is unfolded of it, and the address without what is not there."""
+@dataclass(frozen=True)
+class FoldedGraph:
+    """A picture with what is unfolded of it; the ``whole`` one; boxes that stand for ``alike``
+    steps; and the address without what is not there."""
+
+    picture: GraphPicture
+    whole: GraphPicture
+    alike: Mapping[str, tuple[str, ...]]
+    address: GraphAddress
+
+    @property
+    def note(self) -> str:
+        groups = [name for name in self.picture.boxes if name in self.alike]
+        if not groups:
+            return ""
+        count = show_number(sum(len(self.alike[name]) for name in groups))
+        boxes = "one box stands" if len(groups) == 1 else f"{len(groups)} boxes stand"
+        return f"So that it can be read, {boxes} for {count} steps in a row or side by side."
+
+
+def fold_for_page(whole: GraphPicture, address: GraphAddress, is_static: bool) -> FoldedGraph:
+    alike: Mapping[str, tuple[str, ...]] = {}
+    if len(whole.boxes) > _READABLE:
+        grouped = group_alike(whole)
+        whole, alike = grouped.picture, grouped.members
+    opened = tuple(n for n in address.opened if n in whole.frames or n in whole.boxes)
     if is_static:
-        opened = tuple(picture.frames) if len(picture.boxes) <= _WHOLE else ()
-        return fold_picture(picture, opened), replace(address, opened=opened)
-    present = tuple(n for n in address.opened if n in picture.frames or n in picture.boxes)
-    return fold_picture(picture, present), replace(address, opened=present)
+        opened = tuple(whole.frames) if len(whole.boxes) <= _WHOLE else ()
+    picture = fold_picture(whole, set(opened) - alike.keys())
+    return FoldedGraph(picture, whole, alike, replace(address, opened=opened))
 
 
 def draw_declared(whole: GraphPicture, request: PageRequest, page: str) -> DrawnGraph:
     """A graph of which nothing has run, on a page of that address."""
-    picture, address = fold_for_page(whole, read_address(request, page), request.is_static)
-    if len(picture.boxes) > MOST_BOXES:
-        return DrawnGraph(None, {}, note=refuse_boxes(len(picture.boxes)))
-    looks = frame_looks(picture, address, request.is_static)
-    controls = () if request.is_static else list_controls(whole, picture, address)
-    return DrawnGraph(picture, looks, controls, address.zoom)
+    folded = fold_for_page(whole, read_address(request, page), request.is_static)
+    if len(folded.picture.boxes) > MOST_BOXES:
+        return DrawnGraph(None, {}, note=refuse_boxes(len(folded.picture.boxes)))
+    looks = frame_looks(folded.picture, folded.address, request.is_static)
+    controls = () if request.is_static else list_controls(folded)
+    return DrawnGraph(folded.picture, looks, controls, folded.address.zoom, folded.note)
 
 
 def refuse_boxes(count: int) -> str:
@@ -117,17 +141,16 @@ def frame_looks(
     return looks
 
 
-def list_controls(
-    whole: GraphPicture, folded: GraphPicture, address: GraphAddress, more: Sequence[str] = ()
-) -> tuple[GraphControl, ...]:
+def list_controls(folded: FoldedGraph, more: Sequence[str] = ()) -> tuple[GraphControl, ...]:
     """Links for the size, and to fold and unfold all; ``more`` are other boxes that unfold."""
+    address = folded.address
     sizes = [
         GraphControl(words, str(replace(address, zoom=zoom)), zoom == address.zoom)
         for zoom, words in _ZOOMS
     ]
-    if len(folded.boxes) <= _SMALL and not address.zoom:
+    if len(folded.picture.boxes) <= _SMALL and not address.zoom:
         sizes = []
-    foldable = (*whole.frames, *more)
+    foldable = (*(name for name in folded.whole.frames if name not in folded.alike), *more)
     if len(foldable) > _ANY_OPEN or not foldable:
         return tuple(sizes)
     everything = GraphControl("Unfold all", str(replace(address, opened=foldable)))

@@ -13,7 +13,7 @@ from towpath.credentials import hide_credentials
 from towpath.studio.pages.step_log import open_step_log, plain_text
 
 _MOST_HITS = 100
-_PATIENCE = 0.2  # seconds of CPU that a search may take
+_PATIENCE = 0.15  # seconds of CPU that a search may take
 _PART = 1 << 20  # bytes that are searched at once
 _AROUND = 4096  # bytes before and after a hit that are looked at for its line and its neighbours
 _NEIGHBOURS = 2  # lines before and after
@@ -22,11 +22,12 @@ _SHOWN = 300  # characters of a line
 
 @dataclass(frozen=True)
 class LogHit:
-    """A line with the words; ``number`` counts from 1. The line is ``before`` the words, the
-    ``words`` as they stand there, and what is ``after`` them. ``is_joined`` where it follows the
-    hit before without a gap."""
+    """A line with the words; ``number`` counts from 1, ``place`` is its first byte. It is
+    ``before`` the words, the ``words`` as they stand there, and what is ``after`` them;
+    ``is_joined`` where it follows the hit before without a gap."""
 
     number: int
+    place: int
     before: str
     words: str
     after: str
@@ -54,7 +55,7 @@ class LogSearch:
 
 def search_log(path: Path, words: str, begin: int = 0, number: int = 1) -> LogSearch | None:
     """The lines of a log with ``words``, whatever their case, from byte ``begin``, line ``number``
-    on: at most 100 of them, and as many bytes as 0.2 seconds are good for. None without a log."""
+    on: at most 100 of them, and as many bytes as 0.15 seconds are good for. None without a log."""
     file = open_step_log(path)
     if file is None:
         return None
@@ -117,6 +118,7 @@ def _describe_hit(file: BinaryIO, place: int, length: int, number: int) -> LogHi
     before, after = content[line_begin:words_place], content[words_place + length : line_end]
     return LogHit(
         number,
+        start + line_begin,
         _show_bytes(before[-_SHOWN:]),
         _show_bytes(content[words_place : words_place + length]),
         _show_bytes(after[:_SHOWN]),

@@ -14,7 +14,7 @@ from towpath.studio.graph_view import BoxLook, CellTile
 from towpath.studio.pages.drawn_graph import (
     MOST_BOXES,
     DrawnGraph,
-    GraphAddress,
+    FoldedGraph,
     fold_for_page,
     frame_looks,
     frames_hidden_in,
@@ -45,14 +45,15 @@ def gather_run_graph(
     step = request.names.get("step", "")
     page = f"runs/{run.id}/{step}/" if step else f"runs/{run.id}/"
     address = read_address(request, page)
-    picture, address = fold_for_page(whole, address, request.is_static)
-    if len(picture.boxes) > MOST_BOXES:
-        return DrawnGraph(None, {}, note=refuse_boxes(len(picture.boxes)))
-    looks = _RunLooks(run, chosen, address, request.is_static).make_looks(whole, picture)
+    folded = fold_for_page(whole, address, request.is_static)
+    if len(folded.picture.boxes) > MOST_BOXES:
+        return DrawnGraph(None, {}, note=refuse_boxes(len(folded.picture.boxes)))
+    looks = _RunLooks(run, chosen, folded, request.is_static).make_looks()
     loops = [name for name, step in run.steps.items() if step.cells and name in whole.boxes]
-    controls = () if request.is_static else list_controls(whole, picture, address, loops)
-    boxes = {name: _name_kind(box, run) for name, box in picture.boxes.items()}
-    return DrawnGraph(replace(picture, boxes=boxes), looks, controls, address.zoom)
+    controls = () if request.is_static else list_controls(folded, loops)
+    boxes = {name: _name_kind(box, run) for name, box in folded.picture.boxes.items()}
+    picture = replace(folded.picture, boxes=boxes)
+    return DrawnGraph(picture, looks, controls, folded.address.zoom, folded.note)
 
 
 def _picture_of_run(facts: ProjectFacts, run: RecordedRun) -> tuple[GraphPicture | None, str]:
@@ -79,10 +80,9 @@ def _name_kind(box: GraphBox, run: RecordedRun) -> GraphBox:
 class _RunLooks:
     """What each box of a run's graph shows beside its name."""
 
-    def __init__(
-        self, run: RecordedRun, chosen: str, address: GraphAddress, is_static: bool
-    ) -> None:
-        self._run, self._address, self._is_static = run, address, is_static
+    def __init__(self, run: RecordedRun, chosen: str, folded: FoldedGraph, is_static: bool) -> None:
+        self._run, self._folded, self._is_static = run, folded, is_static
+        self._address = folded.address
         self._chosen = (run.steps[chosen].cell_of or chosen) if chosen else ""
         self._cell = chosen
         self._cells: dict[str, list[StepRun]] = {}
@@ -92,17 +92,20 @@ class _RunLooks:
         whole_steps = (s for s in run.steps.values() if not s.cell_of and s.state != "reused")
         self._longest = max((step.seconds for step in whole_steps), default=0.0)
 
-    def make_looks(self, whole: GraphPicture, picture: GraphPicture) -> dict[str, BoxLook]:
+    def make_looks(self) -> dict[str, BoxLook]:
+        picture = self._folded.picture
         looks = frame_looks(picture, self._address, self._is_static)
         steps = self._run.steps
         hidden: dict[str, list[StepRun]] = {}
-        for name, box in frames_hidden_in(whole, picture).items():
+        for name, box in frames_hidden_in(self._folded.whole, picture).items():
             if name in steps and box == name:
                 looks[name] = self._step_look(steps[name])
             elif name in steps:
                 hidden.setdefault(box, []).append(steps[name])
         for name, members in hidden.items():
             looks[name] = self._group_look(looks.get(name, BoxLook()), members)
+            if name in self._folded.alike:
+                looks[name] = self._unfold_tiles(looks[name], name, members)
         for name in picture.frames:
             members = [s for n, s in steps.items() if n.startswith(f"{name}.") and not s.cell_of]
             look = self._group_look(looks.get(name, BoxLook()), members)
@@ -111,8 +114,6 @@ class _RunLooks:
 
     def _step_look(self, step: StepRun) -> BoxLook:
         cells = self._cells.get(step.name, [])
-        is_open = step.name in self._address.opened
-        toggle = self._address.fold(step.name) if is_open else self._address.unfold(step.name)
         look = BoxLook(
             str(step.state), _step_note(step), self._address_of(step),
             is_selected=step.name == self._chosen, note_room=True,
@@ -126,13 +127,25 @@ class _RunLooks:
         look = replace(
             look, counts=counts, share=0.0,
             note=_group_note(cells, step.cells or len(cells)) or look.note,
-            toggle="" if self._is_static else toggle,
         )  # fmt: skip
-        return replace(look, tiles=tuple(self._draw_tiles(cells))) if is_open else look
+        return self._unfold_tiles(look, step.name, cells)
+
+    def _unfold_tiles(self, look: BoxLook, name: str, members: Sequence[StepRun]) -> BoxLook:
+        if self._is_static:
+            return look
+        if name not in self._address.opened:
+            return replace(look, toggle=self._address.unfold(name))
+        tiles = tuple(self._draw_tiles(members))
+        left_out = len(members) - len(tiles)
+        return replace(look, toggle=self._address.fold(name), tiles=tiles, left_out=left_out)
 
     def _draw_tiles(self, cells: Sequence[StepRun]) -> Iterable[CellTile]:
-        # What a person looks for stays in sight: those that failed, then in their order.
-        loud = [cell for cell in cells[_MOST_TILES:] if cell.state in _LOUDEST]
+        # What a person looks for stays in sight: the chosen one, and those that failed.
+        loud = [
+            cell
+            for cell in cells[_MOST_TILES:]
+            if cell.state in _LOUDEST or cell.name == self._cell
+        ]
         shown = [*cells[: _MOST_TILES - len(loud[:_MOST_TILES])], *loud[:_MOST_TILES]]
         for cell in shown:
             yield CellTile(
