@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -79,6 +80,17 @@ def read_stage_history(
     known_approvals = open_approvals(workspace, ledger, forge)
     mine = [promotion for promotion in ledger.promotions if stage in (None, promotion.stage)]
     return tuple(_make_entry(ledger, known_approvals, promotion) for promotion in mine)
+
+
+def read_all_histories(workspace: Workspace) -> Mapping[str, tuple[HistoryEntry, ...]]:
+    """The log of every model that was promoted, by its name; no forge is asked. One look at the
+    registry serves all of them."""
+    ledger = open_ledger(workspace)
+    known_approvals = open_approvals(workspace, ledger, False)
+    entries: defaultdict[str, list[HistoryEntry]] = defaultdict(list)
+    for promotion in ledger.promotions:
+        entries[promotion.model].append(_make_entry(ledger, known_approvals, promotion))
+    return {model: tuple(listed) for model, listed in entries.items()}
 
 
 def find_stages_at(

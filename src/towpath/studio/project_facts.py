@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -204,6 +205,11 @@ class ProjectFacts:
 
     def model_history(self, model: str) -> Sequence[HistoryEntry]:
         """Every change of what stages should run of a model, oldest first; no forge is asked."""
+        if model not in self._model_histories and len(self._model_histories) == 1:
+            # Who asks for a second asks for all: a board. What is wrong with one is told by it.
+            with contextlib.suppress(TowpathError):
+                every = stage_history.read_all_histories(self.workspace)
+                self._model_histories |= {name: every.get(name, ()) for name in self.models}
         if model not in self._model_histories:
             self._model_histories[model] = self._attempt_read(
                 lambda: stage_history.read_stage_history(self.workspace, model, forge=False), ()
