@@ -70,7 +70,7 @@ def test_versions_are_compared_by_what_differs(facts: ProjectFacts) -> None:
 
 
 def test_a_board_reads_the_histories_of_all_models_as_of_each(facts: ProjectFacts) -> None:
-    every = stage_history.read_all_histories(facts.workspace)
+    every = stage_history.read_stage_histories(facts.workspace, forge=False)
     assert sorted(every) == sorted(facts.models)
     for model, history in every.items():
         alone = stage_history.read_stage_history(facts.workspace, model, forge=False)

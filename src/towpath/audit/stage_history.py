@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -82,14 +81,16 @@ def read_stage_history(
     return tuple(_make_entry(ledger, known_approvals, promotion) for promotion in mine)
 
 
-def read_all_histories(workspace: Workspace) -> Mapping[str, tuple[HistoryEntry, ...]]:
-    """The log of every model that was promoted, by its name; no forge is asked. One look at the
-    registry serves all of them."""
+def read_stage_histories(
+    workspace: Workspace, forge: bool = True
+) -> Mapping[str, tuple[HistoryEntry, ...]]:
+    """The same of every model that a stage was ever to run: one look at main for all of them."""
     ledger = open_ledger(workspace)
-    known_approvals = open_approvals(workspace, ledger, False)
-    entries: defaultdict[str, list[HistoryEntry]] = defaultdict(list)
+    known_approvals = open_approvals(workspace, ledger, forge)
+    entries: dict[str, list[HistoryEntry]] = {}
     for promotion in ledger.promotions:
-        entries[promotion.model].append(_make_entry(ledger, known_approvals, promotion))
+        entry = _make_entry(ledger, known_approvals, promotion)
+        entries.setdefault(promotion.model, []).append(entry)
     return {model: tuple(listed) for model, listed in entries.items()}
 
 
