@@ -104,6 +104,7 @@ def test_a_question_is_answered_on_the_page(browser: Browser, tmp_path: Path) ->
     token = callback_questions.new_token()
     question = Question(token, record.folder.name, "gone", "fit", "May it <b>go</b> on?",
                         "2026-11-26T10:00:00Z", "", fields)  # fmt: skip
+    assert question.command == f"towpath answer {token} approved=true"
     callback_questions.ask_question(tmp_path, question)
     with serve(tmp_path) as address:
         page = browser.new_page()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from towpath.audit.data_history import read_data_history
 from towpath.studio.page_index import PAGES
 from towpath.studio.page_templates import PagePlace, render_studio_page
-from towpath.studio.pages.data_page import gather_data, gather_data_set
+from towpath.studio.pages.data_page import gather_data, gather_data_set, name_data_page
 from towpath.studio.pages.page_kind import NoSuchPage, PageRequest
 from towpath.studio.project_facts import ProjectFacts
 from towpath.workspace import Workspace
@@ -99,3 +100,16 @@ def test_data_leads_to_checks_runs_and_what_only_runs_saw(project: Path) -> None
     assert "seen by a run, in no pointer" in page  # the one that no commit of this path names
     with pytest.raises(NoSuchPage):
         gather_data_set(facts, PageRequest({"data": "nope"}))
+
+
+@pytest.mark.parametrize("name", ["..", ".", "../..", "a/../b", "", "x" * 400, "a~b", "a b<c>\n"])
+def test_no_name_of_data_means_the_place_of_another_page(name: str) -> None:
+    page = name_data_page(name)
+    assert page != name or page == "x"
+    assert re.fullmatch(r"[\w.@+~-]{1,120}", page)
+    assert page.strip(".")
+
+
+def test_two_names_are_two_pages() -> None:
+    names = ["a/b", "a~b", "a:b ", "a b"]
+    assert len({name_data_page(name) for name in names}) == 4

@@ -41,6 +41,33 @@ def test_a_run_is_begun_by_a_form_and_watched_to_its_end(
     assert complaints == []
 
 
+def test_runs_are_chosen_compared_and_drawn_over_other_axes(
+    browser: Browser, address: str, shown: Project
+) -> None:
+    first, trial, _ = shown.runs()[:3]
+    page = browser.new_page()
+    complaints = listen_to(page)
+    page.goto(f"{address}/runs/?token={TOKEN}")
+    page.get_by_label(f"compare {trial}").check()
+    page.get_by_role("button", name="factor").click()  # sorted, what was marked stays marked
+    assert "sort=-params.factor" in page.url
+    assert "state=" not in page.url  # what is not asked for does not stand in the address
+    expect(page.get_by_label(f"compare {trial}")).to_be_checked()
+    page.get_by_label(f"compare {first}").check()
+    page.get_by_role("button", name="Compare the chosen").click()
+    expect(page.locator("h1")).to_contain_text("2 runs side by side")
+    row = page.get_by_role("row").filter(has=page.get_by_role("rowheader", name="factor"))
+    expect(row.get_by_role("cell")).to_have_text(["3", "2"])
+    expect(page.get_by_text("limit", exact=True)).to_be_hidden()
+    page.locator("summary", has_text="rows are equal").press("Enter")
+    expect(page.get_by_text("limit", exact=True)).to_be_visible()
+    page.get_by_label("Points: across").select_option(label="error")
+    page.get_by_role("button", name="Draw").press("Enter")
+    assert "x=metrics.error" in page.url
+    expect(page.locator("figcaption").nth(1)).to_contain_text("over error")
+    assert complaints == []
+
+
 def test_a_promotion_is_rejected_by_a_page_with_the_reason(
     browser: Browser, address: str, shown: Project
 ) -> None:

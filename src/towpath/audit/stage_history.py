@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -79,6 +79,19 @@ def read_stage_history(
     known_approvals = open_approvals(workspace, ledger, forge)
     mine = [promotion for promotion in ledger.promotions if stage in (None, promotion.stage)]
     return tuple(_make_entry(ledger, known_approvals, promotion) for promotion in mine)
+
+
+def read_stage_histories(
+    workspace: Workspace, forge: bool = True
+) -> Mapping[str, tuple[HistoryEntry, ...]]:
+    """The same of every model that a stage was ever to run: one look at main for all of them."""
+    ledger = open_ledger(workspace)
+    known_approvals = open_approvals(workspace, ledger, forge)
+    entries: dict[str, list[HistoryEntry]] = {}
+    for promotion in ledger.promotions:
+        entry = _make_entry(ledger, known_approvals, promotion)
+        entries.setdefault(promotion.model, []).append(entry)
+    return {model: tuple(listed) for model, listed in entries.items()}
 
 
 def find_stages_at(

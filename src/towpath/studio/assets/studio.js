@@ -28,6 +28,12 @@
     button.setAttribute("aria-busy", "true");
     setTimeout(() => { button.disabled = true; });  // later: what is disabled is not sent
   });
+  // What is not asked for does not stand in the address.
+  document.addEventListener("formdata", (event) => {
+    if (event.target.method !== "get") return;
+    const empty = [...event.formData].filter(([, value]) => value === "").map(([name]) => name);
+    for (const name of empty) if (event.formData.getAll(name).every((value) => value === "")) event.formData.delete(name);
+  });
   addEventListener("pageshow", () => {  // come back to by the browser's own button
     for (const button of document.querySelectorAll("button[aria-busy]")) {
       button.textContent = button.dataset.word;

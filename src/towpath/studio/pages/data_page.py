@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from towpath.studio.pages.run_facts import CheckLine, RunLine
     from towpath.studio.project_facts import ProjectFacts
 
+_LONGEST = 120  # bytes of a part of an address
 _RUNS, _CHECKS, _VERSIONS, _USERS = 20, 100, 100, 12
 
 
@@ -107,8 +110,19 @@ def gather_data_set(facts: ProjectFacts, request: PageRequest) -> DataPage:
 
 
 def name_data_page(name: str) -> str:
-    """A path as one part of an address."""
-    return name.replace("/", "~").replace(":", "~")
+    """A path as one part of an address, and the name of a folder: whatever a record calls its data,
+    no other page's place is meant by it."""
+    page = re.sub(r"[^\w.@+-]", "~", name)
+    plain = name.replace("/", "~")
+    if page == plain and "~" not in name and page.strip(".") and len(page.encode()) <= _LONGEST:
+        return page
+    return f"{page[:40].strip('.')}~{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+
+
+def list_tracked_names(facts: ProjectFacts) -> list[str]:
+    """What pipelines declare and DVC tracks, by name; no record of a run is read."""
+    declared = (place for _, _, place in _declared_inputs(facts))
+    return sorted({*declared, *facts.data_history})
 
 
 def list_data_names(facts: ProjectFacts) -> list[str]:

@@ -133,15 +133,17 @@ def line_of_run(run: RecordedRun) -> RunLine:
 
 
 def _list_places(run: RecordedRun) -> Iterator[tuple[str, str]]:
-    for name, source in run.sources.items():
-        if isinstance(source, Mapping):
-            output = f"{source['pipeline']}:{source['output']}" if _is_made(source) else None
-            if place := source.get("version") or output or source.get("path"):
-                yield name, str(place)
+    places = ((name, find_input_place(source)) for name, source in run.sources.items())
+    return ((name, place) for name, place in places if place)
 
 
-def _is_made(source: Mapping[str, Json]) -> bool:
-    return bool(source.get("pipeline") and source.get("output"))
+def find_input_place(source: Json) -> str:
+    """What an input is called: a version, an output of a pipeline, or a path; "" for none."""
+    if not isinstance(source, Mapping):
+        return ""
+    is_output = source.get("pipeline") and source.get("output")
+    output = f"{source['pipeline']}:{source['output']}" if is_output else None
+    return str(source.get("version") or output or source.get("path") or "").rstrip("/")
 
 
 def _list_checks(run: RecordedRun) -> Iterator[CheckLine]:

@@ -6,11 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from towpath.studio.pages.data_page import name_data_page
 from towpath.studio.pages.page_kind import NoSuchPage
 from towpath.studio.pages.run_curves import CurveChart, gather_curves
 from towpath.studio.pages.run_facts import (
     RunLine,
     StepLine,
+    find_input_place,
     find_page_run,
     line_of_run,
     line_of_step,
@@ -32,7 +34,7 @@ class RunPage:
     origin: tuple[tuple[str, str], ...]
     params: tuple[tuple[str, str, bool], ...]
     metrics: tuple[tuple[str, str], ...]
-    inputs: tuple[tuple[str, str, str], ...]
+    inputs: tuple[tuple[str, str, str, str], ...]
     steps: tuple[StepLine, ...]
     graph: DrawnGraph
     pane: StepPane | None
@@ -80,11 +82,14 @@ def _origin_rows(run: RecordedRun) -> Iterator[tuple[str, str]]:
             yield name, str(value)[:12] if name == "commit" else str(value)
 
 
-def _input_rows(run: RecordedRun) -> Iterator[tuple[str, str, str]]:
+def _input_rows(run: RecordedRun) -> Iterator[tuple[str, str, str, str]]:
+    """Of each input its name, where it was, its digest, and the address of its page."""
     for name, digest in run.inputs.items():
         source = run.sources.get(name)
         details = source if isinstance(source, Mapping) else {}
         where = next(
             (str(details[k]) for k in ("version", "path", "pipeline") if details.get(k)), ""
         )
-        yield name, where, str(digest)
+        place = find_input_place(source)
+        address = f"data/{name_data_page(place)}/" if place and "@" not in place else ""
+        yield name, where, str(digest), address
