@@ -81,6 +81,19 @@ def read_stage_history(
     return tuple(_make_entry(ledger, known_approvals, promotion) for promotion in mine)
 
 
+def list_decisions(workspace: Workspace) -> tuple[Promotion, ...]:
+    """What main took of all models, oldest first: who let it in is not asked."""
+    return open_ledger(workspace).promotions
+
+
+def read_last_decisions(workspace: Workspace, most: int) -> tuple[HistoryEntry, ...]:
+    """The last changes of what any stage should run, the newest first; no forge is asked."""
+    ledger = open_ledger(workspace)
+    approvals = open_approvals(workspace, ledger, ask=False)
+    last = ledger.promotions[: -most - 1 : -1]
+    return tuple(_make_entry(ledger, approvals, promotion) for promotion in last)
+
+
 def find_stages_at(
     workspace: Workspace, entries: Sequence[HistoryEntry], when: str
 ) -> tuple[StageMoment, ...]:

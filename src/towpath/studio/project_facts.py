@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from towpath.delivery.promotion.decide_promotion import WaitingPromotion
     from towpath.execution.run_record import RecordedRun
     from towpath.forge import Review
-    from towpath.registry import Model, StageFiles
+    from towpath.registry import Model, Promotion, StageFiles
     from towpath.studio.beside_answers import BesideAnswers, HeardAnswer
 
 _Value = TypeVar("_Value")
@@ -158,6 +158,17 @@ class ProjectFacts:
         # In a thread that a page does not wait for: it has its own view of the project.
         question = functools.partial(decide_promotion.find_waiting_promotions, Workspace(self.root))
         return self._hear("promotions", question, "the forge") or ()
+
+    @cached_property
+    def decisions(self) -> tuple[Promotion, ...]:
+        """What main took, oldest first."""
+        return self._attempt_read(lambda: stage_history.list_decisions(self.workspace), ())
+
+    def last_decisions(self, most: int) -> tuple[HistoryEntry, ...]:
+        """The newest of them with who let them in."""
+        return self._attempt_read(
+            lambda: stage_history.read_last_decisions(self.workspace, most), ()
+        )
 
     def promotion_reviews(self, branch: str) -> tuple[Review, ...]:
         """What people said of a promotion at the forge, as it was heard last."""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from towpath.delivery.promotion.promotion_review import CaseReview, PromotionReview
     from towpath.errors import Fault
     from towpath.forge import Review
-    from towpath.registry import VersionRecord
+    from towpath.registry import Promotion, VersionRecord
     from towpath.studio.pages.page_kind import PageRequest
     from towpath.studio.project_facts import ProjectFacts
 
@@ -148,12 +148,14 @@ def short_name(branch: str) -> str:
     return branch.removeprefix(PROMOTION_PREFIX)
 
 
-def decided_promotions(facts: ProjectFacts) -> list[tuple[str, HistoryEntry]]:
-    """Those that main took with their evidence, by the name of their page, the newest first; of
-    one that was decided several times the last."""
-    entries = [e for model in facts.models for e in facts.model_history(model) if e.evidence]
-    entries.sort(key=lambda entry: entry.merged)
-    return [*reversed({f"{e.model}-{e.version or 'out'}-{e.stage}": e for e in entries}.items())]
+def decided_names(facts: ProjectFacts) -> dict[str, Promotion]:
+    """The pages of what main took, the newest first; of one that was decided several times the
+    last."""
+    named = {
+        f"{decision.model}-{decision.version or 'out'}-{decision.stage}": decision
+        for decision in facts.decisions
+    }
+    return dict(reversed(named.items()))
 
 
 def gather_promotions(facts: ProjectFacts, _: PageRequest) -> PromotionList:
@@ -161,7 +163,10 @@ def gather_promotions(facts: ProjectFacts, _: PageRequest) -> PromotionList:
         WaitingLine(short_name(wait.branch), wait, _proposal_time(facts, wait.branch))
         for wait in facts.waiting_promotions
     )
-    return PromotionList(waiting, tuple(decided_promotions(facts)[:_DECIDED]))
+    last = facts.last_decisions(_DECIDED)
+    # Of one that was decided several times the last has the page.
+    decided = {f"{e.model}-{e.version or 'out'}-{e.stage}": e for e in reversed(last)}
+    return PromotionList(waiting, tuple(reversed(decided.items())))
 
 
 def _proposal_time(facts: ProjectFacts, branch: str) -> str:
@@ -194,7 +199,10 @@ def gather_promotion(facts: ProjectFacts, request: PageRequest) -> PromotionPage
     waiting = next((p for p in facts.waiting_promotions if short_name(p.branch) == name), None)
     if waiting:
         return _gather_waiting(facts, name, waiting)
-    decided = dict(decided_promotions(facts)).get(name)
+    decision = decided_names(facts).get(name)
+    history = facts.model_history(decision.model) if decision else ()
+    decided = next((e for e in history if decision and e.commit == decision.commit
+                    and e.stage == decision.stage), None)  # fmt: skip
     if decided is None:
         raise NoSuchPage(f"no promotion `{name}` waits, and none was decided")
     repository = facts.workspace.registry_at_hand
