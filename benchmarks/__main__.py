@@ -6,13 +6,14 @@ import os
 import platform
 import sys
 
-from benchmarks import pipelines, promotions, registry, store
+from benchmarks import pipelines, promotions, registry, store, studio
 
 SUITES = {
     "pipelines": pipelines.rows,
     "store": store.rows,
     "registry": registry.rows,
     "promotions": promotions.rows,
+    "studio": studio.rows,
 }
 
 

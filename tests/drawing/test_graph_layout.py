@@ -87,7 +87,7 @@ def sample_route(route: Sequence[Point]) -> Iterator[Point]:
         # Graphviz's dot 2.43 draws these with 7, 12 and 5 crossings, and 45, 77 and 47; grandalf,
         # which drew them before, with 20, 21 and 12, and 77, 116 and 83.
         (50, (1, 2, 3), (7, 12, 6)),
-        (200, (1, 2, 3), (60, 90, 54)),
+        (200, (1, 2, 3), (48, 76, 50)),
     ],
 )
 def test_few_lines_cross(steps: int, seeds: tuple[int, ...], most: tuple[int, ...]) -> None:
@@ -95,7 +95,7 @@ def test_few_lines_cross(steps: int, seeds: tuple[int, ...], most: tuple[int, ..
         request = layered_graph(steps, seed)
         layout = lay_out_graph(request)
         assert layout.crossings <= bound, (seed, layout.crossings)
-        assert layout.width < 14 * WIDE + 13 * 30, (seed, layout.width)  # of six in a layer
+        assert layout.width < 2700  # pixels, as the widest of dot is
         assert find_obstacles(request, layout) == []
 
 

@@ -6,21 +6,23 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, expect, sync_playwright
 from test_output_files import write_run
 
-from conftest import TOKEN, serve
 from towpath.config.parameter_declaration import Param
 from towpath.execution.run_record import Recorder, new_folder
 from towpath.steps import callback_questions
 from towpath.steps.callback_questions import Question
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+TOKEN = "a-token-of-this-test"
+OpenStudio = Callable[[Path], httpx.Client]
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
 WCAG = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]
 
@@ -44,12 +46,12 @@ def begin_run(root: Path, kind: str = "training") -> Recorder:
 
 
 def test_a_log_and_a_curve_grow_without_a_page_being_loaded(
-    browser: Browser, tmp_path: Path
+    browser: Browser, tmp_path: Path, open_studio: OpenStudio
 ) -> None:
     record = begin_run(tmp_path)
     folder = record.folder / "fit"
+    address = str(open_studio(tmp_path).base_url).rstrip("/")
     with (
-        serve(tmp_path) as address,
         (folder / "log.txt").open("w") as log,
         (folder / "metrics.jsonl").open("w") as metrics,
     ):
@@ -95,7 +97,9 @@ def test_a_log_and_a_curve_grow_without_a_page_being_loaded(
     record.close()
 
 
-def test_a_question_is_answered_on_the_page(browser: Browser, tmp_path: Path) -> None:
+def test_a_question_is_answered_on_the_page(
+    browser: Browser, tmp_path: Path, open_studio: OpenStudio
+) -> None:
     record = begin_run(tmp_path, "callback")
     fields = {
         "approved": Param(type="boolean", description="whether it may go on"),
@@ -104,26 +108,29 @@ def test_a_question_is_answered_on_the_page(browser: Browser, tmp_path: Path) ->
     token = callback_questions.new_token()
     question = Question(token, record.folder.name, "gone", "fit", "May it <b>go</b> on?",
                         "2026-11-26T10:00:00Z", "", fields)  # fmt: skip
+    assert question.command == f"towpath answer {token} approved=true"
     callback_questions.ask_question(tmp_path, question)
-    with serve(tmp_path) as address:
-        page = browser.new_page()
-        page.goto(f"{address}/runs/{record.folder.name}/?token={TOKEN}")
-        expect(page.locator(".question")).to_contain_text("May it <b>go</b> on?")
-        violations = Axe().run(page, options={"runOnly": WCAG}).response["violations"]
-        assert not [(v["id"], v["nodes"][0]["html"]) for v in violations]
-        page.get_by_label("approved").select_option("true")
-        assert page.get_by_label("note").input_value() == ""
-        page.get_by_label("note").fill("two\nlines")
-        page.get_by_role("button", name="Answer").click()
-        expect(page.locator("h1")).to_contain_text("done", timeout=30_000)
-        expect(page.locator("main code").first).to_contain_text(f"towpath answer {token}")
-        page.close()
+    address = str(open_studio(tmp_path).base_url).rstrip("/")
+    page = browser.new_page()
+    page.goto(f"{address}/runs/{record.folder.name}/?token={TOKEN}")
+    expect(page.locator(".question")).to_contain_text("May it <b>go</b> on?")
+    violations = Axe().run(page, options={"runOnly": WCAG}).response["violations"]
+    assert not [(v["id"], v["nodes"][0]["html"]) for v in violations]
+    page.get_by_label("approved").select_option("true")
+    assert page.get_by_label("note").input_value() == ""
+    page.get_by_label("note").fill("two\nlines")
+    page.get_by_role("button", name="Answer").click()
+    expect(page.locator("h1")).to_contain_text("done", timeout=30_000)
+    expect(page.locator("main code").first).to_contain_text(f"towpath answer {token}")
+    page.close()
     answer = callback_questions.find_answer(tmp_path, token)
     assert answer == {"approved": True, "note": "two\nlines"}
     record.close()
 
 
-def test_what_a_step_made_can_do_nothing(browser: Browser, tmp_path: Path) -> None:
+def test_what_a_step_made_can_do_nothing(
+    browser: Browser, tmp_path: Path, open_studio: OpenStudio
+) -> None:
     reach = "fetch('/?reached');document.title='done';parent.isReached=top.isReached=true"
     page_bytes = (
         f'<title>calm</title><script>{reach}</script><img src=/?reached onerror="{reach}">'
@@ -135,27 +142,25 @@ def test_what_a_step_made_can_do_nothing(browser: Browser, tmp_path: Path) -> No
         f"<script>{reach}</script><image href='/?reached'/></svg>"
     ).encode()
     run = write_run(tmp_path, {"report.html": page_bytes, "chart.svg": drawing})
-    with serve(tmp_path) as address:
-        page = browser.new_page()
-        reached: list[str] = []
-        # What the policy blocks is told as a request, and gets no answer.
-        page.on("response", lambda answer: reached.append(answer.url))
-        page.goto(f"{address}/?token={TOKEN}")
-        for path in ("report/", "report/shown", "chart/", "chart/shown", ""):
-            page.goto(f"{address}/runs/{run}/draw/{path}")
-            page.wait_for_load_state("networkidle")
-            assert page.evaluate("window.isReached === undefined"), path
-            assert page.title() != "done"
-        page.goto(f"{address}/runs/{run}/draw/report/")
-        inner = page.frame_locator("iframe")
-        expect(inner.locator("p")).to_have_text("what it says")
-        inner.get_by_role("button").click()  # a form of a sandbox is not sent
-        page.wait_for_timeout(300)
-        assert page.url.endswith("/draw/report/")
-        assert inner.locator("p").text_content() == "what it says"
-        violations = Axe().run(page, options={"runOnly": WCAG}).response["violations"]
-        assert not [
-            (v["id"], v["nodes"][0]["html"]) for v in violations if v["id"] != "frame-tested"
-        ]
-        page.close()
+    address = str(open_studio(tmp_path).base_url).rstrip("/")
+    page = browser.new_page()
+    reached: list[str] = []
+    # What the policy blocks is told as a request, and gets no answer.
+    page.on("response", lambda answer: reached.append(answer.url))
+    page.goto(f"{address}/?token={TOKEN}")
+    for path in ("report/", "report/shown", "chart/", "chart/shown", ""):
+        page.goto(f"{address}/runs/{run}/draw/{path}")
+        page.wait_for_load_state("networkidle")
+        assert page.evaluate("window.isReached === undefined"), path
+        assert page.title() != "done"
+    page.goto(f"{address}/runs/{run}/draw/report/")
+    inner = page.frame_locator("iframe")
+    expect(inner.locator("p")).to_have_text("what it says")
+    inner.get_by_role("button").click()  # a form of a sandbox is not sent
+    page.wait_for_timeout(300)
+    assert page.url.endswith("/draw/report/")
+    assert inner.locator("p").text_content() == "what it says"
+    violations = Axe().run(page, options={"runOnly": WCAG}).response["violations"]
+    assert not [(v["id"], v["nodes"][0]["html"]) for v in violations if v["id"] != "frame-tested"]
+    page.close()
     assert not [address for address in reached if "reached" in address]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -102,6 +103,8 @@ def test_what_is_no_file_is_no_log(tmp_path: Path) -> None:
     (tmp_path / "towpath.yaml").write_text("secret")
     (tmp_path / "link").symlink_to(tmp_path / "towpath.yaml")
     os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").symlink_to("/etc")
+    assert read_log_end(tmp_path / "folder" / "hostname") is None
     for name in ("link", "pipe", "nope", "."):
         assert read_log_end(tmp_path / name) is None
         assert search_log(tmp_path / name, "e") is None
@@ -136,6 +139,9 @@ def test_the_page_of_a_step_searches_filters_and_follows(
     assert "1 line with <q>error</q> in all of" in found
     assert "<mark>ERROR</mark> &lt;i&gt;one&lt;/i&gt;" in found
     assert "No lines with" in client.get(f"{step}/?find=nowhere&from=x&line=-3").text
+    (place,) = re.findall(r"\?from=(\d+)&amp;line=21#L21", client.get(f"{step}/?find=10:00").text)
+    there = client.get(f"{step}/?from={place}&line=21").text
+    assert 'id="L21"' in there and "epoch 3" not in there and "data-log=" not in there
     errors = client.get(f"{step}/?level=error").text
     assert "1 of the 22 lines" in errors and "epoch 3" not in errors
     more = client.get(f"{step}/log/more?from=0&line=1").json()

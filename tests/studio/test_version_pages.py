@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from benchmarks.registry import make
 
+from towpath.audit import stage_history
 from towpath.studio.page_index import PAGES
 from towpath.studio.page_templates import PagePlace, render_studio_page
 from towpath.studio.pages.model_catalogue import gather_catalogue, gather_model
@@ -66,3 +67,12 @@ def test_versions_are_compared_by_what_differs(facts: ProjectFacts) -> None:
     assert "rows are equal in all of them" in page
     with pytest.raises(NoSuchPage, match="model-9"):
         gather_version_comparison(facts, ask(("version", "model-9@v1.0.0")))
+
+
+def test_a_board_reads_the_histories_of_all_models_as_of_each(facts: ProjectFacts) -> None:
+    every = stage_history.read_stage_histories(facts.workspace, forge=False)
+    assert sorted(every) == sorted(facts.models)
+    for model, history in every.items():
+        alone = stage_history.read_stage_history(facts.workspace, model, forge=False)
+        assert history == alone
+        assert facts.model_history(model) == alone

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -62,10 +63,12 @@ class LineageReport:
 
 @dataclass(frozen=True)
 class RegistryLineage:
-    """What the lineage of any version hangs on: read once for as many as are traced."""
+    """What the lineage of any version hangs on: read once for as many as are traced.
+    ``read_history`` gives what stages were to run of a model."""
 
     workspace: Workspace
     models: Mapping[str, Model]
+    read_history: Callable[[str], Sequence[HistoryEntry]]
 
     @cached_property
     def versions_by_digest(self) -> Mapping[str, tuple[str, ...]]:
@@ -78,15 +81,6 @@ class RegistryLineage:
         # Each once, however many of its inputs hold them.
         inputs = ((v, set(v.summary.get("data", {}).values())) for v in self._every_version())
         return self._group((digest, v) for v, digests in inputs for digest in digests)
-
-    def history_of(self, model: str) -> tuple[HistoryEntry, ...]:
-        if model not in self._histories:
-            self._histories[model] = read_stage_history(self.workspace, model)
-        return self._histories[model]
-
-    @cached_property
-    def _histories(self) -> dict[str, tuple[HistoryEntry, ...]]:
-        return {}
 
     def _every_version(self) -> Iterator[ModelVersion]:
         return (version for model in self.models.values() for version in model.versions)
@@ -103,19 +97,25 @@ def trace_lineage(workspace: Workspace, reference: str) -> LineageReport:
     """All that Git alone knows of a version's way."""
     repository = workspace.registry
     version = registry.find_version(repository, reference)
-    return trace_version(RegistryLineage(workspace, registry.read_models(repository)), version)
+    read_history = functools.partial(read_stage_history, workspace)
+    models = registry.read_models(repository)
+    return trace_version(RegistryLineage(workspace, models, read_history), version)
 
 
 def trace_version(lineage: RegistryLineage, version: ModelVersion) -> LineageReport:
     """The same of one of many."""
     repository = lineage.workspace.registry
     record, own_name = registry.read_record(repository, version), str(version)
+    made_of = {
+        *record.data.values(),
+        *(d for r in record.upstream.values() for d in r.data.values()),
+    }
     makers = {
         digest: others[-1]
-        for digest, names in lineage.versions_by_digest.items()
-        if (others := [name for name in names if name != own_name])
+        for digest in made_of
+        if (others := [n for n in lineage.versions_by_digest.get(digest, ()) if n != own_name])
     }
-    entries = lineage.history_of(version.model) if version.version else ()
+    entries = lineage.read_history(version.model) if version.version else ()
     before = _version_before(lineage.models.get(version.model), version)
     users = lineage.versions_by_input.get(record.artifact.digest, ())
     return LineageReport(

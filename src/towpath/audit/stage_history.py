@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -81,17 +81,17 @@ def read_stage_history(
     return tuple(_make_entry(ledger, known_approvals, promotion) for promotion in mine)
 
 
-def list_decisions(workspace: Workspace) -> tuple[Promotion, ...]:
-    """What main took of all models, oldest first: who let it in is not asked."""
-    return open_ledger(workspace).promotions
-
-
-def read_last_decisions(workspace: Workspace, most: int) -> tuple[HistoryEntry, ...]:
-    """The last changes of what any stage should run, the newest first; no forge is asked."""
+def read_stage_histories(
+    workspace: Workspace, forge: bool = True
+) -> Mapping[str, tuple[HistoryEntry, ...]]:
+    """The same of every model that a stage was ever to run: one look at main for all of them."""
     ledger = open_ledger(workspace)
-    approvals = open_approvals(workspace, ledger, ask=False)
-    last = ledger.promotions[: -most - 1 : -1]
-    return tuple(_make_entry(ledger, approvals, promotion) for promotion in last)
+    known_approvals = open_approvals(workspace, ledger, forge)
+    entries: dict[str, list[HistoryEntry]] = {}
+    for promotion in ledger.promotions:
+        entry = _make_entry(ledger, known_approvals, promotion)
+        entries.setdefault(promotion.model, []).append(entry)
+    return {model: tuple(listed) for model, listed in entries.items()}
 
 
 def find_stages_at(

@@ -21,7 +21,8 @@ def compact_nodes(nodes: LayeredNodes, xs: list[float]) -> list[float]:
     if nodes.measure_width(middles) > _FITTING:
         _Springs(nodes).draw_together(middles)
     for _ in range(4):
-        _straighten_lines(nodes, middles)
+        if not _straighten_lines(nodes, middles):
+            break
     first = min(x - w / 2 for x, w in zip(middles, nodes.widths, strict=True))
     return [x - first for x in middles]
 
@@ -91,8 +92,10 @@ class _Springs:
         return [(a + b) / 2 for a, b in zip(pushed, pulled, strict=True)]
 
 
-def _straighten_lines(nodes: LayeredNodes, xs: list[float]) -> None:
-    """Move boxes, and whole lines between two boxes, aside where one line more gets straight."""
+def _straighten_lines(nodes: LayeredNodes, xs: list[float]) -> bool:
+    """Move boxes, and whole lines between two boxes, aside where one line more gets straight;
+    whether any was."""
+    moved = False
     sides = {node: pair for layer in nodes.layers for node, pair in _list_sides(layer)}
     units = list(nodes.list_units())
     for unit in [*units, *reversed(units)]:
@@ -107,8 +110,10 @@ def _straighten_lines(nodes: LayeredNodes, xs: list[float]) -> None:
         moves = [0.0, *(bend for bend in bends if low <= bend <= high)]
         move = min(moves, key=lambda move: _weigh_bends(bends, move))
         if move:
+            moved = True
             for node in unit:
                 xs[node] += move
+    return moved
 
 
 def _weigh_bends(bends: list[float], move: float) -> float:

@@ -14,8 +14,9 @@ from towpath.drawing.layer_ranks import Adjacency
 
 Layers = list[list[int]]
 
-_PATIENCE = 6  # sweeps without a better order, after which a start is given up
-_EFFORT = 40_000  # neighbours that are looked at, more or less: the starts share them
+_PATIENCE = 10  # sweeps without a better order, after which a start is given up
+_HURRY = 3  # such sweeps, once much was looked at
+_EFFORT = 50_000  # neighbours that are looked at, more or less: the starts share them
 _STARTS = 24
 
 
@@ -77,9 +78,12 @@ class _OrderSearch:
         self._exchange_neighbours(layers)
         best = LayerOrder([list(layer) for layer in layers], self.count_crossings(layers))
         idle = sweep = 0
-        while idle < _PATIENCE and best.crossings:
+        while best.crossings and idle < (_PATIENCE if self.effort < _EFFORT else _HURRY):
             upwards = (sweep % 2 == 0) is from_below
             self._sort_layers(layers, upwards, turns_ties=sweep % 4 > 1)
+            if sweep % 2:  # an order that is as good may lead to a better one
+                for layer in self._list_free(layers):
+                    self._exchange_in(layer, exchanges_equals=True)
             self._exchange_neighbours(layers)
             crossings = self.count_crossings(layers)
             idle += 1
@@ -87,6 +91,9 @@ class _OrderSearch:
                 best, idle = LayerOrder([list(layer) for layer in layers], crossings), 0
             sweep += 1
         return best
+
+    def _list_free(self, layers: Layers) -> list[list[int]]:
+        return [layer for index, layer in enumerate(layers) if index not in self._fixed]
 
     def _number(self, layer: list[int]) -> None:
         for index, node in enumerate(layer):
@@ -121,7 +128,7 @@ class _OrderSearch:
                 around = {index - 1, index, index + 1} - self._fixed
                 restless |= {i for i in around if 0 <= i < len(layers) and len(layers[i]) > 1}
 
-    def _exchange_in(self, layer: list[int]) -> bool:
+    def _exchange_in(self, layer: list[int], exchanges_equals: bool = False) -> bool:
         place = self._place
         above = [sorted([place[n] for n in self._up[node]]) for node in layer]
         below = [sorted([place[n] for n in self._down[node]]) for node in layer]
@@ -132,11 +139,12 @@ class _OrderSearch:
             for left in range(len(layer) - 1):
                 right = left + 1
                 gain = _gain(above[left], above[right]) + _gain(below[left], below[right])
-                if gain > 0:
+                if gain > 0 or (exchanges_equals and not gain):
                     layer[left], layer[right] = layer[right], layer[left]
                     above[left], above[right] = above[right], above[left]
                     below[left], below[right] = below[right], below[left]
                     moved = changed = True
+            moved, exchanges_equals = moved or exchanges_equals, False
             self.effort += len(layer)
         self._number(layer)
         return changed

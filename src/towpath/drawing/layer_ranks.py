@@ -8,6 +8,8 @@ Adjacency = Sequence[Sequence[int]]
 
 _ROUNDS = 8  # of pulling boxes down, after which hardly a line gets shorter
 
+_MOST_PULLED = 80  # nodes that are moved as one
+
 
 def rank_nodes(up: Adjacency, down: Adjacency, roots: frozenset[int] = frozenset()) -> list[int]:
     """The layer of each node, from 0; ``up`` and ``down`` are its neighbours, and there is no
@@ -43,6 +45,8 @@ def _pull_down(node: int, ranks: list[int], up: Adjacency, down: Adjacency) -> b
     """Move a node, and what stands right below it, as far as is free; whether it helped."""
     moved, todo = {node}, [node]
     while todo:
+        if len(moved) > _MOST_PULLED:  # half the graph: it hardly ever helps, and takes long
+            return False
         start = todo.pop()
         for end in down[start]:
             if ranks[end] == ranks[start] + 1 and end not in moved:

@@ -59,13 +59,18 @@ class Question:
 
 def answer_command(token: str, fields: Mapping[str, Param]) -> str:
     """What a person types to answer a question."""
-    words = (f"{name}={_sample_value(param)}" for name, param in fields.items())
+    # What may be left out and has no value is left out: `null` would be taken for its text.
+    words = (
+        f"{name}={_sample_value(param)}"
+        for name, param in fields.items()
+        if param.required or param.default is not None
+    )
     return " ".join(("towpath answer", token, *words))
 
 
 def _sample_value(param: Param) -> str:
     if not param.required:
-        return str(json.dumps(param.default)) if param.default is not None else "null"
+        return str(json.dumps(param.default))
     return "true" if param.accepted_type == "boolean" else "..."
 
 

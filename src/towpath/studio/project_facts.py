@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from towpath.delivery.promotion.decide_promotion import WaitingPromotion
     from towpath.execution.run_record import RecordedRun
     from towpath.forge import Review
-    from towpath.registry import Model, Promotion, StageFiles
+    from towpath.registry import Model, StageFiles
     from towpath.studio.beside_answers import BesideAnswers, HeardAnswer
+    from towpath.studio.registry_memory import RegistryMemory
 
 _Value = TypeVar("_Value")
 _NO_STAGE_FILES = registry.StageFiles()
@@ -59,11 +60,13 @@ class MetricDirection:
 class ProjectFacts:
     """A project as one request sees it. What cannot be read is empty, and ``notes`` say why: a
     page stays, with a word. ``beside`` is where a server hears what a forge or a shared registry
-    answers; without it they are asked at once."""
+    answers; without it they are asked at once. ``memory`` is what a server knows of the registry
+    from the requests before."""
 
     root: Path
     notes: list[str] = field(default_factory=list)
     beside: BesideAnswers | None = None
+    memory: RegistryMemory | None = None
 
     @cached_property
     def workspace(self) -> Workspace:
@@ -118,7 +121,16 @@ class ProjectFacts:
 
     @cached_property
     def models(self) -> Mapping[str, Model]:
-        return self._attempt_read(lambda: registry.read_models(self.workspace.registry), {})
+        return self._attempt_read(
+            lambda: self._recall("models", lambda: registry.read_models(self.workspace.registry)),
+            {},
+        )
+
+    def _recall(self, name: str, read: Callable[[], _Value]) -> _Value:
+        """What hangs on the registry's refs alone, which a server keeps from request to request."""
+        if self.memory is None:
+            return read()
+        return self.memory.recall(self.workspace.registry, name, read)
 
     def model_project(self, model: str) -> str:
         """Which repository makes a model of a registry that several share, in short; else ""."""
@@ -134,12 +146,15 @@ class ProjectFacts:
     @cached_property
     def registry_lineage(self) -> RegistryLineage:
         """What the lineage of any version hangs on."""
-        return RegistryLineage(self.workspace, self.models)
+        return RegistryLineage(self.workspace, self.models, self.model_history)
 
     @cached_property
     def stage_files(self) -> StageFiles:
         return self._attempt_read(
-            lambda: registry.read_stage_files(self.workspace.registry), _NO_STAGE_FILES
+            lambda: self._recall(
+                "stage files", lambda: registry.read_stage_files(self.workspace.registry)
+            ),
+            _NO_STAGE_FILES,
         )
 
     @cached_property
@@ -160,15 +175,10 @@ class ProjectFacts:
         return self._hear("promotions", question, "the forge") or ()
 
     @cached_property
-    def decisions(self) -> tuple[Promotion, ...]:
-        """What main took, oldest first."""
-        return self._attempt_read(lambda: stage_history.list_decisions(self.workspace), ())
-
-    def last_decisions(self, most: int) -> tuple[HistoryEntry, ...]:
-        """The newest of them with who let them in."""
-        return self._attempt_read(
-            lambda: stage_history.read_last_decisions(self.workspace, most), ()
-        )
+    def decisions(self) -> tuple[HistoryEntry, ...]:
+        """What main took of all models, oldest first."""
+        entries = (entry for listed in self._model_histories.values() for entry in listed)
+        return tuple(sorted(entries, key=lambda entry: entry.merged))
 
     def promotion_reviews(self, branch: str) -> tuple[Review, ...]:
         """What people said of a promotion at the forge, as it was heard last."""
@@ -210,16 +220,15 @@ class ProjectFacts:
         return self.beside.ask(f"stage {stage}", plan_now)
 
     @cached_property
-    def _model_histories(self) -> dict[str, tuple[HistoryEntry, ...]]:
-        return {}
+    def _model_histories(self) -> Mapping[str, tuple[HistoryEntry, ...]]:
+        def read_all() -> Mapping[str, tuple[HistoryEntry, ...]]:
+            return stage_history.read_stage_histories(self.workspace, forge=False)
+
+        return self._attempt_read(lambda: self._recall("histories", read_all), {})
 
     def model_history(self, model: str) -> Sequence[HistoryEntry]:
         """Every change of what stages should run of a model, oldest first; no forge is asked."""
-        if model not in self._model_histories:
-            self._model_histories[model] = self._attempt_read(
-                lambda: stage_history.read_stage_history(self.workspace, model, forge=False), ()
-            )
-        return self._model_histories[model]
+        return self._model_histories.get(model, ())
 
     def recent_runs(self, count: int, pipeline: str | None = None) -> list[RecordedRun]:
         return list(run_folders.recent_runs(self.workspace.runs, count, pipeline))

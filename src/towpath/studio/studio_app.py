@@ -46,6 +46,7 @@ from towpath.studio.pages.page_kind import NoSuchPage, PageKind, PageRequest
 from towpath.studio.pages.run_comparison import select_runs
 from towpath.studio.pages.run_facts import find_page_run
 from towpath.studio.project_facts import ProjectFacts
+from towpath.studio.registry_memory import RegistryMemory
 from towpath.studio.run_export import write_runs_csv
 from towpath.studio.run_stream import RunStreams
 
@@ -102,13 +103,14 @@ class StudioProject:
     threads: PageThreads = field(default_factory=PageThreads)
     action_threads: PageThreads = field(default_factory=lambda: PageThreads(niceness=0))
     beside: BesideAnswers = field(default_factory=BesideAnswers)
+    memory: RegistryMemory = field(default_factory=RegistryMemory)
     streams: RunStreams = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "streams", RunStreams(self.threads))
 
     def _read_facts(self) -> ProjectFacts:
-        return ProjectFacts(self.root, beside=self.beside)
+        return ProjectFacts(self.root, beside=self.beside, memory=self.memory)
 
     async def show_page(self, kind: PageKind, request: Request) -> Response:
         try:

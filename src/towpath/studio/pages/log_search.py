@@ -22,11 +22,12 @@ _SHOWN = 300  # characters of a line
 
 @dataclass(frozen=True)
 class LogHit:
-    """A line with the words; ``number`` counts from 1. The line is ``before`` the words, the
-    ``words`` as they stand there, and what is ``after`` them. ``is_joined`` where it follows the
-    hit before without a gap."""
+    """A line with the words; ``number`` counts from 1, ``place`` is its first byte. It is
+    ``before`` the words, the ``words`` as they stand there, and what is ``after`` them;
+    ``is_joined`` where it follows the hit before without a gap."""
 
     number: int
+    place: int
     before: str
     words: str
     after: str
@@ -117,6 +118,7 @@ def _describe_hit(file: BinaryIO, place: int, length: int, number: int) -> LogHi
     before, after = content[line_begin:words_place], content[words_place + length : line_end]
     return LogHit(
         number,
+        start + line_begin,
         _show_bytes(before[-_SHOWN:]),
         _show_bytes(content[words_place : words_place + length]),
         _show_bytes(after[:_SHOWN]),

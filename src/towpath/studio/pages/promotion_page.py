@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from towpath.delivery.promotion.promotion_review import CaseReview, PromotionReview
     from towpath.errors import Fault
     from towpath.forge import Review
-    from towpath.registry import Promotion, VersionRecord
+    from towpath.registry import VersionRecord
     from towpath.studio.pages.page_kind import PageRequest
     from towpath.studio.project_facts import ProjectFacts
 
@@ -148,7 +148,7 @@ def short_name(branch: str) -> str:
     return branch.removeprefix(PROMOTION_PREFIX)
 
 
-def decided_names(facts: ProjectFacts) -> dict[str, Promotion]:
+def decided_names(facts: ProjectFacts) -> dict[str, HistoryEntry]:
     """The pages of what main took, the newest first; of one that was decided several times the
     last."""
     named = {
@@ -163,10 +163,7 @@ def gather_promotions(facts: ProjectFacts, _: PageRequest) -> PromotionList:
         WaitingLine(short_name(wait.branch), wait, _proposal_time(facts, wait.branch))
         for wait in facts.waiting_promotions
     )
-    last = facts.last_decisions(_DECIDED)
-    # Of one that was decided several times the last has the page.
-    decided = {f"{e.model}-{e.version or 'out'}-{e.stage}": e for e in reversed(last)}
-    return PromotionList(waiting, tuple(reversed(decided.items())))
+    return PromotionList(waiting, tuple(decided_names(facts).items())[:_DECIDED])
 
 
 def _proposal_time(facts: ProjectFacts, branch: str) -> str:
@@ -199,10 +196,7 @@ def gather_promotion(facts: ProjectFacts, request: PageRequest) -> PromotionPage
     waiting = next((p for p in facts.waiting_promotions if short_name(p.branch) == name), None)
     if waiting:
         return _gather_waiting(facts, name, waiting)
-    decision = decided_names(facts).get(name)
-    history = facts.model_history(decision.model) if decision else ()
-    decided = next((e for e in history if decision and e.commit == decision.commit
-                    and e.stage == decision.stage), None)  # fmt: skip
+    decided = decided_names(facts).get(name)
     if decided is None:
         raise NoSuchPage(f"no promotion `{name}` waits, and none was decided")
     repository = facts.workspace.registry_at_hand

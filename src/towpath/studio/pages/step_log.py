@@ -141,6 +141,8 @@ def _count_newlines(file: BinaryIO, end: int) -> int:
 def _read_lines(content: bytes, begin: int, number: int | None, size: int) -> StepLogText:
     """The lines of a part of a log. One without an end is shown, and read again with its rest."""
     whole = content.rfind(b"\n") + 1
+    if not whole and len(content) == MOST_LOG:  # in the midst of a line: it goes on from here
+        whole = len(content)
     count = content.count(b"\n")
     text = hide_credentials(content.decode("utf-8", "replace"))
     lines = tuple(_split_lines(text, number))

@@ -26,7 +26,7 @@ from towpath.steps.callback_questions import list_open_questions
 from towpath.studio.pages.cell_table import CellTable, gather_cell_table
 from towpath.studio.pages.log_search import LogSearch, search_log
 from towpath.studio.pages.run_facts import StepLine, line_of_step
-from towpath.studio.pages.step_log import LEVELS, LogLine, StepLogText, read_log_end
+from towpath.studio.pages.step_log import LEVELS, LogLine, StepLogText, read_log_end, read_log_from
 from towpath.studio.pages.step_output import StepOutput, list_outputs
 from towpath.studio.shown_values import show_duration, show_number
 
@@ -47,6 +47,7 @@ class StepLogPart:
     level: str
     search: LogSearch | None
     maker: str
+    is_part: bool = False  # it does not grow
 
     @property
     def lines(self) -> tuple[LogLine, ...]:
@@ -217,16 +218,19 @@ def _maker_of(facts: ProjectFacts, step: StepRun) -> str:
 def _log_part(
     facts: ProjectFacts, run: RecordedRun, step: StepRun, request: PageRequest
 ) -> StepLogPart:
-    """`?find=WORDS` with `&from=BYTE&line=NUMBER` to go on from, or `?level=LEVEL`."""
+    """`?from=BYTE&line=NUMBER` begins there; `find=WORDS` searches, `level=LEVEL` chooses."""
     path = facts.workspace.runs / run.id / step.name / "log.txt"
     words, level = request.first_value("find")[:200].strip(), request.first_value("level")
     maker = _maker_of(facts, step)
     if maker and not (facts.workspace.runs / maker / step.name / "log.txt").is_file():
         maker = ""
-    if not words:
-        return StepLogPart(read_log_end(path), level if level in LEVELS else "", None, maker)
     begin, number = (_read_whole(request.first_value(name)) for name in ("from", "line"))
-    return StepLogPart(None, "", search_log(path, words, begin, number or 1), maker)
+    if words:
+        search = search_log(path, words, begin, number or 1)
+        return StepLogPart(None, "", search, maker, is_part=True)
+    is_part = bool(request.query.get("from"))
+    shown = read_log_from(path, begin, number or None) if is_part else read_log_end(path)
+    return StepLogPart(shown, level if level in LEVELS else "", None, maker, is_part)
 
 
 def _read_whole(text: str) -> int:

@@ -9,7 +9,7 @@ import json
 import sys
 from typing import Any
 
-_MEMORY = 4 << 30  # bytes of addresses, of which Arrow reserves more than it uses
+_MEMORY = 3 << 29  # bytes of addresses, of which Arrow reserves more than it uses
 _SECONDS = 8
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 from towpath.config import foreign_values as foreign
@@ -27,16 +28,21 @@ _LONGEST = 4 << 20  # bytes of its answer
 _KEPT = ("PATH", "TZ", "LANG", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
 
 
+#: One at a time: each may hold 1.5 GB for a moment where a file unpacks to so much.
+_READING = threading.Lock()
+
+
 def read_binary_table(path: Path, format_name: str) -> TablePreview:
     """The first rows of a parquet or feather file. Raises NoPreview, with why."""
     limits = [str(limit) for limit in (MOST_ROWS, MOST_COLUMNS, MOST_CELL)]
     words = [sys.executable, "-P", "-B", str(arrow_rows.__file__), format_name, str(path), *limits]
     environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
     try:
-        ended = subprocess.run(
-            words, env=environment, stdin=subprocess.DEVNULL, capture_output=True,
-            timeout=_PATIENCE, check=False,
-        )  # fmt: skip
+        with _READING:
+            ended = subprocess.run(
+                words, env=environment, stdin=subprocess.DEVNULL, capture_output=True,
+                timeout=_PATIENCE, check=False,
+            )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise NoPreview("Reading it takes too long: download it, or fetch it.") from None
     try:
