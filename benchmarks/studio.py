@@ -41,8 +41,8 @@ PAGES = {
     "models/?q=metrics.mse < 4.5": ("search", "metrics.mse < 4.5"),
     "models/model-0/": ("models", "model-0"),
     "models/model-0/v1.7.0/": ("lineage", "model-0@v1.7.0"),
-    "stages/prod/": ("history", "--stage", "prod"),
-    "": ("history",),
+    "stages/prod/": ("history", "model-0", "--stage", "prod"),
+    "": ("models",),
     "runs/": ("runs", "--metrics", "-n", "1000"),
     "runs/{run}/": ("logs", "{run}"),
 }
@@ -91,11 +91,21 @@ def pages(project: Path, run: str) -> Iterator[Row]:
         command = [TOWPATH, *(word.format(run=run) for word in words)]
         client.take(app, address)
         by_page, by_command = interleaved(
-            RUNS, lambda _, a=address: client.take(app, a), lambda _, c=command: cost(c, project)
+            RUNS,
+            partial(_take_page, client, app, address),
+            partial(_take_command, command, project),
         )
         server, line = median(by_page, "cpu"), median(by_command, "cpu")
         note = f"CPU; {server * 1000:.0f} ms, `towpath {words[0]}` {line * 1000:.0f} ms"
         yield Row(f"page {name}", server / line, 1.3, f"x towpath {words[0]}", note)
+
+
+def _take_page(client: PageClient, app: Callable[..., object], address: str, _: int) -> Cost:
+    return client.take(app, address)
+
+
+def _take_command(command: list[str], project: Path, _: int) -> Cost:
+    return cost(command, project)
 
 
 @dataclass(frozen=True)
@@ -166,7 +176,10 @@ def first_page(address: str) -> Iterator[Row]:
     yield Row("the same, painted", statistics.median(painted), 0.4, "s", note)
 
 
-_PAINTED = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
+_PAINTED = """() => new Promise((tell) => new PerformanceObserver((list) => {
+  const [paint] = list.getEntriesByName("first-contentful-paint");
+  if (paint) tell(paint.startTime);
+}).observe({ type: "paint", buffered: true }))"""
 
 
 def memory(address: str, process: int) -> Row:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 from running import Project
 from towpath.errors import UsageError
-from towpath.studio import request_limits, studio_app, studio_server
+from towpath.studio import page_threads, request_limits, studio_app, studio_server
 from towpath.studio.access_guard import COOKIE, POLICY
 from towpath.studio.action_commands import read_action
 
@@ -238,3 +239,17 @@ def test_a_page_that_fails_leaves_the_others(
     answer = stranger.get("/runs/")
     assert answer.status_code == 500
     assert "This page failed: ValueError: &lt;b&gt;oh&lt;/b&gt;" in answer.text
+
+
+def test_what_does_not_come_in_time_is_said(
+    stranger: httpx.Client, shown: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that hangs, say: its thread is not waited for, neither by a page nor by a log."""
+    hold_token(stranger)
+    monkeypatch.setattr(studio_app, "ProjectFacts", lambda *_, **__: time.sleep(2))
+    monkeypatch.setattr(page_threads.PageThreads.compute, "__defaults__", (0.1,))
+    for path in ("/runs/", f"/runs/{shown.runs()[0]}/fit/log.txt", "/nope/"):
+        answer = stranger.get(path)
+        assert answer.status_code == 503, path
+        assert "took too long" in answer.text
+    time.sleep(2)

@@ -76,3 +76,14 @@ def test_a_board_reads_the_histories_of_all_models_as_of_each(facts: ProjectFact
         alone = stage_history.read_stage_history(facts.workspace, model, forge=False)
         assert history == alone
         assert facts.model_history(model) == alone
+
+
+def test_a_site_of_files_leads_to_every_version(facts: ProjectFacts) -> None:
+    (kind,) = (kind for kind in PAGES if kind.path == "models/{model}/page/{page}/")
+    names = [names for names in kind.list_names(facts) if names["model"] == "model-1"]
+    assert names == [{"model": "model-1", "page": "2"}]
+    place = PagePlace("models/model-1/page/2/", is_static=True)
+    view = kind.gather(facts, PageRequest(names[0]))
+    page = render_studio_page(kind, facts, view, place)
+    assert 'href="../../../../models/model-1/v1.0.0/index.html"' in page
+    assert 'href="../../../../models/model-1/index.html">newer</a>' in page

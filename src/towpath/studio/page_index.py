@@ -10,7 +10,7 @@ from towpath.studio.pages.data_page import gather_data, gather_data_set, list_da
 from towpath.studio.pages.deployed_run_page import gather_deployed_run
 from towpath.studio.pages.home_page import gather_home
 from towpath.studio.pages.log_comparison import gather_log_comparison
-from towpath.studio.pages.model_catalogue import gather_catalogue, gather_model
+from towpath.studio.pages.model_catalogue import ON_A_PAGE, gather_catalogue, gather_model
 from towpath.studio.pages.page_kind import PageKind
 from towpath.studio.pages.pipeline_page import gather_pipeline, gather_pipelines
 from towpath.studio.pages.promotion_page import (
@@ -21,7 +21,7 @@ from towpath.studio.pages.promotion_page import (
 )
 from towpath.studio.pages.run_comparison import gather_run_comparison
 from towpath.studio.pages.run_page import gather_run
-from towpath.studio.pages.run_table import gather_run_table
+from towpath.studio.pages.run_table import RUNS_ON_A_PAGE, SITE_RUNS, gather_run_table
 from towpath.studio.pages.search_page import gather_search
 from towpath.studio.pages.stage_page import gather_stage
 from towpath.studio.pages.step_output import gather_output
@@ -31,21 +31,31 @@ from towpath.studio.pages.version_page import gather_version
 if TYPE_CHECKING:
     from towpath.studio.project_facts import ProjectFacts
 
-_SITE_RUNS = 1000  # newest runs of a static site
-
 
 def _list_pipelines(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
     return ({"pipeline": name} for name in facts.workspace.pipelines)
 
 
 def _list_runs(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
-    names = run_folders.list_run_names(facts.workspace.runs)[-_SITE_RUNS:]
+    names = run_folders.list_run_names(facts.workspace.runs)[-SITE_RUNS:]
     return ({"run": name} for name in names)
 
 
 def _list_steps(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
-    for run in facts.recent_runs(_SITE_RUNS):
+    for run in facts.recent_runs(SITE_RUNS):
         yield from ({"run": run.id, "step": name} for name in run.steps)
+
+
+def _list_run_pages(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
+    """What a site of files has in the place of a query."""
+    count = min(SITE_RUNS, len(run_folders.list_run_names(facts.workspace.runs)))
+    return ({"page": str(page)} for page in range(2, -(-count // RUNS_ON_A_PAGE) + 1))
+
+
+def _list_model_pages(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
+    for name, model in facts.models.items():
+        for page in range(2, -(-len(model.newest_first) // ON_A_PAGE) + 1):
+            yield {"model": name, "page": str(page)}
 
 
 def _list_models(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
@@ -84,6 +94,7 @@ PAGES: tuple[PageKind, ...] = (
     PageKind("runs/", "runs", "runs", gather_run_table),
     PageKind("runs/compare/", "run_comparison", "runs", gather_run_comparison, _no_files),
     PageKind("runs/compare/log/", "log_comparison", "runs", gather_log_comparison, _no_files),
+    PageKind("runs/page/{page}/", "runs", "runs", gather_run_table, _list_run_pages),
     PageKind("runs/{run}/", "run", "runs", gather_run, _list_runs),
     PageKind("runs/{run}/{step}/", "run", "runs", gather_run, _list_steps),
     PageKind("runs/{run}/{step}/{output}/", "step_output", "runs", gather_output, _no_files),
@@ -93,6 +104,7 @@ PAGES: tuple[PageKind, ...] = (
         "models/compare/", "version_comparison", "models", gather_version_comparison, _no_files
     ),
     PageKind("models/{model}/", "model", "models", gather_model, _list_models),
+    PageKind("models/{model}/page/{page}/", "model", "models", gather_model, _list_model_pages),
     PageKind("models/{model}/{version}/", "version", "models", gather_version, _list_versions),
     PageKind("data/", "data", "data", gather_data),
     PageKind("data/{data}/", "data_set", "data", gather_data_set, _list_data),

@@ -6,6 +6,7 @@ import functools
 import hmac
 import logging
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -84,7 +85,9 @@ def guard_project(studio: StudioProject, door: Door) -> AccessGuard:
         Route("/actions/{action}", studio.act_on_form, methods=["POST"]),
         *(Route(f"/{kind.path}", functools.partial(studio.show_page, kind)) for kind in PAGES),
     ]
-    app = Starlette(routes=routes, exception_handlers={404: studio.answer_missing})
+    app = Starlette(
+        routes=routes, exception_handlers={404: studio.answer_missing, PageTooSlow: answer_late}
+    )
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
     app.router.redirect_slashes = False  # `answer_missing` adds them, to our own paths alone
     return AccessGuard(app, door)
@@ -119,10 +122,14 @@ class StudioProject:
         return ProjectFacts(self.root, beside=self.beside, memory=self.memory)
 
     async def show_page(self, kind: PageKind, request: Request) -> Response:
-        try:
-            return await self.threads.compute(lambda: self._write_page(kind, request))
-        except PageTooSlow:
-            return PlainTextResponse(_TOO_SLOW, 503, {"retry-after": "10"})
+        return await self.threads.compute(lambda: self._write_page(kind, request))
+
+    def warm_up(self) -> None:
+        """Read and write the first page while the server begins, so that nobody waits for it."""
+        # Whatever is wrong, the page itself says it.
+        with suppress(Exception):
+            facts, home = self._read_facts(), PAGES[0]
+            render_studio_page(home, facts, home.gather(facts, PageRequest()), PagePlace(""))
 
     def _write_page(self, kind: PageKind, request: Request) -> Response:
         facts, place = self._read_facts(), place_of_request(request)
@@ -146,8 +153,14 @@ class StudioProject:
             return RedirectResponse(f"/{path.strip('/')}/", 307)
         what = "There is no such page."
         place = place_of_request(request)
-        page = await self.threads.compute(lambda: render_missing(self._read_facts(), what, place))
-        return HTMLResponse(page, 404)
+        work = functools.partial(self._write_missing, what, place)
+        try:
+            return HTMLResponse(await self.threads.compute(work), 404)
+        except PageTooSlow as late:  # what answers one fault has no answer for another
+            return await answer_late(request, late)
+
+    def _write_missing(self, what: str, place: PagePlace) -> str:
+        return render_missing(self._read_facts(), what, place)
 
     async def stream_run(self, request: Request) -> Response:
         if request.method == "HEAD":  # a stream has no length to tell
@@ -264,6 +277,10 @@ def place_of_request(request: Request) -> PagePlace:
         form_token=request.scope[FORM_TOKEN],
         actor=person.address if person else "",
     )
+
+
+async def answer_late(_: Request, __: Exception) -> Response:
+    return PlainTextResponse(_TOO_SLOW, 503, {"retry-after": "10"})
 
 
 def _answer_broken(facts: ProjectFacts, error: Exception, place: PagePlace) -> Response:

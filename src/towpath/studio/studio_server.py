@@ -50,6 +50,8 @@ def serve_studio(root: Path, address: ServerAddress, announce: Callable[[str], N
 
     Raises UsageError where the port cannot be had.
     """
+    token, studio = secrets.token_urlsafe(24), StudioProject(root)
+    threading.Thread(target=studio.warm_up, daemon=True).start()
     import uvicorn
 
     class StudioServer(uvicorn.Server):
@@ -57,7 +59,6 @@ def serve_studio(root: Path, address: ServerAddress, announce: Callable[[str], N
             studio.streams.end()
             super().handle_exit(sig, frame)
 
-    token, studio = secrets.token_urlsafe(24), StudioProject(root)
     door: Door = address.door or TokenDoor(token)
     listening = _open_socket(address)
     # uvicorn ends in order, then lets the signal act: what the caller has to clear is cleared.

@@ -83,7 +83,7 @@ def gather_catalogue(facts: ProjectFacts, request: PageRequest) -> ModelCatalogu
         fault, hint = wrong.faults[0].what, wrong.faults[0].hint or ""
     count = len(matches) if query else len(listed)
     pages = max(1, -(-count // ON_A_PAGE))
-    page = min(read_page_number(request), pages)
+    page = min(request.page_number, pages)
     begin = (page - 1) * ON_A_PAGE
     page_hits = matches[begin : begin + ON_A_PAGE] if query else ()
     hits = tuple(line_of_version(facts, match.version) for match in page_hits)
@@ -94,12 +94,6 @@ def gather_catalogue(facts: ProjectFacts, request: PageRequest) -> ModelCatalogu
         query, sort, hits, len(matches) if query else 0, len(versions), fault, hint,
         metric_names(hits), tuple(count_facets(matches, query)), page, pages,
     )  # fmt: skip
-
-
-def read_page_number(request: PageRequest) -> int:
-    """Which page of a long list is asked for: the first for what is no number."""
-    number = (request.query.get("page") or ("",))[-1]
-    return max(1, int(number)) if number.isdecimal() and len(number) < 9 else 1
 
 
 def line_of_version(facts: ProjectFacts, version: ModelVersion) -> VersionLine:
@@ -160,7 +154,7 @@ def gather_model(facts: ProjectFacts, request: PageRequest) -> ModelPage:
     model = find_page_model(facts, request.names["model"])
     listed = model.newest_first
     pages = max(1, -(-len(listed) // ON_A_PAGE))
-    page = min(read_page_number(request), pages)
+    page = min(request.page_number, pages)
     shown = listed[(page - 1) * ON_A_PAGE : page * ON_A_PAGE]
     lines = tuple(line_of_version(facts, version) for version in shown)
     return ModelPage(_model_line(facts, model), lines, metric_names(lines), page, pages)

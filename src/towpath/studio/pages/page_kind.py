@@ -21,6 +21,12 @@ class PageRequest:
     def first_value(self, name: str, otherwise: str = "") -> str:
         return next(iter(self.query.get(name, ())), otherwise)
 
+    @property
+    def page_number(self) -> int:
+        """Which page of a long list is asked for: the first for what is no number."""
+        number = self.names.get("page") or (self.query.get("page") or ("",))[-1]
+        return max(1, int(number)) if number.isdecimal() and len(number) < 9 else 1
+
 
 @dataclass(frozen=True)
 class PageKind:

@@ -154,9 +154,8 @@ def _make_table(
     facts: ProjectFacts, runs: Sequence[RunLine], columns: Sequence[RunColumn], request: PageRequest
 ) -> TallTable:
     sort = (request.query.get("order") or ("",))[-1]
-    number = (request.query.get("page") or ("",))[-1]
     pages = -(-len(runs) // RUNS_ON_A_PAGE)
-    page = min(pages, max(1, int(number))) if number.isdecimal() and len(number) < 9 else 1
+    page = min(pages, request.page_number)
     ordered = sort_runs(runs, sort) if sort else list(runs)
     shown_columns = tuple(columns[:_MOST_COLUMNS])
     best = [find_best_runs(facts, runs, column) for column in shown_columns]

@@ -126,7 +126,9 @@ class _RunLooks:
             look = replace(look, state=_state_of_many(counts))
         look = replace(
             look, counts=counts, share=0.0,
-            note=_group_note(cells, step.cells or len(cells)) or look.note,
+            # Of a search more may come than there are, until it has ended.
+            note=_group_note(cells, len(cells) if step.state.has_ended else step.cells or 0)
+            or look.note,
         )  # fmt: skip
         return self._unfold_tiles(look, step.name, cells)
 
@@ -186,7 +188,7 @@ def _group_note(steps: Sequence[StepRun], number: int) -> str:
     if failed:
         return f"{failed} failed"
     ended = sum(step.state.has_ended for step in steps)
-    return f"{ended} of {number}" if ended < len(steps) else ""
+    return f"{ended} of {number}" if ended < number else ""
 
 
 def _step_note(step: StepRun) -> str:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from towpath.studio.project_facts import ProjectFacts
 
 RUNS_ON_A_PAGE = 100
+SITE_RUNS = 1000  # newest runs of a static site
 _STATES = tuple(str(state) for state in ExecutionState if state is not ExecutionState.REUSED)
 
 
@@ -52,12 +53,16 @@ class RunTable:
     page: int
     pages: int
 
+    @property
+    def site_pages(self) -> int:
+        """How many of the pages a site of files has."""
+        return min(self.pages, SITE_RUNS // RUNS_ON_A_PAGE)
+
 
 def gather_run_table(facts: ProjectFacts, request: PageRequest) -> RunTable:
     run_filter = RunFilter.of_request(request)
     sort = (request.query.get("sort") or ("",))[-1]
-    number = (request.query.get("page") or ("",))[-1]
-    page = max(1, int(number)) if number.isdecimal() and len(number) < 9 else 1
+    page = request.page_number
     is_plain = run_filter.is_empty and not sort
     hits = _read_page(facts, page) if is_plain else list_found_runs(facts, run_filter)
     kept = sort_runs(hits.runs, sort) if sort else list(hits.runs)
