@@ -15,6 +15,7 @@ import httpx
 import pytest
 import uvicorn
 
+from own_home import CopyWorld
 from running import FOLDER, Project, make
 from towpath.delivery import promotion
 from towpath.studio.studio_app import make_app
@@ -63,8 +64,10 @@ def make_shown(root: Path) -> Project:
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    return make_shown(tmp_path_factory.mktemp("shown") / "mein Projékt")
+def shown(tmp_path_factory: pytest.TempPathFactory, copy_world: CopyWorld) -> Project:
+    root = tmp_path_factory.mktemp("shown") / "mein Projékt"
+    copy_world(make_shown, root)
+    return Project(root)
 
 
 @contextmanager

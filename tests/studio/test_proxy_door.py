@@ -12,6 +12,7 @@ import pytest
 
 from running import Project
 from towpath.errors import UsageError
+from towpath.studio.acting_person import ActingPerson
 from towpath.studio.proxy_identity import ProxyDoor
 from towpath.studio.studio_app import StudioProject, guard_project
 
@@ -116,3 +117,19 @@ def test_a_door_that_is_not_declared_whole_is_refused(
 ) -> None:
     with pytest.raises(UsageError, match=re.escape(what)):
         ProxyDoor.from_options(header, (proxy,), url)
+
+
+def test_a_command_has_nothing_of_the_servers_person() -> None:
+    environment = {
+        "PATH": "/bin", "GITHUB_TOKEN": "secret", "SSH_AUTH_SOCK": "/s", "LOGNAME": "server",
+        "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*",
+    }  # fmt: skip
+    dressed = ActingPerson("ada", "ada@example.org").dress_environment(environment)
+    assert "secret" not in dressed.values()
+    assert "SSH_AUTH_SOCK" not in dressed
+    assert dressed["LOGNAME"] == dressed["GIT_AUTHOR_NAME"] == "ada"
+    assert dressed["GIT_CONFIG_KEY_0"] == "safe.directory"
+    assert int(dressed["GIT_CONFIG_COUNT"]) == sum(
+        key.startswith("GIT_CONFIG_KEY") for key in dressed
+    )
+    assert environment["LOGNAME"] == "server"

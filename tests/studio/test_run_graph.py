@@ -13,7 +13,6 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
 
-from conftest import TOKEN, serve
 from towpath.execution.run_record import Recorder, new_folder
 from towpath.planning.pipeline_check import drawable_graph
 from towpath.studio.static_site import build_site
@@ -184,16 +183,20 @@ def test_a_site_of_files_shows_a_small_graph_whole(project: Path, tmp_path: Path
     assert "open=" not in page
 
 
+TOKEN = "a-token-of-this-test"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
-def test_a_graph_is_unfolded_by_keys_and_stays_where_it_is(project: Path) -> None:
+def test_a_graph_is_unfolded_by_keys_and_stays_where_it_is(
+    project: Path, open_studio: OpenStudio
+) -> None:
     """What a mouse does a keyboard does; a run that goes on puts nothing out of its place."""
     waiting = dict.fromkeys(drawable_graph(Workspace(project), "whole").steps, "waiting")
     cells = {f"grid@{n}": "waiting" for n in range(120)}
     run = record_run(project, {**waiting, "north.clean.load": "running"}, cells, ended=False)
-    with serve(project) as address, sync_playwright() as playwright:
+    address = str(open_studio(project).base_url).rstrip("/")
+    with sync_playwright() as playwright:
         page = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"]).new_page(
             viewport={"width": 1440, "height": 700}
         )

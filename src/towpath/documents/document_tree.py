@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 from towpath.errors import Fault, Place
@@ -44,7 +45,7 @@ class DocumentEntry:
     place: Place
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Mapping:
     """Entries in the order written, no key twice; ``sound`` is false where one was refused."""
 
@@ -53,7 +54,11 @@ class Mapping:
     sound: bool = True
 
     def get(self, key: str) -> DocumentEntry | None:
-        return next((entry for entry in self.entries if entry.key == key), None)
+        return self._by_key.get(key)
+
+    @cached_property
+    def _by_key(self) -> dict[str, DocumentEntry]:
+        return {entry.key: entry for entry in self.entries}
 
 
 Node: TypeAlias = Scalar | Sequence | Mapping

@@ -32,6 +32,7 @@ class ActingPerson:
         own = {name: value for name, value in environment.items() if name not in _SERVER_SECRETS}
         for role in ("GIT_AUTHOR", "GIT_COMMITTER"):
             own |= {f"{role}_NAME": self.name, f"{role}_EMAIL": self.address}
+        own["LOGNAME"] = self.name  # whom a run's record names
         begin = own.get("GIT_CONFIG_COUNT", "0")
         first = int(begin) if begin.isdecimal() else 0
         for number, (key, value) in enumerate(_UNSIGNED.items(), first):

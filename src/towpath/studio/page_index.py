@@ -14,7 +14,6 @@ from towpath.studio.pages.model_catalogue import ON_A_PAGE, gather_catalogue, ga
 from towpath.studio.pages.page_kind import PageKind
 from towpath.studio.pages.pipeline_page import gather_pipeline, gather_pipelines
 from towpath.studio.pages.promotion_page import (
-    decided_promotions,
     gather_promotion,
     gather_promotions,
     short_name,
@@ -78,8 +77,7 @@ def _list_stages(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
 
 def _list_promotions(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
     waiting = (short_name(promotion.branch) for promotion in facts.waiting_promotions)
-    decided = (name for name, _ in decided_promotions(facts))
-    return ({"promotion": name} for name in dict.fromkeys((*waiting, *decided)))
+    return ({"promotion": name} for name in dict.fromkeys((*waiting, *facts.site_decisions)))
 
 
 def _no_files(_: ProjectFacts) -> Iterator[Mapping[str, str]]:

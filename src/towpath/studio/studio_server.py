@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import secrets
 import signal
@@ -50,6 +51,7 @@ def serve_studio(root: Path, address: ServerAddress, announce: Callable[[str], N
 
     Raises UsageError where the port cannot be had.
     """
+    gc.enable()  # a call of the command line is short, and begins without a collector
     token, studio = secrets.token_urlsafe(24), StudioProject(root)
     threading.Thread(target=studio.warm_up, daemon=True).start()
     import uvicorn

@@ -7,13 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from towpath import registry
 from towpath.backends.git import Repository, refs
 from towpath.delivery.promotion.main_line_approvals import ApprovalRule
 from towpath.delivery.promotion.promotion_approval import allows_self_approval, named_people
-from towpath.delivery.promotion.promotion_case import PromotionCase, find_entry_below
+from towpath.delivery.promotion.promotion_case import (
+    PromotionCase,
+    find_entry_below,
+    gather_promotion_case,
+)
 from towpath.delivery.promotion.promotion_check import inspect_branch
 from towpath.delivery.promotion.rulebook import least_level
 from towpath.errors import StoreError
+from towpath.registry import VersionNumber, VersionReference
 
 if TYPE_CHECKING:
     from towpath.config.project_declaration import Approval
@@ -50,6 +56,20 @@ def review_promotion(repository: Repository, folder: str, base: str, head: str) 
     inspected = inspect_branch(repository, folder, base, head)
     reviews = tuple(_review_case(repository, case, head) for case in inspected.cases)
     return PromotionReview(reviews, inspected.faults)
+
+
+def review_decided(
+    repository: Repository, folder: str, base: str, head: str, place: tuple[str, str, str | None]
+) -> PromotionReview:
+    """The same of what main took by the commit ``head`` upon ``base``: whether it was allowed is
+    not asked again. ``place`` is the stage, the model and the version, None for one that left."""
+    stage, model, version = place
+    record = None
+    if version:
+        reference = VersionReference(model, VersionNumber.parse(version))
+        record = registry.get_version(repository, reference).record
+    case = gather_promotion_case(repository, folder, base, stage, model, record)
+    return PromotionReview((_review_case(repository, case, head),), ())
 
 
 def _review_case(repository: Repository, case: PromotionCase, head: str) -> CaseReview:

@@ -12,7 +12,7 @@ from towpath.config.gate_declarations import Metric, NoWorse
 from towpath.delivery.gates.kinds import metric, no_worse
 from towpath.delivery.gates.verdict import verdict_cell
 from towpath.delivery.promotion import decide_promotion, evidence
-from towpath.delivery.promotion.promotion_review import review_promotion
+from towpath.delivery.promotion.promotion_review import review_decided, review_promotion
 from towpath.delivery.promotion.propose import PROMOTION_PREFIX, PromotionPlace
 from towpath.errors import TowpathError, UsageError
 from towpath.execution import run_folders
@@ -148,20 +148,12 @@ def short_name(branch: str) -> str:
     return branch.removeprefix(PROMOTION_PREFIX)
 
 
-def decided_promotions(facts: ProjectFacts) -> list[tuple[str, HistoryEntry]]:
-    """Those that main took with their evidence, by the name of their page, the newest first; of
-    one that was decided several times the last."""
-    entries = [e for model in facts.models for e in facts.model_history(model) if e.evidence]
-    entries.sort(key=lambda entry: entry.merged)
-    return [*reversed({f"{e.model}-{e.version or 'out'}-{e.stage}": e for e in entries}.items())]
-
-
 def gather_promotions(facts: ProjectFacts, _: PageRequest) -> PromotionList:
     waiting = tuple(
         WaitingLine(short_name(wait.branch), wait, _proposal_time(facts, wait.branch))
         for wait in facts.waiting_promotions
     )
-    return PromotionList(waiting, tuple(decided_promotions(facts)[:_DECIDED]))
+    return PromotionList(waiting, tuple(facts.decisions.items())[:_DECIDED])
 
 
 def _proposal_time(facts: ProjectFacts, branch: str) -> str:
@@ -194,12 +186,13 @@ def gather_promotion(facts: ProjectFacts, request: PageRequest) -> PromotionPage
     waiting = next((p for p in facts.waiting_promotions if short_name(p.branch) == name), None)
     if waiting:
         return _gather_waiting(facts, name, waiting)
-    decided = dict(decided_promotions(facts)).get(name)
+    decided = facts.decisions.get(name)
     if decided is None:
         raise NoSuchPage(f"no promotion `{name}` waits, and none was decided")
     repository = facts.workspace.registry_at_hand
     base = next(iter(commit_history.commit_parents(repository, decided.commit)), None)
-    review = _attempt_review(facts, base, decided.commit)
+    place = decided.stage, decided.model, decided.version
+    review = _attempt_review(facts, base, decided.commit, place)
     return PromotionPage(
         name, f"{decided.model}@{decided.version} into {decided.stage}", decided.author,
         decided.merged, decided.commit, None, decided, _show_cases(facts, review), (),
@@ -233,13 +226,17 @@ def _acting_person(repository: Repository) -> str:
         return ""
 
 
-def _attempt_review(facts: ProjectFacts, base: str | None, head: str) -> PromotionReview | None:
+def _attempt_review(
+    facts: ProjectFacts, base: str | None, head: str,
+    decided: tuple[str, str, str | None] | None = None,
+) -> PromotionReview | None:  # fmt: skip
     if base is None:
         return None
+    repository, folder = facts.workspace.registry_at_hand, facts.workspace.folder
     try:
-        return review_promotion(
-            facts.workspace.registry_at_hand, facts.workspace.folder, base, head
-        )
+        if decided:
+            return review_decided(repository, folder, base, head, decided)
+        return review_promotion(repository, folder, base, head)
     except TowpathError as unreadable:
         facts.notes += [str(fault) for fault in unreadable.faults]
         return None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from towpath.command_table import VERBS
 from towpath.execution import run_folders
 from towpath.studio.pages.data_page import list_tracked_names, name_data_page
-from towpath.studio.pages.promotion_page import decided_promotions, short_name
+from towpath.studio.pages.promotion_page import short_name
 from towpath.studio.shown_values import show_person
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _list_everything(facts: ProjectFacts) -> Iterator[SearchHit]:
         yield SearchHit("pipeline", name, "", f"pipelines/{name}/")
     for name in list_tracked_names(facts):
         yield SearchHit("data", name, "", f"data/{name_data_page(name)}/")
-    for name in dict(decided_promotions(facts)):
+    for name in facts.decisions:
         yield SearchHit("promotion", name, "decided", f"promotions/{name}/")
     for waiting in facts.waiting_promotions:
         name = short_name(waiting.branch)
