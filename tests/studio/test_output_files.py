@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import httpx
 import pytest
 
 from towpath.execution.run_record import Recorder, new_folder
+from towpath.storage.verified_bytes import folder_manifest
 from towpath.workspace import Workspace
 
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
 PAGE = b"<script>fetch('/actions/run')</script><b>hello</b>"
 
 
-def write_run(root: Path, files: dict[str, bytes], kind: str = "processing") -> str:
+def write_run(
+    root: Path, files: dict[str, bytes], folders: Mapping[str, Mapping[str, object]] | None = None
+) -> str:
     """A record of a run whose step ``draw`` made these files, which are in the store."""
     (root / ".dvc").mkdir(exist_ok=True)
     (root / ".dvc" / "config").touch()
@@ -30,9 +33,9 @@ def write_run(root: Path, files: dict[str, bytes], kind: str = "processing") -> 
     folder = new_folder(root / ".towpath" / "runs")
     record = Recorder(folder)
     record("started", run=folder.name, pipeline="gone", asked={}, params={}, inputs={},
-           sources={}, tried=[], origin={}, steps={"draw": kind})  # fmt: skip
+           sources={}, tried=[], origin={}, steps={"draw": "processing"})  # fmt: skip
     record("step", step="draw", state="done", seconds=1.0,
-           made={"outputs": outputs, "values": {}, "facts": {}})  # fmt: skip
+           made={"outputs": {**outputs, **(folders or {})}, "values": {}, "facts": {}})  # fmt: skip
     record("finished", state="done", seconds=1.0, exit_code=0)
     record.close()
     return folder.name
@@ -100,3 +103,26 @@ def test_no_way_leads_out_and_what_is_not_here_is_said(
     assert "towpath get" in answer.text and "draw.chart" in answer.text
     page = client.get(f"{step}/chart/").text
     assert "Its bytes are not here" in page and "towpath get" in page
+
+
+def test_a_folder_shows_its_pictures_and_names_its_files(
+    tmp_path: Path, open_studio: Callable[[Path], httpx.Client]
+) -> None:
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc" / "config").touch()
+    objects = Workspace(tmp_path).store.objects
+    members = {"b/<i>.svg": objects.add_bytes(SVG), "a.csv": objects.add_bytes(b"a,b\n")}
+    manifest = folder_manifest(members)
+    digest = objects.add_manifest(manifest)
+    run = write_run(
+        tmp_path, {}, {"plots": {"digest": digest, "size": 99, "name": "plots", "files": 3}}
+    )
+    client, folder = open_studio(tmp_path), f"/runs/{run}/draw/plots"
+    page = client.get(f"{folder}/").text
+    assert 'alt="b/&lt;i&gt;.svg"' in page and "a.csv" in page and "and 1 more" in page
+    shown = client.get(f"{folder}/1/shown")
+    assert shown.content == SVG
+    assert shown.headers["content-security-policy"].startswith("sandbox;")
+    assert client.get(f"{folder}/0/file").content == b"a,b\n"
+    for path in ("0/shown", "2/file", "-1/file", "x/file", "9999999999999/file", "file", "shown"):
+        assert client.get(f"{folder}/{path}").status_code == 404, path

@@ -15,7 +15,7 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 from towpath.errors import TowpathError
 from towpath.studio.pages.page_kind import NoSuchPage
 from towpath.studio.pages.run_facts import find_page_run
-from towpath.studio.pages.step_output import find_bytes, find_output, picture_type
+from towpath.studio.pages.step_output import find_bytes, find_member, find_output, picture_type
 from towpath.studio.project_facts import ProjectFacts
 
 SANDBOX = (
@@ -25,8 +25,8 @@ SANDBOX = (
 
 
 def answer_output(root: Path, names: Mapping[str, str], is_download: bool) -> Response:
-    """The file that ``names`` (run, step, output) lead to; 404 with a word where there is none, it
-    is not here, or a browser would not be given it."""
+    """The file that ``names`` lead to: run, step, output, and of a folder the member. 404 with a
+    word where there is none, it is not here, or a browser would not be given it."""
     facts = ProjectFacts(root)
     try:
         run = find_page_run(facts, names["run"])
@@ -35,16 +35,18 @@ def answer_output(root: Path, names: Mapping[str, str], is_download: bool) -> Re
         return PlainTextResponse(f"{missing.what}\n", 404)
     except TowpathError as refused:
         return PlainTextResponse(f"{refused.faults[0].what}\n", 404)
-    path = None if artifact.files is not None else find_bytes(facts, artifact)
-    if path is None:
+    member = names.get("member")
+    file = find_member(facts, artifact, member) if member is not None else artifact
+    path = find_bytes(facts, file) if file and file.files is None else None
+    if file is None or path is None:
         words = f"towpath get {run.id} {names['step']}.{names['output']}"
         return PlainTextResponse(f"Its bytes are not here as a file: {words}\n", 404)
     headers = {"content-security-policy": SANDBOX, "x-content-type-options": "nosniff"}
     if is_download:
         return FileResponse(
-            path, media_type="application/octet-stream", filename=artifact.name, headers=headers
+            path, media_type="application/octet-stream", filename=file.name, headers=headers
         )
-    media_type = picture_type(artifact)
+    media_type = picture_type(file)
     if not media_type:
         return PlainTextResponse("It is neither a picture nor a page, or too large.\n", 404)
     return FileResponse(path, media_type=media_type, headers=headers)

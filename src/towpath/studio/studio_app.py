@@ -74,8 +74,14 @@ def guard_project(studio: StudioProject, door: Door) -> AccessGuard:
         Route("/runs/{run}/events", studio.stream_run, methods=["GET"]),
         Route("/runs/{run}/{step}/log.txt", studio.send_log),
         Route("/runs/{run}/{step}/log/more", studio.follow_log),
-        Route("/runs/{run}/{step}/{output}/file", functools.partial(studio.send_output, True)),
-        Route("/runs/{run}/{step}/{output}/shown", functools.partial(studio.send_output, False)),
+        *(
+            Route(
+                f"/runs/{{run}}/{{step}}/{output}/{word}",
+                functools.partial(studio.send_output, is_kept),
+            )
+            for output in ("{output}", "{output}/{member}")
+            for word, is_kept in (("file", True), ("shown", False))
+        ),
         Route("/actions/{action}", studio.act_on_form, methods=["POST"]),
         *(Route(f"/{kind.path}", functools.partial(studio.show_page, kind)) for kind in PAGES),
     ]

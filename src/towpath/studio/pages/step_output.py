@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from towpath.config.artifact import Artifact
 from towpath.errors import Malformed, TowpathError
 from towpath.execution import output_copies
 from towpath.execution.output_copies import Copyable
@@ -22,7 +23,6 @@ from towpath.studio.previews.file_preview import (
 )
 
 if TYPE_CHECKING:
-    from towpath.config.artifact import Artifact
     from towpath.execution.run_record import RecordedRun, StepRun
     from towpath.studio.pages.page_kind import PageRequest
     from towpath.studio.project_facts import ProjectFacts
@@ -56,6 +56,15 @@ class SignatureColumn:
 
 
 @dataclass(frozen=True)
+class FolderMember:
+    """A file of a folder, by its place among their sorted names."""
+
+    number: int
+    name: str
+    is_picture: bool
+
+
+@dataclass(frozen=True)
 class OutputPage:
     """One output: its first rows or lines, a picture, or what a folder holds."""
 
@@ -65,7 +74,7 @@ class OutputPage:
     output: StepOutput
     others: tuple[str, ...]
     preview: FilePreview
-    members: tuple[str, ...]
+    members: tuple[FolderMember, ...]
     members_left: int
     signature: tuple[SignatureColumn, ...]
     model: str
@@ -77,10 +86,14 @@ def gather_output(facts: ProjectFacts, request: PageRequest) -> OutputPage:
     step, artifact = find_output(run, request.names["step"], request.names["output"])
     name = request.names["output"]
     output = _describe_output(facts, name, artifact)
-    members: tuple[str, ...] = ()
+    members: tuple[FolderMember, ...] = ()
     preview = FilePreview()
     if output.is_folder and not output.missing:
-        members = tuple(_list_members(find_bytes(facts, artifact)))
+        names = list(_read_members(find_bytes(facts, artifact)))[:_MEMBERS]
+        members = tuple(
+            FolderMember(number, path, Path(path).suffix.lower() in PICTURES)
+            for number, path in enumerate(names)
+        )
     elif not output.missing and not output.look and not _is_model(step, name):
         copyable = _find_declared(facts, run, step, name) or Copyable(name, artifact)
         path = find_bytes(facts, artifact)
@@ -88,7 +101,7 @@ def gather_output(facts: ProjectFacts, request: PageRequest) -> OutputPage:
         preview = preview_file(path, artifact.name, copyable.format, copyable.options)
     return OutputPage(
         run.id, run.pipeline, step.name, output, tuple(step.made.outputs), preview,
-        members[:_MEMBERS], max(0, (artifact.files or 0) - len(members[:_MEMBERS])),
+        members, max(0, (artifact.files or 0) - len(members)),
         tuple(_signature_columns(step, name))[:_COLUMNS], _model_name(step, name),
     )  # fmt: skip
 
@@ -149,13 +162,27 @@ def _find_declared(
         return None
 
 
-def _list_members(path: Path | None) -> list[str]:
-    if path is None or path.stat().st_size > _MANIFEST:
-        return []
+def find_member(facts: ProjectFacts, folder: Artifact, number: str) -> Artifact | None:
+    """The file of a folder at a place among their sorted names; None where there is none here."""
+    members = list(_read_members(find_bytes(facts, folder)).items())
+    if not (number.isascii() and number.isdecimal() and int(number[:9]) < len(members)):
+        return None
+    path, digest = members[int(number[:9])]
     try:
-        return sorted(read_manifest(path.read_bytes()))
+        size = facts.workspace.store.path(digest).stat().st_size
+    except OSError:
+        return None
+    return Artifact(digest, size, Path(path).name)
+
+
+def _read_members(path: Path | None) -> dict[str, str]:
+    """Digests by path, sorted; none of what is no manifest."""
+    if path is None or path.stat().st_size > _MANIFEST:
+        return {}
+    try:
+        return dict(sorted(read_manifest(path.read_bytes()).items()))
     except (Malformed, OSError):
-        return []
+        return {}
 
 
 def _signature_of(step: StepRun, name: str) -> Mapping[str, Any]:
