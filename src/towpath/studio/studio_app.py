@@ -269,6 +269,9 @@ class StudioProject:
             self.beside.note_action()
         if outcome.run:
             return RedirectResponse(f"/runs/{outcome.run}/", 303)
+        # Who has answered wants to see the run go on, and what was said stands there.
+        if outcome.code == 0 and request.path_params["action"] == "answer" and back:
+            return RedirectResponse(f"/{back}", 303)
         view = ActionPage(outcome, words, back)
         page = render_outcome(self._read_facts(), view, place)
         return HTMLResponse(page, 200 if outcome.code == 0 else 409)
@@ -314,3 +317,11 @@ class ActionPage:
     outcome: ActionOutcome
     words: str
     back: str
+
+    @property
+    def back_words(self) -> str:
+        """Where the link below leads."""
+        section, _, name = self.back.strip("/").partition("/")
+        places = {"promotions": "the promotion" if name else "the promotions", "runs": "the run"}
+        places["stages"] = f"the stage {name}"
+        return f"Back to {places[section]}" if section in places else "Back"

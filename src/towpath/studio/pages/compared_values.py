@@ -17,12 +17,14 @@ _MOST_ROWS = 400  # of a section: a run may have a thousand cells
 
 @dataclass(frozen=True)
 class ComparedCell:
-    """A run's value, and how it differs from that of the first run, where that is a metric."""
+    """A run's value, and how it differs from that of the first run, where that is a metric;
+    ``moment`` is the ISO time that the value is."""
 
     value: str
     is_best: bool = False
     change: str = ""
     verdict: str = ""
+    moment: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ def _compare_row(facts: ProjectFacts, row: ValueRow, columns: int) -> ComparedRo
         return ComparedRow(name, (), count)
     numbers = [_finite_number(value) for value in row.values]
     is_metric = row.section == "metrics"
+    is_time, is_size = ((row.section, row.name) == ("record", word) for word in ("time", "size"))
     direction = facts.metric_direction(name)
     comparable = {number for number in numbers if number is not None}
     best = None
@@ -82,7 +85,9 @@ def _compare_row(facts: ProjectFacts, row: ValueRow, columns: int) -> ComparedRo
         change = show_change(numbers[0], number) if is_metric and i else ""
         verdict = direction.judge_change(numbers[0], number) if change else ""
         is_best = best is not None and number == best
-        cells.append(ComparedCell(show_digest(value), is_best, change, verdict))
+        shown = f"{show_number(value)} B" if is_size else show_digest(value)
+        moment = str(value or "") if is_time else ""
+        cells.append(ComparedCell(shown, is_best, change, verdict, moment))
     return ComparedRow(name, tuple(cells), count)
 
 

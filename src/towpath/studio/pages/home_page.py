@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from towpath.execution import run_questions
+from towpath.studio.pages.promotion_page import short_name
 from towpath.studio.pages.run_facts import RunLine, list_run_lines
 from towpath.studio.pages.stage_cards import StageCard, find_past_cards, stage_card
 
@@ -37,11 +39,13 @@ class Attention:
 
 @dataclass(frozen=True)
 class FirstStep:
-    """One of the steps from an empty folder to a model in a stage, and what to type for it."""
+    """One of the steps from an empty folder to a model in a stage, and what to type for it;
+    ``address`` is the page where a click does the same, "" for none."""
 
     is_done: bool
     words: str
     command: str
+    address: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ def gather_home(facts: ProjectFacts, request: PageRequest) -> HomePage:
         runs,
         strip,
         _list_first_steps(facts, columns, strip),
-        tuple(_find_attention(columns, strip)),
+        (*_find_questions(facts), *_find_attention(columns, strip)),
         tuple(facts.workspace.pipelines),
         len(facts.models),
         sum(len(model.versions) for model in facts.models.values()),
@@ -119,23 +123,41 @@ def _list_first_steps(
                   "towpath new"),
         FirstStep(is_committed, "Commit it: a version names the code that made it",
                   "git init && git add . && git commit -m 'Begin'"),
-        FirstStep(any(run.state == "done" for run in runs), "Run it", "towpath run"),
+        FirstStep(any(run.state == "done" for run in runs), "Run it", "towpath run",
+                  _pipeline_address(facts)),
         FirstStep(newest is not None, "Register the model: a register step does, or by hand",
-                  f"towpath register {last.id}" if last else "towpath run"),
+                  f"towpath register {last.id}" if last else "towpath run",
+                  f"runs/{last.id}/" if last else ""),
     ]  # fmt: skip
     if facts.stages:
         steps += [
             FirstStep(bool(waiting or cards), f"Propose the version for {stage}",
-                      f"towpath promote {newest or 'MODEL@VERSION'} --to {stage}"),
-            FirstStep(bool(cards), "Approve it", f"towpath approve {branch}"),
-            FirstStep(False, "Deploy it", f"towpath reconcile {promoted} --apply"),
+                      f"towpath promote {newest or 'MODEL@VERSION'} --to {stage}",
+                      f"models/{newest.model}/{newest.version}/" if newest else ""),
+            FirstStep(bool(cards), "Approve it", f"towpath approve {branch}",
+                      f"promotions/{short_name(branch)}/" if waiting else ""),
+            FirstStep(False, "Deploy it", f"towpath reconcile {promoted} --apply",
+                      f"stages/{promoted}/" if cards else ""),
         ]  # fmt: skip
     return () if all(step.is_done for step in steps) else tuple(steps)
+
+
+def _pipeline_address(facts: ProjectFacts) -> str:
+    names = tuple(facts.workspace.pipelines)
+    return f"pipelines/{names[0]}/" if len(names) == 1 else "pipelines/" if names else ""
 
 
 def _has_commit(facts: ProjectFacts) -> bool:
     repository = facts.workspace.repository
     return repository is not None and repository.commit("HEAD") is not None
+
+
+def _find_questions(facts: ProjectFacts) -> Iterator[Attention]:
+    """Steps of runs that go on, and wait for somebody's answer."""
+    for question in run_questions.list_waiting(facts.workspace):
+        words = f"{question.step} waits for an answer"
+        words += f": {question.message.splitlines()[0]}" if question.message.strip() else ""
+        yield Attention("waiting", words, f"runs/{question.run}/{question.step}/")
 
 
 def _find_attention(

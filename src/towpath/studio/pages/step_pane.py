@@ -95,6 +95,8 @@ class StepPane:
     attempt: int
     tries: tuple[StepTry, ...]
     spent: tuple[tuple[str, str], ...]
+    began_after: str
+    reason_word: str
     made_in: str
     key: str
     ingredients: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
@@ -118,7 +120,9 @@ def gather_step_pane(
         step.started,
         step.attempt,
         tuple(read_tries(facts.workspace.runs / run.id, step)),
-        tuple(_spent_rows(run, step)),
+        tuple(_spent_rows(step)),
+        _words_if_any(_seconds_between(run.started, step.started)),
+        _name_reason(step),
         _maker_of(facts, step),
         step.key,
         tuple(_group_ingredients(step.ingredients)),
@@ -150,7 +154,7 @@ def read_tries(folder: Path, step: StepRun) -> Iterator[StepTry]:
                 yield StepTry(number, event["time"], hide_credentials(error))
 
 
-def _spent_rows(run: RecordedRun, step: StepRun) -> Iterator[tuple[str, str]]:
+def _spent_rows(step: StepRun) -> Iterator[tuple[str, str]]:
     """Time and memory, in words. Of a result that was taken they are those of its making."""
     if step.seconds >= 0.05:
         yield "took", _show_spent(step.seconds)
@@ -165,12 +169,27 @@ def _spent_rows(run: RecordedRun, step: StepRun) -> Iterator[tuple[str, str]]:
         yield "processor", _show_spent(float(seconds))
     if isinstance(memory := usage.get("peak_memory"), int | float):
         yield "most memory", readable_size(int(memory))
-    if waited := _seconds_between(run.started, step.started):
-        yield "began after", _show_spent(waited)
+
+
+_MESSAGES = ("notify", "stop", "fail")  # of these the reason is what they say
+_RAN = ("done", "failed", "running")
+
+
+def _name_reason(step: StepRun) -> str:
+    has_run = str(step.state) in _RAN
+    if step.kind in _MESSAGES and has_run:
+        return "it says"
+    if step.kind == "condition" and has_run:
+        return "it found"
+    return "why it ran" if has_run else "why"
 
 
 def _show_spent(seconds: float) -> str:
     return f"{seconds * 1000:.0f} ms" if 0 < seconds < 0.1 else show_duration(seconds)
+
+
+def _words_if_any(seconds: float) -> str:
+    return _show_spent(seconds) if seconds else ""
 
 
 def _seconds_between(earlier: str, later: str) -> float:

@@ -13,6 +13,7 @@ from towpath.execution import run_folders
 from towpath.quantities import readable_size
 from towpath.registry import tag_message
 from towpath.studio.graph_view import BoxLook
+from towpath.studio.pages.data_page import list_tracked_names, name_data_page
 from towpath.studio.pages.model_catalogue import VersionLine, find_page_model, line_of_version
 from towpath.studio.pages.page_kind import NoSuchPage
 from towpath.studio.shown_values import show_change, show_number, show_person
@@ -68,7 +69,7 @@ class VersionPage:
     incumbents: tuple[Incumbent, ...]
     metrics: tuple[MetricRow, ...]
     params: tuple[tuple[str, str], ...]
-    data: tuple[tuple[str, str, str], ...]
+    data: tuple[tuple[str, str, str, str], ...]
     labels: tuple[tuple[str, str], ...]
     takes: tuple[tuple[str, str], ...]
     gives: tuple[tuple[str, str], ...]
@@ -108,7 +109,7 @@ def gather_version(facts: ProjectFacts, request: PageRequest) -> VersionPage:
         incumbents,
         tuple(_metric_rows(facts, model.name, record, incumbents)),
         tuple((name, show_number(value)) for name, value in record.parameters.items()),
-        tuple((d.name, d.version or d.pointer or d.path or "", d.digest) for d in lineage.data),
+        tuple(_data_rows(facts, lineage)),
         tuple(sorted(record.labels.items())),
         _show_columns(record.signature.inputs if record.signature else None),
         _show_columns(record.signature.outputs if record.signature else None),
@@ -141,6 +142,15 @@ def _metric_rows(
 
 def _show_columns(columns: Columns | None) -> tuple[tuple[str, str], ...]:
     return tuple((column.name, column.type) for column in columns or ())
+
+
+def _data_rows(facts: ProjectFacts, lineage: LineageReport) -> Iterator[tuple[str, str, str, str]]:
+    """Each input: its name, what it is called, its digest, and the address of its page or ""."""
+    tracked = list_tracked_names(facts)
+    for data in lineage.data:
+        place = data.version or (data.pointer or data.path or "").removesuffix(".dvc")
+        page = f"data/{name_data_page(place)}/" if place in tracked else ""
+        yield data.name, place, data.digest, page
 
 
 def _shape_rows(record: VersionRecord) -> Iterator[tuple[str, str]]:
