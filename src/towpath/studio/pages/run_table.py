@@ -61,7 +61,7 @@ class RunTable:
 
 def gather_run_table(facts: ProjectFacts, request: PageRequest) -> RunTable:
     run_filter = RunFilter.of_request(request)
-    sort = (request.query.get("sort") or ("",))[-1]
+    sort = request.last_value("sort")
     page = request.page_number
     is_plain = run_filter.is_empty and not sort
     hits = _read_page(facts, page) if is_plain else list_found_runs(facts, run_filter)

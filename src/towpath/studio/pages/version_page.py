@@ -18,10 +18,10 @@ from towpath.studio.pages.page_kind import NoSuchPage
 from towpath.studio.shown_values import show_change, show_number, show_person
 
 if TYPE_CHECKING:
-    from towpath.audit.lineage import LineageReport
+    from towpath.audit.lineage import LineageData, LineageReport
     from towpath.audit.stage_history import HistoryEntry
     from towpath.drawing.picture import GraphPicture
-    from towpath.registry import VersionRecord
+    from towpath.registry import ModelVersion, VersionRecord
     from towpath.registry.version_record import Columns
     from towpath.studio.pages.page_kind import PageRequest
     from towpath.studio.project_facts import ProjectFacts
@@ -85,30 +85,22 @@ class VersionPage:
 
 
 def gather_version(facts: ProjectFacts, request: PageRequest) -> VersionPage:
-    model = find_page_model(facts, request.names["model"])
-    number = request.names["version"]
-    version = next((v for v in model.newest_first if str(v.version or v.key[:8]) == number), None)
-    if version is None:
-        raise NoSuchPage(f"no version `{model.name}@{number}`")
+    version = _find_page_version(facts, request.names["model"], request.names["version"])
     try:
         lineage = trace_version(facts.registry_lineage, version)
     except TowpathError as damaged:
         raise NoSuchPage(damaged.faults[0].what) from None
     record, line = lineage.record, line_of_version(facts, version)
-    incumbents = tuple(
-        Incumbent(file.stage, str(file.version))
-        for file in facts.stage_files.wanted
-        if file.model == model.name and str(file.version) != number
-    )
+    incumbents = tuple(_list_incumbents(facts, version))
     return VersionPage(
         line,
         record.description or "",
         record.bump.reason if record.bump else "",
         lineage.before or "",
         incumbents,
-        tuple(_metric_rows(facts, model.name, record, incumbents)),
+        tuple(_metric_rows(facts, version.model, record, incumbents)),
         tuple((name, show_number(value)) for name, value in record.parameters.items()),
-        tuple((d.name, d.version or d.pointer or d.path or "", d.digest) for d in lineage.data),
+        tuple(map(_data_row, lineage.data)),
         tuple(sorted(record.labels.items())),
         _show_columns(record.signature.inputs if record.signature else None),
         _show_columns(record.signature.outputs if record.signature else None),
@@ -123,6 +115,24 @@ def gather_version(facts: ProjectFacts, request: PageRequest) -> VersionPage:
         _open_stages(facts, line),
         lineage.used_by,
     )
+
+
+def _find_page_version(facts: ProjectFacts, model_name: str, number: str) -> ModelVersion:
+    model = find_page_model(facts, model_name)
+    version = next((v for v in model.newest_first if str(v.version or v.key[:8]) == number), None)
+    if version is None:
+        raise NoSuchPage(f"no version `{model.name}@{number}`")
+    return version
+
+
+def _list_incumbents(facts: ProjectFacts, version: ModelVersion) -> Iterator[Incumbent]:
+    for file in facts.stage_files.wanted:
+        if file.model == version.model and file.version != version.version:
+            yield Incumbent(file.stage, str(file.version))
+
+
+def _data_row(data: LineageData) -> tuple[str, str, str]:
+    return data.name, data.version or data.pointer or data.path or "", data.digest
 
 
 def _metric_rows(
