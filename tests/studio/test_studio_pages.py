@@ -269,7 +269,11 @@ def test_a_long_run_and_a_long_log_are_shown_in_part(
         log.seek(0, 2)
         log.write(b"\nthe end\n")
     client = open_studio(tmp_path)
-    page = client.get(f"/runs/{folder.name}/step0/").text
+    answer = client.get(f"/runs/{folder.name}/step0/")
+    assert answer.headers["content-encoding"] == "gzip"
+    with client.stream("GET", f"/runs/{folder.name}/step0/log.txt") as whole:
+        assert "content-encoding" not in whole.headers  # others would wait while it is compressed
+    page = answer.text
     assert len(page) < 1_500_000
     assert "the end of 1.1 GB" in page
     assert "the end\n" in page
