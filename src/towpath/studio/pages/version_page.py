@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from towpath.audit.lineage import draw_lineage, trace_version
 from towpath.config.gate_declarations import Golden
 from towpath.errors import TowpathError
-from towpath.execution import run_folders
 from towpath.quantities import readable_size
 from towpath.registry import tag_message
 from towpath.studio.graph_view import BoxLook
@@ -79,7 +78,6 @@ class VersionPage:
     history: tuple[HistoryEntry, ...]
     picture: GraphPicture
     looks: Mapping[str, BoxLook]
-    run_is_here: bool
     open_stages: tuple[str, ...]
     used_by: tuple[str, ...]
 
@@ -110,8 +108,7 @@ def gather_version(facts: ProjectFacts, request: PageRequest) -> VersionPage:
         tuple(sorted(record.packages.items())),
         tuple(reversed(lineage.promotions)),
         draw_lineage(lineage),
-        dict(_lineage_looks(facts, lineage)),
-        record.run in run_folders.list_run_names(facts.workspace.runs),
+        dict(_lineage_looks(facts, lineage, request.is_static)),
         _open_stages(facts, line),
         lineage.used_by,
     )
@@ -187,10 +184,12 @@ def _file_rows(record: VersionRecord) -> Iterator[tuple[str, str]]:
         yield "author", show_person(record.author)
 
 
-def _lineage_looks(facts: ProjectFacts, lineage: LineageReport) -> Iterator[tuple[str, BoxLook]]:
+def _lineage_looks(
+    facts: ProjectFacts, lineage: LineageReport, is_static: bool
+) -> Iterator[tuple[str, BoxLook]]:
     """Where the boxes of a lineage lead: the run, other versions, the stages."""
     record = lineage.record
-    if record.run in run_folders.list_run_names(facts.workspace.runs):
+    if record.run and facts.has_run_page(record.run, is_static):
         yield record.pipeline or "run", BoxLook(address=f"runs/{record.run}/")
     for entry in lineage.promotions:
         yield entry.stage, BoxLook(address=f"stages/{entry.stage}/")
