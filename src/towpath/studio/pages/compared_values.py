@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -72,23 +72,37 @@ def _compare_row(facts: ProjectFacts, row: ValueRow, columns: int) -> ComparedRo
     count = len(set(map(str, row.values)))
     if not columns:
         return ComparedRow(name, (), count)
-    numbers = [_finite_number(value) for value in row.values]
-    is_metric = row.section == "metrics"
-    is_time, is_size = ((row.section, row.name) == ("record", word) for word in ("time", "size"))
+    if row.section == "metrics":
+        return ComparedRow(name, tuple(_compare_metric(facts, name, row.values)), count)
+    return ComparedRow(name, tuple(_show_cell(row, value) for value in row.values), count)
+
+
+def _show_cell(row: ValueRow, value: object) -> ComparedCell:
+    if (row.section, row.name) == ("record", "time"):
+        return ComparedCell(str(value or ""), moment=str(value or ""))
+    is_size = (row.section, row.name) == ("record", "size") and value is not None
+    return ComparedCell(f"{show_number(value)} B" if is_size else show_digest(value))
+
+
+def _compare_metric(
+    facts: ProjectFacts, name: str, values: Sequence[object]
+) -> Iterator[ComparedCell]:
     direction = facts.metric_direction(name)
-    comparable = {number for number in numbers if number is not None}
-    best = None
-    if is_metric and direction.sign and len(comparable) > 1:
-        best = max(comparable) if direction.sign > 0 else min(comparable)
-    cells = []
-    for i, (value, number) in enumerate(zip(row.values, numbers, strict=True)):
-        change = show_change(numbers[0], number) if is_metric and i else ""
+    numbers = [_finite_number(value) for value in values]
+    best = _best_number(numbers, direction.sign)
+    for index, (value, number) in enumerate(zip(values, numbers, strict=True)):
+        change = show_change(numbers[0], number) if index else ""
         verdict = direction.judge_change(numbers[0], number) if change else ""
         is_best = best is not None and number == best
-        shown = f"{show_number(value)} B" if is_size else show_digest(value)
-        moment = str(value or "") if is_time else ""
-        cells.append(ComparedCell(shown, is_best, change, verdict, moment))
-    return ComparedRow(name, tuple(cells), count)
+        yield ComparedCell(show_digest(value), is_best, change, verdict)
+
+
+def _best_number(numbers: Sequence[float | None], sign: int) -> float | None:
+    """None where no way is the better one, or all are as good."""
+    comparable = {number for number in numbers if number is not None}
+    if not sign or len(comparable) < 2:
+        return None
+    return max(comparable) if sign > 0 else min(comparable)
 
 
 def _finite_number(value: object) -> float | None:
