@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from towpath.audit.lineage import draw_lineage, trace_version
+from towpath.backends.dvc.tracked_files import pointer_path
 from towpath.config.gate_declarations import Golden
 from towpath.errors import TowpathError
 from towpath.quantities import readable_size
@@ -150,8 +151,10 @@ def _show_columns(columns: Columns | None) -> tuple[tuple[str, str], ...]:
 def _data_rows(facts: ProjectFacts, lineage: LineageReport) -> Iterator[tuple[str, str, str, str]]:
     """Each input: its name, what it is called, its digest, and the address of its page or ""."""
     tracked = list_tracked_names(facts)
+    by_pointer = {pointer_path(name): name for name in tracked}
     for data in lineage.data:
-        place = data.version or (data.pointer or data.path or "").removesuffix(".dvc")
+        path = by_pointer.get(data.pointer or "", data.path or data.pointer or "")
+        place = data.version or path
         page = f"data/{name_data_page(place)}/" if place in tracked else ""
         yield data.name, place, data.digest, page
 
