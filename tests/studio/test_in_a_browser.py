@@ -94,7 +94,7 @@ def test_pages_are_read_by_everybody(
     run = shown.runs()[-1]
     first = shown.runs()[0]
     paths = ("", "pipelines/", "pipelines/training/", "runs/", f"runs/{run}/", f"runs/{first}/fit/",
-             f"runs/compare/?run={run}&run={first}", "models/", "models/mean/",
+             f"compare/runs/?run={run}&run={first}", "models/", "models/mean/",
              "models/mean/v1.0.0/", "stages/dev/", "data/", "promotions/", "search/?q=mean",
              "nope/")  # fmt: skip
     context = browser.new_context(color_scheme=scheme)

@@ -156,9 +156,9 @@ def test_two_logs_stand_side_by_side_without_what_always_differs(
     two_runs: tuple[str, str], tmp_path: Path, open_studio: Callable[[Path], httpx.Client]
 ) -> None:
     client, (first, second) = open_studio(tmp_path), two_runs
-    page = client.get(f"/runs/compare/log/?run={first}&run={second}").text
+    page = client.get(f"/compare/logs/?run={first}&run={second}").text
     assert "2 lines differ" in page
     assert "18 equal lines" in page
     assert page.count("pair-changed") == 1 and page.count("pair-right") == 1
-    assert client.get(f"/runs/compare/log/?run={first}&run={second}&step=x").status_code == 404
-    assert "Choose two runs" in client.get(f"/runs/compare/log/?run={first}").text
+    assert client.get(f"/compare/logs/?run={first}&run={second}&step=x").status_code == 404
+    assert "Choose two runs" in client.get(f"/compare/logs/?run={first}").text

@@ -145,7 +145,7 @@ def test_runs_are_filtered_sorted_and_compared_by_their_address(
     assert named_runs(client, "/runs/?q=factor") == [trial]
     assert named_runs(client, "/runs/?sort=factor")[-1] == trial
     assert named_runs(client, "/runs/?sort=-factor")[0] == trial
-    page = client.get(f"/runs/compare/?run={first}&run={trial}").text
+    page = client.get(f"/compare/runs/?run={first}&run={trial}").text
     differing, _, equal = page.partition('<details class="equal">')
     assert "factor" in differing
     assert "limit" not in differing  # equal rows are folded,
@@ -206,7 +206,7 @@ def test_versions_are_searched_in_the_language_of_the_command(client: httpx.Clie
 @pytest.mark.parametrize(
     "path",
     ["/runs/nope/", "/models/nope/", "/models/mean/v9.9.9/", "/stages/nope/", "/pipelines/nope/",
-     "/promotions/nope/", "/nope/", "/runs/compare/?run=nope", "/assets/nope.css"],
+     "/promotions/nope/", "/nope/", "/compare/runs/?run=nope", "/assets/nope.css"],
 )  # fmt: skip
 def test_what_is_not_there_is_said_on_a_page(client: httpx.Client, path: str) -> None:
     answer = client.get(path)
@@ -269,7 +269,11 @@ def test_a_long_run_and_a_long_log_are_shown_in_part(
         log.seek(0, 2)
         log.write(b"\nthe end\n")
     client = open_studio(tmp_path)
-    page = client.get(f"/runs/{folder.name}/step0/").text
+    answer = client.get(f"/runs/{folder.name}/step0/")
+    assert answer.headers["content-encoding"] == "gzip"
+    with client.stream("GET", f"/runs/{folder.name}/step0/log.txt") as whole:
+        assert "content-encoding" not in whole.headers  # others would wait while it is compressed
+    page = answer.text
     assert len(page) < 1_500_000
     assert "the end of 1.1 GB" in page
     assert "the end\n" in page

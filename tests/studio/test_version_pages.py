@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+from pathlib import Path
+
 import pytest
 from benchmarks.registry import make
 
 from towpath.audit import stage_history
+from towpath.execution.run_record import EVENTS
 from towpath.studio.page_index import PAGES
 from towpath.studio.page_templates import PagePlace, render_studio_page
 from towpath.studio.pages.model_catalogue import gather_catalogue, gather_model
 from towpath.studio.pages.page_kind import NoSuchPage, PageRequest
 from towpath.studio.pages.version_comparison_page import gather_version_comparison
-from towpath.studio.project_facts import ProjectFacts
+from towpath.studio.pages.version_page import gather_version
+from towpath.studio.project_facts import SITE_RUNS, ProjectFacts
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +66,7 @@ def test_versions_are_compared_by_what_differs(facts: ProjectFacts) -> None:
     titles = [section.title for section in view.sections if section.rows]
     assert titles[:4] == ["Metrics", "Parameters", "Data", "Code"]
     assert view.equal_count > 10
-    (kind,) = (kind for kind in PAGES if kind.path == "models/compare/")
+    (kind,) = (kind for kind in PAGES if kind.path == "compare/versions/")
     page = render_studio_page(kind, facts, view, PagePlace(kind.path))
     assert "towpath compare model-1@v1.3.0 model-1@v1.9.0" in page
     assert "rows are equal in all of them" in page
@@ -87,3 +92,41 @@ def test_a_site_of_files_leads_to_every_version(facts: ProjectFacts) -> None:
     page = render_studio_page(kind, facts, view, place)
     assert 'href="../../../../models/model-1/v1.0.0/index.html"' in page
     assert 'href="../../../../models/model-1/index.html">newer</a>' in page
+
+
+def test_a_site_of_files_leads_to_every_model(tmp_path: Path) -> None:
+    many = ProjectFacts(make(tmp_path / "project", 102, 1))
+    (kind,) = (kind for kind in PAGES if kind.path == "pages/models/{page}/")
+    (names,) = kind.list_names(many)
+    view = kind.gather(many, PageRequest(names, is_static=True))
+    page = render_studio_page(kind, many, view, PagePlace("pages/models/2/", is_static=True))
+    assert (len(view.models), names) == (2, {"page": "2"})
+    assert 'href="../../../models/index.html">before</a>' in page
+    first = gather_catalogue(many, PageRequest(is_static=True))
+    page = render_studio_page(kind, many, first, PagePlace("models/", is_static=True))
+    assert 'href="../pages/models/2/index.html">next</a>' in page
+
+
+def test_a_site_of_files_leads_to_no_run_that_it_has_not(facts: ProjectFacts) -> None:
+    version = PageRequest({"model": "model-1", "version": "v1.5.0"}, is_static=True)
+    (kind,) = (kind for kind in PAGES if kind.path == "models/{model}/{version}/")
+    run = gather_version(facts, version).line.run
+    for count, is_led_to in ((0, True), (SITE_RUNS, False)):
+        for name in (run, *(f"later-{number:04}" for number in range(count))):
+            (facts.workspace.runs / name).mkdir(parents=True, exist_ok=True)
+            (facts.workspace.runs / name / EVENTS).touch()
+        later = ProjectFacts(facts.root)
+        assert later.has_run_page(run)
+        for is_static in (False, True):
+            view = kind.gather(later, PageRequest(version.names, is_static=is_static))
+            place = PagePlace("models/model-1/v1.5.0/", is_static=is_static)
+            page = render_studio_page(kind, later, view, place)
+            assert (f"/runs/{run}/" in page) == (is_led_to or not is_static)
+
+
+def test_no_name_of_a_thing_stands_where_a_page_has_its_own() -> None:
+    parted = [kind.path.split("/") for kind in PAGES]
+    for one, other in combinations(parted, 2):
+        pairs = list(zip(one, other, strict=False))
+        differ = any(a != b and "{" not in a + b for a, b in pairs)
+        assert differ or len(one) != len(other), (one, other)

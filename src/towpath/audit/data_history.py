@@ -48,9 +48,7 @@ def read_data_history(workspace: Workspace) -> dict[str, tuple[DataVersion, ...]
     versions: defaultdict[str, list[DataVersion]] = defaultdict(list)
     paths_by_file: dict[str, set[str]] = {}
     for change in changes:
-        for file, blob in change.files.items():
-            if not file.startswith(inside) or not tracked_files.is_pointer_path(file):
-                continue
+        for file, blob in _changed_pointers(change, inside):
             rows_by_path = {str(row.path): row for row in rows.get((file, blob), ())}
             for path in paths_by_file.get(file, set()) - rows_by_path.keys():
                 versions[path].append(_make_version(change, None))
@@ -61,6 +59,13 @@ def read_data_history(workspace: Workspace) -> dict[str, tuple[DataVersion, ...]
         path.removeprefix(inside): tuple(reversed(listed))
         for path, listed in sorted(versions.items())
     }
+
+
+def _changed_pointers(change: MainChange, inside: str) -> Iterator[tuple[str, str | None]]:
+    """The files of a commit that may name data of the project in the folder ``inside``."""
+    for file, blob in change.files.items():
+        if file.startswith(inside) and tracked_files.is_pointer_path(file):
+            yield file, blob
 
 
 def _read_pointers(

@@ -22,29 +22,38 @@ class AlikeGroups:
 def group_alike(picture: GraphPicture) -> AlikeGroups:
     """Group steps of one kind that take from the same and give to the same, and steps that follow
     one another and have no other neighbour."""
+    frames, inside = dict(picture.frames), dict(picture.inside)
+    members: dict[str, tuple[str, ...]] = {}
+    for names, detail in _find_groups(picture):
+        frame = _make_frame(picture, names, detail)
+        frames[frame.name], members[frame.name] = frame, tuple(names)
+        if names[0] in inside:
+            inside[frame.name] = inside[names[0]]
+        inside |= dict.fromkeys(names, frame.name)
+    return AlikeGroups(replace(picture, frames=frames, inside=inside), members)
+
+
+def _find_groups(picture: GraphPicture) -> Iterator[tuple[list[str], str]]:
+    """The boxes of each group, and how they stand; no box is in two of them."""
     entering: dict[str, list[GraphLine]] = {name: [] for name in picture.boxes}
     leaving: dict[str, list[GraphLine]] = {name: [] for name in picture.boxes}
     for line in picture.lines:
         leaving[line.start].append(line)
         entering[line.end].append(line)
-    frames, inside = dict(picture.frames), dict(picture.inside)
-    members: dict[str, tuple[str, ...]] = {}
-    rows = list(_find_rows(picture, entering, leaving))
-    in_rows = {name for row in rows for name in row}
-    fans = [fan for fan in _find_fans(picture, entering, leaving) if in_rows.isdisjoint(fan)]
-    for names, detail in [(row, "in a row") for row in rows] + [
-        (fan, "side by side") for fan in fans
-    ]:
-        first, count = picture.boxes[names[0]], len(names)
-        kinds = {picture.boxes[name].kind for name in names}
-        kind = f"{first.kind} x{count}" if len(kinds) == 1 else f"{count} steps"
-        group = f"{first.name} +{count - 1}"
-        frames[group] = GraphBox(group, BoxShape.STEP, kind, detail)
-        members[group] = tuple(names)
-        if first.name in inside:
-            inside[group] = inside[first.name]
-        inside |= dict.fromkeys(names, group)
-    return AlikeGroups(replace(picture, frames=frames, inside=inside), members)
+    in_rows: set[str] = set()
+    for row in _find_rows(picture, entering, leaving):
+        in_rows.update(row)
+        yield row, "in a row"
+    for fan in _find_fans(picture, entering, leaving):
+        if in_rows.isdisjoint(fan):
+            yield fan, "side by side"
+
+
+def _make_frame(picture: GraphPicture, names: list[str], detail: str) -> GraphBox:
+    first, count = picture.boxes[names[0]], len(names)
+    kinds = {picture.boxes[name].kind for name in names}
+    kind = f"{first.kind} x{count}" if len(kinds) == 1 else f"{count} steps"
+    return GraphBox(f"{first.name} +{count - 1}", BoxShape.STEP, kind, detail)
 
 
 def _find_fans(
@@ -67,16 +76,7 @@ def _find_rows(
     entering: Mapping[str, list[GraphLine]],
     leaving: Mapping[str, list[GraphLine]],
 ) -> Iterator[list[str]]:
-    following: dict[str, str] = {}
-    for name, lines in leaving.items():
-        ends = {line.end for line in lines}
-        if len(ends) != 1 or lines[0].label or picture.boxes[name].shape is not BoxShape.STEP:
-            continue
-        end = lines[0].end
-        is_alone = {line.start for line in entering[end]} == {name}
-        is_step = picture.boxes[end].shape is BoxShape.STEP
-        if is_alone and is_step and picture.inside.get(end) == picture.inside.get(name):
-            following[name] = end
+    following = dict(_find_followers(picture, entering, leaving))
     ends_of_rows = set(following.values())
     for name in picture.boxes:
         if name in following and name not in ends_of_rows:
@@ -85,3 +85,25 @@ def _find_rows(
                 row.append(following[row[-1]])
             if len(row) >= _LEAST:
                 yield row
+
+
+def _find_followers(
+    picture: GraphPicture,
+    entering: Mapping[str, list[GraphLine]],
+    leaving: Mapping[str, list[GraphLine]],
+) -> Iterator[tuple[str, str]]:
+    """Each step that goes to one other alone, and that step, to which nothing else goes."""
+    steps = {name for name, box in picture.boxes.items() if box.shape is BoxShape.STEP}
+    for name in leaving:
+        ends = {line.end for line in leaving[name]}
+        if len(ends) != 1 or leaving[name][0].label:
+            continue
+        end = ends.pop()
+        is_alone = {line.start for line in entering[end]} == {name}
+        if is_alone and {name, end} <= steps and _are_together(picture, name, end):
+            yield name, end
+
+
+def _are_together(picture: GraphPicture, name: str, other: str) -> bool:
+    """Whether two boxes stand in one frame, or both in none."""
+    return picture.inside.get(name) == picture.inside.get(other)

@@ -6,6 +6,7 @@ or above one neighbour, of which the middle is taken.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 from towpath.drawing.layered_nodes import LayeredNodes
@@ -50,12 +51,20 @@ def _mark_conflicts(nodes: LayeredNodes) -> frozenset[tuple[int, int]]:
                 continue
             right = len(above) if inner is None else place[inner]
             for other in below[checked : index + 1]:
-                for start in nodes.up[other]:
-                    is_inner = start >= nodes.first_bend and other >= nodes.first_bend
-                    if not is_inner and not left <= place[start] <= right:
-                        marked.add((start, other))
+                marked |= {
+                    (start, other)
+                    for start in _crossing_starts(nodes, other)
+                    if not left <= place[start] <= right
+                }
             left, checked = right, index + 1
     return frozenset(marked)
+
+
+def _crossing_starts(nodes: LayeredNodes, end: int) -> Sequence[int]:
+    """Where the lines to a node begin that are not the inside of a long one."""
+    if end < nodes.first_bend:
+        return nodes.up[end]
+    return [start for start in nodes.up[end] if start < nodes.first_bend]
 
 
 def _inner_start(nodes: LayeredNodes, node: int) -> int | None:

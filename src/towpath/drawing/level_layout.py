@@ -137,15 +137,7 @@ class _LayeredNet:
 
     def _make_layers(self) -> None:
         ends = {segment: self._ends_of(segment) for segment in self.segments}
-        up: list[list[int]] = [[] for _ in range(self.first_bend)]
-        down: list[list[int]] = [[] for _ in range(self.first_bend)]
-        for upper, lower in dict.fromkeys(ends.values()):
-            down[upper].append(lower)
-            up[lower].append(upper)
-        ranks = self._rank(up, down)
-        labelled = sorted({ranks[ends[s][0]] for s, width in self.segments.items() if width})
-        # A layer for the labels stands below each whose lines have some.
-        ranks = [rank + sum(other < rank for other in labelled) for rank in ranks]
+        ranks = self._leave_room_for_labels(ends, self._rank(ends))
         self.layers: list[list[int]] = [[] for _ in range(max(ranks) + 1)]
         for node, rank in enumerate(ranks):
             self.layers[rank].append(node)
@@ -160,7 +152,19 @@ class _LayeredNet:
                 self.down[above].append(below)
                 self.up[below].append(above)
 
-    def _rank(self, up: list[list[int]], down: list[list[int]]) -> list[int]:
+    def _leave_room_for_labels(
+        self, ends: Mapping[Segment, tuple[int, int]], ranks: list[int]
+    ) -> list[int]:
+        """A layer for the labels stands below each whose lines have some."""
+        labelled = sorted({ranks[ends[s][0]] for s, width in self.segments.items() if width})
+        return [rank + sum(other < rank for other in labelled) for rank in ranks]
+
+    def _rank(self, ends: Mapping[Segment, tuple[int, int]]) -> list[int]:
+        up: list[list[int]] = [[] for _ in range(self.first_bend)]
+        down: list[list[int]] = [[] for _ in range(self.first_bend)]
+        for upper, lower in dict.fromkeys(ends.values()):
+            down[upper].append(lower)
+            up[lower].append(upper)
         ranks = rank_nodes(up, down, frozenset(self._entry.values()))
         if self._exit:
             exits = set(self._exit.values())

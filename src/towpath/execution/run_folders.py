@@ -126,22 +126,24 @@ def list_run_sections(run: RecordedRun) -> dict[str, Mapping[str, Json]]:
 def compare_sections(runs: Sequence[RunSections]) -> list[ComparedValue]:
     """Any number of runs side by side, by ``list_run_sections`` of each; an output that differs
     is left out where a number of it tells so."""
-    rows = []
-    for section in runs[0] if runs else ():
-        columns = [run[section] for run in runs]
-        if all(column is columns[0] for column in columns):
-            columns = columns[:1]  # of the same code, which is kept once
-        for name in sorted({name for column in columns for name in column}):
-            values = tuple(column.get(name) for column in columns)
-            is_different = any(not is_same(value, values[0]) for value in values[1:])
-            whole = values if len(values) == len(runs) else values * len(runs)
-            rows.append(ComparedValue(section, name, whole, is_different))
+    rows = [row for section in (runs[0] if runs else ()) for row in _compare_section(runs, section)]
     metric_names = tuple(r.name for r in rows if r.section == "metrics" and r.is_different)
     return [
         row
         for row in rows
         if row.section != "outputs" or not row.is_different or not _is_told(row.name, metric_names)
     ]
+
+
+def _compare_section(runs: Sequence[RunSections], section: str) -> Iterator[ComparedValue]:
+    columns = [run[section] for run in runs]
+    if all(column is columns[0] for column in columns):
+        columns = columns[:1]  # of the same code, which is kept once
+    for name in sorted({name for column in columns for name in column}):
+        values = tuple(column.get(name) for column in columns)
+        is_different = any(not is_same(value, values[0]) for value in values[1:])
+        whole = values if len(values) == len(runs) else values * len(runs)
+        yield ComparedValue(section, name, whole, is_different)
 
 
 def _run_fields(run: RecordedRun) -> dict[str, Json]:

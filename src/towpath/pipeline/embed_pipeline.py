@@ -139,10 +139,7 @@ def spread_loops(
             what += "has `each` itself" if node.loop else "cannot be made for each item"
             faults.append(Fault(what, places.find_place("steps", owner, "each")))
         else:
-            # Cells are compared with those of the same items.
-            compared = set(use.loop.lists) if use.loop.best else items
-            names = [item for item in use.loop.lists if item in compared]
-            result[name] = _make_repeated(node, step, use.loop, use.step, names)
+            result[name] = _make_repeated(node, step, use.loop, use.step, items)
     return result, [*faults, *_best_faults(uses, result, places)]
 
 
@@ -163,8 +160,10 @@ def _best_faults(
 
 
 def _make_repeated(
-    node: Node, step: RepeatedStep, whole: Loop, declared: PipelineStep, names: list[str]
+    node: Node, step: RepeatedStep, whole: Loop, declared: PipelineStep, items: Collection[str]
 ) -> Node:
+    # Where one cell is the best, cells are compared with those of the same items.
+    names = [item for item in whole.lists if whole.best or item in items]
     # A check hands on nothing of which one cell's could be the best.
     best = None if isinstance(step, QualityCheck) else whole.best
     update = {

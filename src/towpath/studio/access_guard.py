@@ -132,13 +132,7 @@ class AccessGuard:
         }
 
         async def send_guarded(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                set_ones = {name.lower() for name, _ in message["headers"]}
-                own = ((name.encode(), value.encode()) for name, value in _HEADERS.items())
-                message["headers"] = [
-                    *message["headers"], *(pair for pair in own if pair[0] not in set_ones)
-                ]  # fmt: skip
-            await send(message)
+            await send(_with_own_headers(message))
 
         admission = self._judge(scope, headers)
         answer = admission.refused
@@ -149,10 +143,14 @@ class AccessGuard:
             else:
                 receive = taken
         if answer is None:
-            who = admission.person.address if admission.person else ""
-            word = hmac.new(self._secret, f"form {who}".encode(), "sha256").hexdigest()
-            scope[ACTOR], scope[FORM_TOKEN] = admission.person, word
+            self._tell_actor(scope, admission.person)
         await (answer or self.app)(scope, receive, send_guarded)
+
+    def _tell_actor(self, scope: Scope, person: ActingPerson | None) -> None:
+        """What a page knows of who asks: the person, and the word that its forms hold."""
+        address = person.address if person else ""
+        word = hmac.new(self._secret, f"form {address}".encode(), "sha256").hexdigest()
+        scope[ACTOR], scope[FORM_TOKEN] = person, word
 
     def _judge(self, scope: Scope, headers: Mapping[str, str]) -> Admission:
         if not self.door.is_ours(headers.get("host", "")):
@@ -171,3 +169,13 @@ class AccessGuard:
             return site in ("none", "same-origin") or is_page
         ours = self.door.origins_for(headers.get("host", ""))
         return site in ("none", "same-origin") and headers.get("origin") in ours
+
+
+def _with_own_headers(message: Message) -> Message:
+    """An answer with the headers that each of ours has, where it does not set them itself."""
+    if message["type"] != "http.response.start":
+        return message
+    names = {name.lower() for name, _ in message["headers"]}
+    own = ((name.encode(), value.encode()) for name, value in _HEADERS.items())
+    added = [pair for pair in own if pair[0] not in names]
+    return {**message, "headers": [*message["headers"], *added]}

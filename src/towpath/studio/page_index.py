@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
-from towpath.execution import run_folders
 from towpath.studio.pages.data_page import gather_data, gather_data_set, list_data_names
 from towpath.studio.pages.deployed_run_page import gather_deployed_run
 from towpath.studio.pages.home_page import gather_home
 from towpath.studio.pages.log_comparison import gather_log_comparison
 from towpath.studio.pages.model_catalogue import ON_A_PAGE, gather_catalogue, gather_model
-from towpath.studio.pages.page_kind import PageKind
+from towpath.studio.pages.page_kind import PageKind, count_pages
 from towpath.studio.pages.pipeline_page import gather_pipeline, gather_pipelines
 from towpath.studio.pages.promotion_page import (
     gather_promotion,
@@ -20,15 +18,13 @@ from towpath.studio.pages.promotion_page import (
 )
 from towpath.studio.pages.run_comparison import gather_run_comparison
 from towpath.studio.pages.run_page import gather_run
-from towpath.studio.pages.run_table import RUNS_ON_A_PAGE, SITE_RUNS, gather_run_table
+from towpath.studio.pages.run_table import RUNS_ON_A_PAGE, gather_run_table
 from towpath.studio.pages.search_page import gather_search
 from towpath.studio.pages.stage_page import gather_stage
 from towpath.studio.pages.step_output import gather_output
 from towpath.studio.pages.version_comparison_page import gather_version_comparison
 from towpath.studio.pages.version_page import gather_version
-
-if TYPE_CHECKING:
-    from towpath.studio.project_facts import ProjectFacts
+from towpath.studio.project_facts import SITE_RUNS, ProjectFacts
 
 
 def _list_pipelines(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
@@ -36,8 +32,7 @@ def _list_pipelines(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
 
 
 def _list_runs(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
-    names = run_folders.list_run_names(facts.workspace.runs)[-SITE_RUNS:]
-    return ({"run": name} for name in names)
+    return ({"run": name} for name in sorted(facts.site_runs))
 
 
 def _list_steps(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
@@ -47,14 +42,22 @@ def _list_steps(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
 
 def _list_run_pages(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
     """What a site of files has in the place of a query."""
-    count = min(SITE_RUNS, len(run_folders.list_run_names(facts.workspace.runs)))
-    return ({"page": str(page)} for page in range(2, -(-count // RUNS_ON_A_PAGE) + 1))
+    return _number_pages(len(facts.site_runs), RUNS_ON_A_PAGE)
+
+
+def _number_pages(count: int, most: int) -> Iterator[Mapping[str, str]]:
+    """Those after the first, which has an address of its own."""
+    return ({"page": str(page)} for page in range(2, count_pages(count, most) + 1))
+
+
+def _list_catalogue_pages(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
+    return _number_pages(len(facts.models), ON_A_PAGE)
 
 
 def _list_model_pages(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
     for name, model in facts.models.items():
-        for page in range(2, -(-len(model.newest_first) // ON_A_PAGE) + 1):
-            yield {"model": name, "page": str(page)}
+        for numbers in _number_pages(len(model.newest_first), ON_A_PAGE):
+            yield {"model": name, **numbers}
 
 
 def _list_models(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
@@ -85,25 +88,27 @@ def _no_files(_: ProjectFacts) -> Iterator[Mapping[str, str]]:
     return iter(())
 
 
+# No fixed word stands where another row has a name: a model may be called `compare`, or `page`.
 PAGES: tuple[PageKind, ...] = (
     PageKind("", "home", "home", gather_home),
     PageKind("pipelines/", "pipelines", "pipelines", gather_pipelines),
     PageKind("pipelines/{pipeline}/", "pipeline", "pipelines", gather_pipeline, _list_pipelines),
     PageKind("runs/", "runs", "runs", gather_run_table),
-    PageKind("runs/compare/", "run_comparison", "runs", gather_run_comparison, _no_files),
-    PageKind("runs/compare/log/", "log_comparison", "runs", gather_log_comparison, _no_files),
-    PageKind("runs/page/{page}/", "runs", "runs", gather_run_table, _list_run_pages),
+    PageKind("pages/runs/{page}/", "runs", "runs", gather_run_table, _list_run_pages),
     PageKind("runs/{run}/", "run", "runs", gather_run, _list_runs),
     PageKind("runs/{run}/{step}/", "run", "runs", gather_run, _list_steps),
     PageKind("runs/{run}/{step}/{output}/", "step_output", "runs", gather_output, _no_files),
+    PageKind("compare/runs/", "run_comparison", "runs", gather_run_comparison, _no_files),
+    PageKind("compare/logs/", "log_comparison", "runs", gather_log_comparison, _no_files),
     PageKind("elsewhere/{run}/", "deployed_run", "runs", gather_deployed_run, _no_files),
     PageKind("models/", "models", "models", gather_catalogue),
-    PageKind(
-        "models/compare/", "version_comparison", "models", gather_version_comparison, _no_files
-    ),
+    PageKind("pages/models/{page}/", "models", "models", gather_catalogue, _list_catalogue_pages),
     PageKind("models/{model}/", "model", "models", gather_model, _list_models),
     PageKind("models/{model}/page/{page}/", "model", "models", gather_model, _list_model_pages),
     PageKind("models/{model}/{version}/", "version", "models", gather_version, _list_versions),
+    PageKind(
+        "compare/versions/", "version_comparison", "models", gather_version_comparison, _no_files
+    ),
     PageKind("data/", "data", "data", gather_data),
     PageKind("data/{data}/", "data_set", "data", gather_data_set, _list_data),
     PageKind("stages/{stage}/", "stage", "stages", gather_stage, _list_stages),

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 _Value = TypeVar("_Value")
 _NO_STAGE_FILES = registry.StageFiles()
+SITE_RUNS = 1000  # the newest, of which a site of files has pages
 _SITE_DECISIONS = 100  # the newest
 
 
@@ -189,6 +190,19 @@ class ProjectFacts:
     def site_decisions(self) -> frozenset[str]:
         """Those that have a page in a site of files: each takes a tenth of a second."""
         return frozenset(itertools.islice(self.decisions, _SITE_DECISIONS))
+
+    @cached_property
+    def _run_names(self) -> Sequence[str]:
+        return run_folders.list_run_names(self.workspace.runs)
+
+    @cached_property
+    def site_runs(self) -> frozenset[str]:
+        """The runs that have a page in a site of files."""
+        return frozenset(self._run_names[-SITE_RUNS:])
+
+    def has_run_page(self, run: str, is_static: bool = False) -> bool:
+        """Whether a run is in this folder, and can be looked at."""
+        return run in (self.site_runs if is_static else self._run_names)
 
     def promotion_reviews(self, branch: str) -> tuple[Review, ...]:
         """What people said of a promotion at the forge, as it was heard last."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import (
     FileResponse,
@@ -59,6 +60,8 @@ if TYPE_CHECKING:
 
 _ACTION_LIMIT = 400.0  # seconds: a command ends itself before
 _YEAR = "private, max-age=31536000, immutable"
+# Pages and what belongs to them; a log of a gigabyte goes as it is, for all others would wait.
+_COMPRESSED = (Middleware(GZipMiddleware, minimum_size=1000, compresslevel=5),)
 
 
 def make_app(root: Path, token: str) -> AccessGuard:
@@ -69,11 +72,11 @@ def make_app(root: Path, token: str) -> AccessGuard:
 def guard_project(studio: StudioProject, door: Door) -> AccessGuard:
     """The application over a project, for whom ``door`` lets in."""
     routes = [
-        Mount("/assets", AssetFiles(directory=str(ASSETS))),
-        Route("/runs/table.csv", studio.send_table, methods=["GET"]),
+        Mount("/assets", AssetFiles(directory=str(ASSETS)), middleware=_COMPRESSED),
+        Route("/runs/table.csv", studio.send_table, methods=["GET"], middleware=_COMPRESSED),
         Route("/runs/{run}/events", studio.stream_run, methods=["GET"]),
         Route("/runs/{run}/{step}/log.txt", studio.send_log),
-        Route("/runs/{run}/{step}/log/more", studio.follow_log),
+        Route("/runs/{run}/{step}/log/more", studio.follow_log, middleware=_COMPRESSED),
         *(
             Route(
                 f"/runs/{{run}}/{{step}}/{output}/{word}",
@@ -83,7 +86,12 @@ def guard_project(studio: StudioProject, door: Door) -> AccessGuard:
             for word, is_kept in (("file", True), ("shown", False))
         ),
         Route("/actions/{action}", studio.act_on_form, methods=["POST"]),
-        *(Route(f"/{kind.path}", functools.partial(studio.show_page, kind)) for kind in PAGES),
+        *(
+            Route(
+                f"/{kind.path}", functools.partial(studio.show_page, kind), middleware=_COMPRESSED
+            )
+            for kind in PAGES
+        ),
     ]
     app = Starlette(
         routes=routes,
@@ -91,7 +99,6 @@ def guard_project(studio: StudioProject, door: Door) -> AccessGuard:
             404: studio.answer_missing, PageTooSlow: answer_late, TowpathError: answer_refused
         },
     )  # fmt: skip
-    app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
     app.router.redirect_slashes = False  # `answer_missing` adds them, to our own paths alone
     return AccessGuard(app, door)
 

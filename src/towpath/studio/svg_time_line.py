@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
 from typing import TYPE_CHECKING
@@ -16,6 +17,23 @@ if TYPE_CHECKING:
 _WIDE, _ROW, _TOP, _LEFT, _RIGHT = 960.0, 30.0, 4.0, 130.0, 8.0
 _SHORTEST = 3.0  # pixels of a bar
 _LETTER = 7.0  # pixels
+_TWO_DAYS = 172_800  # seconds
+
+
+@dataclass(frozen=True)
+class _TimeScale:
+    """Moments, in seconds, as places from left to right, in pixels."""
+
+    begin: float
+    end: float
+
+    @property
+    def length(self) -> float:
+        return max(self.end - self.begin, 1.0)
+
+    def place_moment(self, moment: float) -> float:
+        share = min(1.0, max(0.0, (moment - self.begin) / self.length))
+        return _LEFT + share * (_WIDE - _LEFT - _RIGHT)
 
 
 def draw_time_line(
@@ -24,29 +42,13 @@ def draw_time_line(
     """The bars from the first to now; ``marked`` is a moment that a line stands at, in seconds."""
     end = now or time.time()
     begin = min((span.begin for spans in rows.values() for span in spans), default=end)
-    length = max(end - begin, 1.0)
-    floor = _TOP + _ROW * len(rows)
-
-    def place(moment: float) -> float:
-        share = min(1.0, max(0.0, (moment - begin) / length))
-        return _LEFT + share * (_WIDE - _LEFT - _RIGHT)
-
-    parts = []
+    scale, floor = _TimeScale(begin, end), _TOP + _ROW * len(rows)
+    parts: list[str] = []
     for number, (model, spans) in enumerate(rows.items()):
-        y = _TOP + number * _ROW
-        parts.append(_write_words("row-name", _LEFT - 10, y + 19, model[:18], "end"))
-        for index, span in enumerate(spans):
-            left, right = place(span.begin), place(span.end if span.end is not None else end)
-            parts.append(_draw_bar(span, index, left, max(right - left, _SHORTEST), y))
-    for share in (0.0, 0.5, 1.0):
-        moment = begin + share * length
-        words = datetime.fromtimestamp(moment, UTC).strftime(
-            "%Y-%m-%d" if length > 172_800 else "%m-%d %H:%M"
-        )
-        anchor = {0.0: "start", 0.5: "middle", 1.0: "end"}[share]
-        parts.append(_write_words("tick-word", place(moment), floor + 16, words, anchor))
+        parts += _draw_row(scale, _TOP + number * _ROW, model, spans)
+    parts += _draw_ticks(scale, floor + 16)
     if marked is not None and begin <= marked <= end:
-        x = place(marked)
+        x = scale.place_moment(marked)
         parts.append(f'<path class="mark-line" d="M{x:.1f} {_TOP} V{floor:.1f}"/>')
     sentence = "; ".join(span.words for spans in rows.values() for span in spans)
     return (
@@ -54,6 +56,22 @@ def draw_time_line(
         f'width="{_WIDE:.0f}" height="{floor + 22:.0f}" role="img" '
         f'aria-label="{_escape_words(sentence[:2000])}">{"".join(parts)}</svg>'
     )
+
+
+def _draw_row(scale: _TimeScale, y: float, model: str, spans: Sequence[StageSpan]) -> Iterator[str]:
+    yield _write_words("row-name", _LEFT - 10, y + 19, model[:18], "end")
+    for index, span in enumerate(spans):
+        left = scale.place_moment(span.begin)
+        right = scale.place_moment(span.end if span.end is not None else scale.end)
+        yield _draw_bar(span, index, left, max(right - left, _SHORTEST), y)
+
+
+def _draw_ticks(scale: _TimeScale, y: float) -> Iterator[str]:
+    form = "%Y-%m-%d" if scale.length > _TWO_DAYS else "%m-%d %H:%M"
+    for share, anchor in ((0.0, "start"), (0.5, "middle"), (1.0, "end")):
+        moment = scale.begin + share * scale.length
+        words = datetime.fromtimestamp(moment, UTC).strftime(form)
+        yield _write_words("tick-word", scale.place_moment(moment), y, words, anchor)
 
 
 def _draw_bar(span: StageSpan, index: int, left: float, wide: float, y: float) -> str:

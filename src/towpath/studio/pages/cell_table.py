@@ -75,25 +75,21 @@ def gather_cell_table(
         return None
     objective = _declared_objective(facts, run, step)
     numbers = {cell.name: _cell_numbers(cell) for cell in cells}
-    items = tuple(dict.fromkeys(n for cell in cells for n in cell.items))[:_MOST_ITEMS]
+    items = _item_columns(cells)
     columns = _number_columns(numbers, objective)
     best = _best_cell(step, numbers, objective)
     states = Counter(str(cell.state) for cell in cells)
     chosen = request.first_value("cells")
     matching = [cell for cell in cells if chosen not in states or str(cell.state) == chosen]
     sort = request.first_value("by")
-    ordered = _sort_cells(matching, numbers, sort)
-    pages = max(1, -(-len(ordered) // _ON_A_PAGE))
-    page_text = request.first_value("cells_page")
-    page = min(int(page_text), pages) if page_text.isdecimal() and len(page_text) < 7 else 1
-    begin = (max(page, 1) - 1) * _ON_A_PAGE
+    part = request.cut_list(_sort_cells(matching, numbers, sort), _ON_A_PAGE, "cells_page")
     rows = tuple(
         _cell_row(cell, step, items, columns, numbers[cell.name], cell.name == best)
-        for cell in ordered[begin : begin + _ON_A_PAGE]
+        for cell in part.rows
     )
     return CellTable(
         "trials" if step.kind == "tuning" else "cells", items, columns, rows,
-        tuple(states.items()), chosen if chosen in states else "", sort, max(page, 1), pages,
+        tuple(states.items()), chosen if chosen in states else "", sort, part.page, part.pages,
         len(cells), step.cells, objective,
     )  # fmt: skip
 
@@ -111,6 +107,10 @@ def _declared_objective(
         if reference := getattr(owner, word, None):
             return CellObjective(str(reference), word == "minimize")
     return None
+
+
+def _item_columns(cells: Sequence[StepRun]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for cell in cells for name in cell.items))[:_MOST_ITEMS]
 
 
 def _cell_numbers(cell: StepRun) -> dict[str, float]:

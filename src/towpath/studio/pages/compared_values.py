@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -70,20 +70,30 @@ def _compare_row(facts: ProjectFacts, row: ValueRow, columns: int) -> ComparedRo
     count = len(set(map(str, row.values)))
     if not columns:
         return ComparedRow(name, (), count)
-    numbers = [_finite_number(value) for value in row.values]
-    is_metric = row.section == "metrics"
+    if row.section == "metrics":
+        return ComparedRow(name, tuple(_compare_metric(facts, name, row.values)), count)
+    return ComparedRow(name, tuple(ComparedCell(show_digest(v)) for v in row.values), count)
+
+
+def _compare_metric(
+    facts: ProjectFacts, name: str, values: Sequence[object]
+) -> Iterator[ComparedCell]:
     direction = facts.metric_direction(name)
-    comparable = {number for number in numbers if number is not None}
-    best = None
-    if is_metric and direction.sign and len(comparable) > 1:
-        best = max(comparable) if direction.sign > 0 else min(comparable)
-    cells = []
-    for i, (value, number) in enumerate(zip(row.values, numbers, strict=True)):
-        change = show_change(numbers[0], number) if is_metric and i else ""
+    numbers = [_finite_number(value) for value in values]
+    best = _best_number(numbers, direction.sign)
+    for index, (value, number) in enumerate(zip(values, numbers, strict=True)):
+        change = show_change(numbers[0], number) if index else ""
         verdict = direction.judge_change(numbers[0], number) if change else ""
         is_best = best is not None and number == best
-        cells.append(ComparedCell(show_digest(value), is_best, change, verdict))
-    return ComparedRow(name, tuple(cells), count)
+        yield ComparedCell(show_digest(value), is_best, change, verdict)
+
+
+def _best_number(numbers: Sequence[float | None], sign: int) -> float | None:
+    """None where no way is the better one, or all are as good."""
+    comparable = {number for number in numbers if number is not None}
+    if not sign or len(comparable) < 2:
+        return None
+    return max(comparable) if sign > 0 else min(comparable)
 
 
 def _finite_number(value: object) -> float | None:

@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING
 
 from towpath.config.file_declaration import Input
 from towpath.errors import TowpathError
-from towpath.execution import run_folders
 from towpath.planning.declared_pipelines import read_declared
 from towpath.quantities import readable_size
 from towpath.studio.pages.page_kind import NoSuchPage
 from towpath.studio.pages.run_filter import RunFilter, list_found_runs
-from towpath.studio.pages.run_table import SITE_RUNS
 from towpath.studio.shown_values import show_person
 
 if TYPE_CHECKING:
@@ -76,11 +74,8 @@ class DataSet:
 
 @dataclass(frozen=True)
 class DataList:
-    """``site_runs`` are the runs of which a site of files has a page."""
-
     sets: tuple[DataSet, ...]
     unread: int
-    site_runs: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -88,7 +83,6 @@ class DataPage:
     data: DataSet
     unread: int
     left_out: int
-    site_runs: frozenset[str]
 
 
 @dataclass
@@ -103,7 +97,7 @@ class _Gathered:
 
 def gather_data(facts: ProjectFacts, _: PageRequest) -> DataList:
     sets, unread = _gather_sets(facts)
-    return DataList(tuple(sets), unread, _list_site_runs(facts))
+    return DataList(tuple(sets), unread)
 
 
 def gather_data_set(facts: ProjectFacts, request: PageRequest) -> DataPage:
@@ -112,12 +106,8 @@ def gather_data_set(facts: ProjectFacts, request: PageRequest) -> DataPage:
     for data in sets:
         if data.page == name:
             left_out = max(0, len(data.runs) - _RUNS)
-            return DataPage(data, unread, left_out, _list_site_runs(facts))
+            return DataPage(data, unread, left_out)
     raise NoSuchPage(f"no data `{name[:80]}`")
-
-
-def _list_site_runs(facts: ProjectFacts) -> frozenset[str]:
-    return frozenset(run_folders.list_run_names(facts.workspace.runs)[-SITE_RUNS:])
 
 
 def name_data_page(name: str) -> str:

@@ -11,6 +11,7 @@ from towpath.studio.pages.stage_cards import StageCard, find_past_cards, stage_c
 
 if TYPE_CHECKING:
     from towpath.delivery.promotion.decide_promotion import WaitingPromotion
+    from towpath.registry import ModelVersion
     from towpath.studio.pages.page_kind import PageRequest
     from towpath.studio.project_facts import ProjectFacts
 
@@ -110,27 +111,37 @@ def _list_first_steps(
     if any(not card.lag for _, card in cards):
         return ()
     newest = next((m.latest for m in facts.models.values() if m.latest), None)
-    stage = next(iter(facts.stages), "STAGE")
-    promoted, waiting = cards[0][0] if cards else stage, facts.waiting_promotions
-    is_committed, last = _has_commit(facts), runs[0] if runs else None
+    merged = cards[0][0] if cards else ""
+    steps = (*_steps_to_version(facts, newest, runs), *_steps_to_stage(facts, newest, merged))
+    return () if all(step.is_done for step in steps) else steps
+
+
+def _steps_to_version(
+    facts: ProjectFacts, newest: ModelVersion | None, runs: tuple[RunLine, ...]
+) -> Iterator[FirstStep]:
+    has_pipeline, has_run = bool(facts.workspace.pipelines), any(r.state == "done" for r in runs)
+    register = f"towpath register {runs[0].id}" if runs else "towpath run"
+    commit = "git init && git add . && git commit -m 'Begin'"
+    yield FirstStep(has_pipeline, "Write a pipeline, or take a template's", "towpath new")
+    yield FirstStep(_has_commit(facts), "Commit it: a version names the code that made it", commit)
+    yield FirstStep(has_run, "Run it", "towpath run")
+    yield FirstStep(
+        newest is not None, "Register the model: a register step does, or by hand", register
+    )
+
+
+def _steps_to_stage(
+    facts: ProjectFacts, newest: ModelVersion | None, merged: str
+) -> Iterator[FirstStep]:
+    """From a version on; ``merged`` is the stage that a model was let into already, if any."""
+    if not facts.stages:
+        return
+    stage, waiting = next(iter(facts.stages)), facts.waiting_promotions
+    promote = f"towpath promote {newest or 'MODEL@VERSION'} --to {stage}"
     branch = waiting[0].branch if waiting else "promote/..."
-    steps = [
-        FirstStep(bool(facts.workspace.pipelines), "Write a pipeline, or take a template's",
-                  "towpath new"),
-        FirstStep(is_committed, "Commit it: a version names the code that made it",
-                  "git init && git add . && git commit -m 'Begin'"),
-        FirstStep(any(run.state == "done" for run in runs), "Run it", "towpath run"),
-        FirstStep(newest is not None, "Register the model: a register step does, or by hand",
-                  f"towpath register {last.id}" if last else "towpath run"),
-    ]  # fmt: skip
-    if facts.stages:
-        steps += [
-            FirstStep(bool(waiting or cards), f"Propose the version for {stage}",
-                      f"towpath promote {newest or 'MODEL@VERSION'} --to {stage}"),
-            FirstStep(bool(cards), "Approve it", f"towpath approve {branch}"),
-            FirstStep(False, "Deploy it", f"towpath reconcile {promoted} --apply"),
-        ]  # fmt: skip
-    return () if all(step.is_done for step in steps) else tuple(steps)
+    yield FirstStep(bool(waiting or merged), f"Propose the version for {stage}", promote)
+    yield FirstStep(bool(merged), "Approve it", f"towpath approve {branch}")
+    yield FirstStep(False, "Deploy it", f"towpath reconcile {merged or stage} --apply")
 
 
 def _has_commit(facts: ProjectFacts) -> bool:

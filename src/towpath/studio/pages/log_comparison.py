@@ -13,6 +13,8 @@ from towpath.studio.pages.run_facts import RunLine, find_page_run, line_of_run
 from towpath.studio.pages.step_log import LogLine, read_log_end
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from towpath.execution.run_record import RecordedRun
     from towpath.studio.pages.page_kind import PageRequest
     from towpath.studio.project_facts import ProjectFacts
@@ -61,12 +63,17 @@ def gather_log_comparison(facts: ProjectFacts, request: PageRequest) -> LogCompa
         return LogComparison(lines, steps, "", (), False, 0)
     if step not in steps:
         raise NoSuchPage(f"not both runs have a log of a step `{step}`")
-    logs = [read_log_end(facts.workspace.runs / run.id / step / "log.txt") for run in runs]
-    left, right = (log.lines if log else () for log in logs)
-    is_cut = any(log and (log.skipped or len(log.lines) > _MOST_LINES) for log in logs)
-    pairs = tuple(_pair_lines(left[-_MOST_LINES:], right[-_MOST_LINES:]))
+    pairs, is_cut = _compare_logs([facts.workspace.runs / run.id / step for run in runs])
     differing = sum(pair.kind != "same" for pair in pairs)
     return LogComparison(lines, steps, step, tuple(_fold_equal(pairs)), is_cut, differing)
+
+
+def _compare_logs(folders: Sequence[Path]) -> tuple[tuple[LogPair, ...], bool]:
+    """The lines of two logs beside each other; and whether only the ends of them were read."""
+    logs = [read_log_end(folder / "log.txt") for folder in folders]
+    left, right = (log.lines if log else () for log in logs)
+    is_cut = any(log and (log.skipped or len(log.lines) > _MOST_LINES) for log in logs)
+    return tuple(_pair_lines(left[-_MOST_LINES:], right[-_MOST_LINES:])), is_cut
 
 
 def _steps_with_logs(facts: ProjectFacts, runs: Sequence[RecordedRun]) -> Iterator[str]:

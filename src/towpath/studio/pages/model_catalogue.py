@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from towpath.audit.version_search import list_version_facts, match_versions
 from towpath.config.foreign_values import format_second
 from towpath.errors import TowpathError
 from towpath.studio.pages.metric_trend import TrendLine, lay_trend
-from towpath.studio.pages.page_kind import NoSuchPage
+from towpath.studio.pages.page_kind import ListPart, NoSuchPage
 from towpath.studio.pages.version_facets import VersionFacet, count_facets
 from towpath.studio.shown_values import show_number, show_person
 
@@ -69,31 +69,37 @@ class ModelCatalogue:
 
 
 def gather_catalogue(facts: ProjectFacts, request: PageRequest) -> ModelCatalogue:
-    query, sort = request.first_value("q").strip(), (request.query.get("sort") or ("",))[-1]
-    listed = list(facts.models.values())
-    versions = [version for model in listed for version in model.newest_first]
-    matches: tuple[VersionFacts, ...] = ()
-    fault = hint = ""
+    """All models; with ``?q=QUERY&sort=FIELD`` the versions that it finds."""
+    query, sort = request.first_value("q").strip(), request.last_value("sort")
+    models = sorted(facts.models.values(), key=_last_registered, reverse=True)
+    versions = [version for model in facts.models.values() for version in model.newest_first]
+    matches, fault, hint = _match_query(facts, versions, query, sort)
+    matched = request.cut_list(matches if query else (), ON_A_PAGE)
+    listed = request.cut_list(models, ON_A_PAGE)
+    paged: ListPart[Any] = matched if query else listed
+    hits = tuple(line_of_version(facts, match.version) for match in matched.rows)
+    page_models = models[:ON_A_PAGE] if query else listed.rows
+    return ModelCatalogue(
+        tuple(_model_line(facts, model) for model in page_models), len(models),
+        query, sort, hits, len(matches) if query else 0, len(versions), fault, hint,
+        metric_names(hits), tuple(count_facets(matches, query)), paged.page, paged.pages,
+    )  # fmt: skip
+
+
+def _last_registered(model: Model) -> float:
+    return model.latest.time if model.latest else 0
+
+
+def _match_query(
+    facts: ProjectFacts, versions: Sequence[ModelVersion], query: str, sort: str
+) -> tuple[tuple[VersionFacts, ...], str, str]:
+    """The versions that match, all of them without a query; what is wrong with it, and a hint."""
     try:
         if query:
-            matches = match_versions(versions, facts.stage_files, query, sort or None).hits
-        else:
-            matches = list_version_facts(versions, facts.stage_files)
+            return match_versions(versions, facts.stage_files, query, sort or None).hits, "", ""
+        return list_version_facts(versions, facts.stage_files), "", ""
     except TowpathError as wrong:
-        fault, hint = wrong.faults[0].what, wrong.faults[0].hint or ""
-    count = len(matches) if query else len(listed)
-    pages = max(1, -(-count // ON_A_PAGE))
-    page = min(request.page_number, pages)
-    begin = (page - 1) * ON_A_PAGE
-    page_hits = matches[begin : begin + ON_A_PAGE] if query else ()
-    hits = tuple(line_of_version(facts, match.version) for match in page_hits)
-    listed.sort(key=lambda model: model.latest.time if model.latest else 0, reverse=True)
-    page_models = listed[:ON_A_PAGE] if query else listed[begin : begin + ON_A_PAGE]
-    return ModelCatalogue(
-        tuple(_model_line(facts, model) for model in page_models), len(listed),
-        query, sort, hits, len(matches) if query else 0, len(versions), fault, hint,
-        metric_names(hits), tuple(count_facets(matches, query)), page, pages,
-    )  # fmt: skip
+        return (), wrong.faults[0].what, wrong.faults[0].hint or ""
 
 
 def line_of_version(facts: ProjectFacts, version: ModelVersion) -> VersionLine:
@@ -152,12 +158,9 @@ class ModelPage:
 
 def gather_model(facts: ProjectFacts, request: PageRequest) -> ModelPage:
     model = find_page_model(facts, request.names["model"])
-    listed = model.newest_first
-    pages = max(1, -(-len(listed) // ON_A_PAGE))
-    page = min(request.page_number, pages)
-    shown = listed[(page - 1) * ON_A_PAGE : page * ON_A_PAGE]
-    lines = tuple(line_of_version(facts, version) for version in shown)
-    return ModelPage(_model_line(facts, model), lines, metric_names(lines), page, pages)
+    part = request.cut_list(model.newest_first, ON_A_PAGE)
+    lines = tuple(line_of_version(facts, version) for version in part.rows)
+    return ModelPage(_model_line(facts, model), lines, metric_names(lines), part.page, part.pages)
 
 
 def find_page_model(facts: ProjectFacts, name: str) -> Model:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from towpath.studio.project_facts import ProjectFacts
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -23,9 +25,39 @@ class PageRequest:
 
     @property
     def page_number(self) -> int:
-        """Which page of a long list is asked for: the first for what is no number."""
-        number = self.names.get("page") or (self.query.get("page") or ("",))[-1]
-        return max(1, int(number)) if number.isdecimal() and len(number) < 9 else 1
+        """Which page of a long list is asked for."""
+        return _read_page_number(self.names.get("page") or self.last_value("page"))
+
+    def last_value(self, name: str) -> str:
+        """What was said last: a link adds to the address of the page that it stands on."""
+        return (self.query.get(name) or ("",))[-1]
+
+    def cut_list(self, rows: Sequence[T], most: int, name: str = "") -> ListPart[T]:
+        """The page of a list that is asked for, by ``name`` where a page has two lists; the last
+        one for a number above all."""
+        number = _read_page_number(self.last_value(name)) if name else self.page_number
+        pages = count_pages(len(rows), most)
+        page = min(number, pages)
+        return ListPart(rows[(page - 1) * most : page * most], page, pages)
+
+
+@dataclass(frozen=True)
+class ListPart(Generic[T]):
+    """One page of a long list."""
+
+    rows: Sequence[T]
+    page: int
+    pages: int
+
+
+def count_pages(count: int, most: int) -> int:
+    """How many pages a list of ``count`` rows has: one where it is empty."""
+    return max(1, -(-count // most))
+
+
+def _read_page_number(text: str) -> int:
+    """The first for what is no number."""
+    return max(1, int(text)) if text.isdecimal() and len(text) < 9 else 1
 
 
 @dataclass(frozen=True)

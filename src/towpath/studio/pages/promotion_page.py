@@ -15,7 +15,6 @@ from towpath.delivery.promotion import decide_promotion, evidence
 from towpath.delivery.promotion.promotion_review import review_decided, review_promotion
 from towpath.delivery.promotion.propose import PROMOTION_PREFIX, PromotionPlace
 from towpath.errors import TowpathError, UsageError
-from towpath.execution import run_folders
 from towpath.quantities import readable_size
 from towpath.studio.bound_bar import BoundedValue
 from towpath.studio.pages.page_kind import NoSuchPage
@@ -99,7 +98,6 @@ class ShownCase:
     differences: tuple[ChangedFact, ...]
     origin: tuple[tuple[str, str], ...]
     run: str
-    run_is_here: bool
     steps: str
     evidence: str
     needed: str
@@ -262,7 +260,6 @@ def _show_case(facts: ProjectFacts, review: CaseReview) -> ShownCase:
         differences=tuple(_list_differences(case)),
         origin=tuple(_origin_rows(candidate)) if candidate else (),
         run=run,
-        run_is_here=run in run_folders.list_run_names(facts.workspace.runs),
         steps=page.steps,
         evidence=review.evidence,
         needed=review.needed,

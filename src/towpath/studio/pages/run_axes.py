@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from towpath.studio.pages.run_columns import RunColumn, find_column
+from towpath.studio.pages.run_table import find_best_runs
 from towpath.studio.shown_values import show_number
 
 if TYPE_CHECKING:
@@ -65,29 +66,57 @@ class AxisChoice:
 def choose_axes(facts: ProjectFacts, runs: Sequence[RunLine], request: PageRequest) -> AxisChoice:
     """By ``axis`` (several), ``x``, ``y`` and ``colour`` of the address; else parameters and the
     main metric."""
-    metric = next((facts.main_metric(run.metrics) for run in runs if run.metrics), None)
-    main = f"metrics.{metric}" if metric else ""
     offered = tuple(_differing_columns(runs))[:_MOST_OFFERED]
-    keys = [column.key for column in offered]
-    params = [key for key in keys if key.startswith("params.")]
-    metrics = [key for key in keys if key.startswith("metrics.") and key != main]
-    usual = params[:_MOST_PARAM_AXES] + metrics[: _MOST_METRIC_AXES - 1]
-    usual += [main] if main in keys else metrics[_MOST_METRIC_AXES - 1 : _MOST_METRIC_AXES]
-    chosen = [key for key in dict.fromkeys(request.query.get("axis", ())) if key in keys] or usual
-
-    def pick_key(name: str, otherwise: str) -> str:
-        value = (request.query.get(name) or ("",))[-1]
-        return value if value in keys else otherwise if otherwise in keys else ""
-
-    y = pick_key("y", main or (metrics[0] if metrics else ""))
-    others = [key for key in (*params, *metrics, main) if key != y]
-    x, colour = pick_key("x", others[0] if others else ""), pick_key("colour", main)
+    keys = _AxisKeys(tuple(column.key for column in offered), _main_column(facts, runs))
+    wanted = dict.fromkeys(request.query.get("axis", ()))
+    chosen = [key for key in wanted if key in keys.every] or keys.usual
+    x, y = keys.choose_plane(request.last_value("x"), request.last_value("y"))
+    colour = keys.pick(request.last_value("colour"), keys.main)
     shades, scale = _shade_runs(runs, colour)
     return AxisChoice(
         offered, tuple(chosen), x, y, colour,
-        _draw_lines(facts, runs, chosen[:_MOST_AXES], main, shades),
+        _draw_lines(facts, runs, chosen[:_MOST_AXES], keys.main, shades),
         _draw_cloud(runs, x, y, shades), scale,
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _AxisKeys:
+    """The keys of the columns that may be an axis; ``main`` is that of the main metric, or ""."""
+
+    every: tuple[str, ...]
+    main: str
+
+    @property
+    def _params(self) -> list[str]:
+        return [key for key in self.every if key.startswith("params.")]
+
+    @property
+    def _other_metrics(self) -> list[str]:
+        return [key for key in self.every if key.startswith("metrics.") and key != self.main]
+
+    @property
+    def usual(self) -> list[str]:
+        """The axes where none are chosen: the main metric stands last, and is always there."""
+        has_main = self.main in self.every
+        metrics = self._other_metrics[: _MOST_METRIC_AXES - has_main]
+        return self._params[:_MOST_PARAM_AXES] + metrics + [self.main] * has_main
+
+    def pick(self, key: str, otherwise: str) -> str:
+        """A key that there is; "" where ``otherwise`` is none either."""
+        return next((name for name in (key, otherwise) if name in self.every), "")
+
+    def choose_plane(self, x: str, y: str) -> tuple[str, str]:
+        """The axes of the points: the main metric over the first parameter, if not told else."""
+        params, metrics = self._params, self._other_metrics
+        up = self.pick(y, self.main or next(iter(metrics), ""))
+        others = (key for key in (*params, *metrics, self.main) if key != up)
+        return self.pick(x, next(others, "")), up
+
+
+def _main_column(facts: ProjectFacts, runs: Sequence[RunLine]) -> str:
+    metric = next((facts.main_metric(run.metrics) for run in runs if run.metrics), None)
+    return f"metrics.{metric}" if metric else ""
 
 
 def _differing_columns(runs: Sequence[RunLine]) -> Iterator[RunColumn]:
@@ -131,11 +160,8 @@ def _draw_lines(
     if len(columns) < 2 or len(runs) < 2:
         return None
     rows = {run.id: tuple(number_of_run(column, run) for column in columns) for run in runs}
-    metric = main.removeprefix("metrics.")
-    sign = facts.metric_direction(metric).sign if metric else 0
-    values = {run.id: run.metrics[metric] for run in runs if metric in run.metrics} if sign else {}
-    top = (max if sign > 0 else min)(values.values()) if values else None
-    best = frozenset(run for run, value in values.items() if value == top)
+    metric = find_column(main, runs) if main else None
+    best = find_best_runs(facts, runs, metric) if metric else frozenset()
     return ParallelChart(tuple(column.title for column in columns), rows, best, shades)
 
 

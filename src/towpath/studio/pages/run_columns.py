@@ -66,26 +66,30 @@ def choose_columns(
     parameters in which they differ: of others there is nothing to be seen in a table."""
     metrics = Counter(name for run in every for name in run.metrics)
     params = Counter(name for run in every for name in run.params)
-    named = [name for name, _ in metrics.most_common(_MOST_OFFERED)]
     offered = (
-        ("Metrics", tuple(RunColumn(f"metrics.{n}", n, "metrics") for n in named)),
-        ("Parameters", tuple(
-            RunColumn(f"params.{n}", n, "params") for n, _ in params.most_common(_MOST_OFFERED)
-        )),
+        ("Metrics", _offer_columns("metrics", metrics)),
+        ("Parameters", _offer_columns("params", params)),
         ("Run", tuple(RunColumn(key, title, "run") for key, title in _PLAIN.items())),
-    )  # fmt: skip
+    )
     left_out = max(0, len(metrics) - _MOST_OFFERED) + max(0, len(params) - _MOST_OFFERED)
     columns_by_key = {column.key: column for _, columns in offered for column in columns}
-    chosen = tuple(columns_by_key[key] for key in dict.fromkeys(keys) if key in columns_by_key)
-    if chosen:
-        return ColumnChoice(chosen, offered, True, left_out)
-    usual = Counter(name for run in shown for name in run.metrics)
-    usual_metrics = [f"metrics.{name}" for name, _ in usual.most_common(_MOST_METRICS)]
-    differing = [f"params.{name}" for name in _differing_params(shown)[:_MOST_PARAMS]]
+    chosen = [key for key in dict.fromkeys(keys) if key in columns_by_key]
+    wanted = chosen or _usual_keys(shown)
+    shown_columns = tuple(columns_by_key[key] for key in wanted if key in columns_by_key)
+    return ColumnChoice(shown_columns, offered, bool(chosen), left_out)
+
+
+def _offer_columns(kind: str, counter: Counter[str]) -> tuple[RunColumn, ...]:
+    names = (name for name, _ in counter.most_common(_MOST_OFFERED))
+    return tuple(RunColumn(f"{kind}.{name}", name, kind) for name in names)
+
+
+def _usual_keys(runs: Sequence[RunLine]) -> list[str]:
+    counter = Counter(name for run in runs for name in run.metrics)
+    metrics = [f"metrics.{name}" for name, _ in counter.most_common(_MOST_METRICS)]
+    params = [f"params.{name}" for name in _differing_params(runs)[:_MOST_PARAMS]]
     begin, *rest = _SHOWN
-    default = [begin, *usual_metrics, *differing, *rest]
-    shown_columns = tuple(columns_by_key[key] for key in default if key in columns_by_key)
-    return ColumnChoice(shown_columns, offered, False, left_out)
+    return [begin, *metrics, *params, *rest]
 
 
 def _differing_params(runs: Sequence[RunLine]) -> list[str]:

@@ -76,7 +76,7 @@ def select_runs(
     if not names:
         run_filter = RunFilter.of_request(request)
         hits = list_found_runs(facts, run_filter, patience) if request.query else FoundRuns()
-        sort = (request.query.get("sort") or ("",))[-1]
+        sort = request.last_value("sort")
         ordered = tuple(sort_runs(hits.runs, sort)) if sort else hits.runs
         return FoundRuns(ordered, hits.every, hits.total, hits.unread, hits.fault, hits.hint)
     recorded = set(run_folders.list_run_names(facts.workspace.runs))
@@ -119,7 +119,7 @@ def _selection_fields(request: PageRequest) -> tuple[tuple[str, str], ...]:
     if names := ",".join(request.query.get("run", ())):
         return (("run", names),)
     fields = RunFilter.of_request(request).as_query()
-    sort = (request.query.get("sort") or ("",))[-1]
+    sort = request.last_value("sort")
     return tuple((name, value) for name, value in [*fields.items(), ("sort", sort)] if value) or (
         ("all", "1"),
     )
@@ -134,29 +134,30 @@ def _short_labels(runs: Sequence[RunLine]) -> dict[str, str]:
 def _compare_sections(
     facts: ProjectFacts, runs: Sequence[RunLine], is_tall: bool
 ) -> Iterator[ComparedSection]:
-    values = run_folders.compare_sections([run.sections for run in runs])
-    by_title: dict[str, list[ComparedValue]] = {section: [] for section in _TITLES}
-    for row in values:
-        is_package = row.section == "code" and row.name.startswith("package ")
-        by_title["packages" if is_package else row.section].append(row)
-    for section, title in _TITLES.items():
-        rows = by_title[section]
-        different = [row for row in rows if row.is_different]
+    rows_by_section = _group_rows(run_folders.compare_sections([run.sections for run in runs]))
+    for section, rows in rows_by_section.items():
+        equal = [row for row in rows if not row.is_different]
         # Of many runs these two are the table; their names would stand there twice.
         is_table = is_tall and section in ("metrics", "parameters")
-        equal = [row for row in rows if not row.is_different]
-        if rows:
-            shown = () if is_table else different
-            yield make_section(facts, title, shown, equal, 0 if is_tall else len(runs))
+        different = () if is_table else [row for row in rows if row.is_different]
+        columns = 0 if is_tall else len(runs)
+        yield make_section(facts, _TITLES[section], different, equal, columns)
+
+
+def _group_rows(rows: Sequence[ComparedValue]) -> dict[str, list[ComparedValue]]:
+    """The rows of each section that has some, in the order of their titles."""
+    grouped: dict[str, list[ComparedValue]] = {section: [] for section in _TITLES}
+    for row in rows:
+        is_package = row.section == "code" and row.name.startswith("package ")
+        grouped["packages" if is_package else row.section].append(row)
+    return {section: members for section, members in grouped.items() if members}
 
 
 def _make_table(
     facts: ProjectFacts, runs: Sequence[RunLine], columns: Sequence[RunColumn], request: PageRequest
 ) -> TallTable:
-    sort = (request.query.get("order") or ("",))[-1]
-    pages = -(-len(runs) // RUNS_ON_A_PAGE)
-    page = min(pages, request.page_number)
-    ordered = sort_runs(runs, sort) if sort else list(runs)
+    sort = request.last_value("order")
+    part = request.cut_list(sort_runs(runs, sort) if sort else runs, RUNS_ON_A_PAGE)
     shown_columns = tuple(columns[:_MOST_COLUMNS])
     best = [find_best_runs(facts, runs, column) for column in shown_columns]
     rows = tuple(
@@ -164,6 +165,6 @@ def _make_table(
             ComparedCell(column.show_value(run), run.id in ids)
             for column, ids in zip(shown_columns, best, strict=True)
         ))
-        for run in ordered[(page - 1) * RUNS_ON_A_PAGE : page * RUNS_ON_A_PAGE]
+        for run in part.rows
     )  # fmt: skip
-    return TallTable(shown_columns, rows, sort, page, pages)
+    return TallTable(shown_columns, rows, sort, part.page, part.pages)

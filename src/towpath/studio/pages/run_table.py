@@ -12,13 +12,13 @@ from towpath.studio.pages.metric_trend import TrendLine, lay_trend
 from towpath.studio.pages.run_columns import ColumnChoice, RunColumn, choose_columns, sort_runs
 from towpath.studio.pages.run_facts import RunLine
 from towpath.studio.pages.run_filter import FoundRuns, RunFilter, list_found_runs, read_run_lines
+from towpath.studio.project_facts import SITE_RUNS
 
 if TYPE_CHECKING:
     from towpath.studio.pages.page_kind import PageRequest
     from towpath.studio.project_facts import ProjectFacts
 
 RUNS_ON_A_PAGE = 100
-SITE_RUNS = 1000  # newest runs of a static site
 _STATES = tuple(str(state) for state in ExecutionState if state is not ExecutionState.REUSED)
 
 
@@ -61,7 +61,7 @@ class RunTable:
 
 def gather_run_table(facts: ProjectFacts, request: PageRequest) -> RunTable:
     run_filter = RunFilter.of_request(request)
-    sort = (request.query.get("sort") or ("",))[-1]
+    sort = request.last_value("sort")
     page = request.page_number
     is_plain = run_filter.is_empty and not sort
     hits = _read_page(facts, page) if is_plain else list_found_runs(facts, run_filter)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from towpath.audit.stage_history import find_stages_at
@@ -14,7 +14,7 @@ from towpath.studio.shown_values import show_change, show_number, show_person
 
 if TYPE_CHECKING:
     from towpath.audit.stage_history import HistoryEntry, StageMoment
-    from towpath.registry import StageFile
+    from towpath.registry import ModelVersion, StageFile
     from towpath.studio.project_facts import ProjectFacts
 
 
@@ -26,9 +26,6 @@ class StageCard:
 
     model: str
     version: str
-    since: str
-    by: str
-    approval: str
     metric: str
     value: str
     change: str
@@ -36,6 +33,9 @@ class StageCard:
     over: str
     lag: str
     rejected: str
+    since: str = ""
+    by: str = ""
+    approval: str = ""
     promotion: str = ""
 
 
@@ -59,25 +59,33 @@ def _make_card(
     model = facts.models.get(model_name)
     version = model.find_number(number) if model else None
     before = model.find_number(replaced) if model and replaced else None
-    metric = facts.main_metric(version.metrics) if version else None
-    value = version.metrics.get(metric) if version and metric else None
-    earlier = before.metrics.get(metric) if before and metric else None
-    verdict = facts.metric_direction(metric).judge_change(earlier, value) if metric else ""
-    return StageCard(
-        model_name,
-        str(number),
-        (entry.entered or entry.merged) if entry else "",
-        ", ".join(map(show_person, entry.approval.by)) if entry else "",
-        entry.approval.level if entry else "",
-        metric or "",
-        show_number(value),
-        show_change(earlier, value),
-        verdict,
-        str(replaced or ""),
-        lag,
-        rejected,
-        f"{entry.model}-{entry.version}-{entry.stage}" if entry and entry.evidence else "",
+    card = StageCard(
+        model_name, str(number), *_show_metric(facts, version, before), str(replaced or ""),
+        lag, rejected,
+    )  # fmt: skip
+    if entry is None:
+        return card
+    return replace(
+        card,
+        since=entry.entered or entry.merged,
+        by=", ".join(map(show_person, entry.approval.by)),
+        approval=entry.approval.level,
+        promotion=f"{entry.model}-{entry.version}-{entry.stage}" if entry.evidence else "",
     )
+
+
+def _show_metric(
+    facts: ProjectFacts, version: ModelVersion | None, before: ModelVersion | None
+) -> tuple[str, str, str, str]:
+    """The main metric, its value, how that differs from the version before, and whether it is
+    better."""
+    metric = facts.main_metric(version.metrics) if version else None
+    if version is None or metric is None:
+        return "", show_number(None), show_change(None, None), ""
+    value = version.metrics.get(metric)
+    earlier = before.metrics.get(metric) if before else None
+    verdict = facts.metric_direction(metric).judge_change(earlier, value)
+    return metric, show_number(value), show_change(earlier, value), verdict
 
 
 def _lag_words(entries: Sequence[HistoryEntry]) -> str:

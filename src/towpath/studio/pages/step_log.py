@@ -158,12 +158,7 @@ def _split_lines(text: str, number: int | None) -> Iterator[LogLine]:
         spans = tuple(painter.paint_line(_last_written(line)))
         plain = "".join(span.text for span in spans)
         is_traceback = is_traceback or plain.startswith(_TRACEBACK)
-        is_cause = (
-            is_traceback
-            and bool(plain)
-            and not plain[0].isspace()
-            and not plain.startswith(_TRACEBACK)
-        )
+        is_cause = is_traceback and _ends_traceback(plain)
         level = "error" if is_traceback else find_level(plain)
         yield LogLine(
             None if number is None else number + index, spans, level, is_cause, index == len(texts)
@@ -223,23 +218,35 @@ class _Painter:
         numbers = [int(code) if code.isdigit() and len(code) < 4 else 0 for code in codes]
         while numbers:
             code = numbers.pop(0)
-            if code == 0:
-                self._colour, self._weights = "", set()
-            elif code in (38, 48):  # one of 256, or of all: of those the first eight have a name
-                colour = numbers[1] if numbers[:1] == [5] and len(numbers) > 1 else -1
-                del numbers[: 2 if numbers[:1] == [5] else 4]
-                if code == 38:
-                    self._colour = f"ansi{colour % 8}" if 0 <= colour < 16 else ""
-            elif code in _WEIGHTS:
-                self._weights.add(_WEIGHTS[code])
-            elif code == 22:
-                self._weights -= {"ansi-bold", "ansi-dim"}
-            elif code in (23, 24):
-                self._weights.discard(_WEIGHTS[code - 20])
-            elif 30 <= code <= 37 or 90 <= code <= 97:
-                self._colour = f"ansi{code % 10}"
-            elif code == 39:
-                self._colour = ""
+            if code in (38, 48):  # of what is written, of what is behind it
+                colour = _take_colour(numbers)
+                self._colour = colour if code == 38 else self._colour
+            else:
+                self._set_colour(code)
+                self._set_weight(code)
+
+    def _set_colour(self, code: int) -> None:
+        if 30 <= code <= 37 or 90 <= code <= 97:
+            self._colour = f"ansi{code % 10}"
+        elif code in (0, 39):
+            self._colour = ""
+
+    def _set_weight(self, code: int) -> None:
+        if code in _WEIGHTS:
+            self._weights.add(_WEIGHTS[code])
+        self._weights.difference_update(_ENDED_WEIGHTS.get(code, ()))
+
+
+def _take_colour(numbers: list[int]) -> str:
+    """One of 256 colours (5, its number) or of all (2, red, green, blue), which is taken out of
+    ``numbers``; of those the first sixteen have a class."""
+    is_numbered = numbers[:1] == [5]
+    colour = numbers[1] if is_numbered and len(numbers) > 1 else -1
+    del numbers[: 2 if is_numbered else 4]
+    return f"ansi{colour % 8}" if 0 <= colour < 16 else ""
 
 
 _WEIGHTS = {1: "ansi-bold", 2: "ansi-dim", 3: "ansi-italic", 4: "ansi-line"}
+_ENDED_WEIGHTS = {
+    0: _WEIGHTS.values(), 22: ("ansi-bold", "ansi-dim"), 23: ("ansi-italic",), 24: ("ansi-line",)
+}  # fmt: skip

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from towpath.audit.lineage import draw_lineage, trace_version
 from towpath.config.gate_declarations import Golden
 from towpath.errors import TowpathError
-from towpath.execution import run_folders
 from towpath.quantities import readable_size
 from towpath.registry import tag_message
 from towpath.studio.graph_view import BoxLook
@@ -18,10 +17,10 @@ from towpath.studio.pages.page_kind import NoSuchPage
 from towpath.studio.shown_values import show_change, show_number, show_person
 
 if TYPE_CHECKING:
-    from towpath.audit.lineage import LineageReport
+    from towpath.audit.lineage import LineageData, LineageReport
     from towpath.audit.stage_history import HistoryEntry
     from towpath.drawing.picture import GraphPicture
-    from towpath.registry import VersionRecord
+    from towpath.registry import ModelVersion, VersionRecord
     from towpath.registry.version_record import Columns
     from towpath.studio.pages.page_kind import PageRequest
     from towpath.studio.project_facts import ProjectFacts
@@ -79,36 +78,27 @@ class VersionPage:
     history: tuple[HistoryEntry, ...]
     picture: GraphPicture
     looks: Mapping[str, BoxLook]
-    run_is_here: bool
     open_stages: tuple[str, ...]
     used_by: tuple[str, ...]
 
 
 def gather_version(facts: ProjectFacts, request: PageRequest) -> VersionPage:
-    model = find_page_model(facts, request.names["model"])
-    number = request.names["version"]
-    version = next((v for v in model.newest_first if str(v.version or v.key[:8]) == number), None)
-    if version is None:
-        raise NoSuchPage(f"no version `{model.name}@{number}`")
+    version = _find_page_version(facts, request.names["model"], request.names["version"])
     try:
         lineage = trace_version(facts.registry_lineage, version)
     except TowpathError as damaged:
         raise NoSuchPage(damaged.faults[0].what) from None
     record, line = lineage.record, line_of_version(facts, version)
-    incumbents = tuple(
-        Incumbent(file.stage, str(file.version))
-        for file in facts.stage_files.wanted
-        if file.model == model.name and str(file.version) != number
-    )
+    incumbents = tuple(_list_incumbents(facts, version))
     return VersionPage(
         line,
         record.description or "",
         record.bump.reason if record.bump else "",
         lineage.before or "",
         incumbents,
-        tuple(_metric_rows(facts, model.name, record, incumbents)),
+        tuple(_metric_rows(facts, version.model, record, incumbents)),
         tuple((name, show_number(value)) for name, value in record.parameters.items()),
-        tuple((d.name, d.version or d.pointer or d.path or "", d.digest) for d in lineage.data),
+        tuple(map(_data_row, lineage.data)),
         tuple(sorted(record.labels.items())),
         _show_columns(record.signature.inputs if record.signature else None),
         _show_columns(record.signature.outputs if record.signature else None),
@@ -118,11 +108,28 @@ def gather_version(facts: ProjectFacts, request: PageRequest) -> VersionPage:
         tuple(sorted(record.packages.items())),
         tuple(reversed(lineage.promotions)),
         draw_lineage(lineage),
-        dict(_lineage_looks(facts, lineage)),
-        record.run in run_folders.list_run_names(facts.workspace.runs),
+        dict(_lineage_looks(facts, lineage, request.is_static)),
         _open_stages(facts, line),
         lineage.used_by,
     )
+
+
+def _find_page_version(facts: ProjectFacts, model_name: str, number: str) -> ModelVersion:
+    model = find_page_model(facts, model_name)
+    version = next((v for v in model.newest_first if str(v.version or v.key[:8]) == number), None)
+    if version is None:
+        raise NoSuchPage(f"no version `{model.name}@{number}`")
+    return version
+
+
+def _list_incumbents(facts: ProjectFacts, version: ModelVersion) -> Iterator[Incumbent]:
+    for file in facts.stage_files.wanted:
+        if file.model == version.model and file.version != version.version:
+            yield Incumbent(file.stage, str(file.version))
+
+
+def _data_row(data: LineageData) -> tuple[str, str, str]:
+    return data.name, data.version or data.pointer or data.path or "", data.digest
 
 
 def _metric_rows(
@@ -177,10 +184,12 @@ def _file_rows(record: VersionRecord) -> Iterator[tuple[str, str]]:
         yield "author", show_person(record.author)
 
 
-def _lineage_looks(facts: ProjectFacts, lineage: LineageReport) -> Iterator[tuple[str, BoxLook]]:
+def _lineage_looks(
+    facts: ProjectFacts, lineage: LineageReport, is_static: bool
+) -> Iterator[tuple[str, BoxLook]]:
     """Where the boxes of a lineage lead: the run, other versions, the stages."""
     record = lineage.record
-    if record.run in run_folders.list_run_names(facts.workspace.runs):
+    if record.run and facts.has_run_page(record.run, is_static):
         yield record.pipeline or "run", BoxLook(address=f"runs/{record.run}/")
     for entry in lineage.promotions:
         yield entry.stage, BoxLook(address=f"stages/{entry.stage}/")
