@@ -94,8 +94,11 @@ def guard_project(studio: StudioProject, door: Door) -> AccessGuard:
         ),
     ]
     app = Starlette(
-        routes=routes, exception_handlers={404: studio.answer_missing, PageTooSlow: answer_late}
-    )
+        routes=routes,
+        exception_handlers={
+            404: studio.answer_missing, PageTooSlow: answer_late, TowpathError: answer_refused
+        },
+    )  # fmt: skip
     app.router.redirect_slashes = False  # `answer_missing` adds them, to our own paths alone
     return AccessGuard(app, door)
 
@@ -291,6 +294,12 @@ def place_of_request(request: Request) -> PagePlace:
 
 async def answer_late(_: Request, __: Exception) -> Response:
     return PlainTextResponse(_TOO_SLOW, 503, {"retry-after": "10"})
+
+
+async def answer_refused(_: Request, refused: Exception) -> Response:
+    """What is no page, such as the log of a run whose record is damaged."""
+    assert isinstance(refused, TowpathError)
+    return PlainTextResponse(f"{refused.faults[0].what}\n", 500)
 
 
 def _answer_broken(facts: ProjectFacts, error: Exception, place: PagePlace) -> Response:

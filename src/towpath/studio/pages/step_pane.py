@@ -158,17 +158,17 @@ def _spent_rows(step: StepRun) -> Iterator[tuple[str, str]]:
     """Time and memory, in words. Of a result that was taken they are those of its making."""
     if step.seconds >= 0.05:
         yield "took", _show_spent(step.seconds)
-    own = step.made.facts.get("function_seconds")
-    if isinstance(own, int | float) and not isinstance(own, bool):
-        yield "its function", _show_spent(float(own))
+    own = _read_figure(step.made.facts.get("function_seconds"))
+    if own is not None:
+        yield "its function", _show_spent(own)
         if step.function_seconds is not None and step.seconds > own + 0.05:
             yield "start, reading, writing", _show_spent(step.seconds - own)
     usage: Any = step.made.facts.get("usage")
     usage = usage if isinstance(usage, Mapping) else {}
-    if isinstance(seconds := usage.get("cpu_seconds"), int | float):
-        yield "processor", _show_spent(float(seconds))
-    if isinstance(memory := usage.get("peak_memory"), int | float):
-        yield "most memory", readable_size(int(memory))
+    if (seconds := _read_figure(usage.get("cpu_seconds"))) is not None:
+        yield "processor", _show_spent(seconds)
+    if (memory := _read_figure(usage.get("peak_memory"))) is not None:
+        yield "most memory", readable_size(memory)
 
 
 _MESSAGES = ("notify", "stop", "fail")  # of these the reason is what they say
@@ -182,6 +182,12 @@ def _name_reason(step: StepRun) -> str:
     if step.kind == "condition" and has_run:
         return "it found"
     return "why it ran" if has_run else "why"
+
+
+def _read_figure(value: object) -> float | None:
+    """A time or a size of a record; None for what is none, infinite, or beyond any machine's."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and 0 <= value < 1e18 else None  # type: ignore[operator,arg-type]
 
 
 def _show_spent(seconds: float) -> str:
