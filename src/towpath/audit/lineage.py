@@ -171,7 +171,7 @@ def draw_lineage(lineage: LineageReport) -> GraphPicture:
     kind = f"rejected: {lineage.rejected}" if is_rejected else f"version by {by}"
     shape = BoxShape.FAIL if is_rejected else BoxShape.REGISTER
     digest = f"sha256 {record.sha256[:12]}"
-    digest += f", {_show_minute(record.time)}" if record.time else ""
+    digest += f", {record.time[:10]}" if record.time else ""
     version_name = _add_box(boxes, lineage.version, shape, kind, digest)
     lines += [GraphLine(source, run) for source in (*drawn.values(), code_name)]
     lines.append(GraphLine(run, version_name))
