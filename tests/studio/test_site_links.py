@@ -104,6 +104,7 @@ def test_a_browser_opens_it_from_a_folder_and_asks_nobody(
         page.get_by_role("link", name="Models", exact=True).click()
         page.get_by_role("link", name="mean", exact=True).click()
         page.locator("main").get_by_role("link", name="v1.0.0", exact=True).first.click()
+        page.wait_for_load_state()  # its style may come after it
         assert page.evaluate("getComputedStyle(document.body).fontFamily").startswith("ui-")
         # The script came, too: it says times in the reader's zone.
         assert page.locator("time[data-form=date]").first.inner_text()[:4] != "2026"
