@@ -43,6 +43,9 @@ ONE, TWO, THREE, FOUR = "abalone@v1.0.0", "abalone@v1.1.0", "abalone@v1.2.0", "p
         ("mse * 2 == 9", [ONE]),
         ("-mse < -6", [THREE]),
         ("mse / params.depth < 1", [THREE]),
+        ('params.depth < "none" * 3000000000', []),  # text is not worked with, nor is memory
+        ('params.depth < "%3000000000d" % 1', []),
+        ("params.depth < [1] * 3000000000", []),
         ('metrics.by["f1-score"] == 0.5', [ONE]),
         ('metrics["by.f1-score"] == 0.5', [ONE]),
         ("not mse < 5", [THREE, TWO, FOUR]),  # a comparison with what is not there does not hold

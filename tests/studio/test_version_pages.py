@@ -66,10 +66,13 @@ def test_versions_are_compared_by_what_differs(facts: ProjectFacts) -> None:
     titles = [section.title for section in view.sections if section.rows]
     assert titles[:4] == ["Metrics", "Parameters", "Data", "Code"]
     assert view.equal_count > 10
+    rows = {row.name: row.cells for section in view.sections for row in section.rows}
+    assert rows["time"][0].moment and rows["time"][0].value  # a moment, said in the reader's zone
     (kind,) = (kind for kind in PAGES if kind.path == "compare/versions/")
     page = render_studio_page(kind, facts, view, PagePlace(kind.path))
     assert "towpath compare model-1@v1.3.0 model-1@v1.9.0" in page
     assert "rows are equal in all of them" in page
+    assert 'data-form="date"' in page.partition("<tbody>")[2]
     with pytest.raises(NoSuchPage, match="model-9"):
         gather_version_comparison(facts, ask(("version", "model-9@v1.0.0")))
 

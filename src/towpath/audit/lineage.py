@@ -170,7 +170,8 @@ def draw_lineage(lineage: LineageReport) -> GraphPicture:
     is_rejected, by = lineage.rejected is not None, (record.author or "unknown").partition(" <")[0]
     kind = f"rejected: {lineage.rejected}" if is_rejected else f"version by {by}"
     shape = BoxShape.FAIL if is_rejected else BoxShape.REGISTER
-    digest = f"sha256 {record.sha256[:12]}, {record.time}"
+    digest = f"sha256 {record.sha256[:12]}"
+    digest += f", {_show_minute(record.time)}" if record.time else ""
     version_name = _add_box(boxes, lineage.version, shape, kind, digest)
     lines += [GraphLine(source, run) for source in (*drawn.values(), code_name)]
     lines.append(GraphLine(run, version_name))
@@ -216,13 +217,17 @@ def _draw_promotion(
     by = ", ".join(person.partition(" <")[0] for person in entry.approval.by)
     level = entry.approval.level
     approval = f"{level} by {by}" if by else f"approval {level}"
-    merged = f"merged {entry.merged}, {entry.pull_request or entry.commit[:7]}"
+    merged = f"merged {_show_minute(entry.merged)}, {entry.pull_request or entry.commit[:7]}"
     stage = _add_box(boxes, entry.stage, BoxShape.CHECK, approval, merged)
     yield GraphLine(version_name, stage)
     if entry.entered:
-        until = f"until {entry.until}" if entry.until else "runs now"
-        words = f"deployed {entry.entered}"
+        until = f"until {_show_minute(entry.until)}" if entry.until else "runs now"
+        words = f"deployed {_show_minute(entry.entered)}"
         yield GraphLine(stage, _add_box(boxes, str(entry.tag), BoxShape.STEP, words, until))
+
+
+def _show_minute(iso: str) -> str:
+    return iso[:16].replace("T", " ") + (" UTC" if iso.endswith("Z") else "")
 
 
 def _add_box(boxes: dict[str, GraphBox], name: str, shape: BoxShape, kind: str, detail: str) -> str:

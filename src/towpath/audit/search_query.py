@@ -174,10 +174,14 @@ class _Compiler:
         other = self.compile_term(right)
 
         def compute_value(facts: Any) -> Any:
-            try:
-                return work(left.get(facts), other.get(facts))
-            except (TypeError, ArithmeticError, ValueError):
+            values = left.get(facts), other.get(facts)
+            # Not of text or a list: `"a" * 3000000000` would fill the memory.
+            if not all(isinstance(value, int | float) for value in values):
                 return None  # of what has no such fact, or where it is no number
+            try:
+                return work(*values)
+            except (ArithmeticError, ValueError):
+                return None
 
         return QueryTerm("number", compute_value, ast.unparse(node))
 

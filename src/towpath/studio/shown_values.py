@@ -33,7 +33,7 @@ def show_time(iso: str | None, now: datetime | None = None) -> ShownTime | None:
     return ShownTime(
         moment.isoformat(timespec="seconds").replace("+00:00", "Z"),
         moment.strftime("%Y-%m-%d %H:%M"),
-        _show_age(((now or datetime.now(UTC)) - moment).total_seconds()),
+        show_age(((now or datetime.now(UTC)) - moment).total_seconds()),
     )
 
 
@@ -41,7 +41,8 @@ _AGES = ((86400 * 365, "year"), (86400 * 30, "month"), (86400, "day"), (3600, "h
          (60, "minute"))  # fmt: skip
 
 
-def _show_age(seconds: float) -> str:
+def show_age(seconds: float) -> str:
+    """How long ago that is, in whole units: `5 minutes ago`."""
     for size, unit in _AGES:
         count = int(seconds // size)
         if count >= 1:

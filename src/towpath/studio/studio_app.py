@@ -94,8 +94,11 @@ def guard_project(studio: StudioProject, door: Door) -> AccessGuard:
         ),
     ]
     app = Starlette(
-        routes=routes, exception_handlers={404: studio.answer_missing, PageTooSlow: answer_late}
-    )
+        routes=routes,
+        exception_handlers={
+            404: studio.answer_missing, PageTooSlow: answer_late, TowpathError: answer_refused
+        },
+    )  # fmt: skip
     app.router.redirect_slashes = False  # `answer_missing` adds them, to our own paths alone
     return AccessGuard(app, door)
 
@@ -269,6 +272,9 @@ class StudioProject:
             self.beside.note_action()
         if outcome.run:
             return RedirectResponse(f"/runs/{outcome.run}/", 303)
+        # Who has answered wants to see the run go on, and what was said stands there.
+        if outcome.code == 0 and request.path_params["action"] == "answer" and back:
+            return RedirectResponse(f"/{back}", 303)
         view = ActionPage(outcome, words, back)
         page = render_outcome(self._read_facts(), view, place)
         return HTMLResponse(page, 200 if outcome.code == 0 else 409)
@@ -288,6 +294,12 @@ def place_of_request(request: Request) -> PagePlace:
 
 async def answer_late(_: Request, __: Exception) -> Response:
     return PlainTextResponse(_TOO_SLOW, 503, {"retry-after": "10"})
+
+
+async def answer_refused(_: Request, refused: Exception) -> Response:
+    """What is no page, such as the log of a run whose record is damaged."""
+    assert isinstance(refused, TowpathError)
+    return PlainTextResponse(f"{refused.faults[0].what}\n", 500)
 
 
 def _answer_broken(facts: ProjectFacts, error: Exception, place: PagePlace) -> Response:
@@ -314,3 +326,11 @@ class ActionPage:
     outcome: ActionOutcome
     words: str
     back: str
+
+    @property
+    def back_words(self) -> str:
+        """Where the link below leads."""
+        section, _, name = self.back.strip("/").partition("/")
+        places = {"promotions": "the promotion" if name else "the promotions", "runs": "the run"}
+        places["stages"] = f"the stage {name}"
+        return f"Back to {places[section]}" if section in places else "Back"

@@ -62,6 +62,7 @@
     const answer = await fetch(location.href, { headers: { accept: "text/html" } });
     if (!answer.ok) return;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    document.title = page.title;
     for (const part of document.querySelectorAll("[data-live]")) {
       const next = page.querySelector(`[data-live="${part.dataset.live}"]`);
       if (!next) continue;

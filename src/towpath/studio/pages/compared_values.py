@@ -17,12 +17,14 @@ _MOST_ROWS = 400  # of a section: a run may have a thousand cells
 
 @dataclass(frozen=True)
 class ComparedCell:
-    """A run's value, and how it differs from that of the first run, where that is a metric."""
+    """A run's value, and how it differs from that of the first run, where that is a metric;
+    ``moment`` is the ISO time that the value is."""
 
     value: str
     is_best: bool = False
     change: str = ""
     verdict: str = ""
+    moment: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,14 @@ def _compare_row(facts: ProjectFacts, row: ValueRow, columns: int) -> ComparedRo
         return ComparedRow(name, (), count)
     if row.section == "metrics":
         return ComparedRow(name, tuple(_compare_metric(facts, name, row.values)), count)
-    return ComparedRow(name, tuple(ComparedCell(show_digest(v)) for v in row.values), count)
+    return ComparedRow(name, tuple(_show_cell(row, value) for value in row.values), count)
+
+
+def _show_cell(row: ValueRow, value: object) -> ComparedCell:
+    if (row.section, row.name) == ("record", "time"):
+        return ComparedCell(str(value or ""), moment=str(value or ""))
+    is_size = (row.section, row.name) == ("record", "size") and value is not None
+    return ComparedCell(f"{show_number(value)} B" if is_size else show_digest(value))
 
 
 def _compare_metric(

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from towpath.execution import run_questions
+from towpath.studio.pages.promotion_page import short_name
 from towpath.studio.pages.run_facts import RunLine, list_run_lines
 from towpath.studio.pages.stage_cards import StageCard, find_past_cards, stage_card
 
@@ -38,11 +40,13 @@ class Attention:
 
 @dataclass(frozen=True)
 class FirstStep:
-    """One of the steps from an empty folder to a model in a stage, and what to type for it."""
+    """One of the steps from an empty folder to a model in a stage, and what to type for it;
+    ``address`` is the page where a click does the same, "" for none."""
 
     is_done: bool
     words: str
     command: str
+    address: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ def gather_home(facts: ProjectFacts, request: PageRequest) -> HomePage:
         runs,
         strip,
         _list_first_steps(facts, columns, strip),
-        tuple(_find_attention(columns, strip)),
+        (*_find_questions(facts), *_find_attention(columns, strip)),
         tuple(facts.workspace.pipelines),
         len(facts.models),
         sum(len(model.versions) for model in facts.models.values()),
@@ -124,10 +128,9 @@ def _steps_to_version(
     commit = "git init && git add . && git commit -m 'Begin'"
     yield FirstStep(has_pipeline, "Write a pipeline, or take a template's", "towpath new")
     yield FirstStep(_has_commit(facts), "Commit it: a version names the code that made it", commit)
-    yield FirstStep(has_run, "Run it", "towpath run")
-    yield FirstStep(
-        newest is not None, "Register the model: a register step does, or by hand", register
-    )
+    yield FirstStep(has_run, "Run it", "towpath run", _pipeline_address(facts))
+    words = "Register the model: a register step does, or by hand"
+    yield FirstStep(newest is not None, words, register, f"runs/{runs[0].id}/" if runs else "")
 
 
 def _steps_to_stage(
@@ -139,14 +142,32 @@ def _steps_to_stage(
     stage, waiting = next(iter(facts.stages)), facts.waiting_promotions
     promote = f"towpath promote {newest or 'MODEL@VERSION'} --to {stage}"
     branch = waiting[0].branch if waiting else "promote/..."
-    yield FirstStep(bool(waiting or merged), f"Propose the version for {stage}", promote)
-    yield FirstStep(bool(merged), "Approve it", f"towpath approve {branch}")
-    yield FirstStep(False, "Deploy it", f"towpath reconcile {merged or stage} --apply")
+    version = f"models/{newest.model}/{newest.version}/" if newest else ""
+    decision = f"promotions/{short_name(branch)}/" if waiting else ""
+    yield FirstStep(bool(waiting or merged), f"Propose the version for {stage}", promote, version)
+    yield FirstStep(bool(merged), "Approve it", f"towpath approve {branch}", decision)
+    deployed = merged or stage
+    yield FirstStep(
+        False, "Deploy it", f"towpath reconcile {deployed} --apply", f"stages/{deployed}/"
+    )
+
+
+def _pipeline_address(facts: ProjectFacts) -> str:
+    names = tuple(facts.workspace.pipelines)
+    return f"pipelines/{names[0]}/" if len(names) == 1 else "pipelines/" if names else ""
 
 
 def _has_commit(facts: ProjectFacts) -> bool:
     repository = facts.workspace.repository
     return repository is not None and repository.commit("HEAD") is not None
+
+
+def _find_questions(facts: ProjectFacts) -> Iterator[Attention]:
+    """Steps of runs that go on, and wait for somebody's answer."""
+    for question in run_questions.list_waiting(facts.workspace):
+        words = f"{question.step} waits for an answer"
+        words += f": {question.message.splitlines()[0]}" if question.message.strip() else ""
+        yield Attention("waiting", words, f"runs/{question.run}/{question.step}/")
 
 
 def _find_attention(

@@ -50,10 +50,12 @@ def gather_search(facts: ProjectFacts, request: PageRequest) -> SearchPage:
     return SearchPage(words, tuple(hits[:_MOST]), max(0, len(hits) - _MOST))
 
 
-def _rank_name(hit: SearchHit, word: str) -> int:
-    """The whole name first, then what begins so, then what has it in its name."""
+def _rank_name(hit: SearchHit, word: str) -> tuple[int, bool]:
+    """The whole name first, then what begins so, then what has it in its name; of equals a model
+    before what is made of it."""
     name = hit.name.removeprefix("towpath ").lower()
-    return 0 if name == word else 1 if name.startswith(word) else 2 if word in name else 3
+    rank = 0 if name == word else 1 if name.startswith(word) else 2 if word in name else 3
+    return rank, hit.kind != "model"
 
 
 def _list_everything(facts: ProjectFacts) -> Iterator[SearchHit]:
@@ -79,7 +81,9 @@ def _list_everything(facts: ProjectFacts) -> Iterator[SearchHit]:
 
 def _model_hits(facts: ProjectFacts) -> Iterator[SearchHit]:
     for name, model in facts.models.items():
-        yield SearchHit("model", name, f"{len(model.versions)} versions", f"models/{name}/")
+        count = len(model.versions)
+        words = "1 version" if count == 1 else f"{count} versions"
+        yield SearchHit("model", name, words, f"models/{name}/")
         for version in model.newest_first:
             number = str(version.version or version.key[:8])
             stages = facts.stage_files.stages_of(name, version.version) if version.version else ()

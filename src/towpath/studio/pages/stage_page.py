@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from towpath.studio.pages.page_kind import NoSuchPage
 from towpath.studio.pages.stage_cards import StageCard, find_past_cards, stage_card
 from towpath.studio.pages.stage_times import StageSpan, list_stage_spans
-from towpath.studio.shown_values import show_duration
+from towpath.studio.shown_values import show_age
 
 if TYPE_CHECKING:
     from towpath.audit.stage_history import HistoryEntry
@@ -88,7 +88,7 @@ def _find_drift(facts: ProjectFacts, stage: str) -> StageDrift | None:
         for change in plan.changes
     )
     return StageDrift(
-        changes, plan.store, plan.target, plan.notes, heard.fault, show_duration(heard.age)
+        changes, plan.store, plan.target, plan.notes, heard.fault, show_age(heard.age)
     )
 
 

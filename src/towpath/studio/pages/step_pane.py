@@ -97,6 +97,8 @@ class StepPane:
     attempt: int
     tries: tuple[StepTry, ...]
     spent: tuple[tuple[str, str], ...]
+    began_after: str
+    reason_word: str
     made_in: str
     key: str
     ingredients: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
@@ -120,7 +122,9 @@ def gather_step_pane(
         step.started,
         step.attempt,
         tuple(read_tries(facts.workspace.runs / run.id, step)),
-        tuple(_spent_rows(run, step)),
+        tuple(_spent_rows(step)),
+        _words_if_any(_seconds_between(run.started, step.started)),
+        _name_reason(step),
         _maker_of(facts, step),
         step.key,
         tuple(_group_ingredients(step.ingredients)),
@@ -152,27 +156,48 @@ def read_tries(folder: Path, step: StepRun) -> Iterator[StepTry]:
                 yield StepTry(number, event["time"], hide_credentials(error))
 
 
-def _spent_rows(run: RecordedRun, step: StepRun) -> Iterator[tuple[str, str]]:
+def _spent_rows(step: StepRun) -> Iterator[tuple[str, str]]:
     """Time and memory, in words. Of a result that was taken they are those of its making."""
     if step.seconds >= 0.05:
         yield "took", _show_spent(step.seconds)
-    own = step.made.facts.get("function_seconds")
-    if isinstance(own, int | float) and not isinstance(own, bool):
-        yield "its function", _show_spent(float(own))
+    own = _read_figure(step.made.facts.get("function_seconds"))
+    if own is not None:
+        yield "its function", _show_spent(own)
         if step.function_seconds is not None and step.seconds > own + 0.05:
             yield "start, reading, writing", _show_spent(step.seconds - own)
     usage: Any = step.made.facts.get("usage")
     usage = usage if isinstance(usage, Mapping) else {}
-    if isinstance(seconds := usage.get("cpu_seconds"), int | float):
-        yield "processor", _show_spent(float(seconds))
-    if isinstance(memory := usage.get("peak_memory"), int | float):
-        yield "most memory", readable_size(int(memory))
-    if waited := _seconds_between(run.started, step.started):
-        yield "began after", _show_spent(waited)
+    if (seconds := _read_figure(usage.get("cpu_seconds"))) is not None:
+        yield "processor", _show_spent(seconds)
+    if (memory := _read_figure(usage.get("peak_memory"))) is not None:
+        yield "most memory", readable_size(memory)
+
+
+_MESSAGES = ("notify", "stop", "fail")  # of these the reason is what they say
+_RAN = ("done", "failed", "running")
+
+
+def _name_reason(step: StepRun) -> str:
+    has_run = str(step.state) in _RAN
+    if step.kind in _MESSAGES and has_run:
+        return "it says"
+    if step.kind == "condition" and has_run:
+        return "it found"
+    return "why it ran" if has_run else "why"
+
+
+def _read_figure(value: object) -> float | None:
+    """A time or a size of a record; None for what is none, infinite, or beyond any machine's."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and 0 <= value < 1e18 else None  # type: ignore[operator,arg-type]
 
 
 def _show_spent(seconds: float) -> str:
     return f"{seconds * 1000:.0f} ms" if 0 < seconds < 0.1 else show_duration(seconds)
+
+
+def _words_if_any(seconds: float) -> str:
+    return _show_spent(seconds) if seconds else ""
 
 
 def _seconds_between(earlier: str, later: str) -> float:

@@ -7,17 +7,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from towpath.audit.lineage import draw_lineage, trace_version
+from towpath.backends.dvc.tracked_files import pointer_path
 from towpath.config.gate_declarations import Golden
 from towpath.errors import TowpathError
 from towpath.quantities import readable_size
 from towpath.registry import tag_message
 from towpath.studio.graph_view import BoxLook
+from towpath.studio.pages.data_page import list_tracked_names, name_data_page
 from towpath.studio.pages.model_catalogue import VersionLine, find_page_model, line_of_version
 from towpath.studio.pages.page_kind import NoSuchPage
 from towpath.studio.shown_values import show_change, show_number, show_person
 
 if TYPE_CHECKING:
-    from towpath.audit.lineage import LineageData, LineageReport
+    from towpath.audit.lineage import LineageReport
     from towpath.audit.stage_history import HistoryEntry
     from towpath.drawing.picture import GraphPicture
     from towpath.registry import ModelVersion, VersionRecord
@@ -67,7 +69,7 @@ class VersionPage:
     incumbents: tuple[Incumbent, ...]
     metrics: tuple[MetricRow, ...]
     params: tuple[tuple[str, str], ...]
-    data: tuple[tuple[str, str, str], ...]
+    data: tuple[tuple[str, str, str, str], ...]
     labels: tuple[tuple[str, str], ...]
     takes: tuple[tuple[str, str], ...]
     gives: tuple[tuple[str, str], ...]
@@ -98,7 +100,7 @@ def gather_version(facts: ProjectFacts, request: PageRequest) -> VersionPage:
         incumbents,
         tuple(_metric_rows(facts, version.model, record, incumbents)),
         tuple((name, show_number(value)) for name, value in record.parameters.items()),
-        tuple(map(_data_row, lineage.data)),
+        tuple(_data_rows(facts, lineage)),
         tuple(sorted(record.labels.items())),
         _show_columns(record.signature.inputs if record.signature else None),
         _show_columns(record.signature.outputs if record.signature else None),
@@ -128,10 +130,6 @@ def _list_incumbents(facts: ProjectFacts, version: ModelVersion) -> Iterator[Inc
             yield Incumbent(file.stage, str(file.version))
 
 
-def _data_row(data: LineageData) -> tuple[str, str, str]:
-    return data.name, data.version or data.pointer or data.path or "", data.digest
-
-
 def _metric_rows(
     facts: ProjectFacts, model: str, record: VersionRecord, incumbents: tuple[Incumbent, ...]
 ) -> Iterator[MetricRow]:
@@ -148,6 +146,17 @@ def _metric_rows(
 
 def _show_columns(columns: Columns | None) -> tuple[tuple[str, str], ...]:
     return tuple((column.name, column.type) for column in columns or ())
+
+
+def _data_rows(facts: ProjectFacts, lineage: LineageReport) -> Iterator[tuple[str, str, str, str]]:
+    """Each input: its name, what it is called, its digest, and the address of its page or ""."""
+    tracked = list_tracked_names(facts)
+    by_pointer = {pointer_path(name): name for name in tracked}
+    for data in lineage.data:
+        path = by_pointer.get(data.pointer or "", data.path or data.pointer or "")
+        place = data.version or path
+        page = f"data/{name_data_page(place)}/" if place in tracked else ""
+        yield data.name, place, data.digest, page
 
 
 def _shape_rows(record: VersionRecord) -> Iterator[tuple[str, str]]:
