@@ -5,31 +5,32 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import pytest
-from playwright.sync_api import expect, sync_playwright
+from chromium import browser, needs_chromium
+from playwright.sync_api import Browser, expect
 
 from running import Project
 from towpath.execution.run_record import Recorder, new_folder
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+__all__ = ["browser"]
+
 TOKEN = "a-token-of-this-test"
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
-def test_the_eighth_tab_opens_at_once_and_follows_too(address: str, shown: Project) -> None:
+@needs_chromium
+def test_the_eighth_tab_opens_at_once_and_follows_too(
+    browser: Browser, address: str, shown: Project
+) -> None:
     folder: Path = new_folder(shown.workspace.runs)
     record = Recorder(folder)  # holds its lock, as a run does that goes on
     record("started", run=folder.name, pipeline="p", asked={}, params={}, inputs={}, sources={},
            tried=[], origin={}, steps={"a": "processing"})  # fmt: skip
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        context = browser.new_context()
-        context.new_page().goto(f"{address}/runs/{folder.name}/?token={TOKEN}")
-        for _ in range(7):
-            context.new_page().goto(f"{address}/runs/{folder.name}/", timeout=10_000)
-        record("step", step="a", state="running")
-        for page in context.pages:  # three by a stream, the others by looking again
-            expect(page.locator("main .state-running").first).to_be_attached(timeout=10_000)
-        browser.close()
+    context = browser.new_context()
+    context.new_page().goto(f"{address}/runs/{folder.name}/?token={TOKEN}")
+    for _ in range(7):
+        context.new_page().goto(f"{address}/runs/{folder.name}/", timeout=10_000)
+    record("step", step="a", state="running")
+    for page in context.pages:  # three by a stream, the others by looking again
+        expect(page.locator("main .state-running").first).to_be_attached(timeout=10_000)
+    context.close()
     record.close()
     shutil.rmtree(folder)

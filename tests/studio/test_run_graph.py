@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Callable, Mapping
 from html import unescape
 from pathlib import Path
 
 import httpx
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import expect, sync_playwright
+from chromium import browser, needs_chromium, violations
+from playwright.sync_api import Browser, expect
 
 from towpath.execution.run_record import Recorder, new_folder
 from towpath.planning.pipeline_check import drawable_graph
 from towpath.studio.static_site import build_site
 from towpath.workspace import Workspace
+
+__all__ = ["browser"]
 
 OpenStudio = Callable[[Path], httpx.Client]
 
@@ -184,44 +185,40 @@ def test_a_site_of_files_shows_a_small_graph_whole(project: Path, tmp_path: Path
 
 
 TOKEN = "a-token-of-this-test"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+@needs_chromium
 def test_a_graph_is_unfolded_by_keys_and_stays_where_it_is(
-    project: Path, open_studio: OpenStudio
+    browser: Browser, project: Path, open_studio: OpenStudio
 ) -> None:
     """What a mouse does a keyboard does; a run that goes on puts nothing out of its place."""
     waiting = dict.fromkeys(drawable_graph(Workspace(project), "whole").steps, "waiting")
     cells = {f"grid@{n}": "waiting" for n in range(120)}
     run = record_run(project, {**waiting, "north.clean.load": "running"}, cells, ended=False)
     address = str(open_studio(project).base_url).rstrip("/")
-    with sync_playwright() as playwright:
-        page = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"]).new_page(
-            viewport={"width": 1440, "height": 700}
-        )
-        page.goto(f"{address}/runs/{run}/?token={TOKEN}")
-        page.goto(f"{address}/runs/{run}/")
-        page.locator("a.box", has=page.locator("title", has_text="north:")).focus()
-        page.keyboard.press("Enter")
-        page.wait_for_url("**/?open=north")
-        page.get_by_role("link", name="Unfold grid").focus()
-        page.keyboard.press("Enter")
-        page.wait_for_url("**open=grid")
-        expect(page.locator("a.tile")).to_have_count(120)
-        found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]})
-        assert [v["id"] for v in found.response["violations"]] == []
+    page = browser.new_page(viewport={"width": 1440, "height": 700})
+    page.goto(f"{address}/runs/{run}/?token={TOKEN}")
+    page.goto(f"{address}/runs/{run}/")
+    page.locator("a.box", has=page.locator("title", has_text="north:")).focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/?open=north")
+    page.get_by_role("link", name="Unfold grid").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**open=grid")
+    expect(page.locator("a.tile")).to_have_count(120)
+    assert violations(page) == []
 
-        drawing = page.locator(".drawing")
-        drawing.evaluate("drawing => { drawing.scrollTop = 150; }")
-        tile = page.locator("a.tile").nth(7)
-        tile.evaluate("tile => tile.focus({ preventScroll: true })")
-        place = tile.bounding_box()
-        record = Recorder(project / ".towpath" / "runs" / run)
-        record("step", step="grid@3", state="running")
-        record("step", step="grid@3", state="done", seconds=1.0)
-        record.close()
-        expect(page.locator("a.tile.state-done")).to_have_count(1, timeout=10_000)
-        assert drawing.evaluate("drawing => drawing.scrollTop") == 150
-        assert tile.bounding_box() == place
-        assert tile.evaluate("tile => tile === document.activeElement")
+    drawing = page.locator(".drawing")
+    drawing.evaluate("drawing => { drawing.scrollTop = 150; }")
+    tile = page.locator("a.tile").nth(7)
+    tile.evaluate("tile => tile.focus({ preventScroll: true })")
+    place = tile.bounding_box()
+    record = Recorder(project / ".towpath" / "runs" / run)
+    record("step", step="grid@3", state="running")
+    record("step", step="grid@3", state="done", seconds=1.0)
+    record.close()
+    expect(page.locator("a.tile.state-done")).to_have_count(1, timeout=10_000)
+    assert drawing.evaluate("drawing => drawing.scrollTop") == 150
+    assert tile.bounding_box() == place
+    assert tile.evaluate("tile => tile === document.activeElement")
+    page.close()

@@ -13,14 +13,15 @@ from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 import httpx
 import pytest
-from playwright.sync_api import sync_playwright
+from chromium import browser, needs_chromium
+from playwright.sync_api import Browser
 
 from running import Project
 from towpath.errors import UsageError
 from towpath.execution.run_record import Recorder, new_folder
 from towpath.studio.static_site import MARKER, build_site
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+__all__ = ["browser"]
 
 
 class Links(HTMLParser):
@@ -89,24 +90,25 @@ def test_no_link_is_dead_below_a_path(site: Path, below_a_path: str) -> None:
     assert files - {path or "index.html" for path in reached} == set()
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
-def test_a_browser_opens_it_from_a_folder_and_asks_nobody(site: Path, below_a_path: str) -> None:
+@needs_chromium
+def test_a_browser_opens_it_from_a_folder_and_asks_nobody(
+    browser: Browser, site: Path, below_a_path: str
+) -> None:
     requests: list[str] = []
     complaints: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page()
-        page.on("request", lambda request: requests.append(request.url))
-        page.on("console", lambda line: complaints.append(line.text))
-        for begin in (site.as_uri() + "/index.html", below_a_path):
-            page.goto(begin)
-            page.get_by_role("link", name="Models", exact=True).click()
-            page.get_by_role("link", name="mean", exact=True).click()
-            page.locator("main").get_by_role("link", name="v1.0.0", exact=True).first.click()
-            assert page.evaluate("getComputedStyle(document.body).fontFamily").startswith("ui-")
-            # The script came, too: it says times in the reader's zone.
-            assert page.locator("time[data-form=date]").first.inner_text()[:4] != "2026"
-        browser.close()
+    page = browser.new_page()
+    page.on("request", lambda request: requests.append(request.url))
+    page.on("console", lambda line: complaints.append(line.text))
+    for begin in (site.as_uri() + "/index.html", below_a_path):
+        page.goto(begin)
+        page.get_by_role("link", name="Models", exact=True).click()
+        page.get_by_role("link", name="mean", exact=True).click()
+        page.locator("main").get_by_role("link", name="v1.0.0", exact=True).first.click()
+        page.wait_for_load_state()  # its style may come after it
+        assert page.evaluate("getComputedStyle(document.body).fontFamily").startswith("ui-")
+        # The script came, too: it says times in the reader's zone.
+        assert page.locator("time[data-form=date]").first.inner_text()[:4] != "2026"
+    page.close()
     assert complaints == []
     home = (site.as_uri(), below_a_path)
     assert [url for url in requests if not url.startswith(home)] == []

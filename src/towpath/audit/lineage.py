@@ -167,12 +167,7 @@ def draw_lineage(lineage: LineageReport) -> GraphPicture:
     code_name = _add_box(boxes, f"code {code.commit[:7]}", BoxShape.INPUT, "code", words)
     words = f"run {record.run or 'unknown'}"
     run = _add_box(boxes, record.pipeline or "run", BoxShape.STEP, words, "")
-    is_rejected, by = lineage.rejected is not None, (record.author or "unknown").partition(" <")[0]
-    kind = f"rejected: {lineage.rejected}" if is_rejected else f"version by {by}"
-    shape = BoxShape.FAIL if is_rejected else BoxShape.REGISTER
-    digest = f"sha256 {record.sha256[:12]}"
-    digest += f", {record.time[:10]}" if record.time else ""
-    version_name = _add_box(boxes, lineage.version, shape, kind, digest)
+    version_name = _add_version(boxes, lineage)
     lines += [GraphLine(source, run) for source in (*drawn.values(), code_name)]
     lines.append(GraphLine(run, version_name))
     lines += _draw_upstream(lineage, boxes, drawn)
@@ -184,6 +179,16 @@ def draw_lineage(lineage: LineageReport) -> GraphPicture:
         lines.append(GraphLine(version_name, made_from))
     boxes = _put_in_order(boxes, lines)
     return GraphPicture(boxes, tuple(lines), lineage.version, record.description or "")
+
+
+def _add_version(boxes: dict[str, GraphBox], lineage: LineageReport) -> str:
+    record = lineage.record
+    is_rejected, by = lineage.rejected is not None, (record.author or "unknown").partition(" <")[0]
+    kind = f"rejected: {lineage.rejected}" if is_rejected else f"version by {by}"
+    shape = BoxShape.FAIL if is_rejected else BoxShape.REGISTER
+    digest = f"sha256 {record.sha256[:12]}"
+    digest += f", {record.time[:10]}" if record.time else ""
+    return _add_box(boxes, lineage.version, shape, kind, digest)
 
 
 def _put_in_order(boxes: dict[str, GraphBox], lines: Iterable[GraphLine]) -> dict[str, GraphBox]:

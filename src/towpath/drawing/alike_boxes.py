@@ -19,6 +19,23 @@ class AlikeGroups:
     members: Mapping[str, tuple[str, ...]]
 
 
+@dataclass(frozen=True)
+class _Neighbours:
+    """The lines that enter and that leave each box."""
+
+    entering: Mapping[str, list[GraphLine]]
+    leaving: Mapping[str, list[GraphLine]]
+
+    @classmethod
+    def of_picture(cls, picture: GraphPicture) -> _Neighbours:
+        entering: dict[str, list[GraphLine]] = {name: [] for name in picture.boxes}
+        leaving: dict[str, list[GraphLine]] = {name: [] for name in picture.boxes}
+        for line in picture.lines:
+            leaving[line.start].append(line)
+            entering[line.end].append(line)
+        return cls(entering, leaving)
+
+
 def group_alike(picture: GraphPicture) -> AlikeGroups:
     """Group steps of one kind that take from the same and give to the same, and steps that follow
     one another and have no other neighbour."""
@@ -35,16 +52,12 @@ def group_alike(picture: GraphPicture) -> AlikeGroups:
 
 def _find_groups(picture: GraphPicture) -> Iterator[tuple[list[str], str]]:
     """The boxes of each group, and how they stand; no box is in two of them."""
-    entering: dict[str, list[GraphLine]] = {name: [] for name in picture.boxes}
-    leaving: dict[str, list[GraphLine]] = {name: [] for name in picture.boxes}
-    for line in picture.lines:
-        leaving[line.start].append(line)
-        entering[line.end].append(line)
+    neighbours = _Neighbours.of_picture(picture)
     in_rows: set[str] = set()
-    for row in _find_rows(picture, entering, leaving):
+    for row in _find_rows(picture, neighbours):
         in_rows.update(row)
         yield row, "in a row"
-    for fan in _find_fans(picture, entering, leaving):
+    for fan in _find_fans(picture, neighbours):
         if in_rows.isdisjoint(fan):
             yield fan, "side by side"
 
@@ -56,27 +69,21 @@ def _make_frame(picture: GraphPicture, names: list[str], detail: str) -> GraphBo
     return GraphBox(f"{first.name} +{count - 1}", BoxShape.STEP, kind, detail)
 
 
-def _find_fans(
-    picture: GraphPicture,
-    entering: Mapping[str, list[GraphLine]],
-    leaving: Mapping[str, list[GraphLine]],
-) -> Iterator[list[str]]:
+def _find_fans(picture: GraphPicture, neighbours: _Neighbours) -> Iterator[list[str]]:
     alike: dict[object, list[str]] = {}
     for name, box in picture.boxes.items():
-        starts = frozenset((line.start, line.label, line.ordering) for line in entering[name])
-        ends = frozenset((line.end, line.label, line.ordering) for line in leaving[name])
+        starts = frozenset(
+            (line.start, line.label, line.ordering) for line in neighbours.entering[name]
+        )
+        ends = frozenset((line.end, line.label, line.ordering) for line in neighbours.leaving[name])
         if starts and box.shape is not BoxShape.INPUT:
             key = (box.shape, box.kind, picture.inside.get(name), starts, ends)
             alike.setdefault(key, []).append(name)
     return (names for names in alike.values() if len(names) >= _LEAST)
 
 
-def _find_rows(
-    picture: GraphPicture,
-    entering: Mapping[str, list[GraphLine]],
-    leaving: Mapping[str, list[GraphLine]],
-) -> Iterator[list[str]]:
-    following = dict(_find_followers(picture, entering, leaving))
+def _find_rows(picture: GraphPicture, neighbours: _Neighbours) -> Iterator[list[str]]:
+    following = dict(_find_followers(picture, neighbours))
     ends_of_rows = set(following.values())
     for name in picture.boxes:
         if name in following and name not in ends_of_rows:
@@ -87,19 +94,15 @@ def _find_rows(
                 yield row
 
 
-def _find_followers(
-    picture: GraphPicture,
-    entering: Mapping[str, list[GraphLine]],
-    leaving: Mapping[str, list[GraphLine]],
-) -> Iterator[tuple[str, str]]:
+def _find_followers(picture: GraphPicture, neighbours: _Neighbours) -> Iterator[tuple[str, str]]:
     """Each step that goes to one other alone, and that step, to which nothing else goes."""
     steps = {name for name, box in picture.boxes.items() if box.shape is BoxShape.STEP}
-    for name in leaving:
-        ends = {line.end for line in leaving[name]}
-        if len(ends) != 1 or leaving[name][0].label:
+    for name in neighbours.leaving:
+        ends = {line.end for line in neighbours.leaving[name]}
+        if len(ends) != 1 or neighbours.leaving[name][0].label:
             continue
         end = ends.pop()
-        is_alone = {line.start for line in entering[end]} == {name}
+        is_alone = {line.start for line in neighbours.entering[end]} == {name}
         if is_alone and {name, end} <= steps and _are_together(picture, name, end):
             yield name, end
 

@@ -13,7 +13,7 @@ from towpath.config.artifact import Json
 from towpath.config.foreign_values import is_same
 from towpath.errors import StoreError, UsageError, did_you_mean
 from towpath.execution import run_record
-from towpath.execution.run_record import RecordedRun
+from towpath.execution.run_record import RecordedRun, StepRun
 from towpath.scratch import sweep_folders
 from towpath.steps.work_order import BYTES
 
@@ -161,10 +161,16 @@ def run_metrics(run: RecordedRun) -> dict[str, Json]:
     for step in run.steps.values():
         if step.kind in ("quality_check", "bias_check"):
             continue
-        flat.update(flatten_leaves(step.made.facts.get("metrics"), step.name))
-        for output, value in step.made.values.items():
-            flat.update(flatten_leaves(value, f"{step.name}.{output}"))
+        flat.update({f"{step.name}.{name}": value for name, value in flatten_step(step).items()})
     return flat
+
+
+def flatten_step(step: StepRun) -> dict[str, Json]:
+    """The last of what a step logged, and its JSON outputs: ``loss``, ``metrics.mse``."""
+    flat = dict(flatten_leaves(step.made.facts.get("metrics"), ""))
+    for output, value in step.made.values.items():
+        flat.update(flatten_leaves(value, output))
+    return {name.removeprefix("."): value for name, value in flat.items()}
 
 
 def flatten_leaves(value: Json, prefix: str) -> Iterator[tuple[str, Json]]:

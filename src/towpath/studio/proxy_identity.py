@@ -67,8 +67,8 @@ class ProxyDoor:
     def admit(self, scope: Scope) -> Admission:
         if not self._is_proxy(scope):
             return Admission(PlainTextResponse("Only the proxy may ask this server.\n", 403))
-        wanted = self.header.encode()
-        values = [value for name, value in scope["headers"] if name.lower() == wanted]
+        header_name = self.header.encode()
+        values = [value for name, value in scope["headers"] if name.lower() == header_name]
         person = self._read_person(values[0]) if len(values) == 1 else None
         if person is None:
             words = f"The proxy does not say who asks: one plain name in {self.header}.\n"

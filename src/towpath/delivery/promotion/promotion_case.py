@@ -34,7 +34,7 @@ from towpath.versions import version_origin
 
 if TYPE_CHECKING:
     from towpath.config.project_declaration import Project, StageDeclaration
-    from towpath.delivery.gates import GateVerdict
+    from towpath.delivery.gates import GateContext, GateVerdict
     from towpath.forge import Forge
     from towpath.registry.registry_state import Model
     from towpath.workspace import Workspace
@@ -337,22 +337,39 @@ def judge_review_gates(
         what = f"{name} lies in the stage, which a review does not see"
         raise StoreError(what, hint="when: deploy")
 
-    now = int(time.time())
     with scratch_folder() as scratch:
-        context = gates.GateContext(
-            stage=case.stage,
-            candidate=case.candidate,
-            incumbent=case.incumbent,
-            repository=repository,
-            base=case.base,
-            project=case.project,
-            lower_since=find_entry_below(case.stays, case.stage_below, case.candidate_version, now),
+        context = replace(
+            context_of_records(repository, case, case.candidate),
             model=bring_model,
             data=refuse_data,
-            now=now,
             scratch=Path(scratch),
-            stage_available=False,
             kept=workspace.state / "code",
-            folder=case.folder,
         )
         return gates.judge_stage_gates(context, "review")
+
+
+def context_of_records(
+    repository: Repository, case: PromotionCase, candidate: VersionRecord
+) -> GateContext:
+    """What is judged of a promotion by records alone: neither a model nor data can be opened."""
+    from towpath.delivery import gates
+
+    def refuse_bytes(name: VersionRecord | str) -> Path:
+        raise StoreError(f"{name} is not opened to read a promotion")
+
+    now = int(time.time())
+    return gates.GateContext(
+        stage=case.stage,
+        candidate=candidate,
+        incumbent=case.incumbent,
+        repository=repository,
+        base=case.base,
+        project=case.project,
+        lower_since=find_entry_below(case.stays, case.stage_below, case.candidate_version, now),
+        model=refuse_bytes,
+        data=refuse_bytes,
+        now=now,
+        scratch=Path(),
+        stage_available=False,
+        folder=case.folder,
+    )

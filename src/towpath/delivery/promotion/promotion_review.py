@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from towpath import registry
@@ -13,19 +11,17 @@ from towpath.delivery.promotion.main_line_approvals import ApprovalRule
 from towpath.delivery.promotion.promotion_approval import allows_self_approval, named_people
 from towpath.delivery.promotion.promotion_case import (
     PromotionCase,
-    find_entry_below,
+    context_of_records,
     gather_promotion_case,
 )
 from towpath.delivery.promotion.promotion_check import inspect_branch
 from towpath.delivery.promotion.rulebook import least_level
-from towpath.errors import StoreError
 from towpath.registry import VersionNumber, VersionReference
 
 if TYPE_CHECKING:
     from towpath.config.project_declaration import Approval
     from towpath.delivery.gates import GateVerdict
     from towpath.errors import Fault
-    from towpath.registry import VersionRecord
 
 
 @dataclass(frozen=True)
@@ -90,23 +86,4 @@ def _judge_by_records(repository: Repository, case: PromotionCase) -> tuple[Gate
         return ()
     from towpath.delivery import gates
 
-    def refuse_bytes(name: VersionRecord | str) -> Path:
-        raise StoreError(f"{name} is not opened to read a promotion")
-
-    now = int(time.time())
-    context = gates.GateContext(
-        stage=case.stage,
-        candidate=case.candidate,
-        incumbent=case.incumbent,
-        repository=repository,
-        base=case.base,
-        project=case.project,
-        lower_since=find_entry_below(case.stays, case.stage_below, case.candidate_version, now),
-        model=refuse_bytes,
-        data=refuse_bytes,
-        now=now,
-        scratch=Path(),
-        stage_available=False,
-        folder=case.folder,
-    )
-    return gates.judge_record_gates(context)
+    return gates.judge_record_gates(context_of_records(repository, case, case.candidate))

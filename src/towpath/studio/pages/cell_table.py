@@ -15,7 +15,6 @@ from towpath.studio.pages.run_facts import step_took
 from towpath.studio.shown_values import show_number
 
 if TYPE_CHECKING:
-    from towpath.config.artifact import Json
     from towpath.execution.run_record import RecordedRun, StepRun
     from towpath.studio.pages.page_kind import PageRequest
     from towpath.studio.project_facts import ProjectFacts
@@ -114,12 +113,9 @@ def _item_columns(cells: Sequence[StepRun]) -> tuple[str, ...]:
 
 
 def _cell_numbers(cell: StepRun) -> dict[str, float]:
-    leaves: dict[str, Json] = dict(run_folders.flatten_leaves(cell.made.facts.get("metrics"), ""))
-    for output, value in cell.made.values.items():
-        leaves.update(run_folders.flatten_leaves(value, output))
     return {
-        name.lstrip("."): float(value)
-        for name, value in leaves.items()
+        name: float(value)
+        for name, value in run_folders.flatten_step(cell).items()
         if isinstance(value, int | float) and not isinstance(value, bool)
     }
 

@@ -68,8 +68,8 @@ def choose_axes(facts: ProjectFacts, runs: Sequence[RunLine], request: PageReque
     main metric."""
     offered = tuple(_differing_columns(runs))[:_MOST_OFFERED]
     keys = _AxisKeys(tuple(column.key for column in offered), _main_column(facts, runs))
-    wanted = dict.fromkeys(request.query.get("axis", ()))
-    chosen = [key for key in wanted if key in keys.every] or keys.usual
+    asked_axes = dict.fromkeys(request.query.get("axis", ()))
+    chosen = [key for key in asked_axes if key in keys.every] or keys.usual
     x, y = keys.choose_plane(request.last_value("x"), request.last_value("y"))
     colour = keys.pick(request.last_value("colour"), keys.main)
     shades, scale = _shade_runs(runs, colour)

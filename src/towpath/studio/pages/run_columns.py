@@ -74,8 +74,8 @@ def choose_columns(
     left_out = max(0, len(metrics) - _MOST_OFFERED) + max(0, len(params) - _MOST_OFFERED)
     columns_by_key = {column.key: column for _, columns in offered for column in columns}
     chosen = [key for key in dict.fromkeys(keys) if key in columns_by_key]
-    wanted = chosen or _usual_keys(shown)
-    shown_columns = tuple(columns_by_key[key] for key in wanted if key in columns_by_key)
+    shown_keys = chosen or _usual_keys(shown)
+    shown_columns = tuple(columns_by_key[key] for key in shown_keys if key in columns_by_key)
     return ColumnChoice(shown_columns, offered, bool(chosen), left_out)
 
 

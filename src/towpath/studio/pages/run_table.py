@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from towpath.execution import run_folders
 from towpath.execution.run_record import ExecutionState
 from towpath.studio.pages.metric_trend import TrendLine, lay_trend
+from towpath.studio.pages.page_kind import count_pages
 from towpath.studio.pages.run_columns import ColumnChoice, RunColumn, choose_columns, sort_runs
 from towpath.studio.pages.run_facts import RunLine
 from towpath.studio.pages.run_filter import FoundRuns, RunFilter, list_found_runs, read_run_lines
@@ -80,7 +81,7 @@ def gather_run_table(facts: ProjectFacts, request: PageRequest) -> RunTable:
         tuple(name for name in chosen if name not in {run.id for run in shown}),
         count, hits.total, hits.unread, hits.fault, hits.hint,
         trend_of_runs(facts, shown),
-        page, max(1, -(-count // RUNS_ON_A_PAGE)),
+        page, count_pages(count, RUNS_ON_A_PAGE),
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from towpath.studio.project_facts import ProjectFacts
 
 _RULES = 200  # of a check that are listed
+_MOST_VALUES = 60  # of a step that are listed
 
 
 @dataclass(frozen=True)
@@ -278,9 +280,5 @@ def _group_ingredients(
 
 
 def _value_rows(step: StepRun) -> Iterator[tuple[str, str]]:
-    facts: Any = step.made.facts.get("metrics")
-    rows = dict(run_folders.flatten_leaves(facts, "")) if facts else {}
-    for output, value in step.made.values.items():
-        rows.update(run_folders.flatten_leaves(value, output))
-    for name, value in list(rows.items())[:60]:
-        yield name.lstrip("."), show_number(value)
+    for name, value in islice(run_folders.flatten_step(step).items(), _MOST_VALUES):
+        yield name, show_number(value)
