@@ -41,6 +41,8 @@ def test_a_log_and_a_curve_grow_without_a_page_being_loaded(
     browser: Browser, tmp_path: Path, open_studio: OpenStudio
 ) -> None:
     record = begin_run(tmp_path)
+    hangs_on = {"input rows": "a", "code fit": "b"}
+    record("step", step="fit", state="running", ingredients=hangs_on)
     folder = record.folder / "fit"
     address = str(open_studio(tmp_path).base_url).rstrip("/")
     with (
@@ -74,9 +76,14 @@ def test_a_log_and_a_curve_grow_without_a_page_being_loaded(
         expect(page.locator("#L202")).to_have_count(1, timeout=3000)
         assert not lines.evaluate(below)
         expect(page.locator(".legend")).to_contain_text("loss 0.25", timeout=3000)
-        record("step", step="fit", state="done", seconds=1.0)
+        hangs_on["parameter rate"] = "c"
+        record("step", step="fit", state="done", seconds=1.0, ingredients=hangs_on)
         record("finished", state="done", seconds=1.0, exit_code=0)
         expect(page.locator("h2#step")).to_contain_text("done", timeout=5000)
+        expect(page).to_have_title("gone done · live")
+        # A fold is known by its title: another one before it opens and closes none.
+        folds = page.locator(".pane details[open] summary")
+        assert folds.all_inner_texts() == ["parameter 1", "input 1"]
         expect(page.locator("button.follow")).to_be_hidden(timeout=3000)
         assert page.locator(".log .line").count() == 202
         assert page.evaluate("window.isTheSame")

@@ -67,7 +67,7 @@ def _draw_row(scale: _TimeScale, y: float, model: str, spans: Sequence[StageSpan
 
 
 def _draw_ticks(scale: _TimeScale, y: float) -> Iterator[str]:
-    form = "%Y-%m-%d" if scale.length > _TWO_DAYS else "%m-%d %H:%M"
+    form = "%Y-%m-%d" if scale.length > _TWO_DAYS else "%m-%d %H:%M UTC"
     for share, anchor in ((0.0, "start"), (0.5, "middle"), (1.0, "end")):
         moment = scale.begin + share * scale.length
         words = datetime.fromtimestamp(moment, UTC).strftime(form)

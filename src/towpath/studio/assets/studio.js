@@ -67,8 +67,9 @@
       const next = page.querySelector(`[data-live="${part.dataset.live}"]`);
       if (!next) continue;
       dress(next);
-      const open = [...part.querySelectorAll("details")].map((d) => d.open);
-      [...next.querySelectorAll("details")].forEach((d, i) => { if (i in open) d.open = open[i]; });
+      const titleOf = (fold) => fold.querySelector("summary")?.textContent;
+      const open = new Map([...part.querySelectorAll("details")].map((d) => [titleOf(d), d.open]));
+      for (const fold of next.querySelectorAll("details")) fold.open = open.get(titleOf(fold)) ?? fold.open;
       // The log of the same step grows by what comes (below): its lines are not loaded again.
       if (part.dataset.log && part.dataset.log === next.dataset.log && "growing" in part.dataset === "growing" in next.dataset) continue;
       for (const name of ["log", "next", "line", "growing"]) { if (name in next.dataset) part.dataset[name] = next.dataset[name]; else delete part.dataset[name]; }
