@@ -187,7 +187,7 @@ def _add_version(boxes: dict[str, GraphBox], lineage: LineageReport) -> str:
     kind = f"rejected: {lineage.rejected}" if is_rejected else f"version by {by}"
     shape = BoxShape.FAIL if is_rejected else BoxShape.REGISTER
     digest = f"sha256 {record.sha256[:12]}"
-    digest += f", {_show_minute(record.time)}" if record.time else ""
+    digest += f", {record.time[:10]}" if record.time else ""
     return _add_box(boxes, lineage.version, shape, kind, digest)
 
 

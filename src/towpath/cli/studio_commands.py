@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -76,6 +77,7 @@ def build(session: Session, folder: str) -> None:
 
     target = session.working_folder / folder
     changes = build_site(session.workspace.root, target)
-    words = [f"{changes.written} files written in {target}"]
+    shown = Path(folder) if session.working_folder == Path.cwd() else target
+    words = [f"{changes.written} file{'s' if changes.written != 1 else ''} written in {shown}"]
     words += [f"{changes.removed} old ones removed"] if changes.removed else []
-    session.say(f"{', '.join(words)}: open {target}/index.html")
+    session.say(f"{', '.join(words)}: open {shown / 'index.html'}")
