@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from towpath.execution import run_record
+from towpath.execution.run_record import RecordedRun
 from towpath.studio.page_index import PAGES
 from towpath.studio.page_templates import PagePlace, render_studio_page
 from towpath.studio.pages import run_facts
@@ -194,3 +196,29 @@ def test_an_export_has_every_digit_and_no_formula(tmp_path: Path) -> None:
     assert row["params.rate"] == "0.1234567890123"
     assert row["metrics.mse"] == "1.37"
     assert not any(re.match(r"[=+@-]", word) for word in (*row, *row.values()))
+
+
+@pytest.mark.parametrize("path", ["pipelines/", "search/"])
+def test_many_pipelines_read_no_record_many_times(
+    tmp_path: Path, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The record of a run that goes on is kept by nobody, and a pipeline may never have run."""
+    (tmp_path / "towpath.yaml").write_text("name: many\n")
+    for number in range(12):
+        folder = tmp_path / "flows" / f"p{number}"
+        folder.mkdir(parents=True)
+        (folder / "pipeline.yaml").write_text("steps: {a: {run: a}}\n")
+    for number in range(6):
+        record = tmp_path / ".towpath/runs" / write_run(tmp_path, number) / "events.jsonl"
+        record.write_text(record.read_text().partition("\n")[0] + "\n")
+    reads: list[Path] = []
+    read_run = run_record.read_run
+
+    def count_read(folder: Path) -> RecordedRun | None:
+        reads.append(folder)
+        return read_run(folder)
+
+    monkeypatch.setattr(run_record, "read_run", count_read)
+    page, _ = write_page(tmp_path, path, ask(q="p1"))
+    assert "p11" in page
+    assert len(reads) <= 6 + 6  # those of the strip too

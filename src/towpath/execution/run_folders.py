@@ -37,6 +37,8 @@ def recent_runs(
     named in a warning, and hides no other."""
     yielded_count = 0
     for name in reversed(list_run_names(folder)):
+        if count is not None and yielded_count >= count:
+            return
         try:
             run = run_record.read_run(folder / name)
         except StoreError as broken:
@@ -44,8 +46,6 @@ def recent_runs(
             continue
         if run is None or (pipeline and run.pipeline != pipeline):
             continue
-        if count is not None and yielded_count >= count:
-            return
         yielded_count += 1
         yield run
 

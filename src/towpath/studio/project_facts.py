@@ -254,8 +254,8 @@ class ProjectFacts:
         """Every change of what stages should run of a model, oldest first; no forge is asked."""
         return self._model_histories.get(model, ())
 
-    def recent_runs(self, count: int, pipeline: str | None = None) -> list[RecordedRun]:
-        return list(run_folders.recent_runs(self.workspace.runs, count, pipeline))
+    def recent_runs(self, count: int) -> list[RecordedRun]:
+        return list(run_folders.recent_runs(self.workspace.runs, count))
 
     @cached_property
     def _metric_signs(self) -> Mapping[str, int]:

@@ -65,27 +65,36 @@
     document.title = page.title;
     for (const part of document.querySelectorAll("[data-live]")) {
       const next = page.querySelector(`[data-live="${part.dataset.live}"]`);
-      if (!next) continue;
-      dress(next);
-      const titleOf = (fold) => fold.querySelector("summary")?.textContent;
-      const open = new Map([...part.querySelectorAll("details")].map((d) => [titleOf(d), d.open]));
-      for (const fold of next.querySelectorAll("details")) fold.open = open.get(titleOf(fold)) ?? fold.open;
-      // The log of the same step grows by what comes (below): its lines are not loaded again.
-      if (part.dataset.log && part.dataset.log === next.dataset.log && "growing" in part.dataset === "growing" in next.dataset) continue;
-      for (const name of ["log", "next", "line", "growing"]) { if (name in next.dataset) part.dataset[name] = next.dataset[name]; else delete part.dataset[name]; }
-      if (next.innerHTML === part.innerHTML) continue;
-      const log = part.querySelector("[data-follow]");
-      const follows = !log || log.scrollHeight - log.scrollTop - log.clientHeight < 40;
-      const at = log ? log.scrollTop : 0;
-      const kept = [...part.querySelectorAll("[data-keep]")].map((d) => [d.dataset.keep, d.scrollLeft, d.scrollTop]);
-      const focus = part.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
-      part.replaceChildren(...next.childNodes);
-      for (const [name, left, top] of kept) part.querySelector(`[data-keep="${name}"]`)?.scrollTo(left, top);
-      if (focus) [...part.querySelectorAll("a")].find((a) => a.getAttribute("href") === focus)?.focus({ preventScroll: true });
-      const now = part.querySelector("[data-follow]");
-      if (now) now.scrollTop = follows ? now.scrollHeight : at;
+      if (next && takesOver(part, next)) putInPlace(part, next);
     }
     if (!page.querySelector("[data-stream]")) stop();
+  }
+  // Whether a part is another; what a reader has opened in it stays open.
+  function takesOver(part, next) {
+    dress(next);
+    const titleOf = (fold) => fold.querySelector("summary")?.textContent;
+    const open = new Map([...part.querySelectorAll("details")].map((fold) => [titleOf(fold), fold.open]));
+    for (const fold of next.querySelectorAll("details")) fold.open = open.get(titleOf(fold)) ?? fold.open;
+    // The log of the same step grows by what comes (below): its lines are not loaded again.
+    const isSameLog = part.dataset.log && part.dataset.log === next.dataset.log;
+    if (isSameLog && "growing" in part.dataset === "growing" in next.dataset) return false;
+    for (const name of ["log", "next", "line", "growing"]) {
+      if (name in next.dataset) part.dataset[name] = next.dataset[name]; else delete part.dataset[name];
+    }
+    return next.innerHTML !== part.innerHTML;
+  }
+  // Where a reader is stays: what is scrolled, the link that has the focus, the end of a log.
+  function putInPlace(part, next) {
+    const log = part.querySelector("[data-follow]");
+    const follows = !log || log.scrollHeight - log.scrollTop - log.clientHeight < 40;
+    const place = log ? log.scrollTop : 0;
+    const kept = [...part.querySelectorAll("[data-keep]")].map((e) => [e.dataset.keep, e.scrollLeft, e.scrollTop]);
+    const focus = part.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+    part.replaceChildren(...next.childNodes);
+    for (const [name, left, top] of kept) part.querySelector(`[data-keep="${name}"]`)?.scrollTo(left, top);
+    if (focus) [...part.querySelectorAll("a")].find((a) => a.getAttribute("href") === focus)?.focus({ preventScroll: true });
+    const nextLog = part.querySelector("[data-follow]");
+    if (nextLog) nextLog.scrollTop = follows ? nextLog.scrollHeight : place;
   }
 
   // The log of the step that is shown: what it has grown by is asked for, and stands below the rest.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -89,11 +89,29 @@ class PipelinePage:
 
 
 def gather_pipelines(facts: ProjectFacts, _: PageRequest) -> PipelineList:
-    return PipelineList(tuple(_pipeline_line(facts, name) for name in facts.workspace.pipelines))
+    names = facts.workspace.pipelines
+    runs = _list_last_runs(facts, names)
+    return PipelineList(tuple(_pipeline_line(facts, name, runs[name]) for name in names))
 
 
-def _pipeline_line(facts: ProjectFacts, name: str) -> PipelineLine:
-    runs = tuple(list_run_lines(facts, _RUNS, name))
+def _list_last_runs(facts: ProjectFacts, names: Collection[str]) -> Mapping[str, list[RunLine]]:
+    """The last runs of each pipeline. All in one pass: the record of a run that goes on is read
+    each time it is asked for."""
+    listed: dict[str, list[RunLine]] = {name: [] for name in names}
+    unfilled = set(names)
+    for run in list_run_lines(facts) if unfilled else ():
+        if run.pipeline not in unfilled:
+            continue
+        listed[run.pipeline].append(run)
+        if len(listed[run.pipeline]) == _RUNS:
+            unfilled.remove(run.pipeline)
+            if not unfilled:
+                break
+    return listed
+
+
+def _pipeline_line(facts: ProjectFacts, name: str, last_runs: Iterable[RunLine]) -> PipelineLine:
+    runs = tuple(last_runs)
     try:
         pipeline = read_declared(facts.workspace, name).pipeline
     except TowpathError as wrong:
@@ -111,7 +129,8 @@ def gather_pipeline(facts: ProjectFacts, request: PageRequest) -> PipelinePage:
     name = request.names["pipeline"]
     if name not in facts.workspace.pipelines:
         raise NoSuchPage(f"no pipeline `{name}`")
-    line, file = _pipeline_line(facts, name), f"flows/{name}/pipeline.yaml"
+    line = _pipeline_line(facts, name, list_run_lines(facts, _RUNS, name))
+    file = f"flows/{name}/pipeline.yaml"
     deployments = tuple(_deployment_lines(facts, name))
     try:
         pipeline = read_declared(facts.workspace, name).pipeline

@@ -10,6 +10,8 @@ from towpath.command_table import VERBS
 from towpath.execution import run_folders
 from towpath.studio.pages.data_page import list_tracked_names, name_data_page
 from towpath.studio.pages.promotion_page import short_name
+from towpath.studio.pages.run_facts import find_page_run
+from towpath.studio.pages.run_filter import RunFilter, list_found_runs
 from towpath.studio.shown_values import show_person
 
 if TYPE_CHECKING:
@@ -93,9 +95,15 @@ def _model_hits(facts: ProjectFacts) -> Iterator[SearchHit]:
 
 def _step_hits(facts: ProjectFacts) -> Iterator[SearchHit]:
     """The steps of the last run of each pipeline."""
+    last_runs: dict[str, str] = {}
+    for line in list_found_runs(facts, RunFilter()).runs:
+        last_runs.setdefault(line.pipeline, line.id)
     for pipeline in facts.workspace.pipelines:
-        for run in facts.recent_runs(1, pipeline):
-            for step in run.steps.values():
-                if not step.cell_of:
-                    words = f"{pipeline}, {step.state} in {run.id}"
-                    yield SearchHit("step", step.name, words, f"runs/{run.id}/{step.name}/")
+        # Of one that never ran there is none: all records would be read to know it.
+        run = find_page_run(facts, last_runs[pipeline]) if pipeline in last_runs else None
+        if run is None:
+            continue
+        for step in run.steps.values():
+            if not step.cell_of:
+                words = f"{pipeline}, {step.state} in {run.id}"
+                yield SearchHit("step", step.name, words, f"runs/{run.id}/{step.name}/")
