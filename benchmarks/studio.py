@@ -35,7 +35,7 @@ TOKEN = "of-this-benchmark"
 HOST = "http://127.0.0.1:1"
 RUNS = 5
 READERS = 10
-#: Each page, and the command that reads the same facts. The bound is the issue's.
+#: Each page, and the command that reads the same facts: a page may take 1.3 of its time.
 PAGES = {
     "models/": ("models",),
     "models/?q=metrics.mse < 4.5": ("search", "metrics.mse < 4.5"),
