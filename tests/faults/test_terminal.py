@@ -437,6 +437,7 @@ OWN_PROCESS = {
         "delivery/reconcile/smoke_test.py",
         "sandbox/confinement.py",
         "sandbox/task_process.py",
+        "studio/previews/arrow_rows.py",
         # Gives the terminal to a person's own prompt, which needs the streams as they were.
         "execution/step_prompt.py",
     ),

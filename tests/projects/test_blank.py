@@ -42,6 +42,6 @@ def test_with_a_shared_registry_it_has_none_of_its_own(tmp_path: Path) -> None:
 def test_with_a_forge_it_has_the_workflows_of_promotions(tmp_path: Path) -> None:
     answers = {"forge": "github", "repository": "ada/leaf"}
     project = projects.make_from_template("blank", tmp_path, answers, ask=False)
-    assert len(list((project / ".github/workflows").iterdir())) == 5
+    assert len(list((project / ".github/workflows").iterdir())) == 6
     declared = read_project(project)
     assert declared.forge and declared.forge.repository == "ada/leaf"

@@ -75,6 +75,21 @@ runs:
       run: echo "token=$TOWPATH_TEST_APP_TOKEN" >> "$GITHUB_OUTPUT"
       shell: bash
 """,
+    "actions/upload-pages-artifact": """\
+inputs: {path: {required: true}}
+runs:
+  using: composite
+  steps:
+    - run: echo "$(find '${{ inputs.path }}' -name index.html | wc -l) pages"
+      shell: bash
+""",
+    "actions/deploy-pages": """\
+runs:
+  using: composite
+  steps:
+    - run: echo deployed
+      shell: bash
+""",
 }
 
 
@@ -114,7 +129,7 @@ class Runner:
         told.write_text(json.dumps({**_common(), **payload}))
         folder = clone / ".github" / "workflows"
         asked = {
-            job.permissions["contents"]
+            job.permissions.get("contents")
             for name, job in jobs(folder).items()
             if name.startswith(f"{workflow}/")
         }
@@ -130,7 +145,7 @@ class Runner:
             *("--input-file", os.devnull, "--defaultbranch", "main", "--actor", "ada"),
             *_options("--env", {"GITHUB_REPOSITORY": REPOSITORY, **self.environment}),
             *_options("--secret", {"GITHUB_TOKEN": token, "TOWPATH_APP_KEY": "key"}),
-            *_options("--var", {"TOWPATH_APP_ID": "12345"}),
+            *_options("--var", {"TOWPATH_APP_ID": "12345", "TOWPATH_SITE": "true"}),
             *self._stubs(folder),
         ]
         around = {"HOME": str(self.home), "PATH": os.environ["PATH"], **self.environment}

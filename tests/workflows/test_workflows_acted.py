@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -43,6 +44,7 @@ def test_from_main_to_production_and_back(platform: Platform) -> None:
     climb(platform, "abalone@v1.1.0", "dev", "uat", "prod")
     decide(platform, "prod", "rollback", "abalone", "--stage", "prod")
     audit(platform)
+    publish_pages(platform)
     drift(platform)
 
 
@@ -167,6 +169,15 @@ def audit(platform: Platform) -> None:
     ran = [entry["version"] for entry in told["history"]]
     assert ran in (["v1.0.0", "v1.1.0", "v1.0.0"], ["v1.0.0", "v1.1.0", "v1.0.0"][::-1])
     platform.towpath("verify", **asked)
+
+
+def publish_pages(platform: Platform) -> None:
+    """Where the variable asks for it, Studio's pages are made as files, and handed to Pages."""
+    acted = platform.dispatched("site")
+    assert acted.code == 0, acted.log
+    assert acted.jobs == {"build": "success", "deploy": "success"}
+    (pages,) = re.findall(r"^(\d+) pages$", acted.log, re.MULTILINE)
+    assert int(pages) > 10
 
 
 def drift(platform: Platform) -> None:
