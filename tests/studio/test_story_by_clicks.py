@@ -88,6 +88,7 @@ def test_from_an_empty_project_to_prod_and_back(
     expect(page.locator("h1")).to_have_text("done")
     approve_and_deploy(page, "prod")
     assert seen_in_prod(page) == "mean@v1.0.0"
+    assert drift_in_prod(page) == "as main says"
     # Who let it in, from the first page: one click to the evidence.
     page.locator(".column", has_text="prod").get_by_role("link", name="Ada Tester").click()
     expect(page.locator("main")).to_contain_text("approved by")
@@ -95,6 +96,17 @@ def test_from_an_empty_project_to_prod_and_back(
     assert expected in project.git("log", "--format=%s", "main")
     # A browser says of each page that is refused (409) that it was.
     assert [c for c in complaints if "409" not in c] == []
+
+
+def drift_in_prod(page: Page) -> str:
+    """How prod stands to main, which is looked at beside the page."""
+    sign = page.locator(".column", has_text="prod").locator(".card-name .state")
+    for _ in range(100):
+        if sign.count():
+            return sign.inner_text()
+        page.wait_for_timeout(200)
+        page.reload()
+    return "not looked at"
 
 
 def seen_in_prod(page: Page) -> str:

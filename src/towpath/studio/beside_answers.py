@@ -41,8 +41,11 @@ class BesideAnswers:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _old: set[str] = field(default_factory=set)
 
-    def ask(self, name: str, question: Callable[[], Any], fresh: float = _FRESH) -> HeardAnswer:
-        """The newest answer to ``question``, which may raise a TowpathError."""
+    def ask(
+        self, name: str, question: Callable[[], Any], fresh: float = _FRESH, waits: bool = True
+    ) -> HeardAnswer:
+        """The newest answer to ``question``, which may raise a TowpathError; without ``waits``
+        that of a moment ago, where a newer one takes its time."""
         with self._lock:  # two pages at once ask once
             heard = self._heard.get(name, HeardAnswer())
             has_acted = name in self._old
@@ -53,7 +56,7 @@ class BesideAnswers:
                 thread = threading.Thread(target=self._hear, args=(name, question), daemon=True)
                 self._asking[name] = thread
                 thread.start()
-        if is_due and thread:
+        if is_due and waits and thread:
             thread.join(_AFTER_ACTION if has_acted else self.patience)
         return self._heard.get(name, heard)
 

@@ -231,7 +231,7 @@ class ProjectFacts:
             None,
         )
 
-    def observe_stage(self, stage: str) -> HeardAnswer | None:
+    def observe_stage(self, stage: str, waits: bool = True) -> HeardAnswer | None:
         """What ``towpath reconcile`` says of a stage, as it was heard last; None without a server:
         a site of files would tell what is no more so."""
         if self.beside is None:
@@ -241,7 +241,7 @@ class ProjectFacts:
             # Its own view, in a thread of its own; of a remote nothing is asked for a page.
             return plan_stage(Workspace(self.root), stage, ReconcileOptions(offline=True))
 
-        return self.beside.ask(f"stage {stage}", plan_now)
+        return self.beside.ask(f"stage {stage}", plan_now, waits=waits)
 
     @cached_property
     def _model_histories(self) -> Mapping[str, tuple[HistoryEntry, ...]]:

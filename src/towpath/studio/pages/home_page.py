@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from towpath.execution import run_questions
 from towpath.studio.pages.promotion_page import short_name
 from towpath.studio.pages.run_facts import RunLine, list_run_lines
-from towpath.studio.pages.stage_cards import StageCard, find_past_cards, stage_card
+from towpath.studio.pages.stage_cards import StageCard, add_drift, find_past_cards, stage_card
 
 if TYPE_CHECKING:
     from towpath.delivery.promotion.decide_promotion import WaitingPromotion
@@ -104,7 +104,8 @@ def show_board_at(facts: ProjectFacts, moment: str, columns: tuple[StageColumn, 
 def _stage_column(facts: ProjectFacts, stage: str) -> StageColumn:
     files = [file for file in facts.stage_files.wanted if file.stage == stage]
     declared = facts.policy.stages[stage].description if facts.policy else None
-    return StageColumn(stage, declared or "", tuple(stage_card(facts, file) for file in files))
+    cards = tuple(stage_card(facts, file) for file in files)
+    return StageColumn(stage, declared or "", add_drift(facts, stage, cards))
 
 
 def _list_first_steps(

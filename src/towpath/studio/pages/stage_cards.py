@@ -14,6 +14,7 @@ from towpath.studio.shown_values import show_change, show_number, show_person
 
 if TYPE_CHECKING:
     from towpath.audit.stage_history import HistoryEntry, StageMoment
+    from towpath.delivery.reconcile import StagePlan
     from towpath.registry import ModelVersion, StageFile
     from towpath.studio.project_facts import ProjectFacts
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 class StageCard:
     """A model in a stage. ``change`` is the main metric against the version before, ``verdict``
     whether that is better; ``lag`` says what the stage runs still, where that is not yet this.
-    ``promotion`` is the page of its evidence."""
+    ``promotion`` is the page of its evidence. ``drift`` says in a word how the stage stands to
+    that, as ``towpath reconcile`` finds it, and ``drift_state`` is its sign; "" for unknown."""
 
     model: str
     version: str
@@ -37,6 +39,31 @@ class StageCard:
     by: str = ""
     approval: str = ""
     promotion: str = ""
+    drift: str = ""
+    drift_state: str = ""
+
+
+#: The sign of what ``towpath reconcile`` would do for a model, by the kind of that.
+CHANGE_STATES = {
+    "nothing": "done", "deploy": "waiting", "repair": "failed", "remove": "waiting",
+    "blocked": "refused",
+}  # fmt: skip
+_DRIFT_WORDS = {"nothing": "as main says", "repair": "not as main says", "blocked": "blocked"}
+
+
+def add_drift(
+    facts: ProjectFacts, stage: str, cards: tuple[StageCard, ...]
+) -> tuple[StageCard, ...]:
+    """The cards with what was heard last of the stage; as they are where nobody has looked."""
+    heard = facts.observe_stage(stage, waits=False) if cards else None
+    plan: StagePlan | None = heard.value if heard else None
+    kinds = {change.model: change.kind for change in plan.changes} if plan else {}
+    return tuple(
+        replace(card, drift=_DRIFT_WORDS[kind], drift_state=CHANGE_STATES[kind])
+        if (kind := kinds.get(card.model)) in _DRIFT_WORDS
+        else card
+        for card in cards
+    )
 
 
 def stage_card(facts: ProjectFacts, stage_file: StageFile) -> StageCard:

@@ -7,7 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from towpath.studio.pages.page_kind import NoSuchPage
-from towpath.studio.pages.stage_cards import StageCard, find_past_cards, stage_card
+from towpath.studio.pages.stage_cards import (
+    CHANGE_STATES,
+    StageCard,
+    find_past_cards,
+    stage_card,
+)
 from towpath.studio.pages.stage_times import StageSpan, list_stage_spans
 from towpath.studio.shown_values import show_age
 
@@ -84,7 +89,7 @@ def _find_drift(facts: ProjectFacts, stage: str) -> StageDrift | None:
     if plan is None:
         return StageDrift((), "", "", (), heard.fault or _LOOKING, "")
     changes = tuple(
-        StageChangeLine(change.model, _CHANGE_STATES[change.kind], str(change))
+        StageChangeLine(change.model, CHANGE_STATES[change.kind], str(change))
         for change in plan.changes
     )
     return StageDrift(
@@ -93,10 +98,6 @@ def _find_drift(facts: ProjectFacts, stage: str) -> StageDrift | None:
 
 
 _LOOKING = "it is being looked at: load the page again in a moment"
-_CHANGE_STATES = {
-    "nothing": "done", "deploy": "waiting", "repair": "failed", "remove": "waiting",
-    "blocked": "refused",
-}  # fmt: skip
 
 
 def _rule_rows(facts: ProjectFacts, declared: StageDeclaration) -> Iterator[tuple[str, str]]:
