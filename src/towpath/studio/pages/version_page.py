@@ -118,7 +118,7 @@ def gather_version(facts: ProjectFacts, request: PageRequest) -> VersionPage:
 
 def _find_page_version(facts: ProjectFacts, model_name: str, number: str) -> ModelVersion:
     model = find_page_model(facts, model_name)
-    version = next((v for v in model.newest_first if str(v.version or v.key[:8]) == number), None)
+    version = next((v for v in model.newest_first if v.short_name == number), None)
     if version is None:
         raise NoSuchPage(f"no version `{model.name}@{number}`")
     return version
