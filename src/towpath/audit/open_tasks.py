@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
+
+from towpath import registry
+from towpath.audit.stage_board import StageStanding, list_standings
+from towpath.audit.stage_history import read_stage_histories
+from towpath.delivery.promotion.decide_promotion import (
+    find_waiting_promotions,
+    promotes_at_forge,
+)
+from towpath.errors import TowpathError
+from towpath.execution import run_questions
+from towpath.execution.run_folders import recent_runs
+from towpath.execution.run_summary import summarise_run
 
 if TYPE_CHECKING:
-    from towpath.audit.stage_board import StageStanding
     from towpath.delivery.promotion.decide_promotion import WaitingPromotion
     from towpath.steps.callback_questions import Question
+    from towpath.workspace import Workspace
+
+_Value = TypeVar("_Value")
 
 #: Runs that are looked at, the newest: of a pipeline that has not run for longer nobody waits.
 LATEST_RUNS = 40
@@ -94,6 +108,52 @@ def _find_bad_runs(runs: Iterable[EndedRun]) -> Iterator[OpenTask]:
             words = f"the last run of {run.pipeline} {_ENDINGS[run.state]}"
             error = run.error if isinstance(run.error, str) else "; ".join(run.error)
             words += f": {error.splitlines()[0]}" if error.strip() else ""
-            command = f"towpath run --retry {run.id}"
+            command = f"towpath logs {run.id}"
             yield OpenTask("run", run.pipeline, words, command, run=run.id, state=run.state)
         pipelines.add(run.pipeline)
+
+
+@dataclass(frozen=True)
+class ProjectStanding:
+    """What runs in the stages of a project, what waits for a person, and what could not be read."""
+
+    stages: tuple[StageStanding, ...]
+    tasks: tuple[OpenTask, ...]
+    unread: tuple[str, ...]
+
+
+def read_project_standing(workspace: Workspace, offline: bool = False) -> ProjectStanding:
+    """What Studio's first page tells. What cannot be read is left out and said: a merge that goes
+    on, or a forge that is away, hides nothing else. ``offline`` asks no forge."""
+    faults: list[str] = []
+
+    def attempt_read(read: Callable[[], _Value], otherwise: _Value) -> _Value:
+        try:
+            return read()
+        except TowpathError as refused:
+            faults.extend(str(fault) for fault in refused.faults)
+            return otherwise
+
+    def find_promotions() -> tuple[WaitingPromotion, ...]:
+        if offline and promotes_at_forge(workspace):
+            return ()
+        return find_waiting_promotions(workspace)
+
+    standings: tuple[StageStanding, ...] = ()
+    standings = attempt_read(lambda: tuple(_read_standings(workspace)), standings)
+    tasks = list_open_tasks(
+        attempt_read(find_promotions, ()),
+        attempt_read(lambda: tuple(run_questions.list_waiting(workspace)), ()),
+        standings,
+        (summarise_run(run) for run in recent_runs(workspace.runs, LATEST_RUNS)),
+    )
+    return ProjectStanding(standings, tuple(tasks), tuple(dict.fromkeys(faults)))
+
+
+def _read_standings(workspace: Workspace) -> Iterator[StageStanding]:
+    stages, repository = workspace.policy.stages, workspace.registry
+    stage_files = registry.read_stage_files(repository).wanted
+    if not (stages and stage_files):
+        return iter(())
+    histories = read_stage_histories(workspace, forge=False)
+    return list_standings(stages, stage_files, registry.read_models(repository), histories)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class StageStanding:
     """A model in a stage. ``version`` is what main says that it should run, ``over`` what it ran
-    before; ``merged`` and ``deployed`` are when, in UTC, ISO 8601; ``running`` is what was deployed last,
-    None for nothing; ``is_deployed`` is that nothing of main's waits for ``towpath reconcile``.
+    before; ``merged`` and ``deployed`` are when, in UTC, ISO 8601; ``running`` is what was deployed
+    last, None for nothing; ``is_deployed`` is that nothing waits for ``towpath reconcile``.
     ``approval`` is the level, "" where nobody knows it; ``evidence`` a path on main."""
 
     stage: str
