@@ -169,7 +169,11 @@ class Model:
         return (v for v in reversed(self.versions) if v.rejected is None and v.key)
 
     def find_number(self, number: VersionNumber) -> ModelVersion | None:
-        return next((v for v in self.versions if v.version == number), None)
+        return self._versions_by_number.get(number)
+
+    @cached_property
+    def _versions_by_number(self) -> Mapping[VersionNumber | None, ModelVersion]:
+        return {version.version: version for version in reversed(self.versions)}
 
     def find_key(self, key: str) -> tuple[ModelVersion, ...]:
         """What was registered under a key, or its first digits, and not rejected."""
