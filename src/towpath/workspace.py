@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,11 +52,19 @@ class Workspace:
 
     ``root`` is the folder that holds ``towpath.yaml``. With ``refreshes`` a shared registry is
     looked at again where the view of it is old; without, nothing here asks the network.
+    ``keep`` gives, of a repository that was opened, the one that its caller opened before, with
+    what that remembers of commits.
     """
 
-    def __init__(self, root: Path, refreshes: bool = True) -> None:
+    def __init__(
+        self,
+        root: Path,
+        refreshes: bool = True,
+        keep: Callable[[Repository], Repository] | None = None,
+    ) -> None:
         self.root = root
         self.refreshes = refreshes
+        self._keep = keep or (lambda repository: repository)
 
     @classmethod
     def find(cls, start: Path | None = None) -> Workspace:
@@ -143,7 +151,8 @@ class Workspace:
         """The Git repository around the project, or None."""
         from towpath.backends.git import Repository
 
-        return Repository.find_repository(self.root)
+        opened = Repository.find_repository(self.root)
+        return self._keep(opened) if opened else None
 
     @cached_property
     def shared_registry(self) -> str | None:
@@ -184,6 +193,7 @@ class Workspace:
             from towpath.registry import shared_registry
 
             clone = shared_registry.at_hand(self.shared_registry, self.state / "registry")
+            clone = self._keep(clone)
             if self.repository:
                 remotes.follow_settings(clone, self.repository)
             return clone

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from towpath import registry
 from towpath.audit import stage_history
 from towpath.audit.data_history import DataVersion, read_data_history
-from towpath.audit.lineage import RegistryLineage
+from towpath.audit.lineage import RegistryLineage, VersionIndex
 from towpath.audit.stage_board import list_standings
 from towpath.backends.git.unfinished_work import find_unfinished_work
 from towpath.config.gate_declarations import Metric, NoWorse
@@ -75,7 +75,11 @@ class ProjectFacts:
 
     @cached_property
     def workspace(self) -> Workspace:
-        workspace = Workspace(self.root, refreshes=self.beside is None)
+        workspace = Workspace(
+            self.root,
+            refreshes=self.beside is None,
+            keep=self.memory.keep if self.memory else None,
+        )
         self._attempt_read(lambda: self._note_surroundings(workspace), None)
         return workspace
 
@@ -151,7 +155,15 @@ class ProjectFacts:
     @cached_property
     def registry_lineage(self) -> RegistryLineage:
         """What the lineage of any version hangs on."""
-        return RegistryLineage(self.workspace, self.models, self.model_history)
+        models = self.models
+        index = self._recall("index", lambda: VersionIndex(models)) if models else VersionIndex({})
+        return RegistryLineage(self.workspace, index, self.model_history)
+
+    def read_summaries(self) -> None:
+        """What a search asks of every version: read once, it stays with the version."""
+        for model in self.models.values():
+            for version in model.newest_first:
+                _ = version.summary, version.metrics
 
     @cached_property
     def stage_files(self) -> StageFiles:

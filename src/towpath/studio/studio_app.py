@@ -135,11 +135,13 @@ class StudioProject:
         return await self.threads.compute(lambda: self._write_page(kind, request))
 
     def warm_up(self) -> None:
-        """Read and write the first page while the server begins, so that nobody waits for it."""
+        """Write the first page while the server begins, and read what others hang on, so that
+        nobody waits for it."""
         # Whatever is wrong, the page itself says it.
         with suppress(Exception):
             facts, home = self._read_facts(), PAGES[0]
             render_studio_page(home, facts, home.gather(facts, PageRequest()), PagePlace(""))
+            facts.read_summaries()
 
     def _write_page(self, kind: PageKind, request: Request) -> Response:
         facts, place = self._read_facts(), place_of_request(request)

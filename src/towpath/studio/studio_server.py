@@ -45,6 +45,11 @@ class ServerAddress:
     door: ProxyDoor | None = None
 
 
+def _begin_studio(studio: StudioProject) -> None:
+    studio.warm_up()
+    gc.freeze()  # what was read of the registry stays: no collection goes through it again
+
+
 def serve_studio(root: Path, address: ServerAddress, announce: Callable[[str], None]) -> None:
     """Serve the project at ``root``; ``announce`` is told the address that a browser opens, which
     on loopback holds the token.
@@ -53,7 +58,7 @@ def serve_studio(root: Path, address: ServerAddress, announce: Callable[[str], N
     """
     gc.enable()  # a call of the command line is short, and begins without a collector
     token, studio = secrets.token_urlsafe(24), StudioProject(root)
-    threading.Thread(target=studio.warm_up, daemon=True).start()
+    threading.Thread(target=_begin_studio, args=(studio,), daemon=True).start()
     import uvicorn
 
     class StudioServer(uvicorn.Server):
