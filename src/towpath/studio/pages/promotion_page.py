@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from towpath.backends.git import commit_history, refs, remotes
 from towpath.delivery.gates.verdict import verdict_cell
 from towpath.delivery.promotion import decide_promotion, evidence
-from towpath.delivery.promotion.gate_standing import list_gate_standings
+from towpath.delivery.promotion.gate_outcomes import list_gate_standings
 from towpath.delivery.promotion.promotion_review import review_decided, review_promotion
 from towpath.delivery.promotion.propose import PROMOTION_PREFIX, PromotionPlace
 from towpath.errors import TowpathError, UsageError
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from towpath.backends.git.commit_history import FileChange
     from towpath.delivery.gates import GateVerdict
     from towpath.delivery.promotion.decide_promotion import WaitingPromotion
-    from towpath.delivery.promotion.gate_standing import GateStanding
+    from towpath.delivery.promotion.gate_outcomes import GateStanding
     from towpath.delivery.promotion.promotion_case import PromotionCase
     from towpath.delivery.promotion.promotion_review import CaseReview, PromotionReview
     from towpath.errors import Fault
