@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -115,11 +116,18 @@ class RecordedRun:
         return tuple(dict.fromkeys([*(str(name) for name in named if name), *self.registered]))
 
     def count(self, state: ExecutionState) -> int:
-        """How many steps came to this; a condition is no work, nor is what hands on its cells'
+        """How many steps came to this, as `count_states` counts."""
+        return self.count_states()[state]
+
+    def count_states(self) -> Counter[ExecutionState]:
+        """How many steps came to what; a condition is no work, nor is what hands on its cells'
         results, and they count only where they failed."""
-        counts = state in (ExecutionState.FAILED, ExecutionState.INTERRUPTED)
-        matching_steps = (s for s in self.steps.values() if s.state is state)
-        return sum(counts or (s.kind != "condition" and not s.cells) for s in matching_steps)
+        always = (ExecutionState.FAILED, ExecutionState.INTERRUPTED)
+        return Counter(
+            step.state
+            for step in self.steps.values()
+            if step.state in always or (step.kind != "condition" and not step.cells)
+        )
 
     def cells_of(self, step: str) -> dict[str, StepRun]:
         """The cells of a step with ``each``, by name."""

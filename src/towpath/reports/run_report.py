@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from towpath.drawing.picture import BoxShape, GraphBox, GraphPicture
 from towpath.execution import output_copies, run_folders
 from towpath.execution.run_picture import find_run_picture
 from towpath.execution.run_record import ExecutionState
+from towpath.execution.run_summary import list_run_inputs, list_run_origin
 from towpath.reports import report_charts
 from towpath.reports.charts import DrawnChart, draw_chart
 from towpath.reports.check_tables import list_checked_rules
@@ -145,9 +146,8 @@ def _run_facts(run: RecordedRun) -> Iterator[tuple[str, str]]:
         yield "took", f"{run.seconds:.1f} s"
     else:
         yield "ended", "not yet: this page shows what was known as it was written"
-    for name in ("user", "host", "commit", "python", "towpath"):
-        if value := run.origin.get(name):
-            yield name, shorten_value(value)
+    for name, value in list_run_origin(run):
+        yield name, shorten_value(value)
     if run.environment:
         yield "for", run.environment
     if run.tried:
@@ -232,16 +232,11 @@ def _page_notes(run: RecordedRun) -> tuple[str, ...]:
 
 
 def _input_rows(run: RecordedRun) -> list[tuple[object, ...]]:
-    rows: list[tuple[object, ...]] = []
-    for name, digest in run.inputs.items():
-        source = run.sources.get(name)
-        details = source if isinstance(source, Mapping) else {}
-        made_by = " ".join(
-            str(details[k]) for k in ("pipeline", "run", "version") if details.get(k)
-        )
-        stale = f"stale: {details['stale']}" if details.get("stale") else ""
-        rows.append((name, digest, made_by or details.get("path"), stale))
-    return rows
+    return [
+        (read.name, read.digest, " ".join(read.made_by) or read.source,
+         f"stale: {read.stale}" if read.stale else "")
+        for read in list_run_inputs(run)
+    ]  # fmt: skip
 
 
 def _show_images(workspace: Workspace, run: RecordedRun) -> Iterator[ReportImage]:
