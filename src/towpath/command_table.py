@@ -63,6 +63,6 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "deploy": ("deploy", "Make the deployments that prefect.yaml declares."),
         "up": ("server", "Start the local Prefect API and a worker."),
         "down": ("server", "Stop them."),
-        "status": ("server", "Say what runs."),
+        "status": ("server", "Say what runs, and what waits for a person."),
     },
 }

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -62,16 +62,19 @@ def runs(
     number = number or NUMBER
     listed_runs = list(run_folders.recent_runs(session.workspace.runs, number, pipeline))
     if as_json:
-        return print_json("runs", listed_runs)
+        from towpath.cli.render.run_document import write_run_document
+
+        return print_json("runs", [write_run_document(run) for run in listed_runs])
     if not listed_runs and pipeline and run_folders.list_run_names(session.workspace.runs):
         return session.say(f"no run of `{session.workspace.pipeline_name(pipeline)}` is recorded")
     if not listed_runs:
         return session.say("no run is recorded here; `towpath run` makes one")
     from towpath.cli.render.run_views import state_label
+    from towpath.planning.run_request import describe_asked
 
     rows = [
         (r.id, r.pipeline, state_label(r.state), readable_duration(r.seconds),
-         _step_counts(r), _request_words(r.asked))
+         _step_counts(r), describe_asked(r.asked))
         for r in listed_runs
     ]  # fmt: skip
     heads = ("run", "pipeline", "state", "time", "steps", "asked")
@@ -125,20 +128,11 @@ def _trials_page(heads: list[str], rows: list[list[str]], metrics: int) -> None:
 
 
 def _step_counts(run: RecordedRun) -> str:
-    from towpath.execution.run_record import ExecutionState
+    from towpath.execution.run_summary import count_run_states
 
-    counts = {"run": run.count(ExecutionState.DONE), "reused": run.count(ExecutionState.REUSED)}
-    return ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "none"
-
-
-def _request_words(request: Mapping[str, Any]) -> str:
-    # In the words of the command line, so that they can be typed again.
-    words = [f"{name}={value}" for name, value in request.get("params", {}).items()]
-    words += [f"--input {name}={path}" for name, path in request.get("inputs", {}).items()]
-    words += [f"--only {step}" for step in request.get("only", ())]
-    words += [f"--from {request['begin']}"] if request.get("begin") else []
-    words += [f"--to {request['end']}"] if request.get("end") else []
-    return " ".join(words)
+    counts = count_run_states(run)
+    shown = {"run": counts.get("done"), "reused": counts.get("reused")}
+    return ", ".join(f"{count} {word}" for word, count in shown.items() if count) or "none"
 
 
 @click.command()

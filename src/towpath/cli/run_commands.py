@@ -103,7 +103,9 @@ def _stop_run(session: Session, word: str, as_json: bool) -> int:
     workspace = session.workspace
     ended = stop_run(workspace.runs, word, partial(cancel_run, workspace.root))
     if as_json:
-        print_json("run", ended)
+        from towpath.cli.render.run_document import write_run_document
+
+        print_json("run", write_run_document(ended))
     else:
         session.say(f"run {ended.id} {ended.state.in_words}")
     return 0
@@ -112,7 +114,9 @@ def _stop_run(session: Session, word: str, as_json: bool) -> int:
 def _carry_out(session: Session, request: RunRequest, as_json: bool) -> int:
     finished_run = _run_with_progress(session.workspace, request, silent=as_json or session.quiet)
     if as_json:
-        print_json("run", finished_run)
+        from towpath.cli.render.run_document import write_run_document
+
+        print_json("run", write_run_document(finished_run))
     else:
         from towpath.cli.render.run_views import say_outcome
 
@@ -152,7 +156,9 @@ def _carry_out_all(session: Session, request: RunRequest, as_json: bool) -> int:
         elif result.left_out:
             session.say(f"{result.pipeline} was left out: {result.left_out}")
     if as_json:
-        print_json("runs", runs)
+        from towpath.cli.render.run_document import write_run_document
+
+        print_json("runs", [write_run_document(run) for run in runs])
     # The first that did not end well: those after it may only have been left out for its sake.
     return next(filter(None, codes), 0)
 

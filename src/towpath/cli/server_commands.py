@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -11,6 +12,7 @@ from towpath.cli.render import terminal
 from towpath.cli.session import Session, json_option, pass_session, print_json
 
 if TYPE_CHECKING:
+    from towpath.audit.open_tasks import ProjectStanding
     from towpath.backends.prefect.server.project_api import ServiceStatus, StartedServices
     from towpath.backends.prefect.server.worker import PoolWorker
 
@@ -35,7 +37,7 @@ def up(session: Session, as_json: bool) -> None:
     return session.say(_NEXT)
 
 
-def _describe_start(started: StartedServices) -> Iterator[tuple[str, str]]:
+def _describe_start(started: StartedServices) -> Iterable[tuple[str, str]]:
     yield "API", started.api.url
     yield "UI", f"{started.api.pages_url}{_ENTER if started.api.started_by_us else ''}"
     yield "worker", _describe_worker(started.worker)
@@ -67,21 +69,27 @@ def down(session: Session, force: bool, as_json: bool) -> None:
 
 @click.command()
 @click.option("--secret", is_flag=True, help="Print the secret of the local API, and nothing else.")
+@click.option("--offline", is_flag=True, help="Ask no forge which promotions wait.")
 @json_option
 @pass_session
-def status(session: Session, secret: bool, as_json: bool) -> None:
-    """Say what runs: the Prefect API, the worker, runs in progress. Nothing is started."""
+def status(session: Session, secret: bool, offline: bool, as_json: bool) -> None:
+    """Say what runs: the Prefect API, the worker, runs in progress, the stages; and what waits for
+    a person. Nothing is started."""
     from towpath.backends.prefect.server import project_api
 
     if secret:
         return terminal.echo(project_api.read_secret(session.workspace.root))
     server_status = project_api.read_service_status(session.workspace.root)
+    from towpath.audit.open_tasks import read_project_standing
+
+    standing = read_project_standing(session.workspace, offline)
     if as_json:
-        return print_json("status", server_status)
-    return _print_pairs(_describe_status(server_status))
+        return print_json("status", {**asdict(server_status), **asdict(standing)})
+    _print_pairs(_describe_status(server_status))
+    return _print_standing(standing)
 
 
-def _describe_status(status: ServiceStatus) -> Iterator[tuple[str, str]]:
+def _describe_status(status: ServiceStatus) -> Iterable[tuple[str, str]]:
     if status.url is None:
         yield "API", "none runs; `towpath run` starts one and lets it rest, `towpath up` keeps it"
     else:
@@ -102,6 +110,21 @@ def _describe_status(status: ServiceStatus) -> Iterator[tuple[str, str]]:
     yield "runs", ", ".join(status.runs) or "none in progress"
 
 
-def _print_pairs(pairs: Iterator[tuple[str, str]]) -> None:
+def _print_standing(standing: ProjectStanding) -> None:
+    _print_pairs(
+        (place.stage, f"{place.model}@{place.version}{', ' if place.lag else ''}{place.lag}")
+        for place in standing.stages
+    )
+    for fault in standing.unread:
+        terminal.echo_marked(terminal.Styled("warning", "yellow"), fault)
+    if standing.tasks:
+        terminal.echo()
+        terminal.show_table(
+            ("needs a person", "do, or look"),
+            [(task.words, task.command) for task in standing.tasks],
+        )
+
+
+def _print_pairs(pairs: Iterable[tuple[str, str]]) -> None:
     for name, value in pairs:
         terminal.echo(terminal.Styled(name.ljust(9), "cyan"), f" {value}")

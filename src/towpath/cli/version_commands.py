@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,7 +57,7 @@ def models(session: Session, model: str | None, as_json: bool) -> None:
     versions = [version for known in by_name.values() for version in known.newest_first]
     stages = registry.read_stage_files(repository)
     if as_json:
-        return print_json("models", [plain_version(version, stages) for version in versions])
+        return print_json("models", _list_summaries(versions, stages))
     is_lost = _tell_lost(session, repository, model, by_name, stages)
     if is_lost or versions:
         _print_versions(versions, stages)
@@ -66,19 +66,13 @@ def models(session: Session, model: str | None, as_json: bool) -> None:
     return session.say(_explain_no_version(session, repository))
 
 
-def plain_version(version: ModelVersion, stages: StageFiles) -> dict[str, Any]:
-    """A version as ``--json`` says it."""
-    return {
-        "model": version.model,
-        "version": str(version.version) if version.version else None,
-        "key": version.key,
-        "time": format_second(version.time),
-        "author": version.tag.tagger,
-        "metrics": dict(version.metrics),
-        "stages": list(stages.stages_of(version.model, version.version)),
-        "rejected": version.rejected,
-        "commit": version.commit,
-    }
+def _list_summaries(
+    versions: Iterable[ModelVersion], stages: StageFiles
+) -> list[Mapping[str, Any]]:
+    from towpath.registry import summarise_version
+
+    # Their fields as they are: `asdict` copies each table of ten thousand.
+    return [vars(summarise_version(version, stages)) for version in versions]
 
 
 def _print_versions(versions: Sequence[ModelVersion], stages: StageFiles) -> None:
@@ -367,7 +361,7 @@ def search(
 
     hits = search_versions(session.workspace.registry, expression, sort, limit)
     if as_json:
-        return print_json("versions", _hit_documents(hits))
+        return print_json("versions", _list_summaries(hits.found, hits.stages))
     if not hits.found:
         return session.say(f"none of {hits.searched} versions{_missing_versions_note(session)}")
     _hits_table(hits)
@@ -382,14 +376,6 @@ def _missing_versions_note(session: Session) -> str:
     shared = session.workspace.shared_registry
     missing = None if shared else remotes.explain_missing_tags(session.workspace.registry)
     return f": {missing}; `towpath fetch` brings the registry's tags" if missing else ""
-
-
-def _hit_documents(hits: SearchHits) -> list[dict[str, Any]]:
-    return [
-        plain_version(version, hits.stages)
-        | {table: version.summary.get(table, {}) for table in ("params", "labels", "data")}
-        for version in hits.found
-    ]
 
 
 def _hits_table(hits: SearchHits) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -66,7 +67,7 @@ def tabulate_runs(runs: Iterable[RecordedRun], request: TableRequest) -> TrialsT
     wanted_values = _parse_columns(request.params, columns)
     kept = [run for run in listed if _is_kept(values[run.id], wanted_values)]
     numbers = {run.id: list_run_numbers(run) for run in kept}
-    names = _short_names(dict.fromkeys(chain.from_iterable(numbers.values())))
+    names = shorten_metric_names(dict.fromkeys(chain.from_iterable(numbers.values())))
     rows = [_make_row(run, values[run.id], numbers[run.id], names) for run in kept]
     if request.sort:
         rows = _sort_rows(rows, request.sort, tuple(names.values()), tuple(columns))
@@ -102,19 +103,20 @@ def list_run_numbers(run: RecordedRun) -> dict[str, Json]:
     return {n: v for n, v in flat.items() if isinstance(v, int | float) and not isinstance(v, bool)}
 
 
-def _short_names(names: Iterable[str]) -> dict[str, str]:
-    # `mse` where no other ends so, else as much of `holdout.mse` as tells it apart.
-    listed = list(names)
-    short: dict[str, str] = {}
-    for name in listed:
-        parts = name.split(".")
-        ends = (".".join(parts[-count:]) for count in range(1, len(parts) + 1))
-        short[name] = next(
-            end
-            for end in ends
-            if sum(f".{n}".endswith(f".{end}") for n in listed) == 1 or end == name
-        )
-    return short
+def shorten_metric_names(names: Iterable[str]) -> dict[str, str]:
+    """The shortest end of each name that no other has: `mse`, else as much of `holdout.mse` as
+    tells it apart."""
+    endings = {name: _list_endings(name) for name in names}
+    counts = Counter(chain.from_iterable(endings.values()))
+    return {
+        name: next((end for end in ends if counts[end] == 1), name)
+        for name, ends in endings.items()
+    }
+
+
+def _list_endings(name: str) -> list[str]:
+    parts = name.split(".")
+    return [".".join(parts[-count:]) for count in range(1, len(parts) + 1)]
 
 
 def _parse_columns(params: Sequence[str], known: Iterable[str]) -> dict[str, str | None]:

@@ -77,6 +77,20 @@ def repeat_request(request: RunRequest, asked: Mapping[str, Any]) -> RunRequest:
     )
 
 
+def describe_asked(asked: Mapping[str, Any]) -> str:
+    """What a run was asked, as its record keeps it, in words that can be typed again."""
+    words = []
+    for table, option in (("params", ""), ("inputs", "--input ")):
+        values = asked.get(table)
+        pairs = values.items() if isinstance(values, Mapping) else ()
+        words += [f"{option}{name}={value}" for name, value in pairs]
+    only = asked.get("only")
+    words += [f"--only {step}" for step in only] if isinstance(only, list) else []
+    words += [f"--from {asked['begin']}"] if asked.get("begin") else []
+    words += [f"--to {asked['end']}"] if asked.get("end") else []
+    return " ".join(words)
+
+
 def select_steps(graph: Graph, request: RunRequest) -> frozenset[str] | None:
     """The steps that may run; None for all."""
     named = [*request.only, *filter(None, (request.begin, request.end))]

@@ -129,8 +129,13 @@ class ModelVersion:
     def metrics(self) -> Mapping[str, float]:
         return tag_message.parse_metrics(self.tag.message)
 
+    @property
+    def short_name(self) -> str:
+        """What stands behind the `@`: the number, of a candidate the begin of its key."""
+        return str(self.version or self.key[:SHOWN_KEY])
+
     def __str__(self) -> str:
-        return f"{self.model}@{self.version or self.key[:SHOWN_KEY]}"
+        return f"{self.model}@{self.short_name}"
 
 
 @dataclass(frozen=True)

@@ -5,17 +5,17 @@ from __future__ import annotations
 import base64
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from towpath.credentials import hide_credentials
-from towpath.drawing.picture import BoxShape, GraphBox, GraphPicture, picture_graph
-from towpath.errors import TowpathError
+from towpath.drawing.picture import BoxShape, GraphBox, GraphPicture
 from towpath.execution import output_copies, run_folders
+from towpath.execution.run_picture import find_run_picture
 from towpath.execution.run_record import ExecutionState
-from towpath.planning.pipeline_check import drawable_graph
+from towpath.execution.run_summary import list_run_inputs, list_run_origin
 from towpath.reports import report_charts
 from towpath.reports.charts import DrawnChart, draw_chart
 from towpath.reports.check_tables import list_checked_rules
@@ -146,9 +146,8 @@ def _run_facts(run: RecordedRun) -> Iterator[tuple[str, str]]:
         yield "took", f"{run.seconds:.1f} s"
     else:
         yield "ended", "not yet: this page shows what was known as it was written"
-    for name in ("user", "host", "commit", "python", "towpath"):
-        if value := run.origin.get(name):
-            yield name, shorten_value(value)
+    for name, value in list_run_origin(run):
+        yield name, shorten_value(value)
     if run.environment:
         yield "for", run.environment
     if run.tried:
@@ -158,18 +157,13 @@ def _run_facts(run: RecordedRun) -> Iterator[tuple[str, str]]:
 
 
 def _graph_section(workspace: Workspace, run: RecordedRun) -> ReportSection:
-    """The graph as it is declared now, where that has the steps of the run."""
-    try:
-        graph = drawable_graph(workspace, run.pipeline, run.environment)
-        kinds = {name: node.step.kind for name, node in graph.steps.items()}
-    except (TowpathError, LookupError):
-        kinds = None
+    """The graph as it was when the run began."""
     if not run.steps:
         return ReportSection("Graph", notes=("the run has no steps",))
-    if kinds != {name: step.kind for name, step in run.steps.items() if not step.cell_of}:
+    picture = find_run_picture(workspace, run)
+    if picture is None:
         note = "the pipeline is declared otherwise now, or not at all: the steps are below"
         return ReportSection("Graph", notes=(note,))
-    picture = picture_graph(graph, nested=True)
     count = len(picture.boxes)
     if count > _BOXES:
         return ReportSection("Graph", notes=(f"{count} boxes: towpath graph draws it",))
@@ -238,16 +232,11 @@ def _page_notes(run: RecordedRun) -> tuple[str, ...]:
 
 
 def _input_rows(run: RecordedRun) -> list[tuple[object, ...]]:
-    rows: list[tuple[object, ...]] = []
-    for name, digest in run.inputs.items():
-        source = run.sources.get(name)
-        details = source if isinstance(source, Mapping) else {}
-        made_by = " ".join(
-            str(details[k]) for k in ("pipeline", "run", "version") if details.get(k)
-        )
-        stale = f"stale: {details['stale']}" if details.get("stale") else ""
-        rows.append((name, digest, made_by or details.get("path"), stale))
-    return rows
+    return [
+        (read.name, read.digest, " ".join(read.made_by) or read.source,
+         f"stale: {read.stale}" if read.stale else "")
+        for read in list_run_inputs(run)
+    ]  # fmt: skip
 
 
 def _show_images(workspace: Workspace, run: RecordedRun) -> Iterator[ReportImage]:

@@ -67,7 +67,7 @@ def _list_models(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
 def _list_versions(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
     for model in facts.models.values():
         for version in model.newest_first:
-            yield {"model": model.name, "version": str(version.version or version.key[:8])}
+            yield {"model": model.name, "version": version.short_name}
 
 
 def _list_data(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:

@@ -181,7 +181,7 @@ class ProjectFacts:
     def decisions(self) -> Mapping[str, HistoryEntry]:
         """What main took of all models, by the name of its page, the newest first; of one that
         was decided several times the last."""
-        entries = (entry for listed in self._model_histories.values() for entry in listed)
+        entries = (entry for listed in self.stage_histories.values() for entry in listed)
         ordered = sorted(entries, key=lambda entry: entry.merged)
         named = {f"{e.model}-{e.version or 'out'}-{e.stage}": e for e in ordered}
         return dict(reversed(named.items()))
@@ -244,15 +244,16 @@ class ProjectFacts:
         return self.beside.ask(f"stage {stage}", plan_now, waits=waits)
 
     @cached_property
-    def _model_histories(self) -> Mapping[str, tuple[HistoryEntry, ...]]:
+    def stage_histories(self) -> Mapping[str, tuple[HistoryEntry, ...]]:
+        """Every change of what stages should run, by model, oldest first; no forge is asked."""
+
         def read_all() -> Mapping[str, tuple[HistoryEntry, ...]]:
             return stage_history.read_stage_histories(self.workspace, forge=False)
 
         return self._attempt_read(lambda: self._recall("histories", read_all), {})
 
     def model_history(self, model: str) -> Sequence[HistoryEntry]:
-        """Every change of what stages should run of a model, oldest first; no forge is asked."""
-        return self._model_histories.get(model, ())
+        return self.stage_histories.get(model, ())
 
     def recent_runs(self, count: int) -> list[RecordedRun]:
         return list(run_folders.recent_runs(self.workspace.runs, count))

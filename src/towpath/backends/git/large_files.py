@@ -41,6 +41,12 @@ def is_pointer_file(path: Path) -> bool:
     return path.is_file() and path.stat().st_size < _LARGEST and is_pointer(path.read_bytes())
 
 
+def pointed_size(content: bytes) -> int | None:
+    """How large the file is that a pointer stands for; None for what is no pointer."""
+    pointer = _POINTER.match(content) if is_pointer(content) else None
+    return int(pointer[2]) if pointer else None
+
+
 def resolve_pointer(repository: Repository, content: bytes, name: str) -> bytes:
     """The bytes that a blob of Git called ``name`` stands for: its own, or a pointer's object.
     Raises ``StoreError`` where that is not in this clone, or is not what the pointer says."""

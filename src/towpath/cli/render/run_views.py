@@ -300,7 +300,8 @@ def say_outcome(session: Session, run: RecordedRun) -> None:
     for line in cell_views.brief_errors(run):
         terminal.echo_marked(Styled("error", "bold red"), line)
     _warn_of_run(session, run)
-    counts = ((run.count(state), word) for state, word in _COUNTED.items())
+    state_counts = run.count_states()
+    counts = ((state_counts[state], word) for state, word in _COUNTED.items())
     words = ", ".join(f"{count} {word}" for count, word in counts if count)
     colour = "green" if run.state is ExecutionState.DONE else "red"
     took = readable_duration(run.seconds) or "0.0s"

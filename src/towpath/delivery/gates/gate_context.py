@@ -71,20 +71,16 @@ class GatePolicy:
 
     @cached_property
     def _declared_places(self) -> Places:
-        text = (self._read_content(policy_at_commit.FILE) or b"").decode("utf-8", "replace")
+        context, path = self.context, policy_file_path(self.context.folder, policy_at_commit.FILE)
+        content = refs.read_content(context.repository, context.base, path)
+        text = (content or b"").decode("utf-8", "replace")
         return Places(documents.parse_yaml(text, policy_at_commit.FILE).node)
 
     def lay_out_file(self, path: str) -> Path:
         """A file of the commit, on disk; ``path`` counts from the project's root."""
         if path not in self._laid_out:
-            content = self._read_content(path)
-            if content is None:
-                names = commit_history.list_paths(self.context.repository, self.context.base)
-                near = did_you_mean(self._path_in_git(path), names)
-                if pointer_path(self._path_in_git(path)) in names:
-                    near = "DVC tracks it, and gates read from Git"
-                what = f"there is no {path} at {self.context.base[:7]}"
-                raise Unjudged(what + (f" ({near})" if near else ""))
+            context = self.context
+            content = read_policy_file(context.repository, context.base, context.folder, path)
             self._laid_out[path] = self.make_work_folder() / PurePosixPath(path).name
             self._laid_out[path].write_bytes(content)
         return self._laid_out[path]
@@ -105,10 +101,22 @@ class GatePolicy:
         scratch.mkdir(parents=True, exist_ok=True)
         return Path(tempfile.mkdtemp(prefix="policy-", dir=scratch))
 
-    def _read_content(self, path: str) -> bytes | None:
-        repository, name = self.context.repository, f"{self.context.base}:{self._path_in_git(path)}"
-        content = refs.read_contents(repository, [name]).get(name)
-        return None if content is None else large_files.resolve_pointer(repository, content, path)
 
-    def _path_in_git(self, path: str) -> str:
-        return f"{self.context.folder.strip('/')}/{path}".lstrip("/")
+def read_policy_file(repository: Repository, base: str, folder: str, path: str) -> bytes:
+    """A file of the commit that judges; ``path`` counts from ``folder``, the project's in it.
+    Raises ``Unjudged`` where there is none, ``StoreError`` for a pointer whose bytes are away."""
+    place = policy_file_path(folder, path)
+    content = refs.read_content(repository, base, place)
+    if content is None:
+        names = commit_history.list_paths(repository, base)
+        near = did_you_mean(place, names)
+        if pointer_path(place) in names:
+            near = "DVC tracks it, and gates read from Git"
+        what = f"there is no {path} at {base[:7]}"
+        raise Unjudged(what + (f" ({near})" if near else ""))
+    return large_files.resolve_pointer(repository, content, path)
+
+
+def policy_file_path(folder: str, path: str) -> str:
+    """A path from the project's root as the commit has it."""
+    return f"{folder.strip('/')}/{path}".lstrip("/")

@@ -19,8 +19,9 @@ from towpath.studio.shown_values import show_person
 
 if TYPE_CHECKING:
     from towpath.audit.data_history import DataVersion
+    from towpath.execution.run_summary import CheckSummary
     from towpath.studio.pages.page_kind import PageRequest
-    from towpath.studio.pages.run_facts import CheckLine, RunLine
+    from towpath.studio.pages.run_facts import RunLine
     from towpath.studio.project_facts import ProjectFacts
 
 _LONGEST = 120  # bytes of a part of an address
@@ -34,7 +35,7 @@ class DataCheck:
     run: str
     started: str
     digest: str
-    check: CheckLine
+    check: CheckSummary
 
 
 @dataclass(frozen=True)

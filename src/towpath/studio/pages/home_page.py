@@ -6,18 +6,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from towpath.audit.open_tasks import LATEST_RUNS, list_open_tasks
+from towpath.audit.stage_board import list_standings
 from towpath.execution import run_questions
 from towpath.studio.pages.promotion_page import short_name
 from towpath.studio.pages.run_facts import RunLine, list_run_lines
 from towpath.studio.pages.stage_cards import StageCard, add_drift, find_past_cards, stage_card
 
 if TYPE_CHECKING:
+    from towpath.audit.open_tasks import OpenTask
     from towpath.delivery.promotion.decide_promotion import WaitingPromotion
     from towpath.registry import ModelVersion
     from towpath.studio.pages.page_kind import PageRequest
     from towpath.studio.project_facts import ProjectFacts
 
-_RUNS, _STRIP = 8, 40  # runs in the list, and in the strip above it
+_RUNS = 8  # in the list, below the strip
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ class HomePage:
 
 def gather_home(facts: ProjectFacts, request: PageRequest) -> HomePage:
     columns = tuple(_stage_column(facts, stage) for stage in facts.stages)
-    strip = tuple(list_run_lines(facts, _STRIP))
+    strip = tuple(list_run_lines(facts, LATEST_RUNS))
     runs = strip[:_RUNS]
     return HomePage(
         columns,
@@ -73,12 +76,20 @@ def gather_home(facts: ProjectFacts, request: PageRequest) -> HomePage:
         runs,
         strip,
         _list_first_steps(facts, columns, strip),
-        (*_find_questions(facts), *_find_attention(columns, strip)),
+        tuple(map(_show_task, _list_tasks(facts, strip))),
         tuple(facts.workspace.pipelines),
         len(facts.models),
         sum(len(model.versions) for model in facts.models.values()),
         show_board_at(facts, request.first_value("at").strip(), columns),
     )
+
+
+def _list_tasks(facts: ProjectFacts, runs: tuple[RunLine, ...]) -> Iterator[OpenTask]:
+    """What needs a person, as `towpath status` tells it, but for promotions, which stand above."""
+    standings = list_standings(
+        facts.stages, facts.stage_files.wanted, facts.models, facts.stage_histories
+    )
+    return list_open_tasks((), run_questions.list_waiting(facts.workspace), standings, runs)
 
 
 @dataclass(frozen=True)
@@ -163,34 +174,11 @@ def _has_commit(facts: ProjectFacts) -> bool:
     return repository is not None and repository.commit("HEAD") is not None
 
 
-def _find_questions(facts: ProjectFacts) -> Iterator[Attention]:
-    """Steps of runs that go on, and wait for somebody's answer."""
-    for question in run_questions.list_waiting(facts.workspace):
-        words = f"{question.step} waits for an answer"
-        words += f": {question.message.splitlines()[0]}" if question.message.strip() else ""
-        yield Attention("waiting", words, f"runs/{question.run}/{question.step}/")
-
-
-def _find_attention(
-    columns: tuple[StageColumn, ...], runs: tuple[RunLine, ...]
-) -> Iterator[Attention]:
-    for column in columns:
-        for card in column.cards:
-            name = f"{card.model}@{card.version}"
-            address = f"stages/{column.stage}/"
-            if card.rejected:
-                words = f"{column.stage} runs {name}, which was rejected: {card.rejected}"
-                yield Attention("failed", words, address)
-            if card.lag:
-                words = f"{name} was let into {column.stage}; it {card.lag}"
-                yield Attention("waiting", words, address, column.stage)
-    pipelines_told: set[str] = set()
-    for run in runs:
-        if run.pipeline not in pipelines_told and run.state in ("failed", "interrupted", "refused"):
-            words, error = f"the last run of {run.pipeline} {_ENDINGS[run.state]}", run.error
-            words += f": {error.splitlines()[0]}" if error.strip() else ""
-            yield Attention(run.state, words, f"runs/{run.id}/")
-        pipelines_told.add(run.pipeline)
-
-
-_ENDINGS = {"failed": "failed", "interrupted": "was interrupted", "refused": "was refused"}
+def _show_task(task: OpenTask) -> Attention:
+    """A task as a line: its sign, and its page."""
+    deploys = task.stage if task.kind == "deployment" else ""
+    if task.run:
+        step = f"{task.step}/" if task.step else ""
+        return Attention(task.state or "waiting", task.words, f"runs/{task.run}/{step}")
+    state = "failed" if task.kind == "rejected" else "waiting"
+    return Attention(state, task.words, f"stages/{task.stage}/", deploys)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from towpath.audit.version_search import list_version_facts, match_versions
 from towpath.config.foreign_values import format_second
 from towpath.errors import TowpathError
+from towpath.registry import summarise_version
 from towpath.studio.pages.metric_trend import TrendLine, lay_trend
 from towpath.studio.pages.page_kind import ListPart, NoSuchPage
 from towpath.studio.pages.version_facets import VersionFacet, count_facets
@@ -103,16 +104,17 @@ def _match_query(
 
 
 def line_of_version(facts: ProjectFacts, version: ModelVersion) -> VersionLine:
+    summary = summarise_version(version, facts.stage_files)
     return VersionLine(
-        version.model,
-        str(version.version) if version.version else version.key[:8],
-        facts.stage_files.stages_of(version.model, version.version) if version.version else (),
-        format_second(version.time),
-        show_person(version.tag.tagger),
-        {name: show_number(value) for name, value in version.metrics.items()},
-        version.rejected or ("" if version.rejected is None else "no reason given"),
-        str(version.summary.get("run") or ""),
-        version.version is None,
+        summary.model,
+        version.short_name,
+        summary.stages,
+        summary.time,
+        show_person(summary.author),
+        {name: show_number(value) for name, value in summary.metrics.items()},
+        summary.rejected or ("" if summary.rejected is None else "no reason given"),
+        summary.run or "",
+        summary.version is None,
     )
 
 

@@ -9,7 +9,6 @@ import os
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,38 +17,20 @@ from typing import TYPE_CHECKING
 from towpath.credentials import hide_credentials
 from towpath.errors import StoreError, UsageError
 from towpath.execution import run_folders, run_record
-from towpath.execution.run_record import ExecutionState
-from towpath.execution.trials_table import list_run_numbers, list_run_values
+from towpath.execution.run_summary import find_input_place, summarise_run
+from towpath.planning.run_request import describe_asked
 from towpath.studio.page_threads import NICENESS
 from towpath.studio.pages.page_kind import NoSuchPage
-from towpath.studio.shown_values import show_duration, show_number
+from towpath.studio.shown_values import show_duration
 
 if TYPE_CHECKING:
     from towpath.config.artifact import Json
     from towpath.execution.run_folders import RunSections
     from towpath.execution.run_record import RecordedRun, StepRun
+    from towpath.execution.run_summary import CheckSummary
     from towpath.studio.project_facts import ProjectFacts
 
-#: In which order states are counted: what a person looks for stands first.
-_COUNTED = (
-    ExecutionState.FAILED, ExecutionState.INTERRUPTED, ExecutionState.REFUSED,
-    ExecutionState.RUNNING, ExecutionState.DONE, ExecutionState.REUSED, ExecutionState.SKIPPED,
-    ExecutionState.WAITING,
-)  # fmt: skip
 _WORDS = {"done": "run"}
-
-
-@dataclass(frozen=True)
-class CheckLine:
-    """What a step that checks data said: of which, by its digest, and whether it passed."""
-
-    step: str
-    kind: str
-    digest: str
-    has_passed: bool
-    rows: int | None
-    failed: int
-    warned: int
 
 
 @dataclass(frozen=True)
@@ -79,7 +60,7 @@ class RunLine:
     data: Mapping[str, Json]
     sections: RunSections
     places: Mapping[str, str]
-    checks: tuple[CheckLine, ...]
+    checks: tuple[CheckSummary, ...]
 
 
 @dataclass(frozen=True)
@@ -108,58 +89,34 @@ def find_page_run(facts: ProjectFacts, name: str) -> RecordedRun:
 
 
 def line_of_run(run: RecordedRun) -> RunLine:
+    summary = summarise_run(run)
     return RunLine(
-        id=run.id,
-        pipeline=run.pipeline,
-        state=str(run.state),
-        started=run.started,
-        took=show_duration(run.seconds) if run.ended else "",
-        seconds=run.seconds,
-        counts=count_states(run),
-        params=list_run_values(run),
-        metrics=short_metrics(run),
-        asked_for=_asked_words(run),
-        author=str(run.origin.get("user", "")),
-        environment=run.environment,
-        versions=run.registered_versions,
-        is_trial=bool(run.tried),
-        error="; ".join(run.error),
+        id=summary.id,
+        pipeline=summary.pipeline,
+        state=summary.state,
+        started=summary.started,
+        took=show_duration(summary.seconds) if run.ended else "",
+        seconds=summary.seconds,
+        counts=show_counts(summary.counts),
+        params=summary.params,
+        metrics=summary.metrics,
+        asked_for=describe_asked(run.asked),
+        author=summary.author,
+        environment=summary.environment,
+        versions=summary.versions,
+        is_trial=summary.is_trial,
+        error="; ".join(summary.error),
         has_ended=run.state.has_ended,
         data=run.inputs,
         sections=_share_sections(run),
         places=dict(_list_places(run)),
-        checks=tuple(_list_checks(run)),
+        checks=summary.checks,
     )
 
 
 def _list_places(run: RecordedRun) -> Iterator[tuple[str, str]]:
     places = ((name, find_input_place(source)) for name, source in run.sources.items())
     return ((name, place) for name, place in places if place)
-
-
-def find_input_place(source: Json) -> str:
-    """What an input is called: a version, an output of a pipeline, or a path; "" for none."""
-    if not isinstance(source, Mapping):
-        return ""
-    is_output = source.get("pipeline") and source.get("output")
-    output = f"{source['pipeline']}:{source['output']}" if is_output else None
-    return str(source.get("version") or output or source.get("path") or "").rstrip("/")
-
-
-def _list_checks(run: RecordedRun) -> Iterator[CheckLine]:
-    for step in run.steps.values():
-        result = step.made.values.get("result")
-        if step.kind not in ("quality_check", "bias_check") or not isinstance(result, Mapping):
-            continue
-        data, counts = step.made.outputs.get("data"), result.get("counts")
-        digest = data.digest if data else step.ingredients.get("input data", "")
-        rows, numbers = result.get("rows"), counts if isinstance(counts, Mapping) else {}
-        failed, warned = numbers.get("failed"), numbers.get("warned")
-        yield CheckLine(
-            step.name, step.kind, digest, result.get("passed") is True,
-            rows if isinstance(rows, int) else None,
-            failed if isinstance(failed, int) else 0, warned if isinstance(warned, int) else 0,
-        )  # fmt: skip
 
 
 def list_run_lines(
@@ -265,32 +222,9 @@ def _share_values(items: tuple[tuple[str, Json], ...]) -> Mapping[str, Json]:
         return dict(items)
 
 
-def count_states(run: RecordedRun) -> tuple[tuple[str, str], ...]:
-    """``("done", "3 run")`` and the like, those that are not none."""
-    counts = ((state, run.count(state)) for state in _COUNTED)
-    return tuple(
-        (str(state), f"{count} {_WORDS.get(str(state), str(state))}")
-        for state, count in counts
-        if count
-    )
-
-
-def _asked_words(run: RecordedRun) -> str:
-    values = run.asked.get("params")
-    params = values if isinstance(values, Mapping) else {}
-    return ", ".join(f"{name} = {show_number(value)}" for name, value in params.items())
-
-
-def short_metrics(run: RecordedRun) -> dict[str, float]:
-    """A run's numbers, as the table of trials has them, by their last name where that is one
-    only, else by the whole."""
-    numbers = list_run_numbers(run)
-    metrics = {name: v for name, v in numbers.items() if isinstance(v, int | float)}
-    endings = Counter(name.rpartition(".")[2] for name in metrics)
-    return {
-        sys.intern(short if endings[short := name.rpartition(".")[2]] == 1 else name): value
-        for name, value in metrics.items()
-    }
+def show_counts(counts: Mapping[str, int]) -> tuple[tuple[str, str], ...]:
+    """``("done", "3 run")`` and the like."""
+    return tuple((state, f"{count} {_WORDS.get(state, state)}") for state, count in counts.items())
 
 
 def step_took(step: StepRun) -> str:

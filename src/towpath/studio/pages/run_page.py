@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from towpath.execution.run_summary import list_run_inputs, list_run_origin
 from towpath.studio.pages.data_page import name_data_page
 from towpath.studio.pages.page_kind import NoSuchPage
 from towpath.studio.pages.run_curves import CurveChart, gather_curves
 from towpath.studio.pages.run_facts import (
     RunLine,
     StepLine,
-    find_input_place,
     find_page_run,
     line_of_run,
     line_of_step,
@@ -77,19 +77,13 @@ def _first_of_interest(run: RecordedRun) -> str:
 def _origin_rows(run: RecordedRun) -> Iterator[tuple[str, str]]:
     if run.environment:
         yield "for", run.environment
-    for name in ("user", "host", "commit", "python", "towpath"):
-        if value := run.origin.get(name):
-            yield name, str(value)[:12] if name == "commit" else str(value)
+    for name, value in list_run_origin(run):
+        yield name, value[:12] if name == "commit" else value
 
 
 def _input_rows(run: RecordedRun) -> Iterator[tuple[str, str, str, str]]:
     """Of each input its name, where it was, its digest, and the address of its page."""
-    for name, digest in run.inputs.items():
-        source = run.sources.get(name)
-        details = source if isinstance(source, Mapping) else {}
-        where = next(
-            (str(details[k]) for k in ("version", "path", "pipeline") if details.get(k)), ""
-        )
-        place = find_input_place(source)
-        address = f"data/{name_data_page(place)}/" if place and "@" not in place else ""
-        yield name, where, str(digest), address
+    for read in list_run_inputs(run):
+        is_data = read.place and "@" not in read.place
+        address = f"data/{name_data_page(read.place)}/" if is_data else ""
+        yield read.name, read.source, read.digest, address

@@ -87,7 +87,7 @@ def _model_hits(facts: ProjectFacts) -> Iterator[SearchHit]:
         words = "1 version" if count == 1 else f"{count} versions"
         yield SearchHit("model", name, words, f"models/{name}/")
         for version in model.newest_first:
-            number = str(version.version or version.key[:8])
+            number = version.short_name
             stages = facts.stage_files.stages_of(name, version.version) if version.version else ()
             words = ", ".join((*stages, show_person(version.tag.tagger)))
             yield SearchHit("version", f"{name}@{number}", words, f"models/{name}/{number}/")

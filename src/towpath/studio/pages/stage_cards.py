@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from towpath.audit.stage_board import find_standing, tell_standing
 from towpath.audit.stage_history import find_stages_at
 from towpath.errors import TowpathError
 from towpath.registry import VersionNumber
 from towpath.studio.shown_values import show_change, show_number, show_person
 
 if TYPE_CHECKING:
-    from towpath.audit.stage_history import HistoryEntry, StageMoment
+    from towpath.audit.stage_board import StageStanding
+    from towpath.audit.stage_history import StageMoment
     from towpath.delivery.reconcile import StagePlan
     from towpath.registry import ModelVersion, StageFile
     from towpath.studio.project_facts import ProjectFacts
@@ -68,37 +70,34 @@ def add_drift(
 
 def stage_card(facts: ProjectFacts, stage_file: StageFile) -> StageCard:
     """What a stage should run of a model, and what is known of that."""
-    entries = [e for e in facts.model_history(stage_file.model) if e.stage == stage_file.stage]
-    entry = next((e for e in reversed(entries) if e.version == str(stage_file.version)), None)
-    model = facts.models.get(stage_file.model)
-    version = model.find_number(stage_file.version) if model else None
-    return _make_card(
-        facts, stage_file.model, (stage_file.version, stage_file.replaces), entry,
-        _lag_words(entries), (version.rejected if version else None) or "",
-    )  # fmt: skip
+    name = stage_file.model
+    standing = find_standing(stage_file, facts.models.get(name), facts.model_history(name))
+    return make_card(facts, standing, standing.lag)
 
 
-def _make_card(
-    facts: ProjectFacts, model_name: str, numbers: tuple[VersionNumber, VersionNumber | None],
-    entry: HistoryEntry | None, lag: str, rejected: str,
-) -> StageCard:  # fmt: skip
-    number, replaced = numbers
-    model = facts.models.get(model_name)
-    version = model.find_number(number) if model else None
-    before = model.find_number(replaced) if model and replaced else None
-    card = StageCard(
-        model_name, str(number), *_show_metric(facts, version, before), str(replaced or ""),
-        lag, rejected,
-    )  # fmt: skip
-    if entry is None:
-        return card
-    return replace(
-        card,
-        since=entry.entered or entry.merged,
-        by=", ".join(map(show_person, entry.approval.by)),
-        approval=entry.approval.level,
-        promotion=f"{entry.model}-{entry.version}-{entry.stage}" if entry.evidence else "",
+def make_card(facts: ProjectFacts, standing: StageStanding, lag: str) -> StageCard:
+    model = facts.models.get(standing.model)
+    version, before = (
+        model.find_number(number) if model and number else None
+        for number in map(_parse_number, (standing.version, standing.over))
     )
+    name = f"{standing.model}-{standing.version}-{standing.stage}"
+    return StageCard(
+        standing.model,
+        standing.version,
+        *_show_metric(facts, version, before),
+        standing.over or "",
+        lag,
+        standing.rejected or ("" if standing.rejected is None else "no reason given"),
+        since=standing.deployed or standing.merged or "",
+        by=", ".join(map(show_person, standing.by)),
+        approval=standing.approval,
+        promotion=name if standing.evidence else "",
+    )
+
+
+def _parse_number(number: str | None) -> VersionNumber | None:
+    return VersionNumber.parse(number) if number else None
 
 
 def _show_metric(
@@ -115,13 +114,6 @@ def _show_metric(
     return metric, show_number(value), show_change(earlier, value), verdict
 
 
-def _lag_words(entries: Sequence[HistoryEntry]) -> str:
-    if not entries or entries[-1].entered:
-        return ""
-    running = next((e.version for e in reversed(entries) if e.entered), None)
-    return f"runs {running} still" if running else "is not deployed yet"
-
-
 def find_past_cards(
     facts: ProjectFacts, moment: str
 ) -> tuple[Mapping[str, tuple[StageCard, ...]], str]:
@@ -131,7 +123,7 @@ def find_past_cards(
         for model in facts.models:
             history = facts.model_history(model)
             for past in find_stages_at(facts.workspace, history, moment) if history else ():
-                if card := _make_past_card(facts, model, past):
+                if card := _make_past_card(facts, past):
                     cards[past.stage].append(card)
     except TowpathError as wrong:
         hint = wrong.faults[0].hint
@@ -139,10 +131,9 @@ def find_past_cards(
     return {stage: tuple(listed) for stage, listed in cards.items()}, ""
 
 
-def _make_past_card(facts: ProjectFacts, model: str, past: StageMoment) -> StageCard | None:
+def _make_past_card(facts: ProjectFacts, past: StageMoment) -> StageCard | None:
     entry = past.ran or past.wanted
-    number = VersionNumber.parse(entry.version) if entry and entry.version else None
-    if entry is None or number is None:
+    if entry is None or _parse_number(entry.version) is None:
         return None
     if past.ran is None:
         lag = "was not deployed yet"
@@ -150,6 +141,5 @@ def _make_past_card(facts: ProjectFacts, model: str, past: StageMoment) -> Stage
         lag = f"was to run {past.wanted.version}"
     else:
         lag = "" if past.wanted else "was to leave"
-    over = VersionNumber.parse(entry.over) if entry.over else None
     # That it was rejected since is no fact of that day.
-    return _make_card(facts, model, (number, over), entry, lag, "")
+    return make_card(facts, replace(tell_standing(entry), rejected=None), lag)

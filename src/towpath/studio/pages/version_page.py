@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from towpath.audit.lineage import draw_lineage, trace_version
 from towpath.backends.dvc.tracked_files import pointer_path
-from towpath.config.gate_declarations import Golden
 from towpath.errors import TowpathError
 from towpath.quantities import readable_size
 from towpath.registry import tag_message
 from towpath.studio.graph_view import BoxLook
 from towpath.studio.pages.data_page import list_tracked_names, name_data_page
+from towpath.studio.pages.golden_rows import GoldenFile, list_golden_files
 from towpath.studio.pages.model_catalogue import VersionLine, find_page_model, line_of_version
 from towpath.studio.pages.page_kind import NoSuchPage
 from towpath.studio.shown_values import show_change, show_number, show_person
@@ -51,16 +51,6 @@ class Incumbent:
 
 
 @dataclass(frozen=True)
-class GoldenGate:
-    """Rows with the answers that the model must give, by which a stage judges it."""
-
-    stage: str
-    gate: str
-    samples: str
-    tolerance: str
-
-
-@dataclass(frozen=True)
 class VersionPage:
     line: VersionLine
     description: str
@@ -74,7 +64,7 @@ class VersionPage:
     takes: tuple[tuple[str, str], ...]
     gives: tuple[tuple[str, str], ...]
     shape: tuple[tuple[str, str], ...]
-    golden: tuple[GoldenGate, ...]
+    golden: tuple[GoldenFile, ...]
     files: tuple[tuple[str, str], ...]
     packages: tuple[tuple[str, str], ...]
     history: tuple[HistoryEntry, ...]
@@ -105,7 +95,7 @@ def gather_version(facts: ProjectFacts, request: PageRequest) -> VersionPage:
         _show_columns(record.signature.inputs if record.signature else None),
         _show_columns(record.signature.outputs if record.signature else None),
         tuple(_shape_rows(record)),
-        tuple(_golden_gates(facts)),
+        tuple(list_golden_files(facts, lineage.promotions)),
         tuple(_file_rows(record)),
         tuple(sorted(record.packages.items())),
         tuple(reversed(lineage.promotions)),
@@ -118,7 +108,7 @@ def gather_version(facts: ProjectFacts, request: PageRequest) -> VersionPage:
 
 def _find_page_version(facts: ProjectFacts, model_name: str, number: str) -> ModelVersion:
     model = find_page_model(facts, model_name)
-    version = next((v for v in model.newest_first if str(v.version or v.key[:8]) == number), None)
+    version = next((v for v in model.newest_first if v.short_name == number), None)
     if version is None:
         raise NoSuchPage(f"no version `{model.name}@{number}`")
     return version
@@ -167,15 +157,6 @@ def _shape_rows(record: VersionRecord) -> Iterator[tuple[str, str]]:
         yield "features", show_number(signature.features)
     if signature and signature.classes is not None:
         yield "answers", ", ".join(map(show_number, signature.classes))
-
-
-def _golden_gates(facts: ProjectFacts) -> Iterator[GoldenGate]:
-    for stage, declared in facts.policy.stages.items() if facts.policy else ():
-        for name, gate in declared.gates.items():
-            if isinstance(gate, Golden):
-                allowed = [show_number(gate.absolute)] if gate.absolute else []
-                allowed += [f"{gate.relative:.3g} of the value"] if gate.relative else []
-                yield GoldenGate(stage, name, gate.samples, " and ".join(allowed) or "none")
 
 
 def _file_rows(record: VersionRecord) -> Iterator[tuple[str, str]]:

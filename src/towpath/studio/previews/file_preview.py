@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import gzip
 import json
+import tempfile
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,12 +63,24 @@ def preview_file(
 
 @functools.lru_cache(maxsize=32)
 def _preview_stamped(
-    path: Path,
-    _mtime: int,
-    size: int,
-    name: str,
-    format_name: str | None,
-    text_options: tuple[str | None, str | None, tuple[tuple[str, str], ...]],
+    path: Path, _mtime: int, size: int, name: str, format_name: str | None,
+    text_options: TextOptions,
+) -> FilePreview:  # fmt: skip
+    return _preview_bytes(path, size, name, format_name, text_options)
+
+
+@functools.lru_cache(maxsize=8)
+def preview_content(content: bytes, name: str) -> FilePreview:
+    """The same of bytes that are no file yet, such as those of a commit: a MB at most, as they are
+    kept in memory."""
+    with tempfile.TemporaryDirectory(prefix="towpath-") as folder:
+        path = Path(folder, "content")  # its name is a stranger's
+        path.write_bytes(content)
+        return _preview_bytes(path, len(content), name, None, (None, None, ()))
+
+
+def _preview_bytes(
+    path: Path, size: int, name: str, format_name: str | None, text_options: TextOptions
 ) -> FilePreview:
     file_format = formats.find_format(name, format_name)
     known_name = file_format.name if file_format else ""

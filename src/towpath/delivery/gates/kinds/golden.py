@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,14 @@ _ROUNDED = 1e-9  # what is nearer than this differs by the machine, not by the m
 
 def bound(gate: Golden) -> str:
     """``all of tests/golden.csv within 0.1``."""
+    return f"all of {gate.samples} {describe_tolerance(gate)}"
+
+
+def describe_tolerance(gate: Golden) -> str:
+    """``within 0.1 + 5 %``, or ``exactly``."""
     parts = [verdict.verdict_number(gate.absolute)] if gate.absolute else []
     parts += [f"{gate.relative * 100:g} %"] if gate.relative else []
-    how = f"within {' + '.join(parts)}" if parts else "exactly"
-    return f"all of {gate.samples} {how}"
+    return f"within {' + '.join(parts)}" if parts else "exactly"
 
 
 def judge(gate: Golden, context: GateContext, policy: GatePolicy) -> GateFinding:
@@ -41,6 +46,16 @@ def judge(gate: Golden, context: GateContext, policy: GatePolicy) -> GateFinding
     ]
     count = f"{len(pairs) - len(off)} of {len(pairs)}"
     return GateFinding(not off, count, "; ".join(off[:_SHOWN]))
+
+
+# As `judge` writes them, and evidence keeps them.
+_OFF = re.compile(r"(?:^|; )sample (\d{1,9}) gives (.*?), not ")
+
+
+def read_off_samples(detail: str) -> dict[int, str]:
+    """What the model gave for the samples that a verdict names, by their numbers from 1: those
+    that came out otherwise, the first of them."""
+    return {int(number): answer for number, answer in _OFF.findall(detail)}
 
 
 def work(question: dict[str, Any]) -> dict[str, Any]:

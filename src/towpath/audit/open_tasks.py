@@ -1,0 +1,159 @@
+"""What waits for a person: promotions, questions, what is not deployed, what went wrong last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
+
+from towpath import registry
+from towpath.audit.stage_board import StageStanding, list_standings
+from towpath.audit.stage_history import read_stage_histories
+from towpath.delivery.promotion.decide_promotion import (
+    find_waiting_promotions,
+    promotes_at_forge,
+)
+from towpath.errors import TowpathError
+from towpath.execution import run_questions
+from towpath.execution.run_folders import recent_runs
+from towpath.execution.run_summary import summarise_run
+
+if TYPE_CHECKING:
+    from towpath.delivery.promotion.decide_promotion import WaitingPromotion
+    from towpath.steps.callback_questions import Question
+    from towpath.workspace import Workspace
+
+_Value = TypeVar("_Value")
+
+#: Runs that are looked at, the newest: of a pipeline that has not run for longer nobody waits.
+LATEST_RUNS = 40
+
+TaskKind = Literal["promotion", "question", "rejected", "deployment", "run"]
+_ENDINGS = {"failed": "failed", "interrupted": "was interrupted", "refused": "was refused"}
+
+
+@dataclass(frozen=True)
+class OpenTask:
+    """Something that a person should look at: ``words`` say it, ``command`` does something about
+    it, or shows more. ``name`` is a branch, a version (`mean@v1.0.0`) or a pipeline; ``stage``,
+    ``run`` and ``step`` say where, "" for nowhere; ``state`` is how a run ended."""
+
+    kind: TaskKind
+    name: str
+    words: str
+    command: str
+    stage: str = ""
+    run: str = ""
+    step: str = ""
+    state: str = ""
+
+
+class EndedRun(Protocol):
+    """What is looked at of a run; ``error`` is "" for none."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def pipeline(self) -> str: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def error(self) -> str | tuple[str, ...]: ...
+
+
+def list_open_tasks(
+    promotions: Iterable[WaitingPromotion],
+    questions: Iterable[Question],
+    standings: Iterable[StageStanding],
+    runs: Iterable[EndedRun],
+) -> Iterator[OpenTask]:
+    """What waits, in the order in which it is told; of ``runs`` the newest stand first."""
+    for promotion in promotions:
+        command = f"towpath approve {promotion.branch}"
+        yield OpenTask("promotion", promotion.branch, promotion.title, command)
+    for question in questions:
+        yield _ask_answer(question)
+    for standing in standings:
+        yield from _check_standing(standing)
+    yield from _find_bad_runs(runs)
+
+
+def _ask_answer(question: Question) -> OpenTask:
+    lines = question.message.strip().splitlines()
+    words = f"{question.step} waits for an answer" + (f": {lines[0]}" if lines else "")
+    return OpenTask(
+        "question", question.pipeline, words, question.command, run=question.run,
+        step=question.step,
+    )  # fmt: skip
+
+
+def _check_standing(standing: StageStanding) -> Iterator[OpenTask]:
+    name, stage = f"{standing.model}@{standing.version}", standing.stage
+    if standing.rejected is not None:
+        words = f"{stage} runs {name}, which was rejected"
+        words += f": {standing.rejected}" if standing.rejected else ""
+        command = f"towpath rollback {standing.model} --stage {stage}"
+        yield OpenTask("rejected", name, words, command, stage)
+    if standing.lag:
+        words = f"{name} was let into {stage}; it {standing.lag}"
+        yield OpenTask("deployment", name, words, f"towpath reconcile {stage} --apply", stage)
+
+
+def _find_bad_runs(runs: Iterable[EndedRun]) -> Iterator[OpenTask]:
+    """The last run of each pipeline, where it did not end well."""
+    pipelines: set[str] = set()
+    for run in islice(runs, LATEST_RUNS):
+        if run.pipeline not in pipelines and run.state in _ENDINGS:
+            words = f"the last run of {run.pipeline} {_ENDINGS[run.state]}"
+            error = run.error if isinstance(run.error, str) else "; ".join(run.error)
+            words += f": {error.splitlines()[0]}" if error.strip() else ""
+            command = f"towpath logs {run.id}"
+            yield OpenTask("run", run.pipeline, words, command, run=run.id, state=run.state)
+        pipelines.add(run.pipeline)
+
+
+@dataclass(frozen=True)
+class ProjectStanding:
+    """What runs in the stages of a project, what waits for a person, and what could not be read."""
+
+    stages: tuple[StageStanding, ...]
+    tasks: tuple[OpenTask, ...]
+    unread: tuple[str, ...]
+
+
+def read_project_standing(workspace: Workspace, offline: bool = False) -> ProjectStanding:
+    """What Studio's first page tells. What cannot be read is left out and said: a merge that goes
+    on, or a forge that is away, hides nothing else. ``offline`` asks no forge."""
+    faults: list[str] = []
+
+    def attempt_read(read: Callable[[], _Value], otherwise: _Value) -> _Value:
+        try:
+            return read()
+        except TowpathError as refused:
+            faults.extend(str(fault) for fault in refused.faults)
+            return otherwise
+
+    def find_promotions() -> tuple[WaitingPromotion, ...]:
+        if offline and promotes_at_forge(workspace):
+            return ()
+        return find_waiting_promotions(workspace)
+
+    standings: tuple[StageStanding, ...] = ()
+    standings = attempt_read(lambda: tuple(_read_standings(workspace)), standings)
+    tasks = list_open_tasks(
+        attempt_read(find_promotions, ()),
+        attempt_read(lambda: tuple(run_questions.list_waiting(workspace)), ()),
+        standings,
+        (summarise_run(run) for run in recent_runs(workspace.runs, LATEST_RUNS)),
+    )
+    return ProjectStanding(standings, tuple(tasks), tuple(dict.fromkeys(faults)))
+
+
+def _read_standings(workspace: Workspace) -> Iterator[StageStanding]:
+    stages, repository = workspace.policy.stages, workspace.registry
+    stage_files = registry.read_stage_files(repository).wanted
+    if not (stages and stage_files):
+        return iter(())
+    histories = read_stage_histories(workspace, forge=False)
+    return list_standings(stages, stage_files, registry.read_models(repository), histories)

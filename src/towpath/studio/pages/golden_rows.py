@@ -1,0 +1,205 @@
+"""Golden samples on the page of a version: their first rows, and what decisions say of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from towpath.backends.git import branches, refs
+from towpath.config.foreign_values import parse_json
+from towpath.delivery.gates.golden_samples import GoldenSamples, read_golden_samples
+from towpath.delivery.gates.kinds.golden import describe_tolerance, read_off_samples
+from towpath.delivery.promotion.evidence import read_evidence
+from towpath.errors import Malformed, TowpathError
+from towpath.studio.previews.file_preview import FilePreview, preview_content
+from towpath.studio.previews.text_tables import list_rows
+
+if TYPE_CHECKING:
+    from towpath.audit.stage_history import HistoryEntry
+    from towpath.studio.previews.preview_parts import PreviewColumn, TablePreview
+    from towpath.studio.project_facts import ProjectFacts
+
+_ROWS = 8  # of a file, the first
+
+
+@dataclass(frozen=True)
+class GoldenOutcome:
+    """What the evidence of a decision says of a golden gate: ``3 of 3``."""
+
+    stage: str
+    promotion: str
+    passed: bool
+    words: str
+
+
+@dataclass(frozen=True)
+class GoldenGate:
+    """A gate of a stage that holds versions against samples."""
+
+    stage: str
+    gate: str
+    tolerance: str
+    outcome: GoldenOutcome | None
+
+
+@dataclass(frozen=True)
+class GoldenRow:
+    """A sample by its number from 1; ``answer`` is what the model gave where evidence says it."""
+
+    number: int
+    inputs: tuple[str, ...]
+    expected: str
+    answer: str = ""
+    difference: str = ""
+
+
+@dataclass(frozen=True)
+class GoldenFile:
+    """A file of samples as ``commit`` has it; ``note`` says why there are no rows of it."""
+
+    path: str
+    commit: str
+    gates: tuple[GoldenGate, ...]
+    columns: tuple[PreviewColumn, ...] = ()
+    expected: PreviewColumn | None = None
+    rows: tuple[GoldenRow, ...] = ()
+    row_count: int | None = None
+    columns_left: int = 0
+    note: str = ""
+
+    @property
+    def has_answers(self) -> bool:
+        return any(row.answer for row in self.rows)
+
+
+def list_golden_files(facts: ProjectFacts, entries: Sequence[HistoryEntry]) -> Iterator[GoldenFile]:
+    """The files that golden gates of the policy name, each once, as main has them now; ``entries``
+    are the decisions about the version, whose evidence may say what it answered."""
+    if facts.policy is None:
+        return
+    try:
+        repository = facts.workspace.registry_at_hand
+        base = branches.main_commit(repository)
+        if base is None:
+            return
+        samples = list(read_golden_samples(repository, base, facts.workspace.folder, facts.policy))
+    except TowpathError as unreadable:
+        facts.notes.append(unreadable.faults[0].what)
+        return
+    pages = _read_gate_cells(facts, entries) if samples else {}
+    grouped: dict[tuple[str, str], list[GoldenSamples]] = {}
+    for sample in samples:
+        grouped.setdefault((sample.declared.samples, sample.declared.expected), []).append(sample)
+    for (path, _), group in grouped.items():
+        answers: dict[int, str] = {}
+        gates = []
+        for sample in group:
+            outcome, off = pages.get((sample.stage, sample.gate), (None, {}))
+            answers = answers or off
+            tolerance = describe_tolerance(sample.declared)
+            gates.append(GoldenGate(sample.stage, sample.gate, tolerance, outcome))
+        file = GoldenFile(path, base[:7], tuple(gates), note=group[0].missing)
+        yield file if file.note else _fill_rows(file, group[0], answers)
+
+
+_ESCAPED = re.compile(r"\\([\\`*_{}\[\]|~!$])")
+
+
+def _read_gate_cells(
+    facts: ProjectFacts, entries: Sequence[HistoryEntry]
+) -> Mapping[tuple[str, str], tuple[GoldenOutcome, dict[int, str]]]:
+    """What evidence says, by stage and gate: the outcome, and the answers that it names."""
+    repository = facts.workspace.registry_at_hand
+    places = {f"{e.commit}:{e.evidence}": e for e in entries if e.evidence}  # the newest is last
+    texts = refs.read_contents(repository, places)
+    told: dict[tuple[str, str], tuple[GoldenOutcome, dict[int, str]]] = {}
+    for place, content in texts.items():
+        entry = places[place]
+        for gate, cells in read_evidence(content.decode("utf-8", "replace")).gates.items():
+            state, _, value, *_ = cells
+            count, _, detail = _ESCAPED.sub(r"\1", value).partition("; ")
+            if not count:  # it waits for the deployment
+                continue
+            page = f"{entry.model}-{entry.version}-{entry.stage}"
+            outcome = GoldenOutcome(entry.stage, page, "passed" in state, count)
+            told[entry.stage, gate] = outcome, read_off_samples(detail)
+    return told
+
+
+def _fill_rows(file: GoldenFile, samples: GoldenSamples, answers: Mapping[int, str]) -> GoldenFile:
+    name, expected = samples.declared.samples, samples.declared.expected
+    if name.lower().endswith(".json"):
+        preview = _preview_json_samples(samples.content)
+        expected = _EXPECTED
+    else:
+        preview = preview_content(samples.content, name)
+    table = preview.table
+    if table is None:
+        return replace(file, note=" ".join(preview.notes) or f"{name} is no table.")
+    place = next((i for i, column in enumerate(table.columns) if column.name == expected), None)
+    if place is None:
+        what = f"{name} has no column `{expected}`"
+        where = " among the first" if table.columns_left else ""
+        return replace(file, note=f"{what}{where}.")
+    return replace(
+        file,
+        columns=table.columns[:place] + table.columns[place + 1 :],
+        expected=table.columns[place],
+        rows=tuple(_golden_rows(table, place, answers)),
+        row_count=table.row_count,
+        columns_left=table.columns_left,
+    )
+
+
+def _golden_rows(
+    table: TablePreview, place: int, answers: Mapping[int, str]
+) -> Iterator[GoldenRow]:
+    for number, cells in enumerate(table.rows, 1):
+        # The first, and beyond them those of which evidence says that they came out otherwise.
+        if number <= _ROWS or number in answers:
+            shown = [_shorten_number(*pair) for pair in zip(table.columns, cells, strict=False)]
+            inputs, answer = (*shown[:place], *shown[place + 1 :]), answers.get(number, "")
+            difference = _difference_words(cells[place], answer)
+            yield GoldenRow(number, inputs, cells[place], answer, difference)
+
+
+def _shorten_number(column: PreviewColumn, cell: str) -> str:
+    """0.101 of 0.10099999999999999, as whoever wrote the file had it."""
+    return f"{float(cell):.9g}" if column.type == "number" and len(cell) > 11 else cell
+
+
+def _difference_words(expected: str, answer: str) -> str:
+    try:
+        return f"{float(answer) - float(expected):+.4g}"
+    except ValueError:  # texts, or several outputs
+        return ""
+
+
+_EXPECTED = "expected"
+
+
+def _preview_json_samples(content: bytes) -> FilePreview:
+    """JSON samples as a table whose last column is what is expected."""
+    wrong = FilePreview(notes=('It is no list of {"inputs": {...}, "expected": ...}.',))
+    try:
+        document = parse_json(content)
+    except (Malformed, RecursionError):
+        return wrong
+    if not isinstance(document, list):
+        return wrong
+    rows = []
+    for sample in document:
+        inputs = sample.get("inputs") if isinstance(sample, Mapping) else None
+        if not isinstance(inputs, Mapping):
+            return wrong
+        # First, so that no number of inputs leaves it out.
+        rows.append({_EXPECTED: sample.get(_EXPECTED), **_other_names(inputs)})
+    table = list_rows(rows)
+    return FilePreview(table) if table else wrong
+
+
+def _other_names(inputs: Mapping[str, object]) -> Mapping[str, object]:
+    """The inputs, one of which may itself be called as the answer is."""
+    return {f"{name} " if name == _EXPECTED else name: value for name, value in inputs.items()}
