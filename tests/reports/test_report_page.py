@@ -146,9 +146,12 @@ def test_pages_of_runs_and_versions(project: Project) -> None:
     assert "is no page of Towpath's" in refused.err
     assert project.towpath("report", "nothing").code == 2
     assert project.towpath("report", "mean@v9.0.0").code == 2
-    # The declaration goes on: the page says so instead of a graph that was not run.
+    # The declaration goes on: the graph stays that which was run. Of a run that has not kept it
+    # the page says so.
     project.edit(f"{FOLDER}/pipeline.yaml", "  reject: {", "  refuse: {")
     project.edit(f"{FOLDER}/pipeline.yaml", "else: [reject]", "else: [refuse]")
+    assert "declared otherwise" not in render_report_page(report_run(project.workspace, first))
+    (project.workspace.runs / first.id / ".graph.json").unlink()
     assert "declared otherwise now" in render_report_page(report_run(project.workspace, first))
 
 

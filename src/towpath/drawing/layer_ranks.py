@@ -45,14 +45,15 @@ def _pull_down(node: int, ranks: list[int], up: Adjacency, down: Adjacency) -> b
     """Move a node, and what stands right below it, as far as is free; whether it helped."""
     moved, todo = {node}, [node]
     while todo:
-        if len(moved) > _MOST_PULLED:  # half the graph: it hardly ever helps, and takes long
-            return False
         start = todo.pop()
+        below = ranks[start] + 1
         for end in down[start]:
-            if ranks[end] == ranks[start] + 1 and end not in moved:
+            if ranks[end] == below and end not in moved:
                 moved.add(end)
                 todo.append(end)
-    entering = sum(start not in moved for n in moved for start in up[n])
+        if len(moved) > _MOST_PULLED:  # half the graph: it hardly ever helps, and takes long
+            return False
+    entering = len([start for n in moved for start in up[n] if start not in moved])
     leaving = [ranks[end] - ranks[n] - 1 for n in moved for end in down[n] if end not in moved]
     if entering >= len(leaving):
         return False
