@@ -281,7 +281,7 @@ def _line_of_gate(standing: GateStanding, stage: str, page: evidence.EvidencePag
     name, kind = standing.gate, standing.kind
     if standing.state == "waits":
         words = f"judged in {stage}, before it is switched"
-        return GateLine(name, kind, "waits", "", "", words, "")
+        return GateLine(name, kind, "waits", "", verdict_cell(standing.bound), words, "")
     if standing.state == "unjudged":
         row = page.gates.get(name, ("", "", "", "", ""))
         return GateLine(name, kind, "proposed", row[2], row[3], row[0], "")
