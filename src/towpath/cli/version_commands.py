@@ -205,6 +205,7 @@ def _version_document(lineage: VersionLineage, signed: SignedBy) -> dict[str, An
     return {
         **asdict(record),
         "version": str(record.version) if record.version else None,
+        "before": str(lineage.before) if lineage.before else None,
         "stages": lineage.stages,
         "commit": lineage.version.commit,
         "rejected": lineage.version.rejected,
