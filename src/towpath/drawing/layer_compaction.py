@@ -38,9 +38,11 @@ class _Springs:
     def __init__(self, nodes: LayeredNodes) -> None:
         self._units = list(nodes.list_units())
         unit_of = {node: index for index, unit in enumerate(self._units) for node in unit}
+        # Of each unit where its lines end, and how far right of the middle of those it wants to be.
+        ends = [list(nodes.list_ends(unit)) for unit in self._units]
         self._near = [
-            [(unit_of[end], offset) for end, offset in nodes.list_ends(unit)]
-            for unit in self._units
+            ([unit_of[end] for end, _ in listed], sum([offset for _, offset in listed]))
+            for listed in ends
         ]
         self._right: list[dict[int, float]] = [{} for _ in self._units]
         for layer in nodes.layers:
@@ -75,9 +77,9 @@ class _Springs:
             middle = sum(places) / len(places)
             places = self._keep_apart(
                 [
-                    (sum(places[end] + offset for end, offset in near) + _PULL * middle)
+                    (sum([places[end] for end in near]) + offset + _PULL * middle)
                     / (len(near) + _PULL)
-                    for near in self._near
+                    for near, offset in self._near
                 ]
             )
         for unit, place in zip(self._units, places, strict=True):

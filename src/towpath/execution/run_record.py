@@ -361,12 +361,13 @@ def _unreadable_hint(folder: Path) -> str:
 
 def _mark_interrupted(run: RecordedRun | None) -> RecordedRun | None:
     # A run that says it runs, whose process is gone, was killed.
-    if run is None or run.state is not ExecutionState.RUNNING or _process_lives(run.origin):
+    if run is None or run.state is not ExecutionState.RUNNING or process_lives(run.origin):
         return run
     return replace(run, state=ExecutionState.INTERRUPTED, steps=_at_rest(run.steps))
 
 
-def _process_lives(origin: Mapping[str, Json]) -> bool:
+def process_lives(origin: Mapping[str, Json]) -> bool:
+    """Whether the process of a run that says so may still be at work."""
     # Of another host's process nothing is known here: a shared folder may show its run.
     pid = origin.get("pid")
     if not isinstance(pid, int) or origin.get("host") != os.uname().nodename:
