@@ -105,15 +105,13 @@ def _of_another(session: Session, model: str) -> str | None:
 
 
 def _print_moments(session: Session, model: str, when: str, moments: Sequence[StageMoment]) -> None:
-    from towpath.cli.version_commands import print_section
-
     if not moments:
         never = f"{model} never was in any stage"
         return session.say(_of_another(session, model) or never)
     for moment in moments:
         day = " (the end of that day)" if len(when) == 10 else ""  # 2026-03-01, and no time
         terminal.echo(Styled(f"{moment.stage} at {moment.at}{day}", "bold"))
-        print_section("", dict(_moment_rows(moment)))
+        terminal.print_section("", dict(_moment_rows(moment)))
     return None
 
 

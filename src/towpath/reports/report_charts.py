@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from towpath.config.file_declaration import Plot
@@ -16,7 +18,7 @@ from towpath.planning.declared_pipelines import read_declared
 from towpath.reports.charts import Chart, ChartLine
 from towpath.scratch import scratch_folder
 from towpath.steps import formats
-from towpath.steps.metric_log import LoggedValue, read_metrics
+from towpath.steps.metric_log import METRIC_FILE, LoggedValue, read_metrics
 
 if TYPE_CHECKING:
     from towpath.execution.run_record import RecordedRun, StepRun
@@ -71,7 +73,10 @@ def _read_series(
     workspace: Workspace, run: RecordedRun, step: StepRun
 ) -> tuple[Mapping[str, list[LoggedValue]], str]:
     """What a step logged; of one that was reused what it logged then, and a word of that."""
-    series = read_metrics(workspace.runs / run.id / step.name)
+    # Of a thousand steps hardly one has logged: a path would take longer than this look.
+    folder = f"{workspace.runs}/{run.id}/{step.name}"
+    has_logged = os.path.isfile(f"{folder}/{METRIC_FILE}")  # noqa: PTH113
+    series = read_metrics(Path(folder)) if has_logged else {}
     if series or step.state is not ExecutionState.REUSED or "metrics" not in step.made.facts:
         return series, ""
     entry = workspace.store.entry(step.key) if step.key else None

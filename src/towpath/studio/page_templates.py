@@ -47,12 +47,13 @@ class PagePlace:
     """Where a page stands, so that its links are relative: a site works from a folder, below a
     path, and on a server alike. ``is_static`` is a site of files, without forms and streams;
     ``form_token`` is what a form of this server holds, and no other page knows; ``actor`` is who
-    acts, where that is not whom the server runs as."""
+    acts, where that is not whom the server runs as; ``command`` tells the same in a terminal."""
 
     path: str
     is_static: bool = False
     form_token: str = ""
     actor: str = ""
+    command: str = ""
 
     def link_to(self, address: str) -> str:
         """The address of a page or an asset, such as ``runs/``, as this page names it."""

@@ -244,7 +244,7 @@ class ProjectFacts:
         was decided several times the last."""
         entries = (entry for listed in self.stage_histories.values() for entry in listed)
         ordered = sorted(entries, key=lambda entry: entry.merged)
-        named = {f"{e.model}-{e.version or 'out'}-{e.stage}": e for e in ordered}
+        named = {entry.promotion_name: entry for entry in ordered}
         return dict(reversed(named.items()))
 
     @cached_property

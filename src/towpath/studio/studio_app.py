@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
+import gc
 import hmac
 import logging
 import re
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
@@ -36,6 +37,7 @@ from towpath.studio.asset_files import ASSETS, asset_digest
 from towpath.studio.beside_answers import BesideAnswers
 from towpath.studio.log_growth import read_log_growth
 from towpath.studio.output_files import answer_output
+from towpath.studio.page_commands import name_page_command
 from towpath.studio.page_index import PAGES
 from towpath.studio.page_templates import (
     PagePlace,
@@ -140,12 +142,18 @@ class StudioProject:
         with suppress(Exception):
             facts, home = self._read_facts(), PAGES[0]
             render_studio_page(home, facts, home.gather(facts, PageRequest()), PagePlace(""))
+        # What is there by now stays as long as the server: a collector that looks at all of it in
+        # the midst of a page takes 40 ms.
+        gc.collect()
+        gc.freeze()
 
     def _write_page(self, kind: PageKind, request: Request) -> Response:
         facts, place = self._read_facts(), place_of_request(request)
         query = {name: tuple(request.query_params.getlist(name)) for name in request.query_params}
         try:
-            view = kind.gather(facts, PageRequest(dict(request.path_params), query))
+            page_request = PageRequest(dict(request.path_params), query)
+            view = kind.gather(facts, page_request)
+            place = replace(place, command=name_page_command(kind, page_request, view))
             return HTMLResponse(render_studio_page(kind, facts, view, place))
         except NoSuchPage as missing:
             is_unknown = facts.is_partial  # where a registry is away, nobody knows what is in it

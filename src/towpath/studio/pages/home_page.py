@@ -127,8 +127,11 @@ def _list_first_steps(
     if any(not card.lag for _, card in cards):
         return ()
     newest = next((m.latest for m in facts.models.values() if m.latest), None)
-    merged = cards[0][0] if cards else ""
-    steps = (*_steps_to_version(facts, newest, runs), *_steps_to_stage(facts, newest, merged))
+    entered_stage = cards[0][0] if cards else ""
+    steps = (
+        *_steps_to_version(facts, newest, runs),
+        *_steps_to_stage(facts, newest, entered_stage),
+    )
     return () if all(step.is_done for step in steps) else steps
 
 
@@ -146,9 +149,9 @@ def _steps_to_version(
 
 
 def _steps_to_stage(
-    facts: ProjectFacts, newest: ModelVersion | None, merged: str
+    facts: ProjectFacts, newest: ModelVersion | None, entered_stage: str
 ) -> Iterator[FirstStep]:
-    """From a version on; ``merged`` is the stage that a model was let into already, if any."""
+    """From a version on; ``entered_stage`` is the one that a model was let into already, if any."""
     if not facts.stages:
         return
     stage, waiting = next(iter(facts.stages)), facts.waiting_promotions
@@ -156,11 +159,13 @@ def _steps_to_stage(
     branch = waiting[0].branch if waiting else "promote/..."
     version = f"models/{newest.model}/{newest.version}/" if newest else ""
     decision = f"promotions/{short_name(branch)}/" if waiting else ""
-    yield FirstStep(bool(waiting or merged), f"Propose the version for {stage}", promote, version)
-    yield FirstStep(bool(merged), "Approve it", f"towpath approve {branch}", decision)
-    deployed = merged or stage
     yield FirstStep(
-        False, "Deploy it", f"towpath reconcile {deployed} --apply", f"stages/{deployed}/"
+        bool(waiting or entered_stage), f"Propose the version for {stage}", promote, version
+    )
+    yield FirstStep(bool(entered_stage), "Approve it", f"towpath approve {branch}", decision)
+    next_stage = entered_stage or stage
+    yield FirstStep(
+        False, "Deploy it", f"towpath reconcile {next_stage} --apply", f"stages/{next_stage}/"
     )
 
 

@@ -130,14 +130,30 @@ def list_run_lines(
     return itertools.islice(wanted_lines, count)
 
 
+@dataclass(frozen=True)
+class _KeptLine:
+    """A run's line as its record said it at that time and size; of a run that goes on also where
+    its process is, for the record stays as it is where that is killed."""
+
+    state: tuple[int, int]
+    line: RunLine
+    origin: Mapping[str, Json] | None
+
+    def is_true(self, state: tuple[int, int]) -> bool:
+        """Whether a record of that time and size still says so."""
+        if state != self.state:
+            return False
+        return self.origin is None or run_record.process_lives(self.origin)
+
+
 @dataclass
 class RunLineCache:
-    """The lines of ended runs, by the time and size of their records. ``most`` bounds how many
-    values of their own they hold together: the newest runs are kept, for who lists them all would
-    push out what was listed first."""
+    """The lines of runs, by the time and size of their records. ``most`` bounds how many values of
+    their own they hold together: the newest runs are kept, for who lists them all would push out
+    what was listed first."""
 
     most: int = 500_000  # values of some 150 bytes
-    _lines: dict[str, tuple[tuple[int, int], RunLine]] = field(default_factory=dict)
+    _lines: dict[str, _KeptLine] = field(default_factory=dict)
     _held: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -148,7 +164,7 @@ class RunLineCache:
             log = os.stat(f"{name}/{run_record.EVENTS}")  # noqa: PTH116
             state = log.st_mtime_ns, log.st_size
             kept = self._lines.get(name)
-            return kept[1] if kept and kept[0] == state else self._read_record(name, state)
+            return kept.line if kept and kept.is_true(state) else self._read_record(name, state)
         except (StoreError, OSError):
             return None
 
@@ -158,23 +174,23 @@ class RunLineCache:
 
     def _read_record(self, name: str, state: tuple[int, int]) -> RunLine | None:
         run = run_record.read_run(Path(name))
-        line = line_of_run(run) if run else None
-        # Of one that runs the record stays as it is where its process is killed: read it anew.
-        if line and line.has_ended:
-            with self._lock:  # requests have threads of their own
-                self._keep_line(name, state, line)
+        if run is None:
+            return None
+        line = line_of_run(run)
+        with self._lock:  # requests have threads of their own
+            self._forget_line(name)
+            self._lines[name] = _KeptLine(state, line, None if line.has_ended else run.origin)
+            self._held += _count_values(line)
+            self._forget_oldest()
         return line
 
-    def _keep_line(self, name: str, state: tuple[int, int], line: RunLine) -> None:
-        self._forget_line(name)
-        self._lines[name] = state, line
-        self._held += _count_values(line)
+    def _forget_oldest(self) -> None:
         while self._held > self.most:
             self._forget_line(min(self._lines))  # a name begins with its time
 
     def _forget_line(self, name: str) -> None:
         if name in self._lines:
-            self._held -= _count_values(self._lines.pop(name)[1])
+            self._held -= _count_values(self._lines.pop(name).line)
 
 
 def _count_values(line: RunLine) -> int:
@@ -182,7 +198,7 @@ def _count_values(line: RunLine) -> int:
     return 30 + len(line.params) + len(line.metrics) + sum(map(len, own))
 
 
-#: Of this process: what an ended run was does not change, whoever asks.
+#: Of this process: what a record says does not change, whoever asks.
 RUN_LINES = RunLineCache()
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from towpath.audit.stage_board import find_standing, tell_standing
 from towpath.audit.stage_history import find_stages_at
+from towpath.delivery.promotion.promotion_approval import short_promotion_name
 from towpath.errors import TowpathError
 from towpath.registry import VersionNumber
 from towpath.studio.project_facts import LONG_SILENCE
@@ -84,7 +85,7 @@ def make_card(facts: ProjectFacts, standing: StageStanding, lag: str) -> StageCa
         model.find_number(number) if model and number else None
         for number in map(_parse_number, (standing.version, standing.over))
     )
-    name = f"{standing.model}-{standing.version}-{standing.stage}"
+    name = short_promotion_name(standing.model, standing.version, standing.stage)
     return StageCard(
         standing.model,
         standing.version,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from towpath.credentials import hide_credentials
+from towpath.delivery.gates import describe_bound
 from towpath.studio.pages.page_kind import NoSuchPage
 from towpath.studio.pages.stage_cards import (
     CHANGE_STATES,
@@ -78,7 +79,10 @@ def gather_stage(facts: ProjectFacts, request: PageRequest) -> StagePage:
     return StagePage(
         stage, declared.description or "", cards, tuple(history),
         tuple(_rule_rows(facts, declared)),
-        tuple((n, gate.kind, gate.when, _gate_words(gate)) for n, gate in declared.gates.items()),
+        tuple(
+            (name, gate.kind, gate.when, describe_bound(gate))
+            for name, gate in declared.gates.items()
+        ),
         moment, past.get(stage, ()), fault, list_stage_spans(history), _find_drift(facts, stage),
     )  # fmt: skip
 
@@ -117,10 +121,3 @@ def _rule_rows(facts: ProjectFacts, declared: StageDeclaration) -> Iterator[tupl
         yield "runs as", declared.deploy.to
     if declared.work_pool:
         yield "work pool", declared.work_pool
-
-
-def _gate_words(gate: object) -> str:
-    """A gate's bound in words: what of it is declared, but for its kind and its moment."""
-    left_out = {"kind", "when", "description", "timeout"}
-    fields = getattr(gate, "model_dump", dict)(exclude_defaults=True)
-    return ", ".join(f"{n.replace('_', ' ')} {v}" for n, v in fields.items() if n not in left_out)
