@@ -142,7 +142,7 @@ def _steps_to_version(
     register = f"towpath register {runs[0].id}" if runs else "towpath run"
     commit = "git init && git add . && git commit -m 'Begin'"
     yield FirstStep(has_pipeline, "Write a pipeline, or take a template's", "towpath new")
-    yield FirstStep(_has_commit(facts), "Commit it: a version names the code that made it", commit)
+    yield FirstStep(facts.has_commit, "Commit it: a version names the code that made it", commit)
     yield FirstStep(has_run, "Run it", "towpath run", _pipeline_address(facts))
     words = "Register the model: a register step does, or by hand"
     yield FirstStep(newest is not None, words, register, f"runs/{runs[0].id}/" if runs else "")
@@ -172,11 +172,6 @@ def _steps_to_stage(
 def _pipeline_address(facts: ProjectFacts) -> str:
     names = tuple(facts.workspace.pipelines)
     return f"pipelines/{names[0]}/" if len(names) == 1 else "pipelines/" if names else ""
-
-
-def _has_commit(facts: ProjectFacts) -> bool:
-    repository = facts.workspace.repository
-    return repository is not None and repository.commit("HEAD") is not None
 
 
 def _show_task(task: OpenTask) -> Attention:

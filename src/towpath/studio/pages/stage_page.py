@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from towpath.credentials import hide_credentials
 from towpath.delivery.gates import describe_bound
 from towpath.delivery.promotion.rulebook import least_level
 from towpath.studio.pages.page_kind import NoSuchPage
@@ -16,12 +17,14 @@ from towpath.studio.pages.stage_cards import (
     stage_card,
 )
 from towpath.studio.pages.stage_times import StageSpan, list_stage_spans
+from towpath.studio.project_facts import tell_silence
 from towpath.studio.shown_values import show_age
 
 if TYPE_CHECKING:
     from towpath.audit.stage_history import HistoryEntry
     from towpath.config.project_declaration import Project
     from towpath.delivery.reconcile import StagePlan
+    from towpath.studio.beside_answers import HeardAnswer
     from towpath.studio.pages.page_kind import PageRequest
     from towpath.studio.project_facts import ProjectFacts
 
@@ -92,7 +95,7 @@ def _find_drift(facts: ProjectFacts, stage: str) -> StageDrift | None:
         return None
     plan: StagePlan | None = heard.value
     if plan is None:
-        return StageDrift((), "", "", (), heard.fault or _LOOKING, "")
+        return StageDrift((), "", "", (), heard.fault or _tell_waiting(facts, stage, heard), "")
     changes = tuple(
         StageChangeLine(change.model, CHANGE_STATES[change.kind], str(change))
         for change in plan.changes
@@ -102,7 +105,10 @@ def _find_drift(facts: ProjectFacts, stage: str) -> StageDrift | None:
     )
 
 
-_LOOKING = "it is being looked at: load the page again in a moment"
+def _tell_waiting(facts: ProjectFacts, stage: str, heard: HeardAnswer) -> str:
+    store = facts.policy.stages[stage].store if facts.policy else None
+    where = f" ({hide_credentials(store.url)}), or its target," if store else " or its target"
+    return f"the store of {stage}{where} {tell_silence(heard.silence)}"
 
 
 def _rule_rows(policy: Project, stage: str) -> Iterator[tuple[str, str]]:
