@@ -13,6 +13,7 @@ from towpath.errors import TowpathError
 
 _FRESH = 60.0  # seconds for which an answer is not asked for again
 _PATIENCE = 0.15  # seconds that a page waits for a first or a newer answer
+_MOST_ANSWERS = 200
 _AFTER_ACTION = 4.0  # the same for the page that shows what a person has just done
 
 
@@ -74,3 +75,7 @@ class BesideAnswers:
             self._heard[name] = replace(before, fault=fault, asked=time.monotonic())
         else:
             self._heard[name] = HeardAnswer(value, time.monotonic(), time.monotonic())
+        with self._lock:  # of each deployed run that somebody looks at there is one
+            for oldest in list(self._heard)[:-_MOST_ANSWERS]:
+                del self._heard[oldest]
+                self._asking.pop(oldest, None)

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from towpath.audit.stage_history import HistoryEntry
-    from towpath.backends.prefect.runs_at_api import RunsAtApi
+    from towpath.backends.prefect.runs_at_api import RunsAtApi, WholeRunAtApi
+    from towpath.config.pipeline_memory import PipelineFileMemory
     from towpath.config.project_declaration import Project
     from towpath.delivery.promotion.decide_promotion import WaitingPromotion
     from towpath.execution.run_record import RecordedRun
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 _Value = TypeVar("_Value")
 _NO_STAGE_FILES = registry.StageFiles()
+_RUN_FRESH = 2.0  # seconds for which a deployed run is as it was
 SITE_RUNS = 1000  # the newest, of which a site of files has pages
 _SITE_DECISIONS = 100  # the newest
 
@@ -64,16 +66,17 @@ class ProjectFacts:
     """A project as one request sees it. What cannot be read is empty, and ``notes`` say why: a
     page stays, with a word. ``beside`` is where a server hears what a forge or a shared registry
     answers; without it they are asked at once. ``memory`` is what a server knows of the registry
-    from the requests before."""
+    from the requests before, ``pipeline_files`` what of the pipelines."""
 
     root: Path
     notes: list[str] = field(default_factory=list)
     beside: BesideAnswers | None = None
     memory: RegistryMemory | None = None
+    pipeline_files: PipelineFileMemory | None = None
 
     @cached_property
     def workspace(self) -> Workspace:
-        workspace = Workspace(self.root, refreshes=self.beside is None)
+        workspace = Workspace(self.root, self.beside is None, self.pipeline_files)
         self._attempt_read(lambda: self._note_surroundings(workspace), None)
         return workspace
 
@@ -231,6 +234,16 @@ class ProjectFacts:
             None,
         )
 
+    def deployed_run(self, run: str) -> WholeRunAtApi | tuple[()] | None:
+        """A run of a deployment as it was heard last: () where no API knows it, None where that is
+        not known yet."""
+        name = self.project.name if self.project else ""
+
+        def ask_api() -> WholeRunAtApi | tuple[()]:
+            return read_deployed(self.root, name, run)
+
+        return self._hear(f"deployed run {run}", ask_api, "Prefect", _RUN_FRESH)
+
     def observe_stage(self, stage: str, waits: bool = True) -> HeardAnswer | None:
         """What ``towpath reconcile`` says of a stage, as it was heard last; None without a server:
         a site of files would tell what is no more so."""
@@ -300,6 +313,12 @@ def list_deployed(root: Path, name: str) -> RunsAtApi | tuple[()]:
     from towpath.backends.prefect.runs_at_api import list_runs_at_api
 
     return list_runs_at_api(root, name) or ()
+
+
+def read_deployed(root: Path, name: str, run: str) -> WholeRunAtApi | tuple[()]:
+    from towpath.backends.prefect.runs_at_api import read_run_at_api
+
+    return read_run_at_api(root, name, run) or ()
 
 
 def _short_address(address: str) -> str:
