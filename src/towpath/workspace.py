@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from towpath.errors import Fault, Place, UsageError, UserError, did_you_mean
+from towpath.errors import (
+    DeclarationError,
+    Fault,
+    Place,
+    UsageError,
+    UserError,
+    did_you_mean,
+)
 
 if TYPE_CHECKING:
     from towpath.backends.dvc import Store
@@ -104,8 +112,8 @@ class Workspace:
     @cached_property
     def _own_formats(self) -> Mapping[str, str]:
         """The formats of its own that the project declares: the class of each, by name."""
-        text = (self.root / PROJECT_FILE).read_text(encoding="utf-8", errors="replace")
         # Reading the whole declaration takes longer than reading most pipelines.
+        text = self._declaration_text()
         return self.project.formats if "formats" in text else {}
 
     def pipeline_name(self, name: str | None = None) -> str:
@@ -153,12 +161,21 @@ class Workspace:
         """The Git repository around the project, or None."""
         from towpath.backends.git import Repository
 
-        return Repository.find_repository(self.root)
+        repository = Repository.find_repository(self.root)
+        return replace(repository, asks_remotes=self.refreshes) if repository else None
+
+    def _declaration_text(self) -> str:
+        """DeclarationError where the file cannot be read: it went, or something else is there."""
+        try:
+            return (self.root / PROJECT_FILE).read_text(encoding="utf-8", errors="replace")
+        except OSError as unread:
+            what = f"the file cannot be read: {(unread.strerror or str(unread)).lower()}"
+            raise DeclarationError(Fault(what, Place(PROJECT_FILE))) from unread
 
     @cached_property
     def shared_registry(self) -> str | None:
         """The address of the registry that this project shares; None where it keeps its own."""
-        text = (self.root / PROJECT_FILE).read_text(encoding="utf-8", errors="replace")
+        text = self._declaration_text()
         if "registry" not in text:
             return None
         from towpath import documents
@@ -196,7 +213,7 @@ class Workspace:
             clone = shared_registry.at_hand(self.shared_registry, self.state / "registry")
             if self.repository:
                 remotes.follow_settings(clone, self.repository)
-            return clone
+            return replace(clone, asks_remotes=self.refreshes)
         if self.repository is None:
             hint = "git init, and commit"
             raise UserError("there is no Git repository here, so no registry", hint=hint)

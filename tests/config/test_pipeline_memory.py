@@ -21,7 +21,7 @@ def test_a_file_is_read_again_once_it_or_what_it_names_is_another(tmp_path: Path
     (tmp_path / "towpath.yaml").write_text("name: kept\n")
     pipeline = tmp_path / "flows" / "training" / "pipeline.yaml"
     pipeline.parent.mkdir(parents=True)
-    pipeline.write_text(f"params: params.yaml\n{STEPS}")
+    pipeline.write_text(f"params: {{file: params.yaml}}\n{STEPS}")
     values = tmp_path / "params.yaml"
     values.write_text("rate: 1\n")
     memory = PipelineFileMemory()
@@ -40,8 +40,8 @@ def test_a_file_is_read_again_once_it_or_what_it_names_is_another(tmp_path: Path
     pipeline.write_text("steps: {b: {run: f, outputs: [b.json]}}\n")
     assert list(read().pipeline.steps) == ["b"]
     age_files(tmp_path)
-    (tmp_path / "towpath.yaml").write_text("name: kept\nformats: {rows: formats.Rows}\n")
-    assert read().project_formats == {"rows": "formats.Rows"}
+    (tmp_path / "towpath.yaml").write_text("name: kept\nformats: {rows: formats:Rows}\n")
+    assert read().project_formats == {"rows": "formats:Rows"}
     pipeline.write_text("steps: {b: {run: f, outputs: [b.json]}\n")  # a fault
     age_files(tmp_path)
     assert read() is not read()

@@ -138,6 +138,9 @@ def test_pages_of_runs_and_versions(project: Project) -> None:
     compared = compare_runs_page(project.workspace, ["mean@v1.0.0", second.id])
     tags = assert_harmless(render_report_page(compared))
     assert "rate" in tags.text and "score.metrics.mse" in tags.text
+    three = compare_runs_page(project.workspace, [first.id, second.id, first.id])
+    (table,) = three.sections[0].tables
+    assert all(row[2] == row[4] != row[3] for row in table.rows), "what is as in the first is told"
     assert project.towpath("compare", first.id, second.id, "--plots").code == 0
     # What stands there and is no page of ours stays.
     kept = project.write("kept.html", "mine")

@@ -70,6 +70,13 @@ def shown(tmp_path_factory: pytest.TempPathFactory, copy_world: CopyWorld) -> Pr
     return Project(root)
 
 
+@pytest.fixture
+def own_shown(tmp_path: Path, copy_world: CopyWorld) -> Project:
+    """The same for a test that changes it."""
+    copy_world(make_shown, tmp_path / "shown")
+    return Project(tmp_path / "shown")
+
+
 @contextmanager
 def serve(root: Path) -> Iterator[str]:
     """Studio on a port of its own, as `towpath studio` serves it; its address."""

@@ -139,8 +139,8 @@ def test_models_and_versions_are_those_of_the_registry(facts: ProjectFacts) -> N
 def test_a_version_is_what_show_tells(facts: ProjectFacts) -> None:
     view, command = open_page(facts, "models/{model}/{version}/", _VERSION)
     version = ask_command(facts, command)
-    assert (view.line.version, list(view.line.stages), view.line.run) == (
-        version["version"], list(version["stages"]), version["run"],
+    assert (view.line.version, list(view.line.stages), view.line.run, view.before or None) == (
+        version["version"], list(version["stages"]), version["run"], version["before"],
     )  # fmt: skip
     assert dict(view.params) == {n: show_number(v) for n, v in version["parameters"].items()}
     assert {row[0]: row[2] for row in view.data} == version["data"]

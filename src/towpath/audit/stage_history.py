@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from towpath.audit.approvals import Approvals, AuditedApproval, open_approvals
 from towpath.audit.ledger import AuditLedger, open_ledger, refuse_stage_that_never_was
 from towpath.config.foreign_values import format_second
+from towpath.delivery.promotion.promotion_approval import short_promotion_name
 from towpath.errors import UsageError
 from towpath.registry import Promotion
 
@@ -48,6 +49,11 @@ class HistoryEntry:
     rejected: str | None
     fault: str | None = None
     reverts: str | None = None
+
+    @property
+    def promotion_name(self) -> str:
+        """What the branch of it is called, but for its prefix."""
+        return short_promotion_name(self.model, self.version, self.stage)
 
 
 @dataclass(frozen=True)

@@ -168,9 +168,10 @@ def show(session: Session, reference: str, as_json: bool) -> None:
     """Show a version, named as abalone@v1.0.0, abalone@latest or abalone#prod; or a run, named by
     `last`, its name, or a part of it."""
     from towpath import registry
-    from towpath.execution import output_copies, run_folders
 
-    if not output_copies.is_version(reference):
+    if "@" not in reference and "#" not in reference:  # a run's name holds neither
+        from towpath.execution import run_folders
+
         run_names = run_folders.list_run_names(session.workspace.runs)
         # A model's name alone is no run's: it is told how a version is named.
         if reference == "last" or any(reference in name for name in run_names):
@@ -204,6 +205,7 @@ def _version_document(lineage: VersionLineage, signed: SignedBy) -> dict[str, An
     return {
         **asdict(record),
         "version": str(record.version) if record.version else None,
+        "before": str(lineage.before) if lineage.before else None,
         "stages": lineage.stages,
         "commit": lineage.version.commit,
         "rejected": lineage.version.rejected,

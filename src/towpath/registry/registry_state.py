@@ -171,6 +171,19 @@ class Model:
     def find_number(self, number: VersionNumber) -> ModelVersion | None:
         return next((v for v in self.versions if v.version == number), None)
 
+    def find_before(self, version: ModelVersion) -> ModelVersion | None:
+        """The last that is not rejected and has a smaller number; of a candidate, the last at
+        all."""
+        number = version.version
+        earlier = (
+            other
+            for other in reversed(self.versions)
+            if other.rejected is None
+            and other.version
+            and (number is None or other.version < number)
+        )
+        return next(earlier, None)
+
     def find_key(self, key: str) -> tuple[ModelVersion, ...]:
         """What was registered under a key, or its first digits, and not rejected."""
         alive = (v for v in (*self.versions, *self.candidates) if v.rejected is None)

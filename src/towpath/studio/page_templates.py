@@ -77,9 +77,12 @@ def render_outcome(facts: ProjectFacts, view: Any, place: PagePlace) -> str:
     return _render_template("outcome", "", facts, place, {"view": view})
 
 
-def render_missing(facts: ProjectFacts, what: str, place: PagePlace) -> str:
-    """The page for what is not there."""
-    return _render_template("missing", "", facts, place, {"view": what})
+def render_missing(
+    facts: ProjectFacts, what: str, place: PagePlace, is_unknown: bool = False
+) -> str:
+    """The page for what is not there; ``is_unknown`` where that cannot be told, as something else
+    could not be read."""
+    return _render_template("missing", "", facts, place, {"view": what, "is_unknown": is_unknown})
 
 
 def _render_template(

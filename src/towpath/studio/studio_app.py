@@ -136,7 +136,9 @@ class StudioProject:
         object.__setattr__(self, "streams", RunStreams(self.threads))
 
     def _read_facts(self) -> ProjectFacts:
-        return ProjectFacts(self.root, [], self.beside, self.memory, self.pipeline_files)
+        return ProjectFacts(
+            self.root, beside=self.beside, memory=self.memory, pipeline_files=self.pipeline_files
+        )
 
     async def show_page(self, kind: PageKind, request: Request) -> Response:
         return await self.threads.compute(lambda: self._write_page(kind, request))
@@ -170,11 +172,12 @@ class StudioProject:
             place = replace(place, command=name_page_command(kind, page_request, view))
             return HTMLResponse(render_studio_page(kind, facts, view, place))
         except NoSuchPage as missing:
-            return HTMLResponse(render_missing(facts, missing.what, place), 404)
+            is_unknown = facts.is_partial  # where a registry is away, nobody knows what is in it
+            page = render_missing(facts, missing.what, place, is_unknown)
+            return HTMLResponse(page, 503 if is_unknown else 404)
         except TowpathError as refused:
-            fault = refused.faults[0]
-            words = f"{fault.place}: {fault.what}" if fault.place else fault.what
-            return HTMLResponse(render_missing(facts, words, place), 500)
+            words = str(refused.faults[0])
+            return HTMLResponse(render_missing(facts, words, place, is_unknown=True), 500)
         except Exception as error:  # whatever a page stumbles over, the others stay
             return _answer_broken(facts, error, place)
 
@@ -331,7 +334,7 @@ def _answer_broken(facts: ProjectFacts, error: Exception, place: PagePlace) -> R
         _LOG.exception("the page /%s failed", place.path)
         words = hide_credentials(f"This page failed: {type(error).__name__}: {error}")
     try:
-        return HTMLResponse(render_missing(facts, words, place), 500)
+        return HTMLResponse(render_missing(facts, words, place, is_unknown=True), 500)
     except Exception:  # what every page shows is what fails
         return PlainTextResponse(f"{words}\n", 500)
 

@@ -26,7 +26,7 @@ _PATIENCE = 2.5  # seconds for each answer
 _LONGEST = 8 << 20  # bytes of an answer
 _MOST_TASKS = 200  # which is what the API gives at once
 _MOST_LINES = 200
-RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 #: Prefect's types of states in our words.
 _STATES = {
     "SCHEDULED": "waiting", "PENDING": "waiting", "PAUSED": "waiting", "RUNNING": "running",
@@ -104,7 +104,7 @@ def read_run_at_api(project: Path, name: str, run_id: str) -> WholeRunAtApi | No
 
     Raises EngineError where it does not answer.
     """
-    line = _find_line(project) if RUN_ID.fullmatch(run_id) else None
+    line = _find_line(project) if _ID.fullmatch(run_id) else None
     if line is None:
         return None
     own = {"flow_runs": {"id": {"any_": [run_id]}}}
@@ -199,9 +199,7 @@ def _read_runs(line: ApiLine, answer: Any) -> tuple[RunAtApi, ...]:
     ids = sorted({_text(item, "flow_id") for item in items})
     named = line.ask("/flows/filter", {"flows": {"id": {"any_": ids}}}) if ids else []
     flows = {_text(item, "id"): _text(item, "name") for item in _list_items(named)}
-    return tuple(
-        _read_run(line, item, flows) for item in items if RUN_ID.fullmatch(_text(item, "id"))
-    )
+    return tuple(_read_run(line, item, flows) for item in items if _ID.fullmatch(_text(item, "id")))
 
 
 def _read_run(line: ApiLine, item: Mapping[str, Any], flows: Mapping[str, str]) -> RunAtApi:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Literal
 
 from towpath.config.artifact import Json
 from towpath.config.gate_declarations import Metric, NoWorse
+from towpath.delivery.gates import describe_bound
 from towpath.delivery.gates.kinds import metric, no_worse
+from towpath.delivery.gates.verdict import verdict_value
 from towpath.registry import tag_message
 
 if TYPE_CHECKING:
@@ -66,7 +68,9 @@ def _find_standings(case: PromotionCase, verdicts: Sequence[GateVerdict]) -> Ite
         )  # fmt: skip
     for name, gate in case.rules.gates.items():
         if name not in judged:
-            yield GateStanding(name, gate.kind, "waits" if gate.when == "deploy" else "unjudged")
+            state: GateState = "waits" if gate.when == "deploy" else "unjudged"
+            bound = verdict_value(describe_bound(gate))
+            yield GateStanding(name, gate.kind, state, bound=bound)
 
 
 def _incumbent_number(record: VersionRecord | None, gate: AnyGate | None) -> float | None:

@@ -13,7 +13,7 @@ from towpath.delivery.promotion import decide_promotion, evidence
 from towpath.delivery.promotion.gate_outcomes import list_gate_standings
 from towpath.delivery.promotion.promotion_review import review_decided, review_promotion
 from towpath.delivery.promotion.propose import PROMOTION_PREFIX, PromotionPlace
-from towpath.errors import TowpathError, UsageError
+from towpath.errors import RegistryError, TowpathError, UsageError
 from towpath.quantities import readable_size
 from towpath.studio.bound_bar import BoundedValue
 from towpath.studio.pages.page_kind import NoSuchPage
@@ -155,7 +155,10 @@ def gather_promotions(facts: ProjectFacts, _: PageRequest) -> PromotionList:
 
 def _proposal_time(facts: ProjectFacts, branch: str) -> str:
     place = _find_place(facts)
-    return _commit_time(place.repository, _find_head(place, branch))
+    try:
+        return _commit_time(place.repository, _find_head(place, branch))
+    except RegistryError:  # an object is damaged: its own page says so
+        return ""
 
 
 def _find_place(facts: ProjectFacts) -> PromotionPlace:
@@ -281,7 +284,7 @@ def _line_of_gate(standing: GateStanding, stage: str, page: evidence.EvidencePag
     name, kind = standing.gate, standing.kind
     if standing.state == "waits":
         words = f"judged in {stage}, before it is switched"
-        return GateLine(name, kind, "waits", "", "", words, "")
+        return GateLine(name, kind, "waits", "", verdict_cell(standing.bound), words, "")
     if standing.state == "unjudged":
         row = page.gates.get(name, ("", "", "", "", ""))
         return GateLine(name, kind, "proposed", row[2], row[3], row[0], "")

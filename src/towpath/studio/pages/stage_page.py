@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from towpath.credentials import hide_credentials
+from towpath.delivery.gates import describe_bound
 from towpath.studio.pages.page_kind import NoSuchPage
 from towpath.studio.pages.stage_cards import (
     CHANGE_STATES,
@@ -14,12 +16,14 @@ from towpath.studio.pages.stage_cards import (
     stage_card,
 )
 from towpath.studio.pages.stage_times import StageSpan, list_stage_spans
+from towpath.studio.project_facts import tell_silence
 from towpath.studio.shown_values import show_age
 
 if TYPE_CHECKING:
     from towpath.audit.stage_history import HistoryEntry
     from towpath.config.project_declaration import StageDeclaration
     from towpath.delivery.reconcile import StagePlan
+    from towpath.studio.beside_answers import HeardAnswer
     from towpath.studio.pages.page_kind import PageRequest
     from towpath.studio.project_facts import ProjectFacts
 
@@ -75,7 +79,10 @@ def gather_stage(facts: ProjectFacts, request: PageRequest) -> StagePage:
     return StagePage(
         stage, declared.description or "", cards, tuple(history),
         tuple(_rule_rows(facts, declared)),
-        tuple((n, gate.kind, gate.when, _gate_words(gate)) for n, gate in declared.gates.items()),
+        tuple(
+            (name, gate.kind, gate.when, describe_bound(gate))
+            for name, gate in declared.gates.items()
+        ),
         moment, past.get(stage, ()), fault, list_stage_spans(history), _find_drift(facts, stage),
     )  # fmt: skip
 
@@ -87,7 +94,7 @@ def _find_drift(facts: ProjectFacts, stage: str) -> StageDrift | None:
         return None
     plan: StagePlan | None = heard.value
     if plan is None:
-        return StageDrift((), "", "", (), heard.fault or _LOOKING, "")
+        return StageDrift((), "", "", (), heard.fault or _tell_waiting(facts, stage, heard), "")
     changes = tuple(
         StageChangeLine(change.model, CHANGE_STATES[change.kind], str(change))
         for change in plan.changes
@@ -97,7 +104,10 @@ def _find_drift(facts: ProjectFacts, stage: str) -> StageDrift | None:
     )
 
 
-_LOOKING = "it is being looked at: load the page again in a moment"
+def _tell_waiting(facts: ProjectFacts, stage: str, heard: HeardAnswer) -> str:
+    store = facts.policy.stages[stage].store if facts.policy else None
+    where = f" ({hide_credentials(store.url)}), or its target," if store else " or its target"
+    return f"the store of {stage}{where} {tell_silence(heard.silence)}"
 
 
 def _rule_rows(facts: ProjectFacts, declared: StageDeclaration) -> Iterator[tuple[str, str]]:
@@ -111,10 +121,3 @@ def _rule_rows(facts: ProjectFacts, declared: StageDeclaration) -> Iterator[tupl
         yield "runs as", declared.deploy.to
     if declared.work_pool:
         yield "work pool", declared.work_pool
-
-
-def _gate_words(gate: object) -> str:
-    """A gate's bound in words: what of it is declared, but for its kind and its moment."""
-    left_out = {"kind", "when", "description", "timeout"}
-    fields = getattr(gate, "model_dump", dict)(exclude_defaults=True)
-    return ", ".join(f"{n.replace('_', ' ')} {v}" for n, v in fields.items() if n not in left_out)
