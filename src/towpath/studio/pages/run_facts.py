@@ -247,7 +247,9 @@ def _share_values(items: tuple[tuple[str, Json], ...]) -> Mapping[str, Json]:
 
 def show_counts(counts: Mapping[str, int]) -> tuple[tuple[str, str], ...]:
     """``("done", "3 run")`` and the like."""
-    return tuple((state, f"{count} {_WORDS.get(state, state)}") for state, count in counts.items())
+    return tuple(
+        (state, f"{count:,} {_WORDS.get(state, state)}") for state, count in counts.items()
+    )
 
 
 def step_took(step: StepRun) -> str:
@@ -262,5 +264,5 @@ def line_of_step(run: RecordedRun, step: StepRun) -> StepLine:
     return StepLine(
         step.name, step.kind.replace("_", " "), str(step.state), step_took(step), step.reason,
         tuple(hide_credentials(line) for line in step.error), step.cells,
-        tuple((state, f"{count} {state}") for state, count in counts.items()),
+        tuple((state, f"{count:,} {state}") for state, count in counts.items()),
     )  # fmt: skip
