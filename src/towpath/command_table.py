@@ -30,7 +30,7 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Registry": {
         "models": ("version", "List the models and their versions."),
-        "show": ("version", "Show a version: its metrics, data, code and signature."),
+        "show": ("version", "Show a version or a run: metrics, parameters, data, code."),
         "compare": ("version", "Lay versions side by side."),
         "search": ("version", "Find versions by metric, parameter, label, stage, author or date."),
         "transform": ("version", "Score a table with a registered model."),

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from towpath.errors import Fault, Place, UsageError, UserError, did_you_mean
+from towpath.errors import (
+    DeclarationError,
+    Fault,
+    Place,
+    UsageError,
+    UserError,
+    did_you_mean,
+)
 
 if TYPE_CHECKING:
     from towpath.backends.dvc import Store
     from towpath.backends.git import Repository
     from towpath.config.pipeline_file import DeclaredPipeline
+    from towpath.config.pipeline_memory import PipelineFileMemory
     from towpath.config.project_declaration import Project
     from towpath.dependencies import CodeReader
 
@@ -52,6 +61,7 @@ class Workspace:
 
     ``root`` is the folder that holds ``towpath.yaml``. With ``refreshes`` a shared registry is
     looked at again where the view of it is old; without, nothing here asks the network.
+    ``pipeline_files`` is what a server keeps of the pipelines' files from one request to the next.
     ``keep`` gives, of a repository that was opened, the one that its caller opened before, with
     what that remembers of commits.
     """
@@ -60,10 +70,12 @@ class Workspace:
         self,
         root: Path,
         refreshes: bool = True,
+        pipeline_files: PipelineFileMemory | None = None,
         keep: Callable[[Repository], Repository] | None = None,
     ) -> None:
         self.root = root
         self.refreshes = refreshes
+        self.pipeline_files = pipeline_files
         self._keep = keep or (lambda repository: repository)
 
     @classmethod
@@ -97,13 +109,15 @@ class Workspace:
         from towpath.config.pipeline_file import read_pipeline
 
         path = self.pipelines[self.pipeline_name(name)]
+        if self.pipeline_files:
+            return self.pipeline_files.read_pipeline_file(path, self.root, self._own_formats)
         return read_pipeline(path, self.root, self._own_formats)
 
     @cached_property
     def _own_formats(self) -> Mapping[str, str]:
         """The formats of its own that the project declares: the class of each, by name."""
-        text = (self.root / PROJECT_FILE).read_text(encoding="utf-8", errors="replace")
         # Reading the whole declaration takes longer than reading most pipelines.
+        text = self._declaration_text()
         return self.project.formats if "formats" in text else {}
 
     def pipeline_name(self, name: str | None = None) -> str:
@@ -152,12 +166,20 @@ class Workspace:
         from towpath.backends.git import Repository
 
         opened = Repository.find_repository(self.root)
-        return self._keep(opened) if opened else None
+        return self._keep(replace(opened, asks_remotes=self.refreshes)) if opened else None
+
+    def _declaration_text(self) -> str:
+        """DeclarationError where the file cannot be read: it went, or something else is there."""
+        try:
+            return (self.root / PROJECT_FILE).read_text(encoding="utf-8", errors="replace")
+        except OSError as unread:
+            what = f"the file cannot be read: {(unread.strerror or str(unread)).lower()}"
+            raise DeclarationError(Fault(what, Place(PROJECT_FILE))) from unread
 
     @cached_property
     def shared_registry(self) -> str | None:
         """The address of the registry that this project shares; None where it keeps its own."""
-        text = (self.root / PROJECT_FILE).read_text(encoding="utf-8", errors="replace")
+        text = self._declaration_text()
         if "registry" not in text:
             return None
         from towpath import documents
@@ -193,10 +215,9 @@ class Workspace:
             from towpath.registry import shared_registry
 
             clone = shared_registry.at_hand(self.shared_registry, self.state / "registry")
-            clone = self._keep(clone)
             if self.repository:
                 remotes.follow_settings(clone, self.repository)
-            return clone
+            return self._keep(replace(clone, asks_remotes=self.refreshes))
         if self.repository is None:
             hint = "git init, and commit"
             raise UserError("there is no Git repository here, so no registry", hint=hint)

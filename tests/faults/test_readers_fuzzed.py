@@ -30,8 +30,11 @@ from towpath.config.project_declaration import parse_project
 from towpath.config.project_paths import ProjectPath
 from towpath.delivery.gates import gate_process
 from towpath.delivery.reconcile import bundle, deployment_record, lease, main_witness, smoke_test
+from towpath.drawing import picture_file
+from towpath.drawing.alike_boxes import group_alike
+from towpath.drawing.graph_layout import lay_out_picture
+from towpath.drawing.picture import fold_picture
 from towpath.errors import ExitCode, TowpathError
-from towpath.execution import run_record
 from towpath.execution import run_record as runs
 from towpath.planning import step_decisions
 from towpath.registry import stage_files, tag_message, version_record, version_reference
@@ -116,6 +119,11 @@ EVENTS = [
     {"event": "published", "time": TIME, "versions": ["abalone@v1.0.0"]},
     {"event": "finished", "time": TIME, "state": "done", "seconds": 1.0, "exit_code": 0},
 ]  # fmt: skip
+PICTURE = {
+    "title": "training", "description": "", "boxes": [["in.a", "STEP", "step", ""],
+    ["b", "CHECK", "check", "x"]], "lines": [["in.a", "b", "yes", False]],
+    "frames": [["in", "STEP", "pipeline", ""]], "inside": {"in.a": "in"},
+}  # fmt: skip
 PROJECT = {
     "name": "shells", "stores": {"data": {"url": "s3://b/x"}},
     "stages": {"dev": {"gates": {"good": {"kind": "metric", "metric": "mse", "at_most": 6.0}}}},
@@ -180,6 +188,15 @@ def _read_events(content: bytes, home: Path) -> None:
     document = json.loads(content)
     lines = document if isinstance(document, list) else [document]
     _read_run("\n".join(map(json.dumps, lines)).encode(), home)
+
+
+def _read_kept_picture(content: bytes, home: Path) -> None:
+    """What is read is drawn: no line leads nowhere, and no frame stands in itself."""
+    (home / picture_file.PICTURE_FILE).write_bytes(content)
+    if kept := picture_file.find_picture(home):
+        for opened in ((), tuple(kept.frames)):
+            drawn = fold_picture(group_alike(kept).picture, opened)
+            lay_out_picture(drawn, dict.fromkeys(drawn.boxes, (80.0, 40.0)), len, 30.0)
 
 
 def _read_reply(read: Callable[[object], object]) -> Read:
@@ -294,7 +311,7 @@ READERS: Mapping[str, tuple[Read, Any]] = {
     "bundle": (_read_bundle, {"version": "v9.9.9", "files": {"a": SHA256}}),
     "run": (_read_run, None),
     "events": (_read_events, EVENTS),
-    "event": (lambda content, _: run_record.read_event(json.loads(content)), EVENTS[2]),
+    "picture": (_read_kept_picture, PICTURE),
     "memory": (
         _read_file(lambda path: step_decisions.PipelineMemory(path).find_last("train")),
         {"train": {"key": "k", "ingredients": {"a": "b"}, "undeclared": []}},

@@ -22,9 +22,12 @@ LINUX = pytest.mark.skipif(sys.platform != "linux", reason="its fences are the k
 SECRET = "towpath-test-secret-51b0"
 
 
-@pytest.fixture
-def attack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+@pytest.fixture(params=["forked", "started"])
+def attack(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Any]:
     """Run hostile code, the body of ``answer(question)``; what it answered."""
+    monkeypatch.setenv("TOWPATH_FORK", "1" if request.param == "forked" else "0")
     modules = tmp_path / "modules"
     modules.mkdir()
     monkeypatch.setenv("PYTHONPATH", str(modules))

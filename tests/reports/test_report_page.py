@@ -138,6 +138,9 @@ def test_pages_of_runs_and_versions(project: Project) -> None:
     compared = compare_runs_page(project.workspace, ["mean@v1.0.0", second.id])
     tags = assert_harmless(render_report_page(compared))
     assert "rate" in tags.text and "score.metrics.mse" in tags.text
+    three = compare_runs_page(project.workspace, [first.id, second.id, first.id])
+    (table,) = three.sections[0].tables
+    assert all(row[2] == row[4] != row[3] for row in table.rows), "what is as in the first is told"
     assert project.towpath("compare", first.id, second.id, "--plots").code == 0
     # What stands there and is no page of ours stays.
     kept = project.write("kept.html", "mine")
@@ -146,9 +149,12 @@ def test_pages_of_runs_and_versions(project: Project) -> None:
     assert "is no page of Towpath's" in refused.err
     assert project.towpath("report", "nothing").code == 2
     assert project.towpath("report", "mean@v9.0.0").code == 2
-    # The declaration goes on: the page says so instead of a graph that was not run.
+    # The declaration goes on: the graph stays that which was run. Of a run that has not kept it
+    # the page says so.
     project.edit(f"{FOLDER}/pipeline.yaml", "  reject: {", "  refuse: {")
     project.edit(f"{FOLDER}/pipeline.yaml", "else: [reject]", "else: [refuse]")
+    assert "declared otherwise" not in render_report_page(report_run(project.workspace, first))
+    (project.workspace.runs / first.id / ".graph.json").unlink()
     assert "declared otherwise now" in render_report_page(report_run(project.workspace, first))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
@@ -70,6 +70,13 @@ def shown(tmp_path_factory: pytest.TempPathFactory, copy_world: CopyWorld) -> Pr
     return Project(root)
 
 
+@pytest.fixture
+def own_shown(tmp_path: Path, copy_world: CopyWorld) -> Project:
+    """The same for a test that changes it."""
+    copy_world(make_shown, tmp_path / "shown")
+    return Project(tmp_path / "shown")
+
+
 @contextmanager
 def serve(root: Path) -> Iterator[str]:
     """Studio on a port of its own, as `towpath studio` serves it; its address."""
@@ -82,6 +89,12 @@ def serve(root: Path) -> Iterator[str]:
     finally:
         server.should_exit = True
         thread.join(10)
+
+
+@pytest.fixture
+def serve_at() -> Callable[[Path], AbstractContextManager[str]]:
+    """Serves another project than the module's."""
+    return serve
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import threading
 import time
@@ -49,6 +50,64 @@ def in_the_middle_of_a_merge(root: Path) -> None:
     assert "<<<<<<<" in (root / "towpath.yaml").read_text()
 
 
+def in_the_middle_of_a_rebase(root: Path) -> None:
+    in_the_middle_of_a_merge(root)
+    git(root, "merge", "--abort")
+    subprocess.run(["git", "rebase", "other"], cwd=root, capture_output=True, check=False)
+
+
+def in_the_middle_of_a_bisect(root: Path) -> None:
+    begin(root)
+    commit(root, "first")
+    git(root, "bisect", "start")
+
+
+def declaration_that_went(root: Path) -> None:
+    begin(root)
+    commit(root, "first")
+    (root / "towpath.yaml").unlink()
+
+
+def declaration_that_is_a_folder(root: Path) -> None:
+    declaration_that_went(root)
+    (root / "towpath.yaml").mkdir()
+
+
+def declaration_that_leads_to_itself(root: Path) -> None:
+    declaration_that_went(root)
+    (root / "towpath.yaml").symlink_to("towpath.yaml")
+
+
+def repository_of_somebody_else(root: Path) -> None:
+    begin(root)
+    commit(root, "first")
+    for folder in (root, root / ".git"):
+        os.chown(folder, 12345, 12345)
+
+
+def broken_settings(root: Path) -> None:
+    begin(root)
+    (root / ".git" / "config").write_text("[core\n")
+
+
+def damaged_tree(root: Path) -> None:
+    begin(root)
+    commit(root, "first")
+    words = ["git", "rev-parse", "main^{tree}"]
+    tree = subprocess.run(words, cwd=root, capture_output=True, text=True).stdout.strip()
+    file = root / ".git" / "objects" / tree[:2] / tree[2:]
+    file.chmod(0o644)
+    file.write_bytes(b"nonsense")
+
+
+def proposal_that_names_nothing(root: Path) -> None:
+    begin(root)
+    commit(root, "first")
+    folder = root / ".git" / "refs" / "heads" / "promote"
+    folder.mkdir()
+    (folder / "a-v1.0.0-dev").write_text("1" * 40 + "\n")
+
+
 def detached(root: Path) -> None:
     begin(root)
     commit(root, "first")
@@ -82,6 +141,15 @@ def folder_that_nobody_reads(root: Path) -> None:
 
 STATES = {
     in_the_middle_of_a_merge: "a merge goes on in this work tree",
+    in_the_middle_of_a_rebase: "a rebase goes on in this work tree",
+    in_the_middle_of_a_bisect: "a bisect goes on in this work tree",
+    declaration_that_went: "towpath.yaml: the file cannot be read: no such file or directory",
+    declaration_that_is_a_folder: "towpath.yaml: the file cannot be read: is a directory",
+    declaration_that_leads_to_itself: "the file cannot be read: too many levels of symbolic links",
+    repository_of_somebody_else: "git config --global --add safe.directory",
+    broken_settings: "bad config line 1 in file",
+    damaged_tree: "is corrupt",
+    proposal_that_names_nothing: "",
     detached: "which branch is main is not known",
     begin: "",
     without_head: "there is no Git repository here",
@@ -99,6 +167,8 @@ def test_the_pages_stay_with_a_word(
     (tmp_path / "flows" / "training").mkdir(parents=True)
     (tmp_path / "flows" / "training" / "pipeline.yaml").write_text(PIPELINE)
     (tmp_path / "towpath.yaml").write_text("name: small\nstages: {dev: {}}\n")
+    if state is repository_of_somebody_else and os.getuid() != 0:
+        pytest.skip("only root gives a folder away")
     state(tmp_path)
     client = open_studio(tmp_path)
     texts = []
@@ -107,6 +177,26 @@ def test_the_pages_stay_with_a_word(
         assert answer.status_code == 200, (path, answer.text[-600:])
         texts.append(answer.text)
     assert any(STATES[state] in text for text in texts), texts[0]
+
+
+def test_the_stages_of_main_stay_while_a_merge_goes_on(
+    tmp_path: Path, open_studio: OpenStudio
+) -> None:
+    (tmp_path / "towpath.yaml").write_text("name: small\nstages: {dev: {}}\n")
+    in_the_middle_of_a_merge(tmp_path)
+    answer = open_studio(tmp_path).get("/stages/uat/")
+    assert answer.status_code == 200
+    assert "stages and gates are shown as the main branch declares them" in answer.text
+
+
+def test_what_cannot_be_read_is_not_said_to_be_missing(
+    tmp_path: Path, open_studio: OpenStudio
+) -> None:
+    (tmp_path / "towpath.yaml").write_text("name: small\n")
+    broken_settings(tmp_path)
+    answer = open_studio(tmp_path).get("/models/mean/")
+    assert answer.status_code == 503
+    assert "Cannot be shown now" in answer.text and "bad config line 1" in answer.text
 
 
 def test_a_forge_that_is_slow_holds_up_no_page(

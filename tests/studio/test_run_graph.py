@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from html import unescape
@@ -12,6 +13,8 @@ import pytest
 from chromium import browser, needs_chromium, violations
 from playwright.sync_api import Browser, expect
 
+from towpath.drawing.picture import picture_graph
+from towpath.drawing.picture_file import PICTURE_FILE, write_picture
 from towpath.execution.run_record import Recorder, new_folder
 from towpath.planning.pipeline_check import drawable_graph
 from towpath.studio.static_site import build_site
@@ -81,6 +84,13 @@ def record_run(
         record("finished", state="failed", seconds=1.0, exit_code=1)
     record.close()
     return folder.name
+
+
+def keep_picture(root: Path, run: str) -> Path:
+    """What a real run writes beside its record."""
+    graph = drawable_graph(Workspace(root), "whole")
+    write_picture(root / ".towpath" / "runs" / run, picture_graph(graph, nested=True))
+    return root / ".towpath" / "runs" / run / PICTURE_FILE
 
 
 def list_boxes(page: str) -> dict[str, str]:
@@ -222,3 +232,20 @@ def test_a_graph_is_unfolded_by_keys_and_stays_where_it_is(
     assert tile.bounding_box() == place
     assert tile.evaluate("tile => tile === document.activeElement")
     page.close()
+
+
+def test_a_run_keeps_the_graph_that_it_had(tmp_path: Path, open_studio: OpenStudio) -> None:
+    root = write_project(tmp_path)
+    run = record_run(root, {}, {})
+    file = keep_picture(root, run)
+    client = open_studio(root)
+    drawn = client.get(f"/runs/{run}/").text
+    (root / "flows" / "whole" / "pipeline.yaml").write_text("steps: {other: {run: f}}\n")
+    assert list_boxes(client.get(f"/runs/{run}/").text) == list_boxes(drawn)
+    assert {"raw", "north", "south", "compare"} <= list_boxes(drawn).keys()
+    # What no run wrote is not drawn: a frame in itself, a line to nowhere, another run's steps.
+    kept = json.loads(file.read_text())
+    around = {"inside": {**kept["inside"], "north": "north.clean", "north.clean": "north"}}
+    for change in (around, {"lines": [["raw", "nowhere", "", False]]}, {"boxes": []}, {"lines": 1}):
+        file.write_text(json.dumps({**kept, **change}))
+        assert "declared otherwise now" in client.get(f"/runs/{run}/").text, change

@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -14,14 +17,14 @@ from typing import Any
 import pytest
 
 from towpath.execution import run_record
-from towpath.execution.run_record import RecordedRun
+from towpath.execution.run_record import RecordedRun, read_run
 from towpath.studio.page_index import PAGES
 from towpath.studio.page_templates import PagePlace, render_studio_page
 from towpath.studio.pages import run_facts
 from towpath.studio.pages.page_kind import NoSuchPage, PageRequest
 from towpath.studio.pages.run_comparison import gather_run_comparison, select_runs
 from towpath.studio.pages.run_facts import RunLineCache, read_ahead
-from towpath.studio.pages.run_filter import RunFilter, list_found_runs
+from towpath.studio.pages.run_filter import RunFilter, find_named_runs, list_found_runs
 from towpath.studio.pages.run_table import gather_run_table
 from towpath.studio.project_facts import ProjectFacts
 from towpath.studio.run_export import write_runs_csv
@@ -145,10 +148,36 @@ def test_what_there_was_no_time_to_read_is_said(tmp_path: Path) -> None:
     (tmp_path / "towpath.yaml").write_text(STAGES)
     for number in range(5):
         write_run(tmp_path, number)
+    names = [folder.name for folder in (tmp_path / ".towpath" / "runs").iterdir()]
+    assert find_named_runs(ProjectFacts(tmp_path), names, patience=-1).unread == 5
     found = list_found_runs(ProjectFacts(tmp_path), RunFilter(words="ada"), patience=-1)
     assert (len(found.runs), found.unread) == (0, 5)
     assert list_found_runs(ProjectFacts(tmp_path), RunFilter(words="ada"), 60).unread == 0
     assert list_found_runs(ProjectFacts(tmp_path), RunFilter(words="ada"), -1).unread == 0  # kept
+
+
+def test_a_run_without_an_end_is_read_again_once_its_process_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, read = RunLineCache(), []
+    monkeypatch.setattr(
+        run_facts.run_record, "read_run", lambda path: read.append(path) or read_run(path)
+    )
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    origins = {"gone": {"pid": process.pid, "host": os.uname().nodename}, "elsewhere": {}}
+    folders = {}
+    for number, (name, origin) in enumerate(origins.items()):
+        folders[name] = tmp_path / ".towpath" / "runs" / write_run(tmp_path, number, origin=origin)
+        log = folders[name] / "events.jsonl"
+        log.write_text("".join(log.read_text().splitlines(keepends=True)[:-1]))
+    for _ in range(3):
+        assert {cache.read_line(folder).state for folder in folders.values()} == {"running"}
+    assert len(read) == 2
+    process.communicate(b"\n")
+    for _ in range(3):
+        states = {name: cache.read_line(folder).state for name, folder in folders.items()}
+        assert states == {"gone": "interrupted", "elsewhere": "running"}
+    assert len(read) == 3
 
 
 def test_a_kept_line_is_read_anew_where_its_record_grew_and_old_ones_go(tmp_path: Path) -> None:

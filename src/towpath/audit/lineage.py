@@ -131,7 +131,8 @@ def trace_version(lineage: RegistryLineage, version: ModelVersion) -> LineageRep
         if (others := _name_others(index.versions_by_digest.get(digest, ()), own_name))
     }
     entries = lineage.read_history(version.model) if version.version else ()
-    before = _version_before(index.models.get(version.model), version)
+    model = index.models.get(version.model)
+    before = model.find_before(version) if model else None
     users = index.versions_by_input.get(record.artifact.digest, ())
     return LineageReport(
         version=own_name,
@@ -149,17 +150,6 @@ def trace_version(lineage: RegistryLineage, version: ModelVersion) -> LineageRep
         promotions=tuple(entry for entry in entries if entry.version == str(version.version)),
         used_by=_name_others(users, own_name),
     )
-
-
-def _version_before(model: Model | None, version: ModelVersion) -> ModelVersion | None:
-    """The last that is not rejected and has a smaller number; of a candidate, the last at all."""
-    number = version.version
-    earlier = [
-        v
-        for v in (model.versions if model else ())
-        if v.rejected is None and v.version and (number is None or v.version < number)
-    ]
-    return earlier[-1] if earlier else None
 
 
 def _trace_data(

@@ -121,11 +121,11 @@ def parse_query(text: str, vocabulary: Vocabulary) -> SearchQuery:
     # A date needs no quotes from a person; to Python 2026-01-01 is a difference of numbers.
     quoted = _STRING_OR_DATE.sub(lambda match: match[1] or f'"{match[2]}"', text)
     try:
-        read = expression.parse_condition(quoted)
+        condition = expression.parse_condition(quoted)
     except ValueError as fault:
         hint = f"such as: {vocabulary.example}"
         raise UsageError(str(fault).replace("condition", "search"), hint=hint) from None
-    terms = {reference: vocabulary.find_term(reference) for reference in read.references}
+    terms = {reference: vocabulary.find_term(reference) for reference in condition.references}
     # A line break in an expression, from a file or a here document, is a blank and no error.
     tree = ast.parse(" ".join(quoted.split()), mode="eval").body
     test = _Compiler(terms).compile_truth(tree)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from towpath.audit.approvals import Approvals, AuditedApproval, open_approvals
 from towpath.audit.ledger import AuditLedger, open_ledger, refuse_stage_that_never_was
 from towpath.config.foreign_values import format_second
+from towpath.delivery.promotion.promotion_approval import short_promotion_name
 from towpath.errors import UsageError
 from towpath.registry import Promotion
 
@@ -56,6 +57,11 @@ class HistoryEntry(StageMove):
     approval: AuditedApproval
     evidence: str | None
     reverts: str | None = None
+
+    @property
+    def promotion_name(self) -> str:
+        """What the branch of it is called, but for its prefix."""
+        return short_promotion_name(self.model, self.version, self.stage)
 
 
 _Move = TypeVar("_Move", bound=StageMove)

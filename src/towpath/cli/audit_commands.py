@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from towpath.cli.number_options import PositiveNumber
 from towpath.cli.render import terminal
 from towpath.cli.render.terminal import Styled
 from towpath.cli.session import (
@@ -107,15 +108,13 @@ def _of_another(session: Session, model: str) -> str | None:
 def _print_moments(
     session: Session, model: str, when: str, moments: Sequence[StageMoment[HistoryEntry]]
 ) -> None:
-    from towpath.cli.version_commands import print_section
-
     if not moments:
         never = f"{model} never was in any stage"
         return session.say(_of_another(session, model) or never)
     for moment in moments:
         day = " (the end of that day)" if len(when) == 10 else ""  # 2026-03-01, and no time
         terminal.echo(Styled(f"{moment.stage} at {moment.at}{day}", "bold"))
-        print_section("", dict(_moment_rows(moment)))
+        terminal.print_section("", dict(_moment_rows(moment)))
     return None
 
 
@@ -279,7 +278,7 @@ def lineage(
 @click.option("--keep", metavar="DIR", help="Do it in this new folder, and leave it there.")
 @click.option(
     "--tolerance",
-    type=click.FloatRange(min=0),
+    type=PositiveNumber(example="0.01"),
     default=1e-9,
     show_default=True,
     help="By which share a metric may differ.",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from towpath.cli.number_options import WholeNumber
 from towpath.cli.render import terminal
 from towpath.cli.render.terminal import Styled
 from towpath.cli.session import (
@@ -161,13 +162,21 @@ def _say_freshness(session: Session, repository: Repository) -> None:
 
 
 @click.command()
-@click.argument("reference")
+@click.argument("reference", metavar="MODEL@V|MODEL#STAGE|RUN")
 @json_option
 @pass_session
 def show(session: Session, reference: str, as_json: bool) -> None:
-    """Show a version, named as abalone@v1.0.0, abalone@latest or abalone#prod."""
+    """Show a version, named as abalone@v1.0.0, abalone@latest or abalone#prod; or a run, named by
+    `last`, its name, or a part of it."""
     from towpath import registry
 
+    if "@" not in reference and "#" not in reference:  # a run's name holds neither
+        from towpath.execution import run_folders
+
+        run_names = run_folders.list_run_names(session.workspace.runs)
+        # A model's name alone is no run's: it is told how a version is named.
+        if reference == "last" or any(reference in name for name in run_names):
+            return _show_run(session, reference, as_json)
     repository = session.workspace.registry
     version_lineage = registry.read_version_lineage(repository, reference)
     signed = registry.signature_of(repository, version_lineage.version)
@@ -180,12 +189,24 @@ def show(session: Session, reference: str, as_json: bool) -> None:
     return None
 
 
+def _show_run(session: Session, word: str, as_json: bool) -> None:
+    from towpath.cli.render.run_card import print_run_card
+    from towpath.cli.render.run_document import write_run_document
+    from towpath.execution import run_folders
+
+    run = run_folders.find_run(session.workspace.runs, word)
+    if as_json:
+        return print_json("run", write_run_document(run))
+    return print_run_card(run)
+
+
 def _version_document(lineage: VersionLineage, signed: SignedBy) -> dict[str, Any]:
     record = lineage.record
     # Its record as it was written, and beside it what became of it afterwards.
     return {
         **asdict(record),
         "version": str(record.version) if record.version else None,
+        "before": str(lineage.before) if lineage.before else None,
         "stages": lineage.stages,
         "commit": lineage.version.commit,
         "rejected": lineage.version.rejected,
@@ -210,17 +231,19 @@ def _print_version(lineage: VersionLineage, signed: SignedBy) -> None:
     registered = {"by": by, "stages": ", ".join(lineage.stages) or "—"}
     if signed.standing != "unsigned":
         registered["signed"] = _SIGNED[signed.standing].format(who=signed.who, key=signed.key)
-    print_section("registered", registered)
-    print_section("model", _model_rows(record))
+    terminal.print_section("registered", registered)
+    terminal.print_section("model", _model_rows(record))
     beside = {name: _kept_words(kept) for name, kept in record.beside.items()}
-    print_section("beside", beside)
-    print_section("metrics", record.metrics)
-    print_section("parameters", record.parameters)
+    terminal.print_section("beside", beside)
+    terminal.print_section("metrics", record.metrics)
+    terminal.print_section("parameters", record.parameters)
     absent = {name: s.absent for name, s in record.sources.items() if s.absent}
     data = {name: _input_origin(record, name) for name in record.data}
-    print_section("data", {**data, **{name: f"none: {why}" for name, why in absent.items()}})
-    print_section("code", _code_rows(record))
-    print_section("labels", record.labels)
+    terminal.print_section(
+        "data", {**data, **{name: f"none: {why}" for name, why in absent.items()}}
+    )
+    terminal.print_section("code", _code_rows(record))
+    terminal.print_section("labels", record.labels)
     _print_signature(record)
 
 
@@ -254,18 +277,6 @@ def _model_rows(record: VersionRecord) -> dict[str, str]:
     }
 
 
-def print_section(title: str, pairs: Any) -> None:
-    """Pairs below one another, under a title where there is one; nothing where there is none."""
-    if not pairs:
-        return
-    if title:
-        terminal.echo()
-        terminal.echo(Styled(title, "cyan"))
-    width = max(len(name) for name in pairs)
-    for name, value in pairs.items():
-        terminal.echo(f"  {name.ljust(width)}  {terminal.readable_number(value)}")
-
-
 def _print_signature(record: VersionRecord) -> None:
     if record.signature is None:
         return
@@ -276,7 +287,7 @@ def _print_signature(record: VersionRecord) -> None:
     shown = {side: ", ".join(f"{c.name} {c.type}" for c in columns) for side, columns in listed}
     if matrix := matrix_of(record.signature):
         shown = {"takes": matrix, **shown}
-    print_section("signature", shown)
+    terminal.print_section("signature", shown)
 
 
 @click.command()
@@ -346,7 +357,7 @@ def reject(session: Session, reference: str, reason: str) -> None:
 @click.command()
 @click.argument("expression")
 @click.option("--sort", metavar="FACT", help="Order by a fact; `--sort=-mse`: the highest first.")
-@click.option("-n", "--limit", type=click.IntRange(min=1), help="At most so many.")
+@click.option("-n", "--limit", type=WholeNumber(1, example="20"), help="At most so many.")
 @json_option
 @pass_session
 def search(
@@ -402,7 +413,9 @@ def _hits_table(hits: SearchHits) -> None:
     default="predict",
     help="What the model is asked for (default: predict).",
 )
-@click.option("--batch-size", type=click.IntRange(min=1), help="Rows in memory at a time.")
+@click.option(
+    "--batch-size", type=WholeNumber(1, example="10000"), help="Rows in memory at a time."
+)
 @json_option
 @pass_session
 def transform(

@@ -121,13 +121,12 @@ class _LayoutPlan:
         self.inside = dict(request.inside)
         self.titles = dict(request.titles)
         self.lines = tuple({(line.start, line.end): line for line in request.lines}.values())
-        self.children: dict[str, list[str]] = {"": []}
+        children: dict[str, dict[str, None]] = {"": {}}
         self.levels: dict[str, LevelLayout] = {}
         for name in self.sizes:  # frames stand where the first of their boxes does
             for inner in reversed(self._path_of(name)):
-                siblings = self.children.setdefault(self.inside.get(inner, ""), [])
-                if inner not in siblings:
-                    siblings.append(inner)
+                children.setdefault(self.inside.get(inner, ""), {})[inner] = None
+        self.children = {level: list(names) for level, names in children.items()}
 
     def _path_of(self, name: str) -> list[str]:
         """The box, the frame it stands in, the frame of that, and so on."""

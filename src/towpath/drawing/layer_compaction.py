@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import pairwise
 
 from towpath.drawing.layered_nodes import LayeredNodes
@@ -20,8 +19,9 @@ def compact_nodes(nodes: LayeredNodes, xs: list[float]) -> list[float]:
     middles = list(xs)
     if nodes.measure_width(middles) > _FITTING:
         _Springs(nodes).draw_together(middles)
+    straightening = _Straightening(nodes, middles)
     for _ in range(4):
-        if not _straighten_lines(nodes, middles):
+        if not straightening.straighten_all():
             break
     first = min(x - w / 2 for x, w in zip(middles, nodes.widths, strict=True))
     return [x - first for x in middles]
@@ -38,9 +38,11 @@ class _Springs:
     def __init__(self, nodes: LayeredNodes) -> None:
         self._units = list(nodes.list_units())
         unit_of = {node: index for index, unit in enumerate(self._units) for node in unit}
+        # Of each unit where its lines end, and how far right of the middle of those it wants to be.
+        ends = [list(nodes.list_ends(unit)) for unit in self._units]
         self._near = [
-            [(unit_of[end], offset) for end, offset in nodes.list_ends(unit)]
-            for unit in self._units
+            ([unit_of[end] for end, _ in listed], sum([offset for _, offset in listed]))
+            for listed in ends
         ]
         self._right: list[dict[int, float]] = [{} for _ in self._units]
         for layer in nodes.layers:
@@ -49,6 +51,9 @@ class _Springs:
                 apart = nodes.keep_apart(one_node, next_node)
                 self._right[left][right] = max(apart, self._right[left].get(right, 0.0))
         self._order = self._sort_units()
+        self._pairs = [
+            (left, unit, apart) for left in self._order for unit, apart in self._right[left].items()
+        ]
 
     def _sort_units(self) -> list[int]:
         """The units so that each stands behind those to the left of it."""
@@ -72,9 +77,9 @@ class _Springs:
             middle = sum(places) / len(places)
             places = self._keep_apart(
                 [
-                    (sum(places[end] + offset for end, offset in near) + _PULL * middle)
+                    (sum([places[end] for end in near]) + offset + _PULL * middle)
                     / (len(near) + _PULL)
-                    for near in self._near
+                    for near, offset in self._near
                 ]
             )
         for unit, place in zip(self._units, places, strict=True):
@@ -83,44 +88,75 @@ class _Springs:
 
     def _keep_apart(self, wished: list[float]) -> list[float]:
         pushed, pulled = list(wished), list(wished)
-        for left in self._order:
-            for unit, apart in self._right[left].items():
-                pushed[unit] = max(pushed[unit], pushed[left] + apart)
-        for left in reversed(self._order):
-            for unit, apart in self._right[left].items():
-                pulled[left] = min(pulled[left], pulled[unit] - apart)
+        for left, unit, apart in self._pairs:
+            pushed[unit] = max(pushed[unit], pushed[left] + apart)
+        for left, unit, apart in reversed(self._pairs):
+            pulled[left] = min(pulled[left], pulled[unit] - apart)
         return [(a + b) / 2 for a, b in zip(pushed, pulled, strict=True)]
 
 
-def _straighten_lines(nodes: LayeredNodes, xs: list[float]) -> bool:
-    """Move boxes, and whole lines between two boxes, aside where one line more gets straight;
-    whether any was."""
-    moved = False
-    sides = {node: pair for layer in nodes.layers for node, pair in _list_sides(layer)}
-    units = list(nodes.list_units())
-    for unit in [*units, *reversed(units)]:
-        low, high = -_NEAR, _NEAR
-        for node in unit:
-            left, right = sides[node]
-            if left is not None:
-                low = max(low, xs[left] + nodes.keep_apart(left, node) - xs[node])
-            if right is not None:
-                high = min(high, xs[right] - nodes.keep_apart(node, right) - xs[node])
-        bends = [xs[end] + offset - xs[unit[0]] for end, offset in nodes.list_ends(unit)]
+class _Straightening:
+    """Units of nodes that are moved aside, one after the other, where one line more gets straight.
+
+    A unit is looked at again only where it, a neighbour or an end of its lines was moved since.
+    """
+
+    def __init__(self, nodes: LayeredNodes, xs: list[float]) -> None:
+        self._xs = xs
+        self._units = list(nodes.list_units())
+        self._ends = [list(nodes.list_ends(unit)) for unit in self._units]
+        self._left: list[list[tuple[int, int, float]]] = [[] for _ in self._units]
+        self._right: list[list[tuple[int, int, float]]] = [[] for _ in self._units]
+        unit_of = {node: index for index, unit in enumerate(self._units) for node in unit}
+        # Whom a move of a unit concerns: its neighbours, and those whose lines end at it.
+        self._around: list[set[int]] = [{index} for index in range(len(self._units))]
+        for layer in nodes.layers:
+            for left, right in pairwise(layer):
+                apart = nodes.keep_apart(left, right)
+                self._right[unit_of[left]].append((left, right, apart))
+                self._left[unit_of[right]].append((right, left, apart))
+                self._around[unit_of[left]].add(unit_of[right])
+                self._around[unit_of[right]].add(unit_of[left])
+        for index, ends in enumerate(self._ends):
+            for end, _ in ends:
+                self._around[unit_of[end]].add(index)
+        self._is_open = [True] * len(self._units)
+
+    def straighten_all(self) -> bool:
+        """Look at all units once to and once fro; whether any was moved."""
+        moved = False
+        indices = range(len(self._units))
+        for index in (*indices, *reversed(indices)):
+            if self._is_open[index]:
+                self._is_open[index] = False
+                moved |= self._straighten(index)
+        return moved
+
+    def _straighten(self, index: int) -> bool:
+        xs, unit = self._xs, self._units[index]
+        bends = [xs[end] + offset - xs[unit[0]] for end, offset in self._ends[index]]
+        low = max(
+            [-_NEAR, *(xs[left] + apart - xs[node] for node, left, apart in self._left[index])]
+        )
+        high = min(
+            [_NEAR, *(xs[right] - apart - xs[node] for node, right, apart in self._right[index])]
+        )
         moves = [0.0, *(bend for bend in bends if low <= bend <= high)]
-        move = min(moves, key=lambda move: _weigh_bends(bends, move))
-        if move:
-            moved = True
-            for node in unit:
-                xs[node] += move
-    return moved
+        move = min(moves, key=lambda move: _weigh_bends(bends, move)) if len(moves) > 1 else 0.0
+        if not move:
+            return False
+        for node in unit:
+            xs[node] += move
+        for other in self._around[index]:
+            self._is_open[other] = True
+        return True
 
 
 def _weigh_bends(bends: list[float], move: float) -> float:
-    asides = (abs(bend - move) for bend in bends)
-    # A small bend looks like a mistake.
-    return sum(1.0 + aside / 400 + (aside < _SLIGHT) for aside in asides if aside > 0.5)
-
-
-def _list_sides(layer: list[int]) -> Iterator[tuple[int, tuple[int | None, int | None]]]:
-    return zip(layer, zip([None, *layer], [*layer[1:], None], strict=False), strict=True)
+    weight = 0.0
+    for bend in bends:
+        aside = abs(bend - move)
+        if aside > 0.5:
+            # A small bend looks like a mistake.
+            weight += 1.0 + aside / 400 + (aside < _SLIGHT)
+    return weight

@@ -130,19 +130,31 @@ class _OrderSearch:
 
     def _exchange_in(self, layer: list[int], exchanges_equals: bool = False) -> bool:
         place = self._place
-        above = [sorted([place[n] for n in self._up[node]]) for node in layer]
-        below = [sorted([place[n] for n in self._down[node]]) for node in layer]
+        above, below = (
+            # Nearly all have one neighbour: this is where a large drawing's time goes.
+            [
+                [place[near[0]]] if len(near) == 1 else sorted([place[n] for n in near])
+                for near in [side[node] for node in layer]
+            ]
+            for side in (self._up, self._down)
+        )
         self.effort += 2 * len(layer)
         moved, changed = True, False
+        # Of a pair that was looked at nothing new is learnt until one of the two is another.
+        is_open = [True] * len(layer)
         while moved:
             moved = False
             for left in range(len(layer) - 1):
+                if not is_open[left]:
+                    continue
+                is_open[left] = False
                 right = left + 1
                 gain = _gain(above[left], above[right]) + _gain(below[left], below[right])
                 if gain > 0 or (exchanges_equals and not gain):
                     layer[left], layer[right] = layer[right], layer[left]
                     above[left], above[right] = above[right], above[left]
                     below[left], below[right] = below[right], below[left]
+                    is_open[left - 1] = is_open[right] = True
                     moved = changed = True
             moved, exchanges_equals = moved or exchanges_equals, False
             self.effort += len(layer)
@@ -159,7 +171,8 @@ class _OrderSearch:
         ends: list[int] = []  # of the lines so far, sorted
         crossings = 0
         for node in layer:
-            row = sorted([place[end] for end in self._down[node]])
+            near = self._down[node]
+            row = [place[near[0]]] if len(near) == 1 else sorted([place[end] for end in near])
             for end in row:
                 crossings += len(ends) - bisect_left(ends, end + 1)
             for end in row:
@@ -171,7 +184,14 @@ def _gain(left: list[int], right: list[int]) -> int:
     """How many crossings fewer there are where the owners of two sorted rows change places."""
     if len(left) == 1 and len(right) == 1:
         return (left[0] > right[0]) - (left[0] < right[0])
-    return sum((a > b) - (a < b) for a in left for b in right)
+    gain = 0
+    for a in left:
+        for b in right:
+            if a > b:
+                gain += 1
+            elif a < b:
+                gain -= 1
+    return gain
 
 
 def _median(places: list[int]) -> float:

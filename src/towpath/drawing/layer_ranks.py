@@ -25,7 +25,7 @@ def rank_nodes(up: Adjacency, down: Adjacency, roots: frozenset[int] = frozenset
         ranks[node] = max((ranks[start] + 1 for start in up[node]), default=highest)
     pulled = [n for n in reversed(order) if len(down[n]) > len(up[n]) and n not in roots]
     for _ in range(_ROUNDS):
-        if not sum(_pull_down(node, ranks, up, down) for node in pulled):
+        if not _pull_all(pulled, ranks, up, down):
             break
     return ranks
 
@@ -41,18 +41,36 @@ def _sort_nodes(up: Adjacency, down: Adjacency) -> list[int]:
     return order
 
 
-def _pull_down(node: int, ranks: list[int], up: Adjacency, down: Adjacency) -> bool:
+def _pull_all(nodes: Sequence[int], ranks: list[int], up: Adjacency, down: Adjacency) -> bool:
+    """Pull each of the nodes down where that helps; whether any was moved."""
+    is_moved = False
+    heavy: set[int] = set()  # those with too much right below them, as the others stand now
+    for node in nodes:
+        if _pull_down(node, ranks, up, down, heavy):
+            is_moved = True
+            heavy.clear()
+    return is_moved
+
+
+def _pull_down(
+    node: int, ranks: list[int], up: Adjacency, down: Adjacency, heavy: set[int]
+) -> bool:
     """Move a node, and what stands right below it, as far as is free; whether it helped."""
     moved, todo = {node}, [node]
     while todo:
-        if len(moved) > _MOST_PULLED:  # half the graph: it hardly ever helps, and takes long
-            return False
         start = todo.pop()
+        below = ranks[start] + 1
         for end in down[start]:
-            if ranks[end] == ranks[start] + 1 and end not in moved:
+            if ranks[end] == below and end not in moved:
+                if end in heavy:
+                    heavy.add(node)
+                    return False
                 moved.add(end)
                 todo.append(end)
-    entering = sum(start not in moved for n in moved for start in up[n])
+        if len(moved) > _MOST_PULLED:  # half the graph: it hardly ever helps, and takes long
+            heavy.add(node)
+            return False
+    entering = len([start for n in moved for start in up[n] if start not in moved])
     leaving = [ranks[end] - ranks[n] - 1 for n in moved for end in down[n] if end not in moved]
     if entering >= len(leaving):
         return False

@@ -218,6 +218,7 @@ class _LevelDrawing:
         self._xs = self._place_across()
         self._tops: list[float] = []
         self._feet: list[float] = []
+        self._rows: list[float] = []  # the height of each layer's boxes, frames left aside
         self._place_layers()
 
     def place_all(self) -> LevelLayout:
@@ -278,7 +279,9 @@ class _LevelDrawing:
     def _place_layers(self) -> None:
         top = 0.0
         for index, layer in enumerate(self._order.layers):
-            heights = [self._members[n].height for n in layer if n < self._net.members]
+            members = [self._members[n] for n in layer if n < self._net.members]
+            heights = [member.height for member in members]
+            self._rows.append(max((m.height for m in members if not m.is_frame), default=0.0))
             is_labels = any(node in self._net.label_widths for node in layer)
             height = max([LABEL_HEIGHT if is_labels else 0.0, *heights])
             self._tops.append(top)
@@ -302,12 +305,7 @@ class _LevelDrawing:
     def _middle_of(self, node: int) -> float:
         """Boxes of a layer stand in one row, along the upper side of a frame."""
         layer = self._layer_of[node]
-        row = max(
-            (self._members[n].height for n in self._order.layers[layer]
-             if n < self._net.members and not self._members[n].is_frame),
-            default=0.0,
-        )  # fmt: skip
-        return self._tops[layer] + max(row, self._members[node].height) / 2
+        return self._tops[layer] + max(self._rows[layer], self._members[node].height) / 2
 
     def _trace(self, segment: Segment) -> tuple[Point, ...]:
         path = self._net.paths[segment]

@@ -165,7 +165,9 @@ def _fold_lines(lines: Iterable[GraphLine], shown: Mapping[str, str]) -> tuple[G
     for line in sorted(lines, key=lambda line: (not line.label, line.ordering)):
         start, end = shown[line.start], shown[line.end]
         if start != end:
-            folded.setdefault((start, end), replace(line, start=start, end=end))
+            is_whole = (start, end) == (line.start, line.end)
+            shown_line = line if is_whole else replace(line, start=start, end=end)
+            folded.setdefault((start, end), shown_line)
     return tuple(folded.values())
 
 

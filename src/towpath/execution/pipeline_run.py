@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from towpath.config.artifact import CacheEntry
 from towpath.credentials import hide_credentials
+from towpath.drawing.picture import picture_graph
+from towpath.drawing.picture_file import write_picture
 from towpath.errors import ExitCode, Refused, StoreError, TowpathError, UserError
 from towpath.execution import last_outputs, run_folders, run_inputs, run_record
 from towpath.execution.input_sources import (
@@ -325,6 +327,9 @@ def _begin_record(prepared: PreparedRun, listeners: Iterable[Listener], started:
     except OSError:  # without this line it is no record
         run_folders.discard_folder(recorder.folder)
         raise
+    # A disk that is full is told by the next event: without the file a page draws what is declared.
+    with contextlib.suppress(OSError):
+        write_picture(recorder.folder, picture_graph(prepared.graph, nested=True))
     return recorder
 
 

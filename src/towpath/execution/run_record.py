@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeAlias
 
 from towpath.config import foreign_values as foreign
 from towpath.config.artifact import Json, Made, read_made
@@ -52,6 +53,16 @@ class ExecutionState(StrEnum):
 
 
 @dataclass(frozen=True)
+class FailedAttempt:
+    """An attempt at a step that another followed: when it began, UTC, and the first line of what
+    ended it; "" in a record of a Towpath that kept no such lines."""
+
+    number: int
+    started: str
+    error: str
+
+
+@dataclass(frozen=True)
 class StepRun:
     """What became of one step in one run; ``reason`` says why so.
 
@@ -76,6 +87,7 @@ class StepRun:
     cell_of: str = ""
     items: Mapping[str, Json] = field(default_factory=dict)
     cells: int | None = None
+    failed_attempts: tuple[FailedAttempt, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -274,10 +286,14 @@ def _fold_step(steps: Mapping[str, StepRun], event: Event) -> StepRun:
     state = ExecutionState(event["state"])
     result = _read_result(event["made"]) if "made" in event else before.made
     own = result.facts.get("function_seconds") if state is ExecutionState.DONE else None
-    return replace(
-        before,
+    # Not `replace`, which takes half of the time of a fold of thousands of records.
+    return StepRun(
+        name=before.name,
+        kind=before.kind,
         state=state,
-        started=event["time"] if state is ExecutionState.RUNNING else before.started,
+        started=event["time"]
+        if state is ExecutionState.RUNNING
+        else event.get("began", before.started),
         reason=event.get("reason", before.reason),
         seconds=event.get("seconds", before.seconds),
         attempt=event.get("attempt", before.attempt),
@@ -286,23 +302,56 @@ def _fold_step(steps: Mapping[str, StepRun], event: Event) -> StepRun:
         function_seconds=float(own) if isinstance(own, int | float) else None,
         made=result,
         error=tuple(event.get("error", before.error)),
+        cell_of=before.cell_of,
+        items=before.items,
+        cells=before.cells,
+        failed_attempts=_fold_attempts(before, event),
     )
+
+
+def _fold_attempts(before: StepRun, event: Event) -> tuple[FailedAttempt, ...]:
+    if event.get("attempt", 1) <= before.attempt or not before.started:
+        return before.failed_attempts
+    failed = FailedAttempt(before.attempt, before.started, event.get("previous_error", ""))
+    return (*before.failed_attempts, failed)[-_MOST_ATTEMPTS:]
+
+
+_MOST_ATTEMPTS = 100  # that are kept of a step: the last ones
 
 
 def replay_events(events: Iterable[Event]) -> RecordedRun | None:
     """The run that a log adds up to; None for an empty log. Linear in the log."""
     run: RecordedRun | None = None
     steps: dict[str, StepRun] = {}
+    # What all events of a step say together: it is made once.
+    unfolded: dict[str, Event] = {}
     for event in events:
         if run is not None and event["event"] == "step":
-            steps[event["step"]] = _fold_step(steps, event)
+            name = event["step"]
+            if event.get("attempt", 1) > 1 and name in unfolded:  # what went before stays told
+                steps[name] = _fold_step(steps, unfolded.pop(name))
+            unfolded[name] = _join_events(unfolded.get(name), event)
             continue
         if run is not None and event["event"] == "cells":
-            steps = _with_cells(steps, event)
+            steps = _with_cells(_fold_steps(steps, unfolded), event)
+            unfolded = {}
             continue
         run = fold_event(run, event)
         steps = steps or dict(run.steps)
-    return replace(run, steps=_at_rest(steps) if run.state.has_ended else steps) if run else None
+    if run is None:
+        return None
+    steps = _fold_steps(steps, unfolded)
+    return replace(run, steps=_at_rest(steps) if run.state.has_ended else steps)
+
+
+def _join_events(earlier: Event | None, event: Event) -> Event:
+    """One event of a step that says what two say after each other."""
+    began = {"began": event["time"]} if event["state"] == ExecutionState.RUNNING else {}
+    return {**(earlier or {}), **event, **began}
+
+
+def _fold_steps(steps: dict[str, StepRun], events: Mapping[str, Event]) -> dict[str, StepRun]:
+    return steps | {name: _fold_step(steps, event) for name, event in events.items()}
 
 
 def read_run(folder: Path) -> RecordedRun | None:
@@ -337,12 +386,13 @@ def _unreadable_hint(folder: Path) -> str:
 
 def _mark_interrupted(run: RecordedRun | None) -> RecordedRun | None:
     # A run that says it runs, whose process is gone, was killed.
-    if run is None or run.state is not ExecutionState.RUNNING or _process_lives(run.origin):
+    if run is None or run.state is not ExecutionState.RUNNING or process_lives(run.origin):
         return run
     return replace(run, state=ExecutionState.INTERRUPTED, steps=_at_rest(run.steps))
 
 
-def _process_lives(origin: Mapping[str, Json]) -> bool:
+def process_lives(origin: Mapping[str, Json]) -> bool:
+    """Whether the process of a run that says so may still be at work."""
     # Of another host's process nothing is known here: a shared folder may show its run.
     pid = origin.get("pid")
     if not isinstance(pid, int) or origin.get("host") != os.uname().nodename:
@@ -376,26 +426,28 @@ def read_events(lines: Iterable[str], shown: str) -> Iterator[Event]:
     """
     for number, line in enumerate(lines, 1):
         try:
-            document = foreign.parse_json(line)
+            document, is_sound = foreign.parse_json_line(line)
         except Malformed:  # torn by a kill or a full disk: what stands above it is true
             return
         try:
-            yield read_event(document)
+            yield _read_fields(document, _SOUND_FIELDS if is_sound else _FIELDS)
         except Malformed as wrong:
             raise Malformed(Fault(wrong.faults[0].what, Place(shown, number))) from None
 
 
-def read_event(document: object) -> Event:
+def _read_fields(document: object, known: Mapping[str, _EventFields]) -> Event:
     """One event with every field of its type; fields that nobody reads are left out."""
     fields = Fields(document)
     kind = fields.get("event", foreign.read_text)
-    read: dict[str, Any] = {"event": kind, "time": fields.get("time", foreign.read_moment)}
-    required, optional = _FIELDS.get(kind, ({}, {}))
-    read |= {name: fields.get(name, type_of) for name, type_of in required.items()}
-    optional_fields = (
-        (name, fields.find_optional(name, type_of)) for name, type_of in optional.items()
-    )
-    return read | {name: value for name, value in optional_fields if value is not None}
+    event: dict[str, Any] = {"event": kind, "time": fields.get("time", foreign.read_moment)}
+    required, optional = known.get(kind, _NO_FIELDS)
+    for name, read_value in required.items():
+        event[name] = fields.get(name, read_value)
+    for name in fields.names & optional.keys():
+        value = fields.find_optional(name, optional[name])
+        if value is not None:
+            event[name] = value
+    return event
 
 
 def _read_asked(value: object) -> dict[str, Any]:
@@ -422,40 +474,54 @@ def _read_cells(value: object) -> dict[str, dict[str, Json]]:
     return {FileName(name): items for name, items in foreign.table_of(_VALUES)(value).items()}
 
 
-#: What each kind of event must say, and what it may.
-_FIELDS: Mapping[str, tuple[Mapping[str, ReadValue[Any]], Mapping[str, ReadValue[Any]]]] = {
-    "started": (
+_EventFields: TypeAlias = tuple[Mapping[str, ReadValue[Any]], Mapping[str, ReadValue[Any]]]
+_NO_FIELDS: _EventFields = ({}, {})
+
+
+def _list_fields(read_value: ReadValue[Json]) -> dict[str, _EventFields]:
+    """What each kind of event must say, and what it may."""
+    values = foreign.table_of(read_value)
+    started: _EventFields = (
         {
             "run": FileName,
             "pipeline": foreign.read_text,
             "steps": _read_steps,
-            "params": _VALUES,
-            "inputs": _VALUES,
-            "origin": _VALUES,
+            "params": values,
+            "inputs": values,
+            "origin": values,
         },
-        {"asked": _read_asked, "sources": _VALUES, "tried": _LINES, "for": foreign.read_text},
-    ),
-    "step": (
+        {"asked": _read_asked, "sources": values, "tried": _LINES, "for": foreign.read_text},
+    )
+    step: _EventFields = (
         {"step": FileName, "state": foreign.one_of(*_STATES)},
         {
             "reason": foreign.read_text,
             "seconds": foreign.read_duration,
             "attempt": foreign.read_count,
+            "previous_error": foreign.read_text,
             "key": foreign.read_text,
             "ingredients": _TEXTS,
-            "made": read_made,
+            "made": partial(read_made, read_value=read_value),
             "error": _LINES,
         },
-    ),
-    "cells": ({"step": FileName, "cells": _read_cells, "number": foreign.read_count}, {}),
-    "published": ({"versions": _LINES}, {}),
-    "registered": ({"versions": _LINES}, {}),
-    "finished": (
+    )
+    finished: _EventFields = (
         {
             "state": foreign.one_of(*_STATES),
             "seconds": foreign.read_duration,
             "exit_code": foreign.read_count,
         },
         {"error": _LINES},
-    ),
-}
+    )
+    return {
+        "started": started,
+        "step": step,
+        "cells": ({"step": FileName, "cells": _read_cells, "number": foreign.read_count}, {}),
+        "published": ({"versions": _LINES}, {}),
+        "registered": ({"versions": _LINES}, {}),
+        "finished": finished,
+    }
+
+
+_FIELDS = _list_fields(foreign.read_json)
+_SOUND_FIELDS = _list_fields(foreign.take_json)

@@ -175,6 +175,19 @@ class Model:
     def _versions_by_number(self) -> Mapping[VersionNumber | None, ModelVersion]:
         return {version.version: version for version in reversed(self.versions)}
 
+    def find_before(self, version: ModelVersion) -> ModelVersion | None:
+        """The last that is not rejected and has a smaller number; of a candidate, the last at
+        all."""
+        number = version.version
+        earlier = (
+            other
+            for other in reversed(self.versions)
+            if other.rejected is None
+            and other.version
+            and (number is None or other.version < number)
+        )
+        return next(earlier, None)
+
     def find_key(self, key: str) -> tuple[ModelVersion, ...]:
         """What was registered under a key, or its first digits, and not rejected."""
         alive = (v for v in (*self.versions, *self.candidates) if v.rejected is None)

@@ -100,8 +100,11 @@ def _main_holds(clone: Repository, commit: str) -> bool:
 def registry_root_commit(clone: Repository, address: str) -> str:
     """The commit that a version of another repository's code descends from: the main branch's."""
     commit = branches.main_commit(clone)
+    shown = hide_credentials(address)
+    if commit is None and remotes.tags_age(clone) is None:
+        what = f"the shared registry {shown} was never fetched here"
+        raise RegistryError(what, hint="towpath fetch")
     if commit is None:
-        shown = hide_credentials(address)
         what = f"the shared registry {shown} has no main branch yet"
         raise RegistryError(what, hint="make it with `towpath new registry`, and push that")
     return commit

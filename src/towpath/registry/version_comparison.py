@@ -160,17 +160,10 @@ def read_version_lineage(repository: Repository, reference: str) -> VersionLinea
     """Where a version came from, and which stages should run it."""
     staged = read_stage_files(repository)
     version = find_version(repository, reference, staged)
-    number = version.version
-    before = [
-        earlier
-        for earlier in read_model(repository, version.model).versions
-        if earlier.rejected is None
-        and earlier.version
-        and (number is None or earlier.version < number)
-    ]
+    before = read_model(repository, version.model).find_before(version)
     record = read_record(repository, version)
-    stages = staged.stages_of(version.model, number)
-    return VersionLineage(version, record, before[-1] if before else None, stages)
+    stages = staged.stages_of(version.model, version.version)
+    return VersionLineage(version, record, before, stages)
 
 
 def _signature_facts(record: VersionRecord) -> dict[str, str]:

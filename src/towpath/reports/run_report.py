@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from towpath.credentials import hide_credentials
-from towpath.drawing.picture import BoxShape, GraphBox, GraphPicture, picture_graph
-from towpath.errors import TowpathError
+from towpath.drawing.picture import BoxShape, GraphBox, GraphPicture
 from towpath.execution import output_copies, run_folders
+from towpath.execution.run_picture import find_run_picture
 from towpath.execution.run_record import ExecutionState
 from towpath.execution.run_summary import list_run_inputs, list_run_origin
-from towpath.planning.pipeline_check import drawable_graph
 from towpath.reports import report_charts
 from towpath.reports.charts import DrawnChart, draw_chart
 from towpath.reports.check_tables import list_checked_rules
@@ -158,18 +157,13 @@ def _run_facts(run: RecordedRun) -> Iterator[tuple[str, str]]:
 
 
 def _graph_section(workspace: Workspace, run: RecordedRun) -> ReportSection:
-    """The graph as it is declared now, where that has the steps of the run."""
-    try:
-        graph = drawable_graph(workspace, run.pipeline, run.environment)
-        kinds = {name: node.step.kind for name, node in graph.steps.items()}
-    except (TowpathError, LookupError):
-        kinds = None
+    """The graph as it was when the run began."""
     if not run.steps:
         return ReportSection("Graph", notes=("the run has no steps",))
-    if kinds != {name: step.kind for name, step in run.steps.items() if not step.cell_of}:
+    picture = find_run_picture(workspace, run)
+    if picture is None:
         note = "the pipeline is declared otherwise now, or not at all: the steps are below"
         return ReportSection("Graph", notes=(note,))
-    picture = picture_graph(graph, nested=True)
     count = len(picture.boxes)
     if count > _BOXES:
         return ReportSection("Graph", notes=(f"{count} boxes: towpath graph draws it",))

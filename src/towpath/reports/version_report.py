@@ -115,13 +115,8 @@ def compare_runs_page(workspace: Workspace, words: Sequence[str]) -> Report:
         for word, run in zip(words, runs, strict=True)
     ]
     labelled = [LabelledRun(name, run) for name, run in zip(names_of_runs, runs, strict=True)]
-    first = runs[0]
-    names: dict[tuple[str, str], list[object]] = {}
-    for place, other in enumerate(runs[1:], 1):
-        for difference in run_folders.diff_runs(first, other):
-            row = names.setdefault((difference.section, difference.name), [None] * len(runs))
-            row[0], row[place] = difference.left, difference.right
-    differences = [(section, name, *values) for (section, name), values in names.items()]
+    compared = run_folders.compare_sections([run_folders.list_run_sections(run) for run in runs])
+    differences = [(row.section, row.name, *row.values) for row in compared if row.is_different]
     table = ReportTable.of_rows(("", "name", *names_of_runs), differences)
     curves = list(report_charts.chart_logged_metrics(workspace, labelled))
     plots = list(report_charts.chart_declared_plots(workspace, labelled))

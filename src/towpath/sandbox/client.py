@@ -7,7 +7,6 @@ import os
 import select
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -25,11 +24,6 @@ _END = 4.0  # seconds that a supervisor gets to end what runs: it gives two of t
 _SHORTEST, _LONGEST = 0.02, 0.5  # seconds between two looks at a log
 _MEMORY_LOOK = 0.05  # seconds between two looks at memory, in which it grows by 100 MB or so
 _MOST = 1 << 20  # bytes of a log taken at one look
-
-
-def can_fork() -> bool:
-    """Whether processes may be forked: not on macOS, whose own libraries do not survive it."""
-    return sys.platform != "darwin" and os.environ.get("TOWPATH_FORK", "1") != "0"
 
 
 @dataclass(frozen=True)
@@ -76,7 +70,7 @@ class Client:
         ours, theirs = socket.socketpair()
         output = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the supervisor
         with theirs:
-            way = "fork" if can_fork() else "spawn"
+            way = "fork" if process_tree.can_fork() else "spawn"
             words = [str(theirs.fileno()), way, workshop.module, *workshop.setting]
             process = process_tree.start_module(
                 "towpath.sandbox.supervisor",

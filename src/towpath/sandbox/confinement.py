@@ -1,9 +1,9 @@
 """The inside of a sandbox: fences first, then somebody's code, then whatever it left is ended.
 
-``python -m towpath.sandbox.confinement ORDER ANSWER`` is started by ``foreign_code``. Three
-processes: this one makes the namespaces; its child is the first in them, keeps watch over memory
-and ends everything with the third, which works. What that one answers goes through a pipe of its
-own: whatever is printed is only print.
+``python -m towpath.sandbox.confinement ORDER ANSWER`` is started by ``confined_process``, or the
+same is forked by ``fork_server``. Three processes: this one makes the namespaces; its child is the
+first in them, keeps watch over memory and ends everything with the third, which works. What that
+one answers goes through a pipe of its own: whatever is printed is only print.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from towpath.sandbox import kernel_fences as fences
 from towpath.sandbox import process_tree
@@ -41,9 +41,9 @@ _SYSTEM = (
 """What libraries read. Not homes, `/var`, `/run`, nor the rest of `/etc`: keys lie there."""
 
 
-def run_confinement() -> None:
-    """Do what the order says; the exit code is that of who works."""
-    order, answer = json.loads(Path(sys.argv[1]).read_bytes()), int(sys.argv[2])
+def run_confinement(order_file: Path, answer: int) -> NoReturn:
+    """Do what the order says, and answer into a pipe; the exit code is that of who works."""
+    order = json.loads(order_file.read_bytes())
     missing: list[str] = []
     if sys.platform != "linux":
         _limit_resources(order, has_namespace=False)
@@ -63,7 +63,7 @@ def run_confinement() -> None:
 
 def _watch_memory(
     order: Mapping[str, Any], answer: int, missing: list[str], own_proc: bool
-) -> None:
+) -> NoReturn:
     """Start who works, look at the memory of all, and end all of it when that one has ended."""
     fences.become_subreaper()
     child = os.fork()
@@ -141,7 +141,7 @@ def _readable_paths() -> Iterator[Path]:
         yield from map(Path, filter(None, os.environ.get(name, "").split(os.pathsep)))
 
 
-def _work_inside(order: Mapping[str, Any], answer: int, missing: list[str]) -> None:
+def _work_inside(order: Mapping[str, Any], answer: int, missing: list[str]) -> NoReturn:
     """Say which fences are missing, then let the module answer, and end without tidying up: what
     somebody's library left behind may hang."""
     import faulthandler
@@ -164,4 +164,4 @@ def _write_answer(answer: int, said: Mapping[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    run_confinement()
+    run_confinement(Path(sys.argv[1]), int(sys.argv[2]))

@@ -12,7 +12,6 @@ import json
 import os
 import select
 import selectors
-import signal
 import subprocess
 import sys
 import time
@@ -25,6 +24,7 @@ from towpath.call_log import log_call
 from towpath.config.foreign_values import Fields, list_of, parse_json, read_json, read_text
 from towpath.errors import Malformed
 from towpath.sandbox import kernel_fences, process_tree
+from towpath.sandbox.confined_process import Confinement, start_confined
 from towpath.sandbox.confinement import TOO_MUCH_MEMORY
 
 _ORDER = "order.json"
@@ -73,8 +73,11 @@ class Sandbox:
     memory: int = field(default_factory=_memory_share)
     file_size: int = 1 << 30
 
-    def ask(self, module: str, question: Mapping[str, Any]) -> SandboxAnswer:
-        """What a module answers.
+    def ask(
+        self, module: str, question: Mapping[str, Any], needs: tuple[str, ...] = ()
+    ) -> SandboxAnswer:
+        """What a module answers. ``needs`` are modules of Towpath and of installed packages, which
+        it is known to import: where processes are forked, they are imported once for all.
 
         :raises SandboxEnded: where it raised, crashed, took longer or more than it may, or does
             not answer in JSON.
@@ -94,7 +97,7 @@ class Sandbox:
         }
         (folder / _ORDER).write_text(json.dumps(order), encoding="utf-8")
         with log_call("process", "sandbox", module):
-            return _run_sandbox(self, folder)
+            return _run_sandbox(self, folder, needs)
 
     def bare_environment(self) -> dict[str, str]:
         """The environment of what runs: nothing of this process's but what finds programs."""
@@ -121,39 +124,38 @@ class SandboxAnswer:
         return f"without {' and '.join(self.missing)} here" if self.missing else ""
 
 
-def _run_sandbox(sandbox: Sandbox, folder: Path) -> SandboxAnswer:
+def _run_sandbox(sandbox: Sandbox, folder: Path, needs: tuple[str, ...]) -> SandboxAnswer:
     _hide_environment()
+    deadline = time.monotonic() + sandbox.seconds
     inside, outside = os.pipe()
     try:
-        process = process_tree.start_module(
-            "towpath.sandbox.confinement",
-            [str(folder / _ORDER), str(outside)],
-            [outside],
-            output=subprocess.PIPE,
-            folder=folder,
-            environment=sandbox.bare_environment(),
-        )
+        environment = sandbox.bare_environment()
+        confinement = Confinement(folder / _ORDER, outside, folder, environment, needs)
+        # Variables that are for this code alone are told to nobody who forks other code.
+        process = start_confined(confinement, deadline, forks=not sandbox.environment)
+    except subprocess.TimeoutExpired:
+        os.close(inside)
+        raise _timeout(sandbox) from None
     except BaseException:
         os.close(inside)
         raise
     finally:
         os.close(outside)
     try:
-        answer, printed = _collect_output(process, inside, sandbox.seconds)
+        answer, printed = _collect_output(sandbox, process.printed, inside, deadline)
         status = process.wait(_PATIENCE)
     except subprocess.TimeoutExpired:
         raise SandboxEnded("its process does not end") from None
     finally:
-        if process.poll() is None:
-            process_tree.kill_tree(process.pid)
-        else:  # its number may be another's, but for what it left of its group
-            process_tree.signal_group(process.pid, signal.SIGKILL)
-        process.wait()
+        process.end()
         os.close(inside)
-        assert process.stdout is not None
-        _await_silence(process.stdout.fileno())
-        process.stdout.close()
+        _await_silence(process.printed)
+        os.close(process.printed)
     return _parse_answer(sandbox, answer, printed, status)
+
+
+def _timeout(sandbox: Sandbox) -> SandboxTimeout:
+    return SandboxTimeout(f"it took longer than {sandbox.seconds:g} s and was ended")
 
 
 def _await_silence(printed: int) -> None:
@@ -172,19 +174,17 @@ def _hide_environment() -> None:
 
 
 def _collect_output(
-    process: subprocess.Popen[bytes], inside: int, seconds: float
+    sandbox: Sandbox, prints: int, inside: int, deadline: float
 ) -> tuple[bytes, bytes]:
     """All of the answer and the end of what was printed, which may be without end."""
     answer, printed = bytearray(), bytearray()
-    deadline = time.monotonic() + seconds
-    assert process.stdout is not None
     with selectors.DefaultSelector() as selector:
         selector.register(inside, selectors.EVENT_READ, answer)
-        selector.register(process.stdout.fileno(), selectors.EVENT_READ, printed)
+        selector.register(prints, selectors.EVENT_READ, printed)
         while selector.get_map():
             left = deadline - time.monotonic()
             if left <= 0:
-                raise SandboxTimeout(f"it took longer than {seconds:g} s and was ended")
+                raise _timeout(sandbox)
             for key, _ in selector.select(left):
                 part = os.read(key.fd, 1 << 16)
                 key.data.extend(part)

@@ -36,7 +36,12 @@ def hide_from_children() -> None:
     It stays so. No core is dumped of it either.
     """
     with suppress(OSError, AttributeError):
-        prctl(_SET_DUMPABLE, 0)
+        set_visibility(False)
+
+
+def set_visibility(visible: bool) -> None:
+    """Let others of this user look into this process, or not; what it forks begins so too."""
+    prctl(_SET_DUMPABLE, int(visible))
 
 
 def die_with_parent(signal: int) -> None:

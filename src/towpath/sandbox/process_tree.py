@@ -143,6 +143,11 @@ def _bury_children() -> bool:
     return True
 
 
+def can_fork() -> bool:
+    """Whether processes may be forked: not on macOS, whose own libraries do not survive it."""
+    return sys.platform != "darwin" and os.environ.get("TOWPATH_FORK", "1") != "0"
+
+
 # Starts a Python of this environment that runs a module of ours, and tells how it ended.
 
 CALM = {

@@ -71,14 +71,19 @@ def read_action(name: str, form: Form) -> StudioAction:
     fields = {field: value.replace("\r\n", "\n") for field, value in form.items()}
     fields = dict(_changed_fields(fields))
     for field, value in fields.items():
-        is_block = field.startswith(_BLOCKS)
-        seen_part = value.replace("\n", "").replace("\t", "") if is_block else value
-        is_long = len(value) > (_LONGEST_BLOCK if is_block else _LONGEST)
-        if is_long or not (is_visible(seen_part) and is_visible(field)):
-            is_text = is_block and is_visible(field)
-            what = "text that can be seen, or too long" if is_text else "one line of text"
-            raise UsageError(f"`{field}` is not {what}")
+        _refuse_unseen(field, value)
     return _ACTIONS[name](fields)
+
+
+def _refuse_unseen(field: str, value: str) -> None:
+    """UsageError for a value that a person cannot see as it is, or that is too long."""
+    is_block = field.startswith(_BLOCKS)
+    seen_part = value.replace("\n", "").replace("\t", "") if is_block else value
+    is_long = len(value) > (_LONGEST_BLOCK if is_block else _LONGEST)
+    if is_long or not (is_visible(seen_part) and is_visible(field)):
+        is_text = is_block and is_visible(field)
+        what = "text that can be seen, or too long" if is_text else "one line of text"
+        raise UsageError(f"`{field}` is not {what}")
 
 
 def _changed_fields(fields: Form) -> Iterator[tuple[str, str]]:

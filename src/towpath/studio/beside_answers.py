@@ -3,28 +3,33 @@ last, with its age, and waits for nobody."""
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from towpath.credentials import hide_credentials
 from towpath.errors import TowpathError
 
 _FRESH = 60.0  # seconds for which an answer is not asked for again
 _PATIENCE = 0.15  # seconds that a page waits for a first or a newer answer
 _AFTER_ACTION = 4.0  # the same for the page that shows what a person has just done
+_MOST_KEPT = 200  # answers: a run of a deployment is one
 
 
 @dataclass(frozen=True)
 class HeardAnswer:
     """What was heard last: ``value`` is None before the first answer. ``age`` counts seconds since,
-    ``fault`` says why the last question had none."""
+    ``fault`` says why the last question had none, ``silence`` how many seconds one waits already
+    for the answer that is due; 0 for none that is."""
 
     value: Any = None
     moment: float = 0.0
     asked: float = 0.0
     fault: str = ""
+    silence: float = 0.0
 
     @property
     def age(self) -> float:
@@ -37,28 +42,34 @@ class BesideAnswers:
 
     patience: float = _PATIENCE
     _heard: dict[str, HeardAnswer] = field(default_factory=dict)
-    _asking: dict[str, threading.Thread] = field(default_factory=dict)
+    _asking: dict[str, tuple[threading.Thread, float]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _old: set[str] = field(default_factory=set)
 
     def ask(
-        self, name: str, question: Callable[[], Any], fresh: float = _FRESH, waits: bool = True
-    ) -> HeardAnswer:
-        """The newest answer to ``question``, which may raise a TowpathError; without ``waits``
-        that of a moment ago, where a newer one takes its time."""
+        self, name: str, question: Callable[[], Any], fresh: float = _FRESH,
+        patience: float | None = None,
+    ) -> HeardAnswer:  # fmt: skip
+        """The newest answer to ``question``, which may raise a TowpathError. All that ask wait
+        ``patience`` seconds together for a newer one: who comes later does not wait again."""
         with self._lock:  # two pages at once ask once
             heard = self._heard.get(name, HeardAnswer())
             has_acted = name in self._old
             is_due = has_acted or not heard.asked or time.monotonic() - heard.asked > fresh
-            thread = self._asking.get(name)
+            thread, begun = self._asking.get(name, (None, 0.0))
             if is_due and not (thread and thread.is_alive()):
                 self._old.discard(name)
                 thread = threading.Thread(target=self._hear, args=(name, question), daemon=True)
-                self._asking[name] = thread
+                begun = time.monotonic()
+                self._asking[name] = thread, begun
                 thread.start()
-        if is_due and waits and thread:
-            thread.join(_AFTER_ACTION if has_acted else self.patience)
-        return self._heard.get(name, heard)
+        if not (is_due and thread):
+            return heard
+        longest = self.patience if patience is None else patience
+        longest = max(longest, _AFTER_ACTION) if has_acted and longest else longest
+        thread.join(max(0.0, begun + longest - time.monotonic()))
+        heard = self._heard.get(name, heard)
+        return replace(heard, silence=time.monotonic() - begun) if thread.is_alive() else heard
 
     def note_action(self) -> None:
         """A person did something: what was heard before is old."""
@@ -70,7 +81,22 @@ class BesideAnswers:
         try:
             value = question()
         except TowpathError as refused:
-            fault = "; ".join(fault.what for fault in refused.faults)
-            self._heard[name] = replace(before, fault=fault, asked=time.monotonic())
+            self._keep(name, replace(before, fault="; ".join(f.what for f in refused.faults)))
+        except Exception as broken:  # a library's own: the question is not asked with each page
+            _LOG.exception("nobody could answer: %s", name)
+            words = hide_credentials(f"{type(broken).__name__}: {broken}")
+            self._keep(name, replace(before, fault=words))
         else:
-            self._heard[name] = HeardAnswer(value, time.monotonic(), time.monotonic())
+            self._keep(name, HeardAnswer(value, time.monotonic()))
+
+    def _keep(self, name: str, heard: HeardAnswer) -> None:
+        with self._lock:
+            self._heard.pop(name, None)
+            while len(self._heard) >= _MOST_KEPT:  # the one that was asked longest ago
+                oldest = next(iter(self._heard))
+                del self._heard[oldest]
+                self._asking.pop(oldest, None)
+            self._heard[name] = replace(heard, asked=time.monotonic())
+
+
+_LOG = logging.getLogger(__name__)

@@ -237,33 +237,32 @@ def _draw_box(box: GraphBox, look: BoxLook, place: _BoxPlace, link: WriteLink) -
         "box", f"shape-{box.shape.name.lower()}", look.state and f"state-{look.state}",
         "is-selected" if look.is_selected else "",
     )))  # fmt: skip
-    inner = (
-        f"<title>{_describe_box(replace(box, name=place.whole_name), look)}</title>{''.join(parts)}"
-    )
+    inner = f"<title>{_describe_box(box, look, place.whole_name)}</title>{''.join(parts)}"
     if not look.address:
         main = f'<g class="{classes}">{inner}</g>'
     else:
         current = ' aria-current="true"' if look.is_selected else ""
         address = escape_markup(link(look.address))
         main = f'<a class="{classes}" href="{address}"{current}>{inner}</a>'
-    toggle = _draw_toggle(
-        replace(box, name=place.whole_name), look, left + wide - _TOGGLE - 3, top + 3, link
-    )
+    toggle = _draw_toggle(box, place.whole_name, look, (left + wide - _TOGGLE - 3, top + 3), link)
     return main + toggle + _draw_tiles(look, x, top, link)
 
 
-def _describe_box(box: GraphBox, look: BoxLook) -> str:
+def _describe_box(box: GraphBox, look: BoxLook, name: str) -> str:
     many = ", ".join(f"{count} {state}" for state, count in look.counts)
     unfolds = "unfold" if box.kind == "pipeline" and look.address else ""
     words = ", ".join(filter(None, (box.kind, look.state, many or look.note, box.detail, unfolds)))
-    return escape_markup(f"{box.name}: {words}")
+    return escape_markup(f"{name}: {words}")
 
 
-def _draw_toggle(box: GraphBox, look: BoxLook, left: float, top: float, link: WriteLink) -> str:
+def _draw_toggle(
+    box: GraphBox, name: str, look: BoxLook, corner: tuple[float, float], link: WriteLink
+) -> str:
     """The sign that more is in a box: a link of its own where the box leads elsewhere."""
     unfolds_itself = box.kind == "pipeline" and look.address
     if not look.toggle and not unfolds_itself:
         return ""
+    left, top = corner
     sign = "M7 12 H17" if look.tiles else "M7 12 H17 M12 7 V17"
     drawn = (
         f'<g transform="translate({left:.1f} {top:.1f})"><rect class="toggle-face" width="24" '
@@ -271,7 +270,7 @@ def _draw_toggle(box: GraphBox, look: BoxLook, left: float, top: float, link: Wr
     )
     if unfolds_itself:
         return f'<g class="toggle is-sign">{drawn}</g>'
-    words = escape_markup(f"{'Fold' if look.tiles else 'Unfold'} {box.name}")
+    words = escape_markup(f"{'Fold' if look.tiles else 'Unfold'} {name}")
     address = escape_markup(link(look.toggle))
     return f'<a class="toggle" href="{address}"><title>{words}</title>{drawn}</a>'
 
@@ -421,6 +420,8 @@ def _draw_text(kind: str, x: float, y: float, words: str, anchor: str = "start")
 
 def _text_width(text: str, per_sign: float) -> float:
     # In pixels, guessed: there is no font to ask. Chinese signs are twice as wide.
+    if text.isascii():  # nearly all of some ten thousand in a large drawing
+        return per_sign * len(text)
     return sum(per_sign * (1.9 if ord(sign) > 0x2E7F else 1.0) for sign in text)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -47,12 +47,13 @@ class PagePlace:
     """Where a page stands, so that its links are relative: a site works from a folder, below a
     path, and on a server alike. ``is_static`` is a site of files, without forms and streams;
     ``form_token`` is what a form of this server holds, and no other page knows; ``actor`` is who
-    acts, where that is not whom the server runs as."""
+    acts, where that is not whom the server runs as; ``command`` tells the same in a terminal."""
 
     path: str
     is_static: bool = False
     form_token: str = ""
     actor: str = ""
+    command: str = ""
 
     def link_to(self, address: str) -> str:
         """The address of a page or an asset, such as ``runs/``, as this page names it."""
@@ -76,9 +77,12 @@ def render_outcome(facts: ProjectFacts, view: Any, place: PagePlace) -> str:
     return _render_template("outcome", "", facts, place, {"view": view})
 
 
-def render_missing(facts: ProjectFacts, what: str, place: PagePlace) -> str:
-    """The page for what is not there."""
-    return _render_template("missing", "", facts, place, {"view": what})
+def render_missing(
+    facts: ProjectFacts, what: str, place: PagePlace, is_unknown: bool = False
+) -> str:
+    """The page for what is not there; ``is_unknown`` where that cannot be told, as something else
+    could not be read."""
+    return _render_template("missing", "", facts, place, {"view": what, "is_unknown": is_unknown})
 
 
 def _render_template(
@@ -153,6 +157,14 @@ def _template_environment() -> Environment:
         log_lines=log_markup.draw_log_lines,
     )
     return environment
+
+
+def compile_templates() -> Iterator[str]:
+    """Compile the templates, and name each: some take 50 ms, and the pages that need them less."""
+    environment = _template_environment()
+    for name in environment.list_templates(["jinja"]):
+        environment.get_template(name)
+        yield name
 
 
 def _show_text(value: Any) -> Any:

@@ -15,13 +15,16 @@ from towpath.audit import stage_history
 from towpath.audit.data_history import DataVersion, read_data_history
 from towpath.audit.lineage import RegistryLineage, VersionIndex
 from towpath.audit.stage_board import list_standings
+from towpath.backends.git import Repository, branches, remotes
 from towpath.backends.git.unfinished_work import find_unfinished_work
 from towpath.config.gate_declarations import Metric, NoWorse
 from towpath.credentials import hide_credentials
 from towpath.delivery.promotion import decide_promotion
+from towpath.delivery.promotion.promotion_approval import short_promotion_name
 from towpath.delivery.reconcile import ReconcileOptions, StagePlan, plan_stage
 from towpath.errors import TowpathError
 from towpath.execution import run_folders
+from towpath.registry import policy_at_commit, shared_registry
 from towpath.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -29,7 +32,8 @@ if TYPE_CHECKING:
 
     from towpath.audit.stage_board import StageStanding
     from towpath.audit.stage_history import HistoryEntry, StageHistories, StageMove
-    from towpath.backends.prefect.runs_at_api import RunsAtApi
+    from towpath.backends.prefect.runs_at_api import RunsAtApi, WholeRunAtApi
+    from towpath.config.pipeline_memory import PipelineFileMemory
     from towpath.config.project_declaration import Project
     from towpath.delivery.promotion.decide_promotion import WaitingPromotion
     from towpath.execution.run_record import RecordedRun
@@ -42,6 +46,8 @@ _Value = TypeVar("_Value")
 _NO_STAGE_FILES = registry.StageFiles()
 SITE_RUNS = 1000  # the newest, of which a site of files has pages
 _SITE_DECISIONS = 100  # the newest
+_RUN_PATIENCE = 0.6  # seconds that the page of a deployed run waits for it: it shows nothing else
+LONG_SILENCE = 5.0  # seconds after which nobody expects an answer in a moment
 
 
 @dataclass(frozen=True)
@@ -63,23 +69,22 @@ class MetricDirection:
 
 @dataclass
 class ProjectFacts:
-    """A project as one request sees it. What cannot be read is empty, and ``notes`` say why: a
-    page stays, with a word. ``beside`` is where a server hears what a forge or a shared registry
-    answers; without it they are asked at once. ``memory`` is what a server knows of the registry
-    from the requests before."""
+    """A project as one request sees it. What cannot be read is empty, ``is_partial`` says so and
+    ``notes`` why: a page stays, with a word. ``beside`` is where a server hears what a forge or a
+    shared registry answers; without it they are asked at once. ``memory`` is what a server knows
+    of the registry from the requests before, ``pipeline_files`` what of the pipelines."""
 
     root: Path
     notes: list[str] = field(default_factory=list)
     beside: BesideAnswers | None = None
     memory: RegistryMemory | None = None
+    is_partial: bool = False
+    pipeline_files: PipelineFileMemory | None = None
 
     @cached_property
     def workspace(self) -> Workspace:
-        workspace = Workspace(
-            self.root,
-            refreshes=self.beside is None,
-            keep=self.memory.keep if self.memory else None,
-        )
+        keep = self.memory.keep if self.memory else None
+        workspace = Workspace(self.root, self.beside is None, self.pipeline_files, keep)
         self._attempt_read(lambda: self._note_surroundings(workspace), None)
         return workspace
 
@@ -90,26 +95,51 @@ class ProjectFacts:
             words = f"a {work} goes on in this work tree: what it holds is not settled"
             self.notes.append(f"{words} (git status)")
         if self.beside and workspace.shared_registry:
-            self._hear(
-                "registry", lambda: Workspace(self.root).registry, "the shared registry", 600
-            )
+            self._hear("registry", self._refresh_registry, "the shared registry", 600)
+        elif self.beside and (remote := _find_remote(workspace)):
+            self._hear("main", self._learn_main, f"the remote {remote}", 600)
+
+    def _learn_main(self) -> str:
+        """Which branch is main, asked of a remote that never said it, which Git then keeps."""
+        repository = Repository.find_repository(self.root)
+        return branches.main_branch_name(repository) if repository else ""
+
+    @property
+    def _own_view(self) -> Workspace:
+        """A view for a question that is asked beside a page: nothing is fetched for it."""
+        return Workspace(self.root, refreshes=False)
+
+    def _refresh_registry(self) -> bool:
+        # No property of a workspace may wait for a network here: until Python 3.12 those that are
+        # cached have one lock for all workspaces, and every page would wait, too.
+        workspace = self._own_view
+        clone, address = workspace.registry_at_hand, workspace.shared_registry
+        if address:
+            shared_registry.refresh_clone(clone, address)
+        return True
 
     def _hear(
-        self, name: str, question: Callable[[], _Value], whom: str, fresh: float = 60
-    ) -> _Value | None:
+        self, name: str, question: Callable[[], _Value], whom: str, fresh: float = 60,
+        patience: float | None = None,
+    ) -> _Value | None:  # fmt: skip
         """What was heard last; a note where that is nothing, or old."""
         if self.beside is None:
             return question()
-        heard = self.beside.ask(name, question, fresh)
+        heard = self.beside.ask(name, question, fresh, patience)
+        self.is_partial = self.is_partial or heard.value is None
         if heard.fault:
             since = f"; shown as of {_age_words(heard.age)} ago" if heard.value is not None else ""
-            self.notes.append(f"{whom} cannot be asked: {heard.fault}{since}")
+            self._note(f"{whom} cannot be asked: {heard.fault}{since}")
         elif heard.value is None:
-            self.notes.append(f"{whom} has not answered yet: load the page again in a moment")
+            self._note(f"{whom} {tell_silence(heard.silence)}")
         elif heard.age > fresh * 2:
-            self.notes.append(f"{whom} does not answer; shown as of {_age_words(heard.age)} ago")
+            self._note(f"{whom} does not answer; shown as of {_age_words(heard.age)} ago")
         value: _Value | None = heard.value
         return value
+
+    def _note(self, words: str) -> None:
+        if words not in self.notes:
+            self.notes.append(words)
 
     @cached_property
     def project(self) -> Project | None:
@@ -118,15 +148,37 @@ class ProjectFacts:
     @cached_property
     def policy(self) -> Project | None:
         """What stages and gates there are, which a shared registry says for all its projects."""
-        return self._attempt_read(lambda: self.workspace.policy, None)
+        policy = self._attempt_read(lambda: self.workspace.policy, None)
+        return policy or self._attempt_read(self._read_policy_of_main, None)
+
+    def _read_policy_of_main(self) -> Project | None:
+        """What main declares: where the file of the work tree cannot be read, as in the middle of
+        a merge, the stages are there still. None where nothing is committed, and where a shared
+        registry declares them."""
+        repository = None if self.workspace.shared_registry else self.workspace.repository
+        main = branches.main_commit(repository) if repository else None
+        if repository is None or main is None:
+            return None
+        policy = policy_at_commit.read_project_at(repository, main, self.workspace.folder)
+        self._note("stages and gates are shown as the main branch declares them")
+        return policy
 
     @property
     def name(self) -> str:
-        return self.project.name if self.project else self.root.name
+        declared = self.project or self.policy
+        return declared.name if declared else self.root.name
 
     @property
     def stages(self) -> tuple[str, ...]:
         return tuple(self.policy.stages) if self.policy else ()
+
+    @cached_property
+    def has_commit(self) -> bool:
+        def find_head() -> bool:
+            repository = self.workspace.repository
+            return repository is not None and repository.head() is not None
+
+        return self._attempt_read(find_head, False)
 
     @cached_property
     def models(self) -> Mapping[str, Model]:
@@ -188,8 +240,17 @@ class ProjectFacts:
         if self.beside is None or not decide_promotion.promotes_at_forge(workspace):
             return decide_promotion.find_waiting_promotions(workspace)
         # In a thread that a page does not wait for: it has its own view of the project.
-        question = functools.partial(decide_promotion.find_waiting_promotions, Workspace(self.root))
-        return self._hear("promotions", question, "the forge") or ()
+        question = functools.partial(decide_promotion.find_waiting_promotions, self._own_view)
+        heard = self._hear("promotions", question, "the forge")
+        if heard is not None:
+            return heard
+        repository = workspace.registry_at_hand
+        proposed = decide_promotion.find_proposed_branches(
+            repository, remotes.choose_remote(repository)
+        )
+        if proposed:
+            self._note("promotions are those whose branches are here")
+        return proposed
 
     @cached_property
     def decisions(self) -> Mapping[str, Promotion]:
@@ -237,7 +298,7 @@ class ProjectFacts:
         if not decide_promotion.promotes_at_forge(self.workspace):
             return ()
         question = functools.partial(
-            decide_promotion.find_promotion_reviews, Workspace(self.root), branch
+            decide_promotion.find_promotion_reviews, self._own_view, branch
         )
         return self._hear(f"reviews of {branch}", question, "the forge") or ()
 
@@ -256,6 +317,19 @@ class ProjectFacts:
             None,
         )
 
+    def find_deployed_run(self, run: str) -> WholeRunAtApi | None:
+        """A run of a deployment; None where no API knows it, or none has said so yet."""
+        from towpath.backends.prefect.runs_at_api import read_run_at_api
+
+        def read_run() -> tuple[WholeRunAtApi, ...]:
+            whole = read_run_at_api(self.root, self.name, run)
+            return (whole,) if whole else ()
+
+        heard = self._attempt_read(
+            lambda: self._hear(f"run {run}", read_run, "Prefect", 2, _RUN_PATIENCE), None
+        )
+        return heard[0] if heard else None
+
     def observe_stage(self, stage: str, waits: bool = True) -> HeardAnswer | None:
         """What ``towpath reconcile`` says of a stage, as it was heard last; None without a server:
         a site of files would tell what is no more so."""
@@ -264,9 +338,9 @@ class ProjectFacts:
 
         def plan_now() -> StagePlan:
             # Its own view, in a thread of its own; of a remote nothing is asked for a page.
-            return plan_stage(Workspace(self.root), stage, ReconcileOptions(offline=True))
+            return plan_stage(self._own_view, stage, ReconcileOptions(offline=True))
 
-        return self.beside.ask(f"stage {stage}", plan_now, waits=waits)
+        return self.beside.ask(f"stage {stage}", plan_now, patience=None if waits else 0)
 
     @cached_property
     def stage_histories(self) -> StageHistories | None:
@@ -322,9 +396,9 @@ class ProjectFacts:
         try:
             return read()
         except TowpathError as refused:
-            words = [f"{fault.place}: {fault.what}" if fault.place else fault.what
-                     for fault in refused.faults]  # fmt: skip
-            self.notes.extend(word for word in words if word not in self.notes)
+            self.is_partial = True
+            for fault in refused.faults:
+                self._note(str(fault))
             return otherwise
 
 
@@ -332,9 +406,20 @@ def _name_decisions(histories: StageHistories) -> Mapping[str, Promotion]:
     placed = enumerate(histories.ledger.promotions)  # of those of one second the last goes first
     named: dict[str, Promotion] = {}
     for _, promotion in sorted(placed, key=lambda pair: (pair[1].time, pair[0]), reverse=True):
-        name = f"{promotion.model}-{promotion.version or 'out'}-{promotion.stage}"
+        name = short_promotion_name(promotion.model, promotion.version, promotion.stage)
         named.setdefault(name, promotion)
     return named
+
+
+def _find_remote(workspace: Workspace) -> str | None:
+    return remotes.choose_remote(workspace.repository) if workspace.repository else None
+
+
+def tell_silence(seconds: float) -> str:
+    """That somebody who was asked ``seconds`` ago has not answered."""
+    if seconds < LONG_SILENCE:
+        return "has not answered yet: load the page again in a moment"
+    return f"does not answer: it was asked {_age_words(seconds)} ago"
 
 
 def _age_words(seconds: float) -> str:

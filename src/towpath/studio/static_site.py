@@ -12,6 +12,7 @@ from towpath.control_characters import is_visible
 from towpath.errors import TowpathError, UsageError
 from towpath.scratch import replace_bytes
 from towpath.studio.asset_files import ASSETS
+from towpath.studio.page_commands import name_page_command
 from towpath.studio.page_index import PAGES
 from towpath.studio.page_states import PageStates
 from towpath.studio.page_templates import PagePlace, render_studio_page
@@ -122,10 +123,13 @@ def _write_pages(facts: ProjectFacts, site: SiteFolder) -> None:
             if not _is_plain(path) or site.keep_file(f"{path}index.html", state):
                 continue
             try:
-                view = kind.gather(facts, PageRequest(names, is_static=True))
+                request = PageRequest(names, is_static=True)
+                view = kind.gather(facts, request)
             except (NoSuchPage, TowpathError):  # it went while the site was written, or is damaged
                 continue
-            page = render_studio_page(kind, facts, view, PagePlace(path, is_static=True))
+            command = name_page_command(kind, request, view)
+            place = PagePlace(path, is_static=True, command=command)
+            page = render_studio_page(kind, facts, view, place)
             site.write_file(f"{path}index.html", page.encode(), state)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
+import gc
 import hmac
 import logging
 import re
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
@@ -27,6 +28,7 @@ from starlette.responses import (
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from towpath.config.pipeline_memory import PipelineFileMemory
 from towpath.credentials import hide_credentials
 from towpath.errors import TowpathError, UsageError
 from towpath.execution import run_folders
@@ -36,9 +38,11 @@ from towpath.studio.asset_files import ASSETS, asset_digest
 from towpath.studio.beside_answers import BesideAnswers
 from towpath.studio.log_growth import read_log_growth
 from towpath.studio.output_files import answer_output
+from towpath.studio.page_commands import name_page_command
 from towpath.studio.page_index import PAGES
 from towpath.studio.page_templates import (
     PagePlace,
+    compile_templates,
     render_missing,
     render_outcome,
     render_studio_page,
@@ -53,6 +57,8 @@ from towpath.studio.run_export import write_runs_csv
 from towpath.studio.run_stream import RunStreams
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from starlette.requests import Request
     from starlette.types import Scope
 
@@ -123,13 +129,16 @@ class StudioProject:
     action_threads: PageThreads = field(default_factory=lambda: PageThreads(niceness=0))
     beside: BesideAnswers = field(default_factory=BesideAnswers)
     memory: RegistryMemory = field(default_factory=RegistryMemory)
+    pipeline_files: PipelineFileMemory = field(default_factory=PipelineFileMemory)
     streams: RunStreams = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "streams", RunStreams(self.threads))
 
     def _read_facts(self) -> ProjectFacts:
-        return ProjectFacts(self.root, beside=self.beside, memory=self.memory)
+        return ProjectFacts(
+            self.root, beside=self.beside, memory=self.memory, pipeline_files=self.pipeline_files
+        )
 
     async def show_page(self, kind: PageKind, request: Request) -> Response:
         return await self.threads.compute(lambda: self._write_page(kind, request))
@@ -142,19 +151,35 @@ class StudioProject:
             facts, home = self._read_facts(), PAGES[0]
             render_studio_page(home, facts, home.gather(facts, PageRequest()), PagePlace(""))
             facts.read_summaries()
+        # What is there by now stays as long as the server: a collector that looks at all of it in
+        # the midst of a page takes 40 ms.
+        gc.collect()
+        gc.freeze()
+
+    def read_ahead(self) -> Iterator[str]:
+        """Read what first looks need, the templates and the pipelines' files, and name each."""
+        yield from compile_templates()
+        workspace = self._read_facts().workspace
+        for name in workspace.pipelines:
+            with suppress(TowpathError, OSError):  # its page says what is wrong
+                workspace.pipeline(name)
+            yield name
 
     def _write_page(self, kind: PageKind, request: Request) -> Response:
         facts, place = self._read_facts(), place_of_request(request)
         query = {name: tuple(request.query_params.getlist(name)) for name in request.query_params}
         try:
-            view = kind.gather(facts, PageRequest(dict(request.path_params), query))
+            page_request = PageRequest(dict(request.path_params), query)
+            view = kind.gather(facts, page_request)
+            place = replace(place, command=name_page_command(kind, page_request, view))
             return HTMLResponse(render_studio_page(kind, facts, view, place))
         except NoSuchPage as missing:
-            return HTMLResponse(render_missing(facts, missing.what, place), 404)
+            is_unknown = facts.is_partial  # where a registry is away, nobody knows what is in it
+            page = render_missing(facts, missing.what, place, is_unknown)
+            return HTMLResponse(page, 503 if is_unknown else 404)
         except TowpathError as refused:
-            fault = refused.faults[0]
-            words = f"{fault.place}: {fault.what}" if fault.place else fault.what
-            return HTMLResponse(render_missing(facts, words, place), 500)
+            words = str(refused.faults[0])
+            return HTMLResponse(render_missing(facts, words, place, is_unknown=True), 500)
         except Exception as error:  # whatever a page stumbles over, the others stay
             return _answer_broken(facts, error, place)
 
@@ -182,7 +207,8 @@ class StudioProject:
         folder = await self.threads.compute(lambda: self._find_folder(request.path_params["run"]))
         if folder is None:
             return PlainTextResponse("no such run\n", 404)
-        last = request.headers.get("last-event-id", "0")
+        # A browser that lost the line says the first, a page that was hidden the second.
+        last = request.headers.get("last-event-id", request.query_params.get("from", "0"))
         begin = int(last) if re.fullmatch(r"[0-9]{1,18}", last) else 0
         events = self.streams.stream_events(folder, begin)
         return StreamingResponse(events, media_type="text/event-stream")
@@ -311,7 +337,7 @@ def _answer_broken(facts: ProjectFacts, error: Exception, place: PagePlace) -> R
         _LOG.exception("the page /%s failed", place.path)
         words = hide_credentials(f"This page failed: {type(error).__name__}: {error}")
     try:
-        return HTMLResponse(render_missing(facts, words, place), 500)
+        return HTMLResponse(render_missing(facts, words, place, is_unknown=True), 500)
     except Exception:  # what every page shows is what fails
         return PlainTextResponse(f"{words}\n", 500)
 

@@ -45,11 +45,6 @@ class ServerAddress:
     door: ProxyDoor | None = None
 
 
-def _begin_studio(studio: StudioProject) -> None:
-    studio.warm_up()
-    gc.freeze()  # what was read of the registry stays: no collection goes through it again
-
-
 def serve_studio(root: Path, address: ServerAddress, announce: Callable[[str], None]) -> None:
     """Serve the project at ``root``; ``announce`` is told the address that a browser opens, which
     on loopback holds the token.
@@ -58,7 +53,7 @@ def serve_studio(root: Path, address: ServerAddress, announce: Callable[[str], N
     """
     gc.enable()  # a call of the command line is short, and begins without a collector
     token, studio = secrets.token_urlsafe(24), StudioProject(root)
-    threading.Thread(target=_begin_studio, args=(studio,), daemon=True).start()
+    threading.Thread(target=studio.warm_up, daemon=True).start()
     import uvicorn
 
     class StudioServer(uvicorn.Server):
@@ -72,8 +67,10 @@ def serve_studio(root: Path, address: ServerAddress, announce: Callable[[str], N
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     port = listening.getsockname()[1]
     announce(address.door.origin if address.door else f"http://{LOOPBACK}:{port}/?token={token}")
-    # While nobody waits: the first search among thousands of runs finds their records read.
-    threading.Thread(target=read_ahead, args=(root / ".towpath" / "runs",), daemon=True).start()
+    # While nobody waits: the first look at any page, and the first search among thousands of runs,
+    # find the templates, pipelines and records read.
+    work = (root / ".towpath" / "runs", studio.read_ahead())
+    threading.Thread(target=read_ahead, args=work, daemon=True).start()
     StudioServer(server_config(guard_project(studio, door))).run(sockets=[listening])
 
 

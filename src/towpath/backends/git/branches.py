@@ -69,7 +69,7 @@ def find_main_branch(repository: Repository, ask: bool = True) -> MainBranch | N
     if remote is None:
         return _local_branch(repository)
     kept = kept_head(repository, remote)
-    if kept is None and ask:
+    if kept is None and ask and repository.asks_remotes:
         kept = _learn_head(repository, remote)
     if kept is not None:
         return _followed_branch(repository, remote, kept)
@@ -280,7 +280,8 @@ def advance_branch(repository: Repository, branch: str, commit: str) -> None:
     moved = tree.attempt_git("update-ref", "-m", "towpath: fast-forward", ref, commit, old)
     if moved.code:  # it moved meanwhile, or a hook of the user's refuses
         tree.attempt_git("read-tree", "-m", "-u", commit, old)
-        raise RegistryError(f"{branch} in {folder} cannot be moved forward: {moved.last_complaint}")
+        what = f"{branch} in {folder} cannot be moved forward: {moved.last_complaint}"
+        raise RegistryError(what, hint=moved.way_past_lock)
 
 
 def _lay_out(tree: Repository, branch: str, old: str, commit: str) -> None:
@@ -297,7 +298,8 @@ def _lay_out(tree: Repository, branch: str, old: str, commit: str) -> None:
         what = f"{tree.root}: {', '.join(files)} would be overwritten, and is not committed"
         raise RegistryError(what, hint="commit or stash them")
     what = f"{branch} in {tree.root} cannot be moved forward: {read_tree.last_complaint}"
-    raise RegistryError(what, hint="commit or stash what is changed there")
+    hint = read_tree.way_past_lock or "commit or stash what is changed there"
+    raise RegistryError(what, hint=hint)
 
 
 def put_branch(repository: Repository, branch: str, commit: str) -> None:

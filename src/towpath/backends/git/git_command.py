@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import selectors
+import shlex
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -77,6 +79,7 @@ _SSH = "ssh -o ConnectTimeout=30 -o ServerAliveInterval=15 -o ServerAliveCountMa
 SILENCE = 60.0
 _FAREWELL = 5.0  # seconds for Git to take its lock files away before it is killed
 _AT_ONCE = 65536
+_LOCKED = re.compile(r"Unable to create '([^'\n]+\.lock)': File exists")
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,17 @@ class GitOutcome:
         grave = [line for line in self.said if line.startswith(begins)]
         last = (grave or self.said or [f"exit code {self.code}"])[-1]
         return last.removeprefix("fatal: ").removeprefix("error: ")
+
+    @property
+    def way_past_lock(self) -> str | None:
+        """What to type where Git did not go on for a lock's file; None where it was not that."""
+        held = _LOCKED.search(self.err)
+        remove = f"rm {shlex.quote(held[1])}" if held else ""
+        return (
+            f"wait for the git that runs here; if none does, one left it: {remove}"
+            if held
+            else None
+        )
 
 
 def attempt_git(
@@ -141,7 +155,8 @@ def call_git(
     """Call Git where it must succeed; ``RegistryError`` in Git's own words where it does not."""
     outcome = attempt_git(root, *arguments, stdin=stdin, env=env)
     if outcome.code:
-        raise RegistryError(f"git {arguments[0]}: {outcome.last_complaint}")
+        what = f"git {arguments[0]}: {outcome.last_complaint}"
+        raise RegistryError(what, hint=outcome.way_past_lock)
     return outcome
 
 

@@ -44,11 +44,13 @@ class WorkTreeState:
 @dataclass(frozen=True)
 class Repository:
     """A repository on this machine. ``root`` is the top of the work tree (of a bare repository,
-    itself); ``common`` is the Git folder that all its work trees share."""
+    itself); ``common`` is the Git folder that all its work trees share. Without ``asks_remotes``
+    nobody asks a remote which branch is main, for who cannot wait."""
 
     root: Path
     common: Path
     bare: bool = False
+    asks_remotes: bool = True
     # What Git printed, by the words of `recall_output`, and the bytes of small objects that
     # `refs.read_contents` gave. Neither can be stale: their names are whole hashes, whose history
     # nothing changes (of a shallow clone, which a fetch may deepen, no output is kept).

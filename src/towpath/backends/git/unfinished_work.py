@@ -15,6 +15,7 @@ _TRACES = {
     "rebase-apply": "rebase",
     "CHERRY_PICK_HEAD": "cherry-pick",
     "REVERT_HEAD": "revert",
+    "BISECT_START": "bisect",
 }
 
 

@@ -11,6 +11,7 @@ from towpath.cli.render.terminal import Styled
 from towpath.cli.session import Session, print_json, tags_age_words
 
 if TYPE_CHECKING:
+    from towpath.cli.render.terminal import Cell
     from towpath.delivery.gates import GateVerdict
     from towpath.delivery.promotion import (
         ApprovedPromotion,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     )
     from towpath.delivery.promotion.decide_promotion import WaitingPromotion
     from towpath.delivery.promotion.evidence import ComparedFact
+    from towpath.delivery.promotion.gate_outcomes import GateStanding
     from towpath.delivery.promotion.ratify_rules import RatifiedRules, UnagreedRule
 
 
@@ -68,10 +70,13 @@ def _say_age(session: Session) -> None:
 
 
 def plain_proposal(proposal: ProposedPromotion) -> dict[str, Any]:
+    from towpath.delivery.promotion.gate_outcomes import list_gate_standings
+
     same = ("branch", "base", "head", "new", "pushed", "url", "unchecked", "verdicts", "evidence")
     return {
         **_plain_case(proposal.case),
         **{name: getattr(proposal, name) for name in same},
+        "gates": list_gate_standings(proposal.case, proposal.verdicts),
         "files": sorted(proposal.files),
         "removed": proposal.without,
     }
@@ -100,8 +105,8 @@ def _print_metrics(case: PromotionCase, metrics: Sequence[ComparedFact]) -> None
 
 
 def _print_case(case: PromotionCase, verdicts: Sequence[GateVerdict]) -> None:
-    from towpath.delivery.gates.verdict import verdict_cell
     from towpath.delivery.promotion import evidence
+    from towpath.delivery.promotion.gate_outcomes import list_gate_standings
 
     incumbent_note = f", which runs {case.incumbent_version}" if case.incumbent_version else ""
     back = " (a rollback)" if case.back else ""
@@ -111,17 +116,24 @@ def _print_case(case: PromotionCase, verdicts: Sequence[GateVerdict]) -> None:
         return
     if metrics := evidence.compare_metrics(case.incumbent, case.candidate):
         _print_metrics(case, metrics[:10])  # the evidence has them all
-    rows: list[tuple[str | Styled, ...]] = []
-    for verdict in verdicts:
-        state = Styled("passed", "green") if verdict.passed else Styled("FAILED", "bold red")
-        detail = "" if verdict.passed else verdict.detail
-        finding = "; ".join(filter(None, (verdict_cell(verdict.value), detail)))
-        rows.append((verdict.gate, state, finding, verdict_cell(verdict.bound), verdict.source))
-    waiting = [name for name, gate in case.rules.gates.items() if gate.when == "deploy"]
-    rows += [(name, Styled("waits", "dim"), f"judged in {case.stage}", "", "") for name in waiting]
+    standings = list_gate_standings(case, verdicts)
+    judged = [standing for standing in standings if standing.state != "unjudged"]
+    rows = [_gate_row(standing, case.stage) for standing in judged]
     if case.rules.gates:
         terminal.show_table(("gate", "", "found", "bound", "from"), rows)
         terminal.echo()
+
+
+def _gate_row(standing: GateStanding, stage: str) -> tuple[Cell, ...]:
+    from towpath.delivery.gates.verdict import verdict_cell
+
+    if standing.state == "waits":
+        return standing.gate, Styled("waits", "dim"), f"judged in {stage}", "", ""
+    passed = standing.state == "passed"
+    state = Styled("passed", "green") if passed else Styled("FAILED", "bold red")
+    detail = "" if passed else standing.detail
+    finding = "; ".join(filter(None, (verdict_cell(standing.value), detail)))
+    return standing.gate, state, finding, verdict_cell(standing.bound), standing.source
 
 
 def say_approved(session: Session, approved: ApprovedPromotion) -> int:
@@ -217,7 +229,13 @@ def run_promotion_check(
 
 
 def _plain_check(checked: CheckedBranch) -> dict[str, Any]:
-    promotions = [{**_plain_case(j.case), "verdicts": j.verdicts} for j in checked.judged]
+    from towpath.delivery.promotion.gate_outcomes import list_gate_standings
+
+    promotions = [
+        {**_plain_case(judged.case), "verdicts": judged.verdicts,
+         "gates": list_gate_standings(judged.case, judged.verdicts)}
+        for judged in checked.judged
+    ]  # fmt: skip
     return {
         "base": checked.inspected.base,
         "head": checked.inspected.head,

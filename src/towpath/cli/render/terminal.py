@@ -11,9 +11,9 @@ import io
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
-from typing import TYPE_CHECKING, NamedTuple, TextIO, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, TypeAlias
 
 import click
 
@@ -278,3 +278,15 @@ def side_by_side(values: Sequence[object]) -> tuple[str, ...]:
     pairs = combinations(zip(texts, values, strict=True), 2)
     hides = any(left[0] == other[0] and not is_same(left[1], other[1]) for left, other in pairs)
     return tuple("—" if value is None else str(value) for value in values) if hides else texts
+
+
+def print_section(title: str, pairs: Mapping[str, Any]) -> None:
+    """Pairs below one another, under a title where there is one; nothing where there is none."""
+    if not pairs:
+        return
+    if title:
+        echo()
+        echo(Styled(title, "cyan"))
+    width = max(len(name) for name in pairs)
+    for name, value in pairs.items():
+        echo(f"  {name.ljust(width)}  {readable_number(value)}")

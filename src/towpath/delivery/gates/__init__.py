@@ -13,7 +13,13 @@ from towpath.errors import TowpathError, UsageError, did_you_mean
 if TYPE_CHECKING:
     from towpath.config.gate_declarations import AnyGate, When
 
-__all__ = ["GateContext", "GateVerdict", "judge_record_gates", "judge_stage_gates"]
+__all__ = [
+    "GateContext",
+    "GateVerdict",
+    "describe_bound",
+    "judge_record_gates",
+    "judge_stage_gates",
+]
 
 
 def judge_stage_gates(context: GateContext, when: When) -> tuple[GateVerdict, ...]:
@@ -38,10 +44,15 @@ def judge_record_gates(context: GateContext) -> tuple[GateVerdict, ...]:
     )
 
 
+def describe_bound(gate: AnyGate) -> str:
+    """What a gate asks for, as it is declared: ``mse at most 5 % above the incumbent's``."""
+    words: str = kinds.gate_kind_module(gate.kind).bound(gate)
+    return words
+
+
 def _judge_gate(name: str, gate: AnyGate, context: GateContext, policy: GatePolicy) -> GateVerdict:
     finding = _evaluate_gate(gate, context, policy)
-    is_exact = finding.bound is not None
-    bound = finding.bound if is_exact else kinds.gate_kind_module(gate.kind).bound(gate)
+    bound = describe_bound(gate) if finding.bound is None else finding.bound
     return GateVerdict(
         gate=name,
         kind=gate.kind,

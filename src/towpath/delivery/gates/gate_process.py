@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 
 _WORK = __name__  # the sandbox's child imports it, and calls its `answer`
+_SUITES = "towpath.backends.great_expectations.validation"
 # What in a question is a path that the work reads; never what a record says, which would open to
 # the sandbox whatever file the record names.
 _FILES = ("model", "samples", "table", "data", "suite", "root")
@@ -77,7 +78,8 @@ def _ask_sandbox(
     try:
         with tempfile.TemporaryDirectory(prefix=f"{gate.kind}-", dir=scratch) as folder:
             sandbox = Sandbox(Path(folder), gate.timeout, **access)
-            answer = sandbox.ask(_WORK, {"kind": gate.kind, "asked": question})
+            asked = {"kind": gate.kind, "asked": question}
+            answer = sandbox.ask(_WORK, asked, _needed_modules(question))
         reply = read_reply(answer.said, read)
     except SandboxTimeout:
         limit = verdict.verdict_duration(gate.timeout)
@@ -90,6 +92,16 @@ def _ask_sandbox(
     if isinstance(reply, GateRefusal):
         raise Unjudged(reply.why)
     return reply, answer.missing_fences
+
+
+def _needed_modules(question: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the work is known to import, by the names of the files that it opens."""
+    from towpath.steps import formats
+
+    names = [question[key] for key in ("name", "file") if key in question]
+    names += question.get("files", ())
+    suite = (_SUITES,) if "suite" in question else ()
+    return (_WORK, *formats.list_preloads(*names), *suite)
 
 
 def answer(question: dict[str, Any]) -> dict[str, Any]:

@@ -50,7 +50,7 @@ from towpath.forge import Forge, Method, NotMergeable, PullRequest, Review
 from towpath.registry import Promotion
 from towpath.workspace import Workspace
 
-_WAITING = "%(refname:lstrip=2)%00%(contents:subject)%00%(authorname)"
+_WAITING = "%(refname)%00%(contents:subject)%00%(authorname)"
 
 
 @dataclass(frozen=True)
@@ -78,12 +78,25 @@ def find_waiting_promotions(workspace: Workspace) -> tuple[WaitingPromotion, ...
     if forge := _find_forge(workspace):
         pulls = (p for p in forge.pulls(state="open") if p.branch.startswith(PROMOTION_PREFIX))
         return tuple(WaitingPromotion(p.branch, p.title, p.author, p.url) for p in pulls)
-    repository, base = workspace.registry, branches.main_commit(workspace.registry)
+    return find_proposed_branches(workspace.registry)
+
+
+def find_proposed_branches(
+    repository: Repository, remote: str | None = None
+) -> tuple[WaitingPromotion, ...]:
+    """The promotions whose branches are in this clone, or as they were last fetched from
+    ``remote``, and are not in main."""
+    base = branches.main_commit(repository)
     flags = ["--no-merged", base] if base else []
-    pattern = f"refs/heads/{PROMOTION_PREFIX}*"
-    listed = repository.call("for-each-ref", *flags, f"--format={_WAITING}", pattern)
-    rows = (line.split("\0") for line in split_lines(listed))
-    return tuple(WaitingPromotion(name, title, author) for name, title, author in rows)
+    spaces = ["refs/heads/", *([f"refs/remotes/{remote}/"] if remote else [])]
+    patterns = [f"{space}{PROMOTION_PREFIX}*" for space in spaces]
+    listed = repository.call("for-each-ref", *flags, f"--format={_WAITING}", *patterns)
+    waiting: dict[str, WaitingPromotion] = {}
+    for line in split_lines(listed):
+        ref, title, author = line.split("\0")
+        branch = next(ref.removeprefix(space) for space in spaces if ref.startswith(space))
+        waiting.setdefault(branch, WaitingPromotion(branch, title, author))
+    return tuple(waiting.values())
 
 
 def find_promotion_reviews(workspace: Workspace, branch: str) -> tuple[Review, ...]:

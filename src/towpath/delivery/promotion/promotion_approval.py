@@ -368,3 +368,9 @@ def promotion_paths(stage: str, model: str, version: VersionNumber | None) -> tu
 def name_promotion(model: str, version: VersionNumber | None, stage: str) -> str:
     """A promotion by its name, as the ``Promotion:`` trailer of its commits says it."""
     return f"{model}@{version} -> {stage}" if version else f"{model} out of {stage}"
+
+
+def short_promotion_name(model: str, version: object, stage: str) -> str:
+    """``mean-v1.0.0-uat``: what its branch is called, and the page of what was decided; of a model
+    that leaves, ``version`` is None."""
+    return f"{model}-{version or 'out'}-{stage}"

@@ -21,7 +21,7 @@ from towpath.backends.git import (
 )
 from towpath.delivery.promotion import commit_approvers, evidence, promotion_case
 from towpath.delivery.promotion.main_line_approvals import ASK_FORGE, ApprovalRule
-from towpath.delivery.promotion.promotion_approval import name_promotion
+from towpath.delivery.promotion.promotion_approval import name_promotion, short_promotion_name
 from towpath.delivery.promotion.promotion_case import PromotionCase, find_rollback_target
 from towpath.delivery.promotion.rulebook import least_level
 from towpath.delivery.promotion.rules_in_force import (
@@ -94,7 +94,8 @@ def draft_promotion(
     return ProposedPromotion(
         case=case,
         # The same each time, so that who runs it again goes on, and rivals meet.
-        branch=f"{PROMOTION_PREFIX}{case.model}-{case.candidate_version or 'out'}-{case.stage}",
+        branch=PROMOTION_PREFIX
+        + short_promotion_name(case.model, case.candidate_version, case.stage),
         base=case.base,
         evidence=text,
         verdicts=verdicts,

@@ -14,6 +14,7 @@ from towpath.delivery.reconcile.bundle import Bundle
 from towpath.errors import DeployError, Malformed
 from towpath.sandbox.foreign_code import Sandbox, SandboxEnded, SandboxTimeout
 from towpath.scratch import scratch_folder
+from towpath.steps import formats
 
 if TYPE_CHECKING:
     from towpath.config.project_declaration import Project
@@ -26,6 +27,7 @@ SAFE = ("skops", "bundle")
 """Kinds of model files that can be loaded without running what they say."""
 
 PATIENCE = 300.0  # seconds: a model's packages alone may take long to import from a cold disk
+_WORK = "towpath.steps.model_io.smoke_predictions"
 _MOST_PACKAGES = 3  # told in the plan's line
 _LONGEST_ERROR = 2000  # characters of what a model raised; the rest tells nobody more
 
@@ -99,12 +101,14 @@ def _ask_sandbox(question: dict[str, Any], tried: _Tried, sample: Path | None) -
     models = [{"path": str(b.model_file.absolute()), "own": own.to_json()} for b, own in tried]
     question = {**question, "models": models}
     reads = [sample] if sample else []
+    files = [*reads, *(bundle.model_file for bundle, _ in tried)]
+    needs = (_WORK, "pandas", *formats.list_preloads(*(file.name for file in files)))
     for bundle, own in tried:
         reads += [bundle.model_file, *own.readable_paths]
     with scratch_folder() as folder:
         sandbox = Sandbox(folder, PATIENCE, reads=tuple(reads))
         try:
-            answer = sandbox.ask("towpath.steps.model_io.smoke_predictions", question)
+            answer = sandbox.ask(_WORK, question, needs)
         except SandboxTimeout:
             raise DeployError(f"the smoke test did not end within {PATIENCE:g} s") from None
         except SandboxEnded as ended:

@@ -111,6 +111,12 @@ def _own_format(name: str, own: Mapping[str, str]) -> Format | None:
     return Format(name, (f".{name}",), "", "object", run=run) if run else None
 
 
+def list_preloads(*names: str) -> tuple[str, ...]:
+    """The modules that reading and writing files of these names imports; pandas for any table."""
+    known = [format for name in names if (format := find_format(name))]
+    return tuple(dict.fromkeys(module for format in known for module in format.preload))
+
+
 def pickled_as(name: str) -> str | None:
     """The format that keeps a file of this name as a pickle, which runs code when it is read."""
     return _PICKLED.get(Path(name).suffix.lower())

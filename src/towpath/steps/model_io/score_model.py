@@ -94,7 +94,8 @@ def _ask_sandbox(asked: Scoring, folder: Path, made: Path) -> Scored:
         "method": asked.method, "batch_size": asked.batch_size,
     }  # fmt: skip
     try:
-        sandbox_answer = sandbox.ask("towpath.steps.model_io.score_model", question).said
+        needs = formats.list_preloads(asked.model.name, asked.data.name, made.name)
+        sandbox_answer = sandbox.ask(__name__, question, (__name__, *needs)).said
     except SandboxEnded as ended:
         raise StepFailed(Fault(f"{asked.own.version} cannot be applied: {ended}")) from None
     try:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from towpath.credentials import hide_credentials
-from towpath.errors import EngineError
 from towpath.studio.pages.page_kind import NoSuchPage
 from towpath.studio.shown_values import show_duration, show_number
 
@@ -29,13 +28,8 @@ class DeployedRunPage:
 
 
 def gather_deployed_run(facts: ProjectFacts, request: PageRequest) -> DeployedRunPage:
-    from towpath.backends.prefect.runs_at_api import read_run_at_api
-
     name = request.names["run"]
-    try:
-        whole = read_run_at_api(facts.root, facts.project.name if facts.project else "", name)
-    except EngineError as silent:
-        raise NoSuchPage(silent.faults[0].what) from None
+    whole = facts.find_deployed_run(name)
     if whole is None:
         raise NoSuchPage(f"no Prefect API knows a run `{name}` of this project")
     lines = (f"{line.moment[11:19]} {line.level:<8} {line.text}" for line in whole.lines)

@@ -122,8 +122,7 @@ def _read_gate_cells(
             count, _, detail = _ESCAPED.sub(r"\1", value).partition("; ")
             if not count:  # it waits for the deployment
                 continue
-            page = f"{entry.model}-{entry.version}-{entry.stage}"
-            outcome = GoldenOutcome(entry.stage, page, "passed" in state, count)
+            outcome = GoldenOutcome(entry.stage, entry.promotion_name, "passed" in state, count)
             told[entry.stage, gate] = outcome, read_off_samples(detail)
     return told
 

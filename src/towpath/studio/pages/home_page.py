@@ -123,8 +123,11 @@ def _list_first_steps(
     if any(not card.lag for _, card in cards):
         return ()
     newest = next((m.latest for m in facts.models.values() if m.latest), None)
-    merged = cards[0][0] if cards else ""
-    steps = (*_steps_to_version(facts, newest, runs), *_steps_to_stage(facts, newest, merged))
+    entered_stage = cards[0][0] if cards else ""
+    steps = (
+        *_steps_to_version(facts, newest, runs),
+        *_steps_to_stage(facts, newest, entered_stage),
+    )
     return () if all(step.is_done for step in steps) else steps
 
 
@@ -135,16 +138,16 @@ def _steps_to_version(
     register = f"towpath register {runs[0].id}" if runs else "towpath run"
     commit = "git init && git add . && git commit -m 'Begin'"
     yield FirstStep(has_pipeline, "Write a pipeline, or take a template's", "towpath new")
-    yield FirstStep(_has_commit(facts), "Commit it: a version names the code that made it", commit)
+    yield FirstStep(facts.has_commit, "Commit it: a version names the code that made it", commit)
     yield FirstStep(has_run, "Run it", "towpath run", _pipeline_address(facts))
     words = "Register the model: a register step does, or by hand"
     yield FirstStep(newest is not None, words, register, f"runs/{runs[0].id}/" if runs else "")
 
 
 def _steps_to_stage(
-    facts: ProjectFacts, newest: ModelVersion | None, merged: str
+    facts: ProjectFacts, newest: ModelVersion | None, entered_stage: str
 ) -> Iterator[FirstStep]:
-    """From a version on; ``merged`` is the stage that a model was let into already, if any."""
+    """From a version on; ``entered_stage`` is the one that a model was let into already, if any."""
     if not facts.stages:
         return
     stage, waiting = next(iter(facts.stages)), facts.waiting_promotions
@@ -152,22 +155,19 @@ def _steps_to_stage(
     branch = waiting[0].branch if waiting else "promote/..."
     version = f"models/{newest.model}/{newest.version}/" if newest else ""
     decision = f"promotions/{short_name(branch)}/" if waiting else ""
-    yield FirstStep(bool(waiting or merged), f"Propose the version for {stage}", promote, version)
-    yield FirstStep(bool(merged), "Approve it", f"towpath approve {branch}", decision)
-    deployed = merged or stage
     yield FirstStep(
-        False, "Deploy it", f"towpath reconcile {deployed} --apply", f"stages/{deployed}/"
+        bool(waiting or entered_stage), f"Propose the version for {stage}", promote, version
+    )
+    yield FirstStep(bool(entered_stage), "Approve it", f"towpath approve {branch}", decision)
+    next_stage = entered_stage or stage
+    yield FirstStep(
+        False, "Deploy it", f"towpath reconcile {next_stage} --apply", f"stages/{next_stage}/"
     )
 
 
 def _pipeline_address(facts: ProjectFacts) -> str:
     names = tuple(facts.workspace.pipelines)
     return f"pipelines/{names[0]}/" if len(names) == 1 else "pipelines/" if names else ""
-
-
-def _has_commit(facts: ProjectFacts) -> bool:
-    repository = facts.workspace.repository
-    return repository is not None and repository.commit("HEAD") is not None
 
 
 def _show_task(task: OpenTask) -> Attention:

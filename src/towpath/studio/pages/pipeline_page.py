@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from towpath.backends.prefect.deployment_check import pipeline_of
 from towpath.backends.prefect.deployment_file import read_declared_deployments
 from towpath.errors import TowpathError
+from towpath.execution.declared_pictures import read_declared_picture
 from towpath.planning.declared_pipelines import read_declared
-from towpath.studio.declared_pictures import read_declared_picture
 from towpath.studio.pages.drawn_graph import DrawnGraph, draw_declared
 from towpath.studio.pages.page_kind import NoSuchPage
 from towpath.studio.pages.run_facts import RunLine, list_run_lines

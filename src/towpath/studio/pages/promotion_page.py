@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 from towpath.backends.git import commit_history, refs, remotes
 from towpath.backends.git.git_command import split_lines
-from towpath.config.gate_declarations import Metric, NoWorse
-from towpath.delivery.gates.kinds import metric, no_worse
 from towpath.delivery.gates.verdict import verdict_cell
 from towpath.delivery.promotion import decide_promotion, evidence
+from towpath.delivery.promotion.gate_outcomes import list_gate_standings
 from towpath.delivery.promotion.promotion_review import review_decided, review_promotion
 from towpath.delivery.promotion.propose import PROMOTION_PREFIX, PromotionPlace
 from towpath.errors import TowpathError, UsageError
@@ -25,9 +24,9 @@ if TYPE_CHECKING:
     from towpath.audit.stage_history import HistoryEntry
     from towpath.backends.git import Repository
     from towpath.backends.git.commit_history import FileChange
-    from towpath.config.gate_declarations import AnyGate
     from towpath.delivery.gates import GateVerdict
     from towpath.delivery.promotion.decide_promotion import WaitingPromotion
+    from towpath.delivery.promotion.gate_outcomes import GateStanding
     from towpath.delivery.promotion.promotion_case import PromotionCase
     from towpath.delivery.promotion.promotion_review import CaseReview, PromotionReview
     from towpath.errors import Fault
@@ -177,11 +176,12 @@ def _proposal_times(facts: ProjectFacts) -> Mapping[str, str]:
     folders = [f"refs/remotes/{place.remote}/"] if place.remote else []
     times: dict[str, str] = {}
     for folder in (*folders, "refs/heads/"):  # what is here counts
-        listed = place.repository.call(
+        listed = place.repository.attempt_git(
             "for-each-ref", "--format=%(refname)%00%(committerdate:iso-strict)",
             f"{folder}{PROMOTION_PREFIX}*",
         )  # fmt: skip
-        rows = (line.split("\0") for line in split_lines(listed))
+        # Where an object is damaged Git tells none, and the page of that promotion says so.
+        rows = (line.split("\0") for line in split_lines("" if listed.code else listed.text))
         times |= {name.removeprefix(folder): time for name, time in rows}
     return times
 
@@ -300,50 +300,31 @@ def _gate_lines(
     case: PromotionCase, verdicts: Sequence[GateVerdict], page: evidence.EvidencePage
 ) -> Iterator[GateLine]:
     """What failed first, then what passed, what only its proposer could judge, what waits."""
-    lines = [
-        GateLine(
-            verdict.gate, verdict.kind, "passed" if verdict.passed else "failed",
-            verdict_cell(verdict.value), verdict_cell(verdict.bound), verdict.detail,
-            verdict.source, _bounded_value(case, case.rules.gates[verdict.gate], verdict),
-        )
-        for verdict in verdicts
-    ]  # fmt: skip
-    judged = {verdict.gate for verdict in verdicts}
-    if case.candidate:
-        for name, gate in case.rules.gates.items():
-            if gate.when == "deploy":
-                words = f"judged in {case.stage}, before it is switched"
-                lines.append(GateLine(name, gate.kind, "waits", "", "", words, ""))
-            elif name not in judged:
-                row = page.gates.get(name, ("", "", "", "", ""))
-                lines.append(GateLine(name, gate.kind, "proposed", row[2], row[3], row[0], ""))
-    order = ("failed", "passed", "proposed", "waits")
-    yield from sorted(lines, key=lambda line: order.index(line.state))
+    order = ("failed", "passed", "unjudged", "waits")
+    standings = list_gate_standings(case, verdicts)
+    for standing in sorted(standings, key=lambda standing: order.index(standing.state)):
+        yield _line_of_gate(standing, case.stage, page)
 
 
-def _bounded_value(case: PromotionCase, gate: AnyGate, verdict: GateVerdict) -> BoundedValue | None:
-    value = verdict.value
-    if isinstance(value, bool) or not isinstance(value, int | float):
+def _line_of_gate(standing: GateStanding, stage: str, page: evidence.EvidencePage) -> GateLine:
+    name, kind = standing.gate, standing.kind
+    if standing.state == "waits":
+        words = f"judged in {stage}, before it is switched"
+        return GateLine(name, kind, "waits", "", verdict_cell(standing.bound), words, "")
+    if standing.state == "unjudged":
+        row = page.gates.get(name, ("", "", "", "", ""))
+        return GateLine(name, kind, "proposed", row[2], row[3], row[0], "")
+    return GateLine(
+        name, kind, standing.state, verdict_cell(standing.value), verdict_cell(standing.bound),
+        standing.detail, standing.source, _bounded_value(standing),
+    )  # fmt: skip
+
+
+def _bounded_value(standing: GateStanding) -> BoundedValue | None:
+    if standing.number is None:
         return None
-    name = getattr(gate, "metric", "")
-    before = _metric_of(case.incumbent, name)
-    if isinstance(gate, Metric):
-        bounds = dict(metric.declared_bounds(gate))
-        lower, upper = (
-            next((bounds[word] for word in words if word in bounds), None)
-            for words in (("at_least", "above"), ("at_most", "below"))
-        )
-        return BoundedValue(value, lower, upper, before, verdict.passed)
-    if isinstance(gate, NoWorse) and before is not None:
-        limit = no_worse.find_limit(gate, before)
-        lower, upper = (None, limit) if gate.better == "lower" else (limit, None)
-        return BoundedValue(value, lower, upper, before, verdict.passed)
-    return None
-
-
-def _metric_of(record: VersionRecord | None, name: str) -> float | None:
-    rows = evidence.compare_metrics(None, record)
-    return next((row.new for row in rows if row.name == name), None)
+    ends = standing.lower, standing.upper, standing.incumbent
+    return BoundedValue(standing.number, *ends, standing.state == "passed")
 
 
 def _compare_cases(facts: ProjectFacts, case: PromotionCase) -> Iterator[ComparedMetric]:

@@ -14,7 +14,7 @@ from towpath.studio.pages.run_axes import AxisChoice, choose_axes
 from towpath.studio.pages.run_columns import RunColumn, sort_runs
 from towpath.studio.pages.run_curves import CurveChart, gather_curves
 from towpath.studio.pages.run_facts import RunLine
-from towpath.studio.pages.run_filter import FoundRuns, RunFilter, list_found_runs, read_run_lines
+from towpath.studio.pages.run_filter import FoundRuns, RunFilter, find_named_runs, list_found_runs
 from towpath.studio.pages.run_table import RUNS_ON_A_PAGE, find_best_runs
 
 if TYPE_CHECKING:
@@ -83,8 +83,7 @@ def select_runs(
     names = list(dict.fromkeys(names))
     if missing := [name for name in names if name not in recorded]:
         raise NoSuchPage(f"no run `{missing[0][:80]}`")
-    lines = read_run_lines(facts, names)
-    return FoundRuns(lines, lines, len(names))
+    return find_named_runs(facts, names, patience)
 
 
 def gather_run_comparison(facts: ProjectFacts, request: PageRequest) -> RunComparison:

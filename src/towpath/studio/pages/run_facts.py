@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,7 +38,8 @@ class RunLine:
     """A run in a list; what is kept of an ended one, so that its record is read once.
 
     ``params`` are parameters, and where inputs came from; ``data`` are digests of its inputs by
-    name, ``places`` their paths or versions; ``sections`` are what it is compared by.
+    name, ``places`` their paths or versions; ``sections`` are what it is compared by;
+    ``engine_run`` is the id at Prefect of a run of a deployment.
     """
 
     id: str
@@ -61,6 +62,7 @@ class RunLine:
     sections: RunSections
     places: Mapping[str, str]
     checks: tuple[CheckSummary, ...]
+    engine_run: str
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,9 @@ def find_page_run(facts: ProjectFacts, name: str) -> RecordedRun:
     return run
 
 
-def line_of_run(run: RecordedRun) -> RunLine:
+def line_of_run(run: RecordedRun, is_compared: bool = True) -> RunLine:
+    """``is_compared`` is that the line has what runs are compared by, which takes a while of a run
+    of a thousand steps."""
     summary = summarise_run(run)
     return RunLine(
         id=summary.id,
@@ -108,9 +112,10 @@ def line_of_run(run: RecordedRun) -> RunLine:
         error="; ".join(summary.error),
         has_ended=run.state.has_ended,
         data=run.inputs,
-        sections=_share_sections(run),
+        sections=_share_sections(run) if is_compared else {},
         places=dict(_list_places(run)),
         checks=summary.checks,
+        engine_run=str(run.origin.get("engine_run") or ""),
     )
 
 
@@ -130,14 +135,30 @@ def list_run_lines(
     return itertools.islice(wanted_lines, count)
 
 
+@dataclass(frozen=True)
+class _KeptLine:
+    """A run's line as its record said it at that time and size; of a run that goes on also where
+    its process is, for the record stays as it is where that is killed."""
+
+    state: tuple[int, int]
+    line: RunLine
+    origin: Mapping[str, Json] | None
+
+    def is_true(self, state: tuple[int, int]) -> bool:
+        """Whether a record of that time and size still says so."""
+        if state != self.state:
+            return False
+        return self.origin is None or run_record.process_lives(self.origin)
+
+
 @dataclass
 class RunLineCache:
-    """The lines of ended runs, by the time and size of their records. ``most`` bounds how many
-    values of their own they hold together: the newest runs are kept, for who lists them all would
-    push out what was listed first."""
+    """The lines of runs, by the time and size of their records. ``most`` bounds how many values of
+    their own they hold together: the newest runs are kept, for who lists them all would push out
+    what was listed first."""
 
     most: int = 500_000  # values of some 150 bytes
-    _lines: dict[str, tuple[tuple[int, int], RunLine]] = field(default_factory=dict)
+    _lines: dict[str, _KeptLine] = field(default_factory=dict)
     _held: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -148,7 +169,7 @@ class RunLineCache:
             log = os.stat(f"{name}/{run_record.EVENTS}")  # noqa: PTH116
             state = log.st_mtime_ns, log.st_size
             kept = self._lines.get(name)
-            return kept[1] if kept and kept[0] == state else self._read_record(name, state)
+            return kept.line if kept and kept.is_true(state) else self._read_record(name, state)
         except (StoreError, OSError):
             return None
 
@@ -158,23 +179,23 @@ class RunLineCache:
 
     def _read_record(self, name: str, state: tuple[int, int]) -> RunLine | None:
         run = run_record.read_run(Path(name))
-        line = line_of_run(run) if run else None
-        # Of one that runs the record stays as it is where its process is killed: read it anew.
-        if line and line.has_ended:
-            with self._lock:  # requests have threads of their own
-                self._keep_line(name, state, line)
+        if run is None:
+            return None
+        line = line_of_run(run)
+        with self._lock:  # requests have threads of their own
+            self._forget_line(name)
+            self._lines[name] = _KeptLine(state, line, None if line.has_ended else run.origin)
+            self._held += _count_values(line)
+            self._forget_oldest()
         return line
 
-    def _keep_line(self, name: str, state: tuple[int, int], line: RunLine) -> None:
-        self._forget_line(name)
-        self._lines[name] = state, line
-        self._held += _count_values(line)
+    def _forget_oldest(self) -> None:
         while self._held > self.most:
             self._forget_line(min(self._lines))  # a name begins with its time
 
     def _forget_line(self, name: str) -> None:
         if name in self._lines:
-            self._held -= _count_values(self._lines.pop(name)[1])
+            self._held -= _count_values(self._lines.pop(name).line)
 
 
 def _count_values(line: RunLine) -> int:
@@ -182,15 +203,17 @@ def _count_values(line: RunLine) -> int:
     return 30 + len(line.params) + len(line.metrics) + sum(map(len, own))
 
 
-#: Of this process: what an ended run was does not change, whoever asks.
+#: Of this process: what a record says does not change, whoever asks.
 RUN_LINES = RunLineCache()
 
 
-def read_ahead(runs: Path) -> None:
+def read_ahead(runs: Path, pieces: Iterable[object] = ()) -> None:
     """Read the records below a folder, the newest first, in small pieces with longer pauses: a
-    page that is asked for meanwhile is not slowed."""
+    page that is asked for meanwhile is not slowed. What gives ``pieces`` reads more, before."""
     with contextlib.suppress(OSError):  # of this thread alone, as Linux counts; refused elsewhere
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+    for _ in pieces:
+        time.sleep(_PAUSE)
     for name in reversed(run_folders.list_run_names(runs)):
         RUN_LINES.read_line(f"{runs}/{name}")
         time.sleep(_PAUSE)
@@ -224,7 +247,9 @@ def _share_values(items: tuple[tuple[str, Json], ...]) -> Mapping[str, Json]:
 
 def show_counts(counts: Mapping[str, int]) -> tuple[tuple[str, str], ...]:
     """``("done", "3 run")`` and the like."""
-    return tuple((state, f"{count} {_WORDS.get(state, state)}") for state, count in counts.items())
+    return tuple(
+        (state, f"{count:,} {_WORDS.get(state, state)}") for state, count in counts.items()
+    )
 
 
 def step_took(step: StepRun) -> str:
@@ -239,5 +264,5 @@ def line_of_step(run: RecordedRun, step: StepRun) -> StepLine:
     return StepLine(
         step.name, step.kind.replace("_", " "), str(step.state), step_took(step), step.reason,
         tuple(hide_credentials(line) for line in step.error), step.cells,
-        tuple((state, f"{count} {state}") for state, count in counts.items()),
+        tuple((state, f"{count:,} {state}") for state, count in counts.items()),
     )  # fmt: skip

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from towpath.studio.project_facts import ProjectFacts
 
 _PATIENCE = 0.2  # seconds in which records are read for one page
+_ALWAYS_READ = 100  # runs that an address names, as many as a page of the table has
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
@@ -118,6 +119,18 @@ def list_found_runs(
         fault = wrong.faults[0]
         return FoundRuns((), lines, len(names), unread, fault.what, fault.hint or "", states)
     return FoundRuns(kept, lines, len(names), unread, states=states)
+
+
+def find_named_runs(
+    facts: ProjectFacts, names: Sequence[str], patience: float | None = None
+) -> FoundRuns:
+    """The runs of these names, for which ``patience`` is the time to read: where nothing is said of
+    it, that is short in a server once they are more than a page of them."""
+    if patience is None:
+        patience = _PATIENCE if facts.beside and len(names) > _ALWAYS_READ else math.inf
+    folder = facts.workspace.runs
+    lines, unread = _read_in_time([f"{folder}/{name}" for name in names], patience)
+    return FoundRuns(lines, lines, len(names), unread)
 
 
 def read_run_lines(facts: ProjectFacts, names: Sequence[str]) -> tuple[RunLine, ...]:

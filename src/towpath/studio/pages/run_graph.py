@@ -7,9 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from towpath.drawing.picture import GraphBox, GraphPicture
-from towpath.errors import TowpathError
-from towpath.studio.declared_pictures import read_declared_picture
+from towpath.drawing.picture import GraphBox
+from towpath.execution.run_picture import find_run_picture
 from towpath.studio.graph_view import BoxLook, CellTile
 from towpath.studio.pages.drawn_graph import (
     MOST_BOXES,
@@ -38,10 +37,11 @@ _LOUDEST = ("failed", "interrupted", "refused", "running")
 def gather_run_graph(
     facts: ProjectFacts, run: RecordedRun, chosen: str, request: PageRequest
 ) -> DrawnGraph:
-    """The graph as it is declared now, where that has the steps of the run; else a word."""
-    whole, note = _picture_of_run(facts, run)
+    """The graph as it was when the run began; where nothing knows it, a word."""
+    whole = find_run_picture(facts.workspace, run) if run.steps else None
     if whole is None:
-        return DrawnGraph(None, {}, note=note)
+        note = "The pipeline is declared otherwise now, or not at all: its steps are listed."
+        return DrawnGraph(None, {}, note=note if run.steps else "The run has no steps.")
     step = request.names.get("step", "")
     page = f"runs/{run.id}/{step}/" if step else f"runs/{run.id}/"
     address = read_address(request, page)
@@ -54,19 +54,6 @@ def gather_run_graph(
     boxes = {name: _name_kind(box, run) for name, box in folded.picture.boxes.items()}
     picture = replace(folded.picture, boxes=boxes)
     return DrawnGraph(picture, looks, controls, folded.address.zoom, folded.note)
-
-
-def _picture_of_run(facts: ProjectFacts, run: RecordedRun) -> tuple[GraphPicture | None, str]:
-    if not run.steps:
-        return None, "The run has no steps."
-    try:
-        declared = read_declared_picture(facts.workspace, run.pipeline, run.environment)
-    except (TowpathError, LookupError):
-        declared = None
-    kinds = {name: step.kind for name, step in run.steps.items() if not step.cell_of}
-    if declared is None or declared.kinds != kinds:
-        return None, "The pipeline is declared otherwise now, or not at all: its steps are listed."
-    return declared.picture, ""
 
 
 def _name_kind(box: GraphBox, run: RecordedRun) -> GraphBox:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 from towpath.audit.stage_board import tell_standing
 from towpath.audit.stage_history import find_stages_at
+from towpath.delivery.promotion.promotion_approval import short_promotion_name
 from towpath.errors import TowpathError
 from towpath.registry import VersionNumber
+from towpath.studio.project_facts import LONG_SILENCE
 from towpath.studio.shown_values import show_change, show_number, show_person
 
 if TYPE_CHECKING:
@@ -60,6 +62,8 @@ def add_drift(
     heard = facts.observe_stage(stage, waits=False) if cards else None
     plan: StagePlan | None = heard.value if heard else None
     kinds = {change.model: change.kind for change in plan.changes} if plan else {}
+    if heard and plan is None and (heard.fault or heard.silence > LONG_SILENCE):
+        return tuple(replace(c, drift="cannot be looked at", drift_state="refused") for c in cards)
     return tuple(
         replace(card, drift=_DRIFT_WORDS[kind], drift_state=CHANGE_STATES[kind])
         if (kind := kinds.get(card.model)) in _DRIFT_WORDS
@@ -82,7 +86,7 @@ def make_card(facts: ProjectFacts, standing: StageStanding, lag: str) -> StageCa
         model.find_number(number) if model and number else None
         for number in map(_parse_number, (standing.version, standing.over))
     )
-    name = f"{standing.model}-{standing.version}-{standing.stage}"
+    name = short_promotion_name(standing.model, standing.version, standing.stage)
     return StageCard(
         standing.model,
         standing.version,

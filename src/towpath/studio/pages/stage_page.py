@@ -6,6 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from towpath.credentials import hide_credentials
+from towpath.delivery.gates import describe_bound
+from towpath.delivery.promotion.rulebook import least_level
 from towpath.studio.pages.page_kind import NoSuchPage
 from towpath.studio.pages.stage_cards import (
     CHANGE_STATES,
@@ -14,12 +17,14 @@ from towpath.studio.pages.stage_cards import (
     list_stage_cards,
 )
 from towpath.studio.pages.stage_times import StageSpan, list_stage_spans
+from towpath.studio.project_facts import tell_silence
 from towpath.studio.shown_values import show_age
 
 if TYPE_CHECKING:
     from towpath.audit.stage_history import HistoryEntry
-    from towpath.config.project_declaration import StageDeclaration
+    from towpath.config.project_declaration import Project
     from towpath.delivery.reconcile import StagePlan
+    from towpath.studio.beside_answers import HeardAnswer
     from towpath.studio.pages.page_kind import PageRequest
     from towpath.studio.project_facts import ProjectFacts
 
@@ -78,8 +83,12 @@ def gather_stage(facts: ProjectFacts, request: PageRequest) -> StagePage:
     past, fault = find_past_cards(facts, moment) if moment else ({}, "")
     return StagePage(
         stage, declared.description or "", list_stage_cards(facts, stage)[stage],
-        facts.judge_moves(part.rows), part.page, part.pages, tuple(_rule_rows(facts, declared)),
-        tuple((n, gate.kind, gate.when, _gate_words(gate)) for n, gate in declared.gates.items()),
+        facts.judge_moves(part.rows), part.page, part.pages,
+        tuple(_rule_rows(facts.policy, stage)),
+        tuple(
+            (name, gate.kind, gate.when, describe_bound(gate))
+            for name, gate in declared.gates.items()
+        ),
         moment, past.get(stage, ()), fault, list_stage_spans(moves), _find_drift(facts, stage),
     )  # fmt: skip
 
@@ -91,7 +100,7 @@ def _find_drift(facts: ProjectFacts, stage: str) -> StageDrift | None:
         return None
     plan: StagePlan | None = heard.value
     if plan is None:
-        return StageDrift((), "", "", (), heard.fault or _LOOKING, "")
+        return StageDrift((), "", "", (), heard.fault or _tell_waiting(facts, stage, heard), "")
     changes = tuple(
         StageChangeLine(change.model, CHANGE_STATES[change.kind], str(change))
         for change in plan.changes
@@ -101,24 +110,19 @@ def _find_drift(facts: ProjectFacts, stage: str) -> StageDrift | None:
     )
 
 
-_LOOKING = "it is being looked at: load the page again in a moment"
+def _tell_waiting(facts: ProjectFacts, stage: str, heard: HeardAnswer) -> str:
+    store = facts.policy.stages[stage].store if facts.policy else None
+    where = f" ({hide_credentials(store.url)}), or its target," if store else " or its target"
+    return f"the store of {stage}{where} {tell_silence(heard.silence)}"
 
 
-def _rule_rows(facts: ProjectFacts, declared: StageDeclaration) -> Iterator[tuple[str, str]]:
-    policy = facts.policy.policy if facts.policy else None
-    yield "approval", str(declared.approval or (policy.approval if policy else ""))
+def _rule_rows(policy: Project, stage: str) -> Iterator[tuple[str, str]]:
+    declared = policy.stages[stage]
+    yield "approval", least_level(policy, stage)
     if declared.approvers:
         yield "approvers", ", ".join(declared.approvers)
-    if policy:
-        yield "own approval", "allowed" if policy.self_approval else "not allowed"
+    yield "own approval", "allowed" if policy.policy.self_approval else "not allowed"
     if declared.deploy:
         yield "runs as", declared.deploy.to
     if declared.work_pool:
         yield "work pool", declared.work_pool
-
-
-def _gate_words(gate: object) -> str:
-    """A gate's bound in words: what of it is declared, but for its kind and its moment."""
-    left_out = {"kind", "when", "description", "timeout"}
-    fields = getattr(gate, "model_dump", dict)(exclude_defaults=True)
-    return ", ".join(f"{n.replace('_', ' ')} {v}" for n, v in fields.items() if n not in left_out)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from towpath import registry
-from towpath.errors import TowpathError
+from towpath.errors import UserError
 from towpath.studio.pages.compared_values import ComparedSection, make_section
 from towpath.studio.pages.model_catalogue import VersionLine, line_of_version
 from towpath.studio.pages.page_kind import NoSuchPage
@@ -43,7 +43,7 @@ def gather_version_comparison(facts: ProjectFacts, request: PageRequest) -> Vers
     shown = names[:MOST_VERSIONS]
     try:
         comparison = registry.compare_versions(facts.workspace.registry, shown)
-    except TowpathError as unknown:
+    except UserError as unknown:  # no such version; what cannot be read is said as that
         raise NoSuchPage(unknown.faults[0].what) from None
     sections = tuple(_list_sections(facts, comparison))
     return VersionComparisonPage(

@@ -1,0 +1,132 @@
+"""The command that tells in a terminal what a page shows, for each kind of page that has one."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from towpath.studio.pages.run_filter import RunFilter
+
+if TYPE_CHECKING:
+    from towpath.studio.pages.home_page import HomePage
+    from towpath.studio.pages.page_kind import PageKind, PageRequest
+    from towpath.studio.pages.promotion_page import PromotionPage
+    from towpath.studio.pages.stage_page import StagePage
+
+_LONGEST = 400  # characters of a command that somebody would type
+_COLUMN = re.compile(r"(-?)(?:metrics\.|params\.)?([\w.]+)")
+
+
+def name_page_command(kind: PageKind, request: PageRequest, view: Any) -> str:
+    """What tells the same as a page that was gathered; "" where no command does."""
+    name_command = _COMMANDS.get(kind.template)
+    return name_command(request, view) if name_command else ""
+
+
+def _command_of_home(_: PageRequest, view: HomePage) -> str:
+    """What runs and what waits is told of now alone."""
+    return "" if view.board.moment else "towpath status"
+
+
+def _command_of_runs(request: PageRequest, _: object) -> str:
+    """The table of trials, of one pipeline or of all; what else is asked for, only a page can."""
+    asked = RunFilter.of_request(request)
+    if asked != RunFilter(pipeline=asked.pipeline):
+        return ""
+    words = ["runs", "--metrics"]
+    words += [f"--pipeline={asked.pipeline}"] if asked.pipeline else []
+    if column := _COLUMN.fullmatch(request.last_value("sort")):
+        words.append(f"--sort={column[1]}{column[2]}")
+    return _write_command(*words)
+
+
+def _command_of_run(request: PageRequest, _: object) -> str:
+    run, step = request.names["run"], request.names.get("step")
+    return _write_command("logs", run, step) if step else _write_command("show", run)
+
+
+def _command_of_output(request: PageRequest, _: object) -> str:
+    names = request.names
+    return _write_command("get", names["run"], f"{names['step']}.{names['output']}")
+
+
+def _command_of_run_comparison(request: PageRequest, _: object) -> str:
+    """Two runs are laid side by side in a terminal, more are not."""
+    runs = [name for value in request.query.get("run", ()) for name in value.split(",") if name]
+    return _write_command("diff", *runs) if len(runs) == 2 else ""
+
+
+def _command_of_catalogue(request: PageRequest, _: object) -> str:
+    query, sort = request.first_value("q").strip(), request.last_value("sort")
+    if not query:
+        return _write_command("models")
+    return _write_command("search", query, *([f"--sort={sort}"] if sort else []))
+
+
+def _command_of_model(request: PageRequest, _: object) -> str:
+    return _write_command("models", request.names["model"])
+
+
+def _command_of_version(request: PageRequest, _: object) -> str:
+    return _write_command("show", f"{request.names['model']}@{request.names['version']}")
+
+
+def _command_of_version_comparison(request: PageRequest, _: object) -> str:
+    listed = (value.split(",") for value in request.query.get("version", ()))
+    names = list(dict.fromkeys(name for part in listed for name in part if name))
+    return _write_command("compare", *names) if len(names) > 1 else ""
+
+
+def _command_of_pipelines(_: PageRequest, __: object) -> str:
+    return _write_command("check")
+
+
+def _command_of_pipeline(request: PageRequest, _: object) -> str:
+    return _write_command("graph", request.names["pipeline"])
+
+
+def _command_of_stage(_: PageRequest, view: StagePage) -> str:
+    """The history of the stage; of one with several models, what it runs."""
+    models = {entry.model for entry in view.history}
+    if len(models) != 1:
+        return _write_command("status")
+    return _write_command("history", *models, "--stage", view.stage)
+
+
+def _command_of_promotions(_: PageRequest, __: object) -> str:
+    return _write_command("approve")
+
+
+def _command_of_promotion(_: PageRequest, view: PromotionPage) -> str:
+    """The check of a branch that waits; of what was merged, its place in the history."""
+    if view.waiting:
+        return _write_command("check", "--promotion", "--head", view.waiting.branch)
+    decided = view.decided
+    return _write_command("history", decided.model, "--stage", decided.stage) if decided else ""
+
+
+def _write_command(*words: str) -> str:
+    """A command as it is typed; "" for one that is too long to be."""
+    command = shlex.join(["towpath", *words])
+    return command if len(command) <= _LONGEST else ""
+
+
+# By the template of a page: of data no command tells.
+_COMMANDS: Mapping[str, Callable[[PageRequest, Any], str]] = {
+    "home": _command_of_home,
+    "pipelines": _command_of_pipelines,
+    "pipeline": _command_of_pipeline,
+    "runs": _command_of_runs,
+    "run": _command_of_run,
+    "step_output": _command_of_output,
+    "run_comparison": _command_of_run_comparison,
+    "models": _command_of_catalogue,
+    "model": _command_of_model,
+    "version": _command_of_version,
+    "version_comparison": _command_of_version_comparison,
+    "stage": _command_of_stage,
+    "promotions": _command_of_promotions,
+    "promotion": _command_of_promotion,
+}
