@@ -205,7 +205,8 @@ class StudioProject:
         folder = await self.threads.compute(lambda: self._find_folder(request.path_params["run"]))
         if folder is None:
             return PlainTextResponse("no such run\n", 404)
-        last = request.headers.get("last-event-id", "0")
+        # A browser that lost the line says the first, a page that was hidden the second.
+        last = request.headers.get("last-event-id", request.query_params.get("from", "0"))
         begin = int(last) if re.fullmatch(r"[0-9]{1,18}", last) else 0
         events = self.streams.stream_events(folder, begin)
         return StreamingResponse(events, media_type="text/event-stream")
