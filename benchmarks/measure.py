@@ -101,4 +101,5 @@ def interleaved(runs: int, *commands: Callable[[int], Cost]) -> list[list[Cost]]
 
 def median(costs: Sequence[Cost], figure: str) -> float:
     """The median of ``wall`` or ``cpu``."""
-    return statistics.median(getattr(c, figure) for c in costs)
+    values: list[float] = [getattr(c, figure) for c in costs]
+    return statistics.median(values)

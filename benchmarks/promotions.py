@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from subprocess import CompletedProcess
 
 from benchmarks import registry
-from benchmarks.measure import Cost, Row, cost, environment, interleaved, median
+from benchmarks.measure import Cost, Row, cost, interleaved, median
 from benchmarks.registry import BEGIN, STAGES, TOWPATH
 from towpath.backends.dvc import Store, initialise_store
 from towpath.delivery.promotion.promotion_approval import promotion_paths
@@ -57,7 +57,7 @@ def make(root: Path) -> Path:
     in it: branches merged into main one after the other, with their evidence, and stage tags. What
     dev wants is deployed there, by `reconcile` itself."""
     registry.make(root, MODELS, EACH, POLICY)
-    git = partial(subprocess.run, cwd=root, env=environment(), check=True, capture_output=True)
+    git = partial(registry.call_git, root)
     marks = root.parent / "marks"
     main, versions = _names(git)
     stream = b"".join([*_merges(main), b"done\n"])
@@ -75,7 +75,7 @@ def make(root: Path) -> Path:
     return root
 
 
-def _names(git: partial[subprocess.CompletedProcess[bytes]]) -> tuple[str, dict[str, str]]:
+def _names(git: partial[CompletedProcess[bytes]]) -> tuple[str, dict[str, str]]:
     """Main's commit, and each version's."""
     main = git(["git", "rev-parse", "main"]).stdout.decode().strip()
     listed = git(

@@ -14,6 +14,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from subprocess import CompletedProcess
 
 from benchmarks.measure import Cost, Row, cost, environment, interleaved, median
 from towpath.config.artifact import Artifact
@@ -112,12 +113,19 @@ def _timed(command: Sequence[str], project: Path, _: int) -> Cost:
     return cost(command, project)
 
 
+def call_git(root: Path, words: list[str], input: bytes | None = None) -> CompletedProcess[bytes]:
+    """Git, or what writes its commits, in a repository. Error: CalledProcessError."""
+    return subprocess.run(
+        words, cwd=root, env=environment(), check=True, capture_output=True, input=input
+    )
+
+
 def make(root: Path, models: int, each: int, policy: str | None = None) -> Path:
     """A project with a registry of ``models`` times ``each`` versions, as registering and
     promoting write them: the tags, their commits and the stage files on main. With a ``policy``
     nothing is promoted yet."""
     root.mkdir(parents=True)
-    git = partial(subprocess.run, cwd=root, env=environment(), check=True, capture_output=True)
+    git = partial(call_git, root)
     git(["git", "init", "-q", "-b", "main"])
     git(["git", "config", "user.name", "Ada"])
     git(["git", "config", "user.email", "ada@example.org"])

@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from benchmarks.measure import Row
@@ -56,9 +57,9 @@ def _in_turn(folder: Path, path: Path, runs: int) -> tuple[float, float]:
     floor, ours = [], []
     for number in range(runs):
         copy = folder / f"copy of {path.name} {number}"
-        floor.append(_seconds(lambda copy=copy: _floor(path, copy)))
+        floor.append(_seconds(partial(_floor, path, copy)))
         store = _fresh_store(folder / f"store of {path.name} {number}")
-        ours.append(_seconds(lambda store=store: store.put(path)))
+        ours.append(_seconds(partial(store.put, path)))
     return statistics.median(floor), statistics.median(ours)
 
 

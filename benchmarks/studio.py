@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import multiprocessing
 import os
+import random
 import re
 import resource
 import shutil
@@ -15,7 +16,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -23,12 +25,17 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks import registry
+from benchmarks import projects, registry
 from benchmarks.measure import Cost, Row, cost, environment, interleaved, median
+from towpath.drawing.picture import picture_graph
+from towpath.drawing.picture_file import write_picture
 from towpath.execution.run_record import Recorder, new_folder
+from towpath.planning.pipeline_check import drawable_graph
+from towpath.studio.access_guard import TokenDoor
 from towpath.studio.asset_files import ASSETS
 from towpath.studio.static_site import build_site
-from towpath.studio.studio_app import make_app
+from towpath.studio.studio_app import StudioProject, guard_project, make_app
+from towpath.workspace import Workspace
 
 TOWPATH = str(Path(sys.executable).parent / "towpath")
 TOKEN = "of-this-benchmark"
@@ -54,6 +61,7 @@ def rows() -> Iterator[Row]:
         many = registry.make(Path(scratch) / "many", models=50, each=200)
         name = make_runs(many, 1000)
         yield from pages(many, name)
+        yield from first_looks(Path(scratch))
         some = registry.make(Path(scratch) / "some", models=10, each=100)
         make_runs(some, 50)
         yield from site(some, Path(scratch) / "site")
@@ -63,22 +71,33 @@ def rows() -> Iterator[Row]:
             yield readers(address, process)
 
 
-def make_runs(project: Path, count: int) -> str:
-    """Records of ended runs of six steps; the name of the last."""
+def make_runs(
+    project: Path,
+    count: int,
+    steps: Mapping[str, str] | None = None,
+    ends: bool = True,
+    packages: int = 0,
+) -> str:
+    """Records of runs of six steps, or of those, whose results hang on so many packages; the name
+    of the last. Without an end their process is gone."""
     policy = project / "towpath.yaml"
     if "stages:" not in policy.read_text():
         stages = "".join(f"  {stage}: {{}}\n" for stage in registry.STAGES)
         policy.write_text(f"{policy.read_text()}stages:\n{stages}")
-    steps = {f"step_{n}": "processing" for n in range(6)}
+    steps = steps or {f"step_{n}": "processing" for n in range(6)}
+    hung_on = {f"package of-many-{n}": "1.10.0" for n in range(packages)}
+    made = {"ingredients": hung_on, "key": "a" * 64} if packages else {}
+    origin = {"host": os.uname().nodename, "pid": (1 << 31) - 1}
     for number in range(count):
         folder = new_folder(project / ".towpath" / "runs")
         record = Recorder(folder)
         record("started", run=folder.name, pipeline="training", asked={}, inputs={}, sources={},
-               params={"rate": number / 100, "depth": number % 7}, tried=["rate"], origin={},
+               params={"rate": number / 100, "depth": number % 7}, tried=["rate"], origin=origin,
                steps=steps)  # fmt: skip
         for step in steps:
-            record("step", step=step, state="done", seconds=1.0)
-        record("finished", state="done", seconds=6.0, exit_code=0)
+            record("step", step=step, state="done", seconds=1.0, **made)
+        if ends:
+            record("finished", state="done", seconds=6.0, exit_code=0)
         record.close()
     return folder.name
 
@@ -98,6 +117,69 @@ def pages(project: Path, run: str) -> Iterator[Row]:
         server, line = median(by_page, "cpu"), median(by_command, "cpu")
         note = f"CPU; {server * 1000:.0f} ms, `towpath {words[0]}` {line * 1000:.0f} ms"
         yield Row(f"page {name}", server / line, 1.3, f"x towpath {words[0]}", note)
+
+
+def first_looks(scratch: Path) -> Iterator[Row]:
+    """What a page takes that nobody has asked for before, in a server that has begun: its templates
+    are compiled and the pipelines read, no record is. Each is of the largest size that is
+    promised; by CPU."""
+    large, wide = (_make_graph_run(scratch / name, name) for name in ("chained", "layered"))
+    compared = scratch / "compared"
+    compared.mkdir()
+    (compared / "towpath.yaml").write_text("name: compared\n")
+    make_runs(compared, 500, packages=40)  # 9 kB a record, much as the demo's
+    killed = scratch / "killed"
+    killed.mkdir()
+    (killed / "towpath.yaml").write_text("name: killed\n")
+    make_runs(killed, 1000, ends=False)
+    declared = projects.six_steps(scratch / "declared")
+    for number in range(499):
+        shutil.copytree(declared / "flows" / "training", declared / "flows" / f"p{number}")
+    names = ",".join(path.name for path in (compared / ".towpath" / "runs").iterdir())
+    yield _first_look("a run of 1,000 steps in a row", scratch / "chained", f"runs/{large}/")
+    yield _first_look("a run of 1,000 steps in 50 layers", scratch / "layered", f"runs/{wide}/")
+    yield _first_look("500 runs side by side", compared, f"compare/runs/?run={names}")
+    yield _first_look("runs, 1,000 of them killed", killed, "runs/?sort=id")
+    yield _first_look("500 pipelines", declared, "pipelines/")
+
+
+def _first_look(name: str, project: Path, path: str) -> Row:
+    """In a process of its own, in which the server has begun as it does for a person."""
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(1, maxtasksperchild=1) as pool:
+        work = (project, path)
+        taken = [pool.apply(_look_once, work) for _ in range(RUNS)]
+    return Row(f"first look: {name}", statistics.median(taken), 0.3, "s", "CPU")
+
+
+def _look_once(project: Path, path: str) -> float:
+    studio = StudioProject(project)
+    studio.warm_up()
+    deque(studio.read_ahead(), 0)
+    return PageClient().take(guard_project(studio, TokenDoor(TOKEN)), path).cpu
+
+
+def _make_graph_run(project: Path, shape: str, count: int = 1000) -> str:
+    """A run of a pipeline whose steps stand in a row, or in layers of twenty with lines between
+    them, so that nothing of it can be folded; its name."""
+    flow = project / "flows" / "training"
+    flow.mkdir(parents=True)
+    (project / "towpath.yaml").write_text("name: large\n")
+    dice = random.Random(1)
+    steps = ["  s0: {run: begin, outputs: [value.txt]}\n"]
+    for number in range(1, count):
+        above = [number - 1]
+        if shape == "layered":
+            begin = max(0, number // 20 - 1) * 20
+            count_above = dice.choice((1, 1, 2))
+            above = sorted({begin + dice.randrange(20 if begin else 1) for _ in range(count_above)})
+        inputs = ", ".join(f"a{place}: s{start}.value" for place, start in enumerate(above))
+        steps.append(f"  s{number}: {{run: go, inputs: {{{inputs}}}, outputs: [value.txt]}}\n")
+    (flow / "pipeline.yaml").write_text("steps:\n" + "".join(steps))
+    name = make_runs(project, 1, {f"s{number}": "processing" for number in range(count)})
+    graph = drawable_graph(Workspace(project), "training")
+    write_picture(project / ".towpath" / "runs" / name, picture_graph(graph, nested=True))
+    return name
 
 
 def _take_page(client: PageClient, app: Callable[..., object], address: str, _: int) -> Cost:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from towpath.backends.dvc import Store
     from towpath.backends.git import Repository
     from towpath.config.pipeline_file import DeclaredPipeline
+    from towpath.config.pipeline_memory import PipelineFileMemory
     from towpath.config.project_declaration import Project
     from towpath.dependencies import CodeReader
 
@@ -60,11 +61,18 @@ class Workspace:
 
     ``root`` is the folder that holds ``towpath.yaml``. With ``refreshes`` a shared registry is
     looked at again where the view of it is old; without, nothing here asks the network.
+    ``pipeline_files`` is what a server keeps of the pipelines' files from one request to the next.
     """
 
-    def __init__(self, root: Path, refreshes: bool = True) -> None:
+    def __init__(
+        self,
+        root: Path,
+        refreshes: bool = True,
+        pipeline_files: PipelineFileMemory | None = None,
+    ) -> None:
         self.root = root
         self.refreshes = refreshes
+        self.pipeline_files = pipeline_files
 
     @classmethod
     def find(cls, start: Path | None = None) -> Workspace:
@@ -97,6 +105,8 @@ class Workspace:
         from towpath.config.pipeline_file import read_pipeline
 
         path = self.pipelines[self.pipeline_name(name)]
+        if self.pipeline_files:
+            return self.pipeline_files.read_pipeline_file(path, self.root, self._own_formats)
         return read_pipeline(path, self.root, self._own_formats)
 
     @cached_property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -204,6 +205,19 @@ def test_another_attempt(project: Project, tmp_path: Path) -> None:
         "again": 3, "never": 1, "spent": 2,
     }  # fmt: skip
     assert reasons(run)["spent"] == "KeyError: 2"
+    failed = {
+        name: [(a.number, a.error) for a in s.failed_attempts] for name, s in run.steps.items()
+    }
+    not_yet = "ConnectionError: not yet"
+    assert failed == {
+        "again": [(1, not_yet), (2, not_yet)],
+        "never": [],
+        "spent": [(1, "KeyError: 1")],
+    }
+    again = run.steps["again"]
+    assert again.failed_attempts[0].started < again.failed_attempts[1].started < again.started
+    told = project.towpath("show", run.id, "--json").json
+    assert '"error": "KeyError: 1"' in json.dumps(told)
 
 
 def test_what_cannot_begin(project: Project) -> None:

@@ -436,6 +436,7 @@ OWN_PROCESS = {
         "delivery/gates/gate_process.py",
         "delivery/reconcile/smoke_test.py",
         "sandbox/confinement.py",
+        "sandbox/fork_server.py",
         "sandbox/task_process.py",
         "studio/previews/arrow_rows.py",
         # Gives the terminal to a person's own prompt, which needs the streams as they were.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -16,6 +17,7 @@ from own_home import use_api
 from towpath.backends.prefect.runs_at_api import list_runs_at_api, read_run_at_api
 from towpath.backends.prefect.server import PrefectApi
 from towpath.errors import EngineError
+from towpath.execution.run_record import Recorder, new_folder
 
 OpenStudio = Callable[[Path], httpx.Client]
 EVIL = "<script>alert(1)</script>"
@@ -38,6 +40,16 @@ def make_runs(api: PrefectApi, tag: str) -> dict[str, Any]:
         return run
 
 
+def write_run(root: Path, engine_run: str) -> str:
+    """The record that a worker in this folder leaves of a deployed run."""
+    record = Recorder(new_folder(root / ".towpath" / "runs"))
+    record("started", run=record.folder.name, pipeline="training", params={}, inputs={},
+           origin={"engine_run": engine_run}, steps={})  # fmt: skip
+    record("finished", state="done", seconds=1.0, exit_code=0)
+    record.close()
+    return record.folder.name
+
+
 def api_authorization(api: PrefectApi) -> str:
     from towpath.backends.prefect.server.api_guard import basic_authorization
 
@@ -58,12 +70,27 @@ def test_a_deployed_run_is_listed_and_shown(
         time.sleep(0.1)
     assert address in listed
     assert other["id"] not in listed
-    page = client.get(f"/{address}").text
+    # The page waits for nobody: what is heard stands there a moment later.
+    while "03:04:05" not in (page := client.get(f"/{address}").text) and time.monotonic() < end:
+        assert "has not answered yet" in page
+        time.sleep(0.1)
     assert "03:04:05 error    &lt;script&gt;" in page
     assert "<script>alert" not in page + listed
     assert "fit" in page and "factor" in page
     for stranger in (other["id"], "x", "0" * 8):
         assert client.get(f"/elsewhere/{stranger}/").status_code == 404
+    # Carried out here, it has a record, and stands in the list once.
+    moment = datetime.now(UTC).isoformat()
+    began = {"type": "RUNNING", "timestamp": moment}
+    headers = {"authorization": api_authorization(warm_api)}
+    state = {"state": began, "force": True}
+    httpx.post(f"{warm_api.url}/flow_runs/{run['id']}/set_state", json=state, headers=headers)
+    here = write_run(tmp_path, run["id"])
+    mark = f'href="../{address}" title="a run of a deployment'
+    while mark not in (listed := client.get("/runs/").text) and time.monotonic() < end + 20:
+        time.sleep(0.5)
+    assert mark in listed and f'href="../runs/{here}/"' in listed
+    assert listed.count(address) == 1
 
 
 def test_an_api_that_is_away_leaves_a_word(

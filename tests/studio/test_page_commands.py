@@ -10,6 +10,8 @@ import pytest
 
 from command_line import call_towpath
 from running import Project
+from towpath.execution.run_folders import find_run
+from towpath.reports.run_report import report_run
 from towpath.studio.page_commands import name_page_command
 from towpath.studio.page_index import PAGES
 from towpath.studio.pages.page_kind import PageRequest
@@ -186,3 +188,23 @@ def test_the_gates_of_a_promotion_are_those_of_its_check(facts: ProjectFacts) ->
 def test_what_no_command_tells_names_none(facts: ProjectFacts) -> None:
     assert open_page(facts, "data/")[1] == ""
     assert open_page(facts, "models/", q=f"author == '{'x' * 500}'")[1] == ""
+
+
+def test_a_report_has_the_numbers_of_the_page(facts: ProjectFacts, shown: Project) -> None:
+    for name in shown.runs():
+        view, _ = open_page(facts, "runs/{run}/", {"run": name})
+        report = report_run(facts.workspace, find_run(facts.workspace.runs, name))
+        tables = {s.title: s.tables[0].rows for s in report.sections if s.tables}
+        assert report.state == view.run.state
+        assert {row[:2] for row in tables["Data"]} == {(row[0], row[2]) for row in view.inputs}
+        assert [(row[0], row[2]) for row in tables["Steps"]] == [
+            (step.name, step.state) for step in view.steps
+        ]
+        measured = {row[0].rpartition(".")[2]: float(row[1]) for row in tables.get("Metrics", ())}
+        assert {n: measured[n] for n in view.run.metrics} == pytest.approx(view.run.metrics, 1e-5)
+        assert (
+            dict(view.origin).items()
+            <= {
+                name: value[:12] if name == "commit" else value for name, value in report.facts
+            }.items()
+        )

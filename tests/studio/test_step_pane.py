@@ -37,6 +37,7 @@ def write_search(root: Path) -> str:
         record("step", **step, state="running", attempt=1)
         if number % 100 == 7:
             record("step", **step, state="running", attempt=2)
+            record("step", **step, state="running", attempt=3, previous_error="KeyError: <u>2")
             record("step", **step, state="failed", seconds=1.0, error=["ValueError: <i>no</i>"])
         else:
             made: Mapping[str, Any] = {
@@ -91,5 +92,6 @@ def test_a_cell_says_what_it_took_and_how_often_it_was_tried(
     for words in ("1.2 s", "40 ms", "218.2 MB", "of <a", "depth 3"):
         assert words in page, words
     tried = client.get(f"{run}/tune(7)/").text
-    assert "2 attempts" in tried
-    assert "failed: what it said is in the log" in tried
+    assert "3 attempts" in tried
+    assert "failed: what it said is in the log" in tried  # of the first no record says it
+    assert re.search(r'<li value="2">.*?<span class="bad">KeyError: &lt;u&gt;2</span>', tried)

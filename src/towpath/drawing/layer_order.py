@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_left, insort
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from towpath.drawing.layer_ranks import Adjacency
@@ -131,8 +130,14 @@ class _OrderSearch:
 
     def _exchange_in(self, layer: list[int], exchanges_equals: bool = False) -> bool:
         place = self._place
-        above = [_sort_places(self._up[node], place) for node in layer]
-        below = [_sort_places(self._down[node], place) for node in layer]
+        above, below = (
+            # Nearly all have one neighbour: this is where a large drawing's time goes.
+            [
+                [place[near[0]]] if len(near) == 1 else sorted([place[n] for n in near])
+                for near in [side[node] for node in layer]
+            ]
+            for side in (self._up, self._down)
+        )
         self.effort += 2 * len(layer)
         moved, changed = True, False
         # Of a pair that was looked at nothing new is learnt until one of the two is another.
@@ -166,7 +171,8 @@ class _OrderSearch:
         ends: list[int] = []  # of the lines so far, sorted
         crossings = 0
         for node in layer:
-            row = _sort_places(self._down[node], place)
+            near = self._down[node]
+            row = [place[near[0]]] if len(near) == 1 else sorted([place[end] for end in near])
             for end in row:
                 crossings += len(ends) - bisect_left(ends, end + 1)
             for end in row:
@@ -186,12 +192,6 @@ def _gain(left: list[int], right: list[int]) -> int:
             elif a < b:
                 gain -= 1
     return gain
-
-
-def _sort_places(near: Sequence[int], place: Sequence[int]) -> list[int]:
-    if len(near) == 1:  # nearly all have one: this is where a large drawing's time goes
-        return [place[near[0]]]
-    return sorted([place[node] for node in near])
 
 
 def _median(places: list[int]) -> float:

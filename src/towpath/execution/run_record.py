@@ -53,6 +53,16 @@ class ExecutionState(StrEnum):
 
 
 @dataclass(frozen=True)
+class FailedAttempt:
+    """An attempt at a step that another followed: when it began, UTC, and the first line of what
+    ended it; "" in a record of a Towpath that kept no such lines."""
+
+    number: int
+    started: str
+    error: str
+
+
+@dataclass(frozen=True)
 class StepRun:
     """What became of one step in one run; ``reason`` says why so.
 
@@ -77,6 +87,7 @@ class StepRun:
     cell_of: str = ""
     items: Mapping[str, Json] = field(default_factory=dict)
     cells: int | None = None
+    failed_attempts: tuple[FailedAttempt, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -294,7 +305,18 @@ def _fold_step(steps: Mapping[str, StepRun], event: Event) -> StepRun:
         cell_of=before.cell_of,
         items=before.items,
         cells=before.cells,
+        failed_attempts=_fold_attempts(before, event),
     )
+
+
+def _fold_attempts(before: StepRun, event: Event) -> tuple[FailedAttempt, ...]:
+    if event.get("attempt", 1) <= before.attempt or not before.started:
+        return before.failed_attempts
+    failed = FailedAttempt(before.attempt, before.started, event.get("previous_error", ""))
+    return (*before.failed_attempts, failed)[-_MOST_ATTEMPTS:]
+
+
+_MOST_ATTEMPTS = 100  # that are kept of a step: the last ones
 
 
 def replay_events(events: Iterable[Event]) -> RecordedRun | None:
@@ -305,7 +327,10 @@ def replay_events(events: Iterable[Event]) -> RecordedRun | None:
     unfolded: dict[str, Event] = {}
     for event in events:
         if run is not None and event["event"] == "step":
-            unfolded[event["step"]] = _join_events(unfolded.get(event["step"]), event)
+            name = event["step"]
+            if event.get("attempt", 1) > 1 and name in unfolded:  # what went before stays told
+                steps[name] = _fold_step(steps, unfolded.pop(name))
+            unfolded[name] = _join_events(unfolded.get(name), event)
             continue
         if run is not None and event["event"] == "cells":
             steps = _with_cells(_fold_steps(steps, unfolded), event)
@@ -473,6 +498,7 @@ def _list_fields(read_value: ReadValue[Json]) -> dict[str, _EventFields]:
             "reason": foreign.read_text,
             "seconds": foreign.read_duration,
             "attempt": foreign.read_count,
+            "previous_error": foreign.read_text,
             "key": foreign.read_text,
             "ingredients": _TEXTS,
             "made": partial(read_made, read_value=read_value),

@@ -90,13 +90,16 @@ class Execution:
             if items:
                 self.recorder("cells", step=step, cells=items, number=number)
 
-    def begin(self, node: Node, decision: StepDecision, attempt: int = 1) -> None:
-        """A step starts to run."""
+    def begin(
+        self, node: Node, decision: StepDecision, attempt: int = 1, previous_error: str = ""
+    ) -> None:
+        """A step starts to run; ``previous_error`` is what ended the attempt before."""
+        earlier = {"previous_error": previous_error} if previous_error else {}
         self.recorder(
             "step", step=node.name, state=ExecutionState.RUNNING,
             reason=self.asked.get(node.name, decision.reason),
             attempt=attempt,
-            key=decision.key, ingredients=dict(decision.ingredients),
+            key=decision.key, ingredients=dict(decision.ingredients), **earlier,
         )  # fmt: skip
 
     def order(self, node: Node) -> Order:
@@ -267,8 +270,8 @@ class Executor(Protocol):
         """
 
 
-#: Told what happens to a step that was submitted: ``begun`` with the attempt's number, ``made``
-#: with the result, and ``ended``. From any thread.
+#: Told what happens to a step that was submitted: ``begun`` with the attempt's number, ``failed``
+#: with what ended one, ``made`` with the result, and ``ended``. From any thread.
 Tell = Callable[[str, Any], None]
 
 
@@ -297,6 +300,9 @@ class StepTasks(Protocol):
 
     def await_all(self) -> None:
         """Wait until all is known of every step."""
+
+
+_LONGEST_ERROR = 500  # characters of what ended an attempt before the last
 
 
 def acts_in_run(step: AnyStep) -> bool:
@@ -397,6 +403,7 @@ class Scheduler:
     decisions: dict[str, StepDecision] = field(default_factory=dict)
     made: dict[str, Made] = field(default_factory=dict)
     begun: dict[str, float] = field(default_factory=dict)
+    missed: dict[str, str] = field(default_factory=dict)
     order: RunningOrder = field(default_factory=RunningOrder)
     watch: MetricWatch | None = None
 
@@ -498,7 +505,8 @@ class Scheduler:
 
     def _begin_step(self, node: Node, attempt: int) -> None:
         self.begun[node.name] = time.perf_counter()
-        self.execution.begin(node, self.decisions[node.name], attempt)
+        previous_error = self.missed.pop(node.name, "")
+        self.execution.begin(node, self.decisions[node.name], attempt, previous_error)
 
     def _steps_before(self, node: Node) -> Collection[str]:
         return node.needs - self.execution.known.failed  # what waits for a failed task never runs
@@ -511,6 +519,9 @@ class Scheduler:
         node = self.execution.graph.nodes[name]
         if what == "begun":
             self._begin_step(node, value)
+        elif what == "failed":  # another attempt may follow
+            lines = str(_as_fault(value).faults[0].what).splitlines()
+            self.missed[name] = lines[0][:_LONGEST_ERROR] if lines else ""
         elif what == "made":
             self.made[name] = value
         else:

@@ -46,9 +46,12 @@ def chart_logged_metrics(workspace: Workspace, runs: Sequence[LabelledRun]) -> I
     """A chart for each thing that a step logged; `train/loss` and `valid/loss` share one."""
     lines: dict[tuple[str, str], list[ChartLine]] = {}
     notes: dict[str, str] = {}
+    runs_folder = str(workspace.runs)
     steps = [(labelled, step) for labelled in runs for step in labelled.run.steps.values()]
     for labelled, step in steps:
-        series, note = _read_series(workspace, labelled.run, step)
+        # Of a thousand steps hardly one has logged: a path would take longer than the look.
+        folder = f"{runs_folder}/{labelled.run.id}/{step.name}"
+        series, note = _read_series(workspace, folder, step)
         owner = step.cell_of or step.name  # the cells of a step share its charts
         notes |= {owner: labelled.name_line(note)} if note else {}
         for name, line in _logged_lines(labelled, step, series):
@@ -70,11 +73,9 @@ def _logged_lines(
 
 
 def _read_series(
-    workspace: Workspace, run: RecordedRun, step: StepRun
+    workspace: Workspace, folder: str, step: StepRun
 ) -> tuple[Mapping[str, list[LoggedValue]], str]:
     """What a step logged; of one that was reused what it logged then, and a word of that."""
-    # Of a thousand steps hardly one has logged: a path would take longer than this look.
-    folder = f"{workspace.runs}/{run.id}/{step.name}"
     has_logged = os.path.isfile(f"{folder}/{METRIC_FILE}")  # noqa: PTH113
     series = read_metrics(Path(folder)) if has_logged else {}
     if series or step.state is not ExecutionState.REUSED or "metrics" not in step.made.facts:

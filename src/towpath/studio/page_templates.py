@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -157,6 +157,14 @@ def _template_environment() -> Environment:
         log_lines=log_markup.draw_log_lines,
     )
     return environment
+
+
+def compile_templates() -> Iterator[str]:
+    """Compile the templates, and name each: some take 50 ms, and the pages that need them less."""
+    environment = _template_environment()
+    for name in environment.list_templates(["jinja"]):
+        environment.get_template(name)
+        yield name
 
 
 def _show_text(value: Any) -> Any:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from towpath.audit.stage_history import HistoryEntry
     from towpath.backends.prefect.runs_at_api import RunsAtApi, WholeRunAtApi
+    from towpath.config.pipeline_memory import PipelineFileMemory
     from towpath.config.project_declaration import Project
     from towpath.delivery.promotion.decide_promotion import WaitingPromotion
     from towpath.execution.run_record import RecordedRun
@@ -68,17 +69,18 @@ class ProjectFacts:
     """A project as one request sees it. What cannot be read is empty, ``is_partial`` says so and
     ``notes`` why: a page stays, with a word. ``beside`` is where a server hears what a forge or a
     shared registry answers; without it they are asked at once. ``memory`` is what a server knows
-    of the registry from the requests before."""
+    of the registry from the requests before, ``pipeline_files`` what of the pipelines."""
 
     root: Path
     notes: list[str] = field(default_factory=list)
     beside: BesideAnswers | None = None
     memory: RegistryMemory | None = None
     is_partial: bool = False
+    pipeline_files: PipelineFileMemory | None = None
 
     @cached_property
     def workspace(self) -> Workspace:
-        workspace = Workspace(self.root, refreshes=self.beside is None)
+        workspace = Workspace(self.root, self.beside is None, self.pipeline_files)
         self._attempt_read(lambda: self._note_surroundings(workspace), None)
         return workspace
 

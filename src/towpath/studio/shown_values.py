@@ -59,16 +59,21 @@ def show_duration(seconds: float) -> str:
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
 
 
+_LONG, _BEYOND_FLOATS = 999.95, 1e15  # from which on what stands behind the point is not shown
+
+
 def show_number(value: object) -> str:
-    """A figure with four significant digits; other values as JSON says them, text as it is."""
+    """A figure with four significant digits, thousands parted as gates and evidence write them
+    (``4,177``); other values as JSON says them, text as it is."""
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: ""}[value]
     if isinstance(value, int):
-        return f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+        return f"{value:,}"
     if isinstance(value, float):
         if not math.isfinite(value):
             return str(value)
-        return f"{value:.4g}"
+        is_long = _LONG <= abs(value) < _BEYOND_FLOATS
+        return f"{value:,.0f}" if is_long else f"{value:.4g}"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 

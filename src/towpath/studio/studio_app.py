@@ -30,6 +30,7 @@ from starlette.responses import (
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from towpath.config.pipeline_memory import PipelineFileMemory
 from towpath.credentials import hide_credentials
 from towpath.errors import TowpathError, UsageError
 from towpath.execution import run_folders
@@ -43,6 +44,7 @@ from towpath.studio.page_commands import name_page_command
 from towpath.studio.page_index import PAGES
 from towpath.studio.page_templates import (
     PagePlace,
+    compile_templates,
     render_missing,
     render_outcome,
     render_studio_page,
@@ -57,6 +59,8 @@ from towpath.studio.run_export import write_runs_csv
 from towpath.studio.run_stream import RunStreams
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from starlette.requests import Request
     from starlette.types import Scope
 
@@ -127,13 +131,16 @@ class StudioProject:
     action_threads: PageThreads = field(default_factory=lambda: PageThreads(niceness=0))
     beside: BesideAnswers = field(default_factory=BesideAnswers)
     memory: RegistryMemory = field(default_factory=RegistryMemory)
+    pipeline_files: PipelineFileMemory = field(default_factory=PipelineFileMemory)
     streams: RunStreams = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "streams", RunStreams(self.threads))
 
     def _read_facts(self) -> ProjectFacts:
-        return ProjectFacts(self.root, beside=self.beside, memory=self.memory)
+        return ProjectFacts(
+            self.root, beside=self.beside, memory=self.memory, pipeline_files=self.pipeline_files
+        )
 
     async def show_page(self, kind: PageKind, request: Request) -> Response:
         return await _answer_in_time(self.threads.compute(lambda: self._write_page(kind, request)))
@@ -148,6 +155,15 @@ class StudioProject:
         # the midst of a page takes 40 ms.
         gc.collect()
         gc.freeze()
+
+    def read_ahead(self) -> Iterator[str]:
+        """Read what first looks need, the templates and the pipelines' files, and name each."""
+        yield from compile_templates()
+        workspace = self._read_facts().workspace
+        for name in workspace.pipelines:
+            with suppress(TowpathError, OSError):  # its page says what is wrong
+                workspace.pipeline(name)
+            yield name
 
     def _write_page(self, kind: PageKind, request: Request) -> Response:
         facts, place = self._read_facts(), place_of_request(request)
@@ -191,7 +207,8 @@ class StudioProject:
         folder = await self.threads.compute(lambda: self._find_folder(request.path_params["run"]))
         if folder is None:
             return PlainTextResponse("no such run\n", 404)
-        last = request.headers.get("last-event-id", "0")
+        # A browser that lost the line says the first, a page that was hidden the second.
+        last = request.headers.get("last-event-id", request.query_params.get("from", "0"))
         begin = int(last) if re.fullmatch(r"[0-9]{1,18}", last) else 0
         events = self.streams.stream_events(folder, begin)
         return StreamingResponse(events, media_type="text/event-stream")

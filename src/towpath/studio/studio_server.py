@@ -67,8 +67,10 @@ def serve_studio(root: Path, address: ServerAddress, announce: Callable[[str], N
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     port = listening.getsockname()[1]
     announce(address.door.origin if address.door else f"http://{LOOPBACK}:{port}/?token={token}")
-    # While nobody waits: the first search among thousands of runs finds their records read.
-    threading.Thread(target=read_ahead, args=(root / ".towpath" / "runs",), daemon=True).start()
+    # While nobody waits: the first look at any page, and the first search among thousands of runs,
+    # find the templates, pipelines and records read.
+    work = (root / ".towpath" / "runs", studio.read_ahead())
+    threading.Thread(target=read_ahead, args=work, daemon=True).start()
     StudioServer(server_config(guard_project(studio, door))).run(sockets=[listening])
 
 

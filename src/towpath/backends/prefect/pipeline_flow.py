@@ -218,7 +218,12 @@ class CarryOut:
             self.tell("begun", _attempt_number())
         if self.order.step.kind == "callback":
             _show_waiting()
-        result = _call_step(self.order)
+        try:
+            result = _call_step(self.order)
+        except Exception as error:
+            if self.tell:
+                self.tell("failed", error)
+            raise
         publish_step_artifacts(self.order, result)
         # Where the scheduler can be told, the result goes to it at once: to take it out of the
         # state again costs more than a small step. Elsewhere it travels in the state.

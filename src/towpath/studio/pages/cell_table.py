@@ -48,12 +48,14 @@ class CellRow:
 
 @dataclass(frozen=True)
 class CellTable:
-    """A page of the cells. ``states`` counts them all, ``chosen`` is the state that is filtered,
-    ``sort`` the column, with a minus before it where the greatest stands first."""
+    """A page of the cells. ``numeric_items`` are those of which all are numbers; ``states`` counts
+    all cells, ``chosen`` is the state that is filtered, ``sort`` the column, with a minus before it
+    where the greatest stands first."""
 
     word: str
     items: tuple[str, ...]
     numbers: tuple[str, ...]
+    numeric_items: frozenset[str]
     rows: tuple[CellRow, ...]
     states: tuple[tuple[str, int], ...]
     chosen: str
@@ -87,7 +89,8 @@ def gather_cell_table(
         for cell in part.rows
     )
     return CellTable(
-        "trials" if step.kind == "tuning" else "cells", items, columns, rows,
+        "trials" if step.kind == "tuning" else "cells", items, columns,
+        frozenset(name for name in items if _holds_numbers(cells, name)), rows,
         tuple(states.items()), chosen if chosen in states else "", sort, part.page, part.pages,
         len(cells), step.cells, objective,
     )  # fmt: skip
@@ -110,6 +113,11 @@ def _declared_objective(
 
 def _item_columns(cells: Sequence[StepRun]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for cell in cells for name in cell.items))[:_MOST_ITEMS]
+
+
+def _holds_numbers(cells: Sequence[StepRun], item: str) -> bool:
+    values = [cell.items[item] for cell in cells if item in cell.items]
+    return all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
 
 
 def _cell_numbers(cell: StepRun) -> dict[str, float]:

@@ -146,7 +146,7 @@ def _gather_sets(facts: ProjectFacts) -> tuple[list[DataSet], int]:
             if read_place and "@" not in read_place and isinstance(digest, str):
                 by_place[read_place].runs.append(run)
                 by_place[read_place].runs_by_digest.setdefault(digest, []).append(run)
-    models = _models_by_digest(facts)
+    models = facts.registry_lineage.versions_by_input
     checks = _checks_by_digest(runs.runs)
     sets = (
         _make_set(name, gathered, models, checks) for name, gathered in sorted(by_place.items())
@@ -167,14 +167,9 @@ def _declared_inputs(facts: ProjectFacts) -> Iterator[tuple[str, str, str]]:
                 yield pipeline, name, place.rstrip("/")
 
 
-def _models_by_digest(facts: ProjectFacts) -> Mapping[str, list[str]]:
-    users: defaultdict[str, list[str]] = defaultdict(list)
-    for model in facts.models.values():
-        for version in model.newest_first:
-            for digest in dict.fromkeys(version.summary.get("data", {}).values()):
-                if isinstance(digest, str) and version.version:
-                    users[digest].append(str(version))
-    return users
+def _list_users(models: Mapping[str, tuple[str, ...]], digest: str) -> tuple[str, ...]:
+    """The last versions that were made of it, the newest first."""
+    return tuple(reversed(models.get(digest, ())[-_USERS:]))
 
 
 def _checks_by_digest(runs: Sequence[RunLine]) -> Mapping[str, list[DataCheck]]:
@@ -186,7 +181,7 @@ def _checks_by_digest(runs: Sequence[RunLine]) -> Mapping[str, list[DataCheck]]:
 
 
 def _make_set(
-    name: str, gathered: _Gathered, models: Mapping[str, list[str]],
+    name: str, gathered: _Gathered, models: Mapping[str, tuple[str, ...]],
     checks: Mapping[str, list[DataCheck]],
 ) -> DataSet:  # fmt: skip
     versions = [
@@ -212,7 +207,7 @@ def _make_set(
 
 
 def _make_version(
-    version: DataVersion, gathered: _Gathered, models: Mapping[str, list[str]],
+    version: DataVersion, gathered: _Gathered, models: Mapping[str, tuple[str, ...]],
     checks: Mapping[str, list[DataCheck]],
 ) -> DataSetVersion:  # fmt: skip
     digest = version.digest or ""
@@ -220,16 +215,16 @@ def _make_version(
         digest, version.time, show_person(version.author), readable_size(version.size),
         version.files, version.commit, version.subject,
         tuple(run.id for run in gathered.runs_by_digest.get(digest, ())),
-        tuple(models.get(digest, ())[:_USERS]), next(iter(checks.get(digest, ())), None),
+        _list_users(models, digest), next(iter(checks.get(digest, ())), None),
     )  # fmt: skip
 
 
 def _seen_version(
-    digest: str, runs: Sequence[RunLine], models: Mapping[str, list[str]],
+    digest: str, runs: Sequence[RunLine], models: Mapping[str, tuple[str, ...]],
     checks: Mapping[str, list[DataCheck]],
 ) -> DataSetVersion:  # fmt: skip
     first = runs[-1]
     return DataSetVersion(
         digest, first.started, first.author, "", None, "", "", tuple(run.id for run in runs),
-        tuple(models.get(digest, ())[:_USERS]), next(iter(checks.get(digest, ())), None),
+        _list_users(models, digest), next(iter(checks.get(digest, ())), None),
     )  # fmt: skip

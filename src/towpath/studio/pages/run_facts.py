@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,7 +38,8 @@ class RunLine:
     """A run in a list; what is kept of an ended one, so that its record is read once.
 
     ``params`` are parameters, and where inputs came from; ``data`` are digests of its inputs by
-    name, ``places`` their paths or versions; ``sections`` are what it is compared by.
+    name, ``places`` their paths or versions; ``sections`` are what it is compared by;
+    ``engine_run`` is the id at Prefect of a run of a deployment.
     """
 
     id: str
@@ -61,6 +62,7 @@ class RunLine:
     sections: RunSections
     places: Mapping[str, str]
     checks: tuple[CheckSummary, ...]
+    engine_run: str
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,9 @@ def find_page_run(facts: ProjectFacts, name: str) -> RecordedRun:
     return run
 
 
-def line_of_run(run: RecordedRun) -> RunLine:
+def line_of_run(run: RecordedRun, is_compared: bool = True) -> RunLine:
+    """``is_compared`` is that the line has what runs are compared by, which takes a while of a run
+    of a thousand steps."""
     summary = summarise_run(run)
     return RunLine(
         id=summary.id,
@@ -108,9 +112,10 @@ def line_of_run(run: RecordedRun) -> RunLine:
         error="; ".join(summary.error),
         has_ended=run.state.has_ended,
         data=run.inputs,
-        sections=_share_sections(run),
+        sections=_share_sections(run) if is_compared else {},
         places=dict(_list_places(run)),
         checks=summary.checks,
+        engine_run=str(run.origin.get("engine_run") or ""),
     )
 
 
@@ -202,11 +207,13 @@ def _count_values(line: RunLine) -> int:
 RUN_LINES = RunLineCache()
 
 
-def read_ahead(runs: Path) -> None:
+def read_ahead(runs: Path, pieces: Iterable[object] = ()) -> None:
     """Read the records below a folder, the newest first, in small pieces with longer pauses: a
-    page that is asked for meanwhile is not slowed."""
+    page that is asked for meanwhile is not slowed. What gives ``pieces`` reads more, before."""
     with contextlib.suppress(OSError):  # of this thread alone, as Linux counts; refused elsewhere
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+    for _ in pieces:
+        time.sleep(_PAUSE)
     for name in reversed(run_folders.list_run_names(runs)):
         RUN_LINES.read_line(f"{runs}/{name}")
         time.sleep(_PAUSE)
@@ -240,7 +247,9 @@ def _share_values(items: tuple[tuple[str, Json], ...]) -> Mapping[str, Json]:
 
 def show_counts(counts: Mapping[str, int]) -> tuple[tuple[str, str], ...]:
     """``("done", "3 run")`` and the like."""
-    return tuple((state, f"{count} {_WORDS.get(state, state)}") for state, count in counts.items())
+    return tuple(
+        (state, f"{count:,} {_WORDS.get(state, state)}") for state, count in counts.items()
+    )
 
 
 def step_took(step: StepRun) -> str:
@@ -255,5 +264,5 @@ def line_of_step(run: RecordedRun, step: StepRun) -> StepLine:
     return StepLine(
         step.name, step.kind.replace("_", " "), str(step.state), step_took(step), step.reason,
         tuple(hide_credentials(line) for line in step.error), step.cells,
-        tuple((state, f"{count} {state}") for state, count in counts.items()),
+        tuple((state, f"{count:,} {state}") for state, count in counts.items()),
     )  # fmt: skip

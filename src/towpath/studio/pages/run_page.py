@@ -49,7 +49,7 @@ def gather_run(facts: ProjectFacts, request: PageRequest) -> RunPage:
     if step_name and step_name not in run.steps:
         raise NoSuchPage(f"run {run.id} has no step `{step_name}`")
     chosen = step_name or _first_of_interest(run)
-    line = line_of_run(run)
+    line = line_of_run(run, is_compared=False)
     return RunPage(
         line,
         tuple(_origin_rows(run)),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from towpath.execution import run_folders
 from towpath.execution.run_record import ExecutionState
+from towpath.studio.pages.deployed_runs import DeployedRuns, gather_deployed_runs
 from towpath.studio.pages.metric_trend import TrendLine, lay_trend
 from towpath.studio.pages.page_kind import count_pages
 from towpath.studio.pages.run_columns import ColumnChoice, RunColumn, choose_columns, sort_runs
@@ -51,6 +52,7 @@ class RunTable:
     fault: str
     hint: str
     trend: TrendLine | None
+    deployed: DeployedRuns
     page: int
     pages: int
 
@@ -81,6 +83,7 @@ def gather_run_table(facts: ProjectFacts, request: PageRequest) -> RunTable:
         tuple(name for name in chosen if name not in {run.id for run in shown}),
         count, hits.total, hits.unread, hits.fault, hits.hint,
         trend_of_runs(facts, shown),
+        gather_deployed_runs(facts),
         page, count_pages(count, RUNS_ON_A_PAGE),
     )  # fmt: skip
 

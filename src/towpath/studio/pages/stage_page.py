@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from towpath.credentials import hide_credentials
 from towpath.delivery.gates import describe_bound
+from towpath.delivery.promotion.rulebook import least_level
 from towpath.studio.pages.page_kind import NoSuchPage
 from towpath.studio.pages.stage_cards import (
     CHANGE_STATES,
@@ -21,7 +22,7 @@ from towpath.studio.shown_values import show_age
 
 if TYPE_CHECKING:
     from towpath.audit.stage_history import HistoryEntry
-    from towpath.config.project_declaration import StageDeclaration
+    from towpath.config.project_declaration import Project
     from towpath.delivery.reconcile import StagePlan
     from towpath.studio.beside_answers import HeardAnswer
     from towpath.studio.pages.page_kind import PageRequest
@@ -78,7 +79,7 @@ def gather_stage(facts: ProjectFacts, request: PageRequest) -> StagePage:
     past, fault = find_past_cards(facts, moment) if moment else ({}, "")
     return StagePage(
         stage, declared.description or "", cards, tuple(history),
-        tuple(_rule_rows(facts, declared)),
+        tuple(_rule_rows(facts.policy, stage)),
         tuple(
             (name, gate.kind, gate.when, describe_bound(gate))
             for name, gate in declared.gates.items()
@@ -110,13 +111,12 @@ def _tell_waiting(facts: ProjectFacts, stage: str, heard: HeardAnswer) -> str:
     return f"the store of {stage}{where} {tell_silence(heard.silence)}"
 
 
-def _rule_rows(facts: ProjectFacts, declared: StageDeclaration) -> Iterator[tuple[str, str]]:
-    policy = facts.policy.policy if facts.policy else None
-    yield "approval", str(declared.approval or (policy.approval if policy else ""))
+def _rule_rows(policy: Project, stage: str) -> Iterator[tuple[str, str]]:
+    declared = policy.stages[stage]
+    yield "approval", least_level(policy, stage)
     if declared.approvers:
         yield "approvers", ", ".join(declared.approvers)
-    if policy:
-        yield "own approval", "allowed" if policy.self_approval else "not allowed"
+    yield "own approval", "allowed" if policy.policy.self_approval else "not allowed"
     if declared.deploy:
         yield "runs as", declared.deploy.to
     if declared.work_pool:

@@ -5,17 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from towpath.credentials import hide_credentials
-from towpath.errors import Malformed
 from towpath.execution import run_folders
-from towpath.execution.run_record import EVENTS, read_events
+from towpath.execution.run_record import EVENTS
 from towpath.quantities import readable_size
 from towpath.reports.check_tables import (
     CheckedRule,
@@ -58,7 +55,7 @@ class StepLogPart:
 
 @dataclass(frozen=True)
 class StepTry:
-    """An attempt at a step; what ended it where that is the last."""
+    """An attempt at a step, and what ended it, as far as its record says."""
 
     number: int
     started: str
@@ -121,7 +118,7 @@ def gather_step_pane(
         line_of_step(run, step),
         step.started,
         step.attempt,
-        tuple(read_tries(facts.workspace.runs / run.id, step)),
+        tuple(_list_tries(step)),
         tuple(_spent_rows(step)),
         _words_if_any(_seconds_between(run.started, step.started)),
         _name_reason(step),
@@ -140,20 +137,13 @@ def gather_step_pane(
     )
 
 
-def read_tries(folder: Path, step: StepRun) -> Iterator[StepTry]:
-    """The attempts at a step, where there was more than one. The record keeps the error of the last
-    alone: what the others said stands in the log."""
+def _list_tries(step: StepRun) -> Iterator[StepTry]:
+    """The attempts at a step, where there was more than one."""
     if step.attempt < 2:
         return
-    name = json.dumps(step.name, ensure_ascii=False)
-    with suppress(OSError, Malformed), (folder / EVENTS).open(encoding="utf-8") as file:
-        # One in a thousand of the lines is read as an event: the others are of other steps.
-        lines = (line for line in file if name in line and '"attempt"' in line)
-        for event in read_events(lines, EVENTS):
-            if event["event"] == "step" and event["step"] == step.name and "attempt" in event:
-                number = event["attempt"]
-                error = " ".join(step.error) if number == step.attempt else ""
-                yield StepTry(number, event["time"], hide_credentials(error))
+    for failed in step.failed_attempts:
+        yield StepTry(failed.number, failed.started, hide_credentials(failed.error))
+    yield StepTry(step.attempt, step.started, hide_credentials(" ".join(step.error)))
 
 
 def _spent_rows(step: StepRun) -> Iterator[tuple[str, str]]:
