@@ -283,24 +283,24 @@ def next_event_number(repository: Repository, model: str) -> int:
 
 
 def fold_tags(
-    tags: Iterable[Ref], known: dict[str, tuple[tuple[Ref, ...], Model]] | None = None
+    tags: Iterable[Ref], folded: dict[str, tuple[tuple[Ref, ...], Model]] | None = None
 ) -> dict[str, Model]:
-    """The present state, as the tags and candidates add up to it; ``known`` are models as they were
-    folded before, with the refs that each was folded of, and become those of now."""
+    """The present state, as the tags and candidates add up to it; ``folded`` are models as they
+    were folded before, with the refs that each was folded of, and become those of now."""
     refs_by_model: defaultdict[str, list[Ref]] = defaultdict(list)
     for ref in tags:
         if name := _model_of_ref(ref):
             refs_by_model[name].append(ref)
-    known = {} if known is None else known
+    folded = {} if folded is None else folded
     models: dict[str, Model] = {}
     for name in sorted(refs_by_model):
         mine = tuple(refs_by_model[name])
-        before, model = known.get(name, ((), Model(name)))
+        before, model = folded.get(name, ((), Model(name)))
         if before != mine:
             model = _fold_model(name, mine)
             # What is dated ahead counts from its day on.
             if all(ref.time <= model.last for ref in mine):
-                known[name] = mine, model
+                folded[name] = mine, model
         models[name] = model
     return models
 

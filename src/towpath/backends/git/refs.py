@@ -40,11 +40,11 @@ def list_refs(repository: Repository, *patterns: str) -> tuple[Ref, ...]:
     where most were read before, in two that open new objects alone."""
     if repository.known_refs:
         objects = list_ref_objects(repository, *patterns)
-        known = repository.known_refs
+        held = repository.known_refs
         new = [
             (name, object_)
             for name, object_ in objects.items()
-            if name not in known or known[name].object != object_
+            if name not in held or held[name].object != object_
         ]
         if len(new) <= _FEW:
             return _list_known(repository, objects, new)
@@ -61,10 +61,10 @@ def _list_known(
     repository: Repository, objects: Mapping[str, str], new: list[tuple[str, str]]
 ) -> tuple[Ref, ...]:
     fresh = {ref.name: ref for ref in _listed_apart(repository, new)}
-    known = repository.known_refs
-    known.update({name: ref for name, ref in fresh.items() if not ref.lost})
+    held = repository.known_refs
+    held.update({name: ref for name, ref in fresh.items() if not ref.lost})
     deleted = {name for name, _ in new} - fresh.keys()  # meanwhile
-    return tuple(fresh.get(name) or known[name] for name in objects if name not in deleted)
+    return tuple(fresh.get(name) or held[name] for name in objects if name not in deleted)
 
 
 def _listed_apart(repository: Repository, pairs: list[tuple[str, str]]) -> Iterator[Ref]:

@@ -274,9 +274,9 @@ class ApprovalRule:
         return {}
 
     def _read_changed_files(self, promotions: Iterable[Promotion]) -> None:
-        known = self._changes_by_commit
-        parents = {p.commit: p.base for p in promotions if p.base and p.commit not in known}
-        known.update(commit_history.changes_against(self.repository, parents))
+        changes = self._changes_by_commit
+        parents = {p.commit: p.base for p in promotions if p.base and p.commit not in changes}
+        changes.update(commit_history.changes_against(self.repository, parents))
 
     @cached_property
     def _promotions_by_commit(self) -> Mapping[str, list[Promotion]]:

@@ -7,14 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from towpath.backends.git import commit_history, refs, remotes
-from towpath.backends.git.git_command import split_lines
+from towpath.backends.git import branches, commit_history, refs, remotes
 from towpath.delivery.gates.verdict import verdict_cell
 from towpath.delivery.promotion import decide_promotion, evidence
 from towpath.delivery.promotion.gate_outcomes import list_gate_standings
 from towpath.delivery.promotion.promotion_review import review_decided, review_promotion
 from towpath.delivery.promotion.propose import PROMOTION_PREFIX, PromotionPlace
-from towpath.errors import TowpathError, UsageError
+from towpath.errors import RegistryError, TowpathError, UsageError
 from towpath.quantities import readable_size
 from towpath.studio.bound_bar import BoundedValue
 from towpath.studio.pages.page_kind import ListPart, NoSuchPage
@@ -173,17 +172,10 @@ def _proposal_times(facts: ProjectFacts) -> Mapping[str, str]:
     """When the head of each promotion's branch was made, here or at the remote as it was last
     fetched."""
     place = _find_place(facts)
-    folders = [f"refs/remotes/{place.remote}/"] if place.remote else []
-    times: dict[str, str] = {}
-    for folder in (*folders, "refs/heads/"):  # what is here counts
-        listed = place.repository.attempt_git(
-            "for-each-ref", "--format=%(refname)%00%(committerdate:iso-strict)",
-            f"{folder}{PROMOTION_PREFIX}*",
-        )  # fmt: skip
-        # Where an object is damaged Git tells none, and the page of that promotion says so.
-        rows = (line.split("\0") for line in split_lines("" if listed.code else listed.text))
-        times |= {name.removeprefix(folder): time for name, time in rows}
-    return times
+    try:
+        return branches.read_head_dates(place.repository, PROMOTION_PREFIX, place.remote)
+    except RegistryError:  # an object is damaged: its own page says so
+        return {}
 
 
 def _find_place(facts: ProjectFacts) -> PromotionPlace:
