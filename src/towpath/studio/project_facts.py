@@ -346,6 +346,8 @@ class ProjectFacts:
     def stage_histories(self) -> StageHistories | None:
         """What main took, and what came of it; who let it in is judged of what is shown alone. No
         forge is asked."""
+        if self.policy is None:  # as a shared registry that was never heard: that is said already
+            return None
 
         def open_all() -> StageHistories:
             return stage_history.open_stage_histories(self.workspace, forge=False)
