@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
@@ -89,6 +89,12 @@ def serve(root: Path) -> Iterator[str]:
     finally:
         server.should_exit = True
         thread.join(10)
+
+
+@pytest.fixture
+def serve_at() -> Callable[[Path], AbstractContextManager[str]]:
+    """Serves another project than the module's."""
+    return serve
 
 
 @pytest.fixture

@@ -3,34 +3,72 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from chromium import browser, needs_chromium
 from playwright.sync_api import Browser, expect
 
 from running import Project
-from towpath.execution.run_record import Recorder, new_folder
+from towpath.execution.run_record import EVENTS, Recorder, new_folder
 
 __all__ = ["browser"]
 
 TOKEN = "a-token-of-this-test"
 
 
+# A browser without a window hides no tab by itself.
+HIDES = """(() => {
+  let hidden = false;
+  Object.defineProperty(Document.prototype, "hidden", { get: () => hidden });
+  window.hide = (word) => { hidden = word; document.dispatchEvent(new Event("visibilitychange")); };
+})()"""
+
+
+@contextmanager
+def going_on(project: Project) -> Iterator[Recorder]:
+    """A run that goes on: its record is held, as by a run that is carried out."""
+    folder = new_folder(project.workspace.runs)
+    record = Recorder(folder)
+    record("started", run=folder.name, pipeline="p", asked={}, params={}, inputs={}, sources={},
+           tried=[], origin={}, steps={"a": "processing"})  # fmt: skip
+    yield record
+    record.close()
+    shutil.rmtree(folder)
+
+
 @needs_chromium
 def test_the_eighth_tab_opens_at_once_and_follows_too(
     browser: Browser, address: str, shown: Project
 ) -> None:
-    folder: Path = new_folder(shown.workspace.runs)
-    record = Recorder(folder)  # holds its lock, as a run does that goes on
-    record("started", run=folder.name, pipeline="p", asked={}, params={}, inputs={}, sources={},
-           tried=[], origin={}, steps={"a": "processing"})  # fmt: skip
-    context = browser.new_context()
-    context.new_page().goto(f"{address}/runs/{folder.name}/?token={TOKEN}")
-    for _ in range(7):
-        context.new_page().goto(f"{address}/runs/{folder.name}/", timeout=10_000)
-    record("step", step="a", state="running")
-    for page in context.pages:  # three by a stream, the others by looking again
-        expect(page.locator("main .state-running").first).to_be_attached(timeout=10_000)
-    context.close()
-    record.close()
-    shutil.rmtree(folder)
+    with going_on(shown) as record, browser.new_context() as context:
+        name = record.folder.name
+        context.new_page().goto(f"{address}/runs/{name}/?token={TOKEN}")
+        for _ in range(7):
+            context.new_page().goto(f"{address}/runs/{name}/", timeout=10_000)
+        record("step", step="a", state="running")
+        for page in context.pages:  # three by a stream, the others by looking again
+            expect(page.locator(".steps .state-running").first).to_be_attached(timeout=10_000)
+
+
+@needs_chromium
+def test_a_hidden_tab_has_no_stream_until_it_is_seen_again(
+    browser: Browser, address: str, shown: Project
+) -> None:
+    with going_on(shown) as record, browser.new_context() as context:
+        context.add_init_script(HIDES)
+        page = context.new_page()
+        opened: list[str] = []
+        page.on("request", lambda r: opened.append(r.url) if "/events" in r.url else None)
+        with page.expect_request(lambda r: r.resource_type == "fetch"):  # at the first event
+            page.goto(f"{address}/runs/{record.folder.name}/?token={TOKEN}")
+        size = (record.folder / EVENTS).stat().st_size
+        with page.expect_event("requestfailed", lambda r: "/events" in r.url):
+            page.evaluate("hide(true)")
+        assert len(opened) == 1
+        record("step", step="a", state="running")
+        page.wait_for_timeout(1_000)
+        assert page.locator(".steps .state-running").count() == 0  # nobody looks
+        page.evaluate("hide(false)")
+        expect(page.locator(".steps .state-running").first).to_be_attached(timeout=10_000)
+        assert opened[1].endswith(f"?from={size}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from towpath.cli.number_options import PositiveNumber
 from towpath.cli.render import terminal
 from towpath.cli.render.terminal import Styled
 from towpath.cli.session import (
@@ -275,7 +276,7 @@ def lineage(
 @click.option("--keep", metavar="DIR", help="Do it in this new folder, and leave it there.")
 @click.option(
     "--tolerance",
-    type=click.FloatRange(min=0),
+    type=PositiveNumber(example="0.01"),
     default=1e-9,
     show_default=True,
     help="By which share a metric may differ.",

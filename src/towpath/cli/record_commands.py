@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from towpath.cli.number_options import WholeNumber
 from towpath.cli.render import terminal
 from towpath.cli.session import (
     Session,
@@ -31,7 +32,7 @@ NUMBER = 20
 
 @click.command()
 @click.option(
-    "-n", "--number", type=click.IntRange(min=1),
+    "-n", "--number", type=WholeNumber(1, example="20"),
     help=f"How many, the newest first (default: {NUMBER}; with --metrics all).",
 )  # fmt: skip
 @click.option("--pipeline", help="Only runs of this pipeline.")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from towpath.cli.number_options import WholeNumber
 from towpath.cli.render import terminal
 from towpath.cli.session import (
     Session,
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 )
 @click.option("--stop", metavar="RUN", help="End RUN, which goes on elsewhere, as interrupted.")
 @click.option(
-    "-j", "--jobs", type=click.IntRange(min=1), metavar="N", help="At most N steps at once."
+    "-j", "--jobs", type=WholeNumber(1, example="4"), metavar="N", help="At most N steps at once."
 )
 @click.option("--force", is_flag=True, help="Run every step, whatever could be reused.")
 @click.option(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import subprocess
+import sys
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from towpath.cli.number_options import WholeNumber
 from towpath.cli.render import terminal
 from towpath.cli.session import Session, pass_session
 
@@ -16,7 +19,12 @@ if TYPE_CHECKING:
 
 
 @click.group(invoke_without_command=True)
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Default: any that is free.")
+@click.option(
+    "--port",
+    type=WholeNumber(0, 65535, example="8080"),
+    default=0,
+    help="Default: any that is free.",
+)
 @click.option("--open/--no-open", "opens", default=True, help="Open a browser at it.")
 @click.option("--host", metavar="ADDRESS", help="Listen there, behind a proxy that knows who asks.")
 @click.option("--identity-header", metavar="NAME", help="Where the proxy says who asks.")
@@ -44,9 +52,20 @@ def studio(
             terminal.echo(shown)
             session.say("Ctrl-C ends it")
             if opens and address.door is None:
-                click.launch(stack.enter_context(opening_file(shown)))
+                _open_browser(stack.enter_context(opening_file(shown)))
 
         serve_studio(session.workspace.root, address, announce)
+
+
+def _open_browser(address: str) -> None:
+    """Open the browser of this machine, if it has one."""
+    if sys.platform in ("darwin", "win32", "cygwin"):
+        click.launch(address)
+        return
+    # click lets it write here, and where no browser is it names every one that it looked for.
+    null = subprocess.DEVNULL
+    with suppress(OSError):
+        subprocess.Popen(["xdg-open", address], stdin=null, stdout=null, stderr=null)
 
 
 def _read_address(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from towpath.cli.number_options import WholeNumber
 from towpath.cli.render import terminal
 from towpath.cli.render.terminal import Styled
 from towpath.cli.session import (
@@ -356,7 +357,7 @@ def reject(session: Session, reference: str, reason: str) -> None:
 @click.command()
 @click.argument("expression")
 @click.option("--sort", metavar="FACT", help="Order by a fact; `--sort=-mse`: the highest first.")
-@click.option("-n", "--limit", type=click.IntRange(min=1), help="At most so many.")
+@click.option("-n", "--limit", type=WholeNumber(1, example="20"), help="At most so many.")
 @json_option
 @pass_session
 def search(
@@ -412,7 +413,9 @@ def _hits_table(hits: SearchHits) -> None:
     default="predict",
     help="What the model is asked for (default: predict).",
 )
-@click.option("--batch-size", type=click.IntRange(min=1), help="Rows in memory at a time.")
+@click.option(
+    "--batch-size", type=WholeNumber(1, example="10000"), help="Rows in memory at a time."
+)
 @json_option
 @pass_session
 def transform(
