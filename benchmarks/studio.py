@@ -72,15 +72,21 @@ def rows() -> Iterator[Row]:
 
 
 def make_runs(
-    project: Path, count: int, steps: Mapping[str, str] | None = None, ends: bool = True
+    project: Path,
+    count: int,
+    steps: Mapping[str, str] | None = None,
+    ends: bool = True,
+    packages: int = 0,
 ) -> str:
-    """Records of runs of six steps, or of those; the name of the last. Without an end their process
-    is gone."""
+    """Records of runs of six steps, or of those, whose results hang on so many packages; the name
+    of the last. Without an end their process is gone."""
     policy = project / "towpath.yaml"
     if "stages:" not in policy.read_text():
         stages = "".join(f"  {stage}: {{}}\n" for stage in registry.STAGES)
         policy.write_text(f"{policy.read_text()}stages:\n{stages}")
     steps = steps or {f"step_{n}": "processing" for n in range(6)}
+    hung_on = {f"package of-many-{n}": "1.10.0" for n in range(packages)}
+    made = {"ingredients": hung_on, "key": "a" * 64} if packages else {}
     origin = {"host": os.uname().nodename, "pid": (1 << 31) - 1}
     for number in range(count):
         folder = new_folder(project / ".towpath" / "runs")
@@ -89,7 +95,7 @@ def make_runs(
                params={"rate": number / 100, "depth": number % 7}, tried=["rate"], origin=origin,
                steps=steps)  # fmt: skip
         for step in steps:
-            record("step", step=step, state="done", seconds=1.0)
+            record("step", step=step, state="done", seconds=1.0, **made)
         if ends:
             record("finished", state="done", seconds=6.0, exit_code=0)
         record.close()
@@ -121,7 +127,7 @@ def first_looks(scratch: Path) -> Iterator[Row]:
     compared = scratch / "compared"
     compared.mkdir()
     (compared / "towpath.yaml").write_text("name: compared\n")
-    make_runs(compared, 500)
+    make_runs(compared, 500, packages=40)  # 9 kB a record, much as the demo's
     killed = scratch / "killed"
     killed.mkdir()
     (killed / "towpath.yaml").write_text("name: killed\n")

@@ -10,6 +10,7 @@ from benchmarks.registry import make
 
 from towpath.audit import stage_history
 from towpath.execution.run_record import EVENTS
+from towpath.studio.page_commands import name_page_command
 from towpath.studio.page_index import PAGES
 from towpath.studio.page_templates import PagePlace, render_studio_page
 from towpath.studio.pages.model_catalogue import gather_catalogue, gather_model
@@ -69,7 +70,8 @@ def test_versions_are_compared_by_what_differs(facts: ProjectFacts) -> None:
     rows = {row.name: row.cells for section in view.sections for row in section.rows}
     assert rows["time"][0].moment and rows["time"][0].value  # a moment, said in the reader's zone
     (kind,) = (kind for kind in PAGES if kind.path == "compare/versions/")
-    page = render_studio_page(kind, facts, view, PagePlace(kind.path))
+    command = name_page_command(kind, request, view)
+    page = render_studio_page(kind, facts, view, PagePlace(kind.path, command=command))
     assert "towpath compare model-1@v1.3.0 model-1@v1.9.0" in page
     assert "rows are equal in all of them" in page
     assert 'data-form="date"' in page.partition("<tbody>")[2]
