@@ -80,6 +80,9 @@ def replace_bytes(path: Path, content: bytes) -> None:
     try:
         scratch.write_bytes(content)
         scratch.replace(path)
+    except OSError as refused:  # a write that finds no room does not say where
+        refused.filename = refused.filename or os.fspath(path)
+        raise
     finally:
         scratch.unlink(missing_ok=True)
 

@@ -111,6 +111,7 @@ def test_a_list_from_one_run_to_the_next(cells: Project) -> None:
     first = cells.run()
     assert first.exit_code == 0, first.error
     assert first.count(ExecutionState.DONE) == 4 + 4 + 1 + 3 + 3 + 1
+    assert set(reasons(first).values()) == {"never run here"}
     # What the next step takes: lists in declared order, and the best one's output.
     made = cells.output("compare/all.json")
     assert [list(row) for row in made["score"]] == [["window", "model", "value"]] * 4
@@ -148,6 +149,7 @@ def test_a_list_from_one_run_to_the_next(cells: Project) -> None:
 
     # Without the first item nothing of the others runs; one more is one cell more.
     fewer = {"windows": [3]}
+    assert cells.plan(params=fewer)["fit"] == "run: its cells are other ones"
     assert {n: w.partition(":")[0] for n, w in cells.plan(params=fewer).items()} == {
         **dict.fromkeys(["fit@mean-3", "fit@median-3", "score@3-mean", "score@3-median"], "reuse"),
         **dict.fromkeys(["split", "folded@1", "folded@2", "folded@4", "folded"], "reuse"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -93,7 +93,7 @@ def test_a_deployed_run_is_listed_and_shown(
     assert listed.count(address) == 1
 
 
-def test_an_api_that_is_away_leaves_a_word_and_hears_no_key_of_a_files_choice(
+def test_an_api_that_is_away_leaves_a_word(
     tmp_path: Path, open_studio: OpenStudio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "towpath.yaml").write_text("name: far-away\n")
@@ -107,6 +107,11 @@ def test_an_api_that_is_away_leaves_a_word_and_hears_no_key_of_a_files_choice(
     with pytest.raises(EngineError, match="not the address"):
         list_runs_at_api(tmp_path, "far-away")
     assert read_run_at_api(tmp_path, "far-away", "../x") is None
+
+
+@pytest.fixture
+def listener() -> Iterator[tuple[str, list[str | None]]]:
+    """The address of an API that knows nothing, and the keys that it was shown."""
     heads: list[str | None] = []
 
     class Listener(BaseHTTPRequestHandler):
@@ -116,17 +121,39 @@ def test_an_api_that_is_away_leaves_a_word_and_hears_no_key_of_a_files_choice(
 
         def log_message(self, *_: object) -> None: ...
 
-    monkeypatch.setenv("PREFECT_API_KEY", "secret")
     with ThreadingHTTPServer(("127.0.0.1", 0), Listener) as listening:
         Thread(target=listening.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{listening.server_port}/api"
-        for by_variable in (True, False):
-            monkeypatch.delenv("PREFECT_API_URL", raising=False)
-            if by_variable:
-                monkeypatch.setenv("PREFECT_API_URL", url)
-            else:  # which may come with anybody's branch
-                (tmp_path / "prefect.toml").write_text(f'[api]\nurl = "{url}"\n')
-            with pytest.raises(EngineError, match="said 404"):
-                list_runs_at_api(tmp_path, "far-away")
+        yield f"http://127.0.0.1:{listening.server_port}/api", heads
         listening.shutdown()
-    assert heads == ["Bearer secret", None]
+
+
+def test_a_key_goes_where_its_person_says_and_nowhere_else(
+    tmp_path: Path, listener: tuple[str, list[str | None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, heads = listener
+
+    def ask() -> str | None:
+        with pytest.raises(EngineError, match="said 404"):
+            list_runs_at_api(tmp_path / "project", "far-away")
+        return heads[-1]
+
+    (tmp_path / "project").mkdir()
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PREFECT_API_KEY", "of-a-variable")
+    monkeypatch.setenv("PREFECT_API_URL", url)
+    assert ask() == "Bearer of-a-variable"
+    # As `prefect config set` writes it.
+    profile = f'active = "mine"\n[profiles.mine]\nPREFECT_API_URL = "{url}"\n'
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "profiles.toml").write_text(f'{profile}PREFECT_API_KEY = "of-a-profile"\n')
+    assert ask() == "Bearer of-a-variable"
+    monkeypatch.delenv("PREFECT_API_KEY")
+    assert ask() == "Bearer of-a-profile"
+    monkeypatch.delenv("PREFECT_API_URL")
+    assert ask() == "Bearer of-a-profile"
+    # What comes with anybody's branch: an address, or the choice of another file with one.
+    (tmp_path / "elsewhere.toml").write_text(profile)
+    for text in (f'[api]\nurl = "{url}"\n', f'profiles_path = "{tmp_path / "elsewhere.toml"}"\n'):
+        (tmp_path / "project" / "prefect.toml").write_text(text)
+        assert ask() is None
+    assert len(heads) == 6

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,6 +101,42 @@ def test_who_acts_is_whom_the_proxy_names(shown: Project, monkeypatch: pytest.Mo
     assert "gpgsig" not in shown.git("cat-file", "commit", "main")
     history = client.get("/stages/uat/", headers=grace).text
     assert "grace" in history
+
+
+def act(client: Asker, who: str, action: str, **form: str) -> httpx.Response:
+    """As a form of the person's own page asks for it."""
+    word = re.search(
+        r'name="form_token" value="([0-9a-f]{64})"',
+        client.get("/models/mean/v1.0.0/", headers={HEADER: who}).text,
+    )
+    assert word
+    headers = {HEADER: who, "origin": HOME, "sec-fetch-site": "same-origin"}
+    return client.post(f"/actions/{action}", data={"form_token": word[1], **form}, headers=headers)
+
+
+def test_another_person_has_to_approve_and_of_two_one_does(own_shown: Project) -> None:
+    own_shown.edit("towpath.yaml", "stages:\n", "stages:\n  lab: {}\n")
+    own_shown.edit("towpath.yaml", "self_approval: true", "self_approval: false")
+    own_shown.commit()
+    client, name = ask_from(own_shown), "mean-v1.0.0-lab"
+    proposed = act(client, "ada", "promote", version="mean@v1.0.0", stage="lab")
+    assert proposed.status_code == 200, proposed.text
+    page = client.get(f"/promotions/{name}/", headers={HEADER: "ada"}).text
+    assert "<dt>you act as</dt><dd>ada@studio.example.org</dd>" in page
+    own = act(client, "ada", "approve", promotion=name)
+    assert own.status_code == 409
+    assert "the policy wants another to approve it" in own.text
+    with ThreadPoolExecutor(2) as pool:
+        answers = [
+            pool.submit(act, client, who, "approve", promotion=name) for who in ("grace", "bob")
+        ]
+    codes = {answer.result().status_code: answer.result().text for answer in answers}
+    assert codes.keys() == {200, 409}
+    winner = own_shown.git("log", "-1", "--format=%an <%ae>", "main").strip()
+    assert winner in {f"{who} <{who}@studio.example.org>" for who in ("grace", "bob")}
+    assert f" {winner.partition(' ')[0]} &lt;" in codes[200]
+    late = act(client, "carol", "approve", promotion=name)
+    assert f"does not wait any more: {winner.partition(' ')[0]} " in late.text
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,9 @@ def test_a_registry_that_was_never_heard_hides_no_run(
     answers = walk_pages(client, addresses)
     assert find_unfit(answers, UNREADABLE) == []
     assert all("the shared registry" in answer.text for answer in answers.values())
+    home = answers["/"].text
+    assert "Which stages there are cannot be read now." in home
+    assert not any(words in home for words in ("Register the model", "nothing is committed"))
     assert not any(SECRET in answer.text for answer in answers.values())
 
 

@@ -116,7 +116,7 @@ class StepJudge:
         key = cache_key.digest_ingredients(ingredients)
         entry = self._trusted_entry(key)
         verdict = StepVerdict.REUSE if entry else StepVerdict.RUN
-        reason = _made_by(entry) if entry else "its cells are other ones"
+        reason = _made_by(entry) if entry else self._run_reason(node, ingredients)
         return StepDecision(node.name, verdict, reason, key, ingredients, entry)
 
     def _by_key(self, node: Node, known: RunState) -> StepDecision:
@@ -383,10 +383,8 @@ class PipelineMemory:
         kept = PipelineMemory(self.path)._last_by_step
         # Of cells and trials those of now, or the file would grow with each list and each search.
         repeated = {name.partition("@")[0] for name in latest if "@" in name}
-        merged = {
-            **{n: last for n, last in kept.items() if n.partition("@")[0] not in repeated},
-            **latest,
-        }
+        stays = {n for n in kept if "@" not in n or n.partition("@")[0] not in repeated}
+        merged = {**{name: kept[name] for name in kept if name in stays}, **latest}
         self.path.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps({step: asdict(last) for step, last in merged.items()})
         replace_text(self.path, text)

@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from towpath.config import foreign_values as foreign
 from towpath.config.foreign_values import Fields, parse_json
 from towpath.control_characters import is_visible
+from towpath.credentials import hide_credentials
 from towpath.delivery.promotion.propose import PROMOTION_PREFIX
 from towpath.errors import Malformed, UsageError
 from towpath.execution import run_folders, run_record
+from towpath.studio.pages.step_log import plain_text
 
 if TYPE_CHECKING:
     from towpath.studio.acting_person import ActingPerson
@@ -32,7 +36,8 @@ Form: TypeAlias = Mapping[str, str]
 _PATIENCE = 300.0  # seconds that a command may take, but for a run
 _BEGIN = 30.0  # seconds in which a run shows that it began
 _LONGEST = 4000  # characters of a value
-_LONGEST_OUTPUT = 64 << 10  # bytes of what a run prints that was refused
+_LONGEST_OUTPUT = 64 << 10  # bytes that are shown of what a command prints
+_FAREWELL = 5.0  # seconds for a command to end what it is at
 _VALUES = foreign.table_of(foreign.read_json)
 _BLOCKS, _LONGEST_BLOCK = ("param.", "answer."), 64 << 10  # values of several lines
 
@@ -166,29 +171,78 @@ def carry_out_action(
     environment = {**os.environ, "NO_COLOR": "1"}
     if person:
         environment = person.dress_environment(environment)
-    if action.goes_on:
-        return _begin_run(root, words, environment)
     try:
-        ended = subprocess.run(
-            words, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            timeout=_PATIENCE, check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        return ActionOutcome(1, f"it was ended after {_PATIENCE:.0f} seconds")
-    return ActionOutcome(ended.returncode, (ended.stdout + ended.stderr).strip())
+        if action.goes_on:
+            return _begin_run(root, words, environment)
+        return _await_command(words, environment)
+    except OSError as refused:
+        where = f"{refused.filename}: " if refused.filename else ""
+        return ActionOutcome(1, f"nothing was begun: {where}{refused.strerror}")
+
+
+def _await_command(words: list[str], environment: Mapping[str, str]) -> ActionOutcome:
+    with _open_output() as output:
+        process = _start_command(words, environment, output)
+        try:
+            code = process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            _end_group(process)
+            text = f"{_read_output(output)}\nit was ended after {_PATIENCE:.0f} seconds"
+            return ActionOutcome(1, text.strip())
+        text = _read_output(output)
+    if code < 0:  # by a signal, of which it could not say anything
+        text += f"\nit was ended from outside, by signal {-code}: look at what it has done"
+    return ActionOutcome(code, text.strip())
+
+
+def _open_output() -> BinaryIO:
+    """Where a command prints: no pipe, which breaks when Studio ends before it; and no disk, which
+    may be what is full."""
+    if sys.platform == "linux":
+        return os.fdopen(os.memfd_create("towpath-action"), "w+b")
+    return tempfile.TemporaryFile()
+
+
+def _start_command(
+    words: list[str], environment: Mapping[str, str], output: BinaryIO
+) -> subprocess.Popen[bytes]:
+    # A session of its own: what was begun is carried out when Studio ends, or is interrupted.
+    return subprocess.Popen(
+        words, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+        start_new_session=True,
+    )  # fmt: skip
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    """End a command with all that it started."""
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, sign)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_FAREWELL)
+
+
+def _read_output(output: BinaryIO) -> str:
+    """What was printed, without the colours of a terminal; of much the begin and the end."""
+    size = output.seek(0, os.SEEK_END)
+    output.seek(0)
+    if size <= _LONGEST_OUTPUT:
+        content = output.read(_LONGEST_OUTPUT)
+    else:
+        begin = output.read(_LONGEST_OUTPUT // 2)
+        output.seek(size - _LONGEST_OUTPUT // 2)
+        left_out = f"\n[{size - _LONGEST_OUTPUT} bytes are left out here]\n".encode()
+        content = begin + left_out + output.read(_LONGEST_OUTPUT // 2)
+    lines = map(plain_text, content.decode("utf-8", "replace").split("\n"))
+    return hide_credentials("\n".join(lines)).strip()
 
 
 def _begin_run(root: Path, words: list[str], environment: Mapping[str, str]) -> ActionOutcome:
     runs = root / ".towpath" / "runs"
     known_runs = set(run_folders.list_run_names(runs))
-    (root / ".towpath").mkdir(exist_ok=True)
     # What it prints is read until it has begun, or was refused: from then on its record tells.
-    with tempfile.TemporaryFile(dir=root / ".towpath") as output:
-        # A session of its own: the run goes on when Studio ends.
-        process = subprocess.Popen(
-            words, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-            start_new_session=True,
-        )  # fmt: skip
+    with _open_output() as output:
+        process = _start_command(words, environment, output)
         end = time.monotonic() + _BEGIN
         has_ended = False
         while time.monotonic() < end and not has_ended:
@@ -197,8 +251,7 @@ def _begin_run(root: Path, words: list[str], environment: Mapping[str, str]) -> 
             if run := find_begun_run(runs, known_runs, process.pid):
                 return ActionOutcome(0, "", run)
             time.sleep(0.0 if has_ended else 0.05)
-        output.seek(0)
-        text = output.read(_LONGEST_OUTPUT).decode("utf-8", "replace").strip()
+        text = _read_output(output)
     if not has_ended:
         text += f"\nIt has not begun after {_BEGIN:.0f} seconds, and goes on: see the runs."
     return ActionOutcome(process.returncode or 0, text.strip())

@@ -322,6 +322,8 @@ class ProjectFacts:
     @cached_property
     def stage_histories(self) -> Mapping[str, tuple[HistoryEntry, ...]]:
         """Every change of what stages should run, by model, oldest first; no forge is asked."""
+        if self.policy is None:  # as a shared registry that was never heard: that is said already
+            return {}
 
         def read_all() -> Mapping[str, tuple[HistoryEntry, ...]]:
             return stage_history.read_stage_histories(self.workspace, forge=False)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import gc
 import hmac
 import logging
 import re
+from collections.abc import Awaitable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -141,7 +143,7 @@ class StudioProject:
         )
 
     async def show_page(self, kind: PageKind, request: Request) -> Response:
-        return await self.threads.compute(lambda: self._write_page(kind, request))
+        return await _answer_in_time(self.threads.compute(lambda: self._write_page(kind, request)))
 
     def warm_up(self) -> None:
         """Read and write the first page while the server begins, so that nobody waits for it."""
@@ -281,8 +283,8 @@ class StudioProject:
             return PlainTextResponse(
                 "This form is of an earlier Studio: open the page again.\n", 403
             )
-        return await self.action_threads.compute(
-            lambda: self._carry_out(request, form), _ACTION_LIMIT
+        return await _answer_in_time(
+            self.action_threads.compute(lambda: self._carry_out(request, form), _ACTION_LIMIT)
         )
 
     def _carry_out(self, request: Request, form: dict[str, str]) -> Response:
@@ -318,6 +320,14 @@ def place_of_request(request: Request) -> PagePlace:
     )
 
 
+async def _answer_in_time(answer: Awaitable[Response]) -> Response:
+    """The answer, or that the server ends before there is one."""
+    try:
+        return await answer
+    except asyncio.CancelledError:
+        return PlainTextResponse(_ENDING, 503)
+
+
 async def answer_late(_: Request, __: Exception) -> Response:
     return PlainTextResponse(_TOO_SLOW, 503, {"retry-after": "10"})
 
@@ -342,6 +352,8 @@ def _answer_broken(facts: ProjectFacts, error: Exception, place: PagePlace) -> R
 
 _LOG = logging.getLogger(__name__)
 _TOO_SLOW = "This page took too long: something that it reads does not answer. Try again.\n"
+_ENDING = "Studio has ended. What was begun goes on: what came of it, `towpath home` tells.\n"
+_ENDING = "Studio has ended. What was begun goes on: `towpath status` tells what came of it.\n"
 _PAGE_ADDRESS = re.compile(r"(?:[\w.@%+-]+/)*")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 import time
 from collections.abc import Mapping
@@ -175,7 +174,7 @@ def _find_line(project: Path) -> ApiLine | None:
     if configured := remote_api.find_configured_api(project):
         place = configured.place.file if configured.place else ""
         # A file of the project may come with anybody's branch: to look at runs shows nobody a key.
-        is_own_word = not place or not (project / place).resolve().is_relative_to(project.resolve())
+        is_own_word = not place or _is_own_profile(project, place)
         return ApiLine(configured.url, _read_authorization() if is_own_word else None)
     home = home_of_project(project.resolve())
     state = server_state.running_api_state(home)
@@ -185,13 +184,19 @@ def _find_line(project: Path) -> ApiLine | None:
     return ApiLine(state.url, basic_authorization(secret))
 
 
+def _is_own_profile(project: Path, place: str) -> bool:
+    """Whether an address stands in the person's profiles: no file of the project, and none that
+    such a file has chosen."""
+    file = (project / place).resolve()
+    is_inside = file.is_relative_to(project.resolve())
+    return file == remote_api.own_profiles_path().resolve() and not is_inside
+
+
 def _read_authorization() -> str | None:
-    if key := os.environ.get("PREFECT_API_KEY"):
+    if key := remote_api.find_own_setting("PREFECT_API_KEY"):
         return f"Bearer {key}"
-    own = os.environ.get(remote_api.AUTH)
-    if own is None or own == os.environ.get(remote_api.AUTH_SET_BY_US):
-        return None
-    return basic_authorization(own)
+    own = remote_api.find_own_setting(remote_api.AUTH)
+    return basic_authorization(own) if own else None
 
 
 def _read_runs(line: ApiLine, answer: Any) -> tuple[RunAtApi, ...]:

@@ -38,6 +38,7 @@ from towpath.delivery.promotion.promotion_approval import (
     ApprovalLevel,
     PromotionApproval,
     allows_self_approval,
+    short_promotion_name,
     weigh_reviews,
 )
 from towpath.delivery.promotion.promotion_case import PromotionCase
@@ -48,6 +49,7 @@ from towpath.delivery.promotion.rules_in_force import connect_forge_in_force, na
 from towpath.errors import Fault, Refused, RegistryError, UsageError, did_you_mean
 from towpath.forge import Forge, Method, NotMergeable, PullRequest, Review
 from towpath.registry import Promotion
+from towpath.registry.main_decisions import read_promotions
 from towpath.workspace import Workspace
 
 _WAITING = "%(refname)%00%(contents:subject)%00%(authorname)"
@@ -315,11 +317,26 @@ def find_branch_head(place: PromotionPlace, branch: str) -> str:
     far = refs.list_ref_objects(repository, ref).get(ref) if place.remote else None
     if head := near or far:
         return head
+    if decided := _find_decided(repository, branch):
+        by = f"{decided.author} merged it in {decided.commit[:7]}"
+        what = f"`{branch}` does not wait any more: {by}"
+        raise UsageError(what, hint=f"towpath history {decided.model}")
     branch_refs = refs.list_ref_names(repository, f"refs/heads/{PROMOTION_PREFIX}*")
     waiting = [name.removeprefix("refs/heads/") for name in branch_refs]
     listed = f"there is {', '.join(waiting[:5])}" if waiting else "towpath promote makes one"
     hint = did_you_mean(branch, waiting) or listed
     raise UsageError(f"there is no promotion `{branch}`", hint=hint)
+
+
+def _find_decided(repository: Repository, branch: str) -> Promotion | None:
+    """The last promotion on main whose branch was called so, as when two decided at once."""
+    if repository.is_shallow():
+        return None
+    for entry in reversed(read_promotions(repository)):
+        name = short_promotion_name(entry.model, entry.version, entry.stage)
+        if branch == PROMOTION_PREFIX + name:
+            return entry
+    return None
 
 
 def require_mergeable_branch(place: PromotionPlace, head: str) -> CheckedBranch:

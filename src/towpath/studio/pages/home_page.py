@@ -124,7 +124,8 @@ def _list_first_steps(
 ) -> tuple[FirstStep, ...]:
     """What is done and what is next, until the first model has reached a stage; none from then."""
     cards = [(column.stage, card) for column in columns for card in column.cards]
-    if any(not card.lag for _, card in cards):
+    is_unknown = facts.policy is None  # as of a shared registry that does not answer
+    if is_unknown or any(not card.lag for _, card in cards):
         return ()
     newest = next((m.latest for m in facts.models.values() if m.latest), None)
     entered_stage = cards[0][0] if cards else ""

@@ -44,6 +44,23 @@ def find_configured_api(project: Path | None) -> ConfiguredApi | None:
     )
 
 
+def find_own_setting(name: str) -> str | None:
+    """A setting that is the person's own word: a variable, or the active profile of their home. No
+    file of a project is asked: it may come with anybody's branch, and this may be a key."""
+    is_ours = name == AUTH and os.environ.get(AUTH) == os.environ.get(AUTH_SET_BY_US)
+    if not is_ours and (value := os.environ.get(name)) is not None:
+        return value or None
+    path = own_profiles_path()
+    return _look_up_profile(_read_toml(path, str(path)), name)[1]
+
+
+def own_profiles_path() -> Path:
+    """Where Prefect keeps a person's profiles, if no file of a project says otherwise."""
+    if chosen_path := os.environ.get("PREFECT_PROFILES_PATH"):
+        return Path(chosen_path)
+    return Path(os.environ.get("PREFECT_HOME") or Path.home() / ".prefect") / "profiles.toml"
+
+
 def forget_secret() -> None:
     """Take away the secret that a run, in which this is called, has set for its local API."""
     # The user's own API, which is asked next, must not hear it.
@@ -82,8 +99,7 @@ def _from_file(path: Path, keys: tuple[str, ...]) -> ConfiguredApi | None:
 def _read_profile(folder: Path) -> ConfiguredApi | None:
     path = _profiles_path(folder)
     data = _read_toml(path, str(path))
-    name = os.environ.get("PREFECT_PROFILE") or _look_up(data, ("active",))
-    url = name and _look_up(data, ("profiles", name, KEY))
+    name, url = _look_up_profile(data, KEY)
     if not url:
         return None
     return ConfiguredApi(
@@ -91,13 +107,19 @@ def _read_profile(folder: Path) -> ConfiguredApi | None:
     )
 
 
+def _look_up_profile(data: object, setting: str) -> tuple[str, str | None]:
+    """The active profile's name, and what it says of a setting."""
+    name = os.environ.get("PREFECT_PROFILE") or _look_up(data, ("active",)) or ""
+    return name, _look_up(data, ("profiles", name, setting))
+
+
 def _profiles_path(folder: Path) -> Path:
-    if chosen_path := os.environ.get("PREFECT_PROFILES_PATH"):
-        return Path(chosen_path)
+    if "PREFECT_PROFILES_PATH" in os.environ:
+        return own_profiles_path()
     for name, keys in (("prefect.toml", ()), ("pyproject.toml", ("tool", "prefect"))):
         if chosen_path := _look_up(_read_toml(folder / name, name), (*keys, "profiles_path")):
             return folder / chosen_path
-    return Path(os.environ.get("PREFECT_HOME") or Path.home() / ".prefect") / "profiles.toml"
+    return own_profiles_path()
 
 
 def _read_toml(path: Path, shown: str) -> dict[str, Any]:
