@@ -107,7 +107,7 @@ def parse_json_line(line: str) -> tuple[Any, bool]:
     back as it is: who reads thousands of lines need not look at each value of them then."""
     document = parse_json(line, _LINE_DECODER.decode)
     # Half a character stands there as an escape; deep is nothing that has few brackets.
-    has_whole_texts = "\\ud" not in line and "\\uD" not in line
+    has_whole_texts = "\\" not in line or ("\\ud" not in line and "\\uD" not in line)
     return document, has_whole_texts and line.count("[") + line.count("{") <= DEEPEST
 
 
