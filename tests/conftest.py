@@ -16,6 +16,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Callable, Generator, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not _stands_in(item.path, LONGEST))
 
 
+@cache  # a file has many tests, and each worker asks of all of them
 def _stands_in(path: Path, rooms: tuple[str, ...]) -> bool:
     return any(path.is_relative_to(HERE / room) for room in rooms)
 
