@@ -60,7 +60,8 @@ def test_a_hidden_tab_has_no_stream_until_it_is_seen_again(
         page = context.new_page()
         opened: list[str] = []
         page.on("request", lambda r: opened.append(r.url) if "/events" in r.url else None)
-        with page.expect_request(lambda r: r.resource_type == "fetch"):  # at the first event
+        # At the first event, and answered: else it may tell of what comes after.
+        with page.expect_event("requestfinished", lambda r: r.resource_type == "fetch"):
             page.goto(f"{address}/runs/{record.folder.name}/?token={TOKEN}")
         size = (record.folder / EVENTS).stat().st_size
         with page.expect_event("requestfailed", lambda r: "/events" in r.url):
