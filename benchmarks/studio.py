@@ -25,7 +25,7 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks import projects, registry
+from benchmarks import projects, promotions, registry
 from benchmarks.measure import Cost, Row, cost, environment, interleaved, median
 from towpath.drawing.picture import picture_graph
 from towpath.drawing.picture_file import write_picture
@@ -33,6 +33,7 @@ from towpath.execution.run_record import Recorder, new_folder
 from towpath.planning.pipeline_check import drawable_graph
 from towpath.studio.access_guard import TokenDoor
 from towpath.studio.asset_files import ASSETS
+from towpath.studio.beside_answers import BesideAnswers, HeardAnswer
 from towpath.studio.static_site import build_site
 from towpath.studio.studio_app import StudioProject, guard_project, make_app
 from towpath.workspace import Workspace
@@ -53,11 +54,17 @@ PAGES = {
     "runs/": ("runs", "--metrics", "-n", "1000"),
     "runs/{run}/": ("logs", "{run}"),
 }
+#: What is asked of a server that has just begun, and of one whose registry has changed.
+COLD_PAGES = (
+    "", "stages/prod/", "promotions/", "models/", "models/?q=metrics.mse < 4.5&sort=-mse",
+    "models/model-0/v1.190.0/", "search/?q=model-7",
+)  # fmt: skip
 
 
 def rows() -> Iterator[Row]:
     """Pages of 10,000 versions and 1,000 runs by CPU; the rest on a thousand versions."""
     with tempfile.TemporaryDirectory() as scratch:
+        yield from cold_pages(promotions.make(Path(scratch) / "promoted"))
         many = registry.make(Path(scratch) / "many", models=50, each=200)
         name = make_runs(many, 1000)
         yield from pages(many, name)
@@ -188,6 +195,36 @@ def _take_page(client: PageClient, app: Callable[..., object], address: str, _: 
 
 def _take_command(command: list[str], project: Path, _: int) -> Cost:
     return cost(command, project)
+
+
+class NoAnswers(BesideAnswers):
+    """Nothing is looked at beside a page: that is no page's time."""
+
+    def ask(self, *_: object, **__: object) -> HeardAnswer:
+        return HeardAnswer()
+
+
+def cold_pages(project: Path) -> Iterator[Row]:
+    """The first time that a page is asked for, of 10,000 versions and 500 promotions: of a server
+    that has begun, and after a promotion was merged."""
+    git = partial(subprocess.run, cwd=project, check=True, capture_output=True, text=True)
+    after, before = git(["git", "rev-parse", "main", "main~1"]).stdout.split()
+    client = PageClient()
+    for path in COLD_PAGES:
+        begun, changed = [], []
+        for _ in range(3):
+            git(["git", "update-ref", "refs/heads/main", before])
+            time.sleep(0.2)
+            studio = StudioProject(project, beside=NoAnswers())
+            app = guard_project(studio, TokenDoor(TOKEN))
+            studio.warm_up()
+            begun.append(client.take(app, path))
+            git(["git", "update-ref", "refs/heads/main", after])
+            time.sleep(0.2)
+            changed.append(client.take(app, path))
+        for name, costs in (("the first", begun), ("after a promotion, the first", changed)):
+            note = "CPU; 10,000 versions, 500 promotions"
+            yield Row(f"{name} page {path or 'home'}", median(costs, "cpu"), 0.3, "s", note)
 
 
 @dataclass(frozen=True)

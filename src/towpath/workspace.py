@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -62,6 +62,8 @@ class Workspace:
     ``root`` is the folder that holds ``towpath.yaml``. With ``refreshes`` a shared registry is
     looked at again where the view of it is old; without, nothing here asks the network.
     ``pipeline_files`` is what a server keeps of the pipelines' files from one request to the next.
+    ``keep`` gives, of a repository that was opened, the one that its caller opened before, with
+    what that remembers of commits.
     """
 
     def __init__(
@@ -69,10 +71,12 @@ class Workspace:
         root: Path,
         refreshes: bool = True,
         pipeline_files: PipelineFileMemory | None = None,
+        keep: Callable[[Repository], Repository] | None = None,
     ) -> None:
         self.root = root
         self.refreshes = refreshes
         self.pipeline_files = pipeline_files
+        self._keep = keep or (lambda repository: repository)
 
     @classmethod
     def find(cls, start: Path | None = None) -> Workspace:
@@ -161,8 +165,8 @@ class Workspace:
         """The Git repository around the project, or None."""
         from towpath.backends.git import Repository
 
-        repository = Repository.find_repository(self.root)
-        return replace(repository, asks_remotes=self.refreshes) if repository else None
+        opened = Repository.find_repository(self.root)
+        return self._keep(replace(opened, asks_remotes=self.refreshes)) if opened else None
 
     def _declaration_text(self) -> str:
         """DeclarationError where the file cannot be read: it went, or something else is there."""
@@ -213,7 +217,7 @@ class Workspace:
             clone = shared_registry.at_hand(self.shared_registry, self.state / "registry")
             if self.repository:
                 remotes.follow_settings(clone, self.repository)
-            return replace(clone, asks_remotes=self.refreshes)
+            return self._keep(replace(clone, asks_remotes=self.refreshes))
         if self.repository is None:
             hint = "git init, and commit"
             raise UserError("there is no Git repository here, so no registry", hint=hint)

@@ -17,6 +17,7 @@ from towpath.audit.verification import verify_registry
 from towpath.backends.dvc import Store, initialise_store
 from towpath.backends.git import Repository, branches, commit_history
 from towpath.delivery import promotion
+from towpath.delivery.promotion import main_line_approvals
 from towpath.delivery.promotion.main_line_approvals import ApprovalRule
 from towpath.delivery.promotion.ratify_rules import ratify_rules
 from towpath.delivery.promotion.rule_changes import ALONE
@@ -339,6 +340,18 @@ def agreed(worlds: Path, tmp_path_factory: pytest.TempPathFactory) -> Clone:
         made.approve(made.promote("abalone@v1.0.0"))
         made.be("bo")
     return made
+
+
+def test_signed_promotions_are_judged_together_as_alone(
+    agreed: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = [agreed.rule.judge(promotion) for promotion in agreed.rule.log]
+    assert alone[-1].approval.level == "signed"
+    together = agreed.rule
+    monkeypatch.setattr(main_line_approvals, "_MANY", 1)
+    together.read_ahead(together.log)
+    assert together.repository.signatures  # of all of them, before one was judged
+    assert [together.judge(promotion) for promotion in together.log] == alone
 
 
 def test_a_key_that_a_reader_revoked_counts_by_main_alone(agreed: Clone, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from running import Project
-from towpath.audit.stage_history import read_stage_histories, read_stage_history
+from towpath.audit.stage_history import open_stage_histories, read_stage_history
 from towpath.studio.project_facts import ProjectFacts
 from towpath.studio.registry_memory import RegistryMemory
 
@@ -43,6 +43,7 @@ def test_a_change_is_seen_at_once_and_nothing_is_read_twice(tmp_path: Path, form
 
 
 def test_histories_of_all_models_are_those_of_each(shown: Project) -> None:
-    every = read_stage_histories(shown.workspace, forge=False)
-    assert every["mean"]
-    assert every == {"mean": read_stage_history(shown.workspace, "mean", forge=False)}
+    every = open_stage_histories(shown.workspace, forge=False)
+    alone = read_stage_history(shown.workspace, "mean", forge=False)
+    assert alone
+    assert every.judge_model("mean") == alone == every.judge_moves(every.list_moves())

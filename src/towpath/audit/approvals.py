@@ -49,7 +49,6 @@ class Approvals:
     silent: str = "the forge was not asked"
     # Asked once each, since several checks want to know: the forge answers over the network.
     _proved: dict[tuple[str, str], AuditedApproval] = field(default_factory=dict)
-    _judgements: dict[tuple[str, str], ApprovalJudgement] = field(default_factory=dict)
 
     @cached_property
     def rule(self) -> ApprovalRule:
@@ -57,6 +56,10 @@ class Approvals:
 
         ledger = self.ledger
         return ApprovalRule(ledger.repository, ledger.main, ledger.folder, self.forge)
+
+    def read_ahead(self, promotions: Sequence[Promotion]) -> None:
+        """Read in one pass what is asked of many."""
+        self.rule.read_ahead(promotions)
 
     def find_approval(self, promotion: Promotion) -> AuditedApproval:
         """As ``prove_approval``; where only a forge could tell that is not asked, what the stage
@@ -91,10 +94,7 @@ class Approvals:
         return self._proved[place]
 
     def judge_promotion(self, promotion: Promotion) -> ApprovalJudgement:
-        place = promotion.commit, promotion.path
-        if place not in self._judgements:
-            self._judgements[place] = self.rule.judge(promotion)
-        return self._judgements[place]
+        return self.rule.judge(promotion)
 
     def find_excess_claim(self, tag: StageTag, promotion: Promotion) -> AuditedApproval | None:
         """What a stage tag claims of its promotion's approval, where that is more than is so."""

@@ -99,8 +99,13 @@ class AuditLedger:
 
     def find_version(self, model: str, number: VersionNumber | None) -> ModelVersion | None:
         """A version by its number; None where no tag says it."""
-        tagged = self.models.get(model)
-        return tagged.find_number(number) if tagged and number else None
+        return self._versions_by_number.get((model, number))
+
+    @cached_property
+    def _versions_by_number(self) -> Mapping[tuple[str, VersionNumber | None], ModelVersion]:
+        # Asked for each of thousands of promotions: of several of one number the first counts.
+        every = (v for model in self.models.values() for v in reversed(model.versions))
+        return {(version.model, version.version): version for version in every}
 
     @cached_property
     def model_owners(self) -> Owners:
@@ -141,21 +146,28 @@ class AuditLedger:
         return undone if same == (promotion.version, promotion.sha256, promotion.replaces) else None
 
     def brings_evidence(self, promotion: Promotion) -> bool:
-        path, commit = self.evidence_path(promotion), promotion.commit
-        before = self.base_commit(commit)
-        held = self.files_at([(commit, path), (before, path)])
-        if before == commit:
-            return (commit, path) in held
+        page = self._find_evidence(promotion, promotion.commit)
+        if promotion.base is None:
+            return page is not None
         # What lay there before vouches for nothing: it came with an earlier promotion.
-        return held.get((commit, path)) not in (None, held.get((before, path)))
+        return page not in (None, self._find_evidence(promotion, promotion.base))
 
     def next_change(self, promotion: Promotion) -> Promotion | None:
-        mine = [*self.promotions_of(promotion.stage, promotion.model), None]
-        return mine[mine.index(promotion) + 1]
+        return self._neighbours[promotion.commit, promotion.path][1]
 
     def previous_change(self, promotion: Promotion) -> Promotion | None:
-        mine = [None, *self.promotions_of(promotion.stage, promotion.model)]
-        return mine[mine.index(promotion) - 1]
+        return self._neighbours[promotion.commit, promotion.path][0]
+
+    @cached_property
+    def _neighbours(self) -> Mapping[tuple[str, str], tuple[Promotion | None, Promotion | None]]:
+        """The change of the same stage file before each, and the one after it."""
+        return {
+            (promotion.commit, promotion.path): (before, after)
+            for mine in self._promotions_by_stage.values()
+            for before, promotion, after in zip(
+                [None, *mine], mine, [*mine[1:], None], strict=False
+            )
+        }
 
     def promotions_of(self, stage: str, model: str) -> Sequence[Promotion]:
         return self._promotions_by_stage.get((stage, model), ())
@@ -184,8 +196,12 @@ class AuditLedger:
         return [tag for tag, promotion in self._paired_tags if promotion is None]
 
     def version_on(self, model: str, commit: str) -> VersionNumber | None:
-        versions = self.models[model].versions if model in self.models else ()
-        return next((version.version for version in versions if version.commit == commit), None)
+        return self._numbers_by_commit.get((model, commit))
+
+    @cached_property
+    def _numbers_by_commit(self) -> Mapping[tuple[str, str], VersionNumber | None]:
+        every = (v for model in self.models.values() for v in reversed(model.versions))
+        return {(version.model, version.commit): version.version for version in every}
 
     def promoted_version(self, promotion: Promotion) -> VersionNumber | None:
         """The version that a promotion is about: of a model taken out, the one that left."""
@@ -198,12 +214,30 @@ class AuditLedger:
         ]
 
     def has_evidence(self, promotion: Promotion) -> bool:
-        return (promotion.commit, self.evidence_path(promotion)) in self._evidence_files
+        return self._find_evidence(promotion, promotion.commit) is not None
+
+    def read_evidence_ahead(self, promotions: Iterable[Promotion]) -> None:
+        """Look in one pass for the evidence of many, and for what lay in its place before."""
+        # Each call starts a Git, and an old registry has thousands of promotions.
+        names = {
+            f"{commit}:{self.evidence_path(promotion)}"
+            for promotion in promotions
+            for commit in (promotion.commit, promotion.base)
+            if commit
+        } - self._evidence_blobs.keys()
+        blobs = refs.find_objects(self.repository, names)
+        self._evidence_blobs.update({name: blobs.get(name) for name in names})
+
+    def _find_evidence(self, promotion: Promotion, commit: str) -> str | None:
+        """The blob of a promotion's evidence, as a commit has it."""
+        name = f"{commit}:{self.evidence_path(promotion)}"
+        if name not in self._evidence_blobs:
+            self.read_evidence_ahead([*self.promotions, promotion])
+        return self._evidence_blobs[name]
 
     @cached_property
-    def _evidence_files(self) -> Mapping[tuple[str, str], bytes]:
-        # All at once: each call starts a Git, and an old registry has thousands of promotions.
-        return self.files_at({(p.commit, self.evidence_path(p)) for p in self.promotions})
+    def _evidence_blobs(self) -> dict[str, str | None]:
+        return {}
 
     def wanted_versions(self, stage: str | None = None) -> Sequence[StageFile]:
         """What the stages should run, by the stage files on main."""
@@ -287,14 +321,6 @@ class AuditLedger:
             )
         pairs = (line.split("\0") for line in split_lines(result.text))
         return {name: tag for name, tag in pairs if tag}
-
-    def base_commit(self, commit: str) -> str:
-        """The commit on main before a promotion's; of the very first one, itself."""
-        return next(iter(self._promotion_parents.get(commit, ())), commit)
-
-    @cached_property
-    def _promotion_parents(self) -> Mapping[str, tuple[str, ...]]:
-        return self.read_parents({promotion.commit for promotion in self.log})
 
     def read_parents(self, commits: Iterable[str]) -> dict[str, tuple[str, ...]]:
         """The parents of commits, in one call."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -62,35 +63,48 @@ class LineageReport:
 
 
 @dataclass(frozen=True)
+class VersionIndex:
+    """The versions of a registry by their bytes, and by what they were made from."""
+
+    models: Mapping[str, Model]
+
+    @cached_property
+    def versions_by_digest(self) -> Mapping[str, Sequence[ModelVersion]]:
+        """The versions that have these very bytes, by MD5."""
+        return _group_versions((str(v.summary.get("md5")), v) for v in self._every_version())
+
+    @cached_property
+    def versions_by_input(self) -> Mapping[str, Sequence[ModelVersion]]:
+        """The versions that were made from these bytes, by MD5."""
+        # Each once, however many of its inputs hold them.
+        inputs = ((v, set(v.summary.get("data", {}).values())) for v in self._every_version())
+        return _group_versions((digest, v) for v, digests in inputs for digest in digests)
+
+    def _every_version(self) -> Iterator[ModelVersion]:
+        return (version for model in self.models.values() for version in model.versions)
+
+
+def _group_versions(
+    pairs: Iterable[tuple[str, ModelVersion]],
+) -> Mapping[str, Sequence[ModelVersion]]:
+    groups: defaultdict[str, list[ModelVersion]] = defaultdict(list)
+    for digest, version in pairs:
+        groups[digest].append(version)
+    return dict(groups)
+
+
+def _name_others(versions: Iterable[ModelVersion], own_name: str) -> tuple[str, ...]:
+    return tuple(name for name in map(str, versions) if name != own_name)
+
+
+@dataclass(frozen=True)
 class RegistryLineage:
     """What the lineage of any version hangs on: read once for as many as are traced.
     ``read_history`` gives what stages were to run of a model."""
 
     workspace: Workspace
-    models: Mapping[str, Model]
+    index: VersionIndex
     read_history: Callable[[str], Sequence[HistoryEntry]]
-
-    @cached_property
-    def versions_by_digest(self) -> Mapping[str, tuple[str, ...]]:
-        """The versions that have these very bytes, by MD5."""
-        return self._group((str(v.summary.get("md5")), v) for v in self._every_version())
-
-    @cached_property
-    def versions_by_input(self) -> Mapping[str, tuple[str, ...]]:
-        """The versions that were made from these bytes, by MD5."""
-        # Each once, however many of its inputs hold them.
-        inputs = ((v, set(v.summary.get("data", {}).values())) for v in self._every_version())
-        return self._group((digest, v) for v, digests in inputs for digest in digests)
-
-    def _every_version(self) -> Iterator[ModelVersion]:
-        return (version for model in self.models.values() for version in model.versions)
-
-    @staticmethod
-    def _group(pairs: Iterable[tuple[str, ModelVersion]]) -> Mapping[str, tuple[str, ...]]:
-        groups: dict[str, list[str]] = {}
-        for digest, version in pairs:
-            groups.setdefault(digest, []).append(str(version))
-        return {digest: tuple(names) for digest, names in groups.items()}
 
 
 def trace_lineage(workspace: Workspace, reference: str) -> LineageReport:
@@ -99,13 +113,14 @@ def trace_lineage(workspace: Workspace, reference: str) -> LineageReport:
     version = registry.find_version(repository, reference)
     read_history = functools.partial(read_stage_history, workspace)
     models = registry.read_models(repository)
-    return trace_version(RegistryLineage(workspace, models, read_history), version)
+    return trace_version(RegistryLineage(workspace, VersionIndex(models), read_history), version)
 
 
 def trace_version(lineage: RegistryLineage, version: ModelVersion) -> LineageReport:
     """The same of one of many."""
     repository = lineage.workspace.registry
     record, own_name = registry.read_record(repository, version), str(version)
+    index = lineage.index
     made_of = {
         *record.data.values(),
         *(d for r in record.upstream.values() for d in r.data.values()),
@@ -113,12 +128,12 @@ def trace_version(lineage: RegistryLineage, version: ModelVersion) -> LineageRep
     makers = {
         digest: others[-1]
         for digest in made_of
-        if (others := [n for n in lineage.versions_by_digest.get(digest, ()) if n != own_name])
+        if (others := _name_others(index.versions_by_digest.get(digest, ()), own_name))
     }
     entries = lineage.read_history(version.model) if version.version else ()
-    model = lineage.models.get(version.model)
+    model = index.models.get(version.model)
     before = model.find_before(version) if model else None
-    users = lineage.versions_by_input.get(record.artifact.digest, ())
+    users = index.versions_by_input.get(record.artifact.digest, ())
     return LineageReport(
         version=own_name,
         record=record,
@@ -133,7 +148,7 @@ def trace_version(lineage: RegistryLineage, version: ModelVersion) -> LineageRep
             for name, run in record.upstream.items()
         ),
         promotions=tuple(entry for entry in entries if entry.version == str(version.version)),
-        used_by=tuple(name for name in users if name != own_name),
+        used_by=_name_others(users, own_name),
     )
 
 

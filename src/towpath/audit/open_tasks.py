@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from towpath import registry
 from towpath.audit.stage_board import StageStanding, list_standings
-from towpath.audit.stage_history import read_stage_histories
+from towpath.audit.stage_history import open_stage_histories
 from towpath.delivery.promotion.decide_promotion import (
     find_waiting_promotions,
     promotes_at_forge,
@@ -140,7 +140,7 @@ def read_project_standing(workspace: Workspace, offline: bool = False) -> Projec
         return find_waiting_promotions(workspace)
 
     standings: tuple[StageStanding, ...] = ()
-    standings = attempt_read(lambda: tuple(_read_standings(workspace)), standings)
+    standings = attempt_read(lambda: _read_standings(workspace), standings)
     tasks = list_open_tasks(
         attempt_read(find_promotions, ()),
         attempt_read(lambda: tuple(run_questions.list_waiting(workspace)), ()),
@@ -150,10 +150,10 @@ def read_project_standing(workspace: Workspace, offline: bool = False) -> Projec
     return ProjectStanding(standings, tuple(tasks), tuple(dict.fromkeys(faults)))
 
 
-def _read_standings(workspace: Workspace) -> Iterator[StageStanding]:
+def _read_standings(workspace: Workspace) -> tuple[StageStanding, ...]:
     stages, repository = workspace.policy.stages, workspace.registry
     stage_files = registry.read_stage_files(repository).wanted
     if not (stages and stage_files):
-        return iter(())
-    histories = read_stage_histories(workspace, forge=False)
+        return ()
+    histories = open_stage_histories(workspace, forge=False)
     return list_standings(stages, stage_files, registry.read_models(repository), histories)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from towpath.audit.stage_history import HistoryEntry
+    from towpath.audit.stage_history import HistoryEntry, StageHistories, StageMove
     from towpath.registry import Model, StageFile
 
 
@@ -43,35 +43,48 @@ def list_standings(
     stages: Iterable[str],
     stage_files: Sequence[StageFile],
     models: Mapping[str, Model],
-    histories: Mapping[str, Sequence[HistoryEntry]],
-) -> Iterator[StageStanding]:
+    histories: StageHistories | None,
+) -> tuple[StageStanding, ...]:
     """The models of each stage, in the order of ``stages``; what main says goes first, and of what
     nobody wrote a history nothing else is told."""
-    for stage in stages:
-        for stage_file in stage_files:
-            if stage_file.stage == stage:
-                history = histories.get(stage_file.model, ())
-                yield find_standing(stage_file, models.get(stage_file.model), history)
+    files = [file for stage in stages for file in stage_files if file.stage == stage]
+    let_in = [_find_letting_move(histories, file) for file in files] if histories else []
+    entries: Mapping[StageMove, HistoryEntry] = {}
+    if histories:  # judged together, and of long histories these alone
+        moves = [move for move in let_in if move]
+        entries = dict(zip(moves, histories.judge_moves(moves), strict=True))
+    standings = []
+    for place, file in enumerate(files):
+        move = let_in[place] if histories else None
+        standing = (
+            tell_standing(entries[move])
+            if move
+            else StageStanding(file.stage, file.model, str(file.version))
+        )
+        standings.append(_complete_standing(standing, file, models.get(file.model), histories))
+    return tuple(standings)
 
 
-def find_standing(
-    stage_file: StageFile, model: Model | None, history: Sequence[HistoryEntry]
+def _find_letting_move(histories: StageHistories, file: StageFile) -> StageMove | None:
+    """The last change that brought what the stage should run now."""
+    moves, number = histories.newest_moves(file.stage, file.model), str(file.version)
+    return next((move for move in moves if move.version == number), None)
+
+
+def _complete_standing(
+    standing: StageStanding, file: StageFile, model: Model | None, histories: StageHistories | None
 ) -> StageStanding:
-    """What is known of a stage file; ``history`` is that of its model, the oldest first."""
-    version = model.find_number(stage_file.version) if model else None
-    entries = [entry for entry in history if entry.stage == stage_file.stage]
-    number = str(stage_file.version)
-    let_in = next((entry for entry in reversed(entries) if entry.version == number), None)
-    standing = (
-        tell_standing(let_in)
-        if let_in
-        else StageStanding(stage_file.stage, stage_file.model, number)
-    )
+    version = model.find_number(file.version) if model else None
+    newest, running = None, None
+    if histories:
+        newest = next(histories.newest_moves(file.stage, file.model), None)
+        moves = histories.newest_moves(file.stage, file.model)
+        running = next((move.version for move in moves if move.entered), None)
     return replace(
         standing,
-        over=str(stage_file.replaces) if stage_file.replaces else None,
-        running=next((entry.version for entry in reversed(entries) if entry.entered), None),
-        is_deployed=not entries or bool(entries[-1].entered),
+        over=str(file.replaces) if file.replaces else None,
+        running=running,
+        is_deployed=newest is None or bool(newest.entered),
         rejected=version.rejected if version else None,
     )
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from towpath.audit.approvals import Approvals, AuditedApproval, open_approvals
 from towpath.audit.ledger import AuditLedger, open_ledger, refuse_stage_that_never_was
@@ -22,14 +23,14 @@ if TYPE_CHECKING:
 _PULL = re.compile(r"(?:pull request #|\(#)(\d+)")
 
 
-@dataclass(frozen=True)
-class HistoryEntry:
+@dataclass(frozen=True, kw_only=True)
+class StageMove:
     """One change of what a stage should run of a model. Times are UTC, ISO 8601.
 
     ``version`` is None where the model was taken out, ``over`` the version before. ``merged`` is
     when main took it, ``until`` when main took the next; ``entered`` is when reconcile had
     carried it out, by its tag; None where it has not, or nobody ran it. ``fault`` says why the
-    stage file cannot be understood; ``reverts`` is the promotion that this took back by hand.
+    stage file cannot be understood.
     """
 
     model: str
@@ -41,13 +42,20 @@ class HistoryEntry:
     until: str | None
     commit: str
     author: str
-    pull_request: str | None
-    approval: AuditedApproval
-    evidence: str | None
     entered: str | None
     tag: str | None
     rejected: str | None
     fault: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class HistoryEntry(StageMove):
+    """The same, with who let it in on which evidence; ``reverts`` is the promotion that it took
+    back by hand."""
+
+    pull_request: str | None
+    approval: AuditedApproval
+    evidence: str | None
     reverts: str | None = None
 
     @property
@@ -56,8 +64,11 @@ class HistoryEntry:
         return short_promotion_name(self.model, self.version, self.stage)
 
 
+_Move = TypeVar("_Move", bound=StageMove)
+
+
 @dataclass(frozen=True)
-class StageMoment:
+class StageMoment(Generic[_Move]):
     """What a stage was to run and what it ran at a moment; None where that was nothing.
 
     ``wanted`` is by the merged stage files; ``ran`` by the stage tags that reconcile wrote, which
@@ -66,8 +77,8 @@ class StageMoment:
 
     stage: str
     at: str
-    wanted: HistoryEntry | None
-    ran: HistoryEntry | None
+    wanted: _Move | None
+    ran: _Move | None
 
 
 def read_stage_history(
@@ -82,27 +93,99 @@ def read_stage_history(
     ledger = open_ledger(workspace, model)
     if stage is not None:
         refuse_stage_that_never_was(ledger, stage)
-    known_approvals = open_approvals(workspace, ledger, forge)
+    histories = StageHistories(ledger, open_approvals(workspace, ledger, forge))
     mine = [promotion for promotion in ledger.promotions if stage in (None, promotion.stage)]
-    return tuple(_make_entry(ledger, known_approvals, promotion) for promotion in mine)
+    return histories.judge_all(mine)
 
 
-def read_stage_histories(
-    workspace: Workspace, forge: bool = True
-) -> Mapping[str, tuple[HistoryEntry, ...]]:
+def open_stage_histories(workspace: Workspace, forge: bool = True) -> StageHistories:
     """The same of every model that a stage was ever to run: one look at main for all of them."""
     ledger = open_ledger(workspace)
-    known_approvals = open_approvals(workspace, ledger, forge)
-    entries: dict[str, list[HistoryEntry]] = {}
-    for promotion in ledger.promotions:
-        entry = _make_entry(ledger, known_approvals, promotion)
-        entries.setdefault(promotion.model, []).append(entry)
-    return {model: tuple(listed) for model, listed in entries.items()}
+    return StageHistories(ledger, open_approvals(workspace, ledger, forge))
+
+
+@dataclass(frozen=True)
+class StageHistories:
+    """Every change of what stages should run, as one commit of main and its tags have it. Who let
+    one in is judged when it is asked for, once: of those that are asked for together in one pass.
+    """
+
+    ledger: AuditLedger
+    approvals: Approvals
+
+    @cached_property
+    def promotions(self) -> Mapping[tuple[str, str], Sequence[Promotion]]:
+        """The changes by stage and model, oldest first."""
+        by_place: dict[tuple[str, str], list[Promotion]] = {}
+        for promotion in self.ledger.promotions:
+            by_place.setdefault((promotion.stage, promotion.model), []).append(promotion)
+        return by_place
+
+    def list_moves(self, stage: str | None = None, model: str | None = None) -> list[StageMove]:
+        """The changes of a stage, of a model, or all; those of a stage file together, oldest
+        first."""
+        return [
+            self.describe_move(promotion)
+            for place, promotions in self.promotions.items()
+            if stage in (None, place[0]) and model in (None, place[1])
+            for promotion in promotions
+        ]
+
+    def newest_moves(self, stage: str, model: str) -> Iterator[StageMove]:
+        """The changes of one stage file, the newest first; none is looked at that is not asked
+        for."""
+        return map(self.describe_move, reversed(self.promotions.get((stage, model), ())))
+
+    def describe_move(self, promotion: Promotion) -> StageMove:
+        place = promotion.commit, promotion.path
+        if place not in self._moves:
+            self._moves[place] = _describe_move(self.ledger, promotion)
+        return self._moves[place]
+
+    def judge_moves(self, moves: Iterable[StageMove]) -> tuple[HistoryEntry, ...]:
+        """Some of these changes with who let them in."""
+        return self.judge_all([self._places[move.commit, move.stage, move.model] for move in moves])
+
+    def judge_model(self, model: str) -> tuple[HistoryEntry, ...]:
+        """All of a model, oldest first."""
+        return self.judge_all([p for p in self.ledger.promotions if p.model == model])
+
+    def judge_all(self, promotions: Sequence[Promotion]) -> tuple[HistoryEntry, ...]:
+        places = [(promotion.commit, promotion.path) for promotion in promotions]
+        new = [p for p, place in zip(promotions, places, strict=True) if place not in self._entries]
+        self.approvals.read_ahead(new)
+        self.ledger.read_evidence_ahead(new)
+        for promotion in new:
+            entry = self._judge(promotion)
+            self._entries[promotion.commit, promotion.path] = entry
+        return tuple(self._entries[place] for place in places)
+
+    def _judge(self, promotion: Promotion) -> HistoryEntry:
+        ledger, approval = self.ledger, self.approvals.find_approval(promotion)
+        return HistoryEntry(
+            **vars(self.describe_move(promotion)),
+            pull_request=_find_pull_request(promotion, approval),
+            approval=approval,
+            evidence=ledger.evidence_path(promotion) if ledger.has_evidence(promotion) else None,
+            reverts=str(reverted) if (reverted := ledger.find_reverted(promotion)) else None,
+        )
+
+    @cached_property
+    def _places(self) -> Mapping[tuple[str, str, str], Promotion]:
+        return {(p.commit, p.stage, p.model): p for p in self.ledger.promotions}
+
+    @cached_property
+    def _moves(self) -> dict[tuple[str, str], StageMove]:
+        return {}
+
+    @cached_property
+    def _entries(self) -> dict[tuple[str, str], HistoryEntry]:
+        return {}
 
 
 def find_stages_at(
-    workspace: Workspace, entries: Sequence[HistoryEntry], when: str
-) -> tuple[StageMoment, ...]:
+    workspace: Workspace, entries: Sequence[_Move], when: str
+) -> tuple[StageMoment[_Move], ...]:
     """What each stage of ``entries`` wanted and ran at a moment: a date means the end of its day.
 
     Raises ``UsageError`` for what is no date.
@@ -115,7 +198,7 @@ def find_stages_at(
     return tuple(_find_stage_at(entries, stage, moment) for stage in every_stage)
 
 
-def _find_stage_at(entries: Sequence[HistoryEntry], stage: str, moment: str) -> StageMoment:
+def _find_stage_at(entries: Sequence[_Move], stage: str, moment: str) -> StageMoment[_Move]:
     mine = [entry for entry in entries if entry.stage == stage]
     merged = [entry for entry in mine if entry.merged <= moment]
     ran = [entry for entry in mine if entry.entered and entry.entered <= moment]
@@ -132,12 +215,11 @@ def _find_pull_request(promotion: Promotion, approval: AuditedApproval) -> str |
     return f"#{numbered[1]}" if numbered else None
 
 
-def _make_entry(ledger: AuditLedger, approvals: Approvals, promotion: Promotion) -> HistoryEntry:
+def _describe_move(ledger: AuditLedger, promotion: Promotion) -> StageMove:
     tags = ledger.find_tags(promotion)
-    approval = approvals.find_approval(promotion)
     before, after = ledger.previous_change(promotion), ledger.next_change(promotion)
     version = ledger.find_version(promotion.model, promotion.version)
-    return HistoryEntry(
+    return StageMove(
         model=promotion.model,
         stage=promotion.stage,
         version=str(promotion.version) if promotion.version else None,
@@ -147,14 +229,10 @@ def _make_entry(ledger: AuditLedger, approvals: Approvals, promotion: Promotion)
         until=format_second(after.time) if after else None,
         commit=promotion.commit,
         author=promotion.author,
-        pull_request=_find_pull_request(promotion, approval),
-        approval=approval,
-        evidence=ledger.evidence_path(promotion) if ledger.has_evidence(promotion) else None,
         entered=format_second(tags[0].tag.time) if tags else None,
         tag=tags[-1].tag.name.removeprefix("refs/tags/") if tags else None,
         rejected=version.rejected if version else None,
         fault=promotion.fault.what if promotion.fault else None,
-        reverts=str(reverted) if (reverted := ledger.find_reverted(promotion)) else None,
     )
 
 

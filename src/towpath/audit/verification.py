@@ -74,6 +74,7 @@ def verify_registry(
         refuse_stage_that_never_was(ledger, stage)
         ledger = replace(ledger, stage=stage)
     approvals = open_approvals(workspace, ledger, ask=not offline)
+    approvals.read_ahead(ledger.promotions)
     surveyed = signature_check.survey_signatures(ledger) if signed else ()
     results = [*ahead, *_check_git(ledger, approvals, surveyed)]
     if not offline:

@@ -105,7 +105,9 @@ def _of_another(session: Session, model: str) -> str | None:
     return f"{whose}: towpath -C {repository.root / owner} history {model}"
 
 
-def _print_moments(session: Session, model: str, when: str, moments: Sequence[StageMoment]) -> None:
+def _print_moments(
+    session: Session, model: str, when: str, moments: Sequence[StageMoment[HistoryEntry]]
+) -> None:
     if not moments:
         never = f"{model} never was in any stage"
         return session.say(_of_another(session, model) or never)
@@ -116,7 +118,7 @@ def _print_moments(session: Session, model: str, when: str, moments: Sequence[St
     return None
 
 
-def _moment_rows(moment: StageMoment) -> Iterator[tuple[str, str]]:
+def _moment_rows(moment: StageMoment[HistoryEntry]) -> Iterator[tuple[str, str]]:
     entry, ran = moment.wanted, moment.ran
     yield (
         "ran",

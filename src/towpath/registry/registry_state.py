@@ -169,7 +169,11 @@ class Model:
         return (v for v in reversed(self.versions) if v.rejected is None and v.key)
 
     def find_number(self, number: VersionNumber) -> ModelVersion | None:
-        return next((v for v in self.versions if v.version == number), None)
+        return self._versions_by_number.get(number)
+
+    @cached_property
+    def _versions_by_number(self) -> Mapping[VersionNumber | None, ModelVersion]:
+        return {version.version: version for version in reversed(self.versions)}
 
     def find_before(self, version: ModelVersion) -> ModelVersion | None:
         """The last that is not rejected and has a smaller number; of a candidate, the last at
@@ -194,7 +198,8 @@ def read_models(repository: Repository, pruned: bool = True) -> Mapping[str, Mod
     """Every model, by name; a version whose tag was ``pruned`` is read from its second ref, but
     for an audit, which looks at the tags alone."""
     listed = refs.list_refs(repository, TAGS.rstrip("/"), CANDIDATES.rstrip("/"))
-    return fold_tags([*listed, *(find_pruned_tags(repository, listed) if pruned else ())])
+    tags = [*listed, *(find_pruned_tags(repository, listed) if pruned else ())]
+    return fold_tags(tags, repository.known_folds)
 
 
 def read_model(repository: Repository, name: str, pruned: bool = True) -> Model:
@@ -203,7 +208,7 @@ def read_model(repository: Repository, name: str, pruned: bool = True) -> Model:
     listed = refs.list_refs(repository, *places)
     backups = (f"{KEPT}{name}@*", f"{KEPT}{name}@*/**")
     kept = find_pruned_tags(repository, listed, *backups) if pruned else ()
-    return fold_tags([*listed, *kept]).get(name, Model(name))
+    return fold_tags([*listed, *kept], repository.known_folds).get(name, Model(name))
 
 
 def known_model(repository: Repository, name: str) -> Model:
@@ -277,18 +282,46 @@ def next_event_number(repository: Repository, model: str) -> int:
     return max((tag_name.number for tag_name in tags if tag_name), default=0) + 1
 
 
-def fold_tags(tags: Iterable[Ref]) -> dict[str, Model]:
-    """The present state, as the tags and candidates add up to it."""
-    drafts: defaultdict[str, _Draft] = defaultdict(_Draft)
+def fold_tags(
+    tags: Iterable[Ref], folded: dict[str, tuple[tuple[Ref, ...], Model]] | None = None
+) -> dict[str, Model]:
+    """The present state, as the tags and candidates add up to it; ``folded`` are models as they
+    were folded before, with the refs that each was folded of, and become those of now."""
+    refs_by_model: defaultdict[str, list[Ref]] = defaultdict(list)
+    for ref in tags:
+        if name := _model_of_ref(ref):
+            refs_by_model[name].append(ref)
+    folded = {} if folded is None else folded
+    models: dict[str, Model] = {}
+    for name in sorted(refs_by_model):
+        mine = tuple(refs_by_model[name])
+        before, model = folded.get(name, ((), Model(name)))
+        if before != mine:
+            model = _fold_model(name, mine)
+            # What is dated ahead counts from its day on.
+            if all(ref.time <= model.last for ref in mine):
+                folded[name] = mine, model
+        models[name] = model
+    return models
+
+
+def _model_of_ref(ref: Ref) -> str | None:
+    if ref.name.startswith(CANDIDATES):
+        name = ref.name.removeprefix(CANDIDATES).partition("/")[0]
+        return name if is_candidate(ref) else None
+    tag = parse_tag(ref.name.removeprefix(TAGS).partition("/")[0])
+    return tag.model if tag else None
+
+
+def _fold_model(name: str, tags: Iterable[Ref]) -> Model:
+    draft = _Draft()
     for ref in tags:
         if ref.name.startswith(CANDIDATES):
-            if is_candidate(ref):
-                name = ref.name.removeprefix(CANDIDATES).partition("/")[0]
-                drafts[name].times.append(ref.time)
-                drafts[name].candidates.append(ModelVersion(name, None, ref))
+            draft.times.append(ref.time)
+            draft.candidates.append(ModelVersion(name, None, ref))
         elif tag := parse_tag(ref.name.removeprefix(TAGS).partition("/")[0]):
-            drafts[tag.model].add_tag(tag, ref)
-    return {name: drafts[name].finish_model(name) for name in sorted(drafts)}
+            draft.add_tag(tag, ref)
+    return draft.finish_model(name)
 
 
 def is_candidate(ref: Ref) -> bool:

@@ -7,6 +7,7 @@ the lower-case part of GTO's.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Container
 from dataclasses import dataclass
@@ -139,6 +140,7 @@ def parse_reference(text: str) -> VersionReference:
     raise UsageError(f"`{which}` in `{text}` is no version", hint=hint)
 
 
+@functools.lru_cache(maxsize=32_768)  # ten thousand are read again after each change of one
 def parse_tag(name: str) -> TagName | None:
     """What a tag says; None for a tag that is not the registry's."""
     match = _TAG.fullmatch(name)

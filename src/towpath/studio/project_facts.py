@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, TypeVar
 from towpath import registry
 from towpath.audit import stage_history
 from towpath.audit.data_history import DataVersion, read_data_history
-from towpath.audit.lineage import RegistryLineage
+from towpath.audit.lineage import RegistryLineage, VersionIndex
+from towpath.audit.stage_board import list_standings
 from towpath.backends.git import Repository, branches, remotes
 from towpath.backends.git.unfinished_work import find_unfinished_work
 from towpath.config.gate_declarations import Metric, NoWorse
 from towpath.credentials import hide_credentials
 from towpath.delivery.promotion import decide_promotion
+from towpath.delivery.promotion.promotion_approval import short_promotion_name
 from towpath.delivery.reconcile import ReconcileOptions, StagePlan, plan_stage
 from towpath.errors import TowpathError
 from towpath.execution import run_folders
@@ -28,14 +30,15 @@ from towpath.workspace import Workspace
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from towpath.audit.stage_history import HistoryEntry
+    from towpath.audit.stage_board import StageStanding
+    from towpath.audit.stage_history import HistoryEntry, StageHistories, StageMove
     from towpath.backends.prefect.runs_at_api import RunsAtApi, WholeRunAtApi
     from towpath.config.pipeline_memory import PipelineFileMemory
     from towpath.config.project_declaration import Project
     from towpath.delivery.promotion.decide_promotion import WaitingPromotion
     from towpath.execution.run_record import RecordedRun
     from towpath.forge import Review
-    from towpath.registry import Model, StageFiles
+    from towpath.registry import Model, Promotion, StageFiles
     from towpath.studio.beside_answers import BesideAnswers, HeardAnswer
     from towpath.studio.registry_memory import RegistryMemory
 
@@ -80,7 +83,8 @@ class ProjectFacts:
 
     @cached_property
     def workspace(self) -> Workspace:
-        workspace = Workspace(self.root, self.beside is None, self.pipeline_files)
+        keep = self.memory.keep if self.memory else None
+        workspace = Workspace(self.root, self.beside is None, self.pipeline_files, keep)
         self._attempt_read(lambda: self._note_surroundings(workspace), None)
         return workspace
 
@@ -203,7 +207,15 @@ class ProjectFacts:
     @cached_property
     def registry_lineage(self) -> RegistryLineage:
         """What the lineage of any version hangs on."""
-        return RegistryLineage(self.workspace, self.models, self.model_history)
+        models = self.models
+        index = self._recall("index", lambda: VersionIndex(models)) if models else VersionIndex({})
+        return RegistryLineage(self.workspace, index, self.model_history)
+
+    def read_summaries(self) -> None:
+        """What a search asks of every version: read once, it stays with the version."""
+        for model in self.models.values():
+            for version in model.newest_first:
+                _ = version.summary, version.metrics
 
     @cached_property
     def stage_files(self) -> StageFiles:
@@ -241,13 +253,24 @@ class ProjectFacts:
         return proposed
 
     @cached_property
-    def decisions(self) -> Mapping[str, HistoryEntry]:
+    def decisions(self) -> Mapping[str, Promotion]:
         """What main took of all models, by the name of its page, the newest first; of one that
         was decided several times the last."""
-        entries = (entry for listed in self.stage_histories.values() for entry in listed)
-        ordered = sorted(entries, key=lambda entry: entry.merged)
-        named = {entry.promotion_name: entry for entry in ordered}
-        return dict(reversed(named.items()))
+        histories = self.stage_histories
+        return self._recall("decisions", lambda: _name_decisions(histories)) if histories else {}
+
+    def judge_decisions(self, promotions: Sequence[Promotion]) -> tuple[HistoryEntry, ...]:
+        """Some of them, with who let them in."""
+        return self._judge_entries(lambda histories: histories.judge_all(promotions))
+
+    def judge_moves(self, moves: Iterable[StageMove]) -> tuple[HistoryEntry, ...]:
+        return self._judge_entries(lambda histories: histories.judge_moves(moves))
+
+    def _judge_entries(
+        self, judge: Callable[[StageHistories], tuple[HistoryEntry, ...]]
+    ) -> tuple[HistoryEntry, ...]:
+        histories = self.stage_histories
+        return self._attempt_read(lambda: judge(histories), ()) if histories else ()
 
     @cached_property
     def site_decisions(self) -> frozenset[str]:
@@ -320,18 +343,29 @@ class ProjectFacts:
         return self.beside.ask(f"stage {stage}", plan_now, patience=None if waits else 0)
 
     @cached_property
-    def stage_histories(self) -> Mapping[str, tuple[HistoryEntry, ...]]:
-        """Every change of what stages should run, by model, oldest first; no forge is asked."""
+    def stage_histories(self) -> StageHistories | None:
+        """What main took, and what came of it; who let it in is judged of what is shown alone. No
+        forge is asked."""
         if self.policy is None:  # as a shared registry that was never heard: that is said already
-            return {}
+            return None
 
-        def read_all() -> Mapping[str, tuple[HistoryEntry, ...]]:
-            return stage_history.read_stage_histories(self.workspace, forge=False)
+        def open_all() -> StageHistories:
+            return stage_history.open_stage_histories(self.workspace, forge=False)
 
-        return self._attempt_read(lambda: self._recall("histories", read_all), {})
+        return self._attempt_read(lambda: self._recall("histories", open_all), None)
 
     def model_history(self, model: str) -> Sequence[HistoryEntry]:
-        return self.stage_histories.get(model, ())
+        """Every change of what stages should run of a model, oldest first; no forge is asked."""
+        return self._judge_entries(lambda histories: histories.judge_model(model))
+
+    def read_standings(self, *stages: str) -> tuple[StageStanding, ...]:
+        """What stages should run and run, and who let that in."""
+        return self._attempt_read(
+            lambda: list_standings(
+                stages, self.stage_files.wanted, self.models, self.stage_histories
+            ),
+            (),
+        )
 
     def recent_runs(self, count: int) -> list[RecordedRun]:
         return list(run_folders.recent_runs(self.workspace.runs, count))
@@ -368,6 +402,15 @@ class ProjectFacts:
             for fault in refused.faults:
                 self._note(str(fault))
             return otherwise
+
+
+def _name_decisions(histories: StageHistories) -> Mapping[str, Promotion]:
+    placed = enumerate(histories.ledger.promotions)  # of those of one second the last goes first
+    named: dict[str, Promotion] = {}
+    for _, promotion in sorted(placed, key=lambda pair: (pair[1].time, pair[0]), reverse=True):
+        name = short_promotion_name(promotion.model, promotion.version, promotion.stage)
+        named.setdefault(name, promotion)
+    return named
 
 
 def _find_remote(workspace: Workspace) -> str | None:

@@ -11,9 +11,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from towpath.backends.git.ref_state import read_ref_state
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from towpath.backends.git import Repository
 
 _Value = TypeVar("_Value")
+
+
+_MOST_BYTES = 64_000_000  # of one repository: beyond that all of it is read anew
+
+
+def _count_kept_bytes(repository: Repository) -> int:
+    """What answers and files take that nobody may ask for again; its refs and its main line are
+    held once."""
+    return sum(map(len, repository.answers.values())) + sum(map(len, repository.contents.values()))
 
 
 @dataclass
@@ -23,6 +34,16 @@ class RegistryMemory:
     _state: tuple[object, ...] | None = None
     _values: dict[str, Any] = field(default_factory=dict)
     _locks: dict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
+
+    _kept: dict[Path, Repository] = field(default_factory=dict)
+
+    def keep(self, repository: Repository) -> Repository:
+        """The same repository as an earlier request opened it, with what it knows of commits and
+        tags: of the registry after a change only what is new is read."""
+        before = self._kept.get(repository.common)
+        if before != repository or _count_kept_bytes(before) > _MOST_BYTES:
+            before = self._kept[repository.common] = repository
+        return before
 
     def recall(self, repository: Repository, name: str, read: Callable[[], _Value]) -> _Value:
         """What ``read`` gives, which hangs on nothing but refs and what they lead to."""

@@ -146,11 +146,13 @@ class StudioProject:
         return await _answer_in_time(self.threads.compute(lambda: self._write_page(kind, request)))
 
     def warm_up(self) -> None:
-        """Read and write the first page while the server begins, so that nobody waits for it."""
+        """Write the first page while the server begins, and read what others hang on, so that
+        nobody waits for it."""
         # Whatever is wrong, the page itself says it.
         with suppress(Exception):
             facts, home = self._read_facts(), PAGES[0]
             render_studio_page(home, facts, home.gather(facts, PageRequest()), PagePlace(""))
+            facts.read_summaries()
         # What is there by now stays as long as the server: a collector that looks at all of it in
         # the midst of a page takes 40 ms.
         gc.collect()

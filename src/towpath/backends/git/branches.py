@@ -262,6 +262,21 @@ def branch_commit(repository: Repository, branch: str) -> str | None:
     return refs.list_ref_objects(repository, f"refs/heads/{branch}").get(f"refs/heads/{branch}")
 
 
+def read_head_dates(repository: Repository, prefix: str, remote: str | None) -> dict[str, str]:
+    """When the heads of branches were committed, ISO 8601, by their names: of those that are here,
+    and of the remote's as they were last fetched; what is here counts. Raises ``RegistryError``
+    where one of these commits is damaged."""
+    dates: dict[str, str] = {}
+    for folder in (*([f"refs/remotes/{remote}/"] if remote else []), "refs/heads/"):
+        listed = repository.call(
+            "for-each-ref", "--format=%(refname)%00%(committerdate:iso-strict)",
+            f"{folder}{prefix}*",
+        )  # fmt: skip
+        rows = (line.split("\0") for line in split_lines(listed))
+        dates |= {name.removeprefix(folder): date for name, date in rows}
+    return dates
+
+
 def advance_branch(repository: Repository, branch: str, commit: str) -> None:
     """Move a branch forward, with the files of a work tree that has it checked out. A
     RegistryError, and nothing has moved, if one of them was changed, or it is not behind

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 from towpath.backends.git import refs
 from towpath.backends.git.checkouts import GITLINK
@@ -31,7 +33,10 @@ _MAIL = re.compile(r"<([^<>]+)>\s*$")
 CLOCK_SKEW = 300
 _FIELDS = ("%H", "%P", "%ct", "%an <%ae>", "%s", "%b")
 _TRAILER = re.compile(r"[A-Za-z0-9-]+[ \t]*:|\(cherry picked from commit ")
+_ALWAYS = -1  # the place of what every commit that is asked about has
 _FORMAT = "".join(f"{field}%x00" for field in _FIELDS)
+
+_Row = TypeVar("_Row")
 
 
 @dataclass(frozen=True)
@@ -102,6 +107,11 @@ def list_paths(repository: Repository, commit: str, *folders: str) -> list[str]:
 
 
 def commit_parents(repository: Repository, commit: str) -> tuple[str, ...]:
+    # Without a call of Git where the commit was read already.
+    if repository.is_lasting(commit) and (content := repository.contents.get(commit)):
+        lines = content.partition(b"\n\n")[0].decode("utf-8", "replace").split("\n")
+        heads = (line.partition(" ") for line in lines)
+        return tuple(parent for key, _, parent in heads if key == "parent")
     words = ("rev-list", "-1", "--parents", commit)
     return tuple(repository.recall_output(*words, about=[commit]).split()[1:])
 
@@ -144,18 +154,54 @@ class Commit:
 def first_parent_line(repository: Repository, head: str) -> tuple[Commit, ...]:
     """The commits that a branch was at, oldest first: ``head`` and its first parents."""
     words = ("--first-parent", "--no-show-signature", "--format=%H %ct %P", "--reverse")
-    listed = repository.recall_output("log", *words, head, about=[head])
-    rows = (line.split(" ") for line in split_lines(listed))
-    return tuple(
-        Commit(name, tuple(filter(None, parents)), clamp_second(time))
-        for name, time, *parents in rows
-    )
+
+    def read_commits(bounds: Sequence[str]) -> Iterator[Commit]:
+        rows = (line.split(" ") for line in split_lines(repository.call("log", *words, *bounds)))
+        for name, date, *parents in rows:
+            yield Commit(name, tuple(filter(None, parents)), clamp_second(date))
+
+    return recall_line(repository, head, words, read_commits)
+
+
+def recall_line(
+    repository: Repository,
+    head: str,
+    question: tuple[str, ...],
+    read: Callable[[Sequence[str]], Iterable[_Row]],
+) -> tuple[_Row, ...]:
+    """What ``read`` tells of the commits up to ``head``, or of those that Git's words for it bound.
+    Where it was asked up to a commit of the same first-parent line, those after that one alone are
+    read: the answer has to be what both parts say, one behind the other."""
+    if not repository.is_lasting(head):
+        return tuple(read([head]))
+    before, rows = repository.known_lines.get(question, ("", ()))
+    if before != head:
+        is_longer = bool(before) and _goes_on(repository, before, head)
+        rows = (*rows, *read([head, f"^{before}"])) if is_longer else tuple(read([head]))
+        repository.known_lines[question] = head, rows
+    return rows
+
+
+def _goes_on(repository: Repository, before: str, head: str) -> bool:
+    """Whether ``before`` is on the first-parent line of ``head``."""
+    # The oldest commit of the line that it does not hold has it as its first parent, or it is
+    # beside the line: that was forced elsewhere, or a merge put another parent first.
+    words = ("rev-list", "--first-parent", "--parents", head, f"^{before}")
+    if words not in repository.answers:
+        newer = repository.attempt_git(*words)
+        if newer.code:  # what was forced away may be gone
+            return False
+        repository.answers[words] = newer.text
+    oldest = split_lines(repository.answers[words])[-1:]
+    return any(row.split(" ")[1:2] == [before] for row in oldest)
 
 
 def changes_against(
     repository: Repository, parents: Mapping[str, str]
 ) -> dict[str, tuple[FileChange, ...]]:
     """The files in which each commit (the key) differs from one parent of it, in one call."""
+    if not parents:
+        return {}
     pairs = "".join(f"{commit} {parent}\n" for commit, parent in parents.items())
     listed = repository.call(
         "diff-tree", "--stdin", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", "--always",
@@ -181,12 +227,118 @@ def file_writers(
     """Who wrote ``paths`` in the commits that ``new`` has and ``old`` lacks."""
     # A merge that takes the files as one of its parents has them (a branch brought up to date)
     # wrote nothing of them.
-    listed = repository.recall_output(
-        "log", "--no-mailmap", "--no-show-signature", f"--format={_WRITER}",
-        new, f"^{old}", "--", *(f":(top,literal){path}" for path in paths), about=[old, new],
-    )  # fmt: skip
+    listed = repository.recall_output(*_writer_words(old, new, paths), about=[old, new])
     cells = [cell.removeprefix("\n") for cell in listed.split("\0")]
     return tuple(CommitWriter(*cells[start : start + 4]) for start in range(0, len(cells) - 4, 4))
+
+
+@dataclass(frozen=True)
+class WriterQuestion:
+    """What ``file_writers`` will be asked: who wrote ``paths`` between two commits."""
+
+    old: str
+    new: str
+    paths: tuple[str, ...]
+
+
+def read_writers_ahead(
+    repository: Repository, line: MainLine, since: str | None, questions: Sequence[WriterQuestion]
+) -> None:
+    """Read what ``file_writers`` will answer to many questions in three calls of Git, not in one
+    each. Each ``old`` is a commit of the line, none before ``since``; where what came since is no
+    plain row of commits, Git is asked as before."""
+    if not questions or not repository.is_lasting(line.head):
+        return
+    rows = _read_parents(repository, line.head, since)
+    parents, places = dict(rows), _place_merged_commits(line, dict(rows))
+    chains = {q: _find_chain(q, line, parents, places) for q in questions}
+    bases = {name: parents[name][0] for chain in chains.values() for name in chain or ()}
+    changes = changes_against(repository, bases)
+    writing = {
+        question: [name for name in chain if _touches(changes.get(name, ()), question.paths)]
+        for question, chain in chains.items()
+        if chain is not None
+    }
+    cells = _read_writer_cells(repository, {name for names in writing.values() for name in names})
+    for question, names in writing.items():
+        words = _writer_words(question.old, question.new, question.paths)
+        if all(name in cells for name in names):
+            repository.answers.setdefault(words, "\n".join(cells[name] for name in names))
+
+
+def _read_parents(
+    repository: Repository, head: str, since: str | None
+) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """The commits of a branch, but for those that it had at ``since``, with their parents."""
+    without = [f"^{since}"] if since else []
+
+    def read_rows(bounds: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+        for row in split_lines(repository.call("rev-list", "--parents", *bounds, *without)):
+            name, *parents = row.split(" ")
+            yield name, tuple(parents)
+
+    return recall_line(repository, head, ("parents", *without), read_rows)
+
+
+def _place_merged_commits(line: MainLine, parents: Mapping[str, tuple[str, ...]]) -> dict[str, int]:
+    """By the place of which commit of the line each commit came to it."""
+    places = dict(line.commit_places)
+    for place, commit in enumerate(line.commits):
+        waiting = [*commit.parents[1:]]
+        while waiting:
+            name = waiting.pop()
+            if name in parents and name not in places:
+                places[name] = place
+                waiting += parents[name]
+    return places
+
+
+def _find_chain(
+    question: WriterQuestion,
+    line: MainLine,
+    parents: Mapping[str, tuple[str, ...]],
+    places: Mapping[str, int],
+) -> tuple[str, ...] | None:
+    """What ``new`` has and ``old`` lacks, from the newest on; None where a merge is among it, or
+    ``new`` is none of main's."""
+    before, chain, name = line.commit_places[question.old], [], question.new
+    if name not in parents:
+        return None
+    while places.get(name, _ALWAYS) > before:
+        if len(parents.get(name, ())) != 1:
+            return None
+        chain.append(name)
+        [name] = parents[name]
+    return tuple(chain)
+
+
+def _touches(changes: Iterable[FileChange], paths: Sequence[str]) -> bool:
+    # Where a folder was put in the place of a file, what lies in it is a change of that.
+    return any(
+        change.path == path or change.path.startswith(f"{path}/")
+        for change in changes
+        for path in paths
+    )
+
+
+def _read_writer_cells(repository: Repository, commits: Iterable[str]) -> dict[str, str]:
+    names = "".join(f"{name}\n" for name in commits).encode()
+    if not names:
+        return {}
+    listed = repository.call(
+        "log", "--no-walk=unsorted", "--stdin", "--no-mailmap", "--no-show-signature",
+        f"--format={_WRITER}", stdin=names,
+    )  # fmt: skip
+    cells = [cell.removeprefix("\n") for cell in listed.split("\0")]
+    rows = (cells[start : start + 4] for start in range(0, len(cells) - 4, 4))
+    return {row[0]: "".join(f"{cell}\0" for cell in row) for row in rows}
+
+
+def _writer_words(old: str, new: str, paths: Iterable[str]) -> tuple[str, ...]:
+    return (
+        "log", "--no-mailmap", "--no-show-signature", f"--format={_WRITER}",
+        new, f"^{old}", "--", *(f":(top,literal){path}" for path in paths),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -273,12 +425,27 @@ class MainChange:
 
 def read_changes(repository: Repository, head: str, *words: str) -> Iterator[MainChange]:
     """The commits of the line that fit, oldest first; ``words`` go to ``git log``."""
-    listed = repository.recall_output(
+    if "-1" in words:  # of the commits together, not of each
+        yield from _read_changes(repository, [head], words)
+    else:
+        read = functools.partial(_read_changes, repository, words=words)
+        yield from recall_line(repository, head, ("changes", *words), read)
+
+
+def _read_changes(
+    repository: Repository, bounds: Sequence[str], words: tuple[str, ...]
+) -> Iterator[MainChange]:
+    question = (
         "log", "--first-parent", "--diff-merges=first-parent", "--reverse", "--root", "--raw",
         "--no-abbrev", "--no-renames", "--no-show-signature", "--no-mailmap", "-z",
-        "--ignore-submodules=none",
-        f"--format={_FORMAT}", head, *words, about=[head],
+        "--ignore-submodules=none", f"--format={_FORMAT}", *bounds, *words,
     )  # fmt: skip
+    is_short = "-1" in words
+    listed = (
+        repository.recall_output(*question, about=bounds)
+        if is_short
+        else repository.call(*question)
+    )
     cells = listed.split("\0")
     position = 0
     while position + len(_FIELDS) < len(cells):

@@ -13,6 +13,7 @@ from towpath.errors import RegistryError
 FIELDS = ("refname", "objectname", "objecttype", "object", "taggername", "taggerdate:unix")
 # What is kept in memory are rules and records, of some kilobytes each: no tables, no models.
 KEPT_BYTES = 1 << 16
+_FEW = 100  # names that Git is asked for one by one: of more, all are listed
 FORMAT = "".join(f"%({field})%00" for field in (*FIELDS, "contents"))
 
 
@@ -35,22 +36,46 @@ class Ref(NamedTuple):
 
 
 def list_refs(repository: Repository, *patterns: str) -> tuple[Ref, ...]:
-    """Every ref that a pattern covers (``refs/tags``, ``refs/tags/abalone@*``), in one call."""
+    """Every ref that a pattern covers (``refs/tags``, ``refs/tags/abalone@*``): in one call, or,
+    where most were read before, in two that open new objects alone."""
+    if repository.known_refs:
+        objects = list_ref_objects(repository, *patterns)
+        held = repository.known_refs
+        new = [
+            (name, object_)
+            for name, object_ in objects.items()
+            if name not in held or held[name].object != object_
+        ]
+        if len(new) <= _FEW:
+            return _list_known(repository, objects, new)
     listing = repository.attempt_git("for-each-ref", f"--format={FORMAT}", *patterns)
     if listing.code == 0:
-        return tuple(_parse_refs(listing.text))
+        listed = tuple(_parse_refs(listing.text))
+        repository.known_refs.update({ref.name: ref for ref in listed})
+        return listed
     # One object that is lost keeps Git from telling any ref: the others are told all the same.
     return tuple(_listed_apart(repository, list(list_ref_objects(repository, *patterns).items())))
+
+
+def _list_known(
+    repository: Repository, objects: Mapping[str, str], new: list[tuple[str, str]]
+) -> tuple[Ref, ...]:
+    fresh = {ref.name: ref for ref in _listed_apart(repository, new)}
+    held = repository.known_refs
+    held.update({name: ref for name, ref in fresh.items() if not ref.lost})
+    deleted = {name for name, _ in new} - fresh.keys()  # meanwhile
+    return tuple(fresh.get(name) or held[name] for name in objects if name not in deleted)
 
 
 def _listed_apart(repository: Repository, pairs: list[tuple[str, str]]) -> Iterator[Ref]:
     """The refs of these names, halved until those are found whose objects are lost."""
     if not pairs:
         return
-    names = (name for name, _ in pairs)
-    listing = repository.attempt_git("for-each-ref", f"--format={FORMAT}", *names)
+    names = {name for name, _ in pairs}
+    listing = repository.attempt_git("for-each-ref", f"--format={FORMAT}", *sorted(names))
     if listing.code == 0:
-        yield from _parse_refs(listing.text)
+        # A name is a pattern, which covers what lies below it, too.
+        yield from (ref for ref in _parse_refs(listing.text) if ref.name in names)
     elif len(pairs) == 1:
         [(name, object_)] = pairs
         yield Ref(name, object_, object_, False, "", 0, "", lost=True)
@@ -114,6 +139,20 @@ def read_contents(repository: Repository, names: Iterable[str]) -> dict[str, byt
 
 def read_content(repository: Repository, commit: str, path: str) -> bytes | None:
     return read_contents(repository, [f"{commit}:{path}"]).get(f"{commit}:{path}")
+
+
+def find_objects(repository: Repository, names: Iterable[str]) -> dict[str, str]:
+    """The objects by names (``<commit>:<path>``), in one call; what is not there is left out."""
+    object_names = list(dict.fromkeys(names))
+    if not object_names:
+        return {}
+    name_lines = "".join(f"{name}\n" for name in object_names)
+    listed = repository.call(
+        "cat-file", "--batch-check=%(objectname)",
+        stdin=name_lines.encode("utf-8", "surrogateescape"),
+    )  # fmt: skip
+    rows = zip(object_names, git_command.split_lines(listed), strict=True)
+    return {name: object_ for name, object_ in rows if is_whole_hash(object_)}
 
 
 def has_same_files(repository: Repository, one: str, other: str, paths: Iterable[str]) -> bool:

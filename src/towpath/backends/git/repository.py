@@ -63,6 +63,18 @@ class Repository:
     signatures: dict[bytes, dict[str, Any]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+    # What was last read of each ref, by its name: it counts for as long as the ref holds the same
+    # object.
+    known_refs: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    # Of what refs add up to, by a name: these refs, and what they came to.
+    known_folds: dict[str, tuple[Any, Any]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    # What was last read of a branch, by the question, with the commit that it was read up to: of a
+    # branch that went on, only what is new is read.
+    known_lines: dict[tuple[str, ...], tuple[str, tuple[Any, ...]]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @classmethod
     def find_repository(cls, path: Path) -> Repository | None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 
@@ -13,6 +14,7 @@ from towpath.backends.git import Repository, branches, commit_history, refs
 from towpath.backends.git.commit_history import Backdated, MainLine, read_main_line, read_trailers
 from towpath.backends.git.git_command import split_lines
 from towpath.config.foreign_values import format_second
+from towpath.delivery.promotion.commit_approvers import is_signed, read_signatures
 from towpath.delivery.promotion.promotion_approval import (
     LEVEL_ORDER,
     ApprovalInquiry,
@@ -23,13 +25,14 @@ from towpath.delivery.promotion.promotion_approval import (
 )
 from towpath.delivery.promotion.rule_changes import NOT_ASKED, RuleHistory, read_rule_history
 from towpath.delivery.promotion.rulebook import PATTERNS, Rulebook, is_rule
-from towpath.errors import Fault, Place, Refused
+from towpath.errors import Fault, ForgeError, Place, Refused, RegistryError
 from towpath.forge import Forge
 from towpath.registry import ModelVersion, Promotion, VersionNumber
 from towpath.registry.main_decisions import read_promotions
 from towpath.registry.stage_files import FOLDER
 from towpath.registry.version_signatures import lacking_signature
 
+_MANY = 8  # promotions from which on they are read together
 ASK_FORGE = 'export GITHUB_TOKEN="$(gh auth token)"; then run it again, without --offline'
 
 
@@ -178,7 +181,53 @@ class ApprovalRule:
                 lost.append(DisplacedDecision(commit, subject, merge))
         return (*lost, *_other_beginnings(repository, line))
 
+    def read_ahead(self, promotions: Sequence[Promotion]) -> None:
+        """Read in one pass what the judgements of many promotions hang on: each is then judged
+        without a call of Git, and as it would be alone. What cannot be read, an object that is
+        lost say, is told by the judgement that hangs on it."""
+        with suppress(RegistryError, ForgeError):
+            self._read_ahead(promotions)
+
+    def _read_ahead(self, promotions: Sequence[Promotion]) -> None:
+        based = [promotion for promotion in promotions if promotion.base]
+        if len(based) < _MANY:
+            return
+        self._read_changed_files(based)
+        repository, inquiries = self.repository, [*map(self._open_inquiry, based)]
+        commits = {name for p in based for name in (p.commit, p.head) if name}
+        refs.read_contents(repository, commits)
+        first = self.log[0].base if self.log else None
+        questions = [inquiry.writer_question for inquiry in inquiries]
+        commit_history.read_writers_ahead(repository, self.line, first, questions)
+        self._read_signatures_ahead(inquiries)
+
+    def _read_signatures_ahead(self, inquiries: Iterable[ApprovalInquiry]) -> None:
+        """Those of signed promotions and of who wrote them, by the signers in force before each."""
+        asked: defaultdict[bytes, list[str]] = defaultdict(list)
+        files: list[str] = []
+        for inquiry in inquiries:
+            commit, head = inquiry.promotion.commit, inquiry.promotion.head
+            if not is_signed(self.repository, commit):
+                continue
+            files += [f"{side}:{path}" for side in (commit, head) if side for path in inquiry.files]
+            signers = self.rules.rules_at(inquiry.parent, self.folder).signers
+            writers = (writer.commit for writer in inquiry.file_writers)
+            asked[signers or b""] += [commit, *writers]
+        refs.read_contents(self.repository, files)
+        for signers, commits in asked.items():
+            read_signatures(self.repository, commits, signers)
+
     def judge(self, promotion: Promotion) -> ApprovalJudgement:
+        place = promotion.commit, promotion.path
+        if place not in self._judgements:
+            self._judgements[place] = self._judge_anew(promotion)
+        return self._judgements[place]
+
+    @cached_property
+    def _judgements(self) -> dict[tuple[str, str], ApprovalJudgement]:
+        return {}
+
+    def _judge_anew(self, promotion: Promotion) -> ApprovalJudgement:
         backdated = self.line.backdated([promotion.commit])
         inquiry = self._open_inquiry(promotion)
         # By the rules in force before it: none that came with it. What a stage wants now, by those
@@ -190,7 +239,7 @@ class ApprovalRule:
             books += self._books_of_now
         judgements = [
             ApprovalJudgement(approve_under(book, inquiry), book.least_level(promotion.stage))
-            for book in books
+            for book in {id(book): book for book in books}.values()  # often the same rules
         ]
         judged = reduce(_stricter_judgement, judgements)
         return replace(judged, backdated=backdated[0] if backdated else None)
@@ -206,6 +255,8 @@ class ApprovalRule:
         return {(promotion.stage, promotion.model): promotion.commit for promotion in self.log}
 
     def _open_inquiry(self, promotion: Promotion) -> ApprovalInquiry:
+        if promotion.base and promotion.commit not in self._changes_by_commit:
+            self._read_changed_files(self.log)
         changed = self._changes_by_commit.get(promotion.commit, ())
         before = self._replaced_versions.get((promotion.commit, promotion.path))
         return ApprovalInquiry(
@@ -219,10 +270,13 @@ class ApprovalRule:
         )
 
     @cached_property
-    def _changes_by_commit(self) -> Mapping[str, tuple[commit_history.FileChange, ...]]:
-        # Of all in one call of Git: main has hundreds, and `verify` asks about each.
-        parents = {promotion.commit: promotion.base for promotion in self.log if promotion.base}
-        return commit_history.changes_against(self.repository, parents)
+    def _changes_by_commit(self) -> dict[str, tuple[commit_history.FileChange, ...]]:
+        return {}
+
+    def _read_changed_files(self, promotions: Iterable[Promotion]) -> None:
+        changes = self._changes_by_commit
+        parents = {p.commit: p.base for p in promotions if p.base and p.commit not in changes}
+        changes.update(commit_history.changes_against(self.repository, parents))
 
     @cached_property
     def _promotions_by_commit(self) -> Mapping[str, list[Promotion]]:
@@ -245,7 +299,8 @@ class ApprovalRule:
         """Where no forge is asked, those that Git alone proves."""
         # What came by no sufficient approval was never in a stage, for the ladder, a soak or a
         # rollback.
-        mine = (promotion for promotion in self.log if model in (None, promotion.model))
+        mine = [promotion for promotion in self.log if model in (None, promotion.model)]
+        self.read_ahead(mine)
         return tuple(promotion for promotion in mine if self.judge(promotion).is_enough)
 
     def find_unproved(self, promotions: Iterable[Promotion]) -> tuple[Promotion, ...]:

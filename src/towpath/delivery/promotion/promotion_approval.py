@@ -93,7 +93,7 @@ class ApprovalInquiry:
         version = promotion.version or self.before
         return promotion_paths(promotion.stage, promotion.model, version)
 
-    @property
+    @cached_property
     def evidence_page(self) -> str | None:
         path = self.files[2]
         if path in self.commit_paths:
@@ -114,6 +114,12 @@ class ApprovalInquiry:
         if head is None or len(commit_history.commit_parents(self.repository, commit)) != 2:
             return False
         return refs.has_same_files(self.repository, commit, head, self.files)
+
+    @property
+    def writer_question(self) -> commit_history.WriterQuestion:
+        """What ``file_writers`` asks of one that came as it was proposed."""
+        head = self.promotion.head or self.promotion.commit
+        return commit_history.WriterQuestion(self.parent, head, self.files)
 
     @cached_property
     def file_writers(self) -> tuple[commit_history.CommitWriter, ...]:

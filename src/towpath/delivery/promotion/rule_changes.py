@@ -176,8 +176,10 @@ def _rule_commits(repository: Repository, line: MainLine) -> list[MainChange]:
     agreed = {c.commit: c for c in read_changes(repository, line.head, *agrees)}
     # A forge's merge has a message of its own, and the review is of what was merged: so the merges
     # count whose merged commit agrees.
-    words = ("log", *agrees, "--format=%H", line.head)
-    listed = split_lines(repository.recall_output(*words, about=[line.head]))
+    words = ("log", *agrees, "--format=%H")
+    listed = commit_history.recall_line(
+        repository, line.head, words, lambda bounds: split_lines(repository.call(*words, *bounds))
+    )
     beside = {commit for commit in listed if not line.holds_commit(commit)}
     merges = {c.name for c in line.commits if beside & set(c.parents[1:])}
     for commit in merges - set(agreed) - set(changed):

@@ -20,6 +20,7 @@ from towpath.studio.shown_values import show_person
 if TYPE_CHECKING:
     from towpath.audit.data_history import DataVersion
     from towpath.execution.run_summary import CheckSummary
+    from towpath.registry import ModelVersion
     from towpath.studio.pages.page_kind import PageRequest
     from towpath.studio.pages.run_facts import RunLine
     from towpath.studio.project_facts import ProjectFacts
@@ -146,7 +147,7 @@ def _gather_sets(facts: ProjectFacts) -> tuple[list[DataSet], int]:
             if read_place and "@" not in read_place and isinstance(digest, str):
                 by_place[read_place].runs.append(run)
                 by_place[read_place].runs_by_digest.setdefault(digest, []).append(run)
-    models = facts.registry_lineage.versions_by_input
+    models = facts.registry_lineage.index.versions_by_input
     checks = _checks_by_digest(runs.runs)
     sets = (
         _make_set(name, gathered, models, checks) for name, gathered in sorted(by_place.items())
@@ -167,9 +168,9 @@ def _declared_inputs(facts: ProjectFacts) -> Iterator[tuple[str, str, str]]:
                 yield pipeline, name, place.rstrip("/")
 
 
-def _list_users(models: Mapping[str, tuple[str, ...]], digest: str) -> tuple[str, ...]:
+def _list_users(models: Mapping[str, Sequence[ModelVersion]], digest: str) -> tuple[str, ...]:
     """The last versions that were made of it, the newest first."""
-    return tuple(reversed(models.get(digest, ())[-_USERS:]))
+    return tuple(str(version) for version in reversed(models.get(digest, ())[-_USERS:]))
 
 
 def _checks_by_digest(runs: Sequence[RunLine]) -> Mapping[str, list[DataCheck]]:
@@ -181,7 +182,7 @@ def _checks_by_digest(runs: Sequence[RunLine]) -> Mapping[str, list[DataCheck]]:
 
 
 def _make_set(
-    name: str, gathered: _Gathered, models: Mapping[str, tuple[str, ...]],
+    name: str, gathered: _Gathered, models: Mapping[str, Sequence[ModelVersion]],
     checks: Mapping[str, list[DataCheck]],
 ) -> DataSet:  # fmt: skip
     versions = [
@@ -207,7 +208,7 @@ def _make_set(
 
 
 def _make_version(
-    version: DataVersion, gathered: _Gathered, models: Mapping[str, tuple[str, ...]],
+    version: DataVersion, gathered: _Gathered, models: Mapping[str, Sequence[ModelVersion]],
     checks: Mapping[str, list[DataCheck]],
 ) -> DataSetVersion:  # fmt: skip
     digest = version.digest or ""
@@ -220,7 +221,7 @@ def _make_version(
 
 
 def _seen_version(
-    digest: str, runs: Sequence[RunLine], models: Mapping[str, tuple[str, ...]],
+    digest: str, runs: Sequence[RunLine], models: Mapping[str, Sequence[ModelVersion]],
     checks: Mapping[str, list[DataCheck]],
 ) -> DataSetVersion:  # fmt: skip
     first = runs[-1]

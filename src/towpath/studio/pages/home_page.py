@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from towpath.audit.open_tasks import LATEST_RUNS, list_open_tasks
-from towpath.audit.stage_board import list_standings
 from towpath.execution import run_questions
 from towpath.studio.pages.promotion_page import short_name
 from towpath.studio.pages.run_facts import RunLine, list_run_lines
-from towpath.studio.pages.stage_cards import StageCard, add_drift, find_past_cards, stage_card
+from towpath.studio.pages.stage_cards import StageCard, add_drift, find_past_cards, list_stage_cards
 
 if TYPE_CHECKING:
     from towpath.audit.open_tasks import OpenTask
@@ -67,7 +66,8 @@ class HomePage:
 
 
 def gather_home(facts: ProjectFacts, request: PageRequest) -> HomePage:
-    columns = tuple(_stage_column(facts, stage) for stage in facts.stages)
+    cards = list_stage_cards(facts, *facts.stages)
+    columns = tuple(_stage_column(facts, stage, cards[stage]) for stage in facts.stages)
     strip = tuple(list_run_lines(facts, LATEST_RUNS))
     runs = strip[:_RUNS]
     return HomePage(
@@ -86,9 +86,7 @@ def gather_home(facts: ProjectFacts, request: PageRequest) -> HomePage:
 
 def _list_tasks(facts: ProjectFacts, runs: tuple[RunLine, ...]) -> Iterator[OpenTask]:
     """What needs a person, as `towpath status` tells it, but for promotions, which stand above."""
-    standings = list_standings(
-        facts.stages, facts.stage_files.wanted, facts.models, facts.stage_histories
-    )
+    standings = facts.read_standings(*facts.stages)
     return list_open_tasks((), run_questions.list_waiting(facts.workspace), standings, runs)
 
 
@@ -112,10 +110,8 @@ def show_board_at(facts: ProjectFacts, moment: str, columns: tuple[StageColumn, 
     return StageBoard(shown, moment, "")
 
 
-def _stage_column(facts: ProjectFacts, stage: str) -> StageColumn:
-    files = [file for file in facts.stage_files.wanted if file.stage == stage]
+def _stage_column(facts: ProjectFacts, stage: str, cards: tuple[StageCard, ...]) -> StageColumn:
     declared = facts.policy.stages[stage].description if facts.policy else None
-    cards = tuple(stage_card(facts, file) for file in files)
     return StageColumn(stage, declared or "", add_drift(facts, stage, cards))
 
 

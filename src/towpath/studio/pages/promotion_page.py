@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from towpath.backends.git import commit_history, refs, remotes
+from towpath.backends.git import branches, commit_history, refs, remotes
 from towpath.delivery.gates.verdict import verdict_cell
 from towpath.delivery.promotion import decide_promotion, evidence
 from towpath.delivery.promotion.gate_outcomes import list_gate_standings
@@ -16,7 +16,7 @@ from towpath.delivery.promotion.propose import PROMOTION_PREFIX, PromotionPlace
 from towpath.errors import RegistryError, TowpathError, UsageError
 from towpath.quantities import readable_size
 from towpath.studio.bound_bar import BoundedValue
-from towpath.studio.pages.page_kind import NoSuchPage
+from towpath.studio.pages.page_kind import ListPart, NoSuchPage
 from towpath.studio.shown_values import show_change, show_number
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from towpath.studio.pages.page_kind import PageRequest
     from towpath.studio.project_facts import ProjectFacts
 
-_DECIDED = 30  # of those that were decided, the newest
+ON_A_PAGE = 50  # of those that wait, and of those that were decided
 _DIFF_LINES, _DIFF_BYTES = 400, 200_000  # of a file
 
 
@@ -47,8 +47,12 @@ class WaitingLine:
 
 @dataclass(frozen=True)
 class PromotionList:
-    waiting: tuple[WaitingLine, ...]
-    decided: tuple[tuple[str, HistoryEntry], ...]
+    """``waiting`` and ``decided`` are one page each of as many as there are."""
+
+    waiting: ListPart[WaitingLine]
+    waiting_count: int
+    decided: ListPart[tuple[str, HistoryEntry]]
+    decided_count: int
 
 
 @dataclass(frozen=True)
@@ -145,20 +149,33 @@ def short_name(branch: str) -> str:
     return branch.removeprefix(PROMOTION_PREFIX)
 
 
-def gather_promotions(facts: ProjectFacts, _: PageRequest) -> PromotionList:
-    waiting = tuple(
-        WaitingLine(short_name(wait.branch), wait, _proposal_time(facts, wait.branch))
-        for wait in facts.waiting_promotions
+def gather_promotions(facts: ProjectFacts, request: PageRequest) -> PromotionList:
+    waits, decisions = facts.waiting_promotions, tuple(facts.decisions.items())
+    # Of a site of files each that waits has a page, to which this one leads.
+    most = max(ON_A_PAGE, len(waits)) if request.is_static else ON_A_PAGE
+    waiting = request.cut_list(waits, most, "waiting")
+    times = _proposal_times(facts) if waits else {}
+    lines = tuple(
+        WaitingLine(short_name(wait.branch), wait, times.get(wait.branch, ""))
+        for wait in waiting.rows
     )
-    return PromotionList(waiting, tuple(facts.decisions.items())[:_DECIDED])
+    decided = request.cut_list(decisions, ON_A_PAGE)
+    entries = facts.judge_decisions([promotion for _, promotion in decided.rows])
+    named = tuple(zip((name for name, _ in decided.rows), entries, strict=False))
+    return PromotionList(
+        ListPart(lines, waiting.page, waiting.pages), len(waits),
+        ListPart(named, decided.page, decided.pages), len(decisions),
+    )  # fmt: skip
 
 
-def _proposal_time(facts: ProjectFacts, branch: str) -> str:
+def _proposal_times(facts: ProjectFacts) -> Mapping[str, str]:
+    """When the head of each promotion's branch was made, here or at the remote as it was last
+    fetched."""
     place = _find_place(facts)
     try:
-        return _commit_time(place.repository, _find_head(place, branch))
+        return branches.read_head_dates(place.repository, PROMOTION_PREFIX, place.remote)
     except RegistryError:  # an object is damaged: its own page says so
-        return ""
+        return {}
 
 
 def _find_place(facts: ProjectFacts) -> PromotionPlace:
@@ -186,7 +203,8 @@ def gather_promotion(facts: ProjectFacts, request: PageRequest) -> PromotionPage
     waiting = next((p for p in facts.waiting_promotions if short_name(p.branch) == name), None)
     if waiting:
         return _gather_waiting(facts, name, waiting)
-    decided = facts.decisions.get(name)
+    promotion = facts.decisions.get(name)
+    decided = next(iter(facts.judge_decisions([promotion])), None) if promotion else None
     if decided is None:
         raise NoSuchPage(f"no promotion `{name}` waits, and none was decided")
     repository = facts.workspace.registry_at_hand

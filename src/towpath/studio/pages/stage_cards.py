@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from towpath.audit.stage_board import find_standing, tell_standing
+from towpath.audit.stage_board import tell_standing
 from towpath.audit.stage_history import find_stages_at
 from towpath.delivery.promotion.promotion_approval import short_promotion_name
 from towpath.errors import TowpathError
@@ -17,9 +17,9 @@ from towpath.studio.shown_values import show_change, show_number, show_person
 
 if TYPE_CHECKING:
     from towpath.audit.stage_board import StageStanding
-    from towpath.audit.stage_history import StageMoment
+    from towpath.audit.stage_history import HistoryEntry, StageMoment, StageMove
     from towpath.delivery.reconcile import StagePlan
-    from towpath.registry import ModelVersion, StageFile
+    from towpath.registry import ModelVersion
     from towpath.studio.project_facts import ProjectFacts
 
 
@@ -72,11 +72,12 @@ def add_drift(
     )
 
 
-def stage_card(facts: ProjectFacts, stage_file: StageFile) -> StageCard:
-    """What a stage should run of a model, and what is known of that."""
-    name = stage_file.model
-    standing = find_standing(stage_file, facts.models.get(name), facts.model_history(name))
-    return make_card(facts, standing, standing.lag)
+def list_stage_cards(facts: ProjectFacts, *stages: str) -> Mapping[str, tuple[StageCard, ...]]:
+    """What stages should run of each model, and what is known of that, by stage."""
+    cards: dict[str, list[StageCard]] = {stage: [] for stage in stages}
+    for standing in facts.read_standings(*stages):
+        cards[standing.stage].append(make_card(facts, standing, standing.lag))
+    return {stage: tuple(listed) for stage, listed in cards.items()}
 
 
 def make_card(facts: ProjectFacts, standing: StageStanding, lag: str) -> StageCard:
@@ -124,21 +125,29 @@ def find_past_cards(
     """What each stage ran at a moment, or was to run, by stage; and why ``moment`` is none."""
     cards: defaultdict[str, list[StageCard]] = defaultdict(list)
     try:
-        for model in facts.models:
-            history = facts.model_history(model)
-            for past in find_stages_at(facts.workspace, history, moment) if history else ():
-                if card := _make_past_card(facts, past):
-                    cards[past.stage].append(card)
+        pasts = [*_find_moments(facts, moment)]
+        moves = [move for past in pasts if (move := past.ran or past.wanted)]
+        entries = dict(zip(moves, facts.judge_moves(moves), strict=False))
+        for past in pasts:
+            entry = entries.get(move) if (move := past.ran or past.wanted) else None
+            if entry and _parse_number(entry.version):
+                cards[past.stage].append(_make_past_card(facts, past, entry))
     except TowpathError as wrong:
         hint = wrong.faults[0].hint
         return {}, wrong.faults[0].what + (f": {hint}" if hint else "")
     return {stage: tuple(listed) for stage, listed in cards.items()}, ""
 
 
-def _make_past_card(facts: ProjectFacts, past: StageMoment) -> StageCard | None:
-    entry = past.ran or past.wanted
-    if entry is None or _parse_number(entry.version) is None:
-        return None
+def _find_moments(facts: ProjectFacts, moment: str) -> Iterator[StageMoment[StageMove]]:
+    histories = facts.stage_histories
+    for model in facts.models if histories else ():
+        moves = histories.list_moves(model=model) if histories else ()
+        yield from find_stages_at(facts.workspace, moves, moment) if moves else ()
+
+
+def _make_past_card(
+    facts: ProjectFacts, past: StageMoment[StageMove], entry: HistoryEntry
+) -> StageCard:
     if past.ran is None:
         lag = "was not deployed yet"
     elif past.wanted and past.wanted.version != past.ran.version:

@@ -14,7 +14,7 @@ from towpath.studio.pages.stage_cards import (
     CHANGE_STATES,
     StageCard,
     find_past_cards,
-    stage_card,
+    list_stage_cards,
 )
 from towpath.studio.pages.stage_times import StageSpan, list_stage_spans
 from towpath.studio.project_facts import tell_silence
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from towpath.studio.beside_answers import HeardAnswer
     from towpath.studio.pages.page_kind import PageRequest
     from towpath.studio.project_facts import ProjectFacts
+
+
+ON_A_PAGE = 100  # changes of the history
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,8 @@ class StagePage:
     description: str
     cards: tuple[StageCard, ...]
     history: tuple[HistoryEntry, ...]
+    page: int
+    pages: int
     rules: tuple[tuple[str, str], ...]
     gates: tuple[tuple[str, str, str, str], ...]
     moment: str
@@ -70,21 +75,21 @@ def gather_stage(facts: ProjectFacts, request: PageRequest) -> StagePage:
     if facts.policy is None or stage not in facts.stages:
         raise NoSuchPage(f"no stage `{stage}`")
     declared = facts.policy.stages[stage]
-    cards = tuple(
-        stage_card(facts, file) for file in facts.stage_files.wanted if file.stage == stage
-    )
-    history = [e for model in facts.models for e in facts.model_history(model) if e.stage == stage]
-    history.sort(key=lambda entry: entry.merged, reverse=True)
+    histories = facts.stage_histories
+    moves = [m for m in histories.list_moves(stage) if m.model in facts.models] if histories else []
+    moves.sort(key=lambda move: move.merged, reverse=True)
+    part = request.cut_list(moves, len(moves) or 1 if request.is_static else ON_A_PAGE)
     moment = request.first_value("at").strip()
     past, fault = find_past_cards(facts, moment) if moment else ({}, "")
     return StagePage(
-        stage, declared.description or "", cards, tuple(history),
+        stage, declared.description or "", list_stage_cards(facts, stage)[stage],
+        facts.judge_moves(part.rows), part.page, part.pages,
         tuple(_rule_rows(facts.policy, stage)),
         tuple(
             (name, gate.kind, gate.when, describe_bound(gate))
             for name, gate in declared.gates.items()
         ),
-        moment, past.get(stage, ()), fault, list_stage_spans(history), _find_drift(facts, stage),
+        moment, past.get(stage, ()), fault, list_stage_spans(moves), _find_drift(facts, stage),
     )  # fmt: skip
 
 

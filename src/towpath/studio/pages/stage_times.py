@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from towpath.audit.stage_history import HistoryEntry
+    from towpath.audit.stage_history import StageMove
 
 _MOST_MODELS, _MOST_SPANS = 12, 40
 
@@ -25,7 +25,7 @@ class StageSpan:
     words: str
 
 
-def list_stage_spans(history: Sequence[HistoryEntry]) -> Mapping[str, tuple[StageSpan, ...]]:
+def list_stage_spans(history: Sequence[StageMove]) -> Mapping[str, tuple[StageSpan, ...]]:
     """The spans of each model, the oldest first; of long histories the last of them."""
     spans: dict[str, list[StageSpan]] = {}
     for entry in sorted(history, key=lambda entry: entry.merged):
