@@ -187,8 +187,12 @@ def _goes_on(repository: Repository, before: str, head: str) -> bool:
     # The oldest commit of the line that it does not hold has it as its first parent, or it is
     # beside the line: that was forced elsewhere, or a merge put another parent first.
     words = ("rev-list", "--first-parent", "--parents", head, f"^{before}")
-    newer = repository.attempt_git(*words)  # what was forced away may be gone
-    oldest = split_lines(newer.text)[-1:] if newer.code == 0 else []
+    if words not in repository.answers:
+        newer = repository.attempt_git(*words)
+        if newer.code:  # what was forced away may be gone
+            return False
+        repository.answers[words] = newer.text
+    oldest = split_lines(repository.answers[words])[-1:]
     return any(row.split(" ")[1:2] == [before] for row in oldest)
 
 
