@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,6 +19,7 @@ from towpath.config.artifact import Json, Made, read_made
 from towpath.config.foreign_values import Fields, ReadValue, describe_value
 from towpath.config.project_paths import FileName
 from towpath.errors import Fault, Malformed, Place, StoreError
+from towpath.execution.run_process import process_lives
 
 EVENTS = "events.jsonl"
 
@@ -386,27 +386,13 @@ def _unreadable_hint(folder: Path) -> str:
 
 def _mark_interrupted(run: RecordedRun | None) -> RecordedRun | None:
     # A run that says it runs, whose process is gone, was killed.
-    if run is None or run.state is not ExecutionState.RUNNING or process_lives(run.origin):
+    if (
+        run is None
+        or run.state is not ExecutionState.RUNNING
+        or process_lives(run.origin, run.started)
+    ):
         return run
     return replace(run, state=ExecutionState.INTERRUPTED, steps=_at_rest(run.steps))
-
-
-def process_lives(origin: Mapping[str, Json]) -> bool:
-    """Whether the process of a run that says so may still be at work."""
-    # Of another host's process nothing is known here: a shared folder may show its run.
-    pid = origin.get("pid")
-    if not isinstance(pid, int) or origin.get("host") != os.uname().nodename:
-        return True
-    if not 0 < pid < 1 << 31:  # no process has such a number: a signal would go to a group
-        return False
-    # A number may be another process's by now; then the run shows as running until that ends.
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # somebody else's, and alive
-        return True
-    return True
 
 
 Event = Mapping[str, Any]

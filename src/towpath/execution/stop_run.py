@@ -6,12 +6,12 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from typing import TypeAlias
 
 from towpath.errors import EngineError, Fault, UsageError
 from towpath.execution import run_folders
+from towpath.execution.run_process import is_of_run
 from towpath.execution.run_record import RecordedRun
 
 CancelRun: TypeAlias = Callable[[str], None]
@@ -19,7 +19,6 @@ CancelRun: TypeAlias = Callable[[str], None]
 
 _PATIENCE = 30.0  # seconds in which a run ends its steps and writes down that it ended
 _LOOK = 0.1
-_CLOCK = 2.0  # seconds between the start of a process as the kernel and as a record tells it
 
 
 def stop_run(runs: Path, word: str, cancel: CancelRun) -> RecordedRun:
@@ -53,17 +52,6 @@ def _interrupt_process(run: RecordedRun) -> None:
     host, process = run.origin.get("host"), run.origin.get("pid")
     if host != os.uname().nodename or not isinstance(process, int):
         raise UsageError(f"run {run.id} goes on at {host}", hint="stop it there")
-    if not _is_of_run(process, run):
+    if not is_of_run(process, run.started):
         raise UsageError(f"run {run.id} does not go on: its process is gone")
     os.kill(process, signal.SIGINT)
-
-
-def _is_of_run(process: int, run: RecordedRun) -> bool:
-    """Whether a process is that of the run, and none that was given its number afterwards."""
-    import psutil
-
-    try:
-        started = psutil.Process(process).create_time()
-    except psutil.Error:
-        return False
-    return started <= datetime.fromisoformat(run.started).timestamp() + _CLOCK

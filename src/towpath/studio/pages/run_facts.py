@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from towpath.credentials import hide_credentials
 from towpath.errors import StoreError, UsageError
-from towpath.execution import run_folders, run_record
+from towpath.execution import run_folders, run_process, run_record
 from towpath.execution.run_summary import find_input_place, summarise_run
 from towpath.planning.run_request import describe_asked
 from towpath.studio.page_threads import NICENESS
@@ -148,7 +148,7 @@ class _KeptLine:
         """Whether a record of that time and size still says so."""
         if state != self.state:
             return False
-        return self.origin is None or run_record.process_lives(self.origin)
+        return self.origin is None or run_process.process_lives(self.origin, self.line.started)
 
 
 @dataclass
