@@ -74,8 +74,8 @@ def find_version(
         what = f"{model.name}@{named.key} names {len(matches)} versions"
         raise UsageError(what, hint="give more digits")
     if f"{model.name}@{named.version}" in model.lost:
-        lost = (fault for fault in list_lost_tags(repository, [model]) if f" {named} " in fault.what)
-        raise RegistryError(*lost)
+        lost = list_lost_tags(repository, [model])
+        raise RegistryError(*(fault for fault in lost if f" {named} " in fault.what))
     raise _unknown_version(model, named)
 
 
