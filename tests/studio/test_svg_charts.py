@@ -85,10 +85,14 @@ def test_a_time_line_is_as_long_as_a_version_was_there() -> None:
     bars = re.findall(
         r'class="time-bar ([^"]+)" x="([0-9.]+)" y="[0-9.]+" width="([0-9.]+)"', drawn
     )
-    assert bars == [
+    wide = [
         ("c0", "130.0", "411.0"), ("c1 is-waiting", "541.0", "205.5"), ("c0", "746.5", "205.5")
     ]  # fmt: skip
-    assert re.findall("01-01 00:0[0-9] UTC", drawn) == ["01-01 00:00 UTC", "01-01 00:01 UTC"]
+    narrow = [
+        ("c0", "1.0", "179.0"), ("c1 is-waiting", "180.0", "89.5"), ("c0", "269.5", "89.5")
+    ]  # fmt: skip
+    assert bars == [*wide, *narrow]
+    assert re.findall("01-01 00:0[0-9] UTC", drawn) == ["01-01 00:00 UTC", "01-01 00:01 UTC"] * 2
     assert "<script" not in drawn
-    ElementTree.fromstring(drawn)
-    ElementTree.fromstring(draw_time_line({}, now=0))
+    ElementTree.fromstring(f"<p>{drawn}</p>")
+    ElementTree.fromstring(f"<p>{draw_time_line({}, now=0)}</p>")

@@ -26,6 +26,7 @@ from towpath.errors import TowpathError
 from towpath.execution import run_folders
 from towpath.registry import policy_at_commit, shared_registry
 from towpath.registry.registry_state import list_lost_tags
+from towpath.studio.site_outputs import OutputAddress, choose_site_outputs
 from towpath.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -305,6 +306,11 @@ class ProjectFacts:
     def site_runs(self) -> frozenset[str]:
         """The runs that have a page in a site of files."""
         return frozenset(self._run_names[-SITE_RUNS:])
+
+    @cached_property
+    def site_outputs(self) -> Mapping[OutputAddress, str]:
+        """The outputs that have a page in a site of files, and the file beside each."""
+        return choose_site_outputs(self.workspace, self.recent_runs(SITE_RUNS))
 
     def has_run_page(self, run: str, is_static: bool = False) -> bool:
         """Whether a run is in this folder, and can be looked at."""
