@@ -70,7 +70,7 @@ def rows() -> Iterator[Row]:
         yield from pages(many, name)
         yield from first_looks(Path(scratch))
         some = registry.make(Path(scratch) / "some", models=10, each=100)
-        make_runs(some, 50)
+        make_runs(some, 50, made=make_outputs(some))
         yield from site(some, Path(scratch) / "site")
         with served(some) as (address, process):
             yield from first_page(address)
@@ -84,6 +84,7 @@ def make_runs(
     steps: Mapping[str, str] | None = None,
     ends: bool = True,
     packages: int = 0,
+    made: Mapping[str, object] | None = None,
 ) -> str:
     """Records of runs of six steps, or of those, whose results hang on so many packages; the name
     of the last. Without an end their process is gone."""
@@ -93,7 +94,8 @@ def make_runs(
         policy.write_text(f"{policy.read_text()}stages:\n{stages}")
     steps = steps or {f"step_{n}": "processing" for n in range(6)}
     hung_on = {f"package of-many-{n}": "1.10.0" for n in range(packages)}
-    made = {"ingredients": hung_on, "key": "a" * 64} if packages else {}
+    events: dict[str, object] = {"made": made} if made else {}
+    events |= {"ingredients": hung_on, "key": "a" * 64} if packages else {}
     origin = {"host": os.uname().nodename, "pid": (1 << 31) - 1}
     for number in range(count):
         folder = new_folder(project / ".towpath" / "runs")
@@ -102,11 +104,26 @@ def make_runs(
                params={"rate": number / 100, "depth": number % 7}, tried=["rate"], origin=origin,
                steps=steps)  # fmt: skip
         for step in steps:
-            record("step", step=step, state="done", seconds=1.0, **made)
+            record("step", step=step, state="done", seconds=1.0, **events)
         if ends:
             record("finished", state="done", seconds=6.0, exit_code=0)
         record.close()
     return folder.name
+
+
+def make_outputs(project: Path) -> dict[str, object]:
+    """What each step of each run makes: a table, a page and a picture, which are in the store."""
+    (project / ".dvc").mkdir(exist_ok=True)
+    (project / ".dvc" / "config").touch()
+    objects, outputs = Workspace(project).store.objects, {}
+    for name, content in {
+        "rows.csv": b"a,b,c\n" + b"1.5,2.5,some words\n" * 8000,
+        "report.html": b"<p>a line of a page</p>\n" * 1000,
+        "chart.svg": b'<svg xmlns="http://www.w3.org/2000/svg">' + b"<g/>" * 5000 + b"</svg>",
+    }.items():
+        file = {"digest": objects.add_bytes(content), "size": len(content), "name": name}
+        outputs[name.partition(".")[0]] = {**file, "files": None}
+    return {"outputs": outputs, "values": {}, "facts": {}}
 
 
 def pages(project: Path, run: str) -> Iterator[Row]:
@@ -250,7 +267,8 @@ def _cpu_spent() -> float:
 
 
 def site(project: Path, folder: Path) -> Iterator[Row]:
-    """The site of 1,000 versions and 50 runs, and once more with nothing changed."""
+    """The site of 1,000 versions and 50 runs, with as many pages of outputs as a site has, and once
+    more with nothing changed."""
     for name, bound in (("a site of 1,000 versions", 60), ("the same again", 5)):
         began = time.perf_counter()
         changes = build_site(project, folder)

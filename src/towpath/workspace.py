@@ -16,6 +16,7 @@ from towpath.errors import (
     UserError,
     did_you_mean,
 )
+from towpath.regular_files import read_regular_file
 
 if TYPE_CHECKING:
     from towpath.backends.dvc import Store
@@ -83,7 +84,8 @@ class Workspace:
         """The project around ``start`` (default: the working directory), looked for upwards."""
         begin = (start or Path.cwd()).absolute()
         for folder in (begin, *begin.parents):
-            if (folder / PROJECT_FILE).is_file():
+            # A pipe of that name, too: reading it says what it is.
+            if (folder / PROJECT_FILE).exists() and not (folder / PROJECT_FILE).is_dir():
                 return cls(folder)
         what = f"no project here: there is no {PROJECT_FILE} in {begin} or above it"
         if gone := _taken_away(begin):
@@ -176,7 +178,7 @@ class Workspace:
     def _declaration_text(self) -> str:
         """DeclarationError where the file cannot be read: it went, or something else is there."""
         try:
-            return (self.root / PROJECT_FILE).read_text(encoding="utf-8", errors="replace")
+            return read_regular_file(self.root / PROJECT_FILE).decode("utf-8", "replace")
         except OSError as unread:
             what = f"the file cannot be read: {(unread.strerror or str(unread)).lower()}"
             raise DeclarationError(Fault(what, Place(PROJECT_FILE))) from unread

@@ -61,6 +61,22 @@ def test_one_lost_version_hides_no_other(project: Project, name: str) -> None:
     assert "towpath fetch" not in said  # there is no remote
 
 
+def test_a_catalogue_says_which_version_it_cannot_read(project: Project) -> None:
+    """As `verify` does; of a rejection, too, for its version would look as good as the others."""
+    registry.reject_version(project.repository, "abalone@v1.0.1", "it is biased")
+    lose(project, "refs/tags/abalone@v1.0.0")
+    words = "the tag abalone@v1.0.0 cannot be read: its object is not in this clone, or is broken"
+    for call in (["models"], ["models", "abalone"], ["search", "model == 'abalone'"]):
+        code, output = command(project, *call)
+        assert (code, output.count(words)) == (0, 1), output
+        assert "towpath restore abalone@v1.0.0" in output and "abalone@v1.0.1" in output
+    code, output = command(project, "show", "abalone@v1.0.0")
+    assert code == 1 and words in output and "towpath restore abalone@v1.0.0" in output
+    rejection = next(tag for tag in project.git("tag").split() if tag.startswith("abalone@v1.0.1!"))
+    lose(project, f"refs/tags/{rejection}")
+    assert f"the tag {rejection} cannot be read" in command(project, "models")[1]
+
+
 @pytest.mark.parametrize("name", LOST)
 @pytest.mark.parametrize("model", ["abalone", "squid"])
 def test_any_model_can_leave(project: Project, name: str, model: str) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from towpath.sandbox import confined_process
+from towpath.sandbox import confined_process, confinement, kernel_fences
 from towpath.sandbox.foreign_code import Sandbox, SandboxTimeout
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is forked")
@@ -103,3 +106,44 @@ def test_a_package_that_hangs_takes_no_longer_than_the_sandbox_may(
         ask("return 1", ("hangs",), seconds=1)
     assert time.monotonic() - begun < 6
     assert ask("return 2") == 2
+
+
+def test_a_sandbox_whose_time_is_up_before_it_was_forked_is_ended_as_any(
+    ask: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "slow.py").write_text("import time; time.sleep(1.4)")
+    ask("return 1")
+    server = server_number()
+    with pytest.raises(SandboxTimeout, match="took longer than 1 s and was ended"):
+        ask("import time\ntime.sleep(60)", ("slow",), seconds=1)
+    assert ask("return 2") == 2
+    assert server_number() == server
+
+
+def test_a_server_without_room_for_another_fork_keeps_those_it_has(
+    ask: Callable[..., Any], tmp_path: Path
+) -> None:
+    ask("return 1")
+    server, code = server_number(), "def answer(question):\n    __import__('time').sleep(0.3)\n"
+    resource.prlimit(server, resource.RLIMIT_NOFILE, (9, 9))  # a fork takes two, a request three
+    (tmp_path / "slow.py").write_text(f"{code}    return question['place']\n")
+
+    def ask_slowly(place: int) -> Any:
+        return Sandbox(tmp_path / f"cell-{place}", 20).ask("slow", {"place": place}).said
+
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(ask_slowly, range(6))) == list(range(6))
+    assert server_number() == server
+
+
+def test_an_end_is_seen_where_the_kernel_has_no_handles_of_processes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(_: int) -> int:
+        raise OSError(38, os.strerror(38))
+
+    monkeypatch.setattr(kernel_fences, "open_process", refuse)
+    ended = os.fork()
+    if not ended:
+        os._exit(7)
+    assert confinement._wait_for_child(ended, 1 << 40) == 7

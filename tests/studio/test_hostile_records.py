@@ -46,5 +46,5 @@ def test_the_log_of_a_damaged_record_says_so(tmp_path: Path, open_studio: OpenSt
     record = tmp_path / ".towpath" / "runs" / run / "events.jsonl"
     record.write_text(record.read_text().replace('"done"', '"so so"'))
     answer = open_studio(tmp_path).get(f"/runs/{run}/a/log.txt")
-    assert answer.status_code == 500
+    assert answer.status_code == 503
     assert f"the record of run {run} cannot be read" in answer.text

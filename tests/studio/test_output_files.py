@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
+from made_outputs import write_made_run
 
-from towpath.execution.run_record import Recorder, new_folder
 from towpath.storage.verified_bytes import folder_manifest
 from towpath.workspace import Workspace
 
@@ -16,34 +16,9 @@ SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
 PAGE = b"<script>fetch('/actions/run')</script><b>hello</b>"
 
 
-def write_run(
-    root: Path, files: dict[str, bytes], folders: Mapping[str, Mapping[str, object]] | None = None
-) -> str:
-    """A record of a run whose step ``draw`` made these files, which are in the store."""
-    (root / ".dvc").mkdir(exist_ok=True)
-    (root / ".dvc" / "config").touch()
-    (root / "towpath.yaml").write_text("name: drawn\n")
-    objects = Workspace(root).store.objects
-    outputs = {
-        name.partition(".")[0]: {
-            "digest": objects.add_bytes(content), "size": len(content), "name": name, "files": None
-        }
-        for name, content in files.items()
-    }  # fmt: skip
-    folder = new_folder(root / ".towpath" / "runs")
-    record = Recorder(folder)
-    record("started", run=folder.name, pipeline="gone", asked={}, params={}, inputs={},
-           sources={}, tried=[], origin={}, steps={"draw": "processing"})  # fmt: skip
-    record("step", step="draw", state="done", seconds=1.0,
-           made={"outputs": {**outputs, **(folders or {})}, "values": {}, "facts": {}})  # fmt: skip
-    record("finished", state="done", seconds=1.0, exit_code=0)
-    record.close()
-    return folder.name
-
-
 @pytest.fixture
 def drawn(tmp_path: Path, open_studio: Callable[[Path], httpx.Client]) -> tuple[httpx.Client, str]:
-    run = write_run(
+    run = write_made_run(
         tmp_path,
         {"chart.svg": SVG, "report.html": PAGE, "rows.csv": b"a,b\n1,<b>2\n", "odd.bin": b"\0\1"},
     )
@@ -114,7 +89,7 @@ def test_a_folder_shows_its_pictures_and_names_its_files(
     members = {"b/<i>.svg": objects.add_bytes(SVG), "a.csv": objects.add_bytes(b"a,b\n")}
     manifest = folder_manifest(members)
     digest = objects.add_manifest(manifest)
-    run = write_run(
+    run = write_made_run(
         tmp_path, {}, {"plots": {"digest": digest, "size": 99, "name": "plots", "files": 3}}
     )
     client, folder = open_studio(tmp_path), f"/runs/{run}/draw/plots"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from html.parser import HTMLParser
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -14,12 +16,15 @@ from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 import httpx
 import pytest
 from chromium import browser, needs_chromium
+from made_outputs import write_made_run
 from playwright.sync_api import Browser
 
 from running import Project
 from towpath.errors import UsageError
 from towpath.execution.run_record import Recorder, new_folder
+from towpath.storage.verified_bytes import folder_manifest
 from towpath.studio.static_site import MARKER, build_site
+from towpath.workspace import Workspace
 
 __all__ = ["browser"]
 
@@ -55,8 +60,9 @@ def site(shown: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def below_a_path(site: Path) -> Iterator[str]:
+@contextmanager
+def serve_files(site: Path) -> Iterator[str]:
+    """A plain web server two folders above the site; the site's address."""
     handler = partial(QuietServer, directory=str(site.parents[1]))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         Thread(target=server.serve_forever, daemon=True).start()
@@ -64,9 +70,17 @@ def below_a_path(site: Path) -> Iterator[str]:
         server.shutdown()
 
 
-def test_no_link_is_dead_below_a_path(site: Path, below_a_path: str) -> None:
+@pytest.fixture
+def below_a_path(site: Path) -> Iterator[str]:
+    with serve_files(site) as address:
+        yield address
+
+
+def crawl(site: Path, home: str) -> dict[str, Links]:
+    """Every page that the first leads to, by its address. None is dead, none leads out, and every
+    file of the site that is a page is led to."""
     pages: dict[str, Links] = {}
-    wanted, led = [below_a_path], set[tuple[str, str]]()
+    wanted, led = [home], set[tuple[str, str]]()
     with httpx.Client() as client:
         while wanted:
             address = wanted.pop()
@@ -77,17 +91,26 @@ def test_no_link_is_dead_below_a_path(site: Path, below_a_path: str) -> None:
             is_page = "html" in answer.headers["content-type"]
             pages[address] = Links(answer.text if is_page else "")
             for target in pages[address].targets:
+                if target.startswith("data:image/"):
+                    continue
                 whole, anchor = urldefrag(urljoin(address, target))
-                assert whole.startswith(below_a_path), (address, target)
+                assert whole.startswith(home), (address, target)
                 led.add((whole, anchor))
                 wanted.append(whole)
     dead = [pair for pair in led if pair[1] and pair[1] not in pages[pair[0]].anchors]
     assert dead == []
-    assert not any({"form", "iframe", "object"} & set(page.tags) for page in pages.values())
-    # And every page is led to.
+    assert not any({"form", "object"} & set(page.tags) for page in pages.values())
     reached = {unquote(urlsplit(address).path).removeprefix("/a/b/") for address in pages}
     files = {str(path.relative_to(site)) for path in site.rglob("*.html")}
     assert files - {path or "index.html" for path in reached} == set()
+    return pages
+
+
+def test_no_link_is_dead_below_a_path(site: Path, below_a_path: str) -> None:
+    pages = crawl(site, below_a_path)
+    assert not any("iframe" in page.tags for page in pages.values())
+    # What a step made has a page, and the file itself stands beside it.
+    assert any(address.endswith("/rows/rows.json") for address in pages)
 
 
 @needs_chromium
@@ -112,6 +135,94 @@ def test_a_browser_opens_it_from_a_folder_and_asks_nobody(
     assert complaints == []
     home = (site.as_uri(), below_a_path)
     assert [url for url in requests if not url.startswith(home)] == []
+
+
+_TRIES = """<script>document.title = parent.document.title = "taken"</script>
+<img src="http://elsewhere.invalid/a.png" onerror="top.document.title = 'taken'">
+<meta http-equiv="refresh" content="0; url=http://elsewhere.invalid/">
+<style>b { color: rgb(1, 2, 3) }</style><link rel="stylesheet" href="../../../../assets/studio.css">
+<form action="http://elsewhere.invalid/"></form><base href="http://elsewhere.invalid/"></iframe>
+"'><b id=shown>a page</b><a href="../../../../index.html" target=_top>home</a>
+"""
+_DRAWING = b"""<svg xmlns="http://www.w3.org/2000/svg" width="30" height="30">
+<script>document.title = "taken"</script><image href="http://elsewhere.invalid/b.png"/>
+<rect width="30" height="30" onload="document.title = 'taken'"/></svg>
+"""
+
+
+def make_hostile(root: Path) -> str:
+    """A run whose step made what would like to act; its name."""
+    (root / ".dvc").mkdir()
+    (root / ".dvc" / "config").touch()
+    objects = Workspace(root).store.objects
+    digest = objects.add_manifest(folder_manifest({"b/<i>.svg": objects.add_bytes(_DRAWING)}))
+    page = _TRIES.encode()
+    files = {
+        "report.html": page, "chart.svg": _DRAWING, "rows.csv": b"a,b\n1,<b>2\n",
+        "odd.parquet": page, "photo.png": page, "x": page,
+        "keys.txt": b"https://ada:hunter22@example.org/", "large.csv": b"a\n" * (1 << 20),
+    }  # fmt: skip
+    return write_made_run(
+        root, files, {"plots": {"digest": digest, "size": 9, "name": "plots", "files": 1},
+                      "x.php": {"digest": objects.add_bytes(b"{}"), "size": 2, "name": "x.csv",
+                                "files": None}},
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The step's folder in a site."""
+    root = tmp_path_factory.mktemp("hostile")
+    run = make_hostile(root)
+    build_site(root, root / "a" / "b")
+    return root / "a" / "b" / "runs" / run / "draw"
+
+
+def test_what_a_step_made_is_no_page_of_the_site(hostile: Path) -> None:
+    site = hostile.parents[2]
+    with serve_files(site) as address:
+        crawl(site, address)
+    files = {str(path.relative_to(hostile)) for path in hostile.rglob("*") if path.is_file()}
+    kept = sorted(name for name in files if not name.endswith("index.html"))
+    assert kept == ["chart/chart.zip", "odd/odd.zip", "photo/photo.png", "report/report.zip",
+                    "rows/rows.csv", "x.php/output.csv", "x/x.zip"]  # fmt: skip
+    with zipfile.ZipFile(hostile / "report" / "report.zip") as packed:
+        assert packed.read("report.html").decode() == _TRIES
+    listed = (hostile / "index.html").read_text()
+    assert "not in these files" in listed and "large/index.html" not in listed
+    assert "looks like a password" in (hostile / "keys" / "index.html").read_text()
+    assert "hunter22" not in (hostile / "keys" / "index.html").read_text()
+    before = {path: path.stat().st_mtime_ns for path in site.rglob("*")}
+    changes = build_site(site.parents[1], site)
+    assert (changes.written, changes.removed) == (0, 0)
+    assert {
+        path: path.stat().st_mtime_ns for path in site.rglob("*.html")
+    }.items() <= before.items()
+
+
+@needs_chromium
+def test_what_a_step_made_does_nothing_in_a_browser(browser: Browser, hostile: Path) -> None:
+    page, requests = browser.new_page(), list[str]()
+    page.on("request", lambda request: requests.append(request.url))
+    site = hostile.parents[2]
+    with serve_files(site) as address:
+        for home in (site.as_uri() + "/", address):
+            step = f"{home}runs/{hostile.parent.name}/draw/"
+            page.goto(f"{step}report/index.html")
+            frame = page.frame_locator("iframe")
+            assert frame.locator("b").evaluate("b => getComputedStyle(b).color") == "rgb(1, 2, 3)"
+            frame.get_by_role("link").click()
+            for name in ("chart", "plots"):
+                page.goto(f"{step}{name}/index.html")
+                assert page.locator("main img").evaluate("i => i.complete && i.naturalWidth") == 30
+                assert "taken" not in page.title()
+            page.goto(f"{step}photo/photo.png")
+            assert page.locator("#shown").count() == 0
+            page.goto(f"{step}report/index.html")
+            page.wait_for_timeout(300)
+            assert page.title().startswith("draw.report")
+    page.close()
+    assert [url for url in requests if not url.startswith((site.as_uri(), address, "data:"))] == []
 
 
 def test_a_second_build_takes_its_own_old_files_away_and_no_other(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 from towpath import registry
 from towpath.audit.search_query import Kind, QueryTerm, Vocabulary, parse_query, sort_by_term
 from towpath.backends.git import Repository, remotes
-from towpath.errors import RegistryError, UsageError, did_you_mean
+from towpath.errors import Fault, RegistryError, UsageError, did_you_mean
 from towpath.registry import ModelVersion, StageFiles
+from towpath.registry.registry_state import list_lost_tags
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class SearchHits:
     """The versions found, and of each the values of the facts that the search names.
 
     ``searched`` is how many there are, ``total`` how many it holds of, ``found`` what is left of
-    those by the limit.
+    those by the limit; ``lost`` says which tags could not be read, and were not searched.
     """
 
     found: tuple[ModelVersion, ...]
@@ -67,6 +68,7 @@ class SearchHits:
     stages: StageFiles
     total: int
     searched: int
+    lost: tuple[Fault, ...] = ()
 
 
 def search_versions(
@@ -92,6 +94,7 @@ def search_versions(
         stages=stages,
         total=len(matches.hits),
         searched=len(versions),
+        lost=list_lost_tags(repository, models),
     )
 
 

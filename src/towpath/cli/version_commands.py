@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from towpath.backends.git import Repository
     from towpath.backends.git.signatures import SignedBy
     from towpath.cli.render.terminal import Cell
+    from towpath.errors import Fault
     from towpath.registry import Model, ModelVersion, StageFiles, VersionLineage, VersionRecord
     from towpath.registry.version_record import KeptFile
 
@@ -48,6 +49,7 @@ _SIGNED = {
 def models(session: Session, model: str | None, as_json: bool) -> None:
     """List every version (of MODEL), its metrics, and the stages that should run it."""
     from towpath import registry
+    from towpath.registry.registry_state import list_lost_tags
 
     repository = session.workspace.registry
     by_name: Mapping[str, Model]
@@ -57,14 +59,21 @@ def models(session: Session, model: str | None, as_json: bool) -> None:
         by_name = registry.read_models(repository)
     versions = [version for known in by_name.values() for version in known.newest_first]
     stages = registry.read_stage_files(repository)
+    lost_tags = list_lost_tags(repository, by_name.values())
+    _say_lost_tags(session, lost_tags)
     if as_json:
         return print_json("models", _list_summaries(versions, stages))
     is_lost = _tell_lost(session, repository, model, by_name, stages)
-    if is_lost or versions:
+    if is_lost or lost_tags or versions:
         _print_versions(versions, stages)
         _say_unpublished(session, repository, set(by_name))
         return _say_freshness(session, repository)
     return session.say(_explain_no_version(session, repository))
+
+
+def _say_lost_tags(session: Session, lost_tags: Iterable[Fault]) -> None:
+    for fault in lost_tags:
+        session.say(str(fault))
 
 
 def _list_summaries(
@@ -116,6 +125,8 @@ def _tell_lost(
         if model not in (None, wanted.model) or (held and held.find_number(wanted.version)):
             continue
         is_lost, name = True, f"{wanted.model}@{wanted.version}"
+        if held and name in held.lost:  # which is said already
+            continue
         what = f"{wanted.stage} should run {name}, which has no tag here"
         session.say(f"{what}: {way_to_have(repository, name)}")
     return is_lost
@@ -371,6 +382,7 @@ def search(
     from towpath.audit.version_search import search_versions
 
     hits = search_versions(session.workspace.registry, expression, sort, limit)
+    _say_lost_tags(session, hits.lost)
     if as_json:
         return print_json("versions", _list_summaries(hits.found, hits.stages))
     if not hits.found:

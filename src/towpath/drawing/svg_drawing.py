@@ -139,7 +139,8 @@ def _draw_line(line: GraphLine, placed: GraphLayout) -> tuple[str, str]:
     (x, y), wide = placed.labels[ends], _label_width(line.label)
     label = (
         f'<rect class="pill" x="{x - wide / 2:.1f}" y="{y - 8.5:.1f}" width="{wide:.1f}" '
-        f'height="17" rx="8.5"/><text class="label" x="{x:.1f}" y="{y + 4:.1f}">{line.label}</text>'
+        f'height="17" rx="8.5"/><text class="label" x="{x:.1f}" y="{y + 4:.1f}">'
+        f"{escape_markup(line.label)}</text>"
     )
     return drawn, label
 

@@ -12,7 +12,7 @@ from operator import attrgetter
 from typing import Any
 
 from towpath.backends.git import Ref, Repository, branches, commit_history, refs, remotes
-from towpath.errors import RegistryError, UsageError, did_you_mean
+from towpath.errors import Fault, RegistryError, UsageError, did_you_mean
 from towpath.registry import tag_message
 from towpath.registry import version_record as records
 from towpath.registry.version_record import VersionRecord
@@ -143,7 +143,8 @@ class Model:
     """A model: its versions by number, its candidates by age, its last tag's date.
 
     ``taken`` are the numbers that a version cannot have: those that were given, and those whose
-    name some other ref has, a lightweight tag say.
+    name some other ref has, a lightweight tag say. ``lost`` are the tags of versions and of their
+    rejections whose objects are not in this clone, or are broken.
     """
 
     name: str
@@ -153,6 +154,7 @@ class Model:
     # tag would have to be later still.
     last: int = 0
     taken: frozenset[VersionNumber] = frozenset()
+    lost: tuple[str, ...] = ()
 
     @property
     def latest(self) -> ModelVersion | None:
@@ -216,7 +218,29 @@ def known_model(repository: Repository, name: str) -> Model:
     named_model = read_model(repository, name)
     if named_model.versions or named_model.candidates:
         return named_model
+    if named_model.lost:
+        raise RegistryError(*list_lost_tags(repository, [named_model]))
     raise _unknown_model(repository, name)
+
+
+def list_lost_tags(repository: Repository, models: Iterable[Model]) -> tuple[Fault, ...]:
+    """What a catalogue of these models lacks: the tags that cannot be read, each with how it comes
+    back."""
+    return tuple(
+        Fault(
+            f"the tag {tag} cannot be read: its object is not in this clone, or is broken",
+            hint=_way_to_read(repository, tag),
+        )
+        for model in models
+        for tag in model.lost
+    )
+
+
+def _way_to_read(repository: Repository, tag: str) -> str:
+    name = parse_tag(tag)
+    if name and name.undone:  # `restore` makes versions again, no rejections
+        return f"git tag -d '{tag}'; towpath fetch; else towpath reject it again"
+    return way_to_have(repository, tag)
 
 
 def _unknown_model(repository: Repository, name: str) -> UsageError:
@@ -338,10 +362,13 @@ class _Draft:
     rejected: dict[VersionNumber, Ref] = field(default_factory=dict)
     taken: set[VersionNumber] = field(default_factory=set)
     times: list[int] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
 
     def add_tag(self, tag: TagName, ref: Ref) -> None:
         if tag.version:
             self.taken.add(tag.version)
+            if ref.lost and "/" not in ref.name.removeprefix(TAGS):
+                self.lost.append(ref.name.removeprefix(TAGS))
         if not ref.annotated or "/" in ref.name.removeprefix(TAGS):
             return  # it holds the name and says nothing
         self.times.append(ref.time)
@@ -362,7 +389,7 @@ class _Draft:
         versions.sort(key=attrgetter("version.major", "version.minor", "version.patch"))
         candidates = sorted(self.candidates, key=lambda v: (v.time, v.tag.name))
         last, taken = latest_date(self.times), frozenset(self.taken)
-        return Model(name, tuple(versions), tuple(candidates), last, taken)
+        return Model(name, tuple(versions), tuple(candidates), last, taken, tuple(self.lost))
 
 
 def latest_date(times: Iterable[int]) -> int:

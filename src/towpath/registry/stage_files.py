@@ -124,15 +124,20 @@ def read_stage_files(repository: Repository, main: str | None = None) -> StageFi
     paths = [path for path in listed if _PATH.fullmatch(path)]
     policy = f"{commit}:towpath.yaml"
     contents = refs.read_contents(repository, [*(f"{commit}:{path}" for path in paths), policy])
-    # What is listed and holds no text (a submodule of that name) is a fault as an empty file is.
-    texts = {p: contents.get(f"{commit}:{p}", b"").decode("utf-8", "replace") for p in paths}
-    read = [parse_stage_file(path, text) for path, text in texts.items()]
+    read = [_parse_content(path, contents.get(f"{commit}:{path}")) for path in paths]
     files = [entry for entry in read if isinstance(entry, StageFile)]
     # Only several stages have an order: a reader of YAML takes longer than listing all models.
     if len({entry.stage for entry in files}) > 1:
         order = _stage_order(contents.get(policy, b"").decode("utf-8", "replace"))
         files.sort(key=lambda entry: order.get(entry.stage, len(order)))
     return StageFiles(tuple(files), tuple(entry for entry in read if isinstance(entry, Fault)))
+
+
+def _parse_content(path: str, content: bytes | None) -> StageFile | Fault:
+    if content is None:  # a disk lost it, or it is a submodule of that name
+        what = "it cannot be read: its object is not in this clone, or is broken"
+        return Fault(what, Place(path))
+    return parse_stage_file(path, content.decode("utf-8", "replace"))
 
 
 def _stage_file_faults(place: re.Match[str], data: Mapping[str, object]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from towpath.registry.registry_state import (
     ModelVersion,
     has_record,
     known_model,
+    list_lost_tags,
     read_record,
     way_to_have,
 )
@@ -72,6 +73,9 @@ def find_version(
     if matches:
         what = f"{model.name}@{named.key} names {len(matches)} versions"
         raise UsageError(what, hint="give more digits")
+    if f"{model.name}@{named.version}" in model.lost:
+        lost = list_lost_tags(repository, [model])
+        raise RegistryError(*(fault for fault in lost if f" {named} " in fault.what))
     raise _unknown_version(model, named)
 
 

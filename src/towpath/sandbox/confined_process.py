@@ -112,8 +112,11 @@ class ForkedProcess:
         if self.code is None:
             if not select.select([self.life], [], [], seconds)[0]:
                 raise subprocess.TimeoutExpired("fork", seconds)
+            word = _receive(self.life)
+            if word == fork_server.BEGUN:  # later than anybody waited for it
+                return self.wait(seconds)
             # Without a word the server is gone, and the fork was killed with it.
-            self.code = int(_receive(self.life) or -signal.SIGKILL)
+            self.code = int(word or -signal.SIGKILL)
         return self.code
 
     def end(self) -> None:

@@ -79,13 +79,14 @@ def _watch_memory(
 
 def _wait_for_child(child: int, limit: int) -> int:
     """How the child ended; `TOO_MUCH_MEMORY` where it and what it started took more."""
-    handle = os.pidfd_open(child)
     poll = select.poll()
-    poll.register(handle, select.POLLIN)
-    while not poll.poll(_LOOK * 1000):
+    with suppress(OSError):  # without a handle, an end is seen at the next look
+        poll.register(fences.open_process(child), select.POLLIN)
+    while not (ended := os.waitpid(child, os.WNOHANG))[0]:
         if process_tree.measure_memory(os.getpid(), limit) > limit:
             return TOO_MUCH_MEMORY
-    return _exit_code(os.waitpid(child, 0)[1])
+        poll.poll(_LOOK * 1000)
+    return _exit_code(ended[1])
 
 
 def _exit_code(status: int) -> int:

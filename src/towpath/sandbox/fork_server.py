@@ -50,7 +50,7 @@ class ForkServer:
                 self._bury_fork(handle)
             for life in [source for source in ready if source in lives]:
                 if lives[life] in self.forks:  # nobody speaks to us but by hanging up
-                    process_tree.kill_tree(self.forks[lives[life]][0])
+                    _kill_fork(self.forks[lives[life]][0])
                     self._bury_fork(lives[life])
             if self.control in ready and not self._take_request():
                 return
@@ -58,12 +58,16 @@ class ForkServer:
     def end_forks(self) -> None:
         """End all that still runs."""
         for pid, _ in self.forks.values():
-            process_tree.kill_tree(pid)
+            _kill_fork(pid)
 
     def _take_request(self) -> bool:
         message, descriptors, _, _ = socket.recv_fds(self.control, LONGEST_MESSAGE, 3)
-        if len(descriptors) != 3:
+        if not message:
             return False
+        if len(descriptors) != 3:  # there is no room for them: what came is given back
+            for descriptor in descriptors:
+                os.close(descriptor)
+            return True
         answer, printed = descriptors[:2]
         life = socket.socket(fileno=descriptors[2])
         request = json.loads(message)
@@ -82,14 +86,20 @@ class ForkServer:
         self, request: Mapping[str, Any], answer: int, printed: int, life: socket.socket
     ) -> None:
         gc.freeze()  # a collection in the child would touch, and so copy, every page
-        pid = os.fork()
+        try:
+            room = self.control.dup()  # for the handle: what was forked is kept
+            with room:
+                pid = os.fork()
+        except OSError:
+            life.close()
+            return
         if pid == 0:
             for other in (self.control, life, *(life for _, life in self.forks.values())):
                 other.close()
             for handle in self.forks:
                 os.close(handle)
             _run_forked(request, answer, printed)
-        self.forks[os.pidfd_open(pid)] = (pid, life)
+        self.forks[kernel_fences.open_process(pid)] = (pid, life)
         with contextlib.suppress(OSError):
             life.send(BEGUN)
 
@@ -101,6 +111,12 @@ class ForkServer:
         with contextlib.suppress(OSError):
             life.send(str(code).encode())
         life.close()
+
+
+def _kill_fork(pid: int) -> None:
+    """Kill it with all that it started; one that was just born leads no group yet."""
+    process_tree.kill_tree(pid)
+    process_tree.signal_processes([pid], signal.SIGKILL)
 
 
 def _import_packages(names: Iterable[str]) -> None:
@@ -145,6 +161,7 @@ def run_fork_server() -> None:
     # Who runs as the same user, in a system without fences, does not look into what forks the next.
     kernel_fences.set_visibility(False)
     gc.disable()
+    os.close(kernel_fences.open_process(os.getpid()))  # else who asks finds nobody
     try:
         server.serve_client()
     finally:

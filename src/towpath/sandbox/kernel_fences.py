@@ -21,6 +21,7 @@ _NEW_NAMESPACES = 0x20000 | 0x8000000 | 0x10000000 | 0x20000000  # NEWNS, NEWIPC
 _NEW_NETWORK = 0x40000000
 _RECURSIVE_PRIVATE = 0x4000 | 0x40000  # MS_REC | MS_PRIVATE
 _NO_SUID_DEV_EXEC = 2 | 4 | 8
+_PIDFD_OPEN = 434
 
 _NO_NEW_PRIVILEGES, _SET_SECCOMP, _SET_DUMPABLE, _SET_PDEATHSIG, _SUBREAPER = 38, 22, 4, 1, 36
 
@@ -52,6 +53,14 @@ def die_with_parent(signal: int) -> None:
 def become_subreaper() -> None:
     """Become the parent of what this process's children leave behind, to end it with them."""
     prctl(_SUBREAPER, 1)
+
+
+def open_process(process: int) -> int:
+    """A descriptor that can be read once the process has ended; ``OSError`` where the kernel has
+    none. A Python that was built for an old system has no ``os.pidfd_open``, on whatever kernel."""
+    handle: int = _LIBC.syscall(_PIDFD_OPEN, process, 0)
+    _raise_failed(handle)
+    return handle
 
 
 def enter_namespaces(network: bool) -> bool:

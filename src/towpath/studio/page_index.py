@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 
 from towpath.studio.pages.data_page import gather_data, gather_data_set, list_data_names
 from towpath.studio.pages.deployed_run_page import gather_deployed_run
@@ -38,6 +39,10 @@ def _list_runs(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
 def _list_steps(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
     for run in facts.recent_runs(SITE_RUNS):
         yield from ({"run": run.id, "step": name} for name in run.steps)
+
+
+def _list_outputs(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
+    return (asdict(address) for address in facts.site_outputs)
 
 
 def _list_run_pages(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
@@ -97,7 +102,7 @@ PAGES: tuple[PageKind, ...] = (
     PageKind("pages/runs/{page}/", "runs", "runs", gather_run_table, _list_run_pages),
     PageKind("runs/{run}/", "run", "runs", gather_run, _list_runs),
     PageKind("runs/{run}/{step}/", "run", "runs", gather_run, _list_steps),
-    PageKind("runs/{run}/{step}/{output}/", "step_output", "runs", gather_output, _no_files),
+    PageKind("runs/{run}/{step}/{output}/", "step_output", "runs", gather_output, _list_outputs),
     PageKind("compare/runs/", "run_comparison", "runs", gather_run_comparison, _no_files),
     PageKind("compare/logs/", "log_comparison", "runs", gather_log_comparison, _no_files),
     PageKind("elsewhere/{run}/", "deployed_run", "runs", gather_deployed_run, _no_files),

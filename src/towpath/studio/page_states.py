@@ -29,7 +29,7 @@ class PageStates:
         made anew each time."""
         if path == "models/{model}/{version}/":
             return self._registry
-        if path.startswith("runs/{run}/") and "output" not in names:
+        if path.startswith("runs/{run}/"):
             return self._state_of_run(names["run"])
         return ""
 
@@ -42,7 +42,9 @@ class PageStates:
             return ""
         if run is None or not run.state.has_ended:
             return ""
-        return _digest_words(self._registry, str(log.st_mtime_ns), str(log.st_size))
+        # What is fetched since, or is one of too many by now, has a page, or none.
+        outputs = (f"{o.step}.{o.output}" for o in self.facts.site_outputs if o.run == name)
+        return _digest_words(self._registry, str(log.st_mtime_ns), str(log.st_size), *outputs)
 
     @cached_property
     def _registry(self) -> str:

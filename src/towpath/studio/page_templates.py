@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from towpath import __version__
 from towpath.control_characters import show_controls
@@ -38,6 +38,11 @@ if TYPE_CHECKING:
 SITE_POLICY = (
     "default-src 'none'; script-src 'self' file:; style-src 'self' file:; img-src 'self' file:; "
     "form-action 'none'; base-uri 'none'"
+)
+# Of a page that shows what a step made: a page of HTML in an attribute has the policy of ours, too.
+_OUTPUT_POLICY = (
+    "default-src 'none'; script-src 'self' file:; style-src 'self' file: 'unsafe-inline'; "
+    "img-src 'self' file: data:; font-src data:; form-action 'none'; base-uri 'none'"
 )
 SECTIONS = ("home", "pipelines", "runs", "models", "data", "promotions")
 
@@ -108,7 +113,8 @@ def _render_template(
             draw_points=functools.partial(_draw_points, place),
             draw_bound=lambda bounded: Markup(bound_bar.draw_bound(bounded)),
             version=__version__,
-            site_policy=SITE_POLICY,
+            site_policy=_OUTPUT_POLICY if template == "step_output" else SITE_POLICY,
+            show_shut_off=_write_attribute,
             **values,
         )
     )
@@ -122,6 +128,11 @@ def _draw_picture(
     zoom: str = "",
 ) -> Markup:
     return Markup(graph_view.draw_graph(picture, looks, link, zoom))
+
+
+def _write_attribute(page: str) -> Markup:
+    """A stranger's page for an attribute in double quotes, each character of it as it is."""
+    return Markup(escape(page))
 
 
 def _draw_points(place: PagePlace, chart: PointChart) -> Markup:

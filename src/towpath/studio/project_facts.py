@@ -25,6 +25,8 @@ from towpath.delivery.reconcile import ReconcileOptions, StagePlan, plan_stage
 from towpath.errors import TowpathError
 from towpath.execution import run_folders
 from towpath.registry import policy_at_commit, shared_registry
+from towpath.registry.registry_state import list_lost_tags
+from towpath.studio.site_outputs import OutputAddress, choose_site_outputs
 from towpath.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -182,10 +184,16 @@ class ProjectFacts:
 
     @cached_property
     def models(self) -> Mapping[str, Model]:
-        return self._attempt_read(
+        models: Mapping[str, Model] = self._attempt_read(
             lambda: self._recall("models", lambda: registry.read_models(self.workspace.registry)),
             {},
         )
+        # What a page asks for may be among them.
+        if lost := [model for model in models.values() if model.lost]:
+            self.is_partial = True
+            for fault in list_lost_tags(self.workspace.registry, lost):
+                self._note(str(fault))
+        return models
 
     def _recall(self, name: str, read: Callable[[], _Value]) -> _Value:
         """What hangs on the registry's refs alone, which a server keeps from request to request."""
@@ -219,12 +227,16 @@ class ProjectFacts:
 
     @cached_property
     def stage_files(self) -> StageFiles:
-        return self._attempt_read(
+        stage_files: StageFiles = self._attempt_read(
             lambda: self._recall(
                 "stage files", lambda: registry.read_stage_files(self.workspace.registry)
             ),
             _NO_STAGE_FILES,
         )
+        for fault in stage_files.faults:
+            self.is_partial = True
+            self._note(str(fault))
+        return stage_files
 
     @cached_property
     def data_history(self) -> Mapping[str, tuple[DataVersion, ...]]:
@@ -257,7 +269,16 @@ class ProjectFacts:
         """What main took of all models, by the name of its page, the newest first; of one that
         was decided several times the last."""
         histories = self.stage_histories
-        return self._recall("decisions", lambda: _name_decisions(histories)) if histories else {}
+        if histories is None:
+            return {}
+        return self._attempt_read(
+            lambda: self._recall("decisions", lambda: _name_decisions(histories)), {}
+        )
+
+    def list_moves(self, stage: str) -> list[StageMove]:
+        """Every change of what a stage should run."""
+        histories = self.stage_histories
+        return self._attempt_read(lambda: histories.list_moves(stage), []) if histories else []
 
     def judge_decisions(self, promotions: Sequence[Promotion]) -> tuple[HistoryEntry, ...]:
         """Some of them, with who let them in."""
@@ -285,6 +306,11 @@ class ProjectFacts:
     def site_runs(self) -> frozenset[str]:
         """The runs that have a page in a site of files."""
         return frozenset(self._run_names[-SITE_RUNS:])
+
+    @cached_property
+    def site_outputs(self) -> Mapping[OutputAddress, str]:
+        """The outputs that have a page in a site of files, and the file beside each."""
+        return choose_site_outputs(self.workspace, self.recent_runs(SITE_RUNS))
 
     def has_run_page(self, run: str, is_static: bool = False) -> bool:
         """Whether a run is in this folder, and can be looked at."""

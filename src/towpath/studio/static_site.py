@@ -17,7 +17,9 @@ from towpath.studio.page_index import PAGES
 from towpath.studio.page_states import PageStates
 from towpath.studio.page_templates import PagePlace, render_studio_page
 from towpath.studio.pages.page_kind import NoSuchPage, PageRequest
+from towpath.studio.pages.step_output import OutputPage
 from towpath.studio.project_facts import ProjectFacts
+from towpath.studio.site_outputs import OutputAddress
 
 MARKER = ".towpath-site"
 _HEAD = "A site of Towpath's: the files below are made anew, those that are no more are removed.\n"
@@ -120,7 +122,7 @@ def _write_pages(facts: ProjectFacts, site: SiteFolder) -> None:
         for names in kind.list_names(facts):
             path, state = kind.path.format(**names), states.state_of(kind.path, names)
             # No name in a record that somebody else wrote leads elsewhere.
-            if not _is_plain(path) or site.keep_file(f"{path}index.html", state):
+            if not _is_plain(path) or _keep_page(facts, site, path, names, state):
                 continue
             try:
                 request = PageRequest(names, is_static=True)
@@ -131,6 +133,18 @@ def _write_pages(facts: ProjectFacts, site: SiteFolder) -> None:
             place = PagePlace(path, is_static=True, command=command)
             page = render_studio_page(kind, facts, view, place)
             site.write_file(f"{path}index.html", page.encode(), state)
+            if isinstance(view, OutputPage) and view.site_copy.file:
+                copy = view.site_copy
+                site.write_file(f"{path}{copy.file}", copy.content, state)
+
+
+def _keep_page(
+    facts: ProjectFacts, site: SiteFolder, path: str, names: Mapping[str, str], state: str
+) -> bool:
+    """Whether a page stays, and the file of an output beside it."""
+    file = facts.site_outputs.get(OutputAddress(**names)) if "output" in names else ""
+    files = (f"{path}index.html", *((f"{path}{file}",) if file else ()))
+    return all(site.keep_file(name, state) for name in files)
 
 
 def _refuse_strangers(folder: Path) -> None:

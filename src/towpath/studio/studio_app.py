@@ -179,9 +179,9 @@ class StudioProject:
             is_unknown = facts.is_partial  # where a registry is away, nobody knows what is in it
             page = render_missing(facts, missing.what, place, is_unknown)
             return HTMLResponse(page, 503 if is_unknown else 404)
-        except TowpathError as refused:
+        except TowpathError as refused:  # what the page is about is there, and cannot be read
             words = str(refused.faults[0])
-            return HTMLResponse(render_missing(facts, words, place, is_unknown=True), 500)
+            return HTMLResponse(render_missing(facts, words, place, is_unknown=True), 503)
         except Exception as error:  # whatever a page stumbles over, the others stay
             return _answer_broken(facts, error, place)
 
@@ -337,7 +337,7 @@ async def answer_late(_: Request, __: Exception) -> Response:
 async def answer_refused(_: Request, refused: Exception) -> Response:
     """What is no page, such as the log of a run whose record is damaged."""
     assert isinstance(refused, TowpathError)
-    return PlainTextResponse(f"{refused.faults[0].what}\n", 500)
+    return PlainTextResponse(f"{refused.faults[0].what}\n", 503)
 
 
 def _answer_broken(facts: ProjectFacts, error: Exception, place: PagePlace) -> Response:
@@ -354,7 +354,6 @@ def _answer_broken(facts: ProjectFacts, error: Exception, place: PagePlace) -> R
 
 _LOG = logging.getLogger(__name__)
 _TOO_SLOW = "This page took too long: something that it reads does not answer. Try again.\n"
-_ENDING = "Studio has ended. What was begun goes on: what came of it, `towpath home` tells.\n"
 _ENDING = "Studio has ended. What was begun goes on: `towpath status` tells what came of it.\n"
 _PAGE_ADDRESS = re.compile(r"(?:[\w.@%+-]+/)*")
 

@@ -137,7 +137,7 @@
   // A browser gives six connections to a host, for all its pages: a hidden page holds none, and of
   // those that are seen three have a stream. The rest look again every two seconds.
   const live = document.querySelector("[data-stream]");
-  let stream = null, timer = 0, poll = 0, leave = null, follows = false, place = 0;
+  let stream = null, timer = 0, poll = 0, leave = null, follows = false, place = live?.dataset.from ?? 0;
   function stop() {
     if (stream) stream.close();
     if (leave) leave();
@@ -157,8 +157,8 @@
     for (let seat = 0; seat < 3 && navigator.locks && !leave; seat += 1) await takeSeat(seat);
     if (!follows) { if (leave) leave(); return; }
     if (navigator.locks && !leave) { poll = setInterval(refresh, 2000); return; }
-    // Opened again, it goes on at the byte where it was closed.
-    stream = new EventSource(live.dataset.stream + (place ? `?from=${place}` : ""));
+    // From the byte that the page was written at; opened again, from that where it was closed.
+    stream = new EventSource(`${live.dataset.stream}?from=${place}`);
     stream.onmessage = (event) => { place = event.lastEventId; clearTimeout(timer); timer = setTimeout(refresh, 150); };
     stream.onerror = () => {  // refused, not broken off: then it would come again by itself
       if (stream && stream.readyState === EventSource.CLOSED) { stop(); follows = true; poll = setInterval(refresh, 2000); }

@@ -84,6 +84,8 @@ def find_page_run(facts: ProjectFacts, name: str) -> RecordedRun:
     try:
         run = run_folders.find_run(facts.workspace.runs, name)
     except UsageError as unknown:
+        if facts.has_run_page(name):  # it is there, and its record cannot be read
+            raise
         raise NoSuchPage(unknown.faults[0].what) from None
     if run.id != name:
         raise NoSuchPage(f"no run `{name}`")

@@ -75,8 +75,7 @@ def gather_stage(facts: ProjectFacts, request: PageRequest) -> StagePage:
     if facts.policy is None or stage not in facts.stages:
         raise NoSuchPage(f"no stage `{stage}`")
     declared = facts.policy.stages[stage]
-    histories = facts.stage_histories
-    moves = [m for m in histories.list_moves(stage) if m.model in facts.models] if histories else []
+    moves = [move for move in facts.list_moves(stage) if move.model in facts.models]
     moves.sort(key=lambda move: move.merged, reverse=True)
     part = request.cut_list(moves, len(moves) or 1 if request.is_static else ON_A_PAGE)
     moment = request.first_value("at").strip()

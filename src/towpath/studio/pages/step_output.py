@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from towpath.execution import output_copies
 from towpath.execution.output_copies import Copyable
 from towpath.quantities import readable_size
 from towpath.storage.verified_bytes import read_manifest
+from towpath.studio.pages.output_copy import OutputCopy, copy_output, embed_picture
 from towpath.studio.pages.page_kind import NoSuchPage
 from towpath.studio.pages.run_facts import find_page_run
 from towpath.studio.previews.file_preview import (
@@ -20,6 +21,12 @@ from towpath.studio.previews.file_preview import (
     PICTURES,
     FilePreview,
     preview_file,
+)
+from towpath.studio.site_outputs import (
+    MOST_SITE_BYTES,
+    RASTERS,
+    OutputAddress,
+    find_stored_bytes,
 )
 
 if TYPE_CHECKING:
@@ -35,7 +42,8 @@ _COLUMNS = 200  # of a model's signature
 @dataclass(frozen=True)
 class StepOutput:
     """What a step made: its name, its file and how large it is. ``look`` is ``picture`` or
-    ``page`` where a browser shows it, ``missing`` says why its bytes are not here."""
+    ``page`` where a browser shows it, ``missing`` says why its bytes are not here. In a site of
+    files one without ``has_page`` is named alone; ``thumbnail`` is a picture beside its page."""
 
     name: str
     file: str
@@ -44,6 +52,8 @@ class StepOutput:
     look: str
     missing: str
     is_folder: bool = False
+    has_page: bool = True
+    thumbnail: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,11 +67,13 @@ class SignatureColumn:
 
 @dataclass(frozen=True)
 class FolderMember:
-    """A file of a folder, by its place among their sorted names."""
+    """A file of a folder, by its place among their sorted names; ``embedded`` is a picture in a
+    site of files, as an address of data."""
 
     number: int
     name: str
     is_picture: bool
+    embedded: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,6 +90,7 @@ class OutputPage:
     members_left: int
     signature: tuple[SignatureColumn, ...]
     model: str
+    site_copy: OutputCopy = field(default_factory=OutputCopy)
 
 
 def gather_output(facts: ProjectFacts, request: PageRequest) -> OutputPage:
@@ -86,23 +99,22 @@ def gather_output(facts: ProjectFacts, request: PageRequest) -> OutputPage:
     step, artifact = find_output(run, request.names["step"], request.names["output"])
     name = request.names["output"]
     output = _describe_output(facts, name, artifact)
+    others, copy = tuple(step.made.outputs), OutputCopy()
+    if request.is_static:
+        others, copy = _copy_for_site(facts, run, step, name)
     members: tuple[FolderMember, ...] = ()
     preview = FilePreview()
     if output.is_folder and not output.missing:
-        names = list(_read_members(find_bytes(facts, artifact)))[:_MEMBERS]
-        members = tuple(
-            FolderMember(number, path, Path(path).suffix.lower() in PICTURES)
-            for number, path in enumerate(names)
-        )
+        members = tuple(_list_members(facts, artifact, request.is_static))
     elif not output.missing and not output.look and not _is_model(step, name):
         copyable = _find_declared(facts, run, step, name) or Copyable(name, artifact)
         path = find_bytes(facts, artifact)
         assert path is not None
         preview = preview_file(path, artifact.name, copyable.format, copyable.options)
     return OutputPage(
-        run.id, run.pipeline, step.name, output, tuple(step.made.outputs), preview,
+        run.id, run.pipeline, step.name, output, others, preview,
         members, max(0, (artifact.files or 0) - len(members)),
-        tuple(_signature_columns(step, name))[:_COLUMNS], _model_name(step, name),
+        tuple(_signature_columns(step, name))[:_COLUMNS], _model_name(step, name), copy,
     )  # fmt: skip
 
 
@@ -117,20 +129,49 @@ def find_output(run: RecordedRun, step_name: str, output: str) -> tuple[StepRun,
 
 
 def find_bytes(facts: ProjectFacts, artifact: Artifact) -> Path | None:
-    """The file in the project's store; None where it is not there, or is not as large as it was.
-    What stands in it is not read again here: `towpath verify` does."""
-    try:
-        path = facts.workspace.store.path(artifact.digest)
-    except TowpathError:
-        return None
-    if path.is_symlink() or not path.is_file():
-        return None
-    is_whole = artifact.files is not None or path.stat().st_size == artifact.size
-    return path if is_whole else None
+    """The file in the project's store; None where it is not there, or not whole."""
+    return find_stored_bytes(facts.workspace, artifact)
 
 
-def list_outputs(facts: ProjectFacts, step: StepRun) -> Iterator[StepOutput]:
-    return (_describe_output(facts, name, a) for name, a in step.made.outputs.items())
+def list_outputs(
+    facts: ProjectFacts, run: RecordedRun, step: StepRun, is_static: bool
+) -> Iterator[StepOutput]:
+    """What ``step`` made; for a site of files each knows whether it has a page there."""
+    for name, artifact in step.made.outputs.items():
+        output = _describe_output(facts, name, artifact)
+        if is_static:
+            file = facts.site_outputs.get(OutputAddress(run.id, step.name, name))
+            thumbnail = file if file and file.endswith(RASTERS) else ""
+            output = replace(output, has_page=file is not None, thumbnail=thumbnail)
+        yield output
+
+
+def _copy_for_site(
+    facts: ProjectFacts, run: RecordedRun, step: StepRun, name: str
+) -> tuple[tuple[str, ...], OutputCopy]:
+    """The step's outputs that have pages there, and what that of ``name`` holds. NoSuchPage where
+    it has none."""
+    files = facts.site_outputs
+    paged = {other: OutputAddress(run.id, step.name, other) for other in step.made.outputs}
+    others = tuple(other for other, address in paged.items() if address in files)
+    artifact = step.made.outputs[name]
+    path = find_bytes(facts, artifact)
+    if name not in others or path is None:
+        raise NoSuchPage(f"the files have no page of `{name}`")
+    if artifact.files is not None:
+        return others, OutputCopy()
+    return others, copy_output(path, artifact, files[paged[name]])
+
+
+def _list_members(facts: ProjectFacts, folder: Artifact, is_static: bool) -> Iterator[FolderMember]:
+    bytes_left = MOST_SITE_BYTES if is_static else 0
+    listed = list(_read_members(find_bytes(facts, folder)).items())[:_MEMBERS]
+    for number, (name, digest) in enumerate(listed):
+        is_picture, embedded = Path(name).suffix.lower() in PICTURES, ""
+        if is_picture and bytes_left:
+            embedded = embed_picture(facts.workspace.store.path(digest), name, bytes_left)
+            bytes_left = max(0, bytes_left - len(embedded))
+        yield FolderMember(number, name, is_picture, embedded)
 
 
 def picture_type(artifact: Artifact) -> str:
@@ -200,8 +241,8 @@ def _model_name(step: StepRun, name: str) -> str:
 
 
 def _signature_columns(step: StepRun, name: str) -> Iterator[SignatureColumn]:
-    for role, field in (("takes", "inputs"), ("gives", "outputs")):
-        columns = _signature_of(step, name).get(field)
+    for role, part in (("takes", "inputs"), ("gives", "outputs")):
+        columns = _signature_of(step, name).get(part)
         for column in columns if isinstance(columns, list) else ():
             if isinstance(column, Mapping):
                 yield SignatureColumn(role, str(column.get("name")), str(column.get("type")))

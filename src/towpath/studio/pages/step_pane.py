@@ -125,7 +125,7 @@ def gather_step_pane(
         _maker_of(facts, step),
         step.key,
         tuple(_group_ingredients(step.ingredients)),
-        tuple(list_outputs(facts, step)),
+        tuple(list_outputs(facts, run, step, request.is_static)),
         tuple(_value_rows(step)),
         _log_part(facts, run, step, request),
         gather_cell_table(facts, run, step, request),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from towpath.audit.lineage import draw_lineage, trace_version
 from towpath.backends.dvc.tracked_files import pointer_path
-from towpath.errors import TowpathError
+from towpath.errors import UserError
 from towpath.quantities import readable_size
 from towpath.registry import tag_message
 from towpath.studio.graph_view import BoxLook
@@ -78,8 +78,8 @@ def gather_version(facts: ProjectFacts, request: PageRequest) -> VersionPage:
     version = _find_page_version(facts, request.names["model"], request.names["version"])
     try:
         lineage = trace_version(facts.registry_lineage, version)
-    except TowpathError as damaged:
-        raise NoSuchPage(damaged.faults[0].what) from None
+    except UserError as unknown:  # what cannot be read is said as that
+        raise NoSuchPage(unknown.faults[0].what) from None
     record, line = lineage.record, line_of_version(facts, version)
     incumbents = tuple(_list_incumbents(facts, version))
     return VersionPage(

@@ -30,6 +30,7 @@ from towpath.backends.prefect.server.server_state import ApiEndpoint, PrefectApi
 from towpath.call_log import log_call
 from towpath.config import foreign_values as foreign
 from towpath.errors import EngineError, Malformed
+from towpath.sandbox import kernel_fences
 
 POOL = "towpath"
 START_SECONDS = 60.0
@@ -226,12 +227,11 @@ def _follow_keeper(keeper: int) -> None:
 
 def _wait_for_end(pid: int) -> None:
     if sys.platform == "linux":
-        with suppress(ProcessLookupError):
-            select.select([os.pidfd_open(pid)], [], [])
-        return
+        with suppress(OSError):
+            select.select([kernel_fences.open_process(pid)], [], [])
     import psutil
 
-    # Elsewhere no handle of a process that is no child tells of its end.
+    # Elsewhere, and in old kernels, no handle of a process that is no child tells of its end.
     while psutil.pid_exists(pid):
         time.sleep(LOOK_SECONDS)
 
