@@ -16,6 +16,7 @@ from towpath.errors import (
     UserError,
     did_you_mean,
 )
+from towpath.regular_files import read_regular_file
 
 if TYPE_CHECKING:
     from towpath.backends.dvc import Store
@@ -83,7 +84,8 @@ class Workspace:
         """The project around ``start`` (default: the working directory), looked for upwards."""
         begin = (start or Path.cwd()).absolute()
         for folder in (begin, *begin.parents):
-            if (folder / PROJECT_FILE).is_file():
+            # A pipe of that name, too: reading it says what it is.
+            if (folder / PROJECT_FILE).exists() and not (folder / PROJECT_FILE).is_dir():
                 return cls(folder)
         what = f"no project here: there is no {PROJECT_FILE} in {begin} or above it"
         if gone := _taken_away(begin):
@@ -166,12 +168,17 @@ class Workspace:
         from towpath.backends.git import Repository
 
         opened = Repository.find_repository(self.root)
-        return self._keep(replace(opened, asks_remotes=self.refreshes)) if opened else None
+        return self._remember(opened) if opened else None
+
+    def _remember(self, opened: Repository) -> Repository:
+        # A copy begins with an empty memory: it is made where it differs, and not else.
+        differs = opened.asks_remotes != self.refreshes
+        return self._keep(replace(opened, asks_remotes=self.refreshes) if differs else opened)
 
     def _declaration_text(self) -> str:
         """DeclarationError where the file cannot be read: it went, or something else is there."""
         try:
-            return (self.root / PROJECT_FILE).read_text(encoding="utf-8", errors="replace")
+            return read_regular_file(self.root / PROJECT_FILE).decode("utf-8", "replace")
         except OSError as unread:
             what = f"the file cannot be read: {(unread.strerror or str(unread)).lower()}"
             raise DeclarationError(Fault(what, Place(PROJECT_FILE))) from unread
@@ -217,7 +224,7 @@ class Workspace:
             clone = shared_registry.at_hand(self.shared_registry, self.state / "registry")
             if self.repository:
                 remotes.follow_settings(clone, self.repository)
-            return self._keep(replace(clone, asks_remotes=self.refreshes))
+            return self._remember(clone)
         if self.repository is None:
             hint = "git init, and commit"
             raise UserError("there is no Git repository here, so no registry", hint=hint)

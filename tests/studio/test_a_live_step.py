@@ -10,8 +10,8 @@ from pathlib import Path
 
 import httpx
 from chromium import browser, needs_chromium, violations
+from made_outputs import write_made_run
 from playwright.sync_api import Browser, expect
-from test_output_files import write_run
 
 from towpath.config.parameter_declaration import Param
 from towpath.execution.run_record import Recorder, new_folder
@@ -139,7 +139,7 @@ def test_what_a_step_made_can_do_nothing(
         f'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9" onload="{reach}">'
         f"<script>{reach}</script><image href='/?reached'/></svg>"
     ).encode()
-    run = write_run(tmp_path, {"report.html": page_bytes, "chart.svg": drawing})
+    run = write_made_run(tmp_path, {"report.html": page_bytes, "chart.svg": drawing})
     address = str(open_studio(tmp_path).base_url).rstrip("/")
     page = browser.new_page()
     reached: list[str] = []

@@ -12,6 +12,7 @@ import pandas
 import pytest
 from benchmarks.registry import make
 
+from towpath.registry.deployed_gates import DeployedGate
 from towpath.studio.page_index import PAGES
 from towpath.studio.page_templates import PagePlace, render_studio_page
 from towpath.studio.pages.golden_rows import list_golden_files
@@ -72,6 +73,8 @@ def test_first_rows_of_what_main_has(facts: ProjectFacts) -> None:
     (entry,) = (e for e in facts.model_history("model-0") if e.stage == "dev")
     head = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=facts.root, text=True).strip()
     entry = dataclasses.replace(entry, commit=head, evidence="evidence.md")
+    deployed = DeployedGate("json", "golden", "2 of 2")
+    entry = dataclasses.replace(entry, gates=(deployed,))
     files = {(f.path, f.gates[0].gate): f for f in list_golden_files(facts, [entry])}
     known = files["golden.csv", "known"]
     assert [(g.stage, g.tolerance) for g in known.gates] == [
@@ -89,9 +92,9 @@ def test_first_rows_of_what_main_has(facts: ProjectFacts) -> None:
     ]  # fmt: skip
     assert len(known.rows) == 9
     listed = files["golden.json", "json"]
+    assert listed.gates[0].outcome and listed.gates[0].outcome.words == "2 of 2"
     assert listed.rows[0].expected == "[1, 2]"
     assert [column.name for column in listed.columns] == ["a", "expected "]
-    assert listed.gates[0].outcome is None
     assert files["golden.parquet", "table"].rows[0].inputs == ("0.5",)
     notes = {gate: file.note for (_, gate), file in files.items() if file.note}
     assert "DVC tracks it" in notes["far"]

@@ -60,10 +60,15 @@ def test_a_hidden_tab_has_no_stream_until_it_is_seen_again(
         page = context.new_page()
         opened: list[str] = []
         page.on("request", lambda r: opened.append(r.url) if "/events" in r.url else None)
-        # At the first event, and answered: else it may tell of what comes after.
-        with page.expect_event("requestfinished", lambda r: r.resource_type == "fetch"):
-            page.goto(f"{address}/runs/{record.folder.name}/?token={TOKEN}")
+        # Its stream begins at what the page has told: it is not loaded once more.
+        again: list[str] = []
+        own = f"{address}/runs/{record.folder.name}/"
+        page.on("request", lambda r: again.append(r.url) if r.resource_type == "fetch" else None)
+        with page.expect_request("**/events?*"):
+            page.goto(f"{own}?token={TOKEN}")
+        page.wait_for_timeout(700)  # a first event would come at once
         size = (record.folder / EVENTS).stat().st_size
+        assert opened[0].endswith(f"?from={size}") and own not in again
         with page.expect_event("requestfailed", lambda r: "/events" in r.url):
             page.evaluate("hide(true)")
         assert len(opened) == 1

@@ -73,6 +73,11 @@ def declaration_that_is_a_folder(root: Path) -> None:
     (root / "towpath.yaml").mkdir()
 
 
+def declaration_that_is_a_pipe(root: Path) -> None:
+    declaration_that_went(root)
+    os.mkfifo(root / "towpath.yaml")
+
+
 def declaration_that_leads_to_itself(root: Path) -> None:
     declaration_that_went(root)
     (root / "towpath.yaml").symlink_to("towpath.yaml")
@@ -130,6 +135,12 @@ def pipeline_of_bytes(root: Path) -> None:
     (root / "flows" / "training" / "pipeline.yaml").write_bytes(b"\xff\xfe\x00")
 
 
+def pipeline_that_is_a_pipe(root: Path) -> None:
+    begin(root)
+    (root / "flows" / "training" / "pipeline.yaml").unlink()
+    os.mkfifo(root / "flows" / "training" / "pipeline.yaml")
+
+
 def damaged_record(root: Path) -> None:
     (new_folder(root / ".towpath" / "runs") / EVENTS).write_text('{"event": "started"}\nnonsense\n')
 
@@ -145,6 +156,7 @@ STATES = {
     in_the_middle_of_a_bisect: "a bisect goes on in this work tree",
     declaration_that_went: "towpath.yaml: the file cannot be read: no such file or directory",
     declaration_that_is_a_folder: "towpath.yaml: the file cannot be read: is a directory",
+    declaration_that_is_a_pipe: "towpath.yaml: the file cannot be read: it is a pipe",
     declaration_that_leads_to_itself: "the file cannot be read: too many levels of symbolic links",
     repository_of_somebody_else: "git config --global --add safe.directory",
     broken_settings: "bad config line 1 in file",
@@ -155,6 +167,7 @@ STATES = {
     without_head: "there is no Git repository here",
     broken_pipeline: "flows/training/pipeline.yaml:2: this is not YAML",
     pipeline_of_bytes: "flows/training/pipeline.yaml:1: the file is not UTF-8",
+    pipeline_that_is_a_pipe: "flows/training/pipeline.yaml: the file cannot be read: it is a pipe",
     damaged_record: "",
     folder_that_nobody_reads: "",
 }

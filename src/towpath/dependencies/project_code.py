@@ -27,6 +27,7 @@ from towpath.dependencies.names_used import (
 from towpath.dependencies.notebook_source import NOTEBOOK, parse_notebook
 from towpath.dependencies.widening import Widening, widenings_of_signs
 from towpath.errors import DeclarationError, Fault, Place
+from towpath.regular_files import read_regular_file
 
 _OF_MODULES = """
 __name__ __file__ __package__ __spec__ __path__ __loader__ __cached__ __class__ __annotations__
@@ -276,7 +277,7 @@ def read_code(file: Path, shown: str) -> bytes:
     """A file's content, or a fault. Its lines end in a line feed, however Git laid it out
     (``core.autocrlf``): the same commit is the same code on every machine."""
     try:
-        content = file.read_bytes()
+        content = read_regular_file(file)
     except OSError as error:
         why = (error.strerror or "unreadable").lower()
         raise DeclarationError(Fault(f"`{shown}` cannot be read: {why}", Place(shown))) from None

@@ -17,6 +17,7 @@ from towpath.documents.document_tree import (
     resolve_scalar,
 )
 from towpath.errors import DeclarationError, Fault, Place
+from towpath.regular_files import read_regular_file
 
 CRLF = "\r\n"
 _FLAT = r'([a-z][a-z0-9_]*): (?:"([\w.-]+)"|([\w.-]+))'
@@ -101,9 +102,9 @@ def text_of(path: Path, shown: str) -> str:
     try:
         # Also where Git laid it out with `core.autocrlf`: nobody who looks for a line must know
         # both ends. Editors of Windows put a byte order mark before the text (`-sig`).
-        return path.read_bytes().decode("utf-8-sig").replace(CRLF, "\n")
+        return read_regular_file(path).decode("utf-8-sig").replace(CRLF, "\n")
     except UnicodeDecodeError as error:
-        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        line = error.object[: error.start].count(b"\n") + 1
         raise DeclarationError(Fault("the file is not UTF-8", Place(shown, line))) from None
     except OSError as error:
         what = f"the file cannot be read: {(error.strerror or str(error)).lower()}"
@@ -113,7 +114,7 @@ def text_of(path: Path, shown: str) -> str:
 def bytes_of(text: str, path: Path) -> bytes:
     """The bytes of a text that takes the place of a file: its lines end as the file's do now."""
     with suppress(FileNotFoundError):
-        if CRLF.encode() in path.read_bytes():
+        if CRLF.encode() in read_regular_file(path):
             text = text.replace("\n", CRLF)
     return text.encode()
 

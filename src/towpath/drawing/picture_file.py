@@ -13,6 +13,7 @@ from pathlib import Path
 from towpath.config.foreign_values import Fields, list_of, parse_json, read_flag, read_text
 from towpath.drawing.picture import BoxShape, GraphBox, GraphLine, GraphPicture
 from towpath.errors import Malformed
+from towpath.regular_files import open_regular_file
 
 PICTURE_FILE = ".graph.json"  # no step's name, which would be a folder beside it, begins so
 _LARGEST = 1 << 23  # bytes: twenty thousand steps
@@ -54,7 +55,7 @@ def find_picture(folder: Path) -> GraphPicture | None:
 # The page of a run that goes on asks for it at each event. It is never written twice.
 @functools.lru_cache(maxsize=32)
 def _read_picture(path: Path, _: int, size: int) -> GraphPicture:
-    with path.open("rb") as file:
+    with open_regular_file(path) as file:
         fields = Fields(parse_json(file.read(size)))
     boxes = {box.name: box for box in fields.get("boxes", list_of(_read_box))}
     frames = {box.name: box for box in fields.get("frames", list_of(_read_box))}

@@ -20,6 +20,7 @@ from towpath.config.foreign_values import Fields, ReadValue, describe_value
 from towpath.config.project_paths import FileName
 from towpath.errors import Fault, Malformed, Place, StoreError
 from towpath.execution.run_process import process_lives
+from towpath.regular_files import read_regular_file
 
 EVENTS = "events.jsonl"
 
@@ -361,7 +362,7 @@ def read_run(folder: Path) -> RecordedRun | None:
     """
     shown = f"{folder.name}/{EVENTS}"
     try:
-        lines = (folder / EVENTS).read_text(encoding="utf-8").split("\n")
+        lines = read_regular_file(folder / EVENTS).decode("utf-8").split("\n")
         run = replay_events(read_events(lines, shown))
     except OSError:
         return None

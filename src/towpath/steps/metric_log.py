@@ -18,6 +18,7 @@ from typing import Any
 
 from towpath.credentials import hide_known
 from towpath.errors import UsageError
+from towpath.regular_files import open_regular_file
 from towpath.scratch import replace_text
 
 METRIC_FILE = "metrics.jsonl"
@@ -239,7 +240,7 @@ class MetricTail:
                 self._position, self._rest = 0, b""
             if size == self._position or self._position > _MOST + _READ:
                 return b""
-            with self._path.open("rb") as file:
+            with open_regular_file(self._path) as file:  # a step may have put a pipe there
                 file.seek(self._position)
                 data = file.read(_READ)
         except OSError:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from towpath.errors import StoreError
+from towpath.regular_files import open_regular_file
 
 _CHUNK = 1 << 20
 # The ioctl that shares the blocks of a whole file on Linux (btrfs, XFS, bcachefs).
@@ -75,7 +76,7 @@ def clone_blocks(source: int, target: int) -> bool:
 
 def copy_plain(source: Path, target: Path) -> None:
     """Copy or clone a file's bytes (not its mode) to a new file."""
-    with source.open("rb", buffering=0) as reader, target.open("xb", buffering=0) as writer:
+    with open_regular_file(source, 0) as reader, target.open("xb", buffering=0) as writer:
         if not clone_blocks(reader.fileno(), writer.fileno()):
             while content := os.read(reader.fileno(), _CHUNK):
                 write_all(writer.fileno(), content)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from towpath.errors import Malformed
+from towpath.regular_files import open_regular_file
 from towpath.storage.copy_files import clone_blocks, copy_hashing, hash_bytes, md5_of, write_all
 from towpath.storage.storage_backend import OBJECTS, object_path
 from towpath.storage.verified_bytes import FOLDER, is_folder_digest, manifest_digest, read_manifest
@@ -330,7 +331,7 @@ class Objects:
     def add_file(self, source: str) -> tuple[str, Row | None]:
         """Store a file's bytes as they are now; the digest is that of the bytes that were written.
         Answers it, and what to remember as verified when something was written."""
-        with open(source, "rb", buffering=0) as file:
+        with open_regular_file(source, buffering=0) as file:
             try:
                 with self._open_scratch() as (path, target):
                     shared = clone_blocks(file.fileno(), target)

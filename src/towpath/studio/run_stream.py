@@ -15,6 +15,7 @@ from pathlib import Path
 
 from towpath.errors import StoreError
 from towpath.execution import run_record
+from towpath.regular_files import open_regular_file
 from towpath.studio.page_threads import PageThreads, PageTooSlow
 
 MOST_STREAMS = 64  # at once: a browser closes those of pages that nobody sees
@@ -105,7 +106,7 @@ def _read_look(folder: Path, before: RunLook | None) -> RunLook:
 def _last_whole_line(log: Path, size: int) -> int:
     start = max(0, size - _LONGEST_LINE)
     try:
-        with log.open("rb") as file:
+        with open_regular_file(log) as file:
             file.seek(start)
             return start + file.read(size - start).rfind(b"\n") + 1
     except OSError:

@@ -21,6 +21,7 @@ from towpath.call_log import log_store_call
 from towpath.config.artifact import Artifact, CacheEntry
 from towpath.config.project_paths import is_reserved
 from towpath.errors import StoreError
+from towpath.regular_files import open_regular_file, read_regular_file
 from towpath.scratch import remove_scratch, scratch_beside
 from towpath.storage.cache_entries import WRITERS, Entries
 from towpath.storage.copy_files import copy_plain, explain_write_errors, md5_of
@@ -109,7 +110,7 @@ class IgnorePatterns:
 
 def _read_patterns(path: Path) -> list[str]:
     try:
-        lines = map(str.strip, path.read_text(encoding="utf-8").splitlines())
+        lines = map(str.strip, read_regular_file(path).decode("utf-8").splitlines())
     except OSError:
         return []
     return [line for line in lines if line and not line.startswith("#")]
@@ -370,7 +371,7 @@ def _job_count(files: Sequence[FileBelow]) -> int:
 def _hash_settled(file: FileBelow) -> tuple[FileStamp, str]:
     """A file's stamp and digest; StoreError where it does not stop changing while it is read."""
     for _ in range(_PATIENCE):
-        with Path(file.path).open("rb", buffering=0) as opened:
+        with open_regular_file(file.path, buffering=0) as opened:
             stamp = FileStamp.from_status(os.fstat(opened.fileno()))
             digest = md5_of(opened.fileno())
             if FileStamp.from_status(os.fstat(opened.fileno())) == stamp:

@@ -15,6 +15,7 @@ from configobj import ConfigObj, ConfigObjError
 
 from towpath.credentials import strip_credentials
 from towpath.errors import StoreError
+from towpath.regular_files import read_regular_file
 from towpath.storage.copy_files import explain_write_errors
 from towpath.storage.objects import StoreLayout
 
@@ -160,7 +161,7 @@ def shared_remote(root: Path) -> RemoteConfig | None:
 def _read_config(path: Path) -> DvcConfig:
     shown = f"{path.parent.name}/{path.name}"
     try:
-        return DvcConfig.parse_text(path.read_text(encoding="utf-8"), shown)
+        return DvcConfig.parse_text(read_regular_file(path).decode("utf-8"), shown)
     except UnicodeDecodeError as wrong:
         raise StoreError(f"{shown} is not UTF-8") from wrong
     # Each of the files may be missing, and those of the machine unreadable.

@@ -28,6 +28,25 @@
     button.setAttribute("aria-busy", "true");
     setTimeout(() => { button.disabled = true; });  // later: what is disabled is not sent
   });
+  // The command beside a form is that of what stands in the form now.
+  const quote = (word) => /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'"'"'`)}'`;
+  function tellCommand(form) {
+    const command = form.nextElementSibling.querySelector("code"), copy = form.nextElementSibling.querySelector(".copy");
+    const words = [form.dataset.command];
+    for (const field of form.querySelectorAll("[data-option]")) {
+      const name = field.name.split(".").slice(1).join("."), isFlag = field.type === "checkbox";
+      const was = form.elements[`was.${field.name}`]?.value ?? "";
+      if (isFlag ? !field.checked : field.value === was) continue;
+      words.push(field.dataset.option);
+      if (!isFlag) words.push(quote(name ? `${name}=${field.value}` : field.value));
+    }
+    form.dataset.first ??= command.textContent;
+    command.textContent = copy.dataset.copy = words.length > 1 ? words.join(" ") : form.dataset.first;
+  }
+  document.addEventListener("input", (event) => {
+    const form = event.target.closest("form[data-command]");
+    if (form) tellCommand(form);
+  });
   // What is not asked for does not stand in the address.
   document.addEventListener("formdata", (event) => {
     if (event.target.method !== "get") return;
@@ -40,6 +59,7 @@
       button.removeAttribute("aria-busy");
       button.disabled = false;
     }
+    for (const form of document.querySelectorAll("form[data-command]")) tellCommand(form);
   });
 
   document.addEventListener("keydown", (event) => {
@@ -137,7 +157,7 @@
   // A browser gives six connections to a host, for all its pages: a hidden page holds none, and of
   // those that are seen three have a stream. The rest look again every two seconds.
   const live = document.querySelector("[data-stream]");
-  let stream = null, timer = 0, poll = 0, leave = null, follows = false, place = 0;
+  let stream = null, timer = 0, poll = 0, leave = null, follows = false, place = live?.dataset.from ?? 0;
   function stop() {
     if (stream) stream.close();
     if (leave) leave();
@@ -157,8 +177,8 @@
     for (let seat = 0; seat < 3 && navigator.locks && !leave; seat += 1) await takeSeat(seat);
     if (!follows) { if (leave) leave(); return; }
     if (navigator.locks && !leave) { poll = setInterval(refresh, 2000); return; }
-    // Opened again, it goes on at the byte where it was closed.
-    stream = new EventSource(live.dataset.stream + (place ? `?from=${place}` : ""));
+    // From the byte that the page was written at; opened again, from that where it was closed.
+    stream = new EventSource(`${live.dataset.stream}?from=${place}`);
     stream.onmessage = (event) => { place = event.lastEventId; clearTimeout(timer); timer = setTimeout(refresh, 150); };
     stream.onerror = () => {  // refused, not broken off: then it would come again by itself
       if (stream && stream.readyState === EventSource.CLOSED) { stop(); follows = true; poll = setInterval(refresh, 2000); }

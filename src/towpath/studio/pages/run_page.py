@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from towpath.execution.run_record import EVENTS
 from towpath.execution.run_summary import list_run_inputs, list_run_origin
 from towpath.studio.pages.data_page import name_data_page
 from towpath.studio.pages.page_kind import NoSuchPage
@@ -22,6 +23,8 @@ from towpath.studio.pages.step_pane import StepPane, gather_step_pane
 from towpath.studio.shown_values import show_number
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from towpath.execution.run_record import RecordedRun
     from towpath.studio.pages.drawn_graph import DrawnGraph
     from towpath.studio.pages.page_kind import PageRequest
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunPage:
+    """``log_size`` is how many bytes of the record it tells, at least."""
+
     run: RunLine
     origin: tuple[tuple[str, str], ...]
     params: tuple[tuple[str, str, bool], ...]
@@ -40,10 +45,13 @@ class RunPage:
     pane: StepPane | None
     curves: tuple[CurveChart, ...]
     is_live: bool
+    log_size: int
 
 
 def gather_run(facts: ProjectFacts, request: PageRequest) -> RunPage:
     """The page of a run; of a step of it where the address names one."""
+    # Before it is read: what comes in between is told twice, and never missed.
+    log_size = _size_of_file(facts.workspace.runs / request.names["run"] / EVENTS)
     run = find_page_run(facts, request.names["run"])
     step_name = request.names.get("step", "")
     if step_name and step_name not in run.steps:
@@ -61,7 +69,15 @@ def gather_run(facts: ProjectFacts, request: PageRequest) -> RunPage:
         gather_step_pane(facts, run, run.steps[chosen], request) if chosen else None,
         gather_curves(facts, [run]),
         is_live=not run.state.has_ended,
+        log_size=log_size,
     )
+
+
+def _size_of_file(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except (OSError, ValueError):
+        return 0
 
 
 def _first_of_interest(run: RecordedRun) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from towpath.errors import DeclarationError, Fault, Place
+from towpath.regular_files import read_regular_file
 
 KEY = "PREFECT_API_URL"
 # What a run set for itself is not the user's word, neither to its children nor to the next run.
@@ -72,8 +73,8 @@ def forget_secret() -> None:
 def is_our_settings(path: Path) -> bool:
     """Whether a `prefect.toml` was written by `towpath up`."""
     try:
-        return path.read_text().startswith(OURS)
-    except (FileNotFoundError, UnicodeDecodeError):
+        return read_regular_file(path).startswith(OURS.encode())
+    except OSError:
         return False
 
 
@@ -124,9 +125,12 @@ def _profiles_path(folder: Path) -> Path:
 
 def _read_toml(path: Path, shown: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text())
+        return tomllib.loads(read_regular_file(path).decode())
     except FileNotFoundError:
         return {}
+    except OSError as error:
+        what = f"the file cannot be read: {(error.strerror or str(error)).lower()}"
+        raise DeclarationError(Fault(what, Place(shown))) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DeclarationError(Fault(f"no valid TOML: {error}", Place(shown))) from None
 
@@ -138,5 +142,5 @@ def _look_up(data: object, keys: tuple[str, ...]) -> str | None:
 
 
 def _line_number(path: Path, text: str) -> int:
-    lines = path.read_text().splitlines()
+    lines = read_regular_file(path).decode().splitlines()
     return next((number for number, line in enumerate(lines, 1) if text in line), 0)
