@@ -168,7 +168,12 @@ class Workspace:
         from towpath.backends.git import Repository
 
         opened = Repository.find_repository(self.root)
-        return self._keep(replace(opened, asks_remotes=self.refreshes)) if opened else None
+        return self._remember(opened) if opened else None
+
+    def _remember(self, opened: Repository) -> Repository:
+        # A copy begins with an empty memory: it is made where it differs, and not else.
+        differs = opened.asks_remotes != self.refreshes
+        return self._keep(replace(opened, asks_remotes=self.refreshes) if differs else opened)
 
     def _declaration_text(self) -> str:
         """DeclarationError where the file cannot be read: it went, or something else is there."""
@@ -219,7 +224,7 @@ class Workspace:
             clone = shared_registry.at_hand(self.shared_registry, self.state / "registry")
             if self.repository:
                 remotes.follow_settings(clone, self.repository)
-            return self._keep(replace(clone, asks_remotes=self.refreshes))
+            return self._remember(clone)
         if self.repository is None:
             hint = "git init, and commit"
             raise UserError("there is no Git repository here, so no registry", hint=hint)

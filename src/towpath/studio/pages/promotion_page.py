@@ -139,10 +139,20 @@ class PromotionPage:
     reviews: tuple[tuple[str, str], ...] = ()
 
     @property
-    def gate_counts(self) -> tuple[int, int]:
-        """How many gates passed, and how many failed."""
-        states = [gate.state for case in self.cases for gate in case.gates]
-        return states.count("passed"), states.count("failed")
+    def failed_gates(self) -> int:
+        return self._gate_states().count("failed")
+
+    @property
+    def gate_words(self) -> str:
+        """How many gates passed, failed, are as their proposer wrote, or wait for deploying."""
+        states = self._gate_states()
+        words = {"passed": "passed", "failed": "failed", "proposed": "as proposed",
+                 "waits": "judged later"}  # fmt: skip
+        numbers = {word: states.count(state) for state, word in words.items()}
+        return ", ".join(f"{number} {word}" for word, number in numbers.items() if number)
+
+    def _gate_states(self) -> list[str]:
+        return [gate.state for case in self.cases for gate in case.gates]
 
 
 def short_name(branch: str) -> str:
@@ -206,7 +216,8 @@ def gather_promotion(facts: ProjectFacts, request: PageRequest) -> PromotionPage
     promotion = facts.decisions.get(name)
     decided = next(iter(facts.judge_decisions([promotion])), None) if promotion else None
     if decided is None:
-        raise NoSuchPage(f"no promotion `{name}` waits, and none was decided")
+        what = f"no promotion `{name}` waits, and none was merged"
+        raise NoSuchPage(f"{what}; of one that was rejected Git keeps nothing")
     repository = facts.workspace.registry_at_hand
     base = next(iter(commit_history.commit_parents(repository, decided.commit)), None)
     place = decided.stage, decided.model, decided.version
