@@ -12,6 +12,7 @@ import pandas
 import pytest
 from benchmarks.registry import make
 
+from towpath.registry.deployed_gates import DeployedGate
 from towpath.studio.page_index import PAGES
 from towpath.studio.page_templates import PagePlace, render_studio_page
 from towpath.studio.pages.golden_rows import list_golden_files
@@ -50,8 +51,10 @@ EVIDENCE = """\
 @pytest.fixture(scope="module")
 def facts(tmp_path_factory: pytest.TempPathFactory) -> ProjectFacts:
     root = make(tmp_path_factory.mktemp("golden") / "project", 1, 10)
-    rows = "".join(f"{number}.10000000000000001,M,{number + 7}\n" for number in range(12))
-    samples = [{"inputs": {"a": EVIL, "expected": 1}, "expected": [1, 2]}] * 2
+    lengths = [f"{number}.10000000000000001" for number in range(12)]
+    lengths[6:8] = ["123456789012.25", f"0.{'1' * 300}"]
+    rows = "".join(f"{length},M,{number + 7}\n" for number, length in enumerate(lengths))
+    samples = [{"inputs": {"a": f"{EVIL}\ud800", "expected": 1}, "expected": [1, 2]}] * 2
     files = {
         "towpath.yaml": POLICY, "golden.csv": f"length,sex,rings\n{rows}", "big.csv.dvc": "",
         "golden.json": json.dumps(samples), "odd.json": '[{"inputs": 3}]',
@@ -70,6 +73,8 @@ def test_first_rows_of_what_main_has(facts: ProjectFacts) -> None:
     (entry,) = (e for e in facts.model_history("model-0") if e.stage == "dev")
     head = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=facts.root, text=True).strip()
     entry = dataclasses.replace(entry, commit=head, evidence="evidence.md")
+    deployed = DeployedGate("json", "golden", "2 of 2")
+    entry = dataclasses.replace(entry, gates=(deployed,))
     files = {(f.path, f.gates[0].gate): f for f in list_golden_files(facts, [entry])}
     known = files["golden.csv", "known"]
     assert [(g.stage, g.tolerance) for g in known.gates] == [
@@ -79,6 +84,7 @@ def test_first_rows_of_what_main_has(facts: ProjectFacts) -> None:
     assert known.gates[1].outcome is None
     assert [column.name for column in known.columns] == ["length", "sex"]
     assert known.rows[0].inputs == ("0.1", "M")
+    assert known.rows[6].inputs[0] == "123456789012.25"
     assert (known.rows[0].expected, known.row_count) == ("7", 12)
     # Eight rows, and those beyond of which the evidence says that they came out otherwise.
     assert [(row.number, row.answer, row.difference) for row in known.rows if row.answer] == [
@@ -86,9 +92,9 @@ def test_first_rows_of_what_main_has(facts: ProjectFacts) -> None:
     ]  # fmt: skip
     assert len(known.rows) == 9
     listed = files["golden.json", "json"]
+    assert listed.gates[0].outcome and listed.gates[0].outcome.words == "2 of 2"
     assert listed.rows[0].expected == "[1, 2]"
     assert [column.name for column in listed.columns] == ["a", "expected "]
-    assert listed.gates[0].outcome is None
     assert files["golden.parquet", "table"].rows[0].inputs == ("0.5",)
     notes = {gate: file.note for (_, gate), file in files.items() if file.note}
     assert "DVC tracks it" in notes["far"]
@@ -103,4 +109,6 @@ def test_what_samples_hold_is_text_on_the_page(facts: ProjectFacts) -> None:
     page = render_studio_page(kind, facts, view, PagePlace("models/model-0/v1.9.0/"))
     assert EVIL not in page
     assert "&lt;script&gt;alert(1)" in page
+    assert r"\ud800" in page  # half a character, which JSON can spell
+    assert page.encode()
     assert "8 of 12 samples" in page

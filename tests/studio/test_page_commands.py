@@ -162,7 +162,7 @@ def test_a_pipeline_a_stage_and_promotions(facts: ProjectFacts) -> None:
         for entry in reversed(ask_command(facts, command))
     ]
     view, command = open_page(facts, "promotions/")
-    assert [line.promotion.branch for line in view.waiting] == [
+    assert [line.promotion.branch for line in view.waiting.rows] == [
         promotion["branch"] for promotion in ask_command(facts, command)
     ]
 

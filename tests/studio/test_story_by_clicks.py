@@ -28,6 +28,8 @@ def begin_run(page: Page, **params: str) -> None:
         page.locator(f'[name="param.{name}"]').fill(value)
     if params:
         page.get_by_label("register a trial too").check()
+        words = " ".join(f"--param {name}={value}" for name, value in params.items())
+        expect(page.locator("code").first).to_have_text(f"towpath run training {words} --register")
     page.get_by_role("button", name="Run", exact=True).click()
     page.wait_for_url("**/runs/2*/", timeout=60_000)
     expect(page.locator("h1 .state-done")).to_be_visible(timeout=60_000)
@@ -40,12 +42,14 @@ def propose(page: Page, version: str, stage: str) -> None:
     page.get_by_role("link", name=f"mean@{version}").first.click()
     page.get_by_label("to", exact=True).select_option(stage)
     page.get_by_label("Why").fill(f"the story's {version}")
+    words = f"towpath promote mean@{version} --to {stage} --description "
+    words += f"'the story'\"'\"'s {version}'"  # as a shell reads it
+    expect(page.locator("code", has_text="towpath promote")).to_have_text(words)
     page.get_by_role("button", name="Propose").click()
 
 
 def approve_and_deploy(page: Page, stage: str) -> None:
-    page.get_by_role("link", name="Promotions").first.click()
-    page.locator("a.row", has=page.locator(".state-waiting")).click()
+    page.get_by_role("link", name="On to the promotion").click()
     page.get_by_role("button", name="Approve and merge").click()
     expect(page.locator("h1")).to_have_text("done")
     page.get_by_role("link", name="Back").click()
@@ -92,6 +96,10 @@ def test_from_an_empty_project_to_prod_and_back(
     # Who let it in, from the first page: one click to the evidence.
     page.locator(".column", has_text="prod").get_by_role("link", name="Ada Tester").click()
     expect(page.locator("main")).to_contain_text("approved by")
+    # Back from where one went back to there is nothing; forth is another promotion.
+    page.locator("nav").get_by_role("link", name="prod").click()
+    page.get_by_role("button", name="Propose v1.1.0 again").click()
+    expect(page.locator("h1")).to_have_text("done")
     expected = "Roll back mean to v1.0.0 in prod"
     assert expected in project.git("log", "--format=%s", "main")
     # A browser says of each page that is refused (409) that it was.

@@ -212,6 +212,7 @@ def test_what_is_not_there_is_said_on_a_page(client: httpx.Client, path: str) ->
     answer = client.get(path)
     assert answer.status_code == 404
     assert path.startswith("/assets/") or "Not here" in answer.text
+    assert ("that was rejected Git keeps nothing" in answer.text) == ("/promotions/" in path)
 
 
 def test_a_run_that_goes_on_is_streamed_by_the_bytes_of_its_log(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from xml.etree import ElementTree
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from towpath.studio.pages.stage_times import StageSpan
+from towpath.audit.stage_history import StageMove
+from towpath.studio.pages.stage_times import StageSpan, list_stage_spans
 from towpath.studio.svg_charts import (
     AxisSpan,
     NamedLine,
@@ -60,18 +62,37 @@ def test_a_cloud_and_parallel_lines_name_their_runs() -> None:
     assert 'class="thread is-marked"' in threads
 
 
+def test_a_version_runs_until_the_next_has_taken_its_place() -> None:
+    days = [f"2026-03-0{day}T00:00:00Z" for day in range(1, 6)]
+    move = StageMove(
+        model="a", stage="prod", version="v1.0.0", sha256=None, over=None, merged=days[0],
+        until=days[2], commit="", author="", entered=days[1], tag=None, rejected=None,
+    )  # fmt: skip
+    after = replace(move, version="v1.1.0", merged=days[2], until=days[4], entered=days[3])
+    out = replace(move, version=None, merged=days[4], until=None, entered=None)
+    first, second = list_stage_spans([out, after, move])["a"]
+    assert (first.end, second.end) == (second.begin, second.begin + 86400)
+    assert f"to {days[3]}" in first.words
+
+
 def test_a_time_line_is_as_long_as_a_version_was_there() -> None:
     spans = [
         StageSpan("v1.0.0", 0, 50, True, "a@v1.0.0 from 0 to 50"),
-        StageSpan("v1.1.0", 50, None, False, EVIL),
+        StageSpan("v1.1.0", 50, 75, False, EVIL),
+        StageSpan("v1.0.0", 75, None, True, "it came back, and has its colour again"),
     ]
     drawn = draw_time_line({EVIL: spans, "b": ()}, now=100)
     bars = re.findall(
         r'class="time-bar ([^"]+)" x="([0-9.]+)" y="[0-9.]+" width="([0-9.]+)"', drawn
     )
-    wide = [("c0", "130.0", "411.0"), ("c1 is-waiting", "541.0", "411.0")]
-    narrow = [("c0", "1.0", "179.0"), ("c1 is-waiting", "180.0", "179.0")]
+    wide = [
+        ("c0", "130.0", "411.0"), ("c1 is-waiting", "541.0", "205.5"), ("c0", "746.5", "205.5")
+    ]  # fmt: skip
+    narrow = [
+        ("c0", "1.0", "179.0"), ("c1 is-waiting", "180.0", "89.5"), ("c0", "269.5", "89.5")
+    ]  # fmt: skip
     assert bars == [*wide, *narrow]
+    assert re.findall("01-01 00:0[0-9] UTC", drawn) == ["01-01 00:00 UTC", "01-01 00:01 UTC"] * 2
     assert "<script" not in drawn
     ElementTree.fromstring(f"<p>{drawn}</p>")
     ElementTree.fromstring(f"<p>{draw_time_line({}, now=0)}</p>")

@@ -15,6 +15,7 @@ from towpath.config.foreign_values import format_second
 from towpath.delivery.promotion.promotion_approval import short_promotion_name
 from towpath.errors import UsageError
 from towpath.registry import Promotion
+from towpath.registry.deployed_gates import DeployedGate, parse_gate_trailers
 
 if TYPE_CHECKING:
     from towpath.workspace import Workspace
@@ -30,7 +31,8 @@ class StageMove:
     ``version`` is None where the model was taken out, ``over`` the version before. ``merged`` is
     when main took it, ``until`` when main took the next; ``entered`` is when reconcile had
     carried it out, by its tag; None where it has not, or nobody ran it. ``fault`` says why the
-    stage file cannot be understood.
+    stage file cannot be understood; ``gates`` are those that were asked as it came in, as its tag
+    has them.
     """
 
     model: str
@@ -46,6 +48,7 @@ class StageMove:
     tag: str | None
     rejected: str | None
     fault: str | None = None
+    gates: tuple[DeployedGate, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,6 +236,7 @@ def _describe_move(ledger: AuditLedger, promotion: Promotion) -> StageMove:
         tag=tags[-1].tag.name.removeprefix("refs/tags/") if tags else None,
         rejected=version.rejected if version else None,
         fault=promotion.fault.what if promotion.fault else None,
+        gates=next(filter(None, (parse_gate_trailers(tag.tag.message) for tag in tags)), ()),
     )
 
 

@@ -32,6 +32,7 @@ from starlette.staticfiles import StaticFiles
 
 from towpath.config.pipeline_memory import PipelineFileMemory
 from towpath.credentials import hide_credentials
+from towpath.delivery.promotion.propose import PROMOTION_PREFIX
 from towpath.errors import TowpathError, UsageError
 from towpath.execution import run_folders
 from towpath.studio.access_guard import ACTOR, FORM_TOKEN, AccessGuard, Door, TokenDoor
@@ -305,7 +306,10 @@ class StudioProject:
         # Who has answered wants to see the run go on, and what was said stands there.
         if outcome.code == 0 and request.path_params["action"] == "answer" and back:
             return RedirectResponse(f"/{back}", 303)
-        view = ActionPage(outcome, words, back)
+        proposed = _PROPOSED.search(outcome.text) if outcome.code == 0 else None
+        if proposed:
+            back = f"promotions/{proposed[1]}/"
+        view = ActionPage(outcome, words, back, is_proposed=bool(proposed))
         page = render_outcome(self._read_facts(), view, place)
         return HTMLResponse(page, 200 if outcome.code == 0 else 409)
 
@@ -356,19 +360,25 @@ _LOG = logging.getLogger(__name__)
 _TOO_SLOW = "This page took too long: something that it reads does not answer. Try again.\n"
 _ENDING = "Studio has ended. What was begun goes on: `towpath status` tells what came of it.\n"
 _PAGE_ADDRESS = re.compile(r"(?:[\w.@%+-]+/)*")
+#: The branch of a promotion, as ``towpath promote`` and ``rollback`` say it.
+_PROPOSED = re.compile(rf"^branch  {PROMOTION_PREFIX}([\w.-]+) ", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class ActionPage:
-    """What was done: the command's words, how it ended, and where the person was."""
+    """What was done: the command's words, how it ended, and where the person was; ``is_proposed``
+    is that a promotion was, which ``back`` names."""
 
     outcome: ActionOutcome
     words: str
     back: str
+    is_proposed: bool = False
 
     @property
     def back_words(self) -> str:
         """Where the link below leads."""
+        if self.is_proposed:
+            return "On to the promotion"
         section, _, name = self.back.strip("/").partition("/")
         places = {"promotions": "the promotion" if name else "the promotions", "runs": "the run"}
         places["stages"] = f"the stage {name}"

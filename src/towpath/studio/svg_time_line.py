@@ -101,7 +101,9 @@ def _draw_row(scale: _TimeScale, y: float, model: str, spans: Sequence[StageSpan
         y += scale.form.row - _BAR - 8
     else:
         yield _write_words("row-name", scale.form.left - 10, y + 19, model[:18], "end")
-    for index, span in enumerate(spans):
+    colours: dict[str, int] = {}  # a version that came back has the colour that it had
+    for span in spans:
+        index = colours.setdefault(span.version, len(colours))
         left = scale.place_moment(span.begin)
         right = scale.place_moment(span.end if span.end is not None else scale.end)
         yield _draw_bar(span, index, left, max(right - left, _SHORTEST), y)
@@ -109,10 +111,13 @@ def _draw_row(scale: _TimeScale, y: float, model: str, spans: Sequence[StageSpan
 
 def _draw_ticks(scale: _TimeScale, y: float) -> Iterator[str]:
     form = "%Y-%m-%d" if scale.length > _TWO_DAYS else "%m-%d %H:%M UTC"
+    last_words = ""
     for share, anchor in scale.form.ticks:
         moment = scale.begin + share * scale.length
         words = datetime.fromtimestamp(moment, UTC).strftime(form)
-        yield _write_words("tick-word", scale.place_moment(moment), y, words, anchor)
+        if words != last_words:  # of a history of minutes the same would be told three times
+            yield _write_words("tick-word", scale.place_moment(moment), y, words, anchor)
+        last_words = words
 
 
 def _draw_bar(span: StageSpan, index: int, left: float, wide: float, y: float) -> str:

@@ -106,7 +106,7 @@ def test_a_page_for_the_summary_of_a_job(ready: Project) -> None:
 def test_reject_knows_a_version_from_a_promotion(ready: Project) -> None:
     typed(ready, "promote", "abalone@v1.0.0", "--to", "uat")
     branch = "promote/abalone-v1.0.0-uat"
-    assert "refused promote" in typed(ready, "reject", branch, "--reason", "no").stderr
+    assert "rejected promote" in typed(ready, "reject", branch, "--reason", "no").stderr
     assert not ready.has(branch)
     said = typed(ready, "reject", "abalone@v1.1.0", "--reason", "it lies")
     assert "rejected abalone@v1.1.0: it lies" in said.stderr

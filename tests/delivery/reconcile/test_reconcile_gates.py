@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from reconcile_project import Project, declare, read_deployment
+from towpath.audit.stage_history import read_stage_history
 
 STRICT = """
   dev:
@@ -36,6 +37,11 @@ def test_a_gate_that_says_no_leaves_the_incumbent(make_project: Callable[..., Pr
     assert applied.outcomes[0].revert == f"towpath rollback abalone --stage prod --to {good}"
     assert _runs(project) == good
     assert (project.root / "out/abalone/current").readlink().name == good
+
+    (kept,) = read_deployment(project.store("prod"), "abalone").gates
+    assert (kept.gate, kept.value, kept.bound) == ("good", 4.0, "mse below 5")
+    first, refused = (e for e in read_stage_history(project.workspace, "abalone", "prod"))
+    assert (first.gates, refused.gates) == ((kept,), ())
 
     declare(project, STRICT.replace("below: 5", "below: 7"))
     assert project.apply("prod").exit_code == 3  # the gate before the promotion counts, too

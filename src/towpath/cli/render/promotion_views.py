@@ -208,7 +208,7 @@ def print_waiting(session: Session, waiting: Sequence[WaitingPromotion]) -> None
 
 def say_put_away(session: Session, rejected: RejectedPromotion) -> None:
     where = f" ({rejected.url})" if rejected.url else ""
-    session.say(f"refused {rejected.branch}{where}: {rejected.reason}")
+    session.say(f"rejected {rejected.branch}{where}: {rejected.reason}")
 
 
 def run_promotion_check(

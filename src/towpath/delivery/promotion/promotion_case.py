@@ -291,14 +291,21 @@ def find_rollback_target(
             versions = ", ".join(map(str, sorted(set(ran))))
             raise UsageError(what, hint=f"it ran {versions}; {enter}")
         return asked
-    # Going back takes off what was above, so that going back twice goes two back.
-    unfit = {case.incumbent_version, *rejected}
-    stack = [version for version in _stack_versions(ran) if version not in unfit]
-    if stack:
-        return stack[-1]
+    if before := find_version_before(ran, {case.incumbent_version, *rejected}):
+        return before
     what = f"{case.stage} ran no other version of {case.model} that still stands"
     hint = f"towpath demote {case.model} --stage {case.stage} takes it out"
     raise UsageError(what, hint=hint)
+
+
+def find_version_before(
+    ran: Iterable[VersionNumber], unfit: Set[VersionNumber | None]
+) -> VersionNumber | None:
+    """The version to which a stage goes back, of those that it ran, the oldest first; None where
+    all that are left are ``unfit``: what it runs now, and what was rejected."""
+    # Going back takes off what was above, so that going back twice goes two back.
+    stack = [version for version in _stack_versions(ran) if version not in unfit]
+    return stack[-1] if stack else None
 
 
 def leave_version(model: Model, stage: str, log: Iterable[Promotion]) -> str:

@@ -21,6 +21,7 @@ from towpath.delivery.reconcile.reconcile_plan import DeployVersion, RemoveModel
 from towpath.delivery.reconcile.stage_site import StageData, StageSite
 from towpath.errors import DeployError, Fault, Refused, RegistryError, UsageError
 from towpath.registry import Promotion, VersionNumber, VersionRecord, registry_state, stage_tags
+from towpath.registry.deployed_gates import MOST_GATES, DeployedGate, write_gate_trailers
 from towpath.registry.ownership import folder_at
 from towpath.registry.version_lookup import read_incumbent
 from towpath.storage.verified_bytes import BytesState
@@ -170,10 +171,12 @@ def deploy_version(work: ReconcileWork, change: DeployVersion | RepairVersion) -
         step(model, "copy")
         origin = stage_site.copy_to_stage(site, record)
         site.say(f"{model}: {record.artifact.name} came from {origin}")
-    words = _deploy_bundle(work, change, record, promotion) if change.needs_part("target") else ""
+    words, gates = "", tuple[DeployedGate, ...]()
+    if change.needs_part("target"):
+        words, gates = _deploy_bundle(work, change, record, promotion)
     if change.needs_part("target") or change.needs_part("record"):
         step(model, "record")
-        _write_record(site, promotion, approved, record)
+        _write_record(site, promotion, approved, record, gates)
     if change.needs_part("tag"):
         step(model, "tag")
         _write_tag(site, change.version, promotion, approved)
@@ -186,8 +189,10 @@ def _deploy_bundle(
     change: DeployVersion | RepairVersion,
     record: VersionRecord,
     promotion: Promotion,
-) -> str:
+) -> tuple[str, tuple[DeployedGate, ...]]:
+    """What the smoke test came to, and what the gates found; none where they were not asked."""
     site, model, step = work.site, change.model, work.step
+    gates: tuple[DeployedGate, ...] = ()
     if isinstance(change, DeployVersion):
         step(model, "gates")
         stored_record = deployment_record.read_stored_record(site.store, model).record
@@ -195,8 +200,13 @@ def _deploy_bundle(
         if stored_record and stored_record.has_run_before(record.version, record.sha256):
             site.say(f"{model}: {change.version} ran here before; its gates are not asked")
         else:
-            for verdict in _require_gates(work, change, record, promotion):
+            verdicts = _require_gates(work, change, record, promotion)
+            for verdict in verdicts:
                 site.say(f"{model}: gate {verdict.gate} passed")
+            gates = tuple(
+                DeployedGate(v.gate, v.kind, v.value, v.bound, v.detail)
+                for v in verdicts[:MOST_GATES]
+            )
     bundle = work.fetch_bundle(record)
     step(model, "prepare")
     site.target.prepare(bundle)
@@ -213,7 +223,7 @@ def _deploy_bundle(
     if running is not None and running.version != str(bundle.version):
         what = f"{site.target.shown} was given {bundle.version} and runs {running.version}"
         raise DeployError(what, hint="look at the target; then run again")
-    return words
+    return words, gates
 
 
 def take_out(work: ReconcileWork, change: RemoveModel) -> str:
@@ -253,9 +263,16 @@ def _incumbent_bundle(work: ReconcileWork, change: DeployVersion | RepairVersion
 
 
 def _write_record(
-    site: StageSite, promotion: Promotion, approved: RecordedApproval, record: VersionRecord | None
-) -> None:
+    site: StageSite, promotion: Promotion, approved: RecordedApproval, record: VersionRecord | None,
+    gates: tuple[DeployedGate, ...] = (),
+) -> None:  # fmt: skip
     stored_record = deployment_record.read_stored_record(site.store, promotion.model)
+    # What is repaired is not judged again.
+    old = stored_record.record
+    if old and not gates and record and (old.promotion, old.version) == (
+        promotion.commit, record.version,
+    ):  # fmt: skip
+        gates = old.gates
     new = DeploymentRecord(
         model=promotion.model,
         stage=site.stage,
@@ -266,6 +283,7 @@ def _write_record(
         approval=approved,
         time=format_second(time.time()),
         target=site.target.shown,
+        gates=gates,
     )
     deployment_record.record_deployment(site.store, stored_record, new, site.main_decisions.log)
 
@@ -288,6 +306,10 @@ def _write_tag(
     assert version is not None  # its record was read
     if current_tag is None or current_tag.commit != version.commit:
         message = _stage_tag_message(f"{version} enters {stage}", promotion, approved)
+        # From the record: a reconcile that was killed before this one may have asked the gates.
+        stored = deployment_record.read_stored_record(site.store, model).record
+        if stored and stored.promotion == promotion.commit:
+            message = "\n".join([message, *write_gate_trailers(stored.gates)])
         stage_tags.write_stage_tag(repository, version, stage, message, remote)
     elif remote:  # a reconcile that was killed here, or a remote that was down, left it unpushed
         for waiting_tag in stage_tags.find_unpublished_tags(repository, remote, stage):

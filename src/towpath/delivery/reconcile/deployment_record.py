@@ -12,6 +12,7 @@ from towpath.config import foreign_values as foreign
 from towpath.config.foreign_values import CommitId, Fields, Md5, Sha256
 from towpath.errors import Fault, Malformed, StoreError
 from towpath.registry import Promotion
+from towpath.registry.deployed_gates import DeployedGate, read_deployed_gate
 from towpath.registry.version_reference import VersionNumber, read_version
 from towpath.storage.stage_store import StageStore
 
@@ -34,7 +35,8 @@ class RecordedApproval:
 class DeploymentRecord:
     """A version in a stage. ``promotion`` is the commit on the main branch that asked for it,
     ``target`` what runs it, ``time`` UTC in ISO 8601. ``version`` is None where it was taken out.
-    ``previous`` holds what the record said before, the newest first."""
+    ``gates`` are those that were asked before it came in; ``previous`` holds what the record said
+    before, the newest first."""
 
     model: str
     stage: str
@@ -45,6 +47,7 @@ class DeploymentRecord:
     approval: RecordedApproval
     time: str
     target: str
+    gates: tuple[DeployedGate, ...] = ()
     previous: tuple[DeploymentRecord, ...] = field(default=(), repr=False)
 
     def has_run_before(self, version: VersionNumber | None, sha256: str | None) -> bool:
@@ -169,6 +172,7 @@ def _record_from_fields(fields: Fields, model: str) -> DeploymentRecord:
         approval=fields.get("approval", _read_approved),
         time=fields.get("time", foreign.read_moment),
         target=fields.get("target", foreign.read_text),
+        gates=fields.find_optional("gates", foreign.list_of(read_deployed_gate)) or (),
     )
 
 

@@ -28,6 +28,25 @@
     button.setAttribute("aria-busy", "true");
     setTimeout(() => { button.disabled = true; });  // later: what is disabled is not sent
   });
+  // The command beside a form is that of what stands in the form now.
+  const quote = (word) => /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'"'"'`)}'`;
+  function tellCommand(form) {
+    const command = form.nextElementSibling.querySelector("code"), copy = form.nextElementSibling.querySelector(".copy");
+    const words = [form.dataset.command];
+    for (const field of form.querySelectorAll("[data-option]")) {
+      const name = field.name.split(".").slice(1).join("."), isFlag = field.type === "checkbox";
+      const was = form.elements[`was.${field.name}`]?.value ?? "";
+      if (isFlag ? !field.checked : field.value === was) continue;
+      words.push(field.dataset.option);
+      if (!isFlag) words.push(quote(name ? `${name}=${field.value}` : field.value));
+    }
+    form.dataset.first ??= command.textContent;
+    command.textContent = copy.dataset.copy = words.length > 1 ? words.join(" ") : form.dataset.first;
+  }
+  document.addEventListener("input", (event) => {
+    const form = event.target.closest("form[data-command]");
+    if (form) tellCommand(form);
+  });
   // What is not asked for does not stand in the address.
   document.addEventListener("formdata", (event) => {
     if (event.target.method !== "get") return;
@@ -40,6 +59,7 @@
       button.removeAttribute("aria-busy");
       button.disabled = false;
     }
+    for (const form of document.querySelectorAll("form[data-command]")) tellCommand(form);
   });
 
   document.addEventListener("keydown", (event) => {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from towpath.backends.git import branches, refs
 from towpath.config.foreign_values import parse_json
 from towpath.delivery.gates.golden_samples import GoldenSamples, read_golden_samples
 from towpath.delivery.gates.kinds.golden import describe_tolerance, read_off_samples
+from towpath.delivery.gates.verdict import verdict_cell
 from towpath.delivery.promotion.evidence import read_evidence
 from towpath.errors import Malformed, TowpathError
 from towpath.studio.previews.file_preview import FilePreview, preview_content
@@ -26,7 +28,7 @@ _ROWS = 8  # of a file, the first
 
 @dataclass(frozen=True)
 class GoldenOutcome:
-    """What the evidence of a decision says of a golden gate: ``3 of 3``."""
+    """What a decision's evidence, or its deployment, says of a golden gate: ``3 of 3``."""
 
     stage: str
     promotion: str
@@ -110,7 +112,7 @@ _ESCAPED = re.compile(r"\\([\\`*_{}\[\]|~!$])")
 def _read_gate_cells(
     facts: ProjectFacts, entries: Sequence[HistoryEntry]
 ) -> Mapping[tuple[str, str], tuple[GoldenOutcome, dict[int, str]]]:
-    """What evidence says, by stage and gate: the outcome, and the answers that it names."""
+    """What evidence and stage tags say, by stage and gate: the outcome, and the answers named."""
     repository = facts.workspace.registry_at_hand
     places = {f"{e.commit}:{e.evidence}": e for e in entries if e.evidence}  # the newest is last
     texts = refs.read_contents(repository, places)
@@ -124,6 +126,12 @@ def _read_gate_cells(
                 continue
             outcome = GoldenOutcome(entry.stage, entry.promotion_name, "passed" in state, count)
             told[entry.stage, gate] = outcome, read_off_samples(detail)
+    for entry in entries:
+        for asked in entry.gates:
+            if asked.kind == "golden":  # at the deployment, which only its tag tells
+                words = verdict_cell(asked.value)
+                outcome = GoldenOutcome(entry.stage, entry.promotion_name, True, words)
+                told[entry.stage, asked.gate] = outcome, {}
     return told
 
 
@@ -165,8 +173,16 @@ def _golden_rows(
 
 
 def _shorten_number(column: PreviewColumn, cell: str) -> str:
-    """0.101 of 0.10099999999999999, as whoever wrote the file had it."""
-    return f"{float(cell):.9g}" if column.type == "number" and len(cell) > 11 else cell
+    """0.101 of 0.10099999999999999, as whoever wrote the file had it; all of what is no other
+    number's shadow, such as 123456789012."""
+    if column.type != "number" or len(cell) <= 11:
+        return cell
+    try:
+        exact = float(cell)
+    except ValueError:  # one of hundreds of digits, which was cut
+        return cell
+    short = f"{exact:.9g}"
+    return short if math.isclose(float(short), exact, rel_tol=1e-14) else cell
 
 
 def _difference_words(expected: str, answer: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from towpath.backends.git import branches, commit_history, refs, remotes
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from towpath.errors import Fault
     from towpath.forge import Review
     from towpath.registry import VersionRecord
+    from towpath.registry.deployed_gates import DeployedGate
     from towpath.studio.pages.page_kind import PageRequest
     from towpath.studio.project_facts import ProjectFacts
 
@@ -139,10 +141,20 @@ class PromotionPage:
     reviews: tuple[tuple[str, str], ...] = ()
 
     @property
-    def gate_counts(self) -> tuple[int, int]:
-        """How many gates passed, and how many failed."""
-        states = [gate.state for case in self.cases for gate in case.gates]
-        return states.count("passed"), states.count("failed")
+    def failed_gates(self) -> int:
+        return self._gate_states().count("failed")
+
+    @property
+    def gate_words(self) -> str:
+        """How many gates passed, failed, are as their proposer wrote, or wait for deploying."""
+        states = self._gate_states()
+        words = {"passed": "passed", "failed": "failed", "proposed": "as proposed",
+                 "waits": "judged later"}  # fmt: skip
+        numbers = {word: states.count(state) for state, word in words.items()}
+        return ", ".join(f"{number} {word}" for word, number in numbers.items() if number)
+
+    def _gate_states(self) -> list[str]:
+        return [gate.state for case in self.cases for gate in case.gates]
 
 
 def short_name(branch: str) -> str:
@@ -206,14 +218,16 @@ def gather_promotion(facts: ProjectFacts, request: PageRequest) -> PromotionPage
     promotion = facts.decisions.get(name)
     decided = next(iter(facts.judge_decisions([promotion])), None) if promotion else None
     if decided is None:
-        raise NoSuchPage(f"no promotion `{name}` waits, and none was decided")
+        what = f"no promotion `{name}` waits, and none was merged"
+        raise NoSuchPage(f"{what}; of one that was rejected Git keeps nothing")
     repository = facts.workspace.registry_at_hand
     base = next(iter(commit_history.commit_parents(repository, decided.commit)), None)
     place = decided.stage, decided.model, decided.version
     review = _attempt_review(facts, base, decided.commit, place)
     return PromotionPage(
         name, f"{decided.model}@{decided.version} into {decided.stage}", decided.author,
-        decided.merged, decided.commit, None, decided, _show_cases(facts, review), (),
+        decided.merged, decided.commit, None, decided,
+        _show_cases(facts, review, {gate.gate: gate for gate in decided.gates}), (),
         _list_diffs(repository, base, decided.commit), "",
     )  # fmt: skip
 
@@ -260,11 +274,17 @@ def _attempt_review(
         return None
 
 
-def _show_cases(facts: ProjectFacts, review: PromotionReview | None) -> tuple[ShownCase, ...]:
-    return tuple(_show_case(facts, case) for case in review.reviews) if review else ()
+def _show_cases(
+    facts: ProjectFacts, review: PromotionReview | None,
+    deployed: Mapping[str, DeployedGate] = MappingProxyType({}),
+) -> tuple[ShownCase, ...]:  # fmt: skip
+    """``deployed`` are the gates that the deployment of a decided promotion was let in by."""
+    return tuple(_show_case(facts, case, deployed) for case in review.reviews) if review else ()
 
 
-def _show_case(facts: ProjectFacts, review: CaseReview) -> ShownCase:
+def _show_case(
+    facts: ProjectFacts, review: CaseReview, deployed: Mapping[str, DeployedGate]
+) -> ShownCase:
     case, candidate = review.case, review.case.candidate
     page = evidence.read_evidence(review.evidence)
     run = (candidate.run if candidate else None) or ""
@@ -275,7 +295,7 @@ def _show_case(facts: ProjectFacts, review: CaseReview) -> ShownCase:
         over=str(case.incumbent_version or ""),
         is_rollback=case.back,
         reason=page.reason,
-        gates=tuple(_gate_lines(case, review.verdicts, page)),
+        gates=tuple(_gate_lines(case, review.verdicts, page, deployed)),
         metrics=tuple(_compare_cases(facts, case)),
         differences=tuple(_list_differences(case)),
         origin=tuple(_origin_rows(candidate)) if candidate else (),
@@ -289,13 +309,20 @@ def _show_case(facts: ProjectFacts, review: CaseReview) -> ShownCase:
 
 
 def _gate_lines(
-    case: PromotionCase, verdicts: Sequence[GateVerdict], page: evidence.EvidencePage
-) -> Iterator[GateLine]:
+    case: PromotionCase, verdicts: Sequence[GateVerdict], page: evidence.EvidencePage,
+    deployed: Mapping[str, DeployedGate],
+) -> Iterator[GateLine]:  # fmt: skip
     """What failed first, then what passed, what only its proposer could judge, what waits."""
     order = ("failed", "passed", "unjudged", "waits")
     standings = list_gate_standings(case, verdicts)
     for standing in sorted(standings, key=lambda standing: order.index(standing.state)):
-        yield _line_of_gate(standing, case.stage, page)
+        asked = deployed.get(standing.gate)
+        if standing.state == "waits" and asked:
+            words = asked.detail or f"judged in {case.stage}, before it was switched"
+            found, bound = verdict_cell(asked.value), verdict_cell(asked.bound)
+            yield GateLine(asked.gate, asked.kind, "passed", found, bound, words, "")
+        else:
+            yield _line_of_gate(standing, case.stage, page)
 
 
 def _line_of_gate(standing: GateStanding, stage: str, page: evidence.EvidencePage) -> GateLine:

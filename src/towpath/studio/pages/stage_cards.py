@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from towpath.audit.stage_board import tell_standing
 from towpath.audit.stage_history import find_stages_at
 from towpath.delivery.promotion.promotion_approval import short_promotion_name
+from towpath.delivery.promotion.promotion_case import find_version_before
 from towpath.errors import TowpathError
 from towpath.registry import VersionNumber
 from towpath.studio.project_facts import LONG_SILENCE
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from towpath.audit.stage_board import StageStanding
     from towpath.audit.stage_history import HistoryEntry, StageMoment, StageMove
     from towpath.delivery.reconcile import StagePlan
-    from towpath.registry import ModelVersion
+    from towpath.registry import Model, ModelVersion
     from towpath.studio.project_facts import ProjectFacts
 
 
@@ -28,7 +29,9 @@ class StageCard:
     """A model in a stage. ``change`` is the main metric against the version before, ``verdict``
     whether that is better; ``lag`` says what the stage runs still, where that is not yet this.
     ``promotion`` is the page of its evidence. ``drift`` says in a word how the stage stands to
-    that, as ``towpath reconcile`` finds it, and ``drift_state`` is its sign; "" for unknown."""
+    that, as ``towpath reconcile`` finds it, and ``drift_state`` is its sign; "" for unknown.
+    ``back`` is the version to which ``towpath rollback`` goes, ``forth`` one that has to be
+    promoted again, for it was left by going back."""
 
     model: str
     version: str
@@ -45,6 +48,8 @@ class StageCard:
     promotion: str = ""
     drift: str = ""
     drift_state: str = ""
+    back: str = ""
+    forth: str = ""
 
 
 #: The sign of what ``towpath reconcile`` would do for a model, by the kind of that.
@@ -70,6 +75,28 @@ def add_drift(
         else card
         for card in cards
     )
+
+
+def add_ways_back(
+    facts: ProjectFacts, cards: tuple[StageCard, ...], moves: Sequence[StageMove]
+) -> tuple[StageCard, ...]:
+    """The cards of a stage with the version that can be proposed again; ``moves`` are those of the
+    stage, the oldest first."""
+    models = facts.models
+    return tuple(
+        _add_way_back(models[card.model], card, moves) if card.model in models else card
+        for card in cards
+    )
+
+
+def _add_way_back(model: Model, card: StageCard, moves: Sequence[StageMove]) -> StageCard:
+    numbers = [_parse_number(move.version) for move in moves if move.model == card.model]
+    rejected = {version.version for version in model.versions if version.rejected is not None}
+    unfit = {_parse_number(card.version), *rejected}
+    back = find_version_before([number for number in numbers if number], unfit)
+    over = _parse_number(card.over)
+    forth = "" if back or over is None or over in unfit else card.over
+    return replace(card, back=str(back or ""), forth=forth)
 
 
 def list_stage_cards(facts: ProjectFacts, *stages: str) -> Mapping[str, tuple[StageCard, ...]]:

@@ -13,6 +13,7 @@ from towpath.studio.pages.page_kind import NoSuchPage
 from towpath.studio.pages.stage_cards import (
     CHANGE_STATES,
     StageCard,
+    add_ways_back,
     find_past_cards,
     list_stage_cards,
 )
@@ -77,11 +78,12 @@ def gather_stage(facts: ProjectFacts, request: PageRequest) -> StagePage:
     declared = facts.policy.stages[stage]
     moves = [move for move in facts.list_moves(stage) if move.model in facts.models]
     moves.sort(key=lambda move: move.merged, reverse=True)
+    cards = add_ways_back(facts, list_stage_cards(facts, stage)[stage], moves[::-1])
     part = request.cut_list(moves, len(moves) or 1 if request.is_static else ON_A_PAGE)
     moment = request.first_value("at").strip()
     past, fault = find_past_cards(facts, moment) if moment else ({}, "")
     return StagePage(
-        stage, declared.description or "", list_stage_cards(facts, stage)[stage],
+        stage, declared.description or "", cards,
         facts.judge_moves(part.rows), part.page, part.pages,
         tuple(_rule_rows(facts.policy, stage)),
         tuple(

@@ -26,15 +26,20 @@ class StageSpan:
 
 
 def list_stage_spans(history: Sequence[StageMove]) -> Mapping[str, tuple[StageSpan, ...]]:
-    """The spans of each model, the oldest first; of long histories the last of them."""
+    """The spans of each model, the oldest first; of long histories the last of them. A version
+    that ran goes on until the next has taken its place, which is after that was merged."""
     spans: dict[str, list[StageSpan]] = {}
+    taken_over = {(entry.model, entry.merged): entry.entered for entry in history}
     for entry in sorted(history, key=lambda entry: entry.merged):
         if entry.version is None:
             continue
-        begin, end = _read_moment(entry.entered or entry.merged), _read_moment(entry.until)
+        left = entry.until
+        if left and entry.entered:
+            left = taken_over.get((entry.model, left)) or left
+        begin, end = _read_moment(entry.entered or entry.merged), _read_moment(left)
         if begin is not None and (end is None or end >= begin):
             words = f"{entry.model}@{entry.version} from {entry.entered or entry.merged}"
-            words += f" to {entry.until}" if entry.until else ", still there"
+            words += f" to {left}" if left else ", still there"
             words += "" if entry.entered else ", not deployed"
             span = StageSpan(entry.version, begin, end, bool(entry.entered), words)
             spans.setdefault(entry.model, []).append(span)
