@@ -52,17 +52,28 @@ STILL = """*, *::before, *::after { animation: none !important; transition: none
 # Faults that no picture is needed for: what overlaps, what is cut off, what nobody can read.
 FAULTS = """() => {
   const faults = [], pieces = [];
+  const windows = new Map();
+  const windowOf = (element) => {  // within which its texts are seen, null for nowhere
+    if (!element) return { left: -1e9, top: -1e9, right: 1e9, bottom: 1e9 };
+    if (!windows.has(element)) windows.set(element, look(element));
+    return windows.get(element);
+  };
+  const look = (element) => {
+    const style = getComputedStyle(element), above = windowOf(element.parentElement);
+    if (!above || style.clipPath !== "none" || style.visibility === "hidden") return null;
+    if (style.overflowX === "visible" && style.overflowY === "visible") return above;
+    if (element === document.body || element === document.documentElement) return above;
+    const frame = element.getBoundingClientRect();
+    return {
+      left: Math.max(above.left, frame.left), right: Math.min(above.right, frame.right),
+      top: Math.max(above.top, frame.top), bottom: Math.min(above.bottom, frame.bottom),
+    };
+  };
   const clip = (element, box) => {
-    let [left, top, right, bottom] = [box.left, box.top, box.right, box.bottom];
-    for (let up = element; up; up = up.parentElement) {
-      const style = getComputedStyle(up);
-      if (style.clipPath !== "none" || style.visibility === "hidden") return null;
-      if (style.overflowX === "visible" && style.overflowY === "visible") continue;
-      if (up === document.body || up === document.documentElement) continue;
-      const frame = up.getBoundingClientRect();
-      left = Math.max(left, frame.left); right = Math.min(right, frame.right);
-      top = Math.max(top, frame.top); bottom = Math.min(bottom, frame.bottom);
-    }
+    const window = windowOf(element);
+    if (!window) return null;
+    const left = Math.max(box.left, window.left), right = Math.min(box.right, window.right);
+    const top = Math.max(box.top, window.top), bottom = Math.min(box.bottom, window.bottom);
     return right - left > 1 && bottom - top > 1 ? { left, top, right, bottom } : null;
   };
   const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
@@ -80,8 +91,10 @@ FAULTS = """() => {
     const size = parseFloat(getComputedStyle(element).fontSize);
     if (size < 10 && range.getClientRects().length) faults.push(`${size}px: ${words}`);
   }
+  pieces.sort((one, other) => one.top - other.top);
   for (let a = 0; a < pieces.length; a++) for (let b = a + 1; b < pieces.length; b++) {
     const one = pieces[a], other = pieces[b];
+    if (other.top > one.bottom) break;
     if (one.node === other.node) continue;
     const wide = Math.min(one.right, other.right) - Math.max(one.left, other.left);
     const high = Math.min(one.bottom, other.bottom) - Math.max(one.top, other.top);

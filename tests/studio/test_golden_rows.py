@@ -51,8 +51,10 @@ EVIDENCE = """\
 @pytest.fixture(scope="module")
 def facts(tmp_path_factory: pytest.TempPathFactory) -> ProjectFacts:
     root = make(tmp_path_factory.mktemp("golden") / "project", 1, 10)
-    rows = "".join(f"{number}.10000000000000001,M,{number + 7}\n" for number in range(12))
-    samples = [{"inputs": {"a": EVIL, "expected": 1}, "expected": [1, 2]}] * 2
+    lengths = [f"{number}.10000000000000001" for number in range(12)]
+    lengths[6:8] = ["123456789012.25", f"0.{'1' * 300}"]
+    rows = "".join(f"{length},M,{number + 7}\n" for number, length in enumerate(lengths))
+    samples = [{"inputs": {"a": f"{EVIL}\ud800", "expected": 1}, "expected": [1, 2]}] * 2
     files = {
         "towpath.yaml": POLICY, "golden.csv": f"length,sex,rings\n{rows}", "big.csv.dvc": "",
         "golden.json": json.dumps(samples), "odd.json": '[{"inputs": 3}]',
@@ -82,6 +84,7 @@ def test_first_rows_of_what_main_has(facts: ProjectFacts) -> None:
     assert known.gates[1].outcome is None
     assert [column.name for column in known.columns] == ["length", "sex"]
     assert known.rows[0].inputs == ("0.1", "M")
+    assert known.rows[6].inputs[0] == "123456789012.25"
     assert (known.rows[0].expected, known.row_count) == ("7", 12)
     # Eight rows, and those beyond of which the evidence says that they came out otherwise.
     assert [(row.number, row.answer, row.difference) for row in known.rows if row.answer] == [
@@ -106,4 +109,6 @@ def test_what_samples_hold_is_text_on_the_page(facts: ProjectFacts) -> None:
     page = render_studio_page(kind, facts, view, PagePlace("models/model-0/v1.9.0/"))
     assert EVIL not in page
     assert "&lt;script&gt;alert(1)" in page
+    assert r"\ud800" in page  # half a character, which JSON can spell
+    assert page.encode()
     assert "8 of 12 samples" in page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -172,8 +173,16 @@ def _golden_rows(
 
 
 def _shorten_number(column: PreviewColumn, cell: str) -> str:
-    """0.101 of 0.10099999999999999, as whoever wrote the file had it."""
-    return f"{float(cell):.9g}" if column.type == "number" and len(cell) > 11 else cell
+    """0.101 of 0.10099999999999999, as whoever wrote the file had it; all of what is no other
+    number's shadow, such as 123456789012."""
+    if column.type != "number" or len(cell) <= 11:
+        return cell
+    try:
+        exact = float(cell)
+    except ValueError:  # one of hundreds of digits, which was cut
+        return cell
+    short = f"{exact:.9g}"
+    return short if math.isclose(float(short), exact, rel_tol=1e-14) else cell
 
 
 def _difference_words(expected: str, answer: str) -> str:
