@@ -13,8 +13,9 @@ from repository_memory import keep_repositories
 
 #: Dozens of commands on one sound clone: what is said is about people, and not about its files.
 REMEMBERING = (
-    "test_approval.py", "test_forge_approval.py", "test_hints.py", "test_main_line_faults.py",
-    "test_merge_ways.py", "test_ownership.py", "test_rules_in_force.py",
+    "test_approval.py", "test_foreign_records.py", "test_forge_approval.py", "test_hints.py",
+    "test_main_branch.py", "test_main_line_faults.py", "test_merge_ways.py", "test_numbers.py",
+    "test_ownership.py", "test_rules_in_force.py", "test_targets.py",
 )  # fmt: skip
 
 
