@@ -76,6 +76,9 @@ def test_runs_are_those_of_the_table_of_trials(facts: ProjectFacts) -> None:
         for row in trials["rows"]
     ]
     assert open_page(facts, "runs/", state="failed")[1] == ""
+    assert open_page(facts, "runs/", sort="state")[1] == "towpath runs --metrics"
+    assert open_page(facts, "runs/", sort="-gone")[1] == "towpath runs --metrics"
+    assert open_page(facts, "runs/", sort="-seconds")[1] == "towpath runs --metrics --sort=-seconds"
 
 
 def test_a_run_is_what_show_tells(facts: ProjectFacts, shown: Project) -> None:
@@ -183,6 +186,16 @@ def test_the_gates_of_a_promotion_are_those_of_its_check(facts: ProjectFacts) ->
         (gate["gate"], gate["state"], gate["value"], gate["upper"], gate["incumbent"])
         for gate in checked["gates"]
     ]
+
+
+def test_words_of_a_query_are_no_options_and_nothing_that_a_shell_carries_out(
+    facts: ProjectFacts,
+) -> None:
+    query = '-1 < 0 and author != "\'$(id)`id`\n"'
+    _, command = open_page(facts, "models/", q=query, sort="version")
+    assert shlex.split(command) == ["towpath", "search", "--sort=version", "--", query]
+    _, command = open_page(facts, "models/", q="-1 < 0")
+    assert call_towpath(facts.root, *shlex.split(command)[1:]).returncode == 0
 
 
 def test_what_no_command_tells_names_none(facts: ProjectFacts) -> None:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from towpath.studio.pages.run_columns import find_column
 from towpath.studio.pages.run_filter import RunFilter
 
 if TYPE_CHECKING:
     from towpath.studio.pages.home_page import HomePage
     from towpath.studio.pages.page_kind import PageKind, PageRequest
     from towpath.studio.pages.promotion_page import PromotionPage
+    from towpath.studio.pages.run_table import RunTable
     from towpath.studio.pages.stage_page import StagePage
 
 _LONGEST = 400  # characters of a command that somebody would type
-_COLUMN = re.compile(r"(-?)(?:metrics\.|params\.)?([\w.]+)")
+_SORTED = ("started", "seconds")  # of what a run is, that the table of trials is sorted by
 
 
 def name_page_command(kind: PageKind, request: PageRequest, view: Any) -> str:
@@ -30,15 +31,18 @@ def _command_of_home(_: PageRequest, view: HomePage) -> str:
     return "" if view.board.moment else "towpath status"
 
 
-def _command_of_runs(request: PageRequest, _: object) -> str:
+def _command_of_runs(request: PageRequest, view: RunTable) -> str:
     """The table of trials, of one pipeline or of all; what else is asked for, only a page can."""
     asked = RunFilter.of_request(request)
     if asked != RunFilter(pipeline=asked.pipeline):
         return ""
     words = ["runs", "--metrics"]
     words += [f"--pipeline={asked.pipeline}"] if asked.pipeline else []
-    if column := _COLUMN.fullmatch(request.last_value("sort")):
-        words.append(f"--sort={column[1]}{column[2]}")
+    shown = [row.run for row in view.rows]
+    column = find_column(view.sort.removeprefix("-"), shown)
+    if column and (column.kind != "run" or column.key in _SORTED):
+        name = column.key if column.kind == "run" else column.title
+        words.append(f"--sort={'-' if view.sort.startswith('-') else ''}{name}")
     return _write_command(*words)
 
 
@@ -55,14 +59,14 @@ def _command_of_output(request: PageRequest, _: object) -> str:
 def _command_of_run_comparison(request: PageRequest, _: object) -> str:
     """Two runs are laid side by side in a terminal, more are not."""
     runs = [name for value in request.query.get("run", ()) for name in value.split(",") if name]
-    return _write_command("diff", *runs) if len(runs) == 2 else ""
+    return _write_command("diff", *_guard_words(*runs)) if len(runs) == 2 else ""
 
 
 def _command_of_catalogue(request: PageRequest, _: object) -> str:
     query, sort = request.first_value("q").strip(), request.last_value("sort")
     if not query:
         return _write_command("models")
-    return _write_command("search", query, *([f"--sort={sort}"] if sort else []))
+    return _write_command("search", *([f"--sort={sort}"] if sort else []), *_guard_words(query))
 
 
 def _command_of_model(request: PageRequest, _: object) -> str:
@@ -76,7 +80,7 @@ def _command_of_version(request: PageRequest, _: object) -> str:
 def _command_of_version_comparison(request: PageRequest, _: object) -> str:
     listed = (value.split(",") for value in request.query.get("version", ()))
     names = list(dict.fromkeys(name for part in listed for name in part if name))
-    return _write_command("compare", *names) if len(names) > 1 else ""
+    return _write_command("compare", *_guard_words(*names)) if len(names) > 1 else ""
 
 
 def _command_of_pipelines(_: PageRequest, __: object) -> str:
@@ -105,6 +109,11 @@ def _command_of_promotion(_: PageRequest, view: PromotionPage) -> str:
         return _write_command("check", "--promotion", "--head", view.waiting.branch)
     decided = view.decided
     return _write_command("history", decided.model, "--stage", decided.stage) if decided else ""
+
+
+def _guard_words(*words: str) -> tuple[str, ...]:
+    """Words of a query, of which none is taken for an option."""
+    return ("--", *words) if any(word.startswith("-") for word in words) else words
 
 
 def _write_command(*words: str) -> str:
