@@ -51,10 +51,14 @@ class Clone:
 
     def be(self, who: str, key: str | None = None) -> Clone:
         """Another takes the keyboard, with their key."""
-        self.git("config", "user.name", who.capitalize())
-        self.git("config", "user.email", f"{who}@example.org")
-        self.git("config", "gpg.format", "ssh")
-        self.git("config", "user.signingkey", str(self.keys / f"{key or who}.pub"))
+        name, mail, sign = who.capitalize(), f"{who}@example.org", self.keys / f"{key or who}.pub"
+        # Tests change hands a thousand times, and `git config` writes one setting at a time.
+        (self.root / ".git" / "person").write_text(
+            f'[user]\n\tname = {name}\n\temail = {mail}\n\tsigningkey = "{sign}"\n'
+            "[gpg]\n\tformat = ssh\n"
+        )
+        if "path = person" not in (self.root / ".git" / "config").read_text():
+            self.git("config", "include.path", "person")
         return self
 
     def line(self, who: str) -> str:

@@ -8,11 +8,15 @@ from pathlib import Path
 import httpx
 
 from running import Project
+from towpath.audit.main_metric import MetricPolicy
+from towpath.audit.open_tasks import read_project_standing
 from towpath.registry.deployed_gates import (
     DeployedGate,
     parse_gate_trailers,
     write_gate_trailers,
 )
+from towpath.studio.pages.stage_cards import list_stage_cards
+from towpath.studio.project_facts import ProjectFacts
 
 OpenStudio = Callable[[Path], httpx.Client]
 EVIL = DeployedGate("late", "golden", "3 of 3", "all <b>of</b> it", "one\nGate: {} line")
@@ -35,3 +39,15 @@ def test_a_stage_and_a_decision_tell_it(own_shown: Project, open_studio: OpenStu
         page = client.get(path).text
         assert "1 gate passed at the deployment" in page, path
         assert "3 of 3" in page and "all &lt;b&gt;of&lt;/b&gt; it" in page, path
+
+
+def test_the_board_and_the_command_tell_one_metric(own_shown: Project) -> None:
+    (place,) = read_project_standing(own_shown.workspace, offline=True).stages
+    card = list_stage_cards(ProjectFacts(own_shown.root), "dev")["dev"][0]
+    assert (place.metric, place.verdict, place.change) == (card.metric, "", None)
+    assert place.metric == "error" and place.value is not None
+    metrics = MetricPolicy(own_shown.workspace.project)
+    version = ProjectFacts(own_shown.root).models["mean"].versions[0]
+    same = metrics.read_main_metric(version, version)
+    assert same and (same.change, same.verdict) == (0, "same")
+    assert metrics.find_direction("error").judge_change(2.0, 1.0) == "better"

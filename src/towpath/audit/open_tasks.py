@@ -8,6 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from towpath import registry
+from towpath.audit.main_metric import MetricPolicy
 from towpath.audit.stage_board import StageStanding, list_standings
 from towpath.audit.stage_history import open_stage_histories
 from towpath.delivery.promotion.decide_promotion import (
@@ -18,6 +19,7 @@ from towpath.errors import TowpathError
 from towpath.execution import run_questions
 from towpath.execution.run_folders import recent_runs
 from towpath.execution.run_summary import summarise_run
+from towpath.registry.registry_state import list_lost_tags
 from towpath.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -142,7 +144,7 @@ def read_project_standing(workspace: Workspace, offline: bool = False) -> Projec
         return find_waiting_promotions(workspace)
 
     standings: tuple[StageStanding, ...] = ()
-    standings = attempt_read(lambda: _read_standings(workspace), standings)
+    standings = attempt_read(lambda: _read_standings(workspace, faults), standings)
     tasks = list_open_tasks(
         attempt_read(find_promotions, ()),
         attempt_read(lambda: tuple(run_questions.list_waiting(workspace)), ()),
@@ -152,10 +154,16 @@ def read_project_standing(workspace: Workspace, offline: bool = False) -> Projec
     return ProjectStanding(standings, tuple(tasks), tuple(dict.fromkeys(faults)))
 
 
-def _read_standings(workspace: Workspace) -> tuple[StageStanding, ...]:
-    stages, repository = workspace.policy.stages, workspace.registry
-    stage_files = registry.read_stage_files(repository).wanted
-    if not (stages and stage_files):
+def _read_standings(workspace: Workspace, faults: list[str]) -> tuple[StageStanding, ...]:
+    policy, repository = workspace.policy, workspace.registry
+    stage_files = registry.read_stage_files(repository)
+    faults.extend(str(fault) for fault in stage_files.faults)
+    if not (policy.stages and stage_files.wanted):
         return ()
-    histories = open_stage_histories(workspace, forge=False)
-    return list_standings(stages, stage_files, registry.read_models(repository), histories)
+    histories, models = (
+        open_stage_histories(workspace, forge=False),
+        registry.read_models(repository),
+    )
+    faults.extend(str(fault) for fault in list_lost_tags(repository, models.values()))
+    metrics = MetricPolicy(policy)
+    return list_standings(policy.stages, stage_files.wanted, models, histories, metrics)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from towpath.audit.main_metric import MetricPolicy
     from towpath.audit.stage_history import HistoryEntry, StageHistories, StageMove
     from towpath.registry import Model, StageFile
 
@@ -16,7 +17,9 @@ class StageStanding:
     """A model in a stage. ``version`` is what main says that it should run, ``over`` what it ran
     before; ``merged`` and ``deployed`` are when, in UTC, ISO 8601; ``running`` is what was deployed
     last, None for nothing; ``is_deployed`` is that nothing waits for ``towpath reconcile``.
-    ``approval`` is the level, "" where nobody knows it; ``evidence`` a path on main."""
+    ``approval`` is the level, "" where nobody knows it; ``evidence`` a path on main. ``metric`` is
+    the model's main one, ``change`` how far its ``value`` is from that of ``over``, ``verdict``
+    whether that is better."""
 
     stage: str
     model: str
@@ -30,6 +33,10 @@ class StageStanding:
     approval: str = ""
     evidence: str | None = None
     rejected: str | None = None
+    metric: str | None = None
+    value: float | None = None
+    change: float | None = None
+    verdict: str = ""
 
     @property
     def lag(self) -> str:
@@ -44,6 +51,7 @@ def list_standings(
     stage_files: Sequence[StageFile],
     models: Mapping[str, Model],
     histories: StageHistories | None,
+    metrics: MetricPolicy,
 ) -> tuple[StageStanding, ...]:
     """The models of each stage, in the order of ``stages``; what main says goes first, and of what
     nobody wrote a history nothing else is told."""
@@ -61,7 +69,9 @@ def list_standings(
             if move
             else StageStanding(file.stage, file.model, str(file.version))
         )
-        standings.append(_complete_standing(standing, file, models.get(file.model), histories))
+        standings.append(
+            _complete_standing(standing, file, models.get(file.model), histories, metrics)
+        )
     return tuple(standings)
 
 
@@ -72,9 +82,12 @@ def _find_letting_move(histories: StageHistories, file: StageFile) -> StageMove 
 
 
 def _complete_standing(
-    standing: StageStanding, file: StageFile, model: Model | None, histories: StageHistories | None
-) -> StageStanding:
+    standing: StageStanding, file: StageFile, model: Model | None,
+    histories: StageHistories | None, metrics: MetricPolicy,
+) -> StageStanding:  # fmt: skip
     version = model.find_number(file.version) if model else None
+    before = model.find_number(file.replaces) if model and file.replaces else None
+    main = metrics.read_main_metric(version, before)
     newest, running = None, None
     if histories:
         newest = next(histories.newest_moves(file.stage, file.model), None)
@@ -86,6 +99,10 @@ def _complete_standing(
         running=running,
         is_deployed=newest is None or bool(newest.entered),
         rejected=version.rejected if version else None,
+        metric=main.name if main else None,
+        value=main.value if main else None,
+        change=main.change if main else None,
+        verdict=main.verdict if main else "",
     )
 
 

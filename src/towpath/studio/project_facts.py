@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
@@ -14,10 +14,10 @@ from towpath import registry
 from towpath.audit import stage_history
 from towpath.audit.data_history import DataVersion, read_data_history
 from towpath.audit.lineage import RegistryLineage, VersionIndex
+from towpath.audit.main_metric import MetricDirection, MetricPolicy
 from towpath.audit.stage_board import list_standings
 from towpath.backends.git import Repository, branches, remotes
 from towpath.backends.git.unfinished_work import find_unfinished_work
-from towpath.config.gate_declarations import Metric, NoWorse
 from towpath.credentials import hide_credentials
 from towpath.delivery.promotion import decide_promotion
 from towpath.delivery.promotion.promotion_approval import short_promotion_name
@@ -50,23 +50,6 @@ SITE_RUNS = 1000  # the newest, of which a site of files has pages
 _SITE_DECISIONS = 100  # the newest
 _RUN_PATIENCE = 0.6  # seconds that the page of a deployed run waits for it: it shows nothing else
 LONG_SILENCE = 5.0  # seconds after which nobody expects an answer in a moment
-
-
-@dataclass(frozen=True)
-class MetricDirection:
-    """Which way a metric is better, as a gate of the project says; 0 where none does."""
-
-    sign: int  # of a difference that is an improvement: -1 for an error, +1 for an accuracy
-
-    def judge_change(self, before: float | None, after: float | None) -> str:
-        """``better``, ``worse``, ``same``, or "" where nothing can be said."""
-        if before is None or after is None:
-            return ""
-        if before == after:
-            return "same"
-        if self.sign == 0:
-            return "other"
-        return "better" if (after - before) * self.sign > 0 else "worse"
 
 
 @dataclass
@@ -388,7 +371,11 @@ class ProjectFacts:
         """What stages should run and run, and who let that in."""
         return self._attempt_read(
             lambda: list_standings(
-                stages, self.stage_files.wanted, self.models, self.stage_histories
+                stages,
+                self.stage_files.wanted,
+                self.models,
+                self.stage_histories,
+                self.metric_policy,
             ),
             (),
         )
@@ -397,28 +384,14 @@ class ProjectFacts:
         return list(run_folders.recent_runs(self.workspace.runs, count))
 
     @cached_property
-    def _metric_signs(self) -> Mapping[str, int]:
-        return dict(self._gate_directions())
+    def metric_policy(self) -> MetricPolicy:
+        return MetricPolicy(self.policy)
 
     def metric_direction(self, metric: str) -> MetricDirection:
-        short = metric.rpartition(".")[2]
-        return MetricDirection(self._metric_signs.get(metric, self._metric_signs.get(short, 0)))
-
-    def _gate_directions(self) -> Iterator[tuple[str, int]]:
-        for stage in self.policy.stages.values() if self.policy else ():
-            for gate in stage.gates.values():
-                if isinstance(gate, NoWorse):
-                    yield gate.metric, -1 if gate.better == "lower" else 1
-                elif isinstance(gate, Metric):
-                    is_bound_above = gate.at_most is not None or gate.below is not None
-                    is_bound_below = gate.at_least is not None or gate.above is not None
-                    if is_bound_above != is_bound_below:
-                        yield gate.metric, -1 if is_bound_above else 1
+        return self.metric_policy.find_direction(metric)
 
     def main_metric(self, metrics: Mapping[str, float]) -> str | None:
-        """The metric that a board shows: the first that a gate judges, else the first there is."""
-        judged = (name for name in metrics if self.metric_direction(name).sign)
-        return next(judged, next(iter(metrics), None))
+        return self.metric_policy.choose_metric(metrics)
 
     def _attempt_read(self, read: Callable[[], _Value], otherwise: _Value) -> _Value:
         try:

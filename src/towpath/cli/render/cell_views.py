@@ -12,11 +12,6 @@ if TYPE_CHECKING:
     from towpath.execution.run_record import RecordedRun, StepRun
 
 _FAILED = (ExecutionState.FAILED, ExecutionState.REFUSED)
-#: Of what a cell came to, what is said of the step: the first of these that one of them has.
-_TELLING = (
-    ExecutionState.RUNNING, *_FAILED, ExecutionState.INTERRUPTED, ExecutionState.WAITING,
-    ExecutionState.DONE, ExecutionState.REUSED, ExecutionState.SKIPPED,
-)  # fmt: skip
 _SHOWN_ERRORS = 3
 _VERDICTS = ("run", "undecided", "reuse", "skip")
 
@@ -52,20 +47,6 @@ def brief_errors(run: RecordedRun) -> Iterator[str]:
     for step, count in counts.items():
         if step and count > _SHOWN_ERRORS:
             yield f"{step}: {count - _SHOWN_ERRORS} more cells failed"
-
-
-def cells_state(step: StepRun, cells: Sequence[StepRun]) -> ExecutionState:
-    """What a step has come to by its cells."""
-    counts = Counter(cell.state for cell in cells)
-    state = next((state for state in _TELLING if counts[state]), step.state)
-    # A cell that the step may do without is no failure of it.
-    if state in _FAILED and step.state in (ExecutionState.DONE, ExecutionState.REUSED):
-        return step.state
-    has_begun = len(cells) > counts[ExecutionState.WAITING]
-    # Of a search the next trial may be yet to come.
-    goes_on = state.has_ended and not step.state.has_ended and (step.cells or 0) > len(cells)
-    is_running = goes_on or (state is ExecutionState.WAITING and has_begun)
-    return ExecutionState.RUNNING if is_running else state
 
 
 def cell_counts(step: StepRun, cells: Sequence[StepRun]) -> str:

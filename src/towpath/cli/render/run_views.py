@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from towpath.cli.render import cell_views, terminal
 from towpath.cli.render.terminal import Styled
+from towpath.execution.cell_states import fold_cells
 from towpath.execution.run_record import Event, ExecutionState, RecordedRun, StepRun, fold_event
 from towpath.quantities import readable_duration
 
@@ -121,10 +122,10 @@ def _collapse_step(step: StepRun, cells: Sequence[StepRun]) -> StepRun:
     if not cells:
         return step
     started = min((cell.started for cell in cells if cell.started), default="")
-    state = cell_views.cells_state(step, cells)
+    state = fold_cells(step, cells)
     words = cell_views.cell_counts(step, cells)
     if step.state in _BAD:  # what it hands on could not be made
-        state, words = step.state, step.reason
+        words = step.reason
     seconds = sum(cell.seconds for cell in cells)
     return replace(step, state=state, reason=words, started=started, seconds=seconds)
 

@@ -8,7 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from towpath.drawing.picture import GraphBox
+from towpath.execution.cell_states import BAD_STATES, LOUDEST_STATES, fold_cells, fold_states
 from towpath.execution.run_picture import find_run_picture
+from towpath.execution.run_record import ExecutionState
 from towpath.studio.graph_view import BoxLook, CellTile
 from towpath.studio.pages.drawn_graph import (
     MOST_BOXES,
@@ -30,8 +32,6 @@ if TYPE_CHECKING:
     from towpath.studio.project_facts import ProjectFacts
 
 _MOST_TILES = 240  # cells of a step that are drawn where it is unfolded
-#: What a box says that stands for many: the first of these that one of them came to.
-_LOUDEST = ("failed", "interrupted", "refused", "running")
 
 
 def gather_run_graph(
@@ -109,8 +109,8 @@ class _RunLooks:
         if not cells and not step.cells:
             return look
         counts = _count_all(cells)
-        if step.state == "waiting" and counts:  # for its cells, which are what is seen
-            look = replace(look, state=_state_of_many(counts))
+        if cells:  # which are what is seen
+            look = replace(look, state=str(fold_cells(step, cells)))
         look = replace(
             look, counts=counts, share=0.0,
             # Of a search more may come than there are, until it has ended.
@@ -133,7 +133,7 @@ class _RunLooks:
         loud = [
             cell
             for cell in cells[_MOST_TILES:]
-            if cell.state in _LOUDEST or cell.name == self._cell
+            if cell.state in LOUDEST_STATES or cell.name == self._cell
         ]
         shown = [*cells[: _MOST_TILES - len(loud[:_MOST_TILES])], *loud[:_MOST_TILES]]
         for cell in shown:
@@ -160,18 +160,12 @@ def _count_all(steps: Iterable[StepRun]) -> tuple[tuple[str, int], ...]:
 
 
 def _state_of_many(counts: Sequence[tuple[str, int]]) -> str:
-    states = dict(counts)
-    for state in _LOUDEST:
-        if state in states:
-            return state
-    if "waiting" in states:
-        return "waiting" if len(states) == 1 else "running"
-    return next((s for s in ("done", "reused", "skipped") if s in states), "")
+    return fold_states(ExecutionState(state) for state, _ in counts) or ""
 
 
 def _group_note(steps: Sequence[StepRun], number: int) -> str:
     """What there is to say of many in a word: how many failed, else how far they are."""
-    failed = sum(step.state in _LOUDEST[:3] for step in steps)
+    failed = sum(step.state in BAD_STATES for step in steps)
     if failed:
         return f"{failed} failed"
     ended = sum(step.state.has_ended for step in steps)

@@ -137,13 +137,10 @@ def _show_metric(
 ) -> tuple[str, str, str, str]:
     """The main metric, its value, how that differs from the version before, and whether it is
     better."""
-    metric = facts.main_metric(version.metrics) if version else None
-    if version is None or metric is None:
+    main = facts.metric_policy.read_main_metric(version, before)
+    if main is None:
         return "", show_number(None), show_change(None, None), ""
-    value = version.metrics.get(metric)
-    earlier = before.metrics.get(metric) if before else None
-    verdict = facts.metric_direction(metric).judge_change(earlier, value)
-    return metric, show_number(value), show_change(earlier, value), verdict
+    return main.name, show_number(main.value), show_change(main.before, main.value), main.verdict
 
 
 def find_past_cards(
