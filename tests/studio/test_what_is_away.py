@@ -14,8 +14,9 @@ import httpx
 import pytest
 from page_walk import find_unfit, list_addresses, walk_pages
 
+import s3_server
 from running import Project
-from towpath.studio.beside_answers import BesideAnswers
+from towpath.studio.beside_answers import BesideAnswers, HeardAnswer
 
 OpenStudio = Callable[[Path], httpx.Client]
 DEAD = "127.0.0.1:9"
@@ -75,6 +76,50 @@ def test_a_store_that_is_away_hides_no_page(
     assert find_unfit(answers) == []
     assert "the store of dev (s3://models/mean)" in answers["/stages/dev/"].text
     assert not any(SECRET in answer.text for answer in answers.values())
+
+
+def test_a_store_that_stops_in_the_midst_hides_no_page(
+    own_shown: Project, open_studio: OpenStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A real server of the S3 protocol: what it said last stays, with a word."""
+    ask = BesideAnswers.ask
+
+    def ask_anew(
+        answers: BesideAnswers, name: str, question: Callable[[], object], fresh: float = 0.0,
+        patience: float | None = None,
+    ) -> HeardAnswer:  # fmt: skip
+        return ask(answers, name, question, min(fresh, 0.2), patience)
+
+    monkeypatch.setattr(BesideAnswers, "ask", ask_anew)  # a minute later, at once
+    pages = ("/", "/stages/dev/", "/models/", "/runs/")
+    with s3_server.running() as server:
+        monkeypatch.setenv("STORE_KEY", server.access_key)
+        monkeypatch.setenv("STORE_SECRET", server.secret_key)
+        store = (
+            f"{{url: 's3://{server.make_bucket()}/mean', endpoint: '{server.url}', "
+            f"region: {s3_server.REGION}, "
+            "credentials: {access_key: STORE_KEY, secret_key: STORE_SECRET}}"
+        )
+        own_shown.edit("towpath.yaml", "what is tried}", f"what is tried, store: {store}}}")
+        own_shown.commit()
+        client = open_studio(own_shown.root)
+        heard = wait_for(client, "/stages/dev/", "against what main says")
+        assert "the store of dev" not in heard
+    assert find_unfit(walk_pages(client, pages)) == []
+    stopped = wait_for(client, "/stages/dev/", "the store of dev (s3://")
+    assert "against what main says" in stopped  # as it was heard before
+    answers = walk_pages(client, pages)
+    assert find_unfit(answers) == []
+    assert not any(server.secret_key in answer.text for answer in answers.values())
+
+
+def wait_for(client: httpx.Client, address: str, words: str) -> str:
+    """The page, once it says that."""
+    end = time.monotonic() + 40
+    while words not in (text := client.get(address).text):
+        assert time.monotonic() < end, text[-3000:]
+        time.sleep(0.3)
+    return text
 
 
 def test_a_forge_that_is_away_hides_no_promotion(
