@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import replace
+from pathlib import Path
 
-from towpath.audit.open_tasks import LATEST_RUNS, OpenTask, list_open_tasks
+import pytest
+
+from promotion_project import Project
+from towpath.audit.open_tasks import (
+    LATEST_RUNS,
+    OpenTask,
+    list_open_tasks,
+    read_project_standing,
+)
 from towpath.audit.stage_board import StageStanding
 from towpath.delivery.promotion.decide_promotion import WaitingPromotion
 from towpath.execution.run_record import ExecutionState, RecordedRun
 from towpath.execution.run_summary import RunSummary, summarise_run
 from towpath.steps.callback_questions import Question
+from towpath.workspace import Workspace
 
 PROD = StageStanding("prod", "mean", "v1.1.0", over="v1.0.0", running="v1.1.0")
 
@@ -55,3 +66,18 @@ def test_only_the_last_run_of_a_pipeline_counts_and_none_of_long_ago() -> None:
     assert task.words == "the last run of weekly failed"
     many = [run_of(f"r{number}", well) for number in range(LATEST_RUNS)]
     assert list(list_open_tasks((), (), (), [*many, *runs])) == []
+
+
+def test_offline_asks_neither_a_remote_nor_a_shared_registry(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # it takes a connection, says nothing
+        silent.settimeout(0.1)
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}/r.git"
+        project = Project(tmp_path)
+        project.git("init", "-q", "-b", "main")
+        project.be("ada").commit({"towpath.yaml": "name: small\nstages: {dev: {}}\n"}, "first")
+        project.git("remote", "add", "origin", address)
+        assert read_project_standing(Workspace(tmp_path), offline=True).unread == ()
+        (tmp_path / "towpath.yaml").write_text(f"name: small\nregistry: {address}\n")
+        assert read_project_standing(Workspace(tmp_path), offline=True).stages == ()
+        with pytest.raises(TimeoutError):
+            silent.accept()

@@ -20,11 +20,11 @@ from towpath.execution import run_questions
 from towpath.execution.run_folders import recent_runs
 from towpath.execution.run_summary import summarise_run
 from towpath.registry.registry_state import list_lost_tags
+from towpath.workspace import Workspace
 
 if TYPE_CHECKING:
     from towpath.delivery.promotion.decide_promotion import WaitingPromotion
     from towpath.steps.callback_questions import Question
-    from towpath.workspace import Workspace
 
 _Value = TypeVar("_Value")
 
@@ -126,8 +126,10 @@ class ProjectStanding:
 
 def read_project_standing(workspace: Workspace, offline: bool = False) -> ProjectStanding:
     """What Studio's first page tells. What cannot be read is left out and said: a merge that goes
-    on, or a forge that is away, hides nothing else. ``offline`` asks no forge."""
+    on, or a forge that is away, hides nothing else. ``offline`` asks nobody over a network."""
     faults: list[str] = []
+    if offline:
+        workspace = Workspace(workspace.root, refreshes=False)
 
     def attempt_read(read: Callable[[], _Value], otherwise: _Value) -> _Value:
         try:

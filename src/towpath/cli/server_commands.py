@@ -69,7 +69,7 @@ def down(session: Session, force: bool, as_json: bool) -> None:
 
 @click.command()
 @click.option("--secret", is_flag=True, help="Print the secret of the local API, and nothing else.")
-@click.option("--offline", is_flag=True, help="Ask no forge which promotions wait.")
+@click.option("--offline", is_flag=True, help="Ask no forge, remote or shared registry.")
 @json_option
 @pass_session
 def status(session: Session, secret: bool, offline: bool, as_json: bool) -> None:
