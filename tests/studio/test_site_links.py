@@ -56,7 +56,7 @@ class QuietServer(SimpleHTTPRequestHandler):
 def site(shown: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("served") / "a" / "b"
     folder.parent.mkdir()
-    build_site(shown.root, folder)
+    build_site(shown.root, folder, publishes_outputs=True)
     return folder
 
 
@@ -137,6 +137,7 @@ def test_a_browser_opens_it_from_a_folder_and_asks_nobody(
     assert [url for url in requests if not url.startswith(home)] == []
 
 
+ELSEWHERE = "http://elsewhere.invalid"
 _TRIES = """<script>document.title = parent.document.title = "taken"</script>
 <img src="http://elsewhere.invalid/a.png" onerror="top.document.title = 'taken'">
 <meta http-equiv="refresh" content="0; url=http://elsewhere.invalid/">
@@ -150,16 +151,19 @@ _DRAWING = b"""<svg xmlns="http://www.w3.org/2000/svg" width="30" height="30">
 """
 
 
-def make_hostile(root: Path) -> str:
-    """A run whose step made what would like to act; its name."""
+def make_hostile(root: Path, elsewhere: str = ELSEWHERE) -> str:
+    """A run whose step made what would like to act, and to ask ``elsewhere``; its name."""
+    tries, drawing = (
+        content.replace(ELSEWHERE.encode(), elsewhere.encode())
+        for content in (_TRIES.encode(), _DRAWING)
+    )
     (root / ".dvc").mkdir()
     (root / ".dvc" / "config").touch()
     objects = Workspace(root).store.objects
-    digest = objects.add_manifest(folder_manifest({"b/<i>.svg": objects.add_bytes(_DRAWING)}))
-    page = _TRIES.encode()
+    digest = objects.add_manifest(folder_manifest({"b/<i>.svg": objects.add_bytes(drawing)}))
     files = {
-        "report.html": page, "chart.svg": _DRAWING, "rows.csv": b"a,b\n1,<b>2\n",
-        "odd.parquet": page, "photo.png": page, "x": page,
+        "report.html": tries, "chart.svg": drawing, "rows.csv": b"a,b\n1,<b>2\n",
+        "odd.parquet": tries, "photo.png": tries, "x": tries,
         "keys.txt": b"https://ada:hunter22@example.org/", "large.csv": b"a\n" * (1 << 20),
     }  # fmt: skip
     return write_made_run(
@@ -170,15 +174,33 @@ def make_hostile(root: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def elsewhere() -> Iterator[tuple[str, list[str]]]:
+    """A server that no page should ask: its address, and what it was asked."""
+    asked: list[str] = []
+
+    class Listener(QuietServer):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_error(404)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Listener) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", asked
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory, elsewhere: tuple[str, list[str]]) -> Path:
     """The step's folder in a site."""
     root = tmp_path_factory.mktemp("hostile")
-    run = make_hostile(root)
-    build_site(root, root / "a" / "b")
+    run = make_hostile(root, elsewhere[0])
+    build_site(root, root / "a" / "b", publishes_outputs=True)
     return root / "a" / "b" / "runs" / run / "draw"
 
 
-def test_what_a_step_made_is_no_page_of_the_site(hostile: Path) -> None:
+def test_what_a_step_made_is_no_page_of_the_site(
+    hostile: Path, elsewhere: tuple[str, list[str]]
+) -> None:
     site = hostile.parents[2]
     with serve_files(site) as address:
         crawl(site, address)
@@ -187,23 +209,34 @@ def test_what_a_step_made_is_no_page_of_the_site(hostile: Path) -> None:
     assert kept == ["chart/chart.zip", "odd/odd.zip", "photo/photo.png", "report/report.zip",
                     "rows/rows.csv", "x.php/output.csv", "x/x.zip"]  # fmt: skip
     with zipfile.ZipFile(hostile / "report" / "report.zip") as packed:
-        assert packed.read("report.html").decode() == _TRIES
+        assert packed.read("report.html").decode() == _TRIES.replace(ELSEWHERE, elsewhere[0])
     listed = (hostile / "index.html").read_text()
     assert "not in these files" in listed and "large/index.html" not in listed
     assert "looks like a password" in (hostile / "keys" / "index.html").read_text()
     assert "hunter22" not in (hostile / "keys" / "index.html").read_text()
     before = {path: path.stat().st_mtime_ns for path in site.rglob("*")}
-    changes = build_site(site.parents[1], site)
+    changes = build_site(site.parents[1], site, publishes_outputs=True)
     assert (changes.written, changes.removed) == (0, 0)
     assert {
         path: path.stat().st_mtime_ns for path in site.rglob("*.html")
     }.items() <= before.items()
 
 
+def test_what_a_step_made_is_published_where_it_is_asked_for(tmp_path: Path) -> None:
+    run = make_hostile(tmp_path)
+    build_site(tmp_path, tmp_path / "site", publishes_outputs=True)
+    step = tmp_path / "site" / "runs" / run / "draw"
+    assert (step / "rows" / "rows.csv").is_file()
+    build_site(tmp_path, tmp_path / "site")  # and goes with the next build that is not asked
+    assert [path.name for path in step.iterdir()] == ["index.html"]
+    assert "not in these files" in (step / "index.html").read_text()
+
+
 @needs_chromium
-def test_what_a_step_made_does_nothing_in_a_browser(browser: Browser, hostile: Path) -> None:
-    page, requests = browser.new_page(), list[str]()
-    page.on("request", lambda request: requests.append(request.url))
+def test_what_a_step_made_does_nothing_in_a_browser(
+    browser: Browser, hostile: Path, elsewhere: tuple[str, list[str]]
+) -> None:
+    page = browser.new_page()
     site = hostile.parents[2]
     with serve_files(site) as address:
         for home in (site.as_uri() + "/", address):
@@ -221,8 +254,11 @@ def test_what_a_step_made_does_nothing_in_a_browser(browser: Browser, hostile: P
             page.goto(f"{step}report/index.html")
             page.wait_for_timeout(300)
             assert page.title().startswith("draw.report")
+    # What is asked, not what the browser tells of: it tells of what its policy stops, too.
+    assert elsewhere[1] == []
+    page.goto(f"{elsewhere[0]}/by-hand")
+    assert "/by-hand" in elsewhere[1]
     page.close()
-    assert [url for url in requests if not url.startswith((site.as_uri(), address, "data:"))] == []
 
 
 def test_a_second_build_takes_its_own_old_files_away_and_no_other(tmp_path: Path) -> None:

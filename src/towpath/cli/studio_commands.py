@@ -89,13 +89,18 @@ def _read_address(
 
 @studio.command()
 @click.argument("folder", type=click.Path(file_okay=False))
+@click.option(
+    "--outputs",
+    is_flag=True,
+    help="With what steps made, where it is small and here: whoever reads the site reads it.",
+)
 @pass_session
-def build(session: Session, folder: str) -> None:
+def build(session: Session, folder: str, outputs: bool) -> None:
     """Write the pages as files that work from a folder, below a path, and on GitHub Pages."""
     from towpath.studio.static_site import build_site
 
     target = session.working_folder / folder
-    changes = build_site(session.workspace.root, target)
+    changes = build_site(session.workspace.root, target, outputs)
     shown = Path(folder) if session.working_folder == Path.cwd() else target
     words = [f"{changes.written} file{'s' if changes.written != 1 else ''} written in {shown}"]
     words += [f"{changes.removed} old ones removed"] if changes.removed else []

@@ -57,13 +57,16 @@ class ProjectFacts:
     """A project as one request sees it. What cannot be read is empty, ``is_partial`` says so and
     ``notes`` why: a page stays, with a word. ``beside`` is where a server hears what a forge or a
     shared registry answers; without it they are asked at once. ``memory`` is what a server knows
-    of the registry from the requests before, ``pipeline_files`` what of the pipelines."""
+    of the registry from the requests before, ``pipeline_files`` what of the pipelines. A site of
+    files shows what steps made only where it ``publishes_outputs``: they may hold data that not
+    all its readers may see."""
 
     root: Path
     notes: list[str] = field(default_factory=list)
     beside: BesideAnswers | None = None
     memory: RegistryMemory | None = None
     is_partial: bool = False
+    publishes_outputs: bool = False
     pipeline_files: PipelineFileMemory | None = None
 
     @cached_property
@@ -293,6 +296,8 @@ class ProjectFacts:
     @cached_property
     def site_outputs(self) -> Mapping[OutputAddress, str]:
         """The outputs that have a page in a site of files, and the file beside each."""
+        if not self.publishes_outputs:
+            return {}
         return choose_site_outputs(self.workspace, self.recent_runs(SITE_RUNS))
 
     def has_run_page(self, run: str, is_static: bool = False) -> bool:

@@ -97,8 +97,9 @@ class SiteFolder:
         return target.parent.resolve().is_relative_to(home) and not target.is_symlink()
 
 
-def build_site(root: Path, folder: Path) -> SiteChanges:
-    """Write every page of the project at ``root`` below ``folder``.
+def build_site(root: Path, folder: Path, publishes_outputs: bool = False) -> SiteChanges:
+    """Write every page of the project at ``root`` below ``folder``; those of what steps made where
+    it ``publishes_outputs``.
 
     Raises UsageError where something else stands there.
     """
@@ -107,7 +108,7 @@ def build_site(root: Path, folder: Path) -> SiteChanges:
     # Before the first page: what a build that is killed leaves is known as a site's.
     folder.mkdir(parents=True, exist_ok=True)
     _write_list(folder / MARKER, site.before)
-    _write_pages(ProjectFacts(root), site)
+    _write_pages(ProjectFacts(root, publishes_outputs=publishes_outputs), site)
     for asset in sorted(ASSETS.iterdir()):
         if asset.is_file():
             site.write_file(f"assets/{asset.name}", asset.read_bytes())
