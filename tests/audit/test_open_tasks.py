@@ -77,6 +77,10 @@ def test_offline_asks_neither_a_remote_nor_a_shared_registry(tmp_path: Path) -> 
         project.be("ada").commit({"towpath.yaml": "name: small\nstages: {dev: {}}\n"}, "first")
         project.git("remote", "add", "origin", address)
         assert read_project_standing(Workspace(tmp_path), offline=True).unread == ()
+        assert not read_project_standing(Workspace(tmp_path), offline=True).forge_unasked
+        forge = "forge: {kind: github, repository: acme/small}\n"
+        (tmp_path / "towpath.yaml").write_text(f"name: small\nstages: {{dev: {{}}}}\n{forge}")
+        assert read_project_standing(Workspace(tmp_path), offline=True).forge_unasked
         (tmp_path / "towpath.yaml").write_text(f"name: small\nregistry: {address}\n")
         assert read_project_standing(Workspace(tmp_path), offline=True).stages == ()
         with pytest.raises(TimeoutError):

@@ -117,11 +117,13 @@ def _find_bad_runs(runs: Iterable[EndedRun]) -> Iterator[OpenTask]:
 
 @dataclass(frozen=True)
 class ProjectStanding:
-    """What runs in the stages of a project, what waits for a person, and what could not be read."""
+    """What runs in the stages of a project, what waits for a person, and what could not be read.
+    ``forge_unasked``: promotions wait at a forge, if any do, and it was not asked."""
 
     stages: tuple[StageStanding, ...]
     tasks: tuple[OpenTask, ...]
     unread: tuple[str, ...]
+    forge_unasked: bool = False
 
 
 def read_project_standing(workspace: Workspace, offline: bool = False) -> ProjectStanding:
@@ -139,10 +141,9 @@ def read_project_standing(workspace: Workspace, offline: bool = False) -> Projec
             return otherwise
 
     def find_promotions() -> tuple[WaitingPromotion, ...]:
-        if offline and promotes_at_forge(workspace):
-            return ()
-        return find_waiting_promotions(workspace)
+        return () if forge_unasked else find_waiting_promotions(workspace)
 
+    forge_unasked = offline and attempt_read(lambda: promotes_at_forge(workspace), False)
     standings: tuple[StageStanding, ...] = ()
     standings = attempt_read(lambda: _read_standings(workspace, faults), standings)
     tasks = list_open_tasks(
@@ -151,7 +152,7 @@ def read_project_standing(workspace: Workspace, offline: bool = False) -> Projec
         standings,
         (summarise_run(run) for run in recent_runs(workspace.runs, LATEST_RUNS)),
     )
-    return ProjectStanding(standings, tuple(tasks), tuple(dict.fromkeys(faults)))
+    return ProjectStanding(standings, tuple(tasks), tuple(dict.fromkeys(faults)), forge_unasked)
 
 
 def _read_standings(workspace: Workspace, faults: list[str]) -> tuple[StageStanding, ...]:

@@ -69,10 +69,10 @@ def down(session: Session, force: bool, as_json: bool) -> None:
 
 @click.command()
 @click.option("--secret", is_flag=True, help="Print the secret of the local API, and nothing else.")
-@click.option("--offline", is_flag=True, help="Ask no forge, remote or shared registry.")
+@click.option("--online", is_flag=True, help="Ask the forge, remote and shared registry as well.")
 @json_option
 @pass_session
-def status(session: Session, secret: bool, offline: bool, as_json: bool) -> None:
+def status(session: Session, secret: bool, online: bool, as_json: bool) -> None:
     """Say what runs: the Prefect API, the worker, runs in progress, the stages; and what waits for
     a person. Nothing is started."""
     from towpath.backends.prefect.server import project_api
@@ -82,7 +82,7 @@ def status(session: Session, secret: bool, offline: bool, as_json: bool) -> None
     server_status = project_api.read_service_status(session.workspace.root)
     from towpath.audit.open_tasks import read_project_standing
 
-    standing = read_project_standing(session.workspace, offline)
+    standing = read_project_standing(session.workspace, offline=not online)
     if as_json:
         return print_json("status", {**asdict(server_status), **asdict(standing)})
     _print_pairs(_describe_status(server_status))
@@ -115,6 +115,8 @@ def _print_standing(standing: ProjectStanding) -> None:
         (place.stage, f"{place.model}@{place.version}{', ' if place.lag else ''}{place.lag}")
         for place in standing.stages
     )
+    if standing.forge_unasked:
+        _print_pairs([("forge", "not asked which promotions wait; `towpath status --online` asks")])
     for fault in standing.unread:
         terminal.echo_marked(terminal.Styled("warning", "yellow"), fault)
     if standing.tasks:
