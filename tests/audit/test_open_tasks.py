@@ -74,13 +74,12 @@ def test_offline_asks_neither_a_remote_nor_a_shared_registry(tmp_path: Path) -> 
         address = f"http://127.0.0.1:{silent.getsockname()[1]}/r.git"
         project = Project(tmp_path)
         project.git("init", "-q", "-b", "main")
-        project.be("ada").commit({"towpath.yaml": "name: small\nstages: {dev: {}}\n"}, "first")
-        project.git("remote", "add", "origin", address)
-        assert read_project_standing(Workspace(tmp_path), offline=True).unread == ()
-        assert not read_project_standing(Workspace(tmp_path), offline=True).forge_unasked
         forge = "forge: {kind: github, repository: acme/small}\n"
-        (tmp_path / "towpath.yaml").write_text(f"name: small\nstages: {{dev: {{}}}}\n{forge}")
-        assert read_project_standing(Workspace(tmp_path), offline=True).forge_unasked
+        declared = f"name: small\nstages: {{dev: {{}}}}\n{forge}"
+        project.be("ada").commit({"towpath.yaml": declared}, "first")
+        project.git("remote", "add", "origin", address)
+        standing = read_project_standing(Workspace(tmp_path), offline=True)
+        assert (standing.unread, standing.forge_unasked) == ((), True)
         (tmp_path / "towpath.yaml").write_text(f"name: small\nregistry: {address}\n")
         assert read_project_standing(Workspace(tmp_path), offline=True).stages == ()
         with pytest.raises(TimeoutError):
