@@ -227,13 +227,26 @@ def _follow_keeper(keeper: int) -> None:
 
 def _wait_for_end(pid: int) -> None:
     if sys.platform == "linux":
-        with suppress(OSError):
+        try:
             select.select([kernel_fences.open_process(pid)], [], [])
+            return
+        except ProcessLookupError:
+            return
+        except OSError:  # an old kernel
+            pass
+    # No handle of a process that is no child tells of its end.
+    while _goes_on(pid):
+        time.sleep(LOOK_SECONDS)
+
+
+def _goes_on(pid: int) -> bool:
     import psutil
 
-    # Elsewhere, and in old kernels, no handle of a process that is no child tells of its end.
-    while psutil.pid_exists(pid):
-        time.sleep(LOOK_SECONDS)
+    try:
+        # Who started it may not have buried it.
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
 
 
 def run_worker() -> None:
