@@ -306,10 +306,7 @@ class StudioProject:
         # Who has answered wants to see the run go on, and what was said stands there.
         if outcome.code == 0 and request.path_params["action"] == "answer" and back:
             return RedirectResponse(f"/{back}", 303)
-        proposed = _PROPOSED.search(outcome.text) if outcome.code == 0 else None
-        if proposed:
-            back = f"promotions/{proposed[1]}/"
-        view = ActionPage(outcome, words, back, is_proposed=bool(proposed))
+        view = ActionPage(outcome, words, back)
         page = render_outcome(self._read_facts(), view, place)
         return HTMLResponse(page, 200 if outcome.code == 0 else 409)
 
@@ -362,23 +359,33 @@ _ENDING = "Studio has ended. What was begun goes on: `towpath status` tells what
 _PAGE_ADDRESS = re.compile(r"(?:[\w.@%+-]+/)*")
 #: The branch of a promotion, as ``towpath promote`` and ``rollback`` say it.
 _PROPOSED = re.compile(rf"^branch  {PROMOTION_PREFIX}([\w.-]+) ", re.MULTILINE)
+#: The version, as ``towpath register`` says it.
+_REGISTERED = re.compile(r"^registered ([a-z0-9-]+)@([\w.-]+) of run ", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class ActionPage:
-    """What was done: the command's words, how it ended, and where the person was; ``is_proposed``
-    is that a promotion was, which ``back`` names."""
+    """What was done: the command's words, how it ended, and where the person was."""
 
     outcome: ActionOutcome
     words: str
     back: str
-    is_proposed: bool = False
+
+    @property
+    def onward(self) -> tuple[str, str] | None:
+        """The address of what it made, and words for the way there."""
+        if self.outcome.code:
+            return None
+        if proposed := _PROPOSED.search(self.outcome.text):
+            return f"promotions/{proposed[1]}/", "On to the promotion"
+        if registered := _REGISTERED.search(self.outcome.text):
+            model, number = registered.groups()
+            return f"models/{model}/{number}/", f"On to {model}@{number}"
+        return None
 
     @property
     def back_words(self) -> str:
-        """Where the link below leads."""
-        if self.is_proposed:
-            return "On to the promotion"
+        """Where the link to where the person was leads."""
         section, _, name = self.back.strip("/").partition("/")
         places = {"promotions": "the promotion" if name else "the promotions", "runs": "the run"}
         places["stages"] = f"the stage {name}"

@@ -79,6 +79,17 @@ class StepLine:
     counts: tuple[tuple[str, str], ...] = ()
 
 
+_LOOKED = 50  # runs that are looked at for the one before
+
+
+def find_run_before(facts: ProjectFacts, run: RecordedRun) -> str:
+    """The run of the same pipeline before; "" where none of the runs just before is one."""
+    runs = facts.workspace.runs
+    older = [name for name in run_folders.list_run_names(runs) if name < run.id]
+    lines = (RUN_LINES.read_line(f"{runs}/{name}") for name in reversed(older[-_LOOKED:]))
+    return next((line.id for line in lines if line and line.pipeline == run.pipeline), "")
+
+
 def find_page_run(facts: ProjectFacts, name: str) -> RecordedRun:
     """The run of a whole name. NoSuchPage where there is none."""
     try:

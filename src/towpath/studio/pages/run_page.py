@@ -15,6 +15,7 @@ from towpath.studio.pages.run_facts import (
     RunLine,
     StepLine,
     find_page_run,
+    find_run_before,
     line_of_run,
     line_of_step,
 )
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunPage:
-    """``log_size`` is how many bytes of the record it tells, at least."""
+    """``log_size`` is how many bytes of the record it tells, at least; ``before`` is the run to
+    compare it with, "" for none."""
 
     run: RunLine
     origin: tuple[tuple[str, str], ...]
@@ -46,6 +48,7 @@ class RunPage:
     curves: tuple[CurveChart, ...]
     is_live: bool
     log_size: int
+    before: str
 
 
 def gather_run(facts: ProjectFacts, request: PageRequest) -> RunPage:
@@ -70,6 +73,7 @@ def gather_run(facts: ProjectFacts, request: PageRequest) -> RunPage:
         gather_curves(facts, [run]),
         is_live=not run.state.has_ended,
         log_size=log_size,
+        before="" if request.is_static else find_run_before(facts, run),
     )
 
 
