@@ -88,21 +88,18 @@ def _complete_standing(
     version = model.find_number(file.version) if model else None
     before = model.find_number(file.replaces) if model and file.replaces else None
     main = metrics.read_main_metric(version, before)
-    newest, running = None, None
-    if histories:
-        newest = next(histories.newest_moves(file.stage, file.model), None)
-        moves = histories.newest_moves(file.stage, file.model)
-        running = next((move.version for move in moves if move.entered), None)
-    return replace(
+    moves = list(histories.newest_moves(file.stage, file.model)) if histories else []
+    standing = replace(
         standing,
         over=str(file.replaces) if file.replaces else None,
-        running=running,
-        is_deployed=newest is None or bool(newest.entered),
+        running=next((move.version for move in moves if move.entered), None),
+        is_deployed=not moves or bool(moves[0].entered),
         rejected=version.rejected if version else None,
-        metric=main.name if main else None,
-        value=main.value if main else None,
-        change=main.change if main else None,
-        verdict=main.verdict if main else "",
+    )
+    if main is None:
+        return standing
+    return replace(
+        standing, metric=main.name, value=main.value, change=main.change, verdict=main.verdict
     )
 
 

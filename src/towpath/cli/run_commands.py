@@ -25,7 +25,7 @@ from towpath.cli.session import (
 
 if TYPE_CHECKING:
     from towpath.config.file_declaration import Input
-    from towpath.execution.pipeline_run import PreparedRun
+    from towpath.execution.pipeline_run import PipelineRun, PreparedRun
     from towpath.execution.run_inputs import InputUpdate
     from towpath.execution.run_record import RecordedRun
     from towpath.planning.run_request import RunRequest
@@ -137,7 +137,6 @@ def _run_with_progress(workspace: Workspace, request: RunRequest, silent: bool) 
 
 
 def _carry_out_all(session: Session, request: RunRequest, as_json: bool) -> int:
-    from towpath.cli.render.run_views import say_outcome
     from towpath.execution.pipeline_run import run_all
 
     run_one = partial(_run_with_progress, silent=as_json or session.quiet)
@@ -146,22 +145,28 @@ def _carry_out_all(session: Session, request: RunRequest, as_json: bool) -> int:
         codes.append(int(result.exit_code))
         if result.run is not None:
             runs.append(result.run)
-        if result.run is not None and not as_json:
-            say_outcome(session, result.run)
-            if request.environment and not result.run.environment:
-                what = f"{result.pipeline} ran as it is: it declares nothing for"
-                session.say(f"{what} {request.environment}")
-        elif result.error is not None and not as_json:
-            mark = terminal.Styled("error", "bold red")
-            terminal.echo_marked(mark, f"{result.pipeline}: {result.error}")
-        elif result.left_out:
-            session.say(f"{result.pipeline} was left out: {result.left_out}")
+        if result.left_out or not as_json:
+            _say_result(session, result, request.environment)
     if as_json:
         from towpath.cli.render.run_document import write_run_document
 
         print_json("runs", [write_run_document(run) for run in runs])
     # The first that did not end well: those after it may only have been left out for its sake.
     return next(filter(None, codes), 0)
+
+
+def _say_result(session: Session, result: PipelineRun, environment: str) -> None:
+    from towpath.cli.render.run_views import say_outcome
+
+    if result.run is not None:
+        say_outcome(session, result.run)
+        if environment and not result.run.environment:
+            session.say(f"{result.pipeline} ran as it is: it declares nothing for {environment}")
+    elif result.error is not None:
+        mark = terminal.Styled("error", "bold red")
+        terminal.echo_marked(mark, f"{result.pipeline}: {result.error}")
+    elif result.left_out:
+        session.say(f"{result.pipeline} was left out: {result.left_out}")
 
 
 _COLOURS = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_left, insort
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from towpath.drawing.layer_ranks import Adjacency
@@ -129,14 +130,8 @@ class _OrderSearch:
                 restless |= {i for i in around if 0 <= i < len(layers) and len(layers[i]) > 1}
 
     def _exchange_in(self, layer: list[int], exchanges_equals: bool = False) -> bool:
-        place = self._place
         above, below = (
-            # Nearly all have one neighbour: this is where a large drawing's time goes.
-            [
-                [place[near[0]]] if len(near) == 1 else sorted([place[n] for n in near])
-                for near in [side[node] for node in layer]
-            ]
-            for side in (self._up, self._down)
+            [self._sort_places(side[node]) for node in layer] for side in (self._up, self._down)
         )
         self.effort += 2 * len(layer)
         moved, changed = True, False
@@ -160,6 +155,11 @@ class _OrderSearch:
             self.effort += len(layer)
         self._number(layer)
         return changed
+
+    def _sort_places(self, near: Sequence[int]) -> list[int]:
+        # Nearly all have one neighbour: this is where a large drawing's time goes.
+        place = self._place
+        return [place[near[0]]] if len(near) == 1 else sorted([place[node] for node in near])
 
     def count_crossings(self, layers: Layers) -> int:
         for layer in layers:

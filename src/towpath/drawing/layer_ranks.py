@@ -56,20 +56,10 @@ def _pull_down(
     node: int, ranks: list[int], up: Adjacency, down: Adjacency, heavy: set[int]
 ) -> bool:
     """Move a node, and what stands right below it, as far as is free; whether it helped."""
-    moved, todo = {node}, [node]
-    while todo:
-        start = todo.pop()
-        below = ranks[start] + 1
-        for end in down[start]:
-            if ranks[end] == below and end not in moved:
-                if end in heavy:
-                    heavy.add(node)
-                    return False
-                moved.add(end)
-                todo.append(end)
-        if len(moved) > _MOST_PULLED:  # half the graph: it hardly ever helps, and takes long
-            heavy.add(node)
-            return False
+    moved = _gather_below(node, ranks, down, heavy)
+    if moved is None:
+        heavy.add(node)
+        return False
     entering = len([start for n in moved for start in up[n] if start not in moved])
     leaving = [ranks[end] - ranks[n] - 1 for n in moved for end in down[n] if end not in moved]
     if entering >= len(leaving):
@@ -78,3 +68,20 @@ def _pull_down(
     for n in moved:
         ranks[n] += step
     return step > 0
+
+
+def _gather_below(node: int, ranks: list[int], down: Adjacency, heavy: set[int]) -> set[int] | None:
+    """The node and what stands right below it; None where that is much."""
+    moved, todo = {node}, [node]
+    while todo:
+        start = todo.pop()
+        below = ranks[start] + 1
+        for end in down[start]:
+            if ranks[end] == below and end not in moved:
+                if end in heavy:
+                    return None
+                moved.add(end)
+                todo.append(end)
+        if len(moved) > _MOST_PULLED:  # half the graph: it hardly ever helps, and takes long
+            return None
+    return moved

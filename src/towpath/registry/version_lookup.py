@@ -66,8 +66,7 @@ def find_version(
         )
     if not (named.version or named.key):
         return _latest_version(repository, model)
-    number = model.find_number(named.version) if named.version else None
-    matches = (number,) if number else model.find_key(named.key) if named.key else ()
+    matches = _find_matches(model, named)
     if len(matches) == 1:
         return matches[0]
     if matches:
@@ -77,6 +76,12 @@ def find_version(
         lost = list_lost_tags(repository, [model])
         raise RegistryError(*(fault for fault in lost if f" {named} " in fault.what))
     raise _unknown_version(model, named)
+
+
+def _find_matches(model: Model, named: VersionReference) -> tuple[ModelVersion, ...]:
+    if named.version and (version := model.find_number(named.version)):
+        return (version,)
+    return model.find_key(named.key) if named.key else ()
 
 
 def _unknown_version(model: Model, named: VersionReference) -> UsageError:

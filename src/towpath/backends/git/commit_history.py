@@ -259,6 +259,11 @@ def read_writers_ahead(
         for question, chain in chains.items()
         if chain is not None
     }
+    _keep_writers(repository, writing)
+
+
+def _keep_writers(repository: Repository, writing: Mapping[WriterQuestion, Sequence[str]]) -> None:
+    """Keep the answers of the questions whose commits can be read."""
     cells = _read_writer_cells(repository, {name for names in writing.values() for name in names})
     for question, names in writing.items():
         words = _writer_words(question.old, question.new, question.paths)

@@ -4,7 +4,7 @@ the rest in the order that leaves the incumbent until the last."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -306,15 +306,20 @@ def _write_tag(
     assert version is not None  # its record was read
     if current_tag is None or current_tag.commit != version.commit:
         message = _stage_tag_message(f"{version} enters {stage}", promotion, approved)
-        # From the record: a reconcile that was killed before this one may have asked the gates.
-        stored = deployment_record.read_stored_record(site.store, model).record
-        if stored and stored.promotion == promotion.commit:
-            message = "\n".join([message, *write_gate_trailers(stored.gates)])
+        message = "\n".join([message, *_gate_lines(site, promotion)])
         stage_tags.write_stage_tag(repository, version, stage, message, remote)
     elif remote:  # a reconcile that was killed here, or a remote that was down, left it unpushed
         for waiting_tag in stage_tags.find_unpublished_tags(repository, remote, stage):
             if waiting_tag.model == model:
                 stage_tags.push_stage_tag(repository, remote, waiting_tag)
+
+
+def _gate_lines(site: StageSite, promotion: Promotion) -> Sequence[str]:
+    """What the gates said, from the record: a reconcile that was killed before this one may have
+    asked them."""
+    stored = deployment_record.read_stored_record(site.store, promotion.model).record
+    is_its_own = stored is not None and stored.promotion == promotion.commit
+    return tuple(write_gate_trailers(stored.gates)) if stored and is_its_own else ()
 
 
 def _stage_tag_message(title: str, promotion: Promotion, approved: RecordedApproval) -> str:

@@ -31,21 +31,25 @@ def list_stage_spans(history: Sequence[StageMove]) -> Mapping[str, tuple[StageSp
     spans: dict[str, list[StageSpan]] = {}
     taken_over = {(entry.model, entry.merged): entry.entered for entry in history}
     for entry in sorted(history, key=lambda entry: entry.merged):
-        if entry.version is None:
-            continue
         left = entry.until
         if left and entry.entered:
             left = taken_over.get((entry.model, left)) or left
-        begin, end = _read_moment(entry.entered or entry.merged), _read_moment(left)
-        if begin is not None and (end is None or end >= begin):
-            words = f"{entry.model}@{entry.version} from {entry.entered or entry.merged}"
-            words += f" to {left}" if left else ", still there"
-            words += "" if entry.entered else ", not deployed"
-            span = StageSpan(entry.version, begin, end, bool(entry.entered), words)
+        if span := _make_span(entry, left):
             spans.setdefault(entry.model, []).append(span)
     return {
         model: tuple(listed[-_MOST_SPANS:]) for model, listed in [*spans.items()][:_MOST_MODELS]
     }
+
+
+def _make_span(entry: StageMove, left: str | None) -> StageSpan | None:
+    """None where nothing ran, or no such time can be drawn."""
+    begin, end = _read_moment(entry.entered or entry.merged), _read_moment(left)
+    if entry.version is None or begin is None or (end is not None and end < begin):
+        return None
+    words = f"{entry.model}@{entry.version} from {entry.entered or entry.merged}"
+    words += f" to {left}" if left else ", still there"
+    words += "" if entry.entered else ", not deployed"
+    return StageSpan(entry.version, begin, end, bool(entry.entered), words)
 
 
 def _read_moment(iso: str | None) -> float | None:
