@@ -88,12 +88,12 @@ def _complete_standing(
     version = model.find_number(file.version) if model else None
     before = model.find_number(file.replaces) if model and file.replaces else None
     main = metrics.read_main_metric(version, before)
-    moves = list(histories.newest_moves(file.stage, file.model)) if histories else []
+    running, is_deployed = _find_running(histories, file) if histories else (None, True)
     standing = replace(
         standing,
         over=str(file.replaces) if file.replaces else None,
-        running=next((move.version for move in moves if move.entered), None),
-        is_deployed=not moves or bool(moves[0].entered),
+        running=running,
+        is_deployed=is_deployed,
         rejected=version.rejected if version else None,
     )
     if main is None:
@@ -101,6 +101,17 @@ def _complete_standing(
     return replace(
         standing, metric=main.name, value=main.value, change=main.change, verdict=main.verdict
     )
+
+
+def _find_running(histories: StageHistories, file: StageFile) -> tuple[str | None, bool]:
+    """What was deployed last, and whether nothing has come since."""
+    is_deployed = True
+    # The newest are looked at alone: a stage may have had thousands.
+    for move in histories.newest_moves(file.stage, file.model):
+        if move.entered:
+            return move.version, is_deployed
+        is_deployed = False
+    return None, is_deployed
 
 
 def tell_standing(entry: HistoryEntry) -> StageStanding:

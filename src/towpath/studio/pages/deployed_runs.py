@@ -34,19 +34,21 @@ class DeployedRuns:
 
 def gather_deployed_runs(facts: ProjectFacts) -> DeployedRuns:
     """The runs that a Prefect API knows; nothing where there is none."""
-    known = facts.deployed_runs
-    if known is None:
+    runs_at_api = facts.deployed_runs
+    if runs_at_api is None:
         return DeployedRuns()
     folder = facts.workspace.runs
-    names = run_folders.list_run_names(folder) if known.runs else []
+    names = run_folders.list_run_names(folder) if runs_at_api.runs else []
     recorded: dict[str, RunAtApi] = {}
-    for run in known.runs:
+    for run in runs_at_api.runs:
         for name in _list_candidates(names, run.started):
             line = RUN_LINES.read_line(f"{folder}/{name}")
             if line and line.engine_run == run.id:
                 recorded[name] = run
     ids = {run.id for run in recorded.values()}
-    return DeployedRuns(known.api, tuple(run for run in known.runs if run.id not in ids), recorded)
+    return DeployedRuns(
+        runs_at_api.api, tuple(run for run in runs_at_api.runs if run.id not in ids), recorded
+    )
 
 
 def _list_candidates(names: Sequence[str], started: str) -> Iterator[str]:

@@ -316,11 +316,11 @@ def _gate_lines(
     order = ("failed", "passed", "unjudged", "waits")
     standings = list_gate_standings(case, verdicts)
     for standing in sorted(standings, key=lambda standing: order.index(standing.state)):
-        asked = deployed.get(standing.gate)
-        if standing.state == "waits" and asked:
-            words = asked.detail or f"judged in {case.stage}, before it was switched"
-            found, bound = verdict_cell(asked.value), verdict_cell(asked.bound)
-            yield GateLine(asked.gate, asked.kind, "passed", found, bound, words, "")
+        gate = deployed.get(standing.gate)
+        if standing.state == "waits" and gate:
+            words = gate.detail or f"judged in {case.stage}, before it was switched"
+            value, bound = verdict_cell(gate.value), verdict_cell(gate.bound)
+            yield GateLine(gate.gate, gate.kind, "passed", value, bound, words, "")
         else:
             yield _line_of_gate(standing, case.stage, page)
 
