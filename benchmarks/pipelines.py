@@ -10,10 +10,11 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from urllib.request import Request, urlopen
+
+from msgspec import Struct
 
 from benchmarks import projects
 from benchmarks.measure import Cost, Row, cost, environment, interleaved, median
@@ -24,8 +25,7 @@ PREFECT = str(Path(sys.executable).parent / "prefect")
 RUNS = 5
 
 
-@dataclass(frozen=True)
-class Goal:
+class Goal(Struct, frozen=True):
     """How the rows of six steps are called, and the bounds of a first run, of one with a parameter
     changed, and of one with nothing changed."""
 

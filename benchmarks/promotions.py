@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from subprocess import CompletedProcess
+
+from msgspec.structs import replace
 
 from benchmarks import registry
 from benchmarks.measure import Cost, Row, cost, interleaved, median

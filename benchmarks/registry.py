@@ -10,11 +10,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from subprocess import CompletedProcess
+
+from msgspec.structs import replace
 
 from benchmarks.measure import Cost, Row, cost, environment, interleaved, median
 from towpath.config.artifact import Artifact

@@ -19,11 +19,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import httpx
+from msgspec import Struct
 
 from benchmarks import projects, promotions, registry
 from benchmarks.measure import Cost, Row, cost, environment, interleaved, median
@@ -244,8 +244,7 @@ def cold_pages(project: Path) -> Iterator[Row]:
             yield Row(f"{name} page {path or 'home'}", median(costs, "cpu"), 0.3, "s", note)
 
 
-@dataclass(frozen=True)
-class PageClient:
+class PageClient(Struct, frozen=True):
     """Asks the application itself: what is counted is the server's, with its calls of Git."""
 
     def take(self, app: Callable[..., object], path: str) -> Cost:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import subprocess
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from towpath import registry
 from towpath.backends.git import Repository, branches
@@ -68,7 +71,7 @@ class Project:
         name, _, mail = PEOPLE[who].partition(" <")
         self.git("config", "user.name", name)
         self.git("config", "user.email", mail.rstrip(">"))
-        return replace(self, who=who)
+        return dataclasses.replace(self, who=who)
 
     def write(self, path: str, text: str | None) -> None:
         """Write a file, or delete it."""

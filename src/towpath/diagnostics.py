@@ -14,10 +14,11 @@ import shlex
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass, field
 from importlib import machinery
 from pathlib import Path
 from typing import Any, TypeAlias
+
+from msgspec import Struct, field
 
 from towpath import call_log
 from towpath.call_log import Call
@@ -138,8 +139,7 @@ def make_harmless(line: str) -> str:
     return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]} ... ({len(shown)} characters)"
 
 
-@dataclass(frozen=True)
-class CallLog:
+class CallLog(Struct, frozen=True):
     """Tells of calls: to the loggers, where a log was started, and to a profile, where one is."""
 
     profile: Profile | None
@@ -188,8 +188,7 @@ IMPORTS = "imports"
 REST = "rest"
 
 
-@dataclass
-class Profile:
+class Profile(Struct):
     """Where the time of a command goes. Threads are seen apart; what is nested counts alone, so an
     import within a call is an import. Of what two threads do at one time each gets that time."""
 

@@ -18,8 +18,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import IntEnum
+
+from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from towpath.credentials import hide_credentials
 
@@ -36,8 +38,7 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
-@dataclass(frozen=True, order=True)
-class Place:
+class Place(Struct, frozen=True, order=True):
     """Where in a file: lines and columns count from 1; 0 means the file as a whole."""
 
     file: str
@@ -48,8 +49,7 @@ class Place:
         return f"{self.file}:{self.line}" if self.line else self.file
 
 
-@dataclass(frozen=True)
-class Fault:
+class Fault(Struct, frozen=True):
     """One thing that is wrong: what, where, and how to mend it; without anybody's password."""
 
     what: str
@@ -57,9 +57,9 @@ class Fault:
     hint: str | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "what", hide_credentials(self.what))
+        force_setattr(self, "what", hide_credentials(self.what))
         if self.hint:
-            object.__setattr__(self, "hint", hide_credentials(self.hint))
+            force_setattr(self, "hint", hide_credentials(self.hint))
 
     def __str__(self) -> str:
         where = f"{self.place}: " if self.place else ""

@@ -7,8 +7,9 @@ GitHub is the one forge so far; ``backends.github`` is the one door to its clien
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
+
+from msgspec import Struct, field
 
 from towpath.errors import ForgeError
 
@@ -26,8 +27,7 @@ CHECKS = ("checks", "promotion")
 TAGS = ("*@v*", "*#*")
 
 
-@dataclass(frozen=True)
-class PullRequest:
+class PullRequest(Struct, frozen=True):
     """A proposed change. ``merged_by`` is not known of one that came in a list."""
 
     number: int
@@ -42,8 +42,7 @@ class PullRequest:
     merged_by: str | None = None
 
 
-@dataclass(frozen=True)
-class Review:
+class Review(Struct, frozen=True):
     """What a person said of one head of a pull request; ``state`` is in GitHub's words, lower."""
 
     user: str
@@ -51,8 +50,7 @@ class Review:
     commit: str
 
 
-@dataclass(frozen=True)
-class Environment:
+class Environment(Struct, frozen=True):
     """A protected place of deployment: who must agree (logins, ``@owner/team``), and from which
     branches one may deploy; None is from any."""
 
@@ -61,8 +59,7 @@ class Environment:
     branches: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True)
-class Rules:
+class Rules(Struct, frozen=True):
     """What the forge enforces on the main branch and on tags, and its environments.
 
     ``approvals`` is how many reviews a merge needs; ``last_push`` says that who pushed last does
@@ -84,8 +81,7 @@ class Rules:
     merge_queue: bool = False
 
 
-@dataclass(frozen=True)
-class MergeWays:
+class MergeWays(Struct, frozen=True):
     """How the forge merges into main: by the methods that it allows, the usual one first; with a
     ``queue`` it merges itself, once it has checked what the queue holds."""
 
@@ -165,8 +161,7 @@ class Forge(Protocol):
         """Make the forge enforce these rules; what was changed, a line each."""
 
 
-@dataclass(frozen=True)
-class Lack:
+class Lack(Struct, frozen=True):
     """A rule that is not enforced as it should be. ``where`` is ``main``, ``tags`` or the name of
     an environment with ``environment `` before it."""
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from towpath.config.foreign_values import format_second
 from towpath.errors import UsageError, did_you_mean
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
     from towpath.steps.formats import ReadRequest
 
 
-@dataclass(frozen=True)
-class RegisteredModel:
+class RegisteredModel(Struct, frozen=True):
     """One version of a model, as ``towpath models`` lists it.
 
     ``version`` is ``v1.3.0``, None for one that waits for its number; ``metrics`` are the numbers

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -173,7 +173,9 @@ class Workspace:
     def _remember(self, opened: Repository) -> Repository:
         # A copy begins with an empty memory: it is made where it differs, and not else.
         differs = opened.asks_remotes != self.refreshes
-        return self._keep(replace(opened, asks_remotes=self.refreshes) if differs else opened)
+        return self._keep(
+            dataclasses.replace(opened, asks_remotes=self.refreshes) if differs else opened
+        )
 
     def _declaration_text(self) -> str:
         """DeclarationError where the file cannot be read: it went, or something else is there."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shutil
 import signal
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from running import FOLDER, Project, end, make
 from towpath import registry

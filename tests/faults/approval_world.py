@@ -6,8 +6,10 @@ import hashlib
 import os
 import shutil
 import subprocess
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from promotion_project import draft
 from towpath import registry

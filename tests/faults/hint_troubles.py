@@ -10,7 +10,6 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 from hint_world import EVIDENCE, POLICY, RECORD, STAGE_FILE, Hand, towpath
@@ -19,6 +18,7 @@ from audit_project import Project
 from towpath.backends.git import CommitStamp, make_tag_object, refs
 from towpath.delivery import reconcile
 from towpath.delivery.reconcile import lease
+from towpath.plain_data import list_fields
 from towpath.registry import version_record as records
 
 AS_DOCUMENT = "--json"
@@ -325,7 +325,7 @@ def held_elsewhere(project: Project) -> None:
     """A lease of another machine."""
     now = time.time()
     held = lease.Lease("eve@elsewhere", now, now + 100, "x", "elsewhere", 1, now)
-    (store_of(project) / lease.PATH).write_text(json.dumps(asdict(held)))
+    (store_of(project) / lease.PATH).write_text(json.dumps(list_fields(held)))
 
 
 def other_repository(project: Project) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import shutil
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from approval_world import POLICY, SIGNERS, Clone, begin, clone, make_keys
+from msgspec.structs import replace
 
 from promotion_project import draft
 from towpath import registry

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import re
 import subprocess
@@ -12,6 +11,7 @@ from typing import Any
 
 import pandas
 import pytest
+from msgspec import structs
 from skops_files import plain, stated, write
 
 from towpath import registry
@@ -106,7 +106,7 @@ class Clone:
             pipeline="training",
             version=VersionNumber(1, 0, 0),
         )
-        return dataclasses.replace(whole, **facts)
+        return structs.replace(whole, **facts)
 
     def own(self, stage: str | None = None, trust: str = CLASS, **facts: Any) -> OwnCode:
         main = self.git("rev-parse", "main")

@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import subprocess
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import approval_world
 import pytest
 from approval_world import POLICY, SIGNERS, Clone, clone
+from msgspec.structs import replace
 
 import promotion_project
 from command_line import call_towpath

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 from github_server import GitHubServer
+from msgspec.structs import replace
 
 from command_line import call_towpath
 from towpath import forge

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import shlex
 import tomllib
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from command_line import call_dvc
 from towpath import projects

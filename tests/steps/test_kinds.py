@@ -4,10 +4,10 @@ two that the run itself carries out."""
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pandas
 import pytest
+from msgspec.structs import replace
 from pydantic import TypeAdapter
 
 from towpath.config.expression import parse_condition, parse_message

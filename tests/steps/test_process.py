@@ -10,10 +10,10 @@ import textwrap
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from towpath.errors import Place, StepFailed
 from towpath.steps import step_process

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from store_project import Project, entry_of
 
 from towpath.storage.cache_entries import dump_entry, load_entry

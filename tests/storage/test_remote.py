@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from store_project import Project, entry_of, pull
 
 from towpath.backends.dvc import byte_transfer, dvc_yaml

@@ -3,7 +3,6 @@ of them."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import subprocess
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pandas
 import pytest
 from benchmarks.registry import make
+from msgspec import structs
 
 from towpath.registry.deployed_gates import DeployedGate
 from towpath.studio.page_index import PAGES
@@ -72,9 +72,9 @@ def facts(tmp_path_factory: pytest.TempPathFactory) -> ProjectFacts:
 def test_first_rows_of_what_main_has(facts: ProjectFacts) -> None:
     (entry,) = (e for e in facts.model_history("model-0") if e.stage == "dev")
     head = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=facts.root, text=True).strip()
-    entry = dataclasses.replace(entry, commit=head, evidence="evidence.md")
+    entry = structs.replace(entry, commit=head, evidence="evidence.md")
     deployed = DeployedGate("json", "golden", "2 of 2")
-    entry = dataclasses.replace(entry, gates=(deployed,))
+    entry = structs.replace(entry, gates=(deployed,))
     files = {(f.path, f.gates[0].gate): f for f in list_golden_files(facts, [entry])}
     known = files["golden.csv", "known"]
     assert [(g.stage, g.tolerance) for g in known.gates] == [

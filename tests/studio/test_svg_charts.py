@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import replace
 from xml.etree import ElementTree
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from towpath.audit.stage_history import StageMove
 from towpath.studio.pages.stage_times import StageSpan, list_stage_spans

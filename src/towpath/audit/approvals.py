@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from towpath.audit.ledger import AuditLedger
 from towpath.backends.git.commit_history import parse_trailers
@@ -22,8 +24,7 @@ if TYPE_CHECKING:
 UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True)
-class AuditedApproval:
+class AuditedApproval(Struct, frozen=True):
     """Who approved, at which level, where that can be read, and which evidence they saw.
 
     ``level`` is ``unknown`` where only a forge could tell, and it was not asked or did not
@@ -37,8 +38,7 @@ class AuditedApproval:
     because: str | None = None
 
 
-@dataclass
-class Approvals:
+class Approvals(Struct, dict=True):
     """The approvals of one audit, by the one rule.
 
     ``forge`` is None where none is configured or to be asked; ``silent`` says why it is not.

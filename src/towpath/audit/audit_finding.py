@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+from msgspec import Struct
 
 from towpath.audit.approvals import Approvals
 from towpath.delivery.promotion.rulebook import NOTES
@@ -18,8 +19,7 @@ AuditCheck: TypeAlias = Literal[
 ]  # fmt: skip
 
 
-@dataclass(frozen=True)
-class AuditFinding:
+class AuditFinding(Struct, frozen=True):
     """One thing that is wrong, and which of the checks found it."""
 
     check: AuditCheck
@@ -33,8 +33,7 @@ class AuditFinding:
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-@dataclass(frozen=True)
-class UncheckedPart:
+class UncheckedPart(Struct, frozen=True):
     """What could not be looked at from here, and why: no finding, and no clean bill either."""
 
     check: AuditCheck
@@ -58,8 +57,7 @@ PAST: frozenset[AuditCheck] = frozenset(["main", "promotion", "evidence"])
 _NOTE = re.compile(rf"{NOTES}/([0-9a-f]{{12}})\.md")
 
 
-@dataclass(frozen=True)
-class ExplainedFinding:
+class ExplainedFinding(Struct, frozen=True):
     """A finding that a note explains; ``note`` is its path, ``by`` who let it in."""
 
     finding: AuditFinding

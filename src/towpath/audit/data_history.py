@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from towpath.backends.dvc import tracked_files
 from towpath.backends.dvc.tracked_files import OutputRow
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
 _LARGEST_POINTER = 64 << 10  # bytes
 
 
-@dataclass(frozen=True)
-class DataVersion:
+class DataVersion(Struct, frozen=True):
     """What a path held from a commit on: its digest, DVC's (MD5), and size in bytes; None where it
     was taken away. ``files`` counts those of a folder."""
 

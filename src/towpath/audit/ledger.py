@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from towpath import registry
 from towpath.backends.git import Repository, branches, refs, remotes
@@ -40,8 +41,7 @@ if TYPE_CHECKING:
 TOUCHED = {"A": "added", "D": "deleted"}
 
 
-@dataclass(frozen=True)
-class AuditLedger:
+class AuditLedger(Struct, frozen=True, dict=True):
     """A registry as one audit sees it.
 
     ``main`` is the commit whose log is read, ``folder`` the project's from the Git root,

@@ -6,10 +6,11 @@ import functools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, structs
 
 from towpath import registry
 from towpath.audit.stage_history import HistoryEntry, read_stage_history
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
     from towpath.workspace import Workspace
 
 
-@dataclass(frozen=True, kw_only=True)
-class LineageData(DataSource):
+class LineageData(DataSource, frozen=True, kw_only=True):
     """An input of the run by its digest (MD5), and where its bytes stood; ``version`` is also one
     that has these very bytes."""
 
@@ -31,8 +31,7 @@ class LineageData(DataSource):
     digest: str
 
 
-@dataclass(frozen=True)
-class UpstreamLineage:
+class UpstreamLineage(Struct, frozen=True):
     """A run of another pipeline that made an input, and what it was made of in turn."""
 
     pipeline: str
@@ -41,8 +40,7 @@ class UpstreamLineage:
     data: tuple[LineageData, ...]
 
 
-@dataclass(frozen=True)
-class LineageReport:
+class LineageReport(Struct, frozen=True):
     """A version's past and its way since. ``before`` is the version before it, ``rejected`` why
     it should not be used, ``used_by`` the versions that were made from it, ``upstream`` the runs of
     other pipelines that made its data."""
@@ -62,8 +60,7 @@ class LineageReport:
         return tuple(entry for entry in self.promotions if entry.entered)
 
 
-@dataclass(frozen=True)
-class VersionIndex:
+class VersionIndex(Struct, frozen=True, dict=True):
     """The versions of a registry by their bytes, and by what they were made from."""
 
     models: Mapping[str, Model]
@@ -97,8 +94,7 @@ def _name_others(versions: Iterable[ModelVersion], own_name: str) -> tuple[str, 
     return tuple(name for name in map(str, versions) if name != own_name)
 
 
-@dataclass(frozen=True)
-class RegistryLineage:
+class RegistryLineage(Struct, frozen=True):
     """What the lineage of any version hangs on: read once for as many as are traced.
     ``read_history`` gives what stages were to run of a model."""
 
@@ -158,7 +154,9 @@ def _trace_data(
     for name, digest in data.items():
         source = sources.get(name, DataSource())
         version = source.version or makers.get(digest)
-        yield LineageData(**{**vars(source), "version": version}, name=name, digest=digest)
+        yield LineageData(
+            **{**structs.asdict(source), "version": version}, name=name, digest=digest
+        )
 
 
 def draw_lineage(lineage: LineageReport) -> GraphPicture:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from towpath.config.gate_declarations import Metric, NoWorse
 
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
     from towpath.registry import ModelVersion
 
 
-@dataclass(frozen=True)
-class MetricDirection:
+class MetricDirection(Struct, frozen=True):
     """Which way a metric is better, as a gate of the project says; 0 where none does."""
 
     sign: int  # of a difference that is an improvement: -1 for an error, +1 for an accuracy
@@ -31,8 +31,7 @@ class MetricDirection:
         return "better" if (after - before) * self.sign > 0 else "worse"
 
 
-@dataclass(frozen=True)
-class MainMetric:
+class MainMetric(Struct, frozen=True):
     """A version's main metric against the version before; ``verdict`` as ``judge_change`` says."""
 
     name: str
@@ -47,8 +46,7 @@ class MainMetric:
         return self.value - self.before
 
 
-@dataclass(frozen=True)
-class MetricPolicy:
+class MetricPolicy(Struct, frozen=True, dict=True):
     """What the gates of a project say of its metrics; None where no policy can be read."""
 
     policy: Project | None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
+
+from msgspec import Struct
 
 from towpath import registry
 from towpath.audit.main_metric import MetricPolicy
@@ -35,8 +36,7 @@ TaskKind = Literal["promotion", "question", "rejected", "deployment", "run"]
 _ENDINGS = {"failed": "failed", "interrupted": "was interrupted", "refused": "was refused"}
 
 
-@dataclass(frozen=True)
-class OpenTask:
+class OpenTask(Struct, frozen=True):
     """Something that a person should look at: ``words`` say it, ``command`` does something about
     it, or shows more. ``name`` is a branch, a version (`mean@v1.0.0`) or a pipeline; ``stage``,
     ``run`` and ``step`` say where, "" for nowhere; ``state`` is how a run ended."""
@@ -115,8 +115,7 @@ def _find_bad_runs(runs: Iterable[EndedRun]) -> Iterator[OpenTask]:
         pipelines.add(run.pipeline)
 
 
-@dataclass(frozen=True)
-class ProjectStanding:
+class ProjectStanding(Struct, frozen=True):
     """What runs in the stages of a project, what waits for a person, and what could not be read.
     ``forge_unasked``: promotions wait at a forge, if any do, and it was not asked."""
 

@@ -6,9 +6,10 @@ import math
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+from msgspec import Struct
 
 from towpath import registry
 from towpath.backends.git import checkouts
@@ -32,8 +33,7 @@ Verdict = Literal["bytes", "metrics", "different"]
 Listener = Callable[[Mapping[str, Any]], None]
 
 
-@dataclass(frozen=True)
-class RecordDifference:
+class RecordDifference(Struct, frozen=True):
     """A fact of the record, and what it was this time; None where it is not there."""
 
     name: str
@@ -41,8 +41,7 @@ class RecordDifference:
     now: Any
 
 
-@dataclass(frozen=True)
-class ReproducedVersion:
+class ReproducedVersion(Struct, frozen=True):
     """What came of it.
 
     ``verdict`` is ``bytes`` where the model is the same to the last byte, ``metrics`` where it

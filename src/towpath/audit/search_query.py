@@ -6,8 +6,9 @@ import ast
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, TypeVar
+
+from msgspec import Struct
 
 from towpath.audit import stage_history
 from towpath.config import expression
@@ -19,8 +20,7 @@ Kind: TypeAlias = Literal["text", "number", "bool", "time", "version", "author",
 _Item = TypeVar("_Item")
 
 
-@dataclass(frozen=True)
-class QueryTerm:
+class QueryTerm(Struct, frozen=True):
     """A side of a comparison: what it is, and how to get its value, which is None where a thing
     that is searched has no such fact. A ``constant`` has the same ``value`` for all."""
 
@@ -31,8 +31,7 @@ class QueryTerm:
     constant: bool = False
 
 
-@dataclass(frozen=True)
-class Vocabulary:
+class Vocabulary(Struct, frozen=True):
     """The words of a search: ``fields`` with their kinds, ``tables`` with the ``names`` that are
     used in them, ``aliases`` of both. ``noun`` is what is searched, ``example`` a search.
 
@@ -107,8 +106,7 @@ _STRING_OR_DATE = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class SearchQuery:
+class SearchQuery(Struct, frozen=True):
     """An expression that was understood: what it asks of a thing, and the facts it names."""
 
     test: Test
@@ -139,8 +137,7 @@ def parse_query(text: str, vocabulary: Vocabulary) -> SearchQuery:
     return SearchQuery(test, tuple(terms.values()), tuple(stages))
 
 
-@dataclass(frozen=True)
-class _Compiler:
+class _Compiler(Struct, frozen=True):
     """Makes functions of an expression's parts, which ``config.expression`` has found allowed."""
 
     terms: dict[Reference, QueryTerm]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 if TYPE_CHECKING:
     from towpath.audit.main_metric import MetricPolicy
@@ -12,8 +14,7 @@ if TYPE_CHECKING:
     from towpath.registry import Model, StageFile
 
 
-@dataclass(frozen=True)
-class StageStanding:
+class StageStanding(Struct, frozen=True):
     """A model in a stage. ``version`` is what main says that it should run, ``over`` what it ran
     before; ``merged`` and ``deployed`` are when, in UTC, ISO 8601; ``running`` is what was deployed
     last, None for nothing; ``is_deployed`` is that nothing waits for ``towpath reconcile``.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Generic, TypeVar
+
+from msgspec import Struct, structs
 
 from towpath.audit.approvals import Approvals, AuditedApproval, open_approvals
 from towpath.audit.ledger import AuditLedger, open_ledger, refuse_stage_that_never_was
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
 _PULL = re.compile(r"(?:pull request #|\(#)(\d+)")
 
 
-@dataclass(frozen=True, kw_only=True)
-class StageMove:
+class StageMove(Struct, frozen=True, kw_only=True):
     """One change of what a stage should run of a model. Times are UTC, ISO 8601.
 
     ``version`` is None where the model was taken out, ``over`` the version before. ``merged`` is
@@ -51,8 +51,7 @@ class StageMove:
     gates: tuple[DeployedGate, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class HistoryEntry(StageMove):
+class HistoryEntry(StageMove, frozen=True, kw_only=True):
     """The same, with who let it in on which evidence; ``reverts`` is the promotion that it took
     back by hand."""
 
@@ -70,8 +69,7 @@ class HistoryEntry(StageMove):
 _Move = TypeVar("_Move", bound=StageMove)
 
 
-@dataclass(frozen=True)
-class StageMoment(Generic[_Move]):
+class StageMoment(Struct, Generic[_Move], frozen=True):
     """What a stage was to run and what it ran at a moment; None where that was nothing.
 
     ``wanted`` is by the merged stage files; ``ran`` by the stage tags that reconcile wrote, which
@@ -107,8 +105,7 @@ def open_stage_histories(workspace: Workspace, forge: bool = True) -> StageHisto
     return StageHistories(ledger, open_approvals(workspace, ledger, forge))
 
 
-@dataclass(frozen=True)
-class StageHistories:
+class StageHistories(Struct, frozen=True, dict=True):
     """Every change of what stages should run, as one commit of main and its tags have it. Who let
     one in is judged when it is asked for, once: of those that are asked for together in one pass.
     """
@@ -166,7 +163,7 @@ class StageHistories:
     def _judge(self, promotion: Promotion) -> HistoryEntry:
         ledger, approval = self.ledger, self.approvals.find_approval(promotion)
         return HistoryEntry(
-            **vars(self.describe_move(promotion)),
+            **structs.asdict(self.describe_move(promotion)),
             pull_request=_find_pull_request(promotion, approval),
             approval=approval,
             evidence=ledger.evidence_path(promotion) if ledger.has_evidence(promotion) else None,

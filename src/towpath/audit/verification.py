@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from towpath.audit.approvals import Approvals, open_approvals
 from towpath.audit.audit_finding import (
@@ -35,8 +37,7 @@ if TYPE_CHECKING:
     from towpath.workspace import Workspace
 
 
-@dataclass(frozen=True)
-class VerificationReport:
+class VerificationReport(Struct, frozen=True):
     """What was found wrong, what could not be looked at, and how much was looked at.
 
     ``rule_changes`` are all changes of the rules on main, the oldest first, whoever agreed.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any
+
+from msgspec import Struct
 
 from towpath import registry
 from towpath.audit.search_query import Kind, QueryTerm, Vocabulary, parse_query, sort_by_term
@@ -15,8 +16,7 @@ from towpath.registry import ModelVersion, StageFiles
 from towpath.registry.registry_state import list_lost_tags
 
 
-@dataclass(frozen=True)
-class VersionFacts:
+class VersionFacts(Struct, frozen=True):
     """A version, and the stages that should run it."""
 
     version: ModelVersion
@@ -54,8 +54,7 @@ def version_vocabulary(versions: Iterable[ModelVersion]) -> Vocabulary:
     )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class SearchHits:
+class SearchHits(Struct, frozen=True):
     """The versions found, and of each the values of the facts that the search names.
 
     ``searched`` is how many there are, ``total`` how many it holds of, ``found`` what is left of
@@ -98,8 +97,7 @@ def search_versions(
     )
 
 
-@dataclass(frozen=True)
-class VersionMatches:
+class VersionMatches(Struct, frozen=True):
     """All versions of which an expression holds, and the facts that it names."""
 
     hits: tuple[VersionFacts, ...]

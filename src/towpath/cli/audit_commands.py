@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec import structs
 
 from towpath.cli.number_options import PositiveNumber
 from towpath.cli.render import terminal
@@ -22,6 +22,7 @@ from towpath.cli.session import (
     show_drawing,
 )
 from towpath.errors import ExitCode
+from towpath.plain_data import list_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -165,12 +166,12 @@ def verify(
 
 
 def _verification_document(report: VerificationReport) -> dict[str, Any]:
-    findings = [{"id": e.id, "check": e.check, **asdict(e.fault)} for e in report.findings]
+    findings = [{"id": e.id, "check": e.check, **structs.asdict(e.fault)} for e in report.findings]
     explained = [
         {"id": e.finding.id, "what": e.finding.fault.what, "note": e.note, "by": e.by}
         for e in report.explained
     ]
-    return {**asdict(report), "findings": findings, "explained": explained}
+    return {**structs.asdict(report), "findings": findings, "explained": explained}
 
 
 def format_count(count: int, what: str) -> str:
@@ -264,8 +265,8 @@ def lineage(
 
     version_lineage = trace_lineage(session.workspace, reference)
     if as_json:
-        document = asdict(version_lineage)
-        # As text, and by its name: `asdict` takes a number apart into its three.
+        document = list_fields(version_lineage)
+        # As text, and by its name: `list_fields` takes a number apart into its three.
         document["record"] |= {"version": version_lineage.version.partition("@")[2]}
         return print_json("lineage", {**document, "deployments": version_lineage.deployments})
     from towpath.audit.lineage import draw_lineage

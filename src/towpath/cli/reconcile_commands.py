@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec import Struct
 
 from towpath.cli.render import terminal
 from towpath.cli.render.terminal import Styled
@@ -81,8 +81,7 @@ def _exit_code(judged: Sequence[JudgedStage], check: bool) -> int:
     return int(next((code for code in bad if code in codes), ExitCode.DONE))
 
 
-@dataclass(frozen=True)
-class JudgedStage:
+class JudgedStage(Struct, frozen=True):
     """One stage, by itself: its plan and what came of it, or why it cannot be seen as a whole."""
 
     stage: str

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
+from msgspec import structs
 
 from towpath.cli.render import terminal
 from towpath.cli.session import Session, json_option, pass_session, print_json
@@ -84,7 +84,7 @@ def status(session: Session, secret: bool, online: bool, as_json: bool) -> None:
 
     standing = read_project_standing(session.workspace, offline=not online)
     if as_json:
-        return print_json("status", {**asdict(server_status), **asdict(standing)})
+        return print_json("status", {**structs.asdict(server_status), **structs.asdict(standing)})
     _print_pairs(_describe_status(server_status))
     return _print_standing(standing)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, is_dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from msgspec import Struct, structs
 
 from towpath.cli.render import terminal
 from towpath.errors import UsageError
@@ -60,8 +60,7 @@ def pipeline_options(command: _Function) -> _Function:
     return command
 
 
-@dataclass
-class Session:
+class Session(Struct, dict=True):
     folder: str | None
     quiet: bool
     verbose: int
@@ -99,8 +98,8 @@ def print_json(kind: str, document: Any, **beside: Any) -> None:
 
 
 def _plain_value(value: Any) -> Any:
-    if is_dataclass(value) and not isinstance(value, type):
-        return asdict(value)
+    if isinstance(value, Struct):
+        return structs.asdict(value)
     if isinstance(value, (frozenset, set)):
         return sorted(value)  # a set has no order: two calls would print two documents
     return str(value)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec import structs
 
 from towpath.cli.number_options import WholeNumber
 from towpath.cli.render import terminal
@@ -82,7 +82,7 @@ def _list_summaries(
     from towpath.registry import summarise_version
 
     # Their fields as they are: `asdict` copies each table of ten thousand.
-    return [vars(summarise_version(version, stages)) for version in versions]
+    return [structs.asdict(summarise_version(version, stages)) for version in versions]
 
 
 def _print_versions(versions: Sequence[ModelVersion], stages: StageFiles) -> None:
@@ -215,7 +215,7 @@ def _version_document(lineage: VersionLineage, signed: SignedBy) -> dict[str, An
     record = lineage.record
     # Its record as it was written, and beside it what became of it afterwards.
     return {
-        **asdict(record),
+        **structs.asdict(record),
         "version": str(record.version) if record.version else None,
         "before": str(lineage.before) if lineage.before else None,
         "stages": lineage.stages,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from towpath.config import foreign_values as foreign
 from towpath.config.foreign_values import MOST_BYTES, ReadValue, describe_value, require_md5
@@ -12,8 +13,7 @@ from towpath.config.project_paths import require_name
 from towpath.errors import Malformed
 
 
-@dataclass(frozen=True)
-class Artifact:
+class Artifact(Struct, frozen=True):
     """A file or a folder in a store, named by DVC's digest of it.
 
     ``digest`` is 32 hexadecimal digits of MD5, with ``.dir`` behind them for a folder; ``size``
@@ -35,8 +35,7 @@ class Artifact:
                 raise Malformed(f"{describe_value(count)} is not a size")
 
 
-@dataclass(frozen=True)
-class Made:
+class Made(Struct, frozen=True):
     """What a step made: artifacts by output name, the contents of small JSON outputs, and facts.
 
     ``values`` holds the parsed content of each ``.json`` output of at most 64 KiB, so that
@@ -49,8 +48,7 @@ class Made:
     facts: Mapping[str, Json] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class CacheEntry:
+class CacheEntry(Struct, frozen=True):
     """One remembered execution: a step's key, what went into the key, and what came out.
 
     ``ingredients`` maps a label that a person understands (``parameter test_size``,

@@ -6,9 +6,10 @@ import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, TypeAlias
+
+from msgspec import Struct
 
 _PIECE = re.compile(r"\{\{|\}\}|\{(?P<name>[^{}]*)\}|(?P<stray>[{}])")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -20,8 +21,7 @@ _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 _SHELL_HINT = "write `shell: true`, or put it in quotes where the program shall have it"
 
 
-@dataclass(frozen=True)
-class Placeholder:
+class Placeholder(Struct, frozen=True):
     """The place of an input's or output's path, or of a parameter's value."""
 
     name: str
@@ -38,8 +38,7 @@ class UnfitCommand(ValueError):  # what and hint, for a fault whose place the ca
         self.hint = hint
 
 
-@dataclass(frozen=True)
-class CommandLine:
+class CommandLine(Struct, frozen=True):
     """The words of a program; with ``shell`` one word, which is a script."""
 
     words: tuple[Word, ...]

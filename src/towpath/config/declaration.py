@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeAlias, get_args
 
+from msgspec import Struct, field
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -53,8 +53,7 @@ def one_or_more(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
-@dataclass(frozen=True)
-class ShortForm:
+class ShortForm(Struct, frozen=True):
     """A value of one type stands for a mapping: ``retry: 3`` is ``retry: {attempts: 3}``."""
 
     kind: type
@@ -70,8 +69,7 @@ def kinds_of(union: Any, key: str = "kind") -> Mapping[str, Any]:
     return {get_args(model.model_fields[key].annotation)[0]: model for model in get_args(union)}
 
 
-@dataclass(frozen=True)
-class Kinds:
+class Kinds(Struct, frozen=True):
     """A validator of a union by a key that says the kind: a command imports and builds only the
     kinds that it meets. ``module`` has the types by kind, in ``KINDS``; ``noun`` is what messages
     call one."""
@@ -125,8 +123,7 @@ def _error_below(branch: str, error: Any) -> InitErrorDetails:
     return InitErrorDetails(type=kind, loc=loc, input=error["input"], ctx=context)
 
 
-@dataclass(frozen=True)
-class Parsed:
+class Parsed(Struct, frozen=True):
     """A validator of text that a parser of ours must be able to read, and which stays text."""
 
     parse: Callable[[str], object]
@@ -204,8 +201,7 @@ _HOW: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True)
-class Places:
+class Places(Struct, frozen=True):
     """Where each part of a declaration stands; empty for what was made in Python.
 
     ``bodies`` are those of the pipelines that its steps carry out, by step: what is of one of them

@@ -8,18 +8,18 @@ import math
 import operator
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import takewhile
 from typing import Any, TypeAlias
+
+from msgspec import Struct
 
 from towpath.errors import Fault, StepFailed, did_you_mean
 
 Key: TypeAlias = str | int
 
 
-@dataclass(frozen=True)
-class Reference:
+class Reference(Struct, frozen=True):
     """One reference as it is written; only the pipeline knows what ``name`` names.
 
     ``raw`` is ``Reference("raw")``; ``evaluate.metrics.mse`` is ``Reference("evaluate",
@@ -58,8 +58,7 @@ class Reference:
         return self.base + "".join(map(_show_key, self.keys))
 
 
-@dataclass(frozen=True)
-class KeyReference:
+class KeyReference(Struct, frozen=True):
     """A key whose value a parameter has: ``evaluate.metrics[metric]``."""
 
     reference: Reference
@@ -196,8 +195,7 @@ COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
 _ALLOWED = (*ARITHMETIC, *COMPARISONS, ast.And, ast.Or, ast.Not, ast.UAdd)
 
 
-@dataclass(frozen=True)
-class Expression:
+class Expression(Struct, frozen=True):
     """A condition that was read and found to be within the subset."""
 
     text: str
@@ -332,8 +330,7 @@ def _describe_node(node: ast.expr) -> str:
     return words.get(type(node), f"`{ast.unparse(node)}` is")
 
 
-@dataclass(frozen=True)
-class _Judge:
+class _Judge(Struct, frozen=True):
     lookup: Lookup
 
     def value(self, node: ast.expr) -> Any:
@@ -463,14 +460,12 @@ _PIECE = re.compile(r"\{\{|\}\}|\{(?P<reference>[^{}:!]*)(:(?P<format>[^{}]*))?\
 _FORMAT = re.compile(r"([^{}]?[<>=^])?[-+ ]?#?0?\d{0,3}[,_]?(\.\d{1,2})?[sdeEfFgGxXn%]?")
 
 
-@dataclass(frozen=True)
-class Hole:
+class Hole(Struct, frozen=True):
     reference: Reference
     format: str
 
 
-@dataclass(frozen=True)
-class MessageTemplate:
+class MessageTemplate(Struct, frozen=True):
     """A message: text and holes in turn."""
 
     text: str

@@ -6,10 +6,10 @@ import codecs
 import keyword
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Annotated, Any, NoReturn, TypeAlias
 
+from msgspec import Struct
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
@@ -46,8 +46,7 @@ def refuse_value(what: str, hint: str | None = None) -> NoReturn:
     raise PydanticCustomError("towpath", "{what}", {"what": what, "hint": hint})
 
 
-@dataclass(frozen=True)
-class Grammar:
+class Grammar(Struct, frozen=True):
     """Text of one shape. ``what`` is said of other text, which ``{}`` in it stands for; ``replace``
     is what spoils a text, and what to write in its place: for the hint."""
 

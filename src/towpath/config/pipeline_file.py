@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from msgspec import Struct, field
+from msgspec.structs import replace
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
@@ -52,8 +53,7 @@ RESERVED = (PREFIX, "run")
 ReadText = Callable[[str], str]
 
 
-@dataclass(frozen=True)
-class DeclaredPipeline:
+class DeclaredPipeline(Struct, frozen=True):
     """What a pipeline's file declares, or a pipeline that was made in Python.
 
     ``pipeline`` holds what could be read. ``malformed`` names parameters, inputs and steps that
@@ -146,8 +146,7 @@ def parse_pipeline(
     return _Reader(text, file, project_formats, read_text).read_declared()
 
 
-@dataclass(frozen=True)
-class _Item:
+class _Item(Struct, frozen=True):
     """One entry of a section and the lines that it takes, from ``first`` up to ``last``."""
 
     section: str
@@ -156,8 +155,7 @@ class _Item:
     last: int
 
 
-@dataclass(frozen=True)
-class _Group:
+class _Group(Struct, frozen=True):
     """The parameters that one entry of `params` declares, by dotted name."""
 
     params: Mapping[str, Param]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from towpath.config.pipeline_file import DeclaredPipeline, read_pipeline
 
@@ -14,14 +15,12 @@ _MOST_KEPT = 2000
 _SETTLED = 2.0  # seconds: what was written just now may be written again at the same time
 
 
-@dataclass(frozen=True)
-class _KeptPipeline:
+class _KeptPipeline(Struct, frozen=True):
     signs: tuple[object, ...]
     declared: DeclaredPipeline
 
 
-@dataclass
-class PipelineFileMemory:
+class PipelineFileMemory(Struct):
     """The declarations of pipelines by their files' times and sizes."""
 
     _kept: dict[Path, _KeptPipeline] = field(default_factory=dict)

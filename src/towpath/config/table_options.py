@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import fields
 
 FORMAT_NAMES = (
     *("parquet", "csv", "tsv", "xlsx", "feather", "jsonl", "json", "skops", "text", "html"),
@@ -25,8 +27,7 @@ _OPTIONS_OF: Mapping[str, tuple[str, ...]] = {
 """The options that each format takes; another takes none."""
 
 
-@dataclass(frozen=True)
-class TableOptions:
+class TableOptions(Struct, frozen=True):
     """What a declaration says of a table's text; None and empty where it says nothing.
 
     ``types`` gives columns one of ``COLUMN_TYPES``. ``missing`` lists the texts that stand for no

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from msgspec import Struct, field
 from pydantic import ValidationError
 
 from towpath import documents
@@ -19,8 +19,7 @@ from towpath.errors import Fault, Place, UsageError, did_you_mean
 SUFFIXES = (".yaml", ".yml", ".json")
 
 
-@dataclass(frozen=True)
-class ParameterValues:
+class ParameterValues(Struct, frozen=True):
     """The values of a file by dotted name, each with its line; ``faults`` are what is wrong in it.
 
     Every mapping is a group: a file of values declares no bounds.
@@ -81,8 +80,7 @@ def parse_values(text: str, file: str) -> ParameterValues:
     return ParameterValues(file, values, places, tuple(dict.fromkeys(faults)))
 
 
-@dataclass(frozen=True)
-class MergedParameters:
+class MergedParameters(Struct, frozen=True):
     """Declared parameters with a file's values. ``places`` are those of the parameters whose
     default is the file's; ``unnamed`` are values that the pipeline does not name."""
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from towpath.config.command_line import CommandLine
 from towpath.config.project_paths import module_folders
@@ -35,8 +36,7 @@ class Module(NamedTuple):
         return cls(file, "" if is_packaged else folder)
 
 
-@dataclass(frozen=True)
-class Program:
+class Program(Struct, frozen=True):
     """What a command runs. ``modules`` are files of Python and ``files`` others, from the root;
     ``package`` is a module that it runs and that is not the project's. ``is_known``: a Python
     program, so that what it imports is read, and what it opens is noticed."""

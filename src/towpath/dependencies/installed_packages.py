@@ -8,18 +8,19 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
+
+from towpath.plain_data import list_fields
 from towpath.scratch import replace_bytes
 
 FORMAT = 1
 
 
-@dataclass(frozen=True)
-class Distribution:
+class Distribution(Struct, frozen=True):
     """One installed distribution. ``requires`` are its metadata's lines; ``modules`` the top names
     that it installs; ``editable`` the folder of its sources, where it is editable."""
 
@@ -91,7 +92,7 @@ def read_installed(kept: Path) -> InstalledPackages:
     distributions = _recall_packages(kept, current_stamp)
     if distributions is None:
         distributions = _read_distributions(current_stamp)
-        rows = [asdict(entry) for entry in distributions]
+        rows = [list_fields(entry) for entry in distributions]
         content = json.dumps({"stamp": current_stamp, "distributions": rows}).encode()
         # Where it cannot be kept, the next process reads for itself: a store may be read-only.
         with suppress(OSError):

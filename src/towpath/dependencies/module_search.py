@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
+from msgspec import Struct
+
 _SKIPPED = frozenset({"__pycache__", "node_modules"})
 
 
-@dataclass(frozen=True)
-class FoundModule:
+class FoundModule(Struct, frozen=True):
     """A module or a folder of modules. ``runs`` are the files that an import runs, packages first;
     ``file`` is the module's own, if it has one; ``portions`` are the folders of its submodules."""
 
@@ -98,8 +98,7 @@ def _is_test(name: str) -> bool:
     return name.startswith("test_") or name.endswith("_test.py") or name == "conftest.py"
 
 
-@dataclass(frozen=True)
-class SearchPath:
+class SearchPath(Struct, frozen=True, dict=True):
     """Where the imports of a step look: in ``folders`` of the project, then in ``further``.
     ``further`` is what of ``sys.path`` is neither an installed package nor Python itself, with the
     sources of editable installs: such code changes without its version changing."""

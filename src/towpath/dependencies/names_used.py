@@ -6,8 +6,9 @@ import ast
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Any, TypeAlias
+
+from msgspec import Struct, field
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 COMPREHENSIONS = frozenset({ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp})
@@ -18,8 +19,7 @@ _BINDING = _DEFINITIONS.union(_CAPTURES, (ast.Import, ast.ImportFrom, ast.Name, 
 _LEAVES = frozenset({ast.Lambda, ast.Name, ast.Constant, ast.Pass, ast.Import, ast.ImportFrom})
 
 
-@dataclass(frozen=True)
-class Import:
+class Import(Struct, frozen=True):
     """One name that an import binds. ``import a.b`` binds ``a`` and ``opens`` it; ``import a.b as
     c`` binds ``c`` and opens ``a.b``; ``from .m import n as c`` has level 1; a star has the name
     ``*``."""
@@ -130,8 +130,7 @@ _EVALUATORS = frozenset({"eval", "query"})
 _GETTERS = frozenset({"attrgetter", "getattr", "methodcaller", "__getattribute__"})
 
 
-@dataclass(frozen=True, eq=False)
-class UsedNames:
+class UsedNames(Struct, frozen=True, eq=False):
     """What a piece of code names. ``chains`` begin with a name of the module (or a builtin),
     ``perhaps`` with one that a class body may bind first; ``values`` are those not just called;
     ``uses`` are names that a function imported for itself; ``modules`` are loaded by a literal
@@ -147,8 +146,7 @@ class UsedNames:
     signs: set[str] = field(default_factory=set)
 
 
-@dataclass(frozen=True)
-class Scope:
+class Scope(Struct, frozen=True):
     """The names of one function, comprehension or class, and the scope around it."""
 
     names: dict[str, tuple[Import, ...] | None]  # None: declared global

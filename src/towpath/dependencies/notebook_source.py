@@ -6,9 +6,10 @@ import ast
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
+
+from msgspec import Struct
 
 from towpath.errors import DeclarationError, Fault, Place
 
@@ -21,8 +22,7 @@ _PYTHON_MAGICS = ("%%time", "%%timeit", "%%capture", "%%prun")
 _OPEN_AND_SAVE = "open it in Jupyter, and save it"
 
 
-@dataclass(frozen=True)
-class NotebookCell:
+class NotebookCell(Struct, frozen=True, dict=True):
     """A cell of code. ``number`` counts all cells of the notebook from 1, those of text too."""
 
     number: int
@@ -44,8 +44,7 @@ class NotebookCell:
             return ast.parse(self.python)
 
 
-@dataclass(frozen=True)
-class Notebook:
+class Notebook(Struct, frozen=True):
     """The cells of code of a notebook, without what an earlier execution left in it."""
 
     language: str

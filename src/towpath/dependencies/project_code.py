@@ -7,10 +7,11 @@ import builtins
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from towpath.backends.git import large_files
 from towpath.dependencies.module_search import FoundModule, ModuleFinder, SearchPath
@@ -39,26 +40,22 @@ OF_MODULES = frozenset(_OF_MODULES.split())
 BUILTINS = frozenset(dir(builtins)) | OF_MODULES
 
 
-@dataclass(frozen=True)
-class Symbol:
+class Symbol(Struct, frozen=True):
     file: str
     name: str
 
 
-@dataclass(frozen=True)
-class ImportedModule:
+class ImportedModule(Struct, frozen=True):
     file: str
 
 
-@dataclass(frozen=True)
-class WholeModule:
+class WholeModule(Struct, frozen=True):
     """Anything in a module may matter, with what it imports."""
 
     file: str
 
 
-@dataclass(frozen=True)
-class OutsideName:
+class OutsideName(Struct, frozen=True):
     """A name that is not the project's: of a package, of the standard library, a builtin.
     ``is_module``: the module itself is handed about, and anything of it may be used."""
 
@@ -66,8 +63,7 @@ class OutsideName:
     is_module: bool = False
 
 
-@dataclass(frozen=True)
-class ImportedPackage:
+class ImportedPackage(Struct, frozen=True):
     dotted: str
 
 
@@ -235,8 +231,7 @@ class ProjectCode:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class ModuleSource:
+class ModuleSource(Struct, frozen=True, eq=False, dict=True):
     """The statements that run when a module is imported, and the names that they bind. ``binders``
     are the statements (by number) that define a name, one plain import apart; ``imports`` the
     imports that bind it; ``loads`` every import that runs with the module."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from towpath.dependencies.names_used import FUNCTIONS, chain_of, list_parameters, read_names
 from towpath.dependencies.project_code import (
@@ -24,8 +25,7 @@ from towpath.dependencies.widening import Widening, widening_of_name
 from towpath.errors import DeclarationError
 
 
-@dataclass(frozen=True)
-class PossibleModule:
+class PossibleModule(Struct, frozen=True):
     """A module that dynamic code may load: it counts whole, if it can be read or not."""
 
     file: str

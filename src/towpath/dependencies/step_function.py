@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from towpath.config.project_paths import module_folders
 from towpath.dependencies.names_used import chain_of, find_bindings, list_parameters, own_nodes
@@ -32,8 +33,7 @@ _OTHER_NAMES = {
 }
 
 
-@dataclass(frozen=True)
-class Definition:
+class Definition(Struct, frozen=True):
     """What a ``run:`` leads to: the name in the module that it says, the symbol that this stands
     for, its node, and the files that importing the module runs."""
 
@@ -176,8 +176,7 @@ def _dotted_name(file: str, folder: str) -> str:
     return file[len(folder) + 1 :].removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
-@dataclass(frozen=True)
-class StepArgument:
+class StepArgument(Struct, frozen=True):
     """``asks`` is the plain type of the annotation, ``pandas.DataFrame``; empty for no one."""
 
     name: str
@@ -185,8 +184,7 @@ class StepArgument:
     asks: str = ""
 
 
-@dataclass(frozen=True)
-class StepSignature:
+class StepSignature(Struct, frozen=True):
     """A step's function: ``file`` is from the project's root, ``line`` that of ``def``."""
 
     file: str

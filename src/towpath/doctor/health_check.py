@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from towpath.credentials import hide_credentials
 from towpath.errors import TowpathError
@@ -12,8 +14,7 @@ from towpath.errors import TowpathError
 CheckVerdict: TypeAlias = Literal["well", "lacks", "unknown"]
 
 
-@dataclass(frozen=True)
-class DoctorCheck:
+class DoctorCheck(Struct, frozen=True):
     """``unknown`` is what cannot be seen from here, or may be meant so, and no fault."""
 
     about: str
@@ -23,7 +24,7 @@ class DoctorCheck:
 
     def __post_init__(self) -> None:
         # A fault hides them itself; what is said of an address need not come as one.
-        object.__setattr__(self, "said", hide_credentials(self.said))
+        force_setattr(self, "said", hide_credentials(self.said))
 
 
 def report_well(about: str, said: str) -> DoctorCheck:

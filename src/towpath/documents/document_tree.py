@@ -10,15 +10,15 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
+
+from msgspec import Struct
 
 from towpath.errors import Fault, Place
 
 
-@dataclass(frozen=True, slots=True)
-class Scalar:
+class Scalar(Struct, frozen=True):
     """Text, a number, true, false or null.
 
     ``sound`` is false where the document says something that was refused; ``value`` is then the
@@ -30,14 +30,12 @@ class Scalar:
     sound: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Sequence:
+class Sequence(Struct, frozen=True):
     items: tuple[Node, ...]
     place: Place
 
 
-@dataclass(frozen=True, slots=True)
-class DocumentEntry:
+class DocumentEntry(Struct, frozen=True):
     """A key and its node; the place is the key's."""
 
     key: str
@@ -45,8 +43,7 @@ class DocumentEntry:
     place: Place
 
 
-@dataclass(frozen=True)
-class Mapping:
+class Mapping(Struct, frozen=True, dict=True):
     """Entries in the order written, no key twice; ``sound`` is false where one was refused."""
 
     entries: tuple[DocumentEntry, ...]
@@ -64,8 +61,7 @@ class Mapping:
 Node: TypeAlias = Scalar | Sequence | Mapping
 
 
-@dataclass(frozen=True)
-class Document:
+class Document(Struct, frozen=True):
     """A tree, and what is wrong in it; a document that is no YAML has no tree but a null."""
 
     node: Node

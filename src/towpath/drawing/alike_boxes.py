@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from towpath.drawing.picture import BoxShape, GraphBox, GraphLine, GraphPicture
 
 _LEAST = 8  # boxes that are worth one in their place
 
 
-@dataclass(frozen=True)
-class AlikeGroups:
+class AlikeGroups(Struct, frozen=True):
     """A picture in which such boxes stand in frames of their own, which `fold_picture` folds, and
     of each of these frames the boxes in it."""
 
@@ -19,8 +20,7 @@ class AlikeGroups:
     members: Mapping[str, tuple[str, ...]]
 
 
-@dataclass(frozen=True)
-class _Neighbours:
+class _Neighbours(Struct, frozen=True):
     """The lines that enter and that leave each box."""
 
     entering: Mapping[str, list[GraphLine]]

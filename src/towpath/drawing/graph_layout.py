@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from towpath.drawing.level_layout import (
     LevelLayout,
@@ -28,8 +29,7 @@ WIDEST_ROW = 1240.0  # pixels of such parts in a row
 FRAME_TITLE, FRAME_EDGE = 34.0, 14.0  # pixels above and around what stands in a frame
 
 
-@dataclass(frozen=True)
-class JoinedBoxes:
+class JoinedBoxes(Struct, frozen=True):
     """A line to be laid out: ``label_width`` in pixels, 0 for none."""
 
     start: str
@@ -37,8 +37,7 @@ class JoinedBoxes:
     label_width: float = 0.0
 
 
-@dataclass(frozen=True)
-class LayoutRequest:
+class LayoutRequest(Struct, frozen=True):
     """What is to be laid out: the boxes' (width, height) in pixels, in the order of the graph; the
     frame that a box or a frame stands in; and of each frame how wide its title is."""
 
@@ -49,8 +48,7 @@ class LayoutRequest:
     down: float = 34.0  # pixels between two layers
 
 
-@dataclass(frozen=True)
-class GraphLayout:
+class GraphLayout(Struct, frozen=True):
     """The middle of each box; the points of each line from the side of its first box to that of
     its last, of which two follow each other straight down or slanted from layer to layer; the
     middle of each label; each frame's (left, top, width, height); the whole size; and how often

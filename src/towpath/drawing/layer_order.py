@@ -9,7 +9,8 @@ from __future__ import annotations
 import random
 from bisect import bisect_left, insort
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from towpath.drawing.layer_ranks import Adjacency
 
@@ -21,8 +22,7 @@ _EFFORT = 50_000  # neighbours that are looked at, more or less: the starts shar
 _STARTS = 24
 
 
-@dataclass(frozen=True)
-class LayerOrder:
+class LayerOrder(Struct, frozen=True):
     """The layers from top to bottom, each from left to right, and how often lines cross."""
 
     layers: Layers

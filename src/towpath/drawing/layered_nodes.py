@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from towpath.drawing.layer_order import Layers
 from towpath.drawing.layer_ranks import Adjacency
 
 
-@dataclass(frozen=True)
-class LayeredNodes:
+class LayeredNodes(Struct, frozen=True):
     """The nodes of a drawing: ``layers`` from top to bottom, each from left to right; ``widths`` in
     pixels; ``gap`` is the room to the left and right of each; from ``first_bend`` on a node is none
     of the graph's, but a place where a line passes. ``ports`` say how far right of a node's middle

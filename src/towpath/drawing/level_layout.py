@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
+
+from msgspec import Struct
 
 from towpath.drawing.layer_compaction import compact_nodes
 from towpath.drawing.layer_coordinates import place_nodes
@@ -25,8 +26,7 @@ _HIGHEST = 46.0  # pixels that this adds at most
 _CROWDED = 0.6  # of the room between layers that is left above and below a layer of labels
 
 
-@dataclass(frozen=True)
-class LevelMember:
+class LevelMember(Struct, frozen=True):
     """A box or a frame: its size, and how far right of its middle lines come in and go out."""
 
     width: float
@@ -36,8 +36,7 @@ class LevelMember:
     is_frame: bool = False
 
 
-@dataclass(frozen=True)
-class LevelLayout:
+class LevelLayout(Struct, frozen=True):
     """What stands in one frame, or in none, from its own left upper corner on, in pixels: the
     middles of its boxes and frames, the points of each part of a line, the middles of labels, and
     where lines come in at the top and go out at the foot."""

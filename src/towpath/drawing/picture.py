@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from towpath.config import model_parts
 from towpath.config.pipeline_declaration import (
@@ -48,8 +50,7 @@ class BoxShape(Enum):
     STOP = "■"
 
 
-@dataclass(frozen=True)
-class GraphBox:
+class GraphBox(Struct, frozen=True):
     """One thing of the drawing: its name, what kind it is, and a line about it."""
 
     name: str
@@ -58,8 +59,7 @@ class GraphBox:
     detail: str
 
 
-@dataclass(frozen=True)
-class GraphLine:
+class GraphLine(Struct, frozen=True):
     """From one box to another: data flows along it, or a branch; ``ordering`` is only waiting."""
 
     start: str
@@ -68,8 +68,7 @@ class GraphLine:
     ordering: bool = False
 
 
-@dataclass(frozen=True)
-class GraphPicture:
+class GraphPicture(Struct, frozen=True):
     """Boxes in the order of the graph, inputs first, and the lines between them, under a title.
 
     ``frames`` are the pipelines in this one whose steps have boxes, each as the box that it would

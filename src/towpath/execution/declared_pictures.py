@@ -7,9 +7,10 @@ thousand steps takes half a second.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec import Struct
 
 from towpath.drawing.picture import GraphPicture, picture_graph
 from towpath.planning.pipeline_check import drawable_graph
@@ -22,8 +23,7 @@ _FileSigns: TypeAlias = tuple[tuple[str, int, int, int], ...]
 _KEPT = 16  # pictures
 
 
-@dataclass(frozen=True)
-class DeclaredPicture:
+class DeclaredPicture(Struct, frozen=True):
     """A pipeline with a box for each step of the pipelines in it, and each step's kind."""
 
     picture: GraphPicture

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from towpath.backends.dvc import tracked_files
 from towpath.config import names_and_paths
@@ -25,6 +26,7 @@ from towpath.pipeline import artifact_paths
 from towpath.pipeline.pipeline_order import makers_of, require_order
 from towpath.pipeline.run_arguments import RunValues
 from towpath.pipeline.step_graph import Graph, Node
+from towpath.plain_data import list_fields
 from towpath.planning import pipeline_check
 from towpath.planning.declared_pipelines import read_pipelines
 from towpath.planning.known_cells import walk_nodes
@@ -41,8 +43,7 @@ if TYPE_CHECKING:
     from towpath.workspace import Workspace
 
 
-@dataclass(frozen=True)
-class UpstreamLink:
+class UpstreamLink(Struct, frozen=True):
     """An input of a pipeline that another pipeline makes.
 
     ``path`` is from the project's root; ``steps`` are those whose outputs it holds, ``run`` the one
@@ -69,8 +70,7 @@ class UpstreamLink:
         return "towpath run --all" if self.beyond else f"towpath run {self.pipeline}"
 
 
-@dataclass
-class UpstreamPipeline:
+class UpstreamPipeline(Struct):
     """A pipeline as a run of it would go now, as far as what is remembered of it tells.
 
     ``stale`` says of a step why it would run; ``runs`` which run made what it made; ``fault`` why
@@ -362,7 +362,7 @@ def sources_as_json(
 ) -> dict[str, dict[str, Any]]:
     """The sources with their digests, as a record keeps them, and why one was stale. Of what was
     made last the whole artifact: the run that is tried again takes it once more."""
-    last = {name: asdict(artifacts[name]) for name in artifacts if graph.files[name].last}
+    last = {name: list_fields(artifacts[name]) for name in artifacts if graph.files[name].last}
     stale = {
         link.input: {"stale": f"{link.stale} ({link.update_command})"}
         for link in links

@@ -7,8 +7,9 @@ environment; or with others, where it was asked to count as one by ``--register`
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from towpath.config.artifact import Artifact, CacheEntry, Made, read_artifact
 from towpath.errors import Fault, Malformed, StoreError, UserError
@@ -28,8 +29,7 @@ if TYPE_CHECKING:
 _RUNS = "runs"
 
 
-@dataclass(frozen=True)
-class LastOutput:
+class LastOutput(Struct, frozen=True):
     """What a run made at an output, and that run."""
 
     artifact: Artifact

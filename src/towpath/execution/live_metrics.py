@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from towpath.steps.metric_log import MetricTail
 
@@ -13,8 +14,7 @@ LOOK_SECONDS = 0.5
 """Between two looks at what is logged; a file is looked at, for a step may run on another host."""
 
 
-@dataclass(frozen=True)
-class StepMetrics:
+class StepMetrics(Struct, frozen=True):
     """The latest value of each name that a step logged since the last look, and its place."""
 
     step: str
@@ -22,8 +22,7 @@ class StepMetrics:
     place: float
 
 
-@dataclass
-class MetricWatch:
+class MetricWatch(Struct):
     """Looks at the files of the steps that run, each half second at most."""
 
     folder: Path

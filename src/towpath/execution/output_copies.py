@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec import Struct
 
 from towpath import registry
 from towpath.backends.dvc import tracked_files
@@ -36,8 +37,7 @@ if TYPE_CHECKING:
 PICKLES = ("joblib", "pickle")
 
 
-@dataclass(frozen=True)
-class Copyable:
+class Copyable(Struct, frozen=True):
     """What can be copied: its name for a person, its bytes, and what else is known of them.
 
     ``sha256`` and ``stage`` are None where nothing says them; ``format`` is the format that was
@@ -53,8 +53,7 @@ class Copyable:
     options: TableOptions = NO_OPTIONS
 
 
-@dataclass(frozen=True)
-class PlacedCopy:
+class PlacedCopy(Struct, frozen=True):
     """What was laid out: what it is, where it came from and where it stands; the size in bytes."""
 
     name: str

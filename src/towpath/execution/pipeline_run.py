@@ -10,12 +10,14 @@ import platform
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from towpath.config.artifact import CacheEntry
 from towpath.credentials import hide_credentials
@@ -59,8 +61,7 @@ Listener = Callable[[Event], None]
 _NONE: Mapping[str, str] = MappingProxyType({})
 
 
-@dataclass(frozen=True)
-class PreparedRun:
+class PreparedRun(Struct, frozen=True):
     """All that is known before the first step: what is run, on what, and what would happen.
 
     ``engine_run`` is the id that a deployed run has at its engine.
@@ -416,8 +417,7 @@ def _record_finish(
     )
 
 
-@dataclass(frozen=True)
-class PipelineRun:
+class PipelineRun(Struct, frozen=True):
     """What became of one pipeline: its run; or why it was not begun, with its exit code."""
 
     pipeline: str

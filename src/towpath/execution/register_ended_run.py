@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from towpath.errors import Refused, StoreError, UsageError, UserError
 from towpath.execution import run_folders
@@ -22,8 +24,7 @@ if TYPE_CHECKING:
 AGAIN = "commit, and run again: every step is reused"
 
 
-@dataclass(frozen=True)
-class RegisteredRun:
+class RegisteredRun(Struct, frozen=True):
     """What came of it: the run, and the versions that were made of it."""
 
     run: str

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from towpath import registry
 from towpath.config import expression
@@ -60,8 +62,7 @@ DECLARE = "name it under `inputs` or `code`, and commit it"
 TRIAL = "a trial; `towpath register RUN` registers it"
 
 
-@dataclass(frozen=True)
-class Registering:
+class Registering(Struct, frozen=True, dict=True):
     """The registry as one run sees it; where it is ``required``, not to register is an error.
 
     A run with other values than the declared ones is a trial, and registers nothing unless it is

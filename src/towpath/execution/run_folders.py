@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from towpath.config.artifact import Json
 from towpath.config.foreign_values import is_same
@@ -76,8 +77,7 @@ def find_run(folder: Path, word: str) -> RecordedRun:
     return run
 
 
-@dataclass(frozen=True)
-class RunDifference:
+class RunDifference(Struct, frozen=True):
     """One thing in which two runs differ; None where a run has no such thing."""
 
     section: str
@@ -97,8 +97,7 @@ def diff_runs(left: RecordedRun, right: RecordedRun) -> list[RunDifference]:
     ]
 
 
-@dataclass(frozen=True)
-class ComparedValue:
+class ComparedValue(Struct, frozen=True):
     """One thing of several runs, in their order; None where a run has no such thing."""
 
     section: str

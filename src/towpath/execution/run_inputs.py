@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from towpath.backends.dvc import remote_data, tracked_files
 from towpath.backends.git import large_files
@@ -100,8 +101,7 @@ def list_remote_inputs(graphs: Iterable[Graph], names: Collection[str]) -> list[
     return [pair for pair in reversed(by_path.values()) if not names or pair[1] in names]
 
 
-@dataclass(frozen=True)
-class InputUpdate:
+class InputUpdate(Struct, frozen=True):
     """What came of a second look at where an input is from. ``digest`` is that of what is pinned
     now, None in a mere look."""
 

@@ -7,12 +7,14 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO, TypeAlias
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from towpath.config import foreign_values as foreign
 from towpath.config.artifact import Json, Made, read_made
@@ -20,6 +22,7 @@ from towpath.config.foreign_values import Fields, ReadValue, describe_value
 from towpath.config.project_paths import FileName
 from towpath.errors import Fault, Malformed, Place, StoreError
 from towpath.execution.run_process import process_lives
+from towpath.plain_data import list_fields
 from towpath.regular_files import read_regular_file
 
 EVENTS = "events.jsonl"
@@ -53,8 +56,7 @@ class ExecutionState(StrEnum):
         return words.get(self, f"was {self}")
 
 
-@dataclass(frozen=True)
-class FailedAttempt:
+class FailedAttempt(Struct, frozen=True):
     """An attempt at a step that another followed: when it began, UTC, and the first line of what
     ended it; "" in a record of a Towpath that kept no such lines."""
 
@@ -63,8 +65,7 @@ class FailedAttempt:
     error: str
 
 
-@dataclass(frozen=True)
-class StepRun:
+class StepRun(Struct, frozen=True):
     """What became of one step in one run; ``reason`` says why so.
 
     ``seconds`` is wall time from its begin to its end, with the start of its process, its imports,
@@ -91,8 +92,7 @@ class StepRun:
     failed_attempts: tuple[FailedAttempt, ...] = ()
 
 
-@dataclass(frozen=True)
-class RecordedRun:
+class RecordedRun(Struct, frozen=True):
     """One execution of a pipeline; times are UTC, ISO 8601.
 
     ``asked`` is what it was asked (parameters, inputs and steps that were given); ``params`` and
@@ -175,7 +175,7 @@ def new_folder(runs: Path) -> Path:
 def made_as_json(made: Made) -> dict[str, Any]:
     """A step's result as plain data."""
     return {
-        "outputs": {name: asdict(artifact) for name, artifact in made.outputs.items()},
+        "outputs": {name: list_fields(artifact) for name, artifact in made.outputs.items()},
         "values": dict(made.values),
         "facts": dict(made.facts),
     }

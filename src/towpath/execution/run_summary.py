@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from towpath.config.artifact import Json
 from towpath.execution.run_record import ExecutionState, RecordedRun
@@ -20,8 +21,7 @@ _COUNTED = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class CheckSummary:
+class CheckSummary(Struct, frozen=True):
     """What a step that checks data found: of which, by its digest, and whether it passed."""
 
     step: str
@@ -33,8 +33,7 @@ class CheckSummary:
     warned: int
 
 
-@dataclass(frozen=True)
-class RunInput:
+class RunInput(Struct, frozen=True):
     """What a run read: its digest, and ``place``, which is a version, an output of a pipeline or a
     path; "" for unknown. ``made_by`` are the pipeline, run and version that made it, as far as they
     are known; ``stale`` is why it was not the newest, "" where it was."""
@@ -47,8 +46,7 @@ class RunInput:
     stale: str
 
 
-@dataclass(frozen=True)
-class RunSummary:
+class RunSummary(Struct, frozen=True):
     """A run: how many of its steps came to what, and what can be compared. Times are UTC, ISO 8601.
 
     ``params`` are parameters, and where inputs came from; ``metrics`` have the shortest names that

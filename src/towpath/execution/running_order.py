@@ -5,8 +5,9 @@ from __future__ import annotations
 import heapq
 from collections import defaultdict, deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from towpath.config.pipeline_declaration import RepeatedStep
 
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
     from towpath.pipeline.step_graph import Node
 
 
-@dataclass
-class RunningOrder:
+class RunningOrder(Struct):
     """The order of a run whose graph may grow; linear in its steps and in what they wait for.
 
     Of the steps that may begin those of the highest priority come first, else those that were

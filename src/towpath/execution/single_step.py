@@ -6,9 +6,10 @@ import json
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from towpath.config.artifact import Artifact, Json, Made
 from towpath.config.pipeline_declaration import (

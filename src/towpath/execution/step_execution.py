@@ -10,9 +10,11 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from towpath.config.artifact import CacheEntry, Json, Made
 from towpath.config.expression import parse_message
@@ -54,8 +56,7 @@ if TYPE_CHECKING:
     from towpath.workspace import Workspace
 
 
-@dataclass
-class Execution:
+class Execution(Struct):
     """A run of a graph. Its methods are called from one thread: that of the scheduler."""
 
     workspace: Workspace
@@ -387,8 +388,7 @@ def _hear_interrupts(words: queue.SimpleQueue[Word]) -> Iterator[None]:
                 signal.signal(number, handler)
 
 
-@dataclass
-class Scheduler:
+class Scheduler(Struct):
     """The scheduler of one run, in the thread that began it.
 
     Where no word comes when a step begins, it counts as begun when it is submitted.

@@ -6,9 +6,11 @@ import os
 import pdb
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from towpath.config.artifact import Artifact
 from towpath.config.pipeline_declaration import FunctionStep
@@ -155,8 +157,7 @@ def read_step_inputs(order: Order) -> dict[str, Any]:
     return function_step.read_arguments(order, order.annotations)
 
 
-@dataclass(frozen=True)
-class DebuggedStep:
+class DebuggedStep(Struct, frozen=True):
     """What came of a step that was called here: what it returned, or its error and where; None for
     what was left before its end."""
 

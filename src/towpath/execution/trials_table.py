@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from towpath.config.artifact import Json
 from towpath.errors import Fault, UsageError, did_you_mean
@@ -15,8 +17,7 @@ from towpath.execution.run_folders import flatten_leaves, run_metrics
 from towpath.execution.run_record import ExecutionState, RecordedRun
 
 
-@dataclass(frozen=True)
-class TrialRow:
+class TrialRow(Struct, frozen=True):
     """One run: values of parameters and inputs, and its numbers, by the table's columns."""
 
     run: str
@@ -30,8 +31,7 @@ class TrialRow:
     metrics: Mapping[str, Json]
 
 
-@dataclass(frozen=True)
-class TrialsTable:
+class TrialsTable(Struct, frozen=True):
     """The rows, and the names of the columns that they have.
 
     ``params`` are the parameters and inputs in which the runs differ, or those that were asked
@@ -43,8 +43,7 @@ class TrialsTable:
     rows: tuple[TrialRow, ...]
 
 
-@dataclass(frozen=True)
-class TableRequest:
+class TableRequest(Struct, frozen=True):
     """What is asked of the table.
 
     ``params`` name the columns, where some are asked for; a ``name=value`` keeps the runs with that

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from towpath import registry
 from towpath.config import foreign_values as foreign
@@ -35,8 +36,7 @@ if TYPE_CHECKING:
 DRAFT = "registration.json"
 
 
-@dataclass(frozen=True)
-class RegistrationDraft:
+class RegistrationDraft(Struct, frozen=True):
     """A registration that a trial leaves undone, kept in the run's folder for `towpath register`.
 
     The record without its number, and the texts beside it by path from the Git root: all that a

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from towpath.config import expression
 from towpath.config.expression import Reference, parse_value_reference
@@ -159,8 +161,7 @@ def _build_graph(
     return step_cells.make_cells(graph, items) if items else graph
 
 
-@dataclass(frozen=True)
-class ResolvedPipeline:
+class ResolvedPipeline(Struct, frozen=True):
     """The nodes in an order to run them, and every fault; with faults the nodes are not whole.
 
     ``uses`` are the steps that carry out other pipelines, whose own steps are among the nodes;

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from towpath.config.each_declaration import find_list_problem
 from towpath.config.pipeline_declaration import (
@@ -82,8 +84,7 @@ def _takes_own(maker: Node, taker: Node) -> bool:
     return bool(maker.loop and maker.loop.is_within(taker.loop))
 
 
-@dataclass(frozen=True)
-class _Case:
+class _Case(Struct, frozen=True):
     declared: DeclaredPipeline
     nodes: Mapping[str, Node]
     node: Node

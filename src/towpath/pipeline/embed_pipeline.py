@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from towpath.config.declaration import Places
 from towpath.config.pipeline_declaration import (
@@ -52,8 +54,7 @@ def embed_body(
     return {node.name: node for node in embedded}
 
 
-@dataclass(frozen=True)
-class _Embedding:
+class _Embedding(Struct, frozen=True):
     use: Node
     body: DeclaredPipeline
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from towpath.config import names_and_paths
 from towpath.config.file_declaration import Input, Output, Readable
@@ -120,8 +121,7 @@ def own_formats(
 # what is wrong with them
 
 
-@dataclass(frozen=True)
-class _DeclaredFile:
+class _DeclaredFile(Struct, frozen=True):
     """An input or an output, where it is declared."""
 
     file: Readable

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from towpath.config.parameter_groups import flatten_values, list_groups, names_below
 from towpath.config.pipeline_declaration import PipelineStep, list_bindings
@@ -272,8 +274,7 @@ def source_of_param(use: Node, name: str) -> Literal | FromParam | FromItem | No
     return None
 
 
-@dataclass(frozen=True)
-class _Use:
+class _Use(Struct, frozen=True):
     declared: DeclaredPipeline
     body: DeclaredPipeline
     use: Node

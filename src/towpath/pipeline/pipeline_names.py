@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from towpath.config import expression as references
 from towpath.config.expression import Reference
@@ -32,8 +33,7 @@ _WORDS = {
 }
 
 
-@dataclass(frozen=True)
-class PipelineBody:
+class PipelineBody(Struct, frozen=True):
     """What an inner pipeline has to be referred to, and what of it could not be read."""
 
     steps: tuple[str, ...]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct, field
+from msgspec.structs import replace
 from pydantic_core import PydanticCustomError
 
 from towpath import documents
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
     from towpath.config.pipeline_file import DeclaredPipeline
 
 
-@dataclass(frozen=True)
-class RunValues:
+class RunValues(Struct, frozen=True):
     """What a run is given: parameters, typed or as text of a command line, by dotted name or
     nested; other paths for inputs; the environment that it is for. ``places`` are the lines of
     parameters that a file gave."""
@@ -36,8 +36,7 @@ class RunValues:
     places: Mapping[str, Place] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class BoundArguments:
+class BoundArguments(Struct, frozen=True):
     """The values of a run's parameters, its inputs, and what does not fit.
 
     ``pipeline`` has the defaults of the run's environment. ``given`` names the parameters and

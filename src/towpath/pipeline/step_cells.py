@@ -8,9 +8,10 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
+
+from msgspec.structs import replace
 
 from towpath.config.declaration import NO_PLACES, Places
 from towpath.config.each_declaration import find_list_problem

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from msgspec import Struct
 from pydantic_core import PydanticCustomError
 
 from towpath.config import names_and_paths
@@ -75,8 +75,7 @@ def _notifying_faults(command: str | tuple[str, ...], place: Place | None) -> It
         yield Fault(what, place, hint)
 
 
-@dataclass(frozen=True)
-class _Names:
+class _Names(Struct, frozen=True):
     declared: DeclaredPipeline
     name: str
     step: CommandStep
@@ -215,8 +214,7 @@ _WRITING = (*DECLARES_OUTPUTS, CreateModel, *_FIXED)
 LOG = "log.txt"  # the file beside a step's outputs that takes what it prints
 
 
-@dataclass(frozen=True)
-class _WrittenOutput:
+class _WrittenOutput(Struct, frozen=True):
     """One output of a step, where it is declared, and whether the declaration names it."""
 
     name: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
+
+from msgspec import Struct, field
 
 from towpath.config.expression import Key
 from towpath.config.file_declaration import Input, Output
@@ -18,15 +19,13 @@ from towpath.config.pipeline_declaration import (
 )
 
 
-@dataclass(frozen=True)
-class FromParam:
+class FromParam(Struct, frozen=True):
     """The value of a parameter, by its dotted name, or of a group of parameters."""
 
     name: str
 
 
-@dataclass(frozen=True)
-class FromRun:
+class FromRun(Struct, frozen=True):
     """What only a run has, such as its `id`."""
 
     name: str
@@ -37,15 +36,13 @@ RUN_VALUES = ("id", "started", "pipeline", "for", "commit")
 _OF_ONE_RUN = ("id", "started")
 
 
-@dataclass(frozen=True)
-class FromInput:
+class FromInput(Struct, frozen=True):
     """A file, a folder or a model that the pipeline takes."""
 
     name: str
 
 
-@dataclass(frozen=True)
-class FromOutput:
+class FromOutput(Struct, frozen=True):
     """An output of a step, or what stands under keys in its JSON document."""
 
     step: str
@@ -53,22 +50,19 @@ class FromOutput:
     keys: tuple[Key, ...] = ()
 
 
-@dataclass(frozen=True)
-class FirstOf:
+class FirstOf(Struct, frozen=True):
     """``a.x or b.y``: the first of these whose step was not skipped."""
 
     sources: tuple[FromOutput, ...]
 
 
-@dataclass(frozen=True)
-class Literal:
+class Literal(Struct, frozen=True):
     """A value that the declaration holds itself (``with:``)."""
 
     value: Any
 
 
-@dataclass(frozen=True)
-class FromItem:
+class FromItem(Struct, frozen=True):
     """An item of the step's own ``each``, or what stands under keys in it."""
 
     name: str
@@ -96,8 +90,7 @@ class Branch(NamedTuple):
     holds: bool
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(Struct, frozen=True):
     """What one cell of a step with ``each`` is of: the step, and its own item of each list.
 
     ``label`` tells it from the step's other cells, and is made of its items alone.
@@ -108,16 +101,14 @@ class Cell:
     items: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class BestCell:
+class BestCell(Struct, frozen=True):
     """By which number of each cell the best one is found."""
 
     number: FromOutput
     least: bool
 
 
-@dataclass(frozen=True)
-class Loop:
+class Loop(Struct, frozen=True):
     """The lists that a step is made over, in declared order.
 
     ``outputs`` are the files of one cell. ``cells`` are the names of the nodes that are its cells;
@@ -148,8 +139,7 @@ class Loop:
         )
 
 
-@dataclass(frozen=True)
-class Node:
+class Node(Struct, frozen=True):
     """One step with its names resolved.
 
     A step with ``each`` is a node with a ``loop``, which hands on what its cells made; each cell,
@@ -231,8 +221,7 @@ def outputs_of(source: Source) -> tuple[FromOutput, ...]:
     return (source,) if isinstance(source, FromOutput) else ()
 
 
-@dataclass(frozen=True)
-class Graph:
+class Graph(Struct, frozen=True):
     """A pipeline ready to run.
 
     ``nodes`` are in an order in which each comes after what it needs, and otherwise as declared.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from msgspec import Struct
 
 from towpath.config.command_line import UnfitCommand, parse_command
 from towpath.config.names_and_paths import find_sql_file
@@ -28,8 +29,7 @@ if TYPE_CHECKING:
 KindOfStep = TypeVar("KindOfStep", bound=Step)
 
 
-@dataclass(frozen=True)
-class StepCode(Generic[KindOfStep]):
+class StepCode(Struct, Generic[KindOfStep], frozen=True):
     """The code of a step that runs none of the project's: the files that it names.
 
     ``folder`` is the pipeline's, from the root; digests and versions are by their labels.
@@ -63,7 +63,7 @@ class StepCode(Generic[KindOfStep]):
         return {}
 
 
-class FunctionCode(StepCode[FunctionStep]):
+class FunctionCode(StepCode[FunctionStep], frozen=True):
     """The names that a function reaches."""
 
     def digest_own(self) -> dict[str, str]:
@@ -79,7 +79,7 @@ class FunctionCode(StepCode[FunctionStep]):
         return self.reader.package_versions(self.folder, self.step.run)
 
 
-class CommandCode(StepCode[CommandStep]):
+class CommandCode(StepCode[CommandStep], frozen=True):
     """The files that a command names, and what its program imports."""
 
     @cached_property
@@ -128,7 +128,7 @@ class CommandCode(StepCode[CommandStep]):
         return versions
 
 
-class NotebookCode(StepCode[NotebookStep]):
+class NotebookCode(StepCode[NotebookStep], frozen=True):
     """The cells of a notebook, and what these import."""
 
     @cached_property
@@ -156,7 +156,7 @@ class NotebookCode(StepCode[NotebookStep]):
         return self.reader.module_packages(self.modules)
 
 
-class ModelCode(StepCode[CreateModel]):
+class ModelCode(StepCode[CreateModel], frozen=True):
     """The files that go into a model, whole and comments too."""
 
     def digest_own(self) -> dict[str, str]:

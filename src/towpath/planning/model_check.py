@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from towpath.config import model_parts
 from towpath.config.names_and_paths import is_model_reference
@@ -31,8 +32,7 @@ def find_model_faults(
     yield from _ModelCheck(reader, declared, nodes, node).faults()
 
 
-@dataclass(frozen=True)
-class _ModelCheck:
+class _ModelCheck(Struct, frozen=True, dict=True):
     reader: CodeReader
     declared: DeclaredPipeline
     nodes: Mapping[str, Node]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from towpath.backends.git import checkouts
 from towpath.config import names_and_paths
@@ -140,8 +142,7 @@ def _faults_with_code(
         yield from _faults_with_code(workspace, declared.bodies[name], body)
 
 
-@dataclass(frozen=True)
-class _CheckedStep:
+class _CheckedStep(Struct, frozen=True):
     """A step held against the functions and files it names."""
 
     workspace: Workspace

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from towpath.errors import Fault, UsageError, did_you_mean
 from towpath.pipeline.run_arguments import RunValues
@@ -15,8 +17,7 @@ if TYPE_CHECKING:
     from towpath.pipeline.step_graph import Graph
 
 
-@dataclass(frozen=True)
-class RunRequest:
+class RunRequest(Struct, frozen=True):
     """A run of one pipeline.
 
     ``only``, ``begin`` and ``end`` select steps, the others taking what an earlier run made;

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from towpath.config.artifact import Artifact, CacheEntry, Json, Made
 from towpath.config.expression import parse_message
@@ -45,8 +47,7 @@ class StepVerdict(StrEnum):
     UNDECIDED = "undecided"
 
 
-@dataclass(frozen=True)
-class StepDecision:
+class StepDecision(Struct, frozen=True):
     """What becomes of a step, and why; ``entry`` is what is reused, ``stale`` if it is what an
     earlier run made of another declaration, code or data. A ``deferred`` registration is skipped
     for now, and kept. ``cell_of`` is the step of which this is a cell."""
@@ -76,8 +77,7 @@ class StepNotEnded(Exception):  # not a fault: an answer that is not there yet
         self.step = step
 
 
-@dataclass
-class RunState:
+class RunState(Struct):
     """The fold of a run so far. ``inputs`` are the artifacts of the pipeline's own inputs, without
     those that may be missing and are.
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from towpath.config.pipeline_declaration import Tuning
 
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
 _HOPELESS = 3
 
 
-@dataclass
-class SearchProgress:
+class SearchProgress(Struct):
     """One search in one run: what was proposed, and the numbers of the trials that it heard of."""
 
     step: Tuning

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from towpath.config.pipeline_declaration import DuckDBStep, list_bindings
 from towpath.config.table_options import TableOptions
@@ -49,8 +50,7 @@ def find_sql_faults(
     yield from check.output_faults()
 
 
-@dataclass(frozen=True)
-class _SqlCheck:
+class _SqlCheck(Struct, frozen=True):
     declared: DeclaredPipeline
     node: Node
     script: tuple[SqlStatement, ...]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from towpath.config import foreign_values as foreign
 from towpath.config.artifact import Artifact, CacheEntry, Made
@@ -27,6 +29,7 @@ from towpath.config.pipeline_declaration import (
 )
 from towpath.errors import Malformed, Refused, StepFailed, TowpathError
 from towpath.pipeline import cache_key
+from towpath.plain_data import list_fields
 from towpath.planning import cell_results, kind_code, known_cells, step_code
 from towpath.planning.run_state import RunState, StepDecision, StepNotEnded, StepVerdict
 from towpath.scratch import replace_text
@@ -39,8 +42,7 @@ if TYPE_CHECKING:
     from towpath.workspace import Workspace
 
 
-@dataclass(frozen=True)
-class ReusePolicy:
+class ReusePolicy(Struct, frozen=True):
     """How eagerly results are reused.
 
     ``force`` runs every step; ``selected`` are the steps asked for (None: all). What else is
@@ -56,8 +58,7 @@ class ReusePolicy:
     ended: Mapping[str, CacheEntry] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class StepJudge:
+class StepJudge(Struct, frozen=True):
     """Decides for the steps of one graph, over one project's store and memory.
 
     ``decide_registration`` is passed in, for the registry stands above this room; None where no
@@ -69,9 +70,7 @@ class StepJudge:
     memory: PipelineMemory
     decide_registration: Callable[[Node, RegisterModel, RunState], StepDecision] | None
     policy: ReusePolicy = ReusePolicy()
-    code_of_cells: dict[tuple[object, ...], Mapping[str, str]] = field(
-        default_factory=dict, compare=False, repr=False
-    )
+    code_of_cells: dict[tuple[object, ...], Mapping[str, str]] = field(default_factory=dict)
 
     def decide_step(self, node: Node, known: RunState) -> StepDecision:
         """What becomes of ``node``, given what is known of the steps before it."""
@@ -341,8 +340,7 @@ def _join_names(steps: frozenset[str]) -> str:
     return ", ".join(f"`{step}`" for step in sorted(steps))
 
 
-@dataclass(frozen=True)
-class LastExecution:
+class LastExecution(Struct, frozen=True):
     """A step's last execution here; ``undeclared`` are files it opened without saying so."""
 
     key: str
@@ -350,8 +348,7 @@ class LastExecution:
     undeclared: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class PipelineMemory:
+class PipelineMemory(Struct, frozen=True, dict=True):
     """The last keys of one pipeline, in a small file."""
 
     # Results are found by their keys in the store; losing this costs only the words of a reason.
@@ -386,7 +383,7 @@ class PipelineMemory:
         stays = {n for n in kept if "@" not in n or n.partition("@")[0] not in repeated}
         merged = {**{name: kept[name] for name in kept if name in stays}, **latest}
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps({step: asdict(last) for step, last in merged.items()})
+        text = json.dumps({step: list_fields(last) for step, last in merged.items()})
         replace_text(self.path, text)
 
 

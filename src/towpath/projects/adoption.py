@@ -10,8 +10,9 @@ import os
 import re
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from towpath.backends.git import git_command
 from towpath.backends.git.git_command import attempt_git
@@ -85,8 +86,7 @@ _WHY = {
 }
 
 
-@dataclass(frozen=True)
-class NewFile:
+class NewFile(Struct, frozen=True):
     """A file that is not there yet; its path is from the project's root. ``replaces``: what stands
     there is an empty pipeline that a call before this one made."""
 
@@ -98,8 +98,7 @@ class NewFile:
         return f"{'would make' if would else 'made'} {self.path}"
 
 
-@dataclass(frozen=True)
-class AddedLines:
+class AddedLines(Struct, frozen=True):
     path: str
     lines: tuple[str, ...]
 

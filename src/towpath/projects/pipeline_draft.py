@@ -7,11 +7,12 @@ import posixpath
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct, field
 from pydantic_core import PydanticCustomError
 
 from towpath import documents
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
     from towpath.backends.dvc.dvc_stages import DvcFile, DvcStage, Variable
 
 
-@dataclass
-class DvcParameters:
+class DvcParameters(Struct):
     """Names and values of parameters as they are asked for; ``new_name`` makes a unique one."""
 
     root: Path
@@ -116,8 +116,7 @@ _HEAD = (
 )
 
 
-@dataclass(frozen=True)
-class PipelineDraft:
+class PipelineDraft(Struct, frozen=True):
     """A pipeline's text and where it belongs, and what of dvc.yaml it does not say."""
 
     path: str
@@ -144,8 +143,7 @@ def draft_pipeline(root: Path, source: Path, name: str | None = None) -> Pipelin
     return _Drafting(root.absolute(), file, shown, pipeline).draft_steps()
 
 
-@dataclass
-class _Out:
+class _Out(Struct):
     stage: str
     name: str
     path: str
@@ -161,8 +159,7 @@ def _is_ours(stage: DvcStage) -> bool:
     return isinstance(meta, Mapping) and OWNER in meta
 
 
-@dataclass
-class _Drafting:
+class _Drafting(Struct, dict=True):
     """One dvc.yaml on its way to a pipeline; names and what is left out gather on the way."""
 
     root: Path
@@ -175,6 +172,10 @@ class _Drafting:
     outs: dict[str, _Out] = field(default_factory=dict)
     places: Places = field(default_factory=Places)
 
+    @cached_property
+    def parameters(self) -> DvcParameters:
+        return DvcParameters(self.root, self._new_name)
+
     def draft_steps(self) -> PipelineDraft:
         text = documents.text_of(self.root / self.shown, self.shown)
         self.places = Places(documents.parse_yaml(text, self.shown).node)
@@ -186,7 +187,6 @@ class _Drafting:
         steps = {stage.name: self._new_name(stage.name) for stage in running}
         for stage in running:
             self._collect_outs(stage, steps[stage.name])
-        self.parameters = DvcParameters(self.root, self._new_name)
         drafted = {steps[s.name]: self._draft_step(s, steps[s.name]) for s in running}
         for stage in (stage for stage in stages if stage not in running):
             words = f"`frozen`: stage `{stage.entry}` is no step; what it made is an input"

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+
+from msgspec import Struct
 
 from towpath.backends.git.commit_history import parse_trailers
 from towpath.config import foreign_values as foreign
 from towpath.config.artifact import Json
 from towpath.config.foreign_values import Fields
 from towpath.errors import Malformed
+from towpath.plain_data import list_fields
 
 MOST_GATES = 40
 _LONGEST = 4000  # letters of a line of a tag: whoever may push tags could have written it
 _KEY = "Gate"
 
 
-@dataclass(frozen=True)
-class DeployedGate:
+class DeployedGate(Struct, frozen=True):
     """A gate that passed: ``value`` is what it found, ``bound`` what it asked for."""
 
     gate: str
@@ -30,7 +31,7 @@ class DeployedGate:
 
 def write_gate_trailers(gates: Sequence[DeployedGate]) -> list[str]:
     """A line each for the message of a stage tag."""
-    return [f"{_KEY}: {json.dumps(asdict(gate))}" for gate in gates[:MOST_GATES]]
+    return [f"{_KEY}: {json.dumps(list_fields(gate))}" for gate in gates[:MOST_GATES]]
 
 
 def parse_gate_trailers(message: str) -> tuple[DeployedGate, ...]:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import PurePosixPath
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from towpath.backends.git import Repository, branches, commit_history, refs
 from towpath.backends.git.commit_history import MainChange, MainLine, read_changes, read_main_line
@@ -26,8 +28,7 @@ SHALLOW = "git fetch --unshallow --tags (in GitHub Actions: actions/checkout wit
 _COMMITTER = re.compile(rb"^committer .*> (\d{1,12}) [+-]\d{4}$", re.MULTILINE)
 
 
-@dataclass(frozen=True)
-class Promotion:
+class Promotion(Struct, frozen=True):
     """One change of one stage file on the main branch's first-parent line.
 
     ``version`` is None where the model was taken out of the stage, and where the file cannot be
@@ -149,8 +150,7 @@ RECORDS = "registry/models"
 EVIDENCE = "registry/evidence"
 
 
-@dataclass(frozen=True)
-class MainDecisions:
+class MainDecisions(Struct, frozen=True, dict=True):
     """What main's first-parent line decided of a model, or of all (``model`` None)."""
 
     repository: Repository

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from towpath.backends.git import Repository, commit_history, refs
 from towpath.errors import DeclarationError, Place, RegistryError
@@ -45,8 +47,7 @@ def read_project_at(repository: Repository, commit: str, folder: str = "") -> Pr
         raise DeclarationError(*faults) from wrong
 
 
-@dataclass(frozen=True)
-class LastChange:
+class LastChange(Struct, frozen=True):
     path: str
     commit: str
     author: str

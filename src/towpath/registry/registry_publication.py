@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from towpath.backends.git import Ref, Repository, branches, commit_history, hold_lock, refs, remotes
 from towpath.errors import ExitCode, Fault, RegistryError, TowpathError, UsageError
@@ -47,8 +48,7 @@ class UnpublishedTags(RegistryError):
         self.exit_code = publication.exit_code
 
 
-@dataclass
-class _Publication:
+class _Publication(Struct):
     published: list[RegisteredVersion] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     wrong: list[TowpathError] = field(default_factory=list)

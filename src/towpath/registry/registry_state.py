@@ -6,10 +6,12 @@ import re
 import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 from operator import attrgetter
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from towpath.backends.git import Ref, Repository, branches, commit_history, refs, remotes
 from towpath.errors import Fault, RegistryError, UsageError, did_you_mean
@@ -93,8 +95,7 @@ def _tag_of_backup(backup: str) -> str:
     return TAGS + backup.removeprefix(KEPT)
 
 
-@dataclass(frozen=True)
-class ModelVersion:
+class ModelVersion(Struct, frozen=True, dict=True):
     """A version, or a candidate for one, as its tag tells it.
 
     ``version`` is None for a candidate; ``rejected`` is the reason, None for a version in good
@@ -138,8 +139,7 @@ class ModelVersion:
         return f"{self.model}@{self.short_name}"
 
 
-@dataclass(frozen=True)
-class Model:
+class Model(Struct, frozen=True, dict=True):
     """A model: its versions by number, its candidates by age, its last tag's date.
 
     ``taken`` are the numbers that a version cannot have: those that were given, and those whose
@@ -353,8 +353,7 @@ def is_candidate(ref: Ref) -> bool:
     return bool(place and ref.annotated and f"\n{tag_message.MARK}" in ref.message)
 
 
-@dataclass(frozen=True)
-class _Draft:
+class _Draft(Struct, frozen=True):
     """A model while its tags are being read, which come in no useful order."""
 
     versions: list[ModelVersion] = field(default_factory=list)

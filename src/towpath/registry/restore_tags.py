@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import chain
+
+from msgspec import Struct
 
 from towpath.backends.git import (
     CommitStamp,
@@ -30,8 +31,7 @@ from towpath.registry.version_registration import LOCK, blocked_error
 ASIDE = "refs/towpath/set-aside/"
 
 
-@dataclass(frozen=True)
-class RestoredTag:
+class RestoredTag(Struct, frozen=True):
     """A tag put right. ``commit`` is what it stands on now, None where it was no tag of the
     registry and is gone; ``aside`` is the ref that keeps what it was before. Without either
     nothing was wrong."""

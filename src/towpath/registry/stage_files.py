@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from towpath import documents
 from towpath.backends.git import Repository, branches, commit_history, refs
@@ -25,8 +26,7 @@ _PATH = re.compile(rf"{FOLDER}/(?P<stage>[^/]+)/(?P<model>[^/]+)\.yaml")
 KEYS = ("model", "version", "sha256", "replaces")
 
 
-@dataclass(frozen=True)
-class StageFile:
+class StageFile(Struct, frozen=True):
     """One stage file: the version of a model that a stage should run, and the one it replaced."""
 
     stage: str
@@ -36,8 +36,7 @@ class StageFile:
     replaces: VersionNumber | None = None
 
 
-@dataclass(frozen=True)
-class StageFiles:
+class StageFiles(Struct, frozen=True, dict=True):
     """What all stages should run, and what is wrong with files that cannot be understood."""
 
     wanted: tuple[StageFile, ...] = ()

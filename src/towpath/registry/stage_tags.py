@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from towpath.backends.git import (
     CommitStamp,
@@ -35,8 +36,7 @@ from towpath.registry.version_registration import (
 )
 
 
-@dataclass(frozen=True)
-class StageTag:
+class StageTag(Struct, frozen=True):
     """A stage tag: a version entered a stage, or (``undone``) left it."""
 
     model: str

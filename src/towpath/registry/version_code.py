@@ -7,9 +7,11 @@ defines one, that commit's code makes it: not the work tree's, and not what is i
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field, structs
+from msgspec.structs import replace
 
 from towpath.backends.git import Repository, checkouts, commit_history
 from towpath.errors import Fault
@@ -22,8 +24,7 @@ if TYPE_CHECKING:
 _DECLARATION = "towpath.yaml"
 
 
-@dataclass(frozen=True)
-class CodeSource:
+class CodeSource(Struct, frozen=True):
     """Where code is taken from, and which may run.
 
     ``home`` is the folder that keeps it, a folder for each commit. ``main`` is the commit whose
@@ -44,8 +45,7 @@ class CodeSource:
         return cls(repository, home, bound, stage)
 
 
-@dataclass(frozen=True)
-class OwnCode:
+class OwnCode(Struct, frozen=True):
     """What there is of a version's own code.
 
     ``classes`` are the trusted names that its commit defines, each with the file (from the
@@ -72,7 +72,7 @@ class OwnCode:
         """As a sandbox is told it."""
         root = str(self.root) if self.root else None
         return {
-            **vars(self),
+            **structs.asdict(self),
             "classes": sorted(self.classes),
             "root": root,
             "packages": dict(self.packages),
@@ -136,8 +136,7 @@ def find_defining_files(
             yield name, defining_file
 
 
-@dataclass(frozen=True)
-class CodeNews:
+class CodeNews(Struct, frozen=True):
     """``classes`` are those of the model that come from the version's own code, each with its file
     from the project's root. ``changes`` are the project's Python files that differ from those of
     ``old``, the commit of the version that runs (None: there is none, or this clone has not its

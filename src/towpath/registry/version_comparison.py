@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from towpath.backends.git import Repository
 from towpath.config.foreign_values import is_same
@@ -24,8 +25,7 @@ ORDER: tuple[Level, ...] = ("major", "minor", "patch")
 MOST_SAID = 3
 
 
-@dataclass(frozen=True)
-class VersionChange:
+class VersionChange(Struct, frozen=True):
     """One difference: the level that it asks for, and its words."""
 
     level: Level
@@ -89,8 +89,7 @@ def _differing_names(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str
     return [n for n in names if old.get(n) != new.get(n) or (n in old) != (n in new)]
 
 
-@dataclass(frozen=True)
-class ComparisonRow:
+class ComparisonRow(Struct, frozen=True):
     """One fact of each version, in the order asked for; None where a version has no such fact."""
 
     section: str
@@ -102,16 +101,14 @@ class ComparisonRow:
         return not all(is_same(value, self.values[0]) for value in self.values)
 
 
-@dataclass(frozen=True)
-class VersionComparison:
+class VersionComparison(Struct, frozen=True):
     """Versions side by side, row by row in sections: metrics, parameters, data, code, ..."""
 
     versions: tuple[ModelVersion, ...]
     rows: tuple[ComparisonRow, ...]
 
 
-@dataclass(frozen=True)
-class VersionLineage:
+class VersionLineage(Struct, frozen=True):
     """Where a version came from and where it went: the record, the version before, the stages."""
 
     version: ModelVersion

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from towpath.backends.git import Repository, refs
 from towpath.errors import RegistryError, TowpathError, UsageError, did_you_mean
@@ -21,8 +21,7 @@ from towpath.registry.version_record import VersionRecord
 from towpath.registry.version_reference import VersionNumber, VersionReference, parse_reference
 
 
-@dataclass(frozen=True)
-class RecordedVersion:
+class RecordedVersion(Struct, frozen=True):
     """A version and its record."""
 
     version: ModelVersion

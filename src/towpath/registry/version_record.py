@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias, cast
+
+from msgspec import Struct, field
 
 from towpath import documents
 from towpath.config import foreign_values as foreign
@@ -21,14 +22,14 @@ from towpath.config.foreign_values import (
 from towpath.config.names_and_paths import FREE_NAME_SHAPE
 from towpath.config.project_paths import ProjectPath
 from towpath.errors import Malformed, RegistryError
+from towpath.plain_data import list_fields
 from towpath.registry.version_reference import VersionNumber, read_version
 
 UNKNOWN = "unknown"
 WIDER = ("input", "integer", "number")  # a whole number is read as any number
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(Struct, frozen=True):
     """A column by name, with its type (integer, number, string, boolean, datetime, ...)."""
 
     name: str
@@ -38,8 +39,7 @@ class Column:
 Columns: TypeAlias = tuple[Column, ...]
 
 
-@dataclass(frozen=True)
-class ModelSignature:
+class ModelSignature(Struct, frozen=True):
     """The columns that a model reads and gives back; None where they are not known.
 
     ``features`` counts the inputs of a model that knows no names, ``classes`` lists what a
@@ -147,8 +147,7 @@ def _read_columns(value: object) -> Columns | None:
     return tuple(Column(c.get("name", read_text), c.get("type", read_text)) for c in columns)
 
 
-@dataclass(frozen=True)
-class DataSource:
+class DataSource(Struct, frozen=True):
     """Where an input's bytes stood when a run read them.
 
     ``path`` is from the project's root, or absolute outside of it; ``pointer`` the `.dvc` file that
@@ -166,11 +165,10 @@ class DataSource:
     absent: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        return {name: value for name, value in asdict(self).items() if value}
+        return {name: value for name, value in list_fields(self).items() if value}
 
 
-@dataclass(frozen=True)
-class UpstreamRun:
+class UpstreamRun(Struct, frozen=True):
     """What another pipeline was run on when it made an input: ``data`` are digests (MD5)."""
 
     run: str | None = None
@@ -182,7 +180,7 @@ class UpstreamRun:
 def read_data_source(value: object) -> DataSource:
     """A source as a record holds it; nothing of it becomes a path before it was looked at again."""
     fields = Fields(value)
-    names = DataSource.__dataclass_fields__
+    names = DataSource.__struct_fields__
     return DataSource(*(fields.find_optional(name, foreign.read_text) for name in names))
 
 
@@ -196,8 +194,7 @@ def read_upstream_run(value: object) -> UpstreamRun:
     )
 
 
-@dataclass(frozen=True)
-class KeptFile:
+class KeptFile(Struct, frozen=True):
     """A file or a folder that is kept with a version: its bytes, and their SHA-256, which of a
     folder is that of its sorted ``sha256sum`` lines."""
 
@@ -234,8 +231,7 @@ CANDIDATE = "candidate"
 Reason: TypeAlias = Literal["first", "major", "minor", "patch"]
 
 
-@dataclass(frozen=True)
-class RecordedCode:
+class RecordedCode(Struct, frozen=True):
     """The code that made a model: its commit, and the digest of each thing that was reached.
 
     ``repository`` is the URL where a shared registry keeps the record, None in the project's own.
@@ -246,16 +242,14 @@ class RecordedCode:
     digests: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class RecordedBump:
+class RecordedBump(Struct, frozen=True):
     """Which part of the number went up, and because of what."""
 
     level: Reason
     reason: str
 
 
-@dataclass(frozen=True)
-class VersionRecord:
+class VersionRecord(Struct, frozen=True):
     """One version of a model. Digests are hexadecimal, sizes bytes, times UTC in ISO 8601.
 
     ``artifact`` names the bytes as DVC does (MD5), ``sha256`` a second time; of a folder that is
@@ -325,7 +319,7 @@ def record_document(record: VersionRecord) -> dict[str, Any]:
             "schema": SCHEMA,
             "model": record.model,
             "version": str(record.version) if record.version else None,
-            "bump": asdict(bump) if bump else None,
+            "bump": list_fields(bump) if bump else None,
             "description": record.description,
             "labels": record.labels,
             "artifact": {
@@ -342,8 +336,8 @@ def record_document(record: VersionRecord) -> dict[str, Any]:
             "metrics": record.metrics,
             "parameters": record.parameters,
             "data": record.data,
-            "sources": {name: asdict(source) for name, source in record.sources.items()},
-            "upstream": {name: asdict(run) for name, run in record.upstream.items()},
+            "sources": {name: list_fields(source) for name, source in record.sources.items()},
+            "upstream": {name: list_fields(run) for name, run in record.upstream.items()},
             "pipeline": {"name": record.pipeline, "digest": record.pipeline_digest},
             "run": record.run,
             "code": {

@@ -10,9 +10,10 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Container
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, TypeAlias
+
+from msgspec import Struct
 
 from towpath.config.foreign_values import describe_value
 from towpath.errors import Malformed, RegistryError, UsageError
@@ -24,8 +25,7 @@ _NUMBER = re.compile(rf"v{_PART}\.{_PART}\.{_PART}")
 _LARGEST = 999_999_999
 
 
-@dataclass(frozen=True, order=True)
-class VersionNumber:
+class VersionNumber(Struct, frozen=True, order=True):
     """The number of a version, in semantic versioning's order."""
 
     major: int
@@ -91,8 +91,7 @@ _TAG = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class VersionReference:
+class VersionReference(Struct, frozen=True):
     """One version as a person names it: by number, as the latest, by stage, or by key.
 
     Exactly one of ``version``, ``stage`` and ``key`` is set; none of them means the latest. A key
@@ -110,8 +109,7 @@ class VersionReference:
         return f"{self.model}@{self.version or self.key or 'latest'}"
 
 
-@dataclass(frozen=True)
-class TagName:
+class TagName(Struct, frozen=True):
     """What the name of a tag says: a version (or its end), or what a stage runs (or no more)."""
 
     model: str

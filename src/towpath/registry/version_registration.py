@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from towpath.backends.git import (
     CommitStamp,
@@ -38,8 +40,7 @@ MOST_NAMED = 5
 WHOLE = "git fetch --unshallow --tags (in GitHub Actions: actions/checkout with fetch-depth: 0)"
 
 
-@dataclass(frozen=True)
-class ReadyToRegister:
+class ReadyToRegister(Struct, frozen=True):
     """A run may register: upon this commit, in this name. ``branch`` is None on a detached head."""
 
     commit: str
@@ -47,8 +48,7 @@ class ReadyToRegister:
     identity: Identity
 
 
-@dataclass(frozen=True)
-class RegistrationSkipped:
+class RegistrationSkipped(Struct, frozen=True):
     """A run goes on and registers nothing; ``reason`` is for one line, ``faults`` say all."""
 
     reason: str
@@ -103,8 +103,7 @@ def _readiness_faults(repository: Repository, state: WorkTreeState) -> Iterator[
 KEY_DIGITS = 16
 
 
-@dataclass(frozen=True)
-class VersionObjects:
+class VersionObjects(Struct, frozen=True):
     """A version whose objects exist and which no ref names yet."""
 
     record: VersionRecord
@@ -163,8 +162,7 @@ TRIES = 60
 PATIENCE_WITH_REFUSAL = 5
 
 
-@dataclass(frozen=True)
-class Registration:
+class Registration(Struct, frozen=True):
     """What is to be registered.
 
     ``record`` has no version yet; its ``bump`` is set only where one was asked for. ``files``
@@ -178,8 +176,7 @@ class Registration:
     files: Mapping[str, bytes]
 
 
-@dataclass(frozen=True)
-class RegisteredVersion:
+class RegisteredVersion(Struct, frozen=True):
     """What came of it. ``version`` is None for a candidate, which waits for its number.
 
     ``new`` is False where this key had been registered before; ``reason`` says why this number.

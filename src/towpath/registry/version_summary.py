@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from towpath.config.foreign_values import format_second
 
@@ -13,8 +14,7 @@ if TYPE_CHECKING:
     from towpath.registry.stage_files import StageFiles
 
 
-@dataclass(frozen=True)
-class VersionSummary:
+class VersionSummary(Struct, frozen=True):
     """A version, or a candidate for one, whose ``version`` is None. ``time`` is UTC, ISO 8601;
     ``author`` has the address, too; ``stages`` should run it; ``rejected`` is the reason, None for
     one in good standing; ``data`` are digests of what it was made of, by input."""

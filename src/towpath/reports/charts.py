@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
 from xml.etree import ElementTree
+
+from msgspec import Struct, field
 
 from towpath.control_characters import show_controls
 
@@ -23,16 +24,14 @@ _ACTIVE = {"script", "foreignObject", "image", "a", "use", "animate", "set", "if
 INSTALL = "pip install 'towpath[report]'"
 
 
-@dataclass(frozen=True)
-class ChartLine:
+class ChartLine(Struct, frozen=True):
     """Points of one colour, by its name in the legend."""
 
     name: str
     points: Sequence[tuple[Any, Any]]
 
 
-@dataclass(frozen=True)
-class Chart:
+class Chart(Struct, frozen=True):
     """What is to be drawn: ``kind`` is ``line``, ``point``, ``bar`` or ``confusion``."""
 
     title: str
@@ -43,8 +42,7 @@ class Chart:
     notes: tuple[str, ...] = field(default=())
 
 
-@dataclass(frozen=True)
-class DrawnChart:
+class DrawnChart(Struct, frozen=True):
     """A chart with its SVG, which holds no script; "" where nothing draws it or there is nothing to
     draw. ``ends`` are the last values of its lines, for who cannot see it."""
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from towpath.config.artifact import Json
@@ -13,8 +14,7 @@ if TYPE_CHECKING:
 _LISTED = {"quality_check": "expectations", "bias_check": "bounds"}  # where a result lists them
 
 
-@dataclass(frozen=True)
-class CheckedRule:
+class CheckedRule(Struct, frozen=True):
     """One rule of a check: what it says, with its bound, and what was observed."""
 
     rule: str
@@ -25,8 +25,7 @@ class CheckedRule:
     unexpected: str = ""
 
 
-@dataclass(frozen=True)
-class FeatureImportance:
+class FeatureImportance(Struct, frozen=True):
     """How much a feature matters; ``share`` is of the greatest, from 0 to 1."""
 
     name: str

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from towpath.config.file_declaration import Plot
 from towpath.config.pipeline_declaration import named_outputs
@@ -31,8 +32,7 @@ _KINDS = {"scatter": "point", "scatter_jitter": "point", "bar_horizontal": "bar"
           "confusion_normalized": "confusion"}  # fmt: skip
 
 
-@dataclass(frozen=True)
-class LabelledRun:
+class LabelledRun(Struct, frozen=True):
     """A run, and what its lines are called beside those of others; "" where it is alone."""
 
     label: str

@@ -6,9 +6,11 @@ import base64
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from towpath.credentials import hide_credentials
 from towpath.drawing.picture import BoxShape, GraphBox, GraphPicture
@@ -34,8 +36,7 @@ _PICTURES = {".png": "png", ".svg": "svg+xml", ".jpg": "jpeg", ".jpeg": "jpeg"}
 _COLOUR = re.compile(rb"\x1b\[[0-9;]*m")
 
 
-@dataclass(frozen=True)
-class ReportTable:
+class ReportTable(Struct, frozen=True):
     """Rows of text under heads; ``left_out`` says how many rows are not shown."""
 
     heads: tuple[str, ...]
@@ -48,8 +49,7 @@ class ReportTable:
         return cls(tuple(heads), shown, len(rows) - len(shown))
 
 
-@dataclass(frozen=True)
-class StepLog:
+class StepLog(Struct, frozen=True):
     """The end of what a step printed; ``skipped`` bytes stand before it."""
 
     step: str
@@ -57,8 +57,7 @@ class StepLog:
     skipped: int
 
 
-@dataclass(frozen=True)
-class ReportImage:
+class ReportImage(Struct, frozen=True):
     """A picture that a step made, as an address that holds it; "" and why it is not shown."""
 
     name: str
@@ -66,8 +65,7 @@ class ReportImage:
     note: str = ""
 
 
-@dataclass(frozen=True)
-class ReportSection:
+class ReportSection(Struct, frozen=True):
     """A part of the page, as far as it has something to say."""
 
     title: str
@@ -83,8 +81,7 @@ class ReportSection:
         return any(parts)
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(Struct, frozen=True):
     """A page: its heading, a line of state, facts below it, and its sections."""
 
     title: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import select
 import socket
@@ -10,10 +11,11 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 from typing import IO, Any
+
+from msgspec import Struct, field
 
 from towpath.errors import Fault, StepFailed
 from towpath.sandbox import process_tree, wire
@@ -26,17 +28,16 @@ _MEMORY_LOOK = 0.05  # seconds between two looks at memory, in which it grows by
 _MOST = 1 << 20  # bytes of a log taken at one look
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Surroundings:
     """What the processes of a supervisor have besides what this one has: variables, and another
     Python."""
 
-    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    variables: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
     python: Path | None = None
 
 
-@dataclass(frozen=True)
-class Task:
+class Task(Struct, frozen=True):
     """What is to be carried out in a process of its own.
 
     ``needs`` are the modules of packages to be imported beforehand; ``content`` is what the
@@ -52,8 +53,7 @@ class Task:
     memory: int | None = None
 
 
-@dataclass(frozen=True)
-class Client:
+class Client(Struct, frozen=True):
     """The run's side of a running supervisor."""
 
     process: subprocess.Popen[bytes]
@@ -149,8 +149,7 @@ class Client:
         self.output.close()
 
 
-@dataclass
-class _TaskCall:
+class _TaskCall(Struct):
     """A task in progress."""
 
     client: Client

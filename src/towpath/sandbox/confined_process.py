@@ -23,6 +23,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from msgspec import Struct
+
 from towpath.sandbox import fork_server, process_tree
 
 _PATIENCE = 5.0  # seconds that the server gets to kill and bury
@@ -52,8 +54,7 @@ class ConfinedProcess(Protocol):
         """Have it ended, with all that it started, where it has not ended by itself."""
 
 
-@dataclass
-class StartedProcess:
+class StartedProcess(Struct):
     """A Python of its own."""
 
     process: subprocess.Popen[bytes]
@@ -90,8 +91,7 @@ class StartedProcess:
         self.process.wait()
 
 
-@dataclass
-class ForkedProcess:
+class ForkedProcess(Struct):
     """A fork of the server's, which alone may wait for it and so kills it under its true number."""
 
     server: _Server
@@ -137,8 +137,7 @@ def _receive(life: socket.socket) -> bytes:
         return b""
 
 
-@dataclass(frozen=True)
-class _Server:
+class _Server(Struct, frozen=True):
     """A running server, and what it was started with: it serves nobody with another."""
 
     surroundings: tuple[object, ...]

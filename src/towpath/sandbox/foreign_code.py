@@ -16,9 +16,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 from towpath.call_log import log_call
 from towpath.config.foreign_values import Fields, list_of, parse_json, read_json, read_text
@@ -54,8 +55,7 @@ class SandboxTimeout(SandboxEnded):
     """It took longer than it may."""
 
 
-@dataclass(frozen=True)
-class Sandbox:
+class Sandbox(Struct, frozen=True):
     """What somebody's code may do.
 
     ``folder`` is an empty one of its own: its home, where it works, and, besides ``writes``, the
@@ -111,8 +111,7 @@ class Sandbox:
         return {**kept, **process_tree.CALM, **own, **self.environment}
 
 
-@dataclass(frozen=True)
-class SandboxAnswer:
+class SandboxAnswer(Struct, frozen=True):
     """What was answered, and which fences this system does not have."""
 
     said: Any

@@ -22,9 +22,10 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
+
+from msgspec import Struct, field
 
 from towpath.sandbox import confinement, kernel_fences, process_tree
 
@@ -32,8 +33,7 @@ LONGEST_MESSAGE = 1 << 16
 BEGUN = b"begun"
 
 
-@dataclass
-class ForkServer:
+class ForkServer(Struct):
     """The server's state: the socket of who asks; of each fork, by the handle that tells of its
     end, its number and the socket of its life."""
 

@@ -14,8 +14,9 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 HIDDEN = b"***"
 _MARK = b"\0towpath-settled\0"
@@ -23,8 +24,7 @@ _AT_ONCE = 1 << 16
 _REQUESTS = (signal.SIGTERM, signal.SIGINT)
 
 
-@dataclass(frozen=True)
-class LogMask:
+class LogMask(Struct, frozen=True):
     """The program that takes the secrets out, as the process sees it that prints."""
 
     descriptor: int

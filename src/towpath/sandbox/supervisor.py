@@ -26,7 +26,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from towpath.sandbox import process_tree, task_process, wire
 from towpath.sandbox.task_process import Workshop
@@ -36,8 +37,7 @@ _GRACE = 2.0
 _PEAK_UNIT = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, in bytes
 
 
-@dataclass(frozen=True)
-class Applicant:
+class Applicant(Struct, frozen=True):
     """A task that asks for a process: what must be imported first, the socket that its process
     answers on, and the one on which this supervisor hears of it and tells of its end."""
 
@@ -51,8 +51,7 @@ class Applicant:
         self.life.close()
 
 
-@dataclass
-class Supervisor:
+class Supervisor(Struct):
     """The supervisor's state: modules that are not imported yet, who waits for them, the socket of
     each process that runs (None where nobody waits for its end any more), and when to kill the
     groups and the orphans that were asked to end."""

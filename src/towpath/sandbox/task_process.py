@@ -16,15 +16,15 @@ import signal
 import socket
 import sys
 import threading
-from dataclasses import dataclass
 from typing import Any, NoReturn
+
+from msgspec import Struct
 
 from towpath.errors import Fault, TowpathError
 from towpath.sandbox import process_tree, wire
 
 
-@dataclass(frozen=True)
-class Workshop:
+class Workshop(Struct, frozen=True):
     """A module that carries out tasks, and the words that its processes are prepared with."""
 
     module: str

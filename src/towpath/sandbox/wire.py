@@ -9,8 +9,9 @@ from __future__ import annotations
 import pickle
 import socket
 import struct
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from towpath.errors import TowpathError
 
@@ -23,23 +24,20 @@ KILL = "kill"
 """To the supervisor: end this process, with all that it has started."""
 
 
-@dataclass(frozen=True)
-class Begun:
+class Begun(Struct, frozen=True):
     """From a step's process: it has its task."""
 
     process: int
 
 
-@dataclass(frozen=True)
-class TaskAnswer:
+class TaskAnswer(Struct, frozen=True):
     """From a step's process: what came of its task, or what stopped it."""
 
     value: Any = None
     error: TowpathError | None = None
 
 
-@dataclass(frozen=True)
-class Ended:
+class Ended(Struct, frozen=True):
     """From the supervisor: a process is gone. ``code`` is negative for a signal; ``peak`` is that
     of its memory, in bytes."""
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from towpath.config.bias_names import AFTER_TRAINING, BEFORE_TRAINING
 from towpath.steps.proportions import (
@@ -15,8 +16,7 @@ from towpath.steps.proportions import (
 )
 
 
-@dataclass(frozen=True)
-class OutcomeCounts:
+class OutcomeCounts(Struct, frozen=True):
     """The rows of a group by what was true and what was predicted; without predictions all are
     counted as predicted negative."""
 
@@ -80,8 +80,7 @@ _FROM_GROUP = {
 """The group's rate less the reference's: the direction that Clarify has for these."""
 
 
-@dataclass(frozen=True)
-class BiasMeasure:
+class BiasMeasure(Struct, frozen=True):
     """A measure of a group against its reference. ``value`` is None where a count that it is
     divided by is 0; ``rows`` are the fewest that it rests on."""
 

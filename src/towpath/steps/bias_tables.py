@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from towpath.errors import Fault, StepFailed, did_you_mean
 from towpath.steps.bias_measures import OutcomeCounts
@@ -23,8 +24,7 @@ _OUTCOMES = {
 }  # fmt: skip
 
 
-@dataclass
-class GroupTally:
+class GroupTally(Struct):
     """The outcomes of each group, by column; ``rows`` and ``columns`` are the table's."""
 
     outcomes: dict[str, dict[str, OutcomeCounts]] = field(default_factory=dict)

@@ -12,10 +12,11 @@ import re
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, structs
 
 from towpath import documents
 from towpath.config import foreign_values as foreign
@@ -37,8 +38,7 @@ _QUESTION, _END = "question.json", "end.json"
 _TOKEN = re.compile(r"[0-9a-f]{20}")
 
 
-@dataclass(frozen=True)
-class Question:
+class Question(Struct, frozen=True):
     """What a step asks: ``fields`` are the declared types of an answer, by name. Times are UTC, ISO
     8601; ``until`` is empty where it waits for good."""
 
@@ -85,7 +85,7 @@ def ask_question(root: Path, question: Question) -> None:
         name: param.model_dump(mode="json", exclude_unset=True)
         for name, param in question.fields.items()
     }
-    document = {**vars(question), "fields": fields}
+    document = {**structs.asdict(question), "fields": fields}
     replace_text(folder / _QUESTION, json.dumps(document, ensure_ascii=False))
 
 

@@ -6,9 +6,10 @@ import os
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from towpath.config.table_options import TableOptions
 from towpath.errors import Fault, StepFailed, name_causes
@@ -37,8 +38,7 @@ _TYPES = {
 }
 
 
-@dataclass(frozen=True)
-class ClusterRequest:
+class ClusterRequest(Struct, frozen=True):
     """A cluster by its scheduler's address, or one of this machine with so many workers, that
     together take so many bytes of memory and spill into a folder."""
 

@@ -3,33 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from html import escape
 from typing import Any
+
+from msgspec import Struct
 
 from towpath.errors import Fault, StepFailed, did_you_mean
 
 _BARS = 20
 
 
-@dataclass(frozen=True)
-class RowSample:
+class RowSample(Struct, frozen=True):
     """Rows that were drawn of a table, and how many it has; the index is the row's number."""
 
     table: Any
     of_rows: int
 
 
-@dataclass(frozen=True)
-class Features:
+class Features(Struct, frozen=True):
     """What a model is given: a table, or an array where it knows no names; and its columns."""
 
     values: Any
     names: list[str]
 
 
-@dataclass(frozen=True)
-class Explained:
+class Explained(Struct, frozen=True):
     """``importances`` and their deviations by feature; ``effects`` a row each, a column a feature:
     by so much it moves the answer from ``base``."""
 

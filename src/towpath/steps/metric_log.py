@@ -11,10 +11,11 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 from typing import Any
+
+from msgspec import Struct, field
 
 from towpath.credentials import hide_known
 from towpath.errors import UsageError
@@ -32,8 +33,7 @@ _MOST = 32 << 20  # bytes of the file
 _READ = 1 << 20  # bytes of the file that a look takes in
 
 
-@dataclass(frozen=True)
-class LoggedValue:
+class LoggedValue(Struct, frozen=True):
     """A value that a step logged under a name, at a step of its own counting."""
 
     name: str
@@ -41,14 +41,12 @@ class LoggedValue:
     step: float
 
 
-@dataclass
-class _Series:
+class _Series(Struct):
     count: int = 0
     unwritten: LoggedValue | None = None
 
 
-@dataclass
-class _Writer:
+class _Writer(Struct):
     """Of one process: forked from another, it begins anew."""
 
     path: str

@@ -9,10 +9,12 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from towpath.credentials import hide_known
 from towpath.scratch import scratch_folder
@@ -28,8 +30,7 @@ _LOADER = re.compile(r'<script src=""></script>|<script type="module">.*?</scrip
 _KERNEL_DIED = ("DeadKernelError", "RuntimeError")  # the second where it dies before it answers
 
 
-@dataclass(frozen=True)
-class CellFailure:
+class CellFailure(Struct, frozen=True):
     """What ended a notebook: the number of the cell in the source (0: none of it, but the values
     that it was given), the line in the cell (0: unknown), and the error."""
 
@@ -44,8 +45,7 @@ class CellFailure:
         return self.name in _KERNEL_DIED and not self.line
 
 
-@dataclass(frozen=True)
-class ExecutedNotebook:
+class ExecutedNotebook(Struct, frozen=True):
     """A notebook with what its cells gave, as Jupyter has it; ``failure`` is what ended it."""
 
     document: Any

@@ -6,8 +6,9 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from towpath.steps import opened_files, watched_files
 from towpath.steps.work_order import Order
@@ -19,8 +20,7 @@ def program_path() -> str:
     return os.pathsep.join([beside, os.environ.get("PATH", os.defpath)])
 
 
-@dataclass(frozen=True)
-class ProgramWatch:
+class ProgramWatch(Struct, frozen=True):
     """The watch over the programs of one step; its files stand in the step's folder."""
 
     order: Order

@@ -12,7 +12,6 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from importlib.machinery import (
     EXTENSION_SUFFIXES,
     SOURCE_SUFFIXES,
@@ -23,6 +22,8 @@ from importlib.machinery import (
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
+
+from msgspec import Struct
 
 from towpath.config.project_paths import module_folders
 from towpath.errors import Fault, Place, StepFailed, did_you_mean
@@ -68,8 +69,7 @@ def make_project_importable(root: Path, folder: str) -> None:
         sys.path.insert(0, str(path))
 
 
-@dataclass(frozen=True)
-class FunctionLocation:
+class FunctionLocation(Struct, frozen=True):
     """Where a function stands: its file, its module's name from the root, its own name."""
 
     file: Path

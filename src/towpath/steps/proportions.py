@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec import Struct
 
 Interval: TypeAlias = tuple[float, float]
 
 _Z = 1.959963984540054  # 97.5 % of a normal distribution lie below it
 
 
-@dataclass(frozen=True)
-class Proportion:
+class Proportion(Struct, frozen=True):
     """``count`` of ``rows`` rows."""
 
     count: int

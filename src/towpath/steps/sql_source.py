@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from towpath.backends.duckdb.sql_script import SqlFault
 from towpath.config.names_and_paths import find_sql_file
@@ -12,8 +13,7 @@ from towpath.errors import Fault, Place, StepFailed, did_you_mean
 _PIPELINE = "pipeline.yaml"
 
 
-@dataclass(frozen=True)
-class SqlSource:
+class SqlSource(Struct, frozen=True):
     """A text of SQL, the file that it stands in, from the root, and in a declaration its step."""
 
     text: str

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
+
+from msgspec import Struct
 
 from towpath.backends.duckdb.database import quote_name, quote_text
 from towpath.config.table_options import NO_OPTIONS, TableOptions
@@ -32,8 +33,7 @@ _ENCODINGS = {"utf-8": "utf-8", "ascii": "utf-8", "iso8859-1": "latin-1", "utf-1
 WRITTEN_OPTIONS = ("separator", "missing")
 
 
-@dataclass(frozen=True)
-class TableFiles:
+class TableFiles(Struct, frozen=True):
     """The files of one table: the name of the first, its format, and where their bytes are."""
 
     name: str

@@ -15,11 +15,13 @@ import resource
 import sys
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from towpath.config.artifact import Json, Made
 from towpath.credentials import hide_credentials, hide_known, remember_values, secret_forms
@@ -144,8 +146,7 @@ def _declared_files(order: Order) -> tuple[str, ...]:
     return (*order.code, f"{order.folder}/{suite}") if suite else order.code
 
 
-@dataclass(frozen=True)
-class ResourceUsage:
+class ResourceUsage(Struct, frozen=True):
     """What a process and its ended children used so far: memory in bytes."""
 
     cpu_seconds: float

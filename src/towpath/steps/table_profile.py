@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, TypeAlias
+
+from msgspec import Struct, field
 
 from towpath.config import foreign_values as foreign
 from towpath.config.artifact import Json
@@ -33,8 +34,7 @@ _INFERRED = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class NumberCounts:
+class NumberCounts(Struct, frozen=True):
     """How numbers are distributed: ``counts[i]`` of them are at most ``edges[i]`` and above the
     edge before, the last are above all edges. Infinite ones are not counted."""
 
@@ -45,8 +45,7 @@ class NumberCounts:
     mean: float
 
 
-@dataclass(frozen=True)
-class CategoryCounts:
+class CategoryCounts(Struct, frozen=True):
     """How often each text stands in a column; of a baseline that was read, the commonest only:
     ``other`` rows hold others, and there are ``distinct`` in all."""
 
@@ -55,8 +54,7 @@ class CategoryCounts:
     distinct: int
 
 
-@dataclass(frozen=True)
-class ColumnProfile:
+class ColumnProfile(Struct, frozen=True):
     """One column: its kind, how many rows have a value, and how these are distributed. A column of
     whole numbers is ``integer`` whatever holds them, for one with gaps is read as floats."""
 
@@ -67,8 +65,7 @@ class ColumnProfile:
     times: tuple[str, str] | None = None
 
 
-@dataclass(frozen=True)
-class TableProfile:
+class TableProfile(Struct, frozen=True):
     """A table: its number of rows and its columns, in order."""
 
     rows: int
@@ -80,8 +77,7 @@ class TableProfile:
         return {"version": 1, "rows": self.rows, "columns": columns}
 
 
-@dataclass(frozen=True)
-class ProfiledTable:
+class ProfiledTable(Struct, frozen=True):
     """A profile, and by column what another one asked for: its numbers at that one's edges; where
     it has too many texts to count them all, those that the other names."""
 
@@ -127,8 +123,7 @@ def _named_columns(frame: Any) -> Iterator[tuple[str, Any]]:
         yield name, column
 
 
-@dataclass
-class _FirstLook:
+class _FirstLook(Struct):
     """What the first way through a table finds of a column: its kinds, and some of its numbers."""
 
     kinds: set[str] = field(default_factory=set)
@@ -185,8 +180,7 @@ def _finite_numbers(values: Any) -> Any:
     return numbers[numpy.isfinite(numbers)]
 
 
-@dataclass
-class _Tally:
+class _Tally(Struct):
     """The counts of one column, in the second way through."""
 
     kind: str

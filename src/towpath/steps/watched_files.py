@@ -18,10 +18,11 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any, TypeAlias
+
+from msgspec import Struct
 
 from towpath.backends.dvc.dvc_config import locate_store
 from towpath.errors import StoreError
@@ -214,8 +215,7 @@ _GET_PATH = 50  # F_GETPATH of macOS, which Python does not name
 _LONGEST_PATH = 1024
 
 
-@dataclass(frozen=True)
-class OpenFile:
+class OpenFile(Struct, frozen=True):
     """A file that is still open for writing: its real path, and who has it open."""
 
     path: str

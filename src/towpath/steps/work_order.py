@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from towpath.config.artifact import Artifact, Json
 from towpath.config.table_options import NO_OPTIONS, TableOptions
@@ -18,8 +20,7 @@ if TYPE_CHECKING:
     from towpath.config.pipeline_declaration import AnyStep
 
 
-@dataclass(frozen=True)
-class Value:
+class Value(Struct, frozen=True):
     """A small value handed to a step: a parameter, a literal, or a part of a JSON output."""
 
     value: Json
@@ -35,8 +36,7 @@ CELLS = "cells.json"
 Argument: TypeAlias = Artifact | Value
 
 
-@dataclass(frozen=True)
-class Order:
+class Order(Struct, frozen=True):
     """One step to be carried out, with everything it depends on; it can be pickled.
 
     ``root`` is the project's root and ``folder`` the pipeline's, relative to it

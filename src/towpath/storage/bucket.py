@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
+
+from msgspec import Struct
 
 from towpath.call_log import log_store_call
 from towpath.credentials import remember_secrets
@@ -19,8 +20,7 @@ _JOBS = 8
 _TAKEN = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 
 
-@dataclass(frozen=True)
-class Bucket:
+class Bucket(Struct, frozen=True):
     shown: str
     home: str  # The bucket, a slash, and the prefix.
     _files: Any  # The s3fs file system, with one identity's credentials.

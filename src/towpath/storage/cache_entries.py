@@ -10,15 +10,17 @@ import json
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from dataclasses import fields as dataclass_fields
 from functools import cached_property
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import fields as struct_fields
 
 from towpath.config import foreign_values as foreign
 from towpath.config.artifact import CacheEntry, read_made
 from towpath.config.foreign_values import Fields, parse_json
 from towpath.errors import Malformed
+from towpath.plain_data import list_fields
 from towpath.scratch import replace_bytes
 from towpath.storage.copy_files import explain_write_errors
 from towpath.storage.objects import StoreLayout
@@ -29,8 +31,7 @@ WRITERS = ("ci", "local")  # Who writes entries, the more trusted first.
 _KEY = re.compile(r"[0-9a-f]{64}")
 
 
-@dataclass(frozen=True)
-class Entries:
+class Entries(Struct, frozen=True, dict=True):
     layout: StoreLayout
 
     def path(self, key: str, writer: str) -> Path:
@@ -74,7 +75,7 @@ def relative_entry_path(key: str, writer: str) -> str:
 
 
 def dump_entry(entry: CacheEntry) -> str:
-    return json.dumps({"schema": SCHEMA, **asdict(entry)}, sort_keys=True)
+    return json.dumps({"schema": SCHEMA, **list_fields(entry)}, sort_keys=True)
 
 
 def load_entry(content: bytes) -> CacheEntry | None:
@@ -83,7 +84,7 @@ def load_entry(content: bytes) -> CacheEntry | None:
         fields = Fields(parse_json(content))
         if fields.get("schema", foreign.read_count) != SCHEMA:
             return None
-        fields.refuse_others("schema", *(field.name for field in dataclass_fields(CacheEntry)))
+        fields.refuse_others("schema", *(field.name for field in struct_fields(CacheEntry)))
         return CacheEntry(
             key=fields.get("key", foreign.read_key),
             pipeline=fields.get("pipeline", foreign.read_text),

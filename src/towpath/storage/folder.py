@@ -7,10 +7,11 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import IO
+
+from msgspec import Struct
 
 from towpath.call_log import log_store_call
 from towpath.scratch import scratch_beside, sweep_beside
@@ -22,8 +23,7 @@ _READ_ONLY = 0o444
 _SMALL = 0o644
 
 
-@dataclass(frozen=True)
-class Folder:
+class Folder(Struct, frozen=True):
     """A folder as a ``StorageBackend``. It is made when something is first put there."""
 
     root: Path

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from towpath.config.artifact import CacheEntry
 from towpath.scratch import replace_bytes
@@ -26,8 +27,7 @@ _PATH = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class LastMade:
+class LastMade(Struct, frozen=True):
     layout: StoreLayout
 
     def path(self, entry: CacheEntry) -> Path:

@@ -12,10 +12,11 @@ import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
+
+from msgspec import Struct, field
 
 from towpath.errors import Malformed
 from towpath.regular_files import open_regular_file
@@ -63,14 +64,13 @@ class FileStamp(NamedTuple):
 Row: TypeAlias = tuple[str, FileStamp, str]  # A file's path, its stamp, its digest.
 
 
-@dataclass
-class StatCache:
+class StatCache(Struct):
     """Digests of files that have not changed since they were read, for threads and processes. It
     may forget anything, and never be wrong. It is emptied with each boot: what was hashed from
     memory before a power cut need not have reached the disk."""
 
     path: Path
-    _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
     _opened: tuple[int, sqlite3.Connection | None] | None = None
 
     def get(self, path: Path | str, stamp: FileStamp) -> str | None:
@@ -187,8 +187,7 @@ _TOKEN = os.urandom(4).hex()
 _COUNT = itertools.count()
 
 
-@dataclass(frozen=True)
-class StoreLayout:
+class StoreLayout(Struct, frozen=True):
     """The folders of a store: all absolute. ``shared`` where a group writes to the cache."""
 
     root: Path  # The project.
@@ -231,8 +230,7 @@ class StoreLayout:
         return self.root / ".towpath" / "state"
 
 
-@dataclass(frozen=True)
-class Objects:
+class Objects(Struct, frozen=True, dict=True):
     """The objects of one cache. There is no `fsync`, which would cost more than all the rest: what
     a power cut tears is found, since nothing counts as verified that was hashed in another boot."""
 

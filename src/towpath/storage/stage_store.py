@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
+
+from msgspec import Struct
 
 from towpath.config.artifact import Artifact
 from towpath.errors import Fault, StoreError, UsageError, UserError, did_you_mean
@@ -43,8 +44,7 @@ _AT_S3 = "s3://"
 _KEYS = {"access_key": "key", "secret_key": "secret", "session_token": "token"}
 
 
-@dataclass(frozen=True)
-class StageStore:
+class StageStore(Struct, frozen=True):
     name: str
     backend: StorageBackend
 

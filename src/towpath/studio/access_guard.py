@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import parse_qs, urlencode
 
+from msgspec import Struct
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
@@ -45,8 +46,7 @@ ACTOR = "towpath.actor"  # of a request: the person who acts, None for whom the 
 FORM_TOKEN = "towpath.form_token"  # of a request: what a form of the person's pages holds
 
 
-@dataclass(frozen=True)
-class Admission:
+class Admission(Struct, frozen=True):
     """What a door says of a request: ``refused`` is its answer in place of a page, else
     ``person`` is who asks, None for whom the server runs as."""
 
@@ -66,8 +66,7 @@ class Door(Protocol):
     def admit(self, scope: Scope) -> Admission: ...
 
 
-@dataclass(frozen=True)
-class TokenDoor:
+class TokenDoor(Struct, frozen=True):
     """Opens to whoever has the token: it stands in the first address, then in a cookie."""
 
     token: str

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 # A signature would be that of whom the server runs as: there is none, and a stage that wants one
 # refuses the approval.
@@ -19,8 +20,7 @@ _UNSIGNED = {
 _SERVER_SECRETS = ("GITHUB_TOKEN", "GH_TOKEN", "SSH_AUTH_SOCK")
 
 
-@dataclass(frozen=True)
-class ActingPerson:
+class ActingPerson(Struct, frozen=True):
     """Who acts, as Git writes it: ``name`` and ``address``."""
 
     name: str

@@ -15,9 +15,10 @@ import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias
+
+from msgspec import Struct
 
 from towpath.config import foreign_values as foreign
 from towpath.config.foreign_values import Fields, parse_json
@@ -42,8 +43,7 @@ _VALUES = foreign.table_of(foreign.read_json)
 _BLOCKS, _LONGEST_BLOCK = ("param.", "answer."), 64 << 10  # values of several lines
 
 
-@dataclass(frozen=True)
-class StudioAction:
+class StudioAction(Struct, frozen=True):
     """A command with its arguments (without ``towpath``); ``goes_on`` is a run, which outlives the
     answer."""
 
@@ -55,8 +55,7 @@ class StudioAction:
         return shlex.join(["towpath", *self.arguments])
 
 
-@dataclass(frozen=True)
-class ActionOutcome:
+class ActionOutcome(Struct, frozen=True):
     """How a command ended; ``run`` is the run that it began."""
 
     code: int

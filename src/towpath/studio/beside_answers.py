@@ -7,8 +7,10 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from towpath.credentials import hide_credentials
 from towpath.errors import TowpathError
@@ -19,8 +21,7 @@ _AFTER_ACTION = 4.0  # the same for the page that shows what a person has just d
 _MOST_KEPT = 200  # answers: a run of a deployment is one
 
 
-@dataclass(frozen=True)
-class HeardAnswer:
+class HeardAnswer(Struct, frozen=True):
     """What was heard last: ``value`` is None before the first answer. ``age`` counts seconds since,
     ``fault`` says why the last question had none, ``silence`` how many seconds one waits already
     for the answer that is due; 0 for none that is."""
@@ -36,8 +37,7 @@ class HeardAnswer:
         return time.monotonic() - self.moment
 
 
-@dataclass
-class BesideAnswers:
+class BesideAnswers(Struct):
     """Questions by their names, each asked by one thread at a time."""
 
     patience: float = _PATIENCE

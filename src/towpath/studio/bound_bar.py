@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from towpath.studio.shown_values import show_number
 from towpath.studio.svg_charts import AxisSpan, clamp_value
@@ -14,8 +15,7 @@ _AXIS = 14.0  # pixels from the top to the line
 _MARGIN = 0.25  # of what is to be shown, added at both sides
 
 
-@dataclass(frozen=True)
-class BoundedValue:
+class BoundedValue(Struct, frozen=True):
     """``lower`` and ``upper`` are what is allowed, None for no end; ``before`` is the value of the
     version that runs now."""
 

@@ -6,8 +6,10 @@ The rules of its look stand in the page's style sheet, for a page lets no drawin
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from towpath.control_characters import escape_markup
 from towpath.drawing.graph_layout import GraphLayout, lay_out_picture, write_path
@@ -37,8 +39,7 @@ _SIGNS = {
 }
 
 
-@dataclass(frozen=True)
-class CellTile:
+class CellTile(Struct, frozen=True):
     """A cell of a step that is unfolded, small."""
 
     name: str
@@ -47,8 +48,7 @@ class CellTile:
     is_selected: bool = False
 
 
-@dataclass(frozen=True)
-class BoxLook:
+class BoxLook(Struct, frozen=True):
     """What a box or a frame shows beside its name: ``state`` is a class and a sign, ``note`` stands
     at its end, ``address`` is where it leads.
 
@@ -142,8 +142,7 @@ def _open_svg(picture: GraphPicture, placed: GraphLayout, zoom: str) -> str:
     )
 
 
-@dataclass(frozen=True)
-class _SelectedPaths:
+class _SelectedPaths(Struct, frozen=True):
     """The boxes that the selected one hangs on, those that hang on it, and itself in both."""
 
     above: frozenset[str] = frozenset()

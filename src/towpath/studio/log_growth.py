@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from towpath.config.project_paths import require_name
 from towpath.errors import Malformed
@@ -16,8 +17,7 @@ from towpath.studio.log_markup import draw_log_lines
 from towpath.studio.pages.step_log import read_log_from
 
 
-@dataclass(frozen=True)
-class LogGrowth:
+class LogGrowth(Struct, frozen=True):
     """``html`` are the lines that came; ``next`` and ``line`` say where those after it begin, 0
     where lines are not counted. ``metrics`` grows with what the steps of the run log."""
 

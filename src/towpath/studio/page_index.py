@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 
+from towpath.plain_data import list_fields
 from towpath.studio.pages.data_page import gather_data, gather_data_set, list_data_names
 from towpath.studio.pages.deployed_run_page import gather_deployed_run
 from towpath.studio.pages.home_page import gather_home
@@ -42,7 +42,7 @@ def _list_steps(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
 
 
 def _list_outputs(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:
-    return (asdict(address) for address in facts.site_outputs)
+    return (list_fields(address) for address in facts.site_outputs)
 
 
 def _list_run_pages(facts: ProjectFacts) -> Iterator[Mapping[str, str]]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from towpath import __version__
 from towpath.backends.git import refs
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
     from towpath.studio.project_facts import ProjectFacts
 
 
-@dataclass(frozen=True)
-class PageStates:
+class PageStates(Struct, frozen=True, dict=True):
     """Digests of what pages of one build hang on."""
 
     facts: ProjectFacts

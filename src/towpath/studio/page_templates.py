@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
+from msgspec import Struct
 
 from towpath import __version__
 from towpath.control_characters import show_controls
@@ -47,8 +47,7 @@ _OUTPUT_POLICY = (
 SECTIONS = ("home", "pipelines", "runs", "models", "data", "promotions")
 
 
-@dataclass(frozen=True)
-class PagePlace:
+class PagePlace(Struct, frozen=True):
     """Where a page stands, so that its links are relative: a site works from a folder, below a
     path, and on a server alike. ``is_static`` is a site of files, without forms and streams;
     ``form_token`` is what a form of this server holds, and no other page knows; ``actor`` is who

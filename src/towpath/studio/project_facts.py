@@ -6,9 +6,10 @@ import functools
 import itertools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
+
+from msgspec import Struct, field
 
 from towpath import registry
 from towpath.audit import stage_history
@@ -52,8 +53,7 @@ _RUN_PATIENCE = 0.6  # seconds that the page of a deployed run waits for it: it 
 LONG_SILENCE = 5.0  # seconds after which nobody expects an answer in a moment
 
 
-@dataclass
-class ProjectFacts:
+class ProjectFacts(Struct, dict=True):
     """A project as one request sees it. What cannot be read is empty, ``is_partial`` says so and
     ``notes`` why: a page stays, with a word. ``beside`` is where a server hears what a forge or a
     shared registry answers; without it they are asked at once. ``memory`` is what a server knows

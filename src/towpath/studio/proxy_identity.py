@@ -7,11 +7,11 @@ becomes the author of commits, and what a policy knows an approver by.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from msgspec import Struct
 from starlette.responses import PlainTextResponse
 
 from towpath.errors import UsageError
@@ -29,8 +29,7 @@ _LONGEST = 200  # characters of an identity
 _HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
 
 
-@dataclass(frozen=True)
-class ProxyDoor:
+class ProxyDoor(Struct, frozen=True):
     """Opens to whom a proxy lets in. ``header`` is where it says who that is, ``proxies`` the
     addresses that it asks from, ``origin`` what a browser has as ours, such as
     ``https://studio.example.org``."""

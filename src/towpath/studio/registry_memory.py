@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec import Struct, field
 
 from towpath.backends.git.ref_state import read_ref_state
 
@@ -27,8 +28,7 @@ def _count_kept_bytes(repository: Repository) -> int:
     return sum(map(len, repository.answers.values())) + sum(map(len, repository.contents.values()))
 
 
-@dataclass
-class RegistryMemory:
+class RegistryMemory(Struct):
     """Values by name, of the last state of the refs alone: the memory of a server does not grow."""
 
     _state: tuple[object, ...] | None = None

@@ -10,8 +10,9 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from towpath.errors import StoreError
 from towpath.execution import run_record
@@ -25,8 +26,7 @@ _BEAT = 15.0  # seconds of silence after which a comment says that the line stil
 _LONGEST_LINE = 8 << 20  # bytes that are looked at for the end of the last whole line
 
 
-@dataclass(frozen=True)
-class RunLook:
+class RunLook(Struct, frozen=True):
     """How far the log of a run went, and whether the run has ended, at a moment."""
 
     place: int
@@ -36,8 +36,7 @@ class RunLook:
     probed: float
 
 
-@dataclass
-class RunStreams:
+class RunStreams(Struct):
     """All streams of a server: those of one run share its looks."""
 
     threads: PageThreads

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from msgspec import Struct
 
 from towpath.quantities import split_clock
 
 
-@dataclass(frozen=True)
-class ShownTime:
+class ShownTime(Struct, frozen=True):
     """A moment: ``iso`` for machines and the tooltip, ``words`` in UTC, until a script says it in
     the reader's zone, and ``ago``."""
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from towpath.errors import TowpathError
 
@@ -28,8 +29,7 @@ _INERT = (*RASTERS, ".csv", ".tsv", ".json", ".txt")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
 
 
-@dataclass(frozen=True)
-class OutputAddress:
+class OutputAddress(Struct, frozen=True):
     """An output, by the names in its page's address."""
 
     run: str

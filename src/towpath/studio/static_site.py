@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from towpath.control_characters import is_visible
 from towpath.errors import TowpathError, UsageError
@@ -25,8 +26,7 @@ MARKER = ".towpath-site"
 _HEAD = "A site of Towpath's: the files below are made anew, those that are no more are removed.\n"
 
 
-@dataclass(frozen=True)
-class SiteChanges:
+class SiteChanges(Struct, frozen=True):
     """What a build did: how many files it wrote, removed, and left as they were."""
 
     written: int
@@ -34,8 +34,7 @@ class SiteChanges:
     kept: int
 
 
-@dataclass(frozen=True)
-class SiteFile:
+class SiteFile(Struct, frozen=True):
     """What a file holds by its digest, and the digest of what that hangs on, "" where it is made
     anew each time."""
 
@@ -43,8 +42,7 @@ class SiteFile:
     state: str = ""
 
 
-@dataclass
-class SiteFolder:
+class SiteFolder(Struct):
     """A site's files as a build leaves them: ``before`` are the last build's."""
 
     folder: Path

@@ -10,11 +10,13 @@ import logging
 import re
 from collections.abc import Awaitable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
+from msgspec import Struct, structs
+from msgspec.structs import replace
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
@@ -259,7 +261,7 @@ class StudioProject:
         growth = await self.threads.compute(lambda: read_log_growth(runs, names, begin, line))
         if growth is None:
             return JSONResponse({}, 404)
-        return JSONResponse(vars(growth))
+        return JSONResponse(structs.asdict(growth))
 
     async def send_output(self, is_download: bool, request: Request) -> Response:
         """What a step made: as a file to keep, or to be looked at, where it can do nothing."""
@@ -363,8 +365,7 @@ _PROPOSED = re.compile(rf"^branch  {PROMOTION_PREFIX}([\w.-]+) ", re.MULTILINE)
 _REGISTERED = re.compile(r"^registered ([a-z0-9-]+)@([\w.-]+) of run ", re.MULTILINE)
 
 
-@dataclass(frozen=True)
-class ActionPage:
+class ActionPage(Struct, frozen=True):
     """What was done: the command's words, how it ended, and where the person was."""
 
     outcome: ActionOutcome

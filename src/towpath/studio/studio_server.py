@@ -11,10 +11,11 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from towpath.errors import UsageError
 from towpath.scratch import scratch_folder
@@ -36,8 +37,7 @@ _MOST_CONNECTIONS = 400
 LOOPBACK = "127.0.0.1"
 
 
-@dataclass(frozen=True)
-class ServerAddress:
+class ServerAddress(Struct, frozen=True):
     """Where Studio listens; ``door`` is there where that is not for this machine alone."""
 
     host: str = LOOPBACK

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from towpath.control_characters import escape_markup
 from towpath.studio.shown_values import show_number
@@ -21,16 +22,14 @@ FEW = 120  # points or lines of which each says what it is
 Point = tuple[float, float]
 
 
-@dataclass(frozen=True)
-class NamedLine:
+class NamedLine(Struct, frozen=True):
     """Points of one line; a value that is no finite number is a gap."""
 
     name: str
     points: Sequence[Point]
 
 
-@dataclass(frozen=True)
-class AxisSpan:
+class AxisSpan(Struct, frozen=True):
     """The values that an axis shows, and the pixels between which it does."""
 
     low: float

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from towpath.control_characters import show_controls
 
@@ -24,8 +25,7 @@ _LETTER = 7.0  # pixels
 _TWO_DAYS = 172_800  # seconds
 
 
-@dataclass(frozen=True)
-class _LineForm:
+class _LineForm(Struct, frozen=True):
     """Pixels of a drawing: ``left`` is where bars begin. A name stands beside its bars, or above
     them, where they begin at the margin. ``ticks`` are shares of the whole, each with its side."""
 
@@ -47,8 +47,7 @@ _FORMS = (
 )
 
 
-@dataclass(frozen=True)
-class _TimeScale:
+class _TimeScale(Struct, frozen=True):
     """Moments, in seconds, as places from left to right, in pixels."""
 
     begin: float

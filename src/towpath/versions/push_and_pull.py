@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from towpath import registry
 from towpath.backends.dvc import byte_transfer as stores
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True)
-class TransferResult:
+class TransferResult(Struct, frozen=True):
     """What came or went: objects and entries of the store, versions of the registry.
 
     ``store`` and ``origin`` name the store's and the registry's remote, None where there is none;

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from towpath import registry
 from towpath.errors import Fault, UsageError
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
     from towpath.workspace import Workspace
 
 
-@dataclass(frozen=True)
-class TransformRequest:
+class TransformRequest(Struct, frozen=True):
     """What is asked for: which model on which table, and where the rows go.
 
     ``stage`` names the store that the bytes must come from: the reference's own stage by default,
@@ -37,8 +37,7 @@ class TransformRequest:
     batch_size: int | None = None
 
 
-@dataclass(frozen=True)
-class TransformResult:
+class TransformResult(Struct, frozen=True):
     """What was done: the version and its digest, the store it came from, and the rows written.
 
     ``rejected`` is the reason for which the version should not be used any more; ``packages`` are

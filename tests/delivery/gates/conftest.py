@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import subprocess
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from typing import Any
 import numpy
 import pandas
 import pytest
+from msgspec import structs
 from sklearn.linear_model import LinearRegression
 
 from own_home import IDENTITY, MAIN, move_in
@@ -74,7 +74,7 @@ def recorded(path: Path, **facts: Any) -> VersionRecord:
         metrics={"mse": 4.5, "by_sex": {"F": 4.0}},
         version=VersionNumber(1, 1, 0),
     )
-    return dataclasses.replace(whole, **facts)
+    return structs.replace(whole, **facts)
 
 
 @dataclass
@@ -128,7 +128,7 @@ class Desk:
             scratch=self.root.parent / "scratch",
             stage_available=True,
         )
-        return dataclasses.replace(whole, **facts)
+        return structs.replace(whole, **facts)
 
     def _bytes(self, record: VersionRecord) -> Path:
         beside = self.root.parent / record.artifact.name

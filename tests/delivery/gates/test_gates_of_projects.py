@@ -12,6 +12,7 @@ import time
 import psutil
 import pytest
 from markdown_it import MarkdownIt
+from msgspec import structs
 
 from towpath.backends.git import Repository
 from towpath.delivery.promotion import evidence
@@ -238,7 +239,7 @@ HOSTILE = "x | `rm -rf` <img src=x> @ada [a](http://evil.org) **b** $1$ #7 ~~c~~
 def test_text_of_others_is_only_text(desk):
     code = f"def judge(context):\n    return {{'passed': False, 'detail': {HOSTILE!r}}}\n"
     metrics = {"mse\x1b[31m|`<b>": 4.5}
-    candidate = dataclasses.replace(desk.record(), metrics=metrics)
+    candidate = structs.replace(desk.record(), metrics=metrics)
     named = json.dumps("@ada|<script>")
     gate = f"{named}: {{kind: metric, metric: mse, at_most: 6}}\nown: {OWN[:-1]}, when: review}}"
     desk.commit(gate, {"checks/own.py": code})

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
+from msgspec import structs
 
 from towpath.registry import Column, ModelSignature, VersionNumber
 
@@ -57,7 +56,7 @@ def test_a_metric_within_bounds(desk, gate, passed, bound):
     ],
 )
 def test_what_cannot_be_compared_has_failed(desk, metrics, why, gate):
-    candidate = dataclasses.replace(before(desk, version=VersionNumber(1, 1, 0)), metrics=metrics)
+    candidate = structs.replace(before(desk, version=VersionNumber(1, 1, 0)), metrics=metrics)
     verdict = desk.one(gate, candidate=candidate)
     assert not verdict.passed
     assert verdict.detail == f"cannot be evaluated: {why}"

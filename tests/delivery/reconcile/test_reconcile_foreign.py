@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from towpath.backends.git.commit_history import CLOCK_SKEW
 from towpath.delivery.reconcile import bundle, deployment_record, lease
 from towpath.delivery.reconcile.lease import PATH, Lease
 from towpath.errors import Malformed, StoreError
+from towpath.plain_data import list_fields
 
 YEAR = 31_536_000.0
 
@@ -43,7 +43,7 @@ def project(deployed_once: Project, tmp_path: Path) -> Project:
 def _lease(**facts: Any) -> bytes:
     now = time.time()
     whole = Lease("mallory@elsewhere", now, now + 60, "ab", "another", 7, 1.0)
-    return json.dumps({**asdict(whole), **facts}).encode()
+    return json.dumps({**list_fields(whole), **facts}).encode()
 
 
 def _put(project: Project, content: bytes) -> None:

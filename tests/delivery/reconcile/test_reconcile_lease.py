@@ -7,15 +7,16 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
 
 import pytest
+from msgspec.structs import replace
 
 from reconcile_children import Children, apply, hold
 from reconcile_project import Project
 from towpath.delivery.reconcile import lease
 from towpath.delivery.reconcile.lease import PATH, Lease
 from towpath.errors import StoreError
+from towpath.plain_data import list_fields
 
 
 def test_a_second_reconcile_is_told_who_holds_the_stage(project: Project) -> None:
@@ -57,7 +58,7 @@ def test_whoever_was_killed_here_holds_nothing_and_elsewhere_until_it_expires(
     found = store.read(PATH)
     assert found
     elsewhere = replace(known, machine="another", expires=time.time() + 1.5)
-    store.write(PATH, json.dumps(asdict(elsewhere)).encode(), found[1])
+    store.write(PATH, json.dumps(list_fields(elsewhere)).encode(), found[1])
     with (
         pytest.raises(StoreError, match="is being reconciled by"),
         lease.hold_stage_lease(store, patience=0.0),

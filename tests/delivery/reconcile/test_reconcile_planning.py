@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from towpath.delivery.reconcile.deployment_record import DeploymentRecord, RecordedApproval
 from towpath.delivery.reconcile.reconcile_plan import (

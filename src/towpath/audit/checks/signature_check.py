@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from towpath.audit.approvals import Approvals
 from towpath.audit.audit_finding import AuditFinding, UncheckedPart, make_finding
@@ -26,8 +27,7 @@ from towpath.registry.version_signatures import (
 TAGS = "refs/tags/"
 
 
-@dataclass(frozen=True)
-class SurveyedSignature:
+class SurveyedSignature(Struct, frozen=True):
     """A thing that can be signed, and how its signature stands; ``kind`` is ``version``,
     ``rejection``, ``stage tag`` or ``promotion``. ``counts`` says whether it must be sound."""
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from towpath.backends.duckdb.sql_script import SqlStatement, raise_sql_fault
 
@@ -19,8 +20,7 @@ _LEAST_LIMIT = 64 << 20
 _COUNTED = 0.75
 
 
-@dataclass(frozen=True)
-class ScriptDatabase:
+class ScriptDatabase(Struct, frozen=True):
     """A database that reads and writes the files it was opened for, and nothing else."""
 
     connection: DuckDBPyConnection

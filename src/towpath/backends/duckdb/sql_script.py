@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import NoReturn
+
+from msgspec import Struct
 
 _AT_LINE = re.compile(r"\n+LINE (\d+): .*", re.DOTALL)
 _COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
@@ -53,8 +54,7 @@ class SqlFault(Exception):
         self.causes = causes
 
 
-@dataclass(frozen=True)
-class SqlStatement:
+class SqlStatement(Struct, frozen=True):
     """A statement: its text with all that stands before it, the line that this begins in, its kind
     in DuckDB's words, the parameters that it names, and the table or view that it makes."""
 

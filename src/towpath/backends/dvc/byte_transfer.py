@@ -10,9 +10,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+
+from msgspec import Struct
 
 from towpath.backends.dvc import dvc_remotes, dvc_yaml, tracked_files
 from towpath.backends.dvc.dvc_cache import Store
@@ -39,8 +40,7 @@ _INPUT = "input "
 _SHOWN = 20
 
 
-@dataclass(frozen=True)
-class MovedObjects:
+class MovedObjects(Struct, frozen=True):
     """What a transfer did: how many objects and entries it moved; the rest was there already."""
 
     objects: int = 0

@@ -11,10 +11,11 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec import Struct
 
 from towpath.backends.dvc.dvc_config import locate_store
 from towpath.call_log import log_store_call
@@ -46,8 +47,7 @@ _THREADS = 4
 _LARGE = 8 << 20
 
 
-@dataclass(frozen=True)
-class IgnorePatterns:
+class IgnorePatterns(Struct, frozen=True, dict=True):
     """The patterns in force at one folder. ``home`` holds the `.dvc`; ``below`` is the folder's
     path under it, empty for the home itself and for folders elsewhere."""
 

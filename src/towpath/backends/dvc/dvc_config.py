@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from configobj import ConfigObj, ConfigObjError
+from msgspec import Struct, field
 
 from towpath.credentials import strip_credentials
 from towpath.errors import StoreError
@@ -73,14 +73,12 @@ def initialise_store(root: Path) -> StoreLayout:
     return locate_store(root)
 
 
-@dataclass(frozen=True)
-class RemoteConfig:
+class RemoteConfig(Struct, frozen=True):
     name: str
     settings: Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class DvcConfig:
+class DvcConfig(Struct, frozen=True):
     """A configuration of DVC's as sections of settings; comments are not kept."""
 
     sections: Mapping[str, Mapping[str, str]] = field(default_factory=dict)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
+
+from msgspec import Struct
 
 from towpath import documents
 from towpath.errors import DeclarationError, Fault, Place
@@ -34,8 +35,7 @@ def merge_plots(text: str, pipeline: str, plots: Mapping[str, Mapping[str, Any]]
     return block.write_with([*kept, _dump_items(plots, block.indent)])
 
 
-@dataclass(frozen=True)
-class _PlotsBlock:
+class _PlotsBlock(Struct, frozen=True):
     """The lines of a `dvc.yaml`: those before `plots:`, those from it to its first entry, the
     entries, and what follows them."""
 

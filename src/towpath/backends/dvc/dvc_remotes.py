@@ -6,9 +6,10 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
+
+from msgspec import Struct
 
 from towpath.backends.dvc.dvc_config import locate_store
 from towpath.call_log import log_store_call
@@ -20,8 +21,7 @@ from towpath.storage.storage_backend import name_faults, object_path
 _LOOK = "look at its address in .dvc/config, at your credentials and at the network"
 
 
-@dataclass(frozen=True)
-class Remote:
+class Remote(Struct, frozen=True):
     """A remote of the project: a folder, S3, SSH. Files are named from its top, with ``/``."""
 
     name: str

@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import chdir
 from copy import deepcopy
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 from towpath.backends.dvc.dvc_config import locate_store
 from towpath.backends.dvc.dvc_remotes import open_repository
@@ -22,16 +23,14 @@ _MARK = "TOWPATH{}PARAMETER"
 _MARKED = re.compile(r"TOWPATH(\d+)PARAMETER")
 
 
-@dataclass(frozen=True)
-class Variable:
+class Variable(Struct, frozen=True):
     """``${train.lr}`` in a command: its key, and its value."""
 
     key: str
     value: str | int | float | bool
 
 
-@dataclass(frozen=True)
-class DvcStage:
+class DvcStage(Struct, frozen=True):
     """One stage, or one item of a loop, of the key ``entry`` under `stages`. ``data`` is as DVC's
     schema has it, ``commands`` are command lines, each as text and variables in turn."""
 
@@ -41,8 +40,7 @@ class DvcStage:
     commands: tuple[tuple[str | Variable, ...], ...]
 
 
-@dataclass(frozen=True)
-class DvcFile:
+class DvcFile(Struct, frozen=True):
     """A dvc.yaml: its folder from the project's root, its stages, its other top-level keys, and
     the paths of outputs, from its own folder, that its lock file knows as folders."""
 
@@ -132,8 +130,7 @@ def _command_lines(command: Any) -> list[str]:
     return [str(line) for line in command] if isinstance(command, list) else [str(command)]
 
 
-@dataclass
-class _Variables:
+class _Variables(Struct):
     """Variables of commands that are parameters: marked before DVC fills in the rest."""
 
     context: Any

@@ -11,11 +11,13 @@ import re
 import string
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from towpath import documents
 from towpath.backends.dvc.dvc_cache import Store
@@ -35,8 +37,7 @@ _FORBIDDEN = frozenset(string.punctuation) - {"_", "-"}
 _HEAD = f"# Towpath writes the stages that say `meta: {OWNER}`. Yours stay as they are.\n"
 
 
-@dataclass(frozen=True)
-class StageEntry:
+class StageEntry(Struct, frozen=True):
     """A stage of `dvc.yaml`. Paths are from the project's root, with `/` between the parts.
     ``params`` names keys of YAML files (`steps.train`); ``plots`` maps a path to True or to DVC's
     properties of a plot. No path may stand in more than one of outs, metrics and plots.
@@ -62,8 +63,7 @@ class StageEntry:
         return tuple(sorted({*self.outs, *self.metrics, *self.plots}))
 
 
-@dataclass(frozen=True)
-class ModelEntry:
+class ModelEntry(Struct, frozen=True):
     """A model in `dvc.yaml`'s `artifacts`: its file, and what people say of it."""
 
     path: str
@@ -125,8 +125,7 @@ def _lock_row(path: str, artifact: Artifact) -> dict[str, Any]:
     return row if artifact.files is None else {**row, "nfiles": artifact.files}
 
 
-@dataclass(frozen=True)
-class GivenContents:
+class GivenContents(Struct, frozen=True):
     """What is not in the work tree: artifacts by path, and YAML files' texts by path."""
 
     artifacts: Mapping[str, Artifact] = field(default_factory=dict)
@@ -286,8 +285,7 @@ def _stages_node(whole: documents.Node) -> documents.Node | None:
     return None if is_empty else node
 
 
-@dataclass(frozen=True)
-class _StageFile:
+class _StageFile(Struct, frozen=True, dict=True):
     path: Path
     text: str
 
@@ -378,8 +376,7 @@ def _move_model(entry: str, path: str) -> str:
     return re.sub(r"(?m)^( +)path:.*$", lambda line: f"{line[1]}{value}", entry, count=1)
 
 
-@dataclass(frozen=True)
-class YamlSection:
+class YamlSection(Struct, frozen=True):
     """One top-level mapping of a YAML file as text: what stands before its entries, each entry's
     whole lines by its key, with the comments above it, and what stands after them."""
 

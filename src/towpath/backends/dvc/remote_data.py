@@ -6,9 +6,10 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from towpath import documents
 from towpath.backends.dvc.dvc_config import locate_store
@@ -18,8 +19,7 @@ from towpath.errors import Fault, Place, StoreError
 from towpath.scratch import scratch_beside
 
 
-@dataclass(frozen=True)
-class PinnedSource:
+class PinnedSource(Struct, frozen=True):
     """Where a pointer says that its bytes came from, and the line that says so."""
 
     address: str

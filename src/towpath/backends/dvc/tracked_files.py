@@ -10,9 +10,10 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
+
+from msgspec import Struct
 
 from towpath import documents
 from towpath.backends.dvc.dvc_cache import Store
@@ -44,8 +45,7 @@ ALL_POINTERS = f":(glob)**/*{SUFFIX}"
 Known = Callable[[Path, str], bool]
 
 
-@dataclass(frozen=True)
-class OutputRow:
+class OutputRow(Struct, frozen=True):
     """One row: a path from the project's root, and the artifact that belongs there."""
 
     path: ProjectPath
@@ -53,8 +53,7 @@ class OutputRow:
     place: Place
 
 
-@dataclass(frozen=True)
-class Pointer:
+class Pointer(Struct, frozen=True):
     """What a `.dvc` file says, in line ``place``: where the data lies, absolute, and its digest."""
 
     file: Path
@@ -123,8 +122,7 @@ def read_pointers(root: Path) -> Iterator[Pointer]:
         raise StoreError(*pointer_survey.faults)
 
 
-@dataclass(frozen=True)
-class PointerSurvey:
+class PointerSurvey(Struct, frozen=True):
     pointers: tuple[Pointer, ...]
     faults: tuple[Fault, ...]
 
@@ -273,8 +271,7 @@ def _row_value(row: documents.Mapping, key: str) -> object:
     return documents.plain_data(entry.node) if entry else None
 
 
-@dataclass(frozen=True)
-class LockedOutput:
+class LockedOutput(Struct, frozen=True):
     """An output, its digest, and the pipeline that made it: None for a stage of the user's own.
     ``place`` is its line in `dvc.lock`."""
 
@@ -330,8 +327,7 @@ def _stage_rows(said: documents.Mapping, folder: object, stage: str) -> Iterator
     yield from read_output_rows(said, home, LOCK)
 
 
-@dataclass(frozen=True)
-class _Place:
+class _Place(Struct, frozen=True):
     """Where bytes belong, what says so in which line, and how a change there can be kept."""
 
     path: Path

@@ -9,8 +9,10 @@ branch that is called as main branches are, or that says of itself that it is ma
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from towpath.backends.git import commit_history, refs, remotes
 from towpath.backends.git.git_command import split_lines
@@ -23,8 +25,7 @@ _HEADS = "refs/heads/"
 _PROPOSALS = "promote/"  # branches of promotions are no main branch, whatever they are called
 
 
-@dataclass(frozen=True)
-class MainBranch:
+class MainBranch(Struct, frozen=True):
     """The main branch by its name, and where it is: on the remote, and here. ``named_at`` is the
     commit of another branch whose declaration says that this one is main."""
 

@@ -10,9 +10,10 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from towpath.backends.git import refs
 from towpath.backends.git.git_command import AS_COMMITTED
@@ -27,8 +28,7 @@ _FILES = frozenset({"100644", "100755"})
 _AT_ONCE = 64 << 20  # bytes that are in memory at a time
 
 
-@dataclass(frozen=True)
-class Submodule:
+class Submodule(Struct, frozen=True):
     """One by its path from the top of the outermost repository, and the commit that is pinned.
     ``folder`` is where this work tree has it; ``repository`` None where it was not set up there."""
 

@@ -7,9 +7,10 @@ import re
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
+
+from msgspec import Struct
 
 from towpath.backends.git import refs
 from towpath.backends.git.checkouts import GITLINK
@@ -39,8 +40,7 @@ _FORMAT = "".join(f"{field}%x00" for field in _FIELDS)
 _Row = TypeVar("_Row")
 
 
-@dataclass(frozen=True)
-class FileChange:
+class FileChange(Struct, frozen=True):
     """A file that two commits have differently: its blobs (if it is there), its later mode."""
 
     path: str
@@ -55,8 +55,7 @@ class FileChange:
         return self.path.rpartition("/")[2] == ".gitkeep" and is_empty
 
 
-@dataclass(frozen=True)
-class CommitWriter:
+class CommitWriter(Struct, frozen=True):
     """Who wrote a commit and who made it, by the mails that it says: nothing proves them."""
 
     commit: str
@@ -142,8 +141,7 @@ def _parse_change(fields: list[str], path: str) -> FileChange:
     return FileChange(path, None if status == "A" else old, None if status == "D" else new, mode)
 
 
-@dataclass(frozen=True)
-class Commit:
+class Commit(Struct, frozen=True):
     """A commit: its parents in order; its date (since 1970), which whoever made it could choose."""
 
     name: str
@@ -232,8 +230,7 @@ def file_writers(
     return tuple(CommitWriter(*cells[start : start + 4]) for start in range(0, len(cells) - 4, 4))
 
 
-@dataclass(frozen=True)
-class WriterQuestion:
+class WriterQuestion(Struct, frozen=True):
     """What ``file_writers`` will be asked: who wrote ``paths`` between two commits."""
 
     old: str
@@ -346,8 +343,7 @@ def _writer_words(old: str, new: str, paths: Iterable[str]) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Backdated:
+class Backdated(Struct, frozen=True):
     """A commit whose date lies before its first parent's, or ahead of now."""
 
     commit: str
@@ -359,8 +355,7 @@ class Backdated:
         return self.time > self.parent_time
 
 
-@dataclass(frozen=True)
-class MainLine:
+class MainLine(Struct, frozen=True, dict=True):
     """The commits of main, oldest first, as ``head`` has them at ``now`` (seconds since 1970)."""
 
     head: str
@@ -412,8 +407,7 @@ def read_main_line(repository: Repository, head: str) -> MainLine:
     return MainLine(head, first_parent_line(repository, head), int(time.time()))
 
 
-@dataclass(frozen=True)
-class MainChange:
+class MainChange(Struct, frozen=True):
     """A commit of main's first-parent line and what it made of the files that were asked about.
     ``files`` are blobs by path, None where the file was taken away; a submodule in a file's place
     has no blob, and a name that is none. ``time`` is the commit's own claim. ``trailers`` are the

@@ -10,9 +10,10 @@ import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from msgspec import Struct
 
 from towpath.call_log import log_call
 from towpath.errors import RegistryError, UserError
@@ -82,8 +83,7 @@ _AT_ONCE = 65536
 _LOCKED = re.compile(r"Unable to create '([^'\n]+\.lock)': File exists")
 
 
-@dataclass(frozen=True)
-class GitOutcome:
+class GitOutcome(Struct, frozen=True):
     code: int
     out: bytes
     err: str

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from towpath.backends.git import signatures
 from towpath.backends.git.repository import Identity, Repository
@@ -22,8 +23,7 @@ exit 1
 """
 
 
-@dataclass(frozen=True)
-class CommitStamp:
+class CommitStamp(Struct, frozen=True):
     """Who makes an object, and when (seconds since 1970; Git keeps it as UTC)."""
 
     who: Identity

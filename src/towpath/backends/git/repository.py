@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 from towpath.backends.git import git_command
 from towpath.backends.git.git_command import GitOutcome
@@ -20,8 +22,7 @@ _PATIENCE = 300.0  # seconds: the slowest that a lock is held for is a push of m
 _WHOLE_HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
-@dataclass(frozen=True)
-class Identity:
+class Identity(Struct, frozen=True):
     name: str
     email: str
 
@@ -29,8 +30,7 @@ class Identity:
         return f"{self.name} <{self.email}>"
 
 
-@dataclass(frozen=True)
-class WorkTreeState:
+class WorkTreeState(Struct, frozen=True):
     """What a repository stands on, and which files are not committed (paths from its root).
     ``commit`` is None before the first commit; ``branch`` is None where the head is detached.
     ``submodules`` are those that are not as this commit pins them, with what differs, in words."""
@@ -41,7 +41,7 @@ class WorkTreeState:
     submodules: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Repository:
     """A repository on this machine. ``root`` is the top of the work tree (of a bare repository,
     itself); ``common`` is the Git folder that all its work trees share. Without ``asks_remotes``
@@ -54,25 +54,29 @@ class Repository:
     # What Git printed, by the words of `recall_output`, and the bytes of small objects that
     # `refs.read_contents` gave. Neither can be stale: their names are whole hashes, whose history
     # nothing changes (of a shallow clone, which a fetch may deepen, no output is kept).
-    answers: dict[tuple[str, ...], str] = field(
+    answers: dict[tuple[str, ...], str] = dataclasses.field(
         default_factory=dict, init=False, repr=False, compare=False
     )
-    contents: dict[str, bytes] = field(default_factory=dict, init=False, repr=False, compare=False)
+    contents: dict[str, bytes] = dataclasses.field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
     # Who signed a commit, by the text of the allowed signers: Git runs `ssh-keygen` for each, and
     # one approval asks thirty times. Both are fixed, and dates are held against the commit's own.
-    signatures: dict[bytes, dict[str, Any]] = field(
+    signatures: dict[bytes, dict[str, Any]] = dataclasses.field(
         default_factory=dict, init=False, repr=False, compare=False
     )
     # What was last read of each ref, by its name: it counts for as long as the ref holds the same
     # object.
-    known_refs: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    known_refs: dict[str, Any] = dataclasses.field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
     # Of what refs add up to, by a name: these refs, and what they came to.
-    known_folds: dict[str, tuple[Any, Any]] = field(
+    known_folds: dict[str, tuple[Any, Any]] = dataclasses.field(
         default_factory=dict, init=False, repr=False, compare=False
     )
     # What was last read of a branch, by the question, with the commit that it was read up to: of a
     # branch that went on, only what is new is read.
-    known_lines: dict[tuple[str, ...], tuple[str, tuple[Any, ...]]] = field(
+    known_lines: dict[tuple[str, ...], tuple[str, tuple[Any, ...]]] = dataclasses.field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 

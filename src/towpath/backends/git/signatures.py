@@ -9,12 +9,14 @@ import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal, TypeAlias
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from towpath.backends.git.git_command import GitOutcome
 from towpath.backends.git.repository import Repository
@@ -46,8 +48,7 @@ _HINT = (
 )
 
 
-@dataclass(frozen=True)
-class Signer:
+class Signer(Struct, frozen=True):
     """A line that counts: a key, and whose it is. ``names`` are the principals as written,
     ``patterns`` those that are none but fit several; ``person`` holds every name of whoever holds
     the key, by all lines, in lower case."""
@@ -69,14 +70,12 @@ class Signer:
         return any(_is_listed(name, self.patterns) for name in names)
 
 
-@dataclass(frozen=True)
-class AllowedSigners:
+class AllowedSigners(Struct, frozen=True):
     signers: tuple[Signer, ...] = ()
     faults: tuple[Fault, ...] = ()
 
 
-@dataclass(frozen=True)
-class SignersFile:
+class SignersFile(Struct, frozen=True):
     """The file that Git is given: each line's name is drawn, so that none stands for another's."""
 
     path: Path
@@ -134,8 +133,7 @@ def read_allowed_signers(text: bytes) -> AllowedSigners:
     return AllowedSigners(_with_persons(signers), tuple(faults))
 
 
-@dataclass
-class _Line:
+class _Line(Struct):
     number: int
     faults: list[Fault] = field(default_factory=list)
 
@@ -267,8 +265,7 @@ def _with_persons(signers: Sequence[Signer]) -> tuple[Signer, ...]:
     return tuple(replace(signer, person=frozenset(owners[signer.key])) for signer in signers)
 
 
-@dataclass(frozen=True)
-class SignedBy:
+class SignedBy(Struct, frozen=True):
     """How the signature of one object stands. ``good`` is of ``who``, a name among the allowed
     signers; ``unknown`` holds and is of a key that is none of theirs; ``bad`` does not hold;
     ``foreign`` is an OpenPGP or X.509 one, which every machine judges by a keyring of its own.

@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import chain, count
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from msgspec import Struct
+
 from towpath.call_log import is_heard, log_requests
 from towpath.errors import Fault, ForgeError
 from towpath.forge import Forbidden
@@ -26,8 +28,7 @@ _LONGEST = 1000  # characters that are quoted of an answer
 _STATUS = "see githubstatus.com; nothing was lost: run it again later"
 
 
-@dataclass(frozen=True)
-class Patience:
+class Patience(Struct, frozen=True):
     timeout: float = 20.0
     attempts: int = 3
     pause: float = 0.5
@@ -154,8 +155,7 @@ class GitHubLine:
             raise _unreadable_answer(error, deed, self.api) from None
 
 
-@dataclass(frozen=True)
-class Deed:
+class Deed(Struct, frozen=True):
     """What is asked, in words; the permission that it needs; and what a 404 says is not there."""
 
     doing: str

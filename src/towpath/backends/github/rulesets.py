@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from towpath.backends.github.github_requests import Deed, GitHubLine, RefusedByGitHub
 from towpath.forge import Environment, MergeWays, Method, Rules, find_lacking_rules

@@ -6,9 +6,10 @@ import functools
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from towpath import documents
 from towpath.backends.great_expectations.suite_outcome import Expectation, Suite
@@ -30,8 +31,7 @@ _WORDS = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class ExpectationArgument:
+class ExpectationArgument(Struct, frozen=True):
     """What an expectation takes. ``kinds`` are what it may be (``text``, ``number``, ``integer``,
     ``switch``, ``list``, ``mapping``, ``any``), unless it is one of ``choices``."""
 
@@ -40,8 +40,7 @@ class ExpectationArgument:
     choices: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class ExpectationType:
+class ExpectationType(Struct, frozen=True):
     """A type of expectation. ``database`` marks one that only a database can answer."""
 
     type: str

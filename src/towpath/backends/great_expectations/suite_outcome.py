@@ -6,13 +6,15 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
 from html import escape
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from msgspec import Struct, field
+
 from towpath.config.artifact import Json
 from towpath.errors import Fault, Place
+from towpath.plain_data import list_fields
 
 # What a failed expectation means: only ``critical`` fails the check.
 Severity: TypeAlias = Literal["critical", "warning", "info"]
@@ -21,8 +23,7 @@ Arguments: TypeAlias = Mapping[str, Any]
 _APART = ("column", "mostly", "row_condition", "condition_parser")
 
 
-@dataclass(frozen=True)
-class Expectation:
+class Expectation(Struct, frozen=True):
     """One line of a suite: a type and arguments of Great Expectations, and why it is there."""
 
     type: str
@@ -41,23 +42,20 @@ class Expectation:
         return tuple(name for name in names if isinstance(name, str))
 
 
-@dataclass(frozen=True)
-class Suite:
+class Suite(Struct, frozen=True):
     name: str
     expectations: tuple[Expectation, ...]
     description: str = ""
 
 
-@dataclass(frozen=True)
-class SampleRow:
+class SampleRow(Struct, frozen=True):
     """A row that is not as expected. ``index`` counts from 0; ``values`` is the whole row."""
 
     index: int
     values: Mapping[str, Json]
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(Struct, frozen=True):
     """What came of one expectation. ``unexpected`` of ``rows`` rows with a value are not as
     expected; ``rows`` is None of one about a whole table or column, whose value is ``observed``. Of
     a column's values held against a set, ``surplus`` are the first that are not in it
@@ -87,8 +85,7 @@ class Result:
         return self.rows is not None and self.unexpected is not None
 
 
-@dataclass(frozen=True)
-class CheckOutcome:
+class CheckOutcome(Struct, frozen=True):
     suite: str
     description: str
     rows: int
@@ -123,7 +120,7 @@ class CheckOutcome:
 
 
 def _result_document(result: Result) -> dict[str, Json]:
-    fields = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(result).items()}
+    fields = {k: list(v) if isinstance(v, tuple) else v for k, v in list_fields(result).items()}
     return {key: value for key, value in fields.items() if value not in (None, "", [])}
 
 

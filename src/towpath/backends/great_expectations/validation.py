@@ -18,9 +18,10 @@ import re
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
+
+from msgspec import Struct
 
 from towpath.backends.great_expectations import suite_outcome
 from towpath.backends.great_expectations.suite_outcome import (
@@ -42,8 +43,7 @@ _LATER = ("altair", "scipy.stats")
 _EXTRAS = ("sqlalchemy", "boto3", "botocore")
 
 
-@dataclass(frozen=True)
-class TypedArguments:
+class TypedArguments(Struct, frozen=True):
     """What Great Expectations is given; ``column`` is the table's, read as the bounds are meant."""
 
     arguments: Mapping[str, Any]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from towpath.config.artifact import Json
 from towpath.config.tuning_declaration import Range
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
     from optuna.trial import Trial
 
 
-@dataclass
-class ParameterSearch:
+class ParameterSearch(Struct):
     """Proposes values trial by trial; the same numbers told in the same order, the same values.
 
     Optuna's own storage is not used: what was tried is in the store as what a step made.

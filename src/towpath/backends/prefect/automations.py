@@ -4,8 +4,9 @@ and when an output or a model's stage changed."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
+
+from msgspec import Struct
 
 from towpath.config.deployment_declaration import FlowDeployment, Reaction
 from towpath.errors import EngineError
@@ -23,8 +24,7 @@ _ENDED_BADLY = ("prefect.flow-run.Failed", "prefect.flow-run.Crashed", "prefect.
 _BODY = "{{ deployment.name }}, run {{ flow_run.name }}: {{ event.event }}"
 
 
-@dataclass(frozen=True)
-class WantedAutomation:
+class WantedAutomation(Struct, frozen=True):
     """An automation of a deployment, by the full name of that: ``subject`` says what it waits for;
     ``spec`` is a trigger in Prefect's own words."""
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from towpath.backends.prefect import automations, deployments, executor, prefect_import, server
 from towpath.backends.prefect.automations import WantedAutomation
@@ -43,8 +45,7 @@ if TYPE_CHECKING:
     from towpath.workspace import Workspace
 
 
-@dataclass(frozen=True)
-class LoadedFlow:
+class LoadedFlow(Struct, frozen=True):
     """A flow as its file makes it; ``form`` is the JSON Schema of its parameters."""
 
     name: str
@@ -180,7 +181,7 @@ def _plan_api(
             standing,
         )  # fmt: skip
         plan = _diff(client, prepared, declared)
-    return PreparedPlan(**{**prepared.__dict__, "plan": plan})
+    return dataclasses.replace(prepared, plan=plan)
 
 
 def _plan_declared(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
+from msgspec.structs import replace
 from pydantic import ValidationError
 
 from towpath import documents
@@ -21,8 +22,7 @@ _PREFECTS_KEYS = ("name", "prefect-version", "build", "push", "pull", "deploymen
 _FILLED_LATER = ("pull", "triggers", "job_variables")
 
 
-@dataclass(frozen=True)
-class DeclaredDeployments:
+class DeclaredDeployments(Struct, frozen=True):
     """What `prefect.yaml` declares, as far as it is sound. ``pull`` is for those deployments that
     say none; ``is_there`` False where there is no such file. ``unread`` is what `prefect deploy`
     makes something of, and Towpath would have to pass over."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
+
+from msgspec import Struct
 
 ChangeKind: TypeAlias = Literal["make", "change", "remove"]
 _LONGEST_VALUE = 80  # characters of a value in a line of text; `--json` has it whole
 
 
-@dataclass(frozen=True)
-class FieldChange:
+class FieldChange(Struct, frozen=True):
     """A field that is to have another value; None stands for what is not set."""
 
     field: str
@@ -29,8 +29,7 @@ def _show_briefly(value: Any) -> str:
     return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"
 
 
-@dataclass(frozen=True)
-class DeploymentChange:
+class DeploymentChange(Struct, frozen=True):
     """A deployment or an automation that is made, changed or removed."""
 
     kind: ChangeKind
@@ -42,8 +41,7 @@ class DeploymentChange:
         return f"{self.kind} {self.what} {self.name}"
 
 
-@dataclass(frozen=True)
-class DeploymentPlan:
+class DeploymentPlan(Struct, frozen=True):
     """The changes at one API, in the order in which they are made; ``kept`` are the names of what
     is as it should be."""
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct, field
 
 from towpath.backends.prefect.prefect_import import import_prefect
 from towpath.backends.prefect.server.server_state import is_local_secret
@@ -27,8 +28,7 @@ _PAGE = 200  # deployments in one answer; Prefect gives no more
 _FIRST_ANCHOR = "2020-01-01T00:00:00"
 
 
-@dataclass(frozen=True)
-class WantedDeployment:
+class WantedDeployment(Struct, frozen=True):
     """A deployment ``<flow name>/<name>``. ``folder`` is the project's where the worker runs,
     ``schedule`` in cron's words, ``form`` the JSON Schema of the parameters, where it is known,
     ``pull`` the worker's way to the code, where it is not the folder."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from towpath import documents
 from towpath.backends.prefect import change_events, executor
@@ -137,8 +139,7 @@ def _flow_answer(run: RecordedRun) -> dict[str, Any]:
     return {"run": run.id, "metrics": run.values}
 
 
-@dataclass(frozen=True)
-class DeployedFlow:
+class DeployedFlow(Struct, frozen=True):
     """The file of a flow, and the deployment that runs it; ``folders`` may hold `prefect.yaml`."""
 
     file: Path

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextvars
 import threading
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any, Self
 from uuid import UUID
 
+from msgspec import Struct, field
 from prefect.artifacts import TableArtifact
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactUpdate
@@ -20,8 +20,7 @@ _FIRST, _PAUSE = 1.0, 5.0  # seconds before the first call of the API, and betwe
 _ROWS = 200  # names that the table shows
 
 
-@dataclass
-class MetricTable:
+class MetricTable(Struct, dict=True):
     """While it lasts, brings a step's numbers to Prefect's API: one table, each few seconds."""
 
     order: Order

@@ -8,12 +8,12 @@ import re
 import threading
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
+from msgspec import Struct, field
 from prefect import Flow, Task, get_run_logger
 from prefect.artifacts import (
     create_image_artifact,
@@ -137,8 +137,7 @@ def _reach_scheduler(address: str) -> None:
         raise EngineError(what, hint=hint) from None
 
 
-@dataclass
-class PrefectTasks:
+class PrefectTasks(Struct):
     """The steps of one run as tasks of the flow run that this is in; an execution's `StepTasks`."""
 
     # Threads of this process tell when a step really begins; from other task runners no word comes.
@@ -206,8 +205,7 @@ def _task_result(ended: PrefectFuture[Any] | State[Any]) -> Made | Exception:
     return came
 
 
-@dataclass(frozen=True)
-class CarryOut:
+class CarryOut(Struct, frozen=True):
     """Carries out a step in a process of its own."""
 
     order: Order
@@ -233,8 +231,7 @@ class CarryOut:
         return Completed(message=_summarise_result(result))
 
 
-@dataclass(frozen=True)
-class ShowStep:
+class ShowStep(Struct, frozen=True):
     """Shows a step that did not run."""
 
     state: str
@@ -244,8 +241,7 @@ class ShowStep:
         return Completed(name=self.state, message=self.message)
 
 
-@dataclass(frozen=True)
-class ActHere:
+class ActHere(Struct, frozen=True):
     """Carries out a step that needs no process, such as a condition."""
 
     deed: Callable[[], Made]

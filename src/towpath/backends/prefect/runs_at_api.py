@@ -8,11 +8,12 @@ import math
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from towpath.backends.prefect.server import remote_api, server_state
 from towpath.backends.prefect.server.api_guard import basic_authorization
@@ -35,8 +36,7 @@ _STATES = {
 _LEVELS = ((50, "critical"), (40, "error"), (30, "warning"), (20, "info"))
 
 
-@dataclass(frozen=True)
-class RunAtApi:
+class RunAtApi(Struct, frozen=True):
     """A run of a deployment. ``where`` says who carries it out, ``started`` is ISO 8601 or "",
     ``page`` its page of Prefect's."""
 
@@ -52,31 +52,27 @@ class RunAtApi:
     page: str
 
 
-@dataclass(frozen=True)
-class TaskAtApi:
+class TaskAtApi(Struct, frozen=True):
     name: str
     state: str
     started: str
     seconds: float
 
 
-@dataclass(frozen=True)
-class LineAtApi:
+class LineAtApi(Struct, frozen=True):
     moment: str
     level: str
     text: str
 
 
-@dataclass(frozen=True)
-class RunsAtApi:
+class RunsAtApi(Struct, frozen=True):
     """What an API knows of a project's deployed runs, the newest first."""
 
     api: str
     runs: tuple[RunAtApi, ...]
 
 
-@dataclass(frozen=True)
-class WholeRunAtApi:
+class WholeRunAtApi(Struct, frozen=True):
     """One run with its steps, in the order in which they began, and the end of its log."""
 
     api: str
@@ -120,8 +116,7 @@ def read_run_at_api(project: Path, name: str, run_id: str) -> WholeRunAtApi | No
     )
 
 
-@dataclass(frozen=True)
-class ApiLine:
+class ApiLine(Struct, frozen=True):
     """The way to an API, with what lets us in."""
 
     api: str

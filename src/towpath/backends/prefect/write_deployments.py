@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from towpath.backends.prefect import automations, deployments
 from towpath.backends.prefect.automations import WantedAutomation
@@ -19,8 +21,7 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
 
 
-@dataclass(frozen=True)
-class PlannedDeployment:
+class PlannedDeployment(Struct, frozen=True):
     """A deployment that is declared, with its automations and its place in the file."""
 
     wanted: WantedDeployment
@@ -28,13 +29,13 @@ class PlannedDeployment:
     number: int
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class PreparedPlan:
     """What is to be made at one API. ``secret`` is a local API's; ``existing`` and
     ``automations`` are what stands there, by name."""
 
     plan: DeploymentPlan
-    secret: str | None = field(repr=False)
+    secret: str | None = dataclasses.field(repr=False)
     mark: str
     project: str
     planned: Mapping[str, PlannedDeployment]
@@ -59,8 +60,7 @@ def apply_plan_at_api(prepared: PreparedPlan, tell: Callable[[DeploymentChange],
             tell(change)
 
 
-@dataclass
-class _ChangeWriter:
+class _ChangeWriter(Struct):
     """Writes the changes of one plan. ``made`` are the ids of the deployments that it made,
     ``cleared`` those deployments whose triggers `prefect deploy` had made, and which are gone."""
 

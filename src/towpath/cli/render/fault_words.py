@@ -8,7 +8,6 @@ import platform
 import tempfile
 import traceback
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -18,6 +17,7 @@ from towpath.cli.render import terminal
 from towpath.cli.render.terminal import Styled
 from towpath.credentials import hide_credentials, hide_words
 from towpath.errors import ExitCode, Fault, TowpathError, UsageError
+from towpath.plain_data import list_fields
 
 
 def report_error(error: Exception, arguments: Sequence[str]) -> int:
@@ -61,7 +61,7 @@ def _as_towpath_error(error: Exception) -> TowpathError | None:
 
 
 def faults_as_json(faults: Sequence[Fault], code: ExitCode) -> str:
-    documents = [asdict(fault) for fault in dict.fromkeys(faults)]
+    documents = [list_fields(fault) for fault in dict.fromkeys(faults)]
     whole = {"towpath": 1, "kind": "error", "exit_code": int(code), "faults": documents}
     return json.dumps(whole, ensure_ascii=False)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
+
+from msgspec import structs
 
 from towpath.execution.run_summary import summarise_run
 
@@ -17,4 +18,4 @@ def write_run_document(run: RecordedRun) -> dict[str, Any]:
     """Its record, and beside it what is derived of that: as Studio's pages have it."""
     summary = summarise_run(run)
     derived = {name: getattr(summary, name) for name in _DERIVED}
-    return {**asdict(run), **derived, "trial": summary.is_trial}
+    return {**structs.asdict(run), **derived, "trial": summary.is_trial}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from towpath import documents
 from towpath.backends.dvc.tracked_files import pointer_path
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
     from towpath.config.project_declaration import Project
 
 
-@dataclass(frozen=True)
-class GateContext:
+class GateContext(Struct, frozen=True):
     """A version that is to enter a stage, judged by the policy of the commit ``base``, which
     ``project`` declares: suites, samples and functions are read from there, never from the
     candidate's commit. ``lower_since`` is when the version entered the stage below, ``now`` the
@@ -55,8 +55,7 @@ class GateContext:
         return find_own_code(source, self.candidate, self.project.trust)
 
 
-@dataclass(frozen=True)
-class GatePolicy:
+class GatePolicy(Struct, frozen=True, dict=True):
     """The files of a context's base commit, below the project's folder in it."""
 
     context: GateContext

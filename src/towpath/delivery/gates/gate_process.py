@@ -7,10 +7,11 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from towpath.config import foreign_values as foreign
 from towpath.config.artifact import Json
@@ -123,8 +124,7 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
     return {"answer": outcome}
 
 
-@dataclass(frozen=True)
-class GateRefusal:
+class GateRefusal(Struct, frozen=True):
     """Why the process gave no answer, in its own words."""
 
     why: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from towpath.backends.git import large_files, refs
 from towpath.config.gate_declarations import Golden
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
 MOST_SAMPLES = 1 << 20  # bytes of a file of samples that are read to be shown
 
 
-@dataclass(frozen=True)
-class GoldenSamples:
+class GoldenSamples(Struct, frozen=True):
     """A golden gate and the bytes of its samples; ``missing`` says why they cannot be shown, and is
     "" where they can."""
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from towpath.config.artifact import Json
 from towpath.errors import TowpathError
 
 
-@dataclass(frozen=True)
-class GateVerdict:
+class GateVerdict(Struct, frozen=True):
     """One gate's word; ``source`` is a place in the base commit (``towpath.yaml:14 at 3f2a1c0``). A
     gate that cannot be evaluated has not passed, and ``detail`` says why."""
 
@@ -25,8 +25,7 @@ class GateVerdict:
     detail: str = ""
 
 
-@dataclass(frozen=True)
-class GateFinding:
+class GateFinding(Struct, frozen=True):
     """Whether the version passed, what was found, and in ``detail`` what else a reviewer needs.
     ``bound`` is given where it is known more exactly than the declaration says it."""
 

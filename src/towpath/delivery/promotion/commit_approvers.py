@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from towpath.backends.git import Repository, branches, refs, remotes
 from towpath.backends.git.git_command import split_lines
@@ -17,8 +18,7 @@ _SSH = "-----BEGIN SSH SIGNATURE-----"
 _FACTS = "%H%x00%G?%x00%GS%x00%GF"
 
 
-@dataclass(frozen=True)
-class CommitSignature:
+class CommitSignature(Struct, frozen=True):
     """Who signed a commit: the line of the file of signers, and the key's fingerprint."""
 
     signer: Signer

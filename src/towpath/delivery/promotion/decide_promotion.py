@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from towpath import registry
 from towpath.backends.git import (
@@ -55,15 +57,13 @@ from towpath.workspace import Workspace
 _WAITING = "%(refname)%00%(contents:subject)%00%(authorname)"
 
 
-@dataclass(frozen=True)
-class RejectedPromotion:
+class RejectedPromotion(Struct, frozen=True):
     branch: str
     reason: str
     url: str | None = None
 
 
-@dataclass(frozen=True)
-class WaitingPromotion:
+class WaitingPromotion(Struct, frozen=True):
     branch: str
     title: str
     author: str
@@ -279,8 +279,7 @@ def _find_open_pull_request(forge: Forge, named: str) -> PullRequest:
     return pulls[0]
 
 
-@dataclass(frozen=True)
-class ApprovedPromotion:
+class ApprovedPromotion(Struct, frozen=True):
     """What came of approving. ``commit`` is the merge on main, None where a forge has the approval
     and does not merge yet: ``waits`` says why. ``pushed`` says whether the remote's main has it,
     ``unchecked`` which bytes could not be looked at."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from towpath.credentials import hide_credentials
 from towpath.delivery.promotion.promotion_case import PromotionCase
@@ -65,8 +66,7 @@ def _lasting_lines(page: str) -> list[str]:
     return lines if len(gates) != 2 else lines[: gates[0]] + lines[gates[1] :]
 
 
-@dataclass(frozen=True)
-class EvidencePage:
+class EvidencePage(Struct, frozen=True):
     """What of a page of evidence nobody can make anew, each as Markdown: a person's ``reason``,
     ``gates`` (a row's cells by the gate's name), and ``steps``, what its merge does."""
 
@@ -288,8 +288,7 @@ def _url_without_user(url: str) -> str:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
-@dataclass(frozen=True)
-class ComparedFact:
+class ComparedFact(Struct, frozen=True):
     section: str
     name: str
     old: Any

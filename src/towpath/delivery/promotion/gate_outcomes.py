@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
 
 from towpath.config.artifact import Json
 from towpath.config.gate_declarations import Metric, NoWorse
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
 GateState = Literal["passed", "failed", "unjudged", "waits"]
 
 
-@dataclass(frozen=True)
-class GateStanding:
+class GateStanding(Struct, frozen=True):
     """A gate: ``unjudged`` is one for which more than records is needed, ``waits`` one that is
     judged at the deployment. ``value`` was found, ``incumbent`` is what the version that runs now
     has; of numbers ``lower`` and ``upper`` are what is let in, None for no end. ``source`` is where

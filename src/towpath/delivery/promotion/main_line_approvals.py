@@ -7,8 +7,10 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from functools import cached_property, reduce
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from towpath.backends.git import Repository, branches, commit_history, refs
 from towpath.backends.git.commit_history import Backdated, MainLine, read_main_line, read_trailers
@@ -36,8 +38,7 @@ _MANY = 8  # promotions from which on they are read together
 ASK_FORGE = 'export GITHUB_TOKEN="$(gh auth token)"; then run it again, without --offline'
 
 
-@dataclass(frozen=True)
-class ApprovalJudgement:
+class ApprovalJudgement(Struct, frozen=True):
     """What a promotion reached, what it needed; ``backdated`` where its date cannot be."""
 
     approval: PromotionApproval
@@ -49,8 +50,7 @@ class ApprovalJudgement:
         return reaches_level(self.approval, self.needed)
 
 
-@dataclass(frozen=True)
-class MainRedirect:
+class MainRedirect(Struct, frozen=True):
     """That another branch is main than the one that would be: what says so at ``commit`` of that
     one, and who agreed to it there; ``faults`` are what nobody agreed to there who had to."""
 
@@ -61,8 +61,7 @@ class MainRedirect:
     faults: tuple[Fault, ...]
 
 
-@dataclass(frozen=True)
-class DisplacedDecision:
+class DisplacedDecision(Struct, frozen=True):
     """A decision (an approval, or a merge of a promotion) beside the line, and the commit of the
     line that merged it along; ``subject`` is the decision's, which anybody can have written."""
 
@@ -145,8 +144,7 @@ def _find_bringing_commit(repository: Repository, line: MainLine, commit: str) -
     return line.commits[place].name
 
 
-@dataclass(frozen=True)
-class ApprovalRule:
+class ApprovalRule(Struct, frozen=True, dict=True):
     """The rule, for the main branch that ends at ``head`` and the project in ``folder``. ``forge``
     is asked where there is one. Every method raises ``ForgeError`` where it does not answer, and
     ``RegistryError`` in a shallow clone."""

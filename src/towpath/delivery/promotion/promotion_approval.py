@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from towpath.backends.git import Repository, commit_history, refs
 from towpath.backends.git.commit_history import read_trailers
@@ -40,8 +42,7 @@ _NOREPLY = re.compile(r"(?:\d+\+)?(?P<login>[\w\[\]-]+)@users\.noreply\.[\w.-]+"
 _PERSON = re.compile(r"[^<]*<(?P<mail>[^>]*)>")
 
 
-@dataclass(frozen=True)
-class PromotionApproval:
+class PromotionApproval(Struct, frozen=True):
     """The highest level that a promotion reached. ``by`` are logins, signers or names with mails;
     ``where`` is the pull request's address, or the merge; ``evidence`` is the page on main that
     the approver saw; ``why`` says what a higher level lacked."""
@@ -59,8 +60,7 @@ class PromotionApproval:
         return f"{self.level}: {', '.join(self.by)}{where}"
 
 
-@dataclass(frozen=True)
-class ApprovalInquiry:
+class ApprovalInquiry(Struct, frozen=True, dict=True):
     """A promotion on main, the commit before it, and what is known of how it came. ``commit_paths``
     are the files that its commit changed, ``together`` the promotions of that commit, ``before``
     what the stage was to run until then."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence, Set
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from towpath import registry
 from towpath.backends.git import Repository, refs
@@ -40,8 +42,7 @@ if TYPE_CHECKING:
     from towpath.workspace import Workspace
 
 
-@dataclass(frozen=True)
-class PromotionCase:
+class PromotionCase(Struct, frozen=True):
     """A version that is to enter a stage over the ``incumbent``, or a model that is to leave one
     (``candidate`` None), by the policy ``project`` of the commit ``base`` of main. ``log`` are the
     model's promotions up to there, ``counted`` those of them that count, once that was asked, and

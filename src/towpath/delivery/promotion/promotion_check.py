@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from towpath import registry
 from towpath.backends.git import Repository, branches, commit_history, refs
@@ -46,8 +48,7 @@ KEPT = ("registry/models/", f"{EVIDENCE}/", f"{FOLDER}/")
 ONE_OR_OTHER = "a pull request holds a promotion or code, not both: make two of them"
 
 
-@dataclass(frozen=True)
-class InspectedBranch:
+class InspectedBranch(Struct, frozen=True):
     """What a branch would change on main, whose head is ``base``, from ``start`` on, and all that
     is wrong with it; no ``cases`` where it is no promotion."""
 
@@ -58,8 +59,7 @@ class InspectedBranch:
     faults: tuple[Fault, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Branch:
+class _Branch(Struct, frozen=True, dict=True):
     repository: Repository
     folder: str
     base: str
@@ -250,8 +250,7 @@ def _evidence_faults(branch: _Branch, case: PromotionCase) -> Iterator[Fault]:
         yield Fault(what, Place(claim), "towpath promote writes it")
 
 
-@dataclass(frozen=True)
-class JudgedPromotion:
+class JudgedPromotion(Struct, frozen=True):
     case: PromotionCase
     verdicts: tuple[GateVerdict, ...]
 
@@ -265,8 +264,7 @@ class JudgedPromotion:
         return evidence.write_evidence(self.case, self.verdicts)
 
 
-@dataclass(frozen=True)
-class CheckedBranch:
+class CheckedBranch(Struct, frozen=True):
     inspected: InspectedBranch
     judged: tuple[JudgedPromotion, ...]
     # Of the rules of the main branch, of who made the promotion, of the version's bytes.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from towpath import registry
 from towpath.backends.git import Repository, refs
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
     from towpath.errors import Fault
 
 
-@dataclass(frozen=True)
-class CaseReview:
+class CaseReview(Struct, frozen=True):
     """One case of a promotion. ``verdicts`` are those of the review gates for which records are
     enough, ``evidence`` the page that came with it, "" for none; ``people`` are whom the policy
     names to approve, none where anybody may."""
@@ -38,8 +38,7 @@ class CaseReview:
     people: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class PromotionReview:
+class PromotionReview(Struct, frozen=True):
     """``faults`` are what would be refused already, before a gate opens a store or runs code."""
 
     reviews: tuple[CaseReview, ...]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from towpath import registry
 from towpath.backends.git import (
@@ -45,8 +47,7 @@ PROMOTION_PREFIX = "promote/"
 LOCK = "promotion"
 
 
-@dataclass(frozen=True)
-class ProposedPromotion:
+class ProposedPromotion(Struct, frozen=True):
     """What came of proposing. ``head`` is None where nothing was written (``dry_run``), ``url``
     where there is no pull request; ``new`` is False where the branch had been there before.
     ``files`` is by path from the Git root, a path in ``without`` is taken away; ``unchecked`` says
@@ -123,8 +124,7 @@ def gate_failures(case: PromotionCase, verdicts: Sequence[GateVerdict]) -> list[
     return faults
 
 
-@dataclass(frozen=True)
-class PromotionPlace:
+class PromotionPlace(Struct, frozen=True, dict=True):
     """Where one promotion is made, and what was asked for. ``forge`` is None where the rules in
     force name none, and where nothing is to be pushed and no token lets it be asked; ``remote``
     where the repository has none. ``pushes`` says whether anything is fetched and pushed."""

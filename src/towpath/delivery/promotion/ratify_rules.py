@@ -9,7 +9,8 @@ from __future__ import annotations
 import difflib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from towpath.backends.git import CommitStamp, branches, commit_beside, hold_lock, refs, remotes
 from towpath.delivery.promotion import decide_promotion, propose
@@ -24,8 +25,7 @@ RULES_PREFIX = "rules/"
 _LONGEST = 400  # lines of a difference in a pull request, whose body a forge bounds
 
 
-@dataclass(frozen=True)
-class UnagreedRule:
+class UnagreedRule(Struct, frozen=True):
     """A rule file that main has otherwise than the rules in force, as the ``commit`` left it."""
 
     path: str
@@ -34,8 +34,7 @@ class UnagreedRule:
     difference: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class RatifiedRules:
+class RatifiedRules(Struct, frozen=True):
     """Rule files that were agreed to as main has them, in a commit upon main. ``waits`` says what
     lacks still: another's signature, or, where ``url`` is a pull request, a review of it."""
 

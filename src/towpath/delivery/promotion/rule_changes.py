@@ -10,9 +10,11 @@ from __future__ import annotations
 import shlex
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from towpath.backends.git import Repository, branches, commit_history, refs
 from towpath.backends.git.commit_history import MainChange, MainLine, read_changes
@@ -53,8 +55,7 @@ NOT_ASKED = "the forge was not asked"
 RuleLevel: TypeAlias = Literal["recorded", "signed", "forge", "none", "unknown"]
 
 
-@dataclass(frozen=True)
-class RuleChange:
+class RuleChange(Struct, frozen=True):
     """A commit of main that changed rule files, or agreed to a change that stood there already.
     ``level`` is ``none`` where the rules before it ask for more than it has, and ``unknown`` where
     only a forge could tell that was not asked; ``why`` says what lacks."""
@@ -73,8 +74,7 @@ class RuleChange:
         return f"{named} ({self.commit[:7]})"
 
 
-@dataclass(frozen=True)
-class RuleHistory:
+class RuleHistory(Struct, frozen=True, dict=True):
     """The rules of main, as far back as it goes, as blobs by path: ``snapshots`` are those in force
     from a place of the line on, ``written`` those that main has now. ``due`` are the paths whose
     content nobody agreed to who had to, with the level that would agree to it now."""
@@ -188,8 +188,7 @@ def _rule_commits(repository: Repository, line: MainLine) -> list[MainChange]:
     return sorted(commits.values(), key=lambda change: line.commit_places[change.commit])
 
 
-@dataclass
-class _RuleWalk:
+class _RuleWalk(Struct):
     """The rules while main's line is walked. ``now`` is what main says, ``force`` what counts, as
     blobs by path; ``signed`` are those who signed for what a path says now, and whether they named
     it; ``claimed`` is what a first claim of a model needs, for as long as it waits."""

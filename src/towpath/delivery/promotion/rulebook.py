@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from towpath.backends.git import Repository, refs
 from towpath.backends.git.signatures import SIGNERS
@@ -43,8 +44,7 @@ PATTERNS = (
 LEVELS: tuple[Approval, ...] = ("recorded", "signed", "forge")
 
 
-@dataclass(frozen=True)
-class Rulebook:
+class Rulebook(Struct, frozen=True, dict=True):
     """What rule files say, by path from the Git root, for the project in ``folder``."""
 
     texts: Mapping[str, bytes]

@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from towpath.backends.dvc.dvc_config import locate_store
 from towpath.backends.git import remotes
@@ -37,8 +39,7 @@ _OWN = "the project's store"
 _ABSENT = "is not on this machine"
 
 
-@dataclass(frozen=True)
-class StoredBytes:
+class StoredBytes(Struct, frozen=True):
     """What lacks or was altered, and what could not be looked at, and why."""
 
     faults: tuple[Fault, ...] = ()
@@ -73,8 +74,7 @@ def _find_own_project(workspace: Workspace, folder: str) -> Workspace:
     return type(workspace)(place) if place.is_dir() else workspace
 
 
-@dataclass(frozen=True)
-class _DeclaredStore:
+class _DeclaredStore(Struct, frozen=True):
     """A store that a stage or the project declares, and what mends altered bytes there."""
 
     open: Callable[[], StageStore]
@@ -87,8 +87,7 @@ class _DeclaredStore:
         return self.declared is not None and "://" in self.declared.url
 
 
-@dataclass
-class _Search:
+class _Search(Struct, dict=True):
     """A search through the stores, the nearest first, for a version's model or for the ``part``
     that stands beside it: ``record`` names its bytes. ``absent`` are those without them,
     ``unseen`` what is said of those that could not be looked at, ``wanted`` what is not on this

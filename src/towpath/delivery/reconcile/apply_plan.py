@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from towpath.delivery.reconcile import (
     deploy_steps,
@@ -33,8 +34,7 @@ ReconcileListener = Callable[[str, str, str], None]
 """Told the stage, the model and the step that begins now."""
 
 
-@dataclass(frozen=True)
-class ChangeOutcome:
+class ChangeOutcome(Struct, frozen=True):
     """What one change came to. ``words`` say it; of one that failed or was refused, ``faults``.
     ``revert`` is how the main branch goes back to what runs, after a gate said no: the address of
     the pull request that proposes it, or the command."""
@@ -46,8 +46,7 @@ class ChangeOutcome:
     revert: str | None = None
 
 
-@dataclass(frozen=True)
-class AppliedPlan:
+class AppliedPlan(Struct, frozen=True):
     plan: StagePlan
     outcomes: tuple[ChangeOutcome, ...]
 
@@ -65,8 +64,7 @@ class AppliedPlan:
         return ExitCode.REFUSED if "refused" in states else ExitCode.DONE
 
 
-@dataclass(frozen=True)
-class ReconcileOptions:
+class ReconcileOptions(Struct, frozen=True):
     """How a reconcile is called. ``patience`` is for another's lease, in seconds; ``environ``
     holds credentials (default: the process's environment). ``accepts_history`` says that a person
     has looked at a main branch that was rewritten, and takes it as it is."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from towpath.errors import RegistryError, TowpathError
 from towpath.registry import VersionRecord
@@ -20,8 +21,7 @@ RECORD = "record.yaml"
 SCHEMA = 1
 
 
-@dataclass(frozen=True)
-class Bundle:
+class Bundle(Struct, frozen=True):
     """A folder that holds a version's model, ``record.yaml`` and ``MANIFEST.json``."""
 
     folder: Path

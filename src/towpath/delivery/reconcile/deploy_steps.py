@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from towpath.config.foreign_values import format_second
 from towpath.delivery.promotion.main_line_approvals import backdated_fault, decide_again
@@ -39,8 +40,7 @@ Step = Callable[[str, str], None]
 """Told the model and the step that begins now; it may raise, to stop before the step."""
 
 
-@dataclass(frozen=True)
-class ReconcileWork:
+class ReconcileWork(Struct, frozen=True):
     """One reconcile under its lease: what was seen, whom to tell."""
 
     site: StageSite

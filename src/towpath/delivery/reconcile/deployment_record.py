@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from towpath.config import foreign_values as foreign
 from towpath.config.foreign_values import CommitId, Fields, Md5, Sha256
 from towpath.errors import Fault, Malformed, StoreError
+from towpath.plain_data import list_fields
 from towpath.registry import Promotion
 from towpath.registry.deployed_gates import DeployedGate, read_deployed_gate
 from towpath.registry.version_reference import VersionNumber, read_version
@@ -21,8 +24,7 @@ ASIDE = "towpath/set-aside"
 SCHEMA = 1
 
 
-@dataclass(frozen=True)
-class RecordedApproval:
+class RecordedApproval(Struct, frozen=True):
     """Who let a version in: the level, the people, where they said so, what they saw."""
 
     level: str
@@ -31,8 +33,7 @@ class RecordedApproval:
     evidence: str | None = None
 
 
-@dataclass(frozen=True)
-class DeploymentRecord:
+class DeploymentRecord(Struct, frozen=True):
     """A version in a stage. ``promotion`` is the commit on the main branch that asked for it,
     ``target`` what runs it, ``time`` UTC in ISO 8601. ``version`` is None where it was taken out.
     ``gates`` are those that were asked before it came in; ``previous`` holds what the record said
@@ -48,15 +49,14 @@ class DeploymentRecord:
     time: str
     target: str
     gates: tuple[DeployedGate, ...] = ()
-    previous: tuple[DeploymentRecord, ...] = field(default=(), repr=False)
+    previous: tuple[DeploymentRecord, ...] = ()
 
     def has_run_before(self, version: VersionNumber | None, sha256: str | None) -> bool:
         records = (self, *self.previous)
         return any((earlier.version, earlier.sha256) == (version, sha256) for earlier in records)
 
 
-@dataclass(frozen=True)
-class StoredRecord:
+class StoredRecord(Struct, frozen=True):
     record: DeploymentRecord | None = None
     mark: str | None = None
     content: bytes = b""
@@ -135,7 +135,7 @@ def _record_path(model: str) -> str:
 
 
 def _plain_record(record: DeploymentRecord) -> dict[str, Any]:
-    data = asdict(replace(record, previous=()))
+    data = list_fields(replace(record, previous=()))
     del data["previous"]
     return {**data, "version": str(record.version) if record.version else None}
 

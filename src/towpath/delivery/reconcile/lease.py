@@ -15,13 +15,16 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from towpath.backends.git.commit_history import CLOCK_SKEW
 from towpath.config import foreign_values as foreign
 from towpath.config.foreign_values import Fields, format_second
 from towpath.errors import Malformed, StoreError, TowpathError
+from towpath.plain_data import list_fields
 from towpath.storage.stage_store import StageStore
 
 PATH = "towpath/lease.json"
@@ -32,8 +35,7 @@ PATIENCE = 15.0  # for a reconcile that is about to end; one that goes on is tol
 _PAUSE = 0.5  # between two looks at a lease that another holds
 
 
-@dataclass(frozen=True)
-class Lease:
+class Lease(Struct, frozen=True):
     """Who holds a stage. Times are seconds since 1970, by the holder's clock. ``process`` and
     ``began`` name a process of ``machine``; ``nonce`` tells two leases apart."""
 
@@ -179,7 +181,7 @@ def _machine_name() -> str:
 
 
 def _dump_lease(lease: Lease) -> bytes:
-    return json.dumps(asdict(lease), indent=1).encode()
+    return json.dumps(list_fields(lease), indent=1).encode()
 
 
 def _find_lease(file: tuple[bytes, str] | None) -> Lease | None:

@@ -8,7 +8,8 @@ there.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from towpath.backends.git import Repository, refs
 from towpath.config.foreign_values import CommitId, Fields, parse_json, read_count
@@ -23,8 +24,7 @@ SEEN = "refs/towpath/seen/main"
 """The remote's main as this clone last acted upon it: for stages that remember nothing yet."""
 
 
-@dataclass(frozen=True)
-class MainWitness:
+class MainWitness(Struct, frozen=True):
     """Main's head when the stage was last reconciled, and the mark of the file that says so; no
     head where the stage never was. ``root`` is main's first commit, by which two repositories
     that use one store are told apart; a clone, which remembers its own, has none."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from towpath import registry
 from towpath.backends.git import Repository, remotes
@@ -20,8 +22,7 @@ from towpath.registry.stage_files import StageFile
 from towpath.storage.verified_bytes import BytesState
 
 
-@dataclass(frozen=True)
-class ObservedStage:
+class ObservedStage(Struct, frozen=True):
     """Both sides, and the records of the wanted versions, by model. ``strangers`` are the models in
     the stage's store that belong to another project."""
 

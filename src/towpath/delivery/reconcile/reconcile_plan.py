@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias
+
+from msgspec import Struct
 
 from towpath.delivery.reconcile.deployment_record import DeploymentRecord
 from towpath.errors import Fault
@@ -12,8 +13,7 @@ from towpath.registry.version_reference import VersionNumber
 from towpath.storage.verified_bytes import BytesState
 
 
-@dataclass(frozen=True)
-class NothingToDo:
+class NothingToDo(Struct, frozen=True):
     """A model runs as it should; ``note`` is what a person may want to know all the same."""
 
     model: str
@@ -25,8 +25,7 @@ class NothingToDo:
         return f"nothing to do: {self.version}" + (f" ({self.note})" if self.note else "")
 
 
-@dataclass(frozen=True)
-class DeployVersion:
+class DeployVersion(Struct, frozen=True):
     """A version goes in, over the one that runs (None: the first)."""
 
     model: str
@@ -44,16 +43,14 @@ class DeployVersion:
 Part: TypeAlias = Literal["bundle", "target", "record", "tag"]
 
 
-@dataclass(frozen=True)
-class AmissPart:
+class AmissPart(Struct, frozen=True):
     """What is not as it should be: the bytes in the store, the target, or the stage tag."""
 
     part: Part
     words: str
 
 
-@dataclass(frozen=True)
-class RepairVersion:
+class RepairVersion(Struct, frozen=True):
     """The right version runs, but something about it is not as it should be."""
 
     model: str
@@ -68,8 +65,7 @@ class RepairVersion:
         return f"repair {self.version}: {'; '.join(amiss_part.words for amiss_part in self.amiss)}"
 
 
-@dataclass(frozen=True)
-class RemoveModel:
+class RemoveModel(Struct, frozen=True):
     """The model is taken out; ``version`` is what runs, None where only traces are left.
     ``deletion`` is its authority: the commit of the main branch that deleted the stage file."""
 
@@ -82,8 +78,7 @@ class RemoveModel:
         return f"remove {self.version}" if self.version else "remove what is left of it"
 
 
-@dataclass(frozen=True)
-class BlockedChange:
+class BlockedChange(Struct, frozen=True):
     """What is wanted cannot be done: it is left as it is until a person decides."""
 
     model: str
@@ -98,8 +93,7 @@ class BlockedChange:
 StageChange: TypeAlias = NothingToDo | DeployVersion | RepairVersion | RemoveModel | BlockedChange
 
 
-@dataclass(frozen=True)
-class StagePlan:
+class StagePlan(Struct, frozen=True):
     """A stage's changes, by model, at main's ``commit``; ``notes`` concern it as a whole."""
 
     stage: str
@@ -120,8 +114,7 @@ class StagePlan:
         return bool(self.pending) or any(getattr(change, "note", "") for change in self.changes)
 
 
-@dataclass(frozen=True)
-class DesiredVersion:
+class DesiredVersion(Struct, frozen=True):
     """What main asks for of a model. ``fault`` is why it cannot be had, ``rejected`` why the
     version should not be used any more, ``way`` then the command by which the stage leaves it;
     ``deletion`` is the commit that deleted the stage file, so that the model is to leave."""
@@ -135,16 +128,14 @@ class DesiredVersion:
     way: str = ""
 
 
-@dataclass(frozen=True)
-class RunningVersion:
+class RunningVersion(Struct, frozen=True):
     """What a target says of a model: the version, and whether its bundle is as it was put."""
 
     version: str | None
     whole: bool = True
 
 
-@dataclass(frozen=True)
-class ActualState:
+class ActualState(Struct, frozen=True):
     """What there is of a model in a stage. ``running`` is None where the target cannot tell;
     ``followed`` is whether the record, and what it says of before, follows from main, ``published``
     whether the stage's tags are on the remote; ``fault`` why it cannot be told what runs."""

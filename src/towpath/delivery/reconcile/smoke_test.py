@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from towpath.config import foreign_values as foreign
 from towpath.config.artifact import Json
@@ -32,14 +34,12 @@ _MOST_PACKAGES = 3  # told in the plan's line
 _LONGEST_ERROR = 2000  # characters of what a model raised; the rest tells nobody more
 
 
-@dataclass(frozen=True)
-class _Outcome:
+class _Outcome(Struct, frozen=True):
     predictions: tuple[Json, ...]
     error: str | None
 
 
-@dataclass(frozen=True)
-class _Result:
+class _Result(Struct, frozen=True):
     """How many rows were tried, what came of each version, and which fences were missing. ``words``
     are those that encoders know of a column; ``packages`` those that are others here than when the
     new version was made."""

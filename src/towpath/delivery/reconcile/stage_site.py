@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from towpath import registry
 from towpath.backends.dvc import tracked_files
@@ -48,8 +49,7 @@ if TYPE_CHECKING:
 _UNBORN = "there is no main branch yet, so no stage wants anything"
 
 
-@dataclass(frozen=True)
-class StageSite:
+class StageSite(Struct, frozen=True, dict=True):
     """One stage in the registry as it is read: ``main`` is its main branch's head, ``remote`` what
     it is shared by, None without one and offline. ``ahead`` counts commits on the main branch here
     that the remote's, ``there``, does not have: with a forge they do not count yet, and without
@@ -63,7 +63,7 @@ class StageSite:
     there: str | None
     stage: str
     environ: Mapping[str, str]
-    say: Callable[[str], object] = field(default=len, repr=False)
+    say: Callable[[str], object] = len
     """Told what a person may want to read while it goes on."""
 
     def is_shared(self, commit: str) -> bool:
@@ -249,8 +249,7 @@ def _project_sources(site: StageSite) -> Iterator[ObjectSource]:
     yield from site.open_declared_stores()
 
 
-@dataclass(frozen=True)
-class StageData:
+class StageData(Struct, frozen=True):
     """The files that a stage may read, as the commit ``base`` names them, where the project lay in
     ``folder``: first where DVC would point (the bytes from the declared stores, the stage's own, or
     the project's), then in the commit itself, then by that path in the declared stores."""

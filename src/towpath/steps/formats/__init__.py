@@ -6,10 +6,12 @@ import importlib
 import io
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from towpath.backends.git import large_files
 from towpath.config.table_options import NO_OPTIONS, TableOptions
@@ -27,8 +29,7 @@ _TEXT = ("str", "bytes")
 _MOST_SUFFIXES = 2  # .csv.gz
 
 
-@dataclass(frozen=True)
-class Format:
+class Format(Struct, frozen=True):
     """A kind of file: its name for ``format:``, its extensions, and the module that knows it.
     ``default`` is what a reader gives unless an annotation asks for one of ``types``; a format with
     no extension is used only where it is asked for by name. ``run`` names the class of a format of
@@ -126,8 +127,7 @@ def is_folder_output(name: str) -> bool:
     return name.endswith("/")
 
 
-@dataclass(frozen=True)
-class ReadRequest:
+class ReadRequest(Struct, frozen=True):
     """What is to be read: the file's real name, the type that an annotation asks for, the format
     declared, the types that ``trust`` lets into a model, the project's own formats."""
 

@@ -17,9 +17,11 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, cast
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from towpath.config.table_options import NO_OPTIONS, TableOptions
 from towpath.errors import Fault, Place, StepFailed
@@ -34,8 +36,7 @@ _GZIP = b"\x1f\x8b"
 _BOTH_ENDS = "\r\n"
 
 
-@dataclass(frozen=True)
-class DelimitedText:
+class DelimitedText(Struct, frozen=True):
     """A file of delimited text. ``name`` is what errors call it; ``kind`` is ``csv`` or ``tsv``."""
 
     path: Path

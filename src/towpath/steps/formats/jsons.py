@@ -16,6 +16,8 @@ from fractions import Fraction
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from msgspec import Struct, field
+
 from towpath.config.artifact import Json
 from towpath.errors import Fault, StepFailed
 
@@ -75,12 +77,11 @@ def plain_json(value: Any) -> Json:
     return _Reading().plain_value(value)
 
 
-@dataclasses.dataclass
-class _Reading:
+class _Reading(Struct):
     """Where in a value we are: the keys on the way, and the containers that we are inside of."""
 
-    way: list[str] = dataclasses.field(default_factory=list)
-    inside: list[int] = dataclasses.field(default_factory=list)
+    way: list[str] = field(default_factory=list)
+    inside: list[int] = field(default_factory=list)
 
     def plain_value(self, value: Any) -> Json:
         if value is None or type(value) in _PLAIN:

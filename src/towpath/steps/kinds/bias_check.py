@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from towpath.backends.dvc import Store
 from towpath.backends.great_expectations import suite_outcome
@@ -83,8 +84,7 @@ def _find_predictor(order: Order, store: Store) -> Callable[[Any], Any] | None:
     return lambda part: model.predict(batch_transform.select_features(model, part))
 
 
-@dataclass(frozen=True)
-class GroupComparison:
+class GroupComparison(Struct, frozen=True):
     """A group of a column against its reference, by measure."""
 
     column: str

@@ -11,9 +11,11 @@ import inspect
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from towpath.backends.dvc import Store
 from towpath.config.artifact import Artifact, Json, Made
@@ -27,8 +29,7 @@ if TYPE_CHECKING:
     from towpath.config.pipeline_declaration import FunctionStep
 
 
-@dataclass(frozen=True)
-class FunctionCall:
+class FunctionCall(Struct, frozen=True):
     """A call that has returned: what went in, what came back by output name, and its wall time."""
 
     function: Callable[..., object]
@@ -43,8 +44,7 @@ def execute(order: Order) -> Made:
     return add_signatures(store_outputs(order, called), called)
 
 
-@dataclass(frozen=True)
-class PreparedCall:
+class PreparedCall(Struct, frozen=True):
     """A function with all that it is called with: what it takes, and the paths that it writes."""
 
     function: Callable[..., object]

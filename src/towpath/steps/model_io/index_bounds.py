@@ -8,10 +8,10 @@ in them need this, before anything is predicted.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy
+from msgspec import Struct
 
 _DEEPEST = 100
 _OPAQUE = str | bytes | int | float | None
@@ -23,8 +23,7 @@ _HOMES = ("sklearn.", "scipy.", "numpy.")
 _UNCHECKED = frozenset({"_kmeans_single_elkan", "_kmeans_single_lloyd"})
 
 
-@dataclass(frozen=True)
-class _Part:
+class _Part(Struct, frozen=True):
     """A part of a model. ``is_tight``: what is around it hands its columns on without looking."""
 
     value: Any

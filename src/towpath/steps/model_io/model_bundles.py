@@ -6,15 +6,17 @@ import importlib.util
 import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 from towpath.config import foreign_values as foreign
 from towpath.config.artifact import Json
 from towpath.config.foreign_values import Fields
 from towpath.config.project_paths import ProjectPath
 from towpath.errors import Fault, Malformed, Refused, StepFailed, TowpathError
+from towpath.plain_data import list_fields
 from towpath.steps.model_io import bundle_runtime, own_classes, skops_models
 from towpath.steps.model_io.bundle_runtime import CODE, DESCRIPTION, BundledModel
 
@@ -23,8 +25,7 @@ SCHEMA = 1
 PARTS, SAMPLES, REQUIREMENTS, CARD = "parts", "samples.json", "requirements.txt", "README.md"
 
 
-@dataclass(frozen=True)
-class NamedFunction:
+class NamedFunction(Struct, frozen=True):
     """A function of the bundle's code, by its module; ``takes`` are the parts that it is given."""
 
     module: str
@@ -36,16 +37,14 @@ class NamedFunction:
         return f"{self.module}.{self.function}"
 
 
-@dataclass(frozen=True)
-class BundlePart:
+class BundlePart(Struct, frozen=True):
     """A file or folder of a bundle, by its path in it; of a .skops the types that it names."""
 
     path: str
     types: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class BundleDescription:
+class BundleDescription(Struct, frozen=True):
     """What `bundle.json` says: how rows become predictions, and of what.
 
     ``paths`` are the folders in ``code`` that modules are looked for in, in order; ``values`` are
@@ -75,7 +74,7 @@ class BundleDescription:
         return tuple(column["name"] for column in inputs)
 
     def to_json(self) -> dict[str, Any]:
-        return {"schema": SCHEMA, **asdict(self)}
+        return {"schema": SCHEMA, **list_fields(self)}
 
 
 def is_bundle(name: str) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from towpath.config.artifact import Json
 from towpath.markdown_text import code_span, markdown_table
@@ -13,8 +14,7 @@ from towpath.steps.model_io.model_bundles import BundleDescription
 _SHOWN = 5
 
 
-@dataclass(frozen=True)
-class CardContent:
+class CardContent(Struct, frozen=True):
     """What a card tells. ``text`` is the project's own; nothing here hangs on the day, so that the
     same model has the same card."""
 

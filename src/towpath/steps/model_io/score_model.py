@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from towpath.config import foreign_values as foreign
 from towpath.config.foreign_values import Fields
@@ -44,8 +45,7 @@ def read_model_file(path: Path, trust: Iterable[str], own: Mapping[str, Any]) ->
     return model_bundles.load_version(path, path.name, trust, own)
 
 
-@dataclass(frozen=True)
-class Scoring:
+class Scoring(Struct, frozen=True):
     """A model's file, the table that it is applied to, and where the rows go. ``trust`` names types
     that the model may hold besides the known ones, ``own`` is the version's own code, where those
     of its own are found. ``method`` is ``predict`` or ``predict_proba``; with ``batch_size`` only
@@ -60,8 +60,7 @@ class Scoring:
     batch_size: int | None = None
 
 
-@dataclass(frozen=True)
-class Scored:
+class Scored(Struct, frozen=True):
     """The number of rows; in words, which packages are others than the version was made with."""
 
     rows: int

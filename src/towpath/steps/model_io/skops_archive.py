@@ -13,9 +13,10 @@ import json
 import re
 import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from msgspec import Struct, field
 
 from towpath.errors import Fault, Refused, StepFailed
 from towpath.steps.model_io.allowed_types import Held
@@ -196,8 +197,7 @@ def normalise_archive(data: bytes) -> bytes:
     return output.getvalue()
 
 
-@dataclass
-class _Numbering:
+class _Numbering(Struct):
     """The new numbers of a file's objects, in the order of its schema, and the members that
     belong to them: the new name of each, and the one that it has in the archive."""
 

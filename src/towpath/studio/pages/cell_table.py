@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from towpath.credentials import hide_credentials
 from towpath.errors import TowpathError
@@ -24,16 +25,14 @@ _MOST_ITEMS, _MOST_NUMBERS = 6, 5  # columns
 _LONGEST_ERROR = 300
 
 
-@dataclass(frozen=True)
-class CellObjective:
+class CellObjective(Struct, frozen=True):
     """The number that says which cell is the best, and whether the least is: as it is declared."""
 
     name: str
     is_least: bool
 
 
-@dataclass(frozen=True)
-class CellRow:
+class CellRow(Struct, frozen=True):
     """A cell: its items and its numbers stand in the order of the table's columns."""
 
     name: str
@@ -46,8 +45,7 @@ class CellRow:
     is_best: bool
 
 
-@dataclass(frozen=True)
-class CellTable:
+class CellTable(Struct, frozen=True):
     """A page of the cells. ``numeric_items`` are those of which all are numbers; ``states`` counts
     all cells, ``chosen`` is the state that is filtered, ``sort`` the column, with a minus before it
     where the greatest stands first."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
+
+from msgspec import Struct
 
 from towpath.studio.shown_values import show_change, show_number
 
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
 _MOST_ROWS = 400  # of a section: a run may have a thousand cells
 
 
-@dataclass(frozen=True)
-class ComparedCell:
+class ComparedCell(Struct, frozen=True):
     """A run's value, and how it differs from that of the first run, where that is a metric;
     ``moment`` is the ISO time that the value is."""
 
@@ -27,8 +27,7 @@ class ComparedCell:
     moment: str = ""
 
 
-@dataclass(frozen=True)
-class ComparedRow:
+class ComparedRow(Struct, frozen=True):
     """A value of each run; of many runs ``cells`` is empty, and ``count`` says how many values
     there are."""
 
@@ -37,8 +36,7 @@ class ComparedRow:
     count: int
 
 
-@dataclass(frozen=True)
-class ComparedSection:
+class ComparedSection(Struct, frozen=True):
     title: str
     rows: tuple[ComparedRow, ...]
     equal: tuple[tuple[str, str], ...]

@@ -6,8 +6,9 @@ import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from towpath.config.file_declaration import Input
 from towpath.errors import TowpathError
@@ -29,8 +30,7 @@ _LONGEST = 120  # bytes of a part of an address
 _RUNS, _CHECKS, _VERSIONS, _USERS = 20, 100, 100, 12
 
 
-@dataclass(frozen=True)
-class DataCheck:
+class DataCheck(Struct, frozen=True):
     """What a check of a run said of the data."""
 
     run: str
@@ -39,8 +39,7 @@ class DataCheck:
     check: CheckSummary
 
 
-@dataclass(frozen=True)
-class DataSetVersion:
+class DataSetVersion(Struct, frozen=True):
     """A digest that the data had. ``commit`` is empty where only runs saw it; ``runs`` read it,
     ``models`` are versions that were made of it."""
 
@@ -56,8 +55,7 @@ class DataSetVersion:
     check: DataCheck | None
 
 
-@dataclass(frozen=True)
-class DataSet:
+class DataSet(Struct, frozen=True):
     """``name`` is a path, or what an input names instead; ``page`` its name in an address;
     ``inputs`` are the pipelines that declare it, and as what. The newest stands first."""
 
@@ -74,21 +72,18 @@ class DataSet:
         return len({name for version in self.versions for name in version.models})
 
 
-@dataclass(frozen=True)
-class DataList:
+class DataList(Struct, frozen=True):
     sets: tuple[DataSet, ...]
     unread: int
 
 
-@dataclass(frozen=True)
-class DataPage:
+class DataPage(Struct, frozen=True):
     data: DataSet
     unread: int
     left_out: int
 
 
-@dataclass
-class _Gathered:
+class _Gathered(Struct):
     """What is known of one data set while all of them are gathered."""
 
     inputs: dict[tuple[str, str], None] = field(default_factory=dict)

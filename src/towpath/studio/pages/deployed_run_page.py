@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from towpath.credentials import hide_credentials
 from towpath.studio.pages.page_kind import NoSuchPage
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
     from towpath.studio.project_facts import ProjectFacts
 
 
-@dataclass(frozen=True)
-class DeployedRunPage:
+class DeployedRunPage(Struct, frozen=True):
     """``steps`` are name, state, time of its beginning and duration; ``log`` is plain text."""
 
     api: str

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from towpath.execution import run_folders
 from towpath.studio.pages.run_facts import RUN_LINES
@@ -19,8 +20,7 @@ _EARLIER, _LATER = timedelta(seconds=5), timedelta(minutes=5)
 _MOST_LOOKED_AT = 40  # records that began at the time of one run
 
 
-@dataclass(frozen=True)
-class DeployedRuns:
+class DeployedRuns(Struct, frozen=True):
     """``elsewhere`` are those without a record here; ``recorded`` are the others, by the name that
     each has here. ``api`` is who tells of them."""
 

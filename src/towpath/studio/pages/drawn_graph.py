@@ -4,9 +4,11 @@ that."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from towpath.drawing.alike_boxes import group_alike
 from towpath.drawing.picture import GraphPicture, fold_picture, list_frames_around
@@ -24,8 +26,7 @@ _SMALL = 12  # boxes of a graph that is drawn in one size
 _ANY_OPEN = 100  # names that an address may unfold
 
 
-@dataclass(frozen=True)
-class GraphAddress:
+class GraphAddress(Struct, frozen=True):
     """The address of a page with a graph: what is unfolded, and the size, stand behind the
     question mark."""
 
@@ -54,8 +55,7 @@ class GraphAddress:
         return str(replace(self, opened=tuple(opened)))
 
 
-@dataclass(frozen=True)
-class GraphControl:
+class GraphControl(Struct, frozen=True):
     """A link above a graph that draws it otherwise."""
 
     words: str
@@ -63,8 +63,7 @@ class GraphControl:
     is_current: bool = False
 
 
-@dataclass(frozen=True)
-class DrawnGraph:
+class DrawnGraph(Struct, frozen=True):
     """A graph as a page shows it: ``looks`` are those of boxes and of frames, ``zoom`` is empty
     where the drawing's size decides, ``note`` says why there is no picture or what is left out."""
 
@@ -82,8 +81,7 @@ def read_address(request: PageRequest, page: str) -> GraphAddress:
     return GraphAddress(page, opened, zoom if zoom in dict(_ZOOMS) else "")
 
 
-@dataclass(frozen=True)
-class FoldedGraph:
+class FoldedGraph(Struct, frozen=True):
     """A picture with what is unfolded of it; the ``whole`` one; boxes that stand for ``alike``
     steps; and the address without what is not there."""
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from towpath.backends.git import branches, refs
 from towpath.config.foreign_values import parse_json
@@ -26,8 +28,7 @@ if TYPE_CHECKING:
 _ROWS = 8  # of a file, the first
 
 
-@dataclass(frozen=True)
-class GoldenOutcome:
+class GoldenOutcome(Struct, frozen=True):
     """What a decision's evidence, or its deployment, says of a golden gate: ``3 of 3``."""
 
     stage: str
@@ -36,8 +37,7 @@ class GoldenOutcome:
     words: str
 
 
-@dataclass(frozen=True)
-class GoldenGate:
+class GoldenGate(Struct, frozen=True):
     """A gate of a stage that holds versions against samples."""
 
     stage: str
@@ -46,8 +46,7 @@ class GoldenGate:
     outcome: GoldenOutcome | None
 
 
-@dataclass(frozen=True)
-class GoldenRow:
+class GoldenRow(Struct, frozen=True):
     """A sample by its number from 1; ``answer`` is what the model gave where evidence says it."""
 
     number: int
@@ -57,8 +56,7 @@ class GoldenRow:
     difference: str = ""
 
 
-@dataclass(frozen=True)
-class GoldenFile:
+class GoldenFile(Struct, frozen=True):
     """A file of samples as ``commit`` has it; ``note`` says why there are no rows of it."""
 
     path: str

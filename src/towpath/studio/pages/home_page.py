@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from towpath.audit.open_tasks import LATEST_RUNS, list_open_tasks
 from towpath.execution import run_questions
@@ -22,15 +24,13 @@ if TYPE_CHECKING:
 _RUNS = 8  # in the list, below the strip
 
 
-@dataclass(frozen=True)
-class StageColumn:
+class StageColumn(Struct, frozen=True):
     stage: str
     description: str
     cards: tuple[StageCard, ...]
 
 
-@dataclass(frozen=True)
-class Attention:
+class Attention(Struct, frozen=True):
     """Something that a person should look at: ``address`` is its page, ``deploys`` the stage that
     a command would bring up to date."""
 
@@ -40,8 +40,7 @@ class Attention:
     deploys: str = ""
 
 
-@dataclass(frozen=True)
-class FirstStep:
+class FirstStep(Struct, frozen=True):
     """One of the steps from an empty folder to a model in a stage, and what to type for it;
     ``address`` is the page where a click does the same, "" for none."""
 
@@ -51,8 +50,7 @@ class FirstStep:
     address: str = ""
 
 
-@dataclass(frozen=True)
-class HomePage:
+class HomePage(Struct, frozen=True):
     columns: tuple[StageColumn, ...]
     waiting: tuple[WaitingPromotion, ...]
     runs: tuple[RunLine, ...]
@@ -90,8 +88,7 @@ def _list_tasks(facts: ProjectFacts, runs: tuple[RunLine, ...]) -> Iterator[Open
     return list_open_tasks((), run_questions.list_waiting(facts.workspace), standings, runs)
 
 
-@dataclass(frozen=True)
-class StageBoard:
+class StageBoard(Struct, frozen=True):
     """What runs where: now, or at ``moment``, which is a date; ``fault`` says why that is none."""
 
     columns: tuple[StageColumn, ...]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from towpath.studio.pages.page_kind import NoSuchPage
 from towpath.studio.pages.run_facts import RunLine, find_page_run, line_of_run
@@ -27,8 +28,7 @@ _CHANGING = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class LogPair:
+class LogPair(Struct, frozen=True):
     """Two lines that stand beside each other: ``kind`` is ``same``, ``changed``, ``left`` or
     ``right``; or ``folded`` equal lines that are not shown."""
 
@@ -38,8 +38,7 @@ class LogPair:
     folded: int = 0
 
 
-@dataclass(frozen=True)
-class LogComparison:
+class LogComparison(Struct, frozen=True):
     """``steps`` are those of which both runs have a log; ``cut`` where only its end is compared."""
 
     runs: tuple[RunLine, ...]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from towpath.credentials import hide_credentials
 from towpath.studio.pages.step_log import open_step_log, plain_text
@@ -20,8 +22,7 @@ _NEIGHBOURS = 2  # lines before and after
 _SHOWN = 300  # characters of a line
 
 
-@dataclass(frozen=True)
-class LogHit:
+class LogHit(Struct, frozen=True):
     """A line with the words; ``number`` counts from 1, ``place`` is its first byte. It is
     ``before`` the words, the ``words`` as they stand there, and what is ``after`` them;
     ``is_joined`` where it follows the hit before without a gap."""
@@ -36,8 +37,7 @@ class LogHit:
     is_joined: bool = False
 
 
-@dataclass(frozen=True)
-class LogSearch:
+class LogSearch(Struct, frozen=True):
     """What was found between two bytes of a log; where it goes on from there, and from which
     line, None where it is at the end."""
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from towpath.studio.shown_values import show_number
 from towpath.studio.svg_charts import AxisSpan
@@ -12,8 +13,7 @@ from towpath.studio.svg_charts import AxisSpan
 _WIDE, _HIGH, _EDGE = 120.0, 28.0, 4.0
 
 
-@dataclass(frozen=True)
-class TrendLine:
+class TrendLine(Struct, frozen=True):
     """A metric over versions or runs, as a path in a box of 120 by 28; ``words`` say it without
     eyes."""
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from towpath.audit.version_search import list_version_facts, match_versions
 from towpath.config.foreign_values import format_second
@@ -25,8 +26,7 @@ _SPARK = 40  # versions of a small trend
 ON_A_PAGE = 100
 
 
-@dataclass(frozen=True)
-class VersionLine:
+class VersionLine(Struct, frozen=True):
     """A version in a list."""
 
     model: str
@@ -40,8 +40,7 @@ class VersionLine:
     is_candidate: bool
 
 
-@dataclass(frozen=True)
-class ModelLine:
+class ModelLine(Struct, frozen=True):
     name: str
     latest: str
     count: int
@@ -50,8 +49,7 @@ class ModelLine:
     registered: str
 
 
-@dataclass(frozen=True)
-class ModelCatalogue:
+class ModelCatalogue(Struct, frozen=True):
     """The models, a page of them; with a query also a page of the versions that were found."""
 
     models: tuple[ModelLine, ...]
@@ -149,8 +147,7 @@ def draw_trend(facts: ProjectFacts, versions: Sequence[ModelVersion]) -> TrendLi
     return lay_trend(metric, [value for _, value in points], "versions")
 
 
-@dataclass(frozen=True)
-class ModelPage:
+class ModelPage(Struct, frozen=True):
     line: ModelLine
     versions: tuple[VersionLine, ...]
     metrics: tuple[str, ...]

@@ -9,9 +9,10 @@ from __future__ import annotations
 import base64
 import io
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from towpath.control_characters import is_visible
 from towpath.credentials import hide_credentials
@@ -30,8 +31,7 @@ _SHUT = (
 _OLDEST = (1980, 1, 1, 0, 0, 0)  # of a file in an archive: the same bytes make the same archive
 
 
-@dataclass(frozen=True)
-class OutputCopy:
+class OutputCopy(Struct, frozen=True):
     """``file`` beside the page with its ``content``, ``picture`` is the address of what the page
     shows, ``html`` what is shown shut off; each "" where there is none. ``is_withheld`` where a
     credential stands in it."""

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
+
+from msgspec import Struct, field
 
 from towpath.studio.project_facts import ProjectFacts
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class PageRequest:
+class PageRequest(Struct, frozen=True):
     """Which page is wanted: the names in its address, and what stands behind the question mark.
     ``is_static`` is one of a site of files, where nothing can be asked."""
 
@@ -41,8 +41,7 @@ class PageRequest:
         return ListPart(rows[(page - 1) * most : page * most], page, pages)
 
 
-@dataclass(frozen=True)
-class ListPart(Generic[T]):
+class ListPart(Struct, Generic[T], frozen=True):
     """One page of a long list."""
 
     rows: Sequence[T]
@@ -60,8 +59,7 @@ def _read_page_number(text: str) -> int:
     return max(1, int(text)) if text.isdecimal() and len(text) < 9 else 1
 
 
-@dataclass(frozen=True)
-class PageKind:
+class PageKind(Struct, frozen=True):
     """A page, or one for each of many things: ``path`` has names in braces, ends in a slash, and
     is the address on a server and the folder of a static site. ``list_names`` are the pages of
     this kind that a static site writes."""

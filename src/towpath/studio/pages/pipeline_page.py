@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from towpath.backends.prefect.deployment_check import pipeline_of
 from towpath.backends.prefect.deployment_file import read_declared_deployments
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
 _RUNS = 10
 
 
-@dataclass(frozen=True)
-class ParameterLine:
+class ParameterLine(Struct, frozen=True):
     """A parameter: ``bounds`` in words, such as `above 0`."""
 
     name: str
@@ -43,8 +43,7 @@ class ParameterLine:
     choices: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class PipelineLine:
+class PipelineLine(Struct, frozen=True):
     name: str
     description: str
     steps: int
@@ -52,8 +51,7 @@ class PipelineLine:
     fault: str = ""
 
 
-@dataclass(frozen=True)
-class DeploymentLine:
+class DeploymentLine(Struct, frozen=True):
     """A deployment of the pipeline as `prefect.yaml` declares it."""
 
     name: str
@@ -63,21 +61,18 @@ class DeploymentLine:
     parameters: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True)
-class EnvironmentLine:
+class EnvironmentLine(Struct, frozen=True):
     """What `--for` a name changes: parameters and inputs."""
 
     name: str
     values: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True)
-class PipelineList:
+class PipelineList(Struct, frozen=True):
     pipelines: tuple[PipelineLine, ...]
 
 
-@dataclass(frozen=True)
-class PipelinePage:
+class PipelinePage(Struct, frozen=True):
     line: PipelineLine
     params: tuple[ParameterLine, ...]
     inputs: tuple[tuple[str, str], ...]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from towpath.backends.git import branches, commit_history, refs, remotes
 from towpath.delivery.gates.verdict import verdict_cell
@@ -40,15 +41,13 @@ ON_A_PAGE = 50  # of those that wait, and of those that were decided
 _DIFF_LINES, _DIFF_BYTES = 400, 200_000  # of a file
 
 
-@dataclass(frozen=True)
-class WaitingLine:
+class WaitingLine(Struct, frozen=True):
     name: str
     promotion: WaitingPromotion
     proposed: str
 
 
-@dataclass(frozen=True)
-class PromotionList:
+class PromotionList(Struct, frozen=True):
     """``waiting`` and ``decided`` are one page each of as many as there are."""
 
     waiting: ListPart[WaitingLine]
@@ -57,8 +56,7 @@ class PromotionList:
     decided_count: int
 
 
-@dataclass(frozen=True)
-class GateLine:
+class GateLine(Struct, frozen=True):
     """A gate of the stage: ``state`` is `passed`, `failed`, `waits` (for the deployment), or
     `proposed`, whose words are what the proposer's own judging found."""
 
@@ -72,8 +70,7 @@ class GateLine:
     bar: BoundedValue | None = None
 
 
-@dataclass(frozen=True)
-class ComparedMetric:
+class ComparedMetric(Struct, frozen=True):
     name: str
     before: str
     after: str
@@ -81,15 +78,13 @@ class ComparedMetric:
     verdict: str
 
 
-@dataclass(frozen=True)
-class ChangedFact:
+class ChangedFact(Struct, frozen=True):
     what: str
     before: str
     after: str
 
 
-@dataclass(frozen=True)
-class ShownCase:
+class ShownCase(Struct, frozen=True):
     """What enters which stage over what, and what is to be known of it."""
 
     model: str
@@ -110,8 +105,7 @@ class ShownCase:
     people: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class FileDiff:
+class FileDiff(Struct, frozen=True):
     """A file that the merge changes; ``lines`` are a sign (`+`, `-`, `@` or a space) and text."""
 
     path: str
@@ -122,8 +116,7 @@ class FileDiff:
     left_out: int
 
 
-@dataclass(frozen=True)
-class PromotionPage:
+class PromotionPage(Struct, frozen=True):
     """``waiting`` or ``decided``, never both; ``faults`` are what approving would be refused
     for."""
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from towpath.studio.pages.run_columns import RunColumn, find_column
 from towpath.studio.pages.run_table import find_best_runs
@@ -21,8 +22,7 @@ _MOST_PARAM_AXES, _MOST_METRIC_AXES, _MOST_AXES = 4, 3, 10
 _MOST_OFFERED = 60
 
 
-@dataclass(frozen=True)
-class ParallelChart:
+class ParallelChart(Struct, frozen=True):
     """An axis for each parameter and metric; a row for each run."""
 
     axes: tuple[str, ...]
@@ -31,8 +31,7 @@ class ParallelChart:
     shades: Mapping[str, int]
 
 
-@dataclass(frozen=True)
-class PointChart:
+class PointChart(Struct, frozen=True):
     """One value over another: a point for each run that has both."""
 
     x_label: str
@@ -41,16 +40,14 @@ class PointChart:
     shades: Mapping[str, int]
 
 
-@dataclass(frozen=True)
-class ShadeScale:
+class ShadeScale(Struct, frozen=True):
     """What a shade means: the lowest and the highest value of each."""
 
     title: str
     bounds: tuple[tuple[int, str, str], ...]
 
 
-@dataclass(frozen=True)
-class AxisChoice:
+class AxisChoice(Struct, frozen=True):
     """The axes there are (numbers that differ), those chosen, and what is drawn over them."""
 
     offered: tuple[RunColumn, ...]
@@ -80,8 +77,7 @@ def choose_axes(facts: ProjectFacts, runs: Sequence[RunLine], request: PageReque
     )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class _AxisKeys:
+class _AxisKeys(Struct, frozen=True):
     """The keys of the columns that may be an axis; ``main`` is that of the main metric, or ""."""
 
     every: tuple[str, ...]

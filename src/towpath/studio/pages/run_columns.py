@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from towpath.studio.shown_values import show_number
 
@@ -23,8 +24,7 @@ _PLAIN = {
 _SHOWN = ("pipeline", "versions", "seconds", "started")
 
 
-@dataclass(frozen=True)
-class RunColumn:
+class RunColumn(Struct, frozen=True):
     """A column: ``key`` names it in an address, such as ``metrics.mse``; ``kind`` is ``metrics``,
     ``params`` or ``run``."""
 
@@ -49,8 +49,7 @@ class RunColumn:
         return run.took if self.key == "seconds" else show_number(self.read_value(run))
 
 
-@dataclass(frozen=True)
-class ColumnChoice:
+class ColumnChoice(Struct, frozen=True):
     """The columns there are, by kind, and those that are shown."""
 
     shown: tuple[RunColumn, ...]

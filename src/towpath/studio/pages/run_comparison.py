@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
+
+from msgspec import Struct
 
 from towpath.execution import run_folders, run_record
 from towpath.studio.pages.compared_values import ComparedCell, ComparedSection, make_section
@@ -30,16 +31,14 @@ _TITLES = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class TallRow:
+class TallRow(Struct, frozen=True):
     """One of many runs: its values in the columns, ``best`` where none is better."""
 
     run: RunLine
     cells: tuple[ComparedCell, ...]
 
 
-@dataclass(frozen=True)
-class TallTable:
+class TallTable(Struct, frozen=True):
     """Many runs, a row each, the values that differ as columns, a page of them."""
 
     columns: tuple[RunColumn, ...]
@@ -49,8 +48,7 @@ class TallTable:
     pages: int
 
 
-@dataclass(frozen=True)
-class RunComparison:
+class RunComparison(Struct, frozen=True):
     """``fields`` name the same runs in an address; ``labels`` are short names by run."""
 
     runs: tuple[RunLine, ...]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from towpath.reports.report_charts import LabelledRun, chart_logged_metrics
 from towpath.studio.svg_charts import NamedLine
@@ -18,8 +19,7 @@ _MOST_LINES, _MOST_CURVES = 24, 24
 _POINTS, _FEWEST, _ALL_POINTS = 600, 30, 6000  # of a line, and of all lines of a page
 
 
-@dataclass(frozen=True)
-class CurveChart:
+class CurveChart(Struct, frozen=True):
     """A chart of lines; ``left_out`` lines are not drawn."""
 
     title: str

@@ -10,9 +10,10 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from towpath.credentials import hide_credentials
 from towpath.errors import StoreError, UsageError
@@ -33,8 +34,7 @@ if TYPE_CHECKING:
 _WORDS = {"done": "run"}
 
 
-@dataclass(frozen=True)
-class RunLine:
+class RunLine(Struct, frozen=True):
     """A run in a list; what is kept of an ended one, so that its record is read once.
 
     ``params`` are parameters, and where inputs came from; ``data`` are digests of its inputs by
@@ -65,8 +65,7 @@ class RunLine:
     engine_run: str
 
 
-@dataclass(frozen=True)
-class StepLine:
+class StepLine(Struct, frozen=True):
     """A step in a list; ``counts`` are its cells by state."""
 
     name: str
@@ -148,8 +147,7 @@ def list_run_lines(
     return itertools.islice(wanted_lines, count)
 
 
-@dataclass(frozen=True)
-class _KeptLine:
+class _KeptLine(Struct, frozen=True):
     """A run's line as its record said it at that time and size; of a run that goes on also where
     its process is, for the record stays as it is where that is killed."""
 
@@ -164,8 +162,7 @@ class _KeptLine:
         return self.origin is None or run_process.process_lives(self.origin, self.line.started)
 
 
-@dataclass
-class RunLineCache:
+class RunLineCache(Struct):
     """The lines of runs, by the time and size of their records. ``most`` bounds how many values of
     their own they hold together: the newest runs are kept, for who lists them all would push out
     what was listed first."""

@@ -6,8 +6,9 @@ import math
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from towpath.audit.run_search import search_runs
 from towpath.errors import TowpathError
@@ -23,8 +24,7 @@ _ALWAYS_READ = 100  # runs that an address names, as many as a page of the table
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
-@dataclass(frozen=True)
-class RunFilter:
+class RunFilter(Struct, frozen=True):
     """What is asked for, as the address says it; "" is anything. ``since`` and ``until`` are days,
     both included, in UTC; ``where`` is an expression such as `metrics.mse < 5`."""
 
@@ -87,8 +87,7 @@ def _holds_words(run: RunLine, words: str) -> bool:
     return all(word in text for word in words.lower().split())
 
 
-@dataclass(frozen=True)
-class FoundRuns:
+class FoundRuns(Struct, frozen=True):
     """The runs of a filter, the newest first. ``unread`` records were not looked at, for a page
     does not take longer than it may: what was read is kept, and the next look goes on. ``fault``
     and ``hint`` say what is wrong with the expression."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from towpath.drawing.picture import GraphBox
 from towpath.execution.cell_states import BAD_STATES, LOUDEST_STATES, fold_cells, fold_states

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from towpath.execution.run_record import EVENTS
 from towpath.execution.run_summary import list_run_inputs, list_run_origin
@@ -32,8 +33,7 @@ if TYPE_CHECKING:
     from towpath.studio.project_facts import ProjectFacts
 
 
-@dataclass(frozen=True)
-class RunPage:
+class RunPage(Struct, frozen=True):
     """``log_size`` is how many bytes of the record it tells, at least; ``before`` is the run to
     compare it with, "" for none."""
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from towpath.execution import run_folders
 from towpath.execution.run_record import ExecutionState
@@ -24,8 +25,7 @@ RUNS_ON_A_PAGE = 100
 _STATES = tuple(str(state) for state in ExecutionState if state is not ExecutionState.REUSED)
 
 
-@dataclass(frozen=True)
-class RunRow:
+class RunRow(Struct, frozen=True):
     """A run, and what it has in each column; ``best`` are the places of those in which no shown
     run is better, ``is_chosen`` is that it is marked for comparison."""
 
@@ -35,8 +35,7 @@ class RunRow:
     is_chosen: bool
 
 
-@dataclass(frozen=True)
-class RunTable:
+class RunTable(Struct, frozen=True):
     """A page of runs; ``chosen`` are those marked on other pages."""
 
     rows: tuple[RunRow, ...]

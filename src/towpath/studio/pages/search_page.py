@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from towpath.command_table import VERBS
 from towpath.execution import run_folders
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
 _MOST = 60
 
 
-@dataclass(frozen=True)
-class SearchHit:
+class SearchHit(Struct, frozen=True):
     """What was found: its kind, its name, a word about it; ``address`` is "" for a command."""
 
     kind: str
@@ -31,8 +31,7 @@ class SearchHit:
     address: str
 
 
-@dataclass(frozen=True)
-class SearchPage:
+class SearchPage(Struct, frozen=True):
     words: str
     hits: tuple[SearchHit, ...]
     left_out: int

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from towpath.audit.stage_board import tell_standing
 from towpath.audit.stage_history import find_stages_at
@@ -24,8 +26,7 @@ if TYPE_CHECKING:
     from towpath.studio.project_facts import ProjectFacts
 
 
-@dataclass(frozen=True)
-class StageCard:
+class StageCard(Struct, frozen=True):
     """A model in a stage. ``change`` is the main metric against the version before, ``verdict``
     whether that is better; ``lag`` says what the stage runs still, where that is not yet this.
     ``promotion`` is the page of its evidence. ``drift`` says in a word how the stage stands to

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from towpath.credentials import hide_credentials
 from towpath.delivery.gates import describe_bound
@@ -33,8 +34,7 @@ if TYPE_CHECKING:
 ON_A_PAGE = 100  # changes of the history
 
 
-@dataclass(frozen=True)
-class StageChangeLine:
+class StageChangeLine(Struct, frozen=True):
     """A model, and what would have to be done for the stage to be what main says."""
 
     model: str
@@ -42,8 +42,7 @@ class StageChangeLine:
     words: str
 
 
-@dataclass(frozen=True)
-class StageDrift:
+class StageDrift(Struct, frozen=True):
     """The stage as it is against what main says, ``age`` ago; ``fault`` is why it is not known."""
 
     changes: tuple[StageChangeLine, ...]
@@ -54,8 +53,7 @@ class StageDrift:
     age: str
 
 
-@dataclass(frozen=True)
-class StagePage:
+class StagePage(Struct, frozen=True):
     stage: str
     description: str
     cards: tuple[StageCard, ...]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from towpath.audit.stage_history import StageMove
@@ -13,8 +14,7 @@ if TYPE_CHECKING:
 _MOST_MODELS, _MOST_SPANS = 12, 40
 
 
-@dataclass(frozen=True)
-class StageSpan:
+class StageSpan(Struct, frozen=True):
     """A version in a stage, in seconds since 1970; ``end`` is None where it is there still.
     ``is_deployed`` is that reconcile has carried it out."""
 

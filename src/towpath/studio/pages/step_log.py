@@ -7,9 +7,10 @@ import re
 import stat
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+
+from msgspec import Struct
 
 from towpath.credentials import hide_credentials
 
@@ -30,16 +31,14 @@ _LEVEL_OF = {"CRITICAL": "error", "FATAL": "error", "WARN": "warning"}
 _TRACEBACK = "Traceback (most recent call last):"
 
 
-@dataclass(frozen=True)
-class LogSpan:
+class LogSpan(Struct, frozen=True):
     """Text in one look; ``look`` are the classes of its colours, "" for none."""
 
     text: str
     look: str = ""
 
 
-@dataclass(frozen=True)
-class LogLine:
+class LogLine(Struct, frozen=True):
     """A line: its number, None where a log is too long to count them; ``level`` where it carries
     one, or belongs to a traceback, of which ``is_cause`` is the last line."""
 
@@ -54,8 +53,7 @@ class LogLine:
         return "".join(span.text for span in self.spans)
 
 
-@dataclass(frozen=True)
-class StepLogText:
+class StepLogText(Struct, frozen=True):
     """The end of a log, or what came after a place in it. ``skipped`` bytes stand before it; what
     comes later begins at byte ``next_place``, line ``next_number`` (None: not counted)."""
 

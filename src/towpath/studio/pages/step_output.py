@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from towpath.config.artifact import Artifact
 from towpath.errors import Malformed, TowpathError
@@ -39,8 +41,7 @@ _MEMBERS, _MANIFEST = 500, 16 << 20  # files of a folder that are listed; bytes 
 _COLUMNS = 200  # of a model's signature
 
 
-@dataclass(frozen=True)
-class StepOutput:
+class StepOutput(Struct, frozen=True):
     """What a step made: its name, its file and how large it is. ``look`` is ``picture`` or
     ``page`` where a browser shows it, ``missing`` says why its bytes are not here. In a site of
     files one without ``has_page`` is named alone; ``thumbnail`` is a picture beside its page."""
@@ -56,8 +57,7 @@ class StepOutput:
     thumbnail: str = ""
 
 
-@dataclass(frozen=True)
-class SignatureColumn:
+class SignatureColumn(Struct, frozen=True):
     """A column that a model takes or gives."""
 
     role: str
@@ -65,8 +65,7 @@ class SignatureColumn:
     type: str
 
 
-@dataclass(frozen=True)
-class FolderMember:
+class FolderMember(Struct, frozen=True):
     """A file of a folder, by its place among their sorted names; ``embedded`` is a picture in a
     site of files, as an address of data."""
 
@@ -76,8 +75,7 @@ class FolderMember:
     embedded: str = ""
 
 
-@dataclass(frozen=True)
-class OutputPage:
+class OutputPage(Struct, frozen=True):
     """One output: its first rows or lines, a picture, or what a folder holds."""
 
     run: str

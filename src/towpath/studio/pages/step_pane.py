@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from towpath.credentials import hide_credentials
 from towpath.execution import run_folders
@@ -37,8 +38,7 @@ _RULES = 200  # of a check that are listed
 _MOST_VALUES = 60  # of a step that are listed
 
 
-@dataclass(frozen=True)
-class StepLogPart:
+class StepLogPart(Struct, frozen=True):
     """What is shown of a log: its end, of which the lines of ``level`` and graver ones; or what was
     searched in it. ``maker`` is the run that made a result which was taken, and has its log."""
 
@@ -53,8 +53,7 @@ class StepLogPart:
         return self.end.lines_from(self.level) if self.end else ()
 
 
-@dataclass(frozen=True)
-class StepTry:
+class StepTry(Struct, frozen=True):
     """An attempt at a step, and what ended it, as far as its record says."""
 
     number: int
@@ -62,8 +61,7 @@ class StepTry:
     error: str
 
 
-@dataclass(frozen=True)
-class QuestionField:
+class QuestionField(Struct, frozen=True):
     """A value that an answer has: ``type`` as it is declared, ``default`` where it may be left."""
 
     name: str
@@ -74,8 +72,7 @@ class QuestionField:
     description: str
 
 
-@dataclass(frozen=True)
-class StepQuestion:
+class StepQuestion(Struct, frozen=True):
     """What a step that waits asks a person; ``command`` answers it."""
 
     token: str
@@ -85,8 +82,7 @@ class StepQuestion:
     command: str
 
 
-@dataclass(frozen=True)
-class StepPane:
+class StepPane(Struct, frozen=True):
     """One step of a run, looked at closely."""
 
     line: StepLine

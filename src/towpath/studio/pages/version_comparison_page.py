@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from towpath import registry
 from towpath.errors import UserError
@@ -25,8 +26,7 @@ _TITLES = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class VersionComparisonPage:
+class VersionComparisonPage(Struct, frozen=True):
     """``names`` are the versions as a person writes them, such as `mean@v1.0.0`."""
 
     versions: tuple[VersionLine, ...]

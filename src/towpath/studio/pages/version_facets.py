@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from towpath.studio.shown_values import show_person
 
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
 _MOST_VALUES, _MOST_LABELS = 8, 4
 
 
-@dataclass(frozen=True)
-class FacetValue:
+class FacetValue(Struct, frozen=True):
     """A value that ``count`` of the versions have; ``query`` is the search for those alone."""
 
     words: str
@@ -24,8 +24,7 @@ class FacetValue:
     query: str
 
 
-@dataclass(frozen=True)
-class VersionFacet:
+class VersionFacet(Struct, frozen=True):
     title: str
     values: tuple[FacetValue, ...]
     left_out: int

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from towpath.audit.lineage import draw_lineage, trace_version
 from towpath.backends.dvc.tracked_files import pointer_path
@@ -28,8 +29,7 @@ if TYPE_CHECKING:
     from towpath.studio.project_facts import ProjectFacts
 
 
-@dataclass(frozen=True)
-class IncumbentValue:
+class IncumbentValue(Struct, frozen=True):
     """A metric of what a stage runs, and how the version differs from that."""
 
     value: str
@@ -37,21 +37,18 @@ class IncumbentValue:
     verdict: str
 
 
-@dataclass(frozen=True)
-class MetricRow:
+class MetricRow(Struct, frozen=True):
     name: str
     value: str
     incumbents: tuple[IncumbentValue, ...]
 
 
-@dataclass(frozen=True)
-class Incumbent:
+class Incumbent(Struct, frozen=True):
     stage: str
     version: str
 
 
-@dataclass(frozen=True)
-class VersionPage:
+class VersionPage(Struct, frozen=True):
     line: VersionLine
     description: str
     reason: str

@@ -7,9 +7,10 @@ import gzip
 import json
 import tempfile
 import zlib
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from towpath.config.foreign_values import parse_json
 from towpath.config.table_options import NO_OPTIONS, TableOptions
@@ -36,8 +37,7 @@ PICTURES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg",
 PAGES_OF_STEPS = {".html": "text/html; charset=utf-8", ".htm": "text/html; charset=utf-8"}
 
 
-@dataclass(frozen=True)
-class FilePreview:
+class FilePreview(Struct, frozen=True):
     """What can be shown of a file: a table or a text, else neither; and words about it."""
 
     table: TablePreview | None = None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from towpath.credentials import hide_credentials
 
@@ -12,8 +13,7 @@ MOST_ROWS, MOST_COLUMNS, MOST_CELL = 50, 40, 120  # of a table; characters of a 
 _COUNTED = 32 << 20  # bytes of a table's text whose lines are counted
 
 
-@dataclass(frozen=True)
-class PreviewColumn:
+class PreviewColumn(Struct, frozen=True):
     """A column's name and type; ``is_number`` where its values stand on the right."""
 
     name: str
@@ -21,8 +21,7 @@ class PreviewColumn:
     is_number: bool
 
 
-@dataclass(frozen=True)
-class TablePreview:
+class TablePreview(Struct, frozen=True):
     """The first rows, as texts; ``row_count`` is None where counting would take a while."""
 
     columns: tuple[PreviewColumn, ...]
@@ -35,8 +34,7 @@ class NoPreview(Exception):
     """A file cannot be shown; the words say why."""
 
 
-@dataclass(frozen=True)
-class FileHead:
+class FileHead(Struct, frozen=True):
     """The first bytes of a file, up to its last whole line; ``is_whole`` where that is all."""
 
     path: Path

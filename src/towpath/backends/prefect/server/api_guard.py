@@ -11,8 +11,9 @@ import hmac
 import json
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias
+
+from msgspec import Struct
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -34,16 +35,14 @@ def basic_authorization(secret: str) -> str:
     return f"Basic {b64encode(secret.encode()).decode()}"
 
 
-@dataclass(frozen=True)
-class RequestRefusal:
+class RequestRefusal(Struct, frozen=True):
     """The status of an answer, and its one sentence."""
 
     status: int
     sentence: str
 
 
-@dataclass(frozen=True)
-class Guard:
+class Guard(Struct, frozen=True):
     """An application in front of Prefect's. `trusted` answers those who said the secret; `pages`
     the rest, who see the static pages, and open web sockets: a browser cannot send a header with
     these, so Prefect asks for the secret in their first message."""

@@ -10,10 +10,11 @@ import stat
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
+
+from msgspec import Struct
 
 from towpath.call_log import log_call
 from towpath.errors import EngineError, Fault, Place
@@ -26,16 +27,14 @@ KEEPER, SERVER = "keeper.py", "serve.py"
 WORKER = "towpath.backends.prefect.server.worker"
 
 
-@dataclass(frozen=True)
-class HomeFile:
+class HomeFile(Struct, frozen=True):
     name: str
 
     def __get__(self, home: ApiHome, _: object) -> Path:
         return home.folder / self.name
 
 
-@dataclass(frozen=True)
-class ApiHome:
+class ApiHome(Struct, frozen=True):
     """The folder of one local API. `keeper.py`, which loads none of this, knows the same names.
     `project` is the project's root; None for an API that belongs to none."""
 

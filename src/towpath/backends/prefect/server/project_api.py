@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from towpath.backends.prefect.server import (
     ANSWER_SECONDS,
@@ -34,8 +35,7 @@ default_work_pool_name = "{pool}"
 """
 
 
-@dataclass(frozen=True)
-class StartedServices:
+class StartedServices(Struct, frozen=True):
     """What stands after `towpath up`, and what is left to the user to do."""
 
     api: PrefectApi
@@ -47,16 +47,14 @@ class StartedServices:
     advice: str | None
 
 
-@dataclass(frozen=True)
-class StoppedServices:
+class StoppedServices(Struct, frozen=True):
     """What `towpath down` ended, if there was anything."""
 
     api: bool
     worker: bool
 
 
-@dataclass(frozen=True)
-class ServingProcess:
+class ServingProcess(Struct, frozen=True):
     """The process of a local API; `since` is UTC, ISO 8601."""
 
     pid: int
@@ -65,8 +63,7 @@ class ServingProcess:
     log: Path
 
 
-@dataclass(frozen=True)
-class ServiceStatus:
+class ServiceStatus(Struct, frozen=True):
     """What runs. `url` is None where nothing does, `local` where the user configured the API.
     `trouble` says why a configured API cannot be used. `runs` are those in progress, by name."""
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from towpath.errors import DeclarationError, Fault, Place
 from towpath.regular_files import read_regular_file
@@ -20,8 +21,7 @@ AUTH_SET_BY_US = "TOWPATH_SET_PREFECT_API_AUTH_STRING"
 OURS = "# Written by `towpath up`; `towpath down` removes it."
 
 
-@dataclass(frozen=True)
-class ConfiguredApi:
+class ConfiguredApi(Struct, frozen=True):
     """An address and where it was said, in words and, in a file, by place."""
 
     url: str

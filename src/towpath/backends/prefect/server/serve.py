@@ -18,10 +18,11 @@ import socket
 import sqlite3
 import sys
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+
+from msgspec import Struct
 
 gc.disable()
 
@@ -47,8 +48,7 @@ def mark_used(used: Path) -> None:
         os.utime(used)
 
 
-@dataclass(frozen=True)
-class PersistentApplication:
+class PersistentApplication(Struct, frozen=True):
     """An application whose answer "busy" to a request is not sent, but the request made again.
     Prefect answers so where a write met another one in SQLite and was rolled back. Its clients then
     sleep for two seconds and more, which is half of what a small deployed run takes."""
@@ -74,12 +74,11 @@ class PersistentApplication:
         return await self.application(scope, _replay_request(request, receive), send)
 
 
-@dataclass
-class BusyAnswer:
+class BusyAnswer(Struct):
     """Sends an answer as it comes, unless it is "busy"."""
 
     send: Send
-    busy: bool = field(default=False, init=False)
+    busy: bool = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -7,10 +7,12 @@ import os
 import secrets
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec import Struct
 
 from towpath.backends.prefect.server import api_home
 from towpath.backends.prefect.server.api_home import ApiHome
@@ -19,6 +21,7 @@ from towpath.call_log import log_call
 from towpath.config import foreign_values as foreign
 from towpath.config.foreign_values import Fields
 from towpath.errors import EngineError, Malformed, Place
+from towpath.plain_data import list_fields
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -58,8 +61,7 @@ class ApiEndpoint:
     keeper: int = 0  # while it is being started there is none
 
 
-@dataclass(frozen=True)
-class PrefectApi:
+class PrefectApi(Struct, frozen=True):
     """A Prefect API. `started_by_us` tells a local one, `warm` one that ran before it was wanted.
     `origin` says in words, and `place` by file and line, where the user configured the address."""
 
@@ -153,7 +155,7 @@ def read_process_file(content: bytes, kind: Callable[..., T], **more: foreign.Re
 
 
 def write_process_file(path: Path, process: DataclassInstance) -> None:
-    replace_private_file(path, json.dumps(asdict(process), indent=2) + "\n")
+    replace_private_file(path, json.dumps(list_fields(process), indent=2) + "\n")
 
 
 def running_api_state(home: ApiHome) -> LocalApiState | None:

@@ -18,10 +18,11 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from towpath.backends.prefect.server import api_home, remote_api, server_state
 from towpath.backends.prefect.server.api_guard import basic_authorization
@@ -46,8 +47,7 @@ SETTINGS = {
 }
 
 
-@dataclass(frozen=True)
-class PoolWorker:
+class PoolWorker(Struct, frozen=True):
     """A worker process: it takes deployed runs from a pool and executes them in this project."""
 
     pid: int

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 from towpath.config.project_declaration import StageDeclaration
 from towpath.delivery.reconcile.bundle import Bundle
@@ -13,8 +14,7 @@ from towpath.delivery.reconcile.reconcile_plan import RunningVersion
 from towpath.registry import VersionRecord
 
 
-@dataclass(frozen=True)
-class TargetSetting:
+class TargetSetting(Struct, frozen=True):
     """What a target may need of its stage; paths in towpath.yaml count from ``home_folder``, and
     programs start in ``checkout``."""
 
@@ -54,8 +54,7 @@ class DeployTarget(Protocol):
         """Run no version of a model any more."""
 
 
-@dataclass(frozen=True)
-class NoTarget:
+class NoTarget(Struct, frozen=True):
     """A stage that declares no ``deploy``."""
 
     shown: str = "the stage's store"

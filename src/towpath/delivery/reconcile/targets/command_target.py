@@ -8,9 +8,10 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from towpath.call_log import log_call
 from towpath.delivery.reconcile.bundle import Bundle
@@ -26,8 +27,7 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 _SHOWN = 20  # lines of a failed program's output that its error repeats
 
 
-@dataclass(frozen=True)
-class CommandTarget:
+class CommandTarget(Struct, frozen=True):
     """The target ``{to: command, run: [...]}``. The programs start in the project's folder."""
 
     declared: Declared

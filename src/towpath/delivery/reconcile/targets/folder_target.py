@@ -9,8 +9,10 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from towpath.delivery.reconcile import bundle as bundles
 from towpath.delivery.reconcile.bundle import Bundle
@@ -26,8 +28,7 @@ _CURRENT = "current"
 _LEFT = f".*{SUFFIX}"
 
 
-@dataclass(frozen=True)
-class FolderTarget:
+class FolderTarget(Struct, frozen=True):
     """The target ``{to: files, path: ...}``."""
 
     root: Path

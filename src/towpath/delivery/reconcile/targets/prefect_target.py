@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from towpath.delivery.reconcile.bundle import Bundle
 from towpath.delivery.reconcile.reconcile_plan import RunningVersion
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
     from towpath.config.target_declarations import PrefectDeployment as Declared
 
 
-@dataclass(frozen=True)
-class PrefectTarget:
+class PrefectTarget(Struct, frozen=True, dict=True):
     """The target ``{to: prefect}``: a deployment ``<model>/<stage>``. ``api`` is the stage's, None
     for the local one; ``pool`` its work pool."""
 
