@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from towpath.drawing.picture import BoxShape
+from towpath.drawing.picture import BoxShape, GraphPicture, picture_graph
 from towpath.drawing.picture_file import find_picture
 from towpath.errors import TowpathError
-from towpath.execution.declared_pictures import read_declared_picture
+from towpath.planning.pipeline_check import drawable_graph
 
 if TYPE_CHECKING:
-    from towpath.drawing.picture import GraphPicture
     from towpath.execution.run_record import RecordedRun
     from towpath.workspace import Workspace
 
@@ -26,7 +25,8 @@ def find_run_picture(workspace: Workspace, run: RecordedRun) -> GraphPicture | N
     if kept and kinds.keys() == {n for n, b in kept.boxes.items() if b.shape is not BoxShape.INPUT}:
         return kept
     try:
-        declared = read_declared_picture(workspace, run.pipeline, run.environment)
+        graph = drawable_graph(workspace, run.pipeline, run.environment)
     except (TowpathError, LookupError):
         return None
-    return declared.picture if declared.kinds == kinds else None
+    declared_kinds = {name: node.step.kind for name, node in graph.steps.items()}
+    return picture_graph(graph, nested=True) if declared_kinds == kinds else None

@@ -10,9 +10,10 @@ from msgspec import Struct
 
 from towpath.backends.prefect.deployment_check import pipeline_of
 from towpath.backends.prefect.deployment_file import read_declared_deployments
+from towpath.drawing.picture import picture_graph
 from towpath.errors import TowpathError
-from towpath.execution.declared_pictures import read_declared_picture
 from towpath.planning.declared_pipelines import read_declared
+from towpath.planning.pipeline_check import drawable_graph
 from towpath.studio.pages.drawn_graph import DrawnGraph, draw_declared
 from towpath.studio.pages.page_kind import NoSuchPage
 from towpath.studio.pages.run_facts import RunLine, list_run_lines
@@ -129,7 +130,7 @@ def gather_pipeline(facts: ProjectFacts, request: PageRequest) -> PipelinePage:
     deployments = tuple(_deployment_lines(facts, name))
     try:
         pipeline = read_declared(facts.workspace, name).pipeline
-        whole = read_declared_picture(facts.workspace, name).picture
+        whole = picture_graph(drawable_graph(facts.workspace, name), nested=True)
     except TowpathError as wrong:
         nothing = DrawnGraph(None, {})
         return PipelinePage(line, (), (), (), deployments, tuple(wrong.faults), nothing, file)
