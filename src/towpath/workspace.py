@@ -8,14 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from towpath.errors import (
-    DeclarationError,
-    Fault,
-    Place,
-    UsageError,
-    UserError,
-    did_you_mean,
-)
+from towpath.errors import DeclarationError, Fault, Place, UsageError, UserError, did_you_mean
 from towpath.regular_files import read_regular_file
 
 if TYPE_CHECKING:
@@ -134,19 +127,11 @@ class Workspace:
 
     def _unknown_pipeline(self, name: str | None) -> Fault:
         names = ", ".join(self.pipelines)
+        none_yet = "" if names else "there is none yet: write flows/<name>/pipeline.yaml"
         if name is None:
-            return Fault(
-                "no pipeline is named",
-                hint=f"one of {names}" if names else self._no_pipeline_hint(),
-            )
+            return Fault("no pipeline is named", hint=none_yet or f"one of {names}")
         near = did_you_mean(name, self.pipelines)
-        return Fault(
-            f"no pipeline `{name}`",
-            hint=near or (f"there is {names}" if names else self._no_pipeline_hint()),
-        )
-
-    def _no_pipeline_hint(self) -> str:
-        return "there is none yet: write flows/<name>/pipeline.yaml"
+        return Fault(f"no pipeline `{name}`", hint=near or none_yet or f"there is {names}")
 
     @cached_property
     def store(self) -> Store:
@@ -251,7 +236,7 @@ class Workspace:
         """
         if self.shared_registry or self.repository is None or self.repository.bare:
             return ""
-        inside = self._path_in_repository(self.repository).as_posix()
+        inside = self.path_in_repository(self.repository).as_posix()
         return "" if inside == "." else inside
 
     @property
@@ -278,14 +263,15 @@ class Workspace:
         if main is None:
             common = repository.common
             main = common.parent if common.name.startswith(".") else common / "towpath"
-        return main / self._path_in_repository(repository)
+        return main / self.path_in_repository(repository)
 
     @cached_property
     def checkout(self) -> Path:
         """The project's folder in the main work tree; in this one where there is none."""
         return self.main_folder if (self.main_folder / PROJECT_FILE).is_file() else self.root
 
-    def _path_in_repository(self, repository: Repository) -> Path:
+    def path_in_repository(self, repository: Repository) -> Path:
+        """The project's folder, from the root of a work tree around it."""
         return self.root.resolve().relative_to(repository.root.resolve())
 
     @property

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from towpath.execution.cell_states import fold_cells, fold_states
-from towpath.execution.run_record import ExecutionState, StepRun
+from towpath.execution.run_record import ExecutionState, StepRun, fold_cells, fold_states
 
 CASES = {
     "running failed done": "failed",

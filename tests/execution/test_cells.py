@@ -110,7 +110,7 @@ def test_a_list_from_one_run_to_the_next(cells: Project) -> None:
 
     first = cells.run()
     assert first.exit_code == 0, first.error
-    assert first.count(ExecutionState.DONE) == 4 + 4 + 1 + 3 + 3 + 1
+    assert first.count_states()[ExecutionState.DONE] == 4 + 4 + 1 + 3 + 3 + 1
     assert set(reasons(first).values()) == {"never run here"}
     # What the next step takes: lists in declared order, and the best one's output.
     made = cells.output("compare/all.json")

@@ -179,7 +179,11 @@ def _read_run(content: bytes, home: Path) -> None:
     if found:
         assert found.id == "run"
         json.dumps(
-            [*found.values, found.count(runs.ExecutionState.DONE), found.asked.get("params")]
+            [
+                *found.values,
+                found.count_states()[runs.ExecutionState.DONE],
+                found.asked.get("params"),
+            ]
         )
 
 

@@ -261,10 +261,10 @@ def _say_copied(session: Session, copied: PlacedCopy, as_json: bool) -> None:
 
 
 def _list_outputs(session: Session, word: str, as_json: bool) -> None:
-    from towpath.execution import output_copies, run_folders
+    from towpath.execution import run_folders
 
     run = run_folders.find_run(session.workspace.runs, word)
-    outputs = output_copies.list_run_outputs(run)
+    outputs = run.outputs
     if as_json:
         return print_json("outputs", {"run": run.id, "outputs": outputs})
     if not outputs:

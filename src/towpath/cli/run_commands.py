@@ -99,7 +99,7 @@ def run(
 
 def _stop_run(session: Session, word: str, as_json: bool) -> int:
     from towpath.backends.prefect.executor import cancel_run
-    from towpath.execution.stop_run import stop_run
+    from towpath.execution.run_folders import stop_run
 
     workspace = session.workspace
     ended = stop_run(workspace.runs, word, partial(cancel_run, workspace.root))

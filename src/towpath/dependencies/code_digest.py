@@ -9,17 +9,22 @@ import ast
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from towpath.dependencies.names_used import FUNCTIONS, own_nodes, read_imports
+from towpath.dependencies.names_used import (
+    DEFINITIONS,
+    FUNCTIONS,
+    at_definition,
+    own_nodes,
+    read_imports,
+)
 from towpath.dependencies.notebook_source import NOTEBOOK
 from towpath.dependencies.project_code import (
     BUILTINS,
     ImportedModule,
     Symbol,
     WholeModule,
-    is_definition,
     read_code,
 )
 from towpath.dependencies.reach import Node, PossibleModule, Reach
@@ -127,11 +132,8 @@ class CodeDigests:
         source = self.code.source(file)
         if extent and source.docstring:
             notes.append(source.docstring)
-        return (
-            {f"{self._module_label(file)} (at import)": digest_text("\n".join(notes))}
-            if notes
-            else {}
-        )
+        label = f"{self._module_label(file)} (at import)"
+        return {label: digest_text("\n".join(notes))} if notes else {}
 
     def _in_order(self, file: str, symbols: list[Symbol]) -> list[str]:
         """What runs when the module is imported, where the order may matter. Effects stand with
@@ -144,22 +146,17 @@ class CodeDigests:
         if not (effects or have_effects or fixed):
             return []
         bound: dict[int, set[str]] = defaultdict(set)
-        for symbol, number in self._bindings(symbols):
-            if symbol in fixed or not _is_movable(statements[number]):
-                bound[number].add(symbol.name)
+        for symbol in symbols:
+            for number in self.reach.binding_statements(symbol):
+                if symbol in fixed or not _is_movable(statements[number]):
+                    bound[number].add(symbol.name)
         notes = {number: " ".join(sorted(names)) for number, names in bound.items()}
         notes.update((number, ast.unparse(statements[number])) for number in loads)
         for number in effects:
-            if not is_definition(statements[number]):
+            if not isinstance(statements[number], DEFINITIONS):
                 imports = self._imports_of(file, [number])
                 notes[number] = digest_code([statements[number]], *imports)
         return [note for _, note in sorted(notes.items())]
-
-    def _bindings(self, symbols: list[Symbol]) -> Iterator[tuple[Symbol, int]]:
-        """Each name with the numbers of the statements that bind it."""
-        for symbol in symbols:
-            for number in self.reach.binding_statements(symbol):
-                yield symbol, number
 
     def _is_fixed(self, symbol: Symbol) -> bool:
         """Whether the place of a name's definition matters: it has several, or hides another."""
@@ -187,10 +184,8 @@ def _is_movable(statement: ast.stmt) -> bool:
     """A function whose definition runs nothing and reads nothing."""
     if not isinstance(statement, FUNCTIONS):
         return False
-    defaults = [*statement.args.defaults, *filter(None, statement.args.kw_defaults)]
-    return not statement.decorator_list and all(
-        isinstance(default, ast.Constant) for default in defaults
-    )
+    evaluated = at_definition(statement)
+    return not statement.decorator_list and all(isinstance(e, ast.Constant) for e in evaluated)
 
 
 def _write_node(node: ast.AST, say: Callable[[str], None], docstrings: bool) -> None:
@@ -232,9 +227,8 @@ def _write_list(items: list[object], say: Callable[[str], None], docstrings: boo
 
 def _is_idle(node: ast.AST) -> bool:
     # It says something, and does nothing.
-    return isinstance(node, ast.Pass) or (
-        isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-    )
+    is_text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    return is_text or isinstance(node, ast.Pass)
 
 
 def digest_named(root: Path, folder: str, extra: Iterable[str]) -> dict[str, str]:
@@ -242,23 +236,17 @@ def digest_named(root: Path, folder: str, extra: Iterable[str]) -> dict[str, str
     digests: dict[str, str] = {}
     faults: list[Fault] = []
     for pattern in extra:
-        files = _find_files(root, folder, pattern)
-        if not files:
-            faults.append(_missing_fault(root, folder, pattern))
-        else:
+        if files := find_files(root, folder, pattern):
             digests[pattern] = _digest_files(root, files)
+        else:
+            faults.append(_missing_fault(root, folder, pattern))
     if faults:
         raise DeclarationError(*faults)
     return digests
 
 
-def list_named(root: Path, folder: str, extra: Iterable[str]) -> tuple[str, ...]:
-    """The files meant, from the root; what matches nothing is left out."""
-    files = (file for pattern in extra for file in _find_files(root, folder, pattern))
-    return tuple(file.relative_to(root).as_posix() for file in files)
-
-
-def _find_files(root: Path, folder: str, pattern: str) -> list[Path]:
+def find_files(root: Path, folder: str, pattern: str) -> list[Path]:
+    """The files that a pattern means, sorted; none where it matches nothing."""
     if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
         what = f"`code: {pattern}` leads out of the project"
         raise DeclarationError(Fault(what, hint="name it from the project's root"))
@@ -292,11 +280,8 @@ def _digest_files(root: Path, files: list[Path]) -> str:
 
 
 def _missing_fault(root: Path, folder: str, pattern: str) -> Fault:
-    parents = [
-        parent for start in (root / folder, root) if (parent := (start / pattern).parent).is_dir()
-    ]
-    near = did_you_mean(
-        Path(pattern).name, [sibling.name for p in parents for sibling in p.iterdir()]
-    )
+    parents = ((start / pattern).parent for start in (root / folder, root))
+    siblings = [file.name for parent in parents if parent.is_dir() for file in parent.iterdir()]
+    near = did_you_mean(Path(pattern).name, siblings)
     hint = near or "name it beside pipeline.yaml or from the root"
     return Fault(f"`code: {pattern}` matches no file", hint=hint)

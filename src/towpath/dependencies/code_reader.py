@@ -13,8 +13,9 @@ from towpath.dependencies.code_digest import CodeDigests
 from towpath.dependencies.command_program import Module
 from towpath.dependencies.installed_packages import InstalledPackages, read_installed
 from towpath.dependencies.module_search import OURS, ModuleFinder, SearchPath, loose_folders
+from towpath.dependencies.names_used import find_bindings
 from towpath.dependencies.notebook_source import NOTEBOOK, Notebook, parse_notebook
-from towpath.dependencies.project_code import ProjectCode, WholeModule, read_code
+from towpath.dependencies.project_code import ImportedPackage, ProjectCode, WholeModule, read_code
 from towpath.dependencies.reach import Node, Reach
 from towpath.dependencies.step_function import Definition, StepSignature, read_step_signature
 from towpath.errors import DeclarationError, Fault, did_you_mean
@@ -55,7 +56,8 @@ class CodeReader:
         if definition is None or not isinstance(definition.node, ast.ClassDef):
             definition = step_function.find_class(self._pipeline_reach(folder).code, run)
             self._definitions[key] = definition
-        return step_function.method_names(definition)
+        assert isinstance(definition.node, ast.ClassDef)
+        return None if definition.node.bases else frozenset(find_bindings(definition.node.body))
 
     def digests(self, folder: str, run: str, extra: Sequence[str] = ()) -> dict[str, str]:
         """A digest for each name that a step's function reaches, and each extra file, by labels for
@@ -69,7 +71,8 @@ class CodeReader:
 
     def file_names(self, folder: str, extra: Sequence[str]) -> tuple[str, ...]:
         """The files that a step names, in folders and patterns too, from the root."""
-        return code_digest.list_named(self.root, folder, extra)
+        files = (f for pattern in extra for f in code_digest.find_files(self.root, folder, pattern))
+        return tuple(file.relative_to(self.root).as_posix() for file in files)
 
     def find_notebook(self, folder: str, path: str) -> str:
         """The file of a notebook from the root: beside the pipeline, else from there."""
@@ -81,18 +84,15 @@ class CodeReader:
     def notebook(self, folder: str, path: str) -> Notebook:
         """A notebook's code. DeclarationError for what is none, or not there."""
         file = self.find_notebook(folder, path)
-        if not (self.root / file).is_file():
-            raise DeclarationError(self._missing_notebook(folder, path))
-        return parse_notebook(read_code(self.root / file, file), file)
-
-    def _missing_notebook(self, folder: str, path: str) -> Fault:
+        if (self.root / file).is_file():
+            return parse_notebook(read_code(self.root / file, file), file)
         near_files = [
-            file.relative_to(start).as_posix()
+            near.relative_to(start).as_posix()
             for start in (self.root / folder, self.root)
-            for file in (start / Path(path).parent).glob(f"*{NOTEBOOK}")
+            for near in (start / Path(path).parent).glob(f"*{NOTEBOOK}")
         ]
         hint = did_you_mean(path, near_files) or f"it is looked for in {folder}/ and at the root"
-        return Fault(f"there is no notebook {path}", hint=hint)
+        raise DeclarationError(Fault(f"there is no notebook {path}", hint=hint))
 
     def source_files(self, folder: str, run: str) -> tuple[str, ...]:
         """The files of the project that a step's function reaches, from the root, sorted."""
@@ -105,8 +105,8 @@ class CodeReader:
     def libraries(self, folder: str, run: str) -> tuple[str, ...]:
         """The modules of installed packages that the reached code imports, sorted. Those of
         editable packages are left out: their code is at work, like the project's."""
-        modules = Reach.imported_packages(self._step_closure(folder, run))
-        is_fixed = self.environment.is_fixed
+        closure, is_fixed = self._step_closure(folder, run), self.environment.is_fixed
+        modules = {node.dotted for node in closure if isinstance(node, ImportedPackage)}
         return tuple(sorted(name for name in modules if is_fixed(name.partition(".")[0])))
 
     def versions_of_modules(self, modules: Iterable[str]) -> dict[str, str]:
@@ -167,9 +167,8 @@ class CodeReader:
     def _find_definition(self, folder: str, run: str) -> Definition:
         key = folder, run
         if key not in self._definitions:
-            self._definitions[key] = step_function.find_function(
-                self._pipeline_reach(folder).code, run
-            )
+            code = self._pipeline_reach(folder).code
+            self._definitions[key] = step_function.find_function(code, run)
         return self._definitions[key]
 
     def _pipeline_reach(self, folder: str) -> Reach:

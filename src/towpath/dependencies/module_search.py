@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from functools import cached_property
@@ -12,6 +13,7 @@ from pathlib import Path
 from msgspec import Struct
 
 _SKIPPED = frozenset({"__pycache__", "node_modules"})
+_TEST = re.compile(r"test_.*|.*_test\.py|conftest\.py", re.DOTALL)
 
 
 class FoundModule(Struct, frozen=True):
@@ -89,13 +91,9 @@ class ModuleFinder:
             if is_folder and not name.startswith(".") and name not in _SKIPPED:
                 if "pyvenv.cfg" not in self.entries(path) and not Path(path).is_symlink():
                     files += self.list_modules(path)
-            elif not is_folder and name.endswith(".py") and not _is_test(name):
+            elif not is_folder and name.endswith(".py") and not _TEST.fullmatch(name):
                 files.append(path)
         return files
-
-
-def _is_test(name: str) -> bool:
-    return name.startswith("test_") or name.endswith("_test.py") or name == "conftest.py"
 
 
 class SearchPath(Struct, frozen=True, dict=True):

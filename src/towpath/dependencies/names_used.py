@@ -11,11 +11,11 @@ from typing import Any, TypeAlias
 from msgspec import Struct, field
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+DEFINITIONS = (*FUNCTIONS, ast.ClassDef)
 COMPREHENSIONS = frozenset({ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp})
 
-_DEFINITIONS = frozenset({*FUNCTIONS, ast.ClassDef})
 _CAPTURES = (ast.ExceptHandler, ast.MatchAs, ast.MatchStar)
-_BINDING = _DEFINITIONS.union(_CAPTURES, (ast.Import, ast.ImportFrom, ast.Name, ast.MatchMapping))
+_BINDING = {*DEFINITIONS, *_CAPTURES, ast.Import, ast.ImportFrom, ast.Name, ast.MatchMapping}
 _LEAVES = frozenset({ast.Lambda, ast.Name, ast.Constant, ast.Pass, ast.Import, ast.ImportFrom})
 
 
@@ -39,7 +39,11 @@ class Import(Struct, frozen=True):
 def read_imports(node: ast.AST) -> tuple[Import, ...]:
     """The names that one import statement binds; nothing for any other node."""
     if isinstance(node, ast.Import):
-        return tuple(_plain_import(alias) for alias in node.names)
+        tops = ((alias, alias.name.partition(".")[0]) for alias in node.names)
+        return tuple(
+            Import(alias.name, alias.asname or top, alias.name if alias.asname else top)
+            for alias, top in tops
+        )
     if isinstance(node, ast.ImportFrom):
         module = node.module or ""
         return tuple(
@@ -47,11 +51,6 @@ def read_imports(node: ast.AST) -> tuple[Import, ...]:
             for alias in node.names
         )
     return ()
-
-
-def _plain_import(alias: ast.alias) -> Import:
-    top = alias.name.partition(".")[0]
-    return Import(alias.name, alias.asname or top, alias.name if alias.asname else top)
 
 
 def find_bindings(body: Iterable[ast.AST]) -> dict[str, tuple[Import, ...]]:
@@ -73,12 +72,10 @@ def own_nodes(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
         node = stack.pop()
         yield node
         kind = node.__class__
-        if kind in _DEFINITIONS:
+        if kind in DEFINITIONS:
             stack += at_definition(node)  # type: ignore[arg-type]
         elif kind in COMPREHENSIONS:
-            stack += (
-                walrus.target for walrus in ast.walk(node) if isinstance(walrus, ast.NamedExpr)
-            )
+            stack += (part.target for part in ast.walk(node) if isinstance(part, ast.NamedExpr))
         elif kind not in _LEAVES:
             stack += ast.iter_child_nodes(node)
 
@@ -102,7 +99,7 @@ def list_parameters(arguments: ast.arguments) -> Iterator[ast.arg]:
 def _bound_names(node: ast.AST) -> Iterable[str]:
     if isinstance(node, ast.Name):
         return () if isinstance(node.ctx, ast.Load) else (node.id,)
-    if isinstance(node, (*FUNCTIONS, ast.ClassDef)):
+    if isinstance(node, DEFINITIONS):
         return (node.name,)
     if isinstance(node, _CAPTURES):
         return (node.name,) if node.name else ()
@@ -238,8 +235,7 @@ class _Reading:
                 self.facts.uses.add((binding, ()))  # an attribute of the class, or a global
 
     def call(self, node: ast.Call, scope: Scope | None) -> None:
-        called = node.func.attr if isinstance(node.func, ast.Attribute) else ""
-        called = node.func.id if isinstance(node.func, ast.Name) else called
+        called: str = getattr(node.func, "attr", getattr(node.func, "id", ""))
         argument = node.args[0] if node.args else None
         rest: list[ast.AST] = [node.func, *node.args, *node.keywords]
         if called in _LOADERS and len(rest) == 2 and _is_text(argument):
@@ -249,17 +245,14 @@ class _Reading:
         if called in _EVALUATORS and isinstance(node.func, ast.Attribute) and rest[1:]:
             self.read_expression(argument, scope)
         self._note_signs(node, called)
-        self._visit_called(node.func, scope)
+        if isinstance(node.func, ast.Name):
+            self.name(node.func, scope, called=True)
+        elif isinstance(node.func, ast.Attribute):
+            self.visit_attribute(node.func, scope, called=True)
+        else:
+            self.visit(node.func, scope)
         for part in rest[1:]:
             self.visit(part, scope)
-
-    def _visit_called(self, node: ast.expr, scope: Scope | None) -> None:
-        if isinstance(node, ast.Name):
-            self.name(node, scope, called=True)
-        elif isinstance(node, ast.Attribute):
-            self.visit_attribute(node, scope, called=True)
-        else:
-            self.visit(node, scope)
 
     def _note_signs(self, node: ast.Call, called: str) -> None:
         given_names = {keyword.arg for keyword in node.keywords}

@@ -57,10 +57,6 @@ class Notebook(Struct, frozen=True):
             cell.source if _is_plain(cell.source) else cell.python for cell in self.cells
         )
 
-    def find_parameters_cell(self) -> NotebookCell | None:
-        """The cell that says the values which a run replaces."""
-        return next((cell for cell in self.cells if PARAMETERS in cell.tags), None)
-
 
 @lru_cache(maxsize=64)
 def parse_notebook(content: bytes, shown: str) -> Notebook:
@@ -121,10 +117,7 @@ def _plain_lines(source: str) -> str:
     lines = source.splitlines()
     if lines and lines[0].startswith("%%"):
         lines[0] = f"print({lines[0]!r})"
-    return "\n".join(_LINE_MAGIC.sub(_as_text, line) for line in lines)
-
-
-def _as_text(match: re.Match[str]) -> str:
     # A call, for a text that stands alone would be left out of a digest as a docstring is.
-    indent, assigned, magic = match.groups()
-    return f"{indent}{assigned}print({magic!r})"
+    return "\n".join(
+        _LINE_MAGIC.sub(lambda m: f"{m[1]}{m[2]}print({m[3]!r})", line) for line in lines
+    )

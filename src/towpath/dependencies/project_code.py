@@ -16,7 +16,6 @@ from msgspec import Struct
 from towpath.backends.git import large_files
 from towpath.dependencies.module_search import FoundModule, ModuleFinder, SearchPath
 from towpath.dependencies.names_used import (
-    FUNCTIONS,
     Chain,
     Import,
     UsedNames,
@@ -26,7 +25,7 @@ from towpath.dependencies.names_used import (
     read_names,
 )
 from towpath.dependencies.notebook_source import NOTEBOOK, parse_notebook
-from towpath.dependencies.widening import Widening, widenings_of_signs
+from towpath.dependencies.widening import SIGNS, Widening
 from towpath.errors import DeclarationError, Fault, Place
 from towpath.regular_files import read_regular_file
 
@@ -158,9 +157,8 @@ class ProjectCode:
         module, missing = self.find_import(imported.opens, imported.level, file)
         chain = (*missing, *taken, *rest)
         if module is None or not (module.file or imported.level):
-            yield OutsideName(
-                ".".join((imported.opens, *taken, *rest)), is_module=not (taken or rest)
-            )
+            dotted = ".".join((imported.opens, *taken, *rest))
+            yield OutsideName(dotted, is_module=not (taken or rest))
         if module and imported.name != "*":
             yield from self.meanings_of_attribute(module, chain, seen)
 
@@ -169,7 +167,7 @@ class ProjectCode:
     ) -> Iterator[Meaning]:
         """What an attribute of a module means: a name in it, a module below it, or both."""
         if not chain:  # the module itself is handed about: anything of it may be used
-            yield from (WholeModule(file) for file in self._all_of(module))
+            yield from map(WholeModule, self._all_of(module))
             return
         inner = self.finder.find_module(chain[:1], module.portions)
         if inner:
@@ -220,15 +218,13 @@ class ProjectCode:
             name = module.lstrip(".")
             loaded = Import(name, name, name, level=len(module) - len(name))
             yield from (*self.runs(file, loaded), *self.of_import(file, loaded, ()))
-        yield from widenings_of_signs(names.signs)
+        yield from {SIGNS[sign] for sign in names.signs & SIGNS.keys()}
         if "template" in names.signs and self.source(file).has_names_in_texts:
             yield Widening.MODULE  # f"age > {limit}", where limit may be "@LIMIT"
 
     def modules_of_star(self, file: str, imported: Import) -> Iterator[Meaning]:
         module, _ = self.find_import(imported.module, imported.level, file)
-        yield from (
-            WholeModule(module_file) for module_file in (self._all_of(module) if module else ())
-        )
+        yield from map(WholeModule, self._all_of(module) if module else ())
 
 
 class ModuleSource(Struct, frozen=True, eq=False, dict=True):
@@ -328,7 +324,3 @@ def _runs_as_script(statement: ast.stmt) -> bool:
         and not statement.orelse
         and ast.unparse(statement.test) in ("__name__ == '__main__'", "'__main__' == __name__")
     )
-
-
-def is_definition(node: ast.AST) -> bool:
-    return isinstance(node, (*FUNCTIONS, ast.ClassDef))

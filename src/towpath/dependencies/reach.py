@@ -10,7 +10,13 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from towpath.dependencies.names_used import FUNCTIONS, chain_of, list_parameters, read_names
+from towpath.dependencies.names_used import (
+    DEFINITIONS,
+    FUNCTIONS,
+    chain_of,
+    list_parameters,
+    read_names,
+)
 from towpath.dependencies.project_code import (
     BUILTINS,
     ImportedModule,
@@ -81,11 +87,6 @@ class Reach:
         tops = frozenset(node.dotted.partition(".")[0] for node in outside)
         return tops - sys.stdlib_module_names - BUILTINS
 
-    @staticmethod
-    def imported_packages(closure: Iterable[Node]) -> frozenset[str]:
-        """The modules that are imported and are not the project's, by their whole names."""
-        return frozenset(node.dotted for node in closure if isinstance(node, ImportedPackage))
-
     def carried_nodes(self, closure: Iterable[Node]) -> Iterator[Node]:
         """What objects made by this code may name: classes, functions that are values, widened."""
         # A pickle holds functions by name too: `FunctionTransformer(func=clean)`.
@@ -100,9 +101,8 @@ class Reach:
     def _function_values(self, symbol: Symbol) -> Iterator[Symbol]:
         for number in self.binding_statements(symbol):
             names = self.code.used_names(symbol.file, number)
-            values = [
-                self.code.meanings_of_name(symbol.file, v) for v in names.values & names.chains
-            ]
+            chains = names.values & names.chains
+            values = [self.code.meanings_of_name(symbol.file, chain) for chain in chains]
             values += [self.code.of_import(symbol.file, *use) for use in names.uses]
             for meaning in (meaning for meanings in values for meaning in meanings):
                 if isinstance(meaning, Symbol) and self._is_kind(meaning, *FUNCTIONS):
@@ -110,9 +110,7 @@ class Reach:
 
     def _is_kind(self, symbol: Symbol, *kinds: type[ast.stmt]) -> bool:
         statements = self.code.source(symbol.file).statements
-        return any(
-            isinstance(statements[number], kinds) for number in self.binding_statements(symbol)
-        )
+        return any(isinstance(statements[n], kinds) for n in self.binding_statements(symbol))
 
     def _find_edges(self, node: Node) -> Iterator[Node]:
         match node:
@@ -154,7 +152,7 @@ class Reach:
         source = self.code.source(file)
         for number in self.effects.of_module(file):
             statement = source.statements[number]
-            if isinstance(statement, (*FUNCTIONS, ast.ClassDef)):
+            if isinstance(statement, DEFINITIONS):
                 yield Symbol(file, statement.name)
             yield from self._from_statement(file, number)
         for imported in source.loads:
@@ -271,10 +269,8 @@ class ImportEffects:
                 or (isinstance(node, ast.Name) and self._stands_for_literal(meaning))
                 for meaning in self._meanings_of(file, node)
             )
-        parts = ast.iter_child_nodes(node)
-        return isinstance(node, _PARTS_OF_LITERALS) and all(
-            self._is_constant(file, part) for part in parts
-        )
+        parts = (self._is_constant(file, part) for part in ast.iter_child_nodes(node))
+        return isinstance(node, _PARTS_OF_LITERALS) and all(parts)
 
     def _stands_for_literal(self, meaning: Meaning) -> bool:
         if not isinstance(meaning, Symbol):
@@ -368,16 +364,13 @@ class ImportEffects:
     def _is_field(self, file: str, node: ast.Call) -> bool:
         # `field(default_factory=list)` calls nothing before there is an instance.
         is_field = self._meanings_of(file, node.func) == (OutsideName("dataclasses.field"),)
-        return (
-            is_field
-            and not node.args
-            and all(
-                self._is_value(file, keyword.value)
-                if keyword.arg == "default_factory"
-                else self._is_constant(file, keyword.value)
-                for keyword in node.keywords
-            )
+        are_plain = (
+            self._is_value(file, keyword.value)
+            if keyword.arg == "default_factory"
+            else self._is_constant(file, keyword.value)
+            for keyword in node.keywords
         )
+        return is_field and not node.args and all(are_plain)
 
     def _is_quiet_base(self, meaning: Meaning) -> bool:
         """Whether a base keeps no list of its subclasses, and runs nothing where they are made."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from towpath.config.project_paths import module_folders
-from towpath.dependencies.names_used import chain_of, find_bindings, list_parameters, own_nodes
+from towpath.dependencies.names_used import chain_of, list_parameters, own_nodes
 from towpath.dependencies.project_code import (
     ImportedModule,
     OutsideName,
@@ -67,12 +67,6 @@ def find_class(code: ProjectCode, run: str) -> Definition:
     return Definition(named, symbol, node, runs)
 
 
-def method_names(definition: Definition) -> frozenset[str] | None:
-    """The names that a class defines; None where it has bases, which may define others."""
-    assert isinstance(definition.node, ast.ClassDef)
-    return None if definition.node.bases else frozenset(find_bindings(definition.node.body))
-
-
 def _split_run(run: str) -> tuple[str, str]:
     """The module and the function that a ``run:`` says; the module is empty beside the pipeline."""
     module, colon, name = run.rpartition(":")
@@ -85,11 +79,12 @@ def _split_run(run: str) -> tuple[str, str]:
 
 def _find_symbol(code: ProjectCode, run: str, noun: str) -> tuple[Symbol, Symbol, tuple[str, ...]]:
     module, name = _split_run(run)
-    found_module = code.finder.find_module(
-        (module or _BESIDE).split("."), _start_folders(code, module)
-    )
+    # A module that is named starts at the root or in `src/`, `steps` beside the pipeline.
+    roots = [str(folder) for folder in module_folders(Path(code.root))]
+    folders = roots if module else code.path.folders[:1]
+    found_module = code.finder.find_module((module or _BESIDE).split("."), folders)
     if found_module is None or found_module.file is None or not found_module.file.endswith(".py"):
-        folder, *_ = _start_folders(code, module)
+        folder = folders[0]
         if not module:
             shown = code.show_path(f"{folder}/{_BESIDE}.py")
             others = code.finder.list_modules(folder)
@@ -103,45 +98,27 @@ def _find_symbol(code: ProjectCode, run: str, noun: str) -> tuple[Symbol, Symbol
         near = did_you_mean(name, code.source(found_module.file).names)
         what = f"there is no {noun} `{name}` in `{shown}`"
         raise DeclarationError(Fault(what, Place(shown), near))
-    return (
-        Symbol(found_module.file, name),
-        _follow_definition(code, found_module.file, name, noun),
-        found_module.runs,
-    )
-
-
-def _start_folders(code: ProjectCode, module: str) -> tuple[str, ...]:
-    """A module that is named starts at the root or in ``src/``, ``steps`` beside the pipeline."""
-    if not module:
-        return code.path.folders[:1]
-    return tuple(str(folder) for folder in module_folders(Path(code.root)))
+    symbol = _follow_definition(code, found_module.file, name, noun)
+    return Symbol(found_module.file, name), symbol, found_module.runs
 
 
 def _follow_definition(code: ProjectCode, file: str, name: str, noun: str) -> Symbol:
     """Follow imports and plain aliases (``train = fit``) to where a name is defined."""
     followed: list[Symbol] = []
     while True:
-        meanings = [
-            meaning
-            for meaning in code.meanings_of_name(file, (name,))
-            if isinstance(meaning, Symbol)
-        ]
+        meanings = [m for m in code.meanings_of_name(file, (name,)) if isinstance(m, Symbol)]
         if not meanings:
             where = Place(code.show_path(file))
             owner = "step" if noun == "function" else "format"
             hint = f"a {owner}'s {noun} is one of the project's"
             raise DeclarationError(Fault(f"`{name}` is imported from outside", where, hint))
         symbol = meanings[-1]
-        alias = _aliased_name(_last_definition(code, symbol))
-        if alias is None or symbol in followed:
-            return symbol
-        followed.append(symbol)
-        file, name = symbol.file, alias
-
-
-def _aliased_name(node: ast.AST) -> str | None:
-    is_alias = isinstance(node, ast.Assign) and isinstance(node.value, ast.Name)
-    return node.value.id if is_alias else None  # type: ignore[attr-defined]
+        match _last_definition(code, symbol):
+            case ast.Assign(value=ast.Name(id=alias)) if symbol not in followed:
+                followed.append(symbol)
+                file, name = symbol.file, alias
+            case _:
+                return symbol
 
 
 def _last_definition(code: ProjectCode, symbol: Symbol) -> ast.AST:
@@ -197,18 +174,14 @@ def read_step_signature(code: ProjectCode, symbol: Symbol, node: ast.FunctionDef
     """The signature as it is written; decorators are taken to keep it."""
     types = _TypeResolver(code)
     positional = node.args.args
-    optional = {
-        argument.arg for argument in positional[len(positional) - len(node.args.defaults) :]
-    }
     named = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+    optional = {part.arg for part in positional[len(positional) - len(node.args.defaults) :]}
     optional |= {parameter.arg for parameter, default in named if default is not None}
     arguments = (
         StepArgument(
-            argument.arg,
-            argument.arg not in optional,
-            types.resolve(symbol.file, argument.annotation),
+            part.arg, part.arg not in optional, types.resolve(symbol.file, part.annotation)
         )
-        for argument in list_parameters(node.args)
+        for part in list_parameters(node.args)
     )
     return StepSignature(code.show_path(symbol.file), node.lineno, node.name, tuple(arguments))
 
@@ -247,8 +220,7 @@ class _TypeResolver:
         return ""
 
     def _resolve_union(self, file: str, arms: list[ast.expr], depth: int) -> str:
-        nothing = ("None", "'None'")
-        types = [arm for arm in arms if ast.unparse(arm) not in nothing]
+        types = [arm for arm in arms if ast.unparse(arm) not in ("None", "'None'")]
         return self.resolve(file, types[0], depth + 1) if len(types) == 1 else ""
 
     def _resolve_name(self, file: str, node: ast.expr, depth: int) -> str:
@@ -262,9 +234,8 @@ class _TypeResolver:
                 short = f"{package}.{rest.rpartition('.')[2]}" if is_moved else meaning.dotted
                 return _OTHER_NAMES.get(short, short)
         # An import inside of `if TYPE_CHECKING:` is a definition of this module too, of nothing.
-        types = (
-            self._resolve_symbol(symbol, depth) for symbol in meanings if isinstance(symbol, Symbol)
-        )
+        symbols = (meaning for meaning in meanings if isinstance(meaning, Symbol))
+        types = (self._resolve_symbol(symbol, depth) for symbol in symbols)
         if plain := next(filter(None, types), ""):
             return plain
         is_starred = any(isinstance(meaning, WholeModule) for meaning in meanings)

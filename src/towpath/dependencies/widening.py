@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from enum import Enum
 
 
@@ -64,7 +63,8 @@ _SURE = frozenset(
        "subprocess.CalledProcessError"]
 )  # fmt: skip
 
-_SIGNS: dict[str, Widening] = {
+#: What a sign in what a piece of code names (`UsedNames.signs`) widens.
+SIGNS: dict[str, Widening] = {
     "globals": Widening.MODULE, "expression": Widening.MODULE, "frames": Widening.PROJECT,
     "model_json_schema": Widening.DOCSTRINGS, "pickle": Widening.PROJECT,
     "__doc__": Widening.DOCSTRINGS, "__subclasses__": Widening.PROJECT,
@@ -86,7 +86,3 @@ def widening_of_name(dotted: str, is_module: bool = False) -> Widening | None:
     if any(prefix in _SURE for prefix in leading):
         return None
     return next((_NAMES[prefix] for prefix in leading if prefix in _NAMES), None)
-
-
-def widenings_of_signs(signs: Iterable[str]) -> frozenset[Widening]:
-    return frozenset(_SIGNS[sign] for sign in signs if sign in _SIGNS)

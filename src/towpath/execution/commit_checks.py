@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -68,7 +69,10 @@ class CommitChecks:
                 yield Fault(f"{link.path} not committed: {link.stale}", hint=link.update_command)
         for file in sorted(set(graph.param_files.values())):
             yield from self._input_faults(file)
-        yield from self.code(graph)
+        # Of code that Git ignores the version could not be made again.
+        nodes, reader = graph.steps.values(), self.workspace.code
+        code = {f for node in nodes for f in step_code.list_code_files(graph, node, reader)}
+        yield from self.unknown_files(code, IGNORED_HINT)
 
     def _changed_faults(self, inputs: Mapping[str, str]) -> Iterator[Fault]:
         # A clone has what the pointer says: it could never have what stands here.
@@ -115,38 +119,27 @@ class CommitChecks:
         if self._is_written(path):
             against = ("diff", "--quiet", "HEAD", "--", os.fspath(self.workspace.root / path))
             if self.repository.attempt_git(*against, env=LITERALLY).code:
-                yield Fault(
-                    f"{path} not committed: it is not what Git holds", hint=f"git add {path}"
-                )
+                what = f"{path} not committed: it is not what Git holds"
+                yield Fault(what, hint=f"git add {path}")
 
     def _locked_output(self, path: str) -> tracked_files.LockedOutput | None:
-        above = (path, *(str(folder) for folder in Path(path).parents))
-        return next(
-            (
-                self._outputs_by_path[candidate]
-                for candidate in above
-                if candidate in self._outputs_by_path
-            ),
-            None,
-        )
+        above = (path, *map(str, Path(path).parents))
+        return next(filter(None, map(self._outputs_by_path.get, above)), None)
 
     @cached_property
     def _outputs_by_path(self) -> Mapping[str, tracked_files.LockedOutput]:
         outputs: dict[str, tracked_files.LockedOutput] = {}
-        try:
+        with suppress(StoreError):  # rows that lead elsewhere: `check` and `pull` say so
             for output in tracked_files.locked_outputs(self.workspace.root):
                 outputs[output.path] = output
-        except StoreError:  # rows that lead elsewhere: `check` and `pull` say so
-            pass
         return outputs
 
     def _locked_fault(self, path: str, output: tracked_files.LockedOutput) -> Iterator[Fault]:
         store, whole = self.workspace.store, self.workspace.root / output.path
         if whole.exists() and store.digest(whole).digest == output.digest:
             return
-        what = f"{path} not committed: it is not what dvc.lock says"
         hint = f"dvc repro, or dvc commit {output.path}, then commit dvc.lock"
-        yield Fault(what, hint=hint)
+        yield Fault(f"{path} not committed: it is not what dvc.lock says", hint=hint)
 
     def _find_unheld(self, path: Path) -> tuple[list[str], list[str]]:
         """The files at a path, from the project's root, that Git ignores and no pointer covers;
@@ -220,12 +213,6 @@ class CommitChecks:
         line, _, pattern = rest.partition(":")
         first = f"take `{pattern}` out of {file}:{line}, " if ignoring_line else ""
         return f"{first}dvc add {path}, then commit {path}{tracked_files.SUFFIX}"
-
-    def code(self, graph: Graph) -> Iterator[Fault]:
-        """Code that Git ignores, and no commit holds: the version could not be made again."""
-        nodes, reader = graph.steps.values(), self.workspace.code
-        files = {f for node in nodes for f in step_code.list_code_files(graph, node, reader)}
-        yield from self.unknown_files(files, IGNORED_HINT)
 
     def unknown_files(self, files: Iterable[str], hint: str) -> Iterator[Fault]:
         """Files, from the project's root, that are not in Git, or not in this repository."""

@@ -9,7 +9,7 @@ store.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +17,13 @@ from msgspec import Struct, field
 
 from towpath.backends.dvc import tracked_files
 from towpath.config import names_and_paths
-from towpath.config.artifact import Made
+from towpath.config.artifact import Artifact, Made
 from towpath.config.pipeline_declaration import Condition, Fail, Notify, RegisterModel, Stop
 from towpath.errors import Fault, StepFailed, StoreError, TowpathError, UserError
 from towpath.execution import last_outputs, run_inputs
 from towpath.execution.single_step import read_from_tree
 from towpath.pipeline import artifact_paths
-from towpath.pipeline.pipeline_order import makers_of, require_order
+from towpath.pipeline.pipeline_order import makers_of, overlaps, require_order
 from towpath.pipeline.run_arguments import RunValues
 from towpath.pipeline.step_graph import Graph, Node
 from towpath.plain_data import list_fields
@@ -36,10 +36,6 @@ from towpath.planning.step_decisions import PipelineMemory, ReusePolicy, StepJud
 from towpath.registry.version_record import DataSource, UpstreamRun
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
-
-    from towpath.config.artifact import Artifact
-    from towpath.pipeline.step_graph import Graph
     from towpath.workspace import Workspace
 
 
@@ -195,19 +191,16 @@ class UpstreamReader:
             return expected.get(path) == digest
         inside = PurePosixPath(path)
         below = {p: md5 for p, md5 in expected.items() if PurePosixPath(p).is_relative_to(inside)}
-        folder_digest = store.put(self.workspace.root / path).digest
-        return below == {
-            str(inside / name): md5 for name, md5 in store.members(folder_digest).items()
-        }
+        members = store.members(store.put(self.workspace.root / path).digest)
+        return below == {str(inside / name): md5 for name, md5 in members.items()}
 
     def _look_at_pipeline(self, pipeline: str, environment: str) -> UpstreamPipeline:
         upstream = UpstreamPipeline()
         values = RunValues(environment=environment)
         try:
-            upstream.graph = pipeline_check.compile_checked_pipeline(
-                self.workspace, pipeline, values
-            )
-            upstream.links = self.find_links(upstream.graph)
+            graph = pipeline_check.compile_checked_pipeline(self.workspace, pipeline, values)
+            upstream.graph = graph
+            upstream.links = self.find_links(graph)
             # What it was made of by the last good run: each run has something else to begin with,
             # and would make everything anew.
             took = last_outputs.list_last_taken(self.workspace, upstream.graph)
@@ -259,13 +252,8 @@ class UpstreamReader:
         # A step that is never reused has no entry. Where its last run had the same key, what the
         # work tree holds of it is no older than anything else.
         last = judge.memory.find_last(node.name)
-        if (
-            known.graph.environment
-            or node.step.cache is True
-            or not last
-            or last.undeclared
-            or last.key != decision.key
-        ):
+        is_of_key = last and not last.undeclared and last.key == decision.key
+        if known.graph.environment or node.step.cache is True or not is_of_key:
             return None
         try:
             return read_from_tree(self.workspace, known.graph, node)
@@ -291,11 +279,7 @@ def _held_outputs(graph: Graph, path: str) -> dict[tuple[str, str], str]:
         for node in graph.steps.values()
         for output in artifact_paths.own_outputs(node)
     }
-    return {
-        key: str(place)
-        for key, place in places.items()
-        if asked_path.is_relative_to(place) or place.is_relative_to(asked_path)
-    }
+    return {key: str(place) for key, place in places.items() if overlaps(asked_path, place)}
 
 
 def locate_inputs(
@@ -326,19 +310,15 @@ def _locate_input(
             return last
         location = file.otherwise or location
     if names_and_paths.is_model_reference(location):
-        version = _current_version(workspace, location)
-        return DataSource(version=version, output=file.output)
+        from towpath import registry
+
+        # What a stage runs, or is latest, moves on: the record keeps the version it stood for.
+        version = registry.get_version(workspace.registry, location).version
+        return DataSource(version=str(version), output=file.output)
     path = location.rstrip("/")
     if link is not None:
         return DataSource(path, pipeline=link.pipeline, run=link.run or None)
     return DataSource(path, _find_pointer(workspace, path, artifact))
-
-
-def _current_version(workspace: Workspace, reference: str) -> str:
-    # What a stage runs, or is latest, moves on: the record keeps the version it stood for.
-    from towpath import registry
-
-    return str(registry.get_version(workspace.registry, reference).version)
 
 
 def _find_pointer(workspace: Workspace, path: str, artifact: Artifact) -> str | None:

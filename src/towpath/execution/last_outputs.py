@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from towpath.config.artifact import Artifact, CacheEntry, Made, read_artifact
-from towpath.errors import Fault, Malformed, StoreError, UserError
+from towpath.config.artifact import Artifact, CacheEntry, Json, Made, read_artifact
+from towpath.errors import Malformed, StoreError, UserError
 from towpath.execution import run_folders
 from towpath.execution.run_record import utc_now
 from towpath.pipeline import artifact_paths, cache_key
@@ -21,7 +21,6 @@ from towpath.planning.run_request import in_ci
 from towpath.registry.version_record import DataSource
 
 if TYPE_CHECKING:
-    from towpath.config.artifact import Json
     from towpath.pipeline.step_graph import Graph
     from towpath.planning.run_state import RunState
     from towpath.workspace import Workspace
@@ -47,9 +46,8 @@ def find_last(workspace: Workspace, graph: Graph, name: str) -> LastOutput | Non
     last = _pick_output(next(_read_entries(workspace, graph), None), reference)
     if last is not None and not workspace.store.has(last.artifact.digest):
         what = f"input `{name}` is what run {last.run} made as `{reference}`, which is not here"
-        raise StoreError(
-            Fault(what, hint=f"towpath pull, or begin anew: --input {name}=FILE --register")
-        )
+        hint = f"towpath pull, or begin anew: --input {name}=FILE --register"
+        raise StoreError(what, hint=hint)
     return last
 
 
@@ -109,9 +107,8 @@ def keep_last(workspace: Workspace, graph: Graph, known: RunState, run: str) -> 
     writer = "ci" if in_ci() else "local"
     key = _last_key(workspace, graph)
     result = Made(whole, facts={_RUNS: runs})
-    workspace.store.last_made.write(
-        CacheEntry(key, graph.name, "", run, utc_now(), 0.0, writer, {}, result)
-    )
+    entry = CacheEntry(key, graph.name, "", run, utc_now(), 0.0, writer, {}, result)
+    workspace.store.last_made.write(entry)
 
 
 def list_last_taken(workspace: Workspace, graph: Graph) -> dict[str, Artifact | None]:
@@ -136,10 +133,10 @@ def list_retried_inputs(workspace: Workspace, graph: Graph, word: str) -> dict[s
             artifact = read_artifact(source["artifact"])
         except Malformed as wrong:
             what = f"run {run.id} does not say what it took as `{name}`: {wrong.faults[0].what}"
-            raise UserError(Fault(what, hint="run anew, without --retry")) from wrong
+            raise UserError(what, hint="run anew, without --retry") from wrong
         if not workspace.store.has(artifact.digest):
             what = f"what run {run.id} took as `{name}` is not in the store here"
-            raise StoreError(Fault(what, hint="towpath pull, or run anew, without --retry"))
+            raise StoreError(what, hint="towpath pull, or run anew, without --retry")
         taken[name] = artifact
     return taken
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -14,7 +14,7 @@ from towpath.backends.dvc import tracked_files
 from towpath.backends.dvc.dvc_yaml import LOCK, PIPELINE
 from towpath.backends.git import refs
 from towpath.config.artifact import Artifact
-from towpath.config.pipeline_file import parse_pipeline
+from towpath.config.pipeline_file import DeclaredPipeline, parse_pipeline
 from towpath.config.table_options import NO_OPTIONS, TableOptions
 from towpath.errors import Fault, UsageError, did_you_mean
 from towpath.execution import run_folders
@@ -30,7 +30,6 @@ from towpath.versions.work_tree_files import note_own_files
 
 if TYPE_CHECKING:
     from towpath.config.file_declaration import Output
-    from towpath.config.pipeline_file import DeclaredPipeline
     from towpath.execution.run_record import RecordedRun
     from towpath.workspace import Workspace
 
@@ -111,15 +110,8 @@ def place_copy(
         _remove_path(scratch)
         _remove_path(before)
     note_own_files([target])
-    return PlacedCopy(
-        wanted.name,
-        str(target),
-        source,
-        artifact.digest,
-        wanted.sha256,
-        artifact.size,
-        wanted.rejected,
-    )
+    name, digest, sha256 = wanted.name, artifact.digest, wanted.sha256
+    return PlacedCopy(name, str(target), source, digest, sha256, artifact.size, wanted.rejected)
 
 
 def _free_target(artifact: Artifact, here: Path, to: Path | None, force: bool) -> Path:
@@ -135,38 +127,25 @@ def _free_target(artifact: Artifact, here: Path, to: Path | None, force: bool) -
 
 def bring_copyable(workspace: Workspace, wanted: Copyable, into: Path) -> str:
     """Bring the bytes to a path where nothing stands, checked; where from, in words."""
-    project = (
-        version_origin.read_main_declaration(workspace) if wanted.sha256 else workspace.project
-    )
+    project = workspace.project
+    if wanted.sha256:
+        project = version_origin.read_main_declaration(workspace)
     return version_origin.bring_artifact(
         workspace, project, wanted.artifact, wanted.sha256, into, wanted.stage
     )
 
 
-def list_run_outputs(run: RecordedRun) -> dict[str, Artifact]:
-    """All that a run made and kept, by ``step.output``."""
-    return {
-        f"{step.name}.{name}": artifact
-        for step in run.steps.values()
-        for name, artifact in step.made.outputs.items()
-    }
-
-
 def _of_run(workspace: Workspace, run: RecordedRun, output: str | None) -> Copyable:
-    run_outputs = list_run_outputs(run)
+    run_outputs = run.outputs
     if output is None:
-        hint = (
-            f"one of {_list_some(run_outputs)}"
-            if run_outputs
-            else "none of its steps made anything"
-        )
+        none_made = "" if run_outputs else "none of its steps made anything"
+        hint = none_made or f"one of {_list_some(run_outputs)}"
         raise UsageError(f"which output of run {run.id}?", hint=hint)
     name = _find_whole_name(run_outputs, output)
     if name is None:
         raise UsageError(_lacking_fault(run, output, run_outputs))
-    return _as_declared(
-        f"{run.id} {name}", run_outputs[name], _declared_now(workspace, run).get(name)
-    )
+    declared = _declared_now(workspace, run).get(name)
+    return _as_declared(f"{run.id} {name}", run_outputs[name], declared)
 
 
 def _as_declared(
@@ -182,13 +161,15 @@ def _declared_now(workspace: Workspace, run: RecordedRun) -> dict[str, Output]:
     # A run keeps no declaration, so how its files are read is what is declared now.
     if run.pipeline not in workspace.pipelines:
         return {}
-    return dict(_declared_outputs(read_declared(workspace, run.pipeline)))
+    return _declared_outputs(read_declared(workspace, run.pipeline))
 
 
-def _declared_outputs(declared: DeclaredPipeline) -> Iterator[tuple[str, Output]]:
-    for step_name, step in list_declared_steps(declared).items():
-        for name, output in handed_outputs(step).items():
-            yield f"{step_name}.{name}", output
+def _declared_outputs(declared: DeclaredPipeline) -> dict[str, Output]:
+    return {
+        f"{step_name}.{name}": output
+        for step_name, step in list_declared_steps(declared).items()
+        for name, output in handed_outputs(step).items()
+    }
 
 
 def _find_whole_name(made: Mapping[str, object], word: str) -> str | None:
@@ -206,12 +187,15 @@ def _lacking_fault(run: RecordedRun, output: str, made: Mapping[str, Artifact]) 
         return Fault(f"`{output}` names {len(several)} outputs", hint=", ".join(several))
     step = run.steps.get(output.rpartition(".")[0])
     if step is None or step.made.outputs:
-        near = did_you_mean(output, made) or (f"there is {_list_some(made)}" if made else None)
-        return Fault(f"run {run.id} made no `{output}`", hint=near)
+        return Fault(f"run {run.id} made no `{output}`", hint=_near_output(output, made))
     what = f"step `{step.name}` of run {run.id} made nothing: it {step.state.in_words}"
     if not step.state.has_ended:
         return Fault(what, hint=f"wait for its end: towpath logs {run.id}")
     return Fault(what + (f" ({step.reason})" if step.reason else ""))
+
+
+def _near_output(output: str, made: Mapping[str, object]) -> str | None:
+    return did_you_mean(output, made) or (f"there is {_list_some(made)}" if made else None)
 
 
 def _list_some(names: Mapping[str, object]) -> str:
@@ -223,27 +207,20 @@ def _list_some(names: Mapping[str, object]) -> str:
 def _of_version(workspace: Workspace, reference: str, output: str | None) -> Copyable:
     found_version = registry.get_version(workspace.registry, reference)
     version, record = found_version.version, found_version.record
-    if output is None:
+    if output is None or output in record.beside:
+        shown = f"{version} {output}" if output else str(version)
+        artifact, sha256 = record.kept_bytes[output or ""]
         stage = registry.parse_reference(reference).stage
-        pickle = record.kind if record.kind in PICKLES else None
-        return Copyable(
-            str(version), record.artifact, record.sha256, stage, pickle, version.rejected
-        )
-    if kept := record.beside.get(output):
-        stage = registry.parse_reference(reference).stage
-        return Copyable(
-            f"{version} {output}", kept.artifact, kept.sha256, stage, rejected=version.rejected
-        )
+        pickle = record.kind if output is None and record.kind in PICKLES else None
+        return Copyable(shown, artifact, sha256, stage, pickle, version.rejected)
     outputs_beside = {
         **{name: (kept.artifact, None) for name, kept in record.beside.items()},
         **_outputs_beside(workspace, found_version),
     }
     name = _find_whole_name(outputs_beside, output)
     if name is None:
-        hint = did_you_mean(output, outputs_beside) or (
-            f"there is {_list_some(outputs_beside)}" if outputs_beside else None
-        )
-        raise UsageError(f"nothing tells of an output `{output}` of {version}", hint=hint)
+        what = f"nothing tells of an output `{output}` of {version}"
+        raise UsageError(what, hint=_near_output(output, outputs_beside))
     artifact, declared = outputs_beside[name]
     return _as_declared(f"{version} {name}", artifact, declared, version.rejected)
 
@@ -259,8 +236,7 @@ def _outputs_beside(workspace: Workspace, found: RecordedVersion) -> _Beside:
         run = run_folders.find_run(workspace.runs, str(found.record.run))
         declared_outputs = _declared_now(workspace, run)
         outputs_by_name |= {
-            name: (artifact, declared_outputs.get(name))
-            for name, artifact in list_run_outputs(run).items()
+            name: (artifact, declared_outputs.get(name)) for name, artifact in run.outputs.items()
         }
     return outputs_by_name | _committed_outputs(workspace, found)
 
@@ -282,15 +258,13 @@ def _committed_outputs(workspace: Workspace, found: RecordedVersion) -> _Beside:
         return parse_pipeline(text.decode("utf-8", "replace"), path)
 
     whole = nest_pipelines(parse_pipeline(declared, pipeline), workspace.pipelines, read_committed)
-    found_outputs = {
-        name: (artifacts.get(_tree_path(str(found.record.pipeline), name, output)), output)
-        for name, output in _declared_outputs(whole)
-    }
-    return {name: (held, output) for name, (held, output) in found_outputs.items() if held}
-
-
-def _tree_path(pipeline: str, name: str, output: Output) -> str:
-    return f"{FOLDER}/{pipeline}/{name.rpartition('.')[0]}/{output.path.rstrip('/')}"
+    outputs: _Beside = {}
+    for name, output in _declared_outputs(whole).items():
+        step = name.rpartition(".")[0]
+        path = f"{FOLDER}/{found.record.pipeline}/{step}/{output.path.rstrip('/')}"
+        if held := artifacts.get(path):
+            outputs[name] = held, output
+    return outputs
 
 
 def _remove_path(path: Path) -> None:

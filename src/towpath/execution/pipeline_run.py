@@ -7,6 +7,7 @@ import getpass
 import logging
 import os
 import platform
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -14,12 +15,12 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from towpath.config.artifact import CacheEntry
+from towpath.config.artifact import CacheEntry, Json
 from towpath.credentials import hide_credentials
 from towpath.drawing.picture import picture_graph
 from towpath.drawing.picture_file import write_picture
@@ -33,29 +34,18 @@ from towpath.execution.input_sources import (
 )
 from towpath.execution.register_step import Registering
 from towpath.execution.run_record import Event, ExecutionState, RecordedRun, Recorder
-from towpath.execution.secret_sources import require_variables
+from towpath.execution.secret_sources import require_secrets
 from towpath.execution.step_execution import Execution, Executor, needs_executor, replay_plan
 from towpath.pipeline import pipeline_order
-from towpath.pipeline.pipeline_order import (
-    apply_environments,
-    choose_environments,
-    order_pipelines,
-)
 from towpath.pipeline.run_arguments import RunValues
-from towpath.pipeline.step_graph import FromRun
+from towpath.pipeline.step_graph import FromRun, Graph, Node
 from towpath.planning import pipeline_check
 from towpath.planning.declared_pipelines import read_declared, read_pipelines
 from towpath.planning.run_request import RunRequest, find_needed_steps, in_ci, select_steps
-from towpath.planning.run_state import RunState, StepDecision, StepVerdict
+from towpath.planning.run_state import RunState, StepDecision
 from towpath.planning.step_decisions import PipelineMemory, ReusePolicy, StepJudge, plan_steps
 from towpath.storage.copy_files import explain_refusal
 from towpath.workspace import Workspace
-
-if TYPE_CHECKING:
-    from towpath.config.artifact import Json
-    from towpath.pipeline.step_graph import Graph, Node
-    from towpath.workspace import Workspace
-
 
 Listener = Callable[[Event], None]
 _NONE: Mapping[str, str] = MappingProxyType({})
@@ -79,37 +69,31 @@ class PreparedRun(Struct, frozen=True):
         """What is run, as far as it is known."""
         return self.known.graph
 
-    def decide_steps(self) -> dict[str, StepDecision]:
-        """What would become of each step. Whether the run may register is asked here, before its
-        first step; UserError where it must and may not."""
+    def _plan_steps(self) -> Iterator[StepDecision]:
         # A state of its own: what a plan assumes of a step must not count as made in the run.
         unbegun = RunState(
             self.graph, self.known.inputs, awaited=self.known.awaited, run=self.known.run
         )
-        decisions = {decision.step: decision for decision in plan_steps(self.judge, unbegun)}
-        ahead = (StepVerdict.RUN, StepVerdict.UNDECIDED)
+        return plan_steps(self.judge, unbegun)
+
+    def decide_steps(self) -> dict[str, StepDecision]:
+        """What would become of each step. Whether the run may register is asked here, before its
+        first step; UserError where it must and may not."""
+        decisions = {decision.step: decision for decision in self._plan_steps()}
         registering = [
-            name
+            decision.cell_of or name
             for name, decision in decisions.items()
             if decision.deferred
-            or (
-                decision.verdict in ahead
-                and not decision.cell_of
-                and self.graph.registers_model(name)
-            )
+            or (decision.may_run and not decision.cell_of and self.graph.registers_model(name))
         ]
         if registering:
-            steps = dict.fromkeys(decisions[name].cell_of or name for name in registering)
-            self.registering.require_readiness(steps)
+            self.registering.require_readiness(dict.fromkeys(registering))
         return decisions
 
     def list_may_run(self) -> tuple[str, ...]:
         """The steps that are not known to be reused or skipped."""
-        unbegun = RunState(
-            self.graph, self.known.inputs, awaited=self.known.awaited, run=self.known.run
-        )
-        decisions = plan_steps(self.judge, unbegun)
-        return tuple(dict.fromkeys(d.cell_of or d.step for d in decisions if d.may_run))
+        may_run = (d.cell_of or d.step for d in self._plan_steps() if d.may_run)
+        return tuple(dict.fromkeys(may_run))
 
 
 def prepare_run(
@@ -147,13 +131,9 @@ def prepare_run(
         last_outputs.list_retried_inputs(workspace, graph, request.retry) if request.retry else {}
     )
     read = registry.upstream_reader.read_artifacts(graph, {*awaited, *retried})
-    run_state = RunState(
-        graph,
-        {**read, **retried},
-        awaited=awaited,
-        run=_read_run_values(workspace, graph),
-    )
-    return PreparedRun(workspace, request, judge, registry, run_state)
+    values = _read_run_values(workspace, graph)
+    known = RunState(graph, {**read, **retried}, awaited=awaited, run=values)
+    return PreparedRun(workspace, request, judge, registry, known)
 
 
 def _read_run_values(workspace: Workspace, graph: Graph) -> dict[str, Json]:
@@ -212,10 +192,8 @@ def run_pipeline(
     decisions = prepared.decide_steps()
     if not needs_executor(prepared.graph, decisions):
         return conduct_run(prepared, lambda execution: replay_plan(execution, decisions), listeners)
-    step_names = tuple(
-        decision.cell_of or name for name, decision in decisions.items() if decision.may_run
-    )
-    require_variables(prepared.graph, tuple(dict.fromkeys(step_names)))
+    step_names = tuple(d.cell_of or name for name, d in decisions.items() if d.may_run)
+    require_secrets(prepared.graph, step_names)
     _ = workspace.project  # read when a step needs `trust:`; a fault in it is said before that
     return conduct_run(prepared, lambda execution: executor(execution, step_names), listeners)
 
@@ -230,7 +208,9 @@ def warmed_supervisor(execution: Execution, wanted: Collection[str]) -> Iterator
     declared = dict.fromkeys(graph.nodes[name].declared_name for name in wanted)
     nodes_by_folder: dict[str, list[Node]] = {graph.folder: []}
     for name in declared:
-        node = _as_cell(graph.nodes[name])
+        node = graph.nodes[name]
+        if node.loop:  # its cells need the same; what it hands on is no work for a process
+            node = replace(node, outputs=node.loop.outputs)
         nodes_by_folder.setdefault(graph.folder_of(node), []).append(node)
     # Importing pandas and scikit-learn takes a second or two, which Prefect's own import takes
     # as well: the two go on side by side (docs/decisions/supervisor.md).
@@ -238,15 +218,9 @@ def warmed_supervisor(execution: Execution, wanted: Collection[str]) -> Iterator
         # Of an inner pipeline the steps have other modules beside them, so another one.
         for folder, nodes in nodes_by_folder.items():
             imported = step_process.find_libraries(workspace, folder, nodes)
-            supervisors.enter_context(
-                step_process.warm_supervisor(workspace.root, folder, nodes, imported)
-            )
+            warm = step_process.warm_supervisor(workspace.root, folder, nodes, imported)
+            supervisors.enter_context(warm)
         yield
-
-
-def _as_cell(node: Node) -> Node:
-    # The cells of a step need the same; what it hands on is no work for a process.
-    return replace(node, outputs=node.loop.outputs) if node.loop else node
 
 
 def conduct_run(
@@ -282,8 +256,8 @@ def _conduct_recorded(
     try:
         try:
             carry_out(execution)
-        finally:  # interrupted too: what has ended is known to the next run
-            execution.remember_keys()
+        finally:  # interrupted too: what has ended is known to the words of the next run
+            execution.judge.memory.remember(execution.latest)
         _publish_ended(prepared, execution)
     except KeyboardInterrupt:
         finish(ExecutionState.INTERRUPTED, ExitCode.INTERRUPTED)
@@ -326,7 +300,7 @@ def _begin_record(prepared: PreparedRun, listeners: Iterable[Listener], started:
     try:
         recorder("started", time=started, **_started_fields(prepared, recorder.folder.name))
     except OSError:  # without this line it is no record
-        run_folders.discard_folder(recorder.folder)
+        shutil.rmtree(recorder.folder, ignore_errors=True)
         raise
     # A disk that is full is told by the next event: without the file a page draws what is declared.
     with contextlib.suppress(OSError):
@@ -345,9 +319,8 @@ def _publish_ended(prepared: PreparedRun, execution: Execution) -> None:
         project_outputs.publish_outputs(prepared.workspace, execution.graph, execution.known)
     # At the very end: a run that is killed before it leaves to the next what it took itself.
     if is_good and (prepared.request.register or not prepared.graph.tried_names):
-        last_outputs.keep_last(
-            prepared.workspace, execution.graph, execution.known, execution.run_id
-        )
+        known, run_id = execution.known, execution.run_id
+        last_outputs.keep_last(prepared.workspace, execution.graph, known, run_id)
     if prepared.request.push:
         moved = push_and_pull.push_project(prepared.workspace)
         # Said before what may fail of the rest, for these versions are out.
@@ -446,8 +419,8 @@ def run_all(
     for an environment that all of them cannot run for.
     """
     pipelines = read_pipelines(workspace)
-    order = order_pipelines(apply_environments(pipelines, request.environment))
-    environments = choose_environments(pipelines, request.environment)
+    order = pipeline_order.order_pipelines(pipelines, request.environment)
+    environments = pipeline_order.choose_environments(pipelines, request.environment)
     for name in order:
         values = RunValues(environment=environments[name])
         pipeline_check.compile_checked_pipeline(workspace, name, values)
@@ -480,8 +453,8 @@ def plan_all(workspace: Workspace, request: RunRequest) -> Iterator[PreparedRun]
     may_run: dict[str, set[str]] = {}
     reader = UpstreamReader(workspace)
     pipelines = read_pipelines(workspace)
-    environments = choose_environments(pipelines, request.environment)
-    for name in order_pipelines(apply_environments(pipelines, request.environment)):
+    environments = pipeline_order.choose_environments(pipelines, request.environment)
+    for name in pipeline_order.order_pipelines(pipelines, request.environment):
         values = RunValues(environment=environments[name])
         links = reader.find_links(pipeline_check.compile_checked_pipeline(workspace, name, values))
         awaited = {

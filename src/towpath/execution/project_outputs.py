@@ -22,15 +22,13 @@ from towpath.config.pipeline_declaration import (
     is_json,
 )
 from towpath.pipeline import artifact_paths
-from towpath.pipeline.step_graph import FromInput, FromParam
+from towpath.pipeline.step_graph import FromInput, FromParam, Graph, Node
 from towpath.planning import step_code
-from towpath.planning.run_state import StepNotEnded
+from towpath.planning.run_state import RunState, StepNotEnded
 from towpath.versions import work_tree_files
 
 if TYPE_CHECKING:
     from towpath.backends.dvc.dvc_yaml import StageEntry
-    from towpath.pipeline.step_graph import Graph, Node
-    from towpath.planning.run_state import RunState
     from towpath.workspace import Workspace
 
 
@@ -88,9 +86,10 @@ def model_path(graph: Graph, node: Node, known: RunState) -> str:
 def _make_stage(workspace: Workspace, graph: Graph, node: Node) -> StageEntry:
     outputs = artifact_paths.own_outputs(node)
     paths = {name: artifact_paths.output_path(graph, node.name, name) for name in outputs}
-    drawn = [name for name in outputs if node.outputs[name].plot]
-    several = {name for name in drawn if _draws_several(node.outputs[name])}
-    plots = {paths[n]: _plot_options(node.outputs[n]) for n in drawn if n not in several}
+    drawn = {name: node.outputs[name].plot for name in outputs if node.outputs[name].plot}
+    several = {n: p for n, p in drawn.items() if isinstance(p, Plot) and len(p.y or ()) > 1}
+    plots = {paths[n]: _plot_options(plot) for n, plot in drawn.items() if n not in several}
+    deps = [*_code_paths(workspace, graph, node), *_input_paths(graph, node)]
     metrics = [
         path
         for name, path in paths.items()
@@ -103,17 +102,17 @@ def _make_stage(workspace: Workspace, graph: Graph, node: Node) -> StageEntry:
         name=stage_name(graph, node.name),
         cmd=f"towpath step {graph.name} {node.name}",
         desc=node.step.description,
-        deps=tuple(
-            dict.fromkeys([*_code_paths(workspace, graph, node), *_input_paths(graph, node)])
-        ),
+        deps=tuple(dict.fromkeys(deps)),
         params=_param_keys(graph, node),
         outs=tuple(p for p in paths.values() if p not in metrics and p not in plots),
         metrics=tuple(metrics),
         plots=plots,
         top_plots={
-            f"{stage_name(graph, node.name)}-{name}": _top_plot(node.outputs[name], paths[name])
-            for name in drawn
-            if name in several
+            f"{stage_name(graph, node.name)}-{name}": {
+                **_plot_options(plot),
+                "y": {paths[name]: list(plot.y or ())},
+            }
+            for name, plot in several.items()
         },
     )
 
@@ -131,23 +130,12 @@ def _is_metric(step: Step, name: str, output: Output) -> bool:
     return isinstance(step, Evaluation) and is_document and not output.plot
 
 
-def _draws_several(output: Output) -> bool:
-    return isinstance(output.plot, Plot) and len(output.plot.y or ()) > 1
-
-
-def _plot_options(output: Output) -> bool | dict[str, Any]:
+def _plot_options(plot: bool | Plot) -> Any:
     """What DVC is told of a plot; it has no word for `by`, and draws all rows as one line then."""
-    if isinstance(output.plot, bool):
-        return output.plot
-    options = output.plot.model_dump(exclude_none=True, exclude={"by"})
-    return options | ({"y": output.plot.y[0]} if output.plot.y else {})
-
-
-def _top_plot(output: Output, path: str) -> dict[str, Any]:
-    """The same of several columns, as DVC takes it: with the file's path beside them."""
-    assert isinstance(output.plot, Plot)
-    options = output.plot.model_dump(exclude_none=True, exclude={"by"})
-    return options | {"y": {path: list(output.plot.y or ())}}
+    if isinstance(plot, bool):
+        return plot
+    options = plot.model_dump(exclude_none=True, exclude={"by"})
+    return options | ({"y": plot.y[0]} if plot.y else {})
 
 
 def _input_paths(graph: Graph, node: Node) -> Iterator[str]:
@@ -188,9 +176,8 @@ def _param_keys(graph: Graph, node: Node) -> dict[str, tuple[str, ...]]:
         keys.setdefault(file, []).append(f"steps.{name}")
     for source in node.taken_sources:
         if isinstance(source, FromParam):
-            for leaf in [source.name] * (source.name in graph.params) or names_below(
-                graph.params, source.name
-            ):
+            own = [source.name] * (source.name in graph.params)
+            for leaf in own or names_below(graph.params, source.name):
                 declared, name = graph.locate_param(leaf)
                 name = name.removesuffix(leaf.removeprefix(source.name))
                 values = graph.param_files.get(leaf)

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from towpath.errors import Refused, StoreError, UsageError, UserError
 from towpath.execution import run_folders
-from towpath.execution.run_record import ExecutionState, RecordedRun, Recorder, StepRun
-from towpath.execution.run_record import utc_now as time_now
+from towpath.execution.run_record import ExecutionState, RecordedRun, Recorder, StepRun, utc_now
 from towpath.execution.version_commit import RegistrationDraft, read_draft, register_draft
 from towpath.planning.step_decisions import tells_choice
 from towpath.registry import RegisteredVersion, registry_state
 from towpath.storage.verified_bytes import sha256_of
-from towpath.workspace import PROJECT_FILE
-
-if TYPE_CHECKING:
-    from towpath.workspace import Workspace
+from towpath.workspace import PROJECT_FILE, Workspace
 
 AGAIN = "commit, and run again: every step is reused"
 
@@ -52,7 +48,8 @@ def register_ended_run(workspace: Workspace, word: str) -> RegisteredRun:
     for draft in drafts:
         _verify_draft(workspace, run, draft)
     versions = tuple(_register_draft(workspace, draft) for draft in drafts)
-    _note_versions(workspace, run, versions)
+    with contextlib.closing(Recorder(workspace.runs / run.id)) as recorder:
+        recorder("registered", versions=[str(version) for version in versions])
     return RegisteredRun(run.id, versions)
 
 
@@ -109,9 +106,8 @@ def _left_out(run: RecordedRun, step: StepRun) -> UserError | Refused:
 
 
 def _registered_before(run: RecordedRun, version: str) -> UsageError:
-    return UsageError(
-        f"run {run.id} is registered already: {version}", hint=f"towpath show {version}"
-    )
+    what = f"run {run.id} is registered already: {version}"
+    return UsageError(what, hint=f"towpath show {version}")
 
 
 def _verify_draft(workspace: Workspace, run: RecordedRun, draft: RegistrationDraft) -> None:
@@ -143,18 +139,8 @@ def _verify_draft(workspace: Workspace, run: RecordedRun, draft: RegistrationDra
 def _register_draft(workspace: Workspace, draft: RegistrationDraft) -> RegisteredVersion:
     assert workspace.repository is not None
     who = str(workspace.repository.read_identity())
-    record = replace(draft.record, author=who, time=time_now())
+    record = replace(draft.record, author=who, time=utc_now())
     version = register_draft(workspace, replace(draft, record=record))
     if not version.new:  # by another call, in this very moment
         raise UsageError(f"{version} was registered already", hint=f"towpath show {version}")
     return version
-
-
-def _note_versions(
-    workspace: Workspace, run: RecordedRun, done: tuple[RegisteredVersion, ...]
-) -> None:
-    recorder = Recorder(workspace.runs / run.id)
-    try:
-        recorder("registered", versions=[str(version) for version in done])
-    finally:
-        recorder.close()

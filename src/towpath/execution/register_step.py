@@ -6,22 +6,15 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from towpath import registry
-from towpath.config import expression
 from towpath.config.artifact import Artifact, CacheEntry, Json, Made
-from towpath.config.pipeline_declaration import BiasCheck, QualityCheck, RegisterModel
-from towpath.errors import (
-    Fault,
-    RegistryError,
-    StepFailed,
-    TowpathError,
-    UserError,
-)
+from towpath.config.pipeline_declaration import AnyStep, BiasCheck, QualityCheck, RegisterModel
+from towpath.errors import Fault, RegistryError, StepFailed, TowpathError, UserError
 from towpath.execution import project_outputs, version_commit
 from towpath.execution.commit_checks import CLOCK_STEP, LITERALLY, CommitChecks, may_have_changed
 from towpath.execution.input_sources import (
@@ -33,9 +26,9 @@ from towpath.execution.input_sources import (
 from towpath.execution.run_folders import flatten_leaves
 from towpath.execution.run_record import utc_now
 from towpath.pipeline import artifact_paths, cache_key
-from towpath.pipeline.step_graph import outputs_of
+from towpath.pipeline.step_graph import Graph, Node, outputs_of
 from towpath.planning import run_state
-from towpath.planning.run_state import StepDecision, StepNotEnded, StepVerdict
+from towpath.planning.run_state import RunState, StepDecision, StepNotEnded, StepVerdict
 from towpath.registry import (
     RecordedBump,
     RecordedCode,
@@ -46,14 +39,10 @@ from towpath.registry import (
 from towpath.registry.version_record import KeptFile
 from towpath.storage.verified_bytes import sha256_of
 from towpath.versions.work_tree_files import find_own_files
-from towpath.workspace import PROJECT_FILE
+from towpath.workspace import PROJECT_FILE, Workspace
 
 if TYPE_CHECKING:
     from towpath.backends.git import Repository
-    from towpath.config.pipeline_declaration import AnyStep
-    from towpath.pipeline.step_graph import Graph, Node
-    from towpath.planning.run_state import RunState
-    from towpath.workspace import Workspace
 
 
 #: What of a step's declaration does not touch what it makes.
@@ -118,20 +107,16 @@ class Registering(Struct, frozen=True, dict=True):
         pointer, what other pipelines made by their code and data."""
         repository = self.workspace.repository
         readiness = registry.judge_readiness(repository, written=self._is_written)
-        faults = [
-            *(readiness.faults if isinstance(readiness, registry.RegistrationSkipped) else ())
-        ]
+        faults = [*readiness.faults] if isinstance(readiness, registry.RegistrationSkipped) else []
         # Without a commit nothing is committed, and a fault for each file would say that again.
         if repository is not None and repository.head() is not None:
             checks = CommitChecks(self.workspace, repository)
             graphs = [(self.graph, self.upstream_links), *self._upstream_graphs()]
-            faults += dict.fromkeys(
-                f for graph, links in graphs for f in checks.faults(graph, links)
-            )
+            unheld = (fault for graph, links in graphs for fault in checks.faults(graph, links))
+            faults += dict.fromkeys(unheld)
         if faults:
-            return registry.RegistrationSkipped(
-                "; ".join(fault.what for fault in faults), tuple(faults)
-            )
+            what = "; ".join(fault.what for fault in faults)
+            return registry.RegistrationSkipped(what, tuple(faults))
         return readiness
 
     @cached_property
@@ -190,10 +175,8 @@ class Registering(Struct, frozen=True, dict=True):
     def _folder_prefix(self) -> str:
         """The project's folder from the repository's root, with a slash; empty at the root."""
         assert self.workspace.repository is not None
-        relative = self.workspace.root.resolve().relative_to(
-            self.workspace.repository.root.resolve()
-        )
-        return "" if relative.as_posix() == "." else f"{relative.as_posix()}/"
+        inside = self.workspace.path_in_repository(self.workspace.repository).as_posix()
+        return "" if inside == "." else f"{inside}/"
 
     def decide_registration(self, node: Node, step: RegisterModel, known: RunState) -> StepDecision:
         """Register, or point at what the same key gave before, or leave it and say why."""
@@ -205,9 +188,8 @@ class Registering(Struct, frozen=True, dict=True):
         if twins:
             result = Made(facts={"version": str(twins[0]), "new": False})
             entry = CacheEntry(key, self.graph.name, node.name, "", "", 0.0, "", {}, result)
-            return StepDecision(
-                node.name, StepVerdict.REUSE, f"registered as {twins[0]}", key, {}, entry
-            )
+            reason = f"registered as {twins[0]}"
+            return StepDecision(node.name, StepVerdict.REUSE, reason, key, {}, entry)
         trial = self.is_trial(step)
         standing = self.found_readiness if trial else self.readiness
         reason = standing.reason if isinstance(standing, registry.RegistrationSkipped) else ""
@@ -222,9 +204,8 @@ class Registering(Struct, frozen=True, dict=True):
         """Why what was made is not sure to be what the commit says; empty where it is."""
         for decision in reached:
             if decision.stale:
-                return (
-                    f"`{decision.step}` is as an earlier run made it, not as the project says now"
-                )
+                what = f"`{decision.step}` is as an earlier run made it"
+                return f"{what}, not as the project says now"
             facts = known.made[decision.step].facts
             if facts.get("edited"):
                 return f"code of `{decision.step}` was edited while it ran"
@@ -235,11 +216,10 @@ class Registering(Struct, frozen=True, dict=True):
     def _unknown_reads(self, undeclared: Json) -> Iterator[Fault]:
         """The files that a step opened without declaring them, and that no commit holds; what it
         wrote itself is none."""
-        names = map(str, undeclared) if isinstance(undeclared, list) else ()
         root, repository = self.workspace.root, self.workspace.repository
         # No step begins so soon after the plan that a file it wrote could bear an earlier time.
         begun = self.planned + CLOCK_STEP
-        read = [name for name in names if not may_have_changed(root / name, begun)]
+        read = [n for n in run_state.as_names(undeclared) if not may_have_changed(root / n, begun)]
         if read and repository is not None:
             yield from CommitChecks(self.workspace, repository).unknown_files(read, DECLARE)
 
@@ -289,16 +269,14 @@ class Registering(Struct, frozen=True, dict=True):
     ) -> version_commit.RegistrationDraft:
         record = self._make_record(node, step, known, run_id, ready)
         texts = version_commit.render_commit_texts(self.workspace, known.graph, known)
-        return version_commit.RegistrationDraft(
-            record, {self._folder_prefix + path: text for path, text in texts.items()}
-        )
+        files = {self._folder_prefix + path: text for path, text in texts.items()}
+        return version_commit.RegistrationDraft(record, files)
 
     def _record_code(self, commit: str, digests: Mapping[str, str]) -> RecordedCode:
         assert self.workspace.repository is not None
-        is_shared = self.workspace.shared_registry is not None
-        origin = (
-            shared_registry.name_code_repository(self.workspace.repository) if is_shared else None
-        )
+        origin = None
+        if self.workspace.shared_registry is not None:
+            origin = shared_registry.name_code_repository(self.workspace.repository)
         return RecordedCode(commit, origin, digests)
 
     def _make_record(
@@ -315,7 +293,7 @@ class Registering(Struct, frozen=True, dict=True):
             raise StepFailed(Fault(f"`{node.name}` registers a model, and `model` is none"))
         path = project_outputs.model_path(known.graph, node, known)
         reached = [item.ingredients for item in _reaching_decisions(node, known)]
-        fill = partial(_fill_template, known, node)
+        fill = partial(known.fill_message, node)
         return VersionRecord(
             model=step.model,
             key=self._registration_key(node, step, known),
@@ -349,8 +327,7 @@ class Registering(Struct, frozen=True, dict=True):
         for name, source in node.beside.items():
             artifact = known.resolve(source)
             if isinstance(artifact, Artifact):
-                sha256 = sha256_of(self.workspace.store.source, artifact)
-                yield name, KeptFile(artifact, sha256)
+                yield name, KeptFile(artifact, sha256_of(self.workspace.store.source, artifact))
 
 
 def _without_beside(node: Node) -> Node:
@@ -358,8 +335,7 @@ def _without_beside(node: Node) -> Node:
     check of the data makes the same again, held against a version of its own by now, the version
     is no other."""
     alone = replace(node, beside={})
-    taken = frozenset(o.step for source in alone.taken_sources for o in outputs_of(source))
-    return replace(alone, data_needs=taken)
+    return replace(alone, data_needs=alone.taken_steps)
 
 
 def _reaching_decisions(node: Node, known: RunState) -> list[StepDecision]:
@@ -384,11 +360,8 @@ def _pipeline_digest(node: Node, known: RunState) -> str:
     reached = [decision.step for decision in _reaching_decisions(node, known)]
     names = sorted({known.graph.nodes[name].declared_name for name in [node.name, *reached]})
     steps = {name: known.graph.nodes[name].step for name in names}
-    return cache_key.digest_value({name: _declared_fields(step) for name, step in steps.items()})
-
-
-def _declared_fields(step: AnyStep) -> dict[str, Any]:
-    return step.model_dump(mode="json", exclude=_INDIFFERENT)
+    documents = {n: s.model_dump(mode="json", exclude=_INDIFFERENT) for n, s in steps.items()}
+    return cache_key.digest_value(documents)
 
 
 def _model_metrics(known: RunState, graph: Graph, node: Node) -> Iterator[tuple[str, Json]]:
@@ -406,10 +379,5 @@ def _model_metrics(known: RunState, graph: Graph, node: Node) -> Iterator[tuple[
             document = document.get("worst")
         if isinstance(document, dict):
             for key, value in document.items():
-                yield from (
-                    (n, v) for n, v in flatten_leaves(value, key) if isinstance(v, (int, float))
-                )
-
-
-def _fill_template(known: RunState, node: Node, text: str) -> str:
-    return expression.parse_message(text).fill(partial(known.look_up_value, node))
+                leaves = flatten_leaves(value, key)
+                yield from ((n, v) for n, v in leaves if isinstance(v, int | float))

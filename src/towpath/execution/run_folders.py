@@ -1,10 +1,12 @@
-"""The runs of a project: found by name, listed, laid side by side, and rid of what they left."""
+"""The runs of a project: found by name, listed, laid side by side, ended, and cleared up after."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -12,12 +14,18 @@ from msgspec import Struct
 
 from towpath.config.artifact import Json
 from towpath.config.foreign_values import is_same
-from towpath.errors import StoreError, UsageError, did_you_mean
+from towpath.errors import EngineError, Fault, StoreError, UsageError, did_you_mean
 from towpath.execution import run_record
+from towpath.execution.run_process import is_of_run
 from towpath.execution.run_record import RecordedRun, StepRun
 from towpath.scratch import sweep_folders
 from towpath.steps.work_order import BYTES
 
+CancelRun: TypeAlias = Callable[[str], None]
+"""Has an engine end one of its runs, by the id that it has there."""
+
+_PATIENCE = 30.0  # seconds in which a run ends its steps and writes down that it ended
+_LOOK = 0.1
 #: Runs that are looked at: each run clears what the ones before it left.
 LATEST = 20
 
@@ -43,18 +51,14 @@ def recent_runs(
         try:
             run = run_record.read_run(folder / name)
         except StoreError as broken:
-            _warn_broken(broken)
+            import logging  # nearly no run needs it
+
+            logging.getLogger("towpath.execution").warning("%s", broken.faults[0])
             continue
         if run is None or (pipeline and run.pipeline != pipeline):
             continue
         yielded_count += 1
         yield run
-
-
-def _warn_broken(broken: StoreError) -> None:
-    import logging  # nearly no run needs it
-
-    logging.getLogger("towpath.execution").warning("%s", broken.faults[0])
 
 
 def find_run(folder: Path, word: str) -> RecordedRun:
@@ -112,13 +116,13 @@ RunSections: TypeAlias = Mapping[str, Mapping[str, Json]]
 def list_run_sections(run: RecordedRun) -> dict[str, Mapping[str, Json]]:
     """What runs are compared by: parameters, metrics, data, code, outputs, steps."""
     return {
-        "run": _run_fields(run),
+        "run": {"for": run.environment} if run.environment else {},
         "parameters": run.params,
         "metrics": run_metrics(run),
         "data": run.inputs,
         "code": run_code_digests(run),
-        "outputs": _output_digests(run),
-        "steps": _step_states(run),
+        "outputs": {name: artifact.digest for name, artifact in run.outputs.items()},
+        "steps": {n: str(step.state).replace("reused", "done") for n, step in run.steps.items()},
     }
 
 
@@ -126,11 +130,13 @@ def compare_sections(runs: Sequence[RunSections]) -> list[ComparedValue]:
     """Any number of runs side by side, by ``list_run_sections`` of each; an output that differs
     is left out where a number of it tells so."""
     rows = [row for section in (runs[0] if runs else ()) for row in _compare_section(runs, section)]
-    metric_names = tuple(r.name for r in rows if r.section == "metrics" and r.is_different)
+    metric_names = [r.name for r in rows if r.section == "metrics" and r.is_different]
     return [
         row
         for row in rows
-        if row.section != "outputs" or not row.is_different or not _is_told(row.name, metric_names)
+        if row.section != "outputs"
+        or not row.is_different
+        or not any(name.startswith(f"{row.name}.") for name in metric_names)
     ]
 
 
@@ -143,14 +149,6 @@ def _compare_section(runs: Sequence[RunSections], section: str) -> Iterator[Comp
         is_different = any(not is_same(value, values[0]) for value in values[1:])
         whole = values if len(values) == len(runs) else values * len(runs)
         yield ComparedValue(section, name, whole, is_different)
-
-
-def _run_fields(run: RecordedRun) -> dict[str, Json]:
-    return {"for": run.environment} if run.environment else {}
-
-
-def _is_told(output: str, metrics: tuple[str, ...]) -> bool:
-    return any(name.startswith(f"{output}.") for name in metrics)
 
 
 def run_metrics(run: RecordedRun) -> dict[str, Json]:
@@ -194,39 +192,49 @@ def run_code_digests(run: RecordedRun) -> Mapping[str, Json]:
     return digests
 
 
-def _output_digests(run: RecordedRun) -> dict[str, Json]:
-    return {
-        f"{step.name}.{name}": artifact.digest
-        for step in run.steps.values()
-        for name, artifact in step.made.outputs.items()
-    }
-
-
-def _step_states(run: RecordedRun) -> dict[str, Json]:
-    plain = {"reused": "done"}
-    return {name: plain.get(step.state, str(step.state)) for name, step in run.steps.items()}
-
-
-def discard_folder(run: Path) -> None:
-    """Take away a run's folder that holds no record."""
-    shutil.rmtree(run, ignore_errors=True)
-
-
 def sweep_leftovers(runs: Path) -> None:
     """Remove the bytes of steps whose runs were killed; records and logs stay."""
     # Of a run that still goes on in another process nothing is touched: its steps write there.
     sweep_folders()
     for name in list_run_names(runs)[-LATEST:]:
-        left = [runs / name / step for step in _bytes_of_steps(runs / name)]
-        if left and not _is_in_progress(runs / name):
+        left = [path for part in BYTES for path in (runs / name).glob(f"*/{part}")]
+        run = run_record.read_run(runs / name) if left else None
+        if run is None or run.state.has_ended:
             for folder in left:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _bytes_of_steps(run: Path) -> list[Path]:
-    return [path for name in BYTES for path in run.glob(f"*/{name}")]
+def stop_run(runs: Path, word: str, cancel: CancelRun) -> RecordedRun:
+    """End the run that ``word`` names, as its own Ctrl-C would; it is recorded as interrupted.
+
+    ``cancel`` ends a deployed run, of which its engine must know.
+
+    Raises:
+        UsageError: where it has ended, or runs on another machine.
+        EngineError: where it does not end.
+    """
+    run = find_run(runs, word)
+    if run.state.has_ended:
+        raise UsageError(f"run {run.id} does not go on: it {run.state.in_words}")
+    engine_run = run.origin.get("engine_run")
+    if isinstance(engine_run, str):
+        cancel(engine_run)
+    else:
+        _interrupt_process(run)
+    end = time.monotonic() + _PATIENCE
+    while time.monotonic() < end:
+        ended = find_run(runs, run.id)
+        if ended.state.has_ended:
+            return ended
+        time.sleep(_LOOK)
+    what = f"run {run.id} was told to end, and goes on after {_PATIENCE:.0f} seconds"
+    raise EngineError(Fault(what, hint=f"`towpath logs {run.id}` shows what it does"))
 
 
-def _is_in_progress(run: Path) -> bool:
-    recorded_run = run_record.read_run(run)
-    return recorded_run is not None and not recorded_run.state.has_ended
+def _interrupt_process(run: RecordedRun) -> None:
+    host, process = run.origin.get("host"), run.origin.get("pid")
+    if host != os.uname().nodename or not isinstance(process, int):
+        raise UsageError(f"run {run.id} goes on at {host}", hint="stop it there")
+    if not is_of_run(process, run.started):
+        raise UsageError(f"run {run.id} does not go on: its process is gone")
+    os.kill(process, signal.SIGINT)

@@ -24,6 +24,7 @@ from towpath.errors import (
 )
 from towpath.execution import last_outputs, version_inputs
 from towpath.pipeline import pipeline_order
+from towpath.planning import stage_check
 
 if TYPE_CHECKING:
     from towpath.pipeline.step_graph import Graph
@@ -44,10 +45,8 @@ def find_unfetched_inputs(workspace: Workspace, graph: Graph) -> dict[str, str]:
         elif pinned is None:
             faults.append(_foreign_data_fault(name, path, address))
         elif pinned.address != address:
-            what = (
-                f"input `{name}` is declared from {address}, and was brought from {pinned.address}"
-            )
-            faults.append(Fault(what, pinned.place, f"towpath update {name}"))
+            what = f"input `{name}` is declared from {address}, and was brought from "
+            faults.append(Fault(what + pinned.address, pinned.place, f"towpath update {name}"))
     if faults:
         raise DeclarationError(*faults)
     return unfetched
@@ -190,13 +189,14 @@ def find_absence(workspace: Workspace, graph: Graph, name: str) -> str:
 
 def _find_version_absence(workspace: Workspace, graph: Graph, name: str) -> str:
     reference = graph.inputs[name]
-    version_inputs.require_known_stage(workspace, reference)
+    # What may be missing must not be missing for a slip of the pen.
+    if fault := stage_check.find_stage_fault(workspace, reference):
+        raise UserError(fault)
     try:
         version_inputs.find_version_bytes(workspace, reference, graph.files[name].output)
     except UsageError as absent:
-        fault = absent.faults[0]
-        is_near = fault.hint and fault.hint.startswith("did you mean")
-        return f"{fault.what} ({fault.hint})" if is_near else fault.what
+        what, hint = absent.faults[0].what, absent.faults[0].hint or ""
+        return f"{what} ({hint})" if hint.startswith("did you mean") else what
     return ""
 
 
@@ -216,29 +216,20 @@ def _read_artifact(workspace: Workspace, graph: Graph, name: str, location: str)
     if names_and_paths.is_model_reference(location):
         return version_inputs.read_version_artifact(workspace, location, file.output)
     path = workspace.root / location
-    if not path.exists() and not _restore_tracked(workspace, path):
-        maker = pipeline_order.makers_of(graph.name, {name: location}, workspace.pipelines).get(
-            name
-        )
-        hint = names_and_paths.remote_hint(location) or (
-            "its path is from the project's root; `--input name=path` overrides it"
-        )
-        hint = f"towpath run {maker} makes it; towpath run --all runs both" if maker else hint
+    if not path.exists() and (pointer := tracked_files.find_tracked(workspace.root, path)):
+        tracked_files.restore_tracked(workspace.root, path, pointer)
+    elif not path.exists():
+        makers = pipeline_order.makers_of(graph.name, {name: location}, workspace.pipelines)
+        usual = "its path is from the project's root; `--input name=path` overrides it"
+        hint = names_and_paths.remote_hint(location) or usual
+        if name in makers:
+            hint = f"towpath run {makers[name]} makes it; towpath run --all runs both"
         if name in _remote_addresses(graph):
             hint = f"towpath run {graph.name} brings it, and towpath update {name} looks again"
         raise UserError(Fault(f"input `{name}` is {location}, which is not there", hint=hint))
-    if pointer := next(large_files.pointers_in(path), None):
-        shown = os.path.relpath(pointer, workspace.root)
+    if lfs_pointer := next(large_files.pointers_in(path), None):
+        shown = os.path.relpath(lfs_pointer, workspace.root)
         what = f"input `{name}`: {shown} is a pointer of Git LFS, and not the data"
         raise UserError(Fault(what, hint=large_files.PULL))
     # The bytes go into the store, for a run works on what it was given, not on what a path holds.
     return workspace.store.put(path)
-
-
-def _restore_tracked(workspace: Workspace, path: Path) -> bool:
-    """Whether a file that is not there is tracked, and could be put there from the store."""
-    pointer = tracked_files.find_tracked(workspace.root, path)
-    if pointer is None:
-        return False
-    tracked_files.restore_tracked(workspace.root, path, pointer)
-    return True

@@ -6,7 +6,7 @@ import contextlib
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
@@ -17,7 +17,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from towpath.config import foreign_values as foreign
-from towpath.config.artifact import Json, Made, read_made
+from towpath.config.artifact import Artifact, Json, Made, read_made
 from towpath.config.foreign_values import Fields, ReadValue, describe_value
 from towpath.config.project_paths import FileName
 from towpath.errors import Fault, Malformed, Place, StoreError
@@ -54,6 +54,13 @@ class ExecutionState(StrEnum):
             ExecutionState.FAILED: "failed",
         }
         return words.get(self, f"was {self}")
+
+
+BAD_STATES = (ExecutionState.FAILED, ExecutionState.INTERRUPTED, ExecutionState.REFUSED)
+#: What a person looks for, the first of these that one of them has: also while others run still,
+#: for who hears of a failure early need not wait for the end.
+LOUDEST_STATES = (*BAD_STATES, ExecutionState.RUNNING)
+_QUIET_STATES = (ExecutionState.DONE, ExecutionState.REUSED, ExecutionState.SKIPPED)
 
 
 class FailedAttempt(Struct, frozen=True):
@@ -127,10 +134,6 @@ class RecordedRun(Struct, frozen=True):
         named = (step.made.facts.get("version") for step in self.steps.values())
         return tuple(dict.fromkeys([*(str(name) for name in named if name), *self.registered]))
 
-    def count(self, state: ExecutionState) -> int:
-        """How many steps came to this, as `count_states` counts."""
-        return self.count_states()[state]
-
     def count_states(self) -> Counter[ExecutionState]:
         """How many steps came to what; a condition is no work, nor is what hands on its cells'
         results, and they count only where they failed."""
@@ -146,6 +149,15 @@ class RecordedRun(Struct, frozen=True):
         return {name: cell for name, cell in self.steps.items() if cell.cell_of == step}
 
     @property
+    def outputs(self) -> dict[str, Artifact]:
+        """All that it made and kept, by ``step.output``."""
+        return {
+            f"{step.name}.{name}": artifact
+            for step in self.steps.values()
+            for name, artifact in step.made.outputs.items()
+        }
+
+    @property
     def values(self) -> dict[str, Json]:
         """The contents of the JSON outputs, by ``step.output``."""
         return {
@@ -153,6 +165,30 @@ class RecordedRun(Struct, frozen=True):
             for step in self.steps.values()
             for name, value in step.made.values.items()
         }
+
+
+def fold_states(states: Iterable[ExecutionState]) -> ExecutionState | None:
+    """The state of many; None of none. Where some wait and others have ended, they run."""
+    present = set(states)
+    for state in LOUDEST_STATES:
+        if state in present:
+            return state
+    if ExecutionState.WAITING in present:
+        return ExecutionState.WAITING if len(present) == 1 else ExecutionState.RUNNING
+    return next((state for state in _QUIET_STATES if state in present), None)
+
+
+def fold_cells(step: StepRun, cells: Sequence[StepRun]) -> ExecutionState:
+    """What a step with ``each`` has come to by its cells."""
+    if step.state in BAD_STATES:  # what it hands on could not be made
+        return step.state
+    state = fold_states(cell.state for cell in cells) or step.state
+    # A cell that the step may do without is no failure of it.
+    if state in BAD_STATES and step.state.has_ended:
+        return step.state
+    # Of a search the next trial may be yet to come.
+    goes_on = not step.state.has_ended and (step.cells or 0) > len(cells)
+    return ExecutionState.RUNNING if goes_on and state in _QUIET_STATES else state
 
 
 def utc_now() -> str:
@@ -179,11 +215,6 @@ def made_as_json(made: Made) -> dict[str, Any]:
         "values": dict(made.values),
         "facts": dict(made.facts),
     }
-
-
-def _read_result(result: Made | Mapping[str, Any]) -> Made:
-    # An event that was read holds it typed; one that is new, for a listener, as plain data.
-    return result if isinstance(result, Made) else read_made(result)
 
 
 class Recorder:
@@ -285,7 +316,9 @@ def _started_run(event: Event) -> RecordedRun:
 def _fold_step(steps: Mapping[str, StepRun], event: Event) -> StepRun:
     before = steps.get(event["step"]) or StepRun(event["step"], "")
     state = ExecutionState(event["state"])
-    result = _read_result(event["made"]) if "made" in event else before.made
+    result: Made | Mapping[str, Any] = event.get("made", before.made)
+    # An event that was read holds it typed; one that is new, for a listener, as plain data.
+    result = result if isinstance(result, Made) else read_made(result)
     own = result.facts.get("function_seconds") if state is ExecutionState.DONE else None
     # Not `replace`, which takes half of the time of a fold of thousands of records.
     return StepRun(
@@ -331,7 +364,9 @@ def replay_events(events: Iterable[Event]) -> RecordedRun | None:
             name = event["step"]
             if event.get("attempt", 1) > 1 and name in unfolded:  # what went before stays told
                 steps[name] = _fold_step(steps, unfolded.pop(name))
-            unfolded[name] = _join_events(unfolded.get(name), event)
+            # One event that says what those before it and this one say after each other.
+            began = {"began": event["time"]} if event["state"] == ExecutionState.RUNNING else {}
+            unfolded[name] = {**unfolded.get(name, {}), **event, **began}
             continue
         if run is not None and event["event"] == "cells":
             steps = _with_cells(_fold_steps(steps, unfolded), event)
@@ -343,12 +378,6 @@ def replay_events(events: Iterable[Event]) -> RecordedRun | None:
         return None
     steps = _fold_steps(steps, unfolded)
     return replace(run, steps=_at_rest(steps) if run.state.has_ended else steps)
-
-
-def _join_events(earlier: Event | None, event: Event) -> Event:
-    """One event of a step that says what two say after each other."""
-    began = {"began": event["time"]} if event["state"] == ExecutionState.RUNNING else {}
-    return {**(earlier or {}), **event, **began}
 
 
 def _fold_steps(steps: dict[str, StepRun], events: Mapping[str, Event]) -> dict[str, StepRun]:
@@ -368,39 +397,25 @@ def read_run(folder: Path) -> RecordedRun | None:
         return None
     except Malformed as wrong:
         fault = wrong.faults[0]
-        what = f"the record of run {folder.name} cannot be read: {fault.what}"
-        raise StoreError(
-            Fault(what, fault.place or Place(shown), _unreadable_hint(folder))
-        ) from None
+        raise _refuse_record(folder, f"cannot be read: {fault.what}", fault.place) from None
     except UnicodeDecodeError:
-        what = f"the record of run {folder.name} is not UTF-8"
-        raise StoreError(Fault(what, Place(shown), _unreadable_hint(folder))) from None
+        raise _refuse_record(folder, "is not UTF-8") from None
     if run is not None and run.id != folder.name:
-        what = f"the record of run {folder.name} is that of another, {describe_value(run.id)}"
-        raise StoreError(Fault(what, Place(shown), _unreadable_hint(folder)))
-    return _mark_interrupted(run)
-
-
-def _unreadable_hint(folder: Path) -> str:
-    return f"no run wrote it so: remove {folder}, and the others are listed without it"
-
-
-def _mark_interrupted(run: RecordedRun | None) -> RecordedRun | None:
-    # A run that says it runs, whose process is gone, was killed.
-    if (
-        run is None
-        or run.state is not ExecutionState.RUNNING
-        or process_lives(run.origin, run.started)
-    ):
+        raise _refuse_record(folder, f"is that of another, {describe_value(run.id)}")
+    if run is None or run.state.has_ended or process_lives(run.origin, run.started):
         return run
+    # A run that says it runs, whose process is gone, was killed.
     return replace(run, state=ExecutionState.INTERRUPTED, steps=_at_rest(run.steps))
+
+
+def _refuse_record(folder: Path, what: str, place: Place | None = None) -> StoreError:
+    hint = f"no run wrote it so: remove {folder}, and the others are listed without it"
+    place = place or Place(f"{folder.name}/{EVENTS}")
+    return StoreError(Fault(f"the record of run {folder.name} {what}", place, hint))
 
 
 Event = Mapping[str, Any]
 
-_STATES = (
-    "waiting", "running", "done", "reused", "skipped", "failed", "refused", "interrupted",
-)  # fmt: skip
 _TEXTS = foreign.read_texts
 _VALUES = foreign.table_of(foreign.read_json)
 _LINES = foreign.list_of(foreign.read_text)
@@ -440,14 +455,9 @@ def _read_fields(document: object, known: Mapping[str, _EventFields]) -> Event:
 def _read_asked(value: object) -> dict[str, Any]:
     # It may be asked again (`--retry`), so what is not known of it is kept as well.
     fields = Fields(value)
-    read = {
-        "params": fields.find_optional("params", _VALUES),
-        "inputs": fields.find_optional("inputs", _TEXTS),
-        "only": fields.find_optional("only", _LINES),
-        "begin": fields.find_optional("begin", foreign.read_text),
-        "end": fields.find_optional("end", foreign.read_text),
-        "for": fields.find_optional("for", foreign.read_text),
-    }
+    readers: dict[str, ReadValue[Any]] = {"params": _VALUES, "inputs": _TEXTS, "only": _LINES}
+    readers |= dict.fromkeys(("begin", "end", "for"), foreign.read_text)
+    read = {name: fields.find_optional(name, reader) for name, reader in readers.items()}
     rest = {name: item for name, item in _VALUES(value).items() if name not in read}
     return {**rest, **{name: item for name, item in read.items() if item is not None}}
 
@@ -480,7 +490,7 @@ def _list_fields(read_value: ReadValue[Json]) -> dict[str, _EventFields]:
         {"asked": _read_asked, "sources": values, "tried": _LINES, "for": foreign.read_text},
     )
     step: _EventFields = (
-        {"step": FileName, "state": foreign.one_of(*_STATES)},
+        {"step": FileName, "state": foreign.one_of(*ExecutionState)},
         {
             "reason": foreign.read_text,
             "seconds": foreign.read_duration,
@@ -492,21 +502,18 @@ def _list_fields(read_value: ReadValue[Json]) -> dict[str, _EventFields]:
             "error": _LINES,
         },
     )
-    finished: _EventFields = (
-        {
-            "state": foreign.one_of(*_STATES),
-            "seconds": foreign.read_duration,
-            "exit_code": foreign.read_count,
-        },
-        {"error": _LINES},
-    )
+    finished: dict[str, ReadValue[Any]] = {
+        "state": foreign.one_of(*ExecutionState),
+        "seconds": foreign.read_duration,
+        "exit_code": foreign.read_count,
+    }
     return {
         "started": started,
         "step": step,
         "cells": ({"step": FileName, "cells": _read_cells, "number": foreign.read_count}, {}),
         "published": ({"versions": _LINES}, {}),
         "registered": ({"versions": _LINES}, {}),
-        "finished": finished,
+        "finished": (finished, {"error": _LINES}),
     }
 
 

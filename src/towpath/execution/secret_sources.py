@@ -22,18 +22,11 @@ FetchBlock: TypeAlias = Callable[[str], str | None]
 _SHORTEST = 4  # characters; hiding less would make every log unreadable
 
 
-def require_variables(graph: Graph, steps: Collection[str]) -> None:
-    """UserError, naming each secret that these steps take from the environment and that is not
-    there. Blocks are not asked for: only an engine knows them."""
-    _require(graph, steps, None)
-
-
-def require_secrets(graph: Graph, steps: Collection[str], fetch_block: FetchBlock) -> None:
-    """UserError, naming each secret of these steps that is not there, in blocks too."""
-    _require(graph, steps, fetch_block)
-
-
-def _require(graph: Graph, steps: Collection[str], fetch_block: FetchBlock | None) -> None:
+def require_secrets(
+    graph: Graph, steps: Collection[str], fetch_block: FetchBlock | None = None
+) -> None:
+    """UserError, naming each secret of these steps that is not there. Without ``fetch_block``
+    blocks are not asked for: only an engine knows them."""
     faults = [
         fault
         for name in graph.nodes

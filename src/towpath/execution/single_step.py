@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from msgspec.structs import replace
 
 from towpath.config.artifact import Artifact, Json, Made
 from towpath.config.pipeline_declaration import (
+    AnyStep,
     Callback,
     CommandStep,
     CreateModel,
@@ -21,14 +23,16 @@ from towpath.config.pipeline_declaration import (
     FunctionStep,
     NotebookStep,
     QualityCheck,
+    Retry,
     is_json,
 )
+from towpath.credentials import Secret
 from towpath.errors import Fault, StepFailed, TowpathError, UsageError, did_you_mean
 from towpath.execution import run_inputs
 from towpath.execution.secret_sources import FetchBlock, require_secrets, resolve_secrets
 from towpath.pipeline import artifact_paths, file_formats
 from towpath.pipeline.step_cells import is_list_per_cell
-from towpath.pipeline.step_graph import FromInput, outputs_of
+from towpath.pipeline.step_graph import Cell, FromInput, Graph, Node, Source, outputs_of
 from towpath.planning import (
     cell_results,
     kind_code,
@@ -43,10 +47,6 @@ from towpath.steps.kinds import IN_A_PROCESS
 from towpath.steps.work_order import Order
 
 if TYPE_CHECKING:
-    from towpath.config.pipeline_declaration import AnyStep, Retry
-    from towpath.pipeline.step_graph import Cell, Graph, Node, Source
-    from towpath.planning.run_state import RunState
-    from towpath.steps.work_order import Order
     from towpath.workspace import Workspace
 
 
@@ -66,18 +66,13 @@ def carry_out(
     graph = pipeline_check.compile_checked_pipeline(workspace, pipeline)
     node = _find_node(graph, step)
     require_secrets(graph, [step], fetch_block or (lambda _: None))
+    attempt = partial(_attempt_step, node, say, resolve_secrets(node, fetch_block))
     if node.loop:
-        secrets = resolve_secrets(node, fetch_block)
-
-        def carry_out_cell(order: Order) -> Made:
-            return _attempt_step(node, replace(order, secrets=secrets), say)
-
-        return _carry_out_cells(workspace, graph, node, carry_out_cell)
+        return _carry_out_cells(workspace, graph, node, attempt)
     order = order_on_tree(workspace, graph, node)
-    order = replace(order, secrets=resolve_secrets(node, fetch_block))
     imported = step_process.find_libraries(workspace, graph.folder_of(node), [node])
     with step_process.warm_supervisor(workspace.root, graph.folder_of(node), [node], imported):
-        result = _attempt_step(node, order, say)
+        result = attempt(order)
     _put_outputs(workspace, graph, node, result)
     return result
 
@@ -104,17 +99,16 @@ def _carry_out_cells(
         run_state.take_result(StepDecision(maker, StepVerdict.REUSE), result)
     best = node.loop.best
     if best and best.number.step != node.name:
-        hint = f"towpath run {graph.name}"
         what = f"the best cell of `{node.name}` is known after `{best.number.step}`"
-        raise UsageError(what, hint=hint)
+        raise UsageError(what, hint=f"towpath run {graph.name}")
     imported = step_process.find_libraries(workspace, graph.folder_of(node), [node])
     cell_form = replace(node, outputs=node.loop.outputs)
     with step_process.warm_supervisor(workspace.root, graph.folder_of(node), [cell_form], imported):
         known_cells.grow_graph(run_state, node.name)
         # Of a list that another step makes they come at once, of a search one after the other.
-        while cells := _open_cells(run_state, node.name):
+        while cells := [n for n in _cells_of(run_state, node) if not run_state.has_ended(n)]:
             for cell in cells:
-                _carry_out_cell(workspace, run_state, cell, attempt)
+                _carry_out_cell(workspace, run_state, run_state.graph.nodes[cell], attempt)
             known_cells.grow_graph(run_state, node.name)
     if run_state.graph.nodes[node.name].awaits_cells:
         raise StepFailed(f"`{node.name}` has no cells: a list of it is empty, or none")
@@ -126,10 +120,9 @@ def _carry_out_cells(
     return gathered
 
 
-def _open_cells(known: RunState, step: str) -> list[Node]:
-    loop = known.graph.nodes[step].loop
-    names = [name for name in (loop and loop.cells) or () if not known.has_ended(name)]
-    return [known.graph.nodes[name] for name in names]
+def _cells_of(known: RunState, node: Node) -> tuple[str, ...]:
+    loop = known.graph.nodes[node.name].loop
+    return (loop and loop.cells) or ()
 
 
 def _carry_out_cell(
@@ -148,9 +141,8 @@ def _carry_out_cell(
 def _find_node(graph: Graph, step: str) -> Node:
     node = graph.nodes.get(step)
     if node is None or node.step.kind not in IN_A_PROCESS:
-        raise UsageError(
-            f"{graph.name} has no step `{step}` to run", hint=did_you_mean(step, graph.nodes)
-        )
+        what = f"{graph.name} has no step `{step}` to run"
+        raise UsageError(what, hint=did_you_mean(step, graph.nodes))
     if isinstance(node.step, Callback):
         what = f"step `{step}` waits for an answer, which is given to a run"
         raise UsageError(what, hint=f"towpath run {graph.name}")
@@ -179,9 +171,7 @@ def _taken_from(
     faults = []
     for source in sources:
         choices = outputs_of(source)
-        paths = [
-            artifact_paths.output_path(graph, option.step, option.output) for option in choices
-        ]
+        paths = [artifact_paths.output_path(graph, c.step, c.output) for c in choices]
         present = [number for number, path in enumerate(paths) if (workspace.root / path).exists()]
         if choices and not present:
             faults.append(_absent_fault(graph, choices[0].step, paths[0]))
@@ -238,10 +228,12 @@ def _read_own_value(file: Path, cell: Cell) -> Json:
     raise StepFailed(f"{file.name} of step `{cell.step}` holds nothing of `{cell.label}`")
 
 
-def _attempt_step(node: Node, order: Order, say: Callable[[str], object]) -> Made:
+def _attempt_step(
+    node: Node, say: Callable[[str], object], secrets: Mapping[str, Secret], order: Order
+) -> Made:
     from towpath.steps import step_process
 
-    retry = node.step.retry
+    order, retry = replace(order, secrets=secrets), node.step.retry
     for pause in find_pauses(retry):
         assert retry
         try:
@@ -262,8 +254,9 @@ def make_order(
     """The order for a node whose inputs are known; ``directory`` is for its log and outputs."""
     from towpath.steps import step_process
 
-    declared = {name: file_formats.declared_format(graph, s) for name, s in node.arguments.items()}
-    options = {name: file_formats.declared_options(graph, s) for name, s in node.arguments.items()}
+    sources = node.arguments.items()
+    formats = {name: file_formats.declared_format(graph, source) for name, source in sources}
+    options = {name: file_formats.declared_options(graph, source) for name, source in sources}
     arguments = known.arguments(node)
     artifacts = {name: value for name, value in arguments.items() if isinstance(value, Artifact)}
     own_formats = file_formats.own_formats(graph, node, artifacts)
@@ -276,21 +269,15 @@ def make_order(
         arguments=arguments,
         outputs=node.outputs,
         directory=directory,
-        formats={name: form for name, form in declared.items() if form},
+        formats={name: form for name, form in formats.items() if form},
         facts={name: known.made[name].facts for name in node.data_needs if name in known.made},
         trust=workspace.project.trust,
         code=_code_files(workspace, graph, node),
         libraries=step_process.find_step_libraries(workspace, graph.folder_of(node), node.step),
         annotations=_argument_types(workspace, graph, node),
         options={name: value for name, value in options.items() if value.declared_options()},
-        gathered=frozenset(
-            name for name, source in node.arguments.items() if _is_gathered(graph, source)
-        ),
-        absent=frozenset(
-            name
-            for name, source in node.arguments.items()
-            if isinstance(source, FromInput) and name not in artifacts
-        ),
+        gathered=frozenset(name for name, source in sources if _is_gathered(graph, source)),
+        absent=frozenset(n for n, s in sources if isinstance(s, FromInput) and n not in artifacts),
         own_formats=own_formats,
         requirements=step_code.find_requirements(workspace.root, graph.folder_of(node), node.step),
     )
@@ -313,19 +300,18 @@ def _is_gathered(graph: Graph, source: Source) -> bool:
 
 def _code_files(workspace: Workspace, graph: Graph, node: Node) -> tuple[str, ...]:
     if isinstance(node.step, CommandStep | NotebookStep):
-        return tuple(
-            kind_code.find_step_code(workspace.code, graph.folder_of(node), node).list_sources()
-        )
+        code = kind_code.find_step_code(workspace.code, graph.folder_of(node), node)
+        return tuple(code.list_sources())
     if isinstance(node.step, DuckDBStep):
         named = kind_code.list_named_files(node.step)
         return workspace.code.file_names(graph.folder_of(node), named)
     if isinstance(node.step, CreateModel):
         return model_code.list_bundle_files(graph, node, workspace)
     # Of a bundle that it takes, the project's own copy of its code may be what is imported.
-    bundled = model_code.list_bundle_makers(graph, node)
-    taken = [
-        file for maker in bundled for file in model_code.list_bundle_files(graph, maker, workspace)
-    ]
+    steps = {choice.step for source in node.arguments.values() for choice in outputs_of(source)}
+    makers = [graph.nodes[name] for name in sorted(steps)]
+    bundled = [maker for maker in makers if isinstance(maker.step, CreateModel)]
+    taken = [f for maker in bundled for f in model_code.list_bundle_files(graph, maker, workspace)]
     return (*workspace.code.file_names(graph.folder_of(node), node.step.code), *taken)
 
 
@@ -338,9 +324,8 @@ def _argument_types(workspace: Workspace, graph: Graph, node: Node) -> dict[str,
 
 def find_pauses(retry: Retry | None) -> Iterator[float]:
     """The seconds before each further attempt, without what is added at random."""
-    for number in range((retry.attempts if retry else 1) - 1):
-        assert retry
-        yield retry.delay * retry.backoff**number
+    if retry:
+        yield from (retry.delay * retry.backoff**number for number in range(retry.attempts - 1))
 
 
 def is_worth_another(error: object, retry: Retry, order: Order) -> bool:

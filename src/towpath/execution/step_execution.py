@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from towpath.config.artifact import CacheEntry, Json, Made
-from towpath.config.expression import parse_message
+from towpath.config.artifact import CacheEntry, Made
 from towpath.config.pipeline_declaration import (
     AnyStep,
     Callback,
@@ -38,7 +37,7 @@ from towpath.execution.single_step import make_order
 from towpath.planning import cell_results, known_cells, step_code
 from towpath.planning.cell_results import FAILED
 from towpath.planning.run_request import in_ci
-from towpath.planning.run_state import RunState, StepDecision, StepVerdict
+from towpath.planning.run_state import RunState, StepDecision, StepVerdict, as_names
 from towpath.planning.step_decisions import (
     LastExecution,
     StepJudge,
@@ -117,7 +116,7 @@ class Execution(Struct):
 
     def finish_step(self, node: Node, decision: StepDecision, made: Made, seconds: float) -> None:
         """A step has ended well: remember it, unless it read what it did not declare."""
-        undeclared = _as_names(made.facts.get("undeclared"))
+        undeclared = as_names(made.facts.get("undeclared"))
         if decision.key:
             self.latest[node.name] = LastExecution(decision.key, decision.ingredients, undeclared)
         moved = bool(decision.key) and self._code_moved(node, decision)
@@ -162,11 +161,9 @@ class Execution(Struct):
     def _make_entry(
         self, node: Node, decision: StepDecision, made: Made, seconds: float
     ) -> CacheEntry:
-        writer = "ci" if in_ci() else "local"
         return CacheEntry(
             decision.key, self.graph.name, node.name, self.run_id, utc_now(), round(seconds, 3),
-            writer,
-            decision.ingredients, made,
+            "ci" if in_ci() else "local", decision.ingredients, made,
         )  # fmt: skip
 
     def reuse_step(self, node: Node, decision: StepDecision) -> Made:
@@ -187,9 +184,8 @@ class Execution(Struct):
         reason = decision.reason
         if decision.deferred and isinstance(node.step, RegisterModel):
             try:
-                folder = self.recorder.folder
                 self.registering.defer_registration(
-                    node, node.step, self.known, self.run_id, folder
+                    node, node.step, self.known, self.run_id, self.recorder.folder
                 )
             except TowpathError as error:  # the trial itself went well
                 reason = f"a trial, and {error.faults[0].what}"
@@ -231,8 +227,7 @@ class Execution(Struct):
             self.known.chosen[node.name] = verdict
             return Made(facts={"chosen": verdict})
         if isinstance(node.step, Fail):
-            message = parse_message(node.step.message)
-            raise StepFailed(Fault(message.fill(partial(self.known.look_up_value, node))))
+            raise StepFailed(self.known.fill_message(node, node.step.message))
         if isinstance(node.step, Stop):
             text = self.known.fill_message(node, node.step.message)
             self.known.stopped = node.name
@@ -250,10 +245,6 @@ class Execution(Struct):
         text = self.known.fill_message(node, step.message)
         self.send_notification(step.block, text, f"{self.graph.name}: {node.name}")
         return Made(facts={"told": text})
-
-    def remember_keys(self) -> None:
-        """Keep what this run learned for the words of the next one."""
-        self.judge.memory.remember(self.latest)
 
 
 #: Why a step ended that might end well another time, on a machine with less to do or more memory.
@@ -311,10 +302,6 @@ def acts_in_run(step: AnyStep) -> bool:
     if isinstance(step, Notify):
         return step.block is not None
     return isinstance(step, Condition | Fail | Stop | RegisterModel)
-
-
-def _as_names(value: Json) -> tuple[str, ...]:
-    return tuple(str(name) for name in value) if isinstance(value, list) else ()
 
 
 def needs_executor(graph: Graph, decisions: Mapping[str, StepDecision]) -> bool:
@@ -498,10 +485,11 @@ class Scheduler(Struct):
         order = self.execution.order(node)
         if not self.tasks.tells_begin:
             self._begin_step(node, 1)
-        self.tasks.submit_step(node, order, self._steps_before(node), self._make_tell(node.name))
 
-    def _make_tell(self, name: str) -> Tell:
-        return lambda word, value: self.words.put((word, name, value))
+        def tell(word: str, value: Any) -> None:
+            self.words.put((word, node.name, value))
+
+        self.tasks.submit_step(node, order, self._steps_before(node), tell)
 
     def _begin_step(self, node: Node, attempt: int) -> None:
         self.begun[node.name] = time.perf_counter()

@@ -16,7 +16,7 @@ from towpath.config.artifact import Artifact
 from towpath.config.pipeline_declaration import FunctionStep
 from towpath.errors import Fault, StoreError, TowpathError, UsageError, did_you_mean
 from towpath.execution import last_outputs, run_inputs
-from towpath.execution.run_record import ExecutionState
+from towpath.execution.run_record import BAD_STATES, ExecutionState, RecordedRun, StepRun
 from towpath.execution.secret_sources import FetchBlock, resolve_secrets
 from towpath.execution.single_step import make_order, order_on_tree
 from towpath.planning import known_cells, pipeline_check
@@ -27,18 +27,15 @@ from towpath.steps.kinds import IN_A_PROCESS
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from towpath.execution.run_record import RecordedRun, StepRun
     from towpath.pipeline.step_graph import Graph, Node
     from towpath.steps.work_order import Order
     from towpath.workspace import Workspace
-
-_ENDED_BADLY = (ExecutionState.FAILED, ExecutionState.INTERRUPTED, ExecutionState.REFUSED)
 
 
 def find_failed_step(run: RecordedRun) -> str:
     """The first step of a run that failed in a process of its own. UsageError where none did."""
     for step in run.steps.values():
-        if step.state in _ENDED_BADLY and step.kind in IN_A_PROCESS and step.cells is None:
+        if step.state in BAD_STATES and step.kind in IN_A_PROCESS and step.cells is None:
             return step.name
     hint = f"name one: {', '.join(run.steps)}" if run.steps else None
     raise UsageError(f"no step of run {run.id} failed: it {run.state.in_words}", hint=hint)
@@ -50,7 +47,8 @@ def order_from_tree(
     """The order of a step on what the work tree holds, as ``towpath step`` runs it."""
     graph = pipeline_check.compile_checked_pipeline(workspace, pipeline)
     node = _require_node(graph, step)
-    return _with_secrets(order_on_tree(workspace, graph, node), node, fetch_block)
+    order = order_on_tree(workspace, graph, node)
+    return replace(order, secrets=resolve_secrets(node, fetch_block))
 
 
 def order_from_run(
@@ -80,7 +78,7 @@ def order_from_run(
         what = f"step `{step}` had no inputs in run {run.id}: what it takes was not made"
         raise UsageError(what, hint=f"`towpath logs {run.id}` tells why") from missing
     _require_bytes(workspace, order, run)
-    return _with_secrets(order, node, fetch_block)
+    return replace(order, secrets=resolve_secrets(node, fetch_block))
 
 
 def _take_results(state: RunState, steps: Iterable[StepRun]) -> None:
@@ -101,10 +99,6 @@ def _require_node(graph: Graph, step: str) -> Node:
     if node.step.kind not in IN_A_PROCESS:
         raise UsageError(f"`{step}` is a {node.step.kind} step, which takes no inputs")
     return node
-
-
-def _with_secrets(order: Order, node: Node, fetch_block: FetchBlock | None) -> Order:
-    return replace(order, secrets=resolve_secrets(node, fetch_block))
 
 
 def _recorded_inputs(workspace: Workspace, graph: Graph, run: RecordedRun) -> dict[str, Artifact]:
@@ -146,8 +140,8 @@ def enter_project(order: Order) -> None:
     os.chdir(order.root)
     project_functions.import_from_source(order.root)
     project_functions.make_project_importable(order.root, order.folder)
-    variables = {**order.step.env}
-    os.environ.update(variables | {name: s.value for name, s in order.secrets.items()})
+    os.environ.update(order.step.env)
+    os.environ.update({name: secret.value for name, secret in order.secrets.items()})
 
 
 def read_step_inputs(order: Order) -> dict[str, Any]:

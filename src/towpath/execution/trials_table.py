@@ -67,7 +67,20 @@ def tabulate_runs(runs: Iterable[RecordedRun], request: TableRequest) -> TrialsT
     kept = [run for run in listed if _is_kept(values[run.id], wanted_values)]
     numbers = {run.id: list_run_numbers(run) for run in kept}
     names = shorten_metric_names(dict.fromkeys(chain.from_iterable(numbers.values())))
-    rows = [_make_row(run, values[run.id], numbers[run.id], names) for run in kept]
+    rows = [
+        TrialRow(
+            run=run.id,
+            pipeline=run.pipeline,
+            state=run.state,
+            started=run.started,
+            seconds=run.seconds,
+            trial=bool(run.tried),
+            versions=run.registered_versions,
+            params=values[run.id],
+            metrics={names[name]: value for name, value in numbers[run.id].items()},
+        )
+        for run in kept
+    ]
     if request.sort:
         rows = _sort_rows(rows, request.sort, tuple(names.values()), tuple(columns))
     shown = tuple(wanted_values) or tuple(n for n in columns if _has_differences(n, rows))
@@ -105,17 +118,16 @@ def list_run_numbers(run: RecordedRun) -> dict[str, Json]:
 def shorten_metric_names(names: Iterable[str]) -> dict[str, str]:
     """The shortest end of each name that no other has: `mse`, else as much of `holdout.mse` as
     tells it apart."""
-    endings = {name: _list_endings(name) for name in names}
+    parts_by_name = {name: name.split(".") for name in names}
+    endings = {
+        name: [".".join(parts[start:]) for start in reversed(range(len(parts)))]
+        for name, parts in parts_by_name.items()
+    }
     counts = Counter(chain.from_iterable(endings.values()))
     return {
         name: next((end for end in ends if counts[end] == 1), name)
         for name, ends in endings.items()
     }
-
-
-def _list_endings(name: str) -> list[str]:
-    parts = name.split(".")
-    return [".".join(parts[-count:]) for count in range(1, len(parts) + 1)]
 
 
 def _parse_columns(params: Sequence[str], known: Iterable[str]) -> dict[str, str | None]:
@@ -125,20 +137,15 @@ def _parse_columns(params: Sequence[str], known: Iterable[str]) -> dict[str, str
         name, equals, value = word.partition("=")
         columns[name] = value if equals else None
     names = list(known)
+    listed = f"there is {', '.join(names)}" if names else "no run is recorded with any"
     faults = [
-        Fault(
-            f"no run has a parameter `{name}`", hint=did_you_mean(name, names) or _list_names(names)
-        )
+        Fault(f"no run has a parameter `{name}`", hint=did_you_mean(name, names) or listed)
         for name in columns
         if name not in names
     ]
     if faults:
         raise UsageError(*faults)
     return columns
-
-
-def _list_names(names: Sequence[str]) -> str:
-    return f"there is {', '.join(names)}" if names else "no run is recorded with any"
 
 
 def _is_kept(values: Mapping[str, Json], wanted: Mapping[str, str | None]) -> bool:
@@ -163,25 +170,6 @@ def _is_equal(value: Json, text: str) -> bool:
 def _has_differences(name: str, rows: Sequence[TrialRow]) -> bool:
     values = [row.params.get(name) for row in rows]
     return any(type(value) is not type(values[0]) or value != values[0] for value in values[1:])
-
-
-def _make_row(
-    run: RecordedRun,
-    values: Mapping[str, Json],
-    numbers: Mapping[str, Json],
-    names: Mapping[str, str],
-) -> TrialRow:
-    return TrialRow(
-        run=run.id,
-        pipeline=run.pipeline,
-        state=run.state,
-        started=run.started,
-        seconds=run.seconds,
-        trial=bool(run.tried),
-        versions=run.registered_versions,
-        params=values,
-        metrics={names[name]: value for name, value in numbers.items()},
-    )
 
 
 def _sort_rows(

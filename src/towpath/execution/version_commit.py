@@ -111,10 +111,8 @@ def _refuse_inner_inputs(graph: Graph) -> None:
         if "." in name:
             step, _, inner = name.rpartition(".")
             what = f"`{name}` is an input of a pipeline in this one, and this run was given another"
-            hint = (
-                f"declare an input here, and give it to step `{step}`: `inputs: {{{inner}: ...}}`"
-            )
-            raise StepFailed(Fault(what, hint=hint))
+            give = f"give it to step `{step}`: `inputs: {{{inner}: ...}}`"
+            raise StepFailed(Fault(what, hint=f"declare an input here, and {give}"))
 
 
 def _run_artifacts(graph: Graph, known: RunState) -> dict[str, Artifact]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from towpath.errors import Fault, StoreError, UsageError, UserError, did_you_mean
-from towpath.planning import stage_check
+from towpath.errors import Fault, StoreError, UsageError, did_you_mean
 from towpath.scratch import scratch_folder
 
 if TYPE_CHECKING:
@@ -52,21 +51,11 @@ def find_version_bytes(
     kept = record.beside.get(output)
     if kept is None:
         listed = f"beside it stand {', '.join(record.beside)}" if record.beside else None
-        hint = (
-            did_you_mean(output, record.beside)
-            or listed
-            or ("`beside:` of the step that registers keeps files with a version")
-        )
+        near = did_you_mean(output, record.beside)
+        hint = near or listed or "`beside:` of the step that registers keeps files with a version"
         shown = f"{record.model}@{record.version}" if record.version else reference
         raise UsageError(f"nothing called `{output}` stands beside {shown}", hint=hint)
     return kept.artifact, kept.sha256
-
-
-def require_known_stage(workspace: Workspace, reference: str) -> None:
-    """UserError where a reference names a stage that the project does not declare: what may be
-    missing must not be missing for a slip of the pen."""
-    if fault := stage_check.find_stage_fault(workspace, reference):
-        raise UserError(fault)
 
 
 def hold_against(

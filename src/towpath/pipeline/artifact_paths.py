@@ -79,9 +79,13 @@ def certain_nodes(graph: Graph) -> Iterator[Node]:
     # Those behind a condition may leave no output, and DVC takes a missing one for a fault.
     for node in graph.steps.values():
         taken = [choice for source in node.taken_sources for choice in outputs_of(source)]
-        is_unsaid = any(_is_of_cell(graph.nodes[choice.step], node) for choice in taken)
-        is_unsaid |= bool(node.loop and node.loop.best and node.loop.best.number.step != node.name)
-        is_unsaid |= _has_list_per_cell(graph, node)
+        makers = (graph.nodes[choice.step].loop for choice in taken)
+        # Of cells of which the best is handed on the others stand in the store alone.
+        is_unsaid = any(maker and maker.best and maker.is_within(node.loop) for maker in makers)
+        if loop := node.loop:
+            is_unsaid |= bool(loop.best and loop.best.number.step != node.name)
+            # What each cell made of a list is in no file of its own.
+            is_unsaid |= any(is_list_per_cell(graph, loop, s) for s in loop.lists.values())
         is_unsaid |= bool(node.branch or node.step.on_failure)
         is_unsaid |= bool(node.run_arguments)  # of which DVC knows nothing
         is_unsaid |= any(_is_optional(graph, source) for source in node.taken_sources)
@@ -91,14 +95,6 @@ def certain_nodes(graph: Graph) -> Iterator[Node]:
             yield node
 
 
-def _has_list_per_cell(graph: Graph, node: Node) -> bool:
-    # What each cell made of a list is in no file of its own.
-    loop = node.loop
-    return loop is not None and any(
-        is_list_per_cell(graph, loop, source) for source in loop.lists.values()
-    )
-
-
 def _is_optional(graph: Graph, source: Source) -> bool:
     # A dependency that is not there is a fault to DVC; one that it was not told of may come. Nor
     # does it know of earlier runs.
@@ -106,8 +102,3 @@ def _is_optional(graph: Graph, source: Source) -> bool:
         return False
     file = graph.files[source.name]
     return file.optional or file.last is not None
-
-
-def _is_of_cell(maker: Node, node: Node) -> bool:
-    # Of cells of which the best is handed on the others stand in the store alone.
-    return bool(maker.loop and maker.loop.best and maker.loop.is_within(node.loop))

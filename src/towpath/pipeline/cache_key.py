@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from towpath.config.artifact import Artifact, Json
 from towpath.pipeline import file_formats
-from towpath.pipeline.step_graph import FromInput
+from towpath.pipeline.step_graph import FromInput, Graph, Node
 from towpath.steps import formats
 
 if TYPE_CHECKING:
-    from towpath.pipeline.step_graph import Graph, Node
     from towpath.steps.work_order import Value
 
 #: In the place of a digest, of an input that may be missing and is.
@@ -61,12 +60,20 @@ def gather_ingredients(
     Every argument's bytes or value, the declaration apart from what does not touch the result,
     Python's minor version, and ``code``: what ``step_code`` read of code and packages.
     """
-    by_label = {"declaration": digest_value(_key_declaration(node))}
+    # A model's card holds the description.
+    indifferent = _INDIFFERENT - ({"description"} if node.step.kind == "create_model" else set())
+    document = node.step.model_dump(mode="json", exclude=indifferent)
+    document["revision"] = REVISIONS.get(node.step.kind, 0)
+    by_label = {"declaration": digest_value(document)}
     for name, argument in arguments.items():
         if isinstance(argument, Artifact):
             by_label[f"input {name}"] = argument.digest
-            by_label[f"format {name}"] = _format_ingredient(graph, node, name, argument)
-            options = file_formats.declared_options(graph, node.arguments[name]).declared_options()
+            source = node.arguments[name]
+            declared = file_formats.declared_format(graph, source)
+            file_format = formats.find_format(argument.name, declared, graph.formats)
+            # Of the same bytes another format makes another value.
+            by_label[f"format {name}"] = file_format.name if file_format else argument.name
+            options = file_formats.declared_options(graph, source).declared_options()
             if options:
                 by_label[f"options {name}"] = canonical_text(options)
         elif isinstance(node.arguments.get(name), FromInput):
@@ -79,11 +86,6 @@ def gather_ingredients(
     return by_label
 
 
-def digest_ingredients(ingredients: Mapping[str, str]) -> str:
-    """The digest of the ingredients: 64 hexadecimal digits of SHA-256."""
-    return digest_value(dict(ingredients))
-
-
 def canonical_text(value: Json | Any) -> str:
     """A value as text, the same for equal values: JSON with sorted keys."""
     # The text is in every key that was ever made: another separator would run each step again.
@@ -93,17 +95,3 @@ def canonical_text(value: Json | Any) -> str:
 def digest_value(value: Json | Any) -> str:
     """SHA-256 of a value's canonical text, in hexadecimal."""
     return hashlib.sha256(canonical_text(value).encode()).hexdigest()
-
-
-def _key_declaration(node: Node) -> dict[str, Any]:
-    # A model's card holds the description.
-    indifferent = _INDIFFERENT - ({"description"} if node.step.kind == "create_model" else set())
-    document = node.step.model_dump(mode="json", exclude=indifferent)
-    return {**document, "revision": REVISIONS.get(node.step.kind, 0)}
-
-
-def _format_ingredient(graph: Graph, node: Node, name: str, artifact: Artifact) -> str:
-    # Of the same bytes another format makes another value.
-    declared = file_formats.declared_format(graph, node.arguments[name])
-    file_format = formats.find_format(artifact.name, declared, graph.formats)
-    return file_format.name if file_format else artifact.name

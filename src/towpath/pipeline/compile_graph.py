@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -38,11 +37,9 @@ from towpath.config.pipeline_declaration import (
 from towpath.config.pipeline_file import DeclaredPipeline
 from towpath.errors import DeclarationError, Fault, Place, UsageError
 from towpath.pipeline import (
-    chain_faults,
     each_faults,
     file_formats,
     item_texts,
-    name_faults,
     nested_pipelines,
     step_cells,
     step_faults,
@@ -52,12 +49,18 @@ from towpath.pipeline.embed_pipeline import (
     embed_body,
     list_body_outputs,
     list_output_faults,
+    rename_steps,
     spread_loops,
 )
 from towpath.pipeline.environments import apply_environment, environment_faults
 from towpath.pipeline.file_formats import given_input
 from towpath.pipeline.last_inputs import find_last_faults, read_as_written
-from towpath.pipeline.pipeline_names import PipelineBody, PipelineNames
+from towpath.pipeline.pipeline_names import (
+    PipelineBody,
+    PipelineNames,
+    find_shared_names,
+    find_unused_names,
+)
 from towpath.pipeline.run_arguments import (
     BoundArguments,
     RunValues,
@@ -193,24 +196,24 @@ def resolve_pipeline(declared: DeclaredPipeline) -> ResolvedPipeline:
         *nested_pipelines.find_nested_faults(declared, uses),
         *unfit,
         *list_output_faults(ordered, declared.places),
-        *name_faults.find_shared_names(declared),
+        *find_shared_names(declared),
         *names.all_faults(),
         *step_faults.find_output_faults(declared),
         *step_faults.find_command_faults(declared),
         *each_faults.find_each_faults(declared, ordered, uses),
         *step_faults.find_surroundings_faults(declared),
-        *chain_faults.find_chain_faults(declared),
+        *step_faults.find_chain_faults(declared),
         *file_formats.format_faults(declared),
         *environment_faults(declared),
         *faulty,
         *([] if body_faults else circles),  # where they may be told already
         # Where steps go in a circle there is no order in which a branch could be followed.
         *([] if circles else step_order.unreachable_faults(ordered, names)),
-        *name_faults.find_unused_names(declared, names),
+        *find_unused_names(declared, names),
     ]
     # By line, as a person goes through the file; one fault may be found in two ways.
-    in_order = tuple(sorted(dict.fromkeys(faults), key=_fault_position))
-    return ResolvedPipeline(ordered, in_order, uses, bodies)
+    places = {f: (f.place.file, f.place.line) if f.place else ("", 0) for f in faults}
+    return ResolvedPipeline(ordered, tuple(sorted(places, key=places.__getitem__)), uses, bodies)
 
 
 def list_declared_steps(declared: DeclaredPipeline) -> Mapping[str, Step]:
@@ -253,10 +256,10 @@ def _describe_bodies(
     }
 
 
-def _fault_position(fault: Fault) -> tuple[str, int]:
-    return (fault.place.file, fault.place.line) if fault.place else ("", 0)
-
-
+#: What a source of a value is, in the place of a file.
+_VALUES: Mapping[type[Source], str] = {
+    FromItem: "an item of `each`", FromRun: "a value of the run", FromParam: "a parameter",
+}  # fmt: skip
 _TAKES_PARAMS = FunctionStep | CommandStep | NotebookStep | DuckDBStep | PipelineStep
 
 
@@ -275,14 +278,17 @@ class _Binding:
         if isinstance(self.step, _TAKES_PARAMS):
             self._bind_params()
         if isinstance(self.step, FunctionStep | NotebookStep | DuckDBStep | PipelineStep):
-            self._bind_literals(self.step)
+            for argument, value in self.step.literals.items():
+                place = self._place_of("with", argument)
+                self._bind_argument(argument, Literal(value), "with: {other: ...}", place)
         for name in self.ranges:
             place = self._place_of("ranges", name)
             self._bind_argument(name, FromItem(name), "ranges: {other: ...}", place)
         self._check_wanted()
         node = Node(
             name=self.name,
-            step=self._spell_steps(),  # type: ignore[arg-type]  # a Step of KINDS is one of AnyStep
+            # A pipeline that it waits for or watches is its steps.
+            step=rename_steps(self.step, self._spell_names),
             arguments=self.arguments,
             mentions=dict(self._bind_mentions()),
             outputs=self.names.outputs[self.name],
@@ -291,20 +297,9 @@ class _Binding:
         )
         # What it takes from and what it waits for are two things: of `after` a skipped step is no
         # reason to skip this one.
-        taken = frozenset(o.step for source in node.taken_sources for o in outputs_of(source))
+        taken = node.taken_steps
         self._check_watched(taken)
         return replace(node, data_needs=taken, needs=taken | self.list_steps_before())
-
-    def _spell_steps(self) -> Step:
-        """The declaration, in which a pipeline that it waits for or watches is its steps."""
-        update: dict[str, Any] = {}
-        if not self.names.bodies.keys().isdisjoint(self.step.after):
-            update["after"] = self._spell_names(self.step.after)
-        watch = self.step.on_failure
-        if watch and not self.names.bodies.keys().isdisjoint(watch.steps):
-            steps = self._spell_names(watch.steps)
-            update["on_failure"] = watch.model_copy(update={"steps": steps})
-        return self.step.model_copy(update=update) if update else self.step
 
     def _spell_names(self, names: Iterable[str]) -> tuple[str, ...]:
         return tuple(step for name in names for step in self.names.list_steps(name))
@@ -338,13 +333,10 @@ class _Binding:
                 lists[name] = source
         if not step.each or len(lists) < len(step.each):
             return None
-        return Loop(lists, output_files(step), self._bind_best(step))
-
-    def _bind_best(self, step: RepeatedStep) -> BestCell | None:
-        best = step.best_by
-        if best is None:
-            return None
-        return self._bind_number(best.reference, best.minimize is not None, ("best_by", best.key))
+        by, best = step.best_by, None
+        if by:
+            best = self._bind_number(by.reference, by.minimize is not None, ("best_by", by.key))
+        return Loop(lists, output_files(step), best)
 
     def _bind_number(self, text: str, least: bool, key: tuple[str, ...]) -> BestCell | None:
         if isinstance(self.step, PipelineStep):  # whose number is one of its own steps'
@@ -367,20 +359,12 @@ class _Binding:
         for argument, text, position in list_bindings(self.step, "inputs"):
             place = self._place_of("inputs", position)
             source = self.names.source(text, place, self.items)
-            if isinstance(source, FromItem):
-                what = f"`{text}` is an item of `each`, not an input"
-                self._note_fault(what, place, f"write `params: [{text}]`")
-                source = None
-            if isinstance(source, FromRun):
-                what = f"`{text}` is a value of the run, not an input"
-                self._note_fault(what, place, f"write `params: [{text}]`")
-                source = None
-            if isinstance(source, FromParam):
-                takes = isinstance(self.step, _TAKES_PARAMS)
+            if isinstance(source, FromItem | FromRun | FromParam):
+                takes = isinstance(self.step, _TAKES_PARAMS) or not isinstance(source, FromParam)
                 hint = f"write `params: [{text}]`" if takes else None
-                self._note_fault(f"`{text}` is a parameter, not an input", place, hint)
+                self._note_fault(f"`{text}` is {_VALUES[type(source)]}, not an input", place, hint)
                 source = None
-            if isinstance(source, FromInput):
+            elif isinstance(source, FromInput):
                 self._check_optional(source, argument, place)
             other = next(iter(_WANTED.get(type(self.step), ("other",))[-1:]))
             self._bind_argument(argument, source, f"inputs: {{{other}: {text}}}", place)
@@ -414,11 +398,8 @@ class _Binding:
                 what = f"`{text}` is a value: what stands beside a version is a file"
                 self._note_fault(what, place, "write it to an output of a step")
             elif not name or name in names:
-                what = (
-                    "a list's item has one name, this has two"
-                    if not name
-                    else (f"`{name}` stands twice under `beside`")
-                )
+                twice = f"`{name}` stands twice under `beside`"
+                what = twice if name else "a list's item has one name, this has two"
                 self._note_fault(what, place, f"write `beside: {{other: {text}}}`")
             else:
                 names.add(name)
@@ -432,11 +413,6 @@ class _Binding:
                 self._note_fault(f"`{text}` is no parameter", place, "write it under `inputs`")
                 source = None
             self._bind_argument(argument, source, f"params: {{other: {text}}}", place)
-
-    def _bind_literals(self, step: FunctionStep | NotebookStep | DuckDBStep | PipelineStep) -> None:
-        for argument, value in step.literals.items():
-            place = self._place_of("with", argument)
-            self._bind_argument(argument, Literal(value), "with: {other: ...}", place)
 
     def _bind_argument(
         self, argument: str, source: Source | None, other: str, place: Place | None
@@ -491,14 +467,17 @@ class _Binding:
                 hint = f"write `{reference.base}[0].value.{reference.keys[0]}`"
                 self._note_fault(what, place, hint)
             else:
-                yield self._mention_name(reference, source), _whole_document(source)
+                yield self._mention_output(reference, source)
 
-    def _mention_name(self, reference: Reference, source: Source) -> str:
-        # Of an inner pipeline's output the base says the step alone.
+    def _mention_output(self, reference: Reference, source: Source) -> tuple[str, Source]:
         outputs = outputs_of(source)
-        if reference.name in self.names.bodies and outputs:
-            return f"{outputs[0].step}.{outputs[0].output}"
-        return reference.base
+        if not outputs:
+            return reference.base, source
+        # Of an inner pipeline's output the base says the step alone.
+        inner = f"{outputs[0].step}.{outputs[0].output}"
+        name = inner if reference.name in self.names.bodies else reference.base
+        # The condition digs under the keys itself, so that a fault can name the near key.
+        return name, replace(outputs[0], keys=())
 
     def _is_list_of_cells(self, reference: Reference) -> bool:
         step = self.names.pipeline.steps[reference.name]
@@ -524,10 +503,8 @@ class _Binding:
             case RegisterModel(labels=labels):
                 for label, text in labels.items():
                     place = self._place_of("labels", label)
-                    yield from (
-                        (reference, place)
-                        for reference in expression.parse_message(text).references
-                    )
+                    named = expression.parse_message(text).references
+                    yield from ((reference, place) for reference in named)
 
     def list_steps_before(self) -> frozenset[str]:
         """The steps that it waits for without taking anything."""
@@ -536,12 +513,6 @@ class _Binding:
         places |= dict.fromkeys(watched, self._place_of("on_failure"))
         sound = [name for name, place in places.items() if self.names.step(name, place)]
         return frozenset(self._spell_names(sound))
-
-
-def _whole_document(source: Source) -> Source:
-    # The condition digs under the keys itself, so that a fault can name the near key.
-    outputs = outputs_of(source)
-    return replace(outputs[0], keys=()) if outputs else source
 
 
 _WANTED: Mapping[type[Step], tuple[str, ...]] = {

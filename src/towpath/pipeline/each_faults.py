@@ -80,10 +80,6 @@ def find_each_faults(
         yield from case.taken_faults()
 
 
-def _takes_own(maker: Node, taker: Node) -> bool:
-    return bool(maker.loop and maker.loop.is_within(taker.loop))
-
-
 class _Case(Struct, frozen=True):
     declared: DeclaredPipeline
     nodes: Mapping[str, Node]
@@ -97,7 +93,7 @@ class _Case(Struct, frozen=True):
         for argument, source in {**self.node.arguments, **self.node.mentions}.items():
             for taken in outputs_of(source):
                 maker = self.nodes[taken.step]
-                if not _takes_own(maker, self.node) and self.node.name != taken.step:
+                if not maker.is_cell_by_cell(self.node.loop) and self.node.name != taken.step:
                     yield from self.gathered_faults(argument, taken)
 
     def declaration_faults(self, step: RepeatedStep) -> Iterator[Fault]:
@@ -186,11 +182,9 @@ class _Case(Struct, frozen=True):
         shown = f"`{source.step}.{source.output}`"
         if maker and maker.is_within(loop):
             before = list(loop.lists)[: list(loop.lists).index(name)]
-            late = [item for item in maker.lists if item not in before]
-            if late:
-                what = f"which list `{name}` is hangs on `{late[0]}`, which stands behind it"
-                hint = f"write `{late[0]}` before `{name}`"
-                yield Fault(what, place, hint)
+            if late := next((item for item in maker.lists if item not in before), None):
+                what = f"which list `{name}` is hangs on `{late}`, which stands behind it"
+                yield Fault(what, place, f"write `{late}` before `{name}`")
         elif source.keys and isinstance(source.keys[0], str):
             what = f"{shown} is a list of its cells: it has no `{source.keys[0]}`"
             hint = f"`each: {{{name}: {source.step}.{source.output}}}` takes each cell, and "
@@ -266,7 +260,7 @@ class _Case(Struct, frozen=True):
         waiting, passed = [start], {start}
         while waiting:
             node = self.nodes[waiting.pop()]
-            if self.node.name in node.needs and not _takes_own(self.node, node):
+            if self.node.name in node.needs and not self.node.is_cell_by_cell(node.loop):
                 return node.name
             before = (node.needs & self.nodes.keys()) - passed - {self.node.name}
             passed |= before

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -15,6 +15,7 @@ from towpath.config.pipeline_declaration import (
     QualityCheck,
     RegisterModel,
     RepeatedStep,
+    Step,
     is_json,
     output_files,
 )
@@ -36,7 +37,6 @@ from towpath.pipeline.step_graph import (
 )
 
 if TYPE_CHECKING:
-    from towpath.config.pipeline_declaration import Step
     from towpath.config.pipeline_file import DeclaredPipeline
 
 
@@ -62,7 +62,7 @@ class _Embedding(Struct, frozen=True):
         embedded = replace(
             node,
             name=self._outer_name(node.name),
-            step=self._rename_steps(node.step),
+            step=self._name_outside(node.step),
             arguments={name: self._own_source(s) for name, s in node.arguments.items()},
             mentions={name: self._own_source(s) for name, s in node.mentions.items()},
             beside={name: self._own_source(s) for name, s in node.beside.items()},
@@ -70,9 +70,7 @@ class _Embedding(Struct, frozen=True):
             loop=node.loop and self._own_loop(node.loop),
             folder=node.folder or self.body.folder,
         )
-        sources = embedded.taken_sources
-        taken = frozenset(choice.step for source in sources for choice in outputs_of(source))
-        inner = self._outer_names(node.needs)
+        taken, inner = embedded.taken_steps, self._outer_names(node.needs)
         return replace(
             embedded,
             data_needs=taken | self._outer_names(node.data_needs),
@@ -82,21 +80,20 @@ class _Embedding(Struct, frozen=True):
     def _outer_name(self, name: str) -> str:
         return f"{self.use.name}.{name}"
 
+    def _outer_list(self, names: Iterable[str]) -> tuple[str, ...]:
+        return tuple(map(self._outer_name, names))
+
     def _outer_names(self, names: Collection[str]) -> frozenset[str]:
         return frozenset(map(self._outer_name, names))
 
-    def _rename_steps(self, step: Any) -> Any:
+    def _name_outside(self, step: Any) -> Any:
         """The declaration with the names that the steps it speaks of have outside."""
-        update: dict[str, Any] = {}
-        if step.after:
-            update["after"] = tuple(map(self._outer_name, step.after))
-        if watch := step.on_failure:
-            names = tuple(map(self._outer_name, watch.steps))
-            update["on_failure"] = watch.model_copy(update={"steps": names})
+        step = rename_steps(step, self._outer_list)
         if isinstance(step, Condition):
-            update["then"] = tuple(map(self._outer_name, step.then))
-            update["otherwise"] = tuple(map(self._outer_name, step.otherwise))
-        return step.model_copy(update=update) if update else step
+            named = {"then": step.then, "otherwise": step.otherwise}
+            update = {key: self._outer_list(steps) for key, steps in named.items()}
+            return step.model_copy(update=update)
+        return step
 
     def _own_source(self, source: Source) -> Source:
         match source:
@@ -117,6 +114,14 @@ class _Embedding(Struct, frozen=True):
             best = replace(best, number=number)
         lists = {name: self._own_source(source) for name, source in loop.lists.items()}
         return replace(loop, lists=lists, best=best)
+
+
+def rename_steps(step: Any, rename: Callable[[Iterable[str]], tuple[str, ...]]) -> Any:
+    """The declaration with other names for the steps that it waits for and watches."""
+    update: dict[str, Any] = {"after": rename(step.after)} if step.after else {}
+    if watch := step.on_failure:
+        update["on_failure"] = watch.model_copy(update={"steps": rename(watch.steps)})
+    return step.model_copy(update=update) if update else step
 
 
 def spread_loops(

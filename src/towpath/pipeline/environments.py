@@ -22,9 +22,8 @@ def apply_environment(pipeline: Pipeline, environment: str) -> Pipeline:
         return pipeline
     declared = pipeline.environments.get(environment)
     if declared is None:
-        listed = f"it has {', '.join(pipeline.environments)}" if pipeline.environments else None
-        hint = did_you_mean(environment, pipeline.environments) or listed
         what = f"pipeline `{pipeline.name}` declares nothing for `{environment}`"
+        hint = _near_or_all(environment, pipeline.environments)
         raise UsageError(what, hint=hint or f"write `for: {{{environment}: {{params: ...}}}}`")
     params: dict[str, Any] = dict(pipeline.params)
     for name, value in declared.params.items():
@@ -64,14 +63,15 @@ def describe_unknown_param(declared: DeclaredPipeline, name: str) -> tuple[str, 
     params = declared.pipeline.params
     what = f"the pipeline has no parameter `{name}`"
     if name in list_groups(params):
-        return f"`{name}` is a group of parameters", f"it has {_listed(names_below(params, name))}"
+        listed = ", ".join(names_below(params, name))
+        return f"`{name}` is a group of parameters", f"it has {listed}"
     if name in declared.unnamed_values:
         return what, f"no step names this value of {declared.param_file}"
-    return what, did_you_mean(name, params) or (f"it has {_listed(params)}" if params else None)
+    return what, _near_or_all(name, params)
 
 
-def _listed(names: Mapping[str, object] | list[str]) -> str:
-    return ", ".join(names)
+def _near_or_all(name: str, names: Mapping[str, object]) -> str | None:
+    return did_you_mean(name, names) or (f"it has {', '.join(names)}" if names else None)
 
 
 def _input_faults(
@@ -81,7 +81,7 @@ def _input_faults(
     for name in values.inputs:
         if name in inputs or _may_be_there(declared, name):
             continue
-        hint = did_you_mean(name, inputs) or (f"it has {_listed(inputs)}" if inputs else None)
+        hint = _near_or_all(name, inputs)
         if name in declared.pipeline.params:
             hint = "it is a parameter: write it under `params`"
         place = declared.places.find_place("for", environment, "inputs", name)

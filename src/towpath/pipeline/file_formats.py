@@ -21,13 +21,12 @@ from towpath.config.table_options import (
 )
 from towpath.errors import Fault, Place, did_you_mean
 from towpath.pipeline.last_inputs import read_as_written
-from towpath.pipeline.step_graph import FromInput, Source, outputs_of
+from towpath.pipeline.step_graph import FromInput, Graph, Node, Source, outputs_of
 from towpath.steps import formats
 from towpath.steps.formats import Format
 
 if TYPE_CHECKING:
     from towpath.config.artifact import Artifact
-    from towpath.pipeline.step_graph import Graph, Node
 
 
 def given_input(declared: Input, path: str) -> Input:
@@ -37,9 +36,8 @@ def given_input(declared: Input, path: str) -> Input:
         return declared
     # `--input data=more.parquet` for a declared CSV of `format: csv` is no CSV.
     changed: dict[str, object] = {"path": path}
-    if PurePosixPath(path).suffix != PurePosixPath(declared.path).suffix and formats.find_format(
-        path
-    ):
+    is_alike = PurePosixPath(path).suffix == PurePosixPath(declared.path).suffix
+    if not is_alike and formats.find_format(path):
         changed["format"] = None
     changed |= dict.fromkeys(("last", "otherwise"))
     if declared.output and not names_and_paths.is_model_reference(path):
@@ -94,10 +92,8 @@ def declared_format(graph: Graph, source: Source) -> str | None:
 
 def declared_options(graph: Graph, source: Source) -> TableOptions:
     """What is declared of the text of the table that a source takes."""
-    options = (file.options for file in files_of(graph, source))
-    return next(
-        (table_options for table_options in options if table_options.declared_options()), NO_OPTIONS
-    )
+    declared = (file.options for file in files_of(graph, source))
+    return next((options for options in declared if options.declared_options()), NO_OPTIONS)
 
 
 def own_formats(
@@ -177,10 +173,9 @@ def _option_faults(declared: DeclaredPipeline, each: _DeclaredFile) -> Iterator[
 def _unfit_option(
     option: str, each: _DeclaredFile, format: Format | None, place: Place | None
 ) -> Fault:
-    path = each.path
+    path, takes = each.path, ", ".join(formats_with(option))
     if isinstance(each.file, Input) and each.file.is_model:
         return Fault(f"`{option}` says how a file is read, and {path} is a model", place)
-    takes = ", ".join(formats_with(option))
     if format is None:
         what = f"`{option}` is for {takes}, and nothing here reads {path}"
         return Fault(what, place, f"say its format: `format: {formats_with(option)[0]}`")

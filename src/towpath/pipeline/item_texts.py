@@ -13,11 +13,10 @@ from towpath.config import names_and_paths as grammar
 from towpath.config.expression import parse_message
 from towpath.config.pipeline_declaration import QualityCheck, RegisterModel, Step
 from towpath.errors import Fault, StepFailed, did_you_mean
-from towpath.pipeline.step_graph import FromParam, Literal
+from towpath.pipeline.step_graph import FromParam, Literal, Loop, Node
 
 if TYPE_CHECKING:
     from towpath.config.pipeline_file import DeclaredPipeline
-    from towpath.pipeline.step_graph import Loop, Node
 
 #: So many cells are looked at before a run: what is wrong with a list is so with its first items.
 _MOST = 1000

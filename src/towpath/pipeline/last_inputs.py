@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 from towpath.config import names_and_paths
 from towpath.config.expression import parse_alternatives
 from towpath.config.file_declaration import Input, Output, Readable
-from towpath.errors import Fault
+from towpath.errors import Fault, Place
 from towpath.pipeline.step_cells import handed_outputs
 from towpath.steps import formats
 
 if TYPE_CHECKING:
     from towpath.config.pipeline_declaration import Pipeline
     from towpath.config.pipeline_file import DeclaredPipeline
-    from towpath.errors import Place
     from towpath.pipeline.pipeline_names import PipelineNames
 
 
@@ -32,10 +31,13 @@ def read_as_written(pipeline: Pipeline, file: Input) -> Input:
     """An input with what is declared of how its output is written, and with the path of its file;
     any other as it is."""
     output = find_last_output(pipeline, file)
-    if output is None:
-        return file
+    return read_as_output(file, output, output.path) if output else file
+
+
+def read_as_output(file: Input, output: Output, path: str) -> Input:
+    """The input at a path where it is an output, read as that is declared but for what it says."""
     read_as = {key: getattr(file, key) or getattr(output, key) for key in Readable.model_fields}
-    return file.model_copy(update={**read_as, "path": output.path})
+    return file.model_copy(update={**read_as, "path": path})
 
 
 def list_last_names(pipeline: Pipeline) -> tuple[str, ...]:
@@ -70,10 +72,6 @@ def _otherwise_faults(
     instead = formats.find_format(path, file.format or output.format, own)
     if is_folder(path) != is_folder(output.path) or written != instead:
         what = f"`{path}` is not read as {output.path} is, in whose place it stands"
-        suffix = "/" if is_folder(output.path) else output.path.rpartition(".")[2]
-        hint = f"write it as `{file.last}` is written, such as `data/first{_joined(suffix)}`"
+        suffix = "/" if is_folder(output.path) else f".{output.path.rpartition('.')[2]}"
+        hint = f"write it as `{file.last}` is written, such as `data/first{suffix}`"
         yield Fault(what, place, hint)
-
-
-def _joined(suffix: str) -> str:
-    return suffix if suffix == "/" else f".{suffix}"

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from towpath.config import names_and_paths
-from towpath.config.file_declaration import Input, Output, Readable
-from towpath.config.pipeline_declaration import QualityCheck
+from towpath.config.file_declaration import Input, Output
+from towpath.config.pipeline_declaration import Pipeline, QualityCheck, Step
 from towpath.errors import DeclarationError, Fault, did_you_mean
 from towpath.pipeline.artifact_paths import FOLDER
 from towpath.pipeline.compile_graph import list_declared_steps
+from towpath.pipeline.last_inputs import read_as_output
+from towpath.pipeline.nested_pipelines import ReadDeclared
 from towpath.pipeline.step_cells import handed_outputs
 
 if TYPE_CHECKING:
-    from towpath.config.pipeline_declaration import Pipeline, Step
     from towpath.config.pipeline_file import DeclaredPipeline
-
-ReadDeclared: TypeAlias = "Callable[[str], DeclaredPipeline]"
 
 
 def resolve_made_inputs(
@@ -30,7 +29,7 @@ def resolve_made_inputs(
 
     ``pipelines`` are those of the project, and ``read`` gives the declaration of one.
     """
-    finder = _OutputFinder(declared.pipeline.name, pipelines, read)
+    finder = OutputFinder(declared.pipeline.name, pipelines, read)
     faults: list[Fault] = []
     unresolved: set[str] = set()
     inputs: dict[str, Input] = {}
@@ -68,29 +67,25 @@ def names_made_inputs(pipeline: Pipeline) -> bool:
     return any(map(names_and_paths.is_output_reference, paths))
 
 
-def find_made_path(text: str, pipeline: str, pipelines: Collection[str], read: ReadDeclared) -> str:
-    """The path of what ``text`` names for a run of ``pipeline``; any other text as it is.
+class OutputFinder:
+    """Finds the files that references name for a run of ``pipeline``; DeclarationError, without a
+    place, where there is no such output."""
 
-    DeclarationError, without a place, where there is no such output.
-    """
-    return _OutputFinder(pipeline, pipelines, read).resolve_path(text)
-
-
-class _OutputFinder:
     def __init__(self, pipeline: str, pipelines: Collection[str], read: ReadDeclared) -> None:
         self.pipeline = pipeline
         self.pipelines = pipelines
         self.read = read
 
     def resolve_input(self, file: Input) -> Input:
+        """The input as the file that it names; any other as it is."""
         if not names_and_paths.is_output_reference(file.path):
             return file
         path, output = self._find_output(file.path)
         # What the other pipeline says of the file need not be said again.
-        read_as = {key: getattr(file, key) or getattr(output, key) for key in Readable.model_fields}
-        return file.model_copy(update={**read_as, "path": path})
+        return read_as_output(file, output, path)
 
     def resolve_path(self, text: str) -> str:
+        """The path of what ``text`` names; any other text as it is."""
         if not names_and_paths.is_output_reference(text):
             return text
         return self._find_output(text)[0]
@@ -103,10 +98,9 @@ class _OutputFinder:
             hint = f"remove the input, and refer to `{reference}`"
             _refuse(f"`{text}` is an output of this pipeline", hint)
         if pipeline not in self.pipelines:
-            hint = did_you_mean(pipeline, self.pipelines) or (
-                f"there is {_listed(self.pipelines)}; a file of that name is `./{text}`"
-            )
-            _refuse(f"`{text}`: there is no pipeline `{pipeline}`", hint)
+            listed = f"there is {_listed(self.pipelines)}; a file of that name is `./{text}`"
+            near = did_you_mean(pipeline, self.pipelines)
+            _refuse(f"`{text}`: there is no pipeline `{pipeline}`", near or listed)
         maker = self._find_step(text, pipeline, reference)
         outputs = handed_outputs(maker)
         if output not in outputs:

@@ -9,15 +9,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from towpath.config.parameter_groups import flatten_values, list_groups, names_below
-from towpath.config.pipeline_declaration import PipelineStep, list_bindings
-from towpath.errors import DeclarationError, Fault, did_you_mean
+from towpath.config.pipeline_declaration import Pipeline, PipelineStep, list_bindings
+from towpath.errors import DeclarationError, Fault, Place, did_you_mean
 from towpath.pipeline.step_graph import FromItem, FromParam, Literal, Node
 
 if TYPE_CHECKING:
     from towpath.config.environment_declaration import EnvironmentDeclaration
-    from towpath.config.pipeline_declaration import Pipeline
     from towpath.config.pipeline_file import DeclaredPipeline
-    from towpath.errors import Place
 
 ReadDeclared: TypeAlias = "Callable[[str], DeclaredPipeline]"
 
@@ -57,9 +55,7 @@ def nest_pipelines(
             if step.pipeline in inside:
                 _refuse_circle(step.pipeline, inside)
             if len(inside) > DEEPEST:
-                raise DeclarationError(
-                    Fault(f"pipelines stand in each other {DEEPEST} deep at most")
-                )
+                raise DeclarationError(f"pipelines stand in each other {DEEPEST} deep at most")
             body = nest_pipelines(read(step.pipeline), pipelines, read, inside)
             declared = _take_body(declared, name, step, body)
         except DeclarationError as error:
@@ -301,15 +297,15 @@ class _Use(Struct, frozen=True):
             *groups,
         ]
         for key, name, position in self._given_names():
-            if name in names_by_key[key] or self.body.blind or name in self.body.malformed:
+            possible = names_by_key[key]
+            if name in possible or self.body.blind or name in self.body.malformed:
                 continue
-            other = "inputs" if key != "inputs" else "params"
-            noun = "input" if key == "inputs" else "parameter"
-            hint = did_you_mean(name, names_by_key[key])
+            other, noun = ("params", "input") if key == "inputs" else ("inputs", "parameter")
+            hint = did_you_mean(name, possible)
+            if not hint and possible:
+                hint = f"it has {', '.join(possible)}"
             if name in names_by_key[other]:
                 hint = f"write it under `{other}`"
-            elif not hint:
-                hint = f"it has {', '.join(names_by_key[key])}" if names_by_key[key] else None
             what = f"pipeline `{pipeline.name}` has no {noun} `{name}`"
             yield Fault(what, self._place_of(key, position), hint)
 
@@ -337,10 +333,12 @@ class _Use(Struct, frozen=True):
             if names != expected:
                 odd = sorted(names ^ expected)
                 what = f"`{group}` is a group of {', '.join(sorted(expected))}"
-                words = (
-                    f"`{odd[0]}` is not given" if odd[0] in expected else f"it has no `{odd[0]}`"
+                what += (
+                    f": `{odd[0]}` is not given"
+                    if odd[0] in expected
+                    else f": it has no `{odd[0]}`"
                 )
-                yield Fault(f"{what}: {words}", self._place_of(key, group), "give all of it")
+                yield Fault(what, self._place_of(key, group), "give all of it")
 
 
 def _names_in(params: Iterable[str], group: str) -> set[str]:

@@ -107,7 +107,8 @@ class PipelineNames:
         if name == "run" and name not in {**self.pipeline.steps, **self.pipeline.inputs}:
             return self._run_source(reference, place)
         if name in items:
-            return _item_source(reference)
+            first = (reference.output,) if reference.output else ()
+            return FromItem(name, (*first, *reference.plain_keys))
         self.used.add(name)
         if name in self.pipeline.steps:
             return self._output_source(reference, place)
@@ -123,9 +124,8 @@ class PipelineNames:
             self.faults.append(Fault(what, place, f"write `{PREFIX}.{reference}`"))
             self.used.update(names_below(self.pipeline.params, name))
             return None
-        self.note_unknown(
-            str(reference), name, _WORDS.get(name) or self._near_hint(reference, items), place
-        )
+        hint = _WORDS.get(name) or self._near_hint(reference, items)
+        self._note_unknown(str(reference), f"nothing is called `{name}`", place, hint)
         return None
 
     def _run_source(self, reference: Reference, place: Place | None) -> FromRun | None:
@@ -172,10 +172,8 @@ class PipelineNames:
             meant = f"{inside}{near}"
             self.used.update([meant, *names_below(self.pipeline.params, meant)])
         shown = f"`{PREFIX}.{group}`" if group else f"`{PREFIX}`"
-        fault = Fault(
-            f"{shown} has no `{key}`", place, f"did you mean `{near}`?" if near else listed
-        )
-        self._unknown.setdefault(f"{PREFIX}.{inside}{key}", []).append(fault)
+        hint = f"did you mean `{near}`?" if near else listed
+        self._note_unknown(f"{PREFIX}.{inside}{key}", f"{shown} has no `{key}`", place, hint)
 
     def list_steps(self, name: str) -> tuple[str, ...]:
         """The steps that a name stands for: of a pipeline all of its own."""
@@ -198,16 +196,13 @@ class PipelineNames:
             self.faults.append(Fault(f"`{name}` is {kind}, not a step", place))
             return False
         near = self._nearest_name(name, [*self.pipeline.steps, *self.declared.malformed])
-        self.note_unknown(
-            f"step {name}", name, near and f"did you mean `{near}`?", place, "no step is"
-        )
+        hint = near and f"did you mean `{near}`?"
+        self._note_unknown(f"step {name}", f"no step is called `{name}`", place, hint)
         return False
 
-    def note_unknown(
-        self, key: str, name: str, hint: str | None, place: Place | None, what: str = "nothing is"
-    ) -> None:
+    def _note_unknown(self, key: str, what: str, place: Place | None, hint: str | None) -> None:
         """Note a name that nothing has."""
-        self._unknown.setdefault(key, []).append(Fault(f"{what} called `{name}`", place, hint))
+        self._unknown.setdefault(key, []).append(Fault(what, place, hint))
 
     def _bare_source(
         self, source: Source, kind: str, reference: Reference, place: Place | None
@@ -262,8 +257,7 @@ class PipelineNames:
             what = f"`{reference.name}` is a pipeline: name an output of one of its steps"
         near = did_you_mean(name, body.outputs) if words else None
         listed = _list_names(f"{reference.name}.{output}" for output in [*body.outputs][:8])
-        key = f"{reference.name}.{name}"
-        self._unknown.setdefault(key, []).append(Fault(what, place, near or f"write {listed}"))
+        self._note_unknown(f"{reference.name}.{name}", what, place, near or f"write {listed}")
         return None
 
     def _no_output(self, reference: Reference, place: Place | None) -> None:
@@ -272,10 +266,8 @@ class PipelineNames:
         if f"{reference.name}.{reference.output}" in {*self.pipeline.params, *self.groups}:
             near = f"write `{PREFIX}.{reference}` for the parameter"
         listed = _list_names(f"{reference.name}.{output}" for output in outputs)
-        fault = Fault(
-            f"`{reference.name}` has no output `{reference.output}`", place, near or listed
-        )
-        self._unknown.setdefault(reference.base, []).append(fault)
+        what = f"`{reference.name}` has no output `{reference.output}`"
+        self._note_unknown(reference.base, what, place, near or listed)
 
     def _near_hint(self, reference: Reference, items: Collection[str]) -> str | None:
         # What was meant counts as used, lest one typo be two faults.
@@ -283,13 +275,8 @@ class PipelineNames:
         names = [*pipeline.params, *pipeline.inputs, *pipeline.steps, *self.declared.malformed]
         names += items
         if reference.output is None:
-            output_names = [
-                f"{s}.{o}"
-                for s, step_outputs in self.outputs.items()
-                for o in step_outputs
-                if o == reference.name
-            ]
-            if output_names:
+            makers = [step for step, outputs in self.outputs.items() if reference.name in outputs]
+            if output_names := [f"{step}.{reference.name}" for step in makers]:
                 return f"did you mean {_list_names(output_names)}?"
         near = self._nearest_name(reference.name, names)
         return near and f"did you mean `{near}`?"
@@ -307,7 +294,47 @@ def _list_names(names: Iterable[str]) -> str:
     return " or ".join(f"`{name}`" for name in names)
 
 
-def _item_source(reference: Reference) -> FromItem:
-    inner = reference.plain_keys
-    keys = (reference.output, *inner) if reference.output else inner
-    return FromItem(reference.name, keys)
+def find_shared_names(declared: DeclaredPipeline) -> Iterator[Fault]:
+    """Names that mean two things, and steps that differ in capitals only."""
+    # Parameters, inputs and steps are one namespace, for a reference does not say which it means;
+    # and folders are named after steps, on file systems that do not tell capitals.
+    sections: dict[str, str] = {}
+    pipeline = declared.pipeline
+    for section, entries in (
+        ("params", pipeline.params),
+        ("inputs", pipeline.inputs),
+        ("steps", pipeline.steps),
+    ):
+        for name in entries:
+            if "." in name:  # its reference begins with `params`: it is in nobody's way
+                continue
+            if name in sections:
+                what = f"`{name}` is in `{sections[name]}` already: a name has one meaning"
+                yield Fault(what, declared.places.find_place(section, name), "rename one of them")
+            sections.setdefault(name, section)
+    for name in sorted(list_groups(pipeline.params) & pipeline.inputs.keys()):
+        what = f"`{name}` is a group of `params` already, and the flow takes both by their names"
+        yield Fault(what, declared.places.find_place("inputs", name), "rename one of them")
+    folded: dict[str, str] = {}
+    for name in pipeline.steps:
+        other = folded.setdefault(name.lower(), name)
+        if other != name:
+            what = f"step `{name}` differs from `{other}` in capitals only"
+            yield Fault(what, declared.places.find_place("steps", name), "rename one of them")
+
+
+def find_unused_names(declared: DeclaredPipeline, names: PipelineNames) -> Iterator[Fault]:
+    """Parameters and inputs that no step uses."""
+    if declared.blind:  # what could not be read may use it
+        return
+    pipeline = declared.pipeline
+    for section, word, others in (
+        ("params", "parameter", pipeline.inputs.keys() | pipeline.steps.keys()),
+        ("inputs", "input", pipeline.params.keys() | pipeline.steps.keys()),
+    ):
+        for name in getattr(pipeline, section):
+            is_used = name in names.used or name in others
+            if not is_used and name not in declared.file_params:  # a file serves several pipelines
+                what = f"{word} `{name}` is not used by any step"
+                place = declared.places.find_place(section, *name.split("."))
+                yield Fault(what, place, "remove it, or use it")

@@ -38,12 +38,13 @@ def find_maker(path: str) -> str:
     return parts[1] if len(parts) > 1 and parts[0] == artifact_paths.FOLDER else ""
 
 
-def order_pipelines(pipelines: Pipelines) -> dict[str, tuple[str, ...]]:
-    """Every pipeline after those whose outputs it takes, with their names; but for those that
-    others carry out, unless one takes what they make by themselves.
+def order_pipelines(pipelines: Pipelines, environment: str) -> dict[str, tuple[str, ...]]:
+    """Every pipeline after those whose outputs it takes for an environment, with their names; but
+    for those that others carry out, unless one takes what they make by themselves.
 
     DeclarationError where they go in a circle.
     """
+    pipelines = apply_environments(pipelines, environment)
     require_order(pipelines)
     needs = _pipeline_needs(pipelines)
     inner = {body.pipeline.name for p in pipelines.values() for body in p.bodies.values()}
@@ -91,10 +92,8 @@ def _unfed_faults(
     for name, makers in _pipeline_needs(applied).items():
         for maker in makers:
             if maker in others and not chosen[name]:
-                what = (
-                    f"pipeline `{name}` declares nothing for `{environment}`, and would take what "
-                    f"`{maker}` makes without it"
-                )
+                what = f"pipeline `{name}` declares nothing for `{environment}`, and would take "
+                what += f"what `{maker}` makes without it"
                 place = Place(pipelines[name].path)
                 yield Fault(what, place, f"write `for: {{{environment}: }}` in it")
 
@@ -139,22 +138,19 @@ def _faults_in_circle(declared: DeclaredPipeline, maker: str, shown: str) -> Ite
 
 
 def _pipeline_needs(pipelines: Pipelines) -> dict[str, tuple[str, ...]]:
-    input_paths = {name: _input_paths(declared) for name, declared in pipelines.items()}
-    return {
-        name: tuple(dict.fromkeys(makers_of(name, taken, pipelines).values()))
-        for name, taken in input_paths.items()
-    }
-
-
-def _input_paths(declared: DeclaredPipeline) -> dict[str, str]:
-    return {name: file.path for name, file in declared.pipeline.inputs.items()}
+    needs: dict[str, tuple[str, ...]] = {}
+    for name, declared in pipelines.items():
+        paths = {n: file.path for n, file in declared.pipeline.inputs.items()}
+        needs[name] = tuple(dict.fromkeys(makers_of(name, paths, pipelines).values()))
+    return needs
 
 
 def input_faults(pipelines: Pipelines, declared: DeclaredPipeline) -> Iterator[Fault]:
     """Inputs that name an output of another pipeline which it does not make."""
     pipeline = declared.pipeline
-    for name, path in _input_paths(declared).items():
-        maker, place = find_maker(path), declared.places.find_place("inputs", name)
+    for name, file in pipeline.inputs.items():
+        path, place = file.path, declared.places.find_place("inputs", name)
+        maker = find_maker(path)
         if not maker or maker == pipeline.name:  # its own outputs: `step_faults` says that
             continue
         if maker in pipelines:
@@ -177,12 +173,12 @@ def _output_faults(maker: DeclaredPipeline, path: str, place: Place | None) -> I
         return
     written = [str(PurePosixPath(output.path)) for output in handed_outputs(step).values()]
     output_path = "/".join(rest[1:])
-    if not any(_overlaps(output_path, file) for file in written):
+    if not any(overlaps(PurePosixPath(output_path), PurePosixPath(file)) for file in written):
         listed = f"it makes {', '.join(written) or 'nothing'}"
         what = f"`{path}`: step `{rest[0]}` of pipeline `{pipeline}` makes no {output_path}"
         yield Fault(what, place, did_you_mean(output_path, written) or listed)
 
 
-def _overlaps(path: str, other: str) -> bool:
+def overlaps(path: PurePosixPath, other: PurePosixPath) -> bool:
     """Whether one of two paths is the other, or lies in it."""
-    return PurePosixPath(path).is_relative_to(other) or PurePosixPath(other).is_relative_to(path)
+    return path.is_relative_to(other) or other.is_relative_to(path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +58,9 @@ def bind_arguments(declared: DeclaredPipeline, values: RunValues) -> BoundArgume
     UsageError where the pipeline declares no such environment.
     """
     pipeline = apply_environment(declared.pipeline, values.environment)
-    arguments = spread_arguments(values.params)
+    arguments: dict[str, object] = {}
+    for name, value in values.params.items():  # `{"train": {"rate": 1}}` and `params.train.rate`
+        arguments |= flatten_values({strip_prefix(name): value})
     faults: list[Fault] = [
         *_unknown_params(declared, arguments),
         *_unknown_inputs(pipeline, values.inputs),
@@ -71,27 +73,15 @@ def bind_arguments(declared: DeclaredPipeline, values: RunValues) -> BoundArgume
             faults += error.faults
     paths = {name: path for name, path in values.inputs.items() if name in pipeline.inputs}
     # `--input name=` takes nothing in the place of what may be missing.
-    faults += _input_faults(
-        {n: path for n, path in paths.items() if path or not pipeline.inputs[n].optional}
-    )
-    usual = {name: file.path for name, file in pipeline.inputs.items()}
-    taken = {**usual, **_other_paths(usual, paths)}
-    return BoundArguments(
-        pipeline,
-        params,
-        taken,
-        tuple(_with_places(faults, values.places)),
-        _other_names(declared.pipeline, params, taken),
-        _other_names(pipeline, params, taken),
-    )
-
-
-def spread_arguments(arguments: Mapping[str, object]) -> dict[str, object]:
-    """The values by dotted name: `{"train": {"rate": 1}}` and `params.train.rate` alike."""
-    spread: dict[str, object] = {}
-    for name, value in arguments.items():
-        spread |= flatten_values({strip_prefix(name): value})
-    return spread
+    needed = {n: path for n, path in paths.items() if path or not pipeline.inputs[n].optional}
+    faults += _input_faults(needed)
+    taken = {n: _taken_path(file.path, paths.get(n)) for n, file in pipeline.inputs.items()}
+    for index, fault in enumerate(faults):
+        if named := next((n for n in values.places if f"`{n}`" in fault.what), None):
+            faults[index] = replace(fault, place=values.places[named])
+    given = _other_names(declared.pipeline, params, taken)
+    tried = _other_names(pipeline, params, taken)
+    return BoundArguments(pipeline, params, taken, tuple(faults), given, tried)
 
 
 def _other_names(
@@ -99,20 +89,9 @@ def _other_names(
 ) -> frozenset[str]:
     # These make a run a trial, so only what is another value counts, and not what was typed.
     names = {name for name, value in params.items() if _is_other(pipeline.params[name], value)}
-    short = {name: _short_path(file.path) for name, file in pipeline.inputs.items()}
-    return frozenset(names | {n for n, path in inputs.items() if _short_path(path) != short[n]})
-
-
-def _short_path(path: str) -> str:
-    if not path or names_and_paths.is_model_reference(path):
-        return path
-    return _shortest_path(path).rstrip("/")
-
-
-def _with_places(faults: Iterable[Fault], places: Mapping[str, Place]) -> Iterator[Fault]:
-    for fault in faults:
-        name = next((n for n in places if f"`{n}`" in fault.what), None)
-        yield replace(fault, place=places[name]) if name else fault
+    declared = pipeline.inputs
+    others = {n for n, path in inputs.items() if not _is_same_path(path, declared[n].path)}
+    return frozenset(names | others)
 
 
 def declare_check_data(nodes: Mapping[str, Node], inputs: Mapping[str, Input]) -> dict[str, Node]:
@@ -129,32 +108,28 @@ def declare_check_data(nodes: Mapping[str, Node], inputs: Mapping[str, Input]) -
     return filled_nodes
 
 
-def _other_paths(declared: Mapping[str, str], paths: Mapping[str, str]) -> dict[str, str]:
-    """The paths in their shortest form; the declared one, however it is written, is left out."""
-    short = {
-        name: path if not path or names_and_paths.is_model_reference(path) else _shortest_path(path)
-        for name, path in paths.items()
-    }
-    return {
-        name: path
-        for name, path in short.items()
-        if path.rstrip("/") != _shortest_path(declared[name]).rstrip("/")
-    }
+def _taken_path(declared: str, given: str | None) -> str:
+    """What is given in its shortest form; the declared one, however that is written."""
+    if given is None or _is_same_path(given, declared):
+        return declared
+    return _shortest_path(given)
+
+
+def _is_same_path(path: str, other: str) -> bool:
+    return _shortest_path(path).rstrip("/") == _shortest_path(other).rstrip("/")
 
 
 def _shortest_path(path: str) -> str:
+    if not path or names_and_paths.is_model_reference(path):
+        return path
     return posixpath.normpath(path) + ("/" if names_and_paths.is_folder_path(path) else "")
 
 
 def _is_other(param: Param, value: Any) -> bool:
-    # For a required parameter nothing is declared, so that any value is another.
-    return param.required or not _are_equal(value, param.default)
-
-
-def _are_equal(value: Any, default: Any) -> bool:
-    # A declared NaN, given again, is the declared value: no trial.
-    both_nan = value != value and default != default
-    return bool(value == default or both_nan)
+    # For a required parameter nothing is declared, so that any value is another. A declared NaN,
+    # given again, is the declared value: no trial.
+    both_nan = value != value and param.default != param.default
+    return param.required or not (value == param.default or both_nan)
 
 
 def _unknown_params(declared: DeclaredPipeline, arguments: Mapping[str, object]) -> Iterator[Fault]:
@@ -185,20 +160,14 @@ def _parameter_value(name: str, param: Param, arguments: Mapping[str, object]) -
     value = arguments[name]
     if isinstance(value, str) and param.accepted_type != "string":
         value = _parse_typed(name, value)
-    value = _as_meant(param, value)
-    problem = param.find_problem(value)
-    if problem:
-        raise DeclarationError(Fault(f"parameter `{name}` {problem}", hint=param.description))
-    # 1 for a declared 1.0 is the declared value: in a key the two would differ.
-    is_declared = not param.required and _are_equal(value, param.default)
-    return param.default if is_declared else value
-
-
-def _as_meant(param: Param, value: Any) -> Any:
     # A form of Prefect's gives 100.0 for a default of 100: a library that counts wants 100.
     if isinstance(value, float) and type(param.default) is int and value.is_integer():
-        return int(value)
-    return list(value) if isinstance(value, tuple) else value
+        value = int(value)
+    value = list(value) if isinstance(value, tuple) else value
+    if problem := param.find_problem(value):
+        raise DeclarationError(Fault(f"parameter `{name}` {problem}", hint=param.description))
+    # 1 for a declared 1.0 is the declared value: in a key the two would differ.
+    return value if _is_other(param, value) else param.default
 
 
 def _parse_typed(name: str, text: str) -> Any:

@@ -66,7 +66,7 @@ def is_list_per_cell(graph: Graph, loop: Loop, source: Source) -> bool:
     if not isinstance(source, FromOutput):
         return False
     maker = graph.nodes[source.step]
-    return maker.is_gathered(source.output) and bool(maker.loop and maker.loop.is_within(loop))
+    return maker.is_gathered(source.output) and maker.is_cell_by_cell(loop)
 
 
 def handed_outputs(step: Step) -> dict[str, Output]:
@@ -96,11 +96,9 @@ def make_cells(graph: Graph, items: Mapping[str, CellItems]) -> Graph:
             continue
         cells = _list_cells(name, items[name])
         labels[name] = {_item_text(cell.items): cell.label for cell in cells}
-        cell_nodes = [_make_cell(graph, node, cell, labels) for cell in cells]
-        nodes |= {cell_node.name: cell_node for cell_node in cell_nodes}
-        nodes[name] = _gather_node(
-            node, node.loop, tuple(cell_node.name for cell_node in cell_nodes)
-        )
+        cell_nodes = {c.name: c for c in (_make_cell(graph, node, cell, labels) for cell in cells)}
+        nodes |= cell_nodes
+        nodes[name] = _gather_node(node, node.loop, tuple(cell_nodes))
     return replace(graph, nodes=_with_compared(nodes, items))
 
 
@@ -123,15 +121,12 @@ def add_trials(
     nodes: dict[str, Node] = {}
     for name, node in graph.nodes.items():
         if name == search and node.loop:
-            before = node.loop.cells or ()
-            cells = [
-                Cell(search, str(number), dict(values))
-                for number, values in enumerate(trials, len(before) + 1)
-            ]
-            cell_nodes = [_make_cell(graph, node, cell, {}) for cell in cells]
-            nodes |= {trial.name: trial for trial in cell_nodes}
-            loop = replace(node.loop, searching=not ended)
-            node = _gather_node(node, loop, (*before, *(trial.name for trial in cell_nodes)))
+            cells = node.loop.cells or ()
+            for number, values in enumerate(trials, len(cells) + 1):
+                trial = _make_cell(graph, node, Cell(search, str(number), dict(values)), {})
+                nodes[trial.name] = trial
+                cells = (*cells, trial.name)
+            node = _gather_node(node, replace(node.loop, searching=not ended), cells)
         nodes[name] = node
     return replace(graph, nodes=nodes)
 
@@ -144,9 +139,8 @@ def _with_compared(nodes: dict[str, Node], steps: Iterable[str]) -> dict[str, No
         if node.loop and node.loop.best and node.loop.best.number.step != name:
             compared = True
             others = frozenset(nodes[node.loop.best.number.step].loop.cells or ())  # type: ignore[union-attr]
-            nodes[name] = replace(
-                node, needs=node.needs | others, data_needs=node.data_needs | others
-            )
+            needs, data_needs = node.needs | others, node.data_needs | others
+            nodes[name] = replace(node, needs=needs, data_needs=data_needs)
     if not compared:
         return nodes
     ordered, circles = step_order.order_nodes(nodes, NO_PLACES)
@@ -295,15 +289,14 @@ def find_static_lists(graph: Graph, places: Places) -> dict[str, Lists]:
     lists: dict[str, Lists] = {}
     faults: list[Fault] = []
     for name, node in graph.nodes.items():
-        if not node.awaits_cells or node.loop is None or node.loop.list_needs:
+        loop = node.loop
+        if loop is None or loop.cells is not None or loop.list_needs or loop.searching:
             continue
-        if node.loop.searching:
-            continue
-        items = {item: _known_list(graph, source) for item, source in node.loop.lists.items()}
-        if any(listed is None for listed in items.values()):  # in a look at the graph
-            continue
-        lists[name] = {item: listed for item, listed in items.items() if listed is not None}
-        faults += _list_faults(graph, places, node, lists[name])
+        items = {item: _known_list(graph, source) for item, source in loop.lists.items()}
+        lists_known = {item: listed for item, listed in items.items() if listed is not None}
+        if len(lists_known) == len(items):  # as it is not in a look at the graph
+            lists[name] = lists_known
+            faults += _list_faults(graph, places, node, lists_known)
     if faults:  # of a list that several steps are made over it is one
         raise DeclarationError(*{fault.what: fault for fault in reversed(faults)}.values())
     return lists

@@ -1,4 +1,4 @@
-"""What is wrong with the commands of a pipeline: names that nothing has, and what none names."""
+"""What is wrong with the steps of a pipeline: the names in commands, outputs, chains of models."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from msgspec import Struct
 from pydantic_core import PydanticCustomError
 
-from towpath.config import names_and_paths
+from towpath.config import model_parts, names_and_paths
 from towpath.config.command_line import UnfitCommand, parse_command
 from towpath.config.file_declaration import Output
 from towpath.config.pipeline_declaration import (
@@ -109,10 +109,6 @@ class _Names(Struct, frozen=True):
     def _output_names(self) -> list[str]:
         return list(output_files(self.step))
 
-    @property
-    def _settings_names(self) -> list[str]:
-        return [name for keys in self.step.settings.values() for name in keys.values()]
-
     def _unknown_faults(self, named: tuple[str, ...], key: str, subject: str) -> Iterator[Fault]:
         files = [*self._input_positions, *self._output_names]
         possible_names = [*files, *self._param_positions] if key == "command" else files
@@ -131,22 +127,20 @@ class _Names(Struct, frozen=True):
         for name in self._output_names:
             if name in taken:
                 what = f"`{name}` is given to the command and written by it: a name has one meaning"
-                yield Fault(
-                    what, self._place_of("outputs"), f"rename it: `outputs: {{new_{name}: ...}}`"
-                )
+                hint = f"rename it: `outputs: {{new_{name}: ...}}`"
+                yield Fault(what, self._place_of("outputs"), hint)
 
     def _unused_faults(self, named: tuple[str, ...]) -> Iterator[Fault]:
-        elsewhere = {*named, *self.step.places, *self._settings_names, *self._near_names(named)}
-        for name, position in self._input_positions.items():
-            if name not in elsewhere:
-                hint = f"write `{{{name}}}` in it, or `places: {{{name}: path/of/the/file}}`"
-                yield self._unused_fault(name, self._place_of("inputs", position), hint)
-        for name, position in self._param_positions.items():
-            if name not in elsewhere:
-                hint = (
-                    f"write `{{{name}}}` in it, or `settings: {{params.yaml: {{{name}: {name}}}}}`"
-                )
-                yield self._unused_fault(name, self._place_of("params", position), hint)
+        settings = {name for keys in self.step.settings.values() for name in keys.values()}
+        elsewhere = {*named, *self.step.places, *settings, *self._near_names(named)}
+        for key, positions, other in (
+            ("inputs", self._input_positions, "places: {{{0}: path/of/the/file}}"),
+            ("params", self._param_positions, "settings: {{params.yaml: {{{0}: {0}}}}}"),
+        ):
+            for name in [name for name in positions if name not in elsewhere]:
+                hint = f"write `{{{name}}}` in it, or `{other.format(name)}`"
+                place = self._place_of(key, positions[name])
+                yield Fault(f"the command does not use `{name}`", place, hint)
         for name in self._output_names:
             if name not in elsewhere:
                 what = f"the command does not say where it writes `{name}`"
@@ -159,10 +153,6 @@ class _Names(Struct, frozen=True):
         for name in (*named, *self.step.places):
             hint = did_you_mean(name, all_names) if name not in all_names else None
             yield from (near for near in all_names if hint and f"`{near}`" in hint)
-
-    @staticmethod
-    def _unused_fault(name: str, place: Place | None, hint: str) -> Fault:
-        return Fault(f"the command does not use `{name}`", place, hint)
 
     def _settings_faults(self) -> Iterator[Fault]:
         settable_names = {**self._param_positions, **self._input_positions}
@@ -201,8 +191,7 @@ class _Names(Struct, frozen=True):
         for name, path in stand.items():
             parts = PurePosixPath(path.lower()).parts
             for other, theirs in taken_places.items():
-                size = min(len(other), len(parts))
-                if other[:size] == parts[:size]:
+                if _one_within(other, parts):
                     what = f"`{name}` ({path}) and `{theirs}` lie one within the other"
                     yield Fault(what, self._place_of("places", name), "each has a place of its own")
             taken_places[parts] = name
@@ -260,12 +249,10 @@ def _name_faults(found: list[_WrittenOutput]) -> Iterator[Fault]:
     for written in found:
         first = first_by_name.setdefault(written.name, written)
         if first is not written:
-            what = (
-                f"`{first.output.path}` and `{written.output.path}` are both named `{written.name}`"
-            )
+            paths = f"`{first.output.path}` and `{written.output.path}`"
             other = written if written.is_own else first
             hint = f"name them: `outputs: {{other: {other.output.path}, ...}}`"
-            yield Fault(what, other.place, hint)
+            yield Fault(f"{paths} are both named `{written.name}`", other.place, hint)
         elif not written.named and (wrong := _wrong_name(written.name)):
             hint = f"name it: `outputs: {{name: {written.output.path}}}`"
             yield Fault(wrong, written.place, hint)
@@ -298,14 +285,15 @@ def _path_faults(found: list[_WrittenOutput]) -> Iterator[Fault]:
             if written.path_parts == other.path_parts and written.name != other.name:
                 what = f"`{path}` is written twice: as `{other.name}` and as `{written.name}`"
                 yield Fault(what, written.place, "give each output a path of its own")
-            elif written.path_parts != other.path_parts and _one_within(written, other):
+            elif written.path_parts != other.path_parts and _one_within(
+                written.path_parts, other.path_parts
+            ):
                 what = f"`{path}` and `{other.output.path}` lie one within the other"
                 yield Fault(what, written.place, "give each output a path of its own")
 
 
-def _one_within(one: _WrittenOutput, other: _WrittenOutput) -> bool:
-    size = min(len(one.path_parts), len(other.path_parts))
-    return one.path_parts[:size] == other.path_parts[:size]
+def _one_within(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    return all(part == others for part, others in zip(one, other, strict=False))
 
 
 def _kind_faults(
@@ -325,14 +313,81 @@ def _input_faults(declared: DeclaredPipeline) -> Iterator[Fault]:
     # An input that a step of the same pipeline writes: nothing would order the two.
     pipeline = declared.pipeline
     for name, file in pipeline.inputs.items():
-        source = file.path
-        parts = PurePosixPath(source).parts
+        parts = PurePosixPath(file.path).parts
         if len(parts) < 3 or parts[:2] != ("artifacts", pipeline.name):
             continue
         step = pipeline.steps.get(parts[2])
         if isinstance(step, _WRITING):
-            what = f"`{source}` is written by step `{parts[2]}` of this pipeline"
+            what = f"`{file.path}` is written by step `{parts[2]}` of this pipeline"
             output = f"{parts[2]}.{names_and_paths.output_stem(parts[-1])}"
             before = f"what the run before made is `{{last: {output}, ...}}`"
             hint = f"remove the input and refer to `{output}`; {before}"
             yield Fault(what, declared.places.find_place("inputs", name), hint)
+
+
+def find_chain_faults(declared: DeclaredPipeline) -> Iterator[Fault]:
+    """Everything that is wrong with the parts of models, each with its place."""
+    for name, step in declared.pipeline.steps.items():
+        if isinstance(step, CreateModel):
+            yield from _faults_of_model(declared, name, step)
+
+
+def _faults_of_model(declared: DeclaredPipeline, name: str, step: CreateModel) -> Iterator[Fault]:
+    positions = {input_name: position for input_name, _, position in list_bindings(step, "inputs")}
+    parts = model_parts.part_names(positions)
+
+    def place_of(*loc: str | int) -> Place | None:
+        return declared.places.find_place("steps", name, *loc)
+
+    if not parts:
+        hint = "write `inputs: {model: train.model, samples: ...}`"
+        yield Fault(f"`{name}` puts a model together of no part", place_of("inputs"), hint)
+    elif step.predict:
+        yield from _function_faults(step, parts, place_of("predict"), place_of("chain"))
+    elif step.load:
+        what = "`load` gives what `predict` predicts with, and there is no `predict`"
+        yield Fault(what, place_of("load"), "write `predict: module:function`")
+    elif step.chain:
+        yield from _order_faults(step, parts, place_of("chain"))
+        checked_parts = parts if set(parts).intersection(step.chain) else ()
+        for part in checked_parts:
+            if part not in step.chain and not _near_links(step, part, parts):
+                what = f"`{part}` is not in the chain of `{name}`"
+                hint = f"write it there, or remove it: `chain: [{', '.join(parts)}]`"
+                yield Fault(what, place_of("inputs", positions[part]), hint)
+    elif len(parts) > 1:
+        what = f"`{name}` does not say in which order rows go through {_listed(parts)}"
+        hint = f"`chain: [{', '.join(parts)}]`, or `predict: module:function`"
+        yield Fault(what, place_of(), hint)
+
+
+def _function_faults(
+    step: CreateModel, parts: tuple[str, ...], place: Place | None, chain_place: Place | None
+) -> Iterator[Fault]:
+    if step.chain:
+        what = "`chain` and `predict` both say how rows become predictions"
+        yield Fault(what, chain_place, "remove one of them")
+    if model_parts.DATA in parts and not step.load:
+        what = f"an input is called `{model_parts.DATA}`, as the table that `predict` takes"
+        yield Fault(what, place, "rename the input: `inputs: {words: ...}`")
+
+
+def _order_faults(
+    step: CreateModel, parts: tuple[str, ...], place: Place | None
+) -> Iterator[Fault]:
+    repeated = next((link for link in step.chain if step.chain.count(link) > 1), None)
+    if repeated:
+        yield Fault(f"`{repeated}` is in the chain twice", place)
+    are_near = any(_near_links(step, part, parts) for part in parts)
+    if not are_near and not set(step.chain).intersection(parts):
+        yield Fault("the chain holds no input, and so no model", place, f"name {_listed(parts)}")
+
+
+def _near_links(step: CreateModel, part: str, parts: tuple[str, ...]) -> bool:
+    # One typo is one fault: a link that is no part and near to one stands for that.
+    unknown = [link for link in step.chain if link not in parts]
+    return did_you_mean(part, unknown) is not None
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return ", ".join(f"`{name}`" for name in names)

@@ -69,9 +69,7 @@ class FromItem(Struct, frozen=True):
     keys: tuple[Key, ...] = ()
 
 
-Source: TypeAlias = (
-    FromParam | FromRun | FromInput | FromOutput | FirstOf | Literal | FromItem
-)  # fmt: skip
+Source: TypeAlias = FromParam | FromRun | FromInput | FromOutput | FirstOf | Literal | FromItem
 
 
 def beside_best(step: Step) -> dict[str, Output]:
@@ -129,14 +127,9 @@ class Loop(Struct, frozen=True):
 
     def is_within(self, other: Loop | None) -> bool:
         """Whether each cell of ``other`` has one of these as its own: all lists are among its."""
-        return (
-            other is not None
-            and bool(self.lists)
-            and all(
-                name in other.lists and other.lists[name] == source
-                for name, source in self.lists.items()
-            )
-        )
+        if other is None or not self.lists:
+            return False
+        return all(other.lists.get(name) == source for name, source in self.lists.items())
 
 
 class Node(Struct, frozen=True):
@@ -195,6 +188,11 @@ class Node(Struct, frozen=True):
         return next((name for name in self.run_arguments if name in _OF_ONE_RUN), None)
 
     @property
+    def taken_steps(self) -> frozenset[str]:
+        """The steps that it takes something from, by way of outputs."""
+        return frozenset(o.step for source in self.taken_sources for o in outputs_of(source))
+
+    @property
     def taken_sources(self) -> Iterator[Source]:
         """All that it takes something from."""
         yield from self.arguments.values()
@@ -208,6 +206,10 @@ class Node(Struct, frozen=True):
         if self.loop and output in self.loop.outputs:
             return self.loop.outputs[output]
         return self.outputs[output]
+
+    def is_cell_by_cell(self, other: Loop | None) -> bool:
+        """Whether each cell of a step made over ``other`` has one of this one's as its own."""
+        return self.loop is not None and self.loop.is_within(other)
 
     def is_gathered(self, output: str) -> bool:
         """Whether an output holds what every cell made of it."""

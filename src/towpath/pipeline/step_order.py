@@ -34,7 +34,8 @@ def place_in_branches(
         if step in branch_of:
             first = branch_of[step]
             where = f"`{first.condition}`" if first.condition != condition else "this condition"
-            what = f"`{step}` is in two branches, first in `{_branch_key(first)}` of {where}"
+            branch = "then" if first.holds else "else"
+            what = f"`{step}` is in two branches, first in `{branch}` of {where}"
             faults.append(Fault(what, place, "a step has one branch"))
         else:
             branch_of[step] = Branch(condition, key == "then")
@@ -96,10 +97,6 @@ def _in_branch(node: Node, branch: Branch | None) -> Node:
     return replace(node, branch=branch, needs=node.needs | {branch.condition})
 
 
-def _branch_key(branch: Branch) -> str:
-    return "then" if branch.holds else "else"
-
-
 def _find_guards(
     node: Node, guards: Mapping[str, Mapping[str, bool]]
 ) -> tuple[dict[str, bool], str | None]:
@@ -132,8 +129,8 @@ def _registered_twice(
         if not isinstance(node.step, RegisterModel):
             continue
         others = steps_by_model.setdefault(node.step.model, [])
-        rival = next((o for o in others if not _exclude_each_other(guards[name], guards[o])), None)
-        if rival:
+        rivals = (o for o in others if not _exclude_each_other(guards[name], guards[o]))
+        if rival := next(rivals, None):
             what = f"`{name}` and `{rival}` both register `{node.step.model}`"
             owner, dot, _ = name.partition(".")
             # Of two uses of a pipeline, whose file is sound for itself, the second is one too many.
@@ -151,9 +148,7 @@ def _exclude_each_other(one: Mapping[str, bool], other: Mapping[str, bool]) -> b
 def wait_for_checks(nodes: Mapping[str, Node]) -> dict[str, Node]:
     """The nodes, in which a registration waits for every check that is not after it."""
     result = dict(nodes)
-    checks = [
-        name for name, node in nodes.items() if isinstance(node.step, QualityCheck | BiasCheck)
-    ]
+    checks = [n for n, node in nodes.items() if isinstance(node.step, QualityCheck | BiasCheck)]
     for name, node in nodes.items():
         if isinstance(node.step, RegisterModel):
             later = _find_later(name, result)

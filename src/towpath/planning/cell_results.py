@@ -6,9 +6,9 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from towpath.config.artifact import Artifact, Json, Made
 from towpath.config.expression import pick_value
@@ -19,9 +19,8 @@ from towpath.pipeline.step_cells import cell_file
 from towpath.steps.work_order import CELLS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from towpath.pipeline.step_graph import BestCell, Loop, Node
+    from towpath.backends.dvc import Store
+    from towpath.pipeline.step_graph import BestCell, Cell, Loop, Node
     from towpath.planning.run_state import RunState
 
 #: The fact of a trial that failed, and is remembered as such: why.
@@ -29,19 +28,6 @@ FAILED = "failed"
 #: A change in what is handed on raises it.
 _REVISION = 3
 _SMALL = 1 << 16  # bytes of a document that conditions and messages may look into
-
-
-class CellStore(Protocol):
-    """Where the bytes of cells are, and where what is gathered of them goes."""
-
-    def read_small(self, digest: str) -> bytes:
-        """The bytes of a file."""
-
-    def put_bytes(self, content: bytes, name: str) -> Artifact:
-        """Store a file."""
-
-    def put_members(self, members: Mapping[str, Artifact], name: str) -> Artifact:
-        """Store a folder of files that are there."""
 
 
 def gathering_ingredients(node: Node, known: RunState) -> dict[str, str]:
@@ -52,11 +38,10 @@ def gathering_ingredients(node: Node, known: RunState) -> dict[str, str]:
     declaration = [_REVISION, list(node.loop.lists), sorted(node.loop.outputs), compared]
     cells = [
         [
-            *(cell.cell.label, dict(cell.cell.items)),
+            *(cell.label, dict(cell.items)),
             *(_files_of(known.made[name]), _files_of(known.made[by]) if by else {}),
         ]
         for name, cell, by in _made_cells(node, known)
-        if cell.cell
     ]
     trials = _list_trials(node.step, node.loop, known) if isinstance(node.step, Tuning) else []
     return {
@@ -74,20 +59,21 @@ def _list_trials(step: Tuning, loop: Loop, known: RunState) -> list[Json]:
     """What the table of a search shows beside the numbers: its columns, and the trials that failed
     too."""
     trials: list[Json] = [list(step.ranges)]
-    for name in loop.cells or ():
-        cell = known.graph.nodes[name].cell
-        assert cell
-        trials.append([dict(cell.items), _was_made(known, name)])
+    trials += [[dict(c.items), _was_made(known, name)] for name, c in _list_cells(loop, known)]
     return trials
 
 
-def _made_cells(node: Node, known: RunState) -> Iterator[tuple[str, Node, str]]:
+def _list_cells(loop: Loop | None, known: RunState) -> Iterator[tuple[str, Cell]]:
+    """The cells of a step by their names, in declared order."""
+    for name in (loop and loop.cells) or ():
+        if cell := known.graph.nodes[name].cell:
+            yield name, cell
+
+
+def _made_cells(node: Node, known: RunState) -> Iterator[tuple[str, Cell, str]]:
     """The cells that were made, in declared order, each with the one that has its number."""
-    assert node.loop
-    best = node.loop.best
-    for name in node.loop.cells or ():
-        cell = known.graph.nodes[name]
-        assert cell.cell
+    best = node.loop and node.loop.best
+    for name, cell in _list_cells(node.loop, known):
         by = f"{best.number.step}@{_label_of(known, best, cell)}" if best else ""
         if _was_made(known, name) and (not by or _was_made(known, by)):
             yield name, cell, by
@@ -97,23 +83,19 @@ def _was_made(known: RunState, name: str) -> bool:
     return name in known.made and FAILED not in known.made[name].facts
 
 
-def _label_of(known: RunState, best: BestCell, cell: Node) -> str:
-    assert cell.cell
-    if best.number.step == cell.cell.step:
-        return cell.cell.label
+def _label_of(known: RunState, best: BestCell, cell: Cell) -> str:
+    if best.number.step == cell.step:
+        return cell.label
     maker = known.graph.nodes[best.number.step].loop
     assert maker
-    if list(maker.lists) == list(cell.cell.items):
-        return cell.cell.label
+    if list(maker.lists) == list(cell.items):
+        return cell.label
     # The same lists in another order: its label has the items in that order.
-    for name in maker.cells or ():
-        other = known.graph.nodes[name].cell
-        if other and other.items == cell.cell.items:
-            return other.label
-    return cell.cell.label
+    others = (other for _, other in _list_cells(maker, known) if other.items == cell.items)
+    return next(others, cell).label
 
 
-def gather_cells(store: CellStore, node: Node, known: RunState) -> Made:
+def gather_cells(store: Store, node: Node, known: RunState) -> Made:
     """What a step hands on, stored: of a JSON output the list of its cells, of others a folder;
     with ``best_by`` what the best cell made, which it was, and the numbers of all.
 
@@ -122,7 +104,9 @@ def gather_cells(store: CellStore, node: Node, known: RunState) -> Made:
     assert node.loop
     cells = node.loop.cells or ()
     if not any(_was_made(known, cell) for cell in cells):
-        raise _none_ended_well(node, cells)
+        word = "trials" if isinstance(node.step, Tuning) else "cells"
+        hint = f"the first is `{cells[0]}`" if cells else None
+        raise StepFailed(f"none of its {len(cells)} {word} ended well", hint=hint)
     if node.loop.best:
         return _hand_on_best(store, node, node.loop.best, known)
     results = [(cell, known.made[name]) for name, cell, _ in _made_cells(node, known)]
@@ -137,25 +121,18 @@ def gather_cells(store: CellStore, node: Node, known: RunState) -> Made:
     return Made(outputs, values)
 
 
-def _none_ended_well(node: Node, cells: Sequence[str]) -> StepFailed:
-    word = "trials" if isinstance(node.step, Tuning) else "cells"
-    hint = f"the first is `{cells[0]}`" if cells else None
-    return StepFailed(Fault(f"none of its {len(cells)} {word} ended well", hint=hint))
+def _row(cell: Cell, value: Json) -> dict[str, Json]:
+    return {**cell.items, "value": value}
 
 
-def _row(cell: Node, value: Json) -> dict[str, Json]:
-    assert cell.cell
-    return {**cell.cell.items, "value": value}
-
-
-def _document(store: CellStore, made: Made, output: str) -> Json:
+def _document(store: Store, made: Made, output: str) -> Json:
     if output in made.values:
         return made.values[output]
     return json.loads(store.read_small(made.outputs[output].digest))  # type: ignore[no-any-return]
 
 
 def _put_document(
-    store: CellStore, node: Node, output: str, document: Any, values: dict[str, Json]
+    store: Store, node: Node, output: str, document: Any, values: dict[str, Json]
 ) -> Artifact:
     content = json.dumps(document, indent=2, ensure_ascii=False).encode()
     if len(content) <= _SMALL:
@@ -163,13 +140,12 @@ def _put_document(
     return store.put_bytes(content, PurePosixPath(node.outputs[output].path).name)
 
 
-def _gather_folder(store: CellStore, output: str, made: list[tuple[Node, Made]]) -> Artifact:
+def _gather_folder(store: Store, output: str, made: list[tuple[Cell, Made]]) -> Artifact:
     rows: list[dict[str, Json]] = []
     members: dict[str, Artifact] = {}
     for cell, result in made:
-        assert cell.cell
         artifact = result.outputs[output]
-        path = cell_file(cell.cell.label, artifact.name)
+        path = cell_file(cell.label, artifact.name)
         members[path] = artifact
         rows.append(_row(cell, path))
     content = json.dumps(rows, indent=2, ensure_ascii=False).encode()
@@ -177,7 +153,7 @@ def _gather_folder(store: CellStore, output: str, made: list[tuple[Node, Made]])
     return store.put_members(members, output)
 
 
-def _hand_on_best(store: CellStore, node: Node, best: BestCell, known: RunState) -> Made:
+def _hand_on_best(store: Store, node: Node, best: BestCell, known: RunState) -> Made:
     search = isinstance(node.step, Tuning)
     rows: list[dict[str, Json]] = []
     numbers: list[tuple[float, str, int]] = []
@@ -185,8 +161,8 @@ def _hand_on_best(store: CellStore, node: Node, best: BestCell, known: RunState)
     for name, cell, by in _made_cells(node, known):
         try:
             number = _number_of(store, best, known.made[by], by)
-            if search:
-                _require_finite(number, by)
+            if search and math.isinf(number):  # which no search can go by
+                raise StepFailed(f"`{by}` reached {number}, which is no number to go by")
         except StepFailed as failure:
             if not (search or node.step.may_fail):  # type: ignore[union-attr]  # it has cells
                 raise
@@ -195,7 +171,8 @@ def _hand_on_best(store: CellStore, node: Node, best: BestCell, known: RunState)
         numbers.append((number if best.least else -number, name, len(rows)))
         rows.append(_row(cell, number))
     if not numbers:
-        raise _none_has_number(node, first_fault)
+        word, hint = "trials" if search else "cells", str(first_fault) if first_fault else None
+        raise StepFailed(f"none of its {word} has a number to compare", hint=hint)
     # Of several that are equal the first.
     _, winner, place = min(numbers, key=lambda triple: triple[0])
     result = known.made[winner]
@@ -211,37 +188,21 @@ def _hand_on_best(store: CellStore, node: Node, best: BestCell, known: RunState)
     return Made(outputs, values, {**facts, "best": winner})
 
 
-def _require_finite(number: float, step: str) -> None:
-    if math.isinf(number):  # which no search can go by
-        raise StepFailed(Fault(f"`{step}` reached {number}, which is no number to go by"))
-
-
-def _none_has_number(node: Node, first_fault: Fault | None) -> StepFailed:
-    word = "trials" if isinstance(node.step, Tuning) else "cells"
-    hint = str(first_fault) if first_fault else None
-    return StepFailed(Fault(f"none of its {word} has a number to compare", hint=hint))
-
-
 def _trials_table(node: Node, known: RunState, numbers: Mapping[str, Json]) -> bytes:
     """A row for each trial in their order, those without a number too."""
     assert isinstance(node.step, Tuning)
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(["trial", *node.step.ranges, "value", "state"])
-    for name in (node.loop and node.loop.cells) or ():
-        cell = known.graph.nodes[name].cell
-        assert cell
+    for name, cell in _list_cells(node.loop, known):
         state = "done" if name in numbers else "no number" if _was_made(known, name) else "failed"
-        items = (_table_cell(cell.items[key]) for key in node.step.ranges)
+        values = (cell.items[key] for key in node.step.ranges)
+        items = (value if isinstance(value, str) else json.dumps(value) for value in values)
         writer.writerow([cell.label, *items, numbers.get(name, ""), state])
     return table.getvalue().encode()
 
 
-def _table_cell(value: Json) -> Json:
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def _number_of(store: CellStore, best: BestCell, made: Made, cell: str) -> float:
+def _number_of(store: Store, best: BestCell, made: Made, cell: str) -> float:
     shown = f"{cell}.{best.number.output}"
     number = pick_value(_document(store, made, best.number.output), best.number.keys, shown)
     where = ".".join(map(str, (shown, *best.number.keys)))

@@ -47,10 +47,6 @@ def read_pipelines(workspace: Workspace) -> dict[str, DeclaredPipeline]:
     return {name: read_declared(workspace, name) for name in workspace.pipelines}
 
 
-def _read_outline(workspace: Workspace, name: str) -> DeclaredPipeline:
-    return _nest_file(workspace.pipeline, workspace.pipelines, name)
-
-
 def resolve_given_inputs(
     workspace: Workspace, pipeline: str, inputs: Mapping[str, str]
 ) -> dict[str, str]:
@@ -60,11 +56,12 @@ def resolve_given_inputs(
     """
     paths: dict[str, str] = {}
     faults: list[Fault] = []
+    names = workspace.pipelines
+    read_outline = partial(_nest_file, workspace.pipeline, names)
+    finder = made_inputs.OutputFinder(pipeline, names, read_outline)
     for name, text in inputs.items():
         try:
-            paths[name] = made_inputs.find_made_path(
-                text, pipeline, workspace.pipelines, partial(_read_outline, workspace)
-            )
+            paths[name] = finder.resolve_path(text)
         except DeclarationError as error:
             faults += [Fault(f"input `{name}`: {f.what}", hint=f.hint) for f in error.faults]
     if faults:

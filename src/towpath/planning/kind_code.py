@@ -160,8 +160,8 @@ class ModelCode(StepCode[CreateModel], frozen=True):
     """The files that go into a model, whole and comments too."""
 
     def digest_own(self) -> dict[str, str]:
-        sources = model_code.digest_model_sources(self.reader, self.folder, self.node)
-        return {**super().digest_own(), **sources}
+        own = [file for file in self.list_sources() if not file.startswith("/")]
+        return {**super().digest_own(), **self.reader.files("", own)}
 
     def list_sources(self) -> Iterable[str]:
         return model_code.list_model_sources(self.reader, self.folder, self.node)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -21,13 +21,18 @@ from towpath.pipeline.step_cells import (
     is_list_per_cell,
     make_cells,
 )
-from towpath.pipeline.step_graph import FromItem, FromOutput, Source, outputs_of
+from towpath.pipeline.step_graph import (
+    BestCell,
+    FromItem,
+    FromOutput,
+    Loop,
+    Node,
+    Source,
+    outputs_of,
+)
 from towpath.planning.run_state import RunState, StepNotEnded
 from towpath.planning.search_progress import SearchProgress
 from towpath.steps.work_order import Value
-
-if TYPE_CHECKING:
-    from towpath.pipeline.step_graph import BestCell, Loop, Node
 
 
 def walk_nodes(known: RunState) -> Iterator[Node]:
@@ -111,7 +116,9 @@ def _read_list(known: RunState, source: Source, shown: str) -> list[Any]:
 
 def _require_list(items: object, shown: str) -> list[Any]:
     if not isinstance(items, list | tuple):
-        raise StepFailed(Fault(f"{shown} is {_describe_json(items)}, not a list"))
+        value = "null" if items is None else f"`{str(items)[:60]}`"
+        value = "a mapping" if isinstance(items, dict) else value
+        raise StepFailed(f"{shown} is {value}, not a list")
     if items and (problem := find_list_problem(list(items))):
         raise StepFailed(Fault(f"{shown} {problem}"))
     return list(items)
@@ -170,12 +177,6 @@ def empty_list_reason(loop: Loop, cells: CellItems) -> str:
     return f"a list in {' or '.join(f'`{name}`' for name in dict.fromkeys(names))} is empty"
 
 
-def _describe_json(value: object) -> str:
-    if value is None:
-        return "null"
-    return "a mapping" if isinstance(value, dict) else f"`{str(value)[:60]}`"
-
-
 def grow_search(known: RunState, node: Node) -> dict[str, tuple[str, ...]]:
     """Add the trials that may begin now, and end the search where no more will come; the search
     with its new trials, or nothing where nothing has changed."""
@@ -184,7 +185,12 @@ def grow_search(known: RunState, node: Node) -> dict[str, tuple[str, ...]]:
     assert node.loop.best
     progress = known.searches.get(node.name)
     if progress is None:
-        progress = known.searches[node.name] = _begin_search(node.step)
+        # Here, for Optuna takes a quarter of a second to import.
+        from towpath.backends.optuna.parameter_search import ParameterSearch
+
+        step = node.step
+        search = ParameterSearch(step.ranges, step.minimize is not None, step.seed)
+        progress = known.searches[node.name] = SearchProgress(step, search)
     trials = node.loop.cells or ()
     proposed, ended = _propose_trials(known, node.loop.best, progress, trials)
     if not proposed and not ended:
@@ -192,14 +198,6 @@ def grow_search(known: RunState, node: Node) -> dict[str, tuple[str, ...]]:
     known.graph = add_trials(known.graph, node.name, proposed, ended)
     loop = known.graph.nodes[node.name].loop
     return {node.name: ((loop and loop.cells) or ())[len(trials) :]}
-
-
-def _begin_search(step: Tuning) -> SearchProgress:
-    # Here, for Optuna takes a quarter of a second to import.
-    from towpath.backends.optuna.parameter_search import ParameterSearch
-
-    search = ParameterSearch(step.ranges, step.minimize is not None, step.seed)
-    return SearchProgress(step, search)
 
 
 def _propose_trials(

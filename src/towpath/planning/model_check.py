@@ -13,32 +13,27 @@ from towpath.config.names_and_paths import is_model_reference
 from towpath.config.pipeline_declaration import CreateModel, list_bindings
 from towpath.errors import DeclarationError, Fault, Place, TowpathError, did_you_mean
 from towpath.pipeline import file_formats
-from towpath.pipeline.step_graph import outputs_of
+from towpath.pipeline.step_graph import Node, outputs_of
 from towpath.planning import model_code
 from towpath.steps import formats
 
 if TYPE_CHECKING:
     from towpath.config.pipeline_file import DeclaredPipeline
     from towpath.dependencies import CodeReader, StepSignature
-    from towpath.pipeline.step_graph import Node
 
 PREDICT = "write `predict: module:function` for what is no estimator of scikit-learn's"
 
 
-def find_model_faults(
-    reader: CodeReader, declared: DeclaredPipeline, nodes: Mapping[str, Node], node: Node
-) -> Iterator[Fault]:
-    """Everything that is wrong between the step and the functions and files that it names."""
-    yield from _ModelCheck(reader, declared, nodes, node).faults()
+class ModelCheck(Struct, frozen=True, dict=True):
+    """Holds a step against the functions and files that it names."""
 
-
-class _ModelCheck(Struct, frozen=True, dict=True):
     reader: CodeReader
     declared: DeclaredPipeline
     nodes: Mapping[str, Node]
     node: Node
 
     def faults(self) -> Iterator[Fault]:
+        """Everything that is wrong between them."""
         yield from self._samples_faults()
         yield from self._chain_faults()
         yield from self._predict_faults()
@@ -64,10 +59,8 @@ class _ModelCheck(Struct, frozen=True, dict=True):
         return model_parts.part_names(name for name, *_ in list_bindings(self.step, "inputs"))
 
     def _place_of(self, *loc: str | int) -> Place | None:
-        places = self.declared.places
-        return places.find_place("steps", self.node.name, *loc) or places.find_place(
-            "steps", self.node.name
-        )
+        places, name = self.declared.places, self.node.name
+        return places.find_place("steps", name, *loc) or places.find_place("steps", name)
 
     def _input_place(self, input_name: str) -> Place | None:
         positions = {name: position for name, _, position in list_bindings(self.step, "inputs")}
@@ -120,17 +113,10 @@ class _ModelCheck(Struct, frozen=True, dict=True):
         try:
             return self.reader.step_signature(self.declared.folder, run), []
         except DeclarationError as error:
-            near = did_you_mean(run, self.parts) if self.step.chain else None
-            if near:
+            if self.step.chain and (near := did_you_mean(run, self.parts)):
                 what = f"`{run}` is no input of `{self.node.name}`, and no function"
                 return None, [Fault(what, place, near)]
-            faults = [
-                fault
-                if fault.place and fault.place.line > 0
-                else Fault(fault.what, place, fault.hint)
-                for fault in error.faults
-            ]
-            return None, faults
+            return None, [place_fault(fault, place) for fault in error.faults]
 
     def _predict_faults(self) -> Iterator[Fault]:
         if self.step.predict is None:
@@ -165,3 +151,9 @@ class _ModelCheck(Struct, frozen=True, dict=True):
         if card and not self.reader.file_names(folder, (card,)):
             place = self._place_of("card")
             yield Fault(f"there is no {card}", place, f"it is looked for in {folder}/ and the root")
+
+
+def place_fault(fault: Fault, place: Place | None) -> Fault:
+    """A fault of the code at its own line, which that has; else at the line that names it."""
+    has_line = fault.place is not None and fault.place.line > 0
+    return fault if has_line else Fault(fault.what, place, fault.hint)

@@ -11,12 +11,11 @@ from towpath.config.pipeline_declaration import CreateModel
 from towpath.dependencies.command_program import Module
 from towpath.errors import DeclarationError
 from towpath.pipeline import file_formats
-from towpath.pipeline.step_graph import outputs_of
+from towpath.pipeline.step_graph import Graph, Node
 from towpath.steps.project_functions import locate_function
 
 if TYPE_CHECKING:
     from towpath.dependencies import CodeReader
-    from towpath.pipeline.step_graph import Graph, Node
     from towpath.workspace import Workspace
 
 
@@ -34,13 +33,8 @@ def list_model_sources(reader: CodeReader, folder: str, node: Node) -> tuple[str
     return reader.named_sources(list_model_modules(reader, folder, node))
 
 
-def digest_model_sources(reader: CodeReader, folder: str, node: Node) -> dict[str, str]:
-    """A digest of each of these files, byte for byte."""
-    return reader.files("", [f for f in list_model_sources(reader, folder, node) if f[0] != "/"])
-
-
 def digest_trusted_sources(graph: Graph, node: Node, workspace: Workspace) -> dict[str, str]:
-    """The same of the modules whose classes a part may hold."""
+    """A digest of each file, byte for byte, of the modules whose classes a part may hold."""
     if not isinstance(node.step, CreateModel):
         return {}
     return workspace.code.files("", list(_list_trusted_sources(graph, node, workspace)))
@@ -56,13 +50,6 @@ def list_bundle_files(graph: Graph, node: Node, workspace: Workspace) -> tuple[s
     return tuple(sorted({*named, *sources, *trusted}))
 
 
-def list_bundle_makers(graph: Graph, node: Node) -> list[Node]:
-    """The `create_model` steps whose models a step takes."""
-    steps = {choice.step for source in node.arguments.values() for choice in outputs_of(source)}
-    makers = (graph.nodes[name] for name in sorted(steps))
-    return [maker for maker in makers if isinstance(maker.step, CreateModel)]
-
-
 def _list_trusted_sources(graph: Graph, node: Node, workspace: Workspace) -> Iterator[str]:
     reader, folder = workspace.code, graph.folder_of(node)
     parts = (node.arguments[name] for name in model_parts.part_names(node.arguments))
@@ -70,21 +57,15 @@ def _list_trusted_sources(graph: Graph, node: Node, workspace: Workspace) -> Ite
     if not any(file.endswith(".skops") or is_model_reference(file) for file in files):
         return
     for name in workspace.project.trust:
-        if not _is_class(reader, folder, name):
+        module, _, last = name.rpartition(".")
+        try:
+            reader.format_class(folder, f"{module}:{last}")
+        except DeclarationError:  # a function, or a package's
             continue
         if path := find_trusted_module(folder, workspace, name):
             beside = f"{folder}/{path}"
             file = beside if (workspace.root / beside).is_file() else path
             yield from reader.named_sources([Module(file, folder)])
-
-
-def _is_class(reader: CodeReader, folder: str, name: str) -> bool:
-    module, _, last = name.rpartition(".")
-    try:
-        reader.format_class(folder, f"{module}:{last}")
-    except DeclarationError:  # a function, or a package's
-        return False
-    return True
 
 
 def find_trusted_module(folder: str, workspace: Workspace, name: str) -> str | None:

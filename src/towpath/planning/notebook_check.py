@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from towpath.config.pipeline_declaration import NotebookStep, notebook_outputs
+from towpath.dependencies.notebook_source import PARAMETERS, Notebook
 from towpath.errors import Fault, Place, did_you_mean
 
 if TYPE_CHECKING:
     from towpath.dependencies import CodeReader
-    from towpath.dependencies.notebook_source import Notebook, NotebookCell
     from towpath.pipeline.step_graph import Node
 
 
@@ -32,14 +32,11 @@ def find_notebook_faults(
     yield from syntax_faults
     if syntax_faults:  # what else it names is not known
         return
-    variables = [*node.arguments, *(name for name in node.outputs if name not in _kept_names(step))]
+    kept_names = notebook_outputs(step)
+    variables = [*node.arguments, *(name for name in node.outputs if name not in kept_names)]
     if whole:
         yield from _unused_faults(node, notebook, variables, place)
     yield from _overwritten_faults(notebook, variables, file)
-
-
-def _kept_names(step: NotebookStep) -> frozenset[str]:
-    return frozenset(notebook_outputs(step))
 
 
 def _syntax_faults(notebook: Notebook, file: str) -> Iterator[Fault]:
@@ -56,9 +53,13 @@ def _syntax_faults(notebook: Notebook, file: str) -> Iterator[Fault]:
 def _unused_faults(
     node: Node, notebook: Notebook, variables: list[str], place: Place | None
 ) -> Iterator[Fault]:
-    names = {name for cell in notebook.cells for name in _named_in(cell)}
+    parts = (part for cell in notebook.cells for part in ast.walk(cell.parse()))
+    # Whatever it is named for: a value that only the cell of the parameters says is used by none.
+    loaded = (n for n in parts if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load))
+    names = {name.id for name in loaded}
+    with_magic = [cell.source for cell in notebook.cells if cell.python != cell.source]
     for name in variables:
-        if name in names or any(name in cell.source for cell in notebook.cells if _has_magic(cell)):
+        if name in names or any(name in text for text in with_magic):  # `!head $raw` names it too
             continue
         near = did_you_mean(name, names)
         if name in node.outputs and name not in node.arguments:
@@ -70,20 +71,9 @@ def _unused_faults(
         yield Fault(what, place, hint)
 
 
-def _named_in(cell: NotebookCell) -> Iterator[str]:
-    # Whatever it is named for: a value that only the cell of the parameters says is used by none.
-    for node in ast.walk(cell.parse()):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
-            yield node.id
-
-
-def _has_magic(cell: NotebookCell) -> bool:
-    return cell.python != cell.source  # `!head $raw` names it too
-
-
 def _overwritten_faults(notebook: Notebook, variables: list[str], file: str) -> Iterator[Fault]:
     """Cells that would give a variable another value after the run has given it its own."""
-    if notebook.find_parameters_cell():
+    if any(PARAMETERS in cell.tags for cell in notebook.cells):  # it says the defaults
         return
     for cell in notebook.cells:
         for statement in cell.parse().body:

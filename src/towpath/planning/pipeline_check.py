@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 from msgspec.structs import replace
+from packaging.requirements import InvalidRequirement, Requirement
 
 from towpath.backends.git import checkouts
 from towpath.config import names_and_paths
@@ -35,21 +37,11 @@ from towpath.pipeline.compile_graph import (
 )
 from towpath.pipeline.environments import apply_environment
 from towpath.pipeline.run_arguments import RunValues
-from towpath.planning import (
-    big_table_check,
-    model_check,
-    notebook_check,
-    requirements_check,
-    sql_check,
-    stage_check,
-    step_code,
-)
-from towpath.planning.declared_pipelines import (
-    read_declared,
-    read_pipelines,
-    resolve_given_inputs,
-)
-from towpath.steps.dask_cluster import DASK_CLIENTS
+from towpath.planning import notebook_check, sql_check, stage_check, step_code
+from towpath.planning.declared_pipelines import read_declared, read_pipelines, resolve_given_inputs
+from towpath.planning.model_check import ModelCheck, place_fault
+from towpath.steps import sql_tables
+from towpath.steps.dask_cluster import DASK_CLIENTS, DASK_FORMATS, DASK_FRAME, DASK_TABLES
 from towpath.steps.formats import FRAMES
 
 if TYPE_CHECKING:
@@ -61,6 +53,11 @@ if TYPE_CHECKING:
 
 #: An argument so annotated, named as an output, is where the function writes it itself.
 _PATH = "pathlib.Path"
+
+#: Of a line of a file of requirements: code, another file, digests.
+_EDITABLE = re.compile(r"(-e|--editable)\b")
+_OTHER_FILE = re.compile(r"(?:-r|-c|--requirement|--constraint)[ =]*(\S+)")
+_HASHES = re.compile(r"\s--hash[= ]\S+")
 
 #: The key that names a step's code, where it is another than `run`.
 _NAMING_KEYS = {CommandStep: "command", NotebookStep: "notebook", DuckDBStep: "sql"}
@@ -156,9 +153,11 @@ class _CheckedStep(Struct, frozen=True):
         yield from _place_faults(self._kind_faults(), self._find_place(key))
         root, folder = self.workspace.root, self.declared.folder
         if requirements := step_code.find_requirements(root, folder, self.node.step):
-            at_key = self._find_place("environment")
-            yield from requirements_check.find_requirements_faults(root, requirements, at_key)
-        yield from _place_faults(self._file_faults(), self._find_place("code"))
+            yield from _requirements_faults(root, requirements, self._find_place("environment"))
+        try:
+            self.workspace.code.files(folder, self.node.step.code)
+        except TowpathError as error:
+            yield from (place_fault(fault, self._find_place("code")) for fault in error.faults)
 
     def _find_place(self, key: str) -> Place | None:
         places, name = self.declared.places, self.node.name
@@ -170,11 +169,9 @@ class _CheckedStep(Struct, frozen=True):
         match node.step:
             case FunctionStep() as step:
                 signature = code.step_signature(folder, step.run)
-                yield from _signature_faults(node, signature, place, whole=self._is_whole)
-                yield from _annotation_faults(self.declared, self.nodes, node, signature)
-                yield from big_table_check.find_big_table_faults(
-                    self.declared, self.nodes, node, signature, place
-                )
+                yield from self._signature_faults(signature, place)
+                yield from self._annotation_faults(signature)
+                yield from self._big_table_faults(signature, place)
             case CommandStep() as step:
                 yield from _script_faults(self.workspace.root, step, self._find_place("command"))
             case NotebookStep():
@@ -188,7 +185,7 @@ class _CheckedStep(Struct, frozen=True):
                     self.workspace.root, self.declared, self.nodes, node, whole=self._is_whole
                 )
             case CreateModel():
-                yield from model_check.find_model_faults(code, self.declared, self.nodes, node)
+                yield from ModelCheck(code, self.declared, self.nodes, node).faults()
             case Explain(method="shap"):
                 yield from _extra_faults("explain", "`method: shap`", place)
             case QualityCheck():
@@ -203,9 +200,73 @@ class _CheckedStep(Struct, frozen=True):
         params: Any = getattr(step, "params", ())
         return len(self.node.arguments) >= len(inputs) + len(params)
 
-    def _file_faults(self) -> Iterator[Fault]:
-        self.workspace.code.files(self.declared.folder, self.node.step.code)
-        yield from ()
+    def _signature_faults(self, found: StepSignature, place: Place | None) -> Iterator[Fault]:
+        node, takes = self.node, {argument.name: argument for argument in found.arguments}
+        unknown = [name for name in node.arguments if name not in takes]
+        for name in unknown:
+            what = f"{found.function}() has no argument `{name}`, which step `{node.name}` gives it"
+            hint = did_you_mean(name, takes) or f"it is at {found.file}:{found.line}"
+            yield Fault(what, place, hint)
+        missing = [a.name for a in found.arguments if a.required and not self._is_given(a)]
+        for name in missing if self._is_whole else ():
+            if did_you_mean(name, unknown):  # one typo is one fault
+                continue
+            near = did_you_mean(name, {*node.arguments, *node.outputs})
+            if name in node.outputs:
+                near = f"to write that output itself it takes `{name}: Path`"
+            what = f"{found.function}() wants `{name}`, which step `{node.name}` does not give it"
+            yield Fault(what, Place(found.file, found.line), near)
+
+    def _is_given(self, argument: StepArgument) -> bool:
+        """Whether a function is called with an argument, which may be where it is to write a file,
+        or a client of Dask."""
+        is_output = argument.name in self.node.outputs and argument.asks == _PATH
+        is_client = isinstance(self.node.step, DaskStep) and argument.asks in DASK_CLIENTS
+        return argument.name in self.node.arguments or is_output or is_client
+
+    def _annotation_faults(self, found: StepSignature) -> Iterator[Fault]:
+        """Arguments that ask for a table where the file is read as something else."""
+        for argument in found.arguments:
+            source = self.node.arguments.get(argument.name)
+            if source is None or argument.asks not in FRAMES:
+                continue
+            for file in file_formats.files_of_declared(self.declared, self.nodes, source):
+                if read_as := file_formats.read_otherwise(self.declared, file, argument.asks):
+                    asks = f"`{argument.name}` asks for a {argument.asks}"
+                    hint = "annotate what it is, or say the file's `format:`"
+                    at_function = Place(found.file, found.line)
+                    yield Fault(f"{asks}, and {file.path} is {read_as}", at_function, hint)
+
+    def _big_table_faults(self, signature: StepSignature, place: Place | None) -> Iterator[Fault]:
+        """Extras that a function needs and that are not there, for Dask's tables and client and for
+        polars, and what only a step on a cluster is given."""
+        step = self.node.step
+        if isinstance(step, DaskStep):
+            yield from _extra_faults("dask", "Dask", place)
+        asks_polars = any(argument.asks.startswith("polars.") for argument in signature.arguments)
+        if asks_polars and (command := tell_missing_extra("polars")):
+            yield Fault("polars is not installed", place, f"`{command}`")
+        if isinstance(step, DaskStep) and step.address and step.workers:
+            at_workers = self.declared.places.find_place("steps", self.node.name, "workers")
+            yield Fault("a cluster by its `address` has workers", at_workers, "remove `workers`")
+        at_function = Place(signature.file, signature.line)
+        for argument in signature.arguments:
+            if argument.asks not in (DASK_FRAME, *DASK_CLIENTS):
+                continue
+            name, source = argument.name, self.node.arguments.get(argument.name)
+            if not isinstance(step, DaskStep):
+                what = f"`{name}` asks for a {argument.asks}, and `{self.node.name}` has no cluster"
+                yield Fault(what, at_function, "write `kind: dask`")
+            elif source and argument.asks in DASK_CLIENTS:
+                what = f"`{name}` is the cluster's client, and the step gives it something"
+                yield Fault(what, at_function, "give the input another name")
+            elif source:
+                for file in file_formats.files_of_declared(self.declared, self.nodes, source):
+                    # Of a folder its files say what they are, once they are there.
+                    format = sql_tables.find_sql_format(file.path, file.format)
+                    if not file.path.endswith("/") and format not in DASK_FORMATS:
+                        what = f"`{name}` is {file.path}, which is no table that Dask reads"
+                        yield Fault(what, at_function, DASK_TABLES)
 
 
 def _place_faults(faults: Iterator[Fault], place: Place | None) -> Iterator[Fault]:
@@ -213,7 +274,7 @@ def _place_faults(faults: Iterator[Fault], place: Place | None) -> Iterator[Faul
     try:
         yield from faults
     except TowpathError as error:
-        yield from (_with_place(fault, place) for fault in error.faults)
+        yield from (place_fault(fault, place) for fault in error.faults)
 
 
 def _script_faults(root: Path, step: CommandStep, place: Place | None) -> Iterator[Fault]:
@@ -225,11 +286,8 @@ def _script_faults(root: Path, step: CommandStep, place: Place | None) -> Iterat
     # With `places` it may be an input that is put there.
     if script and script not in step.places.values():
         folder = root / (step.workdir or "") / Path(script).parent
-        near_files = [
-            (Path(script).parent / file.name).as_posix()
-            for file in folder.glob("*")
-            if file.is_file()
-        ]
+        files = (file for file in folder.glob("*") if file.is_file())
+        near_files = [(Path(script).parent / file.name).as_posix() for file in files]
         hint = did_you_mean(script, near_files) or "it is looked for from where the command runs"
         yield Fault(f"the command's program {script} is not there", place, hint)
 
@@ -240,56 +298,44 @@ def _extra_faults(extra: str, needing: str, place: Place | None) -> Iterator[Fau
         yield Fault(what, place, f"`{command}`")
 
 
-def _with_place(fault: Fault, place: Place | None) -> Fault:
-    # What was read of the code has lines of its own; else the line that names it.
-    has_line = fault.place is not None and fault.place.line > 0
-    return fault if has_line else Fault(fault.what, place, fault.hint)
-
-
-def _signature_faults(
-    node: Node, found: StepSignature, place: Place | None, whole: bool
+def _requirements_faults(
+    root: Path, file: str, place: Place | None, above: tuple[str, ...] = ()
 ) -> Iterator[Fault]:
-    takes = {argument.name: argument for argument in found.arguments}
-    unknown = [name for name in node.arguments if name not in takes]
-    for name in unknown:
-        what = f"{found.function}() has no argument `{name}`, which step `{node.name}` gives it"
-        hint = did_you_mean(name, takes) or f"it is at {found.file}:{found.line}"
-        yield Fault(what, place, hint)
-    missing = [a.name for a in found.arguments if a.required and not _is_given(node, a)]
-    for name in missing if whole else ():
-        if not did_you_mean(name, unknown):  # one typo is one fault
-            yield _missing_argument(node, found, name)
+    """What is wrong with a file of requirements, from the root, that a step declares at a place,
+    and with those that it names (``-r``, ``-c``); ``above`` are the files that led to it."""
+    path = root / file
+    if not path.is_file():
+        near_files = [near.name for near in path.parent.glob("*.txt")]
+        yield Fault(f"there is no {file}", place, did_you_mean(path.name, near_files))
+        return
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        yield Fault(f"{file} is not UTF-8", Place(file))
+        return
+    for number, line in enumerate(lines, 1):
+        plain = _HASHES.sub("", re.sub(r"(^|\s)#.*", "", line)).strip().rstrip("\\").strip()
+        if named := _OTHER_FILE.match(plain):
+            # pip follows a circle for ever; whoever wrote it hears of it from the installer.
+            inner = posixpath.normpath(posixpath.join(posixpath.dirname(file), named[1]))
+            if inner not in (*above, file):
+                here = Place(file, number)
+                yield from _requirements_faults(root, inner, here, (*above, file))
+        elif plain and (what := _wrong_line(plain)):
+            yield Fault(what, Place(file, number))
 
 
-def _is_given(node: Node, argument: StepArgument) -> bool:
-    """Whether a function is called with an argument, which may be where it is to write a file, or
-    a client of Dask."""
-    is_output = argument.name in node.outputs and argument.asks == _PATH
-    is_client = isinstance(node.step, DaskStep) and argument.asks in DASK_CLIENTS
-    return argument.name in node.arguments or is_output or is_client
-
-
-def _annotation_faults(
-    declared: DeclaredPipeline, nodes: Mapping[str, Node], node: Node, found: StepSignature
-) -> Iterator[Fault]:
-    """Arguments that ask for a table where the file is read as something else."""
-    for argument in found.arguments:
-        source = node.arguments.get(argument.name)
-        if source is None or argument.asks not in FRAMES:
-            continue
-        for file in file_formats.files_of_declared(declared, nodes, source):
-            if read_as := file_formats.read_otherwise(declared, file, argument.asks):
-                what = f"`{argument.name}` asks for a {argument.asks}, and {file.path} is {read_as}"
-                hint = "annotate what it is, or say the file's `format:`"
-                yield Fault(what, Place(found.file, found.line), hint)
-
-
-def _missing_argument(node: Node, found: StepSignature, name: str) -> Fault:
-    hint = did_you_mean(name, {*node.arguments, *node.outputs})
-    if name in node.outputs:
-        hint = f"to write that output itself it takes `{name}: Path`"
-    what = f"{found.function}() wants `{name}`, which step `{node.name}` does not give it"
-    return Fault(what, Place(found.file, found.line), hint)
+def _wrong_line(line: str) -> str | None:
+    is_code = f"`{line}` is code, whose changes no key would hold: name a package by its version"
+    if _EDITABLE.match(line) or line.startswith((".", "/")):
+        return is_code
+    if line.startswith("--"):  # an index, or where wheels lie: the installer says what is wrong
+        return None
+    try:
+        url = Requirement(line).url or ""
+    except InvalidRequirement:
+        return f"`{line}` names no package"
+    return is_code if url.startswith("file:") else None
 
 
 def _format_faults(declared: DeclaredPipeline, reader: CodeReader) -> Iterator[Fault]:
@@ -298,19 +344,13 @@ def _format_faults(declared: DeclaredPipeline, reader: CodeReader) -> Iterator[F
         if name not in declared.pipeline.formats:
             place = Place("towpath.yaml")
         try:
-            yield from _methods_missing(name, run, reader.format_class(declared.folder, run), place)
+            methods = reader.format_class(declared.folder, run)
         except TowpathError as error:
-            yield from (_with_place(fault, place) for fault in error.faults)
-
-
-def _methods_missing(
-    name: str, run: str, methods: frozenset[str] | None, place: Place | None
-) -> Iterator[Fault]:
-    if methods is None:  # it has bases, which may have them
-        return
-    for method, signature in (("read", "read(path)"), ("write", "write(value, path)")):
-        if method not in methods:
-            yield Fault(f"format `{name}`: {run} has no method `{signature}`", place)
+            yield from (place_fault(fault, place) for fault in error.faults)
+            continue
+        for method, signature in (("read", "read(path)"), ("write", "write(value, path)")):
+            if methods is not None and method not in methods:  # its bases may have it
+                yield Fault(f"format `{name}`: {run} has no method `{signature}`", place)
 
 
 def _suite_faults(
@@ -344,19 +384,14 @@ def find_submodule_faults(
     if repository is None or not (repository.root / ".gitmodules").is_file():
         return
     # A tree that was laid out to reproduce a version has the files, and no repositories in it.
-    absent = [
-        p for p in checkouts.absent_submodules(repository) if not _has_files(repository.root / p)
-    ]
+    submodules = checkouts.absent_submodules(repository)
+    absent = [path for path in submodules if not any((repository.root / path).glob("*"))]
     text = _pipeline_text(workspace, declared, nodes) if absent else ""
     for path in absent:
         name = re.escape(path.rpartition("/")[2])
         if re.search(rf"(?<![\w]){name}(?![\w])", text):
             what = f"the submodule {path} is not set up, and this pipeline speaks of it"
             yield Fault(what, Place(declared.path), checkouts.SET_UP)
-
-
-def _has_files(folder: Path) -> bool:
-    return folder.is_dir() and any(folder.iterdir())
 
 
 def _pipeline_text(workspace: Workspace, declared: DeclaredPipeline, nodes: Iterable[Node]) -> str:

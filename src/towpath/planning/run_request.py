@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from towpath.errors import Fault, UsageError, did_you_mean
+from towpath.errors import Fault, Place, UsageError, did_you_mean
 from towpath.pipeline.run_arguments import RunValues
 
 if TYPE_CHECKING:
-    from towpath.errors import Place
     from towpath.pipeline.step_graph import Graph
 
 
@@ -97,10 +96,11 @@ def select_steps(graph: Graph, request: RunRequest) -> frozenset[str] | None:
     named = [*request.only, *filter(None, (request.begin, request.end))]
     if not named:
         return None
+    names, listed = [*graph.steps, *graph.bodies], f"it has {', '.join(graph.steps)}"
     unknown = [
-        Fault(f"no step `{name}` in {graph.name}", hint=_steps_hint(name, graph))
+        Fault(f"no step `{name}` in {graph.name}", hint=did_you_mean(name, names) or listed)
         for name in named
-        if name not in graph.steps and name not in graph.bodies
+        if name not in names
     ]
     if unknown:
         raise UsageError(*unknown)
@@ -113,10 +113,6 @@ def select_steps(graph: Graph, request: RunRequest) -> frozenset[str] | None:
     if not chosen:
         raise UsageError("no step is selected", hint=f"the order is {', '.join(graph.steps)}")
     return chosen
-
-
-def _steps_hint(word: str, graph: Graph) -> str:
-    return did_you_mean(word, [*graph.steps, *graph.bodies]) or f"it has {', '.join(graph.steps)}"
 
 
 def find_needed_steps(graph: Graph, steps: frozenset[str]) -> frozenset[str]:

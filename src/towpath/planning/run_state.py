@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from functools import partial
 from pathlib import PurePosixPath
@@ -15,7 +15,7 @@ from towpath.config.artifact import Artifact, CacheEntry, Json, Made
 from towpath.config.expression import parse_message
 from towpath.config.parameter_groups import find_parameter, nest_values
 from towpath.config.pipeline_declaration import Callback, Notify, RepeatedStep, Tuning
-from towpath.errors import Fault, StepFailed, did_you_mean
+from towpath.errors import StepFailed, did_you_mean
 from towpath.pipeline.step_graph import (
     FirstOf,
     FromInput,
@@ -31,8 +31,6 @@ from towpath.registry.version_record import read_signature
 from towpath.steps.work_order import Value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
     from towpath.config.step_surroundings import FailureWatch
     from towpath.pipeline.step_graph import Branch, Graph, Loop, Node, Source
     from towpath.planning.search_progress import SearchProgress
@@ -148,12 +146,10 @@ class RunState(Struct):
         """Note a cell that was not made, where its step may do without it."""
         step = node.step
         may_fail = isinstance(step, Tuning) or (isinstance(step, RepeatedStep) and step.may_fail)
-        is_forgiven = node.cell is not None and (
-            (node.name in self.failed and may_fail) or bool(node.needs & self.forgiven)
-        )
-        if is_forgiven:
+        is_lost = (node.name in self.failed and may_fail) or bool(node.needs & self.forgiven)
+        if node.cell and is_lost:
             self.forgiven.add(node.name)
-        return is_forgiven
+        return node.cell is not None and is_lost
 
     def _unmet_watch(self, watch: FailureWatch | None) -> str:
         """Why a step that watches others need not run; empty where it is to, or they go on."""
@@ -165,12 +161,8 @@ class RunState(Struct):
             return ""
         names = ", ".join(f"`{step}`" for step in watch.steps)
         if len(watch.steps) > 1:
-            words = {
-                "failed": "failed",
-                "skipped": "was skipped",
-                "either": "failed or was skipped",
-            }
-            return f"none of {names} {words[watch.when]}"
+            words = {"failed": "failed", "skipped": "was skipped"}
+            return f"none of {names} {words.get(watch.when, 'failed or was skipped')}"
         words = {"failed": "did not fail", "skipped": "was not skipped"}
         return f"{names} {words.get(watch.when, 'neither failed nor was skipped')}"
 
@@ -215,13 +207,16 @@ class RunState(Struct):
         assert not isinstance(source, FromItem), "a cell has its items put in"
         if isinstance(source, FromParam):
             return Value(find_parameter(self.graph.params, source.name))
-        if isinstance(source, FromInput) and source.name in self.awaited:
-            raise StepNotEnded(self.awaited[source.name])
-        if isinstance(source, FromInput) and self.graph.files[source.name].optional:
-            return self.inputs.get(source.name, Value(None))
         if isinstance(source, FromInput):
+            if source.name in self.awaited:
+                raise StepNotEnded(self.awaited[source.name])
+            if self.graph.files[source.name].optional:
+                return self.inputs.get(source.name, Value(None))
             return self.inputs[source.name]
-        return self._output_value(self.find_origin(source))
+        origin = self.find_origin(source)
+        if origin.keys:
+            return Value(self.value(origin))
+        return self.made[origin.step].outputs[origin.output]
 
     def find_origin(self, source: Source) -> FromOutput:
         """The output that a source takes: of a choice the one whose step was made."""
@@ -231,21 +226,12 @@ class RunState(Struct):
                 return choice
         raise StepNotEnded(next(c.step for c in outputs_of(source) if c.step not in self.skipped))
 
-    def _output_value(self, source: FromOutput) -> Artifact | Value:
-        if source.keys:
-            return Value(self.value(source))
-        return self.made[source.step].outputs[source.output]
-
     def value(self, source: FromOutput) -> Json:
         """The content of a JSON output, or what stands under keys in it."""
         values, path = self.made[source.step].values, f"{source.step}.{source.output}"
         if source.output not in values:
-            raise StepFailed(
-                Fault(
-                    f"{path} holds no values to look into",
-                    hint="a .json output of at most 64 KiB does",
-                )
-            )
+            hint = "a .json output of at most 64 KiB does"
+            raise StepFailed(f"{path} holds no values to look into", hint=hint)
         return value_inside(values[source.output], source.keys, path)
 
     def look_up_value(self, node: Node, name: str) -> Json:
@@ -261,12 +247,8 @@ class RunState(Struct):
     def _look_up_inner(self, node: Node, prefix: str) -> Json:
         """The values of an inner pipeline that are mentioned below a name (``clean.evaluate``), as
         the keys of the reference go through them."""
-        values = {
-            name.removeprefix(prefix): self.look_up_value(node, name)
-            for name in node.mentions
-            if name.startswith(prefix)
-        }
-        return nest_values(values)
+        names = [name for name in node.mentions if name.startswith(prefix)]
+        return nest_values({n.removeprefix(prefix): self.look_up_value(node, n) for n in names})
 
     def fill_message(self, node: Node, text: str) -> str:
         """A message of a node with the values of this run."""
@@ -285,10 +267,9 @@ def value_inside(value: Json, keys: Sequence[str | int], path: str) -> Json:
             value = value[key]  # type: ignore[index]
         except (KeyError, IndexError, TypeError):
             key_names = list(value) if isinstance(value, dict) else []
-            hint = did_you_mean(str(key), key_names) or (
-                f"it has {', '.join(key_names[:8])}" if key_names else None
-            )
-            raise StepFailed(Fault(f"{path} has no `{key}`", hint=hint)) from None
+            listed = f"it has {', '.join(key_names[:8])}" if key_names else None
+            hint = did_you_mean(str(key), key_names) or listed
+            raise StepFailed(f"{path} has no `{key}`", hint=hint) from None
         path = f"{path}.{key}"
     return value
 
@@ -309,10 +290,12 @@ def find_noted_needs(known: RunState, source: Source) -> tuple[str, ...]:
     """The names that a model's file needs `trust` for."""
     if not outputs_of(source):
         return ()
-    origin = known.find_origin(source)
-    noted = known.made[origin.step].facts.get("needs")
-    names = noted.get(origin.output) if isinstance(noted, dict) else None
-    return tuple(str(name) for name in names) if isinstance(names, list) else ()
+    return as_names(_noted_fact(known, known.find_origin(source), "needs"))
+
+
+def as_names(value: Json) -> tuple[str, ...]:
+    """The names that a step noted as a fact; none where it is no list."""
+    return tuple(map(str, value)) if isinstance(value, list) else ()
 
 
 def _find_signed(known: RunState, graph: Graph, origin: FromOutput) -> Mapping[str, Any] | None:
@@ -330,9 +313,14 @@ def _find_signed(known: RunState, graph: Graph, origin: FromOutput) -> Mapping[s
     return next((_fill_unknown(own, signed) for signed in taken if _is_alike(own, signed)), own)
 
 
+def _noted_fact(known: RunState, origin: FromOutput, fact: str) -> Json:
+    """What a step noted of one of its outputs."""
+    noted = known.made[origin.step].facts.get(fact)
+    return noted.get(origin.output) if isinstance(noted, dict) else None
+
+
 def _noted_signature(known: RunState, origin: FromOutput) -> Mapping[str, Any] | None:
-    noted = known.made[origin.step].facts.get("signature")
-    signed = noted.get(origin.output) if isinstance(noted, dict) else None
+    signed = _noted_fact(known, origin, "signature")
     return signed if isinstance(signed, dict) else None
 
 
@@ -341,12 +329,10 @@ def _models_taken(known: RunState, graph: Graph, origin: FromOutput) -> Iterator
     same kind of file."""
     suffix = _file_suffix(known, origin)
     for source in graph.nodes[origin.step].arguments.values():
-        if not outputs_of(source):
+        taken = known.find_origin(source) if outputs_of(source) else None
+        if taken is None or taken.keys:
             continue
-        taken = known.find_origin(source)
-        if not taken.keys and (
-            _noted_signature(known, taken) or _file_suffix(known, taken) == suffix
-        ):
+        if _noted_signature(known, taken) or _file_suffix(known, taken) == suffix:
             yield taken
 
 

@@ -33,9 +33,8 @@ class SearchProgress(Struct):
     @property
     def has_enough(self) -> bool:
         """Whether no further trial is worth it, as the declaration says."""
-        if len(self.numbers) >= max(_HOPELESS, self.step.at_once or 1) and not any(
-            number is not None for number in self.numbers
-        ):
+        has_none = all(number is None for number in self.numbers)
+        if has_none and len(self.numbers) >= max(_HOPELESS, self.step.at_once or 1):
             return True
         return bool(self.step.stop_early and self._since_best >= self.step.stop_early)
 

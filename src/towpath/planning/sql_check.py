@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -12,17 +12,15 @@ from towpath.config.table_options import TableOptions
 from towpath.dependencies.extras import tell_missing_extra
 from towpath.errors import Fault, Place, did_you_mean
 from towpath.pipeline import file_formats
-from towpath.pipeline.step_graph import FromInput, outputs_of
+from towpath.pipeline.step_graph import FromInput, Node, outputs_of
 from towpath.steps import formats, sql_tables
 from towpath.steps.sql_source import SqlSource, read_sql
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from towpath.backends.duckdb.sql_script import SqlStatement
     from towpath.config.pipeline_file import DeclaredPipeline
-    from towpath.pipeline.step_graph import Node, Source
 
 
 def find_sql_faults(
@@ -62,7 +60,11 @@ class _SqlCheck(Struct, frozen=True):
     @property
     def _tables(self) -> list[str]:
         """The inputs, a file each; a value in a JSON output is a parameter."""
-        return [name for name, source in self.node.arguments.items() if _is_table(source)]
+        return [
+            name
+            for name, source in self.node.arguments.items()
+            if isinstance(source, FromInput) or any(not c.keys for c in outputs_of(source))
+        ]
 
     def parameter_faults(self) -> Iterator[Fault]:
         values = [name for name in self.node.arguments if name not in self._tables]
@@ -73,9 +75,8 @@ class _SqlCheck(Struct, frozen=True):
                 yield Fault(what, self.source.find_place(statement.first_line), hint)
             for name in sorted(statement.params.intersection(self._tables)):
                 what = f"`${name}` is a parameter, and `{name}` a table"
-                yield Fault(
-                    what, self.source.find_place(statement.first_line), f"write `FROM {name}`"
-                )
+                at_statement = self.source.find_place(statement.first_line)
+                yield Fault(what, at_statement, f"write `FROM {name}`")
 
     def unused_faults(self) -> Iterator[Fault]:
         for name in self.node.arguments:
@@ -94,15 +95,11 @@ class _SqlCheck(Struct, frozen=True):
                     return self._place_of(key, position)
         return self._place_of("with", argument)
 
-    def _lost_queries(self) -> Iterator[Fault]:
-        for statement in self.script[:-1]:
-            if statement.is_query:
-                what = "what this query gives goes nowhere"
-                at_query = self.source.find_place(statement.first_line)
-                yield Fault(what, at_query, "`CREATE TABLE name AS ...` keeps it")
-
     def output_faults(self) -> Iterator[Fault]:
-        yield from self._lost_queries()
+        for query in (statement for statement in self.script[:-1] if statement.is_query):
+            at_query = self.source.find_place(query.first_line)
+            hint = "`CREATE TABLE name AS ...` keeps it"
+            yield Fault("what this query gives goes nowhere", at_query, hint)
         makes = [statement.makes for statement in self.script if statement.makes]
         outputs = list(self.node.outputs)
         if any(statement.kind == "ALTER" for statement in self.script):
@@ -116,11 +113,6 @@ class _SqlCheck(Struct, frozen=True):
                 hint = did_you_mean(name, makes) or f"write `CREATE TABLE {name} AS SELECT ...`"
                 place = self._place_of("outputs")
                 yield Fault(f"the SQL makes no table `{name}`{other}", place, hint)
-
-
-def _is_table(source: Source) -> bool:
-    choices = list(outputs_of(source))
-    return isinstance(source, FromInput) or any(not choice.keys for choice in choices)
 
 
 def _table_faults(

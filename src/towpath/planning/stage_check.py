@@ -16,18 +16,17 @@ if TYPE_CHECKING:
 def find_stage_faults(workspace: Workspace, declared: DeclaredPipeline) -> Iterator[Fault]:
     """What inputs name of stages that are not there, each at its line; of environments too."""
     places = declared.places
-    for name, file in declared.pipeline.inputs.items():
-        yield from _faults_of(workspace, file.path, places.find_place("inputs", name))
+    named = [
+        (file.path, places.find_place("inputs", name))
+        for name, file in declared.pipeline.inputs.items()
+    ]
     for environment, values in declared.pipeline.environments.items():
         for name, path in values.inputs.items():
-            place = places.find_place("for", environment, "inputs", name)
-            yield from _faults_of(workspace, path, place)
-
-
-def _faults_of(workspace: Workspace, path: str, place: Place | None) -> Iterator[Fault]:
-    if names_and_paths.is_model_reference(path):
-        fault = find_stage_fault(workspace, path, place)
-        yield from (fault,) if fault else ()
+            named.append((path, places.find_place("for", environment, "inputs", name)))
+    for path, place in named:
+        if names_and_paths.is_model_reference(path):
+            fault = find_stage_fault(workspace, path, place)
+            yield from (fault,) if fault else ()
 
 
 def find_stage_fault(

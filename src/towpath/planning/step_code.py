@@ -18,13 +18,12 @@ from towpath.config.pipeline_declaration import (
     Step,
 )
 from towpath.pipeline import file_formats
-from towpath.pipeline.step_graph import FromInput, outputs_of
+from towpath.pipeline.step_graph import FromInput, Graph, Node, outputs_of
 from towpath.planning import kind_code, model_code
 from towpath.steps.own_environment import digest_requirements
 
 if TYPE_CHECKING:
     from towpath.dependencies import CodeReader
-    from towpath.pipeline.step_graph import Graph, Node
     from towpath.steps.work_order import Value
     from towpath.workspace import Workspace
 
@@ -78,8 +77,10 @@ def read_step_code(
 
 def code_of(graph: Graph, node: Node, reader: CodeReader) -> dict[str, str]:
     """The digests of the code that a step reaches, by label: its own, and that of its objects."""
-    reached = kind_code.find_step_code(reader, graph.folder_of(node), node).digest_own()
-    digests = {**_carried_code(graph, node, reader), **reached}
+    digests: dict[str, str] = {}
+    for maker in _find_makers(graph, node):
+        digests |= kind_code.find_step_code(reader, graph.folder_of(maker), maker).digest_carried()
+    digests |= kind_code.find_step_code(reader, graph.folder_of(node), node).digest_own()
     if requirements := find_requirements(reader.root, graph.folder_of(node), node.step):
         digests[requirements] = digest_requirements(reader.root / requirements)
     return {**_label_code(digests), **_code_of_formats(graph, node, reader)}
@@ -112,13 +113,6 @@ def find_requirements(root: Path, folder: str, step: Step) -> str | None:
 
 def _label_code(digests: Mapping[str, str]) -> dict[str, str]:
     return {f"code {label}": digest for label, digest in digests.items()}
-
-
-def _carried_code(graph: Graph, node: Node, reader: CodeReader) -> dict[str, str]:
-    digests: dict[str, str] = {}
-    for maker in _find_makers(graph, node):
-        digests |= kind_code.find_step_code(reader, graph.folder_of(maker), maker).digest_carried()
-    return digests
 
 
 def _find_makers(graph: Graph, node: Node) -> list[Node]:
@@ -172,10 +166,8 @@ def _package_versions(
     """The versions of what the step's code imports, of what reads and writes its files, and of
     what the code imported that made the objects it is given."""
     step = node.step
-    files = [
-        *(artifact.name for artifact in taken.values()),
-        *(o.path for o in node.outputs.values()),
-    ]
+    files = [artifact.name for artifact in taken.values()]
+    files += [output.path for output in node.outputs.values()]
     own = [name for file in files for name in _WRITERS.get(_file_extension(file), ())]
     used = _OWN_PACKAGES.get(type(step), ())
     if isinstance(step, Explain) and step.method == "shap":

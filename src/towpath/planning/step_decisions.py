@@ -35,8 +35,6 @@ from towpath.planning.run_state import RunState, StepDecision, StepNotEnded, Ste
 from towpath.scratch import replace_text
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from towpath.pipeline.step_graph import Graph, Loop, Node
     from towpath.steps.work_order import Value
     from towpath.workspace import Workspace
@@ -81,7 +79,8 @@ class StepJudge(Struct, frozen=True):
         if node.loop and node.awaits_cells:
             return self._await_lists(node, node.loop, known)
         if pending := known.pending(node):
-            shown = "its cells" if node.gathers_cells else _join_names(pending)
+            names = ", ".join(f"`{step}`" for step in sorted(pending))
+            shown = "its cells" if node.gathers_cells else names
             return StepDecision(node.name, StepVerdict.UNDECIDED, f"after {shown}")
         if isinstance(node.step, Condition | Fail | Stop | Notify):
             return StepDecision(node.name, StepVerdict.RUN)
@@ -112,7 +111,7 @@ class StepJudge(Struct, frozen=True):
                 raise Refused(f"{len(failed)} of {number} cells did not pass, first `{failed[0]}`")
             raise StepFailed(f"{len(failed)} of {number} cells failed, first `{failed[0]}`")
         ingredients = cell_results.gathering_ingredients(node, known)
-        key = cache_key.digest_ingredients(ingredients)
+        key = cache_key.digest_value(ingredients)
         entry = self._trusted_entry(key)
         verdict = StepVerdict.REUSE if entry else StepVerdict.RUN
         reason = _made_by(entry) if entry else self._run_reason(node, ingredients)
@@ -129,7 +128,7 @@ class StepJudge(Struct, frozen=True):
             return StepDecision(node.name, StepVerdict.UNDECIDED, f"after `{waiting.step}`")
         code = self._read_code(node, arguments, known)
         ingredients = cache_key.gather_ingredients(known.graph, node, arguments, code)
-        key = cache_key.digest_ingredients(ingredients)
+        key = cache_key.digest_value(ingredients)
         if self.policy.selected is not None and not _is_among(node, self.policy.selected):
             return self._take_earlier(node, key, ingredients)
         reason, entry = self._find_usable(node, known.graph.folder_of(node), key)
@@ -184,8 +183,11 @@ class StepJudge(Struct, frozen=True):
         entry = self._trusted_entry(key)
         if entry is None:
             return self._unusable_reason(list(self.workspace.store.entries(key))), None
-        if isinstance(cache, Expiry) and _age_in_seconds(entry) > cache.expires:
-            return f"expired: made {entry.made}", None
+        if isinstance(cache, Expiry):
+            # In real seconds, over two machines' clocks: an hour between them is an hour too early.
+            age = datetime.now(UTC) - datetime.fromisoformat(entry.made)
+            if age.total_seconds() > cache.expires:
+                return f"expired: made {entry.made}", None
         return "", entry
 
     def _find_ended(self, node: Node, key: str) -> CacheEntry | None:
@@ -329,15 +331,6 @@ def _own_reason(node: Node) -> str:
 
 def _made_by(entry: CacheEntry) -> str:
     return f"made by {entry.made_by}"
-
-
-def _age_in_seconds(entry: CacheEntry) -> float:
-    # In real seconds, over the clocks of two machines: an hour between them is an hour too early.
-    return (datetime.now(UTC) - datetime.fromisoformat(entry.made)).total_seconds()
-
-
-def _join_names(steps: frozenset[str]) -> str:
-    return ", ".join(f"`{step}`" for step in sorted(steps))
 
 
 class LastExecution(Struct, frozen=True):

@@ -97,7 +97,7 @@ def chart_declared_plots(
         lines: list[ChartLine] = []
         notes: list[str] = []
         for labelled in runs:
-            if name not in output_copies.list_run_outputs(labelled.run):
+            if name not in labelled.run.outputs:
                 continue
             try:
                 columns = _read_columns(workspace, labelled.run, name)

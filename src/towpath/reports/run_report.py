@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from towpath.credentials import hide_credentials
 from towpath.drawing.picture import BoxShape, GraphBox, GraphPicture
-from towpath.execution import output_copies, run_folders
+from towpath.execution import run_folders
 from towpath.execution.run_picture import find_run_picture
 from towpath.execution.run_record import ExecutionState
 from towpath.execution.run_summary import list_run_inputs, list_run_origin
@@ -214,7 +214,7 @@ def _check_tables(run: RecordedRun) -> Iterator[ReportTable]:
 
 
 def _output_tables(run: RecordedRun) -> tuple[ReportTable, ...]:
-    outputs = output_copies.list_run_outputs(run)
+    outputs = run.outputs
     rows = [(name, a.name, f"{a.size:,} B", a.digest) for name, a in outputs.items()]
     return _value_tables(("output", "file", "size", "md5"), rows)
 
@@ -223,7 +223,7 @@ def _page_notes(run: RecordedRun) -> tuple[str, ...]:
     """Pages that steps made are named and not shown: they may hold scripts."""
     return tuple(
         f"{name} is a page of its own: towpath get {run.id} {name}"
-        for name, artifact in output_copies.list_run_outputs(run).items()
+        for name, artifact in run.outputs.items()
         if artifact.name.endswith((".html", ".htm", ".ipynb"))
     )
 
@@ -238,7 +238,7 @@ def _input_rows(run: RecordedRun) -> list[tuple[object, ...]]:
 
 def _show_images(workspace: Workspace, run: RecordedRun) -> Iterator[ReportImage]:
     shown = 0
-    for name, artifact in output_copies.list_run_outputs(run).items():
+    for name, artifact in run.outputs.items():
         kind = _PICTURES.get(Path(artifact.name).suffix.lower())
         if kind is None or artifact.files is not None:
             continue

@@ -11,8 +11,14 @@ from msgspec.structs import replace
 
 from towpath.cli.render import cell_views, terminal
 from towpath.cli.render.terminal import Styled
-from towpath.execution.cell_states import fold_cells
-from towpath.execution.run_record import Event, ExecutionState, RecordedRun, StepRun, fold_event
+from towpath.execution.run_record import (
+    Event,
+    ExecutionState,
+    RecordedRun,
+    StepRun,
+    fold_cells,
+    fold_event,
+)
 from towpath.quantities import readable_duration
 
 if TYPE_CHECKING:

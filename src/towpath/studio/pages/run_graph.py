@@ -9,9 +9,14 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from towpath.drawing.picture import GraphBox
-from towpath.execution.cell_states import BAD_STATES, LOUDEST_STATES, fold_cells, fold_states
 from towpath.execution.run_picture import find_run_picture
-from towpath.execution.run_record import ExecutionState
+from towpath.execution.run_record import (
+    BAD_STATES,
+    LOUDEST_STATES,
+    ExecutionState,
+    fold_cells,
+    fold_states,
+)
 from towpath.studio.graph_view import BoxLook, CellTile
 from towpath.studio.pages.drawn_graph import (
     MOST_BOXES,
