@@ -79,7 +79,7 @@ class FunctionCode(StepCode[FunctionStep], frozen=True):
         return self.reader.package_versions(self.folder, self.step.run)
 
 
-class CommandCode(StepCode[CommandStep], frozen=True):
+class CommandCode(StepCode[CommandStep], frozen=True, dict=True):
     """The files that a command names, and what its program imports."""
 
     @cached_property
@@ -128,7 +128,7 @@ class CommandCode(StepCode[CommandStep], frozen=True):
         return versions
 
 
-class NotebookCode(StepCode[NotebookStep], frozen=True):
+class NotebookCode(StepCode[NotebookStep], frozen=True, dict=True):
     """The cells of a notebook, and what these import."""
 
     @cached_property
