@@ -15,8 +15,7 @@ from towpath.config.pipeline_file import DeclaredPipeline, parse_pipeline
 from towpath.errors import UsageError
 from towpath.execution.run_folders import diff_runs
 from towpath.pipeline.compile_graph import compile_with_values, resolve_pipeline
-from towpath.pipeline.environments import apply_environment
-from towpath.pipeline.run_arguments import RunValues
+from towpath.pipeline.run_arguments import RunValues, apply_environment
 from towpath.planning.run_request import RunRequest, repeat_request
 
 PIPELINE = """\

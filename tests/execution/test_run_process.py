@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime, timedelta
 
-from towpath.execution.run_process import is_of_run, process_lives
+from towpath.execution.run_record import is_of_run, process_lives
 
 
 def test_a_number_that_was_given_again_is_no_run() -> None:

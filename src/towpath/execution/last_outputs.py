@@ -67,9 +67,9 @@ def _read_entries(workspace: Workspace, graph: Graph) -> Iterator[CacheEntry]:
 def _last_key(workspace: Workspace, graph: Graph) -> str:
     # Projects may share a store, and a repository may hold several: by the folder in that one,
     # which a shared registry does not change.
-    repository, root = workspace.repository, workspace.root.resolve()
-    top = repository.root.resolve() if repository and not repository.bare else root
-    folder = root.relative_to(top).as_posix() if root.is_relative_to(top) else "."
+    repository, folder = workspace.repository, "."
+    if repository and not repository.bare:
+        folder = workspace.path_in_repository(repository).as_posix()
     fields = (workspace.project.name, folder, graph.name, graph.environment)
     return cache_key.digest_value(["last", *fields])
 

@@ -16,8 +16,7 @@ from towpath.config.artifact import Json
 from towpath.config.foreign_values import is_same
 from towpath.errors import EngineError, Fault, StoreError, UsageError, did_you_mean
 from towpath.execution import run_record
-from towpath.execution.run_process import is_of_run
-from towpath.execution.run_record import RecordedRun, StepRun
+from towpath.execution.run_record import RecordedRun, StepRun, is_of_run
 from towpath.scratch import sweep_folders
 from towpath.steps.work_order import BYTES
 

@@ -24,7 +24,7 @@ from towpath.errors import (
 )
 from towpath.execution import last_outputs, version_inputs
 from towpath.pipeline import pipeline_order
-from towpath.planning import stage_check
+from towpath.planning import pipeline_check
 
 if TYPE_CHECKING:
     from towpath.pipeline.step_graph import Graph
@@ -190,7 +190,7 @@ def find_absence(workspace: Workspace, graph: Graph, name: str) -> str:
 def _find_version_absence(workspace: Workspace, graph: Graph, name: str) -> str:
     reference = graph.inputs[name]
     # What may be missing must not be missing for a slip of the pen.
-    if fault := stage_check.find_stage_fault(workspace, reference):
+    if fault := pipeline_check.find_stage_fault(workspace, reference):
         raise UserError(fault)
     try:
         version_inputs.find_version_bytes(workspace, reference, graph.files[name].output)

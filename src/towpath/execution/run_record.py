@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,11 +22,12 @@ from towpath.config.artifact import Artifact, Json, Made, read_made
 from towpath.config.foreign_values import Fields, ReadValue, describe_value
 from towpath.config.project_paths import FileName
 from towpath.errors import Fault, Malformed, Place, StoreError
-from towpath.execution.run_process import process_lives
 from towpath.plain_data import list_fields
 from towpath.regular_files import read_regular_file
 
 EVENTS = "events.jsonl"
+_CLOCK = 2.0  # seconds between the start of a process as the kernel and as a record tells it
+_STEPPED = 600.0  # seconds by which a clock may have been set right while a run goes on
 
 
 class ExecutionState(StrEnum):
@@ -406,6 +408,35 @@ def read_run(folder: Path) -> RecordedRun | None:
         return run
     # A run that says it runs, whose process is gone, was killed.
     return replace(run, state=ExecutionState.INTERRUPTED, steps=_at_rest(run.steps))
+
+
+def process_lives(origin: Mapping[str, Json], started: str) -> bool:
+    """Whether the process of a run that began at ``started`` (ISO 8601) may still be at work."""
+    # Of another host's process nothing is known here: a shared folder may show its run.
+    pid = origin.get("pid")
+    if not isinstance(pid, int) or origin.get("host") != os.uname().nodename:
+        return True
+    if not 0 < pid < 1 << 31:  # no process has such a number: a signal would go to a group
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's, and alive
+        pass
+    return is_of_run(pid, started, _STEPPED)
+
+
+def is_of_run(process: int, started: str, tolerance: float = _CLOCK) -> bool:
+    """Whether a process was there when the run began, give or take some seconds, and is none that
+    was given its number afterwards."""
+    import psutil
+
+    try:
+        created: float = psutil.Process(process).create_time()
+        return created <= datetime.fromisoformat(started).timestamp() + tolerance
+    except (psutil.Error, ValueError):
+        return False
 
 
 def _refuse_record(folder: Path, what: str, place: Place | None = None) -> StoreError:

@@ -132,15 +132,12 @@ def list_run_inputs(run: RecordedRun) -> tuple[RunInput, ...]:
 
 def _describe_input(name: str, digest: str, source: Json) -> RunInput:
     details = source if isinstance(source, Mapping) else {}
-
-    def take_texts(*fields: str) -> tuple[str, ...]:
-        return tuple(str(details[field]) for field in fields if details.get(field))
-
-    return RunInput(
-        name, digest, find_input_place(source),
-        next(iter(take_texts("version", "path", "pipeline")), ""),
-        take_texts("pipeline", "run", "version"), next(iter(take_texts("stale")), ""),
-    )  # fmt: skip
+    version, path, pipeline, run, stale = (
+        str(details.get(key) or "") for key in ("version", "path", "pipeline", "run", "stale")
+    )
+    made_by = tuple(filter(None, (pipeline, run, version)))
+    place, origin = find_input_place(source), version or path or pipeline
+    return RunInput(name, digest, place, origin, made_by, stale)
 
 
 def find_input_place(source: Json) -> str:

@@ -52,7 +52,6 @@ from towpath.pipeline.embed_pipeline import (
     rename_steps,
     spread_loops,
 )
-from towpath.pipeline.environments import apply_environment, environment_faults
 from towpath.pipeline.file_formats import given_input
 from towpath.pipeline.last_inputs import find_last_faults, read_as_written
 from towpath.pipeline.pipeline_names import (
@@ -64,8 +63,10 @@ from towpath.pipeline.pipeline_names import (
 from towpath.pipeline.run_arguments import (
     BoundArguments,
     RunValues,
+    apply_environment,
     bind_arguments,
     declare_check_data,
+    environment_faults,
 )
 from towpath.pipeline.step_graph import (
     BestCell,

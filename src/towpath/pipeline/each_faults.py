@@ -41,6 +41,8 @@ from towpath.pipeline.step_graph import (
 )
 
 _ALONE = ("at_once", "best_by", "may_fail")
+#: The key of what refers to outputs besides the inputs.
+_TEXTS = {Condition: "if", Fail: "message", RegisterModel: "labels", CommandStep: "command"}
 #: The kinds that take one file for each input, and no list of such.
 _OF_ONE = (QualityCheck, BiasCheck, Explain, CreateModel, BatchTransform)
 
@@ -291,7 +293,4 @@ class _Case(Struct, frozen=True):
         for name, _, position in list_bindings(self.node.step, "inputs"):
             if name == argument:
                 return self._place_of("inputs", position)
-        step = self.node.step
-        key = "if" if isinstance(step, Condition) else "message" if isinstance(step, Fail) else ""
-        key = key or ("labels" if isinstance(step, RegisterModel) else "inputs")
-        return self._place_of("command" if isinstance(step, CommandStep) else key)
+        return self._place_of(_TEXTS.get(type(self.node.step), "inputs"))

@@ -14,7 +14,7 @@ from towpath.config.pipeline_declaration import QualityCheck
 from towpath.errors import DeclarationError, Fault, Place, UsageError, did_you_mean
 from towpath.pipeline import artifact_paths
 from towpath.pipeline.compile_graph import list_declared_steps
-from towpath.pipeline.environments import apply_environment
+from towpath.pipeline.run_arguments import apply_environment
 from towpath.pipeline.step_cells import handed_outputs
 
 if TYPE_CHECKING:

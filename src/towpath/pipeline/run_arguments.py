@@ -15,10 +15,10 @@ from towpath import documents
 from towpath.config import names_and_paths
 from towpath.config.file_declaration import Input, Output, Readable
 from towpath.config.parameter_declaration import Param
-from towpath.config.parameter_groups import flatten_values, strip_prefix
+from towpath.config.parameter_groups import flatten_values, list_groups, names_below, strip_prefix
 from towpath.config.pipeline_declaration import Pipeline, QualityCheck
-from towpath.errors import DeclarationError, Fault, Place, did_you_mean
-from towpath.pipeline.environments import apply_environment, describe_unknown_param
+from towpath.errors import DeclarationError, Fault, Place, UsageError, did_you_mean
+from towpath.pipeline.file_formats import given_input
 from towpath.pipeline.step_graph import FromInput, Node, Source, outputs_of
 
 if TYPE_CHECKING:
@@ -144,8 +144,7 @@ def _unknown_params(declared: DeclaredPipeline, arguments: Mapping[str, object])
 def _unknown_inputs(pipeline: Pipeline, inputs: Mapping[str, str]) -> Iterator[Fault]:
     for name in inputs:
         if name not in pipeline.inputs:
-            listed = f"it has {', '.join(pipeline.inputs)}" if pipeline.inputs else ""
-            hint = did_you_mean(name, pipeline.inputs) or listed or "it has no inputs"
+            hint = _near_or_all(name, pipeline.inputs) or "it has no inputs"
             if name in pipeline.params:
                 hint = f"it is a parameter: write `--param {name}=...`"
             yield Fault(f"the pipeline has no input `{name}`", hint=hint)
@@ -220,3 +219,68 @@ def _with_data(node: Node, checked: Input | Output | None) -> Node:
     data = node.outputs["data"].model_copy(update={**read, "path": f"data{suffix}"})
     loop = node.loop and replace(node.loop, outputs={**node.loop.outputs, "data": data})
     return replace(node, outputs={**node.outputs, "data": data}, loop=loop)
+
+
+# what a pipeline declares for an environment: values and inputs in place of its own
+
+
+def apply_environment(pipeline: Pipeline, environment: str) -> Pipeline:
+    """The pipeline whose defaults and inputs are those of an environment; UsageError where it
+    declares none of that name."""
+    if not environment:
+        return pipeline
+    declared = pipeline.environments.get(environment)
+    if declared is None:
+        what = f"pipeline `{pipeline.name}` declares nothing for `{environment}`"
+        hint = _near_or_all(environment, pipeline.environments)
+        raise UsageError(what, hint=hint or f"write `for: {{{environment}: {{params: ...}}}}`")
+    params: dict[str, Any] = dict(pipeline.params)
+    for name, value in declared.params.items():
+        params[name] = params[name].model_copy(update={"default": value})
+    inputs: dict[str, Any] = dict(pipeline.inputs)
+    for name, path in declared.inputs.items():
+        # Another path is not where the data from elsewhere is brought to.
+        inputs[name] = given_input(inputs[name], path).model_copy(update={"address": None})
+    return pipeline.model_copy(update={"params": params, "inputs": inputs})
+
+
+def environment_faults(declared: DeclaredPipeline) -> Iterator[Fault]:
+    """Names that nothing has, and values that do not fit, in what is declared for environments."""
+    params, inputs = declared.pipeline.params, declared.pipeline.inputs
+    for environment, values in declared.pipeline.environments.items():
+        for name, value in values.params.items():
+            place = declared.places.find_place("for", environment, "params", *name.split("."))
+            if name in params:
+                if problem := params[name].find_problem(value):
+                    yield Fault(f"parameter `{name}` {problem}", place)
+            elif not _may_be_there(declared, name.partition(".")[0]):
+                what, hint = describe_unknown_param(declared, name)
+                as_input = "it is an input: write it under `inputs`"
+                yield Fault(what, place, as_input if name in inputs else hint)
+        for name in values.inputs:
+            if name not in inputs and not _may_be_there(declared, name):
+                place = declared.places.find_place("for", environment, "inputs", name)
+                as_param = "it is a parameter: write it under `params`"
+                hint = as_param if name in params else _near_or_all(name, inputs)
+                yield Fault(f"the pipeline has no input `{name}`", place, hint)
+
+
+def describe_unknown_param(declared: DeclaredPipeline, name: str) -> tuple[str, str | None]:
+    """What is said of a name that no parameter has, and the hint."""
+    params = declared.pipeline.params
+    what = f"the pipeline has no parameter `{name}`"
+    if name in list_groups(params):
+        listed = ", ".join(names_below(params, name))
+        return f"`{name}` is a group of parameters", f"it has {listed}"
+    if name in declared.unnamed_values:
+        return what, f"no step names this value of {declared.param_file}"
+    return what, _near_or_all(name, params)
+
+
+def _near_or_all(name: str, names: Mapping[str, object]) -> str | None:
+    return did_you_mean(name, names) or (f"it has {', '.join(names)}" if names else None)
+
+
+def _may_be_there(declared: DeclaredPipeline, name: str) -> bool:
+    # What could not be read is told where it stands.
+    return declared.blind or name in declared.malformed

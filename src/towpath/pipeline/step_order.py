@@ -39,7 +39,11 @@ def place_in_branches(
             faults.append(Fault(what, place, "a step has one branch"))
         else:
             branch_of[step] = Branch(condition, key == "then")
-    faults += _empty_faults(nodes, names)
+    for name, node in nodes.items():
+        if isinstance(node.step, Condition) and not (node.step.then or node.step.otherwise):
+            place = names.declared.places.find_place("steps", name)
+            hint = "name steps under `then` or `else`"
+            faults.append(Fault(f"`{name}` decides nothing", place, hint))
     for step in names.bodies.keys() & branch_of.keys():
         branch_of |= dict.fromkeys(names.list_steps(step), branch_of[step])
     return {name: _in_branch(node, branch_of.get(name)) for name, node in nodes.items()}, faults
@@ -81,14 +85,6 @@ def _named_steps(
         if isinstance(node.step, Condition) and name in names.pipeline.steps:
             for key, steps in (("then", node.step.then), ("else", node.step.otherwise)):
                 yield from ((name, key, step, i) for i, step in enumerate(steps))
-
-
-def _empty_faults(nodes: Mapping[str, Node], names: PipelineNames) -> Iterator[Fault]:
-    for name, node in nodes.items():
-        step = node.step
-        if isinstance(step, Condition) and not step.then and not step.otherwise:
-            place = names.declared.places.find_place("steps", name)
-            yield Fault(f"`{name}` decides nothing", place, "name steps under `then` or `else`")
 
 
 def _in_branch(node: Node, branch: Branch | None) -> Node:

@@ -35,9 +35,8 @@ from towpath.pipeline.compile_graph import (
     outline_graph,
     resolve_pipeline,
 )
-from towpath.pipeline.environments import apply_environment
-from towpath.pipeline.run_arguments import RunValues
-from towpath.planning import notebook_check, sql_check, stage_check, step_code
+from towpath.pipeline.run_arguments import RunValues, apply_environment
+from towpath.planning import notebook_check, sql_check, step_code
 from towpath.planning.declared_pipelines import read_declared, read_pipelines, resolve_given_inputs
 from towpath.planning.model_check import ModelCheck, place_fault
 from towpath.steps import sql_tables
@@ -119,7 +118,7 @@ def find_environment_faults(
 def _declared_faults(workspace: Workspace, declared: DeclaredPipeline) -> tuple[Fault, ...]:
     resolved = resolve_pipeline(declared)
     all_faults = [*resolved.faults, *_faults_with_code(workspace, declared, resolved)]
-    all_faults += stage_check.find_stage_faults(workspace, declared)
+    all_faults += _stage_faults(workspace, declared)
     if any(pipeline_order.find_maker(file.path) for file in declared.pipeline.inputs.values()):
         # Only then, for each pipeline's file is read for it.
         all_faults += pipeline_order.input_faults(read_pipelines(workspace), declared)
@@ -363,6 +362,34 @@ def _suite_faults(
         yield Fault(f"there is no {folder}/{suite}", place)
         return
     yield from great_expectations.suite_faults(path, f"{folder}/{suite}")
+
+
+def _stage_faults(workspace: Workspace, declared: DeclaredPipeline) -> Iterator[Fault]:
+    """What inputs name of stages that are not there, each at its line; of environments too."""
+    places = declared.places
+    named = [
+        (file.path, places.find_place("inputs", name))
+        for name, file in declared.pipeline.inputs.items()
+    ]
+    for environment, values in declared.pipeline.environments.items():
+        for name, path in values.inputs.items():
+            named.append((path, places.find_place("for", environment, "inputs", name)))
+    for path, place in named:
+        if names_and_paths.is_model_reference(path):
+            fault = find_stage_fault(workspace, path, place)
+            yield from (fault,) if fault else ()
+
+
+def find_stage_fault(
+    workspace: Workspace, reference: str, place: Place | None = None
+) -> Fault | None:
+    """What is wrong with the stage that a reference to a model names; None where it names none,
+    and where stages are declared elsewhere."""
+    stage, stages = reference.partition("#")[2], workspace.project.stages
+    if not stage or not stages or stage in stages or workspace.shared_registry:
+        return None
+    hint = did_you_mean(stage, stages) or f"the stages are {', '.join(stages)}"
+    return Fault(f"`{reference}`: there is no stage `{stage}`", place, hint)
 
 
 def drawable_graph(workspace: Workspace, pipeline: str, environment: str = "") -> Graph:

@@ -34,7 +34,7 @@ from towpath.backends.prefect.write_deployments import (
 )
 from towpath.config.deployment_declaration import FlowDeployment
 from towpath.errors import DeclarationError, EngineError, Fault, Place, UsageError, did_you_mean
-from towpath.pipeline.environments import apply_environment
+from towpath.pipeline.run_arguments import apply_environment
 from towpath.planning.declared_pipelines import read_declared
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from towpath.execution.pipeline_run import (
     warmed_supervisor,
 )
 from towpath.execution.run_record import ExecutionState, RecordedRun
-from towpath.pipeline.environments import apply_environment
+from towpath.pipeline.run_arguments import apply_environment
 from towpath.planning.declared_pipelines import read_declared
 from towpath.planning.run_request import RunRequest
 from towpath.workspace import Workspace

@@ -17,7 +17,7 @@ from msgspec import Struct, field
 
 from towpath.credentials import hide_credentials
 from towpath.errors import StoreError, UsageError
-from towpath.execution import run_folders, run_process, run_record
+from towpath.execution import run_folders, run_record
 from towpath.execution.run_summary import find_input_place, summarise_run
 from towpath.planning.run_request import describe_asked
 from towpath.studio.page_threads import NICENESS
@@ -159,7 +159,7 @@ class _KeptLine(Struct, frozen=True):
         """Whether a record of that time and size still says so."""
         if state != self.state:
             return False
-        return self.origin is None or run_process.process_lives(self.origin, self.line.started)
+        return self.origin is None or run_record.process_lives(self.origin, self.line.started)
 
 
 class RunLineCache(Struct):
