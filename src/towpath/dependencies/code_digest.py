@@ -9,7 +9,7 @@ import ast
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from towpath.dependencies.names_used import (
@@ -146,10 +146,9 @@ class CodeDigests:
         if not (effects or have_effects or fixed):
             return []
         bound: dict[int, set[str]] = defaultdict(set)
-        for symbol in symbols:
-            for number in self.reach.binding_statements(symbol):
-                if symbol in fixed or not _is_movable(statements[number]):
-                    bound[number].add(symbol.name)
+        for symbol, number in self._bindings(symbols):
+            if symbol in fixed or not _is_movable(statements[number]):
+                bound[number].add(symbol.name)
         notes = {number: " ".join(sorted(names)) for number, names in bound.items()}
         notes.update((number, ast.unparse(statements[number])) for number in loads)
         for number in effects:
@@ -157,6 +156,12 @@ class CodeDigests:
                 imports = self._imports_of(file, [number])
                 notes[number] = digest_code([statements[number]], *imports)
         return [note for _, note in sorted(notes.items())]
+
+    def _bindings(self, symbols: list[Symbol]) -> Iterator[tuple[Symbol, int]]:
+        """Each name with the numbers of the statements that bind it."""
+        for symbol in symbols:
+            for number in self.reach.binding_statements(symbol):
+                yield symbol, number
 
     def _is_fixed(self, symbol: Symbol) -> bool:
         """Whether the place of a name's definition matters: it has several, or hides another."""

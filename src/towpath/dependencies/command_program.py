@@ -55,17 +55,25 @@ def find_program(
     named = list(_named_files(root, words, workdir, tuple(apart)))
     modules = [Module.named(root, path) for path in named if path.endswith(".py")]
     files = tuple(path for path in named if not path.endswith(".py"))
-    if line.shell or not words or not _PYTHON.fullmatch(PurePosixPath(words[0] or "").name):
+    if line.shell or not _is_python(words):
         return Program(tuple(modules), files)
     option, target = _python_target(words[1:])
     if option == "-m" and target:
-        called = _module_files(root / workdir, target) or _module_files(root, target)
-        inside = [Module(os.path.relpath(path, root)) for path in called]
+        inside = _modules_called(root, workdir, target)
         package = "" if inside else target.partition(".")[0]
         return Program((*modules, *inside), files, package, is_known=True)
     script = _path_from_root(root, workdir, target) if option == "" and target else None
     is_script = any(module.file == script for module in modules)
     return Program(tuple(modules), files, is_known=is_script or option == "-c")
+
+
+def _is_python(words: Sequence[str | None]) -> bool:
+    return bool(words and _PYTHON.fullmatch(PurePosixPath(words[0] or "").name))
+
+
+def _modules_called(root: Path, workdir: str, name: str) -> list[Module]:
+    files = _module_files(root / workdir, name) or _module_files(root, name)
+    return [Module(os.path.relpath(path, root)) for path in files]
 
 
 def _unwrap_runner(words: Sequence[str | None]) -> Sequence[str | None]:

@@ -218,7 +218,7 @@ class ProjectCode:
             name = module.lstrip(".")
             loaded = Import(name, name, name, level=len(module) - len(name))
             yield from (*self.runs(file, loaded), *self.of_import(file, loaded, ()))
-        yield from {SIGNS[sign] for sign in names.signs & SIGNS.keys()}
+        yield from map(SIGNS.__getitem__, names.signs & SIGNS.keys())
         if "template" in names.signs and self.source(file).has_names_in_texts:
             yield Widening.MODULE  # f"age > {limit}", where limit may be "@LIMIT"
 

@@ -108,10 +108,7 @@ def _make_stage(workspace: Workspace, graph: Graph, node: Node) -> StageEntry:
         metrics=tuple(metrics),
         plots=plots,
         top_plots={
-            f"{stage_name(graph, node.name)}-{name}": {
-                **_plot_options(plot),
-                "y": {paths[name]: list(plot.y or ())},
-            }
+            f"{stage_name(graph, node.name)}-{name}": _top_plot(plot, paths[name])
             for name, plot in several.items()
         },
     )
@@ -136,6 +133,11 @@ def _plot_options(plot: bool | Plot) -> Any:
         return plot
     options = plot.model_dump(exclude_none=True, exclude={"by"})
     return options | ({"y": plot.y[0]} if plot.y else {})
+
+
+def _top_plot(plot: Plot, path: str) -> dict[str, Any]:
+    """The same of several columns, as DVC takes it: with the file's path beside them."""
+    return {**_plot_options(plot), "y": {path: list(plot.y or ())}}
 
 
 def _input_paths(graph: Graph, node: Node) -> Iterator[str]:

@@ -79,13 +79,9 @@ def certain_nodes(graph: Graph) -> Iterator[Node]:
     # Those behind a condition may leave no output, and DVC takes a missing one for a fault.
     for node in graph.steps.values():
         taken = [choice for source in node.taken_sources for choice in outputs_of(source)]
-        makers = (graph.nodes[choice.step].loop for choice in taken)
-        # Of cells of which the best is handed on the others stand in the store alone.
-        is_unsaid = any(maker and maker.best and maker.is_within(node.loop) for maker in makers)
-        if loop := node.loop:
-            is_unsaid |= bool(loop.best and loop.best.number.step != node.name)
-            # What each cell made of a list is in no file of its own.
-            is_unsaid |= any(is_list_per_cell(graph, loop, s) for s in loop.lists.values())
+        is_unsaid = any(_is_of_cell(graph.nodes[choice.step], node) for choice in taken)
+        is_unsaid |= bool(node.loop and node.loop.best and node.loop.best.number.step != node.name)
+        is_unsaid |= _has_list_per_cell(graph, node)
         is_unsaid |= bool(node.branch or node.step.on_failure)
         is_unsaid |= bool(node.run_arguments)  # of which DVC knows nothing
         is_unsaid |= any(_is_optional(graph, source) for source in node.taken_sources)
@@ -93,6 +89,17 @@ def certain_nodes(graph: Graph) -> Iterator[Node]:
             doubtful.add(node.name)
         else:
             yield node
+
+
+def _has_list_per_cell(graph: Graph, node: Node) -> bool:
+    # What each cell made of a list is in no file of its own.
+    loop = node.loop
+    return loop is not None and any(is_list_per_cell(graph, loop, s) for s in loop.lists.values())
+
+
+def _is_of_cell(maker: Node, node: Node) -> bool:
+    # Of cells of which the best is handed on the others stand in the store alone.
+    return bool(maker.loop and maker.loop.best and maker.loop.is_within(node.loop))
 
 
 def _is_optional(graph: Graph, source: Source) -> bool:

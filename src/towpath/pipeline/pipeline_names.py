@@ -107,8 +107,7 @@ class PipelineNames:
         if name == "run" and name not in {**self.pipeline.steps, **self.pipeline.inputs}:
             return self._run_source(reference, place)
         if name in items:
-            first = (reference.output,) if reference.output else ()
-            return FromItem(name, (*first, *reference.plain_keys))
+            return _item_source(reference)
         self.used.add(name)
         if name in self.pipeline.steps:
             return self._output_source(reference, place)
@@ -292,6 +291,11 @@ class PipelineNames:
 
 def _list_names(names: Iterable[str]) -> str:
     return " or ".join(f"`{name}`" for name in names)
+
+
+def _item_source(reference: Reference) -> FromItem:
+    first = (reference.output,) if reference.output else ()
+    return FromItem(reference.name, (*first, *reference.plain_keys))
 
 
 def find_shared_names(declared: DeclaredPipeline) -> Iterator[Fault]:

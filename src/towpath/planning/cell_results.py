@@ -161,8 +161,8 @@ def _hand_on_best(store: Store, node: Node, best: BestCell, known: RunState) -> 
     for name, cell, by in _made_cells(node, known):
         try:
             number = _number_of(store, best, known.made[by], by)
-            if search and math.isinf(number):  # which no search can go by
-                raise StepFailed(f"`{by}` reached {number}, which is no number to go by")
+            if search:
+                _require_finite(number, by)
         except StepFailed as failure:
             if not (search or node.step.may_fail):  # type: ignore[union-attr]  # it has cells
                 raise
@@ -171,8 +171,7 @@ def _hand_on_best(store: Store, node: Node, best: BestCell, known: RunState) -> 
         numbers.append((number if best.least else -number, name, len(rows)))
         rows.append(_row(cell, number))
     if not numbers:
-        word, hint = "trials" if search else "cells", str(first_fault) if first_fault else None
-        raise StepFailed(f"none of its {word} has a number to compare", hint=hint)
+        raise _none_has_number(node, first_fault)
     # Of several that are equal the first.
     _, winner, place = min(numbers, key=lambda triple: triple[0])
     result = known.made[winner]
@@ -186,6 +185,17 @@ def _hand_on_best(store: Store, node: Node, best: BestCell, known: RunState) -> 
         outputs["cells"] = _put_document(store, node, "cells", rows, values)
     facts = {name: fact for name, fact in result.facts.items() if name in ("signature", "needs")}
     return Made(outputs, values, {**facts, "best": winner})
+
+
+def _require_finite(number: float, step: str) -> None:
+    if math.isinf(number):  # which no search can go by
+        raise StepFailed(f"`{step}` reached {number}, which is no number to go by")
+
+
+def _none_has_number(node: Node, first_fault: Fault | None) -> StepFailed:
+    word = "trials" if isinstance(node.step, Tuning) else "cells"
+    hint = str(first_fault) if first_fault else None
+    return StepFailed(f"none of its {word} has a number to compare", hint=hint)
 
 
 def _trials_table(node: Node, known: RunState, numbers: Mapping[str, Json]) -> bytes:

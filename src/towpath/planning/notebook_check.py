@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from towpath.config.pipeline_declaration import NotebookStep, notebook_outputs
-from towpath.dependencies.notebook_source import PARAMETERS, Notebook
+from towpath.dependencies.notebook_source import PARAMETERS, Notebook, NotebookCell
 from towpath.errors import Fault, Place, did_you_mean
 
 if TYPE_CHECKING:
@@ -53,10 +53,7 @@ def _syntax_faults(notebook: Notebook, file: str) -> Iterator[Fault]:
 def _unused_faults(
     node: Node, notebook: Notebook, variables: list[str], place: Place | None
 ) -> Iterator[Fault]:
-    parts = (part for cell in notebook.cells for part in ast.walk(cell.parse()))
-    # Whatever it is named for: a value that only the cell of the parameters says is used by none.
-    loaded = (n for n in parts if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load))
-    names = {name.id for name in loaded}
+    names = {name for cell in notebook.cells for name in _named_in(cell)}
     with_magic = [cell.source for cell in notebook.cells if cell.python != cell.source]
     for name in variables:
         if name in names or any(name in text for text in with_magic):  # `!head $raw` names it too
@@ -69,6 +66,13 @@ def _unused_faults(
             what = f"the notebook does not use `{name}`"
             hint = near or f"remove it, or use it: `{name}` is a variable in it"
         yield Fault(what, place, hint)
+
+
+def _named_in(cell: NotebookCell) -> Iterator[str]:
+    # Whatever it is named for: a value that only the cell of the parameters says is used by none.
+    for node in ast.walk(cell.parse()):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            yield node.id
 
 
 def _overwritten_faults(notebook: Notebook, variables: list[str], file: str) -> Iterator[Fault]:

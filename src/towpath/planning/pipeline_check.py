@@ -46,7 +46,7 @@ from towpath.steps.formats import FRAMES
 if TYPE_CHECKING:
     from towpath.config.pipeline_file import DeclaredPipeline
     from towpath.dependencies import CodeReader, StepArgument, StepSignature
-    from towpath.pipeline.step_graph import Graph, Node
+    from towpath.pipeline.step_graph import Graph, Node, Source
     from towpath.workspace import Workspace
 
 
@@ -170,7 +170,8 @@ class _CheckedStep(Struct, frozen=True):
                 signature = code.step_signature(folder, step.run)
                 yield from self._signature_faults(signature, place)
                 yield from self._annotation_faults(signature)
-                yield from self._big_table_faults(signature, place)
+                yield from self._big_table_extras(signature, place)
+                yield from self._cluster_faults(signature)
             case CommandStep() as step:
                 yield from _script_faults(self.workspace.root, step, self._find_place("command"))
             case NotebookStep():
@@ -236,19 +237,23 @@ class _CheckedStep(Struct, frozen=True):
                     at_function = Place(found.file, found.line)
                     yield Fault(f"{asks}, and {file.path} is {read_as}", at_function, hint)
 
-    def _big_table_faults(self, signature: StepSignature, place: Place | None) -> Iterator[Fault]:
+    def _big_table_extras(self, signature: StepSignature, place: Place | None) -> Iterator[Fault]:
         """Extras that a function needs and that are not there, for Dask's tables and client and for
-        polars, and what only a step on a cluster is given."""
+        polars."""
         step = self.node.step
         if isinstance(step, DaskStep):
             yield from _extra_faults("dask", "Dask", place)
+            if step.address and step.workers:
+                at_workers = self.declared.places.find_place("steps", self.node.name, "workers")
+                what = "a cluster by its `address` has workers"
+                yield Fault(what, at_workers, "remove `workers`")
         asks_polars = any(argument.asks.startswith("polars.") for argument in signature.arguments)
         if asks_polars and (command := tell_missing_extra("polars")):
             yield Fault("polars is not installed", place, f"`{command}`")
-        if isinstance(step, DaskStep) and step.address and step.workers:
-            at_workers = self.declared.places.find_place("steps", self.node.name, "workers")
-            yield Fault("a cluster by its `address` has workers", at_workers, "remove `workers`")
-        at_function = Place(signature.file, signature.line)
+
+    def _cluster_faults(self, signature: StepSignature) -> Iterator[Fault]:
+        """What only a step on a cluster is given."""
+        step, at_function = self.node.step, Place(signature.file, signature.line)
         for argument in signature.arguments:
             if argument.asks not in (DASK_FRAME, *DASK_CLIENTS):
                 continue
@@ -260,12 +265,15 @@ class _CheckedStep(Struct, frozen=True):
                 what = f"`{name}` is the cluster's client, and the step gives it something"
                 yield Fault(what, at_function, "give the input another name")
             elif source:
-                for file in file_formats.files_of_declared(self.declared, self.nodes, source):
-                    # Of a folder its files say what they are, once they are there.
-                    format = sql_tables.find_sql_format(file.path, file.format)
-                    if not file.path.endswith("/") and format not in DASK_FORMATS:
-                        what = f"`{name}` is {file.path}, which is no table that Dask reads"
-                        yield Fault(what, at_function, DASK_TABLES)
+                yield from self._table_faults(name, source, at_function)
+
+    def _table_faults(self, name: str, source: Source, at_function: Place) -> Iterator[Fault]:
+        for file in file_formats.files_of_declared(self.declared, self.nodes, source):
+            # Of a folder its files say what they are, once they are there.
+            format = sql_tables.find_sql_format(file.path, file.format)
+            if not file.path.endswith("/") and format not in DASK_FORMATS:
+                what = f"`{name}` is {file.path}, which is no table that Dask reads"
+                yield Fault(what, at_function, DASK_TABLES)
 
 
 def _place_faults(faults: Iterator[Fault], place: Place | None) -> Iterator[Fault]:

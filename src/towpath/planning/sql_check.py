@@ -95,11 +95,14 @@ class _SqlCheck(Struct, frozen=True):
                     return self._place_of(key, position)
         return self._place_of("with", argument)
 
-    def output_faults(self) -> Iterator[Fault]:
+    def _lost_queries(self) -> Iterator[Fault]:
         for query in (statement for statement in self.script[:-1] if statement.is_query):
             at_query = self.source.find_place(query.first_line)
             hint = "`CREATE TABLE name AS ...` keeps it"
             yield Fault("what this query gives goes nowhere", at_query, hint)
+
+    def output_faults(self) -> Iterator[Fault]:
+        yield from self._lost_queries()
         makes = [statement.makes for statement in self.script if statement.makes]
         outputs = list(self.node.outputs)
         if any(statement.kind == "ALTER" for statement in self.script):

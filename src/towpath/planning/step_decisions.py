@@ -79,8 +79,7 @@ class StepJudge(Struct, frozen=True):
         if node.loop and node.awaits_cells:
             return self._await_lists(node, node.loop, known)
         if pending := known.pending(node):
-            names = ", ".join(f"`{step}`" for step in sorted(pending))
-            shown = "its cells" if node.gathers_cells else names
+            shown = "its cells" if node.gathers_cells else _join_names(pending)
             return StepDecision(node.name, StepVerdict.UNDECIDED, f"after {shown}")
         if isinstance(node.step, Condition | Fail | Stop | Notify):
             return StepDecision(node.name, StepVerdict.RUN)
@@ -331,6 +330,10 @@ def _own_reason(node: Node) -> str:
 
 def _made_by(entry: CacheEntry) -> str:
     return f"made by {entry.made_by}"
+
+
+def _join_names(steps: frozenset[str]) -> str:
+    return ", ".join(f"`{step}`" for step in sorted(steps))
 
 
 class LastExecution(Struct, frozen=True):
