@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
 
-from towpath.audit.run_search import search_runs
+from towpath.audit.search_query import Kind, Vocabulary, parse_query
 from towpath.errors import TowpathError
 from towpath.execution import run_folders
 from towpath.studio.pages.run_facts import RUN_LINES, RunLine
@@ -22,6 +22,23 @@ if TYPE_CHECKING:
 _PATIENCE = 0.2  # seconds in which records are read for one page
 _ALWAYS_READ = 100  # runs that an address names, as many as a page of the table has
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
+
+# What an expression can name of a run, in the language of a search for versions.
+_TABLES: Mapping[str, Kind] = {"metrics": "number", "params": "any", "data": "any"}
+_RUN_FIELDS: Mapping[str, tuple[Kind, Callable[[RunLine], Any]]] = {
+    "run": ("text", lambda run: run.id),
+    "pipeline": ("text", lambda run: run.pipeline),
+    "state": ("text", lambda run: run.state),
+    "started": ("time", lambda run: run.started),
+    "seconds": ("number", lambda run: run.seconds),
+    "author": ("author", lambda run: run.author),
+    "environment": ("text", lambda run: run.environment),
+    "trial": ("bool", lambda run: run.is_trial),
+    "registered": ("bool", lambda run: bool(run.versions)),
+    "error": ("text", lambda run: run.error),
+}
+_RUN_ALIASES = {"parameters": "params", "param": "params", "metric": "metrics", "inputs": "data",
+                "time": "started", "user": "author", "took": "seconds"}  # fmt: skip
 
 
 class RunFilter(Struct, frozen=True):
@@ -61,11 +78,14 @@ class RunFilter(Struct, frozen=True):
     def keep_runs(self, runs: Sequence[RunLine]) -> list[RunLine]:
         """Those that are asked for. Raises UsageError for an expression that is none."""
         kept = [run for run in runs if self._is_asked(run)]
-        # Over all of them, so that a name is known though it is in none of those that are left.
         if not self.where:
             return kept
-        ids = {run.id for run in search_runs(runs, self.where)}
-        return [run for run in kept if run.id in ids]
+        # Of all of them, so that a name is known though it is in none of those that are left.
+        names = {t: frozenset(name for run in runs for name in getattr(run, t)) for t in _TABLES}
+        words = ("run", 'metrics.mse < 5 and state == "done"')
+        vocabulary = Vocabulary(*words, _RUN_FIELDS, _TABLES, _RUN_ALIASES, names, getattr)
+        query = parse_query(self.where, vocabulary)
+        return [run for run in kept if query.test(run)]
 
     def _is_asked(self, run: RunLine) -> bool:
         day = run.started[:10]
