@@ -16,6 +16,7 @@ from towpath.backends.git import Repository, branches
 from towpath.config.artifact import Artifact
 from towpath.delivery import promotion
 from towpath.delivery.promotion.main_line_approvals import ApprovalRule
+from towpath.delivery.promotion.promotion_approval import PromotionApproval
 from towpath.forge import Forge
 from towpath.registry import (
     Column,
@@ -46,7 +47,7 @@ PEOPLE = {"ada": "Ada Lovelace <ada@example.org>", "bo": "Bo Diddley <bo@example
 
 def judge_promotion(
     repository: Repository, decided: Promotion, forge: Forge | None = None
-) -> promotion.PromotionApproval:
+) -> PromotionApproval:
     """How a promotion on main was approved, by the one rule."""
     head = branches.main_commit(repository)
     assert head

@@ -16,8 +16,8 @@ from towpath.backends.dvc import Store, initialise_store
 from towpath.backends.git import Repository
 from towpath.config.artifact import Artifact
 from towpath.delivery import reconcile
-from towpath.delivery.reconcile import AppliedPlan, DeploymentRecord, ReconcileOptions, StagePlan
-from towpath.delivery.reconcile.deployment_record import read_stored_record
+from towpath.delivery.reconcile import AppliedPlan, ReconcileOptions, StagePlan
+from towpath.delivery.reconcile.deployment_record import DeploymentRecord, read_stored_record
 from towpath.registry import Column, ModelSignature, RecordedCode, Registration, VersionRecord
 from towpath.registry.stage_files import StageFile
 from towpath.storage.stage_store import StageStore

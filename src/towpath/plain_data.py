@@ -1,11 +1,23 @@
-"""Frozen values as JSON's own types."""
+"""Frozen values as JSON's own types, and values by their keys."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import PurePath
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import to_builtins
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+
+
+def group_by_key(pairs: Iterable[tuple[_Key, _Value]]) -> dict[_Key, list[_Value]]:
+    """The values of each key, in their order."""
+    groups: dict[_Key, list[_Value]] = {}
+    for key, value in pairs:
+        groups.setdefault(key, []).append(value)
+    return groups
 
 
 def list_fields(value: object) -> dict[str, Any]:

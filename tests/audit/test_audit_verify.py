@@ -269,7 +269,7 @@ def test_a_store_that_cannot_be_opened_is_no_clean_bill(project: Project) -> Non
     )
     project.write("towpath.yaml", said)
     project.commit("dev moves to S3")
-    found = project.verify(environ={})
+    found = project.verify()
     assert found.findings == ()
     [left] = found.unchecked
     assert left.check == "artifact"

@@ -183,7 +183,14 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         ("tests/doctor/test_doctor.py::test_a_forge_that_enforces_nothing_and_then_all",),
     ),
     "doctor/health_check.py::report_lack": (1, (f"{BY_HAND}it hands on what it is given",)),
-    "doctor/health_check.py::report_faults": (1, ("Git does not know who it is",)),
+    "doctor/health_check.py::report_faults": (
+        1,
+        (
+            "Git does not know who it is",
+            "a model that is nobody's",
+            "a stage that is not declared",
+        ),
+    ),
     "doctor/environment_checks.py::examine_checkout": (
         3,
         (
@@ -245,12 +252,10 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         ("a memory of main of another repository", "main at a forge that took another way"),
     ),
     "doctor/stage_checks.py::examine_main_models": (1, ("a promoted version without its tag",)),
-    "doctor/stage_checks.py::_report_fault": (
-        1,
-        ("a model that is nobody's", "a stage that is not declared"),
+    "doctor/environment_checks.py::examine_unpublished": (
+        2,
+        ("a candidate that waits", "versions that are only here"),
     ),
-    "doctor/environment_checks.py::examine_unpublished": (1, ("a candidate that waits",)),
-    "doctor/environment_checks.py::_examine_tags": (1, ("versions that are only here",)),
     "doctor/environment_checks.py::_pruning_settings": (
         2,
         ("a setting that prunes tags", "a setting that mirrors everything"),
@@ -302,7 +307,7 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         (f"{BY_HAND}it is the place of the gate",),
     ),
     "delivery/reconcile/lease.py::_take_lease": (1, ("another holds the stage",)),
-    "delivery/reconcile/lease.py::_lost_error": (
+    "delivery/reconcile/lease.py::HeldLease.check": (
         1,
         (
             "tests/delivery/reconcile/test_reconcile_lease.py::test_a_lease_is_renewed_and_one_that_was_lost",
@@ -318,7 +323,7 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         1,
         ("a rejected version that does not run yet",),
     ),
-    "delivery/reconcile/stage_site.py::_refuse_unknown": (1, ("a stage that is not there",)),
+    "delivery/reconcile/stage_site.py::open_stage_site": (1, ("a stage that is not there",)),
     "delivery/reconcile/smoke_test.py::run_smoke_test": (
         1,
         ("tests/delivery/reconcile/test_reconcile_targets.py::test_a_version_is_tried_beside",),

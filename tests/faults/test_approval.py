@@ -203,13 +203,13 @@ def test_rules_that_two_signers_agree_to(ada: Clone) -> None:
     ada.be("ada")
     ada.write(SIGNERS, ada.line("ada") + ada.line("bo") + ada.line("cleo"))
     ada.commit("Cleo may sign", "-S")
-    assert ada.rule.rules.pending == (SIGNERS,)
+    assert tuple(ada.rule.rules.due) == (SIGNERS,)
     with pytest.raises(Refused, match="no commit that is signed"):
         ada.be("mallory")
         ratify_rules(ada.workspace)
     done = ratify_rules(ada.be("bo").workspace)
     assert (done.level, done.waits, ada.head()) == ("signed", None, done.commit)
-    assert ada.rule.rules.pending == ()
+    assert tuple(ada.rule.rules.due) == ()
     assert [change.level for change in ada.rule.rules.changes] == ["recorded", "none", "signed"]
     assert ada.approve(ada.promote("abalone@v1.0.0"), "cleo").level == "signed"
     assert ada.findings() == []
@@ -225,7 +225,7 @@ def test_a_signature_under_an_earlier_content_is_none_of_a_later(ada: Clone) -> 
     ada.be("bo").git("switch", "-q", "main")
     words = f"Merge work\n\nRules: {SIGNERS}\nApproval: signed\n"
     ada.git("merge", "-q", "--no-ff", "-S", "-m", words, "work")
-    assert ada.rule.rules.pending == (SIGNERS,)
+    assert tuple(ada.rule.rules.due) == (SIGNERS,)
     refused(ada, "bo@example.org alone signed for it")
 
 
@@ -265,7 +265,7 @@ def test_an_agreement_says_that_it_is_one(ada: Clone) -> None:
     ada.write(SIGNERS, ada.line("ada") + ada.line("bo") + ada.line("cleo"))
     ada.commit("Cleo may sign", "-S")
     ada.be("bo").commit(f"Agree\n\nRules: {SIGNERS}\n", "-S", "--allow-empty")
-    assert ada.rule.rules.pending == (SIGNERS,)
+    assert tuple(ada.rule.rules.due) == (SIGNERS,)
 
 
 def test_a_key_that_expired_signs_no_rules_at_an_earlier_date(ada: Clone) -> None:
@@ -275,12 +275,12 @@ def test_a_key_that_expired_signs_no_rules_at_an_earlier_date(ada: Clone) -> Non
     ada.write(SIGNERS, ada.line("ada") + "".join(gone))
     ada.commit("They left", "-S")
     ratify_rules(ada.be("bo").workspace)
-    assert ada.rule.rules.pending == ()
+    assert tuple(ada.rule.rules.due) == ()
     ada.be("bo").write(SIGNERS, ada.line("bo") + ada.line("cleo"))
     ada.commit("Back", "-S", at="2026-10-01T09:00:00Z")
     words = f"Agree\n\nRules: {SIGNERS}\nApproval: signed\n"
     ada.be("cleo").commit(words, "-S", "--allow-empty", at="2026-10-02T09:00:00Z")
-    assert ada.rule.rules.pending == (SIGNERS,)
+    assert tuple(ada.rule.rules.due) == (SIGNERS,)
     refused(ada, "its date cannot be")
 
 
@@ -520,7 +520,7 @@ def test_a_name_that_fits_everybody_approves_nobody_s_promotion(ada: Clone) -> N
     ada.be("cleo").write(SIGNERS, ada.line("ada") + ada.line("bo") + ada.line("mallory"))
     ada.commit("Mallory may sign", "-S")
     assert ratify_rules(ada.be("cleo").workspace).waits
-    assert ada.rule.rules.pending == (SIGNERS,)
+    assert tuple(ada.rule.rules.due) == (SIGNERS,)
 
 
 def test_a_certificate_approves_nothing(ada: Clone) -> None:
@@ -612,7 +612,7 @@ def test_a_link_where_a_rule_is_read(deployed: Clone, path: str) -> None:
     (deployed.root / path).parent.mkdir(exist_ok=True)
     (deployed.root / path).symlink_to(f"{'../' * path.count('/')}elsewhere/{Path(path).name}")
     deployed.commit("A link")
-    assert deployed.rule.rules.pending
+    assert deployed.rule.rules.due
     with pytest.raises(TowpathError) as wrong:
         promotion.propose_promotion(deployed.workspace, "abalone@v1.1.0", "prod")
         branch = "promote/abalone-v1.1.0-prod"
@@ -634,7 +634,7 @@ def test_a_submodule_where_a_rule_is_read(ada: Clone) -> None:
     ada.git("update-index", "--add", "--cacheinfo", f"160000,{commit},{SIGNERS}")
     ada.git("commit", "-qm", "A submodule")
     rules = ada.rule.rules
-    assert rules.pending == (SIGNERS,)
+    assert tuple(rules.due) == (SIGNERS,)
     assert "mallory" not in str(rules.rules_written().signers)
 
 
@@ -652,14 +652,14 @@ def test_a_project_that_moved_keeps_its_level(ada: Clone) -> None:
         (ada.root / "models").mkdir(exist_ok=True)
         ada.git("mv", path, f"models/{path}")
     ada.commit("Move it", "-S")
-    assert ada.rule.rules.pending == ("models/towpath.yaml", "towpath.yaml")
+    assert tuple(ada.rule.rules.due) == ("models/towpath.yaml", "towpath.yaml")
     for person in ("bo", "ada"):
         ada.be(person).commit(
             "Agree\n\nRules: towpath.yaml\nRules: models/towpath.yaml\nApproval: signed\n",
             "-S", "--allow-empty",
         )  # fmt: skip
     rule = ApprovalRule(Repository.open(ada.root), ada.head(), "models")
-    assert rule.rules.pending == ()
+    assert tuple(rule.rules.due) == ()
     judged = rule.judge(before)
     assert (judged.needed, judged.is_enough) == ("signed", False)
     assert before not in rule.find_counted()

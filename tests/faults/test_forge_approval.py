@@ -12,7 +12,7 @@ from own_home import CopyWorld
 from promotion_project import POLICY, Project, begin, judge_promotion
 from towpath import registry
 from towpath.delivery import promotion
-from towpath.delivery.promotion import PromotionApproval
+from towpath.delivery.promotion.promotion_approval import PromotionApproval
 from towpath.errors import Refused, UsageError
 
 if TYPE_CHECKING:

@@ -217,14 +217,14 @@ def test_a_claim_of_what_another_promoted_is_no_first_one(mono: Clone) -> None:
     mono.write("registry/models/bean/project.yaml", "project: a\n")
     mono.commit("Mine")
     rule = ApprovalRule(Repository.open(mono.root), mono.head(), "b")
-    assert rule.rules.pending == ("registry/models/bean/project.yaml",)
+    assert tuple(rule.rules.due) == ("registry/models/bean/project.yaml",)
 
 
 def test_a_claim_by_a_plain_commit_for_a_signed_project_waits(mono: Clone) -> None:
     mono.be("mallory").write("registry/models/bean/project.yaml", "project: b\n")
     mono.commit("Theirs")
     rule = ApprovalRule(Repository.open(mono.root), mono.head(), "b")
-    assert rule.rules.pending == ("registry/models/bean/project.yaml",)
+    assert tuple(rule.rules.due) == ("registry/models/bean/project.yaml",)
 
 
 def test_a_project_moved_from_among_others_keeps_its_policy(mono: Clone) -> None:

@@ -13,7 +13,7 @@ from own_home import MAIN, CopyWorld, move_in
 from towpath import registry
 from towpath.backends.git import CommitStamp, make_tag_object, refs
 from towpath.delivery import promotion, reconcile
-from towpath.delivery.reconcile import BlockedChange, DeployVersion
+from towpath.delivery.reconcile.reconcile_plan import BlockedChange, DeployVersion
 from towpath.errors import Refused, TowpathError, UsageError
 from towpath.registry import restore_tags, stage_tags
 

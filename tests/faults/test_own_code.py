@@ -110,9 +110,9 @@ class Clone:
 
     def own(self, stage: str | None = None, trust: str = CLASS, **facts: Any) -> OwnCode:
         main = self.git("rev-parse", "main")
-        policy = parse_project(DECLARED)
-        source = CodeSource.of_stage(self.repository, self.home, policy, stage, main)
-        return find_own_code(source, self.record(**facts), trust.split(", "))
+        policy = parse_project(DECLARED).model_copy(update={"trust": tuple(trust.split(", "))})
+        source = CodeSource(self.repository, self.home, policy, stage, main)
+        return find_own_code(source, self.record(**facts))
 
     def score(self, own: OwnCode, trust: str = CLASS, model: Path | None = None) -> list[float]:
         data, output = self.root.parent / "data.csv", self.root.parent / "scored.csv"
@@ -278,9 +278,9 @@ def test_two_versions_with_one_class_are_tried_each_with_its_own(clone: Clone) -
     new, old = _bundle(clone, "new", second), _bundle(clone, "old", first)
     project: Project = parse_project(DECLARED)
     main = clone.git("rev-parse", "main")
-    source = CodeSource.of_stage(clone.repository, clone.home, project, "prod", main)
+    source = CodeSource(clone.repository, clone.home, project, "prod", main)
     tried = smoke_test.run_smoke_test(
-        new, old, project, None, lambda record: find_own_code(source, record, project.trust)
+        new, old, project, None, lambda record: find_own_code(source, record)
     )
     assert tried == "3 rows predicted, 3 of 3 values other than v1.0.0's"
 

@@ -13,7 +13,7 @@ from command_line import call_towpath
 from own_home import MAIN, move_in
 from towpath.audit.stage_history import read_stage_history
 from towpath.delivery import promotion, reconcile
-from towpath.delivery.reconcile import BlockedChange, NothingToDo, RemoveModel
+from towpath.delivery.reconcile.reconcile_plan import BlockedChange, NothingToDo, RemoveModel
 from towpath.doctor import examine_project
 from towpath.errors import Refused, RegistryError, UsageError
 from towpath.registry.ownership import claim_path, read_owners

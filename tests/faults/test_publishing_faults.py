@@ -325,7 +325,7 @@ def test_a_setting_of_ones_own_changes_nothing(
     assert names(done) == ["abalone@v1.0.0", "abalone@v1.0.1"]
     assert second.key == done[1].key
     fetched = registry.fetch_registry(project.repository)
-    assert fetched.tags == ()
+    assert fetched == ()
     head = project.git("rev-parse", "HEAD")
     assert remotes.push_branch(project.repository, "origin", "promote/x", head, None) is None
     assert remotes.delete_branch(project.repository, "origin", "promote/x", head)

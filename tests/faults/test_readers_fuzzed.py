@@ -29,6 +29,7 @@ from towpath.config.foreign_values import parse_json
 from towpath.config.project_declaration import parse_project
 from towpath.config.project_paths import ProjectPath
 from towpath.delivery.gates import gate_process
+from towpath.delivery.gates.verdict import Unjudged
 from towpath.delivery.reconcile import bundle, deployment_record, lease, main_witness, smoke_test
 from towpath.drawing import picture_file
 from towpath.drawing.alike_boxes import group_alike
@@ -150,7 +151,7 @@ def _read_tag(content: bytes, _: Path) -> None:
     message = f"title\n\ntowpath: {_text(content)}\n"
     summary = tag_message.parse_summary(message)
     json.dumps(summary, ensure_ascii=False).encode()
-    sum(tag_message.parse_metrics(message).values())
+    sum(tag_message.parse_summary(message).get("metrics", {}).values())
     for value in (*summary.get("params", {}).values(), summary.get("size", 0)):
         f"{value:.6g}" if isinstance(value, int | float) else str(value)
 
@@ -207,10 +208,11 @@ def _read_reply(read: Callable[[object], object]) -> Read:
     """What a gate's process answers, and what is done with it: it is shown."""
 
     def call(content: bytes, _: Path) -> None:
-        reply = gate_process.read_reply(parse_json(content), read)
-        json.dumps(
-            reply.why if isinstance(reply, gate_process.GateRefusal) else str(reply)
-        ).encode()
+        try:
+            reply = str(gate_process.read_reply(parse_json(content), read))
+        except Unjudged as refusal:
+            reply = str(refusal)
+        json.dumps(reply).encode()
 
     return call
 

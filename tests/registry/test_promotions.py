@@ -89,10 +89,9 @@ def test_merges_squashes_and_edits_by_hand(
     assert (found[-1].commit, found[-1].fault) == (gone, None)
     assert found[-1].path == dev
 
-    assert [one.stage for one in registry.read_promotions(repository, stage="prod")] == ["prod"] * 2
     assert [one.model for one in registry.read_promotions(repository, model="trout")] == ["trout"]
     assert registry.read_promotions(repository, main=merge) == (first,)
-    assert registry.read_promotions(repository, stage="*") == ()
+    assert registry.read_promotions(repository, model="*") == ()
 
 
 def test_what_a_user_configured_changes_nothing(

@@ -10,7 +10,6 @@ import pytest
 
 from towpath import registry
 from towpath.backends.git import Repository
-from towpath.errors import UserError
 from towpath.registry import ReadyToRegister, RegistrationSkipped
 
 Git = Callable[..., str]
@@ -18,11 +17,11 @@ Clone = Callable[..., Repository]
 
 
 def test_a_clean_repository_is_ready(repository: Repository, git: Git) -> None:
-    ready = registry.judge_readiness(repository, required=True)
+    ready = registry.judge_readiness(repository)
     assert isinstance(ready, ReadyToRegister)
     assert (ready.commit, ready.branch) == (repository.head(), "main")
     git(repository.root, "checkout", "-q", "--detach")
-    detached = registry.judge_readiness(repository, required=True)
+    detached = registry.judge_readiness(repository)
     assert isinstance(detached, ReadyToRegister) and detached.branch is None
 
 
@@ -51,7 +50,7 @@ def test_a_name_that_is_no_text_is_shown(repository: Repository) -> None:
     assert skipped.faults[0].hint == "caf\\udce9.py"
 
 
-def test_required_refuses_with_everything_at_once(
+def test_all_that_lacks_is_said_at_once(
     repository: Repository, clone: Clone, git: Git, home: Path
 ) -> None:
     git(repository.root, "commit", "-q", "--allow-empty", "-m", "second")
@@ -59,22 +58,20 @@ def test_required_refuses_with_everything_at_once(
     shallow = clone("shallow", "--depth", "1")
     (shallow.root / "steps.py").write_text("changed\n")
     (home / ".gitconfig").write_text("")
-    assert str(registry.judge_readiness(shallow)) == (
+    skipped = registry.judge_readiness(shallow)
+    assert isinstance(skipped, RegistrationSkipped)
+    assert str(skipped) == (
         "skipped: 1 file not committed; a shallow clone lacks the versions before; "
         "Git does not know who you are"
     )
-    with pytest.raises(UserError) as refused:
-        registry.judge_readiness(shallow, required=True)
-    said = str(refused.value).splitlines()
-    assert said[0] == "cannot register: 1 file not committed (steps.py)"
+    said = [str(fault) for fault in skipped.faults]
+    assert said[0] == "1 file not committed (steps.py)"
     assert "git fetch --unshallow --tags" in said[1]
     assert "git config --global user.email" in said[2]
 
 
 def test_before_there_is_anything_to_stand_on(tmp_path: Path, git: Git) -> None:
     assert str(registry.judge_readiness(None)) == "skipped: no Git repository"
-    with pytest.raises(UserError, match="cannot register: no Git repository"):
-        registry.judge_readiness(None, required=True)
     git(tmp_path, "init", "-q", "new")
     fresh = Repository.open(tmp_path / "new")
     assert str(registry.judge_readiness(fresh)) == "skipped: nothing is committed yet"

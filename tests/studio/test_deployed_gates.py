@@ -8,9 +8,9 @@ from pathlib import Path
 import httpx
 
 from running import Project
-from towpath.audit.main_metric import MetricPolicy
 from towpath.audit.open_tasks import read_project_standing
-from towpath.registry.deployed_gates import (
+from towpath.audit.stage_board import MetricPolicy, judge_change
+from towpath.delivery.reconcile.deployment_record import (
     DeployedGate,
     parse_gate_trailers,
     write_gate_trailers,
@@ -50,4 +50,4 @@ def test_the_board_and_the_command_tell_one_metric(own_shown: Project) -> None:
     version = ProjectFacts(own_shown.root).models["mean"].versions[0]
     same = metrics.read_main_metric(version, version)
     assert same and (same.change, same.verdict) == (0, "same")
-    assert metrics.find_direction("error").judge_change(2.0, 1.0) == "better"
+    assert judge_change(metrics.find_sign("error"), 2.0, 1.0) == "better"

@@ -12,7 +12,7 @@ import pytest
 from benchmarks.registry import make
 from msgspec import structs
 
-from towpath.registry.deployed_gates import DeployedGate
+from towpath.delivery.reconcile.deployment_record import DeployedGate
 from towpath.studio.page_index import PAGES
 from towpath.studio.page_templates import PagePlace, render_studio_page
 from towpath.studio.pages.golden_rows import list_golden_files

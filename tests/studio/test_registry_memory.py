@@ -43,7 +43,7 @@ def test_a_change_is_seen_at_once_and_nothing_is_read_twice(tmp_path: Path, form
 
 
 def test_histories_of_all_models_are_those_of_each(shown: Project) -> None:
-    every = open_stage_histories(shown.workspace, forge=False)
+    every = open_stage_histories(shown.workspace)
     alone = read_stage_history(shown.workspace, "mean", forge=False)
     assert alone
     assert every.judge_model("mean") == alone == every.judge_moves(every.list_moves())

@@ -80,8 +80,8 @@ def test_versions_are_compared_by_what_differs(facts: ProjectFacts) -> None:
 
 
 def test_a_board_reads_the_histories_of_all_models_as_of_each(facts: ProjectFacts) -> None:
-    every = stage_history.open_stage_histories(facts.workspace, forge=False)
-    assert {model for _, model in every.promotions} == set(facts.models)
+    every = stage_history.open_stage_histories(facts.workspace)
+    assert {model for _, model in every.ledger.promotions_by_stage} == set(facts.models)
     for model in facts.models:
         alone = stage_history.read_stage_history(facts.workspace, model, forge=False)
         assert every.judge_model(model) == alone

@@ -17,7 +17,7 @@ from towpath.registry import Promotion
 from towpath.registry.stage_tags import StageTag
 
 if TYPE_CHECKING:
-    from towpath.delivery.promotion.main_line_approvals import ApprovalJudgement, ApprovalRule
+    from towpath.delivery.promotion.main_line_approvals import ApprovalRule
     from towpath.forge import Forge
     from towpath.workspace import Workspace
 
@@ -57,10 +57,6 @@ class Approvals(Struct, dict=True):
         ledger = self.ledger
         return ApprovalRule(ledger.repository, ledger.main, ledger.folder, self.forge)
 
-    def read_ahead(self, promotions: Sequence[Promotion]) -> None:
-        """Read in one pass what is asked of many."""
-        self.rule.read_ahead(promotions)
-
     def find_approval(self, promotion: Promotion) -> AuditedApproval:
         """As ``prove_approval``; where only a forge could tell that is not asked, what the stage
         tag claims, which whoever may push tags could have written."""
@@ -77,7 +73,7 @@ class Approvals(Struct, dict=True):
         place = promotion.commit, promotion.path
         if place not in self._proved:
             try:
-                approval = self.judge_promotion(promotion).approval
+                approval = self.rule.judge(promotion).approval
             except ForgeError as silent:
                 proved = AuditedApproval(UNKNOWN, because=silent.faults[0].what)
             else:
@@ -92,9 +88,6 @@ class Approvals(Struct, dict=True):
                 )
             self._proved[place] = proved
         return self._proved[place]
-
-    def judge_promotion(self, promotion: Promotion) -> ApprovalJudgement:
-        return self.rule.judge(promotion)
 
     def find_excess_claim(self, tag: StageTag, promotion: Promotion) -> AuditedApproval | None:
         """What a stage tag claims of its promotion's approval, where that is more than is so."""

@@ -48,8 +48,11 @@ def read_data_history(workspace: Workspace) -> dict[str, tuple[DataVersion, ...]
     versions: defaultdict[str, list[DataVersion]] = defaultdict(list)
     paths_by_file: dict[str, set[str]] = {}
     for change in changes:
-        for file, blob in _changed_pointers(change, inside):
-            rows_by_path = {str(row.path): row for row in rows.get((file, blob), ())}
+        # Those of its files that may name data of the project in the folder.
+        named = (file for file in change.files if tracked_files.is_pointer_path(file))
+        for file in (file for file in named if file.startswith(inside)):
+            pointed = rows.get((file, change.files[file]), ())
+            rows_by_path = {str(row.path): row for row in pointed}
             for path in paths_by_file.get(file, set()) - rows_by_path.keys():
                 versions[path].append(_make_version(change, None))
             for path, row in rows_by_path.items():
@@ -59,13 +62,6 @@ def read_data_history(workspace: Workspace) -> dict[str, tuple[DataVersion, ...]
         path.removeprefix(inside): tuple(reversed(listed))
         for path, listed in sorted(versions.items())
     }
-
-
-def _changed_pointers(change: MainChange, inside: str) -> Iterator[tuple[str, str | None]]:
-    """The files of a commit that may name data of the project in the folder ``inside``."""
-    for file, blob in change.files.items():
-        if file.startswith(inside) and tracked_files.is_pointer_path(file):
-            yield file, blob
 
 
 def _read_pointers(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
@@ -17,6 +16,7 @@ from towpath.backends.git.git_command import split_lines
 from towpath.delivery.promotion.promotion_approval import promotion_paths
 from towpath.delivery.promotion.promotion_case import refuse_unknown_stage
 from towpath.errors import RegistryError, TowpathError
+from towpath.plain_data import group_by_key
 from towpath.registry import (
     Model,
     ModelVersion,
@@ -99,13 +99,7 @@ class AuditLedger(Struct, frozen=True, dict=True):
 
     def find_version(self, model: str, number: VersionNumber | None) -> ModelVersion | None:
         """A version by its number; None where no tag says it."""
-        return self._versions_by_number.get((model, number))
-
-    @cached_property
-    def _versions_by_number(self) -> Mapping[tuple[str, VersionNumber | None], ModelVersion]:
-        # Asked for each of thousands of promotions: of several of one number the first counts.
-        every = (v for model in self.models.values() for v in reversed(model.versions))
-        return {(version.model, version.version): version for version in every}
+        return self.models[model].find_number(number) if number and model in self.models else None
 
     @cached_property
     def model_owners(self) -> Owners:
@@ -118,7 +112,6 @@ class AuditLedger(Struct, frozen=True, dict=True):
     def decided_record(self, path: str) -> bytes | None:
         """A record as it first came to main; None where none did."""
         blob = self.main_decisions.records.get(path)
-        # All in one call of Git, and once for all the checks.
         return self._decided_texts.get(blob) if blob else None
 
     # All in one call of Git, and once for all the checks.
@@ -163,32 +156,26 @@ class AuditLedger(Struct, frozen=True, dict=True):
         """The change of the same stage file before each, and the one after it."""
         return {
             (promotion.commit, promotion.path): (before, after)
-            for mine in self._promotions_by_stage.values()
+            for mine in self.promotions_by_stage.values()
             for before, promotion, after in zip(
                 [None, *mine], mine, [*mine[1:], None], strict=False
             )
         }
 
     def promotions_of(self, stage: str, model: str) -> Sequence[Promotion]:
-        return self._promotions_by_stage.get((stage, model), ())
+        return self.promotions_by_stage.get((stage, model), ())
 
     @cached_property
-    def _promotions_by_stage(self) -> Mapping[tuple[str, str], list[Promotion]]:
-        by_stage: defaultdict[tuple[str, str], list[Promotion]] = defaultdict(list)
-        for promotion in self.log:
-            by_stage[promotion.stage, promotion.model].append(promotion)
-        return by_stage
+    def promotions_by_stage(self) -> Mapping[tuple[str, str], list[Promotion]]:
+        return group_by_key(((entry.stage, entry.model), entry) for entry in self.log)
 
     def find_tags(self, promotion: Promotion) -> Sequence[StageTag]:
         return self._tags_by_promotion.get((promotion.commit, promotion.path), ())
 
     @cached_property
     def _tags_by_promotion(self) -> Mapping[tuple[str, str], list[StageTag]]:
-        by_promotion: defaultdict[tuple[str, str], list[StageTag]] = defaultdict(list)
-        for tag, promotion in self._paired_tags:
-            if promotion:
-                by_promotion[promotion.commit, promotion.path].append(tag)
-        return by_promotion
+        pairs = ((entry, tag) for tag, entry in self._paired_tags if entry)
+        return group_by_key(((entry.commit, entry.path), tag) for entry, tag in pairs)
 
     @property
     def stray_tags(self) -> Sequence[StageTag]:
@@ -203,15 +190,11 @@ class AuditLedger(Struct, frozen=True, dict=True):
         every = (v for model in self.models.values() for v in reversed(model.versions))
         return {(version.model, version.commit): version.version for version in every}
 
-    def promoted_version(self, promotion: Promotion) -> VersionNumber | None:
-        """The version that a promotion is about: of a model taken out, the one that left."""
-        about = promotion if promotion.version else self.previous_change(promotion)
-        return about.version if about else None
-
     def evidence_path(self, promotion: Promotion) -> str:
-        return promotion_paths(promotion.stage, promotion.model, self.promoted_version(promotion))[
-            2
-        ]
+        # Of a model taken out it is about the version that left.
+        about = promotion if promotion.version else self.previous_change(promotion)
+        version = about.version if about else None
+        return promotion_paths(promotion.stage, promotion.model, version)[2]
 
     def has_evidence(self, promotion: Promotion) -> bool:
         return self._find_evidence(promotion, promotion.commit) is not None

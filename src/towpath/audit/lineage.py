@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
@@ -16,6 +15,7 @@ from towpath import registry
 from towpath.audit.stage_history import HistoryEntry, read_stage_history
 from towpath.config.artifact import Json
 from towpath.drawing.picture import BoxShape, GraphBox, GraphLine, GraphPicture
+from towpath.plain_data import group_by_key
 from towpath.registry import DataSource, VersionRecord
 
 if TYPE_CHECKING:
@@ -68,26 +68,17 @@ class VersionIndex(Struct, frozen=True, dict=True):
     @cached_property
     def versions_by_digest(self) -> Mapping[str, Sequence[ModelVersion]]:
         """The versions that have these very bytes, by MD5."""
-        return _group_versions((str(v.summary.get("md5")), v) for v in self._every_version())
+        return group_by_key((str(v.summary.get("md5")), v) for v in self._every_version())
 
     @cached_property
     def versions_by_input(self) -> Mapping[str, Sequence[ModelVersion]]:
         """The versions that were made from these bytes, by MD5."""
         # Each once, however many of its inputs hold them.
         inputs = ((v, set(v.summary.get("data", {}).values())) for v in self._every_version())
-        return _group_versions((digest, v) for v, digests in inputs for digest in digests)
+        return group_by_key((digest, v) for v, digests in inputs for digest in digests)
 
     def _every_version(self) -> Iterator[ModelVersion]:
         return (version for model in self.models.values() for version in model.versions)
-
-
-def _group_versions(
-    pairs: Iterable[tuple[str, ModelVersion]],
-) -> Mapping[str, Sequence[ModelVersion]]:
-    groups: defaultdict[str, list[ModelVersion]] = defaultdict(list)
-    for digest, version in pairs:
-        groups[digest].append(version)
-    return dict(groups)
 
 
 def _name_others(versions: Iterable[ModelVersion], own_name: str) -> tuple[str, ...]:

@@ -9,13 +9,9 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 from msgspec import Struct
 
 from towpath import registry
-from towpath.audit.main_metric import MetricPolicy
-from towpath.audit.stage_board import StageStanding, list_standings
+from towpath.audit.stage_board import MetricPolicy, StageStanding, list_standings
 from towpath.audit.stage_history import open_stage_histories
-from towpath.delivery.promotion.decide_promotion import (
-    find_waiting_promotions,
-    promotes_at_forge,
-)
+from towpath.delivery.promotion import decide_promotion
 from towpath.errors import TowpathError
 from towpath.execution import run_questions
 from towpath.execution.run_folders import recent_runs
@@ -139,14 +135,15 @@ def read_project_standing(workspace: Workspace, offline: bool = False) -> Projec
             faults.extend(str(fault) for fault in refused.faults)
             return otherwise
 
-    def find_promotions() -> tuple[WaitingPromotion, ...]:
-        return () if forge_unasked else find_waiting_promotions(workspace)
-
-    forge_unasked = offline and attempt_read(lambda: promotes_at_forge(workspace), False)
+    forge_unasked = offline and attempt_read(
+        lambda: decide_promotion.promotes_at_forge(workspace), False
+    )
     standings: tuple[StageStanding, ...] = ()
     standings = attempt_read(lambda: _read_standings(workspace, faults), standings)
     tasks = list_open_tasks(
-        attempt_read(find_promotions, ()),
+        ()
+        if forge_unasked
+        else attempt_read(lambda: decide_promotion.find_waiting_promotions(workspace), ()),
         attempt_read(lambda: tuple(run_questions.list_waiting(workspace)), ()),
         standings,
         (summarise_run(run) for run in recent_runs(workspace.runs, LATEST_RUNS)),
@@ -160,10 +157,7 @@ def _read_standings(workspace: Workspace, faults: list[str]) -> tuple[StageStand
     faults.extend(str(fault) for fault in stage_files.faults)
     if not (policy.stages and stage_files.wanted):
         return ()
-    histories, models = (
-        open_stage_histories(workspace, forge=False),
-        registry.read_models(repository),
-    )
+    histories, models = open_stage_histories(workspace), registry.read_models(repository)
     faults.extend(str(fault) for fault in list_lost_tags(repository, models.values()))
     metrics = MetricPolicy(policy)
     return list_standings(policy.stages, stage_files.wanted, models, histories, metrics)

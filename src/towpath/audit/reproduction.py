@@ -134,7 +134,6 @@ def _environment_differences(record: VersionRecord) -> Iterator[RecordDifference
             yield RecordDifference(name, version, installed)
 
 
-# A store beside the user's: what is made here must not be reused there.
 def _remake_model(
     workspace: Workspace, record: VersionRecord, folder: Path, listeners: Iterable[Listener]
 ) -> tuple[str, Mapping[str, float], float]:
@@ -202,8 +201,9 @@ def _bring_inputs(
     workspace: Workspace, place: Workspace, graph: Graph, record: VersionRecord
 ) -> Iterator[tuple[str, str]]:
     """Bring the recorded data to where the pipeline looks for it; models, by their number."""
-    for name in _list_absent(record, graph):
-        yield name, ""  # it is taken without it again, be there one by now
+    for name, source in record.sources.items():
+        if source.absent and name in graph.inputs:
+            yield name, ""  # it is taken without it again, be there one by now
     for name, digest in record.data.items():
         declared = graph.inputs.get(name)
         if declared is None:
@@ -224,12 +224,6 @@ def _bring_inputs(
             workspace.store.copy_to(digest, resolve_inside(place.root, path))
         if path != declared.rstrip("/"):
             yield name, path
-
-
-def _list_absent(record: VersionRecord, graph: Graph) -> list[str]:
-    """The inputs that were not there."""
-    absent = (name for name, source in record.sources.items() if source.absent)
-    return [name for name in absent if name in graph.inputs]
 
 
 def _bring_model(

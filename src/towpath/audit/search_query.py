@@ -61,11 +61,10 @@ class Vocabulary(Struct, frozen=True):
                 raise UsageError(f"no {self.noun} has `{table}.{name}`", hint=hint)
         else:
             table, name = self._table_of(f"{head}.{rest}" if rest else head)
-
-        def get_entry(facts: Any) -> Any:
-            return self.get_table(facts, table).get(name)
-
-        return QueryTerm(self.tables[table], get_entry, f"{table}.{name}")
+        words = f"{table}.{name}"
+        return QueryTerm(
+            self.tables[table], lambda facts: self.get_table(facts, table).get(name), words
+        )
 
     def find_sort_term(self, sort: str) -> QueryTerm:
         """The fact to order by, with or without a ``-`` before it."""
@@ -153,17 +152,14 @@ class _Compiler(Struct, frozen=True):
             case ast.UnaryOp(op=ast.Not(), operand=operand):
                 inner = self.compile_truth(operand)
                 return lambda facts: not inner(facts)
-            case ast.Compare():
-                return self._compile_comparison(node)
+            case ast.Compare(left=left, ops=ops, comparators=others):
+                sides = [self.compile_term(side) for side in (left, *others)]
+                pairs = [_compare_pair(op, *sides[n : n + 2]) for n, op in enumerate(ops)]
+                return lambda facts: all(pair(facts) for pair in pairs)
         term = self.compile_term(node)
         if term.kind != "bool":
             raise UsageError(f"`{term.words}` is neither true nor false", hint="compare it")
         return lambda facts: bool(term.get(facts))
-
-    def _compile_comparison(self, node: ast.Compare) -> Test:
-        sides = [self.compile_term(side) for side in (node.left, *node.comparators)]
-        pairs = [_compare_pair(op, sides[n], sides[n + 1]) for n, op in enumerate(node.ops)]
-        return pairs[0] if len(pairs) == 1 else lambda facts: all(pair(facts) for pair in pairs)
 
     def _compute_term(
         self, work: Callable[[Any, Any], Any], left: QueryTerm, right: ast.expr, node: ast.expr

@@ -1,17 +1,21 @@
-"""The board: what each stage should run of each model, what it runs, and who let that in."""
+"""The board: what each stage should run of each model, what it runs, and who let that in; and the
+figure by which it tells versions apart, and whether a change of it is better."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from towpath.config.gate_declarations import Metric, NoWorse
+
 if TYPE_CHECKING:
-    from towpath.audit.main_metric import MetricPolicy
-    from towpath.audit.stage_history import HistoryEntry, StageHistories, StageMove
-    from towpath.registry import Model, StageFile
+    from towpath.audit.stage_history import HistoryEntry, StageHistories
+    from towpath.config.project_declaration import Project
+    from towpath.registry import Model, ModelVersion, StageFile
 
 
 class StageStanding(Struct, frozen=True):
@@ -55,31 +59,23 @@ def list_standings(
     metrics: MetricPolicy,
 ) -> tuple[StageStanding, ...]:
     """The models of each stage, in the order of ``stages``; what main says goes first, and of what
-    nobody wrote a history nothing else is told."""
+    nobody wrote a history nothing else is standings."""
     files = [file for stage in stages for file in stage_files if file.stage == stage]
-    let_in = [_find_letting_move(histories, file) for file in files] if histories else []
-    entries: Mapping[StageMove, HistoryEntry] = {}
-    if histories:  # judged together, and of long histories these alone
-        moves = [move for move in let_in if move]
-        entries = dict(zip(moves, histories.judge_moves(moves), strict=True))
-    standings = []
-    for place, file in enumerate(files):
-        move = let_in[place] if histories else None
-        standing = (
-            tell_standing(entries[move])
-            if move
-            else StageStanding(file.stage, file.model, str(file.version))
-        )
-        standings.append(
-            _complete_standing(standing, file, models.get(file.model), histories, metrics)
-        )
-    return tuple(standings)
-
-
-def _find_letting_move(histories: StageHistories, file: StageFile) -> StageMove | None:
-    """The last change that brought what the stage should run now."""
-    moves, number = histories.newest_moves(file.stage, file.model), str(file.version)
-    return next((move for move in moves if move.version == number), None)
+    standings = {file: StageStanding(file.stage, file.model, str(file.version)) for file in files}
+    if histories:
+        # The last change that brought what the stage should run now.
+        moves = {file: histories.newest_moves(file.stage, file.model) for file in files}
+        brought = {
+            f: next((m for m in moves[f] if m.version == str(f.version)), None) for f in files
+        }
+        let_in = {file: move for file, move in brought.items() if move}
+        # Judged together, and of long histories these alone.
+        entries = histories.judge_moves(let_in.values())
+        standings |= zip(let_in, map(tell_standing, entries), strict=True)
+    return tuple(
+        _complete_standing(standing, file, models.get(file.model), histories, metrics)
+        for file, standing in standings.items()
+    )
 
 
 def _complete_standing(
@@ -122,3 +118,73 @@ def tell_standing(entry: HistoryEntry) -> StageStanding:
         entry.version if entry.entered else None, bool(entry.entered), entry.approval.by,
         entry.approval.level, entry.evidence, entry.rejected,
     )  # fmt: skip
+
+
+def judge_change(sign: int, before: float | None, after: float | None) -> str:
+    """``better``, ``worse``, ``same``, or "" where nothing can be said; ``sign`` as ``find_sign``
+    gives it."""
+    if before is None or after is None:
+        return ""
+    if before == after:
+        return "same"
+    if sign == 0:
+        return "other"
+    return "better" if (after - before) * sign > 0 else "worse"
+
+
+class MainMetric(Struct, frozen=True):
+    """A version's main metric against the version before; ``verdict`` as ``judge_change`` says."""
+
+    name: str
+    value: float | None
+    before: float | None
+    verdict: str
+
+    @property
+    def change(self) -> float | None:
+        if self.value is None or self.before is None:
+            return None
+        return self.value - self.before
+
+
+class MetricPolicy(Struct, frozen=True, dict=True):
+    """What the gates of a project say of its metrics; None where no policy can be read."""
+
+    policy: Project | None
+
+    @cached_property
+    def _signs(self) -> Mapping[str, int]:
+        return dict(self._gate_directions())
+
+    def find_sign(self, metric: str) -> int:
+        """Of a difference that is an improvement, as a gate of the project says: -1 for an error,
+        +1 for an accuracy, 0 where none says it."""
+        short = metric.rpartition(".")[2]
+        return self._signs.get(metric, self._signs.get(short, 0))
+
+    def _gate_directions(self) -> Iterator[tuple[str, int]]:
+        for stage in self.policy.stages.values() if self.policy else ():
+            for gate in stage.gates.values():
+                if isinstance(gate, NoWorse):
+                    yield gate.metric, -1 if gate.better == "lower" else 1
+                elif isinstance(gate, Metric):
+                    is_bound_above = gate.at_most is not None or gate.below is not None
+                    is_bound_below = gate.at_least is not None or gate.above is not None
+                    if is_bound_above != is_bound_below:
+                        yield gate.metric, -1 if is_bound_above else 1
+
+    def choose_metric(self, metrics: Mapping[str, float]) -> str | None:
+        """The metric that a board shows: the first that a gate judges, else the first there is."""
+        judged = (name for name in metrics if self.find_sign(name))
+        return next(judged, next(iter(metrics), None))
+
+    def read_main_metric(
+        self, version: ModelVersion | None, before: ModelVersion | None
+    ) -> MainMetric | None:
+        """None of a version that is not here, or has no metric."""
+        name = self.choose_metric(version.metrics) if version else None
+        if version is None or name is None:
+            return None
+        value = version.metrics.get(name)
+        earlier = before.metrics.get(name) if before else None
+        return MainMetric(name, value, earlier, judge_change(self.find_sign(name), earlier, value))

@@ -14,9 +14,9 @@ from towpath.audit.approvals import Approvals, AuditedApproval, open_approvals
 from towpath.audit.ledger import AuditLedger, open_ledger, refuse_stage_that_never_was
 from towpath.config.foreign_values import format_second
 from towpath.delivery.promotion.promotion_approval import short_promotion_name
+from towpath.delivery.reconcile.deployment_record import DeployedGate, parse_gate_trailers
 from towpath.errors import UsageError
 from towpath.registry import Promotion
-from towpath.registry.deployed_gates import DeployedGate, parse_gate_trailers
 
 if TYPE_CHECKING:
     from towpath.workspace import Workspace
@@ -99,10 +99,11 @@ def read_stage_history(
     return histories.judge_all(mine)
 
 
-def open_stage_histories(workspace: Workspace, forge: bool = True) -> StageHistories:
-    """The same of every model that a stage was ever to run: one look at main for all of them."""
+def open_stage_histories(workspace: Workspace) -> StageHistories:
+    """The same of every model that a stage was ever to run: one look at main for all of them. No
+    forge is asked."""
     ledger = open_ledger(workspace)
-    return StageHistories(ledger, open_approvals(workspace, ledger, forge))
+    return StageHistories(ledger, open_approvals(workspace, ledger, ask=False))
 
 
 class StageHistories(Struct, frozen=True, dict=True):
@@ -113,20 +114,12 @@ class StageHistories(Struct, frozen=True, dict=True):
     ledger: AuditLedger
     approvals: Approvals
 
-    @cached_property
-    def promotions(self) -> Mapping[tuple[str, str], Sequence[Promotion]]:
-        """The changes by stage and model, oldest first."""
-        by_place: dict[tuple[str, str], list[Promotion]] = {}
-        for promotion in self.ledger.promotions:
-            by_place.setdefault((promotion.stage, promotion.model), []).append(promotion)
-        return by_place
-
     def list_moves(self, stage: str | None = None, model: str | None = None) -> list[StageMove]:
         """The changes of a stage, of a model, or all; those of a stage file together, oldest
         first."""
         return [
             self.describe_move(promotion)
-            for place, promotions in self.promotions.items()
+            for place, promotions in self.ledger.promotions_by_stage.items()
             if stage in (None, place[0]) and model in (None, place[1])
             for promotion in promotions
         ]
@@ -134,7 +127,7 @@ class StageHistories(Struct, frozen=True, dict=True):
     def newest_moves(self, stage: str, model: str) -> Iterator[StageMove]:
         """The changes of one stage file, the newest first; none is looked at that is not asked
         for."""
-        return map(self.describe_move, reversed(self.promotions.get((stage, model), ())))
+        return map(self.describe_move, reversed(self.ledger.promotions_of(stage, model)))
 
     def describe_move(self, promotion: Promotion) -> StageMove:
         place = promotion.commit, promotion.path
@@ -153,7 +146,7 @@ class StageHistories(Struct, frozen=True, dict=True):
     def judge_all(self, promotions: Sequence[Promotion]) -> tuple[HistoryEntry, ...]:
         places = [(promotion.commit, promotion.path) for promotion in promotions]
         new = [p for p, place in zip(promotions, places, strict=True) if place not in self._entries]
-        self.approvals.read_ahead(new)
+        self.approvals.rule.read_ahead(new)
         self.ledger.read_evidence_ahead(new)
         for promotion in new:
             entry = self._judge(promotion)

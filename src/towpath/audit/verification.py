@@ -9,13 +9,9 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
+from towpath.audit import audit_finding
 from towpath.audit.approvals import Approvals, open_approvals
-from towpath.audit.audit_finding import (
-    AuditFinding,
-    ExplainedFinding,
-    UncheckedPart,
-    split_explained,
-)
+from towpath.audit.audit_finding import AuditFinding, ExplainedFinding, UncheckedPart
 from towpath.audit.checks import (
     main_line_check,
     record_check,
@@ -60,7 +56,6 @@ def verify_registry(
     model: str | None = None,
     stage: str | None = None,
     offline: bool = False,
-    environ: Mapping[str, str] | None = None,
     signed: bool = False,
 ) -> VerificationReport:
     """Hold the registry, the tags and the stores against the merged stage files.
@@ -75,13 +70,13 @@ def verify_registry(
         refuse_stage_that_never_was(ledger, stage)
         ledger = replace(ledger, stage=stage)
     approvals = open_approvals(workspace, ledger, ask=not offline)
-    approvals.read_ahead(ledger.promotions)
+    approvals.rule.read_ahead(ledger.promotions)
     surveyed = signature_check.survey_signatures(ledger) if signed else ()
     results = [*ahead, *_check_git(ledger, approvals, surveyed)]
     if not offline:
-        results += _check_stores(workspace, ledger, environ or os.environ, approvals)
+        results += _check_stores(workspace, ledger, approvals)
     findings = (result for result in results if isinstance(result, AuditFinding))
-    unexplained, explained = split_explained(findings, approvals)
+    unexplained, explained = audit_finding.split_explained(findings, approvals)
     counts = {
         "promotions": len(ledger.promotions),
         "stage tags": len(ledger.stage_tags),
@@ -162,7 +157,7 @@ def _ask_rule(ask: Callable[[], T], otherwise: T) -> T:
 
 
 def _check_stores(
-    workspace: Workspace, ledger: AuditLedger, environ: Mapping[str, str], approvals: Approvals
+    workspace: Workspace, ledger: AuditLedger, approvals: Approvals
 ) -> Iterator[AuditFinding | UncheckedPart]:
     """The project's store and those of the stages, as far as this identity is let in."""
     code = workspace.repository if workspace.shared_registry else None
@@ -184,7 +179,7 @@ def _check_stores(
         if ledger.stage not in (None, name):
             continue  # its keys may not be in this environment, and nobody asked about it
         try:
-            store = StageStore.open(project, name, environ, workspace.main_folder)
+            store = StageStore.open(project, name, os.environ, workspace.main_folder)
         except TowpathError as closed:
             # Whoever has no keys of a stage that main asks nothing of lacks nothing by that.
             if any(promotion.stage == name for promotion in ledger.promotions):

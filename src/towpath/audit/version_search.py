@@ -83,42 +83,42 @@ def search_versions(
     versions = list(chain.from_iterable(model.newest_first for model in models))
     if not versions and remotes.is_tagless(repository):
         raise RegistryError("this clone was made without tags", hint="towpath fetch")
-    matches = match_versions(versions, stages, text, sort)
-    shown = matches.hits[:limit]
-    columns = _choose_columns(matches.terms)
+    hits, terms = match_versions(versions, stages, text, sort)
+    shown = hits[:limit]
+    # The facts worth a column: those that the table does not show anyhow.
+    by_words = {term.words: term for term in terms}
+    columns = [term for words, term in by_words.items() if "." in words or words in _WORTH]
     return SearchHits(
         found=tuple(facts.version for facts in shown),
         columns=tuple(term.words for term in columns),
         values=tuple(tuple(term.get(facts) for term in columns) for facts in shown),
         stages=stages,
-        total=len(matches.hits),
+        total=len(hits),
         searched=len(versions),
         lost=list_lost_tags(repository, models),
     )
 
 
-class VersionMatches(Struct, frozen=True):
-    """All versions of which an expression holds, and the facts that it names."""
-
-    hits: tuple[VersionFacts, ...]
-    terms: tuple[QueryTerm, ...]
-
-
 def match_versions(
     versions: Sequence[ModelVersion], stages: StageFiles, text: str, sort: str | None = None
-) -> VersionMatches:
-    """Those of ``versions`` of which ``text`` holds, in their order or by the fact ``sort``."""
+) -> tuple[tuple[VersionFacts, ...], tuple[QueryTerm, ...]]:
+    """Those of ``versions`` of which ``text`` holds, in their order or by the fact ``sort``, and
+    the facts that it names."""
     vocabulary = version_vocabulary(versions)
     query = parse_query(text, vocabulary)
     terms = [*query.terms]
     if sort:
         terms.append(vocabulary.find_sort_term(sort))
-    _refuse_near_stages(query.named_stages, stages)
+    # A stage that runs nothing may be one that does not exist: only a near name tells.
+    running = sorted({stage_file.stage for stage_file in stages.wanted})
+    for name in query.named_stages:
+        if name not in running and (near := did_you_mean(name, running)):
+            raise UsageError(f"no stage `{name}` runs anything", hint=near)
     every = list_version_facts(versions, stages)
     matches = [facts for facts in every if query.test(facts)]
     if sort:
         matches = sort_by_term(matches, terms[-1], descending=sort.startswith("-"))
-    return VersionMatches(tuple(matches), tuple(terms))
+    return tuple(matches), tuple(terms)
 
 
 def list_version_facts(
@@ -126,21 +126,6 @@ def list_version_facts(
 ) -> tuple[VersionFacts, ...]:
     """Versions, each with the stages that should run it."""
     return tuple(VersionFacts(v, stages.stages_of(v.model, v.version)) for v in versions)
-
-
-def _choose_columns(terms: Iterable[QueryTerm]) -> list[QueryTerm]:
-    """The facts worth a column: those that the table does not show anyhow."""
-    terms_by_words = {term.words: term for term in terms}
-    shown = ((words, term) for words, term in terms_by_words.items())
-    return [term for words, term in shown if "." in words or words in _WORTH]
-
-
-def _refuse_near_stages(named: Iterable[str], stages: StageFiles) -> None:
-    # A stage that runs nothing may be one that does not exist: only a near name tells.
-    known_stages = sorted({stage_file.stage for stage_file in stages.wanted})
-    for name in named:
-        if name not in known_stages and (near := did_you_mean(name, known_stages)):
-            raise UsageError(f"no stage `{name}` runs anything", hint=near)
 
 
 _WORTH = ("kind", "pipeline", "run", "size", "bump", "code")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 
+from towpath.backends.git import branches
 from towpath.doctor import environment_checks, stage_checks
 from towpath.doctor.health_check import DoctorCheck, report_faults, report_well
 from towpath.errors import TowpathError
@@ -29,10 +30,11 @@ def _all_checks(
     yield from environment_checks.examine_repository(workspace, offline)
     try:
         project = workspace.policy
-        main = environment_checks.find_main_commit(workspace)
+        branch = branches.find_main_branch(workspace.registry)
     except TowpathError as error:
-        yield from report_faults("declaration", error)
+        yield from report_faults("declaration", error.faults)
         return
+    main = (branch.far or branch.near) if branch else None
     yield report_well("declaration", f"{project.name}, with the stages {', '.join(project.stages)}")
     yield from environment_checks.examine_checkout(workspace)
     yield from stage_checks.examine_approvals(workspace, project, main)

@@ -32,7 +32,6 @@ from towpath.registry.version_reference import parse_tag
 from towpath.registry.version_registration import WHOLE
 from towpath.workspace import Workspace
 
-_TAGS = "refs/tags/"
 OLDEST = (2, 31)  # older ones lack options that every command uses
 NEEDED = ("promotion", "reconcile")  # without them nothing checks a promotion, or brings it about
 _PATIENCE = 2.0  # seconds for the Prefect API: whoever runs doctor sits before the terminal
@@ -42,7 +41,7 @@ def examine_repository(workspace: Workspace, offline: bool) -> Iterator[DoctorCh
     try:
         repository = workspace.repository
     except TowpathError as error:
-        yield from report_faults("git", error)
+        yield from report_faults("git", error.faults)
         return
     if repository is None:
         yield report_lack("git", "there is no Git repository here", "git init, and commit")
@@ -50,16 +49,10 @@ def examine_repository(workspace: Workspace, offline: bool) -> Iterator[DoctorCh
     try:
         yield report_well("git", f"commits are {repository.read_identity()}'s")
     except TowpathError as error:
-        yield from report_faults("git", error)
+        yield from report_faults("git", error.faults)
     yield from _examine_history(repository)
     if not offline:
         yield from _examine_remote(workspace, repository)
-
-
-def find_main_commit(workspace: Workspace) -> str | None:
-    repository = workspace.registry
-    branch = branches.find_main_branch(repository)
-    return (branch.far or branch.near) if branch else None
 
 
 def _examine_history(repository: Repository) -> Iterator[DoctorCheck]:
@@ -83,7 +76,7 @@ def _examine_main(repository: Repository, remote: str) -> Iterator[DoctorCheck]:
         remote_head = remotes.remote_head_branch(repository, remote)
         kept = branches.kept_head(repository, remote)
     except TowpathError as error:
-        yield from report_faults("remote", error)
+        yield from report_faults("remote", error.faults)
         return
     if remote_head is None and kept is None:
         message = f"{remote} does not say which of its branches is main: its HEAD names none"
@@ -107,7 +100,7 @@ def _left_behind(repository: Repository, remote: str, main: str | None) -> Itera
             repository, remote, *(f"refs/heads/{name}" for name in local_names)
         )
     except TowpathError as error:
-        yield from report_faults("remote", error)
+        yield from report_faults("remote", error.faults)
         return
     for name in local_names:
         if f"refs/heads/{name}" not in remote_refs:
@@ -126,15 +119,15 @@ def _examine_remote(workspace: Workspace, repository: Repository) -> Iterator[Do
             yield report_well("git", "there is no remote: everything stays on this machine")
         return
     try:
-        remote_tags = remotes.list_remote_refs(repository, remote, f"{_TAGS}*")
+        remote_tags = remotes.list_remote_refs(repository, remote, f"{TAGS}*")
     except TowpathError as error:
-        yield from report_faults("remote", error)
+        yield from report_faults("remote", error.faults)
         return
-    local_tags = refs.list_ref_objects(repository, _TAGS.rstrip("/"))
+    local_tags = refs.list_ref_objects(repository, TAGS.rstrip("/"))
     missing = len(remote_tags.keys() - local_tags.keys())
     common = sorted(remote_tags.keys() & local_tags.keys())
     differing = (name for name in common if local_tags[name] != remote_tags[name])
-    moved = [short for name in differing if parse_tag(short := name.removeprefix(_TAGS))]
+    moved = [short for name in differing if parse_tag(short := name.removeprefix(TAGS))]
     for short in moved:
         message = f"{short} is another tag there than here"
         # The one here is held against main and mended first; where it was right, the remote's is
@@ -160,18 +153,6 @@ def examine_unpublished(
     repository: Repository, remote: str, remote_tags: Mapping[str, str]
 ) -> Iterator[DoctorCheck]:
     """Versions, rejections and candidates that the remote, which has these tags, does not have."""
-    yield from _examine_tags(repository, remote, remote_tags)
-    waiting = refs.list_ref_names(repository, CANDIDATES.rstrip("/"))
-    if waiting:
-        candidates = "1 candidate" if len(waiting) == 1 else f"{len(waiting)} candidates"
-        message = f"{candidates} waits here for a number"
-        yield DoctorCheck("remote", "unknown", message, "towpath push")
-    yield from _pruning_settings(repository, remote)
-
-
-def _examine_tags(
-    repository: Repository, remote: str, remote_tags: Mapping[str, str]
-) -> Iterator[DoctorCheck]:
     local_tags = refs.list_ref_objects(repository, TAGS.rstrip("/"))
     tag_names = {
         name: parse_tag(name.removeprefix(TAGS))
@@ -186,6 +167,12 @@ def _examine_tags(
         are = "is" if len(mine) == 1 else "are"
         message = f"{' and '.join(words)} {are} only here, and not on {remote}"
         yield report_lack("remote", message, "towpath push")
+    waiting = refs.list_ref_names(repository, CANDIDATES.rstrip("/"))
+    if waiting:
+        candidates = "1 candidate" if len(waiting) == 1 else f"{len(waiting)} candidates"
+        message = f"{candidates} waits here for a number"
+        yield DoctorCheck("remote", "unknown", message, "towpath push")
+    yield from _pruning_settings(repository, remote)
 
 
 def _pruning_settings(repository: Repository, remote: str) -> Iterator[DoctorCheck]:
@@ -332,7 +319,7 @@ def examine_forge(workspace: Workspace, environ: Mapping[str, str]) -> Iterator[
             return
         yield _forge_answers(connected_forge)
     except TowpathError as error:
-        yield from report_faults(_ABOUT, error)
+        yield from report_faults(_ABOUT, error.faults)
         return
     yield from _examine_push(workspace, connected_forge)
     yield from _examine_rules(workspace, connected_forge)
@@ -368,7 +355,7 @@ def _examine_rules(workspace: Workspace, connected: Forge) -> Iterator[DoctorChe
     try:
         actual = connected.rules()
     except TowpathError as error:  # not every token may read them, which is no lack of the forge's
-        yield from report_faults(_ABOUT, error, "unknown")
+        yield from report_faults(_ABOUT, error.faults, "unknown")
         return
     missing = forge.find_lacking_rules(rules_in_force.required_forge_rules(workspace), actual)
     for lack in missing:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import force_setattr
 
 from towpath.credentials import hide_credentials
-from towpath.errors import TowpathError
+from towpath.errors import Fault
 
 CheckVerdict: TypeAlias = Literal["well", "lacks", "unknown"]
 
@@ -36,8 +36,8 @@ def report_lack(about: str, said: str, hint: str) -> DoctorCheck:
 
 
 def report_faults(
-    about: str, error: TowpathError, verdict: CheckVerdict = "lacks"
+    about: str, faults: Iterable[Fault], verdict: CheckVerdict = "lacks"
 ) -> Iterator[DoctorCheck]:
-    for fault in error.faults:
+    for fault in faults:
         place = f"{fault.place}: " if fault.place else ""
         yield DoctorCheck(about, verdict, f"{place}{fault.what}", fault.hint)

@@ -82,7 +82,7 @@ def _examine_store(
         store = StageStore.open(project, name, environ, workspace.main_folder)
         runs = deployed_models(store)
     except TowpathError as error:
-        yield from report_faults(about, error)
+        yield from report_faults(about, error.faults)
         return
     yield from _examine_remembered(workspace, project, store)
     count = {0: "no model runs", 1: "1 model runs"}.get(len(runs), f"{len(runs)} models run")
@@ -114,7 +114,7 @@ def _examine_remembered(
             return
         lost_faults = find_rewritten(rule, witness, store.name)
     except TowpathError as damaged:
-        yield from report_faults(about, damaged)
+        yield from report_faults(about, damaged.faults)
         return
     for fault in lost_faults:
         yield report_lack(about, fault.what, fault.hint or "")
@@ -179,11 +179,11 @@ def examine_main_models(
     repository = workspace.registry_at_hand
     owners = read_owners(repository, main)
     stages = registry.read_stage_files(repository, main)
-    for model in dict.fromkeys(stage_file.model for stage_file in stages.wanted):
-        if not owners.owns_model(workspace.folder, model) and owners.project_of(model) is None:
-            yield _report_fault(owners.why_nobodys(model))
-    for fault in stage_files.find_undeclared_stages(stages, project, owners, workspace.folder):
-        yield _report_fault(fault)
+    folder, models = workspace.folder, dict.fromkeys(file.model for file in stages.wanted)
+    foreign = (model for model in models if not owners.owns_model(folder, model))
+    nobodys = [owners.why_nobodys(m) for m in foreign if owners.project_of(m) is None]
+    undeclared = stage_files.find_undeclared_stages(stages, project, owners, folder)
+    yield from report_faults(_ABOUT, [*nobodys, *undeclared])
     for name in restore_tags.find_lost_versions(repository, main):
         message = f"{name} was promoted, and its tag is gone"
         yield report_lack(_ABOUT, message, restore_tags.way_to_restore(name))
@@ -200,8 +200,3 @@ def find_strangers(workspace: Workspace, models: Iterable[str]) -> list[str]:
         return []
     owners = read_owners(repository, main)
     return [model for model in models if is_strange(repository, owners, folder, decisions, model)]
-
-
-def _report_fault(fault: Fault) -> DoctorCheck:
-    place = f"{fault.place}: " if fault.place else ""
-    return report_lack(_ABOUT, f"{place}{fault.what}", fault.hint or "")

@@ -203,7 +203,9 @@ class _Drafting(Struct, dict=True):
         body = documents.dump_yaml({key: value for key, value in document.items() if value})
         unique = tuple(dict.fromkeys(self.left_out))
         path = f"flows/{self.pipeline}/pipeline.yaml"
-        return PipelineDraft(path, _head_comment(unique) + body, unique)
+        lines = [*_HEAD, *(f"  {fault}" for fault in unique)] if unique else _HEAD[:2]
+        head = "".join(f"# {line}".rstrip() + "\n" for line in lines)
+        return PipelineDraft(path, head + body, unique)
 
     def _leave_out(self, what: str, stage: DvcStage, *loc: str | int) -> None:
         place = self.places.find_place("stages", stage.entry, *loc) or Place(self.shown)
@@ -290,13 +292,8 @@ class _Drafting(Struct, dict=True):
         if stage.data.get("meta"):
             self._leave_out(f"`meta` of stage `{stage.entry}`: {_STAYS}", stage, "meta")
         # What no dependency names its folder does not hold, so a command without code is whole.
-        kept = _without_empty(fields)
+        kept = {key: value for key, value in fields.items() if value not in (None, [], {})}
         return kept if places or settings else {**kept, "code": fields["code"]}
-
-    def _outs_near(self, path: str) -> list[_Out]:
-        """The outputs that a path is, lies in, or holds."""
-        pairs = [(f"{path}/", f"{other}/", out) for other, out in self.outs.items()]
-        return [out for a, b, out in pairs if a.startswith(b) or b.startswith(a)]
 
     def _draft_deps(
         self, stage: DvcStage, step: str, taken: set[str]
@@ -311,7 +308,10 @@ class _Drafting(Struct, dict=True):
                 what += " project: `dvc import-url` brings it in"
                 self._leave_out(what, stage, "deps", index)
                 continue
-            outs = [out for out in self._outs_near(path) if out.stage != step]
+            # The outputs that the path is, lies in, or holds.
+            pairs = [(f"{path}/", f"{other}/", out) for other, out in self.outs.items()]
+            near = [out for a, b, out in pairs if a.startswith(b) or b.startswith(a)]
+            outs = [out for out in near if out.stage != step]
             for out in outs:
                 name = self._new_name(out.name, taken)
                 inputs[name], places[name] = f"{out.stage}.{out.name}", out.place_text
@@ -464,12 +464,3 @@ def _is_command(text: str, shell: bool) -> bool:
     except UnfitCommand:
         return False
     return True
-
-
-def _head_comment(left_out: tuple[Fault, ...]) -> str:
-    lines = [*_HEAD, *(f"  {fault}" for fault in left_out)] if left_out else _HEAD[:2]
-    return "".join(f"# {line}".rstrip() + "\n" for line in lines)
-
-
-def _without_empty(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in fields.items() if value not in (None, [], {})}

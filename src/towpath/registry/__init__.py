@@ -16,6 +16,7 @@ from towpath.registry.version_comparison import (
     VersionLineage,
     compare_versions,
     read_version_lineage,
+    summarise_version,
 )
 from towpath.registry.version_lookup import RecordedVersion, find_version, get_version
 from towpath.registry.version_record import (
@@ -37,14 +38,12 @@ from towpath.registry.version_registration import (
     reject_version,
 )
 from towpath.registry.version_signatures import signature_of
-from towpath.registry.version_summary import VersionSummary, summarise_version
 
 __all__ = [
     "Column", "DataSource", "Model", "ModelSignature", "ModelVersion", "Promotion",
     "ReadyToRegister", "RecordedBump", "RecordedCode", "RecordedVersion", "RegisteredVersion",
     "Registration", "RegistrationSkipped", "StageFile", "StageFiles", "UnpublishedTags",
-    "VersionLineage", "VersionNumber", "VersionRecord", "VersionReference", "VersionSummary",
-    "compare_versions",
+    "VersionLineage", "VersionNumber", "VersionRecord", "VersionReference", "compare_versions",
     "fetch_registry", "find_version", "get_version", "judge_readiness", "known_model", "only_here",
     "parse_reference", "policy_at_commit", "publish_registry", "read_models", "read_promotions",
     "read_record", "read_stage_files", "read_version_lineage", "register_version",

@@ -69,18 +69,9 @@ class Promotion(Struct, frozen=True):
         return f"{what} -> {self.stage}"
 
 
-def _parse_promotions(repository: Repository, commit: str, glob: str) -> list[Promotion]:
-    changes = list(read_changes(repository, commit, "--", f":(top,glob){FOLDER}/{glob}.yaml"))
-    blobs = {blob for change in changes for blob in change.files.values() if blob}
-    texts = refs.read_contents(repository, blobs)
-    parsed = (_parse_promotion(change, path, texts) for change in changes for path in change.files)
-    return [promotion for promotion in parsed if promotion]
-
-
 def read_promotions(
     repository: Repository,
     main: str | None = None,
-    stage: str | None = None,
     model: str | None = None,
     line: MainLine | None = None,
 ) -> tuple[Promotion, ...]:
@@ -92,9 +83,13 @@ def read_promotions(
         return ()
     if repository.is_shallow():
         raise RegistryError("a shallow clone lacks the promotions before", hint=SHALLOW)
-    parsed = _parse_promotions(repository, commit, f"{stage or '*'}/{model or '*'}")
-    # Once more, for a name may hold what a pathspec takes for a pattern: `--stage '*'` is no stage.
-    mine = [p for p in parsed if (stage or p.stage, model or p.model) == (p.stage, p.model)]
+    glob = f":(top,glob){FOLDER}/*/{model or '*'}.yaml"
+    changes = list(read_changes(repository, commit, "--", glob))
+    blobs = {blob for change in changes for blob in change.files.values() if blob}
+    texts = refs.read_contents(repository, blobs)
+    parsed = (_parse_promotion(change, path, texts) for change in changes for path in change.files)
+    # Once more, for a name may hold what a pathspec takes for a pattern: `*` is no model.
+    mine = [promotion for promotion in parsed if promotion and model in (None, promotion.model)]
     if not mine:
         return ()
     return _place_on_main(repository, mine, line or read_main_line(repository, commit))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from msgspec import Struct, field
 
@@ -32,13 +31,6 @@ AT_ONCE = 200
 WHO_MAY = "it waits here: ask who may push tags there, then towpath push"
 
 
-class FetchedRegistry(NamedTuple):
-    """What a fetch brought: the tags of the registry that were not here before."""
-
-    remote: str
-    tags: tuple[str, ...]
-
-
 class UnpublishedTags(RegistryError):
     """Something could not be published; ``published`` is what could, and is there now."""
 
@@ -60,10 +52,10 @@ class _Publication(Struct):
         return ExitCode.WRONG if len(mine) == len(self.faults) else ExitCode.FAILED
 
 
-def fetch_registry(repository: Repository, remote: str | None = None) -> FetchedRegistry:
-    """Bring the remote's tags and branches here; a plain ``git pull`` leaves out these tags. Raises
-    ``RegistryError`` where the remote does not answer, or where a version here and there are two
-    different ones."""
+def fetch_registry(repository: Repository, remote: str | None = None) -> tuple[str, ...]:
+    """Bring the remote's tags and branches here; a plain ``git pull`` leaves out these tags. The
+    tags of the registry that were not here before. Raises ``RegistryError`` where the remote does
+    not answer, or where a version here and there are two different ones."""
     source = _choose_remote(repository, remote)
     before = set(refs.list_ref_names(repository, "refs/tags"))
     everything = ("refs/tags/*:refs/tags/*", f"+refs/heads/*:refs/remotes/{source}/*")
@@ -83,7 +75,7 @@ def fetch_registry(repository: Repository, remote: str | None = None) -> Fetched
             for candidate in local_model.candidates:
                 if find_twin(local_model, candidate.key):
                     _settle_candidate(repository, candidate, {})
-    return FetchedRegistry(source, tuple(tag for tag in tags if parse_tag(tag)))
+    return tuple(tag for tag in tags if parse_tag(tag))
 
 
 def publish_registry(repository: Repository) -> tuple[RegisteredVersion, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 from operator import attrgetter
@@ -15,6 +14,7 @@ from msgspec.structs import replace
 
 from towpath.backends.git import Ref, Repository, branches, commit_history, refs, remotes
 from towpath.errors import Fault, RegistryError, UsageError, did_you_mean
+from towpath.plain_data import group_by_key
 from towpath.registry import tag_message
 from towpath.registry import version_record as records
 from towpath.registry.version_record import VersionRecord
@@ -26,8 +26,6 @@ CANDIDATES = "refs/towpath/candidates/"
 # delete each tag that the remote does not have, and a version that was numbered before there was
 # a remote would be gone, its number free again. What lies outside refs/tags is left alone.
 KEPT = "refs/towpath/versions/"
-# Git holds each ref against each name that is asked for: of more names, all refs are listed.
-FEW = 100
 SHOWN_KEY = 8
 _CANDIDATE = re.compile(rf"{NAME}/[0-9a-f]+")
 # Seconds by which a tag may be dated ahead: a machine whose clock stands in another time zone's
@@ -53,8 +51,7 @@ def find_pruned_tags(repository: Repository, present: Iterable[Ref], *patterns: 
     # Without a remote nothing prunes: who deleted such a tag meant to.
     if not missing or not remotes.list_remotes(repository):
         return []
-    patterns_asked = map(backup_of, missing) if len(missing) <= FEW else (KEPT.rstrip("/"),)
-    backups = refs.list_refs(repository, *patterns_asked)
+    backups = refs.list_refs(repository, KEPT.rstrip("/"))
     named = (ref._replace(name=_tag_of_backup(ref.name)) for ref in backups)
     return [ref for ref in named if ref.name in missing]
 
@@ -65,8 +62,7 @@ def restore_pruned_tags(repository: Repository) -> tuple[str, ...]:
     kept_tags = read_backed_up_tags(repository)
     if not kept_tags:
         return ()
-    patterns = kept_tags if len(kept_tags) <= FEW else (TAGS.rstrip("/"),)
-    present = set(refs.list_ref_names(repository, *patterns))
+    present = set(refs.list_ref_names(repository, TAGS.rstrip("/")))
     missing = {name: object_ for name, object_ in kept_tags.items() if name not in present}
     # Without a remote a tag that is gone was taken away: its second ref goes after it.
     if missing and not remotes.list_remotes(repository):
@@ -126,9 +122,10 @@ class ModelVersion(Struct, frozen=True, dict=True):
         """The key of the step that registered it; empty where another tool tagged."""
         return str(self.summary.get("key", ""))
 
-    @cached_property
+    @property
     def metrics(self) -> Mapping[str, float]:
-        return tag_message.parse_metrics(self.tag.message)
+        metrics: Mapping[str, float] = self.summary.get("metrics", {})
+        return metrics
 
     @property
     def short_name(self) -> str:
@@ -311,10 +308,8 @@ def fold_tags(
 ) -> dict[str, Model]:
     """The present state, as the tags and candidates add up to it; ``folded`` are models as they
     were folded before, with the refs that each was folded of, and become those of now."""
-    refs_by_model: defaultdict[str, list[Ref]] = defaultdict(list)
-    for ref in tags:
-        if name := _model_of_ref(ref):
-            refs_by_model[name].append(ref)
+    named = ((_model_of_ref(ref), ref) for ref in tags)
+    refs_by_model = group_by_key((name, ref) for name, ref in named if name)
     folded = {} if folded is None else folded
     models: dict[str, Model] = {}
     for name in sorted(refs_by_model):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from towpath import documents
 from towpath.backends.git import Repository, branches, commit_history, refs
 from towpath.config.foreign_values import describe_value, is_model_name
 from towpath.errors import Fault, Place
+from towpath.plain_data import group_by_key
 from towpath.registry.version_reference import VersionNumber
 
 if TYPE_CHECKING:
@@ -47,10 +47,7 @@ class StageFiles(Struct, frozen=True, dict=True):
 
     @cached_property
     def _stages_by_version(self) -> Mapping[tuple[str, VersionNumber | None], list[str]]:
-        by_version: defaultdict[tuple[str, VersionNumber | None], list[str]] = defaultdict(list)
-        for stage_file in self.wanted:
-            by_version[stage_file.model, stage_file.version].append(stage_file.stage)
-        return by_version
+        return group_by_key(((file.model, file.version), file.stage) for file in self.wanted)
 
     def find_stage_file(self, stage: str, model: str) -> StageFile | None:
         pair = (stage, model)
@@ -107,12 +104,6 @@ def find_undeclared_stages(
     return tuple(faults)
 
 
-def _stage_order(declaration: str) -> dict[str, int]:
-    declared = documents.find_entry(declaration, "stages")
-    names = map(str, declared) if isinstance(declared, dict | list) else ("dev", "uat", "prod")
-    return {name: place for place, name in enumerate(names)}
-
-
 def read_stage_files(repository: Repository, main: str | None = None) -> StageFiles:
     """The stage files on ``main`` (default: the main branch, as far as this clone knows it); none
     before the first commit."""
@@ -127,7 +118,10 @@ def read_stage_files(repository: Repository, main: str | None = None) -> StageFi
     files = [entry for entry in read if isinstance(entry, StageFile)]
     # Only several stages have an order: a reader of YAML takes longer than listing all models.
     if len({entry.stage for entry in files}) > 1:
-        order = _stage_order(contents.get(policy, b"").decode("utf-8", "replace"))
+        declaration = contents.get(policy, b"").decode("utf-8", "replace")
+        declared = documents.find_entry(declaration, "stages")
+        names = map(str, declared) if isinstance(declared, dict | list) else ("dev", "uat", "prod")
+        order = {name: place for place, name in enumerate(names)}
         files.sort(key=lambda entry: order.get(entry.stage, len(order)))
     return StageFiles(tuple(files), tuple(entry for entry in read if isinstance(entry, Fault)))
 

@@ -8,7 +8,6 @@ its tagger's date counts, so that dates rise strictly, in seconds, in the whole 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 
 from msgspec import Struct
 
@@ -21,19 +20,10 @@ from towpath.backends.git import (
     refs,
     remotes,
 )
-from towpath.backends.git.git_command import split_lines
-from towpath.config.foreign_values import clamp_second
 from towpath.errors import Fault, RegistryError
-from towpath.registry import registry_state
+from towpath.registry import registry_state, version_registration
 from towpath.registry.registry_state import TAGS, Model, ModelVersion
 from towpath.registry.version_reference import parse_tag
-from towpath.registry.version_registration import (
-    LOCK,
-    PATIENCE_WITH_REFUSAL,
-    TRIES,
-    crowded_error,
-    pause_at_random,
-)
 
 
 class StageTag(Struct, frozen=True):
@@ -87,10 +77,12 @@ def write_stage_tag(
     # The tag reaches the remote before it is kept here; where another took its number, it takes the
     # next.
     refused = 0
-    with hold_lock(repository, LOCK):  # another stage may be reconciled in this clone
+    with hold_lock(
+        repository, version_registration.LOCK
+    ):  # another stage may be reconciled in this clone
         # Or a number of theirs would be free for this tag.
         registry_state.restore_pruned_tags(repository)
-        for attempt in range(TRIES):
+        for attempt in range(version_registration.TRIES):
             if remote:
                 # Of a name that both have, the remote's stays there: verify looks at it.
                 patterns = (f"{TAGS}{version.model}{mark}*" for mark in "@#")
@@ -103,10 +95,10 @@ def write_stage_tag(
                 return next(own for own in own_tags if own.tag.name == name)
             if refusals and name not in remotes.list_remote_refs(repository, str(remote), name):
                 refused += 1
-            if refused > PATIENCE_WITH_REFUSAL:
+            if refused > version_registration.PATIENCE_WITH_REFUSAL:
                 raise RegistryError(_push_refusal(str(remote), name, refusals[name]))
-            pause_at_random(attempt)
-        raise crowded_error(version.model)
+            version_registration.pause_at_random(attempt)
+        raise version_registration.crowded_error(version.model)
 
 
 def find_unpublished_tags(repository: Repository, remote: str, stage: str) -> tuple[StageTag, ...]:
@@ -141,10 +133,7 @@ def _make_tag_object(
 ) -> tuple[str, str]:
     number = registry_state.next_event_number(repository, version.model)
     name = f"{version.model}#{stage}{'!' if undone else ''}#{number}"
-    listing = repository.attempt_git("for-each-ref", "--format=%(taggerdate:unix)", "refs/tags")
-    dates: Iterable[int] = map(clamp_second, split_lines(listing.text))
-    if listing.code:  # a tag's object is lost: the others' dates are read apart
-        dates = (ref.time for ref in refs.list_refs(repository, "refs/tags"))
+    dates = (ref.time for ref in refs.list_refs(repository, "refs/tags"))
     # GTO and DVC go by the second, and of two tags in one second nobody knows which is later.
     moment = max(int(time.time()), registry_state.latest_date(dates) + 1)
     stamp = CommitStamp(repository.read_identity(), moment)

@@ -19,7 +19,6 @@ from towpath.config.foreign_values import LARGEST, MOST_BYTES, is_finite_number,
 from towpath.registry.version_record import SCHEMA, VersionRecord
 
 MARK = "towpath: "
-METRICS = ',"metrics":{'  # in a value its quotes would be escaped, and no table holds a table
 LONGEST_VALUE = 200
 MOST_METRICS = 100
 
@@ -90,28 +89,18 @@ def parse_summary(text: str) -> Mapping[str, Any]:
     return data
 
 
-def parse_metrics(text: str) -> Mapping[str, float]:
-    """The metrics in a tag's message, and nothing else of it: what a listing shows."""
-    position = text.find(METRICS, text.rfind(f"\n{MARK}"))
-    if position < 0:
-        return {}
-    try:
-        parsed_metrics, _ = _DECODER.raw_decode(text, position + len(METRICS) - 1)
-    except (ValueError, RecursionError):
-        return {}
-    return parsed_metrics if _are_numbers(parsed_metrics) else {}
-
-
 def flatten_numbers(metrics: Mapping[str, Json]) -> dict[str, float]:
     """The finite numbers among metrics, those of nested mappings by dotted name."""
-    return dict(_number_leaves(metrics, ""))
+    numbers = ((n, value) for n, value in walk_leaves(metrics) if isinstance(value, int | float))
+    return {name: value for name, value in numbers if is_finite_number(value)}
 
 
-def _number_leaves(data: Mapping[str, Json], before: str) -> Iterator[tuple[str, float]]:
+def walk_leaves(data: Mapping[str, Json], before: str = "") -> Iterator[tuple[str, Json]]:
+    """All that is no mapping, that of nested mappings by dotted name."""
     for key, value in data.items():
         if isinstance(value, dict):
-            yield from _number_leaves(value, f"{before}{key}.")
-        elif isinstance(value, int | float) and is_finite_number(value):
+            yield from walk_leaves(value, f"{before}{key}.")
+        else:
             yield f"{before}{key}", value
 
 

@@ -27,22 +27,16 @@ _DECLARATION = "towpath.yaml"
 class CodeSource(Struct, frozen=True):
     """Where code is taken from, and which may run.
 
-    ``home`` is the folder that keeps it, a folder for each commit. ``main`` is the commit whose
-    history must hold the code; None where any commit's may run. ``stage`` is whose rule that is.
+    ``home`` is the folder that keeps it, a folder for each commit. ``project`` says which names are
+    trusted, and of which stages the history of the commit ``main`` must hold the code; without a
+    ``stage`` any commit's may run.
     """
 
     repository: Repository
     home: Path
-    main: str | None = None
-    stage: str | None = None
-
-    @classmethod
-    def of_stage(
-        cls, repository: Repository, home: Path, project: Project, stage: str | None, main: str
-    ) -> CodeSource:
-        """By what the policy says of a stage; without a stage, any commit's code may run."""
-        bound = main if stage is not None and project.runs_main_only(stage) else None
-        return cls(repository, home, bound, stage)
+    project: Project
+    stage: str | None
+    main: str
 
 
 class OwnCode(Struct, frozen=True):
@@ -79,12 +73,12 @@ class OwnCode(Struct, frozen=True):
         }
 
 
-def find_own_code(source: CodeSource, record: VersionRecord, trust: Iterable[str]) -> OwnCode:
+def find_own_code(source: CodeSource, record: VersionRecord) -> OwnCode:
     """What a version's file may need of its own code, laid out where it may run. The model's bytes
     must have been held against their digest before."""
     name = f"{record.model}@{record.version}" if record.version else record.model
     none = OwnCode(name, packages=record.packages, python=record.python)
-    if not (names := tuple(trust)):
+    if not (names := source.project.trust):
         return none
     commit, repository = record.code.commit, source.repository
     if repository.commit(commit) is None:
@@ -95,8 +89,9 @@ def find_own_code(source: CodeSource, record: VersionRecord, trust: Iterable[str
     below, folder, classes = _read_own_classes(repository, record, names)
     if not classes:
         return none
-    if source.main is not None and not commit_history.is_ancestor(repository, commit, source.main):
-        fault, hint = off_main(commit), merge_it(str(source.stage))
+    bound = source.stage if source.stage and source.project.runs_main_only(source.stage) else None
+    if bound and not commit_history.is_ancestor(repository, commit, source.main):
+        fault, hint = off_main(commit), merge_it(bound)
         return replace(none, classes=classes, fault=fault, hint=hint)
     root = checkouts.lay_out_code(repository, commit, below, source.home)
     return replace(none, classes=classes, root=root, folder=folder)

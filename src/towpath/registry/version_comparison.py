@@ -1,4 +1,5 @@
-"""Versions side by side: what differs, which part of the number that moves, where one came from."""
+"""Versions as lists tell them, and side by side: what differs, which part of the number that moves,
+where one came from."""
 
 from __future__ import annotations
 
@@ -8,17 +9,12 @@ from typing import Any
 from msgspec import Struct
 
 from towpath.backends.git import Repository
-from towpath.config.foreign_values import is_same
-from towpath.registry import tag_message
+from towpath.config.foreign_values import format_second, is_same
+from towpath.registry import tag_message, version_record
 from towpath.registry.registry_state import ModelVersion, read_model, read_record
 from towpath.registry.stage_files import StageFiles, read_stage_files
 from towpath.registry.version_lookup import RecordedVersion, find_version, get_version
-from towpath.registry.version_record import (
-    RecordedBump,
-    VersionRecord,
-    find_signature_breaks,
-    matrix_of,
-)
+from towpath.registry.version_record import RecordedBump, VersionRecord
 from towpath.registry.version_reference import Level
 
 ORDER: tuple[Level, ...] = ("major", "minor", "patch")
@@ -43,7 +39,7 @@ def find_version_changes(old: VersionRecord, new: VersionRecord) -> tuple[Versio
         code.append(f"code {old.code.commit[:7]} -> {new.code.commit[:7]}")
     python = [f"Python {old.python} -> {new.python}"] if old.python != new.python else []
     reasons: tuple[tuple[Level, Iterable[str]], ...] = (
-        ("major", find_signature_breaks(old.signature, new.signature)),
+        ("major", version_record.find_signature_breaks(old.signature, new.signature)),
         ("minor", code),
         ("minor", _changed_values("parameter", old.parameters, new.parameters)),
         ("patch", _changed_digests("data", old.data, new.data)),
@@ -166,9 +162,52 @@ def read_version_lineage(repository: Repository, reference: str) -> VersionLinea
 def _signature_facts(record: VersionRecord) -> dict[str, str]:
     if record.signature is None:
         return {}
-    matrix = matrix_of(record.signature)
+    matrix = version_record.matrix_of(record.signature)
     facts = {"input": matrix} if matrix else {}
     for side in ("input", "output"):
         columns = getattr(record.signature, f"{side}s") or ()
         facts |= {f"{side} {column.name}": column.type for column in columns}
     return facts
+
+
+class VersionSummary(Struct, frozen=True):
+    """A version, or a candidate for one, whose ``version`` is None. ``time`` is UTC, ISO 8601;
+    ``author`` has the address, too; ``stages`` should run it; ``rejected`` is the reason, None for
+    one in good standing; ``data`` are digests of what it was made of, by input."""
+
+    model: str
+    version: str | None
+    key: str
+    time: str
+    author: str
+    metrics: Mapping[str, float]
+    stages: tuple[str, ...]
+    rejected: str | None
+    commit: str
+    run: str | None
+    pipeline: str | None
+    params: Mapping[str, Any]
+    labels: Mapping[str, Any]
+    data: Mapping[str, Any]
+
+
+def summarise_version(version: ModelVersion, stages: StageFiles) -> VersionSummary:
+    """What a version's tag and the stage files of main say of it; no record is read."""
+    tag_facts = version.summary
+    tables: tuple[Mapping[str, Any], ...] = tuple(
+        tag_facts.get(table, {}) for table in ("params", "labels", "data")
+    )
+    return VersionSummary(
+        version.model,
+        str(version.version) if version.version else None,
+        version.key,
+        format_second(version.time),
+        version.tag.tagger,
+        dict(version.metrics),
+        stages.stages_of(version.model, version.version),
+        version.rejected,
+        version.commit,
+        tag_facts.get("run"),
+        tag_facts.get("pipeline"),
+        *tables,
+    )

@@ -6,16 +6,9 @@ from msgspec import Struct
 
 from towpath.backends.git import Repository, refs
 from towpath.errors import RegistryError, TowpathError, UsageError, did_you_mean
+from towpath.registry import registry_state
 from towpath.registry import version_record as records
-from towpath.registry.registry_state import (
-    Model,
-    ModelVersion,
-    has_record,
-    known_model,
-    list_lost_tags,
-    read_record,
-    way_to_have,
-)
+from towpath.registry.registry_state import Model, ModelVersion
 from towpath.registry.stage_files import StageFiles, read_stage_files
 from towpath.registry.version_record import VersionRecord
 from towpath.registry.version_reference import VersionNumber, VersionReference, parse_reference
@@ -30,7 +23,7 @@ class RecordedVersion(Struct, frozen=True):
 
 def get_version(repository: Repository, reference: str | VersionReference) -> RecordedVersion:
     version = find_version(repository, reference)
-    return RecordedVersion(version, read_record(repository, version))
+    return RecordedVersion(version, registry_state.read_record(repository, version))
 
 
 def read_incumbent(
@@ -58,29 +51,25 @@ def find_version(
     ``UsageError`` with the near name for what does not exist, ``RegistryError`` where a stage names
     a version that this clone does not have. ``staged`` are the stage files where they were read."""
     named = parse_reference(reference) if isinstance(reference, str) else reference
-    model = known_model(repository, named.model)
+    model = registry_state.known_model(repository, named.model)
     if named.stage:
         return _version_in_stage(
             repository, staged or read_stage_files(repository), model, named.stage
         )
     if not (named.version or named.key):
         return _latest_version(repository, model)
-    matches = _find_matches(model, named)
+    matches = model.find_key(named.key) if named.key else ()
+    if named.version and (version := model.find_number(named.version)):
+        return version
     if len(matches) == 1:
         return matches[0]
     if matches:
         what = f"{model.name}@{named.key} names {len(matches)} versions"
         raise UsageError(what, hint="give more digits")
     if f"{model.name}@{named.version}" in model.lost:
-        lost = list_lost_tags(repository, [model])
+        lost = registry_state.list_lost_tags(repository, [model])
         raise RegistryError(*(fault for fault in lost if f" {named} " in fault.what))
     raise _unknown_version(model, named)
-
-
-def _find_matches(model: Model, named: VersionReference) -> tuple[ModelVersion, ...]:
-    if named.version and (version := model.find_number(named.version)):
-        return (version,)
-    return model.find_key(named.key) if named.key else ()
 
 
 def _unknown_version(model: Model, named: VersionReference) -> UsageError:
@@ -94,7 +83,7 @@ def _unknown_version(model: Model, named: VersionReference) -> UsageError:
 
 def _latest_version(repository: Repository, model: Model) -> ModelVersion:
     for version in model.versions_in_standing():  # a forged tag may repeat the words of a true one
-        if has_record(repository, version):
+        if registry_state.has_record(repository, version):
             return version
     if model.candidates:
         waiting = ", ".join(str(candidate) for candidate in model.candidates)
@@ -122,5 +111,5 @@ def _version_in_stage(
     if version is None:
         named = f"{model.name}@{stage_file.version}"
         what = f"{stage} runs {named}, which this clone does not have"
-        raise RegistryError(what, hint=way_to_have(repository, named))
+        raise RegistryError(what, hint=registry_state.way_to_have(repository, named))
     return version

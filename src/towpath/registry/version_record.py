@@ -70,32 +70,21 @@ def find_signature_breaks(
     # A new model may read fewer columns and give more. It may not read one more or a narrower type,
     # give one less or of another type, count other features, take columns by name in the place of a
     # matrix or the other way round, or answer a class that was none.
-    if old is None or new is None:
-        return ()
-    return (
-        *_matrix_breaks(old, new),
-        *_column_breaks("input", old.inputs, new.inputs),
-        *_feature_breaks(old.features, new.features),
-        *_column_breaks("output", old.outputs, new.outputs),
-        *_class_breaks(old.classes, new.classes),
-    )
+    return tuple(_find_breaks(old, new)) if old and new else ()
 
 
-def _matrix_breaks(old: ModelSignature, new: ModelSignature) -> Iterator[str]:
+def _find_breaks(old: ModelSignature, new: ModelSignature) -> Iterator[str]:
     if (matrix := matrix_of(old)) and new.inputs is not None:
         yield f"input {matrix} -> columns by name"
     if (matrix := matrix_of(new)) and old.inputs is not None:
         yield f"input columns by name -> {matrix}"
-
-
-def _feature_breaks(old: int | None, new: int | None) -> Iterator[str]:
-    if None not in (old, new) and old != new:
-        yield f"{old} -> {new} features"
-
-
-def _class_breaks(old: tuple[Json, ...] | None, new: tuple[Json, ...] | None) -> Iterator[str]:
-    if old is not None:
-        yield from (f"class {answer} is new" for answer in new or () if answer not in old)
+    yield from _column_breaks("input", old.inputs, new.inputs)
+    if None not in (old.features, new.features) and old.features != new.features:
+        yield f"{old.features} -> {new.features} features"
+    yield from _column_breaks("output", old.outputs, new.outputs)
+    if old.classes is not None:
+        answers = (answer for answer in new.classes or () if answer not in old.classes)
+        yield from (f"class {answer} is new" for answer in answers)
 
 
 def matrix_of(signature: ModelSignature) -> str:
@@ -368,7 +357,6 @@ def _kept_document(kept: KeptFile) -> dict[str, Any]:
 
 def parse_version_record(text: str | bytes, shown: str) -> VersionRecord:
     """A record out of YAML; ``RegistryError`` where it is none, or newer than this Towpath."""
-
     if isinstance(text, bytes):
         text = text.decode("utf-8", "replace")
     document = documents.parse_yaml(text, shown)

@@ -7,7 +7,6 @@ the lower-case part of GTO's.
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Container
 from functools import lru_cache
@@ -36,9 +35,11 @@ class VersionNumber(Struct, frozen=True, order=True):
         return f"v{self.major}.{self.minor}.{self.patch}"
 
     @classmethod
+    @lru_cache(maxsize=4096)  # the same few hundred numbers, of ten thousand tags
     def parse(cls, text: str) -> VersionNumber | None:
         """The number that ``v1.3.0`` says; None where the text is no number."""
-        return _parse_number(text)
+        match = _NUMBER.fullmatch(text)
+        return cls(*map(int, match.groups())) if match else None
 
     def next_number(self, level: Level) -> VersionNumber:
         if level == "major":
@@ -46,12 +47,6 @@ class VersionNumber(Struct, frozen=True, order=True):
         if level == "minor":
             return VersionNumber(self.major, self.minor + 1, 0)
         return VersionNumber(self.major, self.minor, self.patch + 1)
-
-
-@lru_cache(maxsize=4096)  # the same few hundred numbers, of ten thousand tags
-def _parse_number(text: str) -> VersionNumber | None:
-    match = _NUMBER.fullmatch(text)
-    return VersionNumber(*map(int, match.groups())) if match else None
 
 
 FIRST = VersionNumber(1, 0, 0)
@@ -138,7 +133,7 @@ def parse_reference(text: str) -> VersionReference:
     raise UsageError(f"`{which}` in `{text}` is no version", hint=hint)
 
 
-@functools.lru_cache(maxsize=32_768)  # ten thousand are read again after each change of one
+@lru_cache(maxsize=32_768)  # ten thousand are read again after each change of one
 def parse_tag(name: str) -> TagName | None:
     """What a tag says; None for a tag that is not the registry's."""
     match = _TAG.fullmatch(name)

@@ -59,14 +59,11 @@ class RegistrationSkipped(Struct, frozen=True):
 
 
 def judge_readiness(
-    repository: Repository | None,
-    required: bool = False,
-    written: Callable[[str], bool] | None = None,
+    repository: Repository | None, written: Callable[[str], bool] | None = None
 ) -> ReadyToRegister | RegistrationSkipped:
     """Whether what a run makes can be registered, judged by what is committed now. ``written``
     tells, by its path from the repository's root, a file that a run itself writes. A detached head
-    is well: versions stand beside the branches. Where registering is ``required``, what stands
-    against it is a ``UserError`` with every fault."""
+    is well: versions stand beside the branches."""
     if repository is None:
         faults = [Fault("no Git repository", hint="git init, and commit")]
     else:
@@ -74,8 +71,6 @@ def judge_readiness(
         faults = list(_readiness_faults(repository, state))
         if state.commit and not faults:
             return ReadyToRegister(state.commit, state.branch, repository.read_identity())
-    if required:
-        raise UserError(*(Fault(f"cannot register: {f.what}", f.place, f.hint) for f in faults))
     return RegistrationSkipped("; ".join(fault.what for fault in faults), tuple(faults))
 
 

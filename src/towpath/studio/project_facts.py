@@ -15,8 +15,7 @@ from towpath import registry
 from towpath.audit import stage_history
 from towpath.audit.data_history import DataVersion, read_data_history
 from towpath.audit.lineage import RegistryLineage, VersionIndex
-from towpath.audit.main_metric import MetricDirection, MetricPolicy
-from towpath.audit.stage_board import list_standings
+from towpath.audit.stage_board import MetricPolicy, judge_change, list_standings
 from towpath.backends.git import Repository, branches, remotes
 from towpath.backends.git.unfinished_work import find_unfinished_work
 from towpath.credentials import hide_credentials
@@ -363,9 +362,7 @@ class ProjectFacts(Struct, dict=True):
         if self.policy is None:  # as a shared registry that was never heard: that is said already
             return None
 
-        def open_all() -> StageHistories:
-            return stage_history.open_stage_histories(self.workspace, forge=False)
-
+        open_all = functools.partial(stage_history.open_stage_histories, self.workspace)
         return self._attempt_read(lambda: self._recall("histories", open_all), None)
 
     def model_history(self, model: str) -> Sequence[HistoryEntry]:
@@ -392,8 +389,8 @@ class ProjectFacts(Struct, dict=True):
     def metric_policy(self) -> MetricPolicy:
         return MetricPolicy(self.policy)
 
-    def metric_direction(self, metric: str) -> MetricDirection:
-        return self.metric_policy.find_direction(metric)
+    def judge_metric(self, metric: str, before: float | None, after: float | None) -> str:
+        return judge_change(self.metric_policy.find_sign(metric), before, after)
 
     def main_metric(self, metrics: Mapping[str, float]) -> str | None:
         return self.metric_policy.choose_metric(metrics)

@@ -46,6 +46,7 @@ def lay_out_mlflow(folder: Path) -> None:
         StepFailed: where the folder is no bundle.
     """
     description = model_bundles.read_description(folder, folder.name)
+    text = (folder / bundle_runtime.DESCRIPTION).read_bytes()
     inner = scratch_beside(folder)
     folder.rename(inner)
     (folder / _CODE).mkdir(parents=True)
@@ -71,21 +72,12 @@ def lay_out_mlflow(folder: Path) -> None:
                 "python_version": description.python,
             }
         },
-        "model_uuid": _digest_description(folder / _DATA),
+        "model_uuid": hashlib.md5(text, usedforsecurity=False).hexdigest(),
         "signature": _sign(description.signature),
     }
-    for name, content in (
-        ("python_env.yaml", environment),
-        ("conda.yaml", conda),
-        (MLMODEL, model),
-    ):
+    texts = {"python_env.yaml": environment, "conda.yaml": conda, MLMODEL: model}
+    for name, content in texts.items():
         (folder / name).write_text(documents.dump_yaml(content), encoding="utf-8")
-
-
-def _digest_description(data: Path) -> str:
-    return hashlib.md5(
-        (data / bundle_runtime.DESCRIPTION).read_bytes(), usedforsecurity=False
-    ).hexdigest()
 
 
 def _sign(signature: Mapping[str, Any]) -> dict[str, Any]:

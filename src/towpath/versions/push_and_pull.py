@@ -139,7 +139,6 @@ def pull_project(
     named = fetch_registry_tags(workspace).versions if origin else ()
     if store is None:
         return TransferResult(store, origin, versions=named)
-    left: tuple[str, ...] = ()
     try:
         moved = stores.fetch_objects(workspace.root, remote=remote, progress=progress)
     finally:
@@ -178,8 +177,8 @@ def fetch_registry_tags(workspace: Workspace) -> TransferResult:
     origin = _registry_remote(workspace)
     if origin is None:
         raise UsageError("the repository has no remote", hint="git remote add origin URL")
-    fetched = registry.fetch_registry(workspace.registry_at_hand)
-    return TransferResult(None, origin, versions=fetched.tags)
+    tags = registry.fetch_registry(workspace.registry_at_hand)
+    return TransferResult(None, origin, versions=tags)
 
 
 def _find_remotes(workspace: Workspace, remote: str | None) -> tuple[str | None, str | None]:

@@ -69,7 +69,9 @@ def transform_table(workspace: Workspace, asked: TransformRequest) -> TransformR
     stage = asked.stage or registry.parse_reference(asked.reference).stage
     with scratch_folder() as scratch:
         model = Path(scratch, record.artifact.name)
-        source = version_origin.bring_version(workspace, project, record, model, stage)
+        source = version_origin.bring_artifact(
+            workspace, project, record.artifact, record.sha256, model, stage
+        )
         # Only now: what a record says of its code counts for nothing before the bytes are right.
         code = find_version_code(workspace, asked.reference, asked.stage, record, project)
         scored = score_model.score_table(

@@ -35,17 +35,6 @@ def read_main_declaration(workspace: Workspace) -> Project:
     return policies.read_project_at(repository, main, workspace.folder)
 
 
-def bring_version(
-    workspace: Workspace,
-    project: Project,
-    record: VersionRecord,
-    into: Path,
-    stage: str | None = None,
-) -> str:
-    """Bring a version's bytes to a path, as ``bring_artifact``; where from, in words."""
-    return bring_artifact(workspace, project, record.artifact, record.sha256, into, stage)
-
-
 def bring_artifact(
     workspace: Workspace,
     project: Project,
@@ -118,5 +107,6 @@ def find_version_code(
         repository = code  # with a shared registry the code is in the project's own
     rule = stage or registry.parse_reference(reference).stage
     main = branches.seen_main_commit(repository) or record.code.commit
-    source = CodeSource.of_stage(repository, workspace.state / "code", project, rule, main)
-    return find_own_code(source, record, project.trust)
+    return find_own_code(
+        CodeSource(repository, workspace.state / "code", project, rule, main), record
+    )

@@ -425,8 +425,11 @@ def test_one_group_cannot_be_held_against_another():
     [([0.0, 0.0], 0.0, 1.0), ([0.0, 1.0], 1.0, float("inf")), ([0.5, 1.0], 0.5, 2.0)],
 )
 def test_how_far_groups_lie_apart(errors, difference, ratio):
-    found = fairness._error_spread(dict(enumerate(errors)))
-    assert found == {"difference": difference, "ratio": ratio}
+    bounds = {"data": "d.csv", "target": "rings", "group": "sex", "metric": "mae", "ratio": 2}
+    gate = gate_declarations.Fairness(**bounds, difference=1)
+    answer = SimpleNamespace(errors=dict(zip("FM", errors, strict=True)), small=())
+    spread = f"difference {difference:g}, ratio {ratio:g}"
+    assert fairness._fairness_finding(gate, answer).value == spread
 
 
 def test_how_long_predicting_takes(desk):

@@ -16,7 +16,6 @@ from msgspec import structs
 
 from towpath.backends.git import Repository
 from towpath.delivery.promotion import evidence
-from towpath.errors import UsageError
 from towpath.markdown_text import markdown_table
 from towpath.registry import VersionNumber, policy_at_commit
 
@@ -229,8 +228,6 @@ def test_gates_are_judged_in_their_time_and_order(desk):
     assert [verdict.gate for verdict in desk.judge("review", lower_since=0)] == ["z", "a"]
     assert [verdict.gate for verdict in desk.judge("deploy")] == ["own"]
     assert desk.judge("review", stage="uat") == ()
-    with pytest.raises(UsageError, match=r"no stage `prd` \(did you mean `prod`"):
-        desk.judge("review", stage="prd")
 
 
 HOSTILE = "x | `rm -rf` <img src=x> @ada [a](http://evil.org) **b** $1$ #7 ~~c~~ www.evil.org\n| |"

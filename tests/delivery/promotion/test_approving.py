@@ -11,9 +11,8 @@ import pytest
 from promotion_project import POLICY, Project
 from towpath import registry
 from towpath.delivery import promotion
-from towpath.delivery.promotion import PromotionApproval
 from towpath.delivery.promotion.main_line_approvals import ApprovalRule
-from towpath.delivery.promotion.promotion_approval import reaches_level
+from towpath.delivery.promotion.promotion_approval import PromotionApproval, reaches_level
 from towpath.delivery.promotion.rulebook import least_level
 from towpath.errors import Refused, RegistryError, UsageError
 

@@ -7,6 +7,7 @@ import pytest
 from promotion_project import POLICY, Project
 from towpath import registry
 from towpath.delivery import promotion
+from towpath.delivery.promotion import evidence
 from towpath.errors import DeclarationError, UsageError
 
 DEV = "promote/abalone-v1.0.0-dev"
@@ -36,7 +37,8 @@ def test_a_clean_promotion(project: Project, branch: str) -> None:
     (one,) = checked.judged
     assert str(one.case) == "abalone@v1.0.0 -> dev"
     assert [(verdict.gate, verdict.passed) for verdict in one.verdicts] == [("good_enough", True)]
-    assert one.current_evidence == project.show(f"{branch}:{EVIDENCE}") + "\n"
+    current = evidence.write_evidence(one.case, one.verdicts)
+    assert current == project.show(f"{branch}:{EVIDENCE}") + "\n"
 
 
 def test_code_is_no_promotion(project: Project, branch: str) -> None:

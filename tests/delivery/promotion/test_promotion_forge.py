@@ -11,7 +11,8 @@ from forge_fixtures import REPOSITORY_NAME, ForgeWorld
 from promotion_project import POLICY, begin, judge_promotion
 from towpath import registry
 from towpath.delivery import promotion
-from towpath.delivery.promotion import PromotionApproval, decide_promotion
+from towpath.delivery.promotion import decide_promotion
+from towpath.delivery.promotion.promotion_approval import PromotionApproval
 from towpath.errors import ForgeError, Refused, UsageError
 
 if TYPE_CHECKING:

@@ -9,14 +9,9 @@ from towpath.audit.approvals import UNKNOWN, Approvals
 from towpath.audit.audit_finding import EXPLAIN, AuditFinding, UncheckedPart, make_finding
 from towpath.audit.ledger import AuditLedger
 from towpath.backends.git import commit_history
-from towpath.delivery.promotion.main_line_approvals import backdated_fault, decide_again
+from towpath.delivery.promotion import main_line_approvals
 from towpath.delivery.promotion.promotion_case import leave_version
-from towpath.delivery.reconcile.main_witness import (
-    PATH,
-    find_rewritten,
-    find_rewritten_here,
-    read_witness,
-)
+from towpath.delivery.reconcile import main_witness
 from towpath.errors import ForgeError, Malformed, TowpathError
 from towpath.registry import Promotion, policy_at_commit, stage_files
 from towpath.storage.stage_store import StageStore
@@ -34,8 +29,8 @@ def check_main_line(approvals: Approvals) -> Iterator[AuditFinding | UncheckedPa
         for change in history.changes:
             if change.level == UNKNOWN:
                 yield UncheckedPart("rules", f"who agreed to {change}", change.why)
-    yield from (AuditFinding("main", fault) for fault in find_rewritten_here(rule))
-    for fault in rule.displaced_faults():
+    yield from (AuditFinding("main", fault) for fault in main_witness.find_rewritten_here(rule))
+    for fault in map(main_line_approvals.displaced_fault, rule.displaced_decisions):
         # What is past stays so when it is put right: both, the way and the word, are asked for.
         hint = f"{fault.hint}; then {EXPLAIN}"
         yield make_finding("main", fault.what, str(fault.place), hint)
@@ -46,10 +41,12 @@ def check_remembered_main(
 ) -> Iterator[AuditFinding | UncheckedPart]:
     """What a stage remembers of main, and main does not hold any more."""
     try:
-        rewritten = find_rewritten(approvals.rule, read_witness(store), store.name)
+        rewritten = main_witness.find_rewritten(
+            approvals.rule, main_witness.read_witness(store), store.name
+        )
     except Malformed as damaged:  # only reconcile writes there: somebody else did
         fault = damaged.faults[0]
-        yield make_finding("main", fault.what, PATH, str(fault.hint))
+        yield make_finding("main", fault.what, main_witness.PATH, str(fault.hint))
         return
     except TowpathError as silent:
         yield UncheckedPart("main", f"what {store.shown} remembers", silent.faults[0].what)
@@ -79,7 +76,9 @@ def check_stage_files(
 
 
 def _promotion_finding(ledger: AuditLedger, promotion: Promotion, what: str) -> AuditFinding:
-    again = decide_again(promotion, ledger.promotions_of(promotion.stage, promotion.model))
+    again = main_line_approvals.decide_again(
+        promotion, ledger.promotions_of(promotion.stage, promotion.model)
+    )
     hint = f"{again} lets it in by its rules; or go to another version, and {EXPLAIN}"
     # A change that came by a hand is put right by a promotion that lets it in afterwards, where it
     # stands still, not by `git revert`, which would change the stage file by hand once more.
@@ -98,10 +97,10 @@ def _check_approved(
         what = f"who approved {promotion} ({promotion.commit[:7]})"
         yield UncheckedPart("promotion", what, str(approval.because))
         return
-    judged = approvals.judge_promotion(promotion)
+    judged = approvals.rule.judge(promotion)
     because = f": {approval.because}" if approval.because else ""
     if judged.backdated:
-        fault = backdated_fault(promotion, judged.backdated, ledger.log)
+        fault = main_line_approvals.backdated_fault(promotion, judged.backdated, ledger.log)
         yield _promotion_finding(ledger, promotion, f"{promotion}: {fault.what}")
     if approval.level == "none":
         what = f"{promotion} came by no approved promotion{because}"

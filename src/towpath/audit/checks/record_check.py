@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections import defaultdict
 from collections.abc import Iterator
 
 from towpath.audit import audit_finding
@@ -13,6 +12,7 @@ from towpath.audit.ledger import AuditLedger
 from towpath.backends.git import refs
 from towpath.config.foreign_values import format_second
 from towpath.errors import RegistryError
+from towpath.plain_data import group_by_key
 from towpath.registry import (
     ModelVersion,
     registry_state,
@@ -149,11 +149,14 @@ def _check_evidence(ledger: AuditLedger) -> Iterator[AuditFinding]:
 
 def _find_touched(ledger: AuditLedger) -> Iterator[AuditFinding]:
     """Records and evidence change with a promotion of theirs, and never else."""
-    owners: defaultdict[str, list[str]] = defaultdict(list)
-    for promotion in ledger.log:
-        record_path = version_record.record_path(promotion.model, promotion.version)
-        for path in (record_path, ledger.evidence_path(promotion)):
-            owners[path].append(promotion.commit)
+    owners = group_by_key(
+        (path, entry.commit)
+        for entry in ledger.log
+        for path in (
+            version_record.record_path(entry.model, entry.version),
+            ledger.evidence_path(entry),
+        )
+    )
     for path, commit, author, action in ledger.find_touches(*KEPT):
         if path not in owners or commit in owners[path]:
             continue

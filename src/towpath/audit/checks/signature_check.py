@@ -12,19 +12,9 @@ from towpath.audit.ledger import AuditLedger
 from towpath.backends.git import refs, signatures
 from towpath.backends.git.signatures import SIGNERS, SignedBy, read_allowed_signers, signers_file
 from towpath.errors import TowpathError
-from towpath.registry import restore_tags
+from towpath.registry import restore_tags, version_signatures
+from towpath.registry.registry_state import TAGS
 from towpath.registry.version_reference import parse_tag
-from towpath.registry.version_signatures import (
-    ADD,
-    DEMANDED,
-    REJECT,
-    allowed_signers,
-    signature_of,
-    way_to_sign,
-    why_unsigned,
-)
-
-TAGS = "refs/tags/"
 
 
 class SurveyedSignature(Struct, frozen=True):
@@ -50,7 +40,9 @@ def survey_demanded(ledger: AuditLedger, approvals: Approvals) -> tuple[Surveyed
     wanted_keys = {(version.model, version.version) for version in ledger.wanted_versions()}
     return tuple(
         SurveyedSignature(
-            "version", str(version), signature_of(ledger.repository, version, rules.signers or b"")
+            "version",
+            str(version),
+            version_signatures.signature_of(ledger.repository, version, rules.signers or b""),
         )
         for model in ledger.models.values()
         for version in model.versions
@@ -63,20 +55,25 @@ def survey_demanded(ledger: AuditLedger, approvals: Approvals) -> tuple[Surveyed
 def check_demanded(surveyed: Sequence[SurveyedSignature]) -> Iterator[AuditFinding]:
     for signed in surveyed:
         if signed.signature.standing != "good":
-            what = f"{DEMANDED}: {why_unsigned(signed.signature)}"
-            way = way_to_sign(signed.name, signed.signature)
+            why = version_signatures.why_unsigned(signed.signature)
+            what = f"{version_signatures.DEMANDED}: {why}"
+            way = version_signatures.way_to_sign(signed.name, signed.signature)
             hint = f"{way}; a stage that runs it: towpath promote that one"
             yield make_finding("signature", what, signed.name, hint)
 
 
 def check_signers(ledger: AuditLedger) -> Iterator[AuditFinding]:
     """The lines of the file of signers that cannot be honoured: who stands there signs nothing."""
-    for fault in read_allowed_signers(allowed_signers(ledger.repository, ledger.main)).faults:
+    for fault in read_allowed_signers(
+        version_signatures.allowed_signers(ledger.repository, ledger.main)
+    ).faults:
         yield make_finding("rules", fault.what, str(fault.place), fault.hint or "")
 
 
 def survey_signatures(ledger: AuditLedger) -> tuple[SurveyedSignature, ...]:
-    with signers_file(allowed_signers(ledger.repository, ledger.main)) as signers:
+    with signers_file(
+        version_signatures.allowed_signers(ledger.repository, ledger.main)
+    ) as signers:
 
         def judge_object(kind: str, object_: str, content: str) -> SignedBy:
             return signatures.verify_signature(ledger.repository, kind, object_, content, signers)
@@ -105,7 +102,7 @@ def check_signatures(
     """What does not hold, is nobody's, or is missing where it could be there; ``demanded`` is what
     the policy's demand was asked of, and said already."""
     is_judged = any(signed.signature.standing in ("good", "unknown") for signed in surveyed)
-    if is_judged and not allowed_signers(ledger.repository, ledger.main):
+    if is_judged and not version_signatures.allowed_signers(ledger.repository, ledger.main):
         hint = "commit it with a line for each signer: <mail> <kind of key> <key>"
         what = "it is not on main, so nobody's signature is known"
         yield make_finding("signature", what, SIGNERS, hint)
@@ -124,14 +121,18 @@ def _wrong_signature(surveyed: SurveyedSignature) -> AuditFinding | None:
     # Only a version can be made anew with a signature: an unsigned stage tag mirrors main, and
     # whether a promotion had to be signed is the policy's to say.
     if signature.standing == "unsigned" and surveyed.kind == "version":
-        hint = way_to_sign(surveyed.name, signature)
+        hint = version_signatures.way_to_sign(surveyed.name, signature)
     elif signature.standing == "unknown":
-        hint = f"{ADD.format(key=signature.key)}; else {_way_to_replace(surveyed)}"
+        hint = (
+            f"{version_signatures.ADD.format(key=signature.key)}; else {_way_to_replace(surveyed)}"
+        )
     elif signature.standing == "bad":
         hint = _way_to_replace(surveyed)
     else:
         return None
-    return make_finding("signature", why_unsigned(signature), surveyed.name, hint)
+    return make_finding(
+        "signature", version_signatures.why_unsigned(signature), surveyed.name, hint
+    )
 
 
 def _way_to_replace(surveyed: SurveyedSignature) -> str:
@@ -139,7 +140,7 @@ def _way_to_replace(surveyed: SurveyedSignature) -> str:
         way = restore_tags.way_to_restore(surveyed.name)
         return f"{way}; then towpath reconcile --apply writes it again"
     if surveyed.kind == "version":
-        return REJECT.format(name=surveyed.name)
+        return version_signatures.REJECT.format(name=surveyed.name)
     return "ask who made it, and promote what should be there with `towpath promote`"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -12,17 +11,21 @@ from towpath.audit.audit_finding import AuditFinding, make_finding
 from towpath.audit.ledger import AuditLedger
 from towpath.backends.git import refs
 from towpath.config.foreign_values import format_second
+from towpath.plain_data import group_by_key
 from towpath.registry import registry_state, restore_tags
+from towpath.registry.registry_state import TAGS
 from towpath.registry.stage_tags import StageTag
 from towpath.registry.version_reference import parse_tag
-
-TAGS = "refs/tags/"
 
 
 def check_stage_tags(ledger: AuditLedger, approvals: Approvals) -> Iterator[AuditFinding]:
     """Every stage tag: annotated, on its version's commit, after its promotion, in order, and
     claiming no other approval than there was."""
-    yield from _find_lightweight(ledger)
+    pattern = f"{TAGS}{ledger.model or '*'}#*"
+    for ref in refs.list_refs(ledger.repository, pattern):
+        name = parse_tag(ref.name.removeprefix(TAGS))
+        if name and name.stage and ledger.is_meant(name.stage) and not ref.annotated:
+            yield _tag_finding(ref.name, "it is a lightweight tag, which says neither who nor when")
     for tag in ledger.stray_tags:
         yield from _explain_stray(ledger, tag)
     for tag in ledger.stage_tags:
@@ -33,14 +36,6 @@ def check_stage_tags(ledger: AuditLedger, approvals: Approvals) -> Iterator[Audi
             yield _tag_finding(tag.tag.name, what)
     yield from _check_order(ledger)
     yield from _find_excess_claims(ledger, approvals)
-
-
-def _find_lightweight(ledger: AuditLedger) -> Iterator[AuditFinding]:
-    pattern = f"{TAGS}{ledger.model}#*" if ledger.model else f"{TAGS}*#*"
-    for ref in refs.list_refs(ledger.repository, pattern):
-        tag_name = parse_tag(ref.name.removeprefix(TAGS))
-        if tag_name and tag_name.stage and ledger.is_meant(tag_name.stage) and not ref.annotated:
-            yield _tag_finding(ref.name, "it is a lightweight tag, which says neither who nor when")
 
 
 def _find_excess_claims(ledger: AuditLedger, approvals: Approvals) -> Iterator[AuditFinding]:
@@ -84,15 +79,12 @@ def _explain_stray(ledger: AuditLedger, tag: StageTag) -> Iterator[AuditFinding]
 def _check_order(ledger: AuditLedger) -> Iterator[AuditFinding]:
     """The numbers of a model's events rise with their dates, and no two dates are the same."""
     # Stock GTO goes by the dates, and of two tags of one second takes either.
-    by_model: defaultdict[str, list[StageTag]] = defaultdict(list)
     # Beside a forged tag an honest one would look out of order, and be set aside for it.
     forged = {tag.tag.name for tag in ledger.stray_tags}
     honest = [tag for tag in ledger.stage_tags if tag.tag.name not in forged]
     latest_allowed = time.time() + registry_state.TAG_AHEAD
     ahead = [tag for tag in honest if tag.tag.time > latest_allowed]
-    for tag in (candidate for candidate in honest if candidate not in ahead):
-        by_model[tag.model].append(tag)
-    for tags in by_model.values():
+    for tags in group_by_key((tag.model, tag) for tag in honest if tag not in ahead).values():
         for before, after in pairwise(tags):
             if after.number <= before.number or after.tag.time == before.tag.time:
                 short = before.tag.name.removeprefix(TAGS)

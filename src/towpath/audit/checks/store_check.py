@@ -12,11 +12,7 @@ from towpath.audit.audit_finding import AuditFinding, UncheckedPart, make_findin
 from towpath.audit.ledger import AuditLedger
 from towpath.backends.git import remotes
 from towpath.delivery.promotion.stored_bytes import way_back, way_to_replace
-from towpath.delivery.reconcile.deployment_record import (
-    deployed_models,
-    find_contradiction,
-    read_stored_record,
-)
+from towpath.delivery.reconcile import deployment_record
 from towpath.delivery.reconcile.observe_stage import is_strange
 from towpath.delivery.reconcile.targets.folder_target import FolderTarget
 from towpath.errors import Malformed, TowpathError
@@ -50,14 +46,16 @@ def _own_versions(
     ledger: AuditLedger, origin: str | None
 ) -> Iterator[tuple[str, VersionRecord, str | None]]:
     """Each version that this project made, and in words who needs its bytes: None for nobody."""
-    wanted = {(entry.model, entry.version) for entry in ledger.wanted_versions()}
+    wanted_keys = {(entry.model, entry.version) for entry in ledger.wanted_versions()}
     # What was promoted and replaced is in its stages' stores.
     promoted = {(entry.model, entry.version) for entry in ledger.promotions}
     for version, record in ledger.read_records():
-        if not ledger.is_ours(version.model) or _is_made_elsewhere(record, origin):
+        address = record.code.repository
+        is_own = not address or (origin and remotes.is_same_repository(origin, address))
+        if not ledger.is_ours(version.model) or not is_own:
             continue  # another project made it, and has its bytes
         key, need = (version.model, version.version), None
-        if key in wanted:
+        if key in wanted_keys:
             need = ", which a stage wants,"
         elif key not in promoted and version.rejected is None:
             need = ""
@@ -69,13 +67,6 @@ def _kept_parts(name: str, record: VersionRecord) -> Iterator[tuple[str, Version
     for part, (artifact, sha256) in record.kept_bytes.items():
         called = f"`{part}` beside {name}" if part else name
         yield called, replace(record, artifact=artifact, sha256=sha256)
-
-
-def _is_made_elsewhere(record: VersionRecord, origin: str | None) -> bool:
-    address = record.code.repository
-    if not address:
-        return False
-    return origin is None or not remotes.is_same_repository(origin, address)
 
 
 def _explain_altered(name: str, record: VersionRecord, store: Store, root: Path) -> AuditFinding:
@@ -119,7 +110,7 @@ def check_stage_store(
     try:
         for stage_file in ledger.wanted_versions(store.name):
             yield from _check_bytes(ledger, store, stage_file.model, stage_file.version)
-        for model in deployed_models(store):
+        for model in deployment_record.deployed_models(store):
             if ledger.model not in (None, model):
                 continue
             owners, decisions = ledger.model_owners, ledger.main_decisions
@@ -182,7 +173,7 @@ def _check_deployments(
     place = f"{path} in {store.shown}"
     # The record's own words may be a stranger's: whoever has the stage's keys can write there.
     try:
-        deployment = read_stored_record(store, model).record
+        deployment = deployment_record.read_stored_record(store, model).record
     except Malformed as damaged:
         fault = damaged.faults[0]
         yield make_finding("deployment", fault.what, place, fault.hint or "")
@@ -193,5 +184,5 @@ def _check_deployments(
     if not log:  # main never asked for it there, so reconcile has nothing to write
         hint = f"find out who wrote it, and move {path} out of {store.backend.shown}"
     for kept_record in (deployment, *deployment.previous) if deployment else ():
-        if wrong := find_contradiction(kept_record, store.name, log):
+        if wrong := deployment_record.find_contradiction(kept_record, store.name, log):
             yield make_finding("deployment", wrong, place, hint)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     )
     from towpath.delivery.promotion.decide_promotion import WaitingPromotion
     from towpath.delivery.promotion.evidence import ComparedFact
-    from towpath.delivery.promotion.gate_outcomes import GateStanding
+    from towpath.delivery.promotion.promotion_review import GateStanding
     from towpath.delivery.promotion.ratify_rules import RatifiedRules, UnagreedRule
 
 
@@ -70,7 +70,7 @@ def _say_age(session: Session) -> None:
 
 
 def plain_proposal(proposal: ProposedPromotion) -> dict[str, Any]:
-    from towpath.delivery.promotion.gate_outcomes import list_gate_standings
+    from towpath.delivery.promotion.promotion_review import list_gate_standings
 
     same = ("branch", "base", "head", "new", "pushed", "url", "unchecked", "verdicts", "evidence")
     return {
@@ -106,7 +106,7 @@ def _print_metrics(case: PromotionCase, metrics: Sequence[ComparedFact]) -> None
 
 def _print_case(case: PromotionCase, verdicts: Sequence[GateVerdict]) -> None:
     from towpath.delivery.promotion import evidence
-    from towpath.delivery.promotion.gate_outcomes import list_gate_standings
+    from towpath.delivery.promotion.promotion_review import list_gate_standings
 
     incumbent_note = f", which runs {case.incumbent_version}" if case.incumbent_version else ""
     back = " (a rollback)" if case.back else ""
@@ -229,7 +229,7 @@ def run_promotion_check(
 
 
 def _plain_check(checked: CheckedBranch) -> dict[str, Any]:
-    from towpath.delivery.promotion.gate_outcomes import list_gate_standings
+    from towpath.delivery.promotion.promotion_review import list_gate_standings
 
     promotions = [
         {**_plain_case(judged.case), "verdicts": judged.verdicts,
@@ -246,6 +246,7 @@ def _plain_check(checked: CheckedBranch) -> dict[str, Any]:
 
 
 def _say_check(session: Session, checked: CheckedBranch, form: str) -> None:
+    from towpath.delivery.promotion import evidence
     from towpath.markdown_text import escape_prose
 
     if not checked.is_promotion:
@@ -253,7 +254,8 @@ def _say_check(session: Session, checked: CheckedBranch, form: str) -> None:
         return terminal.echo(words) if form == "md" else session.say(words)
     for judged_case in checked.judged:
         if form == "md":
-            terminal.echo_markdown(judged_case.current_evidence)
+            page = evidence.write_evidence(judged_case.case, judged_case.verdicts)
+            terminal.echo_markdown(page)
         else:
             _print_case(judged_case.case, judged_case.verdicts)
     if form == "md":

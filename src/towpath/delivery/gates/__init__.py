@@ -8,7 +8,7 @@ from towpath.config.gate_declarations import Timed
 from towpath.delivery.gates import kinds, verdict
 from towpath.delivery.gates.gate_context import GateContext, GatePolicy
 from towpath.delivery.gates.verdict import GateFinding, GateVerdict, Unjudged
-from towpath.errors import TowpathError, UsageError, did_you_mean
+from towpath.errors import TowpathError
 
 if TYPE_CHECKING:
     from towpath.config.gate_declarations import AnyGate, When
@@ -17,30 +17,21 @@ __all__ = [
     "GateContext",
     "GateVerdict",
     "describe_bound",
-    "judge_record_gates",
     "judge_stage_gates",
 ]
 
 
-def judge_stage_gates(context: GateContext, when: When) -> tuple[GateVerdict, ...]:
+def judge_stage_gates(
+    context: GateContext, when: When, by_records: bool = False
+) -> tuple[GateVerdict, ...]:
     """The verdicts of the stage's gates of that time, in the order declared. A gate that cannot be
-    evaluated has failed, and says why; nothing of it is raised."""
-    policy, stages = GatePolicy(context), context.project.stages
-    if context.stage not in stages:
-        near = did_you_mean(context.stage, stages) or f"there is {', '.join(stages)}"
-        raise UsageError(f"there is no stage `{context.stage}`", hint=near)
-    declared = stages[context.stage].gates.items()
-    return tuple(_judge_gate(name, g, context, policy) for name, g in declared if g.when == when)
-
-
-def judge_record_gates(context: GateContext) -> tuple[GateVerdict, ...]:
-    """The verdicts of those review gates that need no more than the versions' records: no store is
-    opened, and no process begun."""
+    evaluated has failed, and says why; nothing of it is raised. ``by_records`` asks only those that
+    need no more than the versions' records: no store is opened, and no process begun."""
     policy, declared = GatePolicy(context), context.project.stages[context.stage].gates.items()
     return tuple(
         _judge_gate(name, gate, context, policy)
         for name, gate in declared
-        if gate.when == "review" and not isinstance(gate, Timed)
+        if gate.when == when and not (by_records and isinstance(gate, Timed))
     )
 
 

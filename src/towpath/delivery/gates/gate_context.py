@@ -51,8 +51,8 @@ class GateContext(Struct, frozen=True):
     @property
     def own_code(self) -> OwnCode:
         home = self.kept or self.scratch.absolute() / "code"
-        source = CodeSource.of_stage(self.repository, home, self.project, self.stage, self.base)
-        return find_own_code(source, self.candidate, self.project.trust)
+        source = CodeSource(self.repository, home, self.project, self.stage, self.base)
+        return find_own_code(source, self.candidate)
 
 
 class GatePolicy(Struct, frozen=True, dict=True):

@@ -11,8 +11,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct
-
 from towpath.config import foreign_values as foreign
 from towpath.config.artifact import Json
 from towpath.config.foreign_values import Fields, ReadValue, T
@@ -22,16 +20,10 @@ from towpath.delivery.gates.verdict import GateFinding, Unjudged
 from towpath.errors import Malformed, TowpathError, did_you_mean
 from towpath.registry import VersionRecord
 from towpath.sandbox.foreign_code import Sandbox, SandboxEnded, SandboxTimeout
-from towpath.storage.verified_bytes import (
-    folder_manifest,
-    folder_sha256,
-    hash_stream,
-    manifest_digest,
-)
+from towpath.storage import verified_bytes
 
 if TYPE_CHECKING:
     from towpath.config.gate_declarations import Function, Timed
-    from towpath.delivery.gates.gate_context import GateContext
 
 
 _WORK = __name__  # the sandbox's child imports it, and calls its `answer`
@@ -90,8 +82,6 @@ def _ask_sandbox(
     except Malformed as wrong:
         words = wrong.faults[0].what
         raise Unjudged(f"its process answers with what is no answer: {words}") from None
-    if isinstance(reply, GateRefusal):
-        raise Unjudged(reply.why)
     return reply, answer.missing_fences
 
 
@@ -124,18 +114,13 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
     return {"answer": outcome}
 
 
-class GateRefusal(Struct, frozen=True):
-    """Why the process gave no answer, in its own words."""
-
-    why: str
-
-
-def read_reply(reply: object, read: ReadValue[T]) -> T | GateRefusal:
-    """The answer of a gate's process, or why there is none."""
+def read_reply(reply: object, read: ReadValue[T]) -> T:
+    """The answer of a gate's process; ``Unjudged`` with its own words where it gave none."""
     fields = Fields(reply)
     fields.refuse_others("why", "answer")
-    why = fields.find_optional("why", foreign.read_text)
-    return fields.get("answer", read) if why is None else GateRefusal(why)
+    if (why := fields.find_optional("why", foreign.read_text)) is not None:
+        raise Unjudged(why)
+    return fields.get("answer", read)
 
 
 def read_function(value: object) -> GateFinding:
@@ -311,7 +296,7 @@ def list_model_files(path: Path) -> Iterator[Path]:
 
 def _hash_file(path: Path) -> tuple[str, str]:
     with path.open("rb") as file:
-        return hash_stream(file)
+        return verified_bytes.hash_stream(file)
 
 
 def _hash_folder(folder: Path) -> tuple[str, str]:
@@ -321,4 +306,6 @@ def _hash_folder(folder: Path) -> tuple[str, str]:
         if path.is_symlink():  # what it leads to may be changed after it was looked at
             raise Unjudged(f"{name} in it is a link")
         md5s[name], sha256s[name] = _hash_file(path)
-    return manifest_digest(folder_manifest(md5s)), folder_sha256(sha256s)
+    return verified_bytes.manifest_digest(
+        verified_bytes.folder_manifest(md5s)
+    ), verified_bytes.folder_sha256(sha256s)

@@ -7,7 +7,6 @@ from towpath.delivery.promotion.decide_promotion import (
     find_waiting_promotions,
     reject_promotion,
 )
-from towpath.delivery.promotion.promotion_approval import PromotionApproval
 from towpath.delivery.promotion.promotion_case import PromotionCase
 from towpath.delivery.promotion.promotion_check import CheckedBranch, check_promotion_branch
 from towpath.delivery.promotion.propose import (
@@ -21,7 +20,6 @@ from towpath.delivery.promotion.propose import (
 __all__ = [
     "ApprovedPromotion",
     "CheckedBranch",
-    "PromotionApproval",
     "PromotionCase",
     "ProposedPromotion",
     "RejectedPromotion",

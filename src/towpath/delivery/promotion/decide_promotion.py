@@ -25,24 +25,15 @@ from towpath.config.foreign_values import clamp_second
 from towpath.delivery.promotion import (
     commit_approvers,
     evidence,
+    main_line_approvals,
     promotion_approval,
     promotion_check,
     propose,
     rulebook,
 )
 from towpath.delivery.promotion.commit_approvers import bring_head, find_standing_reviews
-from towpath.delivery.promotion.main_line_approvals import (
-    ApprovalJudgement,
-    ApprovalRule,
-    backdated_fault,
-)
-from towpath.delivery.promotion.promotion_approval import (
-    ApprovalLevel,
-    PromotionApproval,
-    allows_self_approval,
-    short_promotion_name,
-    weigh_reviews,
-)
+from towpath.delivery.promotion.main_line_approvals import ApprovalJudgement, ApprovalRule
+from towpath.delivery.promotion.promotion_approval import ApprovalLevel, PromotionApproval
 from towpath.delivery.promotion.promotion_case import PromotionCase
 from towpath.delivery.promotion.promotion_check import CheckedBranch
 from towpath.delivery.promotion.propose import LOCK, PROMOTION_PREFIX, PromotionPlace
@@ -114,13 +105,19 @@ def find_promotion_reviews(workspace: Workspace, branch: str) -> tuple[Review, .
 def approve_promotion(
     workspace: Workspace, named: str, *, sign: bool | None = None, push: bool = False
 ) -> ApprovedPromotion:
-    """Approve and merge a promotion, named by its branch or its pull request's number. Raises
+    """Approve and merge a promotion, named by its branch or its pull request's number. ``sign`` is
+    by default whether the policy asks for a signature, or Git signs every commit. Raises
     ``Refused`` with every fault where it may not be merged; then nothing is."""
+    # Here the commit is made beside the work tree, which is touched only where main is checked out
+    # in it, and then only in the promotion's files.
     forge = _find_forge(workspace)
     if forge is None:
         place = propose.find_promotion_place(workspace, push=push)
         branch = _require_promotion_branch(named)
-        return merge_promotion_branch(place, branch, sign, push)
+        with hold_lock(place.repository, LOCK):
+            approved = _make_merge_commit(place, branch, sign)
+            pushed = settle_on_main(place, str(approved.commit), push, branch)
+            return replace(approved, pushed=pushed)
     # At a forge it is the forge that merges, into its own main: this clone looks at that first.
     place = propose.find_promotion_place(workspace, push=True)
     return _approve_pull_request(place, forge, named)
@@ -236,8 +233,12 @@ def _foresee_judgement(
         writers = commit_history.file_writers(place.repository, start, head, case.file_paths)
         authors = {pull.author.lower(), *promotion_approval.mails_of_writers(writers)}
         path = case.file_paths[0]
-        reached = weigh_reviews(rules, case.stage, path, forge, pull, reviewers, authors)
-        if needed == "recorded" and (user.lower() not in authors or allows_self_approval(rules)):
+        reached = promotion_approval.weigh_reviews(
+            rules, case.stage, path, forge, pull, reviewers, authors
+        )
+        if needed == "recorded" and (
+            user.lower() not in authors or promotion_approval.allows_self_approval(rules)
+        ):
             continue
         if isinstance(reached, str):
             faults.append(_lacking_fault(case, needed, reached, user, pull))
@@ -296,19 +297,6 @@ class ApprovedPromotion(Struct, frozen=True):
     unchecked: tuple[str, ...] = ()
 
 
-def merge_promotion_branch(
-    place: PromotionPlace, branch: str, sign: bool | None = None, push: bool = False
-) -> ApprovedPromotion:
-    """Merge a promotion's branch into main, if it is clean and the approver may. ``sign`` is by
-    default whether the policy asks for a signature, or Git signs every commit. Raises ``Refused``
-    with every fault; then nothing is merged."""
-    # The commit is made beside the work tree, which is touched only where main is checked out in
-    # it, and then only in the promotion's files.
-    with hold_lock(place.repository, LOCK):
-        approved = _make_merge_commit(place, branch, sign)
-        return settle_on_main(place, approved, push)
-
-
 def find_branch_head(place: PromotionPlace, branch: str) -> str:
     repository = place.repository
     near = branches.branch_commit(repository, branch)
@@ -329,10 +317,9 @@ def find_branch_head(place: PromotionPlace, branch: str) -> str:
 
 def _find_decided(repository: Repository, branch: str) -> Promotion | None:
     """The last promotion on main whose branch was called so, as when two decided at once."""
-    if repository.is_shallow():
-        return None
-    for entry in reversed(read_promotions(repository)):
-        name = short_promotion_name(entry.model, entry.version, entry.stage)
+    promotions = () if repository.is_shallow() else reversed(read_promotions(repository))
+    for entry in promotions:
+        name = promotion_approval.short_promotion_name(entry.model, entry.version, entry.stage)
         if branch == PROMOTION_PREFIX + name:
             return entry
     return None
@@ -410,28 +397,25 @@ def moment_after(repository: Repository, base: str, *merged: str) -> int:
     return max(line.now, line.times[base], *(t for t in times if t <= line.now + CLOCK_SKEW))
 
 
-def settle_on_main(
-    place: PromotionPlace, approved: ApprovedPromotion, push: bool
-) -> ApprovedPromotion:
-    repository = place.repository
-    name = branches.main_branch_name(repository)
-    assert approved.commit
+def settle_on_main(place: PromotionPlace, commit: str, push: bool, branch: str = "") -> bool:
+    """Let main be at a commit that was approved, here and where it is to be pushed, and drop the
+    branch that it merged; whether it was pushed."""
+    name = branches.main_branch_name(place.repository)
     pushed = push and place.remote is not None
     if pushed:  # first, so that where the remote refuses nothing here says what is not so
-        _push_main(place, name, approved.commit)
+        _push_main(place, name, commit)
     try:
-        branches.advance_branch(repository, name, approved.commit)
+        branches.advance_branch(place.repository, name, commit)
     except RegistryError as held:
         if not pushed:
             raise
         # Main is checked out here with changes of the person's own: it is merged all the same.
-        at_remote = f"{place.remote} has {approved.commit[:7]} on {name}"
-        what = f"{at_remote}, and {name} here could not follow"
+        what = f"{place.remote} has {commit[:7]} on {name}, and {name} here could not follow"
         hint = "commit or stash what is in its way, then: git pull --ff-only"
         raise RegistryError(Fault(what, hint=hint), *held.faults) from held
-    if approved.branch:
-        branches.drop_branch(repository, approved.branch)
-    return replace(approved, pushed=pushed)
+    if branch:
+        branches.drop_branch(place.repository, branch)
+    return pushed
 
 
 def _push_main(place: PromotionPlace, name: str, commit: str) -> None:
@@ -483,7 +467,9 @@ def _refuse_insufficient(
     rule = ApprovalRule(place.repository, commit)
     for promotion, judged in judge_commit_promotions(place.repository, commit, cases):
         if judged.backdated:
-            raise Refused(backdated_fault(promotion, judged.backdated, rule.log))
+            raise Refused(
+                main_line_approvals.backdated_fault(promotion, judged.backdated, rule.log)
+            )
         needed: ApprovalLevel = "signed" if signs else judged.needed
         if not promotion_approval.reaches_level(judged.approval, needed):
             mail = place.repository.read_identity().email

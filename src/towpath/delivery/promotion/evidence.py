@@ -13,7 +13,7 @@ from towpath.credentials import hide_credentials
 from towpath.delivery.promotion.promotion_case import PromotionCase
 from towpath.markdown_text import code_span, escape_prose, markdown_table
 from towpath.quantities import readable_size
-from towpath.registry import ModelSignature, VersionRecord, tag_message
+from towpath.registry import ModelSignature, tag_message
 from towpath.registry.version_record import find_signature_breaks
 
 if TYPE_CHECKING:

@@ -29,6 +29,7 @@ from towpath.delivery.promotion.rule_changes import NOT_ASKED, RuleHistory, read
 from towpath.delivery.promotion.rulebook import PATTERNS, Rulebook, is_rule
 from towpath.errors import Fault, ForgeError, Place, Refused, RegistryError
 from towpath.forge import Forge
+from towpath.plain_data import group_by_key
 from towpath.registry import ModelVersion, Promotion, VersionNumber
 from towpath.registry.main_decisions import read_promotions
 from towpath.registry.stage_files import FOLDER
@@ -183,21 +184,24 @@ class ApprovalRule(Struct, frozen=True, dict=True):
         """Read in one pass what the judgements of many promotions hang on: each is then judged
         without a call of Git, and as it would be alone. What cannot be read, an object that is
         lost say, is told by the judgement that hangs on it."""
-        with suppress(RegistryError, ForgeError):
-            self._read_ahead(promotions)
-
-    def _read_ahead(self, promotions: Sequence[Promotion]) -> None:
         based = [promotion for promotion in promotions if promotion.base]
         if len(based) < _MANY:
             return
-        self._read_changed_files(based)
-        repository, inquiries = self.repository, [*map(self._open_inquiry, based)]
-        commits = {name for p in based for name in (p.commit, p.head) if name}
-        refs.read_contents(repository, commits)
-        first = self.log[0].base if self.log else None
-        questions = [inquiry.writer_question for inquiry in inquiries]
-        commit_history.read_writers_ahead(repository, self.line, first, questions)
-        self._read_signatures_ahead(inquiries)
+        with suppress(RegistryError, ForgeError):
+            self._read_changed_files(based)
+            repository, inquiries = self.repository, [*map(self._open_inquiry, based)]
+            commits = {name for p in based for name in (p.commit, p.head) if name}
+            refs.read_contents(repository, commits)
+            first = self.log[0].base if self.log else None
+            # As `file_writers` asks of one that came as it was proposed.
+            questions = [
+                commit_history.WriterQuestion(
+                    i.parent, i.promotion.head or i.promotion.commit, i.files
+                )
+                for i in inquiries
+            ]
+            commit_history.read_writers_ahead(repository, self.line, first, questions)
+            self._read_signatures_ahead(inquiries)
 
     def _read_signatures_ahead(self, inquiries: Iterable[ApprovalInquiry]) -> None:
         """Those of signed promotions and of who wrote them, by the signers in force before each."""
@@ -245,7 +249,7 @@ class ApprovalRule(Struct, frozen=True, dict=True):
     @cached_property
     def _books_of_now(self) -> tuple[Rulebook, ...]:
         """The rules in force, and those that main's files say where nobody agreed to these yet."""
-        written = [self.rules.rules_written(self.folder)] if self.rules.pending else []
+        written = [self.rules.rules_written(self.folder)] if self.rules.due else []
         return (self.rules_now(), *written)
 
     @cached_property
@@ -263,7 +267,7 @@ class ApprovalRule(Struct, frozen=True, dict=True):
             self.forge,
             promotion.base or promotion.commit,
             tuple(change.path for change in changed if not change.keeps_folder),
-            tuple(self._promotions_by_commit[promotion.commit]) or (promotion,),
+            tuple(self._promotions_by_commit.get(promotion.commit, [promotion])),
             before,
         )
 
@@ -278,10 +282,7 @@ class ApprovalRule(Struct, frozen=True, dict=True):
 
     @cached_property
     def _promotions_by_commit(self) -> Mapping[str, list[Promotion]]:
-        beside: defaultdict[str, list[Promotion]] = defaultdict(list)
-        for promotion in self.log:
-            beside[promotion.commit].append(promotion)
-        return beside
+        return group_by_key((promotion.commit, promotion) for promotion in self.log)
 
     @cached_property
     def _replaced_versions(self) -> Mapping[tuple[str, str], VersionNumber | None]:
@@ -380,9 +381,6 @@ class ApprovalRule(Struct, frozen=True, dict=True):
         anything that they say is run, opened or written."""
         if faults := [*self.unsound_faults(), *self.unasked_faults()]:
             raise Refused(*faults)
-
-    def displaced_faults(self) -> tuple[Fault, ...]:
-        return tuple(map(displaced_fault, self.displaced_decisions))
 
 
 def _redirect_fault(fault: Fault, name: str, commit: str) -> Fault:

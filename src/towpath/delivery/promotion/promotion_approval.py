@@ -16,15 +16,8 @@ from msgspec.structs import replace
 from towpath.backends.git import Repository, commit_history, refs
 from towpath.backends.git.commit_history import read_trailers
 from towpath.backends.git.signatures import SIGNERS, read_allowed_signers
-from towpath.delivery.promotion import rulebook
-from towpath.delivery.promotion.commit_approvers import (
-    CommitSignature,
-    bring_head,
-    find_pull,
-    find_standing_reviews,
-    is_signed,
-    read_signatures,
-)
+from towpath.delivery.promotion import commit_approvers, rulebook
+from towpath.delivery.promotion.commit_approvers import CommitSignature
 from towpath.delivery.promotion.rulebook import Rulebook
 from towpath.forge import Forge, PullRequest
 from towpath.registry import Promotion, VersionNumber, stage_files, version_record
@@ -115,12 +108,6 @@ class ApprovalInquiry(Struct, frozen=True, dict=True):
             return False
         return refs.has_same_files(self.repository, commit, head, self.files)
 
-    @property
-    def writer_question(self) -> commit_history.WriterQuestion:
-        """What ``file_writers`` asks of one that came as it was proposed."""
-        head = self.promotion.head or self.promotion.commit
-        return commit_history.WriterQuestion(self.parent, head, self.files)
-
     @cached_property
     def file_writers(self) -> tuple[commit_history.CommitWriter, ...]:
         head = self.promotion.head or self.promotion.commit
@@ -136,7 +123,9 @@ class ApprovalInquiry(Struct, frozen=True, dict=True):
         if self.forge is None:
             return None
         promotion = self.promotion
-        return find_pull(self.repository, self.forge, promotion.commit, promotion.head)
+        return commit_approvers.find_pull(
+            self.repository, self.forge, promotion.commit, promotion.head
+        )
 
     @property
     def line_that_names(self) -> str:
@@ -228,14 +217,14 @@ def _weigh_forge_approval(rules: Rulebook, inquiry: ApprovalInquiry) -> Promotio
         return f"{forge.name} knows no merged pull request of it"
     if wrong := _replaces_another(inquiry):
         return wrong
-    if not bring_head(inquiry.repository, pull):
+    if not commit_approvers.bring_head(inquiry.repository, pull):
         return f"the head of {pull.url} cannot be had, so nobody knows what was reviewed"
     # A merge made by hand may hold anything, and so may an earlier commit of the branch that
     # somebody pushed to main.
     commit, path = inquiry.promotion.commit, inquiry.promotion.path
     if not refs.has_same_files(inquiry.repository, pull.head, commit, [path]):
         return f"main holds another stage file than {pull.url} did"
-    approved = find_standing_reviews(forge.reviews(pull.number), pull.head)
+    approved = commit_approvers.find_standing_reviews(forge.reviews(pull.number), pull.head)
     if not approved:
         return f"{pull.url} was merged without an approving review of its head"
     authors = {pull.author.lower(), *inquiry.author_names}
@@ -276,13 +265,16 @@ def _replaces_another(inquiry: ApprovalInquiry) -> str | None:
 
 def _weigh_signature(rules: Rulebook, inquiry: ApprovalInquiry) -> PromotionApproval | str:
     commit = inquiry.promotion.commit
-    if not is_signed(inquiry.repository, commit):
+    if not commit_approvers.is_signed(inquiry.repository, commit):
         return ""
     commits = [commit, *(writer.commit for writer in inquiry.file_writers)]
-    signatures = read_signatures(inquiry.repository, commits, rules.signers)
+    signatures = commit_approvers.read_signatures(inquiry.repository, commits, rules.signers)
     approver = signatures.get(commit)
     if approver is None:
-        return _explain_unknown(rules)
+        # The first line of the signers that counts for nothing may be whose it was.
+        faults = read_allowed_signers(rules.signers or b"").faults
+        passed_over = f" ({faults[0].place}: {faults[0].what})" if faults else ""
+        return f"its signature is none of {SIGNERS}'s{passed_over}"
     if not inquiry.named or "approval" not in inquiry.promotion.trailers:
         return f"{approver.name} signed a commit whose message does not say that it approves it"
     if wrong := _replaces_another(inquiry):
@@ -295,13 +287,6 @@ def _weigh_signature(rules: Rulebook, inquiry: ApprovalInquiry) -> PromotionAppr
     if own:
         return own
     return PromotionApproval("signed", (approver.name,), f"merge {commit[:7]}")
-
-
-def _explain_unknown(rules: Rulebook) -> str:
-    # The first line of the signers that counts for nothing may be whose it was.
-    faults = read_allowed_signers(rules.signers or b"").faults
-    passed_over = f" ({faults[0].place}: {faults[0].what})" if faults else ""
-    return f"its signature is none of {SIGNERS}'s{passed_over}"
 
 
 def _explain_own(

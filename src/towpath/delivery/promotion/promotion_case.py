@@ -305,25 +305,19 @@ def find_version_before(
     """The version to which a stage goes back, of those that it ran, the oldest first; None where
     all that are left are ``unfit``: what it runs now, and what was rejected."""
     # Going back takes off what was above, so that going back twice goes two back.
-    stack = [version for version in _stack_versions(ran) if version not in unfit]
-    return stack[-1] if stack else None
+    stack: list[VersionNumber] = []
+    for version in ran:
+        stack = [*(stack[: stack.index(version)] if version in stack else stack), version]
+    return next((version for version in reversed(stack) if version not in unfit), None)
 
 
 def leave_version(model: Model, stage: str, log: Iterable[Promotion]) -> str:
     """The command by which a stage leaves the version that it should run: back to the one before
     that still stands, or out. ``log`` are main's promotions, oldest first."""
     ran = [p.version for p in log if (p.stage, p.model) == (stage, model.name) and p.version]
-    rejected = {known.version for known in model.versions if known.rejected is not None}
-    if any(version not in rejected for version in _stack_versions(ran)[:-1]):
-        return f"towpath rollback {model.name} --stage {stage}"
-    return f"towpath demote {model.name} --stage {stage}"
-
-
-def _stack_versions(ran: Iterable[VersionNumber]) -> list[VersionNumber]:
-    stack: list[VersionNumber] = []
-    for version in ran:
-        stack = [*(stack[: stack.index(version)] if version in stack else stack), version]
-    return stack
+    rejected = {entry.version for entry in model.versions if entry.rejected is not None}
+    way = "rollback" if find_version_before(ran, {*ran[-1:], *rejected}) else "demote"
+    return f"towpath {way} {model.name} --stage {stage}"
 
 
 def judge_review_gates(
@@ -336,9 +330,10 @@ def judge_review_gates(
 
     def bring_model(record: VersionRecord) -> Path:
         # Verified, from the first store that has it; once, for several gates may open it.
-        path = Path(scratch, "models", record.artifact.digest, Path(record.path).name)
+        artifact, name = record.artifact, Path(record.path).name
+        path = Path(scratch, "models", artifact.digest, name)
         if not path.exists():
-            version_origin.bring_version(workspace, case.project, record, path)
+            version_origin.bring_artifact(workspace, case.project, artifact, record.sha256, path)
         return path
 
     def refuse_data(name: str) -> Path:

@@ -12,30 +12,23 @@ from msgspec.structs import replace
 from towpath import registry
 from towpath.backends.git import Repository, branches, commit_history, refs
 from towpath.backends.git.commit_history import FileChange
-from towpath.delivery.promotion import commit_approvers, evidence, promotion_case
+from towpath.delivery.promotion import (
+    commit_approvers,
+    evidence,
+    promotion_approval,
+    promotion_case,
+)
 from towpath.delivery.promotion.evidence import list_shortened
 from towpath.delivery.promotion.main_line_approvals import ASK_FORGE, ApprovalRule
-from towpath.delivery.promotion.promotion_approval import (
-    UNSIGNED,
-    allows_self_approval,
-    promotion_paths,
-)
 from towpath.delivery.promotion.promotion_case import PromotionCase
 from towpath.delivery.promotion.propose import gate_failures
 from towpath.delivery.promotion.rulebook import is_note, is_rule, least_level
 from towpath.delivery.promotion.rules_in_force import connect_forge_if_let_in
 from towpath.delivery.promotion.stored_bytes import look_at_bytes
 from towpath.errors import Fault, Place, TowpathError, UsageError, did_you_mean
-from towpath.registry import VersionReference, policy_at_commit, stage_files
+from towpath.registry import VersionReference, ownership, policy_at_commit, stage_files
 from towpath.registry.main_decisions import EVIDENCE
-from towpath.registry.ownership import (
-    Owners,
-    claim_path,
-    claimed_model,
-    read_claim,
-    read_owners,
-    write_claim,
-)
+from towpath.registry.ownership import Owners
 from towpath.registry.stage_files import FOLDER, StageFile
 
 if TYPE_CHECKING:
@@ -70,14 +63,16 @@ class _Branch(Struct, frozen=True, dict=True):
 
     @cached_property
     def model_owners(self) -> Owners:
-        return read_owners(self.repository, self.base)
+        return ownership.read_owners(self.repository, self.base)
 
     def project_of(self, model: str) -> str:
         """The folder of the project whose policy judges a model's promotion: whose it is by main,
         or, for a model that is nobody's yet, that which the promotion claims it for."""
         owner = self.model_owners.project_of(model)
         if owner is None and self.model_owners.is_unclaimed(model):
-            claim = read_claim(model, self.read_text(self.head, claim_path(model)) or "")
+            claim = ownership.read_claim(
+                model, self.read_text(self.head, ownership.claim_path(model)) or ""
+            )
             return claim if isinstance(claim, str) else self.folder
         return self.folder if owner is None else owner
 
@@ -142,7 +137,9 @@ def _stranger_faults(branch: _Branch, touched: Sequence[FileChange]) -> Iterator
 
 def _faults_without_promotion(others: Sequence[str]) -> Iterator[Fault]:
     """A branch without a promotion, that changes what only a promotion may."""
-    kept = [path for path in others if path.startswith(KEPT) and claimed_model(path) is None]
+    kept = [
+        path for path in others if path.startswith(KEPT) and ownership.claimed_model(path) is None
+    ]
     if kept:
         hint = "towpath promote writes them; main keeps what was decided as it was"
         yield Fault(f"only a promotion changes {list_shortened(kept)}", hint=hint)
@@ -164,10 +161,14 @@ def _allowed_paths(branch: _Branch, change: FileChange) -> tuple[str, ...]:
     read = branch.parse_stage_file(branch.head if change.new else branch.start, change.path)
     if isinstance(read, Fault):
         return (change.path,)
-    files = promotion_paths(place[0], place[1], read.version)
+    files = promotion_approval.promotion_paths(place[0], place[1], read.version)
     if not change.new:
         return (files[0], files[2])
-    return (*files, claim_path(place[1])) if branch.model_owners.is_unclaimed(place[1]) else files
+    return (
+        (*files, ownership.claim_path(place[1]))
+        if branch.model_owners.is_unclaimed(place[1])
+        else files
+    )
 
 
 def _inspect_stage_file(branch: _Branch, change: FileChange) -> PromotionCase | tuple[Fault, ...]:
@@ -244,8 +245,8 @@ def _evidence_faults(branch: _Branch, case: PromotionCase) -> Iterator[Fault]:
         asking = f"; {case.unproved}, so it may be right: {ASK_FORGE}" if case.unproved else ""
         yield Fault(what, Place(page), f"reject this promotion, and promote again{asking}")
     # The first promotion of a model says whose it is, where more than one may be meant.
-    claim = claim_path(case.model)
-    if case.claims and branch.read_bytes(branch.head, claim) != write_claim(case.folder):
+    claim = ownership.claim_path(case.model)
+    if case.claims and branch.read_bytes(branch.head, claim) != ownership.write_claim(case.folder):
         what = f"the first promotion of {case.model} says whose it is, and this does not"
         yield Fault(what, Place(claim), "towpath promote writes it")
 
@@ -258,10 +259,6 @@ class JudgedPromotion(Struct, frozen=True):
     def passed(self) -> bool:
         """Whether no gate holds it up; none holds up a rollback."""
         return self.case.back or all(verdict.passed for verdict in self.verdicts)
-
-    @property
-    def current_evidence(self) -> str:
-        return evidence.write_evidence(self.case, self.verdicts)
 
 
 class CheckedBranch(Struct, frozen=True):
@@ -331,14 +328,15 @@ def _unsigned_faults(
 ) -> Iterator[Fault]:
     rules = rule.rules.rules_at(inspected.base, rule.folder)
     is_asked = least_level(case.project, case.stage) == "signed"
-    if rules.signers is None or allows_self_approval(rules) or not is_asked:
+    if rules.signers is None or promotion_approval.allows_self_approval(rules) or not is_asked:
         return
     way = inspected.start, inspected.head
     writers = commit_history.file_writers(rule.repository, *way, case.file_paths)
     commits = {writer.commit for writer in writers}
     signatures = commit_approvers.read_signatures(rule.repository, commits, rules.signers)
     if not commits <= set(signatures):
-        what = f"{case.stage} asks for a signature, and {UNSIGNED}: its approver may have made it"
+        unsigned = f"{promotion_approval.UNSIGNED}: its approver may have made it"
+        what = f"{case.stage} asks for a signature, and {unsigned}"
         hint = f"let its maker sign it: {commit_approvers.CONFIGURE}; reject it, and promote again"
         yield Fault(what, Place(case.file_paths[0]), hint)
 

@@ -21,16 +21,11 @@ from towpath.backends.git import (
     refs,
     remotes,
 )
-from towpath.delivery.promotion import commit_approvers, evidence, promotion_case
+from towpath.delivery.promotion import commit_approvers, evidence, promotion_case, rules_in_force
 from towpath.delivery.promotion.main_line_approvals import ASK_FORGE, ApprovalRule
 from towpath.delivery.promotion.promotion_approval import name_promotion, short_promotion_name
 from towpath.delivery.promotion.promotion_case import PromotionCase, find_rollback_target
 from towpath.delivery.promotion.rulebook import least_level
-from towpath.delivery.promotion.rules_in_force import (
-    connect_forge_if_let_in,
-    connect_forge_in_force,
-    names_forge,
-)
 from towpath.delivery.promotion.stored_bytes import look_at_bytes
 from towpath.errors import Fault, Refused, RegistryError, UsageError
 from towpath.registry import VersionNumber, VersionRecord, VersionReference, ownership, stage_files
@@ -140,7 +135,7 @@ class PromotionPlace(Struct, frozen=True, dict=True):
     @cached_property
     def base(self) -> str:
         # A forge merges into its own main branch, not into ours.
-        at_forge = names_forge(self.workspace, self.repository)
+        at_forge = rules_in_force.names_forge(self.workspace, self.repository)
         remote_main = branches.remote_main(self.repository) if at_forge else None
         base = remote_main or branches.main_commit(self.repository)
         if base is None:
@@ -157,7 +152,7 @@ def find_promotion_place(
     remote = remotes.choose_remote(repository)
     if push and remote is None:
         raise UsageError("there is no remote to push to", hint="git remote add origin <url>")
-    configured = remote is not None and names_forge(workspace, repository)
+    configured = remote is not None and rules_in_force.names_forge(workspace, repository)
     pushes = (configured if push is None else push) and not dry_run
     if pushes:
         registry.fetch_registry(repository)
@@ -165,7 +160,9 @@ def find_promotion_place(
     if not configured:
         return promotion_place
     # Who pushes needs the forge, and is told what keeps it away; who only looks does without.
-    ask = connect_forge_in_force if pushes else connect_forge_if_let_in
+    ask = (
+        rules_in_force.connect_forge_in_force if pushes else rules_in_force.connect_forge_if_let_in
+    )
     return replace(promotion_place, forge=ask(workspace, promotion_place.base))
 
 

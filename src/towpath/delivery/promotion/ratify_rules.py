@@ -14,7 +14,6 @@ from msgspec import Struct
 
 from towpath.backends.git import CommitStamp, branches, commit_beside, hold_lock, refs, remotes
 from towpath.delivery.promotion import decide_promotion, propose
-from towpath.delivery.promotion.decide_promotion import ApprovedPromotion
 from towpath.delivery.promotion.main_line_approvals import ApprovalRule
 from towpath.delivery.promotion.propose import LOCK, PromotionPlace
 from towpath.delivery.promotion.rule_changes import ALONE, RATIFY, RULES, RuleHistory
@@ -48,10 +47,10 @@ class RatifiedRules(Struct, frozen=True):
 
 
 def read_unagreed_rules(workspace: Workspace) -> tuple[UnagreedRule, ...]:
-    """The rules of main that wait for an agreement, as main is here; nothing is fetched."""
-    here = propose.find_promotion_place(workspace, push=False)
-    rules = ApprovalRule(here.repository, here.base, workspace.folder, here.forge).rules
-    return _compare_rules(rules, here.base, rules.find_pending(workspace.folder))
+    """The rules of main that wait for an agreement, as main is place; nothing is fetched."""
+    place = propose.find_promotion_place(workspace, push=False)
+    rules = ApprovalRule(place.repository, place.base, workspace.folder, place.forge).rules
+    return _compare_rules(rules, place.base, rules.find_pending(workspace.folder))
 
 
 def ratify_rules(
@@ -132,8 +131,7 @@ def _ratify_by_signature(
     if any(ALONE not in fault.what for fault in lacks):
         hint = f"who may sign is said in registry/allowed_signers as it was before: {commit[:7]}^"
         raise Refused(*(Fault(fault.what, fault.place, hint) for fault in lacks))
-    approved = ApprovedPromotion(paths, "", str(who), "signed", commit)
-    pushed = decide_promotion.settle_on_main(place, approved, push).pushed
+    pushed = decide_promotion.settle_on_main(place, commit, push)
     return RatifiedRules(paths, str(who), "signed", commit, waits=waits or None, pushed=pushed)
 
 

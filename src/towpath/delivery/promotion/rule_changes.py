@@ -19,25 +19,12 @@ from msgspec.structs import replace
 from towpath.backends.git import Repository, branches, commit_history, refs
 from towpath.backends.git.commit_history import MainChange, MainLine, read_changes
 from towpath.backends.git.git_command import split_lines
-from towpath.delivery.promotion import rulebook
-from towpath.delivery.promotion.commit_approvers import (
-    CommitSignature,
-    bring_head,
-    find_pull,
-    find_standing_reviews,
-    read_signatures,
-)
+from towpath.delivery.promotion import commit_approvers, rulebook
+from towpath.delivery.promotion.commit_approvers import CommitSignature
 from towpath.delivery.promotion.promotion_approval import mails_of_writers
-from towpath.delivery.promotion.rulebook import (
-    LEVELS,
-    PATTERNS,
-    Rulebook,
-    is_note,
-    is_rule,
-    read_levels,
-    read_policy,
-)
+from towpath.delivery.promotion.rulebook import Rulebook
 from towpath.errors import Fault, Place
+from towpath.plain_data import group_by_key
 from towpath.registry import ownership
 from towpath.registry.ownership import claimed_model
 from towpath.registry.policy_at_commit import FILE, declaration_path
@@ -86,10 +73,6 @@ class RuleHistory(Struct, frozen=True, dict=True):
     written: Mapping[str, str]
     due: Mapping[str, Approval]
 
-    @property
-    def pending(self) -> tuple[str, ...]:
-        return tuple(self.due)
-
     def rules_written(self, folder: str = "") -> Rulebook:
         """The rules as main's files say them now, whoever put them there."""
         return _load_rulebook(self.repository, self.written, folder)
@@ -107,7 +90,7 @@ class RuleHistory(Struct, frozen=True, dict=True):
                 path = declaration_path(folder)
                 blob = self._in_force.get(path) or self.written.get(path, "")
                 text = refs.read_contents(self.repository, filter(None, [blob])).get(blob, b"")
-                project = read_policy(text)
+                project = rulebook.read_policy(text)
                 rules = replace(rules, name=project.name if project else None)
             self._known_rulebooks[count, folder] = rules
         return self._known_rulebooks[count, folder]
@@ -121,14 +104,16 @@ class RuleHistory(Struct, frozen=True, dict=True):
         return self.snapshots[-1][1] if self.snapshots else {}
 
     def faults(self, folder: str = "") -> tuple[Fault, ...]:
-        return tuple(self._unagreed_fault(p) for p in self.find_pending(folder) if not is_note(p))
+        return tuple(
+            self._unagreed_fault(p) for p in self.find_pending(folder) if not rulebook.is_note(p)
+        )
 
     def find_pending(self, folder: str = "") -> tuple[str, ...]:
         """The pending files that concern the project in ``folder``: its own ``towpath.yaml``, what
         all projects of a repository share, and any that says which branch is main, or said it."""
         return tuple(
             path
-            for path in self.pending
+            for path in self.due
             if path.rpartition("/")[2] != FILE
             or path == declaration_path(folder)
             or any(_declared_mains(self.repository, path, self.written, self._in_force))
@@ -171,7 +156,7 @@ def read_rule_history(
 
 
 def _rule_commits(repository: Repository, line: MainLine) -> list[MainChange]:
-    changed = {c.commit: c for c in read_changes(repository, line.head, "--", *PATTERNS)}
+    changed = {c.commit: c for c in read_changes(repository, line.head, "--", *rulebook.PATTERNS)}
     agrees = ("-i", f"--grep=^{RULES}: ")
     agreed = {c.commit: c for c in read_changes(repository, line.head, *agrees)}
     # A forge's merge has a message of its own, and the review is of what was merged: so the merges
@@ -206,8 +191,12 @@ class _RuleWalk(Struct):
     claimed: dict[str, _FirstClaim] = field(default_factory=dict)
 
     def take_commit(self, change: MainChange) -> None:
-        files = {path: blob for path, blob in change.files.items() if is_rule(path)}
-        self._take_files(files)
+        files = {path: blob for path, blob in change.files.items() if rulebook.is_rule(path)}
+        for path in files:
+            # Who signed for what a file said did not sign for what it says from here on.
+            for by_path in (self.signed, self.claimed, self.now):
+                by_path.pop(path, None)
+        self.now |= {path: blob for path, blob in files.items() if blob is not None}
         position = self.line.commit_places[change.commit]
         if not position:  # there was nobody before the first commit who could agree to it
             if self.now:
@@ -219,20 +208,15 @@ class _RuleWalk(Struct):
             if first := _read_first_claim(self.repository, rules, path, change):
                 self.claimed[path] = first
         due = self.find_due(rules, next(iter(change.parents), None), position)
-        by_level = {level: [p for p, least in due.items() if least == level] for level in LEVELS}
+        by_level = {
+            level: [p for p, least in due.items() if least == level] for level in rulebook.LEVELS
+        }
         if paths := by_level["recorded"]:
             self._record_change(change, paths, "recorded", (change.author,))
         if paths := by_level["signed"]:
             self._weigh_signatures(change, paths, rules)
         if paths := by_level["forge"]:
             self._weigh_reviews(change, paths, rules)
-
-    def _take_files(self, files: Mapping[str, str | None]) -> None:
-        for path in files:
-            # Who signed for what a file said did not sign for what it says from here on.
-            for by_path in (self.signed, self.claimed, self.now):
-                by_path.pop(path, None)
-        self.now |= {path: blob for path, blob in files.items() if blob is not None}
 
     def find_due(self, rules: Rulebook, base: str | None, position: int) -> dict[str, Approval]:
         """The level that each path needs that main has otherwise than the rules in force."""
@@ -288,36 +272,31 @@ class _RuleWalk(Struct):
             # A key that expired would else sign at a date at which it had not.
             self._record_change(change, paths, "none", why="its date cannot be")
             return
-        # Together for the same people, and for the same lack: a finding each, not one a file.
-        agreed: dict[str, list[str]] = {}
-        lacks: dict[str, list[str]] = {}
+        weighed: list[tuple[tuple[str, str], str]] = []
+        own = all(project.policy.self_approval for project in rules.policies_by_path.values())
         for path in paths:
             sponsors = self.signed.setdefault(path, [])
             sponsors += _find_sponsors(self.repository, change, path, rules)
-            _, alone = self.claimed.get(path, (None, rules.lets_all_approve_their_own))
-            name, why = _weigh_signers(sponsors, path, rules, alone)
-            if why:
-                lacks.setdefault(why, []).append(path)
-            else:
-                agreed.setdefault(name, []).append(path)
-        for name, mine in agreed.items():
-            self._record_change(change, mine, "signed", (name,))
-        for why, mine in lacks.items():
-            self._record_change(change, mine, "none", why=why)
+            _, alone = self.claimed.get(path, (None, own))
+            weighed.append((_weigh_signers(sponsors, path, rules, alone), path))
+        # Together for the same people, and for the same lack: a finding each, not one a file; what
+        # somebody agreed to first.
+        groups = sorted(group_by_key(weighed).items(), key=lambda group: bool(group[0][1]))
+        for (name, why), mine in groups:
+            by = () if why else (name,)
+            self._record_change(change, mine, "none" if why else "signed", by, why=why)
 
     def _weigh_reviews(self, change: MainChange, paths: list[str], rules: Rulebook) -> None:
         if self.forge is None:
             self._record_change(change, paths, "unknown", why=NOT_ASKED)
             return
-        by_project: dict[str, list[str]] = {}
-        for path in paths:
-            # By the file itself as it was, or, for one that concerns all, the first that names one.
-            projects = rules.policies_by_path
-            naming = [file for file in sorted(projects) if projects[file].forge]
-            by_project.setdefault(path if path in naming else naming[0], []).append(path)
+        # By the file itself as it was, or, for one that concerns all, the first that names one.
+        projects = rules.policies_by_path
+        naming = [file for file in sorted(projects) if projects[file].forge]
+        by_project = group_by_key((path if path in naming else naming[0], path) for path in paths)
         for declaration, mine in by_project.items():
             # Whoever changes which forge is named does not have the new one say who agreed.
-            before = self.forge.turn_to(rules.policies_by_path[declaration])
+            before = self.forge.turn_to(projects[declaration])
             assert before is not None
             by, where, why = _find_reviewers(self.repository, change, mine, rules, before)
             self._record_change(change, mine, "none" if why else "forge", by, where, why)
@@ -367,7 +346,7 @@ def _read_first_claim(
         return None
     stage_files = {f"{change.commit}:{FOLDER}/{s}/{model}.yaml": s for s in project.stages}
     stages = [stage_files[name] for name in refs.read_contents(repository, stage_files)]
-    return read_levels(project, stages), project.policy.self_approval
+    return rulebook.read_levels(project, stages), project.policy.self_approval
 
 
 def _find_sponsors(
@@ -380,7 +359,7 @@ def _find_sponsors(
     for merged in change.parents[1:]:
         writers = commit_history.file_writers(repository, change.parents[0], merged, [path])
         makers += [writer.commit for writer in writers]
-    signatures = read_signatures(repository, makers, rules.signers)
+    signatures = commit_approvers.read_signatures(repository, makers, rules.signers)
     for commit, signature in signatures.items():
         named = commit == change.commit and _names_path(change, path)
         wrote = commit != change.commit or (path in change.files and len(change.parents) < 2)
@@ -419,15 +398,15 @@ def _find_reviewers(
     repository: Repository, change: MainChange, paths: list[str], rules: Rulebook, forge: Forge
 ) -> tuple[tuple[str, ...], str | None, str]:
     head = change.parents[1] if len(change.parents) > 1 else None
-    pull = find_pull(repository, forge, change.commit, head)
+    pull = commit_approvers.find_pull(repository, forge, change.commit, head)
     if pull is None:
         return (), None, f"{forge.name} knows no merged pull request of it"
-    if not bring_head(repository, pull):
+    if not commit_approvers.bring_head(repository, pull):
         return (), pull.url, f"the head of {pull.url} cannot be had: nobody knows what was reviewed"
     # A merge made by hand may hold anything, and so may a commit that was pushed onto it.
     if commit_history.changed_files(repository, pull.head, change.commit, *paths):
         return (), pull.url, f"main holds another content than {pull.url} did"
-    approved = find_standing_reviews(forge.reviews(pull.number), pull.head)
+    approved = commit_approvers.find_standing_reviews(forge.reviews(pull.number), pull.head)
     makers = commit_history.file_writers(repository, change.parents[0], pull.head, paths)
     authors = {pull.author.lower(), *mails_of_writers(makers)}
     by = [review.user for user, review in approved.items() if user not in authors]

@@ -56,7 +56,10 @@ class Rulebook(Struct, frozen=True, dict=True):
         return self.texts.get(SIGNERS)
 
     def owners_of_path(self, path: str) -> tuple[str, ...]:
-        return read_code_owners(self.texts, path)
+        """The owners of a path (``@user``, ``@org/team``, mails), by CODEOWNERS."""
+        text = next((self.texts[file] for file in OWNER_FILES if file in self.texts), b"")
+        whole = text if len(text) <= LARGEST else b""
+        return match_code_owners(whole.decode("utf-8", "replace"), path)
 
     @cached_property
     def policy(self) -> Project | None:
@@ -112,10 +115,6 @@ class Rulebook(Struct, frozen=True, dict=True):
             levels.add("signed")
         return frozenset(levels)
 
-    @property
-    def lets_all_approve_their_own(self) -> bool:
-        return all(project.policy.self_approval for project in self.policies_by_path.values())
-
 
 def least_level(project: Project, stage: str) -> Approval:
     declared = project.stages.get(stage)
@@ -156,14 +155,10 @@ def read_policy(text: bytes) -> Project | None:
 
 
 def find_code_owners(repository: Repository, commit: str, path: str) -> tuple[str, ...]:
-    """The owners of a path (``@user``, ``@org/team``, mails) by the CODEOWNERS of a commit."""
-    texts = {file: refs.read_content(repository, commit, file) for file in OWNER_FILES}
-    return read_code_owners({file: text for file, text in texts.items() if text is not None}, path)
-
-
-def read_code_owners(texts: Mapping[str, bytes], path: str) -> tuple[str, ...]:
-    text = next((texts[file] for file in OWNER_FILES if file in texts), b"")
-    return match_code_owners(text.decode("utf-8", "replace"), path) if len(text) <= LARGEST else ()
+    """The same by the CODEOWNERS of a commit."""
+    names = {f"{commit}:{file}": file for file in OWNER_FILES}
+    texts = {names[n]: text for n, text in refs.read_contents(repository, names).items()}
+    return Rulebook(texts).owners_of_path(path)
 
 
 def match_code_owners(text: str, path: str) -> tuple[str, ...]:

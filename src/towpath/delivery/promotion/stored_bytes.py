@@ -23,7 +23,6 @@ from towpath.errors import Fault, StoreError, TowpathError
 from towpath.registry import VersionRecord, shared_registry
 from towpath.registry.version_code import tracked_data
 from towpath.storage.folder import Folder
-from towpath.storage.objects import StoreLayout
 from towpath.storage.stage_store import StageStore
 from towpath.storage.storage_backend import ObjectSource, object_path
 from towpath.storage.verified_bytes import BytesState, verify_bytes
@@ -114,13 +113,10 @@ class _Search(Struct, dict=True):
         # What is on this machine is read; of what is far away it is asked whether it is there, so
         # that nobody waits for a model to be downloaded. In the order in which reconcile asks.
         stages, declared = [*self._stage_stores()], [*self._project_stores()]
-        reads: list[Callable[[], BytesState]] = [
-            *(partial(self._read_declared, store) for store in stages),
-            self._read_project,
-            *(partial(self._read_declared, store) for store in declared),
-        ]
+        places = (*stages, None, *declared)  # None is the project's own
+        reads = (self._read_declared(place) if place else self._read_project() for place in places)
         # What was altered is told with what mends it.
-        if any(read() is BytesState.WHOLE for read in reads) or self.faults:
+        if any(state is BytesState.WHOLE for state in reads) or self.faults:
             return
         far = (store for store in (*stages, *declared) if store.is_far)
         if not any(map(self._is_in_bucket, far)):
@@ -270,7 +266,7 @@ class _Search(Struct, dict=True):
         self.faults.append(Fault(f"{what} are in no store: not in {stores}", hint=hint))
 
     @cached_property
-    def layout(self) -> StoreLayout | None:
+    def store(self) -> Store | None:
         """The project's store here; None without one, and for another repository's version."""
         made_by, repository = self.record.code.repository, self.workspace.repository
         if made_by is not None:
@@ -278,13 +274,10 @@ class _Search(Struct, dict=True):
             if not mine or not remotes.is_same_repository(mine, made_by):
                 return None
         try:
-            return locate_store(self.workspace.root)
+            locate_store(self.workspace.root)
         except StoreError:
             return None
-
-    @property
-    def store(self) -> Store | None:
-        return self.workspace.store if self.layout else None
+        return self.workspace.store
 
 
 def way_to_replace(root: Path, *paths: Path) -> str:

@@ -7,26 +7,13 @@ from towpath.delivery.reconcile.apply_plan import (
     plan_stage,
     reconcile_stage,
 )
-from towpath.delivery.reconcile.deployment_record import DeploymentRecord
-from towpath.delivery.reconcile.reconcile_plan import (
-    BlockedChange,
-    DeployVersion,
-    NothingToDo,
-    RemoveModel,
-    StageChange,
-    StagePlan,
-)
+from towpath.delivery.reconcile.reconcile_plan import StageChange, StagePlan
 from towpath.delivery.reconcile.stage_site import declared_stages
 
 __all__ = [
     "AppliedPlan",
-    "BlockedChange",
     "ChangeOutcome",
-    "DeployVersion",
-    "DeploymentRecord",
-    "NothingToDo",
     "ReconcileOptions",
-    "RemoveModel",
     "StageChange",
     "StagePlan",
     "declared_stages",

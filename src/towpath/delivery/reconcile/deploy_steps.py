@@ -4,7 +4,7 @@ the rest in the order that leaves the incumbent until the last."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,13 +16,18 @@ from towpath.delivery.promotion.promotion_case import find_entry_below
 from towpath.delivery.reconcile import bundle as bundles
 from towpath.delivery.reconcile import deployment_record, smoke_test, stage_site
 from towpath.delivery.reconcile.bundle import Bundle
-from towpath.delivery.reconcile.deployment_record import DeploymentRecord, RecordedApproval
+from towpath.delivery.reconcile.deployment_record import (
+    MOST_GATES,
+    DeployedGate,
+    DeploymentRecord,
+    RecordedApproval,
+    write_gate_trailers,
+)
 from towpath.delivery.reconcile.observe_stage import ObservedStage
 from towpath.delivery.reconcile.reconcile_plan import DeployVersion, RemoveModel, RepairVersion
 from towpath.delivery.reconcile.stage_site import StageData, StageSite
 from towpath.errors import DeployError, Fault, Refused, RegistryError, UsageError
 from towpath.registry import Promotion, VersionNumber, VersionRecord, registry_state, stage_tags
-from towpath.registry.deployed_gates import MOST_GATES, DeployedGate, write_gate_trailers
 from towpath.registry.ownership import folder_at
 from towpath.registry.version_lookup import read_incumbent
 from towpath.storage.verified_bytes import BytesState
@@ -108,7 +113,7 @@ def _gate_policies(site: StageSite, promotion: Promotion) -> Iterator[tuple[str,
     if promotion.base is None:
         return
     # A promotion that takes away the gate which it would not pass is held to that gate still.
-    policy = site.rule.rules.rules_at(promotion.base, site.project_folder).policy
+    policy = site.rule.rules.rules_at(promotion.base, site.workspace.folder).policy
     stage = policy.stages.get(site.stage) if policy else None
     if policy and stage and stage.gates != site.declared_stage.gates:
         yield promotion.base, policy
@@ -124,7 +129,7 @@ def _gate_context(
     from towpath.delivery import gates
 
     site, current_time = work.site, int(time.time())
-    folder = site.project_folder
+    folder = site.workspace.folder
     if base != site.main:  # the project may have been moved since
         folder = folder_at(site.repository, base, folder)
     try:
@@ -197,7 +202,8 @@ def _deploy_bundle(
         step(model, "gates")
         stored_record = deployment_record.read_stored_record(site.store, model).record
         # A rollback must not wait for gates that look at today's data, and it passed them once.
-        if stored_record and stored_record.has_run_before(record.version, record.sha256):
+        kept = (stored_record, *stored_record.previous) if stored_record else ()
+        if any((old.version, old.sha256) == (record.version, record.sha256) for old in kept):
             site.say(f"{model}: {change.version} ran here before; its gates are not asked")
         else:
             verdicts = _require_gates(work, change, record, promotion)
@@ -214,7 +220,7 @@ def _deploy_bundle(
     prepared, incumbent = site.target.prepared_bundle(bundle), _incumbent_bundle(work, change)
     declared, sample = site.declared_stage.deploy, None
     if declared and declared.sample is not None:
-        data = StageData(site, site.main, work.scratch / "sample", site.project_folder)
+        data = StageData(site, site.main, work.scratch / "sample", site.workspace.folder)
         sample = data(declared.sample)
     words = smoke_test.run_smoke_test(prepared, incumbent, site.project, sample, site.own_code)
     step(model, "switch")  # all that can say no has been asked: until here the incumbent runs
@@ -306,20 +312,16 @@ def _write_tag(
     assert version is not None  # its record was read
     if current_tag is None or current_tag.commit != version.commit:
         message = _stage_tag_message(f"{version} enters {stage}", promotion, approved)
-        message = "\n".join([message, *_gate_lines(site, promotion)])
+        # What the gates said, from the record: a reconcile that was killed before this one may have
+        # asked them.
+        stored = deployment_record.read_stored_record(site.store, model).record
+        gates = stored.gates if stored and stored.promotion == promotion.commit else ()
+        message = "\n".join([message, *write_gate_trailers(gates)])
         stage_tags.write_stage_tag(repository, version, stage, message, remote)
     elif remote:  # a reconcile that was killed here, or a remote that was down, left it unpushed
         for waiting_tag in stage_tags.find_unpublished_tags(repository, remote, stage):
             if waiting_tag.model == model:
                 stage_tags.push_stage_tag(repository, remote, waiting_tag)
-
-
-def _gate_lines(site: StageSite, promotion: Promotion) -> Sequence[str]:
-    """What the gates said, from the record: a reconcile that was killed before this one may have
-    asked them."""
-    stored = deployment_record.read_stored_record(site.store, promotion.model).record
-    is_its_own = stored is not None and stored.promotion == promotion.commit
-    return tuple(write_gate_trailers(stored.gates)) if stored and is_its_own else ()
 
 
 def _stage_tag_message(title: str, promotion: Promotion, approved: RecordedApproval) -> str:

@@ -1,27 +1,42 @@
-"""What a stage runs of a model, and ran before: the record in the stage's own store."""
+"""What a stage runs of a model, and ran before: the record in the stage's own store; and what the
+deploy gates that let a version in found of it, which is kept with it and in its stage tag."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from towpath.backends.git.commit_history import parse_trailers
 from towpath.config import foreign_values as foreign
+from towpath.config.artifact import Json
 from towpath.config.foreign_values import CommitId, Fields, Md5, Sha256
 from towpath.errors import Fault, Malformed, StoreError
 from towpath.plain_data import list_fields
 from towpath.registry import Promotion
-from towpath.registry.deployed_gates import DeployedGate, read_deployed_gate
 from towpath.registry.version_reference import VersionNumber, read_version
 from towpath.storage.stage_store import StageStore
 
 FOLDER = "towpath/deployed"
 ASIDE = "towpath/set-aside"
 SCHEMA = 1
+MOST_GATES = 40
+_LONGEST = 4000  # letters of a line of a tag: whoever may push tags could have written it
+_KEY = "Gate"
+
+
+class DeployedGate(Struct, frozen=True):
+    """A gate that passed: ``value`` is what it found, ``bound`` what it asked for."""
+
+    gate: str
+    kind: str
+    value: Json = None
+    bound: Json = None
+    detail: str = ""
 
 
 class RecordedApproval(Struct, frozen=True):
@@ -50,10 +65,6 @@ class DeploymentRecord(Struct, frozen=True):
     target: str
     gates: tuple[DeployedGate, ...] = ()
     previous: tuple[DeploymentRecord, ...] = ()
-
-    def has_run_before(self, version: VersionNumber | None, sha256: str | None) -> bool:
-        records = (self, *self.previous)
-        return any((earlier.version, earlier.sha256) == (version, sha256) for earlier in records)
 
 
 class StoredRecord(Struct, frozen=True):
@@ -184,3 +195,43 @@ def _read_approved(value: object) -> RecordedApproval:
         fields.find_optional("where", foreign.read_text),
         fields.find_optional("evidence", foreign.read_text),
     )
+
+
+def write_gate_trailers(gates: Sequence[DeployedGate]) -> list[str]:
+    """A line each for the message of a stage tag."""
+    return [f"{_KEY}: {json.dumps(list_fields(gate))}" for gate in gates[:MOST_GATES]]
+
+
+def parse_gate_trailers(message: str) -> tuple[DeployedGate, ...]:
+    """What a stage tag's message says of gates; a line that no reconcile wrote is passed over, and
+    those of tags before Towpath kept this have none."""
+    if f"\n{_KEY}: " not in message:
+        return ()
+    return tuple(_read_lines(parse_trailers(message).get(_KEY.lower(), ())[:MOST_GATES]))
+
+
+def _read_lines(lines: Sequence[str]) -> Iterator[DeployedGate]:
+    for line in lines:
+        try:
+            if len(line) <= _LONGEST:
+                yield read_deployed_gate(foreign.parse_json(line.encode()))
+        except Malformed:
+            continue
+
+
+def read_deployed_gate(value: object) -> DeployedGate:
+    """A gate as a tag or a record says it; raises ``Malformed``."""
+    fields = Fields(value)
+    return DeployedGate(
+        fields.get("gate", foreign.read_text),
+        fields.get("kind", foreign.read_text),
+        fields.find_optional("value", _read_finding),
+        fields.find_optional("bound", _read_finding),
+        fields.find_optional("detail", foreign.read_text) or "",
+    )
+
+
+def _read_finding(value: object) -> Json:
+    if isinstance(value, bool):
+        return value
+    return foreign.read_text(value) if isinstance(value, str) else foreign.read_number(value)

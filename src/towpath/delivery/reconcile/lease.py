@@ -17,13 +17,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from towpath.backends.git.commit_history import CLOCK_SKEW
 from towpath.config import foreign_values as foreign
 from towpath.config.foreign_values import Fields, format_second
-from towpath.errors import Malformed, StoreError, TowpathError
+from towpath.errors import Malformed, StoreError
 from towpath.plain_data import list_fields
 from towpath.storage.stage_store import StageStore
 
@@ -59,38 +59,34 @@ class Lease(Struct, frozen=True):
         return f"{self.owner} since {since} (until {until} unless renewed)"
 
 
-class HeldLease:
+class HeldLease(Struct):
     """A lease while it is ours."""
 
-    def __init__(self, store: StageStore, lease: Lease, mark: str) -> None:
-        self._store = store
-        self._lease = lease
-        self._mark = mark
-        self._ended = threading.Event()
-        self._lost: TowpathError | None = None
+    store: StageStore
+    lease: Lease
+    mark: str
+    ended: threading.Event = field(default_factory=threading.Event)
+    lost: bool = False
 
     def check(self) -> None:
         """Raise ``StoreError`` where the lease could not be renewed: another may act now."""
-        if self._lost:
-            raise self._lost
-        if time.time() > self._lease.expires:
-            raise _lost_error(self._store)
+        if self.lost or time.time() > self.lease.expires:
+            what = f"the lease of {self.store.name} ended while it was being reconciled"
+            raise StoreError(what, hint="run again: what is done stays done")
 
     def keep_renewing(self) -> None:
         """Renew it until it is given back; for a thread beside the work."""
-        while not self._ended.wait(LASTS / 4):
+        while not self.lost and not self.ended.wait(LASTS / 4):
             with suppress(StoreError):  # a store that is down for a moment: the lease still runs
-                renewed = replace(self._lease, expires=time.time() + LASTS)
-                mark = self._store.write(PATH, _dump_lease(renewed), self._mark)
-                if mark is None:
-                    self._lost = _lost_error(self._store)
-                    return
-                self._lease, self._mark = renewed, mark
+                self.lost = not self.write_until(time.time() + LASTS)
 
-    def give_back(self) -> None:
-        self._ended.set()
-        ended = replace(self._lease, expires=0.0)
-        self._store.write(PATH, _dump_lease(ended), self._mark)
+    def write_until(self, moment: float) -> bool:
+        """Let it run until a moment; False where another wrote there meanwhile."""
+        renewed = replace(self.lease, expires=moment)
+        mark = self.store.write(PATH, _dump_lease(renewed), self.mark)
+        if mark is not None:
+            self.lease, self.mark = renewed, mark
+        return mark is not None
 
 
 @contextmanager
@@ -104,10 +100,10 @@ def hold_stage_lease(store: StageStore, patience: float | None = None) -> Iterat
     try:
         yield mine
     finally:
-        mine._ended.set()
+        mine.ended.set()
         keeper.join()  # else it might renew, with the mark of before, what is given back here
         with suppress(StoreError):  # it expires by itself
-            mine.give_back()
+            mine.write_until(0.0)
 
 
 def find_holder(store: StageStore) -> Lease | None:
@@ -203,8 +199,3 @@ def read_lease(content: bytes) -> Lease:
         process=fields.get("process", foreign.read_process),
         began=fields.get("began", foreign.read_second),
     )
-
-
-def _lost_error(store: StageStore) -> StoreError:
-    what = f"the lease of {store.name} ended while it was being reconciled"
-    return StoreError(what, hint="run again: what is done stays done")

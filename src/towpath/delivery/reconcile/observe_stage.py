@@ -54,7 +54,7 @@ def _wanted_models(
     site: StageSite, records: dict[str, VersionRecord]
 ) -> Iterator[tuple[str, DesiredVersion]]:
     stage_files = registry.read_stage_files(site.repository, site.main)
-    owners, folder = site.model_owners, site.project_folder
+    owners, folder = site.model_owners, site.workspace.folder
     for stage_file in stage_files.wanted:
         model = stage_file.model
         if stage_file.stage != site.stage:
@@ -73,7 +73,7 @@ def _wanted_models(
 
 def _is_strange(site: StageSite, model: str) -> bool:
     owners, decisions = site.model_owners, site.main_decisions
-    return is_strange(site.repository, owners, site.project_folder, decisions, model)
+    return is_strange(site.repository, owners, site.workspace.folder, decisions, model)
 
 
 def is_strange(
@@ -89,7 +89,7 @@ def is_strange(
 
 
 def _unasked_model(site: StageSite, model: str) -> DesiredVersion:
-    if not site.model_owners.owns_model(site.project_folder, model):
+    if not site.model_owners.owns_model(site.workspace.folder, model):
         return DesiredVersion(model, None, fault=site.model_owners.why_nobodys(model))
     log = site.main_decisions.log
     mine = [entry for entry in log if (entry.stage, entry.model) == (site.stage, model)]
@@ -155,13 +155,6 @@ def _find_fault(
     return next(iter(site.rule.version_faults(version)), None)
 
 
-def _verify_version(site: StageSite, record: VersionRecord) -> BytesState:
-    """What the stage's store has of a version and of what stands beside it: the worst of it."""
-    states = [site.store.verify(*kept) for kept in record.kept_bytes.values()]
-    worst = (state for state in (BytesState.ALTERED, BytesState.MISSING) if state in states)
-    return next(worst, BytesState.WHOLE)
-
-
 def _actual_state(
     site: StageSite,
     model: str,
@@ -169,7 +162,10 @@ def _actual_state(
     tag: stage_tags.StageTag | None,
     published: bool,
 ) -> ActualState:
-    bundle = _verify_version(site, record) if record else BytesState.MISSING
+    # What the stage's store has of a version and of what stands beside it: the worst of it.
+    kept = record.kept_bytes.values() if record else ()
+    states = {site.store.verify(*pair) for pair in kept} or {BytesState.MISSING}
+    worst = (BytesState.ALTERED, BytesState.MISSING, BytesState.WHOLE)
     version = stage_tags.version_among(site.find_model(tag.model), tag) if tag else None
     stored_record, fault = None, None
     try:
@@ -177,7 +173,7 @@ def _actual_state(
     except Malformed as damaged:
         fault = damaged.faults[0]
     return ActualState(
-        bundle=bundle,
+        bundle=next(state for state in worst if state in states),
         deployed=stored_record if stored_record and stored_record.version else None,
         # A shallow clone lacks what main said, and acts upon nothing.
         followed=stored_record is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -84,11 +84,7 @@ class StageSite(Struct, frozen=True, dict=True):
     @cached_property
     def project(self) -> Project:
         """The policy: ``towpath.yaml`` on the main branch."""
-        return policy_at_commit.read_project_at(self.repository, self.main, self.project_folder)
-
-    @property
-    def project_folder(self) -> str:
-        return self.workspace.folder
+        return policy_at_commit.read_project_at(self.repository, self.main, self.workspace.folder)
 
     @cached_property
     def model_owners(self) -> Owners:
@@ -110,18 +106,10 @@ class StageSite(Struct, frozen=True, dict=True):
     def stage_below(self) -> str | None:
         return next(iter(self.project.lower_stages(self.stage)), None)
 
-    @property
-    def home_folder(self) -> Path:
-        return self.workspace.main_folder
-
-    @property
-    def checkout(self) -> Path:
-        return self.workspace.checkout
-
     def own_code(self, record: VersionRecord) -> OwnCode:
         home = self.workspace.state / "code"
-        source = CodeSource.of_stage(self.repository, home, self.project, self.stage, self.main)
-        return find_own_code(source, record, self.project.trust)
+        source = CodeSource(self.repository, home, self.project, self.stage, self.main)
+        return find_own_code(source, record)
 
     @cached_property
     def store(self) -> StageStore:
@@ -129,11 +117,15 @@ class StageSite(Struct, frozen=True, dict=True):
 
     def open_store(self, stage: str) -> StageStore:
         """A stage's store, opened as this stage: one below is read with this one's keys."""
-        return StageStore.open(self.project, stage, self.environ, self.home_folder, self.stage)
+        return StageStore.open(
+            self.project, stage, self.environ, self.workspace.main_folder, self.stage
+        )
 
     def open_declared_stores(self) -> Iterator[StageStore]:
         for name in self.project.stores:
-            yield StageStore.open_declared(self.project, name, self.environ, self.home_folder)
+            yield StageStore.open_declared(
+                self.project, name, self.environ, self.workspace.main_folder
+            )
 
     @cached_property
     def forge(self) -> Forge | None:
@@ -146,14 +138,14 @@ class StageSite(Struct, frozen=True, dict=True):
 
     @cached_property
     def rule(self) -> ApprovalRule:
-        return ApprovalRule(self.repository, self.main, self.project_folder, self.forge)
+        return ApprovalRule(self.repository, self.main, self.workspace.folder, self.forge)
 
     @cached_property
     def target(self) -> DeployTarget:
         from towpath.delivery.reconcile import targets
 
-        home, checkout, declared = self.home_folder, self.checkout, self.declared_stage
-        setting = (self.stage, declared, home, checkout, self.environ, self.say)
+        place = self.workspace.main_folder, self.workspace.checkout
+        setting = (self.stage, self.declared_stage, *place, self.environ, self.say)
         return targets.open_target(targets.TargetSetting(*setting))
 
 
@@ -178,24 +170,17 @@ def open_stage_site(
         raise RegistryError(_UNBORN)
     # What a forge merged is approved; what is only here is not there yet.
     remote_main = branches.remote_main(repository) if remote else None
-    ahead = _count_ahead(repository, remote_main) if remote_main else 0
+    mine = repository.commit(f"refs/heads/{branches.main_branch_name(repository)}")
+    is_same = remote_main is None or mine in (None, remote_main)
+    words = ("rev-list", "--count", f"{remote_main}..{mine}")
+    ahead = 0 if is_same else int(repository.call(*words))
     main = (remote_main if remote_main and names_forge(workspace, repository) else None) or near
     environ = os.environ if environ is None else environ
     site = StageSite(workspace, repository, main, remote, ahead, remote_main, stage, environ, say)
-    _refuse_unknown(stage, site.project.stages)
-    return site
-
-
-def _refuse_unknown(stage: str, stages: Collection[str]) -> None:
-    if stage not in stages:
+    if stage not in (stages := site.project.stages):
         hint = did_you_mean(stage, stages) or f"there is {', '.join(stages)}"
         raise UsageError(f"there is no stage `{stage}` on the main branch", hint=hint)
-
-
-def _count_ahead(repository: Repository, remote_main: str) -> int:
-    mine = repository.commit(f"refs/heads/{branches.main_branch_name(repository)}")
-    is_same = mine in (None, remote_main)
-    return 0 if is_same else int(repository.call("rev-list", "--count", f"{remote_main}..{mine}"))
+    return site
 
 
 def declared_stages(workspace: Workspace) -> tuple[str, ...]:
@@ -239,12 +224,14 @@ def _project_sources(site: StageSite) -> Iterator[ObjectSource]:
     from towpath.backends.dvc import Store
     from towpath.backends.dvc.dvc_config import find_dvc
 
-    if find_dvc(site.checkout):  # a registry of its own has no store, but those that it declares
-        yield Store(site.checkout).source
+    if find_dvc(
+        site.workspace.checkout
+    ):  # a registry of its own has no store, but those that it declares
+        yield Store(site.workspace.checkout).source
         # After the yield: whoever finds the bytes here is spared a second of importing DVC.
         from towpath.backends.dvc.dvc_remotes import default_remote
 
-        if remote := default_remote(site.checkout):
+        if remote := default_remote(site.workspace.checkout):
             yield remote
     yield from site.open_declared_stores()
 

@@ -85,12 +85,11 @@ def _show_cell(row: ValueRow, value: object) -> ComparedCell:
 def _compare_metric(
     facts: ProjectFacts, name: str, values: Sequence[object]
 ) -> Iterator[ComparedCell]:
-    direction = facts.metric_direction(name)
     numbers = [_finite_number(value) for value in values]
-    best = _best_number(numbers, direction.sign)
+    best = _best_number(numbers, facts.metric_policy.find_sign(name))
     for index, (value, number) in enumerate(zip(values, numbers, strict=True)):
         change = show_change(numbers[0], number) if index else ""
-        verdict = direction.judge_change(numbers[0], number) if change else ""
+        verdict = facts.judge_metric(name, numbers[0], number) if change else ""
         is_best = best is not None and number == best
         yield ComparedCell(show_digest(value), is_best, change, verdict)
 

@@ -12,8 +12,12 @@ from msgspec.structs import replace
 
 from towpath.backends.git import branches, refs
 from towpath.config.foreign_values import parse_json
-from towpath.delivery.gates.golden_samples import GoldenSamples, read_golden_samples
-from towpath.delivery.gates.kinds.golden import describe_tolerance, read_off_samples
+from towpath.delivery.gates.kinds.golden import (
+    GoldenSamples,
+    describe_tolerance,
+    read_golden_samples,
+    read_off_samples,
+)
 from towpath.delivery.gates.verdict import verdict_cell
 from towpath.delivery.promotion.evidence import read_evidence
 from towpath.errors import Malformed, TowpathError

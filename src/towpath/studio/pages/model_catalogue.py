@@ -95,7 +95,7 @@ def _match_query(
     """The versions that match, all of them without a query; what is wrong with it, and a hint."""
     try:
         if query:
-            return match_versions(versions, facts.stage_files, query, sort or None).hits, "", ""
+            return match_versions(versions, facts.stage_files, query, sort or None)[0], "", ""
         return list_version_facts(versions, facts.stage_files), "", ""
     except TowpathError as wrong:
         return (), wrong.faults[0].what, wrong.faults[0].hint or ""

@@ -12,8 +12,11 @@ from msgspec import Struct
 from towpath.backends.git import branches, commit_history, refs, remotes
 from towpath.delivery.gates.verdict import verdict_cell
 from towpath.delivery.promotion import decide_promotion, evidence
-from towpath.delivery.promotion.gate_outcomes import list_gate_standings
-from towpath.delivery.promotion.promotion_review import review_decided, review_promotion
+from towpath.delivery.promotion.promotion_review import (
+    list_gate_standings,
+    review_decided,
+    review_promotion,
+)
 from towpath.delivery.promotion.propose import PROMOTION_PREFIX, PromotionPlace
 from towpath.errors import RegistryError, TowpathError, UsageError
 from towpath.quantities import readable_size
@@ -27,13 +30,16 @@ if TYPE_CHECKING:
     from towpath.backends.git.commit_history import FileChange
     from towpath.delivery.gates import GateVerdict
     from towpath.delivery.promotion.decide_promotion import WaitingPromotion
-    from towpath.delivery.promotion.gate_outcomes import GateStanding
     from towpath.delivery.promotion.promotion_case import PromotionCase
-    from towpath.delivery.promotion.promotion_review import CaseReview, PromotionReview
+    from towpath.delivery.promotion.promotion_review import (
+        CaseReview,
+        GateStanding,
+        PromotionReview,
+    )
+    from towpath.delivery.reconcile.deployment_record import DeployedGate
     from towpath.errors import Fault
     from towpath.forge import Review
     from towpath.registry import VersionRecord
-    from towpath.registry.deployed_gates import DeployedGate
     from towpath.studio.pages.page_kind import PageRequest
     from towpath.studio.project_facts import ProjectFacts
 
@@ -341,7 +347,7 @@ def _bounded_value(standing: GateStanding) -> BoundedValue | None:
 
 def _compare_cases(facts: ProjectFacts, case: PromotionCase) -> Iterator[ComparedMetric]:
     for row in evidence.compare_metrics(case.incumbent, case.candidate):
-        verdict = facts.metric_direction(row.name).judge_change(row.old, row.new)
+        verdict = facts.judge_metric(row.name, row.old, row.new)
         yield ComparedMetric(
             row.name, show_number(row.old), show_number(row.new), show_change(row.old, row.new),
             verdict,

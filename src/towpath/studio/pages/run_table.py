@@ -116,7 +116,7 @@ def find_best_runs(
 ) -> frozenset[str]:
     """The runs that have the best value of a metric; none where no gate says which way is better,
     or all are the same."""
-    sign = facts.metric_direction(column.title).sign if column.kind == "metrics" else 0
+    sign = facts.metric_policy.find_sign(column.title) if column.kind == "metrics" else 0
     values = {r.id: r.metrics[column.title] for r in runs if sign and column.title in r.metrics}
     numbers = {value for value in values.values() if value == value}
     if len(numbers) < 2:

@@ -126,7 +126,7 @@ def _metric_rows(
         for incumbent in incumbents:
             held = by_number.get(incumbent.version)
             other = held.metrics.get(name) if held else None
-            verdict = facts.metric_direction(name).judge_change(other, value)
+            verdict = facts.judge_metric(name, other, value)
             columns.append(IncumbentValue(show_number(other), show_change(other, value), verdict))
         yield MetricRow(name, show_number(value), tuple(columns))
 

@@ -5,19 +5,12 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-KINDS = {
-    "metric": "towpath.delivery.gates.kinds.metric",
-    "no_worse": "towpath.delivery.gates.kinds.no_worse",
-    "signature": "towpath.delivery.gates.kinds.signature",
-    "soak": "towpath.delivery.gates.kinds.soak",
-    "expectations": "towpath.delivery.gates.kinds.expectations",
-    "golden": "towpath.delivery.gates.kinds.golden",
-    "safe": "towpath.delivery.gates.kinds.safe",
-    "fairness": "towpath.delivery.gates.kinds.fairness",
-    "latency": "towpath.delivery.gates.kinds.latency",
-    "function": "towpath.delivery.gates.kinds.function",
-}
-"""Kinds with ``bound(gate) -> str`` and ``judge(gate, context, policy) -> GateFinding``.
+KINDS = (
+    "metric", "no_worse", "signature", "soak", "expectations", "golden", "safe", "fairness",
+    "latency", "function",
+)  # fmt: skip
+"""Modules of that name with ``bound(gate) -> str`` and
+``judge(gate, context, policy) -> GateFinding``.
 
 Those that open a model, a table or the project's own code do so in a process of its own, by their
 ``work(question) -> answer``, both of JSON's types.
@@ -25,5 +18,6 @@ Those that open a model, a table or the project's own code do so in a process of
 
 
 def gate_kind_module(kind: str) -> Any:
+    assert kind in KINDS
     # Imported when it is asked for: some bring pandas and scikit-learn, which import slowly.
-    return importlib.import_module(KINDS[kind])
+    return importlib.import_module(f"{__name__}.{kind}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,7 @@ from towpath.delivery.gates import gate_process, verdict
 from towpath.delivery.gates.gate_context import GateContext, GatePolicy
 from towpath.delivery.gates.gate_process import read_fairness
 from towpath.delivery.gates.verdict import GateFinding, Unjudged
+from towpath.plain_data import group_by_key
 
 _SHOWN = 8
 _MOST_GROUPS = 1000  # more are no groups: a column of identities was named
@@ -41,22 +43,17 @@ def _fairness_finding(gate: Fairness, answer: SimpleNamespace) -> GateFinding:
     errors = answer.errors
     if len(errors) < 2:
         raise Unjudged(f"fewer than two groups have {gate.least_rows} rows")
-    spread = _error_spread(errors)
+    least, greatest = min(errors.values()), max(errors.values())
+    ratio = greatest / least if least else (math.inf if greatest else 1.0)
+    spread = {"difference": greatest - least, "ratio": ratio}
     passed = all(spread[name] <= limit for name, limit in _declared_bounds(gate).items())
     named = (f"{name} {verdict.verdict_number(spread[name])}" for name in _declared_bounds(gate))
-    value = ", ".join(named)
-    return GateFinding(passed, value, _groups_in_words(gate, errors, answer.small))
+    return GateFinding(passed, ", ".join(named), _groups_in_words(gate, errors, answer.small))
 
 
 def _declared_bounds(gate: Fairness) -> dict[str, float]:
     declared = {"difference": gate.difference, "ratio": gate.ratio}
     return {name: limit for name, limit in declared.items() if limit is not None}
-
-
-def _error_spread(errors: Mapping[str, float]) -> dict[str, float]:
-    least, greatest = min(errors.values()), max(errors.values())
-    ratio = greatest / least if least else (math.inf if greatest else 1.0)
-    return {"difference": greatest - least, "ratio": ratio}
 
 
 def _groups_in_words(gate: Fairness, errors: Mapping[str, float], small: Sequence[str]) -> str:
@@ -84,10 +81,9 @@ def work(question: dict[str, Any]) -> dict[str, Any]:
     if question["target"] not in feature_names(model):
         inputs = frame.drop(columns=[question["target"]])
     predictions = gate_process.predict_rows(model, inputs)
-    by_group: dict[str, list[tuple[Any, Any]]] = {}
     named = groups.where(groups.notna(), "(none)").astype(str)
-    for group, true, prediction in zip(named, target.tolist(), predictions, strict=True):
-        by_group.setdefault(group, []).append((true, prediction))
+    rows = zip(target.tolist(), predictions, strict=True)
+    by_group = group_by_key(zip(named, rows, strict=True))
     if len(by_group) > _MOST_GROUPS:
         raise Unjudged(f"`{question['group']}` has {len(by_group):,} values, which are no groups")
     least = question["least_rows"]
@@ -99,10 +95,6 @@ def work(question: dict[str, Any]) -> dict[str, Any]:
 Rows = list[tuple[Any, Any]]
 
 
-def _mean_value(values: list[float]) -> float:
-    return math.fsum(values) / len(values)
-
-
 def _prediction_errors(rows: Rows) -> list[float]:
     try:
         return [float(prediction) - float(true) for true, prediction in rows]
@@ -111,18 +103,18 @@ def _prediction_errors(rows: Rows) -> list[float]:
 
 
 def _mean_squared_error(rows: Rows) -> float:
-    return _mean_value([error * error for error in _prediction_errors(rows)])
+    return fmean(error * error for error in _prediction_errors(rows))
 
 
 def _share_correct(rows: Rows) -> float:
-    return _mean_value([float(prediction == true) for true, prediction in rows])
+    return fmean(float(prediction == true) for true, prediction in rows)
 
 
 _ERRORS: Mapping[str, Callable[[Rows], float]] = {
-    "mae": lambda rows: _mean_value([abs(error) for error in _prediction_errors(rows)]),
+    "mae": lambda rows: fmean(map(abs, _prediction_errors(rows))),
     "mse": _mean_squared_error,
     "rmse": lambda rows: math.sqrt(_mean_squared_error(rows)),
-    "bias": lambda rows: abs(_mean_value(_prediction_errors(rows))),
+    "bias": lambda rows: abs(fmean(_prediction_errors(rows))),
     "accuracy": _share_correct,
     "error_rate": lambda rows: 1 - _share_correct(rows),
 }

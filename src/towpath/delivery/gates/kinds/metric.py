@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterator, Mapping
 
-from towpath.config.artifact import Json
 from towpath.config.gate_declarations import BOUNDS, Metric
 from towpath.delivery.gates import verdict
 from towpath.delivery.gates.gate_context import GateContext, GatePolicy
 from towpath.delivery.gates.verdict import GateFinding, Unjudged
 from towpath.errors import did_you_mean
-from towpath.registry import VersionRecord
+from towpath.registry import VersionRecord, tag_message
 
 _HOLDS = {
     "above": operator.gt,
@@ -44,7 +42,7 @@ def declared_bounds(gate: Metric) -> list[tuple[str, float]]:
 
 def find_metric_value(record: VersionRecord, name: str) -> float:
     """A metric by its name, dotted where it is nested; ``Unjudged`` for no finite number."""
-    metrics = dict(_metric_leaves(record.metrics, ""))
+    metrics = dict(tag_message.walk_leaves(record.metrics))
     who = f"{record.model}@{record.version}"
     if name not in metrics:
         has = f"it has {', '.join(list(metrics)[:9])}" if metrics else "it has none"
@@ -53,11 +51,3 @@ def find_metric_value(record: VersionRecord, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise Unjudged(f"`{name}` of {who} is {value}, which is no number to compare")
     return value
-
-
-def _metric_leaves(data: Mapping[str, Json], before: str) -> Iterator[tuple[str, Json]]:
-    for key, value in data.items():
-        if isinstance(value, dict):
-            yield from _metric_leaves(value, f"{before}{key}.")
-        else:
-            yield f"{before}{key}", value

@@ -1,16 +1,24 @@
-"""What runs the versions of a stage: a kind is a small file and a row in this table."""
+"""What runs the versions of a stage: a kind is a small file, and a case of ``open_target``."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from msgspec import Struct
 
 from towpath.config.project_declaration import StageDeclaration
+from towpath.config.target_declarations import (
+    CommandDeployment,
+    FolderDeployment,
+    PrefectDeployment,
+)
 from towpath.delivery.reconcile.bundle import Bundle
 from towpath.delivery.reconcile.reconcile_plan import RunningVersion
+from towpath.delivery.reconcile.targets.command_target import CommandTarget
+from towpath.delivery.reconcile.targets.folder_target import FolderTarget
+from towpath.delivery.reconcile.targets.prefect_target import PrefectTarget
 from towpath.registry import VersionRecord
 
 
@@ -75,35 +83,17 @@ class NoTarget(Struct, frozen=True):
         """Nothing is to be done."""
 
 
-def _folder_target(setting: TargetSetting, declared: Any) -> DeployTarget:
-    from towpath.delivery.reconcile.targets.folder_target import FolderTarget
-
-    return FolderTarget(setting.home_folder / declared.path, declared.path, setting.stage)
-
-
-def _command_target(setting: TargetSetting, declared: Any) -> DeployTarget:
-    from towpath.delivery.reconcile.targets.command_target import CommandTarget
-
-    return CommandTarget(declared, setting.stage, setting.checkout, setting.environ, setting.say)
-
-
-def _prefect_target(setting: TargetSetting, declared: Any) -> DeployTarget:
-    from towpath.delivery.reconcile.targets.prefect_target import PrefectTarget
-
-    api, pool = setting.declared.api, setting.declared.work_pool
-    return PrefectTarget(declared, setting.stage, setting.checkout, api, pool)
-
-
-KINDS: Mapping[str, Callable[[TargetSetting, Any], DeployTarget]] = {
-    "files": _folder_target,
-    "prefect": _prefect_target,
-    "command": _command_target,
-}
-
-
 def open_target(setting: TargetSetting) -> DeployTarget:
     """The target that a stage declares; without one, its store is where servers look."""
-    declared = setting.declared.deploy
-    if declared is None:
-        return NoTarget()
-    return KINDS[declared.to](setting, declared)
+    stage, declared = setting.stage, setting.declared.deploy
+    match declared:
+        case None:
+            return NoTarget()
+        case FolderDeployment(path=path):
+            return FolderTarget(setting.home_folder / path, path, stage)
+        case PrefectDeployment():
+            api, pool = setting.declared.api, setting.declared.work_pool
+            return PrefectTarget(declared, stage, setting.checkout, api, pool)
+        case CommandDeployment():
+            where = setting.checkout, setting.environ, setting.say
+            return CommandTarget(declared, stage, *where)

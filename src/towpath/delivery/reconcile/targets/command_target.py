@@ -50,7 +50,6 @@ class CommandTarget(Struct, frozen=True):
         if record is None or str(record.version) != version:
             return RunningVersion(version)
         # A program may print anything after the version: what is no digest claims nothing.
-        # A program may print anything after the version: what is no digest claims nothing.
         claimed_sha256 = words[1] if len(words) > 1 and _SHA256.fullmatch(words[1]) else None
         return RunningVersion(version, claimed_sha256 in (None, record.sha256))
 
