@@ -14,8 +14,7 @@ from towpath.regular_files import read_regular_file
 if TYPE_CHECKING:
     from towpath.backends.dvc import Store
     from towpath.backends.git import Repository
-    from towpath.config.pipeline_file import DeclaredPipeline
-    from towpath.config.pipeline_memory import PipelineFileMemory
+    from towpath.config.pipeline_file import DeclaredPipeline, PipelineFileMemory
     from towpath.config.project_declaration import Project
     from towpath.dependencies import CodeReader
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from towpath.config.pipeline_memory import PipelineFileMemory
+from towpath.config.pipeline_file import PipelineFileMemory
 from towpath.workspace import Workspace
 
 STEPS = "steps: {a: {run: f, params: [rate], outputs: [a.json]}}\n"

@@ -12,7 +12,6 @@ from pydantic import BaseModel
 
 from towpath import documents
 from towpath.config import (
-    environment_declaration,
     file_declaration,
     gate_declarations,
     parameter_declaration,
@@ -43,7 +42,7 @@ def test_the_committed_schema_is_the_one_that_is_generated(
 DECLARED: set[type[BaseModel]] = {
     *(
         parameter_declaration.Param,
-        environment_declaration.EnvironmentDeclaration,
+        parameter_declaration.EnvironmentDeclaration,
         file_declaration.Input,
         file_declaration.Output,
         file_declaration.Plot,

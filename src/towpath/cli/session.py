@@ -122,7 +122,7 @@ def read_given_values(
 
     Errors: UsageError for a file that is not there, DeclarationError for what is wrong in it.
     """
-    from towpath.config.parameter_groups import strip_prefix
+    from towpath.config.parameter_declaration import strip_prefix
     from towpath.config.values_file import read_values_file
     from towpath.errors import DeclarationError
 

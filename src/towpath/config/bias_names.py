@@ -25,5 +25,6 @@ AFTER_TRAINING: Mapping[str, str] = {
     "treatment_equality": "TE",
 }
 """The same of bias in predictions."""
+ALL_MEASURES = {**BEFORE_TRAINING, **AFTER_TRAINING}
 RATIO = "disparate_impact"
 """The measure that is 1, and not 0, where groups are alike."""

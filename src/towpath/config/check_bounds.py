@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import BeforeValidator, Field
 
-from towpath.config.bias_names import AFTER_TRAINING, BEFORE_TRAINING, RATIO
+from towpath.config.bias_names import ALL_MEASURES, RATIO
 from towpath.config.declaration import Declaration, one_or_more
 from towpath.config.names_and_paths import refuse_value
 from towpath.errors import did_you_mean
@@ -45,15 +45,6 @@ class BaselineTolerances(Declaration):
     columns: Mapping[str, ColumnTolerances] = Field(default_factory=dict)
     """Other tolerances for single columns: `{age: {distribution: 0.2}}`."""
 
-    def of_column(self, name: str) -> ColumnTolerances:
-        """The tolerances of one column, each said."""
-        own = self.columns.get(name) or ColumnTolerances()
-        return ColumnTolerances(
-            completeness=self.completeness if own.completeness is None else own.completeness,
-            distribution=self.distribution if own.distribution is None else own.distribution,
-            new_values=self.new_values if own.new_values is None else own.new_values,
-        )
-
 
 def usual_tolerances(value: Any) -> Any:
     """``baseline: true`` is a baseline with the usual tolerances, ``false`` is none."""
@@ -78,16 +69,17 @@ def bias_bounds(value: Any) -> Any:
     """
     if not isinstance(value, Mapping):
         return value
-    measures = {**BEFORE_TRAINING, **AFTER_TRAINING}
-    names = {clarify: name for name, clarify in measures.items()}
+    names = {clarify: name for name, clarify in ALL_MEASURES.items()}
     bounds: dict[str, Any] = {}
     for key, bound in value.items():
         name = names.get(key, key)
-        if name not in measures:
-            near = did_you_mean(str(key), (*measures, *names))
-            refuse_value(f"`{key}` is no measure of bias", near or f"as {', '.join(measures)}")
+        if name not in ALL_MEASURES:
+            near = did_you_mean(str(key), (*ALL_MEASURES, *names))
+            refuse_value(f"`{key}` is no measure of bias", near or f"as {', '.join(ALL_MEASURES)}")
         if name in bounds:
-            refuse_value(f"`{name}` has two bounds: `{measures[name]}` is the same", "remove one")
+            refuse_value(
+                f"`{name}` has two bounds: `{ALL_MEASURES[name]}` is the same", "remove one"
+            )
         bounds[name] = _long_bound(name, bound)
     return bounds
 

@@ -83,10 +83,6 @@ class Kinds(Struct, frozen=True):
         types: Mapping[str, type[Declaration]] = importlib.import_module(self.module).KINDS
         return types
 
-    def find_type(self, branch: str) -> type[Declaration] | None:
-        """The type of a branch as pydantic's ``loc`` names it: ``[metric]``."""
-        return self.types_by_kind.get(branch.strip("[]"))
-
     def __call__(self, value: Any) -> Any:
         """The declaration that a mapping holds; a fault's place begins with its kind."""
         if isinstance(value, tuple(self.types_by_kind.values())):
@@ -133,8 +129,7 @@ class Parsed(Struct, frozen=True):
         try:
             self.parse(text)
         except ValueError as error:
-            is_forbidden = "not allowed" in str(error)
-            refuse_value(str(error), _ALLOWED if is_forbidden else self.hint)
+            refuse_value(str(error), _ALLOWED if "not allowed" in str(error) else self.hint)
         return text
 
 
@@ -374,6 +369,7 @@ def _branch_of(annotation: Any, branch: str) -> type[BaseModel] | None:
     """The declared type of a branch of a union by kind inside an annotation."""
     # Such a union is `Any` to pydantic: only the validator in the annotation knows its branches.
     kinds = (getattr(note, "func", None) for note in getattr(annotation, "__metadata__", ()))
-    branch_types = (kind.find_type(branch) for kind in kinds if isinstance(kind, Kinds))
+    name = branch.strip("[]")  # as pydantic's `loc` names it: `[metric]`
+    branch_types = (kind.types_by_kind.get(name) for kind in kinds if isinstance(kind, Kinds))
     inner = (_branch_of(argument, branch) for argument in get_args(annotation))
     return next(filter(None, (*branch_types, *inner)), None)

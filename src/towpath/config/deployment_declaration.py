@@ -32,7 +32,6 @@ _CRON_PART = re.compile(
 )
 _CRON_ALIASES = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly")
 _CRON_HINT = "such as `0 5 * * *`: minute, hour, day, month, weekday"
-_MODEL_STAGE = r"[a-z0-9-]+#[a-z0-9]([a-z0-9-]*[a-z0-9])?"
 
 
 def check_cron(text: str) -> str:
@@ -48,9 +47,8 @@ def check_cron(text: str) -> str:
         numbers = [int(n) for part in parts for n in re.findall(r"\d+", re.split("[/#]", part)[0])]
         is_sound = all(_CRON_PART.fullmatch(part) for part in parts)
         if not is_sound or not all(least <= number <= most for number in numbers):
-            grammar.refuse_value(
-                f"`{text}` is no schedule of cron's: {field_name} `{field_text}`", _CRON_HINT
-            )
+            refused = f"`{text}` is no schedule of cron's: {field_name} `{field_text}`"
+            grammar.refuse_value(refused, _CRON_HINT)
     return text
 
 
@@ -87,14 +85,11 @@ def check_moment(text: str) -> str:
     return text
 
 
-def check_change_source(text: str) -> str:
-    """What a deployment follows: ``pipeline:step.output`` or ``model#stage``."""
-    if not re.fullmatch(f"{grammar.OUTPUT_REFERENCE}|{_MODEL_STAGE}", text, re.ASCII):
-        grammar.refuse_value(
-            f"`{text}` names nothing that changes",
-            "write `pipeline:step.output`, or `model#stage`",
-        )
-    return text
+change_source = grammar.Grammar(
+    rf"{grammar.OUTPUT_REFERENCE}|[a-z0-9-]+#[a-z0-9]([a-z0-9-]*[a-z0-9])?",
+    "{} names nothing that changes",
+    "write `pipeline:step.output`, or `model#stage`",
+)
 
 
 def one_reaction(value: Any) -> Any:
@@ -182,7 +177,7 @@ Reactions: TypeAlias = Annotated[
     tuple[Reaction, ...], Field(strict=False), BeforeValidator(one_reaction)
 ]
 ChangeSources: TypeAlias = Annotated[
-    tuple[Annotated[str, AfterValidator(check_change_source)], ...],
+    tuple[Annotated[str, AfterValidator(change_source)], ...],
     Field(strict=False),
     BeforeValidator(one_or_more),
 ]
@@ -197,8 +192,7 @@ def check_entrypoint(text: str) -> str:
     """A flow by its file from the folder of `prefect.yaml`: ``flows/training/flow.py:training``."""
     path, colon, function = text.rpartition(":")
     if not colon or not path.endswith(".py") or not function.isidentifier():
-        what = f"`{text}` names no flow"
-        grammar.refuse_value(what, "write `flows/training/flow.py:training`")
+        grammar.refuse_value(f"`{text}` names no flow", "write `flows/training/flow.py:training`")
     return text
 
 

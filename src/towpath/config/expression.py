@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from msgspec import Struct
 
-from towpath.errors import Fault, StepFailed, did_you_mean
+from towpath.errors import StepFailed, did_you_mean
 
 Key: TypeAlias = str | int
 
@@ -161,7 +161,7 @@ def _enter_key(data: Any, key: Key, shown_path: str) -> Any:
             return data[str(key)]
         listed = f"it has {', '.join(map(str, data))[:200]}" if data else None
         hint = did_you_mean(str(key), data) or listed
-        raise StepFailed(Fault(f"`{shown_path}` has no key `{key}`", hint=hint))
+        raise StepFailed(f"`{shown_path}` has no key `{key}`", hint=hint)
     if isinstance(data, Sequence) and not isinstance(data, str):
         if isinstance(key, int) and -len(data) <= key < len(data):
             return data[key]
@@ -207,8 +207,7 @@ class Expression(Struct, frozen=True):
         Raises StepFailed where that cannot be said: a missing key, NaN, text against a number,
         a division by zero, or a result that is neither true nor false.
         """
-        result = _Judge(lookup).value(_parse_tree(self.text))
-        return _require_truth(result, f"`{self.text}`")
+        return _require_truth(_Judge(lookup).value(_parse_tree(self.text)), f"`{self.text}`")
 
 
 def parse_condition(text: str) -> Expression:
@@ -395,8 +394,7 @@ def _comparison_holds(op: ast.cmpop, left: Any, right: Any, shown: str) -> bool:
         kinds = {"a date"}
     if isinstance(op, ast.In | ast.NotIn):
         if not _can_look_for(left, right):
-            what = f"{shown} looks for {_kind_in_words(left)} in {_kind_in_words(right)}"
-            raise StepFailed(what)
+            raise StepFailed(f"{shown} looks for {_kind_in_words(left)} in {_kind_in_words(right)}")
         if isinstance(right, list):
             left, *right = _read_dates([left, *right], shown)
     elif isinstance(op, ast.Eq | ast.NotEq):

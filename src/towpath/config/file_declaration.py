@@ -21,7 +21,7 @@ class Readable(Declaration):
     """The format, where the extension does not tell it."""
     separator: Annotated[str, AfterValidator(grammar.check_separator)] | None = None
     """What stands between the fields of a .csv or .tsv."""
-    decimal: Annotated[str, AfterValidator(grammar.check_decimal_mark)] | None = None
+    decimal: Annotated[str, AfterValidator(grammar.decimal_mark)] | None = None
     """The mark before the fraction of a number."""
     encoding: Annotated[str, AfterValidator(grammar.check_encoding)] | None = None
     """The encoding of a .csv or .tsv, such as `latin-1`."""
@@ -51,7 +51,7 @@ class Input(Readable):
     """What stands beside that version in the registry, in place of its model."""
     optional: bool = False
     """`true`: where it is not there, the argument is None."""
-    last: Annotated[str, AfterValidator(grammar.check_output_name)] | None = None
+    last: Annotated[str, AfterValidator(grammar.step_output)] | None = None
     """What the last good run of this pipeline made: `step.output`."""
     otherwise: grammar.File | None = None
     """The file that is taken before there was such a run."""

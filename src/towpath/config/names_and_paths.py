@@ -117,6 +117,24 @@ notification_block = Grammar(
     "{} names no block",
     "write its kind and its name, as `slack-webhook/alerts`",
 )
+step_output = Grammar(
+    r"[A-Za-z_]\w*\.[A-Za-z_]\w*", "{} names no output of a step", "write `step.output`"
+)
+model_source = Grammar(
+    MODEL_REFERENCE,
+    "{} names no version of a model",
+    "write `model@v1.0.0`, `model@latest` or `model#stage`",
+)
+requirements_file = Grammar(
+    r".*\.(txt|in)", "{} is no file of requirements", "write `requirements.txt`"
+)
+notebook_file = Grammar(r".*\.ipynb", "{} is no notebook", "a notebook of Jupyter's ends in .ipynb")
+scheduler_address = Grammar(
+    r"(tcp|tls|ws|wss|ucx)://[^\s/@]+:\d+",
+    "{} is no address of a scheduler",
+    "write `tcp://host:8786`",
+)
+decimal_mark = Grammar("[.,]", "{} is no decimal mark", 'write "," or "."')
 format_name = Grammar(
     "[a-z0-9][a-z0-9_-]*",
     "{} is no name of a format: lower case, digits, `-` and `_` only",
@@ -142,22 +160,6 @@ def check_parameter(text: str) -> str:
 def is_model_reference(text: str) -> bool:
     """Whether an input names a model of the registry: ``abalone@v1.0.0``, ``abalone#prod``."""
     return bool(re.fullmatch(MODEL_REFERENCE, text))
-
-
-def check_output_name(text: str) -> str:
-    """An output of a step, as an input names it: ``pickup.table``."""
-    step, separator, output = text.partition(".")
-    if not (separator and FREE_NAME_SHAPE.fullmatch(step) and FREE_NAME_SHAPE.fullmatch(output)):
-        refuse_value(f"`{text}` names no output of a step", "write `step.output`")
-    return text
-
-
-def check_model_source(text: str) -> str:
-    """A model of the registry, as an input names it."""
-    if not is_model_reference(text):
-        hint = "write `model@v1.0.0`, `model@latest` or `model#stage`"
-        refuse_value(f"`{text}` names no version of a model", hint)
-    return text
 
 
 def is_output_reference(text: str) -> bool:
@@ -190,30 +192,6 @@ def check_variable(text: str) -> str:
     return text
 
 
-def check_requirements(text: str) -> str:
-    """A file of requirements, as pip reads it."""
-    if not text.endswith((".txt", ".in")):
-        refuse_value(f"`{text}` is no file of requirements", "write `requirements.txt`")
-    return text
-
-
-def check_notebook(text: str) -> str:
-    """A path of a notebook of Jupyter's."""
-    if not text.endswith(".ipynb"):
-        refuse_value(f"`{text}` is no notebook", "a notebook of Jupyter's ends in .ipynb")
-    return text
-
-
-_SCHEDULER = re.compile(r"(tcp|tls|ws|wss|ucx)://[^\s/@]+:\d+")
-
-
-def check_scheduler(text: str) -> str:
-    """The address of a Dask scheduler, as Dask writes it."""
-    if not _SCHEDULER.fullmatch(text):
-        refuse_value(f"`{text}` is no address of a scheduler", "write `tcp://host:8786`")
-    return text
-
-
 _SQL_FILE = re.compile(r"\S+\.sql")
 
 
@@ -240,7 +218,7 @@ def check_source(text: str) -> str:
         hint = f"write `pipeline:step.output`; a file of that name is `./{text}`"
         refuse_value(f"`{text}` names no output of a pipeline", hint)
     if ("@" in text or "#" in text) and "/" not in text and "." not in text.split("@")[0]:
-        return check_model_source(text)
+        return model_source(text)
     if how := remote_hint(text):
         refuse_value(f"`{text}` is no path of the project", how)
     return check_path(text)
@@ -370,13 +348,6 @@ def check_separator(text: str) -> str:
     return text
 
 
-def check_decimal_mark(text: str) -> str:
-    """The mark before the fraction of a number."""
-    if text not in (".", ","):
-        refuse_value(f"`{text}` is no decimal mark", 'write "," or "."')
-    return text
-
-
 def check_encoding(text: str) -> str:
     """The name of an encoding that Python knows."""
     try:
@@ -419,7 +390,7 @@ TagWriter: TypeAlias = Annotated[str, AfterValidator(tag_writer)]
 TypeName: TypeAlias = Annotated[str, AfterValidator(type_name)]
 File: TypeAlias = Annotated[str, AfterValidator(check_path)]
 DataAddress: TypeAlias = Annotated[str, AfterValidator(check_address)]
-ModelSource: TypeAlias = Annotated[str, AfterValidator(check_model_source)]
+ModelSource: TypeAlias = Annotated[str, AfterValidator(model_source)]
 InputSource: TypeAlias = Annotated[str, AfterValidator(check_source)]
 Function: TypeAlias = Annotated[str, AfterValidator(check_function)]
 FormatName: TypeAlias = Annotated[str, AfterValidator(known_format)]

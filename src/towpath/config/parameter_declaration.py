@@ -1,17 +1,21 @@
-"""A parameter as it is declared, alone or in a group of several."""
+"""Parameters as they are declared and given: alone, in groups, and for an environment."""
 
 from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal, Self, TypeAlias, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from towpath import documents
 from towpath.config import names_and_paths as grammar
 from towpath.config.declaration import Declaration, declared_keys
 from towpath.errors import did_you_mean
+
+#: What a reference to a parameter may begin with, and one to a nested parameter must.
+PREFIX = "params"
 
 ParamType: TypeAlias = Literal["string", "integer", "number", "boolean", "list"]
 _SHOWN: dict[str, str] = {
@@ -167,18 +171,28 @@ def declares_parameter(data: Mapping[str, Any]) -> bool:
     return all(key in keys or did_you_mean(str(key), keys) for key in data)
 
 
-def flatten_params(params: Any) -> Any:
-    """Declared parameters by dotted name; a mapping that declares none is a group. What is no
-    mapping stays as it is, for the declared type to refuse."""
-    if not isinstance(params, Mapping):
-        return params
+def _flatten_groups(values: Any, is_group: Callable[[Mapping[str, Any]], bool]) -> Any:
+    """Values by dotted name. What is no mapping stays as it is, for the declared type to refuse."""
+    if not isinstance(values, Mapping):
+        return values
     flat: dict[str, Any] = {}
-    for name, value in params.items():
-        if isinstance(value, Mapping) and not declares_parameter(value):
-            flat |= {f"{name}.{inner}": v for inner, v in flatten_params(value).items()}
+    for name, value in values.items():
+        if isinstance(value, Mapping) and is_group(value):
+            inside = _flatten_groups(value, is_group)
+            flat |= {f"{name}.{inner}": item for inner, item in inside.items()}
         else:
             flat[name] = value
     return flat
+
+
+def flatten_params(params: Any) -> Any:
+    """Declared parameters by dotted name; a mapping that declares none is a group."""
+    return _flatten_groups(params, lambda value: not declares_parameter(value))
+
+
+def flatten_values(values: Any) -> Any:
+    """Values by dotted name; every mapping that holds something is a group."""
+    return _flatten_groups(values, bool)
 
 
 def check_parameter_path(text: str) -> str:
@@ -190,3 +204,81 @@ def check_parameter_path(text: str) -> str:
 
 AnyParam: TypeAlias = Annotated[Param, BeforeValidator(short_form)]
 ParamPath: TypeAlias = Annotated[str, AfterValidator(check_parameter_path)]
+
+
+# Several parameters: each value by its dotted name, and the values as they nest.
+
+
+def list_leaves(
+    entry: documents.DocumentEntry, above: tuple[str, ...] = (), values_alone: bool = False
+) -> Iterator[tuple[tuple[str, ...], documents.DocumentEntry]]:
+    """Each parameter below an entry with the keys that lead to it. With ``values_alone``, as in a
+    file of values, every mapping is a group."""
+    path = (*above, entry.key)
+    node = entry.node
+    is_mapping = isinstance(node, documents.Mapping) and bool(node.entries)
+    if not is_mapping or not (values_alone or not declares_parameter(documents.plain_data(node))):
+        yield path, entry
+        return
+    assert isinstance(node, documents.Mapping)
+    for inner in node.entries:
+        yield from list_leaves(inner, path, values_alone)
+
+
+def nest_values(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """The values as they nest: ``{"train.rate": 1}`` is ``{"train": {"rate": 1}}``."""
+    nested: dict[str, Any] = {}
+    for name, value in flat.items():
+        *groups, last = name.split(".")
+        inner = nested
+        for group in groups:
+            inner = inner.setdefault(group, {})
+        inner[last] = value
+    return nested
+
+
+def list_groups(names: Iterable[str]) -> set[str]:
+    """The groups that dotted names lie in: of ``train.fit.rate`` ``train`` and ``train.fit``."""
+    parts = (name.split(".") for name in names)
+    return {".".join(path[:size]) for path in parts for size in range(1, len(path))}
+
+
+def names_below(names: Iterable[str], group: str) -> list[str]:
+    """The dotted names that lie in a group."""
+    return [name for name in names if name.startswith(f"{group}.")]
+
+
+def find_parameter(values: Mapping[str, Any], name: str) -> Any:
+    """The value of a parameter, or of a group all of its values as they nest."""
+    if name in values:
+        return values[name]
+    return nest_values({n.removeprefix(f"{name}."): values[n] for n in names_below(values, name)})
+
+
+def strip_prefix(name: str) -> str:
+    """``params.train.rate`` as it is kept: ``train.rate``."""
+    return name.removeprefix(f"{PREFIX}.")
+
+
+# What a pipeline declares for an environment, such as `prod`.
+
+
+class EnvironmentDeclaration(Declaration):
+    """What a run for an environment takes in place of what the pipeline declares."""
+
+    description: str | None = None
+    """What the environment is."""
+    params: Annotated[Mapping[ParamPath, Any], BeforeValidator(flatten_values)] = Field(
+        default_factory=dict
+    )
+    """Values of parameters, nested as they are declared."""
+    inputs: Mapping[grammar.Name, grammar.InputSource] = Field(default_factory=dict)
+    """Paths and models in place of those of inputs."""
+
+
+def empty_mapping(value: Any) -> Any:
+    """``dev:`` alone is an environment too, for which nothing differs."""
+    return {} if value is None else value
+
+
+AnyEnvironment: TypeAlias = Annotated[EnvironmentDeclaration, BeforeValidator(empty_mapping)]

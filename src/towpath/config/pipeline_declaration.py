@@ -37,9 +37,8 @@ from towpath.config.declaration import (
     one_or_more,
 )
 from towpath.config.each_declaration import Repetition
-from towpath.config.environment_declaration import AnyEnvironment
 from towpath.config.file_declaration import AnyInput, Output, Outputs
-from towpath.config.parameter_declaration import AnyParam, ParamPath, flatten_params
+from towpath.config.parameter_declaration import AnyEnvironment, AnyParam, ParamPath, flatten_params
 from towpath.config.step_surroundings import FailureWatch, Secrets, VariableText, watched_steps
 from towpath.config.tuning_declaration import ParameterRanges
 
@@ -91,7 +90,7 @@ class Step(Declaration):
     """Variables of its environment, such as `{MODE: fast}`."""
     secrets: Secrets = Field(default_factory=dict)
     """Variables of its environment that nothing shows, such as `[API_TOKEN]`."""
-    environment: Annotated[grammar.File, AfterValidator(grammar.check_requirements)] | None = None
+    environment: Annotated[grammar.File, AfterValidator(grammar.requirements_file)] | None = None
     """A requirements.txt with packages of its own, beside this file or from the project's root."""
     on_failure: Annotated[FailureWatch, BeforeValidator(watched_steps)] | None = None
     """Steps of which one has failed: only then does this one run."""
@@ -148,7 +147,7 @@ class DaskStep(FunctionStep):
     """Calls a function that works on a Dask cluster: it is given a client, or Dask's tables."""
 
     kind: Literal["dask"] = "dask"
-    address: Annotated[str, AfterValidator(grammar.check_scheduler)] | None = None
+    address: Annotated[str, AfterValidator(grammar.scheduler_address)] | None = None
     """The scheduler, `tcp://host:8786`; by default the runner's, else a cluster of this machine."""
     workers: int | None = Field(default=None, ge=1)
     """The processes of a cluster of this machine; by default one for each core."""
@@ -334,7 +333,6 @@ class BatchTransform(RepeatedStep):
     """Rows at a time; by default all."""
 
 
-# One validator and no union of pydantic's, which would find a fault for each of its branches.
 def command_words(value: Any) -> str | tuple[str, ...]:
     if isinstance(value, str):
         return value
@@ -345,17 +343,21 @@ def command_words(value: Any) -> str | tuple[str, ...]:
     return words
 
 
+# One validator and no union of pydantic's, which would find a fault for each of its branches; and
+# written as it is: pydantic would make a list of the tuple, and then warn that it is none.
+CommandWords: TypeAlias = Annotated[
+    str | tuple[str, ...],
+    PlainValidator(command_words),
+    PlainSerializer(lambda words: words, return_type=Any),
+]
+
+
 class CommandStep(RepeatedStep):
     """Runs a program of any language on files; with ``places`` or ``settings`` in a folder of its
     own."""
 
     kind: Literal["command"] = "command"
-    # Written as it is: pydantic would make a list of the tuple, and then warn that it is none.
-    command: Annotated[
-        str | tuple[str, ...],
-        PlainValidator(command_words),
-        PlainSerializer(lambda words: words, return_type=Any),
-    ]
+    command: CommandWords
     """The program and its arguments, in which `{name}` is an input's or output's path or a
     parameter's value; `{{` is a brace."""
     inputs: Bindings = ()
@@ -381,7 +383,7 @@ class NotebookStep(RepeatedStep):
     executed) and `page` (HTML)."""
 
     kind: Literal["notebook"] = "notebook"
-    notebook: Annotated[grammar.File, AfterValidator(grammar.check_notebook)]
+    notebook: Annotated[grammar.File, AfterValidator(grammar.notebook_file)]
     """The notebook, beside this file or from the project's root: `explore.ipynb`."""
     inputs: Bindings = ()
     """What it takes from inputs and other steps: in the notebook a variable with the path."""
@@ -447,14 +449,7 @@ class Notify(Step):
     kind: Literal["notify"] = "notify"
     message: MessageText
     """What is told; `{evaluate.metrics.mse:.2f}` is filled in."""
-    command: (
-        Annotated[
-            str | tuple[str, ...],
-            PlainValidator(command_words),
-            PlainSerializer(lambda words: words, return_type=Any),
-        ]
-        | None
-    ) = None
+    command: CommandWords | None = None
     """A program that tells it: the message is its input, and its variable TOWPATH_MESSAGE."""
     block: grammar.NotificationBlock | None = None
     """A notification block of Prefect's by kind and name: `slack-webhook/alerts`."""

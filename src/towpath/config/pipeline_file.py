@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, partial
 from pathlib import Path
@@ -10,7 +12,6 @@ from types import MappingProxyType
 from typing import Any
 
 from msgspec import Struct, field
-from msgspec.structs import replace
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
@@ -24,10 +25,16 @@ from towpath.config.declaration import (
     faults_of,
     show_value,
 )
-from towpath.config.environment_declaration import EnvironmentDeclaration, empty_mapping
 from towpath.config.file_declaration import Input
-from towpath.config.parameter_declaration import Param, short_form
-from towpath.config.parameter_groups import PREFIX, list_leaves, strip_prefix
+from towpath.config.parameter_declaration import (
+    PREFIX,
+    EnvironmentDeclaration,
+    Param,
+    empty_mapping,
+    list_leaves,
+    short_form,
+    strip_prefix,
+)
 from towpath.config.pipeline_declaration import (
     KINDS,
     Pipeline,
@@ -35,7 +42,6 @@ from towpath.config.pipeline_declaration import (
 )
 from towpath.config.table_options import FORMAT_NAMES
 from towpath.config.values_file import (
-    MergedParameters,
     ParameterValues,
     is_values_path,
     merge_values,
@@ -45,6 +51,10 @@ from towpath.errors import DeclarationError, Fault, Place, did_you_mean
 
 SECTIONS = ("params", "inputs", "for", "formats", "steps")
 _KEYS = ("description", *SECTIONS)
+#: The sections whose names have a grammar of their own.
+_OWN_NAMES: Mapping[str, Callable[[str], str]] = {
+    "for": names_and_paths.run_environment, "formats": names_and_paths.own_format_name,
+}  # fmt: skip
 NO_FORMATS: Mapping[str, str] = MappingProxyType({})
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
@@ -128,7 +138,7 @@ def read_pipeline(
 
 def _text_below(root: Path, path: str) -> str:
     if not (root / path).is_file():
-        raise DeclarationError(Fault(f"there is no {path}", hint="from the project's root"))
+        raise DeclarationError(f"there is no {path}", hint="from the project's root")
     return documents.text_of(root / path, path)
 
 
@@ -147,18 +157,15 @@ def parse_pipeline(
 
 
 class _Item(Struct, frozen=True):
-    """One entry of a section and the lines that it takes, from ``first`` up to ``last``."""
+    """One entry of a section, and the last of the lines that it takes."""
 
     section: str
     entry: documents.DocumentEntry
-    first: int
     last: int
 
-
-class _Group(Struct, frozen=True):
-    """The parameters that one entry of `params` declares, by dotted name."""
-
-    params: Mapping[str, Param]
+    @property
+    def place(self) -> Place:
+        return self.entry.place
 
 
 class _Reader:
@@ -192,15 +199,18 @@ class _Reader:
             sound = self._read_item(item)
             if isinstance(sound, ParameterValues):
                 values = sound
-            elif isinstance(sound, _Group):
-                parts["params"] |= sound.params
             elif sound is None:
                 self.malformed.add(item.entry.key)
-                text = "\n".join(self.lines[item.first - 1 : item.last])
+                text = "\n".join(self.lines[item.place.line - 1 : item.last])
                 self.mentioned.update(_WORD.findall(text))
+            elif item.section == "params":  # the parameters that one entry declares
+                parts["params"] |= sound
             else:
                 parts[item.section][item.entry.key] = sound
-        merged = self._merge_values(parts, values)
+        merged = merge_values(parts["params"], values, self._names_parameter)
+        parts["params"] = dict(merged.params)
+        self.faults += merged.faults
+        self.blind = self.blind or bool(merged.faults)
         return DeclaredPipeline(
             pipeline=self._build_pipeline(parts),
             places=self.places,
@@ -214,15 +224,6 @@ class _Reader:
             file_params=merged.places,
             unnamed_values=merged.unnamed,
         )
-
-    def _merge_values(
-        self, parts: dict[str, dict[str, Any]], values: ParameterValues
-    ) -> MergedParameters:
-        merged = merge_values(parts["params"], values, self._names_parameter)
-        parts["params"] = dict(merged.params)
-        self.faults += merged.faults
-        self.blind = self.blind or bool(merged.faults)
-        return merged
 
     def _names_parameter(self, name: str) -> bool:
         """Whether a step says the name of a value of the file, of a group around it, or of a key
@@ -254,11 +255,7 @@ class _Reader:
             what = f"`description` must be text, not {show_value(documents.plain_data(entry.node))}"
             self._note_fault(what, entry.place)
         name = Path(self.file).parent.name
-        try:
-            names_and_paths.pipeline(name)
-        except PydanticCustomError as error:
-            context = error.context or {}
-            self._note_fault(context["what"], Place(self.file), context["hint"])
+        self._apply_grammar(Place(self.file), "", names_and_paths.pipeline, name)
         # Its parts are validated; to build the type of the whole would double a command's start.
         fields: dict[str, Any] = {"name": name, "description": description, **parts}
         fields["environments"] = fields.pop("for")
@@ -317,8 +314,7 @@ class _Reader:
                 self._note_fault(what, section.place, hint)
             return
         for position, entry in enumerate(node.entries):
-            end = self._last_line(position, node, last)
-            yield _Item(section.key, entry, entry.place.line, end)
+            yield _Item(section.key, entry, self._last_line(position, node, last))
 
     @staticmethod
     def _last_line(position: int, parent: documents.Mapping, last: int) -> int:
@@ -332,24 +328,24 @@ class _Reader:
         # What the document was refused for is not said again by the types.
         before = len(self.faults)
         sound = self._is_named(item) and _READERS[item.section](self, item)
-        inside = [p for p in self.refused if item.first <= p.line <= item.last]
+        inside = [p for p in self.refused if item.place.line <= p.line <= item.last]
         self.faults[before:] = [f for f in self.faults[before:] if f.place not in inside]
         return None if inside else sound or None
 
     def _is_named(self, item: _Item) -> bool:
-        if item.section in ("formats", "for"):  # whose names have a grammar of their own
-            return True
-        if item.entry.key in RESERVED:
-            what = f"`{item.entry.key}` cannot be a name: references begin with it"
-            self._note_fault(what, item.entry.place, f"write `{item.entry.key}_`")
+        name = item.entry.key
+        if grammar := _OWN_NAMES.get(item.section):
+            return self._apply_grammar(item.place, "", grammar, name) is not None
+        if name in RESERVED:
+            what = f"`{name}` cannot be a name: references begin with it"
+            self._note_fault(what, item.place, f"write `{name}_`")
             return False
         if item.section == "inputs":  # which are parameters of the flow too
             grammar = names_and_paths.check_parameter
-            owner = f"input `{item.entry.key}`: "
-            if self._apply_grammar(item, owner, grammar, item.entry.key) is None:
+            if self._apply_grammar(item.place, f"input `{name}`: ", grammar, name) is None:
                 return False
         grammar = names_and_paths.check_argument_name
-        return self._apply_grammar(item, "", grammar, item.entry.key) is not None
+        return self._apply_grammar(item.place, "", grammar, name) is not None
 
     def _read_param(self, item: _Item) -> Any:
         if item.entry.key == "file" and isinstance(item.entry.node, documents.Scalar):
@@ -360,21 +356,21 @@ class _Reader:
             param = self._read_leaf(item, path, entry)
             if param is not None:
                 params[".".join(path)] = param
-        return None if len(self.faults) > faults_before else _Group(params)
+        return None if len(self.faults) > faults_before else params
 
     def _read_leaf(
         self, item: _Item, path: tuple[str, ...], entry: documents.DocumentEntry
     ) -> Param | None:
-        leaf = replace(item, entry=entry)
         owner = f"parameter `{'.'.join(path)}`"
         for part in path:
             for grammar in (names_and_paths.check_argument_name, names_and_paths.check_parameter):
-                if self._apply_grammar(leaf, "", grammar, part) is None:
+                if self._apply_grammar(entry.place, "", grammar, part) is None:
                     return None
-        data = self._apply_grammar(leaf, f"{owner}: ", short_form, documents.plain_data(entry.node))
+        written = documents.plain_data(entry.node)
+        data = self._apply_grammar(entry.place, f"{owner}: ", short_form, written)
         if data is None:
             return None
-        param: Param | None = self._validate_item(leaf, owner, Param, data, path)
+        param: Param | None = self._validate_item(item, owner, Param, data, path)
         return param
 
     def _read_values(self, item: _Item) -> Any:
@@ -384,24 +380,21 @@ class _Reader:
             what = f"`file` names no file of parameters: {show_value(path)}"
             hint = "write `file: params.yaml`, or `file: {default: ...}` for a parameter `file`"
             self.blind = True
-            return self._note_fault(what, item.entry.place, hint)
-        path = self._apply_grammar(item, "", names_and_paths.check_path, path)
+            return self._note_fault(what, item.place, hint)
+        path = self._apply_grammar(item.place, "", names_and_paths.check_path, path)
         if path is None:
             return None
         if self.read_text is None:
             self.blind = True
             return ParameterValues(path)
         try:
-            values = parse_values(self.read_text(path), path)
+            return parse_values(self.read_text(path), path)
         except DeclarationError as error:
             self.blind = True
-            fault = error.faults[0]
-            return self._note_fault(fault.what, item.entry.place, fault.hint)
-        return values
+            return self._note_fault(error.faults[0].what, item.place, error.faults[0].hint)
 
     def _read_environment(self, item: _Item) -> Any:
-        if self._apply_grammar(item, "", names_and_paths.run_environment, item.entry.key) is None:
-            return None
+
         data = empty_mapping(documents.plain_data(item.entry.node))
         return self._validate_item(
             item, f"environment `{item.entry.key}`", EnvironmentDeclaration, data
@@ -410,49 +403,52 @@ class _Reader:
     def _read_input(self, item: _Item) -> Any:
         owner, data = f"input `{item.entry.key}`", documents.plain_data(item.entry.node)
         if isinstance(data, str):
-            source = self._apply_grammar(item, f"{owner}: ", names_and_paths.check_source, data)
+            source = self._apply_grammar(
+                item.place, f"{owner}: ", names_and_paths.check_source, data
+            )
             return source and Input.model_construct(path=source)
         if isinstance(data, Mapping):
             return self._validate_item(item, owner, Input, data)
         hint = "write it in quotes" if isinstance(data, int | float) else None
         what = f"{owner} must be text, not {show_value(data)}"
-        return self._note_fault(what, item.entry.place, hint)
+        return self._note_fault(what, item.place, hint)
 
     def _read_format(self, item: _Item) -> Any:
         owner, data = f"format `{item.entry.key}`", documents.plain_data(item.entry.node)
-        if self._apply_grammar(item, "", names_and_paths.own_format_name, item.entry.key) is None:
-            return None
+
         if isinstance(data, str):
-            return self._apply_grammar(item, f"{owner}: ", names_and_paths.check_function, data)
+            return self._apply_grammar(
+                item.place, f"{owner}: ", names_and_paths.check_function, data
+            )
         hint = "write `module:Class`, from the project's root"
         what = f"{owner} must be text, not {show_value(data)}"
-        return self._note_fault(what, item.entry.place, hint)
+        return self._note_fault(what, item.place, hint)
 
     def _apply_grammar(
-        self, item: _Item, owner: str, grammar: Callable[[Any], Any], data: Any
+        self, place: Place, owner: str, grammar: Callable[[Any], Any], data: Any
     ) -> Any:
         """What a small grammar makes of data, or None where it refuses."""
         try:
             return grammar(data)
         except PydanticCustomError as error:
             context = error.context or {}
-            return self._note_fault(owner + context["what"], item.entry.place, context["hint"])
+            return self._note_fault(owner + context["what"], place, context["hint"])
 
     def _read_step(self, item: _Item) -> Any:
         step = f"step `{item.entry.key}`"
         if not isinstance(item.entry.node, documents.Mapping):
             hint = "write `run:` and the rest below it"
-            return self._note_fault(f"{step} must be a mapping", item.entry.place, hint)
+            return self._note_fault(f"{step} must be a mapping", item.place, hint)
         kind = item.entry.node.get("kind")
         word = documents.plain_data(kind.node) if kind else "processing"
         model = KINDS.get(word) if isinstance(word, str) else None
         if model is None:
             hint = did_you_mean(str(word), KINDS) or f"the kinds are {', '.join(KINDS)}"
-            place = kind.place if kind else item.entry.place
+            place = kind.place if kind else item.place
             return self._note_fault(f"{show_value(word)} is no kind of step", place, hint)
         if kind is None and (kind_meant := _kind_meant(item.entry.node)):
             hint = f"write `kind: {kind_meant}`"
-            return self._note_fault(f"{step} does not say its kind", item.entry.place, hint)
+            return self._note_fault(f"{step} does not say its kind", item.place, hint)
         data = documents.plain_data(item.entry.node)
         return self._validate_item(item, f"{step} ({word})", model, data)
 
@@ -518,3 +514,56 @@ def _with_kind(fault: Fault, model: type[Any]) -> Fault:
     own = f"it has {', '.join(declared_keys(model))}"
     belongs = f"`{match[1]}` belongs to {', '.join(kinds)}"
     return Fault(fault.what, fault.place, belongs if kinds else own)
+
+
+# What pipelines' files declare, kept by who reads them again and again.
+
+_MOST_KEPT = 2000
+_SETTLED = 2.0  # seconds: what was written just now may be written again at the same time
+
+
+class _KeptPipeline(Struct, frozen=True):
+    signs: tuple[object, ...]
+    declared: DeclaredPipeline
+
+
+class PipelineFileMemory(Struct):
+    """The declarations of pipelines by their files' times and sizes."""
+
+    _kept: dict[Path, _KeptPipeline] = field(default_factory=dict)
+
+    def read_pipeline_file(
+        self, path: Path, root: Path, project_formats: Mapping[str, str]
+    ) -> DeclaredPipeline:
+        """As ``read_pipeline`` gives it. One with faults is read each time: what its text names
+        may be in any file."""
+        kept = self._kept.get(path)
+        if kept and kept.signs == _sign_declaration(kept.declared, path, root, project_formats):
+            return kept.declared
+        self._kept.pop(path, None)
+        before = _sign_file(path)
+        declared = read_pipeline(path, root, project_formats)
+        signs = _sign_declaration(declared, path, root, project_formats)
+        newest = max((sign[0] for sign in signs[1:] if isinstance(sign, tuple)), default=0)
+        is_settled = signs[1] == before and time.time_ns() - newest > _SETTLED * 1e9
+        if is_settled and not declared.faults:
+            self._kept[path] = _KeptPipeline(signs, declared)
+            for oldest in list(self._kept)[:-_MOST_KEPT]:
+                self._kept.pop(oldest, None)
+        return declared
+
+
+def _sign_declaration(
+    declared: DeclaredPipeline, path: Path, root: Path, project_formats: Mapping[str, str]
+) -> tuple[object, ...]:
+    files = [path, *([root / declared.param_file] if declared.param_file else [])]
+    return (dict(project_formats), *map(_sign_file, files))
+
+
+def _sign_file(path: Path) -> tuple[int, int, int]:
+    """What tells that a file was written anew: when, how long it is, and which one it is."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 (of five hundred files at each request)
+    except OSError:
+        return (0, 0, 0)
+    return (status.st_mtime_ns, status.st_size, status.st_ino)

@@ -88,8 +88,7 @@ def join_inside(folder: str, path: object) -> ProjectPath:
     if not isinstance(path, str) or path.startswith("/"):
         return ProjectPath(path)  # raises
     _refuse_unprintable(path)
-    joined = os.path.normpath(f"{folder or '.'}/{path}")
-    return ProjectPath(joined)
+    return ProjectPath(os.path.normpath(f"{folder or '.'}/{path}"))
 
 
 def resolve_inside(root: Path, path: ProjectPath | str) -> Path:

@@ -23,11 +23,9 @@ from towpath.config import (
     check_bounds,
     declaration,
     each_declaration,
-    environment_declaration,
     file_declaration,
     gate_declarations,
     parameter_declaration,
-    parameter_groups,
     pipeline_declaration,
     project_declaration,
     step_surroundings,
@@ -66,8 +64,12 @@ def _replacing_rule(schema: Schema) -> Rule:
     return lambda _: schema
 
 
-def _any_of(*keys: str) -> Rule:
-    return _adding_rule(anyOf=[{"required": [key]} for key in keys])
+def _keys_rule(word: Literal["anyOf", "oneOf"], *keys: str) -> Rule:
+    return _adding_rule(**{word: [{"required": [key]} for key in keys]})
+
+
+def _one_or_list(item: Schema) -> Schema:
+    return _either_schema(item, {"type": "array", "minItems": 1, "items": item})
 
 
 def _duration_schema(seconds: Schema) -> Schema:
@@ -97,19 +99,19 @@ def _param_schema(inner: Schema) -> Schema:
     properties["default"]["type"] = [*values, "null"]
     properties["choices"]["minItems"] = 1
     has_default = {"required": ["default"], "properties": {"default": {"not": {"type": "null"}}}}
-    bounds = ("above", "below", "at_least", "at_most")
+
     numbers = {"default": {"type": ["number", "null"]}, "type": {"enum": ["integer", "number"]}}
     return {
         **inner,
         "anyOf": [{"required": ["type"]}, {"required": ["choices"]}, has_default],
-        "if": {"anyOf": [{"required": [bound]} for bound in bounds]},
+        "if": _keys_rule("anyOf", *gate_declarations.BOUNDS)({}),
         "then": {"properties": numbers},
     }
 
 
 def _input_schema(inner: Schema) -> Schema:
     others = [key for key in inner.get("required", ()) if key != "path"]
-    either = {"anyOf": [{"required": [key]} for key in ("path", "model", "last", "from")]}
+    either = _keys_rule("anyOf", "path", "model", "last", "from")({})
     rest = {key: value for key, value in inner.items() if key != "required"}
     return {**rest, **({"required": others} if others else {}), **either}
 
@@ -173,13 +175,8 @@ DEFINITIONS: Mapping[Any, tuple[str, Rule]] = {
 }
 """Rules whose schema has a name of its own, for it stands in many places."""
 
-_NAME_OR_NAMES = _either_schema(
-    {"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}
-)
-_COMMAND = _either_schema(
-    {"type": "string", "minLength": 1},
-    {"type": "array", "items": {"type": "string"}, "minItems": 1},
-)
+_NAME_OR_NAMES = _one_or_list({"type": "string"})
+_VALUE: Schema = {"type": ["string", "number", "boolean"]}
 RULES: Mapping[Any, Rule] = {
     grammar.parse_duration: _duration_schema,
     grammar.parse_memory: _replacing_rule({"type": "string", "pattern": _MEMORY}),
@@ -188,33 +185,18 @@ RULES: Mapping[Any, Rule] = {
         {"enum": list(FORMAT_NAMES)}, _text_rule(grammar.format_name.pattern)(inner)
     ),
     grammar.check_variable: _text_rule(grammar.FREE_NAME.pattern),
-    grammar.check_requirements: lambda inner: {"allOf": [inner, {"pattern": r"\.(txt|in)$"}]},
     step_surroundings.watched_steps: lambda inner: _either_schema(_NAME_OR_NAMES, inner),
     check_bounds.bias_bounds: lambda inner: {
         "type": "object",
         "propertyNames": {
-            "enum": [
-                name
-                for names in (bias_names.BEFORE_TRAINING, bias_names.AFTER_TRAINING)
-                for pair in names.items()
-                for name in pair
-            ]
+            "enum": [name for pair in bias_names.ALL_MEASURES.items() for name in pair]
         },
         "additionalProperties": _either_schema(
             {"type": "number", "minimum": 0}, inner["additionalProperties"]
         ),
     },
     check_bounds.column_names: _replacing_rule(_NAME_OR_NAMES),
-    check_bounds.outcome_values: _replacing_rule(
-        _either_schema(
-            {"type": ["string", "number", "boolean"]},
-            {
-                "type": "array",
-                "minItems": 1,
-                "items": {"type": ["string", "number", "boolean"]},
-            },
-        )
-    ),
+    check_bounds.outcome_values: _replacing_rule(_one_or_list(_VALUE)),
     pipeline_declaration.Explain._require_target: _adding_rule(
         anyOf=[
             {"required": ["target"]},
@@ -223,27 +205,20 @@ RULES: Mapping[Any, Rule] = {
     ),
     pipeline_declaration.BiasCheck._require_predictions: dict,
     check_bounds.usual_tolerances: lambda inner: _either_schema({"type": "boolean"}, inner),
-    pipeline_declaration.QualityCheck._require_measure: _adding_rule(
-        anyOf=[{"required": ["expectations"]}, {"required": ["baseline"]}]
+    pipeline_declaration.QualityCheck._require_measure: _keys_rule(
+        "anyOf", "expectations", "baseline"
     ),
     pipeline_declaration.require_answers: _adding_rule(minProperties=1),
-    pipeline_declaration.Notify._require_one_way: _adding_rule(
-        oneOf=[{"required": ["command"]}, {"required": ["block"]}]
-    ),
-    step_surroundings.variable_text: _replacing_rule({"type": ["string", "number", "boolean"]}),
+    pipeline_declaration.Notify._require_one_way: _keys_rule("oneOf", "command", "block"),
+    step_surroundings.variable_text: _replacing_rule(_VALUE),
     step_surroundings.secrets_by_variable: _secrets_schema,
-    step_surroundings.SecretSource._require_one_source: _adding_rule(
-        oneOf=[{"required": ["variable"]}, {"required": ["block"]}]
-    ),
-    grammar.check_scheduler: _text_rule(r"(tcp|tls|ws|wss|ucx)://[^\s/@]+:\d+"),
+    step_surroundings.SecretSource._require_one_source: _keys_rule("oneOf", "variable", "block"),
     pipeline_declaration.model_name_of_items: lambda inner: {
         **inner,
         "pattern": rf"^({grammar.model.pattern}|[^{{}}]*\{{.*)$",
     },
     grammar.check_sql: _adding_rule(minLength=1),
-    grammar.check_notebook: lambda inner: {"allOf": [inner, {"pattern": r"\.ipynb$"}]},
     grammar.check_separator: _adding_rule(minLength=1, maxLength=1),
-    grammar.check_decimal_mark: _replacing_rule({"enum": [".", ","]}),
     grammar.check_encoding: _adding_rule(minLength=1),
     grammar.column_type: _replacing_rule({"enum": list(COLUMN_TYPES)}),
     declaration.CONDITION: _adding_rule(minLength=1),
@@ -256,19 +231,19 @@ RULES: Mapping[Any, Rule] = {
     parameter_declaration.Param._require_consistency: _param_schema,
     parameter_declaration.flatten_params: dict,
     parameter_declaration.check_parameter_path: dict,
-    parameter_groups.flatten_values: dict,
-    environment_declaration.empty_mapping: lambda inner: _either_schema({"type": "null"}, inner),
+    parameter_declaration.flatten_values: dict,
+    parameter_declaration.empty_mapping: lambda inner: _either_schema({"type": "null"}, inner),
     grammar.check_address: _text_rule(rf"({'|'.join(grammar.SCHEMES)})://.*[^/].*"),
-    grammar.check_model_source: _text_rule(grammar.MODEL_REFERENCE),
     file_declaration.Input._fill_path: dict,
-    grammar.check_output_name: _text_rule(r"[A-Za-z_]\w*\.[A-Za-z_]\w*"),
     file_declaration.Input._require_last: _last_schema,
     file_declaration.Input._require_version: _adding_rule(
-        dependencies={"output": _any_of("model", "path")({})}
+        dependencies={"output": _keys_rule("anyOf", "model", "path")({})}
     ),
     file_declaration.Input._require_file: _input_schema,
     file_declaration.Plot._require_columns: _plot_schema,
-    pipeline_declaration.command_words: _replacing_rule(_COMMAND),
+    pipeline_declaration.command_words: _replacing_rule(
+        _either_schema({"type": "string", "minLength": 1}, _NAME_OR_NAMES["anyOf"][1])
+    ),
     each_declaration.read_each_list: _replacing_rule(
         _either_schema(
             {"type": "string", "pattern": rf"^\s*{_REFERENCE}\s*$"},
@@ -277,21 +252,19 @@ RULES: Mapping[Any, Rule] = {
     ),
     tuning_declaration.read_range_bound: _replacing_rule({"type": "number"}),
     tuning_declaration.Range._require_range: dict,
-    tuning_declaration.ParameterRanges._require_objective: _adding_rule(
-        oneOf=[{"required": ["minimize"]}, {"required": ["maximize"]}]
+    tuning_declaration.ParameterRanges._require_objective: _keys_rule(
+        "oneOf", "minimize", "maximize"
     ),
     each_declaration.say_which_way: dict,
-    each_declaration.BestBy._require_one_way: _adding_rule(
-        oneOf=[{"required": ["minimize"]}, {"required": ["maximize"]}]
-    ),
+    each_declaration.BestBy._require_one_way: _keys_rule("oneOf", "minimize", "maximize"),
     project_declaration.long_stages: _stages_schema,
     project_declaration.dask_has_address: _runner_schema,
     gate_declarations.parse_share: lambda inner: _either_schema(
         inner, {"type": "string", "pattern": r"^\d+(\.\d+)? ?%$"}
     ),
-    gate_declarations.Metric._require_bound: _any_of(*gate_declarations.BOUNDS),
+    gate_declarations.Metric._require_bound: _keys_rule("anyOf", *gate_declarations.BOUNDS),
     gate_declarations.NoWorse._one_way: _adding_rule(**{"not": {"required": ["by", "relative"]}}),
-    gate_declarations.Fairness._require_bound: _any_of("difference", "ratio"),
+    gate_declarations.Fairness._require_bound: _keys_rule("anyOf", "difference", "ratio"),
     gate_declarations.Latency._require_rows: _adding_rule(
         oneOf=[{"required": ["samples"]}, {"required": ["data"]}], **{"not": _ON_REVIEW}
     ),
@@ -326,7 +299,8 @@ class _Generator(GenerateJsonSchema):
             self.definitions[definition] = rule(inner)
             return reference
         if isinstance(validator, grammar.Grammar):
-            return _text_rule(validator.pattern)(inner)
+            text = _text_rule(validator.pattern)
+            return {"allOf": [inner, text({})]} if "$ref" in inner else text(inner)
         return RULES[validator](inner)
 
     def _short_schema(self, inner: Schema, key: str) -> Schema:

@@ -11,8 +11,7 @@ from pydantic import ValidationError
 
 from towpath import documents
 from towpath.config.declaration import faults_of, show_value
-from towpath.config.parameter_declaration import Param
-from towpath.config.parameter_groups import list_groups, list_leaves
+from towpath.config.parameter_declaration import Param, list_groups, list_leaves
 from towpath.errors import Fault, Place, UsageError, did_you_mean
 
 #: The files that can be read so.
@@ -114,19 +113,15 @@ def merge_values(
             faults += faults_of(error, Param, f"parameter `{name}`", lambda *_, at=place: at)
     places = {name: found.places[name] for name in params}
     unnamed = frozenset(found.values.keys() - taken.keys())
-    return MergedParameters({**params, **_rest(declared, params)}, places, unnamed, tuple(faults))
-
-
-def _rest(declared: Mapping[str, Param], params: Mapping[str, Param]) -> dict[str, Param]:
-    return {name: param for name, param in declared.items() if name not in params}
+    rest = {name: param for name, param in declared.items() if name not in params}
+    return MergedParameters({**params, **rest}, places, unnamed, tuple(faults))
 
 
 def _with_default(own: Param | None, value: Any) -> Param:
     if own is None:
         # Of null nothing tells what else it could be: who wants a number declares it.
         return Param(default=value) if value is not None else Param(default=None, type="string")
-    fields = own.model_dump(exclude_unset=True)
-    return Param.model_validate({**fields, "default": value})
+    return Param.model_validate({**own.model_dump(exclude_unset=True), "default": value})
 
 
 def _clash_faults(

@@ -46,8 +46,7 @@ def compose_tree(text: str, shown: str) -> Document:
     try:
         return _compose_with(text, shown, pure=True)
     except YAMLError as error:
-        nothing = Composer(shown).empty_scalar()
-        return Document(nothing, (syntax_fault(error, text, shown),))
+        return Document(Composer(shown).empty_scalar(), (syntax_fault(error, text, shown),))
 
 
 def _compose_with(text: str, shown: str, pure: bool) -> Document:
@@ -70,8 +69,7 @@ def syntax_fault(error: YAMLError, text: str, shown: str) -> Fault:
     hint = next((hint for part, hint in _HINTS.items() if part in problem), None)
     if "<block end>" in problem and text.split("\n")[mark.line][: mark.column].strip():
         hint = "write the value in quotes"
-    place = Place(shown, mark.line + 1, mark.column + 1)
-    return Fault(f"this is not YAML: {problem}", place, hint)
+    return Fault(f"this is not YAML: {problem}", Place(shown, mark.line + 1, mark.column + 1), hint)
 
 
 DEEPEST = 50  # no declaration nests so far; a hostile one would exhaust the stack

@@ -48,8 +48,7 @@ def parse_yaml(text: str, shown: str) -> Document:
     except UnicodeEncodeError as error:
         # What Git holds need not be UTF-8, and the C reader answers with an error of Python's.
         place = Place(shown, text.count("\n", 0, error.start) + 1)
-        nothing = Scalar(None, Place(shown, 1, 1))
-        return Document(nothing, (Fault("the text is not UTF-8", place),))
+        return Document(Scalar(None, Place(shown, 1, 1)), (Fault("the text is not UTF-8", place),))
     from towpath.documents.yaml_parser import compose_tree
 
     return compose_tree(text, shown)

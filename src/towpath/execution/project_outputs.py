@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from towpath.config.file_declaration import Output, Plot
-from towpath.config.parameter_groups import names_below
+from towpath.config.parameter_declaration import names_below
 from towpath.config.pipeline_declaration import (
     DECLARES_OUTPUTS,
     BiasCheck,

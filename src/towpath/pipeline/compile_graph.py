@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from towpath.config import expression
 from towpath.config.expression import Reference, parse_value_reference
-from towpath.config.parameter_groups import PREFIX
+from towpath.config.parameter_declaration import PREFIX
 from towpath.config.pipeline_declaration import (
     BatchTransform,
     BiasCheck,

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
-from towpath.config.parameter_groups import flatten_values, list_groups, names_below
+from towpath.config.parameter_declaration import flatten_values, list_groups, names_below
 from towpath.config.pipeline_declaration import Pipeline, PipelineStep, list_bindings
 from towpath.errors import DeclarationError, Fault, Place, did_you_mean
 from towpath.pipeline.step_graph import FromItem, FromParam, Literal, Node
 
 if TYPE_CHECKING:
-    from towpath.config.environment_declaration import EnvironmentDeclaration
+    from towpath.config.parameter_declaration import EnvironmentDeclaration
     from towpath.config.pipeline_file import DeclaredPipeline
 
 ReadDeclared: TypeAlias = "Callable[[str], DeclaredPipeline]"

@@ -9,7 +9,7 @@ from msgspec import Struct
 from towpath.config import expression as references
 from towpath.config.expression import Reference
 from towpath.config.file_declaration import Output
-from towpath.config.parameter_groups import PREFIX, list_groups, names_below
+from towpath.config.parameter_declaration import PREFIX, list_groups, names_below
 from towpath.config.pipeline_declaration import is_json, output_files
 from towpath.config.pipeline_file import DeclaredPipeline
 from towpath.errors import Fault, Place, did_you_mean

@@ -14,8 +14,13 @@ from pydantic_core import PydanticCustomError
 from towpath import documents
 from towpath.config import names_and_paths
 from towpath.config.file_declaration import Input, Output, Readable
-from towpath.config.parameter_declaration import Param
-from towpath.config.parameter_groups import flatten_values, list_groups, names_below, strip_prefix
+from towpath.config.parameter_declaration import (
+    Param,
+    flatten_values,
+    list_groups,
+    names_below,
+    strip_prefix,
+)
 from towpath.config.pipeline_declaration import Pipeline, QualityCheck
 from towpath.errors import DeclarationError, Fault, Place, UsageError, did_you_mean
 from towpath.pipeline.file_formats import given_input

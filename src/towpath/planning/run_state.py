@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from towpath.config.artifact import Artifact, CacheEntry, Json, Made
 from towpath.config.expression import parse_message
-from towpath.config.parameter_groups import find_parameter, nest_values
+from towpath.config.parameter_declaration import find_parameter, nest_values
 from towpath.config.pipeline_declaration import Callback, Notify, RepeatedStep, Tuning
 from towpath.errors import StepFailed, did_you_mean
 from towpath.pipeline.step_graph import (

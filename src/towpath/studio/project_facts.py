@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from towpath.audit.stage_board import StageStanding
     from towpath.audit.stage_history import HistoryEntry, StageHistories, StageMove
     from towpath.backends.prefect.runs_at_api import RunsAtApi, WholeRunAtApi
-    from towpath.config.pipeline_memory import PipelineFileMemory
+    from towpath.config.pipeline_file import PipelineFileMemory
     from towpath.config.project_declaration import Project
     from towpath.delivery.promotion.decide_promotion import WaitingPromotion
     from towpath.execution.run_record import RecordedRun

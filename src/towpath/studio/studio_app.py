@@ -32,7 +32,7 @@ from starlette.responses import (
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from towpath.config.pipeline_memory import PipelineFileMemory
+from towpath.config.pipeline_file import PipelineFileMemory
 from towpath.credentials import hide_credentials
 from towpath.delivery.promotion.propose import PROMOTION_PREFIX
 from towpath.errors import TowpathError, UsageError

@@ -15,7 +15,7 @@ from towpath import documents
 from towpath.backends.prefect import change_events, executor
 from towpath.backends.prefect.deployment_file import FILE
 from towpath.backends.prefect.flow_signature import plain_arguments, split_arguments
-from towpath.config.parameter_groups import flatten_values
+from towpath.config.parameter_declaration import flatten_values
 from towpath.errors import StepFailed, TowpathError
 from towpath.execution.pipeline_run import (
     bring_remote_inputs,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from towpath.config.file_declaration import Input
-from towpath.config.parameter_groups import flatten_values, nest_values
+from towpath.config.parameter_declaration import flatten_values, nest_values
 
 if TYPE_CHECKING:
     from towpath.config.parameter_declaration import Param
