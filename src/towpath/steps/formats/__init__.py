@@ -57,7 +57,7 @@ def _table_format(name: str, extensions: str, *preload: str, also: tuple[str, ..
     return Format(name, tuple(extensions.split()), "tables", FRAMES[0], (*FRAMES, *also), packages)
 
 
-_SKOPS = ("towpath.steps.model_io.skops_models", "towpath.steps.model_io.skops_import")
+_SKOPS = ("towpath.steps.model_io.skops_models", "skops.io")
 # Every format by its name.
 FORMATS: Mapping[str, Format] = {
     known.name: known

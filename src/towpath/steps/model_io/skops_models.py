@@ -18,7 +18,7 @@ from towpath.steps.model_io import allowed_types, skops_archive
 
 def dump_model(model: object, path: Path) -> None:
     """Write a model, the same in the same bytes; ``StepFailed`` where skops cannot keep it."""
-    from towpath.steps.model_io.skops_import import skops_io
+    from skops import io as skops_io
 
     try:
         content = skops_archive.normalise_archive(skops_io.dumps(model))
@@ -34,8 +34,9 @@ def load_trusted_model(path: Path, name: str, trust: Iterable[str] = ()) -> Any:
     """The model in a file called ``name``, if all that it holds is known or in ``trust``.
     ``Refused`` where it holds other types, or numbers that lead compiled code outside of its data;
     ``StepFailed`` where it is no skops file."""
+    from skops import io as skops_io
+
     from towpath.steps.model_io import index_bounds  # it imports NumPy
-    from towpath.steps.model_io.skops_import import skops_io, trusting_named_types
 
     with path.open("rb") as file:  # once, so that what was looked at is what is loaded
         held = skops_archive.read_held(file, name)
@@ -43,7 +44,7 @@ def load_trusted_model(path: Path, name: str, trust: Iterable[str] = ()) -> Any:
             raise Refused(_refusal_fault(name, list(strange)))
         file.seek(0)
         try:
-            with warnings.catch_warnings(), trusting_named_types():
+            with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 model = skops_io.load(file, trusted=sorted({full for _, full in held}))
         except Exception as error:
