@@ -195,24 +195,12 @@ class StepJudge(Struct, frozen=True):
             return None
         outputs = entry.result.outputs.values()
         is_whole = all(self.workspace.store.has(artifact.digest) for artifact in outputs)
-        return entry if is_whole and self._has_readable_models(entry) else None
+        return entry if is_whole else None
 
     def _trusted_entry(self, key: str) -> CacheEntry | None:
         # The store has held all of its bytes against their digests.
         store, writers = self.workspace.store, self.policy.writers
-        entry = store.entry(key, sorted(writers)) if writers else store.entry(key)
-        return entry if entry and self._has_readable_models(entry) else None
-
-    def _has_readable_models(self, entry: CacheEntry) -> bool:
-        # An archive that cannot be read would be reused for good, and who takes it would fail for
-        # good.
-        names = [a for a in entry.result.outputs.values() if a.name.endswith(".skops")]
-        if not names:
-            return True
-        # Here, for it loads what a plan without models never needs.
-        from towpath.steps.model_io import skops_archive
-
-        return all(skops_archive.is_readable(self.workspace.store.path(a.digest)) for a in names)
+        return store.entry(key, sorted(writers)) if writers else store.entry(key)
 
     def _unusable_reason(self, found: Sequence[CacheEntry]) -> str:
         # Whoever may write to a store can say what a step made: a run in CI that registers

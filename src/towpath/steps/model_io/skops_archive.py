@@ -13,7 +13,6 @@ import json
 import re
 import zipfile
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from msgspec import Struct, field
@@ -23,17 +22,14 @@ from towpath.steps.model_io.allowed_types import Held
 
 _SCHEMA = "schema.json"
 _MEMBER = re.compile(r"[\w-]+(\.[\w-]+)*")
-_NAMED = re.compile(r'"file": "([\w-]+\.bin)"')
+
 _ROOM = 64 << 20  # So many bytes may any file unpack to; beyond that, so many times its own size.
 _RATIO = 100
 _DEEPEST = 250  # Levels of nesting in the schema: each object of a model takes three or four.
 
 # The loaders whose content is a member of the archive.
 _FILED = ("BytesNode", "BytearrayNode", "NdArrayNode", "SparseMatrixNode")
-_LACKS = (
-    "Towpath wrote such files of models that hold bytes (XGBoost's) before it read back what it "
-    "writes: train the model again, and register that"
-)
+
 
 _ARRAY = b"\x93NUMPY"
 _PACKED = b"PK\x03\x04"
@@ -58,18 +54,6 @@ def read_held(file: BinaryIO, name: str) -> frozenset[Held]:
         raise _no_model(name, error) from error
     except NotImplementedError as error:  # a compression that this Python does not know
         raise _no_model(name, error) from error
-
-
-def is_readable(path: Path) -> bool:
-    """Whether a file holds every member that its schema names: a quick look (see ``_LACKS``)."""
-    try:
-        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
-            members = set(archive.namelist())
-            if not any(name.endswith(".bin") and "-" in name for name in members):
-                return True  # bytes have numbers for names since then
-            return all(name in members for name in _NAMED.findall(archive.read(_SCHEMA).decode()))
-    except (zipfile.BadZipFile, KeyError):  # its name is all that it has of a skops file
-        return True
 
 
 def _no_model(name: str, error: Exception) -> StepFailed:
@@ -159,7 +143,9 @@ def _check_contents(archive: zipfile.ZipFile, nodes: list[Mapping[str, Any]], na
     for node in nodes:
         loader, file = node["__loader__"], str(node.get("file"))
         if loader in _FILED and node.get("type") != "json" and file not in members:
-            raise StepFailed(Fault(f"{name} lacks {file}, which its schema names", hint=_LACKS))
+            raise StepFailed(
+                Fault(f"{name} lacks {file}, which its schema names", hint="train the model again")
+            )
         if loader == "NdArrayNode" and node.get("type") == "numpy":
             with archive.open(file) as member:
                 if member.read(len(_ARRAY)) != _ARRAY:
