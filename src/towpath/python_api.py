@@ -160,7 +160,7 @@ def _load_model(workspace: Workspace, reference: str, path: Path, request: ReadR
     """A version's model, with the version's own code where its file names that."""
     from towpath import registry
     from towpath.steps.model_io import model_bundles, own_classes
-    from towpath.steps.model_io.sandboxed_model import SandboxedModel
+    from towpath.steps.model_io.score_model import SandboxedModel
     from towpath.versions.version_origin import find_version_code
 
     record = registry.get_version(workspace.registry, reference).record

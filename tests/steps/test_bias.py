@@ -10,8 +10,14 @@ import pandas
 import pytest
 
 from towpath.errors import Refused, StepFailed
-from towpath.steps.bias_measures import RATES, OutcomeCounts, measure_bias
-from towpath.steps.proportions import Proportion, difference_interval, ratio_interval
+from towpath.steps.bias_measures import (
+    RATES,
+    OutcomeCounts,
+    Proportion,
+    difference_interval,
+    measure_bias,
+    ratio_interval,
+)
 
 LIBRARIES = ("pandas", "sklearn.linear_model", "skops.io")
 STEPS = """

@@ -54,8 +54,7 @@ def compare_with_baseline(
 def _result(
     check: str, rule: str, passed: bool, column: str | None = None, **findings: Any
 ) -> Result:
-    kind = f"baseline_{check}"
-    return Result(kind, column, rule, "", "critical", bool(passed), **findings)
+    return Result(f"baseline_{check}", column, rule, "", "critical", bool(passed), **findings)
 
 
 def _absent_tolerances(
@@ -72,10 +71,7 @@ def _absent_tolerances(
 
 
 def _row_result(rows: int, reference: int, tolerance: float) -> Result:
-    least, most = (
-        math.ceil(reference * (1 - tolerance)),
-        math.floor(reference * (1 + tolerance)),
-    )
+    least, most = math.ceil(reference * (1 - tolerance)), math.floor(reference * (1 + tolerance))
     rule = f"the number of rows is {max(least, 0):,} to {most:,} ({reference:,} in the baseline)"
     return _result("rows", rule, least <= rows <= most, observed=rows)
 
@@ -147,7 +143,8 @@ def _distribution_results(
 ) -> Iterator[Result]:
     if reference.numbers and column.numbers and name in table.at_edges:
         old, new = reference.numbers.counts, table.at_edges[name]
-        sizes, distance = (sum(old), sum(new)), _distance_of_counts(old, new)
+        sizes = sum(old), sum(new)
+        distance = max(map(abs, _steps_apart(old, new)), default=0.0)
         where = _where_apart(reference.numbers.edges, old, new)
     elif reference.categories and (column.categories or name in table.of_names):
         # More texts than are counted are none the less others than the baseline's.
@@ -178,10 +175,6 @@ def _distance_result(
         rule += f" (of so few rows; {tolerance:g} of more)"
     observed: Json = f"{distance:.3g} from it" + (f": {where}" if where else "")
     return _result("distribution", rule, distance <= limit, name, observed=observed)
-
-
-def _distance_of_counts(old: tuple[int, ...], new: tuple[int, ...]) -> float:
-    return max(map(abs, _steps_apart(old, new)), default=0.0)
 
 
 def _steps_apart(old: tuple[int, ...], new: tuple[int, ...]) -> list[float]:

@@ -1,19 +1,67 @@
-"""Measures of bias between two groups, from the counts of their outcomes."""
+"""Measures of bias between two groups, from counts of outcomes, and their intervals of 95 %."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 from msgspec import Struct
 
-from towpath.config.bias_names import AFTER_TRAINING, BEFORE_TRAINING
-from towpath.steps.proportions import (
-    Interval,
-    Proportion,
-    difference_interval,
-    ratio_interval,
-)
+from towpath.config.bias_names import ALL_MEASURES, BEFORE_TRAINING, RATIO
+
+Interval: TypeAlias = tuple[float, float]
+
+_Z = 1.959963984540054  # 97.5 % of a normal distribution lie below it
+
+
+class Proportion(Struct, frozen=True):
+    """``count`` of ``rows`` rows."""
+
+    count: int
+    rows: int
+
+    @property
+    def share(self) -> float | None:
+        """Between 0 and 1; None where there are no rows."""
+        return self.count / self.rows if self.rows else None
+
+    @property
+    def interval(self) -> Interval | None:
+        """Wilson's score interval, which stays between 0 and 1 however few rows there are."""
+        if not self.rows:
+            return None
+        share = self.count / self.rows
+        square = _Z**2 / self.rows
+        middle = (share + square / 2) / (1 + square)
+        half = _Z * math.sqrt(share * (1 - share) / self.rows + square / (4 * self.rows))
+        half /= 1 + square
+        return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def difference_interval(first: Proportion, second: Proportion) -> Interval | None:
+    """Newcombe's interval of ``first`` less ``second``, made of the two of Wilson's."""
+    if not (first.interval and second.interval):
+        return None
+    share, other_share = first.count / first.rows, second.count / second.rows
+    (low, high), (other_low, other_high) = first.interval, second.interval
+    difference = share - other_share
+    below = math.hypot(share - low, other_high - other_share)
+    above = math.hypot(high - share, other_share - other_low)
+    return max(-1.0, difference - below), min(1.0, difference + above)
+
+
+def ratio_interval(first: Proportion, second: Proportion) -> Interval | None:
+    """The interval of ``first`` divided by ``second``, on the logarithm's scale; half a row is
+    added to each count, as Walter does, so that there is an interval where a count is 0."""
+    if not first.rows or not second.rows:
+        return None
+    counts = [(part.count + 0.5, part.rows + 0.5) for part in (first, second)]
+    (count, rows), (other_count, other_rows) = counts
+    middle = math.log(count / rows) - math.log(other_count / other_rows)
+    half = _Z * math.sqrt(1 / count - 1 / rows + 1 / other_count - 1 / other_rows)
+    low = math.exp(middle - half) if first.count else 0.0  # no ratio is below it, and it may be 0
+    return low, math.exp(middle + half)
 
 
 class OutcomeCounts(Struct, frozen=True):
@@ -93,7 +141,7 @@ def measure_bias(
     group: OutcomeCounts, reference: OutcomeCounts, *, predicted: bool
 ) -> dict[str, BiasMeasure]:
     """All measures by name, those of predictions where there are any."""
-    names = {**BEFORE_TRAINING, **(AFTER_TRAINING if predicted else {})}
+    names = ALL_MEASURES if predicted else BEFORE_TRAINING
     return {name: _measure(name, group, reference) for name in names}
 
 
@@ -104,8 +152,9 @@ def _measure(name: str, group: OutcomeCounts, reference: OutcomeCounts) -> BiasM
     if name in _FROM_GROUP:
         rate = RATES[_FROM_GROUP[name]]
         return _difference(rate(group), rate(reference))
-    if name == "disparate_impact":
-        return _ratio(RATES["positive_predictions"], group, reference)
+    if name == RATIO:
+        rate = RATES["positive_predictions"]
+        return _ratio(rate(group), rate(reference))
     if name in _QUOTIENTS:
         return _quotient_difference(name, group, reference)
     value = _OTHERS[name](group, reference) if group.rows and reference.rows else None
@@ -120,20 +169,11 @@ def _difference(first: Proportion, second: Proportion) -> BiasMeasure:
     return BiasMeasure(value, difference_interval(first, second), min(first.rows, second.rows))
 
 
-def _ratio(
-    rate: Callable[[OutcomeCounts], Proportion], group: OutcomeCounts, reference: OutcomeCounts
-) -> BiasMeasure:
-    first, second = rate(group), rate(reference)
-    value = None
-    if first.share is not None and second.share:
-        value = first.share / second.share
-    interval = ratio_interval(first, second) if value is not None else None
-    return BiasMeasure(value, interval, min(first.rows, second.rows))
-
-
-def _class_imbalance(group: OutcomeCounts, reference: OutcomeCounts) -> float | None:
-    rows = group.rows + reference.rows
-    return (reference.rows - group.rows) / rows if rows else None
+def _ratio(first: Proportion, second: Proportion) -> BiasMeasure:
+    rows = min(first.rows, second.rows)
+    if first.share is None or not second.share:
+        return BiasMeasure(None, None, rows)
+    return BiasMeasure(first.share / second.share, ratio_interval(first, second), rows)
 
 
 def _imbalance_interval(group: OutcomeCounts, reference: OutcomeCounts) -> Interval | None:
@@ -154,14 +194,9 @@ def _kl_divergence(group: OutcomeCounts, reference: OutcomeCounts) -> float | No
 
 def _js_divergence(group: OutcomeCounts, reference: OutcomeCounts) -> float | None:
     pairs = list(zip(_label_shares(reference), _label_shares(group), strict=True))
-    parts = [
+    return math.fsum(
         share * math.log(2 * share / sum(pair)) / 2 for pair in pairs for share in pair if share
-    ]
-    return math.fsum(parts)
-
-
-def _total_variation(group: OutcomeCounts, reference: OutcomeCounts) -> float | None:
-    return abs(_label_shares(reference)[0] - _label_shares(group)[0])
+    )
 
 
 _QUOTIENTS: Mapping[str, Callable[[OutcomeCounts], tuple[int, int]]] = {
@@ -184,8 +219,8 @@ def _quotient_difference(name: str, group: OutcomeCounts, reference: OutcomeCoun
 
 
 _OTHERS: Mapping[str, Callable[[OutcomeCounts, OutcomeCounts], float | None]] = {
-    "class_imbalance": _class_imbalance,
+    "class_imbalance": lambda g, r: (r.rows - g.rows) / (g.rows + r.rows),
     "kl_divergence": _kl_divergence,
     "js_divergence": _js_divergence,
-    "total_variation": _total_variation,
+    "total_variation": lambda g, r: abs(_label_shares(r)[0] - _label_shares(g)[0]),
 }

@@ -53,7 +53,7 @@ def tally_groups(
             counts[name].update(zip(groups, labels, predictions, strict=True))
             if len({group for group, *_ in counts[name]}) > _MOST_GROUPS:
                 what = f"`{name}` has more than {_MOST_GROUPS} values, which are no groups"
-                raise StepFailed(Fault(what, hint="a step before this one may put it into bands"))
+                raise StepFailed(what, hint="a step before this one may put it into bands")
     reader.require_positive()
     reader.require_like_answers()
     tally.outcomes = {name: _sum_outcomes(counted) for name, counted in counts.items()}
@@ -82,15 +82,15 @@ def _require_columns(part: Any, step: BiasCheck) -> None:
 
 def _require_groups(tally: GroupTally, step: BiasCheck) -> None:
     if not tally.rows:
-        raise StepFailed(Fault("the table has no rows: nothing can be said of its groups"))
+        raise StepFailed("the table has no rows: nothing can be said of its groups")
     for name, outcomes in tally.outcomes.items():
         if len(outcomes) < 2:
             what = f"`{name}` has one value, {next(iter(outcomes))}: there are no groups to compare"
-            raise StepFailed(Fault(what))
+            raise StepFailed(what)
         reference = None if step.reference is None else group_name(step.reference)
         if reference is not None and reference not in outcomes:
             near = did_you_mean(reference, outcomes) or f"it has {', '.join(outcomes)}"
-            raise StepFailed(Fault(f"`{name}` has no group `{reference}`", hint=near))
+            raise StepFailed(f"`{name}` has no group `{reference}`", hint=near)
 
 
 def _group_names(column: Any) -> list[str]:
@@ -152,7 +152,7 @@ class _OutcomeReader:
             return [float(value) >= step.threshold for value in values]
         except (TypeError, ValueError):
             what = f"`{step.prediction}` holds what is no number, and `threshold` bounds numbers"
-            raise StepFailed(Fault(what)) from None
+            raise StepFailed(what) from None
 
     def _read_answers(self, column: Any, name: str) -> list[bool]:
         values = self._require_values(column, name)
@@ -170,7 +170,7 @@ class _OutcomeReader:
         texts = sorted(map(str, self._labels_met))
         shown = ", ".join(map(str, self._step.positive))
         near = did_you_mean(shown, texts) or f"its values are {_list_values(texts)}"
-        raise StepFailed(Fault(f"no row has `{self._step.label}` {shown}", hint=near))
+        raise StepFailed(f"no row has `{self._step.label}` {shown}", hint=near)
 
     def require_like_answers(self) -> None:
         """Refuse predictions of another kind than the labels: all would count as negative."""
@@ -185,7 +185,7 @@ class _OutcomeReader:
         hint = "`positive` is of both: a step before this one may make them alike"
         if step.prediction and all(isinstance(value, float) for value in answers):
             hint = _THRESHOLD_HINT
-        raise StepFailed(Fault(what, hint=hint))
+        raise StepFailed(what, hint=hint)
 
     def _require_values(self, column: Any, name: str) -> list[Any]:
         values = _plain_values(column)
@@ -193,7 +193,7 @@ class _OutcomeReader:
         if missing:
             where = f"`{name}`" if name in (self._step.label, self._step.prediction) else name
             what = f"{where} has no value in {missing:,} of {len(values):,} rows"
-            raise StepFailed(Fault(what, hint="leave such rows out in a step before this one"))
+            raise StepFailed(what, hint="leave such rows out in a step before this one")
         return values
 
     def _outcomes(self, values: list[Any], name: str) -> list[bool]:
@@ -208,8 +208,7 @@ class _OutcomeReader:
         hint = f"say which of its values is positive: `positive: {texts[-1]}`"
         if name == self._step.prediction and all(isinstance(v, float) for v in others):
             hint = _THRESHOLD_HINT
-        what = f"{where} holds {_list_values(texts)}, and not 0 and 1 alone"
-        raise StepFailed(Fault(what, hint=hint))
+        raise StepFailed(f"{where} holds {_list_values(texts)}, and not 0 and 1 alone", hint=hint)
 
 
 def _list_values(texts: list[str]) -> str:

@@ -99,17 +99,14 @@ def read_question(root: Path, token: str) -> Question:
     if not _TOKEN.fullmatch(token) or not (root / FOLDER / token / _QUESTION).is_file():
         raise UsageError(f"no question has the token `{token}`", hint="`towpath answer` lists them")
     try:
-        return _parse_question((root / FOLDER / token / _QUESTION).read_bytes())
+        fields = Fields(foreign.parse_json((root / FOLDER / token / _QUESTION).read_bytes()))
+        names = ("token", "run", "pipeline", "step", "message", "asked", "until")
+        texts = {name: fields.get(name, foreign.read_text) for name in names}
+        declared = fields.get("fields", foreign.table_of(foreign.read_json))
+        params = {name: Param.model_validate(value) for name, value in declared.items()}
     except (Malformed, ValueError) as error:
         raise UsageError(f"the question {token} cannot be read: {error}") from None
-
-
-def _parse_question(content: bytes) -> Question:
-    fields = Fields(foreign.parse_json(content))
-    texts = ("token", "run", "pipeline", "step", "message", "asked", "until")
-    declared = fields.get("fields", foreign.table_of(foreign.read_json))
-    params = {name: Param.model_validate(value) for name, value in declared.items()}
-    return Question(**{name: fields.get(name, foreign.read_text) for name in texts}, fields=params)
+    return Question(**texts, fields=params)
 
 
 def list_open_questions(root: Path) -> Iterator[Question]:
@@ -201,16 +198,16 @@ def validate_answer(question: Question, given: Mapping[str, str]) -> dict[str, J
 def _read_value(name: str, param: Param, given: Mapping[str, str]) -> Any:
     if name not in given:
         if param.required:
-            raise UsageError(Fault(f"`{name}` is missing", hint=param.description))
+            raise UsageError(f"`{name}` is missing", hint=param.description)
         return param.default
     value: Any = given[name]
     if param.accepted_type != "string":
         try:
             value = documents.parse_value(value)
         except DeclarationError as error:
-            raise UsageError(Fault(f"`{name}`: {error.faults[0].what}")) from None
+            raise UsageError(f"`{name}`: {error.faults[0].what}") from None
     if problem := param.find_problem(value):
-        raise UsageError(Fault(f"`{name}` {problem}", hint=param.description))
+        raise UsageError(f"`{name}` {problem}", hint=param.description)
     return value
 
 

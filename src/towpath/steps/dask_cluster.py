@@ -9,15 +9,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct
-
 from towpath.config.table_options import TableOptions
-from towpath.errors import Fault, StepFailed, name_causes
+from towpath.errors import StepFailed, name_causes
 
 if TYPE_CHECKING:
     from distributed import Client
 
+    from towpath.config.pipeline_declaration import DaskStep
     from towpath.steps.sql_tables import TableFiles
+    from towpath.steps.work_order import Order
 
 #: What a function of a dask step may ask for by an annotation.
 DASK_FRAME = "dask.dataframe.DataFrame"
@@ -25,6 +25,8 @@ DASK_CLIENTS = ("distributed.Client", "dask.distributed.Client")
 DASK_FORMATS = ("parquet", "csv", "tsv", "jsonl")
 DASK_TABLES = "a .parquet, .csv, .tsv or .jsonl is, and a folder of them"
 
+#: What the step's own process and the scheduler take of `memory`.
+_OWN_SIZE = 400 << 20
 _ANSWER_SECONDS = 5
 _WORKER_SECONDS = 30
 _CLOSE_SECONDS = 2
@@ -38,40 +40,32 @@ _TYPES = {
 }
 
 
-class ClusterRequest(Struct, frozen=True):
-    """A cluster by its scheduler's address, or one of this machine with so many workers, that
-    together take so many bytes of memory and spill into a folder."""
-
-    address: str | None
-    workers: int | None
-    memory: int | None
-    spill: Path
-
-
 @contextmanager
-def connect_cluster(request: ClusterRequest, root: Path, folder: str) -> Iterator[Client]:
-    """A client of the cluster, whose workers import the project's modules.
+def connect_cluster(step: DaskStep, order: Order) -> Iterator[Client]:
+    """A client of the cluster that a step names, or of one of this machine, whose workers together
+    take the step's memory. They import the project's modules.
 
     StepFailed where it does not answer, or has no worker.
     """
-    if request.address:
-        with _connect(request.address) as client:
-            _prepare_workers(client, request.address, root, folder)
+    if step.address:
+        with _connect(step.address) as client:
+            _prepare_workers(client, step.address, order.root, order.folder)
             yield client
         return
     from distributed import LocalCluster
 
-    number = request.workers or os.cpu_count() or 1
+    memory = max(step.memory - _OWN_SIZE, step.memory // 4) if step.memory else None
+    number = step.workers or os.cpu_count() or 1
     cluster: Any
     with LocalCluster(  # type: ignore[no-untyped-call]
         n_workers=number,
         threads_per_worker=1,
         host="127.0.0.1",
         dashboard_address=None,
-        local_directory=str(request.spill),
-        memory_limit=request.memory // number if request.memory else "auto",
+        local_directory=str(order.directory / "spill"),
+        memory_limit=memory // number if memory else "auto",
     ) as cluster, _connect(cluster.scheduler_address) as client:  # fmt: skip
-        _prepare_workers(client, None, root, folder)
+        _prepare_workers(client, None, order.root, order.folder)
         yield client
 
 
@@ -84,7 +78,7 @@ def _connect(address: str) -> Iterator[Client]:
     except (OSError, ValueError) as error:
         what = f"the Dask scheduler {address} does not answer: {_first_line(error)}"
         hint = "its address stands as `address` of the step, or of the `runner` in towpath.yaml"
-        raise StepFailed(Fault(what, hint=hint), causes=name_causes(type(error))) from None
+        raise StepFailed(what, hint=hint, causes=name_causes(type(error))) from None
     try:
         yield client
     finally:
@@ -98,8 +92,7 @@ def _prepare_workers(client: Any, address: str | None, root: Path, folder: str) 
         client.wait_for_workers(1, timeout=_WORKER_SECONDS)
     except TimeoutError:
         what = f"the Dask scheduler {address or ''} has had no worker for {_WORKER_SECONDS} s"
-        hint = f"start one: `dask worker {address or 'ADDRESS'}`"
-        raise StepFailed(Fault(what, hint=hint)) from None
+        raise StepFailed(what, hint=f"start one: `dask worker {address or 'ADDRESS'}`") from None
     name = f"towpath-{uuid.uuid4().hex}"
     try:
         if address:  # that of this machine is in this very process
@@ -111,7 +104,9 @@ def _prepare_workers(client: Any, address: str | None, root: Path, folder: str) 
             "its scheduler and its workers have Towpath's environment, and see the project's folder"
         )
         raise StepFailed(
-            Fault(f"{what}: {_first_line(error)}", hint=hint), causes=name_causes(type(error))
+            f"{what}: {_first_line(error)}",
+            hint=hint,
+            causes=name_causes(type(error)),
         ) from None
 
 
@@ -122,7 +117,7 @@ def explain_loss(client: Any, error: BaseException) -> StepFailed | None:
         return None
     what = f"the Dask scheduler {client.scheduler.address} was lost: {_first_line(error)}"
     hint = f"its log tells why; `retry: {{errors: [{name}]}}` tries the step again"
-    return StepFailed(Fault(what, hint=hint), causes=name_causes(type(error)))
+    return StepFailed(what, hint=hint, causes=name_causes(type(error)))
 
 
 def _first_line(error: BaseException) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from towpath.errors import Fault, StepFailed, did_you_mean
+from towpath.errors import StepFailed, did_you_mean
 
 _BARS = 20
 
@@ -56,7 +56,7 @@ def draw_rows(parts: Iterable[Any], size: int, seed: int) -> RowSample:
         best = numpy.sort(numpy.argsort(lots, kind="stable")[:size])
         kept, lots = [table.iloc[best]], lots[best]
     if not rows:
-        raise StepFailed(Fault("the table has no rows: there is nothing to explain"))
+        raise StepFailed("the table has no rows: there is nothing to explain")
     return RowSample(kept[0], rows)
 
 
@@ -67,11 +67,11 @@ def read_target(sample: RowSample, target: str) -> Any:
     """
     if target not in sample.table.columns:
         near = did_you_mean(target, [str(name) for name in sample.table.columns])
-        raise StepFailed(Fault(f"there is no column `{target}`", hint=near))
+        raise StepFailed(f"there is no column `{target}`", hint=near)
     truth = sample.table[target]
     if missing := int(truth.isna().sum()):
         what = f"`{target}` has no value in {missing:,} of {len(truth):,} rows"
-        raise StepFailed(Fault(what, hint="leave such rows out in a step before this one"))
+        raise StepFailed(what, hint="leave such rows out in a step before this one")
     return truth
 
 
@@ -116,9 +116,9 @@ def require_numbers(answers: Any) -> Any:
         numbers = numpy.asarray(answers, dtype="float64")
     except (TypeError, ValueError):
         what = "the model answers with what is no number, and gives no probabilities"
-        raise StepFailed(Fault(what)) from None
+        raise StepFailed(what) from None
     if numbers.ndim > 1:
-        raise StepFailed(Fault(f"the model gives {numbers.shape[1]} answers a row, and not one"))
+        raise StepFailed(f"the model gives {numbers.shape[1]} answers a row, and not one")
     return numbers
 
 
@@ -140,7 +140,7 @@ def explain_by_permutation(
         )
     except (TypeError, ValueError) as error:
         words = str(error).strip().partition("\n")[0]
-        raise StepFailed(Fault(f"the model cannot be scored: {words}")) from error
+        raise StepFailed(f"the model cannot be scored: {words}") from error
     pairs = zip(scored.importances_mean.tolist(), scored.importances_std.tolist(), strict=True)
     importances = dict(zip(features.names, pairs, strict=True))
     answer = answer_function(model, features.values)
@@ -155,10 +155,10 @@ def _require_scorer(model: Any, scoring: str | None) -> None:
     if scoring is None:
         if not hasattr(model, "score"):
             hint = "name a scorer of scikit-learn's: `scoring: neg_mean_squared_error`"
-            raise StepFailed(Fault(f"a {type(model).__name__} has no score of its own", hint=hint))
+            raise StepFailed(f"a {type(model).__name__} has no score of its own", hint=hint)
     elif scoring not in get_scorer_names():
         near = did_you_mean(scoring, get_scorer_names())
-        raise StepFailed(Fault(f"`{scoring}` is no scorer of scikit-learn's", hint=near))
+        raise StepFailed(f"`{scoring}` is no scorer of scikit-learn's", hint=near)
 
 
 def _row_effects(
@@ -178,8 +178,7 @@ def _row_effects(
 def _with_dealt_column(features: Any, number: int, order: Any) -> Any:
     dealt = features.copy()
     if hasattr(dealt, "iloc"):
-        column = features.iloc[order, number].set_axis(features.index)
-        dealt.isetitem(number, column)
+        dealt.isetitem(number, features.iloc[order, number].set_axis(features.index))
     else:
         dealt[:, number] = features[order, number]
     return dealt

@@ -33,6 +33,8 @@ _INCLUDED = re.compile(r"(?:-r|--requirement|-c|--constraint)[ =]*(\S+)")
 _LOOK = 0.2  # seconds between two looks at whether the run was interrupted
 _PATIENCE = 3600.0  # seconds that another run may take to make the same environment
 _LAST_LINES = 3
+# A run's own variables of Python would lead pip to the packages of another environment.
+_LEFT_OUT = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PIP_TARGET", "PIP_PREFIX", "PIP_USER")
 _OFFLINE = re.compile(
     r"connection|name resolution|network|dns|timed? ?out|failed to fetch|could not fetch|proxy",
     re.IGNORECASE,
@@ -100,7 +102,8 @@ def make_environment(
 def _list_commands(folder: Path, file: Path) -> Iterator[list[str]]:
     """What makes an environment and installs into it: uv where there is one, which is quicker."""
     python = folder / "bin" / "python"
-    if uv := _find_uv():
+    beside = Path(sys.executable).parent / "uv"
+    if uv := str(beside) if beside.is_file() else shutil.which("uv"):
         yield [uv, "venv", "--quiet", "--python", sys.executable, str(folder)]
         yield [uv, "pip", "install", "--python", str(python), "-r", str(file)]
     else:
@@ -112,18 +115,14 @@ def _list_commands(folder: Path, file: Path) -> Iterator[list[str]]:
         yield [*pip, "--disable-pip-version-check", "--no-input", "install", "-r", str(file)]
 
 
-def _find_uv() -> str | None:
-    beside = Path(sys.executable).parent / "uv"
-    return str(beside) if beside.is_file() else shutil.which("uv")
-
-
 def _run_installer(
     command: list[str], file: Path, say: Callable[[str], object], is_stopped: Callable[[], bool]
 ) -> None:
+    variables = {name: value for name, value in os.environ.items() if name not in _LEFT_OUT}
     with tempfile.TemporaryFile() as output, log_call("process", *command) as logged:
         installer = subprocess.Popen(
             command, cwd=file.parent, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-            start_new_session=True, env=_installer_variables(),
+            start_new_session=True, env=variables,
         )  # fmt: skip
         try:
             while installer.poll() is None:
@@ -142,12 +141,6 @@ def _run_installer(
         for line in lines:
             say(line)
         raise StepFailed(_installing_fault(file, lines), causes=("EnvironmentFailed",))
-
-
-def _installer_variables() -> dict[str, str]:
-    # A run's own variables of Python would lead pip to the packages of another environment.
-    left_out = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PIP_TARGET", "PIP_PREFIX", "PIP_USER")
-    return {name: value for name, value in os.environ.items() if name not in left_out}
 
 
 def _installing_fault(file: Path, lines: list[str]) -> Fault:

@@ -60,7 +60,8 @@ class ProgramWatch(Struct, frozen=True):
             return
         lines = self._opened.read_text("utf-8", "replace").splitlines()
         for path in dict.fromkeys(map(_source_path, lines)):
-            if path not in self.order.code and _is_project_file(self.order.root, path):
+            is_own = path not in self.order.code and (self.order.root / path).is_file()
+            if is_own and watched_files.is_of_project(str(self.order.root), path):
                 yield path
 
 
@@ -70,7 +71,3 @@ def _source_path(path: str) -> str:
     if name.endswith(".pyc") and folder.rpartition("/")[2] == "__pycache__":
         return "/".join(filter(None, [folder.rpartition("/")[0], f"{name.partition('.')[0]}.py"]))
     return path
-
-
-def _is_project_file(root: Path, path: str) -> bool:
-    return watched_files.is_of_project(str(root), path) and (root / path).is_file()

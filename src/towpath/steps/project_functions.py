@@ -12,6 +12,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.machinery import (
     EXTENSION_SUFFIXES,
     SOURCE_SUFFIXES,
@@ -26,7 +27,7 @@ from typing import Any
 from msgspec import Struct
 
 from towpath.config.project_paths import module_folders
-from towpath.errors import Fault, Place, StepFailed, did_you_mean
+from towpath.errors import Fault, Place, StepFailed, did_you_mean, name_causes
 from towpath.steps.formats import Format
 from towpath.steps.work_order import Order
 
@@ -107,13 +108,8 @@ def load_function(root: Path, folder: str, run: str) -> Callable[..., object]:
     function = getattr(module, location.function, None)
     if not callable(function):
         near = did_you_mean(location.function, vars(module))
-        raise StepFailed(
-            Fault(
-                f"there is no function `{location.function}`",
-                function_place(root, folder, run),
-                near,
-            )
-        )
+        what = f"there is no function `{location.function}`"
+        raise StepFailed(Fault(what, function_place(root, folder, run), near))
     return function  # type: ignore[no-any-return]
 
 
@@ -201,35 +197,25 @@ def read_own(order: Order, format: Format, path: Path) -> Any:
 
     Raises ``StepFailed`` for whatever the class raises.
     """
-    try:
-        return _make_reader(order, format).read(path)
-    except StepFailed:
-        raise
-    except Exception as error:
-        what = f"{path.name} cannot be read as {format.name}: {_error_words(error)}"
-        raise StepFailed(Fault(what), causes=_cause_names(error)) from error
+    with _failing_as(f"{path.name} cannot be read as {format.name}"):
+        format_class: Any = load_function(order.root, order.folder, format.run)
+        return format_class().read(path)
 
 
 def write_own(order: Order, format: Format, value: Any, path: Path) -> None:
     """Let the format's class write a value at a path; raises as ``read_own`` does."""
+    with _failing_as(f"cannot be written as {format.name}"):
+        format_class: Any = load_function(order.root, order.folder, format.run)
+        format_class().write(value, path)
+
+
+@contextmanager
+def _failing_as(what: str) -> Iterator[None]:
     try:
-        _make_reader(order, format).write(value, path)
+        yield
     except StepFailed:
         raise
     except Exception as error:
-        what = f"cannot be written as {format.name}: {_error_words(error)}"
-        raise StepFailed(Fault(what), causes=_cause_names(error)) from error
-
-
-def _make_reader(order: Order, format: Format) -> Any:
-    format_class = load_function(order.root, order.folder, format.run)
-    return format_class()
-
-
-def _error_words(error: Exception) -> str:
-    words = str(error).strip().partition("\n")[0]
-    return f"{type(error).__name__}: {words}" if words else type(error).__name__
-
-
-def _cause_names(error: Exception) -> tuple[str, ...]:
-    return tuple(kind.__name__ for kind in type(error).__mro__)
+        words = str(error).strip().partition("\n")[0]
+        words = ": ".join(filter(None, [type(error).__name__, words]))
+        raise StepFailed(f"{what}: {words}", causes=name_causes(type(error))) from error

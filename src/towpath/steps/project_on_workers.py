@@ -16,29 +16,26 @@ from towpath.steps import project_functions
 _known_roots: dict[str, tuple[str, ...]] = {}
 
 
-class ProjectModules(WorkerPlugin):
-    """Of a step: where the workers look for modules of its project."""
-
-    # Dask pickles a function by its module's name and knows no other way for what a graph holds, so
-    # that a worker imports the module; and it keeps what it has imported for as long as it lives.
-
+class _ModulesPlugin:
     def __init__(self, root: Path, folder: str, name: str) -> None:
         self.root = root
         self.folder = folder
         self.name = name  # another one for each step: a plugin is set up once for each name
+
+
+class ProjectModules(_ModulesPlugin, WorkerPlugin):
+    """Of a step: where the workers look for modules of its project."""
+
+    # Dask pickles a function by its module's name and knows no other way for what a graph holds, so
+    # that a worker imports the module; and it keeps what it has imported for as long as it lives.
 
     def setup(self, worker: Any) -> None:  # noqa: ARG002 - Dask calls it so
         """Forget what was imported of this project and of others, and look here first."""
         look_for_modules(self.root, self.folder)
 
 
-class SchedulerModules(SchedulerPlugin):
+class SchedulerModules(_ModulesPlugin, SchedulerPlugin):
     """The same of the scheduler, which reads each graph before it hands it on."""
-
-    def __init__(self, root: Path, folder: str, name: str) -> None:
-        self.root = root
-        self.folder = folder
-        self.name = name
 
     async def start(self, scheduler: Any) -> None:  # noqa: ARG002 - Dask calls it so
         """Forget what was imported of this project and of others, and look here first."""

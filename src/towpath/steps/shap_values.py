@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from towpath.errors import Fault, StepFailed
+from towpath.errors import StepFailed
 from towpath.steps.explanation import (
     Explained,
     Features,
@@ -28,8 +28,7 @@ def explain_by_shap(model: Any, features: Features, seed: int) -> Explained:
         import shap
     except ModuleNotFoundError:
         hint = "pip install 'towpath[explain]'"
-        what = "`method: shap` needs SHAP, which is not installed"
-        raise StepFailed(Fault(what, hint=hint)) from None
+        raise StepFailed("`method: shap` needs SHAP, which is not installed", hint=hint) from None
     answers = answer_function(model, features.values)(features.values)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of its own future

@@ -5,14 +5,19 @@ from __future__ import annotations
 import codecs
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
 from towpath.backends.duckdb.database import quote_name, quote_text
 from towpath.config.table_options import NO_OPTIONS, TableOptions
-from towpath.errors import Fault, StepFailed
+from towpath.errors import StepFailed
 from towpath.steps import formats
+from towpath.steps.work_order import CELLS, Order
+
+if TYPE_CHECKING:
+    from towpath.backends.dvc import Store
+    from towpath.config.artifact import Artifact
 
 #: What DuckDB reads and writes without an extension of its own.
 SQL_FORMATS = ("parquet", "csv", "tsv", "jsonl", "json")
@@ -42,7 +47,7 @@ class TableFiles(Struct, frozen=True):
 
     def scan(self, options: TableOptions = NO_OPTIONS) -> str:
         """The expression that reads them; StepFailed for an encoding that DuckDB does not know."""
-        listed = f"[{', '.join(quote_text(str(path)) for path in self.paths)}]"
+        listed = _text_list(map(str, self.paths))
         by_name = ", union_by_name = true" if len(self.paths) > 1 else ""
         packed = ", compression = 'gzip'" if self.name.endswith(".gz") else ""
         match self.format:
@@ -58,26 +63,32 @@ class TableFiles(Struct, frozen=True):
                 return f"read_csv({listed}, {text}{packed}{by_name})"
 
 
-def find_table_files(
-    name: str, files: Mapping[str, Path] | Path, declared: str | None
-) -> TableFiles:
-    """The files of a table: of one file it, of a folder all that are no others, in order of their
-    names. StepFailed for what is no table."""
-    if isinstance(files, Path):
-        if files.stat().st_size == 0:
-            raise StepFailed(Fault(f"{name} is empty"))
-        return TableFiles(name, _require_format(name, declared), (files,))
+def find_input_table(order: Order, store: Store, argument: str, artifact: Artifact) -> TableFiles:
+    """The files of a table that a step takes. StepFailed, naming the input, for what is none."""
+    try:
+        if artifact.files is not None:
+            return _folder_table(artifact.name, store, store.members(artifact.digest))
+        path, name = store.path(artifact.digest), artifact.name
+        if path.stat().st_size == 0:
+            raise StepFailed(f"{name} is empty")
+        return TableFiles(name, _require_format(name, order.formats.get(argument)), (path,))
+    except StepFailed as failure:
+        raise failure.about(f"input `{argument}`") from None
+
+
+def _folder_table(name: str, store: Store, members: Mapping[str, str]) -> TableFiles:
+    """All files of a folder that are no others, in order of their names."""
     shown = {
-        path: file
-        for path, file in sorted(files.items())
-        if not PurePosixPath(path).name.startswith((".", "_"))
+        path: store.path(digest)
+        for path, digest in sorted(members.items())
+        if path != CELLS and not PurePosixPath(path).name.startswith((".", "_"))
     }
     if not shown:
-        raise StepFailed(Fault(f"there is no file in the folder {name}"))
+        raise StepFailed(f"there is no file in the folder {name}")
     kinds = {_require_format(f"{name}/{path}", None): path for path in shown}
     if len(kinds) > 1:
         what = f"the folder {name} has files of several kinds: {', '.join(sorted(kinds.values()))}"
-        raise StepFailed(Fault(what, hint="a folder that is a table holds files of one kind"))
+        raise StepFailed(what, hint="a folder that is a table holds files of one kind")
     return TableFiles(next(iter(shown)), next(iter(kinds)), tuple(shown.values()))
 
 
@@ -90,7 +101,7 @@ def find_sql_format(name: str, declared: str | None) -> str | None:
 def _require_format(name: str, declared: str | None) -> str:
     format = find_sql_format(name, declared)
     if format is None:
-        raise StepFailed(Fault(f"{name} is no table that DuckDB reads", hint=SQL_TABLES))
+        raise StepFailed(f"{name} is no table that DuckDB reads", hint=SQL_TABLES)
     return format
 
 
@@ -123,7 +134,7 @@ def _encoding_name(name: str, declared: str) -> str:
     encoding = _ENCODINGS.get(codecs.lookup(declared).name)
     if encoding is None:
         hint = "it reads utf-8, utf-16 and latin-1; a function of yours reads any"
-        raise StepFailed(Fault(f"{name}: DuckDB does not read {declared}", hint=hint))
+        raise StepFailed(f"{name}: DuckDB does not read {declared}", hint=hint)
     return encoding
 
 
@@ -134,7 +145,7 @@ def _text_list(texts: Iterable[str]) -> str:
 def copy_target(path: Path, format: str, options: TableOptions = NO_OPTIONS) -> str:
     """What stands behind ``TO`` where DuckDB writes a table: the path, and how."""
     # A scratch file beside it would be one more that it may write to.
-    parts: list[str] = ["USE_TMP_FILE false", *_written_as(format, options, path.name)]
+    parts = ["USE_TMP_FILE false", *_written_as(format, options, path.name)]
     return f"{quote_text(str(path))} ({', '.join(parts)})"
 
 

@@ -52,25 +52,15 @@ def needs_of_steps(
     wanted: Iterable[GraphStep], libraries: Libraries = NO_LIBRARIES
 ) -> tuple[str, ...]:
     """What these steps need, in their order; what the run itself carries out needs nothing."""
-    in_processes = [
-        graph_step
-        for graph_step in wanted
-        if graph_step.step.kind in kinds.IN_A_PROCESS and not _is_apart(graph_step.step)
-    ]
-    step_needs = (
-        needs_of_step(
-            graph_step.step,
-            [(o.path, o.format) for o in graph_step.outputs.values()],
-            libraries.get(getattr(graph_step.step, "run", ""), ()),
-        )
-        for graph_step in in_processes
-    )
-    return tuple(dict.fromkeys(need for needs in step_needs for need in needs))
-
-
-def _is_apart(step: Step) -> bool:
-    """Whether a step has a supervisor of its own, see ``_carry_out_apart``."""
-    return bool(step.env or step.secrets or step.environment)
+    needs: list[str] = []
+    for graph_step in wanted:
+        step = graph_step.step
+        # Another supervisor than the run's carries these out, see ``_carry_out_apart``.
+        is_apart = step.env or step.secrets or step.environment
+        if step.kind in kinds.IN_A_PROCESS and not is_apart:
+            files = [(output.path, output.format) for output in graph_step.outputs.values()]
+            needs += needs_of_step(step, files, libraries.get(getattr(step, "run", ""), ()))
+    return tuple(dict.fromkeys(needs))
 
 
 def needs_of_step(
@@ -110,21 +100,15 @@ def find_libraries(workspace: Workspace, folder: str, wanted: Iterable[GraphStep
 
     Nothing of the project is among them, for its code may be edited between two runs.
     """
-    runs = dict.fromkeys(
-        graph_step.step.run for graph_step in wanted if hasattr(graph_step.step, "run")
-    )
-    return {run: _read_imports(workspace, folder, run) for run in runs}
+    runs = {g.step.run: g.step for g in wanted if hasattr(g.step, "run")}
+    return {run: find_step_libraries(workspace, folder, step) for run, step in runs.items()}
 
 
 def find_step_libraries(workspace: Workspace, folder: str, step: Step) -> tuple[str, ...]:
     """The same for one step."""
     run = getattr(step, "run", None)
-    return _read_imports(workspace, folder, run) if run else ()
-
-
-def _read_imports(workspace: Workspace, folder: str, run: str) -> tuple[str, ...]:
     try:
-        return workspace.code.libraries(folder, run)
+        return workspace.code.libraries(folder, run) if run else ()
     except TowpathError:  # the step will say so
         return ()
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from towpath.config.artifact import Json
+from msgspec.structs import replace
+
+from towpath.config.artifact import Artifact, Json
 from towpath.config.table_options import TableOptions
 from towpath.errors import Fault, StepFailed, did_you_mean
 from towpath.steps import formats
 from towpath.steps.formats import jsons
 
 if TYPE_CHECKING:
+    from towpath.backends.dvc import Store
     from towpath.config.file_declaration import Output
+    from towpath.steps.work_order import Order
 
 
 def sort_by_output(answer: object, expected: Sequence[str]) -> Mapping[str, Any]:
@@ -27,16 +31,12 @@ def sort_by_output(answer: object, expected: Sequence[str]) -> Mapping[str, Any]
             print(f"the {type(answer).__name__} it returned is left: no output takes it")
         return {}
     if answer is None:
-        raise StepFailed(_nothing_fault(expected))
+        hint = f"return it, or take an argument `{expected[0]}: Path` and write the file yourself"
+        what = f"the function returned nothing, expected {_list_names(expected)}"
+        raise StepFailed(what, hint=hint)
     if len(expected) == 1:
         return {expected[0]: answer}
     return _match_outputs(_name_results(answer, expected), expected)
-
-
-def _nothing_fault(expected: Sequence[str]) -> Fault:
-    listed = _list_names(expected)
-    hint = f"return it, or take an argument `{expected[0]}: Path` and write the file yourself"
-    return Fault(f"the function returned nothing, expected {listed}", hint=hint)
 
 
 def _name_results(answer: Any, expected: Sequence[str]) -> Mapping[str, Any]:
@@ -47,10 +47,8 @@ def _name_results(answer: Any, expected: Sequence[str]) -> Mapping[str, Any]:
     kind = "tuple" if isinstance(answer, tuple) else type(answer).__name__
     shape = ", ".join(f'"{name}": ...' for name in expected)
     raise StepFailed(
-        Fault(
-            f"the function returned a {kind}, expected {_list_names(expected)} by name",
-            hint=f"return {{{shape}}}",
-        )
+        f"the function returned a {kind}, expected {_list_names(expected)} by name",
+        hint=f"return {{{shape}}}",
     )
 
 
@@ -92,7 +90,7 @@ def write_result(value: Any, path: Path, output: Output) -> None:
 
 def _copy_result(source: Path, path: Path) -> None:
     if not source.exists():
-        raise StepFailed(Fault(f"the function returned the path {source}, which is not there"))
+        raise StepFailed(f"the function returned the path {source}, which is not there")
     if source.resolve() == path.resolve():
         return
     try:
@@ -101,21 +99,19 @@ def _copy_result(source: Path, path: Path) -> None:
         else:
             shutil.copyfile(source, path)
     except (OSError, shutil.Error) as error:
-        raise StepFailed(Fault(f"{source} cannot be copied: {error}")) from error
+        raise StepFailed(f"{source} cannot be copied: {error}") from error
 
 
 def _write_folder(value: Any, path: Path) -> None:
     if not isinstance(value, Mapping):
         raise StepFailed(
-            Fault(
-                f"a {type(value).__name__} is no folder",
-                hint='return a path, or {"name.csv": ..., ...}',
-            )
+            f"a {type(value).__name__} is no folder",
+            hint='return a path, or {"name.csv": ..., ...}',
         )
     for name, content in value.items():
         file = path / str(name)
         if not file.resolve().is_relative_to(path.resolve()):
-            raise StepFailed(Fault(f"`{name}` lies outside of the folder"))
+            raise StepFailed(f"`{name}` lies outside of the folder")
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
             formats.write_file(content, file)
@@ -131,30 +127,33 @@ def require_output(
     shown = place or output.path
     if formats.is_folder_output(output.path):
         if not path.is_dir() or not any(inner_path.is_file() for inner_path in path.rglob("*")):
-            raise StepFailed(
-                Fault(f"the folder {shown} is empty: the {writer} wrote nothing into it")
-            )
+            raise StepFailed(f"the folder {shown} is empty: the {writer} wrote nothing into it")
     elif path.is_dir():
-        raise StepFailed(Fault(f"{shown} is a folder", hint=f"declare it as {output.path}/"))
+        raise StepFailed(f"{shown} is a folder", hint=f"declare it as {output.path}/")
     elif not path.is_file():
-        raise StepFailed(Fault(f"the {writer} wrote nothing at {shown}"))
+        raise StepFailed(f"the {writer} wrote nothing at {shown}")
 
 
-def read_written(
-    name: str, path: Path, output: Output, writer: str, place: str | None = None
-) -> dict[str, Json]:
-    """The content, by the output's name, of a JSON document that a program wrote, if it is small
-    enough to be handed on; nothing of another file.
+def take_outputs(
+    order: Order, store: Store, paths: Mapping[str, Path], writer: str, places: Mapping[str, str]
+) -> tuple[dict[str, Artifact], dict[str, Json]]:
+    """What a program wrote, stored, and the content of JSON documents that are small enough to be
+    handed on. ``places`` are where the program has files, if that is not an output's own path.
 
     :raises StepFailed: naming the output, where it is not there, or a .json that is none.
     """
-    try:
-        require_output(path, output, writer, place)
-        if formats.find_format(output.path, output.format) is not formats.FORMATS["json"]:
-            return {}
-        return read_value(name, path)
-    except StepFailed as failure:
-        raise failure.about(f"output `{name}`") from None
+    outputs: dict[str, Artifact] = {}
+    values: dict[str, Json] = {}
+    for name, path in paths.items():
+        output = order.outputs[name]
+        try:
+            require_output(path, output, writer, places.get(name))
+            if formats.find_format(output.path, output.format) is formats.FORMATS["json"]:
+                values |= read_value(name, path)
+        except StepFailed as failure:
+            raise failure.about(f"output `{name}`") from None
+        outputs[name] = replace(store.put(path), name=PurePosixPath(output.path).name)
+    return outputs, values
 
 
 def read_value(name: str, path: Path, *, is_ours: bool = False) -> dict[str, Json]:

@@ -20,7 +20,6 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from towpath.config.artifact import Json, Made
@@ -63,7 +62,7 @@ def carry_out_task(order: Order) -> Made:
     os.chdir(order.root)
     project_functions.make_project_importable(order.root, order.folder)
     watch = _watch_project(str(order.root))
-    before = measure_usage()
+    seconds_before, _ = measure_usage()
     try:
         result = kinds.execute_order(order)
         step_secrets.refuse_told(order, result)
@@ -79,7 +78,7 @@ def carry_out_task(order: Order) -> Made:
             metric_log.hide_secrets(order.directory)
             flush_output()
             mask.settle()
-    facts = _step_facts(order, watch, before)
+    facts = _step_facts(order, watch, seconds_before)
     opened = [result.facts.get("undeclared"), facts.get("undeclared")]  # by its programs, by itself
     if names := [name for listed in opened if isinstance(listed, list) for name in listed]:
         facts["undeclared"] = list(dict.fromkeys(names))
@@ -127,10 +126,10 @@ def _print_into_pipe(name: str, before: io.TextIOWrapper) -> None:
     setattr(sys, f"__{name}__", stream)
 
 
-def _step_facts(order: Order, watch: Watch, before: ResourceUsage) -> dict[str, Json]:
-    used = measure_usage()
-    seconds = round(used.cpu_seconds - before.cpu_seconds, 3)
-    facts: dict[str, Json] = {"usage": {"cpu_seconds": seconds, "peak_memory": used.peak_memory}}
+def _step_facts(order: Order, watch: Watch, seconds_before: float) -> dict[str, Json]:
+    seconds, peak_memory = measure_usage()
+    usage: Json = {"cpu_seconds": round(seconds - seconds_before, 3), "peak_memory": peak_memory}
+    facts: dict[str, Json] = {"usage": usage}
     if undeclared := watch.undeclared_files(_declared_files(order)):
         facts["undeclared"] = [hide_known(name) for name in undeclared]
     if written := watch.files_left():
@@ -146,20 +145,13 @@ def _declared_files(order: Order) -> tuple[str, ...]:
     return (*order.code, f"{order.folder}/{suite}") if suite else order.code
 
 
-class ResourceUsage(Struct, frozen=True):
-    """What a process and its ended children used so far: memory in bytes."""
-
-    cpu_seconds: float
-    peak_memory: int
-
-
-def measure_usage() -> ResourceUsage:
-    """What this process used so far."""
+def measure_usage() -> tuple[float, int]:
+    """What this process and its ended children used so far: seconds of CPU, bytes of memory."""
     whom = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     parts = [resource.getrusage(who) for who in whom]
     unit = 1 if sys.platform == "darwin" else 1024
     seconds = sum(part.ru_utime + part.ru_stime for part in parts)
-    return ResourceUsage(seconds, max(part.ru_maxrss for part in parts) * unit)
+    return seconds, max(part.ru_maxrss for part in parts) * unit
 
 
 def _show_error(error: TowpathError, order: Order) -> None:
@@ -206,9 +198,8 @@ def users_part(tail: TracebackType | None, root: Path) -> TracebackType | None:
 
 def _error_place(error: BaseException, order: Order) -> Place | None:
     if isinstance(error, SyntaxError) and error.filename and _is_users(error.filename, order.root):
-        return Place(
-            _relative_path(error.filename, order.root), error.lineno or 0, error.offset or 0
-        )
+        file = _relative_path(error.filename, order.root)
+        return Place(file, error.lineno or 0, error.offset or 0)
     place = None
     tail = error.__traceback__
     while tail is not None:
@@ -216,12 +207,10 @@ def _error_place(error: BaseException, order: Order) -> Place | None:
         if _is_users(file, order.root):
             place = Place(_relative_path(file, order.root), tail.tb_lineno)
         tail = tail.tb_next
-    return place or _called_at(order)
-
-
-def _called_at(order: Order) -> Place | None:
     run = getattr(order.step, "run", None)
-    return project_functions.function_place(order.root, order.folder, run) if run else None
+    if place is None and run:
+        place = project_functions.function_place(order.root, order.folder, run)
+    return place
 
 
 def _is_users(file: str, root: Path) -> bool:

@@ -10,7 +10,7 @@ from msgspec import Struct, field
 
 from towpath.config import foreign_values as foreign
 from towpath.config.artifact import Json
-from towpath.errors import Fault, Malformed, StepFailed
+from towpath.errors import Malformed, StepFailed
 
 ROWS_AT_ONCE = 50_000
 """The rows of a table that are in memory at a time."""
@@ -115,7 +115,7 @@ def profile_table(
 def _named_columns(frame: Any) -> Iterator[tuple[str, Any]]:
     names = [str(name) for name in frame.columns]
     if repeated := [name for name, count in Counter(names).items() if count > 1]:
-        raise StepFailed(Fault(f"two columns are called `{repeated[0]}`", hint="rename one"))
+        raise StepFailed(f"two columns are called `{repeated[0]}`", hint="rename one")
     for number, name in enumerate(names):
         column = frame.iloc[:, number]
         if str(column.dtype) == "category":

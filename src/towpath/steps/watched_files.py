@@ -16,7 +16,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -93,12 +93,9 @@ class Watch:
             path = os.fsdecode(path)
         if not isinstance(path, str | os.PathLike) or str(path).endswith(_CODE):
             return
-        full = os.path.join(os.getcwd(), path)
-        if not os.path.normpath(full).startswith(self.root):
-            full = os.path.realpath(full)
-        self._keep_path(os.path.normpath(full), is_read)
-
-    def _keep_path(self, full: str, is_read: bool) -> None:
+        full = os.path.normpath(os.path.join(os.getcwd(), path))
+        if not full.startswith(self.root):
+            full = os.path.realpath(os.path.join(os.getcwd(), path))
         if not full.startswith(self.root) or full.startswith(self.ignored):
             return
         relative = full[len(self.root) :]
@@ -151,7 +148,7 @@ class Watch:
         )
 
 
-_Noted: TypeAlias = Iterator[tuple[Any, bool]]
+_Noted: TypeAlias = Iterable[tuple[Any, bool]]
 """Paths, and whether something that was there before may be read from them."""
 
 
@@ -169,22 +166,11 @@ def _opened_paths(details: tuple[Any, ...]) -> _Noted:
 def _may_read(path: Any, flags: Any) -> bool:
     if not isinstance(flags, int) or flags & os.O_ACCMODE == os.O_RDONLY:
         return True
-    if flags & os.O_ACCMODE == os.O_WRONLY or flags & os.O_TRUNC:
-        return False
-    return _is_there(path)
+    return flags & os.O_ACCMODE != os.O_WRONLY and not flags & os.O_TRUNC and _is_there(path)
 
 
 def _is_there(path: Any) -> bool:
     return isinstance(path, str | bytes | os.PathLike) and os.path.lexists(path)
-
-
-def _connected_paths(details: tuple[Any, ...]) -> _Noted:
-    yield details[0], _is_there(details[0])
-
-
-def _renamed_paths(details: tuple[Any, ...]) -> _Noted:
-    """What is put in a file's place: a part of it was written first, under another name."""
-    yield details[1], False
 
 
 def _started_paths(details: tuple[Any, ...]) -> _Noted:
@@ -193,10 +179,11 @@ def _started_paths(details: tuple[Any, ...]) -> _Noted:
     yield from ((word, True) for word in words if isinstance(word, str) and os.path.isfile(word))
 
 
-_EVENTS = {
+_EVENTS: Mapping[str, Callable[[tuple[Any, ...]], _Noted]] = {
     "open": _opened_paths,
-    "os.rename": _renamed_paths,
-    "sqlite3.connect": _connected_paths,
+    # What is put in a file's place: a part of it was written first, under another name.
+    "os.rename": lambda details: [(details[1], False)],
+    "sqlite3.connect": lambda details: [(details[0], _is_there(details[0]))],
     "subprocess.Popen": _started_paths,
 }
 
@@ -245,9 +232,7 @@ def settle_open_files(places: Iterable[Path]) -> list[OpenFile]:
 def _flush_texts() -> None:
     """Bring what was written as text to where it goes. Where a circle of objects is collected,
     Python may close the bytes of a file before the text that is still to be written to them."""
-    for file in [
-        candidate for candidate in gc.get_objects() if isinstance(candidate, io.TextIOWrapper)
-    ]:
+    for file in [thing for thing in gc.get_objects() if isinstance(thing, io.TextIOWrapper)]:
         with suppress(ValueError, OSError):  # closed, or for reading alone
             file.flush()
 
@@ -258,9 +243,7 @@ def _wait_for_threads() -> None:
         return
     gc.collect()  # a pool that nothing refers to ends its threads
     if futures := sys.modules.get("concurrent.futures"):
-        for pool in [
-            candidate for candidate in gc.get_objects() if isinstance(candidate, futures.Executor)
-        ]:
+        for pool in [thing for thing in gc.get_objects() if isinstance(thing, futures.Executor)]:
             with suppress(Exception):
                 pool.shutdown(wait=False)
     deadline = time.monotonic() + _PATIENCE
@@ -317,8 +300,7 @@ def _opened_files() -> Iterator[str]:
 def _path_of(descriptor: int) -> str:
     if sys.platform == "linux":
         return str(Path(f"/proc/self/fd/{descriptor}").readlink())
-    path = fcntl.fcntl(descriptor, _GET_PATH, bytes(_LONGEST_PATH))
-    return os.fsdecode(path.rstrip(b"\0"))
+    return os.fsdecode(fcntl.fcntl(descriptor, _GET_PATH, bytes(_LONGEST_PATH)).rstrip(b"\0"))
 
 
 def _opened_by(process: int) -> Iterator[str]:

@@ -16,6 +16,7 @@ from towpath.config.table_options import NO_OPTIONS, TableOptions
 from towpath.credentials import Secret
 
 if TYPE_CHECKING:
+    from towpath.backends.dvc import Store
     from towpath.config.file_declaration import Output
     from towpath.config.pipeline_declaration import AnyStep
 
@@ -101,6 +102,26 @@ class Order(Struct, frozen=True):
     def run(self) -> Path:
         """The directory of the run that this step belongs to."""
         return self.directory.parent
+
+    def find_file(self, name: str) -> str:
+        """A file that the step names, from the root: beside the pipeline's, or from there."""
+        beside = f"{self.folder}/{name}"
+        return beside if (self.root / beside).is_file() else name
+
+    def place_input(self, store: Store, name: str, artifact: Artifact) -> Path:
+        """A copy of the step's own: the store's file has no extension, and must not be written
+        to."""
+        path = self.directory / "inputs" / name / artifact.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        store.copy_to(artifact.digest, path)
+        return path
+
+    def place_output(self, name: str) -> Path:
+        """Where the step writes an output; the folder around it, or that it is, is there."""
+        declared = self.outputs[name].path
+        path = self.directory / "outputs" / declared
+        (path if declared.endswith("/") else path.parent).mkdir(parents=True, exist_ok=True)
+        return path
 
     def remove_bytes(self) -> None:
         """Take away what an attempt has made so far: the next one begins with nothing, and on the

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType, ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -16,6 +16,9 @@ from msgspec.structs import replace
 from towpath.backends.git import large_files
 from towpath.config.table_options import NO_OPTIONS, TableOptions
 from towpath.errors import Fault, StepFailed, TowpathError, name_causes
+
+if TYPE_CHECKING:
+    from towpath.steps.work_order import Order
 
 PATH = "pathlib.Path"
 NO_FORMATS: Mapping[str, str] = MappingProxyType({})
@@ -73,7 +76,7 @@ FORMATS: Mapping[str, Format] = {
         Format("skops", (".skops",), "model_files", "model", (), _SKOPS),
         Format("text", (".txt", ".md", ".log", ".yaml", ".yml", ".toml"), "texts", "str", _TEXT),
         Format("html", (".html", ".htm"), "texts", "str", _TEXT),
-        Format("image", (".png", ".svg", ".jpg", ".jpeg", ".pdf"), "images", "bytes", _TEXT),
+        Format("image", (".png", ".svg", ".jpg", ".jpeg", ".pdf"), "texts", "bytes", _TEXT),
         Format("npy", (".npy",), "arrays", "numpy.ndarray", ("numpy.ndarray",), ("numpy",)),
         Format("npz", (".npz",), "arrays", "dict", (), ("numpy",)),
         Format("joblib", (), "pickles", "object", (), ("joblib",)),
@@ -154,6 +157,12 @@ class ReadRequest(Struct, frozen=True):
         return format if format and format.run and not self.as_path else None
 
 
+def argument_request(order: Order, name: str, file: str, wanted: str = "") -> ReadRequest:
+    """What is to be read of a file that a step takes as the argument ``name``."""
+    declared, options = order.formats.get(name), order.options_of(name)
+    return ReadRequest(file, wanted, declared, order.trust, options, order.own_formats)
+
+
 def read_file(path: Path, asked: ReadRequest) -> object:
     """The content of the file at ``path``. A type that the format cannot give tells nothing about
     the file (``BaseEstimator``, ``Any``): then it is read as the format's own. Raises
@@ -196,8 +205,7 @@ def read_file_parts(path: Path, asked: ReadRequest, size: int | None) -> Iterato
 def refuse_pointer(path: Path, name: str) -> None:
     """Raise ``StepFailed`` for a file of Git LFS that would be taken for the data itself."""
     if large_files.is_pointer_file(path):
-        what = f"{name} is a pointer of Git LFS, not its bytes"
-        raise StepFailed(Fault(what, hint=large_files.PULL))
+        raise StepFailed(f"{name} is a pointer of Git LFS, not its bytes", hint=large_files.PULL)
 
 
 def reading_notes(path: Path, asked: ReadRequest) -> Iterator[str]:
@@ -242,22 +250,20 @@ def write_file_parts(
 
 def _require_table(format: Format | None, name: str) -> Format:
     if format is None or not format.is_table:
-        raise StepFailed(Fault(f"{name} is no table", hint=TABLES))
+        raise StepFailed(f"{name} is no table", hint=TABLES)
     return format
 
 
 def _write_unknown(value: object, path: Path) -> None:
     if pickled := _PICKLED.get(path.suffix.lower()):
         hint = f"{{path: {path.name}, format: {pickled}}} if you mean it, or the safe model.skops"
-        raise StepFailed(
-            Fault(f"`{path.name}` would be a pickle, which runs code when read", hint=hint)
-        )
+        raise StepFailed(f"`{path.name}` would be a pickle, which runs code when read", hint=hint)
     if isinstance(value, bytes | str):
         path.write_bytes(value.encode() if isinstance(value, str) else value)
         return
     hint = f"take it as `Path` and write it yourself, or say format: {', '.join(FORMATS)}"
     raise StepFailed(
-        Fault(f"nothing knows how to write a {type(value).__name__} as {path.name}", hint=hint)
+        f"nothing knows how to write a {type(value).__name__} as {path.name}", hint=hint
     )
 
 
@@ -277,14 +283,14 @@ _PLAIN = (ValueError, TypeError, AttributeError, OSError)
 
 def unreadable_file(name: str, kind: str, error: BaseException) -> StepFailed:
     causes = name_causes(type(error))
-    return StepFailed(Fault(f"{name} cannot be read as {kind}: {_in_a_line(error)}"), causes=causes)
+    return StepFailed(f"{name} cannot be read as {kind}: {_in_a_line(error)}", causes=causes)
 
 
 def unwritable_value(kind: str, value: object, error: BaseException) -> StepFailed:
     column, hint = _explain_table(value)
     where = f"column `{column}`: " if column else ""
     what = f"cannot be written as {kind}: {where}{_in_a_line(error)}"
-    return StepFailed(Fault(what, hint=hint), causes=name_causes(type(error)))
+    return StepFailed(what, hint=hint, causes=name_causes(type(error)))
 
 
 def _in_a_line(error: BaseException) -> str:

@@ -66,10 +66,6 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().partition("\n")[0]
 
 
-def _convert_string(column: Any, _: TableOptions) -> Any:
-    return column.map(str, na_action="ignore")
-
-
 def _convert_number(column: Any, options: TableOptions) -> Any:
     numbers = _plain_numbers(column, options)
     words = column.map(lambda value: str(value).strip().lower())
@@ -149,10 +145,6 @@ def _find_offset(value: Any) -> str:
     return offset[0] if offset else ""
 
 
-def _convert_category(column: Any, options: TableOptions) -> Any:
-    return _convert_string(column, options).astype("category")
-
-
 def _refuse_rows(column: Any, refused: Any) -> None:
     """Raise ``ValueError`` with the first value that is refused, and its row, counted from 0."""
     if refused.any():
@@ -163,9 +155,13 @@ def _refuse_rows(column: Any, refused: Any) -> None:
 
 
 _CONVERTERS: Mapping[str, Callable[[Any, TableOptions], Any]] = {
-    "string": _convert_string, "integer": _convert_integer, "number": _convert_number,
-    "boolean": _convert_boolean, "datetime": _convert_datetime, "category": _convert_category,
-}  # fmt: skip
+    "string": lambda column, _: column.map(str, na_action="ignore"),
+    "integer": _convert_integer,
+    "number": _convert_number,
+    "boolean": _convert_boolean,
+    "datetime": _convert_datetime,
+    "category": lambda column, _: column.map(str, na_action="ignore").astype("category"),
+}
 
 
 def convert_texts(

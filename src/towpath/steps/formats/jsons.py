@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from msgspec import Struct, field
 
 from towpath.config.artifact import Json
-from towpath.errors import Fault, StepFailed
+from towpath.errors import StepFailed
 
 if TYPE_CHECKING:
     from towpath.steps.formats import ReadRequest
@@ -51,7 +51,7 @@ def parse_document(data: bytes, name: str) -> Any:
         lines = isinstance(error, json.JSONDecodeError) and error.msg == "Extra data"
         hint = "JSON Lines are .jsonl" if lines else None
         what = f"{name} is no JSON document: {why if data.strip() else 'it is empty'}"
-        raise StepFailed(Fault(what, hint=hint)) from error
+        raise StepFailed(what, hint=hint) from error
 
 
 def is_finite_document(value: Json) -> bool:
@@ -150,10 +150,8 @@ class _Reading(Struct):
             number = float(value)
             if isinstance(value, Fraction):
                 is_same = Fraction(number) == value
-            elif value.is_finite():
-                is_same = math.isfinite(number) and Decimal(repr(number)) == value
             else:
-                is_same = True
+                is_same = not value.is_finite() or Decimal(repr(number)) == value
             if not is_same:
                 self._refuse_value(f"{value!r} is no number of JSON: make it a float or a text")
             return number
@@ -161,14 +159,13 @@ class _Reading(Struct):
 
     def _plain_object(self, value: Any) -> Json:
         kind = type(value)
-        if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            names = [member.name for member in dataclasses.fields(value)]
-            return self._plain_mapping(value, [(name, getattr(value, name)) for name in names])
+        is_data = dataclasses.is_dataclass(value) and not isinstance(value, type)
+        if is_data or hasattr(kind, "__attrs_attrs__"):
+            members = dataclasses.fields(value) if is_data else kind.__attrs_attrs__
+            items = [(member.name, getattr(value, member.name)) for member in members]
+            return self._plain_mapping(value, items)
         if hasattr(kind, "model_dump") and hasattr(kind, "model_fields"):  # pydantic's
             return self.plain_value(value.model_dump())
-        if hasattr(kind, "__attrs_attrs__"):
-            names = [member.name for member in kind.__attrs_attrs__]
-            return self._plain_mapping(value, [(name, getattr(value, name)) for name in names])
         return self._of_a_library(value)
 
     def _of_a_library(self, value: Any) -> Json:
@@ -176,14 +173,13 @@ class _Reading(Struct):
             return self._plain_array(value)
         if hasattr(value, "dtype") and hasattr(value, "to_list"):  # polars' columns
             return self.plain_value(value.to_list())
-        if hasattr(value, "to_pylist") or hasattr(value, "as_py"):  # pyarrow's
-            return self.plain_value(
-                value.to_pylist() if hasattr(value, "to_pylist") else value.as_py()
-            )
+        if hasattr(value, "to_pylist"):  # pyarrow's
+            return self.plain_value(value.to_pylist())
+        if hasattr(value, "as_py"):
+            return self.plain_value(value.as_py())
         if hasattr(value, "dtypes"):
-            self._refuse_value(
-                "it is a table: write it as .csv or .parquet, or return its to_dict()"
-            )
+            table = "it is a table: write it as .csv or .parquet, or return its to_dict()"
+            self._refuse_value(table)
         hint = ": decode it, or write a file of its own" if isinstance(value, _BYTES) else ""
         name = f"{type(value).__module__}.{type(value).__name__}".removeprefix("builtins.")
         return self._refuse_value(f"a {name} has no place in JSON{hint}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from towpath.errors import Fault, StepFailed
+from towpath.errors import StepFailed
 from towpath.steps.model_io import model_bundles, skops_models
 
 if TYPE_CHECKING:
@@ -21,5 +21,5 @@ def read(path: Path, asked: ReadRequest) -> Any:
 def write(value: Any, path: Path, kind: str) -> None:
     if kind == "bundle":
         what = f"a {type(value).__name__} cannot be written as {path.name}"
-        raise StepFailed(Fault(what, hint="write model.skops; a `create_model` step bundles it"))
+        raise StepFailed(what, hint="write model.skops; a `create_model` step bundles it")
     skops_models.dump_model(value, path)

@@ -211,7 +211,7 @@ def _as_frame(value: Any) -> Any:
         if isinstance(value, dict)
         else "give it column names: pandas.DataFrame(...)"
     )
-    raise StepFailed(Fault(f"a {type(value).__name__} is no table", hint=hint))
+    raise StepFailed(f"a {type(value).__name__} is no table", hint=hint)
 
 
 def _write_pandas(frame: Any, path: Path, kind: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from towpath.config.table_options import TableOptions
-from towpath.errors import Fault, StepFailed
+from towpath.errors import StepFailed
 from towpath.steps.formats import column_types
 
 _BEGINNING = (1980, 1, 1, 0, 0, 0)  # of time, for zip archives
@@ -64,4 +64,4 @@ def _require_library(name: str) -> None:
         import openpyxl  # noqa: F401
     except ModuleNotFoundError:
         what = f"{name} needs openpyxl, which is not installed"
-        raise StepFailed(Fault(what, hint=_NOT_INSTALLED)) from None
+        raise StepFailed(what, hint=_NOT_INSTALLED) from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from types import ModuleType
 
 from towpath.config.artifact import Made
 from towpath.steps.work_order import Order
@@ -32,12 +31,7 @@ IN_THE_RUN = ("condition", "fail", "stop", "register_model")
 by a block."""
 
 
-def import_kind(kind: str) -> ModuleType:
-    """The module of a kind that runs in a process; imported when asked for."""
-    return importlib.import_module(IN_A_PROCESS[kind])
-
-
 def execute_order(order: Order) -> Made:
-    """Carry out an order by its kind; for those that run in a process."""
-    result: Made = import_kind(order.step.kind).execute(order)
+    """Carry out an order by its kind, whose module is imported only now."""
+    result: Made = importlib.import_module(IN_A_PROCESS[order.step.kind]).execute(order)
     return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from towpath.backends.dvc import Store
@@ -21,18 +22,12 @@ def execute(order: Order) -> Made:
 
     :raises StepFailed: where the table lacks columns that the model was fitted on.
     """
-    step = _declared_step(order)
+    step: BatchTransform = order.step  # type: ignore[assignment] # only this kind comes here
     store = Store(order.root)
     model = read_order_model(order, store, step.method)
     name, output = next(iter(order.outputs.items()))
-    path = order.directory / "outputs" / output.path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    data = order.arguments["data"]
-    assert isinstance(data, Artifact)
-    request = formats.ReadRequest(
-        data.name, declared=order.formats.get("data"), options=order.options_of("data")
-    )
-    read = formats.read_file_parts(store.path(data.digest), request, step.batch_size)
+    path = order.place_output(name)
+    _, read = read_table_parts(order, store, step.batch_size)
     parts = (add_predictions(model, part, step.method) for part in read)
     form = formats.find_format(output.path, output.format, order.own_formats)
     rows = formats.write_file_parts(parts, path, form, TableOptions.from_declaration(output))
@@ -47,14 +42,15 @@ def add_predictions(model: Any, table: Any, method: str = "predict") -> Any:
     ``predict_proba`` a ``probability_<class>`` for each class."""
     taken_in = select_features(model, table)
     if not len(table):  # which no estimator of scikit-learn takes
-        return table.assign(
-            **dict.fromkeys(_prediction_columns(model, None, method), _empty_column())
-        )
+        import pandas
+
+        empty = pandas.Series(dtype="float64")
+        return table.assign(**dict.fromkeys(_prediction_columns(model, None, method), empty))
     predicted = getattr(model, method)(taken_in)
     names = _prediction_columns(model, predicted, method)
     if taken := [name for name in names if name in table.columns]:
         hint = "leave it out of the table, or call it something else"
-        raise StepFailed(Fault(f"the table has a column `{taken[0]}` already", hint=hint))
+        raise StepFailed(f"the table has a column `{taken[0]}` already", hint=hint)
     columns = predicted.T if getattr(predicted, "ndim", 1) > 1 else [predicted]
     return table.assign(**dict(zip(names, columns, strict=True)))
 
@@ -83,14 +79,8 @@ def _unnamed_features(model: Any, table: Any) -> Any:
     if count is not None and count != len(table.columns):
         hint = "fit it on a table with column names, and it finds them by itself"
         what = f"the model takes {count} columns without names, the table has {len(table.columns)}"
-        raise StepFailed(Fault(what, hint=hint))
+        raise StepFailed(what, hint=hint)
     return table.to_numpy()
-
-
-def _empty_column() -> Any:
-    import pandas
-
-    return pandas.Series(dtype="float64")
 
 
 def _prediction_columns(model: Any, given: Any, method: str) -> list[str]:
@@ -100,8 +90,15 @@ def _prediction_columns(model: Any, given: Any, method: str) -> list[str]:
     return fitted_signature.prediction_names(width)
 
 
-def _declared_step(order: Order) -> BatchTransform:
-    return order.step  # type: ignore[return-value] # only this kind comes here
+def read_table_parts(
+    order: Order, store: Store, size: int | None
+) -> tuple[Artifact, Iterator[Any]]:
+    """The table that a step takes as ``data``, and its rows, at most ``size`` at a time."""
+    data = order.arguments["data"]
+    if not isinstance(data, Artifact) or data.files is not None:
+        raise StepFailed("`data` is no table", hint=formats.TABLES)
+    request = formats.argument_request(order, "data", data.name)
+    return data, formats.read_file_parts(store.path(data.digest), request, size)
 
 
 def read_order_model(order: Order, store: Store, method: str = "predict") -> Any:
@@ -111,20 +108,18 @@ def read_order_model(order: Order, store: Store, method: str = "predict") -> Any
     """
     model = order.arguments["model"]
     if not isinstance(model, Artifact):
-        raise StepFailed(Fault("`model` is a value, and no model that can be read here"))
+        raise StepFailed("`model` is a value, and no model that can be read here")
     request = formats.ReadRequest(model.name, "", order.formats.get("model"), order.trust)
     if request.format is None:
-        raise StepFailed(Fault(f"{model.name} is no model that can be read here"))
+        raise StepFailed(f"{model.name} is no model that can be read here")
     path = store.path(model.digest)
     if model.files is not None:
         if not model_bundles.is_bundle(model.name):
-            raise StepFailed(Fault(f"{model.name} is no model that can be read here"))
-        path = order.directory / "inputs" / "model" / model.name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        store.copy_to(model.digest, path)
+            raise StepFailed(f"{model.name} is no model that can be read here")
+        path = order.place_input(store, "model", model)
         # Its rows go through the bundle's own code, which may be another commit's.
         model_bundles.forget_project(order.root)
     loaded = formats.read_file(path, request)
     if not hasattr(loaded, method):
-        raise StepFailed(Fault(f"a {type(loaded).__name__} has no `{method}`"))
+        raise StepFailed(f"a {type(loaded).__name__} has no `{method}`")
     return loaded

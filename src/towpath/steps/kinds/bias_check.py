@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from html import escape
@@ -13,15 +12,19 @@ from msgspec import Struct
 from towpath.backends.dvc import Store
 from towpath.backends.great_expectations import suite_outcome
 from towpath.backends.great_expectations.suite_outcome import CheckOutcome, Result
-from towpath.config.artifact import Artifact, Json, Made
-from towpath.config.bias_names import AFTER_TRAINING, BEFORE_TRAINING, RATIO
-from towpath.errors import Fault, Refused, StepFailed
-from towpath.steps import formats
-from towpath.steps.bias_measures import RATES, BiasMeasure, OutcomeCounts, measure_bias
+from towpath.config.artifact import Json, Made
+from towpath.config.bias_names import AFTER_TRAINING, ALL_MEASURES, RATIO
+from towpath.errors import Fault, Refused
+from towpath.steps import check_results
+from towpath.steps.bias_measures import (
+    RATES,
+    BiasMeasure,
+    OutcomeCounts,
+    Proportion,
+    measure_bias,
+)
 from towpath.steps.bias_tables import GroupTally, group_name, tally_groups
-from towpath.steps.formats import jsons
 from towpath.steps.kinds import batch_transform
-from towpath.steps.proportions import Interval, Proportion
 from towpath.steps.table_profile import ROWS_AT_ONCE
 from towpath.steps.work_order import Order
 
@@ -29,7 +32,6 @@ if TYPE_CHECKING:
     from towpath.config.pipeline_declaration import BiasCheck
 
 OTHERS = "the others"
-_CLARIFY = {**BEFORE_TRAINING, **AFTER_TRAINING}
 
 
 def execute(order: Order) -> Made:
@@ -38,43 +40,21 @@ def execute(order: Order) -> Made:
     :raises Refused: where a measure is out of its bound and the step says ``must_pass``; the result
         and the page then stay in the step's directory.
     """
-    step, store = _declared_step(order), Store(order.root)
-    data = order.arguments["data"]
-    if not isinstance(data, Artifact) or data.files is not None:
-        raise StepFailed(Fault("`data` is no table", hint=formats.TABLES))
+    step: BiasCheck = order.step  # type: ignore[assignment] # only this kind comes here
+    store = Store(order.root)
+    data, parts = batch_transform.read_table_parts(order, store, ROWS_AT_ONCE)
     predict = _find_predictor(order, store)
-    tally = tally_groups(_table_parts(order, store, data), step, predict)
+    tally = tally_groups(parts, step, predict)
     comparisons = tuple(_compare_groups(tally, step, predicted=bool(predict or step.prediction)))
     outcome = _judge_bounds(tally, comparisons, step)
     _print_report(outcome, comparisons)
     document = _result_document(outcome, tally, comparisons, step)
     page = suite_outcome.render_page(outcome, data.name, _page_tables(tally, comparisons, step))
-    texts = {
-        "result.json": json.dumps(document, indent=2, ensure_ascii=False) + "\n",
-        "page.html": page,
-    }
-    files = {name.partition(".")[0]: order.directory / name for name in texts}
-    for name, text in texts.items():
-        (order.directory / name).write_text(text, encoding="utf-8")
+    files = check_results.write_results(order, {"result": document}, page)
     if outcome.failed and step.must_pass:
         shown = files["page"].relative_to(order.root).as_posix()
         raise Refused(*suite_outcome.failure_faults(outcome), Fault(f"the page is {shown}"))
-    outputs = {name: store.put(file) for name, file in files.items()}
-    for file in files.values():
-        file.unlink()
-    values = {"result": document} if outputs["result"].size <= jsons.SMALL else {}
-    return Made(outputs, values, {"check": _summarise_outcome(outcome)})
-
-
-def _declared_step(order: Order) -> BiasCheck:
-    return order.step  # type: ignore[return-value] # only this kind comes here
-
-
-def _table_parts(order: Order, store: Store, data: Artifact) -> Iterator[Any]:
-    request = formats.ReadRequest(
-        data.name, declared=order.formats.get("data"), options=order.options_of("data")
-    )
-    return formats.read_file_parts(store.path(data.digest), request, ROWS_AT_ONCE)
+    return check_results.store_results(store, files, {"result": document}, outcome)
 
 
 def _find_predictor(order: Order, store: Store) -> Callable[[Any], Any] | None:
@@ -153,17 +133,14 @@ def _bound_result(
     most = math.inf if bound.at_most is None else bound.at_most + 1e-9
     passed = least <= measure.value <= most
     observed = _value_words(measure)
-    if not passed and measure.interval and _overlap(measure.interval, (least, most)):
+    low, high = measure.interval or (math.inf, -math.inf)
+    if not passed and low <= most and least <= high:
         observed += ": by chance it may be within"
     return Result(kind, comparison.column, rule, "", "critical", passed, observed=observed)
 
 
-def _overlap(first: Interval, other: Interval) -> bool:
-    return first[0] <= other[1] and other[0] <= first[1]
-
-
 def _measure_words(name: str) -> str:
-    return f"{name.replace('_', ' ')} ({_CLARIFY[name]})"
+    return f"{name.replace('_', ' ')} ({ALL_MEASURES[name]})"
 
 
 def _value_words(measure: BiasMeasure) -> str:
@@ -181,17 +158,7 @@ def _print_report(outcome: CheckOutcome, comparisons: tuple[GroupComparison, ...
         print(f"{comparison.column}: {comparison.group} against {comparison.reference}")
         for name, measure in comparison.measures.items():
             print(f"    {_measure_words(name)}: {_value_words(measure)}")
-    for result in outcome.results:
-        mark = "held  " if result.passed else "FAILED" if result in outcome.failed else "warned"
-        print(mark, result.rule if result.passed else suite_outcome.result_sentence(result))
-
-
-def _summarise_outcome(outcome: CheckOutcome) -> Json:
-    held = sum(result.passed for result in outcome.results)
-    return {
-        "passed": outcome.passed, "held": held, "failed": len(outcome.failed),
-        "warned": len(outcome.warned),
-    }  # fmt: skip
+    check_results.print_results(outcome)
 
 
 # What is kept.
@@ -221,7 +188,7 @@ def _result_document(
         "version": 1, "passed": outcome.passed, "rows": tally.rows, "label": step.label,
         "positive": list(step.positive) if step.positive else [1],
         "least_rows": step.least_rows, "confidence": 0.95,
-        "counts": _summarise_outcome(outcome), "worst": _find_worst(comparisons, step),
+        "counts": check_results.summarise_results(outcome), "worst": _find_worst(comparisons, step),
         "groups": groups, "measures": measures,
         "bounds": outcome.document()["expectations"],
     }  # fmt: skip
@@ -243,7 +210,7 @@ def _rate_document(rate: Proportion) -> Json:
 def _measure_document(name: str, measure: BiasMeasure, step: BiasCheck) -> Json:
     low, high = measure.interval or (None, None)
     return {
-        "clarify": _CLARIFY[name], "value": _rounded(measure.value), "low": _rounded(low),
+        "clarify": ALL_MEASURES[name], "value": _rounded(measure.value), "low": _rounded(low),
         "high": _rounded(high), "rows": measure.rows, "small": measure.rows < step.least_rows,
     }  # fmt: skip
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from towpath.backends.dvc import Store
 from towpath.config.artifact import Json, Made
 from towpath.config.parameter_declaration import Param
-from towpath.errors import Fault, StepFailed
+from towpath.errors import StepFailed
 from towpath.steps import callback_questions
 from towpath.steps.callback_questions import Question
 from towpath.steps.work_order import Order, Value
@@ -42,7 +42,7 @@ def execute(order: Order) -> Made:
             if end is not None and time.monotonic() >= end:
                 why = f"waited until {question.until}"
                 what = f"nobody answered until {question.until}"
-                raise StepFailed(Fault(what), causes=("TimeoutError", "Timeout"))
+                raise StepFailed(what, causes=("TimeoutError", "Timeout"))
             time.sleep(_LOOK)
     except BaseException:
         answer = callback_questions.close_question(order.root, question.token, why)

@@ -11,10 +11,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from msgspec.structs import replace
 
 from towpath import documents
 from towpath.backends.dvc import Store
@@ -25,7 +23,7 @@ from towpath.config.project_paths import module_folders
 from towpath.control_characters import show_controls
 from towpath.errors import Fault, StepFailed, did_you_mean
 from towpath.sandbox import log_mask, process_tree
-from towpath.steps import formats, step_results
+from towpath.steps import step_results
 from towpath.steps.program_watch import ProgramWatch
 from towpath.steps.project_functions import hint_missing_module
 from towpath.steps.work_order import Order, Value
@@ -57,13 +55,12 @@ def execute(order: Order) -> Made:
         arguments = _fill_arguments(order, step, store, folder)
         directory = _enter_folder(folder, step)
         undeclared = _run_program(order, arguments, directory, folder)
-        taken_outputs = _take_outputs(order, step, store, folder)
+        paths = {name: _output_path(order, step, folder, name) for name in order.outputs}
+        outputs, values = step_results.take_outputs(order, store, paths, "command", step.places)
     finally:
         os.chdir(order.root)
         order.remove_bytes()
-    return Made(
-        taken_outputs[0], taken_outputs[1], {"undeclared": undeclared} if undeclared else {}
-    )
+    return Made(outputs, values, {"undeclared": undeclared} if undeclared else {})
 
 
 def _declared_step(order: Order) -> CommandStep:
@@ -75,13 +72,9 @@ def _is_alone(step: CommandStep) -> bool:
     return bool(step.places or step.settings)
 
 
-def _own_folder(order: Order) -> Path:
-    return order.directory / "inputs" / "work"
-
-
 def _lay_out(order: Order, step: CommandStep, store: Store) -> Path:
     """A folder with what the step declares and nothing else: code, inputs, settings."""
-    folder = _own_folder(order)
+    folder = order.directory / "inputs" / "work"
     folder.mkdir(parents=True)
     for name in order.code:
         if not Path(name).is_absolute():
@@ -89,11 +82,10 @@ def _lay_out(order: Order, step: CommandStep, store: Store) -> Path:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(order.root / name, target)
     for name, path in step.places.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
         argument = order.arguments.get(name)
         if isinstance(argument, Artifact):
-            _place_input(store, argument, folder / path)
-        else:
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            store.copy_to(argument.digest, folder / path)
     for name, keys in step.settings.items():
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -101,24 +93,16 @@ def _lay_out(order: Order, step: CommandStep, store: Store) -> Path:
     return folder
 
 
-def _place_input(store: Store, artifact: Artifact, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    store.copy_to(artifact.digest, path)
-
-
 def _settings_text(order: Order, file: str, keys: Mapping[str, str]) -> str:
     """A file of parameters that holds these keys, with the values of this run."""
-    whole: dict[str, Any] = {}
+    from towpath.config.parameter_declaration import nest_values  # with it comes pydantic
+
+    values: dict[str, Any] = {}
     for key, name in keys.items():
-        *sections, last = key.split(".")
-        inner = whole
-        for section in sections:
-            inner = inner.setdefault(section, {})
         argument = order.arguments[name]
-        inner[last] = argument.value if isinstance(argument, Value) else argument.name
-    return (
-        json.dumps(whole, indent=2) + "\n" if file.endswith(".json") else documents.dump_yaml(whole)
-    )
+        values[key] = argument.value if isinstance(argument, Value) else argument.name
+    whole, is_json = nest_values(values), file.endswith(".json")
+    return json.dumps(whole, indent=2) + "\n" if is_json else documents.dump_yaml(whole)
 
 
 def _fill_arguments(order: Order, step: CommandStep, store: Store, folder: Path) -> list[str]:
@@ -133,9 +117,7 @@ def _fill_arguments(order: Order, step: CommandStep, store: Store, folder: Path)
         elif name in step.places:
             values[name] = step.places[name].rstrip("/")
         elif isinstance(argument, Artifact):
-            path = order.directory / "inputs" / name / argument.name
-            _place_input(store, argument, path)
-            values[name] = str(path)
+            values[name] = str(order.place_input(store, name, argument))
         else:
             values[name] = str(_output_path(order, step, folder, name))
     words = line.fill(values)
@@ -144,12 +126,10 @@ def _fill_arguments(order: Order, step: CommandStep, store: Store, folder: Path)
 
 def _output_path(order: Order, step: CommandStep, folder: Path, output: str) -> Path:
     """Where the command writes an output; the folder around it is there."""
-    declared = order.outputs[output]
-    own = step.places.get(output)
-    path = folder / own if own else order.directory / "outputs" / declared.path
-    (path if not own and formats.is_folder_output(declared.path) else path.parent).mkdir(
-        parents=True, exist_ok=True
-    )
+    if output not in step.places:
+        return order.place_output(output)
+    path = folder / step.places[output]
+    path.parent.mkdir(parents=True, exist_ok=True)
     return path
 
 
@@ -158,7 +138,7 @@ def _enter_folder(folder: Path, step: CommandStep) -> Path:
     if _is_alone(step):
         directory.mkdir(parents=True, exist_ok=True)
     elif not directory.is_dir():
-        raise StepFailed(Fault(f"there is no folder {step.workdir} to run the command in"))
+        raise StepFailed(f"there is no folder {step.workdir} to run the command in")
     os.chdir(directory)  # the watch over this process reads words that are paths from here
     return directory
 
@@ -185,7 +165,7 @@ def _run_program(order: Order, arguments: list[str], directory: Path, folder: Pa
         raise StepFailed(_no_program(arguments[0], directory, environment["PATH"])) from None
     except (OSError, ValueError) as error:  # too long a command, a NUL in a value, no right to
         words = getattr(error, "strerror", None) or str(error)
-        raise StepFailed(Fault(f"the command cannot be run: {words}")) from None
+        raise StepFailed(f"the command cannot be run: {words}") from None
     if ended.returncode:
         names = ("CommandFailed", f"Exit{ended.returncode}")
         raise StepFailed(_ending_fault(order, ended.returncode, begin), causes=names)
@@ -230,21 +210,8 @@ def _ending_fault(order: Order, code: int, begin: int) -> Fault:
 
 def _last_words(log: Path, begin: int) -> str:
     with log.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(begin, size - _TAIL))
+        file.seek(max(begin, file.seek(0, os.SEEK_END) - _TAIL))
         text = file.read().decode("utf-8", "replace")
     lines = [show_controls(line.rstrip())[:_LONGEST_LINE] for line in text.splitlines()]
     lines = [line for line in lines if line.strip()][-_LAST_LINES:]
     return f": {' | '.join(lines)}" if lines else ", and printed nothing"
-
-
-def _take_outputs(
-    order: Order, step: CommandStep, store: Store, folder: Path
-) -> tuple[dict[str, Artifact], dict[str, Json]]:
-    outputs: dict[str, Artifact] = {}
-    values: dict[str, Json] = {}
-    for name, output in order.outputs.items():
-        path = _output_path(order, step, folder, name)
-        values |= step_results.read_written(name, path, output, "command", step.places.get(name))
-        outputs[name] = replace(store.put(path), name=PurePosixPath(output.path).name)
-    return outputs, values

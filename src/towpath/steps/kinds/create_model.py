@@ -17,7 +17,7 @@ from towpath.config.project_paths import module_folders
 from towpath.dependencies import CodeReader
 from towpath.dependencies.command_program import Module
 from towpath.dependencies.project_code import read_code
-from towpath.errors import Fault, StepFailed
+from towpath.errors import StepFailed
 from towpath.steps import formats, project_functions
 from towpath.steps.formats import jsons
 from towpath.steps.model_io import (
@@ -52,8 +52,7 @@ def execute(order: Order) -> Made:
         Refused: where a part holds what `trust` does not name.
     """
     store = Store(order.root)
-    folder = order.directory / "outputs" / order.outputs[_OUTPUT].path
-    folder.mkdir(parents=True)
+    folder = order.place_output(_OUTPUT)
     frame = _read_samples(order, store)
     draft = _lay_out_parts(order, store, folder)
     needs = model_bundles.find_bundle_needs(folder, draft)
@@ -65,12 +64,13 @@ def execute(order: Order) -> Made:
     model = _load_alone(order, folder, needs)
     rows = frame[columns].head(_declared_step(order).rows)
     predicted = _predict_twice(model, rows)
-    description = _sign(draft, columns, frame, _output_columns(predicted), model)
+    outputs = fitted_signature.prediction_columns(predicted)
+    description = _sign(draft, columns, frame, outputs, model)
     _write_json(folder / bundle_runtime.DESCRIPTION, description.to_json())
     samples = _sample_list(rows, predicted)
     _write_json(folder / model_bundles.SAMPLES, samples)
     card = model_card.render_card(
-        model_card.CardContent(description, pins, samples, _read_metrics(order), _card_text(order))
+        description, pins, samples, _read_metrics(order), _card_text(order)
     )
     (folder / model_bundles.CARD).write_text(card, encoding="utf-8")
     print(f"{len(code)} files of code, {len(pins)} packages, {len(rows)} samples")
@@ -78,12 +78,10 @@ def execute(order: Order) -> Made:
         print(line)
     artifact = store.put(folder)
     order.remove_bytes()
-    facts: dict[str, Json] = {"signature": {_OUTPUT: dict(description.signature)}}
-    return Made({_OUTPUT: artifact}, facts={**facts, **_needs_facts(needs)})
-
-
-def _needs_facts(needs: tuple[str, ...]) -> dict[str, Json]:
-    return skops_models.write_facts({_OUTPUT: needs}, ()) if needs else {}
+    noted = skops_models.write_facts({_OUTPUT: needs} if needs else {}, ())
+    return Made(
+        {_OUTPUT: artifact}, facts={"signature": {_OUTPUT: dict(description.signature)}, **noted}
+    )
 
 
 def _declared_step(order: Order) -> CreateModel:
@@ -93,15 +91,12 @@ def _declared_step(order: Order) -> CreateModel:
 def _read_samples(order: Order, store: Store) -> Any:
     samples = order.arguments[model_parts.SAMPLES]
     name = samples.name if isinstance(samples, Artifact) else "a value"
-    request = formats.ReadRequest(
-        name, "", order.formats.get(model_parts.SAMPLES), (),
-        order.options_of(model_parts.SAMPLES),
-    )  # fmt: skip
+    request = formats.argument_request(order, model_parts.SAMPLES, name)
     if not isinstance(samples, Artifact) or not (request.format and request.format.is_table):
-        raise StepFailed(Fault(f"the samples are {name}, which is no table", hint=formats.TABLES))
+        raise StepFailed(f"the samples are {name}, which is no table", hint=formats.TABLES)
     frame: Any = formats.read_file(store.path(samples.digest), request)
     if not len(frame):
-        raise StepFailed(Fault(f"the samples ({name}) have no rows"))
+        raise StepFailed(f"the samples ({name}) have no rows")
     frame.columns = [str(column) for column in frame.columns]
     return frame.reset_index(drop=True)
 
@@ -116,11 +111,11 @@ def _lay_out_parts(order: Order, store: Store, folder: Path) -> BundleDescriptio
         if isinstance(argument, Value):
             if name in model_parts.chain_links(step, names):
                 what = f"`{name}` is a value, and rows go through models and functions"
-                raise StepFailed(Fault(what, hint=_PREDICT))
+                raise StepFailed(what, hint=_PREDICT)
             values[name] = argument.value
             continue
         if model_bundles.is_bundle(argument.name):
-            raise StepFailed(Fault(f"`{name}` is put together already: it can be registered"))
+            raise StepFailed(f"`{name}` is put together already: it can be registered")
         path = f"{model_bundles.PARTS}/{name}{''.join(Path(argument.name).suffixes)}"
         (folder / path).parent.mkdir(exist_ok=True)
         store.copy_to(argument.digest, folder / path)
@@ -214,7 +209,7 @@ def _find_columns(order: Order, folder: Path, draft: BundleDescription, frame: A
     missing = [name for name in declared if name not in frame.columns]
     if missing:
         what = f"the model takes `{missing[0]}`, which the samples do not have"
-        raise StepFailed(Fault(what, hint=f"they have {', '.join(frame.columns[:9])}"))
+        raise StepFailed(what, hint=f"they have {', '.join(frame.columns[:9])}")
     return declared or list(frame.columns)
 
 
@@ -225,9 +220,7 @@ def _sign(
     outputs: list[Json],
     model: BundledModel | None = None,
 ) -> BundleDescription:
-    inputs: list[Json] = [
-        {"name": name, "type": fitted_signature.type_of(frame[name].dtype)} for name in columns
-    ]
+    inputs = fitted_signature.column_types(columns, frame)
     signature: dict[str, Json] = {"model": "towpath.bundle", "inputs": inputs, "outputs": outputs}
     if model is not None and hasattr(model, "classes_"):
         signature["classes"] = jsons.plain_json(list(model.classes_))
@@ -239,29 +232,20 @@ def _load_alone(order: Order, folder: Path, needs: tuple[str, ...]) -> BundledMo
     # from elsewhere `trust` says what they may hold.
     model_bundles.forget_project(order.root)
     own = dict(_own_modules(order))
-    mine = [name for name in needs if name.rpartition(".")[0] in own and _is_function(order, name)]
-    return model_bundles.load_alone(folder, folder.name, (*order.trust, *mine))
-
-
-def _is_function(order: Order, name: str) -> bool:
     runs = model_parts.list_model_functions(_declared_step(order), order.arguments)
-    return name in {_name_function(order, run).full_name for run in runs}
+    functions = {_name_function(order, run).full_name for run in runs}
+    mine = [name for name in needs if name in functions and name.rpartition(".")[0] in own]
+    return model_bundles.load_alone(folder, folder.name, (*order.trust, *mine))
 
 
 def _predict_twice(model: BundledModel, rows: Any) -> Any:
     try:
         first, second = model.predict(rows), model.predict(rows)
     except ValueError as error:
-        raise StepFailed(Fault(f"the model does not take its samples: {error}")) from error
+        raise StepFailed(f"the model does not take its samples: {error}") from error
     if jsons.plain_json(first.tolist()) != jsons.plain_json(second.tolist()):
         print("it predicts something else each time: no sample can be held against another day's")
     return first
-
-
-def _output_columns(predicted: Any) -> list[Json]:
-    width = predicted.shape[1] if predicted.ndim > 1 else 1
-    kind = fitted_signature.type_of(predicted.dtype)
-    return [{"name": name, "type": kind} for name in fitted_signature.prediction_names(width)]
 
 
 def _sample_list(rows: Any, predicted: Any) -> list[Json]:
@@ -284,24 +268,16 @@ def _read_metrics(order: Order) -> Mapping[str, Json]:
     if isinstance(metrics, Value):
         value = metrics.value
     elif metrics is not None:
-        value = jsons.parse_document(
-            Store(order.root).path(metrics.digest).read_bytes(), metrics.name
-        )
+        content = Store(order.root).path(metrics.digest).read_bytes()
+        value = jsons.parse_document(content, metrics.name)
     return value if isinstance(value, dict) else {}
 
 
-def _card_file(order: Order) -> str | None:
-    card = _declared_step(order).card
-    if card is None:
-        return None
-    beside = f"{order.folder}/{card}"
-    return beside if (order.root / beside).is_file() else card
-
-
 def _card_text(order: Order) -> str:
-    file = _card_file(order)
-    written = (order.root / file).read_text(encoding="utf-8") if file else ""
-    return "\n\n".join(filter(None, [_declared_step(order).description, written.strip()]))
+    step = _declared_step(order)
+    file = order.root / order.find_file(step.card) if step.card else None
+    written = file.read_text(encoding="utf-8") if file else ""
+    return "\n\n".join(filter(None, [step.description, written.strip()]))
 
 
 def _write_json(path: Path, value: Any) -> None:

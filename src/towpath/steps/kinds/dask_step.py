@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
 from towpath.backends.dvc import Store
 from towpath.config.artifact import Artifact, Made
-from towpath.errors import Fault, StepFailed
+from towpath.errors import StepFailed
 from towpath.steps import dask_cluster, formats, sql_tables
-from towpath.steps.dask_cluster import DASK_CLIENTS, DASK_FRAME, ClusterRequest
+from towpath.steps.dask_cluster import DASK_CLIENTS, DASK_FRAME
 from towpath.steps.kinds import function_step
 from towpath.steps.kinds.function_step import FunctionCall, PreparedCall
 from towpath.steps.work_order import Order
@@ -22,19 +21,14 @@ if TYPE_CHECKING:
 
     from towpath.config.pipeline_declaration import DaskStep
 
-#: What the step's own process and the scheduler take of `memory`.
-_OWN_SIZE = 400 << 20
-
 
 def execute(order: Order) -> Made:
     """Call the function with a client of the cluster, and store what it made.
 
     :raises StepFailed: where the cluster does not answer, or is lost.
     """
-    step = _declared_step(order)
-    memory = max(step.memory - _OWN_SIZE, step.memory // 4) if step.memory else None
-    request = ClusterRequest(step.address, step.workers, memory, order.directory / "spill")
-    with dask_cluster.connect_cluster(request, order.root, order.folder) as client:
+    step: DaskStep = order.step  # type: ignore[assignment] # only this kind comes here
+    with dask_cluster.connect_cluster(step, order) as client:
         call = _prepare_call(order, client)
         try:
             called = _call_function(order, call)
@@ -43,10 +37,6 @@ def execute(order: Order) -> Made:
                 raise function_step.place_failure(lost, order, call.function) from error
             raise
     return function_step.add_signatures(function_step.store_outputs(order, called), called)
-
-
-def _declared_step(order: Order) -> DaskStep:
-    return order.step  # type: ignore[return-value] # only this kind comes here
 
 
 def _prepare_call(order: Order, client: Client) -> PreparedCall:
@@ -66,36 +56,21 @@ def _prepare_call(order: Order, client: Client) -> PreparedCall:
 
 
 def _read_table(order: Order, name: str, artifact: Artifact) -> Any:
-    store = Store(order.root)
-    files: dict[str, Path] | Path = store.path(artifact.digest)
-    if artifact.files is not None:
-        files = {p: store.path(digest) for p, digest in store.members(artifact.digest).items()}
-    try:
-        table = sql_tables.find_table_files(artifact.name, files, order.formats.get(name))
-        if table.format not in dask_cluster.DASK_FORMATS:
-            what = f"{artifact.name} is no table that Dask reads"
-            raise StepFailed(Fault(what, hint=dask_cluster.DASK_TABLES))
-        return dask_cluster.read_dask_frame(table, order.options_of(name))
-    except StepFailed as failure:
-        raise failure.about(f"input `{name}`") from None
+    table = sql_tables.find_input_table(order, Store(order.root), name, artifact)
+    if table.format not in dask_cluster.DASK_FORMATS:
+        what = f"input `{name}`: {artifact.name} is no table that Dask reads"
+        raise StepFailed(what, hint=dask_cluster.DASK_TABLES)
+    return dask_cluster.read_dask_frame(table, order.options_of(name))
 
 
 def _call_function(order: Order, call: PreparedCall) -> FunctionCall:
     begun = time.perf_counter()
     answer = call.run()
     called = function_step.finish_call(order, call, answer)
-    returned = {
-        name: dask_cluster.collect_value(value, _output_folder(order, name))
-        for name, value in called.returned.items()
-    }
+    returned = {}
+    for name, value in called.returned.items():
+        is_folder = formats.is_folder_output(order.outputs[name].path)
+        folder = order.place_output(name) if is_folder else None
+        returned[name] = dask_cluster.collect_value(value, folder)
     seconds = round(time.perf_counter() - begun, 3)
     return replace(called, returned=returned, seconds=seconds)
-
-
-def _output_folder(order: Order, name: str) -> Path | None:
-    path = order.outputs[name].path
-    if not formats.is_folder_output(path):
-        return None
-    folder = order.directory / "outputs" / path
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from towpath.backends.duckdb.database import ScriptDatabase, open_database
 from towpath.backends.duckdb.sql_script import SqlFault, SqlStatement, parse_script
 from towpath.backends.dvc import Store
-from towpath.config.artifact import Artifact, Json, Made
+from towpath.config.artifact import Artifact, Made
 from towpath.config.table_options import TableOptions
 from towpath.errors import Fault, StepFailed, did_you_mean
 from towpath.steps import sql_tables, step_results
 from towpath.steps.formats import is_folder_output
 from towpath.steps.sql_source import read_sql
 from towpath.steps.sql_tables import TableFiles
-from towpath.steps.work_order import CELLS, Order, Value
+from towpath.steps.work_order import Order, Value
 
 if TYPE_CHECKING:
     from towpath.config.pipeline_declaration import DuckDBStep
@@ -27,14 +27,15 @@ def execute(order: Order) -> Made:
 
     :raises StepFailed: for what DuckDB refuses, with the line of the SQL.
     """
-    step, store = _declared_step(order), Store(order.root)
+    step: DuckDBStep = order.step  # type: ignore[assignment] # only this kind comes here
+    store = Store(order.root)
     source = read_sql(order.root, order.folder, order.name.partition("@")[0], step.sql)
     tables = {
-        name: _find_files(order, store, name, argument)
+        name: sql_tables.find_input_table(order, store, name, argument)
         for name, argument in order.arguments.items()
         if isinstance(argument, Artifact)
     }
-    written = {name: _output_path(order, name) for name in order.outputs}
+    written = {name: order.place_output(name) for name in order.outputs}
     files = [path for table in tables.values() for path in table.paths]
     try:
         script = parse_script(source.text)
@@ -49,23 +50,9 @@ def execute(order: Order) -> Made:
         named = source.name_fault(fault)
         what = _with_names(named.what, tables.values())
         raise StepFailed(Fault(what, named.place, named.hint), causes=fault.causes) from None
-    return _take_outputs(order, store, written)
-
-
-def _declared_step(order: Order) -> DuckDBStep:
-    return order.step  # type: ignore[return-value] # only this kind comes here
-
-
-def _find_files(order: Order, store: Store, name: str, artifact: Artifact) -> TableFiles:
-    try:
-        if artifact.files is None:
-            path = store.path(artifact.digest)
-            return sql_tables.find_table_files(artifact.name, path, order.formats.get(name))
-        members = store.members(artifact.digest)
-        paths = {path: store.path(digest) for path, digest in members.items() if path != CELLS}
-        return sql_tables.find_table_files(artifact.name, paths, None)
-    except StepFailed as failure:
-        raise failure.about(f"input `{name}`") from None
+    outputs, values = step_results.take_outputs(order, store, written, "SQL", {})
+    order.remove_bytes()
+    return Made(outputs, values)
 
 
 def _add_view(
@@ -75,7 +62,7 @@ def _add_view(
         database.add_view(name, table.scan(options))
     except SqlFault as fault:  # of the file, and of no line of the SQL
         what = f"input `{name}`: {_with_names(fault.what, [table])}"
-        raise StepFailed(Fault(what, hint=fault.hint), causes=fault.causes) from None
+        raise StepFailed(what, hint=fault.hint, causes=fault.causes) from None
 
 
 def _with_names(words: str, tables: Iterable[TableFiles]) -> str:
@@ -100,11 +87,7 @@ def _run_script(
     order: Order,
     written: dict[str, Path],
 ) -> None:
-    values: dict[str, Any] = {
-        name: argument.value
-        for name, argument in order.arguments.items()
-        if isinstance(argument, Value)
-    }
+    values = {n: value.value for n, value in order.arguments.items() if isinstance(value, Value)}
     *before, last = script
     for statement in before:
         database.run_statement(statement, values)
@@ -132,19 +115,3 @@ def _copy_target(order: Order, name: str, path: Path) -> str:
         fault = Fault(f"DuckDB writes no {output.path}", hint=sql_tables.SQL_WRITES)
         raise StepFailed(fault).about(f"output `{name}`")
     return sql_tables.copy_target(path, format, TableOptions.from_declaration(output))
-
-
-def _output_path(order: Order, name: str) -> Path:
-    path = order.directory / "outputs" / order.outputs[name].path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
-
-
-def _take_outputs(order: Order, store: Store, written: dict[str, Path]) -> Made:
-    outputs: dict[str, Artifact] = {}
-    values: dict[str, Json] = {}
-    for name, path in written.items():
-        values |= step_results.read_written(name, path, order.outputs[name], "SQL")
-        outputs[name] = store.put(path)
-    order.remove_bytes()
-    return Made(outputs, values)

@@ -6,8 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from towpath.backends.dvc import Store
-from towpath.config.artifact import Artifact, Json, Made
-from towpath.errors import Fault, StepFailed
+from towpath.config.artifact import Json, Made
 from towpath.steps import explanation, formats, shap_values
 from towpath.steps.explanation import Explained, Features, RowSample
 from towpath.steps.formats import jsons
@@ -24,9 +23,11 @@ def execute(order: Order) -> Made:
 
     :raises StepFailed: where the table lacks what the model or the method takes.
     """
-    step, store = _declared_step(order), Store(order.root)
+    step: Explain = order.step  # type: ignore[assignment] # only this kind comes here
+    store = Store(order.root)
     model = batch_transform.read_order_model(order, store)
-    sample = explanation.draw_rows(_table_parts(order, store), step.rows, step.seed)
+    _, parts = batch_transform.read_table_parts(order, store, ROWS_AT_ONCE)
+    sample = explanation.draw_rows(parts, step.rows, step.seed)
     features = _select_features(model, _without_target(sample, step, model))
     if step.method == "shap":
         explained = shap_values.explain_by_shap(model, features, step.seed)
@@ -42,20 +43,6 @@ def execute(order: Order) -> Made:
     order.remove_bytes()
     is_small = outputs["importance"].size <= jsons.SMALL
     return Made(outputs, {"importance": document} if is_small else {})
-
-
-def _declared_step(order: Order) -> Explain:
-    return order.step  # type: ignore[return-value] # only this kind comes here
-
-
-def _table_parts(order: Order, store: Store) -> Any:
-    data = order.arguments["data"]
-    if not isinstance(data, Artifact) or data.files is not None:
-        raise StepFailed(Fault("`data` is no table", hint=formats.TABLES))
-    request = formats.ReadRequest(
-        data.name, declared=order.formats.get("data"), options=order.options_of("data")
-    )
-    return formats.read_file_parts(store.path(data.digest), request, ROWS_AT_ONCE)
 
 
 def _without_target(sample: RowSample, step: Explain, model: Any) -> Any:

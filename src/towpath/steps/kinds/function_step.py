@@ -5,7 +5,6 @@ It carries out the kinds ``processing``, ``training`` and ``evaluation``.
 
 from __future__ import annotations
 
-import functools
 import gc
 import inspect
 import json
@@ -40,7 +39,10 @@ class FunctionCall(Struct, frozen=True):
 
 def execute(order: Order) -> Made:
     """Call the function, store what it made, and leave the signature of each model."""
-    called = call_function(order)
+    call = prepare_call(order)
+    begun = time.perf_counter()
+    answer = call.run()
+    called = finish_call(order, call, answer, round(time.perf_counter() - begun, 3))
     return add_signatures(store_outputs(order, called), called)
 
 
@@ -62,27 +64,17 @@ class PreparedCall(Struct, frozen=True):
 
 def prepare_call(order: Order) -> PreparedCall:
     """Import the function, and read its arguments."""
-    function = project_functions.load_function(order.root, order.folder, _declared_step(order).run)
+    step: FunctionStep = order.step  # type: ignore[assignment] # only kinds with a function
+    function = project_functions.load_function(order.root, order.folder, step.run)
     passed_arguments = read_arguments(order, order.annotations)
     own = set(inspect.signature(function).parameters)
     writes = {
-        name: _output_path(order, output)
-        for name, output in order.outputs.items()
+        name: order.place_output(name)
+        for name in order.outputs
         if name in own
         and name not in passed_arguments  # a name that is both an input and an output
     }
     return PreparedCall(function, passed_arguments, writes)
-
-
-def call_function(order: Order) -> FunctionCall:
-    """Call the function with its arguments; what it returns is sorted by output.
-
-    :raises StepFailed: where it returns too little, or what no output takes.
-    """
-    call = prepare_call(order)
-    begun = time.perf_counter()
-    answer = call.run()
-    return finish_call(order, call, answer, round(time.perf_counter() - begun, 3))
 
 
 def finish_call(
@@ -102,35 +94,25 @@ def finish_call(
     return FunctionCall(call.function, call.inputs, by_output, seconds)
 
 
-@functools.cache
-def _open_store(root: Path) -> Store:
-    return Store(root)  # once a process: opening its state takes a millisecond
-
-
-def _declared_step(order: Order) -> FunctionStep:
-    return order.step  # type: ignore[return-value] # only kinds with a function come here
-
-
 def read_arguments(order: Order, wanted: Mapping[str, str]) -> dict[str, Any]:
     """Each argument's value, read as its annotation asks for it."""
-    store = _open_store(order.root)
-    return {
-        name: argument.value if isinstance(argument, Value)
-        else _read_taken(order, store, name, argument, wanted.get(name, ""))
-        for name, argument in order.arguments.items()
-    }  # fmt: skip
-
-
-def _read_taken(order: Order, store: Store, name: str, artifact: Artifact, wanted: str) -> object:
-    """What one argument is given: of the cells of a step a list, each with its items."""
-    is_list = name in order.gathered and wanted != "pathlib.Path"
-    read = _read_cells if is_list else _read_argument
-    return read(order, store, name, artifact, wanted)
+    store = Store(order.root)
+    values: dict[str, Any] = {}
+    for name, argument in order.arguments.items():
+        asks = wanted.get(name, "")
+        if isinstance(argument, Value):
+            values[name] = argument.value
+        elif name in order.gathered and asks != formats.PATH:
+            values[name] = _read_cells(order, store, name, argument)
+        else:
+            values[name] = _read_argument(order, store, name, argument, asks)
+    return values
 
 
 def _read_cells(
-    order: Order, store: Store, name: str, artifact: Artifact, _wanted: str
+    order: Order, store: Store, name: str, artifact: Artifact
 ) -> list[dict[str, object]]:
+    """Of the cells of a step a list, each with its items."""
     members = store.members(artifact.digest)
     rows = json.loads(store.read_small(members[CELLS]))
     folder: Path | None = None
@@ -140,7 +122,7 @@ def _read_cells(
             file = Artifact(members[path], 0, path)
             row["value"] = _read_argument(order, store, name, file, "")
         else:  # a folder of each cell
-            folder = folder or _copy_input(order, store, name, artifact)
+            folder = folder or order.place_input(store, name, artifact)
             row["value"] = folder / path
     return rows  # type: ignore[no-any-return]
 
@@ -148,25 +130,18 @@ def _read_cells(
 def _read_argument(
     order: Order, store: Store, name: str, artifact: Artifact, wanted: str
 ) -> object:
-    request = formats.ReadRequest(
-        artifact.name,
-        wanted,
-        order.formats.get(name),
-        order.trust,
-        order.options_of(name),
-        order.own_formats,
-    )
+    request = formats.argument_request(order, name, artifact.name, wanted)
     if own := request.own_format:
         try:
-            return project_functions.read_own(order, own, _copy_input(order, store, name, artifact))
+            return project_functions.read_own(order, own, order.place_input(store, name, artifact))
         except StepFailed as failure:
             raise failure.about(f"input `{name}`") from failure.__cause__
     is_bundle = artifact.files is not None and model_bundles.is_bundle(artifact.name)
     if is_bundle and not request.as_path:
-        copy = _copy_input(order, store, name, artifact)
+        copy = order.place_input(store, name, artifact)
         return model_bundles.load_in_project(copy, artifact.name, order.trust, order.root)
     if artifact.files is not None or request.as_path:
-        return _copy_input(order, store, name, artifact)
+        return order.place_input(store, name, artifact)
     try:
         for note in formats.reading_notes(store.path(artifact.digest), request):
             print(note)
@@ -175,34 +150,18 @@ def _read_argument(
         raise failure.about(f"input `{name}`") from failure.__cause__
 
 
-def _copy_input(order: Order, store: Store, name: str, artifact: Artifact) -> Path:
-    """A copy of the step's own: the store's file has no extension, and must not be written to."""
-    path = order.directory / "inputs" / name / artifact.name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    store.copy_to(artifact.digest, path)
-    return path
-
-
-def _output_path(order: Order, output: Output) -> Path:
-    path = order.directory / "outputs" / output.path
-    (path if formats.is_folder_output(output.path) else path.parent).mkdir(
-        parents=True, exist_ok=True
-    )
-    return path
-
-
 def store_outputs(order: Order, called: FunctionCall) -> Made:
     """Write what was returned, and put every output into the store.
 
     :raises StepFailed: where a value does not fit its format, or the function wrote nothing.
     """
     _refuse_open(order, called)
-    keeper = _open_store(order.root)
+    store = Store(order.root)
     outputs: dict[str, Artifact] = {}
     values: dict[str, Json] = {}
     needs: dict[str, tuple[str, ...]] = {}
     for name, output in order.outputs.items():
-        path = _output_path(order, output)
+        path = order.place_output(name)
         try:
             writer = "function"
             if name in called.returned:
@@ -216,7 +175,7 @@ def store_outputs(order: Order, called: FunctionCall) -> Made:
             raise place_failure(failure, order, called.function, name) from failure.__cause__
         if needed := skops_models.find_model_needs(path, output.format):
             needs[name] = needed
-        outputs[name] = keeper.put(path)
+        outputs[name] = store.put(path)
     nameless = skops_models.find_nameless(needs)
     for line in skops_models.tell_needs(needs, nameless, order.trust):
         print(line)

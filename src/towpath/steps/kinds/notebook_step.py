@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from towpath.backends.dvc import Store
-from towpath.config.artifact import Artifact, Json, Made
+from towpath.config.artifact import Json, Made
 from towpath.config.project_paths import module_folders
 from towpath.control_characters import show_controls
 from towpath.errors import Fault, Place, StepFailed
-from towpath.steps import formats, step_results
+from towpath.steps import step_results
 from towpath.steps.program_watch import ProgramWatch
 from towpath.steps.project_functions import hint_missing_module
 from towpath.steps.work_order import Order, Value
@@ -32,7 +32,8 @@ def execute(order: Order) -> Made:
     """
     from towpath.steps import notebook_execution
 
-    file, store = _notebook_file(order), Store(order.root)
+    step: NotebookStep = order.step  # type: ignore[assignment] # only this kind comes here
+    file, store = order.find_file(step.notebook), Store(order.root)
     watch = ProgramWatch.begin(order)
     folders = dict.fromkeys((order.root / order.folder, *module_folders(order.root)))
     executed = notebook_execution.execute_notebook(
@@ -40,24 +41,16 @@ def execute(order: Order) -> Made:
         watch.program_environment(folders),
     ).make_portable(order.directory, order.root)  # fmt: skip
     if executed.failure:
-        kept = _write_kept(order, executed, order.directory)
+        kept = _write_kept(order, executed, file, order.directory)
         order.remove_bytes()
         raise _cell_failure(order, file, executed.failure, kept["page"])
-    outputs, values = _take_outputs(order, executed, store)
+    paths = {name: order.place_output(name) for name in order.outputs if name not in _KEPT}
+    outputs, values = step_results.take_outputs(order, store, paths, "notebook", {})
+    kept = _write_kept(order, executed, file, order.directory / "outputs")
+    outputs |= {name: store.put(path) for name, path in kept.items()}
     undeclared: list[Json] = [path for path in watch.undeclared_files() if path != file]
     order.remove_bytes()
     return Made(outputs, values, {"undeclared": undeclared} if undeclared else {})
-
-
-def _declared_step(order: Order) -> NotebookStep:
-    return order.step  # type: ignore[return-value] # only this kind comes here
-
-
-def _notebook_file(order: Order) -> str:
-    """Where the notebook stands, from the root."""
-    notebook = _declared_step(order).notebook
-    beside = f"{order.folder}/{notebook}"
-    return beside if (order.root / beside).is_file() else notebook
 
 
 def _variables(order: Order, store: Store) -> dict[str, Any]:
@@ -66,30 +59,19 @@ def _variables(order: Order, store: Store) -> dict[str, Any]:
     for name, argument in order.arguments.items():
         if isinstance(argument, Value):
             values[name] = argument.value
-            continue
-        path = order.directory / "inputs" / name / argument.name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        store.copy_to(argument.digest, path)
-        values[name] = str(path)
-    for name in order.outputs:
-        if name not in _KEPT:
-            values[name] = str(_output_path(order, name))
-    return values
+        else:
+            values[name] = str(order.place_input(store, name, argument))
+    return values | {n: str(order.place_output(n)) for n in order.outputs if n not in _KEPT}
 
 
-def _output_path(order: Order, name: str) -> Path:
-    path = order.directory / "outputs" / order.outputs[name].path
-    is_folder = formats.is_folder_output(order.outputs[name].path)
-    (path if is_folder else path.parent).mkdir(parents=True, exist_ok=True)
-    return path
-
-
-def _write_kept(order: Order, executed: ExecutedNotebook, folder: Path) -> dict[str, Path]:
+def _write_kept(
+    order: Order, executed: ExecutedNotebook, file: str, folder: Path
+) -> dict[str, Path]:
     """The notebook as it was executed, and its page, in a folder."""
     paths = {name: folder / order.outputs[name].path for name in _KEPT}
     folder.mkdir(parents=True, exist_ok=True)
     executed.write_notebook(paths["notebook"])
-    executed.write_page(paths["page"], Path(_declared_step(order).notebook).stem)
+    executed.write_page(paths["page"], Path(file).stem)
     return paths
 
 
@@ -107,17 +89,3 @@ def _cell_failure(order: Order, file: str, failure: CellFailure, page: Path) -> 
     kept = Fault(f"the notebook as far as it went is {shown}")
     causes = ("Killed",) if failure.has_died else (failure.name, "Exception")
     return StepFailed(Fault(what, Place(file), hint), kept, causes=causes)
-
-
-def _take_outputs(
-    order: Order, executed: ExecutedNotebook, store: Store
-) -> tuple[dict[str, Artifact], dict[str, Json]]:
-    outputs: dict[str, Artifact] = {}
-    values: dict[str, Json] = {}
-    for name, output in order.outputs.items():
-        if name not in _KEPT:
-            path = _output_path(order, name)
-            values |= step_results.read_written(name, path, output, "notebook")
-            outputs[name] = store.put(path)
-    kept = _write_kept(order, executed, order.directory / "outputs")
-    return {**outputs, **{name: store.put(path) for name, path in kept.items()}}, values

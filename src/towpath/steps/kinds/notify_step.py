@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from towpath.config.artifact import Made
 from towpath.config.command_line import parse_command
 from towpath.control_characters import show_controls
-from towpath.errors import Fault, StepFailed
+from towpath.errors import StepFailed
 from towpath.steps.program_watch import program_path
 from towpath.steps.work_order import Order, Value
 
@@ -41,12 +41,12 @@ def execute(order: Order) -> Made:
     }  # fmt: skip
     program = shutil.which(words[0], path=environment["PATH"])
     if program is None:
-        raise StepFailed(Fault(f"there is no program `{words[0]}`"))
+        raise StepFailed(f"there is no program `{words[0]}`")
     ended = subprocess.run(
         words, executable=program, cwd=order.root, env=environment, check=False,
         input=message.value.encode(),
     )  # fmt: skip
     if ended.returncode:
         what = f"the command that tells it ended with {ended.returncode}"
-        raise StepFailed(Fault(what), causes=("CommandFailed", f"Exit{ended.returncode}"))
+        raise StepFailed(what, causes=("CommandFailed", f"Exit{ended.returncode}"))
     return Made(facts={"told": message.value})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from towpath.backends.great_expectations import suite_outcome
 from towpath.backends.great_expectations.suite_outcome import CheckOutcome
 from towpath.config.artifact import Artifact, Json, Made
 from towpath.errors import Fault, Malformed, Refused, StepFailed
-from towpath.steps import baseline_check, formats, project_functions, table_profile
+from towpath.steps import baseline_check, check_results, formats, project_functions, table_profile
 from towpath.steps.formats import jsons
 from towpath.steps.table_profile import (
     ProfiledTable,
@@ -38,7 +37,8 @@ def execute(order: Order) -> Made:
     :raises Refused: where a critical expectation does not hold and the step says ``must_pass``;
         what it made then stays in the step's directory.
     """
-    step, store = _declared_step(order), Store(order.root)
+    step: QualityCheck = order.step  # type: ignore[assignment] # only this kind comes here
+    store = Store(order.root)
     data = order.arguments["data"]
     assert isinstance(data, Artifact)
     outcome, documents = CheckOutcome("baseline", "", 0, 0), dict[str, Json]()
@@ -54,18 +54,14 @@ def execute(order: Order) -> Made:
         profiled = profile_table(parts, _edges_of(baseline), _names_of(baseline))
         outcome = _with_baseline(outcome, profiled, baseline, step.baseline)
         documents["baseline"] = profiled.profile.document()
-    _print_report(outcome)
+    check_results.print_results(outcome)
     documents["result"] = outcome.document()
     page = suite_outcome.render_page(outcome, data.name)
-    files = _write_results(order, documents, page)
+    files = check_results.write_results(order, documents, page)
     if outcome.failed and step.must_pass:
         raise Refused(*_failure_faults(outcome, files, order))
-    outputs = {name: store.put(file) for name, file in files.items()}
-    for file in files.values():
-        file.unlink()
-    values = {name: documents[name] for name in documents if outputs[name].size <= jsons.SMALL}
-    facts: dict[str, Json] = {"check": _summarise_check(outcome)}
-    return Made({"data": data, **outputs}, values, facts)
+    made = check_results.store_results(store, files, documents, outcome)
+    return replace(made, outputs={"data": data, **made.outputs})
 
 
 def _failure_faults(
@@ -95,15 +91,14 @@ def _read_baseline(order: Order, store: Store) -> TableProfile | None:
         return read_profile(document)
     except Malformed as wrong:
         hint = "a quality_check with `baseline` makes one, as its output `baseline`"
-        what = f"{name} is no baseline: {wrong.faults[0].what}"
-        raise StepFailed(Fault(what, hint=hint)) from None
+        raise StepFailed(f"{name} is no baseline: {wrong.faults[0].what}", hint=hint) from None
 
 
 def _read_document(order: Order, store: Store, baseline: Artifact) -> Json:
     format = formats.find_format(baseline.name, order.formats.get("baseline"))
     if baseline.files is not None or format is not formats.FORMATS["json"]:
         hint = "a quality_check with `baseline` makes one, as its output `baseline`"
-        raise StepFailed(Fault(f"{baseline.name} is no baseline: it is no JSON", hint=hint))
+        raise StepFailed(f"{baseline.name} is no baseline: it is no JSON", hint=hint)
     document: Json = jsons.parse_document(store.path(baseline.digest).read_bytes(), baseline.name)
     return document
 
@@ -127,18 +122,18 @@ def _with_baseline(
     results = baseline_check.compare_with_baseline(table, baseline, tolerances)
     profile = table.profile
     suite = outcome.suite if outcome.results else "a baseline" if baseline else "no baseline yet"
-    return replace(
-        outcome,
-        suite=f"{suite} and a baseline" if outcome.results and baseline else suite,
-        rows=profile.rows,
-        columns=len(profile.columns),
-        results=(*outcome.results, *results),
+    return CheckOutcome(
+        f"{suite} and a baseline" if outcome.results and baseline else suite,
+        outcome.description,
+        profile.rows,
+        len(profile.columns),
+        (*outcome.results, *results),
     )
 
 
 def _table_parts(order: Order, store: Store, data: Artifact, table: Any) -> ReadParts:
     """The table in parts: the whole where it was read already, or its format knows no parts."""
-    request = _table_request(order, data)
+    request = formats.argument_request(order, "data", data.name)
     if table is not None or (request.format and request.format.run):
         whole = _read_table(order, store, data) if table is None else table
         return lambda: [whole]
@@ -155,28 +150,15 @@ def run_suite(suite: great_expectations.Suite, table: Any) -> CheckOutcome:
     return validation.validate_suite(suite, table)
 
 
-def _declared_step(order: Order) -> QualityCheck:
-    return order.step  # type: ignore[return-value] # only this kind comes here
-
-
-def _table_request(order: Order, data: Artifact) -> formats.ReadRequest:
-    return formats.ReadRequest(
-        data.name,
-        declared=order.formats.get("data"),
-        options=order.options_of("data"),
-        own=order.own_formats,
-    )
-
-
 def _table_path(request: formats.ReadRequest, store: Store, data: Artifact) -> Path:
     if data.files is not None or request.format is None or not request.format.is_table:
         hint = f"it can look at tables: {formats.TABLES}"
-        raise StepFailed(Fault(f"{data.name} is no table that a check can look at", hint=hint))
+        raise StepFailed(f"{data.name} is no table that a check can look at", hint=hint)
     return store.path(data.digest)
 
 
 def _read_table(order: Order, store: Store, data: Artifact) -> Any:
-    request = _table_request(order, data)
+    request = formats.argument_request(order, "data", data.name)
     if request.format and request.format.run:
         return _of_own_format(order, request.format, store, data)
     path = _table_path(request, store, data)
@@ -186,44 +168,11 @@ def _read_table(order: Order, store: Store, data: Artifact) -> Any:
 
 
 def _of_own_format(order: Order, format: formats.Format, store: Store, data: Artifact) -> Any:
-    path = order.directory / "inputs" / "data" / data.name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    store.copy_to(data.digest, path)
-    table = project_functions.read_own(order, format, path)
+    table = project_functions.read_own(order, format, order.place_input(store, "data", data))
     if not (hasattr(table, "columns") and hasattr(table, "iloc")):
         kind = type(table).__name__
-        what = f"{data.name}: {format.run} reads a {kind}, which is no table of pandas"
-        raise StepFailed(Fault(what))
+        raise StepFailed(f"{data.name}: {format.run} reads a {kind}, which is no table of pandas")
     return table
-
-
-def _print_report(outcome: CheckOutcome) -> None:
-    for result in outcome.results:
-        mark = "held  " if result.passed else "FAILED" if result in outcome.failed else "warned"
-        print(mark, result.rule if result.passed else suite_outcome.result_sentence(result))
-
-
-def _write_results(order: Order, documents: Mapping[str, Json], page: str) -> dict[str, Path]:
-    order.directory.mkdir(parents=True, exist_ok=True)
-    texts = {
-        f"{name}.json": json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-        for name, document in documents.items()
-    }
-    files = {}
-    for name, text in {**texts, "page.html": page}.items():
-        files[name.partition(".")[0]] = order.directory / name
-        (order.directory / name).write_text(text, encoding="utf-8")
-    return files
-
-
-def _summarise_check(outcome: CheckOutcome) -> Json:
-    held = sum(result.passed for result in outcome.results)
-    return {
-        "passed": outcome.passed,
-        "held": held,
-        "failed": len(outcome.failed),
-        "warned": len(outcome.warned),
-    }
 
 
 def _shown_path(path: Path, order: Order) -> str:

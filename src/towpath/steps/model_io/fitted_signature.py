@@ -21,9 +21,14 @@ _MADE_UP = re.compile(r"Column_\d+|f?\d+")  # by LightGBM, XGBoost and CatBoost,
 
 def signatures_of_models(made: Mapping[str, Any], seen: Mapping[str, Any]) -> dict[str, Json]:
     """The signature of each model among a step's outputs; ``seen`` holds the step's arguments."""
-    models = {name: value for name, value in made.items() if _is_model(value)}
-    frames = [value for value in seen.values() if _is_frame(value)]
-    return {name: signature_of_model(model, frames) for name, model in models.items()}
+    # In this order: a lazy frame of polars works out its schema to name its columns, and warns.
+    of_frame = ("iloc", "columns", "dtypes")
+    frames = [value for value in seen.values() if all(hasattr(value, name) for name in of_frame)]
+    return {
+        name: signature_of_model(value, frames)
+        for name, value in made.items()
+        if hasattr(value, "predict") and not isinstance(value, type)
+    }
 
 
 def signature_of_model(model: Any, frames: Sequence[Any] = ()) -> dict[str, Json]:
@@ -38,7 +43,7 @@ def signature_of_model(model: Any, frames: Sequence[Any] = ()) -> dict[str, Json
     )
     signed: dict[str, Json] = {
         "model": f"{type(model).__module__.partition('.')[0]}.{type(model).__name__}",
-        "inputs": _column_types(names, source) if names else UNKNOWN,
+        "inputs": column_types(names, source) if names else UNKNOWN,
         "outputs": _output_types(model, names, source),
     }
     if not names and count is not None:
@@ -46,15 +51,6 @@ def signature_of_model(model: Any, frames: Sequence[Any] = ()) -> dict[str, Json
     if (classes := _class_labels(model)) is not None:
         signed["classes"] = classes
     return signed
-
-
-def _is_model(value: Any) -> bool:
-    return hasattr(value, "predict") and not isinstance(value, type)
-
-
-def _is_frame(value: Any) -> bool:
-    # In this order: a lazy frame of polars works out its schema to name its columns, and warns.
-    return all(hasattr(value, name) for name in ("iloc", "columns", "dtypes"))
 
 
 def feature_names(model: Any) -> list[str]:
@@ -86,7 +82,8 @@ def _model_attribute(model: Any, attribute: str) -> Any:
         return None
 
 
-def _column_types(names: Sequence[str], frame: Any) -> list[Json]:
+def column_types(names: Sequence[str], frame: Any) -> list[Json]:
+    """Columns with the types that they have in a table; ``unknown`` without one."""
     return [
         {"name": name, "type": type_of(frame[name].dtype) if frame is not None else UNKNOWN}
         for name in names
@@ -102,6 +99,11 @@ def _output_types(model: Any, names: Sequence[str], frame: Any) -> Json:
             predicted = model.predict(frame[list(names)].head(_ROWS))
     except Exception:  # the step has done its work; what the model gives is a note beside it
         return UNKNOWN
+    return prediction_columns(predicted)
+
+
+def prediction_columns(predicted: Any) -> list[Json]:
+    """What a model gave as columns, with their type."""
     width = predicted.shape[1] if len(getattr(predicted, "shape", ())) > 1 else 1
     kind = type_of(getattr(predicted, "dtype", None))
     return [{"name": name, "type": kind} for name in prediction_names(width)]
@@ -123,15 +125,11 @@ def _class_labels(model: Any) -> Json:
 
 def type_of(dtype: Any) -> str:
     text = str(dtype).lower()
-    if text.startswith("category"):
-        return "category"
-    for start, name in _TYPES:
-        if text.startswith(start):
-            return name
-    return UNKNOWN
+    return next((name for start, name in _TYPES if text.startswith(start)), UNKNOWN)
 
 
 _TYPES = (
+    ("category", "category"),
     ("bool", "boolean"), ("int", "integer"), ("uint", "integer"), ("float", "number"),
     ("double", "number"), ("decimal", "number"), ("datetime", "datetime"),
     ("timestamp", "datetime"), ("date", "datetime"), ("str", "string"), ("object", "string"),

@@ -59,8 +59,9 @@ def _walk_parts(
     yield _Part(value, own, part.is_tight)
     is_tight = bool(_class_names(value) & _TIGHT)
     for inner in _inner_values(value):
-        is_container = isinstance(inner, dict | list | tuple) or _is_array(value)
-        keeps = is_tight or (part.is_tight and (is_container or _is_container(value)))
+        is_inside = isinstance(value, dict | list | tuple | set) or _is_array(value)
+        is_container = is_inside or isinstance(inner, dict | list | tuple)
+        keeps = is_tight or (part.is_tight and is_container)
         yield from _walk_parts(_Part(inner, own, keeps), seen, depth + 1)
 
 
@@ -91,10 +92,6 @@ def _class_names(value: Any) -> frozenset[str]:
 
 def _is_array(value: Any) -> bool:
     return type(value).__name__ == "ndarray"
-
-
-def _is_container(value: Any) -> bool:
-    return isinstance(value, dict | list | tuple | set) or _is_array(value)
 
 
 def _inner_values(value: Any) -> Iterator[Any]:
@@ -225,9 +222,8 @@ def _stays_inside(order: Any, nodes: Any, points: int) -> bool:
 
 def _check_metric(metric: Any, _width: int | None) -> str:
     _, vector, matrix, *_ = metric.__getstate__()
-    if matrix.shape[0] == matrix.shape[1] or matrix.size <= 1:
-        return "" if vector.ndim == 1 else "a distance is not as it is made"
-    return "a distance is not as it is made"
+    is_square = matrix.shape[0] == matrix.shape[1] or matrix.size <= 1
+    return "" if is_square and vector.ndim == 1 else "a distance is not as it is made"
 
 
 def _check_neighbourhood(model: Any, width: int | None) -> str:

@@ -15,7 +15,7 @@ from towpath.config import foreign_values as foreign
 from towpath.config.artifact import Json
 from towpath.config.foreign_values import Fields
 from towpath.config.project_paths import ProjectPath
-from towpath.errors import Fault, Malformed, Refused, StepFailed, TowpathError
+from towpath.errors import Malformed, Refused, StepFailed, TowpathError
 from towpath.plain_data import list_fields
 from towpath.steps.model_io import bundle_runtime, own_classes, skops_models
 from towpath.steps.model_io.bundle_runtime import CODE, DESCRIPTION, BundledModel
@@ -101,9 +101,9 @@ def read_description(folder: Path, name: str) -> BundleDescription:
         )
         _require_sound(folder, description)
     except OSError as error:
-        raise StepFailed(Fault(f"{name} is no bundled model: {error.strerror}")) from error
+        raise StepFailed(f"{name} is no bundled model: {error.strerror}") from error
     except Malformed as wrong:
-        raise StepFailed(Fault(f"{name} is no bundled model: {wrong.faults[0].what}")) from None
+        raise StepFailed(f"{name} is no bundled model: {wrong.faults[0].what}") from None
     return description
 
 
@@ -235,7 +235,7 @@ def load_in_project(folder: Path, name: str, trust: Iterable[str], root: Path) -
         if own.is_file() and _read_text(own) != _read_text(folder / CODE / file):
             hint = "a `batch_transform` has a process without code of the project"
             what = f"{name} brings its own {file}, which is another than the project's"
-            raise StepFailed(Fault(what, hint=hint))
+            raise StepFailed(what, hint=hint)
     return _load_checked(folder, name, trust)
 
 
@@ -250,7 +250,7 @@ def _refuse_shadowing(folder: Path, description: BundleDescription, name: str) -
         if module in sys.stdlib_module_names or _is_installed_module(module):
             hint = "rename the module, and make the model again"
             what = f"{name} brings a module `{module}`, as a package is called that is installed"
-            raise Refused(Fault(what, hint=hint))
+            raise Refused(what, hint=hint)
 
 
 def _is_installed_module(name: str) -> bool:
@@ -288,7 +288,7 @@ def load_version(path: Path, name: str, trust: Iterable[str], own: Mapping[str, 
     own_classes.check_own_names(needed, functions, own)
     if not own["root"] and list_code(path):
         what = f"{name} of {own['version']} brings code, and names nothing of it"
-        raise Refused(Fault(what, hint="make the version again from what is committed"))
+        raise Refused(what, hint="make the version again from what is committed")
     if own["root"]:
         _refuse_altered(path, name, Path(own["root"]), own["version"])
         code = path / CODE
@@ -303,8 +303,7 @@ def load_version(path: Path, name: str, trust: Iterable[str], own: Mapping[str, 
 
 def has_own_code(path: Path, name: str) -> bool:
     """Whether loading a bundle runs code that it brings."""
-    description = read_description(path, name)
-    return bool(description.functions or list_code(path))
+    return bool(read_description(path, name).functions or list_code(path))
 
 
 def list_code(folder: Path) -> tuple[str, ...]:
@@ -320,11 +319,11 @@ def refuse_untrusted(folder: Path, name: str, trust: Iterable[str]) -> BundleDes
     # Its code is found before any package: what nothing in it names could only be run unasked.
     if list_code(folder) and not find_bundle_needs(folder, description):
         hint = "make the model again: one that needs no code brings none"
-        raise Refused(Fault(f"{name} brings code, and names nothing of it", hint=hint))
+        raise Refused(f"{name} brings code, and names nothing of it", hint=hint)
     if missing := find_bundle_needs(folder, description, allowed):
         what = f"{name} is not safe to load: it runs or holds {', '.join(missing)}"
         line = skops_models.trust_line(allowed, missing)
-        raise Refused(Fault(what, hint=f"if you trust it, write in towpath.yaml: {line}"))
+        raise Refused(what, hint=f"if you trust it, write in towpath.yaml: {line}")
     return description
 
 
@@ -334,7 +333,7 @@ def _refuse_altered(folder: Path, name: str, root: Path, version: str) -> None:
         is_same = committed.is_file() and _read_text(committed) == _read_text(folder / CODE / file)
         if not is_same:
             what = f"{name} of {version} brings {CODE}/{file}, which is not that of its commit"
-            raise Refused(Fault(what, hint="make the version again from what is committed"))
+            raise Refused(what, hint="make the version again from what is committed")
 
 
 def _read_text(path: Path) -> bytes:
@@ -358,12 +357,10 @@ def _load_checked(folder: Path, name: str, trust: Iterable[str]) -> BundledModel
     except ModuleNotFoundError as error:
         what = f"{name} cannot be loaded: {error}"
         hint = f"its packages are in its {REQUIREMENTS}; of the project it has {CODE}/ alone"
-        raise StepFailed(Fault(what, hint=hint)) from error
+        raise StepFailed(what, hint=hint) from error
     except Exception as error:  # its own code may raise anything when it is imported
         words = str(error).strip().partition("\n")[0]
-        raise StepFailed(
-            Fault(f"{name} cannot be loaded: {type(error).__name__}: {words}")
-        ) from error
+        raise StepFailed(f"{name} cannot be loaded: {type(error).__name__}: {words}") from error
 
 
 def forget_project(root: Path) -> None:

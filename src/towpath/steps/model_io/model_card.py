@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from msgspec import Struct
-
 from towpath.config.artifact import Json
 from towpath.markdown_text import code_span, markdown_table
 from towpath.steps.model_io.model_bundles import BundleDescription
@@ -14,47 +12,31 @@ from towpath.steps.model_io.model_bundles import BundleDescription
 _SHOWN = 5
 
 
-class CardContent(Struct, frozen=True):
-    """What a card tells. ``text`` is the project's own; nothing here hangs on the day, so that the
-    same model has the same card."""
-
-    description: BundleDescription
-    pins: Mapping[str, str]
-    samples: Sequence[Any]
-    metrics: Mapping[str, Json]
-    text: str = ""
-
-
-def render_card(content: CardContent) -> str:
-    """The card as Markdown."""
-    return "\n".join(_card_lines(content)).rstrip() + "\n"
-
-
-def _card_lines(content: CardContent) -> Iterator[str]:
-    yield from ("# Model card", "")
-    if content.text:
-        yield from (content.text, "")
-    signature = content.description.signature
+def render_card(
+    description: BundleDescription,
+    pins: Mapping[str, str],
+    samples: Sequence[Any],
+    metrics: Mapping[str, Json],
+    text: str,
+) -> str:
+    """The card as Markdown. ``text`` is the project's own; nothing here hangs on the day, so that
+    the same model has the same card."""
+    lines = ["# Model card", "", *([text, ""] if text else [])]
+    signature = description.signature
     for title, side in (("What it takes", "inputs"), ("What it gives", "outputs")):
         columns: Any = signature[side]
         rows = [(column["name"], column["type"]) for column in columns]
-        yield from _table_lines(title, ("column", "type"), rows)
+        lines += _table_lines(title, ("column", "type"), rows)
     if classes := signature.get("classes"):
-        yield from (f"Its classes are {_listed(classes)}.", "")
-    yield from ("## How", "", *_way_lines(content.description), "")
-    numbers = {n: v for n, v in content.metrics.items() if isinstance(v, int | float)}
-    if numbers:
-        rows = [(name, f"{number:.6g}") for name, number in numbers.items()]
-        yield from _table_lines("How well it did", ("metric", "value"), rows)
-    samples = content.samples[:_SHOWN]
-    shown = [(str(sample["inputs"]), str(sample["expected"])) for sample in samples]
-    yield from _table_lines("Samples", ("of the row", "it predicts"), shown)
-    packages = ", ".join(f"{name} {version}" for name, version in sorted(content.pins.items()))
-    yield from (f"Made with Python {content.description.python}; {packages}.", "")
-
-
-def _listed(values: Any) -> str:
-    return ", ".join(code_span(value) for value in values)
+        shown_classes = ", ".join(map(code_span, classes))  # type: ignore[arg-type]
+        lines += [f"Its classes are {shown_classes}.", ""]
+    lines += ["## How", "", *_way_lines(description), ""]
+    if rows := [(n, f"{v:.6g}") for n, v in metrics.items() if isinstance(v, int | float)]:
+        lines += _table_lines("How well it did", ("metric", "value"), rows)
+    shown = [(str(sample["inputs"]), str(sample["expected"])) for sample in samples[:_SHOWN]]
+    lines += _table_lines("Samples", ("of the row", "it predicts"), shown)
+    packages = ", ".join(f"{name} {version}" for name, version in sorted(pins.items()))
+    return "\n".join([*lines, f"Made with Python {description.python}; {packages}.", ""])
 
 
 def _way_lines(description: BundleDescription) -> Iterator[str]:

@@ -50,15 +50,12 @@ def make_classes_importable(
     strange = set(skops_models.find_untrusted(path, name)).intersection(trust)
     mine = sorted(strange.intersection(own["classes"]))
     others = sorted(strange.difference(mine))
-    if faults := [*_not_allowed(mine, own)]:
-        raise Refused(*faults)
-    if faults := list(_missing_packages(others, own)):
-        raise StepFailed(*faults)
+    _refuse_not_allowed(mine, own)
+    _require_packages(others, own)
     if mine:
         root = Path(own["root"])
         places = (root, root / own["folder"], root / "src")
-        if faults := list(_mixed_modules(places, own["version"])):
-            raise StepFailed(*faults)
+        refuse_mixed(places, own["version"])
         project_functions.make_project_importable(root, own["folder"])
         if (root / "src").is_dir():  # before a package that is installed from a work tree
             sys.path.insert(0, str(root / "src"))
@@ -68,20 +65,26 @@ def check_own_names(names: Iterable[str], functions: Iterable[str], own: Mapping
     """Raise as :func:`load_model` does for names of the version's own code that a bundle needs and
     that may not run here, or that its commit does not define; ``functions`` are among ``names``."""
     mine = sorted(set(names).intersection(own["classes"]))
-    if faults := [*_not_allowed(mine, own)]:
-        raise Refused(*faults)
+    _refuse_not_allowed(mine, own)
     if strange := sorted(set(functions).difference(mine)):
         why = f"and {own['fault']}" if own["fault"] else "which its commit does not define"
-        raise Refused(Fault(f"{own['version']} runs {', '.join(strange)}, {why}", hint=own["hint"]))
-    if faults := list(_missing_packages(sorted(set(names).difference(mine)), own)):
-        raise StepFailed(*faults)
+        raise Refused(f"{own['version']} runs {', '.join(strange)}, {why}", hint=own["hint"])
+    _require_packages(sorted(set(names).difference(mine)), own)
 
 
 def refuse_mixed(places: Iterable[Path], version: str) -> None:
     """Raise ``StepFailed`` where this process has a module from elsewhere that code in ``places``
     has too."""
-    if faults := list(_mixed_modules(places, version)):
-        raise StepFailed(*faults)
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if not file or name.partition(".")[0] in {"__main__", *sys.stdlib_module_names}:
+            continue
+        path = name.replace(".", "/")
+        for place in places:
+            is_there = any((place / own).is_file() for own in (f"{path}.py", f"{path}/__init__.py"))
+            if is_there and not Path(file).is_relative_to(place):
+                what = f"{version} brings its own {name}, and this process has that of {file}"
+                raise StepFailed(what, hint="load it in a process of its own")
 
 
 def compare_recorded(path: Path, name: str, own: Mapping[str, Any]) -> tuple[str, ...]:
@@ -97,42 +100,30 @@ def compare_recorded(path: Path, name: str, own: Mapping[str, Any]) -> tuple[str
     return compare_packages(own["packages"], own["python"], homes)
 
 
-def _not_allowed(mine: list[str], own: Mapping[str, Any]) -> Iterator[Fault]:
+def _refuse_not_allowed(mine: list[str], own: Mapping[str, Any]) -> None:
     if mine and own["root"] is None:
         what = f"{own['version']} holds {', '.join(mine)}, of its own code, and {own['fault']}"
-        yield Fault(what, hint=own["hint"])
+        raise Refused(what, hint=own["hint"])
 
 
-def _missing_packages(names: list[str], own: Mapping[str, Any]) -> Iterator[Fault]:
-    """What cannot be imported here at all: by package, each once."""
+def _require_packages(names: list[str], own: Mapping[str, Any]) -> None:
+    """Raise ``StepFailed`` for what cannot be imported here at all: by package, each once."""
+    faults = []
     for home in sorted({name.partition(".")[0] for name in names}):
         if _is_installed(home):
             continue
         if own["fault"] and not own["classes"]:
             held = ", ".join(name for name in names if name.startswith(f"{home}."))
-            yield Fault(f"{own['version']} holds {held}, and {own['fault']}", hint=own["hint"])
+            what = f"{own['version']} holds {held}, and {own['fault']}"
+            faults.append(Fault(what, hint=own["hint"]))
             continue
         recorded_package = find_recorded(own["packages"], home)
         package = " ".join(recorded_package) if recorded_package else home
         hint = f"pip install {'=='.join(recorded_package) if recorded_package else home}"
-        yield Fault(f"{own['version']} needs {package}, which is not installed here", hint=hint)
-
-
-def _mixed_modules(places: Iterable[Path], version: str) -> Iterator[Fault]:
-    """Modules that this process has imported from elsewhere and the version's code has too."""
-    for name, module in list(sys.modules.items()):
-        file = getattr(module, "__file__", None)
-        if not file or name.partition(".")[0] in {"__main__", *sys.stdlib_module_names}:
-            continue
-        path = name.replace(".", "/")
-        for place in places:
-            module_files = (place / f"{path}.py", place / path / "__init__.py")
-            if any(module_file.is_file() for module_file in module_files) and not Path(
-                file
-            ).is_relative_to(place):
-                what = f"{version} brings its own {name}, and this process has that of {file}"
-                yield Fault(what, hint="load it in a process of its own")
-                return
+        what = f"{own['version']} needs {package}, which is not installed here"
+        faults.append(Fault(what, hint=hint))
+    if faults:
+        raise StepFailed(*faults)
 
 
 def _is_installed(home: str) -> bool:
@@ -185,7 +176,8 @@ def compare_packages(
     differing = {
         name: f"{name} {version} recorded, {installed or 'none'} here"
         for name, version in recorded.items()
-        if _is_version(version) and (installed := _installed_version(name)) != version
+        # Of a package without a version the record has a digest.
+        if version[:1].isdigit() and (installed := _installed_version(name)) != version
     }
     close = _names_of(homes) if differing else frozenset()
     matters = [
@@ -202,16 +194,11 @@ def compare_packages(
 def find_recorded(recorded: Mapping[str, str], home: str) -> tuple[str, str] | None:
     """The recorded package that a top module comes from, by its name, and its version. It is not
     installed, so that only its name tells: ``xgboost`` is of ``xgboost`` or of ``xgboost-cpu``."""
+    plain_home = plain_package_name(home)
     for name, version in recorded.items():
-        if plain_package_name(name) == plain_package_name(home) or plain_package_name(
-            name
-        ).startswith(f"{plain_package_name(home)}-"):
+        if f"{plain_package_name(name)}-".startswith(f"{plain_home}-"):
             return name, version
     return None
-
-
-def _is_version(text: str) -> bool:
-    return text[:1].isdigit()  # of a package without one the record has a digest
 
 
 def _installed_version(name: str) -> str | None:

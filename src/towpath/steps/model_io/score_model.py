@@ -1,18 +1,23 @@
-"""A model's file applied to a table's file, outside of any run and in a sandbox."""
+"""A model's file applied to a table's file, outside of any run and in a sandbox; and a version's
+bundled model for a program, which predicts so."""
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from towpath.config import foreign_values as foreign
 from towpath.config.foreign_values import Fields
 from towpath.errors import Fault, Malformed, Refused, StepFailed, TowpathError
 from towpath.sandbox.foreign_code import Sandbox, SandboxEnded
-from towpath.scratch import folder_beside
+from towpath.scratch import folder_beside, scratch_folder
 from towpath.steps import formats
 from towpath.steps.kinds import batch_transform
 from towpath.steps.model_io import model_bundles, own_classes
@@ -41,7 +46,7 @@ def read_model_file(path: Path, trust: Iterable[str], own: Mapping[str, Any]) ->
     """A model's file, if all in it is known, trusted, or of the version's own code (``own``,
     ``OwnCode.to_json``'s). Its bytes must have been held against their digest before."""
     if not _is_model(path.name):
-        raise StepFailed(Fault(f"{path.name} is no model that can be read here"))
+        raise StepFailed(f"{path.name} is no model that can be read here")
     return model_bundles.load_version(path, path.name, trust, own)
 
 
@@ -96,13 +101,13 @@ def _ask_sandbox(asked: Scoring, folder: Path, made: Path) -> Scored:
         needs = formats.list_preloads(asked.model.name, asked.data.name, made.name)
         sandbox_answer = sandbox.ask(__name__, question, (__name__, *needs)).said
     except SandboxEnded as ended:
-        raise StepFailed(Fault(f"{asked.own.version} cannot be applied: {ended}")) from None
+        raise StepFailed(f"{asked.own.version} cannot be applied: {ended}") from None
     try:
         return read_scored(sandbox_answer)
     except Malformed as wrong:
         words = wrong.faults[0].what
         what = f"{asked.own.version} cannot be applied: its process answers with what is no answer"
-        raise StepFailed(Fault(f"{what}: {words}")) from None
+        raise StepFailed(f"{what}: {words}") from None
 
 
 def read_scored(said: object) -> Scored:
@@ -141,15 +146,14 @@ def answer(question: Mapping[str, Any]) -> dict[str, Any]:
     except Exception as refused:  # a model may raise anything over a table that it does not like
         words = str(refused).strip().partition("\n")[0] or "it says no more"
         rows = f"{question['version']} refused the rows of {question['name']}"
-        what = f"{rows}: {type(refused).__name__}: {words}"
-        return {"faults": [[what, None]], "refused": False}
+        return {"faults": [[f"{rows}: {type(refused).__name__}: {words}", None]], "refused": False}
 
 
 def _write_scored(question: Mapping[str, Any]) -> int:
     loaded = read_model_file(Path(question["model"]), question["trust"], question["own"])
     method = question["method"]
     if not hasattr(loaded, method):
-        raise StepFailed(Fault(f"a {type(loaded).__name__} has no `{method}`"))
+        raise StepFailed(f"a {type(loaded).__name__} has no `{method}`")
     name = question["name"]
     request = formats.ReadRequest(Path(name).name)
     parts = formats.read_file_parts(Path(question["data"]), request, question["batch_size"])
@@ -162,9 +166,58 @@ def _write_scored(question: Mapping[str, Any]) -> int:
 
 
 def _unwritten_failure(output: Path | str, refused: OSError) -> StepFailed:
-    return StepFailed(Fault(f"{output} cannot be written: {refused.strerror}"))
+    return StepFailed(f"{output} cannot be written: {refused.strerror}")
 
 
 def _is_model(name: str) -> bool:
     format = formats.find_format(name)
     return format is not None and format.module == "model_files"
+
+
+@dataclass(frozen=True)
+class SandboxedModel:
+    """A model whose code runs in a process with a bare environment, without a network.
+
+    ``feature_names_in_`` are the columns that it takes. Each call is a process of its own.
+    """
+
+    feature_names_in_: tuple[str, ...]
+    signature: dict[str, Any] = field(repr=False)
+    _place: tempfile.TemporaryDirectory[str] = field(repr=False)
+    _scoring: Scoring = field(repr=False)
+
+    @classmethod
+    def keep(cls, path: Path, name: str, own: OwnCode, trust: tuple[str, ...]) -> SandboxedModel:
+        """Keep a copy of a bundle, for as long as the model is used.
+
+        Raises:
+            Refused: where it runs or holds what `trust` does not name.
+        """
+        place = tempfile.TemporaryDirectory(prefix="towpath-model-")
+        kept = Path(place.name, name)
+        shutil.copytree(path, kept)
+        description = model_bundles.refuse_untrusted(kept, name, trust)
+        scoring = Scoring(kept, Path(), Path(), own, trust)
+        return cls(description.columns, dict(description.signature), place, scoring)
+
+    def predict(self, data: Any) -> Any:
+        """A prediction for each row of a table of pandas; raises as `towpath transform` does."""
+        return self._ask("predict", data)
+
+    def predict_proba(self, data: Any) -> Any:
+        """The share of each class, a row for each row; for a classifier without a step behind."""
+        return self._ask("predict_proba", data)
+
+    def _ask(self, method: str, data: Any) -> Any:
+        import pandas
+
+        if missing := [name for name in self.feature_names_in_ if name not in data.columns]:
+            raise StepFailed(f"the model takes `{missing[0]}`, which the table does not have")
+        with scratch_folder() as folder:
+            table, scored = folder / "rows.parquet", folder / "scored.parquet"
+            rows = data[list(self.feature_names_in_)].reset_index(drop=True)
+            rows.to_parquet(table, index=False)
+            score_table(replace(self._scoring, data=table, output=scored, method=method))
+            predictions = pandas.read_parquet(scored).iloc[:, len(self.feature_names_in_) :]
+        is_column = predictions.shape[1] == 1
+        return predictions.iloc[:, 0].to_numpy() if is_column else predictions.to_numpy()

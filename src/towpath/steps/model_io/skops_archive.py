@@ -12,12 +12,13 @@ import io
 import json
 import re
 import zipfile
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
 from msgspec import Struct, field
 
-from towpath.errors import Fault, Refused, StepFailed
+from towpath.errors import Refused, StepFailed
 from towpath.steps.model_io.allowed_types import Held
 
 _SCHEMA = "schema.json"
@@ -30,6 +31,9 @@ _DEEPEST = 250  # Levels of nesting in the schema: each object of a model takes 
 # The loaders whose content is a member of the archive.
 _FILED = ("BytesNode", "BytearrayNode", "NdArrayNode", "SparseMatrixNode")
 
+
+# The fourth also for a compression that this Python does not know.
+_NO_ARCHIVE = (zipfile.BadZipFile, KeyError, ValueError, RuntimeError, TypeError, OSError)
 
 _ARRAY = b"\x93NUMPY"
 _PACKED = b"PK\x03\x04"
@@ -50,29 +54,19 @@ def read_held(file: BinaryIO, name: str) -> frozenset[Held]:
         raise
     except RecursionError:
         raise _refused_file(name, "its schema is nested too deeply") from None
-    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, RuntimeError, OSError) as error:
-        raise _no_model(name, error) from error
-    except NotImplementedError as error:  # a compression that this Python does not know
-        raise _no_model(name, error) from error
-
-
-def _no_model(name: str, error: Exception) -> StepFailed:
-    return StepFailed(Fault(f"{name} is no skops file: {error}"))
+    except _NO_ARCHIVE as error:
+        raise StepFailed(f"{name} is no skops file: {error}") from error
 
 
 def _refused_file(name: str, why: str) -> Refused:
-    return Refused(Fault(f"{name} is not safe to load: {why}"))
+    return Refused(f"{name} is not safe to load: {why}")
 
 
 def _check_members(archive: zipfile.ZipFile, name: str) -> None:
     """Plain names, each once, and no more bytes than a file of this size would hold."""
     members = archive.infolist()
     names = [member.filename for member in members]
-    if (
-        twice := {member_name for member_name in names if names.count(member_name) > 1}
-        if (len(set(names)) < len(names))
-        else set()
-    ):
+    if twice := [member_name for member_name, count in Counter(names).items() if count > 1]:
         raise _refused_file(name, f"it holds {min(twice)} more than once")
     if strange := [member_name for member_name in names if not _MEMBER.fullmatch(member_name)]:
         raise _refused_file(name, f"a member of it is called {strange[0]!r}")
@@ -144,7 +138,7 @@ def _check_contents(archive: zipfile.ZipFile, nodes: list[Mapping[str, Any]], na
         loader, file = node["__loader__"], str(node.get("file"))
         if loader in _FILED and node.get("type") != "json" and file not in members:
             raise StepFailed(
-                Fault(f"{name} lacks {file}, which its schema names", hint="train the model again")
+                f"{name} lacks {file}, which its schema names", hint="train the model again"
             )
         if loader == "NdArrayNode" and node.get("type") == "numpy":
             with archive.open(file) as member:
@@ -158,8 +152,7 @@ def _check_sparse(content: bytes, file: str, name: str) -> None:
     if not content.startswith(_PACKED):
         raise _refused_file(name, f"{file} in it is no sparse matrix")
     with zipfile.ZipFile(io.BytesIO(content)) as inner:
-        members = inner.infolist()
-        _check_size(name, len(content), sum(member.file_size for member in members))
+        _check_size(name, len(content), sum(member.file_size for member in inner.infolist()))
 
 
 # Makes a skops file depend on the model alone: no addresses, no times, no stray bytes.
@@ -204,13 +197,11 @@ class _Numbering(Struct):
             content = self.archive.read(node["file"])
             is_fixed = node["__loader__"] == "BytesNode"
             number = self._number_of((node["__class__"], content) if is_fixed else node["__id__"])
-            return {
-                **node,
-                "file": self._rename_member(node["file"], f"{number}.bin"),
-                "__id__": number,
-            }
+            file = self._rename_member(node["file"], f"{number}.bin")
+            return {**node, "file": file, "__id__": number}
         if (members := _members_of_set(node)) is not None:
-            members.sort(key=self._node_fingerprint)
+            # What tells the members of a set apart: all of a node but its numbers.
+            members.sort(key=lambda it: json.dumps(self._without_numbers(it), sort_keys=True))
         return {key: self._renumber_value(key, value) for key, value in node.items()}
 
     def _renumber_value(self, key: str, value: Any) -> Any:
@@ -229,34 +220,29 @@ class _Numbering(Struct):
         self.members.setdefault(new, old)
         return new
 
-    def _node_fingerprint(self, node: Any) -> str:
-        """What tells the members of a set apart: all of a node but its numbers."""
-        return json.dumps(self._without_numbers(node), sort_keys=True)
-
     def _without_numbers(self, node: Any) -> Any:
         if isinstance(node, list):
             return [self._without_numbers(part) for part in node]
         if not isinstance(node, dict):
             return node
-        return {
-            key: self._member_digest(value) if key == "file" and isinstance(value, str)
-            else self._without_numbers(value)
-            for key, value in node.items() if key != "__id__" or not isinstance(value, int)
-        }  # fmt: skip
-
-    def _member_digest(self, member: str) -> str:
-        return hashlib.sha256(_member_content(self.archive, member)).hexdigest()
+        plain = {}
+        for key, value in node.items():
+            if key == "file" and isinstance(value, str):
+                content = _member_content(self.archive, value)
+                plain[key] = hashlib.sha256(content).hexdigest()
+            elif key != "__id__" or not isinstance(value, int):
+                plain[key] = self._without_numbers(value)
+        return plain
 
 
 def _members_of_set(node: dict[str, Any]) -> list[Any] | None:
     """The nodes of a set's members, which stand there as Python's hashes have them."""
+    members: list[Any] | None = None
     if node.get("__loader__") == "SetNode":
-        members: list[Any] = node["content"]
-        return members
-    if node.get("__loader__") == "ConstructorFromReduceNode" and node["__class__"] == "frozenset":
-        frozen: list[Any] = node["content"]["content"][0]["content"]
-        return frozen
-    return None
+        members = node["content"]
+    elif node.get("__loader__") == "ConstructorFromReduceNode" and node["__class__"] == "frozenset":
+        members = node["content"]["content"][0]["content"]
+    return members
 
 
 def _member_info(name: str, compression: int = zipfile.ZIP_STORED) -> zipfile.ZipInfo:
@@ -268,11 +254,8 @@ def _member_info(name: str, compression: int = zipfile.ZIP_STORED) -> zipfile.Zi
 
 def _member_content(archive: zipfile.ZipFile, name: str) -> bytes:
     data = archive.read(name)
-    return _without_padding(data) if name.endswith(".npy") and _has_padding(data) else data
-
-
-def _has_padding(data: bytes) -> bool:
-    return b"'|V" in data[:1024]  # how numpy's header spells the gap between two fields
+    has_padding = b"'|V" in data[:1024]  # how numpy's header spells the gap between two fields
+    return _without_padding(data) if name.endswith(".npy") and has_padding else data
 
 
 def _without_padding(data: bytes) -> bytes:
@@ -282,8 +265,6 @@ def _without_padding(data: bytes) -> bytes:
     clean = numpy.zeros(records.shape, records.dtype)
     for column in records.dtype.names or ():
         clean[column] = records[column]
-    output = io.BytesIO()
-    numpy.lib.format.write_array(
-        output, clean if records.dtype.names else records, allow_pickle=False
-    )
+    output, written = io.BytesIO(), clean if records.dtype.names else records
+    numpy.lib.format.write_array(output, written, allow_pickle=False)
     return output.getvalue()

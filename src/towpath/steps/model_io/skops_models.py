@@ -25,7 +25,7 @@ def dump_model(model: object, path: Path) -> None:
     except Exception as error:  # skops raises what the object's own code raises
         hint = f"{{path: {path.name}, format: joblib}} keeps any object, and runs code when read"
         what = f"skops cannot keep this {type(model).__name__}: {error}"
-        raise StepFailed(Fault(what, hint=hint)) from error
+        raise StepFailed(what, hint=hint) from error
     skops_archive.read_held(io.BytesIO(content), path.name)
     path.write_bytes(content)
 
@@ -48,9 +48,9 @@ def load_trusted_model(path: Path, name: str, trust: Iterable[str] = ()) -> Any:
                 warnings.simplefilter("ignore")
                 model = skops_io.load(file, trusted=sorted({full for _, full in held}))
         except Exception as error:
-            raise StepFailed(Fault(f"{name} cannot be read: {error}")) from error
+            raise StepFailed(f"{name} cannot be read: {error}") from error
     if reason := index_bounds.find_unsafe_part(model):
-        raise Refused(Fault(f"{name} is not safe to use: {reason}"))
+        raise Refused(f"{name} is not safe to use: {reason}")
     return model
 
 

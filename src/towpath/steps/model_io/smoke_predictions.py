@@ -81,8 +81,7 @@ def _sample_table(asked: Mapping[str, Any], known: Mapping[str, list[Any]]) -> A
 
     if sample := asked["sample"]:
         path = Path(sample)
-        request = formats.ReadRequest(path.name)
-        return next(formats.read_file_parts(path, request, None)).head(ROWS)
+        return next(formats.read_file_parts(path, formats.ReadRequest(path.name), None)).head(ROWS)
     return pandas.DataFrame(
         {column["name"]: _sample_column(column, known) for column in asked["columns"]}
         if asked["columns"]
