@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from msgspec import Struct, field
 
 from towpath.config import foreign_values as foreign
-from towpath.config.foreign_values import MOST_BYTES, ReadValue, describe_value, require_md5
+from towpath.config.foreign_values import MOST_BYTES, describe_value, require_md5
 from towpath.config.foreign_values import Json as Json  # what values are, for who reads artifacts
 from towpath.config.project_paths import require_name
 from towpath.errors import Malformed
@@ -80,12 +80,12 @@ def read_artifact(value: object) -> Artifact:
     )
 
 
-def read_made(value: object, read_value: ReadValue[Json] = foreign.read_json) -> Made:
+def read_made(value: object) -> Made:
     """What a step made, as entries and runs hold it."""
     fields = foreign.Fields(value)
     fields.refuse_others("outputs", "values", "facts")
     return Made(
         fields.get_table("outputs", read_artifact),
-        fields.get_table("values", read_value),
-        fields.get_table("facts", read_value),
+        fields.get_table("values", foreign.read_json),
+        fields.get_table("facts", foreign.read_json),
     )

@@ -7,7 +7,6 @@ costs more than showing a version of ten thousand may take.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 from collections.abc import Callable, KeysView, Mapping
@@ -92,32 +91,14 @@ _PIPELINE = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?")
 _KEY = re.compile(r"[0-9a-f]{64}")
 
 
-def parse_json(content: bytes | str, decode: Callable[[Any], Any] = json.loads) -> Any:
+def parse_json(content: bytes | str) -> Any:
     """The document in a JSON text; ``Malformed`` where it is none, or nests without end."""
     try:
-        return decode(content)
+        return json.loads(content)
     except RecursionError:
         raise Malformed("it nests too deep") from None
     except ValueError as wrong:  # also what is no UTF-8, and a number of a million digits
         raise Malformed(f"it is not JSON: {wrong}") from None
-
-
-def parse_json_line(line: str) -> tuple[Any, bool]:
-    """The document in a line that was read as UTF-8, and whether `read_json` would give all of it
-    back as it is: who reads thousands of lines need not look at each value of them then."""
-    document = parse_json(line, _LINE_DECODER.decode)
-    # Half a character stands there as an escape; deep is nothing that has few brackets.
-    has_whole_texts = "\\" not in line or ("\\ud" not in line and "\\uD" not in line)
-    return document, has_whole_texts and line.count("[") + line.count("{") <= DEEPEST
-
-
-def _read_whole_number(digits: str) -> int | str:
-    """As `read_json` gives it back: what no float can say is its digits."""
-    return int(digits) if len(digits.lstrip("-")) <= _MOST_DIGITS else digits
-
-
-_MOST_DIGITS = 300
-_LINE_DECODER = json.JSONDecoder(parse_int=_read_whole_number)
 
 
 def read_text(value: object) -> str:
@@ -220,12 +201,6 @@ def read_json(value: Any, depth: int = DEEPEST) -> Json:
     return _refuse_value(value, "a value of JSON's types")
 
 
-def take_json(value: Any) -> Json:
-    """A value of a line of which ``parse_json_line`` says that all of it is sound."""
-    json_value: Json = value
-    return json_value
-
-
 def table_of(read: ReadValue[T]) -> ReadValue[dict[str, T]]:
     """A reader of a mapping, all of whose values are read alike."""
 
@@ -235,16 +210,6 @@ def table_of(read: ReadValue[T]) -> ReadValue[dict[str, T]]:
         return {read_text(name): _read_at(name, read, item) for name, item in value.items()}
 
     return read_table
-
-
-def read_texts(value: object) -> dict[str, str]:
-    """A mapping of texts. It may be long, and is read of thousands of records: what is ASCII
-    throughout is known by one look at all of it."""
-    if isinstance(value, dict):
-        with contextlib.suppress(TypeError):  # not all of it is text: then the place is said
-            if "".join((*value, *value.values())).isascii():
-                return dict(value)
-    return table_of(read_text)(value)
 
 
 def list_of(read: ReadValue[T]) -> ReadValue[tuple[T, ...]]:

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from typing import Any, TextIO, TypeAlias
 
@@ -447,7 +446,7 @@ def _refuse_record(folder: Path, what: str, place: Place | None = None) -> Store
 
 Event = Mapping[str, Any]
 
-_TEXTS = foreign.read_texts
+_TEXTS = foreign.table_of(foreign.read_text)
 _VALUES = foreign.table_of(foreign.read_json)
 _LINES = foreign.list_of(foreign.read_text)
 
@@ -459,21 +458,21 @@ def read_events(lines: Iterable[str], shown: str) -> Iterator[Event]:
     """
     for number, line in enumerate(lines, 1):
         try:
-            document, is_sound = foreign.parse_json_line(line)
+            document = foreign.parse_json(line)
         except Malformed:  # torn by a kill or a full disk: what stands above it is true
             return
         try:
-            yield _read_fields(document, _SOUND_FIELDS if is_sound else _FIELDS)
+            yield _read_fields(document)
         except Malformed as wrong:
             raise Malformed(Fault(wrong.faults[0].what, Place(shown, number))) from None
 
 
-def _read_fields(document: object, known: Mapping[str, _EventFields]) -> Event:
+def _read_fields(document: object) -> Event:
     """One event with every field of its type; fields that nobody reads are left out."""
     fields = Fields(document)
     kind = fields.get("event", foreign.read_text)
     event: dict[str, Any] = {"event": kind, "time": fields.get("time", foreign.read_moment)}
-    required, optional = known.get(kind, _NO_FIELDS)
+    required, optional = _FIELDS.get(kind, _NO_FIELDS)
     for name, read_value in required.items():
         event[name] = fields.get(name, read_value)
     for name in fields.names & optional.keys():
@@ -506,47 +505,41 @@ _EventFields: TypeAlias = tuple[Mapping[str, ReadValue[Any]], Mapping[str, ReadV
 _NO_FIELDS: _EventFields = ({}, {})
 
 
-def _list_fields(read_value: ReadValue[Json]) -> dict[str, _EventFields]:
-    """What each kind of event must say, and what it may."""
-    values = foreign.table_of(read_value)
-    started: _EventFields = (
-        {
-            "run": FileName,
-            "pipeline": foreign.read_text,
-            "steps": _read_steps,
-            "params": values,
-            "inputs": values,
-            "origin": values,
-        },
-        {"asked": _read_asked, "sources": values, "tried": _LINES, "for": foreign.read_text},
-    )
-    step: _EventFields = (
-        {"step": FileName, "state": foreign.one_of(*ExecutionState)},
-        {
-            "reason": foreign.read_text,
-            "seconds": foreign.read_duration,
-            "attempt": foreign.read_count,
-            "previous_error": foreign.read_text,
-            "key": foreign.read_text,
-            "ingredients": _TEXTS,
-            "made": partial(read_made, read_value=read_value),
-            "error": _LINES,
-        },
-    )
-    finished: dict[str, ReadValue[Any]] = {
-        "state": foreign.one_of(*ExecutionState),
+_STARTED: _EventFields = (
+    {
+        "run": FileName,
+        "pipeline": foreign.read_text,
+        "steps": _read_steps,
+        "params": _VALUES,
+        "inputs": _VALUES,
+        "origin": _VALUES,
+    },
+    {"asked": _read_asked, "sources": _VALUES, "tried": _LINES, "for": foreign.read_text},
+)
+_STEP: _EventFields = (
+    {"step": FileName, "state": foreign.one_of(*ExecutionState)},
+    {
+        "reason": foreign.read_text,
         "seconds": foreign.read_duration,
-        "exit_code": foreign.read_count,
-    }
-    return {
-        "started": started,
-        "step": step,
-        "cells": ({"step": FileName, "cells": _read_cells, "number": foreign.read_count}, {}),
-        "published": ({"versions": _LINES}, {}),
-        "registered": ({"versions": _LINES}, {}),
-        "finished": (finished, {"error": _LINES}),
-    }
-
-
-_FIELDS = _list_fields(foreign.read_json)
-_SOUND_FIELDS = _list_fields(foreign.take_json)
+        "attempt": foreign.read_count,
+        "previous_error": foreign.read_text,
+        "key": foreign.read_text,
+        "ingredients": _TEXTS,
+        "made": read_made,
+        "error": _LINES,
+    },
+)
+_FINISHED: dict[str, ReadValue[Any]] = {
+    "state": foreign.one_of(*ExecutionState),
+    "seconds": foreign.read_duration,
+    "exit_code": foreign.read_count,
+}
+_FIELDS: Mapping[str, _EventFields] = {
+    "started": _STARTED,
+    "step": _STEP,
+    "cells": ({"step": FileName, "cells": _read_cells, "number": foreign.read_count}, {}),
+    "published": ({"versions": _LINES}, {}),
+    "registered": ({"versions": _LINES}, {}),
+    "finished": (_FINISHED, {"error": _LINES}),
+}
+"""What each kind of event must say, and what it may."""
