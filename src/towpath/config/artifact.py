@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from msgspec import Struct, field
 
 from towpath.config import foreign_values as foreign
-from towpath.config.foreign_values import MOST_BYTES, describe_value, require_md5
 from towpath.config.foreign_values import Json as Json  # what values are, for who reads artifacts
+from towpath.config.foreign_values import require_md5
 from towpath.config.project_paths import require_name
-from towpath.errors import Malformed
 
 
 class Artifact(Struct, frozen=True):
@@ -31,8 +30,7 @@ class Artifact(Struct, frozen=True):
         require_md5(self.digest)
         require_name(self.name)
         for count in (self.size, self.files or 0):
-            if not 0 <= count <= MOST_BYTES:
-                raise Malformed(f"{describe_value(count)} is not a size")
+            foreign.read_count(count)
 
 
 class Made(Struct, frozen=True):

@@ -93,8 +93,7 @@ class DeclaredPipeline(Struct, frozen=True):
 
     def place_of_param(self, name: str) -> Place | None:
         """Where a parameter is declared, by its dotted name."""
-        written = self.places.find_place("params", *name.split("."))
-        return self.file_params.get(name) or written
+        return self.file_params.get(name) or self.places.find_place("params", *name.split("."))
 
     @property
     def param_files(self) -> dict[str, str]:

@@ -118,9 +118,8 @@ _KIND_WORDS = {
 def _is_same_kind(reference: str, kind: str) -> bool:
     # A column without a value has any kind: how complete it is, is another question. Numbers may
     # happen to be whole.
-    return "empty" in (reference, kind) or kind == reference or (reference, kind) == (
-        "number", "integer",
-    )  # fmt: skip
+    kinds = (reference, kind)
+    return "empty" in kinds or kind == reference or kinds == ("number", "integer")
 
 
 def _completeness_result(name: str, share: float, reference: float, tolerance: float) -> Result:

@@ -106,11 +106,8 @@ def group_name(value: Any) -> str:
 
 def _plain_values(column: Any) -> list[Any]:
     """The values of a column, None for each that is missing."""
-    present = column.notna().to_numpy()
-    values = column.astype(object).tolist()
-    return [
-        value if is_present else None for value, is_present in zip(values, present, strict=True)
-    ]
+    values: list[Any] = column.astype(object).where(column.notna(), None).tolist()
+    return values
 
 
 _ANSWER = "the model's prediction"

@@ -134,6 +134,9 @@ def read_dask_frame(table: TableFiles, options: TableOptions) -> Any:
     if table.format == "jsonl":
         return dataframe.read_json(paths, lines=True, **_types_of(options))
     packed = table.name.endswith(".gz")
+    missing: dict[str, Any] = {}
+    if options.missing is not None:
+        missing = {"na_values": list(options.missing), "keep_default_na": False}
     return dataframe.read_csv(
         paths,
         sep=options.separator or {"csv": ",", "tsv": "\t"}[table.format],
@@ -141,15 +144,9 @@ def read_dask_frame(table: TableFiles, options: TableOptions) -> Any:
         encoding=options.encoding or "utf-8",
         compression="gzip" if packed else None,
         blocksize=None if packed else "default",
-        **_missing_of(options),
+        **missing,
         **_types_of(options),
     )
-
-
-def _missing_of(options: TableOptions) -> dict[str, Any]:
-    if options.missing is None:
-        return {}
-    return {"na_values": list(options.missing), "keep_default_na": False}
 
 
 def _types_of(options: TableOptions) -> Mapping[str, Any]:

@@ -206,13 +206,7 @@ class OpenFile(Struct, frozen=True):
     """A file that is still open for writing: its real path, and who has it open."""
 
     path: str
-    how: str = ""
-
-    def describe_as(self, name: str) -> str:
-        """The same as a sentence about a file of that name."""
-        if self.how:
-            return f"{name} is still {self.how}"
-        return f"{name} is still open: close it, or use `with`"
+    how: str = "open: close it, or use `with`"
 
 
 def settle_open_files(places: Iterable[Path]) -> list[OpenFile]:

@@ -39,11 +39,17 @@ class FunctionCall(Struct, frozen=True):
 
 def execute(order: Order) -> Made:
     """Call the function, store what it made, and leave the signature of each model."""
+    called = _call_function(order)
+    return add_signatures(store_outputs(order, called), called)
+
+
+def _call_function(order: Order) -> FunctionCall:
+    # By itself, so that nothing refers to what the function gave but its outputs: files among it
+    # that were forgotten are closed before they are stored.
     call = prepare_call(order)
     begun = time.perf_counter()
     answer = call.run()
-    called = finish_call(order, call, answer, round(time.perf_counter() - begun, 3))
-    return add_signatures(store_outputs(order, called), called)
+    return finish_call(order, call, answer, round(time.perf_counter() - begun, 3))
 
 
 class PreparedCall(Struct, frozen=True):
@@ -210,7 +216,7 @@ def _refuse_open(order: Order, called: FunctionCall) -> None:
     from towpath.steps import watched_files
 
     faults = [
-        Fault(f"output `{name}`: {writer.describe_as(_declared_name(Path(writer.path), place))}")
+        Fault(f"output `{name}`: {_declared_name(Path(writer.path), place)} is still {writer.how}")
         for writer in watched_files.settle_open_files(written.values())
         for name, place in written.items()
         if Path(writer.path).is_relative_to(place.resolve())
