@@ -14,9 +14,8 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-
-from msgspec import Struct
 
 HIDDEN = b"***"
 _MARK = b"\0towpath-settled\0"
@@ -24,7 +23,8 @@ _AT_ONCE = 1 << 16
 _REQUESTS = (signal.SIGTERM, signal.SIGINT)
 
 
-class LogMask(Struct, frozen=True):
+@dataclass(frozen=True)  # of the standard library, as all of this program
+class LogMask:
     """The program that takes the secrets out, as the process sees it that prints."""
 
     descriptor: int
