@@ -67,7 +67,7 @@ class CacheEntry(Struct, frozen=True):
 
 
 def read_artifact(value: object) -> Artifact:
-    """An artifact as ``dataclasses.asdict`` writes it."""
+    """An artifact as ``list_fields`` writes it."""
     fields = foreign.Fields(value)
     fields.refuse_others("digest", "size", "name", "files")
     return Artifact(

@@ -379,8 +379,7 @@ class _Draft(Struct, frozen=True):
                 why = mark.message.strip()
                 version = replace(version, rejected=why, rejected_by=mark.tagger)
             versions.append(version)
-        # By a plain tuple: dataclasses compare ten times slower, and there may be ten thousand.
-        versions.sort(key=attrgetter("version.major", "version.minor", "version.patch"))
+        versions.sort(key=attrgetter("version"))
         candidates = sorted(self.candidates, key=lambda v: (v.time, v.tag.name))
         last, taken = latest_date(self.times), frozenset(self.taken)
         return Model(name, tuple(versions), tuple(candidates), last, taken, tuple(self.lost))
