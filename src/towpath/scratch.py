@@ -53,6 +53,16 @@ def folder_beside(target: Path) -> Iterator[Path]:
             remove_scratch(scratch)
 
 
+@contextmanager
+def hold_file(path: Path) -> Iterator[None]:
+    """Hold the lock of a file, made where it is not there; the kernel takes it back when its holder
+    dies."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+
+
 def take_lock(held: IO[str], patience: float) -> bool:
     """Lock an open file, which the kernel takes back when its holder dies; False where another
     has held it for ``patience`` seconds."""

@@ -15,7 +15,7 @@ from towpath.audit.reproduction import reproduce_version
 from towpath.errors import StoreError
 from towpath.execution.input_sources import UpstreamReader
 from towpath.planning import pipeline_check
-from towpath.storage.last_made import KEPT_RUNS, load_last, relative_last_path
+from towpath.storage.cache_entries import KEPT_RUNS, load_last, relative_last_path
 from towpath.versions import push_and_pull
 
 PIPELINE = """\

@@ -14,7 +14,7 @@ from command_line import call_dvc
 from towpath import projects
 from towpath.backends import dvc
 from towpath.backends.dvc.dvc_config import load_config
-from towpath.backends.dvc.tracked_files import read_pointers
+from towpath.backends.dvc.tracked_files import survey_pointers
 from towpath.config.project_declaration import read_project
 from tracking import track
 
@@ -92,7 +92,7 @@ def test_the_store_would_have_written_the_same(tmp_path: Path) -> None:
     dvc.initialise_store(fresh := _folder(tmp_path, "fresh"))
     for name in (".dvc/config", ".dvc/.gitignore"):
         assert _text(fresh, name) == _text(project, name)
-    (ours,) = read_pointers(project)
+    (ours,) = survey_pointers(project).pointers
     (project / "data" / "abalone.csv.dvc").unlink()
     tracked = track(project, project / "data" / "abalone.csv")
     assert replace(tracked, place=ours.place) == ours

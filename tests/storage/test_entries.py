@@ -10,8 +10,7 @@ import pytest
 from msgspec.structs import replace
 from store_project import Project, entry_of
 
-from towpath.storage.cache_entries import dump_entry, load_entry
-from towpath.storage.last_made import KEPT_RUNS, latest_paths
+from towpath.storage.cache_entries import KEPT_RUNS, dump_entry, latest_paths, load_entry
 
 KEY = "5f" + "1c" * 31
 

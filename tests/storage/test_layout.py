@@ -13,7 +13,7 @@ from store_project import Project
 
 from towpath.backends.dvc import Store, initialise_store
 from towpath.backends.dvc.dvc_config import locate_store
-from towpath.backends.dvc.tracked_files import find_tracked, read_pointers, restore_tracked
+from towpath.backends.dvc.tracked_files import find_tracked, restore_tracked, survey_pointers
 from towpath.errors import StoreError
 from tracking import track
 
@@ -122,7 +122,8 @@ def test_tracked_data_is_named_restored_and_never_overruled(project: Project) ->
     assert inside is not None
     assert inside.digest == project.store.digest(Path("data/lab/b.csv")).digest
     assert find_tracked(root, Path("data/none.csv")) is None
-    assert [pointer.path for pointer in read_pointers(root)] == [root / "data/lab", path]
+    pointers = survey_pointers(root).pointers
+    assert [pointer.path for pointer in pointers] == [root / "data/lab", path]
 
     path.unlink()
     restore_tracked(root, path, artifact)

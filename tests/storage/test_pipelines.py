@@ -18,7 +18,6 @@ from towpath.backends.dvc import dvc_yaml
 from towpath.backends.dvc.dvc_config import locate_store
 from towpath.backends.dvc.dvc_yaml import (
     GivenContents,
-    ModelEntry,
     StageEntry,
     read_section,
     repository_lock,
@@ -72,7 +71,7 @@ STAGES = [
         },
     ),
 ]  # fmt: skip
-MODELS = {"abalone": ModelEntry(f"{OUT}/train/model.skops", "Age: of shells", ("tabular",))}
+MODELS = {"abalone": f"{OUT}/train/model.skops"}
 
 
 @pytest.fixture

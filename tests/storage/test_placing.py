@@ -38,7 +38,7 @@ def test_data_that_was_changed_here_stays(
     assert tracked_files.place_tracked_data(project.root) == ("data/raw.csv",)
     assert path.read_text() == "mine"
     assert "data/raw.csv was changed here, and is not what data/raw.csv.dvc says" in caplog.text
-    assert "`dvc add data/raw.csv` keeps your change" in caplog.text
+    assert "`dvc add data/raw.csv` and commit keeps your change" in caplog.text
 
 
 def test_outputs_of_ours_and_of_others(project: Project) -> None:

@@ -13,7 +13,7 @@ from store_project import Project
 from towpath.backends.dvc import dvc_cache
 from towpath.backends.dvc.dvc_cache import FileBelow
 from towpath.storage import objects
-from towpath.storage.objects import FileStamp, StatCache, current_time
+from towpath.storage.objects import FileStamp, StatCache
 
 
 @pytest.fixture
@@ -120,8 +120,9 @@ def test_threads_share_one_cache(tmp_path: Path) -> None:
     def work(number: int) -> None:
         try:
             for turn in range(50):
-                cache.save_digests([(f"/{number}/{turn}", stamp, f"{turn:032}")], current_time())
-                assert cache.get(f"/{number}/{turn}", stamp) == f"{turn:032}"
+                cache.save_digests([(f"/{number}/{turn}", stamp, f"{turn:032}")], time.time_ns())
+                path = f"/{number}/{turn}"
+                assert cache.get_many({path: stamp}) == {path: f"{turn:032}"}
         except BaseException as error:
             failures.append(error)
 

@@ -1,16 +1,19 @@
-"""What was made from what: one small JSON file for each execution, under its key.
+"""What was made from what, and what the good runs of a pipeline made last: small JSON files.
 
-``<cache>/towpath/entries/<2 hex>/<62 hex>.<writer>.json``. Writers have files of their own, so
-that a laptop's entry never takes the place of one that CI wrote.
+``<cache>/towpath/entries/<2 hex>/<62 hex>.<writer>.json`` for each execution, under its key.
+Writers have files of their own, so that a laptop's entry never takes the place of one that CI
+wrote.
+
+``<cache>/towpath/last/<2 hex>/<62 hex>/<run>.<writer>.json`` for each run, under a key of the
+pipeline and its environment. A run's name sorts by the time it began, so the last name is the last
+run. Files are written once and never changed: two machines' are simply put together.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 from pathlib import Path
 
 from msgspec import Struct
@@ -29,6 +32,12 @@ SCHEMA = 1
 WRITERS = ("ci", "local")  # Who writes entries, the more trusted first.
 
 _KEY = re.compile(r"[0-9a-f]{64}")
+#: How many runs of a pipeline are kept of each writer, and looked at.
+KEPT_RUNS = 20
+
+_LAST_PATH = re.compile(
+    r"([0-9a-f]{2})/([0-9a-f]{62})/([0-9]{8}-[0-9]{6}-[0-9a-f]{4})\.(ci|local)\.json", re.ASCII
+)
 
 
 class Entries(Struct, frozen=True, dict=True):
@@ -36,11 +45,7 @@ class Entries(Struct, frozen=True, dict=True):
 
     def path(self, key: str, writer: str) -> Path:
         """Where the entry of a key stands, or would."""
-        return Path(f"{self._folder}/{relative_entry_path(key, writer)}")
-
-    @cached_property
-    def _folder(self) -> str:
-        return os.fspath(self.layout.entries)  # once: a plan asks for ten thousand entries
+        return self.layout.entries / relative_entry_path(key, writer)
 
     def read(self, key: str, writers: Sequence[str] = WRITERS) -> Iterator[CacheEntry]:
         """The entries of a key by these writers. One that is torn or foreign is none."""
@@ -98,3 +103,79 @@ def load_entry(content: bytes) -> CacheEntry | None:
         )
     except Malformed:
         return None
+
+
+class LastMade(Struct, frozen=True):
+    layout: StoreLayout
+
+    def path(self, entry: CacheEntry) -> Path:
+        """Where what a run made stands, or would."""
+        return self.layout.last / relative_last_path(entry)
+
+    def read(self, key: str, writers: Sequence[str] = WRITERS) -> Iterator[CacheEntry]:
+        """What the last runs made, the latest first. A file that is torn or foreign is none."""
+        folder = self.layout.last / key[:2] / key[2:]
+        try:
+            names = sorted((path.name for path in folder.iterdir()), reverse=True)
+        except OSError:
+            return
+        for name in names:
+            relative = f"{key[:2]}/{key[2:]}/{name}"
+            entry = self._read_file(relative)
+            if entry is not None and entry.writer in writers:
+                yield entry
+
+    def find_damaged(self, key: str, writers: Sequence[str] = WRITERS) -> Path | None:
+        """The file of the latest run of these writers, where it cannot be read."""
+        folder = self.layout.last / key[:2] / key[2:]
+        names = (path.name for path in folder.glob("*.json")) if folder.is_dir() else ()
+        relative = sorted(f"{key[:2]}/{key[2:]}/{name}" for name in names)
+        matches = [_LAST_PATH.fullmatch(path) for path in relative]
+        ours = [match[0] for match in matches if match and match[4] in writers]
+        if not ours or self._read_file(ours[-1]) is not None:
+            return None
+        return self.layout.last / ours[-1]
+
+    def _read_file(self, relative: str) -> CacheEntry | None:
+        try:
+            return load_last(relative, (self.layout.last / relative).read_bytes())
+        except OSError:
+            return None
+
+    def all(self) -> Iterator[CacheEntry]:
+        """Those of all pipelines."""
+        for folder in sorted(self.layout.last.glob("??/*/")):
+            yield from self.read(folder.parent.name + folder.name)
+
+    def write(self, entry: CacheEntry) -> None:
+        """Keep what a run made; call it when the bytes are stored. Those of long ago go."""
+        path = self.path(entry)
+        with explain_write_errors("what was made last", self.layout.cache):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            replace_bytes(path, dump_entry(entry).encode())
+            # Of this writer: CI believes CI's alone, and runs by hand would push those out.
+            kept = sorted(path.parent.glob(f"*.{entry.writer}.json"), reverse=True)
+            for old in kept[KEPT_RUNS:]:
+                old.unlink(missing_ok=True)
+
+
+def relative_last_path(entry: CacheEntry) -> str:
+    """Its path below `towpath/last`, in a cache and on a remote."""
+    return f"{entry.key[:2]}/{entry.key[2:]}/{entry.made_by}.{entry.writer}.json"
+
+
+def load_last(relative: str, content: bytes) -> CacheEntry | None:
+    """What a file holds; None where it is torn or garbage, or not what its path says."""
+    if not _LAST_PATH.fullmatch(relative):
+        return None
+    entry = load_entry(content)
+    return entry if entry is not None and relative_last_path(entry) == relative else None
+
+
+def latest_paths(paths: Sequence[str]) -> list[str]:
+    """Of paths below `towpath/last` those of the latest runs of each pipeline and writer."""
+    folders: dict[tuple[str, str], list[str]] = {}
+    for path in sorted(paths, reverse=True):
+        if match := _LAST_PATH.fullmatch(path):
+            folders.setdefault((path.rpartition("/")[0], match[4]), []).append(path)
+    return [path for latest in folders.values() for path in latest[:KEPT_RUNS]]

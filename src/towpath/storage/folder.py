@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from typing import IO
 from msgspec import Struct
 
 from towpath.call_log import log_store_call
-from towpath.scratch import scratch_beside, sweep_beside
+from towpath.scratch import hold_file, scratch_beside, sweep_beside
 from towpath.storage.copy_files import copy_plain
 from towpath.storage.storage_backend import object_path
 
@@ -65,7 +64,7 @@ class Folder(Struct, frozen=True):
     @log_store_call("shown")
     def write(self, path: str, content: bytes, if_match: str | None) -> str | None:
         """Compare and rename while no other process does."""
-        with self._write_lock():
+        with hold_file(self.root / _LOCK):
             standing = self.read(path)
             if (standing[1] if standing else None) != if_match:
                 return None
@@ -88,15 +87,6 @@ class Folder(Struct, frozen=True):
             scratch.replace(target)
         finally:
             scratch.unlink(missing_ok=True)
-
-    @contextmanager
-    def _write_lock(self) -> Iterator[None]:
-        """The kernel takes this lock back when its holder dies."""
-        path = self.root / _LOCK
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a") as held:
-            fcntl.flock(held, fcntl.LOCK_EX)
-            yield
 
 
 @cache

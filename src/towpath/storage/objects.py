@@ -12,7 +12,7 @@ import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -73,16 +73,13 @@ class StatCache(Struct):
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _opened: tuple[int, sqlite3.Connection | None] | None = None
 
-    def get(self, path: Path | str, stamp: FileStamp) -> str | None:
-        return self.get_many({os.fspath(path): stamp}).get(os.fspath(path))
-
     def get_many(self, stamps: Mapping[str, FileStamp]) -> dict[str, str]:
         digests_by_path: dict[str, str] = {}
         paths = list(stamps)
         for start in range(0, len(paths), _BATCH):
             batch = paths[start : start + _BATCH]
             for row in self._read_rows(batch):
-                path = row[0].decode("utf-8", "surrogateescape")
+                path = os.fsdecode(row[0])
                 if row[1:5] == stamps[path]:
                     digests_by_path[path] = row[5]
         return digests_by_path
@@ -95,14 +92,14 @@ class StatCache(Struct):
             if database is None:
                 return []
             try:
-                return database.execute(query, [_path_bytes(path) for path in paths]).fetchall()
+                return database.execute(query, [os.fsencode(path) for path in paths]).fetchall()
             except sqlite3.Error:
                 return []
 
     def save_digests(self, rows: Iterable[Row], hashed: int) -> None:
         """Remember digests of files whose reading began at ``hashed`` (nanoseconds since 1970)."""
         settled = [
-            (_path_bytes(path), *stamp, digest)
+            (os.fsencode(path), *stamp, digest)
             for path, stamp, digest in rows
             if stamp.is_settled(hashed)
         ]
@@ -154,16 +151,6 @@ class StatCache(Struct):
             except OSError:
                 return None
         return None
-
-
-def current_time() -> int:
-    """The time, in nanoseconds since 1970, by the clock that stamps files."""
-    return time.time_ns()
-
-
-def _path_bytes(path: str) -> bytes:
-    """A path as it is stored: names need not be UTF-8."""
-    return path.encode("utf-8", "surrogateescape")
 
 
 @cache
@@ -241,11 +228,7 @@ class Objects(Struct, frozen=True, dict=True):
         return Path(self._object_path(digest))
 
     def _object_path(self, digest: str) -> str:
-        return f"{self._cache_path}/{object_path(digest)}"
-
-    @cached_property
-    def _cache_path(self) -> str:
-        return os.fspath(self.layout.cache)
+        return f"{self.layout.cache}/{object_path(digest)}"
 
     def is_whole(self, digest: str) -> bool:
         """Whether an object is there and its bytes are right; wrong ones are moved aside."""
@@ -269,7 +252,7 @@ class Objects(Struct, frozen=True, dict=True):
         return [*missing, *wrong]
 
     def _reread_object(self, path: str, digest: str, aside: bool) -> bool:
-        began = current_time()
+        began = time.time_ns()  # the clock that stamps files
         try:
             file = open(path, "rb", buffering=0)  # noqa: SIM115 - an error of reading is raised
         except OSError:
@@ -320,7 +303,7 @@ class Objects(Struct, frozen=True, dict=True):
             with self._open_scratch() as (path, descriptor):
                 write_all(descriptor, content)
                 row = self._settle_object(path, descriptor, digest)
-                self.verified.save_digests([row], current_time())
+                self.verified.save_digests([row], time.time_ns())
         return digest
 
     def add_manifest(self, content: bytes) -> str:
@@ -348,7 +331,7 @@ class Objects(Struct, frozen=True, dict=True):
             if _name_digest(md5_of(file.fileno()), digest) != digest:
                 return False
             row = self._settle_object(os.fspath(path), file.fileno(), digest)
-            self.verified.save_digests([row], current_time())
+            self.verified.save_digests([row], time.time_ns())
             return True
 
     def scratch_path(self) -> Path:

@@ -24,11 +24,9 @@ class ObjectSource(Protocol):
     @property
     def shown(self) -> str:
         """It as a person calls it, without credentials."""
-        ...
 
     def open_object(self, digest: str) -> AbstractContextManager[IO[bytes]]:
         """An object's bytes, unverified; FileNotFoundError where it has none."""
-        ...
 
 
 class StorageBackend(ObjectSource, Protocol):
@@ -38,32 +36,25 @@ class StorageBackend(ObjectSource, Protocol):
     @property
     def jobs(self) -> int:
         """How many questions it takes at once."""
-        ...
 
     def open(self, path: str) -> AbstractContextManager[IO[bytes]]:
         """A file to read; FileNotFoundError where it is not there."""
-        ...
 
     def names(self, folder: str) -> list[str]:
         """The names of the files directly in a folder, sorted; none where it is not there."""
-        ...
 
     def add_file(self, local: Path, path: str) -> None:
         """Put a file of this machine there, whole or not at all; what stands there is replaced."""
-        ...
 
     def remove_file(self, path: str) -> None:
         """Take a file away; it may be gone."""
-        ...
 
     def read(self, path: str) -> tuple[bytes, str] | None:
         """A small file's bytes and the mark by which its next writer says what it saw."""
-        ...
 
     def write(self, path: str, content: bytes, if_match: str | None) -> str | None:
         """Write a small file if it still has this mark (None: if it is not there yet). The new
         mark; None where another wrote meanwhile."""
-        ...
 
 
 def object_path(digest: str) -> str:

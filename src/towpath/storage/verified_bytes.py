@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import IO
@@ -150,9 +149,11 @@ def sha256_of(source: ObjectSource, artifact: Artifact) -> str:
 
 def hash_object(source: ObjectSource, digest: str, scratch: Path | None = None) -> tuple[str, str]:
     """An object's MD5 and SHA-256, read from beginning to end, and kept where asked."""
-    reading = log_call("store", "hash", source.shown, digest)
-    with reading, source.open_object(digest) as file, _open_kept(scratch, digest) as keep:
-        return hash_stream(file, keep)
+    with log_call("store", "hash", source.shown, digest), source.open_object(digest) as file:
+        if scratch is None:
+            return hash_stream(file)
+        with (scratch / digest).open("wb") as kept:
+            return hash_stream(file, kept.write)
 
 
 def hash_stream(stream: IO[bytes], keep: Callable[[bytes], object] = len) -> tuple[str, str]:
@@ -163,15 +164,6 @@ def hash_stream(stream: IO[bytes], keep: Callable[[bytes], object] = len) -> tup
         recorded.update(chunk)
         keep(chunk)
     return named.hexdigest(), recorded.hexdigest()
-
-
-@contextmanager
-def _open_kept(scratch: Path | None, digest: str) -> Iterator[Callable[[bytes], object]]:
-    if scratch is None:
-        yield len
-        return
-    with (scratch / digest).open("wb") as file:
-        yield file.write
 
 
 def whole_sha256(members: Mapping[str, str]) -> str:

@@ -10,20 +10,27 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
 from msgspec import Struct
 
-from towpath.backends.dvc import dvc_remotes, dvc_yaml, tracked_files
+from towpath.backends.dvc import dvc_yaml, tracked_files
 from towpath.backends.dvc.dvc_cache import Store
+from towpath.backends.dvc.dvc_config import load_config
 from towpath.backends.dvc.dvc_remotes import Remote, open_remote
 from towpath.config.artifact import CacheEntry
 from towpath.config.foreign_values import is_md5
 from towpath.errors import Fault, Malformed, StoreError
-from towpath.storage.cache_entries import load_entry, relative_entry_path
+from towpath.storage.cache_entries import (
+    latest_paths,
+    load_entry,
+    load_last,
+    relative_entry_path,
+    relative_last_path,
+)
 from towpath.storage.copy_files import hash_bytes
-from towpath.storage.last_made import latest_paths, load_last, relative_last_path
 from towpath.storage.storage_backend import map_in_threads, object_path
 from towpath.storage.verified_bytes import (
     FOLDER,
@@ -48,15 +55,14 @@ class MovedObjects(Struct, frozen=True):
 
 
 def default_remote_of(root: Path) -> str | None:
-    return dvc_remotes.default_remote_name(Store(root).layout)
+    return load_config(Store(root).layout.dvc).default_name()
 
 
 def missing_on_remote(root: Path, digests: Sequence[str], remote: str | None = None) -> list[str]:
     """Those of these objects that a remote does not have. Their bytes are not read."""
     opened_remote = open_remote(Store(root).layout, remote)
     with opened_remote.name_faults():
-        sizes = opened_remote.file_sizes([object_path(digest) for digest in digests])
-    return [digest for digest, size in zip(digests, sizes, strict=True) if size is None]
+        return opened_remote.absent_objects(digests)
 
 
 def push_objects(
@@ -88,8 +94,20 @@ def push_objects(
     needed = [*(digests or ()), *held, *spoken]
     with opened_remote.name_faults():
         count = _upload_objects(store, opened_remote, needed, progress)
-        sent = _send_entries(store, opened_remote, entries)
-        return MovedObjects(count, sent + _send_last(store, opened_remote, last_made))
+        files = {
+            f"{_ENTRIES}/{relative_entry_path(e.key, e.writer)}": store.cached_entries.path(
+                e.key, e.writer
+            )
+            for e in entries
+        }
+        files |= {
+            f"{_LAST}/{relative_last_path(entry)}": store.last_made.path(entry)
+            for entry in last_made
+        }
+        absent = opened_remote.absent_files(list(files))
+        for path in absent:
+            opened_remote.upload_file(files[path], path)
+        return MovedObjects(count, len(absent))
 
 
 def fetch_objects(
@@ -127,14 +145,10 @@ def _sort_out_lacking(lacking: Mapping[str, Sequence[Fault]], named: Iterable[st
     """The faults of what was ``named``; of the others that lack it warns."""
     serious = list(dict.fromkeys(fault for digest in named for fault in lacking.get(digest, ())))
     others = dict.fromkeys(chain.from_iterable(lacking.values()))
-    _warn_of_left(fault for fault in others if fault not in serious)
-    return serious
-
-
-def _warn_of_left(faults: Iterable[Fault]) -> None:
-    for fault in _first_of([*faults]):
+    for fault in _first_of([fault for fault in others if fault not in serious]):
         text = f"{fault}: what is remembered of it is left there"
         logging.getLogger("towpath.store").warning("%s", text)
+    return serious
 
 
 def _named_by_project(root: Path, is_strict: bool = False) -> list[str]:
@@ -151,8 +165,7 @@ def _named_by_project(root: Path, is_strict: bool = False) -> list[str]:
 def _reachable_digests(root: Path, store: Store, there: Remote) -> list[str]:
     # Of the user's own stages that is what is there: DVC need not have stored what they made.
     others = [digest for digest in dvc_yaml.made_digests(root, ours=False) if not store.has(digest)]
-    sizes = there.file_sizes([object_path(digest) for digest in others])
-    gone = {digest for digest, size in zip(others, sizes, strict=True) if size is None}
+    gone = set(there.absent_objects(others))
     return [digest for digest in _named_by_project(root) if digest not in gone]
 
 
@@ -217,8 +230,7 @@ def _with_members(store: Store, there: Remote, digests: Iterable[str]) -> list[s
     for digest in dict.fromkeys(digests):
         objects[digest] = None
         if is_folder_digest(digest):
-            members = _read_members(digest, _read_manifest(store, there, digest))
-            objects |= dict.fromkeys(members.values())
+            objects |= dict.fromkeys(_read_folder(store, there, digest)[1].values())
     return list(objects)
 
 
@@ -230,8 +242,7 @@ def _read_folders(
     faults: dict[str, Fault] = {}
     for digest in digests:
         try:
-            content = _read_manifest(store, there, digest)
-            folders[digest] = content, _read_members(digest, content)
+            folders[digest] = _read_folder(store, there, digest)
         except StoreError as error:  # one bad manifest keeps no other folder from coming
             faults[digest] = error.faults[0]
     return folders, faults
@@ -245,13 +256,10 @@ def _download_objects(
     digest_list = tuple(dict.fromkeys(digests))
     folders, faults = _read_folders(store, there, filter(is_folder_digest, digest_list))
     members = {digest: held for digest, (_, held) in folders.items()}
-
-    def receive(digest: str) -> Fault | None:
-        return _download_file(store, there, digest)
-
     files = [digest for digest in digest_list if not is_folder_digest(digest)]
     files += [digest for held in members.values() for digest in held.values()]
     absent = store.objects.find_unverified(dict.fromkeys(files))
+    receive = partial(_download_file, store, there)
     received = _move_each(receive, absent, there, progress, 0, len(absent))
     faults |= {d: fault for d, fault in zip(absent, received, strict=True) if fault}
     count = len(absent) - len(faults.keys() & set(absent))
@@ -279,21 +287,18 @@ def _download_file(store: Store, there: Remote, digest: str) -> Fault | None:
         scratch.unlink(missing_ok=True)
 
 
-def _read_manifest(store: Store, there: Remote, digest: str) -> bytes:
-    """A folder's manifest, from here or there; StoreError where it is missing or wrong there."""
-    if (content := store.objects.read(digest)) is not None:
-        return content
-    content = there.read(object_path(digest))
+def _read_folder(store: Store, there: Remote, digest: str) -> tuple[bytes, dict[str, str]]:
+    """A folder's manifest, from here or there, and its members; StoreError where it is missing or
+    wrong there."""
+    content = store.objects.read(digest)
     if content is None:
-        raise StoreError(_not_there(there, digest))
-    if hash_bytes(content) + FOLDER != digest:
-        raise StoreError(_wrong_fault(there, digest))
-    return content
-
-
-def _read_members(digest: str, content: bytes) -> dict[str, str]:
+        content = there.read(object_path(digest))
+        if content is None:
+            raise StoreError(_not_there(there, digest))
+        if hash_bytes(content) + FOLDER != digest:
+            raise StoreError(_wrong_fault(there, digest))
     try:
-        return read_manifest(content)
+        return content, read_manifest(content)
     except Malformed as malformed:
         what = f"the manifest {digest} is none: {malformed.faults[0].what}"
         hint = "whoever made it made it by hand: nothing of it is used"
@@ -327,28 +332,8 @@ def _last_made_of(there: Remote) -> list[CacheEntry]:
 
 def _with_bytes(there: Remote, sound: list[CacheEntry]) -> list[CacheEntry]:
     spoken = list(dict.fromkeys(digest for entry in sound for digest in _output_digests(entry)))
-    sizes = there.file_sizes([object_path(digest) for digest in spoken])
-    gone = {digest for digest, size in zip(spoken, sizes, strict=True) if size is None}
+    gone = set(there.absent_objects(spoken))
     return [entry for entry in sound if gone.isdisjoint(_output_digests(entry))]
-
-
-def _send_entries(store: Store, there: Remote, entries: Sequence[CacheEntry]) -> int:
-    paths = {f"{_ENTRIES}/{relative_entry_path(e.key, e.writer)}": e for e in entries}
-    sizes = there.file_sizes(list(paths))
-    absent = [path for path, size in zip(paths, sizes, strict=True) if size is None]
-    for path in absent:
-        entry = paths[path]
-        there.upload_file(store.cached_entries.path(entry.key, entry.writer), path)
-    return len(absent)
-
-
-def _send_last(store: Store, there: Remote, last_made: Sequence[CacheEntry]) -> int:
-    paths = {f"{_LAST}/{relative_last_path(entry)}": entry for entry in last_made}
-    sizes = there.file_sizes(list(paths))
-    absent = [path for path, size in zip(paths, sizes, strict=True) if size is None]
-    for path in absent:
-        there.upload_file(store.last_made.path(paths[path]), path)
-    return len(absent)
 
 
 def _output_digests(entry: CacheEntry) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
@@ -24,11 +25,10 @@ from towpath.config.project_paths import is_reserved
 from towpath.errors import StoreError
 from towpath.regular_files import open_regular_file, read_regular_file
 from towpath.scratch import remove_scratch, scratch_beside
-from towpath.storage.cache_entries import WRITERS, Entries
+from towpath.storage.cache_entries import WRITERS, Entries, LastMade
 from towpath.storage.copy_files import copy_plain, explain_write_errors, md5_of
 from towpath.storage.folder import Folder
-from towpath.storage.last_made import LastMade
-from towpath.storage.objects import FileStamp, Objects, StatCache, StoreLayout, current_time
+from towpath.storage.objects import FileStamp, Objects, StatCache, StoreLayout
 from towpath.storage.storage_backend import map_in_threads
 from towpath.storage.verified_bytes import folder_manifest, is_folder_digest, manifest_digest
 
@@ -229,7 +229,7 @@ class Store:
     def _digest_files(self, files: Sequence[FileBelow]) -> dict[str, str]:
         recalled = self._recall_digests(files)
         unread = [file for file in files if file.relative not in recalled]
-        began = current_time()
+        began = time.time_ns()
         read = map_in_threads(_hash_settled, unread, _job_count(unread))
         pairs = list(zip(unread, read, strict=True))
         rows = ((file.path, stamp, digest) for file, (stamp, digest) in pairs)
@@ -278,11 +278,11 @@ class Store:
         missing = set(self.objects.find_unverified(set(recalled.values())))
         digests = {path: digest for path, digest in recalled.items() if digest not in missing}
         unread = [file for file in files if file.relative not in digests]
-        began = current_time()
+        began = time.time_ns()
         # Of what changes meanwhile the object is named for the bytes that were copied.
         jobs = _job_count(unread)
         stored = map_in_threads(lambda file: self.objects.add_file(file.path), unread, jobs)
-        self._stat_cache.save_digests((row for _, row in stored if row), current_time())
+        self._stat_cache.save_digests((row for _, row in stored if row), time.time_ns())
         fresh = [(file, digest) for file, (digest, _) in zip(unread, stored, strict=True)]
         rows = ((file.path, file.stamp, digest) for file, digest in fresh)
         self._stat_cache.save_digests(rows, began)
@@ -329,7 +329,12 @@ class Store:
             to.parent.mkdir(parents=True, exist_ok=True)
             try:
                 self._fill_target(digest, scratch)
-                _replace_path(scratch, to)
+                # A rename replaces a file at once, and no folder that holds something: only there
+                # is a gap.
+                if to.is_dir() or scratch.is_dir():
+                    with suppress(FileNotFoundError):
+                        remove_scratch(to)
+                scratch.replace(to)
             finally:
                 with suppress(FileNotFoundError):
                     remove_scratch(scratch)
@@ -378,14 +383,6 @@ def _hash_settled(file: FileBelow) -> tuple[FileStamp, str]:
                 return stamp, digest
     hint = "wait until it is written, then run again"
     raise StoreError(f"{file.path} changes while it is read", hint=hint)
-
-
-def _replace_path(scratch: Path, to: Path) -> None:
-    # A rename replaces a file at once, and no folder that holds something: only there is a gap.
-    if to.is_dir() or scratch.is_dir():
-        with suppress(FileNotFoundError):
-            remove_scratch(to)
-    scratch.replace(to)
 
 
 def _absent_error(digest: str) -> StoreError:

@@ -112,7 +112,7 @@ class DvcConfig(Struct, frozen=True):
     def default_name(self) -> str | None:
         """The remote that is meant when none is named: ``core.remote``, or the only one."""
         sections_by_name = self.remote_sections()
-        named = self.sections.get("core", {}).get("remote")
+        named = self.sections.get("core", {}).get("remote", "").lower()  # as DVC lowers it
         return named or (next(iter(sections_by_name)) if len(sections_by_name) == 1 else None)
 
     def default_remote(self) -> RemoteConfig | None:

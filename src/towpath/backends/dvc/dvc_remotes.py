@@ -11,7 +11,7 @@ from typing import IO, Any
 
 from msgspec import Struct
 
-from towpath.backends.dvc.dvc_config import locate_store
+from towpath.backends.dvc.dvc_config import load_config, locate_store
 from towpath.call_log import log_store_call
 from towpath.credentials import remember_secrets
 from towpath.errors import StoreError, UsageError, did_you_mean
@@ -57,6 +57,14 @@ class Remote(Struct, frozen=True):
         # In one call, which asks many at once; an exception is the answer for its own path alone.
         answers = self._file_system.info(full_paths, return_exceptions=True, batch_size=self.jobs)
         return [_told_size(answer) for answer in answers]
+
+    def absent_files(self, paths: Sequence[str]) -> list[str]:
+        sizes = self.file_sizes(paths)
+        return [path for path, size in zip(paths, sizes, strict=True) if size is None]
+
+    def absent_objects(self, digests: Sequence[str]) -> list[str]:
+        sizes = self.file_sizes([object_path(digest) for digest in digests])
+        return [digest for digest, size in zip(digests, sizes, strict=True) if size is None]
 
     def open_object(self, digest: str) -> AbstractContextManager[IO[bytes]]:
         stream: AbstractContextManager[IO[bytes]] = self._file_system.open(
@@ -109,15 +117,11 @@ class Remote(Struct, frozen=True):
         return name_faults(self.shown, _LOOK)
 
 
-def default_remote_name(layout: StoreLayout) -> str | None:
-    return _default_name(open_repository(layout).config)
-
-
 def open_remote(layout: StoreLayout, name: str | None = None) -> Remote:
     """A remote by name, or the default one. Raises UsageError for one that is not configured."""
     repository = open_repository(layout)
     remote_names = tuple(repository.config["remote"])
-    name = name or _default_name(repository.config)
+    name = name or load_config(layout.dvc).default_name()
     if name is None:
         if not remote_names:
             raise UsageError("no remote is configured", hint="`dvc remote add -d NAME URL`")
@@ -132,7 +136,7 @@ def open_remote(layout: StoreLayout, name: str | None = None) -> Remote:
 
 def default_remote(root: Path) -> Remote | None:
     layout = locate_store(root)
-    return None if default_remote_name(layout) is None else open_remote(layout)
+    return open_remote(layout) if load_config(layout.dvc).default_name() else None
 
 
 def open_repository(layout: StoreLayout) -> Any:
@@ -171,12 +175,6 @@ def name_source_faults(address: str) -> Iterator[None]:
             extra = "'towpath[s3]'" if scheme == "s3" else f"dvc-{scheme}"
             what = f"`{address}`: nothing that is installed speaks to {scheme}://"
             raise StoreError(what, hint=f"pip install {extra}") from missing
-
-
-def _default_name(config: Any) -> str | None:
-    remotes = tuple(config["remote"])
-    named: str | None = config["core"].get("remote")
-    return named or (remotes[0] if len(remotes) == 1 else None)
 
 
 def _told_size(answer: Any) -> int | None:

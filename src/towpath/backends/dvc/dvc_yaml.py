@@ -63,18 +63,6 @@ class StageEntry(Struct, frozen=True):
         return tuple(sorted({*self.outs, *self.metrics, *self.plots}))
 
 
-class ModelEntry(Struct, frozen=True):
-    """A model in `dvc.yaml`'s `artifacts`: its file, and what people say of it."""
-
-    path: str
-    desc: str | None = None
-    labels: tuple[str, ...] = ()
-
-    def document(self) -> dict[str, Any]:
-        fields = {"path": self.path, "type": "model", "desc": self.desc, "labels": [*self.labels]}
-        return {key: value for key, value in fields.items() if value}
-
-
 def _stage_entry(stage: StageEntry, pipeline: str) -> dict[str, Any]:
     fields = {
         "desc": stage.desc and _escape_text(stage.desc),
@@ -133,10 +121,11 @@ class GivenContents(Struct, frozen=True):
 
 
 def write_dvc_files(
-    root: Path, pipeline: str, stages: Sequence[StageEntry], models: Mapping[str, ModelEntry | str]
+    root: Path, pipeline: str, stages: Sequence[StageEntry], models: Mapping[str, str]
 ) -> bool:
-    """Bring both files up to date under DVC's lock; False where nothing differed. Raises StoreError
-    where one is missing or cannot be written, and where a stage of the user's has our name."""
+    """Bring both files up to date under DVC's lock; False where nothing differed. ``models`` are
+    files by the models' names. Raises StoreError where one is missing or cannot be written, and
+    where a stage of the user's has our name."""
     store = Store(root)
     # Stock `dvc add`, or another run, may write the same files between our reading and writing.
     with repository_lock(store.layout):
@@ -177,7 +166,7 @@ def dvc_file_texts(
     root: Path,
     pipeline: str,
     stages: Sequence[StageEntry],
-    models: Mapping[str, ModelEntry | str],
+    models: Mapping[str, str],
     given: GivenContents | None = None,
 ) -> dict[str, str]:
     """Both files as they would stand, by name; nothing is written. ``given`` takes the place of
@@ -343,7 +332,7 @@ def _merge_stages(
     stages.update(entries)
 
 
-def _with_models(path: Path, text: str, models: Mapping[str, ModelEntry | str]) -> str:
+def _with_models(path: Path, text: str, models: Mapping[str, str]) -> str:
     if not models:
         return text
     section = read_section(text, "artifacts")
@@ -351,11 +340,12 @@ def _with_models(path: Path, text: str, models: Mapping[str, ModelEntry | str]) 
         what = "`artifacts` must be a mapping in block style"
         raise DeclarationError(Fault(what, Place(path.name)))
     rows = dict(section.entries)
-    for name, model in models.items():
-        entry = (ModelEntry(model) if isinstance(model, str) else model).document()
+    for name, file in models.items():
         standing = rows.get(name)
         rows[name] = (
-            _move_model(standing, entry["path"]) if standing else section.entry_block(name, entry)
+            _move_model(standing, file)
+            if standing
+            else section.entry_block(name, _model_entry(file))
         )
     return str(replace(section, entries=rows))
 
@@ -367,7 +357,11 @@ def add_artifact(text: str, name: str, path: str) -> str:
         raise DeclarationError(Fault("dvc.yaml of the shared registry is no mapping"))
     standing = data.get("artifacts")
     others = standing if isinstance(standing, dict) else {}
-    return documents.dump_yaml({**data, "artifacts": {**others, name: ModelEntry(path).document()}})
+    return documents.dump_yaml({**data, "artifacts": {**others, name: _model_entry(path)}})
+
+
+def _model_entry(path: str) -> dict[str, str]:
+    return {"path": path, "type": "model"}
 
 
 def _move_model(entry: str, path: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +15,7 @@ from towpath.backends.dvc.dvc_config import locate_store
 from towpath.backends.dvc.dvc_remotes import name_source_faults, open_repository
 from towpath.backends.dvc.tracked_files import pointer_path
 from towpath.errors import Fault, Place, StoreError
-from towpath.scratch import scratch_beside
+from towpath.scratch import remove_scratch, scratch_beside
 
 
 class PinnedSource(Struct, frozen=True):
@@ -74,14 +73,7 @@ def replace_data(root: Path, address: str, path: str) -> None:
             kept.rename(place)
         raise
     for kept in aside.values():
-        _remove(kept)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink()
+        remove_scratch(kept)
 
 
 def has_remote_changed(root: Path, path: str, address: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -112,36 +112,25 @@ def restore_tracked(root: Path, path: Path, artifact: Artifact) -> None:
     store.copy_to(artifact.digest, path)
 
 
-def read_pointers(root: Path) -> Iterator[Pointer]:
-    """Every pointer of a project. Raises StoreError behind the last of them, with every fault: for
-    one that is torn, and for one that leads where no data may be."""
-    # The others can be followed until then.
-    pointer_survey = survey_pointers(root)
-    yield from pointer_survey.pointers
-    if pointer_survey.faults:
-        raise StoreError(*pointer_survey.faults)
-
-
 class PointerSurvey(Struct, frozen=True):
+    """Every pointer of a project, and a fault for each that is torn or leads where no data may
+    be."""
+
     pointers: tuple[Pointer, ...]
     faults: tuple[Fault, ...]
 
 
 def survey_pointers(root: Path, below: Path | None = None) -> PointerSurvey:
     root = root.absolute()
-    sound: list[Pointer] = []
-    faults: list[Fault] = []
+    rows: list[Pointer | Fault] = []
     for folder, names, files in os.walk(below or root):
         # In place: `os.walk` goes on by this very list.
         names[:] = sorted(name for name in names if _is_walked(Path(folder, name)))
         for name in sorted(files):
             if name.endswith(SUFFIX) and name != SUFFIX:
-                for row in _read_file(root, Path(folder, name)):
-                    if isinstance(row, Fault):
-                        faults.append(row)
-                    else:
-                        sound.append(row)
-    return PointerSurvey(tuple(sound), tuple(faults))
+                rows += _read_file(root, Path(folder, name))
+    faults = tuple(row for row in rows if isinstance(row, Fault))
+    return PointerSurvey(tuple(row for row in rows if isinstance(row, Pointer)), faults)
 
 
 def find_changed_pointers(root: Path, path: Path) -> list[Pointer]:
@@ -228,30 +217,26 @@ def read_output_rows(
     for row in outs.node.items:
         if not isinstance(row, documents.Mapping):
             yield Fault("a row of `outs` is no mapping", row.place, "`dvc add` writes it anew")
-        elif _is_ours(row):
-            yield _read_row(row, folder, where, Place(shown, row.place.line))
-
-
-def _is_ours(row: documents.Mapping) -> bool:
-    """Whether DVC 3 keeps the bytes in its cache: others are at an address, or under no digest."""
-    path = _row_value(row, "path")
-    if _row_value(row, "hash") != "md5" or row.get("md5") is None:
-        return False
-    return not (isinstance(path, str) and "://" in path)
+            continue
+        values = documents.plain_data(row)
+        is_address = "://" in str(values.get("path"))
+        # Whether DVC 3 keeps the bytes in its cache: others are at an address, or under no digest.
+        if values.get("hash") == "md5" and "md5" in values and not is_address:
+            yield _read_row(values, folder, where, Place(shown, row.place.line))
 
 
 def _read_row(
-    row: documents.Mapping, folder: str, where: object, place: Place
+    row: Mapping[str, Any], folder: str, where: object, place: Place
 ) -> OutputRow | Fault:
     try:
-        path = DataPath(join_inside(join_inside_or_root(folder, where), _row_value(row, "path")))
+        path = DataPath(join_inside(join_inside_or_root(folder, where), row.get("path")))
         if not place.file.endswith("dvc.lock"):  # a stage may make code; a pointer brings data
             refuse_code(path)
         artifact = Artifact(
-            foreign.read_text(_row_value(row, "md5")),
-            foreign.read_count(_row_value(row, "size") or 0),
+            foreign.read_text(row["md5"]),
+            foreign.read_count(row.get("size") or 0),
             path.rpartition("/")[2],
-            foreign.read_count(_row_value(row, "nfiles") or 0) if row.get("nfiles") else None,
+            foreign.read_count(row["nfiles"] or 0) if "nfiles" in row else None,
         )
     except Malformed as wrong:
         return Fault(f"a row of `outs` cannot be followed: {wrong.faults[0].what}", place, REMOVE)
@@ -264,11 +249,6 @@ def join_inside_or_root(folder: str, path: object) -> str:
         return folder
     inside = join_inside(f"{folder or '.'}", f"{path}/.root" if isinstance(path, str) else path)
     return inside.rpartition("/")[0]
-
-
-def _row_value(row: documents.Mapping, key: str) -> object:
-    entry = row.get(key)
-    return documents.plain_data(entry.node) if entry else None
 
 
 class LockedOutput(Struct, frozen=True):
@@ -328,17 +308,21 @@ def _stage_rows(said: documents.Mapping, folder: object, stage: str) -> Iterator
 
 
 class _Place(Struct, frozen=True):
-    """Where bytes belong, what says so in which line, and how a change there can be kept."""
+    """Where bytes belong, by its path from the project's root, in which line what says so, and how
+    a change there can be kept."""
 
-    path: Path
+    shown: str
     digest: str
-    said_by: Path
     line: Place
     keep: str
 
+    @property
+    def is_pointers(self) -> bool:
+        return self.line.file.endswith(SUFFIX)
+
 
 def place_tracked_data(
-    root: Path, known: Known | None = None, in_git: Collection[str] = ()
+    root: Path, known: Known = lambda *_: True, in_git: Collection[str] = ()
 ) -> tuple[str, ...]:
     """Bring tracked data, and the outputs that `dvc.lock` names, to where they belong. What stands
     there is replaced where the store holds it whole, and for tracked data where ``known`` says that
@@ -349,15 +333,24 @@ def place_tracked_data(
     faults: list[Fault] = []
     folders = (parent for path in in_git for parent in PurePosixPath(path).parents)
     held = frozenset({*in_git, *(folder.as_posix() for folder in folders)})
-    for data_place in _find_places(store.root, known is not None, faults):
+    for data_place in _find_places(store.root, faults):
         try:
-            _refuse_elsewhere(store, data_place)
-            if _is_in_git(store, data_place, held):
+            _refuse_elsewhere(store, data_place.shown)
+            if data_place.shown in held:
+                if data_place.is_pointers:
+                    what = f"`{data_place.shown}` is held by Git, and no pointer's to write"
+                    raise Malformed(what)
                 continue  # of a stage: DVC was told to leave it to Git (`cache: false`)
             _refuse_code(store, data_place)
             if store.has(data_place.digest) and not _place_bytes(store, data_place, known):
-                left.append(_relative_path(data_place.path, store.root))
-                _warn_of_change(store, data_place)
+                left.append(data_place.shown)
+                logging.getLogger("towpath.store").warning(
+                    "%s was changed here, and is not what %s says: left as it is (%s keeps your "
+                    "change; move it away and `towpath pull` to have the other)",
+                    data_place.shown,
+                    data_place.line.file,
+                    data_place.keep,
+                )
         except Malformed as wrong:  # the others are placed first
             faults.append(Fault(wrong.faults[0].what, data_place.line, ELSEWHERE))
     if faults:
@@ -365,84 +358,55 @@ def place_tracked_data(
     return tuple(left)
 
 
-def _find_places(root: Path, committed: bool, faults: list[Fault]) -> Iterator[_Place]:
-    try:
-        for pointer in read_pointers(root):
-            keep = f"`dvc add {_relative_path(pointer.path, root)}`"
-            keep += " and commit" if committed else ""
-            place = pointer.place
-            yield _Place(pointer.path, pointer.artifact.digest, pointer.file, place, keep)
-    except StoreError as refused:
-        faults += refused.faults
+def _find_places(root: Path, faults: list[Fault]) -> Iterator[_Place]:
+    survey = survey_pointers(root)
+    faults += survey.faults
+    for pointer in survey.pointers:
+        shown = os.path.relpath(pointer.path, root)
+        keep = f"`dvc add {shown}` and commit"
+        yield _Place(shown, pointer.artifact.digest, pointer.place, keep)
     try:
         for output in locked_outputs(root):
             keep = f"`cp -r {output.path}` elsewhere"
-            path, said_by = root / output.path, root / "dvc.lock"
-            yield _Place(path, output.digest, said_by, output.place, keep)
+            yield _Place(output.path, output.digest, output.place, keep)
     except StoreError as refused:
         faults += refused.faults
 
 
-def _refuse_elsewhere(store: Store, place: _Place) -> None:
+def _refuse_elsewhere(store: Store, shown: str) -> None:
     """Raise ``Malformed`` where the disk leads a place elsewhere than its text says."""
     # A link in the last part is replaced and not followed; but one that somebody set to a file
     # elsewhere is theirs, unless it leads into the cache, where DVC itself may link to.
-    path = resolve_inside(store.root, _relative_path(place.path, store.root))
+    path = resolve_inside(store.root, shown)
     if not path.is_symlink():
         return
     target = Path(os.path.realpath(path))
     homes = (store.root, store.layout.cache)
     if not any(target.is_relative_to(os.path.realpath(home)) for home in homes):
-        shown = _relative_path(place.path, store.root)
         raise Malformed(f"`{shown}` is a link that leads out of the project")
 
 
-def _is_in_git(store: Store, place: _Place, held: Collection[str]) -> bool:
-    """Whether a stage names what Git holds; ``Malformed`` where a pointer does, as none should."""
-    shown = _relative_path(place.path, store.root)
-    if shown not in held:
-        return False
-    if place.said_by.suffix == SUFFIX:
-        raise Malformed(f"`{shown}` is held by Git, and no pointer's to write")
-    return True
-
-
 def _refuse_code(store: Store, place: _Place) -> None:
-    shown = _relative_path(place.path, store.root)
-    if place.said_by.suffix != SUFFIX or not is_place_of_code(shown):
+    if not place.is_pointers or not is_place_of_code(place.shown):
         return
     members = store.objects.members(place.digest) if is_folder_digest(place.digest) else None
     for member in members or ():
-        refuse_code(ProjectPath(f"{shown}/{member}"))
+        refuse_code(ProjectPath(f"{place.shown}/{member}"))
 
 
-def _place_bytes(store: Store, place: _Place, known: Known | None) -> bool:
+def _place_bytes(store: Store, place: _Place, known: Known) -> bool:
     """Whether a place holds what it should now; False where something else was left there."""
-    if place.path.exists():
+    path = store.root / place.shown
+    if path.exists():
         try:
-            standing = store.digest(place.path).digest
+            standing = store.digest(path).digest
         except StoreError:  # it cannot be named, so nobody can tell that nothing is lost
             return False
         if standing == place.digest:
             return True
-        is_pointer = place.said_by.suffix == SUFFIX
-        was_committed = known is None or not is_pointer or known(place.said_by, standing)
+        was_committed = not place.is_pointers or known(store.root / place.line.file, standing)
         # What a run has seen is in the store, too: a change may be there and nowhere else.
         if not store.has(standing) or not was_committed:
             return False
-    store.copy_to(place.digest, place.path)
+    store.copy_to(place.digest, path)
     return True
-
-
-def _warn_of_change(store: Store, place: _Place) -> None:
-    logging.getLogger("towpath.store").warning(
-        "%s was changed here, and is not what %s says: left as it is (%s keeps your change; "
-        "move it away and `towpath pull` to have the other)",
-        _relative_path(place.path, store.root),
-        _relative_path(place.said_by, store.root),
-        place.keep,
-    )
-
-
-def _relative_path(path: Path, root: Path) -> str:
-    return os.path.relpath(path, root)
