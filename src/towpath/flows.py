@@ -59,7 +59,10 @@ def _reconcile(stage: str, apply: bool = True) -> dict[str, Any]:
     from towpath.delivery import reconcile as room
 
     workspace = Workspace.find()
-    options = room.ReconcileOptions(say=executor.log_line, listener=_say_step)
+    options = room.ReconcileOptions(
+        say=executor.log_line,
+        listener=lambda stage, model, step: executor.log_line(f"{stage} {model}: {step}"),
+    )
     if not apply:
         plan = room.plan_stage(workspace, stage, options)
         _show(plan)
@@ -83,10 +86,6 @@ def _tell_changes(done: AppliedPlan) -> None:
     repairs = (change for change in done.plan.pending if change.kind == "repair")
     change_events.tell_drift(stage, (f"{change.model}: {change}" for change in repairs), say)
     change_events.tell_changed_stage(stage, done.changed_models, say)
-
-
-def _say_step(stage: str, model: str, step: str) -> None:
-    executor.log_line(f"{stage} {model}: {step}")
 
 
 def _show(plan: StagePlan) -> None:

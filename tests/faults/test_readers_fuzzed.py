@@ -25,6 +25,7 @@ from towpath.backends.dvc import dvc_yaml, tracked_files
 from towpath.backends.dvc.dvc_config import DvcConfig
 from towpath.backends.git.commit_history import parse_trailers
 from towpath.backends.prefect.server import server_state, worker
+from towpath.backends.prefect.server.api_home import ApiHome
 from towpath.config.foreign_values import parse_json
 from towpath.config.project_declaration import parse_project
 from towpath.config.project_paths import ProjectPath
@@ -35,7 +36,7 @@ from towpath.drawing import picture_file
 from towpath.drawing.alike_boxes import group_alike
 from towpath.drawing.graph_layout import lay_out_picture
 from towpath.drawing.picture import fold_picture
-from towpath.errors import ExitCode, TowpathError
+from towpath.errors import ExitCode, Malformed, TowpathError
 from towpath.execution import run_record as runs
 from towpath.planning import step_decisions
 from towpath.registry import stage_files, tag_message, version_record, version_reference
@@ -237,6 +238,15 @@ def _read_file(read: Callable[[Path], object]) -> Read:
     return call
 
 
+def _read_process(name: str, read: Callable[[ApiHome], object]) -> Read:
+    def call(content: bytes, home: Path) -> None:
+        (home / name).write_bytes(content)
+        if read(ApiHome(home)) is None:
+            raise Malformed("it tells of no process")
+
+    return call
+
+
 def _read_expression(content: bytes, _: Path) -> None:
     parse_query(_text(content), version_vocabulary([]))
 
@@ -324,11 +334,11 @@ READERS: Mapping[str, tuple[Read, Any]] = {
     ),
     "ledger": (_read_file(work_tree_files._read_ledger), {"artifacts/x": MD5}),
     "local API": (
-        lambda content, _: server_state.read_state(content),
+        _read_process("state.json", server_state.read_api_state),
         {"port": 4200, "pid": 7, "born": 1.5, "since": TIME, "prefect": "3.8.0", "secret": "s"},
     ),
     "worker": (
-        lambda content, _: worker.read_worker(content),
+        _read_process("up.json", worker.read_mark),
         {"pid": 7, "born": 1.5, "since": TIME, "pool": "p", "project": "/x"},
     ),
     "policy": (lambda content, _: parse_project(_text(content)), PROJECT),

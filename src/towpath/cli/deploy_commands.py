@@ -13,7 +13,7 @@ from towpath.cli.session import Session, json_option, pass_session, print_json
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from towpath.backends.prefect.deployment_plan import DeploymentPlan
+    from towpath.backends.prefect.write_deployments import DeploymentPlan
 
 _SIGNS = {"make": ("+", "green"), "change": ("~", "yellow"), "remove": ("-", "red")}
 

@@ -246,9 +246,9 @@ def _gate_faults(workspace: Workspace) -> tuple[Fault, ...]:
 
 
 def _deployment_faults(workspace: Workspace) -> tuple[Fault, ...]:
-    from towpath.backends.prefect import deployment_check
+    from towpath.backends.prefect import deployment_file
 
-    return deployment_check.find_deployment_faults(workspace)
+    return deployment_file.find_deployment_faults(workspace)
 
 
 def _summarise_check(counts: Mapping[str, int]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from towpath.backends.prefect.server import worker
-from towpath.backends.prefect.server.server_state import ApiEndpoint
+from towpath.backends.prefect.server.server_state import LocalApiState
 
 
 def call_prefect(folder: Path, *words: str) -> str:
@@ -21,7 +21,7 @@ def call_prefect(folder: Path, *words: str) -> str:
     return ended.stdout
 
 
-def run_deployment(endpoint: ApiEndpoint, name: str, **wishes: Any) -> None:
+def run_deployment(endpoint: LocalApiState, name: str, **wishes: Any) -> None:
     """Begin a run of a deployment, as a button of Prefect's pages does: that saves the two seconds
     for which `prefect deployment run` imports. Wishes are ``parameters`` and ``job_variables``."""
     deployment = worker.ask_local_api(endpoint, "GET", f"/deployments/name/{name}", None)["id"]

@@ -11,7 +11,7 @@ from stock_prefect import call_prefect
 from running import FOLDER, Project, make
 from towpath.backends.prefect import server
 from towpath.backends.prefect.server import project_api, remote_api, server_state, worker
-from towpath.backends.prefect.server.server_state import ApiEndpoint
+from towpath.backends.prefect.server.server_state import LocalApiState
 
 FLOW = "from towpath import flow\n\n{0} = flow(__file__)\n"
 PREPARE = "params: {n: 3}\nsteps:\n  clean: {run: clean, params: [n], outputs: [rows.json]}\n"
@@ -61,7 +61,7 @@ def changes(small: Project, *words: str, code: int = 0) -> dict[str, list[str]]:
     }
 
 
-def settings(endpoint: ApiEndpoint) -> str:
+def settings(endpoint: LocalApiState) -> str:
     """What `towpath up` writes for stock Prefect, without a worker beside."""
     url = f"http://127.0.0.1:{endpoint.port}/api"
     return project_api.SETTINGS.format(
@@ -69,7 +69,7 @@ def settings(endpoint: ApiEndpoint) -> str:
     )
 
 
-def ask(endpoint: ApiEndpoint, path: str, body: Any) -> Any:
+def ask(endpoint: LocalApiState, path: str, body: Any) -> Any:
     return worker.ask_local_api(endpoint, "POST", path, body)
 
 

@@ -23,7 +23,7 @@ from towpath.backends.prefect.server.project_api import (
     start_services,
     stop_services,
 )
-from towpath.backends.prefect.server.server_state import ApiEndpoint
+from towpath.backends.prefect.server.server_state import LocalApiState
 from towpath.execution import run_folders
 from towpath.pipeline.compile_graph import outline_graph
 from towpath.steps import step_process
@@ -250,7 +250,7 @@ def _listening() -> Iterator[tuple[str, list[str]]]:
         server.shutdown()
 
 
-def _await_states(endpoint: ApiEndpoint, route: str, states: set[str]) -> None:
+def _await_states(endpoint: LocalApiState, route: str, states: set[str]) -> None:
     deadline = time.monotonic() + 60
     while True:
         runs = worker.ask_local_api(endpoint, "POST", route, {})

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from running import FOLDER, Project, make
-from towpath.backends.prefect.deployment_check import find_deployment_faults
-from towpath.backends.prefect.deployment_file import read_declared_deployments
+from towpath.backends.prefect.deployment_file import (
+    find_deployment_faults,
+    read_declared_deployments,
+)
 
 FLOW = "from towpath import flow\n\ntraining = flow(__file__)\n"
 HEAD = "deployments:\n- name: dev\n  entrypoint: flows/training/flow.py:training\n"

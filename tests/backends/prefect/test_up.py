@@ -43,14 +43,14 @@ deployments:
 """
 
 
-def last_state(endpoint: server_state.ApiEndpoint) -> str:
+def last_state(endpoint: server_state.LocalApiState) -> str:
     runs = worker.ask_local_api(
         endpoint, "POST", "/flow_runs/filter", {"sort": "EXPECTED_START_TIME_DESC"}
     )
     return str(runs[0]["state"]["type"])
 
 
-def wait_for(endpoint: server_state.ApiEndpoint, wanted: str) -> None:
+def wait_for(endpoint: server_state.LocalApiState, wanted: str) -> None:
     for _ in range(300):
         if last_state(endpoint) == wanted:
             return
@@ -58,7 +58,7 @@ def wait_for(endpoint: server_state.ApiEndpoint, wanted: str) -> None:
     raise AssertionError(f"{last_state(endpoint)}, not {wanted}")
 
 
-def polling(endpoint: server_state.ApiEndpoint) -> set[str]:
+def polling(endpoint: server_state.LocalApiState) -> set[str]:
     """The workers that have asked for runs of the pool that `towpath up` makes."""
     pool = worker.ask_local_api(endpoint, "GET", "/work_pools/towpath")
     assert pool["type"] == "process"

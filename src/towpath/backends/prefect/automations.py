@@ -171,8 +171,7 @@ def _list_actions(
     for reaction in wanted.reactions:
         if reaction.notify:
             block = _find_block(client, reaction.notify)
-            subject = f"{wanted.name}"
-            yield SendNotification(block_document_id=block, subject=subject, body=_BODY)
+            yield SendNotification(block_document_id=block, subject=wanted.name, body=_BODY)
         elif reaction.run:
             target = _require_id(find_id, reaction.run)
             yield RunDeployment(source="selected", deployment_id=target)
@@ -208,9 +207,3 @@ def write_automation(client: SyncPrefectClient, automation: Any, standing: Any |
     # and the server asks for them.
     whole = {**automation.model_dump(exclude={"owner_resource"}), "enabled": standing.enabled}
     client.update_automation(standing.id, type(automation).model_validate(whole))
-
-
-def remove_owned_automations(client: SyncPrefectClient, deployment: Any) -> None:
-    """Take away what `prefect deploy` has made of the triggers of a deployment, by its id: else an
-    event would have it run twice."""
-    client.delete_resource_owned_automations(f"prefect.deployment.{deployment}")

@@ -5,32 +5,29 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from msgspec import Struct
 
 from towpath.backends.prefect import automations, deployments, executor, prefect_import, server
 from towpath.backends.prefect.automations import WantedAutomation
-from towpath.backends.prefect.deployment_check import find_deployment_faults, pipeline_of
 from towpath.backends.prefect.deployment_file import (
     FILE,
     DeclaredDeployments,
+    find_deployment_faults,
+    pipeline_of,
     read_declared_deployments,
-)
-from towpath.backends.prefect.deployment_plan import (
-    DeploymentChange,
-    DeploymentPlan,
-    diff_fields,
 )
 from towpath.backends.prefect.deployments import WantedDeployment
 from towpath.backends.prefect.runs_at_api import MARK
 from towpath.backends.prefect.server.worker import POOL
 from towpath.backends.prefect.write_deployments import (
+    DeploymentChange,
+    DeploymentPlan,
     PlannedDeployment,
     PreparedPlan,
-    find_deployment_id,
-    list_ids,
+    diff_fields,
 )
 from towpath.config.deployment_declaration import FlowDeployment
 from towpath.errors import DeclarationError, EngineError, Fault, Place, UsageError, did_you_mean
@@ -38,11 +35,11 @@ from towpath.pipeline.run_arguments import apply_environment
 from towpath.planning.declared_pipelines import read_declared
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from prefect.client.orchestration import SyncPrefectClient
 
     from towpath.workspace import Workspace
+
+_COMING = UUID(int=0)  # for a deployment that is made by this very plan, and has no id yet
 
 
 class LoadedFlow(Struct, frozen=True):
@@ -62,10 +59,6 @@ class LoadedFlow(Struct, frozen=True):
     def list_strange(self, values: Mapping[str, Any]) -> list[str]:
         """The names of values that it does not take."""
         return [name for name in values if name not in self.parameters]
-
-    def find_missing(self, values: Mapping[str, Any]) -> str:
-        """The first parameter that must have a value and has none; else empty."""
-        return next((name for name in self.form.get("required", ()) if name not in values), "")
 
     def find_refusal(self, values: Mapping[str, Any]) -> str:
         """Why the flow would not take these values; empty where it would."""
@@ -121,15 +114,10 @@ def _list_apis(
         hint = near or (f"there is {', '.join(dict.fromkeys(names))}" if names else None)
         raise UsageError(f"no deployment is called `{environment}`", hint=hint)
     if environment:
-        return [_api_stage(workspace, environment)]
+        return [environment if _stage_url(workspace, environment) else None]
     # The project's own API is asked always: what is no longer declared may stand there.
-    stages = (_api_stage(workspace, deployment.name) for _, deployment in chosen)
+    stages = (item.name for _, item in chosen if _stage_url(workspace, item.name))
     return list(dict.fromkeys([None, *stages]))
-
-
-def _api_stage(workspace: Workspace, name: str) -> str | None:
-    """The stage of a deployment's name, where that has an API of its own."""
-    return name if _stage_url(workspace, name) else None
 
 
 def _stage_url(workspace: Workspace, name: str) -> str | None:
@@ -304,7 +292,7 @@ def _parameter_faults(
             hint = did_you_mean(name, flow.parameters) or f"it takes {', '.join(flow.parameters)}"
             yield Fault(f"{named}: {flow.name} takes no `{name}`", own_place or place, hint)
         values = {**deployment.parameters, **own}
-        missing = flow.find_missing(values)
+        missing = next((name for name in flow.form.get("required", ()) if name not in values), "")
         if missing and own is not deployment.parameters:
             what = f"{named} has a schedule, and no `{missing}`"
             yield Fault(what, place, "set it under `parameters`")
@@ -391,15 +379,12 @@ def _diff_automation(
     declared: DeclaredDeployments,
     number: int,
 ) -> DeploymentChange | None:
-    # One that is made by this very plan has no id yet; any will do to see that all else is right.
-    coming = {name: _NO_ID for name in prepared.planned if name not in prepared.existing}
-    find_id = partial(find_deployment_id, client, list_ids(prepared.existing), _as_ids(coming))
+    # Any id will do to see that all else is right.
+    coming = {name: _COMING for name in prepared.planned if name not in prepared.existing}
     key = f"on_{wanted.subject}" if wanted.spec is None else "triggers"
     place = declared.find_place(number, key)
     try:
-        built = automations.build_automation(
-            client, wanted, find_id, prepared.mark, prepared.project
-        )
+        built = prepared.build_automation(client, wanted, coming)
     except EngineError as error:
         faults = (Fault(fault.what, place, fault.hint) for fault in error.faults)
         raise DeclarationError(*faults) from error
@@ -409,17 +394,8 @@ def _diff_automation(
     standing = prepared.automations.get(wanted.name)
     if standing is None:
         return DeploymentChange("make", "automation", wanted.name)
-    names = {str(identity): name for name, identity in list_ids(prepared.existing).items()}
-    names |= {_NO_ID: "one that is made"}
+    names = {str(deployment.id): name for name, deployment in prepared.existing.items()}
+    names |= {str(_COMING): "one that is made"}
     before, after = (automations.automation_fields(a, names) for a in (standing, built))
     fields = diff_fields(before, after)
     return DeploymentChange("change", "automation", wanted.name, fields) if fields else None
-
-
-_NO_ID = "00000000-0000-0000-0000-000000000000"
-
-
-def _as_ids(texts: Mapping[str, str]) -> dict[str, UUID]:
-    from uuid import UUID
-
-    return {name: UUID(text) for name, text in texts.items()}

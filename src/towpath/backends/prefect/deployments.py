@@ -84,6 +84,8 @@ def deploy_flow(api: str, wanted: WantedDeployment) -> None:
 
 def write_deployment(client: SyncPrefectClient, wanted: WantedDeployment) -> Any:
     """The same with a client that is open, and for a pool that is there; its id."""
+    from prefect.client.schemas.objects import ConcurrencyOptions
+
     schema = wanted.form
     if schema is None:
         schema = _parameter_schema(wanted.entrypoint, wanted.folder)
@@ -104,21 +106,15 @@ def write_deployment(client: SyncPrefectClient, wanted: WantedDeployment) -> Any
         schedules=_make_schedules(wanted),
         paused=wanted.paused,
         concurrency_limit=limit.limit if limit else None,
-        concurrency_options=_concurrency_options(limit) if limit else None,
+        # Without what is not declared: Prefect takes null for a wish.
+        concurrency_options=ConcurrencyOptions(
+            **limit.model_dump(exclude={"limit"}, exclude_none=True)
+        )
+        if limit
+        else None,
         pull_steps=wanted.pull_steps,
         parameter_openapi_schema=dict(schema),
         enforce_parameter_schema=wanted.enforces_form and bool(schema),
-    )
-
-
-def _concurrency_options(limit: ConcurrencyLimit) -> Any:
-    from prefect.client.schemas.objects import ConcurrencyLimitStrategy, ConcurrencyOptions
-
-    strategy = ConcurrencyLimitStrategy(limit.collision_strategy)
-    if limit.grace_period_seconds is None:  # else Prefect takes null for a wish
-        return ConcurrencyOptions(collision_strategy=strategy)
-    return ConcurrencyOptions(
-        collision_strategy=strategy, grace_period_seconds=limit.grace_period_seconds
     )
 
 
@@ -178,11 +174,12 @@ def deployed_fields(deployment: Any, wanted: WantedDeployment) -> dict[str, Any]
         concurrency["grace_period_seconds"] = options.grace_period_seconds
     schedules = [_schedule_fields(schedule) for schedule in deployment.schedules]
     order = [_schedule_fields(schedule) for schedule in _make_schedules(wanted)]
+    # The API has no order of them.
+    is_same = sorted(map(repr, schedules)) == sorted(map(repr, order))
     return {
         "entrypoint": deployment.entrypoint,
         "parameters": deployment.parameters,
-        # The API has no order of them.
-        "schedules": order if _are_same(schedules, order) else schedules,
+        "schedules": order if is_same else schedules,
         "work_pool": deployment.work_pool_name,
         "work_queue": deployment.work_queue_name,
         "job_variables": deployment.job_variables,
@@ -200,10 +197,6 @@ def deployed_fields(deployment: Any, wanted: WantedDeployment) -> dict[str, Any]
 def _plain_form(form: Mapping[str, Any] | None) -> dict[str, Any]:
     # Stock Prefect leaves out what is empty, or does not.
     return {key: value for key, value in (form or {}).items() if value}
-
-
-def _are_same(schedules: list[dict[str, Any]], order: list[dict[str, Any]]) -> bool:
-    return sorted(map(repr, schedules)) == sorted(map(repr, order))
 
 
 def _schedule_fields(entry: Any) -> dict[str, Any]:

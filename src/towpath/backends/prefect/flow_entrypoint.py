@@ -23,7 +23,7 @@ from towpath.execution.pipeline_run import (
     prepare_run,
     warmed_supervisor,
 )
-from towpath.execution.run_record import ExecutionState, RecordedRun
+from towpath.execution.run_record import ExecutionState
 from towpath.pipeline.run_arguments import apply_environment
 from towpath.planning.declared_pipelines import read_declared
 from towpath.planning.run_request import RunRequest
@@ -55,20 +55,14 @@ def flow(file: str) -> Flow[..., Any]:
     environment = ""
     if os.environ.get(_DEPLOYED):
         executor.without_heartbeat()
-        environment = _deployed_environment(declared.pipeline)
+        # The one that has the name of the deployment which this process is a run of.
+        name = executor.find_deployment() if declared.pipeline.environments else None
+        environment = name if name and name in declared.pipeline.environments else ""
     body = partial(_run_deployed, workspace.root, Path(file).resolve(), environment)
     from towpath.backends.prefect.pipeline_flow import build_flow
 
     pipeline = apply_environment(declared.pipeline, environment)
     return build_flow(pipeline, body, workspace.project.runner)
-
-
-def _deployed_environment(pipeline: Pipeline) -> str:
-    """The environment that has the name of the deployment which this process is a run of."""
-    if not pipeline.environments:
-        return ""
-    name = executor.find_deployment() or ""
-    return name if name in pipeline.environments else ""
 
 
 def _run_deployed(
@@ -99,7 +93,9 @@ def _run_deployed(
     ended_run = conduct_run(prepared, carry_out, [executor.run_log()])
     if ended_run.state is ExecutionState.DONE and (request.register or not ended_run.tried):
         change_events.tell_changed_outputs(workspace, ended_run, executor.log_line)
-    return _flow_answer(ended_run)
+    if ended_run.state is not ExecutionState.DONE:
+        raise StepFailed(*ended_run.error)
+    return {"run": ended_run.id, "metrics": ended_run.values}
 
 
 def _given_values(defaults: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,12 +127,6 @@ def _is_declared(
     above = (repository.root.resolve(),) if repository else ()
     deployed = DeployedFlow(file, deployment, (workspace.root.resolve(), *above))
     return declares_values(deployed, default_values(pipeline), arguments)
-
-
-def _flow_answer(run: RecordedRun) -> dict[str, Any]:
-    if run.state is not ExecutionState.DONE:
-        raise StepFailed(*run.error)
-    return {"run": run.id, "metrics": run.values}
 
 
 class DeployedFlow(Struct, frozen=True):

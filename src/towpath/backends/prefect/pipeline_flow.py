@@ -8,6 +8,7 @@ import re
 import threading
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -159,11 +160,11 @@ class PrefectTasks(Struct):
 
     def show_step(self, node: Node, state: str, reason: str, after: Collection[str]) -> None:
         """A task in a state of its own: ``Reused`` or ``Skipped``, and why."""
-        self._run_here(node, _make_task(ShowStep(state, reason), node), after)
+        self._run_here(node, _make_task(partial(_show_state, state, reason), node), after)
 
     def act(self, node: Node, deed: Callable[[], Made], after: Collection[str]) -> Made | Exception:
         """What came of a step that the run itself carries out."""
-        ended = self._run_here(node, _make_task(ActHere(deed), node), after)
+        ended = self._run_here(node, _make_task(partial(_act_here, deed), node), after)
         return _task_result(ended)
 
     def step_outcome(self, step: str) -> Made | Exception:
@@ -213,7 +214,8 @@ class CarryOut(Struct, frozen=True):
 
     def __call__(self) -> State[Made]:
         if self.tell:
-            self.tell("begun", _attempt_number())
+            context = TaskRunContext.get()
+            self.tell("begun", context.task_run.run_count if context else 1)
         if self.order.step.kind == "callback":
             _show_waiting()
         try:
@@ -231,29 +233,20 @@ class CarryOut(Struct, frozen=True):
         return Completed(message=_summarise_result(result))
 
 
-class ShowStep(Struct, frozen=True):
-    """Shows a step that did not run."""
-
-    state: str
-    message: str
-
-    def __call__(self) -> State[None]:
-        return Completed(name=self.state, message=self.message)
+def _show_state(state: str, message: str) -> State[None]:
+    """Show a step that did not run."""
+    return Completed(name=state, message=message)
 
 
-class ActHere(Struct, frozen=True):
-    """Carries out a step that needs no process, such as a condition."""
-
-    deed: Callable[[], Made]
-
-    def __call__(self) -> State[Made]:
-        result = self.deed()
-        return Completed(message=_summarise_result(result), data=result)
+def _act_here(deed: Callable[[], Made]) -> State[Made]:
+    """Carry out a step that needs no process, such as a condition."""
+    result = deed()
+    return Completed(message=_summarise_result(result), data=result)
 
 
 def _make_task(function: Callable[[], Any], node: Node, **options: Any) -> Task[[], Any]:
     """A task of this node."""
-    # An object, unlike a closure, has no source for Prefect to digest.
+    # An object or a partial, unlike a closure, has no source for Prefect to digest.
     return Task(
         function,
         name=node.declared_name,
@@ -288,11 +281,6 @@ def _show_waiting() -> None:
         emit_task_run_state_change_event(context.task_run, context.task_run.state, paused)
 
 
-def _attempt_number() -> int:
-    context = TaskRunContext.get()
-    return context.task_run.run_count if context else 1
-
-
 def _retry_options(retry: Retry | None, order: Order) -> dict[str, Any]:
     if retry is None or retry.attempts < 2:
         return {}
@@ -300,17 +288,10 @@ def _retry_options(retry: Retry | None, order: Order) -> dict[str, Any]:
         "retries": retry.attempts - 1,
         "retry_delay_seconds": list(islice(single_step.find_pauses(retry), _DELAYS)),
         "retry_jitter_factor": retry.jitter or None,
-        "retry_condition_fn": _retry_condition(retry, order),
+        "retry_condition_fn": lambda _task, _run, state: single_step.is_worth_another(
+            state.data, retry, order
+        ),
     }
-
-
-def _retry_condition(retry: Retry, order: Order) -> Callable[[Any, Any, State[Any]], bool]:
-    """Whether what ended an attempt is worth another."""
-
-    def again(_task: Any, _run: Any, state: State[Any]) -> bool:
-        return single_step.is_worth_another(state.data, retry, order)
-
-    return again
 
 
 def _summarise_result(made: Made) -> str:

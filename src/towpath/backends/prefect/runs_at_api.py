@@ -8,22 +8,20 @@ import math
 import re
 import time
 from collections.abc import Mapping
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from msgspec import Struct
 
 from towpath.backends.prefect.server import remote_api, server_state
 from towpath.backends.prefect.server.api_guard import basic_authorization
 from towpath.backends.prefect.server.api_home import home_of_project
-from towpath.call_log import log_call
+from towpath.backends.prefect.server.server_state import ApiLine
 from towpath.errors import EngineError
 
 MARK = "towpath:"  # begins the tag of what is a project's, with the project's name
 _PATIENCE = 2.5  # seconds for each answer
-_LONGEST = 8 << 20  # bytes of an answer
 _MOST_TASKS = 200  # which is what the API gives at once
 _MOST_LINES = 200
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -91,7 +89,9 @@ def list_runs_at_api(project: Path, name: str, most: int = 50) -> RunsAtApi | No
         return None
     tagged = {"flow_runs": {"tags": {"all_": [MARK + name]}}}
     order = {"sort": "EXPECTED_START_TIME_DESC", "limit": most}
-    return RunsAtApi(line.api, _read_runs(line, line.ask("/flow_runs/filter", tagged | order)))
+    return RunsAtApi(
+        line.api, _read_runs(line, _ask_api(line, "/flow_runs/filter", tagged | order))
+    )
 
 
 def read_run_at_api(project: Path, name: str, run_id: str) -> WholeRunAtApi | None:
@@ -104,64 +104,38 @@ def read_run_at_api(project: Path, name: str, run_id: str) -> WholeRunAtApi | No
         return None
     own = {"flow_runs": {"id": {"any_": [run_id]}}}
     tagged = {"flow_runs": {"id": {"any_": [run_id]}, "tags": {"all_": [MARK + name]}}}
-    runs = _read_runs(line, line.ask("/flow_runs/filter", tagged))
+    runs = _read_runs(line, _ask_api(line, "/flow_runs/filter", tagged))
     if not runs:
         return None
     order = {"sort": "EXPECTED_START_TIME_ASC", "limit": _MOST_TASKS}
-    tasks = _list_items(line.ask("/task_runs/filter", own | order))
+    tasks = _list_items(_ask_api(line, "/task_runs/filter", own | order))
     logs = {"logs": {"flow_run_id": {"any_": [run_id]}}, "sort": "TIMESTAMP_DESC"}
-    lines = _list_items(line.ask("/logs/filter", logs | {"limit": _MOST_LINES}))
+    lines = _list_items(_ask_api(line, "/logs/filter", logs | {"limit": _MOST_LINES}))
     return WholeRunAtApi(
         line.api, runs[0], tuple(map(_read_task, tasks)), tuple(map(_read_line, reversed(lines)))
     )
 
 
-class ApiLine(Struct, frozen=True):
-    """The way to an API, with what lets us in."""
-
-    api: str
-    authorization: str | None
-
-    @property
-    def pages(self) -> str:
-        return self.api.rstrip("/").removesuffix("/api")
-
-    def ask(self, path: str, body: object) -> Any:
-        """The answer to a question. Raises EngineError where there is none that can be read."""
-        parts = urlsplit(self.api)
-        if parts.scheme not in ("http", "https"):
-            raise EngineError(f"`{self.api}` is not the address of a Prefect API")
-        connect = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-        address = f"{self.api.rstrip('/')}{path}"
-        headers = {"content-type": "application/json"}
-        if self.authorization:
-            headers["authorization"] = self.authorization
-        begun = time.monotonic()
-        try:
-            connection = connect(parts.hostname or "", parts.port, timeout=_PATIENCE)
-            try:
-                with log_call("http", "POST", address) as logged:
-                    target = f"{parts.path.rstrip('/')}{path}"
-                    connection.request("POST", target, json.dumps(body), headers)
-                    answer = connection.getresponse()
-                    logged.answer(answer.status)
-                    content = answer.read(_LONGEST)
-            finally:
-                connection.close()
-        except (OSError, HTTPException, ValueError) as error:
-            waited = f" after {time.monotonic() - begun:.0f} s" if "timed" in str(error) else ""
-            raise EngineError(
-                f"the Prefect API {self.api} does not answer{waited}: {error}"
-            ) from None
-        if answer.status in (401, 403):
-            what = f"the Prefect API {self.api} wants to know who asks"
-            raise EngineError(what, hint=f"export {remote_api.AUTH}=..., or PREFECT_API_KEY")
-        if answer.status != 200:
-            raise EngineError(f"the Prefect API {self.api} said {answer.status} to {path}")
-        try:
-            return json.loads(content)
-        except ValueError:
-            raise EngineError(f"the Prefect API {self.api} said no JSON to {path}") from None
+def _ask_api(line: ApiLine, path: str, body: object) -> Any:
+    """The answer to a question. Raises EngineError where there is none that can be read."""
+    shown = f"the Prefect API {line.api}"
+    if not line.api.startswith(("http://", "https://")):
+        raise EngineError(f"`{line.api}` is not the address of a Prefect API")
+    begun = time.monotonic()
+    try:
+        status, content = line.request("POST", path, body, _PATIENCE)
+    except (OSError, HTTPException, ValueError) as error:
+        waited = f" after {time.monotonic() - begun:.0f} s" if "timed" in str(error) else ""
+        raise EngineError(f"{shown} does not answer{waited}: {error}") from None
+    if status in (401, 403):
+        hint = f"export {remote_api.AUTH}=..., or PREFECT_API_KEY"
+        raise EngineError(f"{shown} wants to know who asks", hint=hint)
+    if status != 200:
+        raise EngineError(f"{shown} said {status} to {path}")
+    try:
+        return json.loads(content)
+    except ValueError:
+        raise EngineError(f"{shown} said no JSON to {path}") from None
 
 
 def _find_line(project: Path) -> ApiLine | None:
@@ -170,7 +144,8 @@ def _find_line(project: Path) -> ApiLine | None:
         place = configured.place.file if configured.place else ""
         # A file of the project may come with anybody's branch: to look at runs shows nobody a key.
         is_own_word = not place or _is_own_profile(project, place)
-        return ApiLine(configured.url, _read_authorization() if is_own_word else None)
+        key = _read_authorization() if is_own_word else None
+        return ApiLine(configured.url.rstrip("/"), key)
     home = home_of_project(project.resolve())
     state = server_state.running_api_state(home)
     if state is None:
@@ -197,7 +172,7 @@ def _read_authorization() -> str | None:
 def _read_runs(line: ApiLine, answer: Any) -> tuple[RunAtApi, ...]:
     items = _list_items(answer)
     ids = sorted({_text(item, "flow_id") for item in items})
-    named = line.ask("/flows/filter", {"flows": {"id": {"any_": ids}}}) if ids else []
+    named = _ask_api(line, "/flows/filter", {"flows": {"id": {"any_": ids}}}) if ids else []
     flows = {_text(item, "id"): _text(item, "name") for item in _list_items(named)}
     return tuple(_read_run(line, item, flows) for item in items if _ID.fullmatch(_text(item, "id")))
 
@@ -218,7 +193,7 @@ def _read_run(line: ApiLine, item: Mapping[str, Any], flows: Mapping[str, str]) 
         seconds=_seconds(item),
         where=", ".join(place for place in places if place and place != "default"),
         params=params if isinstance(params, dict) else {},
-        page=f"{line.pages}/runs/flow-run/{_text(item, 'id')}",
+        page=f"{line.api.removesuffix('/api')}/runs/flow-run/{_text(item, 'id')}",
     )
 
 

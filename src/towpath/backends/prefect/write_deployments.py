@@ -1,17 +1,18 @@
-"""A plan of deployments carried out at its API."""
+"""What differs between the deployments that are declared and those at an API: a plan, carried out
+there."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from msgspec import Struct, field
 
 from towpath.backends.prefect import automations, deployments
 from towpath.backends.prefect.automations import WantedAutomation
-from towpath.backends.prefect.deployment_plan import DeploymentChange, DeploymentPlan
 from towpath.backends.prefect.deployments import WantedDeployment
 from towpath.backends.prefect.server.worker import POOL
 
@@ -19,6 +20,56 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from prefect.client.orchestration import SyncPrefectClient
+
+ChangeKind: TypeAlias = Literal["make", "change", "remove"]
+_LONGEST_VALUE = 80  # characters of a value in a line of text; `--json` has it whole
+
+
+class FieldChange(Struct, frozen=True):
+    """A field that is to have another value; None stands for what is not set."""
+
+    field: str
+    before: Any
+    after: Any
+
+    def __str__(self) -> str:
+        shown = [_show_briefly(value) for value in (self.before, self.after)]
+        return f"{self.field}: {' -> '.join(shown)}"
+
+
+def _show_briefly(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"
+
+
+class DeploymentChange(Struct, frozen=True):
+    """A deployment or an automation that is made, changed or removed."""
+
+    kind: ChangeKind
+    what: Literal["deployment", "automation"]
+    name: str
+    fields: tuple[FieldChange, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.what} {self.name}"
+
+
+class DeploymentPlan(Struct, frozen=True):
+    """The changes at one API, in the order in which they are made; ``kept`` are the names of what
+    is as it should be."""
+
+    api: str
+    changes: tuple[DeploymentChange, ...] = ()
+    kept: tuple[str, ...] = ()
+
+
+def diff_fields(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[FieldChange, ...]:
+    """The fields of ``after`` that differ; one that only ``before`` has is nobody's wish."""
+    return tuple(
+        FieldChange(name, before.get(name), value)
+        for name, value in after.items()
+        if before.get(name) != value
+    )
 
 
 class PlannedDeployment(Struct, frozen=True):
@@ -42,6 +93,23 @@ class PreparedPlan:
     existing: Mapping[str, Any]
     automations: Mapping[str, Any]
 
+    def find_id(
+        self, client: SyncPrefectClient, coming: Mapping[str, UUID], name: str
+    ) -> UUID | None:
+        """The id of a deployment by full name: of those that are coming, those that stand, or any
+        other at the API; None where there is none."""
+        if name in coming:
+            return coming[name]
+        deployment = self.existing.get(name) or deployments.read_deployment(client, name)
+        return deployment.id if deployment else None
+
+    def build_automation(
+        self, client: SyncPrefectClient, wanted: WantedAutomation, coming: Mapping[str, UUID]
+    ) -> Any:
+        """An automation as Prefect takes it; ``coming`` are the ids of deployments that are new."""
+        find_id = partial(self.find_id, client, coming)
+        return automations.build_automation(client, wanted, find_id, self.mark, self.project)
+
 
 def apply_plan_at_api(prepared: PreparedPlan, tell: Callable[[DeploymentChange], None]) -> None:
     """Make what a plan says, in its order; ``tell`` is called after each. Each is made whole, so
@@ -51,12 +119,10 @@ def apply_plan_at_api(prepared: PreparedPlan, tell: Callable[[DeploymentChange],
             deployments.require_pool(client, POOL)
         writer = _ChangeWriter(client, prepared)
         for change in prepared.plan.changes:
-            write = (
-                writer.write_deployment
-                if change.what == "deployment"
-                else (writer.write_automation)
-            )
-            write(change)
+            if change.what == "deployment":
+                writer.write_deployment(change)
+            else:
+                writer.write_automation(change)
             tell(change)
 
 
@@ -89,40 +155,17 @@ class _ChangeWriter(Struct):
             for automation in item.automations
             if automation.name == change.name
         )
-        find_id = partial(
-            find_deployment_id, self.client, list_ids(self.prepared.existing), self.made
-        )
-        built = automations.build_automation(
-            self.client, declared, find_id, self.prepared.mark, self.prepared.project
-        )
+        built = self.prepared.build_automation(self.client, declared, self.made)
         if declared.spec is not None:
-            self._clear_owned(declared.deployment, find_id(declared.deployment))
+            self._clear_owned(declared.deployment)
         automations.write_automation(self.client, built, standing)
 
-    def _clear_owned(self, deployment: str, identity: UUID | None) -> None:
+    def _clear_owned(self, deployment: str) -> None:
         # What stock Prefect made of the triggers has no mark: an event would run it twice. What
         # has one is of an earlier call, and would go with it.
         listed = self.prepared.planned[deployment].automations
         triggers = {automation.name for automation in listed if automation.spec is not None}
         if deployment not in self.cleared and triggers.isdisjoint(self.prepared.automations):
             self.cleared.add(deployment)
-            automations.remove_owned_automations(self.client, identity)
-
-
-def list_ids(existing: Mapping[str, Any]) -> dict[str, UUID]:
-    """The ids of deployments by full name."""
-    return {name: deployment.id for name, deployment in existing.items()}
-
-
-def find_deployment_id(
-    client: SyncPrefectClient,
-    existing: Mapping[str, UUID],
-    coming: Mapping[str, UUID],
-    name: str,
-) -> UUID | None:
-    """The id of a deployment by full name: of those that are coming, those that stand, or any
-    other at the API; None where there is none."""
-    if identity := coming.get(name) or existing.get(name):
-        return identity
-    other = deployments.read_deployment(client, name)
-    return other.id if other else None
+            identity = self.prepared.find_id(self.client, self.made, deployment)
+            self.client.delete_resource_owned_automations(f"prefect.deployment.{identity}")

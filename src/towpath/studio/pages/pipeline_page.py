@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from towpath.backends.prefect.deployment_check import pipeline_of
-from towpath.backends.prefect.deployment_file import read_declared_deployments
+from towpath.backends.prefect.deployment_file import pipeline_of, read_declared_deployments
 from towpath.drawing.picture import picture_graph
 from towpath.errors import TowpathError
 from towpath.planning.declared_pipelines import read_declared

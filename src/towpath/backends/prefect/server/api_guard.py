@@ -35,13 +35,6 @@ def basic_authorization(secret: str) -> str:
     return f"Basic {b64encode(secret.encode()).decode()}"
 
 
-class RequestRefusal(Struct, frozen=True):
-    """The status of an answer, and its one sentence."""
-
-    status: int
-    sentence: str
-
-
 class Guard(Struct, frozen=True):
     """An application in front of Prefect's. `trusted` answers those who said the secret; `pages`
     the rest, who see the static pages, and open web sockets: a browser cannot send a header with
@@ -56,21 +49,22 @@ class Guard(Struct, frozen=True):
         if scope["type"] == "lifespan":
             return await self.pages(scope, receive, send)
         if refusal := self._find_refusal(scope):
-            return await _send_refusal(scope, send, refusal)
+            return await _send_refusal(scope, send, *refusal)
         if scope["type"] == "http" and self._is_owner(scope):
             return await self.trusted(scope, receive, send)
         return await self.pages(scope, receive, send)
 
-    def _find_refusal(self, scope: Message) -> RequestRefusal | None:
+    def _find_refusal(self, scope: Message) -> tuple[int, str] | None:
+        """The status of an answer, and its one sentence."""
         hosts = _header_values(scope, b"host")
         # The name of somebody's page that was made to lead here (DNS rebinding) is not ours.
         if len(hosts) != 1 or not _is_loopback(hosts[0]):
-            return RequestRefusal(MISDIRECTED, "this is no address of the local Prefect API")
+            return MISDIRECTED, "this is no address of the local Prefect API"
         own = b"http://" + hosts[0].lower()
         if any(origin.lower() != own for origin in _header_values(scope, b"origin")):
-            return RequestRefusal(FORBIDDEN, "another page may not use the local Prefect API")
+            return FORBIDDEN, "another page may not use the local Prefect API"
         if scope["type"] == "http" and _wants_secret(scope) and not self._is_owner(scope):
-            return RequestRefusal(UNAUTHORIZED, "Unauthorized")
+            return UNAUTHORIZED, "Unauthorized"
         return None
 
     def _is_owner(self, scope: Message) -> bool:
@@ -96,15 +90,15 @@ def _header_values(scope: Message, name: bytes) -> list[bytes]:
     return [value for key, value in scope["headers"] if key.lower() == name]
 
 
-async def _send_refusal(scope: Message, send: Send, refusal: RequestRefusal) -> None:
+async def _send_refusal(scope: Message, send: Send, status: int, sentence: str) -> None:
     if scope["type"] == "websocket":
-        return await send({"type": "websocket.close", "code": POLICY, "reason": refusal.sentence})
-    body = json.dumps({"exception_message": refusal.sentence}).encode()
+        return await send({"type": "websocket.close", "code": POLICY, "reason": sentence})
+    body = json.dumps({"exception_message": sentence}).encode()
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),
         # What else the sender has to say is not read.
         (b"connection", b"close"),
     ]
-    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     return await send({"type": "http.response.body", "body": body})

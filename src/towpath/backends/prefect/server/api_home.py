@@ -9,15 +9,15 @@ import re
 import stat
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
 
 from msgspec import Struct
 
 from towpath.call_log import log_call
 from towpath.errors import EngineError, Fault, Place
+from towpath.scratch import hold_file
 
 SHARED = "shared"
 LOG_LINES = 12
@@ -95,12 +95,9 @@ class ApiHome(Struct, frozen=True):
         """Say that the API is in use, so that its rest begins anew."""
         self.used_file.touch()
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> AbstractContextManager[None]:
         """While one process starts or stops the API, others wait here."""
-        with (self.folder / "lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+        return hold_file(self.folder / "lock")
 
 
 def _home_error(folder: Path, why: object) -> EngineError:
@@ -165,16 +162,13 @@ def _read_leases(home: ApiHome) -> Iterator[tuple[str, bool]]:
         return
     for path in home.leases_folder.iterdir():
         with suppress(FileNotFoundError), path.open() as file:  # a run may end meanwhile
-            yield path.name, _is_locked(file)
-
-
-def _is_locked(file: IO[str]) -> bool:
-    try:
-        # Shared, so that two who look at once do not take each other for the run.
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    return False
+            is_held = False
+            try:
+                # Shared, so that two who look at once do not take each other for the run.
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                is_held = True
+            yield path.name, is_held
 
 
 def start_process(

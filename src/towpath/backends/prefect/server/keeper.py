@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 LONGEST_SLEEP = 30.0
@@ -87,19 +87,18 @@ class Keeper:
         one."""
         for lease in (self.folder / "leases").iterdir():
             with suppress(FileNotFoundError), lease.open() as file:
-                yield self._is_locked(file.fileno())
-
-    def _is_locked(self, fd: int) -> bool:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        return False
+                is_held = False
+                try:
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    is_held = True
+                yield is_held
 
     def _try_to_retire(self) -> bool:
         """Stop, unless somebody began to use the API while its state was being taken away. Users
         touch `used` and then read the state; this removes the state and then reads `used`."""
-        with self._locked():
+        with (self.folder / "lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
             state = self._state_file.read_bytes()
             self._state_file.unlink()
             if self._seconds_left() > 0:
@@ -107,12 +106,6 @@ class Keeper:
                 return False
             self._end_server()
             return True
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        with (self.folder / "lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
 
     def _end_server(self) -> None:
         self.server.terminate()

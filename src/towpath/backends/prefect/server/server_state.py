@@ -6,37 +6,42 @@ import json
 import os
 import secrets
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar
+from urllib.parse import urlsplit
 
-from msgspec import Struct
+import msgspec
+from msgspec import Meta, Struct
 
 from towpath.backends.prefect.server import api_home
 from towpath.backends.prefect.server.api_home import ApiHome
 from towpath.backends.prefect.server.remote_api import AUTH, AUTH_SET_BY_US, SET_BY_US
 from towpath.call_log import log_call
-from towpath.config import foreign_values as foreign
-from towpath.config.foreign_values import Fields
-from towpath.errors import EngineError, Malformed, Place
+from towpath.config.foreign_values import LAST_SECOND
+from towpath.errors import EngineError, Place
 from towpath.plain_data import list_fields
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+_LONGEST = 8 << 20  # bytes of an answer
 # The name in front of each local API's secret, by which it is told from others.
 LOCAL_USER = "towpath"
 T = TypeVar("T")
+# 0 and negative numbers would mean a whole group to who ends a process.
+ProcessNumber: TypeAlias = Annotated[int, Meta(ge=1, le=(1 << 31) - 1)]
+# Seconds since 1970; it tells a process from a later one of the same number.
+BirthSecond: TypeAlias = Annotated[float, Meta(ge=0, le=LAST_SECOND)]
 
 
 @dataclass(frozen=True)
 class LocalApiState:
-    port: int
-    pid: int
-    # Seconds since 1970; it tells the keeper from a later process of the same number.
-    born: float
+    port: Annotated[int, Meta(ge=1, le=65535)]
+    pid: ProcessNumber
+    born: BirthSecond
     since: str
     prefect: str
     # What a client must say, as `user:password`. Each start has a new one: when an API has ended,
@@ -53,12 +58,30 @@ class LocalApiState:
 
 
 @dataclass(frozen=True)
-class ApiEndpoint:
-    """Where a local API listens, the secret that it wants to hear, and its keeper's process."""
+class ApiLine:
+    """The way to an API, with what lets us in."""
 
-    port: int
-    secret: str = field(repr=False)
-    keeper: int = 0  # while it is being started there is none
+    api: str
+    authorization: str | None = field(default=None, repr=False)
+
+    def request(self, method: str, path: str, body: object, seconds: float) -> tuple[int, bytes]:
+        """The status of an answer, and what it holds. OSError or HTTPException where there is none,
+        TimeoutError where `seconds` were not enough."""
+        parts = urlsplit(self.api)
+        connect = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+        connection = connect(parts.hostname or "", parts.port, timeout=seconds)
+        headers = {"content-type": "application/json"}
+        if self.authorization:
+            headers["authorization"] = self.authorization
+        try:
+            with log_call("http", method, f"{self.api}{path}") as logged:
+                content = None if body is None else json.dumps(body)
+                connection.request(method, f"{parts.path}{path}", content, headers)
+                answer = connection.getresponse()
+                logged.answer(answer.status)
+                return answer.status, answer.read(_LONGEST)
+        finally:
+            connection.close()
 
 
 class PrefectApi(Struct, frozen=True):
@@ -81,7 +104,7 @@ class PrefectApi(Struct, frozen=True):
         return int(self.pages_url.rpartition(":")[2])
 
     @property
-    def proven_endpoint(self) -> ApiEndpoint:
+    def proven_endpoint(self) -> LocalApiState:
         """The way to a local API, proved to be ours still; EngineError where it has ended."""
         return prove_endpoint(self.home, self.local_port)
 
@@ -108,7 +131,7 @@ def is_local_secret(secret: str) -> bool:
     return secret.startswith(f"{LOCAL_USER}:")
 
 
-def prove_endpoint(home: ApiHome, port: int | None = None) -> ApiEndpoint:
+def prove_endpoint(home: ApiHome, port: int | None = None) -> LocalApiState:
     """The way to the API of `home`; EngineError where it does not run, or no longer at `port`."""
     state = running_api_state(home)
     right_port = state is not None and port in (None, state.port)
@@ -116,7 +139,7 @@ def prove_endpoint(home: ApiHome, port: int | None = None) -> ApiEndpoint:
     # API ended, anybody could listen there by now.
     if state is None or not right_port or not api_home.is_listening(state.pid, state.port):
         raise EngineError("the local Prefect API has ended", hint="run the command again")
-    return ApiEndpoint(state.port, state.secret, state.pid)
+    return state
 
 
 def installed_prefect() -> str:
@@ -128,30 +151,16 @@ def installed_prefect() -> str:
 
 def read_api_state(home: ApiHome) -> LocalApiState | None:
     """The state as it was last written, true or not."""
+    return read_process_file(home.state, LocalApiState)
+
+
+def read_process_file(path: Path, kind: type[T]) -> T | None:
+    """What a file tells of a process in the background; None where it tells of none: its process
+    would be ended, and its address asked."""
     try:
-        return read_state(home.state.read_bytes())
-    except (FileNotFoundError, Malformed):
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (FileNotFoundError, msgspec.MsgspecError, RecursionError):
         return None
-
-
-def read_state(content: bytes) -> LocalApiState:
-    """The state in a file; ``Malformed`` for what is none: it names a process and an address."""
-    text = foreign.read_text
-    return read_process_file(
-        content, LocalApiState, port=foreign.read_port, prefect=text, secret=text
-    )
-
-
-def read_process_file(content: bytes, kind: Callable[..., T], **more: foreign.ReadValue[Any]) -> T:
-    """What a file tells of a process in the background, and ``more`` that its kind has."""
-    fields = Fields(foreign.parse_json(content))
-    readers: dict[str, foreign.ReadValue[Any]] = {
-        "pid": foreign.read_process,
-        "born": foreign.read_second,
-        "since": foreign.read_text,
-        **more,
-    }
-    return kind(**{name: fields.get(name, reader) for name, reader in readers.items()})
 
 
 def write_process_file(path: Path, process: DataclassInstance) -> None:
@@ -186,15 +195,8 @@ def is_answering(port: int, seconds: float) -> bool:
     """Ask a local API, waiting at its socket until it serves. OSError or HTTPException where nobody
     listens or the server went, TimeoutError where `seconds` were not enough."""
     # `timeout=0` would not wait at all, and fail with an error of its own.
-    connection = HTTPConnection("127.0.0.1", port, timeout=max(seconds, 0.1))
-    try:
-        with log_call("http", "GET", f"http://127.0.0.1:{port}/api/health") as logged:
-            connection.request("GET", "/api/health")
-            answer = connection.getresponse()
-            logged.answer(answer.status)
-            return answer.read().strip() == b"true"
-    finally:
-        connection.close()
+    line = ApiLine(f"http://127.0.0.1:{port}/api")
+    return line.request("GET", "/health", None, max(seconds, 0.1))[1].strip() == b"true"
 
 
 def find_api_trouble(url: str, seconds: float) -> str | None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from towpath.backends.prefect.server import api_home, server_state, worker
 from towpath.backends.prefect.server.api_guard import SECRET
 from towpath.backends.prefect.server.api_home import ApiHome, base_folder, find_runs
-from towpath.backends.prefect.server.server_state import ApiEndpoint, LocalApiState
+from towpath.backends.prefect.server.server_state import LocalApiState
 from towpath.errors import EngineError, UsageError
 
 REST_SECONDS = 15 * 60.0
@@ -99,12 +99,13 @@ def _start_api(home: ApiHome) -> LocalApiState:
     worker.remove_worker(home)
     _sweep_homes()
     with _open_listener(_last_port(home)) as listener:
-        endpoint = ApiEndpoint(listener.getsockname()[1], server_state.make_secret())
-        pid = _spawn_keeper(home, endpoint, listener.fileno())
-    home.port_file.write_text(str(endpoint.port))
+        port, secret = listener.getsockname()[1], server_state.make_secret()
+        environment = server_environment(home, port, secret)
+        pid = _spawn_keeper(home, environment, listener.fileno())
+    home.port_file.write_text(str(port))
     started = LocalApiState(
-        endpoint.port, pid, api_home.creation_time(pid), api_home.written_time(),
-        server_state.installed_prefect(), endpoint.secret,
+        port, pid, api_home.creation_time(pid), api_home.written_time(),
+        server_state.installed_prefect(), secret,
     )  # fmt: skip
     server_state.write_process_file(home.state, started)
     return started
@@ -156,7 +157,7 @@ def _open_listener(port: int) -> socket.socket:
     return listener
 
 
-def _spawn_keeper(home: ApiHome, endpoint: ApiEndpoint, fd: int) -> int:
+def _spawn_keeper(home: ApiHome, environment: Mapping[str, str], fd: int) -> int:
     beside = Path(__file__).parent
     # -P and -I: what lies in the folder of the script must not stand in for a library. -S: the
     # keeper, which stays for hours, needs no packages.
@@ -166,7 +167,7 @@ def _spawn_keeper(home: ApiHome, endpoint: ApiEndpoint, fd: int) -> int:
     blank = _give_blank(home)
     return api_home.start_process(
         [*keep, *serve, *([blank] if blank else [])], folder=home.folder,
-        environment=server_environment(home, endpoint), log=home.log, pass_fds=[fd],
+        environment=environment, log=home.log, pass_fds=[fd],
     )  # fmt: skip
 
 
@@ -175,15 +176,15 @@ def _api_failure(home: ApiHome, what: str) -> EngineError:
     return api_home.process_failure(what, home.log, hint)
 
 
-def server_environment(home: ApiHome, endpoint: ApiEndpoint) -> dict[str, str]:
+def server_environment(home: ApiHome, port: int, secret: str) -> dict[str, str]:
     """The server's environment: the user's, with none of the user's own Prefect settings."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")}
-    origins = ",".join(f"http://{name}:{endpoint.port}" for name in ("127.0.0.1", "localhost"))
+    origins = ",".join(f"http://{name}:{port}" for name in ("127.0.0.1", "localhost"))
     own = {
         "PREFECT_HOME": str(home.folder),
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": origins,
         # Command lines are for everybody to read, an environment is not.
-        SECRET: endpoint.secret,
+        SECRET: secret,
     }
     prepared = PREPARED if home.is_prepared(server_state.installed_prefect()) else {}
     return {**kept, **SERVER, **prepared, **own}

@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +27,15 @@ from msgspec import Struct
 from towpath.backends.prefect.server import api_home, remote_api, server_state
 from towpath.backends.prefect.server.api_guard import basic_authorization
 from towpath.backends.prefect.server.api_home import ApiHome, find_killed_runs
-from towpath.backends.prefect.server.server_state import ApiEndpoint, PrefectApi, read_process_file
-from towpath.call_log import log_call
-from towpath.config import foreign_values as foreign
-from towpath.errors import EngineError, Malformed
+from towpath.backends.prefect.server.server_state import (
+    ApiLine,
+    BirthSecond,
+    LocalApiState,
+    PrefectApi,
+    ProcessNumber,
+    read_process_file,
+)
+from towpath.errors import EngineError
 from towpath.sandbox import kernel_fences
 
 POOL = "towpath"
@@ -38,7 +43,6 @@ START_SECONDS = 60.0
 ASK_SECONDS = 30.0
 LOOK_SECONDS = 0.2
 BUSY = 503
-JSON = {"content-type": "application/json"}
 
 SETTINGS = {
     # The default is to ask every 10 s; five times a second costs a few per cent of a core.
@@ -50,8 +54,8 @@ SETTINGS = {
 class PoolWorker(Struct, frozen=True):
     """A worker process: it takes deployed runs from a pool and executes them in this project."""
 
-    pid: int
-    born: float
+    pid: ProcessNumber
+    born: BirthSecond
     since: str
     pool: str
     project: str
@@ -63,7 +67,7 @@ class PoolWorker(Struct, frozen=True):
 
 def start_worker(api: PrefectApi, project: Path) -> PoolWorker:
     """A worker of this environment in this project; it may come up before the API does."""
-    keeper = str(api.proven_endpoint.keeper) if api.started_by_us else "0"
+    keeper = str(api.proven_endpoint.pid) if api.started_by_us else "0"
     # -P: what lies in the project's folder must not stand in for a library.
     command = [sys.executable, "-P", "-m", api_home.WORKER, str(api.home.folder), keeper]
     words = ["worker", "start", "--pool", POOL, "--type", "process", "--name", project.name]
@@ -106,11 +110,11 @@ def make_pool(api: PrefectApi) -> None:
         ask_local_api(endpoint, "PATCH", f"/work_pools/{POOL}", {"base_job_template": template})
 
 
-def deployed_run_names(endpoint: ApiEndpoint) -> tuple[str, ...]:
+def deployed_run_names(endpoint: LocalApiState) -> tuple[str, ...]:
     return tuple(flow_run["name"] for flow_run in _deployed_runs(endpoint))
 
 
-def settle_deployed_runs(endpoint: ApiEndpoint) -> None:
+def settle_deployed_runs(endpoint: LocalApiState) -> None:
     """Call the deployed runs crashed whose worker is gone: nobody else would ever say so."""
     message = "The worker was stopped while it executed this run."
     _crash_runs(endpoint, _deployed_runs(endpoint), message)
@@ -127,13 +131,13 @@ def crash_killed_runs(api: PrefectApi) -> None:
         (api.home.leases_folder / run).unlink(missing_ok=True)
 
 
-def _crash_runs(endpoint: ApiEndpoint, runs: Iterable[Mapping[str, Any]], message: str) -> None:
+def _crash_runs(endpoint: LocalApiState, runs: Iterable[Mapping[str, Any]], message: str) -> None:
     body = {"state": {"type": "CRASHED", "message": message}, "force": True}
     for flow_run in runs:
         ask_local_api(endpoint, "POST", f"/flow_runs/{flow_run['id']}/set_state", body)
 
 
-def _deployed_runs(endpoint: ApiEndpoint) -> list[dict[str, Any]]:
+def _deployed_runs(endpoint: LocalApiState) -> list[dict[str, Any]]:
     flow_runs = ask_local_api(endpoint, "POST", "/flow_runs/filter", _in_progress())
     return [flow_run for flow_run in flow_runs if flow_run["deployment_id"]]
 
@@ -143,7 +147,7 @@ def _in_progress(**also: Any) -> dict[str, Any]:
 
 
 def ask_local_api(
-    endpoint: ApiEndpoint, method: str, path: str, body: object = None, but: int | None = None
+    endpoint: LocalApiState, method: str, path: str, body: object = None, but: int | None = None
 ) -> Any:
     """Call a local API: its answer, or None where it answered with the status `but`."""
     deadline = time.monotonic() + ASK_SECONDS
@@ -159,20 +163,12 @@ def ask_local_api(
     return json.loads(content) if content else None
 
 
-def _call_api(endpoint: ApiEndpoint, method: str, path: str, body: object) -> tuple[int, bytes]:
-    connection = HTTPConnection("127.0.0.1", endpoint.port, timeout=ASK_SECONDS)
+def _call_api(endpoint: LocalApiState, method: str, path: str, body: object) -> tuple[int, bytes]:
+    line = ApiLine(endpoint.url, basic_authorization(endpoint.secret))
     try:
-        headers = JSON | {"authorization": basic_authorization(endpoint.secret)}
-        address = f"http://127.0.0.1:{endpoint.port}/api{path}"
-        with log_call("http", method, address) as logged:
-            connection.request(method, f"/api{path}", json.dumps(body or {}), headers)
-            answer = connection.getresponse()
-            logged.answer(answer.status)
-            return answer.status, answer.read()
+        return line.request(method, path, body or {}, ASK_SECONDS)
     except (OSError, HTTPException) as error:
         raise EngineError(f"the local Prefect API failed at {method} {path}: {error}") from error
-    finally:
-        connection.close()
 
 
 def _worker_failure(what: str, log: Path) -> EngineError:
@@ -181,16 +177,7 @@ def _worker_failure(what: str, log: Path) -> EngineError:
 
 def read_mark(home: ApiHome) -> PoolWorker | None:
     """The worker of `towpath up`, living or not; None where the project is not up."""
-    try:
-        return read_worker(home.up_file.read_bytes())
-    except (FileNotFoundError, Malformed):
-        return None
-
-
-def read_worker(content: bytes) -> PoolWorker:
-    """The worker in a file; ``Malformed`` for what is none: its process would be ended."""
-    text = foreign.read_text
-    return read_process_file(content, PoolWorker, pool=text, project=text)
+    return read_process_file(home.up_file, PoolWorker)
 
 
 def write_mark(home: ApiHome, worker: PoolWorker) -> None:
