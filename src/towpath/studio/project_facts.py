@@ -17,7 +17,7 @@ from towpath.audit.data_history import DataVersion, read_data_history
 from towpath.audit.lineage import RegistryLineage, VersionIndex
 from towpath.audit.stage_board import MetricPolicy, judge_change, list_standings
 from towpath.backends.git import Repository, branches, remotes
-from towpath.backends.git.unfinished_work import find_unfinished_work
+from towpath.backends.git.repository import find_unfinished_work
 from towpath.credentials import hide_credentials
 from towpath.delivery.promotion import decide_promotion
 from towpath.delivery.promotion.promotion_approval import short_promotion_name

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct, field
 
-from towpath.backends.git.ref_state import read_ref_state
+from towpath.backends.git.repository import read_ref_state
 
 if TYPE_CHECKING:
     from pathlib import Path

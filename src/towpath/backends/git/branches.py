@@ -182,8 +182,11 @@ def _local_branch(repository: Repository) -> MainBranch | None:
             hint = "git fetch the main branch, or git switch -c main"
             raise RegistryError(f"which branch is main is not known: {what}", hint=hint)
         return None
-    usual_branch = _usual_branch(repository, commits_by_name)
-    chosen = usual_branch or _self_declared(repository, commits_by_name)
+    chosen = _usual_branch(repository, commits_by_name)
+    if chosen is None:
+        pairs = commits_by_name.items()
+        mine = [name for name, tip in pairs if _declared_branch(repository, tip) == name]
+        chosen = mine[0] if len(mine) == 1 else None
     if chosen is None:
         named = ", ".join(f"`{branch_name}`" for branch_name in sorted(commits_by_name)[:5])
         what = f"which branch is main is not known: there is {named}"
@@ -209,11 +212,6 @@ def _usual_name(repository: Repository, known: Mapping[str, str]) -> str | None:
         return head
     usual = {*USUAL, repository.read_setting("init.defaultBranch") or USUAL[0]} & {*known}
     return usual.pop() if len(usual) == 1 else None
-
-
-def _self_declared(repository: Repository, known: Mapping[str, str]) -> str | None:
-    mine = [name for name, commit in known.items() if _declared_branch(repository, commit) == name]
-    return mine[0] if len(mine) == 1 else None
 
 
 def _unborn_branch(repository: Repository) -> str:

@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import accumulate, groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,7 +26,7 @@ GITLINK = "160000"
 SET_UP = "git submodule update --init --recursive"
 _LINK = "120000"
 _FILES = frozenset({"100644", "100755"})
-_AT_ONCE = 64 << 20  # bytes that are in memory at a time
+_AT_ONCE = 64 << 20  # bytes that are in memory at a time, but for the last file of them
 
 
 class Submodule(Struct, frozen=True):
@@ -182,24 +183,15 @@ def _list_entries(repository: Repository, commit: str, below: str) -> Iterator[_
 
 def _write_entries(repository: Repository, entries: list[_Entry], folder: Path) -> None:
     folder.mkdir()
-    for part in _split_entries(entries):
+    ends = accumulate(entry.size for entry in entries)
+    for _, pairs in groupby(zip(entries, ends, strict=True), lambda pair: pair[1] // _AT_ONCE):
+        part = [entry for entry, _ in pairs]
         contents = refs.read_contents(repository, {entry.blob for entry in part})
         for entry in part:
             content = contents.get(entry.blob)
             if content is None or _blob_name(content, entry.blob) != entry.blob:
                 raise RegistryError(f"this clone does not have {entry.path} ({entry.blob})")
             _write_entry(entry, content, folder / entry.path)
-
-
-def _split_entries(entries: list[_Entry]) -> Iterator[list[_Entry]]:
-    part: list[_Entry] = []
-    for entry in entries:
-        if part and sum(earlier.size for earlier in part) + entry.size > _AT_ONCE:
-            yield part
-            part = []
-        part.append(entry)
-    if part:
-        yield part
 
 
 def _write_entry(entry: _Entry, content: bytes, path: Path) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import re
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TypeVar
 
 from msgspec import Struct
@@ -20,11 +19,9 @@ from towpath.config.foreign_values import clamp_second
 
 PLAIN = "100644"
 # The file of no bytes, as repositories of SHA-1 and those of SHA-256 call it.
-EMPTY = frozenset(
-    (
-        "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391",
-        "473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813",
-    )
+EMPTY = (
+    "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391",
+    "473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813",
 )
 _WRITER = "%H%x00%ae%x00%ce%x00%B%x00"
 # Git's own `%(trailers)` goes by a reader's `trailer.*` settings.
@@ -206,17 +203,16 @@ def changes_against(
         "--ignore-submodules=none",
         stdin=pairs.encode(),
     )  # fmt: skip
-    changed: dict[str, list[FileChange]] = {}
+    changed: dict[str, tuple[FileChange, ...]] = {}
     commit = ""
     fields = iter(field for field in listed.split("\0") if field.strip("\n"))
     for field in fields:
         if field.startswith(":"):
-            change = _parse_change(field.lstrip(":").split(" "), next(fields))
-            changed[commit].append(change)
+            changed[commit] += (_parse_change(field.lstrip(":").split(" "), next(fields)),)
         else:
             commit = field.strip("\n").split(" ")[0]
-            changed[commit] = []
-    return {commit: tuple(files) for commit, files in changed.items()}
+            changed[commit] = ()
+    return changed
 
 
 def file_writers(
@@ -226,8 +222,12 @@ def file_writers(
     # A merge that takes the files as one of its parents has them (a branch brought up to date)
     # wrote nothing of them.
     listed = repository.recall_output(*_writer_words(old, new, paths), about=[old, new])
+    return tuple(CommitWriter(*cells) for cells in _writer_rows(listed))
+
+
+def _writer_rows(listed: str) -> Iterator[list[str]]:
     cells = [cell.removeprefix("\n") for cell in listed.split("\0")]
-    return tuple(CommitWriter(*cells[start : start + 4]) for start in range(0, len(cells) - 4, 4))
+    return (cells[start : start + 4] for start in range(0, len(cells) - 4, 4))
 
 
 class WriterQuestion(Struct, frozen=True):
@@ -331,9 +331,7 @@ def _read_writer_cells(repository: Repository, commits: Iterable[str]) -> dict[s
         "log", "--no-walk=unsorted", "--stdin", "--no-mailmap", "--no-show-signature",
         f"--format={_WRITER}", stdin=names,
     )  # fmt: skip
-    cells = [cell.removeprefix("\n") for cell in listed.split("\0")]
-    rows = (cells[start : start + 4] for start in range(0, len(cells) - 4, 4))
-    return {row[0]: "".join(f"{cell}\0" for cell in row) for row in rows}
+    return {row[0]: "".join(f"{cell}\0" for cell in row) for row in _writer_rows(listed)}
 
 
 def _writer_words(old: str, new: str, paths: Iterable[str]) -> tuple[str, ...]:
@@ -427,7 +425,7 @@ def read_changes(repository: Repository, head: str, *words: str) -> Iterator[Mai
     if "-1" in words:  # of the commits together, not of each
         yield from _read_changes(repository, [head], words)
     else:
-        read = functools.partial(_read_changes, repository, words=words)
+        read = partial(_read_changes, repository, words=words)
         yield from recall_line(repository, head, ("changes", *words), read)
 
 
@@ -439,13 +437,8 @@ def _read_changes(
         "--no-abbrev", "--no-renames", "--no-show-signature", "--no-mailmap", "-z",
         "--ignore-submodules=none", f"--format={_FORMAT}", *bounds, *words,
     )  # fmt: skip
-    is_short = "-1" in words
-    listed = (
-        repository.recall_output(*question, about=bounds)
-        if is_short
-        else repository.call(*question)
-    )
-    cells = listed.split("\0")
+    ask = partial(repository.recall_output, about=bounds) if "-1" in words else repository.call
+    cells = ask(*question).split("\0")
     position = 0
     while position + len(_FIELDS) < len(cells):
         fields, position = cells[position : position + len(_FIELDS)], position + len(_FIELDS) + 1

@@ -8,8 +8,8 @@ import selectors
 import shlex
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -109,12 +109,8 @@ class GitOutcome(Struct, frozen=True):
     def way_past_lock(self) -> str | None:
         """What to type where Git did not go on for a lock's file; None where it was not that."""
         held = _LOCKED.search(self.err)
-        remove = f"rm {shlex.quote(held[1])}" if held else ""
-        return (
-            f"wait for the git that runs here; if none does, one left it: {remove}"
-            if held
-            else None
-        )
+        wait = "wait for the git that runs here; if none does, one left it"
+        return f"{wait}: rm {shlex.quote(held[1])}" if held else None
 
 
 def attempt_git(
@@ -149,13 +145,14 @@ def attempt_git(
     )
 
 
-def call_git(
-    root: Path, *arguments: str, stdin: bytes = b"", env: Mapping[str, str] | None = None
-) -> GitOutcome:
+def call_git(root: Path, *arguments: str) -> GitOutcome:
     """Call Git where it must succeed; ``RegistryError`` in Git's own words where it does not."""
-    outcome = attempt_git(root, *arguments, stdin=stdin, env=env)
+    return require_success(attempt_git(root, *arguments), arguments[0])
+
+
+def require_success(outcome: GitOutcome, verb: str) -> GitOutcome:
     if outcome.code:
-        what = f"git {arguments[0]}: {outcome.last_complaint}"
+        what = f"git {verb}: {outcome.last_complaint}"
         raise RegistryError(what, hint=outcome.way_past_lock)
     return outcome
 
@@ -193,41 +190,31 @@ def _run_listening(
 ) -> subprocess.CompletedProcess[bytes]:
     """Run a program that shows its progress; end it after ``silence`` s without any."""
     out, err = bytearray(), bytearray()
-    with _started_alone(words, environment) as process, selectors.DefaultSelector() as waiting:
+    process = subprocess.Popen(
+        words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env=environment, start_new_session=True,
+    )  # fmt: skip
+    with process, selectors.DefaultSelector() as waiting:
         assert process.stdout and process.stderr
         waiting.register(process.stdout, selectors.EVENT_READ, out)
         waiting.register(process.stderr, selectors.EVENT_READ, err)
-        while waiting.get_map():
-            ready = waiting.select(silence)
-            if not ready:
-                if process.poll() is None:
-                    _end_program(process)
-                    err += f"\nfatal: no answer for {silence:.0f} seconds".encode()
-                break  # what it left running, an agent say, may hold its output open
-            for key, _ in ready:
-                part = os.read(key.fd, _AT_ONCE)
-                key.data.extend(part)
-                if not part:
-                    waiting.unregister(key.fileobj)
-    return subprocess.CompletedProcess(words, process.returncode, bytes(out), bytes(err))
-
-
-@contextmanager
-def _started_alone(
-    words: Sequence[str], environment: Mapping[str, str]
-) -> Iterator[subprocess.Popen[bytes]]:
-    """A program in a session of its own, which does not outlive an interruption here."""
-    pipe = subprocess.PIPE
-    process = subprocess.Popen(
-        words, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, env=environment,
-        start_new_session=True,
-    )  # fmt: skip
-    with process:
         try:
-            yield process
+            while waiting.get_map():
+                ready = waiting.select(silence)
+                if not ready:
+                    if process.poll() is None:
+                        _end_program(process)
+                        err += f"\nfatal: no answer for {silence:.0f} seconds".encode()
+                    break  # what it left running, an agent say, may hold its output open
+                for key, _ in ready:
+                    part = os.read(key.fd, _AT_ONCE)
+                    key.data.extend(part)
+                    if not part:
+                        waiting.unregister(key.fileobj)
         except BaseException:  # also Ctrl-C: a fetch must not go on behind our back
             _end_program(process)
             raise
+    return subprocess.CompletedProcess(words, process.returncode, bytes(out), bytes(err))
 
 
 def _end_program(process: subprocess.Popen[bytes]) -> None:

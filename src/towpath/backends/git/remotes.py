@@ -181,16 +181,7 @@ def push_new_refs(repository: Repository, remote: str, tags: Mapping[str, str]) 
     words. ``RegistryError`` where it cannot be reached, ``NotAllowed`` where it lets nothing in
     from this person, or a hook here lets nothing go."""
     # An empty lease says: only if there is no such ref, also where Git would fast-forward it.
-    leases = [f"--force-with-lease={ref}:" for ref in tags]
-    specs = [f"{object_}:{ref}" for ref, object_ in tags.items()]
-    pushed = _send_refs(repository, remote, leases, specs)
-    if pushed.code == 0:
-        return {}
-    rows = _refused_rows(pushed)
-    refused = {row[1].partition(":")[2]: _refusal_reason(pushed, row[2]) for row in rows}
-    if not refused:
-        raise _not_pushed(remote, pushed)
-    return refused
+    return _push_refs(repository, remote, tags, dict.fromkeys(tags, ""))
 
 
 def push_branch(
@@ -198,14 +189,33 @@ def push_branch(
 ) -> str | None:
     """Push a branch if the remote's is still at ``over`` (None: not there); why it was refused."""
     ref = f"refs/heads/{branch}"
-    lease = f"--force-with-lease={ref}:{over or ''}"
-    pushed = _send_refs(repository, remote, [lease], [f"{commit}:{ref}"])
+    return _push_refs(repository, remote, {ref: commit}, {ref: over or ""}).get(ref)
+
+
+def _push_refs(
+    repository: Repository, remote: str, objects: Mapping[str, str], before: Mapping[str, str]
+) -> dict[str, str]:
+    """Push objects by their refs, if each of these holds what it held ``before``; why those were
+    refused that were. Raises ``RegistryError`` where nothing is said of any."""
+    pushed = _send_refs(
+        repository,
+        remote,
+        [f"--force-with-lease={ref}:{old}" for ref, old in before.items()],
+        [f"{object_}:{ref}" for ref, object_ in objects.items()],
+    )
     if pushed.code == 0:
-        return None
-    refused = next((row[2] for row in _refused_rows(pushed)), None)
-    if refused is None:
+        return {}
+    rows = [line.split("\t") for line in split_lines(pushed.text) if line.count("\t") == 2]
+    complaints = [line.removeprefix("remote: ").strip() for line in pushed.said]
+    reasons = [line for line in complaints if line.startswith(("error:", "GH"))]
+    refused = {
+        spec.partition(":")[2]: "; ".join([summary, *reasons])
+        for flag, spec, summary in rows
+        if flag == "!"
+    }
+    if not refused:
         raise _not_pushed(remote, pushed)
-    return _refusal_reason(pushed, refused)
+    return refused
 
 
 def delete_branch(repository: Repository, remote: str, branch: str, commit: str) -> bool:
@@ -360,11 +370,6 @@ def _ask_remote(repository: Repository, *words: str) -> GitOutcome:
     return repository.attempt_git(*words, alone=True, silence=git_command.SILENCE)
 
 
-def _refused_rows(outcome: GitOutcome) -> list[list[str]]:
-    rows = [line.split("\t") for line in split_lines(outcome.text) if line.count("\t") == 2]
-    return [row for row in rows if row[0] == "!"]
-
-
 def _not_pushed(remote: str, outcome: GitOutcome) -> RegistryError:
     """Why a push came to nothing without a word about any name."""
     # Git says nothing but ``failed to push some refs`` where a hook here ended it: the words are
@@ -377,12 +382,6 @@ def _not_pushed(remote: str, outcome: GitOutcome) -> RegistryError:
     what = f"the push to {remote} was refused here, by a pre-push hook perhaps"
     hint = f"what was not pushed waits here; git push {remote} shows all that is said"
     return RegistryError(f"{what}: {'; '.join(words[-MOST_SAID:])}", hint=hint)
-
-
-def _refusal_reason(outcome: GitOutcome, summary: str) -> str:
-    remote = [line.removeprefix("remote: ").strip() for line in outcome.said]
-    reasons = [line for line in remote if line.startswith(("error:", "GH"))]
-    return "; ".join([summary, *reasons])
 
 
 def _stamp_file(repository: Repository) -> Path:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +22,16 @@ NAME_IT = "type: git config --global user.name 'Your Name'"
 MAIL_IT = "type: git config --global user.email you@example.org"
 _PATIENCE = 300.0  # seconds: the slowest that a lock is held for is a push of many tags
 _WHOLE_HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_SETTLED = 0.1  # seconds after which a second change cannot bear the same time as the first
+_REF_FILES = ("packed-refs", "HEAD", "config", "shallow", "FETCH_HEAD")
+_TRACES = {
+    "MERGE_HEAD": "merge",
+    "rebase-merge": "rebase",
+    "rebase-apply": "rebase",
+    "CHERRY_PICK_HEAD": "cherry-pick",
+    "REVERT_HEAD": "revert",
+    "BISECT_START": "bisect",
+}
 
 
 class Identity(Struct, frozen=True):
@@ -114,8 +126,8 @@ class Repository:
     def ask(
         self, *words: str, stdin: bytes = b"", env: Mapping[str, str] | None = None
     ) -> GitOutcome:
-        named = self._named_environment(env)
-        return git_command.call_git(self.root, *words, stdin=stdin, env=named)
+        outcome = self.attempt_git(*words, stdin=stdin, env=env)
+        return git_command.require_success(outcome, words[0])
 
     def attempt_git(
         self,
@@ -126,15 +138,12 @@ class Repository:
         silence: float | None = None,
     ) -> GitOutcome:
         """What Git answers, whatever it is; ``alone`` and ``silence`` as in ``git_command``."""
-        named = self._named_environment(env)
+        # A bare repository is named outright, for Git does not look for one where
+        # `safe.bareRepository` is `explicit`.
+        named = {**(env or {}), "GIT_DIR": str(self.common)} if self.bare else env
         return git_command.attempt_git(
             self.root, *words, stdin=stdin, env=named, alone=alone, silence=silence
         )
-
-    def _named_environment(self, env: Mapping[str, str] | None = None) -> Mapping[str, str] | None:
-        # A bare repository is named outright, for Git does not look for one where
-        # `safe.bareRepository` is `explicit`.
-        return {**(env or {}), "GIT_DIR": str(self.common)} if self.bare else env
 
     def head(self) -> str | None:
         return self.commit("HEAD")
@@ -230,6 +239,36 @@ def hold_lock(repository: Repository, name: str, patience: float = _PATIENCE) ->
             what = f"another towpath has held {path} for {patience:.0f} s"
             raise RegistryError(what, hint="wait for it, or end it")
         yield
+
+
+def find_unfinished_work(repository: Repository) -> str | None:
+    """What a person began in the work tree and did not end: ``merge``, ``rebase`` and so on."""
+    words = [word for name in _TRACES for word in ("--git-path", name)]
+    answer = repository.attempt_git("rev-parse", *words)
+    paths = [] if answer.code else git_command.split_lines(answer.text)
+    traces = zip(paths, _TRACES.values(), strict=False)
+    return next((work for path, work in traces if (repository.root / path).exists()), None)
+
+
+def read_ref_state(repository: Repository) -> tuple[object, ...] | None:
+    """The times of all that Git writes when a ref is made, moved or removed, without calling Git:
+    what is known of refs holds as long as they do. None while the last change is so young that the
+    next might look the same."""
+    # Git writes a ref beside its place and renames it there: the folder's time tells of each.
+    paths = [repository.common / name for name in _REF_FILES]
+    paths += (Path(folder) for folder, _, _ in os.walk(repository.common / "refs"))
+    paths += (repository.common / "reftable").glob("*")
+    state = tuple((str(path), *_time_and_size(path)) for path in paths)
+    newest = max(moment for _, moment, _ in state)
+    return None if newest > (time.time() - _SETTLED) * 1e9 else state
+
+
+def _time_and_size(path: Path) -> tuple[int, int]:
+    try:
+        facts = path.stat()
+    except OSError:
+        return 0, 0
+    return facts.st_mtime_ns, facts.st_size
 
 
 def is_whole_hash(name: str) -> bool:

@@ -214,7 +214,7 @@ def _find_key(words: Sequence[str]) -> int | None:
 def _part_principals(text: str) -> tuple[list[str], list[str]]:
     """The names on a line, without those that it takes back, and the patterns."""
     principals = [principal for principal in text.strip('"').split(",") if principal]
-    patterns = [principal for principal in principals if _is_pattern(principal)]
+    patterns = [name for name in principals if name.startswith("!") or set("*?") & set(name)]
     others = (principal for principal in principals if principal not in patterns)
     return [name for name in others if _is_not_negated(name, patterns)], patterns
 
@@ -226,10 +226,6 @@ def _is_key(kind: str, key: str) -> bool:
     except (binascii.Error, ValueError):
         return False
     return content[4:].startswith(kind.encode()) and content[:4] == len(kind).to_bytes(4, "big")
-
-
-def _is_pattern(principal: str) -> bool:
-    return principal.startswith("!") or "*" in principal or "?" in principal
 
 
 def _is_not_negated(name: str, patterns: Sequence[str]) -> bool:
