@@ -26,11 +26,9 @@ if TYPE_CHECKING:
 
         def begin_call(self, call: Call) -> None:
             """A call begins."""
-            ...
 
         def end_call(self, call: Call, seconds: float) -> None:
             """A call has ended."""
-            ...
 
 
 class UnheardCall:

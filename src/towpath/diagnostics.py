@@ -111,9 +111,12 @@ class LogHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record; a full disk or a terminal that is gone is no reason to fail."""
         try:
-            line = make_harmless(self.format(record))
+            # Nothing secret, nothing that acts on a terminal, no second line.
+            line = show_controls(hide_credentials(self.format(record)))
         except Exception:  # words that do not fit their format are the fault of who logs them
             return self.handleError(record)
+        if len(line) > _LONGEST:
+            line = f"{line[:_LONGEST]} ... ({len(line)} characters)"
         for write in self.writers:
             try:
                 write(line)
@@ -133,12 +136,6 @@ def _show_warning(record: logging.LogRecord) -> None:
         logging.lastResort.handle(record)
 
 
-def make_harmless(line: str) -> str:
-    """A line of the log: nothing secret, nothing that acts on a terminal, no second line."""
-    shown = show_controls(hide_credentials(line))
-    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]} ... ({len(shown)} characters)"
-
-
 class CallLog(Struct, frozen=True):
     """Tells of calls: to the loggers, where a log was started, and to a profile, where one is."""
 
@@ -155,12 +152,9 @@ class CallLog(Struct, frozen=True):
             self.profile.end(call.kind)
         logger = logging.getLogger(f"towpath.{call.kind}")
         if logger.isEnabledFor(logging.INFO):
-            logger.info("%.3fs %s%s", seconds, _call_text(call), _answer_text(call.details))
-
-
-def _call_text(call: Call) -> str:
-    words = [shown for word in call.words for shown in _word_texts(word)]
-    return hide_credentials(shlex.join(hide_words(words)))
+            words = [shown for word in call.words for shown in _word_texts(word)]
+            shown = hide_credentials(shlex.join(hide_words(words)))
+            logger.info("%.3fs %s%s", seconds, shown, _answer_text(call.details))
 
 
 def _word_texts(word: object) -> list[str]:
@@ -174,14 +168,14 @@ def _word_texts(word: object) -> list[str]:
 
 
 def _answer_text(details: tuple[object, ...]) -> str:
-    texts = [_detail_text(detail) for detail in details if detail not in _NONE]
-    return f" -> {': '.join(texts)}" if texts else ""
-
-
-def _detail_text(detail: object) -> str:
-    """A detail of an answer; of what a program printed, the end of the last line."""
-    text = detail.decode("utf-8", "replace") if isinstance(detail, bytes) else str(detail)
-    return hide_credentials(text.strip().rpartition("\n")[2])[-_LONGEST_ANSWER:]
+    """The details of an answer; of what a program printed, the end of the last line."""
+    texts = [
+        detail.decode("utf-8", "replace") if isinstance(detail, bytes) else str(detail)
+        for detail in details
+        if detail not in _NONE
+    ]
+    ends = (hide_credentials(text.strip().rpartition("\n")[2])[-_LONGEST_ANSWER:] for text in texts)
+    return f" -> {': '.join(ends)}" if texts else ""
 
 
 IMPORTS = "imports"

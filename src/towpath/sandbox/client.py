@@ -163,12 +163,19 @@ class _TaskCall(Struct):
         answers, life = self.client.connect_task(self.task.needs)
         with answers, life:
             try:
-                self._hand_over(answers, life)
+                try:
+                    wire.send_message(answers, self.task.content)
+                except wire.Hangup:  # the process is gone already: how, the supervisor says
+                    self.ended = wire.receive_message(life)
                 self._follow_task(answers, life, tail)
             except wire.Hangup:
                 raise
             except BaseException:
-                self._kill_task(life)
+                # Have the process ended with all that it started, and wait for that: another
+                # attempt may follow, and finds the same folder.
+                with contextlib.suppress(wire.Hangup):
+                    wire.send_message(life, wire.KILL)
+                    select.select([life], [], [], _END)
                 raise
         if self.answer is None:
             assert self.ended
@@ -176,12 +183,6 @@ class _TaskCall(Struct):
         if self.answer.error:
             raise self.answer.error
         return self.answer.value
-
-    def _hand_over(self, answers: socket.socket, life: socket.socket) -> None:
-        try:
-            wire.send_message(answers, self.task.content)
-        except wire.Hangup:  # the process is gone already: how, the supervisor says
-            self.ended = wire.receive_message(life)
 
     def _follow_task(self, answers: socket.socket, life: socket.socket, tail: LogTail) -> None:
         """Follow the task until it has answered or is gone."""
@@ -214,22 +215,17 @@ class _TaskCall(Struct):
     def _check_time(self) -> None:
         timeout = self.task.timeout
         if timeout is not None and time.monotonic() - self.begun >= timeout:
-            what = f"it ran longer than its timeout of {_shown_duration(timeout)} and was killed"
+            shown = f"{timeout:g} s" if timeout < 120 else f"{timeout / 60:g} min"
+            what = f"it ran longer than its timeout of {shown} and was killed"
             raise StepFailed(Fault(what), causes=("TimeoutError", "Timeout"))
 
     def _check_memory(self) -> None:
         # From here, not from the supervisor, which looks at nothing while it imports a package.
         limit = self.task.memory
         if limit and self.process and process_tree.measure_memory(self.process, limit) > limit:
-            what = f"it needed more than the {_shown_memory(limit)} of its memory and was killed"
+            shown = f"{limit / 2**30:g} GB" if limit >= 1 << 30 else f"{limit / 2**20:g} MB"
+            what = f"it needed more than the {shown} of its memory and was killed"
             raise StepFailed(Fault(what), causes=("MemoryError",))
-
-    def _kill_task(self, life: socket.socket) -> None:
-        """Have the process ended with all that it started, and wait for that: another attempt may
-        follow, and finds the same folder."""
-        with contextlib.suppress(wire.Hangup):
-            wire.send_message(life, wire.KILL)
-            select.select([life], [], [], _END)
 
 
 def _explain_end(ended: wire.Ended) -> Fault:
@@ -239,14 +235,6 @@ def _explain_end(ended: wire.Ended) -> Fault:
         return Fault(f"{what}{peak}")
     hint = process_tree.explain_exit(ended.code) or "the log has its last words"
     return Fault(f"its process {process_tree.describe_exit(ended.code)}{peak}", hint=hint)
-
-
-def _shown_duration(seconds: float) -> str:
-    return f"{seconds:g} s" if seconds < 120 else f"{seconds / 60:g} min"
-
-
-def _shown_memory(size: int) -> str:
-    return f"{size / 2**30:g} GB" if size >= 1 << 30 else f"{size / 2**20:g} MB"
 
 
 class LogTail:

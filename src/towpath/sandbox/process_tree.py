@@ -33,12 +33,6 @@ def adopt_orphans() -> None:
             kernel_fences.become_subreaper()
 
 
-def end_with_parent(number: int) -> None:
-    """Have this process sent a signal when the one that started it ends; on Linux alone."""
-    if sys.platform == "linux":
-        kernel_fences.die_with_parent(number)
-
-
 def find_children(process: int) -> Iterator[int]:
     """The processes that a process is the parent of."""
     if sys.platform == "linux":  # psutil would read all of /proc, and only for this

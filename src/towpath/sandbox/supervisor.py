@@ -68,11 +68,6 @@ class Supervisor(Struct):
     orphans: dict[int, float] = field(default_factory=dict)
     own: set[int] = field(default_factory=set)  # helpers that a package starts as it is imported
 
-    @property
-    def may_fork(self) -> bool:
-        """Whether no package has started a thread."""
-        return self.forks and threading.active_count() == 1
-
     def serve_run(self) -> None:
         """Import, start and bury until the run hangs up."""
         while self._listen_once():
@@ -139,7 +134,8 @@ class Supervisor(Struct):
             if not self.ready.issuperset(applicant.needs):
                 continue
             self.waiting.remove(applicant)
-            start = self._fork_task if self.may_fork else self._spawn_task
+            has_threads = threading.active_count() > 1  # which a package has started
+            start = self._fork_task if self.forks and not has_threads else self._spawn_task
             self.running[start(applicant)] = applicant.life
             applicant.answers.close()
 
@@ -147,17 +143,14 @@ class Supervisor(Struct):
         gc.freeze()  # a collection in the child would touch, and so copy, every page
         pid = os.fork()
         if pid == 0:
-            self._shed_sockets(applicant)
+            # The supervisor's sockets are left to the supervisor.
+            for other in self.waiting:
+                other.hang_up()
+            lives = [life for life in self.running.values() if life is not None]
+            for ours in (self.control, self.wakeup, applicant.life, *lives):
+                ours.close()
             task_process.serve_task(applicant.answers, self.workshop)
         return pid
-
-    def _shed_sockets(self, applicant: Applicant) -> None:
-        """In the child: leave the supervisor's sockets to the supervisor."""
-        for other in self.waiting:
-            other.hang_up()
-        lives = [life for life in self.running.values() if life is not None]
-        for ours in (self.control, self.wakeup, applicant.life, *lives):
-            ours.close()
 
     def _spawn_task(self, applicant: Applicant) -> int:
         answers = applicant.answers.fileno()

@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 from msgspec import Struct
 
 from towpath.errors import Fault, TowpathError
-from towpath.sandbox import process_tree, wire
+from towpath.sandbox import kernel_fences, process_tree, wire
 
 
 class Workshop(Struct, frozen=True):
@@ -58,7 +58,10 @@ def serve_task(answers: socket.socket, workshop: Workshop) -> NoReturn:
         answers.set_inheritable(False)
         task = wire.receive_message(answers)
         wire.send_message(answers, wire.Begun(os.getpid()))
-        _reseed_numpy()
+        # Numpy's global generator gets a state of its own; Python's own sees to itself. Before the
+        # task's modules are imported: one that sets a seed as it is imported has the last word.
+        if numpy := sys.modules.get("numpy"):
+            numpy.random.seed()
         answer = _answer_task(task, workshop)
         flush_output()  # who waits for the answer reads the log then
         # The run may be over with this answer, and all are then asked to end. What a pool of
@@ -85,18 +88,11 @@ def _become_independent() -> None:
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGINT, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
-    process_tree.end_with_parent(signal.SIGKILL)
+    if sys.platform == "linux":
+        kernel_fences.die_with_parent(signal.SIGKILL)
     process_tree.adopt_orphans()
     atexit._clear()  # what the supervisor has to tidy up is the supervisor's
     gc.enable()
-
-
-def _reseed_numpy() -> None:
-    """Give numpy's global generator a state of its own; Python's own sees to itself. Before the
-    task's modules are imported: one that sets a seed as it is imported has the last word."""
-    numpy = sys.modules.get("numpy")
-    if numpy is not None:
-        numpy.random.seed()
 
 
 def _tidy_up() -> None:

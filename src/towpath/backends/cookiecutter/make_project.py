@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -140,7 +141,8 @@ def make_from_template(
     asked for the other answers if ``ask``. Raises UsageError for answers that will not do and for a
     folder that exists, which is left alone; whatever fails later leaves nothing behind."""
     chosen = find_template(template)
-    known_answers = {"towpath": own_requirement(), **answers} if _asks_source(chosen) else answers
+    asks_source = '"towpath":' in (chosen.folder / QUESTIONS).read_text(encoding="utf-8")
+    known_answers = {"towpath": own_requirement(), **answers} if asks_source else answers
     complete = answer_questions(chosen.folder, known_answers, ask)
     project = destination.expanduser().resolve() / complete["name"]
     if project.exists() or project.is_symlink():
@@ -152,15 +154,12 @@ def make_from_template(
     return project
 
 
-def _asks_source(template: ProjectTemplate) -> bool:
-    return '"towpath":' in (template.folder / "cookiecutter.json").read_text(encoding="utf-8")
-
-
 @contextmanager
 def _all_or_nothing(project: Path) -> Iterator[Path]:
     """A folder beside the project's place to make it in; what a killed process left goes."""
     scratch = scratch_beside(project)
-    missing = list(_missing_folders(project.parent))
+    above = (project.parent, *project.parent.parents)  # the innermost first
+    missing = list(takewhile(lambda folder: not folder.exists(), above))
     try:
         sweep_beside(project.parent)
         scratch.mkdir(mode=0o700, parents=True)
@@ -172,13 +171,6 @@ def _all_or_nothing(project: Path) -> Iterator[Path]:
         with suppress(OSError):  # what is not empty is the project's, or another's by now
             for folder in missing:
                 folder.rmdir()
-
-
-def _missing_folders(folder: Path) -> Iterator[Path]:
-    """The folders that making ``folder`` would make, the innermost first."""
-    while not folder.exists():
-        yield folder
-        folder = folder.parent
 
 
 def _give_name(folder: Path, project: Path) -> None:
@@ -197,7 +189,11 @@ def _generate_project(
     from cookiecutter.main import cookiecutter
 
     logging.getLogger("cookiecutter").setLevel(logging.CRITICAL)  # it logs tracebacks of hooks
-    with _scratch_settings() as settings, importing_from(template), _said_by_us(project):
+    with scratch_folder() as folder, importing_from(template), _said_by_us(project):
+        # So that nothing of this person's own cookiecutter is read or written.
+        settings = folder / "settings.yaml"
+        folders = {"cookiecutters_dir": str(folder), "replay_dir": str(folder)}
+        settings.write_text(json.dumps(folders), encoding="utf-8")  # JSON is YAML
         try:
             cookiecutter(
                 str(template), no_input=True, extra_context=dict(answers), output_dir=str(into),
@@ -207,16 +203,6 @@ def _generate_project(
             raise UserError("the project could not be finished; why stands above") from error
         except CookiecutterException as error:
             raise UserError(f"the template {template} is not sound: {error}") from error
-
-
-@contextmanager
-def _scratch_settings() -> Iterator[Path]:
-    # So that nothing of this person's own cookiecutter is read or written.
-    with scratch_folder() as folder:
-        settings = folder / "settings.yaml"
-        folders = {"cookiecutters_dir": str(folder), "replay_dir": str(folder)}
-        settings.write_text(json.dumps(folders), encoding="utf-8")  # JSON is YAML
-        yield settings
 
 
 @contextmanager

@@ -34,7 +34,7 @@ class ScriptDatabase(Struct, frozen=True):
 
     def run_statement(self, statement: SqlStatement, values: Mapping[str, Any]) -> None:
         """Carry out a statement, with the parameters that it names bound to their values."""
-        self._execute(statement.text, statement, _bound_values(statement, values))
+        self._execute(statement.text, statement, values)
 
     def write_table(self, name: str, target: str) -> None:
         """Write a table or view; ``target`` is what stands behind ``TO`` in a COPY."""
@@ -46,7 +46,7 @@ class ScriptDatabase(Struct, frozen=True):
         # In its own first line, so that DuckDB counts the lines that the script has; and what
         # stands behind in a new one, for the query may end with a comment.
         text = f"COPY ({query}\n) TO {target}"
-        self._execute(text, statement, _bound_values(statement, values))
+        self._execute(text, statement, values)
 
     def has_table(self, name: str) -> bool:
         """Whether there is a table or view of that name."""
@@ -64,16 +64,13 @@ class ScriptDatabase(Struct, frozen=True):
     ) -> None:
         import duckdb
 
+        # DuckDB takes no value that a statement does not name.
+        named = statement.params if statement else ()
         try:
-            self.connection.execute(text, dict(values or {}))
+            self.connection.execute(text, {name: (values or {})[name] for name in named})
         except duckdb.Error as error:
             lines = (statement.line, statement.first_line) if statement else (0, 0)
             raise_sql_fault(error, *lines)
-
-
-def _bound_values(statement: SqlStatement, values: Mapping[str, Any]) -> dict[str, Any]:
-    # DuckDB takes no value that a statement does not name.
-    return {name: values[name] for name in statement.params}
 
 
 @contextmanager
@@ -95,7 +92,8 @@ def open_database(
         "secret_directory": str(spill),
     }
     if memory:
-        settings["memory_limit"] = f"{_database_limit(memory)}B"
+        limit = max(int((memory - _OWN_SIZE) * _COUNTED), _LEAST_LIMIT)
+        settings["memory_limit"] = f"{limit}B"
     with duckdb.connect(":memory:", config=settings) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         paths = [str(path) for path in files]
@@ -103,10 +101,6 @@ def open_database(
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
         yield ScriptDatabase(connection)
-
-
-def _database_limit(memory: int) -> int:
-    return max(int((memory - _OWN_SIZE) * _COUNTED), _LEAST_LIMIT)
 
 
 def quote_name(name: str) -> str:

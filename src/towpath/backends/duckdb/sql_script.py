@@ -73,7 +73,8 @@ class SqlStatement(Struct, frozen=True):
     @property
     def first_line(self) -> int:
         """The line of its first word."""
-        return self.line + _blank_lines(self.text)
+        masked = _COMMENT.sub(lambda comment: re.sub(r"[^\n]", " ", comment[0]), self.text)
+        return self.line + masked[: len(masked) - len(masked.lstrip())].count("\n")
 
     def names_word(self, name: str) -> bool:
         """Whether a name stands in it, outside of comments and texts."""
@@ -107,17 +108,9 @@ def _place_statements(text: str, parsed: Sequence[object]) -> Iterator[SqlStatem
         kind: str = statement.type.name  # type: ignore[attr-defined]
         named: set[str] = statement.named_parameters  # type: ignore[attr-defined]
         line = text.count("\n", 0, start) + 1
-        yield SqlStatement(query, line, kind, frozenset(named), _made_name(query))
-
-
-def _made_name(query: str) -> str | None:
-    match = _MADE.match(_COMMENT.sub(" ", query))
-    return match and (match["plain"] or match["quoted"].replace('""', '"'))
-
-
-def _blank_lines(text: str) -> int:
-    masked = _COMMENT.sub(lambda comment: re.sub(r"[^\n]", " ", comment[0]), text)
-    return masked[: len(masked) - len(masked.lstrip())].count("\n")
+        match = _MADE.match(_COMMENT.sub(" ", query))
+        makes = match and (match["plain"] or match["quoted"].replace('""', '"'))
+        yield SqlStatement(query, line, kind, frozenset(named), makes)
 
 
 def _refuse_unfit(statement: SqlStatement) -> None:

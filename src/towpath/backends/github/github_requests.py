@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import chain, count
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -95,7 +96,8 @@ class GitHubLine:
 
     def ask_of(self, deed: Deed, call: Callable[..., Response[_Parsed]], **given: Any) -> _Parsed:
         """The same of something that is no part of this repository: a user, a team."""
-        return self._parse_answer(deed, self._call_github(deed, call, given))
+        answer = self._call_github(deed, call, given)
+        return self._read_answer(deed, lambda: answer.parsed_data)
 
     def send(self, deed: Deed, call: Callable[..., Response[Any]], **given: Any) -> None:
         """Ask for something that is answered without a word: there is nothing to parse."""
@@ -111,7 +113,7 @@ class GitHubLine:
 
     def pages_of(self, deed: Deed, call: Callable[..., Any], **given: Any) -> Iterator[Any]:
         for answer in self._answer_pages(deed, call, given):
-            yield self._parse_answer(deed, answer)
+            yield self._read_answer(deed, partial(getattr, answer, "parsed_data"))
 
     def raw_rows(self, deed: Deed, call: Callable[..., Any], issue: int) -> Iterator[Any]:
         """The rows of a list of an issue's, as JSON has them."""
@@ -131,9 +133,6 @@ class GitHubLine:
             yield answer
             if 'rel="next"' not in answer.headers.get("link", ""):
                 return
-
-    def _parse_answer(self, deed: Deed, answer: Response[_Parsed]) -> _Parsed:
-        return self._read_answer(deed, lambda: answer.parsed_data)
 
     def _read_answer(self, deed: Deed, read: Callable[[], _Parsed]) -> _Parsed:
         try:

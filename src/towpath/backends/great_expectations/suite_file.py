@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, convert
 
 from towpath import documents
 from towpath.backends.great_expectations.suite_outcome import Expectation, Suite
@@ -35,7 +35,7 @@ class ExpectationArgument(Struct, frozen=True):
     """What an expectation takes. ``kinds`` are what it may be (``text``, ``number``, ``integer``,
     ``switch``, ``list``, ``mapping``, ``any``), unless it is one of ``choices``."""
 
-    kinds: tuple[str, ...]
+    kinds: tuple[str, ...] = ()
     required: bool = False
     choices: tuple[str, ...] = ()
 
@@ -49,20 +49,12 @@ class ExpectationType(Struct, frozen=True):
 
 
 @functools.cache
-@functools.cache
 def read_catalogue() -> Mapping[str, ExpectationType]:
     listed: dict[str, Any] = json.loads(EXPECTATIONS.read_text(encoding="utf-8"))
-    types = {}
-    for name, fields in listed["expectations"].items():
-        arguments = {
-            key: ExpectationArgument(
-                tuple(value.get("kinds", ())), value.get("required", False),
-                tuple(value.get("choices", ())),
-            )
-            for key, value in fields["arguments"].items()
-        }  # fmt: skip
-        types[name] = ExpectationType(name, arguments, fields.get("database", False))
-    return types
+    return {
+        name: convert({**fields, "type": name}, ExpectationType)
+        for name, fields in listed["expectations"].items()
+    }
 
 
 def read_suite(path: Path, shown: str) -> Suite:

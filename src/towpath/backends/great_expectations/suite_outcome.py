@@ -97,6 +97,10 @@ class CheckOutcome(Struct, frozen=True):
         return not self.failed
 
     @property
+    def held(self) -> tuple[Result, ...]:
+        return tuple(result for result in self.results if result.passed)
+
+    @property
     def failed(self) -> tuple[Result, ...]:
         return tuple(r for r in self.results if not r.passed and r.severity == "critical")
 
@@ -106,10 +110,9 @@ class CheckOutcome(Struct, frozen=True):
 
     def document(self) -> dict[str, Json]:
         """The result as a JSON document; the same data and suite give the same document."""
-        held, failed, warned = sum(r.passed for r in self.results), self.failed, self.warned
         counts: dict[str, Json] = {
-            "expectations": len(self.results), "held": held, "failed": len(failed),
-            "warned": len(warned),
+            "expectations": len(self.results), "held": len(self.held), "failed": len(self.failed),
+            "warned": len(self.warned),
         }  # fmt: skip
         return {
             "version": 1,  # of this form: it is kept as an output of the step, for years
@@ -308,22 +311,21 @@ def render_page(outcome: CheckOutcome, data: str, tables: str = "") -> str:
 
 
 def _head_lines(outcome: CheckOutcome, data: str, verdict: str) -> Iterator[str]:
-    held = sum(result.passed for result in outcome.results)
     yield f'<header><p class="verdict">{verdict}</p><h1>{escape(data)}</h1>'
     yield f'<p class="about">{outcome.rows:,} rows, {outcome.columns:,} columns, held against '
     yield f"<b>{escape(outcome.suite)}</b></p>"
     if outcome.description:
         yield f'<p class="description">{escape(outcome.description)}</p>'
     yield '<ul class="counts">'
-    counts = {"held": held, "warned": len(outcome.warned), "failed": len(outcome.failed)}
-    for word, number in counts.items():
-        yield f'<li class="{word if number else "none"}"><b>{number}</b> {_WORDS[word]}</li>'
+    counts = {"held": outcome.held, "warned": outcome.warned, "failed": outcome.failed}
+    for word, results in counts.items():
+        word_class = word if results else "none"
+        yield f'<li class="{word_class}"><b>{len(results)}</b> {_WORDS[word]}</li>'
     yield "</ul></header>\n"
 
 
 def _group_sections(outcome: CheckOutcome, tables: str) -> Iterator[str]:
-    held = tuple(result for result in outcome.results if result.passed)
-    groups = ("Failed", outcome.failed), ("Warnings", outcome.warned), ("Held", held)
+    groups = ("Failed", outcome.failed), ("Warnings", outcome.warned), ("Held", outcome.held)
     for title, results in groups:
         if title == "Held":
             yield tables

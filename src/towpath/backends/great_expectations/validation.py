@@ -9,7 +9,6 @@ out as if they were not installed (measured: 1.7 s remain)."""
 from __future__ import annotations
 
 import contextlib
-import datetime
 import importlib
 import json
 import logging
@@ -20,8 +19,6 @@ import warnings
 from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import Any
-
-from msgspec import Struct
 
 from towpath.backends.great_expectations import suite_outcome
 from towpath.backends.great_expectations.suite_outcome import (
@@ -43,63 +40,43 @@ _LATER = ("altair", "scipy.stats")
 _EXTRAS = ("sqlalchemy", "boto3", "botocore")
 
 
-class TypedArguments(Struct, frozen=True):
-    """What Great Expectations is given; ``column`` is the table's, read as the bounds are meant."""
+def _type_arguments(expectation: Expectation, frame: Any) -> tuple[dict[str, Any], Any]:
+    """The arguments of an expectation in the types of the table's columns, and the column, where it
+    is to be read as the bounds are meant. Raises ``ValueError``, whose words a person reads, where
+    they cannot be held against each other."""
+    import pandas
 
-    arguments: Mapping[str, Any]
-    column: Any = None
-
-
-def type_arguments(expectation: Expectation, frame: Any) -> TypedArguments:
-    """The arguments of an expectation in the types of the table's columns. Raises ``ValueError``,
-    whose words a person reads, where they cannot be held against each other."""
     arguments = dict(expectation.arguments)
     name = arguments.get("column")
     if not isinstance(name, str) or name not in frame.columns:
-        return TypedArguments(arguments)
+        return arguments, None
     column, read = frame[name], None
     keys = [key for key in _BOUNDS if isinstance(arguments.get(key), str | int | float)]
     if keys and expectation.type in _BOUNDED:
         # A column of text that spells times, as one of a CSV does, is read as the bounds are meant.
-        if _is_text(column) and all(_is_date(arguments[key]) for key in keys):
+        is_text = pandas.api.types.infer_dtype(column, skipna=True) == "string"
+        if is_text and all(_is_date(arguments[key]) for key in keys):
             column = read = _read_times(column, name)
         arguments |= {key: _as_bound(arguments[key], column, name) for key in keys}
     members = arguments.get("value_set")
     if isinstance(members, list) and (kind := _held_kind(column)):
-        arguments["value_set"] = _type_members(members, kind, column, name)
-    return TypedArguments(arguments, read)
-
-
-def _type_members(members: list[Any], kind: str, column: Any, name: str) -> list[Any]:
-    # What may be in a set beside dates stays as it is, and is in no column of dates.
-    return [_as_time(value, kind, column, name) if _is_date(value) else value for value in members]
+        # What may be in a set beside dates stays as it is, and is in no column of dates.
+        arguments["value_set"] = [
+            _as_time(value, kind, column, name) if _is_date(value) else value for value in members
+        ]
+    return arguments, read
 
 
 def _is_date(value: Any) -> bool:
     return isinstance(value, str) and bool(_DATE.fullmatch(value.strip()))
 
 
-def _is_text(column: Any) -> bool:
-    import pandas
-
-    if pandas.api.types.is_string_dtype(column.dtype) and column.dtype != object:
-        return True
-    return bool(column.dtype == object and isinstance(_first_value(column), str))
-
-
 def _held_kind(column: Any) -> str:
     """Whether a column holds times or days (``time``, ``day``); empty for anything else."""
-    if column.dtype.kind == "M":
-        return "time"
-    first = _first_value(column) if column.dtype == object else None
-    if isinstance(first, datetime.datetime):
-        return "time"
-    return "day" if isinstance(first, datetime.date) else ""
+    import pandas
 
-
-def _first_value(column: Any) -> Any:
-    values = column.dropna()
-    return values.iloc[0] if len(values) else None
+    kinds = {"datetime64": "time", "datetime": "time", "date": "day"}
+    return kinds.get(pandas.api.types.infer_dtype(column, skipna=True), "")
 
 
 def _read_times(column: Any, name: str) -> Any:
@@ -135,7 +112,8 @@ def _as_time(text: str, kind: str, column: Any, name: str) -> Any:
         raise ValueError(f"`{name}` holds dates, and `{text}` is none") from None
     if kind == "day":
         return time.date()
-    zone = getattr(column.dtype, "tz", None) or getattr(_first_value(column), "tzinfo", None)
+    first = next(iter(column.dropna()), None)
+    zone = getattr(column.dtype, "tz", None) or getattr(first, "tzinfo", None)
     if zone is not None:
         return time.tz_localize(zone) if time.tzinfo is None else time.tz_convert(zone)
     if time.tzinfo is not None:
@@ -211,24 +189,23 @@ def _validate_each(
     expectations: Mapping[int, Expectation], frame: Any
 ) -> dict[int, dict[str, Any]]:
     answers: dict[int, dict[str, Any]] = {}
-    typed: dict[int, TypedArguments] = {}
+    as_it_stands: dict[int, dict[str, Any]] = {}
     for number, expectation in expectations.items():
         try:
-            typed[number] = type_arguments(expectation, frame)
+            arguments, column = _type_arguments(expectation, frame)
         except ValueError as error:
             answers[number] = {"success": False, "refused": str(error)}
-    as_it_stands = {n: arguments for n, arguments in typed.items() if arguments.column is None}
-    answers |= _held_against(frame, expectations, as_it_stands)
-    for number, arguments in typed.items():
-        if arguments.column is not None:  # a table of its own: the others see the text
-            column = arguments.arguments["column"]
-            other = frame.assign(**{column: arguments.column})
+            continue
+        if column is None:
+            as_it_stands[number] = arguments
+        else:  # a table of its own: the others see the text
+            other = frame.assign(**{arguments["column"]: column})
             answers |= _held_against(other, expectations, {number: arguments})
-    return answers
+    return answers | _held_against(frame, expectations, as_it_stands)
 
 
 def _held_against(
-    frame: Any, expectations: Mapping[int, Expectation], typed: Mapping[int, TypedArguments]
+    frame: Any, expectations: Mapping[int, Expectation], typed: Mapping[int, dict[str, Any]]
 ) -> dict[int, dict[str, Any]]:
     if not typed:
         return {}
@@ -241,8 +218,8 @@ def _held_against(
     batch = asset.add_batch_definition_whole_dataframe("table").get_batch({"dataframe": frame})
     answers: dict[int, dict[str, Any]] = {}
     sound = {}
-    for number, arguments in typed.items():
-        kind, kwargs = expectations[number].type, dict(arguments.arguments)
+    for number, kwargs in typed.items():
+        kind = expectations[number].type
         try:
             # The number comes back with the answer, and says which expectation it is of.
             configuration = ExpectationConfiguration(kind, kwargs, meta={_NUMBER: number})

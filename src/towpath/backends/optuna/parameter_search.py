@@ -56,11 +56,6 @@ class ParameterSearch(Struct):
             self._study.tell(trial, number)
 
     @property
-    def untold(self) -> int:
-        """How many trials were proposed and not told of."""
-        return len(self._trials) - self._told
-
-    @property
     def _study(self) -> Study:
         if self._opened is None:
             import optuna
