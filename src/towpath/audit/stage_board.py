@@ -59,7 +59,7 @@ def list_standings(
     metrics: MetricPolicy,
 ) -> tuple[StageStanding, ...]:
     """The models of each stage, in the order of ``stages``; what main says goes first, and of what
-    nobody wrote a history nothing else is standings."""
+    nobody wrote a history nothing else is told."""
     files = [file for stage in stages for file in stage_files if file.stage == stage]
     standings = {file: StageStanding(file.stage, file.model, str(file.version)) for file in files}
     if histories:

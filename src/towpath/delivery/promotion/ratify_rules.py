@@ -47,7 +47,7 @@ class RatifiedRules(Struct, frozen=True):
 
 
 def read_unagreed_rules(workspace: Workspace) -> tuple[UnagreedRule, ...]:
-    """The rules of main that wait for an agreement, as main is place; nothing is fetched."""
+    """The rules of main that wait for an agreement, as main is here; nothing is fetched."""
     place = propose.find_promotion_place(workspace, push=False)
     rules = ApprovalRule(place.repository, place.base, workspace.folder, place.forge).rules
     return _compare_rules(rules, place.base, rules.find_pending(workspace.folder))
