@@ -47,7 +47,7 @@ def towpath(project: Project, *words: str) -> subprocess.CompletedProcess[str]:
 
 def candidate(project: Project, content: bytes) -> registry.RegisteredVersion:
     """A version that waits for its number."""
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     from towpath.registry import Registration
 
