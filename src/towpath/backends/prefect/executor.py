@@ -39,6 +39,8 @@ class PrefectExecutor:
     def __call__(self, execution: Execution, may_run: Collection[str]) -> None:
         """Run an execution's pipeline as a flow, a task for each step."""
         from towpath.backends.prefect import server
+        from towpath.backends.prefect.defer_imports import defer_imports
+        from towpath.backends.prefect.run_settings import hold_run_settings
 
         api = server.begin_api(execution.workspace.root)
         if not api.warm:
@@ -48,12 +50,14 @@ class PrefectExecutor:
             warmed_supervisor(execution, may_run),
             server.run_in_progress(api, execution.run_id),
         ):
+            defer_imports()  # this process runs nobody's code: the steps have their own
             import_prefect()  # while the server and the steps' own imports start beside it
             server.await_api(api)
             server.settle_killed_runs(api)
-            _call_flow(execution, api.url, may_run)
-            if not api.started_by_us:
-                _tell_changes(execution, api.url)
+            with hold_run_settings(api.url, api.started_by_us):
+                _call_flow(execution, may_run)
+                if not api.started_by_us:
+                    _tell_changes(execution)
 
 
 @contextmanager
@@ -72,10 +76,8 @@ def hold_environment(variables: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _call_flow(execution: Execution, api: str, may_run: Collection[str]) -> None:
-    """Run the flow against the API at ``api``."""
-    from prefect.settings import temporary_settings
-
+def _call_flow(execution: Execution, may_run: Collection[str]) -> None:
+    """Run the flow against the API of Prefect's settings."""
     from towpath.backends.prefect.flow_signature import flow_arguments
     from towpath.backends.prefect.pipeline_flow import build_flow
 
@@ -86,40 +88,19 @@ def _call_flow(execution: Execution, api: str, may_run: Collection[str]) -> None
     flow = build_flow(
         graph.pipeline, lambda _: schedule_steps(execution, may_run), runner, execution.run_id
     )
-    with temporary_settings(_api_settings(api)):
-        flow(**flow_arguments(graph))
+    flow(**flow_arguments(graph))
 
 
-def _tell_changes(execution: Execution, api: str) -> None:
+def _tell_changes(execution: Execution) -> None:
     """Tell the automations of a server that others share what a run by hand changed, as a deployed
     run does: all of the pipeline, with declared values."""
-    from prefect.settings import temporary_settings
-
     from towpath.backends.prefect import change_events
 
     run = run_record.read_run(execution.recorder.folder)
     is_part = run is None or any(run.asked.get(key) for key in ("only", "begin", "end"))
     if run and not is_part and (execution.registering.asked or not run.tried):
-        with temporary_settings(_api_settings(api)):
-            say = logging.getLogger("towpath").warning
-            change_events.tell_changed_outputs(execution.workspace, run, say)
-
-
-def _api_settings(api: str) -> dict[Any, Any]:
-    """Prefect's settings of a run against the API at ``api``."""
-    from prefect.settings import (
-        PREFECT_API_AUTH_STRING,
-        PREFECT_API_URL,
-        PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
-    )
-
-    from towpath.backends.prefect.server.remote_api import AUTH
-
-    # Prefect's heartbeat sleeps a second after the flow has ended; a run here has a lease instead.
-    settings = {PREFECT_API_URL: api, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
-    if local := os.environ.get(AUTH):  # where Prefect was imported before it was set
-        settings[PREFECT_API_AUTH_STRING] = local
-    return settings
+        say = logging.getLogger("towpath").warning
+        change_events.tell_changed_outputs(execution.workspace, run, say)
 
 
 def cancel_run(project: Path, engine_run: str) -> None:
@@ -130,17 +111,18 @@ def cancel_run(project: Path, engine_run: str) -> None:
     from uuid import UUID
 
     from towpath.backends.prefect import server
+    from towpath.backends.prefect.run_settings import hold_run_settings
 
     api = server.begin_api(project)
     try:
         with hold_environment(api.environment()):
             import_prefect()
             from prefect.client.orchestration import get_client
-            from prefect.settings import temporary_settings
             from prefect.states import Cancelling
 
             server.await_api(api)
-            with temporary_settings(_api_settings(api.url)), get_client(sync_client=True) as client:
+            held = hold_run_settings(api.url, api.started_by_us)
+            with held, get_client(sync_client=True) as client:
                 client.set_flow_run_state(UUID(engine_run), Cancelling(), force=True)
     except EngineError:
         raise

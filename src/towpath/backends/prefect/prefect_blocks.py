@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from towpath.backends.prefect.defer_imports import import_deferred
 from towpath.backends.prefect.prefect_import import import_prefect
 from towpath.errors import Fault, StepFailed
 
@@ -33,6 +34,7 @@ def send_notification(block_name: str, text: str, subject: str) -> None:
         StepFailed: where there is no such block, or it cannot tell.
     """
     import_prefect()
+    import_deferred()  # which makes their kinds of block known
     from prefect.blocks.abstract import NotificationBlock
     from prefect.blocks.core import Block
 

@@ -1,0 +1,165 @@
+"""What a run does without: imports, authorities, a heartbeat; and that nobody misses it."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from running import FOLDER, end, make, start
+from towpath.backends.prefect import run_settings, server
+from towpath.backends.prefect.prefect_import import import_prefect
+from towpath.backends.prefect.server import api_home, start_api
+
+
+def _python(code: str) -> list[str]:
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout.splitlines()
+
+
+DEFER = """
+import sys
+from towpath.backends.prefect.defer_imports import FOR_OTHERS, StandIn, defer_imports
+from towpath.backends.prefect.defer_imports import import_deferred
+from towpath.backends.prefect.prefect_import import import_prefect
+
+def waiting():
+    return [name for name in FOR_OTHERS if type(sys.modules[name]) is StandIn]
+
+defer_imports()
+import_prefect()
+assert waiting() == list(FOR_OTHERS), waiting()
+"""
+
+
+def test_the_import_of_prefect_leaves_what_it_imports_for_others() -> None:
+    assert _python(f"{DEFER}print('left')") == ["left"]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "from prefect.blocks.notifications import SlackWebhook",
+        "import prefect.blocks.notifications as n; SlackWebhook = n.SlackWebhook",
+        "import prefect; SlackWebhook = prefect.blocks.notifications.SlackWebhook",
+        "from prefect.blocks.notifications import *",
+    ],
+)
+def test_what_is_asked_of_a_stand_in_is_the_modules(asked: str) -> None:
+    code = f"{DEFER}{asked}\nprint(SlackWebhook.__module__, *waiting())"
+    (line,) = _python(code)
+    assert line == "prefect.blocks.notifications prefect.blocks.webhook"
+
+
+def test_the_kinds_of_block_are_known_once_they_were_imported() -> None:
+    code = f"""{DEFER}
+import_deferred()
+from prefect.blocks.core import Block
+kinds = {{kind.get_block_type_slug() for kind in Block.__subclasses__()}}
+print(waiting(), "webhook" in kinds, sys.modules["prefect.blocks"].webhook.Webhook)
+"""
+    (line,) = _python(code)
+    assert line == "[] True <class 'prefect.blocks.webhook.Webhook'>"
+
+
+def test_nothing_is_put_off_in_a_process_that_has_prefect() -> None:
+    code = """
+import sys
+from towpath.backends.prefect.defer_imports import FOR_OTHERS, StandIn, defer_imports
+import prefect.main
+finders = list(sys.meta_path)
+defer_imports()
+print(sys.meta_path == finders, [type(sys.modules[name]) is StandIn for name in FOR_OTHERS])
+"""
+    assert _python(code) == ["True [False, False]"]
+
+
+@pytest.mark.parametrize("is_local", [True, False])
+def test_a_run_has_settings_of_its_own_as_long_as_it_goes_on(is_local: bool) -> None:
+    import_prefect()
+    from prefect.settings import get_current_settings
+
+    before = get_current_settings()
+    url = "http://127.0.0.1:9/api"
+    with run_settings.hold_run_settings(url, is_local):
+        held = get_current_settings()
+        assert (held.api.url, held.flows.heartbeat_frequency) == (url, None)
+        assert held.client.server_version_check_enabled is not is_local
+        assert (held.api.ssl_cert_file != before.api.ssl_cert_file) is is_local
+        assert not held.api.tls_insecure_skip_verify
+    assert get_current_settings() is before
+
+
+def test_with_no_authority_a_certificate_is_refused_and_not_taken_unseen() -> None:
+    context = ssl.create_default_context(cafile=str(run_settings._NO_AUTHORITY))
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+    assert context.get_ca_certs() == []  # the certificate in it may vouch for none
+
+
+BLOCKS = """
+import sys
+from prefect.blocks.notifications import CustomWebhookNotificationBlock
+from prefect.blocks.system import Secret
+
+Secret(value="hush-very-9").save("api-token")
+CustomWebhookNotificationBlock(
+    name="hall", url=sys.argv[1], method="POST", json_data={"text": "{{body}}"}
+).save("hall")
+"""
+PIPELINE = """
+steps:
+  look: {run: look, secrets: {KEY: {block: api-token}}, outputs: [seen.json]}
+  tell: {kind: notify, message: looked at it, block: custom-webhook/hall, after: look}
+"""
+STEPS = """
+import os
+
+def look() -> dict:
+    return {"key": len(os.environ["KEY"])}
+"""
+
+
+def test_a_run_of_the_command_line_has_secrets_and_tells_by_a_block(tmp_path: Path) -> None:
+    files = {f"{FOLDER}/pipeline.yaml": PIPELINE, f"{FOLDER}/steps.py": STEPS}
+    project = make(tmp_path, files)
+    project.git("init", "-q")
+    project.commit()
+    api = server.ensure_api(project.root)
+    try:
+        with _listening() as (url, bodies):
+            words = [sys.executable, "-c", BLOCKS, url]
+            variables = {**os.environ, **api.environment()}
+            subprocess.run(words, cwd=tmp_path, env=variables, check=True, capture_output=True)
+            # A new Python, for one in which Prefect was imported before puts nothing off.
+            answer = end(start(project.root, "run"))
+    finally:
+        start_api.stop_local_api(api_home.home_of_project(project.root))
+    assert answer.code == 0, answer.err
+    assert bodies == ['{"text":"looked at it"}']
+    assert project.output("look/seen.json") == {"key": 11}
+
+
+@contextmanager
+def _listening() -> Iterator[tuple[str, list[str]]]:
+    """A server to which a notification can be sent, and what it was sent."""
+    bodies: list[str] = []
+
+    class Hall(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            bodies.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
+            self.send_response(200)
+            self.end_headers()
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hall) as listener:
+        threading.Thread(target=listener.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{listener.server_port}/", bodies
+        listener.shutdown()
