@@ -14,6 +14,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from towpath.package_names import plain_package_name
 from towpath.plain_data import list_fields
 from towpath.scratch import replace_bytes
 
@@ -117,10 +118,6 @@ def _held_requirements(
                 plain_package_name(match[1]),
                 frozenset(plain_package_name(extra) for extra in asked_extras if extra.strip()),
             )
-
-
-def plain_package_name(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name.strip()).lower()
 
 
 def environment_stamp() -> str:

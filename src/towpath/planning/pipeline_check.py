@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 from msgspec.structs import replace
-from packaging.requirements import InvalidRequirement, Requirement
 
 from towpath.backends.git import checkouts
 from towpath.config import names_and_paths
@@ -338,6 +337,9 @@ def _wrong_line(line: str) -> str | None:
         return is_code
     if line.startswith("--"):  # an index, or where wheels lie: the installer says what is wrong
         return None
+    # Here, for its patterns take 9 ms to compile, and few pipelines have packages of their own.
+    from packaging.requirements import InvalidRequirement, Requirement
+
     try:
         url = Requirement(line).url or ""
     except InvalidRequirement:

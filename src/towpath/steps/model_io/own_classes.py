@@ -15,8 +15,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from towpath.dependencies.installed_packages import plain_package_name
 from towpath.errors import Fault, Place, Refused, StepFailed, TowpathError
+from towpath.package_names import plain_package_name
 from towpath.steps import project_functions
 from towpath.steps.model_io import skops_models
 
