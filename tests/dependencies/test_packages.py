@@ -74,3 +74,14 @@ def test_a_distribution_may_be_asked_for_by_its_own_name(project: Make) -> None:
     reader = CodeReader(project(STEPS).root)
     assert reader.versions_of_modules(["gamma", "delta-four"]).keys() >= {"gamma", "delta-four"}
     assert reader.versions_of_modules(["Alpha.One"]) == reader.package_versions(FOLDER, "step")
+
+
+def test_what_a_description_says_is_no_header(project: Make, site: Path) -> None:
+    metadata = site / "beta-2.0.dist-info" / "METADATA"
+    metadata.write_text(
+        "name: beta\r\nVERSION: 2.0\r\nRequires-Dist: Delta.Four<5 ;\r\n extra == 'fast'\r\n"
+        "Summary: Requires-Dist: gamma\r\n\r\nRequires-Dist: gamma\nVersion: 9\n",
+        newline="",
+    )
+    packages = CodeReader(project(STEPS).root).package_versions(FOLDER, "step")
+    assert packages == {"alpha-one": "1.0", "beta": "2.0", "delta-four": "4.0"}

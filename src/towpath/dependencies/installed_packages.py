@@ -19,6 +19,10 @@ from towpath.plain_data import list_fields
 from towpath.scratch import replace_bytes
 
 FORMAT = 1
+# Of a distribution's metadata; what is indented continues a header.
+_HEADER = re.compile(
+    r"^(name|version|requires-dist):[ \t]*(.*(?:\n[ \t].*)*)", re.IGNORECASE | re.MULTILINE
+)
 
 
 class Distribution(Struct, frozen=True):
@@ -158,28 +162,37 @@ def _read_distributions(_stamp: str) -> tuple[Distribution, ...]:
 
     distributions: dict[str, Distribution] = {}
     for distribution in metadata.distributions():
-        about = distribution.metadata  # parsed anew each time it is asked for
-        name = plain_package_name(about["Name"] or "")
+        headers = _read_headers(distribution)
+        name = plain_package_name("".join(headers["name"][:1]))
         if name and name not in distributions:
             distributions[name] = Distribution(
                 name,
-                about["Version"] or "",
-                tuple(about.get_all("Requires-Dist") or ()),
+                "".join(headers["version"][:1]),
+                tuple(headers["requires-dist"]),
                 tuple(sorted(_top_modules(distribution))),
                 _editable_folder(distribution.read_text("direct_url.json")),
             )
     return tuple(distributions.values())
 
 
+def _read_headers(distribution: Any) -> dict[str, list[str]]:
+    """The values of the headers that are wanted here, by their names in lower case."""
+    # `distribution.metadata` parses the long description too: 57 of 113 ms for 300 distributions.
+    text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
+    headers: dict[str, list[str]] = {"name": [], "version": [], "requires-dist": []}
+    for name, value in _HEADER.findall(text.partition("\n\n")[0]):
+        headers[name.lower()].append(value)
+    return headers
+
+
 def _top_modules(distribution: Any) -> set[str]:
     # `top_level.txt` is setuptools' own, so the files that `RECORD` lists count as well.
     names = set((distribution.read_text("top_level.txt") or "").split())
     record = distribution.read_text("RECORD") or ""
-    for line in record.splitlines():
-        path = line.partition(",")[0].strip('"')
-        top, _, inside = path.partition("/")
-        if inside or top.endswith((".py", ".so", ".pyd")):
-            names.add(top.partition(".")[0] if not inside else top)
+    paths = (line.partition(",")[0].strip('"') for line in record.splitlines())
+    for top, slash in {path.partition("/")[:2] for path in paths}:
+        if slash or top.endswith((".py", ".so", ".pyd")):
+            names.add(top if slash else top.partition(".")[0])
     return {name for name in names if name.isidentifier()}
 
 
