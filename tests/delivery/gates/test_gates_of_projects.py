@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import html
 import json
 import os
@@ -253,5 +252,5 @@ def test_text_of_others_is_only_text(desk):
         outside = re.sub("<code>.*?</code>", "", shown)  # in which GitHub makes no link
         assert called not in html.unescape(outside), "GitHub would make a link of it"
     assert verdicts[1].detail.startswith("x | `rm -rf` <img src=x> @ada")
-    cells = [cell for verdict in verdicts for cell in dataclasses.astuple(verdict)]
+    cells = [cell for verdict in verdicts for cell in structs.astuple(verdict)]
     assert all(str(cell).isprintable() for cell in cells)
