@@ -55,12 +55,15 @@ _IMPORTED = {
 }  # fmt: skip
 
 
-def call_towpath(folder: Path, *words: str, **environment: str) -> CompletedProcess[str]:
-    """What a person types in a folder, to its end; ``environment`` is added to this process's."""
+def call_towpath(
+    folder: Path, *words: str, typed: str = "", **environment: str
+) -> CompletedProcess[str]:
+    """What a person types in a folder, to its end; ``environment`` is added to this process's.
+    ``typed`` is what the command then reads on stdin."""
     around = {**os.environ, **environment}
     imported = "runs" if {"run", "reproduce"} & {*words} else "towpath"
     api = around.get("PREFECT_API_URL") if imported == "runs" else None
-    return _call(imported, folder, words, around, api)
+    return _call(imported, folder, words, around, api, typed)
 
 
 def call_dvc(folder: Path, *words: str, **environment: str) -> CompletedProcess[str]:
@@ -74,13 +77,14 @@ def _call(
     words: tuple[str, ...],
     around: Mapping[str, str],
     prefect_api: str | None = None,
+    typed: str = "",
 ) -> CompletedProcess[str]:
     server = _fork_server(imported, prefect_api)
     if server.suits(around):
-        return server.run(folder, words, around)
+        return server.run(folder, words, around, typed=typed)
     module = "dvc" if imported == "dvc" else "towpath"
     call = [sys.executable, "-m", module, *words]
-    return subprocess.run(call, cwd=folder, env=around, capture_output=True, text=True)
+    return subprocess.run(call, cwd=folder, env=around, input=typed, capture_output=True, text=True)
 
 
 def run_python(
@@ -123,10 +127,12 @@ class ForkServer:
         words: tuple[str, ...],
         environment: Mapping[str, str],
         program: str | None = None,
+        typed: str = "",
     ) -> CompletedProcess[str]:
         """A command to its end, or a ``program``'s text."""
         with tempfile.TemporaryDirectory() as scratch:
-            streams = [Path(scratch, name) for name in ("out", "err")]
+            streams = [Path(scratch, name) for name in ("in", "out", "err")]
+            streams[0].write_text(typed, encoding="utf-8")
             request = {
                 "words": words,
                 "program": program,
@@ -139,7 +145,7 @@ class ForkServer:
                 self._process.stdin.write(json.dumps(request) + "\n")
                 self._process.stdin.flush()
                 code = int(self._process.stdout.readline())
-            out, err = (stream.read_text(encoding="utf-8") for stream in streams)
+            out, err = (stream.read_text(encoding="utf-8") for stream in streams[1:])
         return CompletedProcess(words, code, out, err)
 
 
@@ -154,9 +160,8 @@ def _carry_out(request: dict[str, Any]) -> NoReturn:
     os.environ.clear()
     os.environ.update(request["environment"])
     os.chdir(request["folder"])
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    out, err = (os.open(path, os.O_WRONLY | os.O_CREAT) for path in request["streams"])
-    for stream, number in ((nothing, 0), (out, 1), (err, 2)):
+    for number, path in enumerate(request["streams"]):
+        stream = os.open(path, os.O_WRONLY | os.O_CREAT if number else os.O_RDONLY)
         os.dup2(stream, number)
         os.close(stream)
     # What a Python asks or draws once, at its start.

@@ -14,6 +14,7 @@ import gc
 import os
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Callable, Generator, Iterator
 from functools import cache
@@ -24,6 +25,8 @@ import pytest
 from own_home import HASTE, CopyWorld, use_api
 from towpath.backends.prefect import server
 from towpath.backends.prefect.server import api_home, start_api
+from towpath.dependencies.module_search import loose_folders
+from towpath.sandbox import process_tree
 
 pytest_plugins = ["forge_fixtures"]
 
@@ -69,6 +72,9 @@ def pytest_configure(config: pytest.Config) -> None:
         "TOWPATH_HOME": str(home / "towpath"),
         # A disk that others keep busy lets nobody write for half a minute, not even a file's time.
         "TOWPATH_REST": "150s",
+        # As steps have it: where both workers want both processors, threads that fit a model in a
+        # test's own process would spin for seconds.
+        "GOMP_SPINCOUNT": process_tree.CALM["GOMP_SPINCOUNT"],
         "PREFECT_HOME": str(home / "prefect"),
         "DVC_NO_ANALYTICS": "1",
         "DVC_SITE_CACHE_DIR": str(home / "dvc"),
@@ -104,6 +110,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if _stands_in(item.path, FAST) and not _stands_in(item.path, SLOW):
             item.add_marker(pytest.mark.fast)
     items.sort(key=lambda item: not _stands_in(item.path, LONGEST))
+
+
+def pytest_collection_finish() -> None:
+    """Leave on the path what a step could import, and a forge's server, which is imported late.
+
+    Dynamic code counts every module that could be imported. With the folders in which pytest looks
+    for tests still there, each reading of such code would read all of Towpath and of its tests."""
+    late = os.path.realpath(HERE / "forge")
+    loose = {*loose_folders()} - {late}
+    sys.path[:] = [folder for folder in sys.path if os.path.realpath(folder) not in loose]
 
 
 @cache  # a file has many tests, and each worker asks of all of them

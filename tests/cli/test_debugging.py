@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 
 import pytest
 
 import towpath
+from command_line import call_towpath
 from running import Project
 from towpath.errors import StoreError, UsageError
 
@@ -54,10 +54,7 @@ def later(model):
 
 def prompt(project: Project, typed: str, *words: str) -> subprocess.CompletedProcess[str]:
     """A command that reads what is typed."""
-    return subprocess.run(
-        [sys.executable, "-m", "towpath", *words],
-        cwd=project.root, input=typed, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+    return call_towpath(project.root, *words, typed=typed)
 
 
 def test_a_step_at_the_prompt(loose: Project, monkeypatch: pytest.MonkeyPatch) -> None:

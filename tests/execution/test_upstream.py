@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from own_home import CopyWorld
 from running import FOLDER, PIPELINE, Project, make, reasons, states
 from thread_executor import run_in_threads
 from towpath import documents
@@ -37,10 +38,16 @@ TABLE = "artifacts/preparing/create/table.json"
 
 
 @pytest.fixture
-def two(tmp_path: Path) -> Project:
+def two(tmp_path: Path, copy_world: CopyWorld) -> Project:
     """`training` takes what `preparing` makes; both committed, and `preparing` was run."""
+    copy_world(run_the_first, tmp_path / "two")
+    return Project(tmp_path / "two")
+
+
+def run_the_first(folder: Path) -> None:
+    """A world to copy."""
     made = make(
-        tmp_path / "two",
+        folder,
         {
             "flows/preparing/pipeline.yaml": PREPARING,
             "flows/preparing/steps.py": CREATE,
@@ -50,7 +57,6 @@ def two(tmp_path: Path) -> Project:
     made.git("init", "-q", "-b", "main")
     made.commit()
     prepare(made)
-    return made
 
 
 def prepare(project: Project, **asked: object) -> RecordedRun:

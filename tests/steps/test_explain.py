@@ -12,7 +12,9 @@ import pytest
 from towpath.errors import StepFailed
 from towpath.steps.explanation import draw_bars, draw_rows
 
-LIBRARIES = ("pandas", "pyarrow.parquet", "sklearn.ensemble", "sklearn.linear_model", "skops.io")
+LIBRARIES = (
+    "pandas", "pyarrow.parquet", "sklearn.ensemble", "sklearn.linear_model", "skops.io", "shap",
+)  # fmt: skip
 STEPS = """
     import pandas as pd
     from sklearn.compose import make_column_transformer

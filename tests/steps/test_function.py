@@ -8,10 +8,19 @@ import pytest
 
 from towpath.errors import Place, StepFailed
 
+LIBRARIES = ("pandas", "pyarrow.parquet")
+STEPS = ""  # each test writes its own
 RAW = "sex,height\nF,0.1\nM,0.2\nI,0.0\n"
 
 
-def test_a_step_from_bytes_to_bytes(project, warm):
+@pytest.fixture
+def project(warm_project):
+    """The project of all these tests; of each its own lines."""
+    warm_project.lines.clear()
+    return warm_project
+
+
+def test_a_step_from_bytes_to_bytes(project):
     project.steps("""
         from pathlib import Path
         import pandas as pd
@@ -25,7 +34,6 @@ def test_a_step_from_bytes_to_bytes(project, warm):
     """)
     raw = project.put("raw.csv", RAW)
     text = project.put("raw.txt", RAW)
-    warm()
     made = project.carry_out(
         "prepare",
         ["kept.parquet", "summary.json", "notes.txt"],
@@ -39,7 +47,7 @@ def test_a_step_from_bytes_to_bytes(project, warm):
     assert project.lines == ["left 2"]
 
 
-def test_the_input_that_a_path_leads_to_is_the_steps_own(project, warm):
+def test_the_input_that_a_path_leads_to_is_the_steps_own(project):
     project.steps("""
         from pathlib import Path
 
@@ -48,12 +56,11 @@ def test_the_input_that_a_path_leads_to_is_the_steps_own(project, warm):
             raw.write_text("spoiled")
     """)
     raw = project.put("raw.csv", RAW)
-    warm()
     project.carry_out("spoil", (), {"raw": raw})
     assert project.read(raw) == RAW.encode()
 
 
-def test_a_folder_goes_in_and_out(project, warm):
+def test_a_folder_goes_in_and_out(project):
     project.steps("""
         from pathlib import Path
 
@@ -64,14 +71,13 @@ def test_a_folder_goes_in_and_out(project, warm):
         def join(parts: Path):
             return {"all.json": sorted(p.name for p in parts.rglob("*.txt")), "sub/b.csv": "x\\n"}
     """)
-    warm()
     parts = project.carry_out("split", ["parts/"]).outputs["parts"]
     assert parts.files == 1
     joined = project.carry_out("join", ["joined/"], {"parts": parts}).outputs["joined"]
     assert sorted(project.store.members(joined.digest)) == ["all.json", "sub/b.csv"]
 
 
-def test_annotations_of_every_spelling(project, warm):
+def test_annotations_of_every_spelling(project):
     project.steps("""
         from __future__ import annotations
         from pathlib import Path
@@ -87,7 +93,6 @@ def test_annotations_of_every_spelling(project, warm):
     """)
     csv, doc = project.put("raw.csv", RAW), project.put("doc.json", '{"a": 1}')
     arguments = {"a": csv, "b": csv, "c": csv, "d": doc, "e": csv, "f": csv, "g": doc, "h": doc}
-    warm()
     made = project.carry_out("kinds", ["out.json"], arguments)
     frame = "DataFrame"
     assert made.values["out"] == [
@@ -102,7 +107,7 @@ def test_annotations_of_every_spelling(project, warm):
     ]
 
 
-def test_a_module_from_the_root_and_one_beside_the_pipeline(project, warm):
+def test_a_module_from_the_root_and_one_beside_the_pipeline(project):
     project.write("shared/publish.py", """
         from shared.names import NAME
 
@@ -119,14 +124,13 @@ def test_a_module_from_the_root_and_one_beside_the_pipeline(project, warm):
             MARK.append(1)
             return {"same": helper.same(), "module": __name__}
     """)
-    warm()
     made = project.carry_out("shared.publish:whole", ["out.json"])
     assert made.values["out"] == {"name": "shared", "module": "shared.publish"}
     made = project.carry_out("beside", ["out.json"])
     assert made.values["out"] == {"same": [1], "module": "flows.training.steps"}
 
 
-def test_a_named_tuple_a_returned_path_and_an_idle_return(project, warm):
+def test_a_named_tuple_a_returned_path_and_an_idle_return(project):
     project.steps("""
         from pathlib import Path
         from typing import NamedTuple
@@ -147,7 +151,6 @@ def test_a_named_tuple_a_returned_path_and_an_idle_return(project, warm):
         def idle():
             return 5
     """)
-    warm()
     assert project.carry_out("parts", ["left.json", "right.json"]).values == {
         "left": {"a": 1},
         "right": [2],
@@ -180,9 +183,8 @@ RETURNS = [
 @pytest.mark.parametrize(
     ("body", "outputs", "before", "said"), RETURNS, ids=[r[0] for r in RETURNS]
 )
-def test_what_a_function_must_not_return(project, warm, body, outputs, before, said):
+def test_what_a_function_must_not_return(project, body, outputs, before, said):
     project.steps(f"def make():\n    {body}\n")
-    warm()
     with pytest.raises(StepFailed) as failure:
         project.carry_out("make", outputs)
     fault = failure.value.faults[0]
@@ -191,9 +193,8 @@ def test_what_a_function_must_not_return(project, warm, body, outputs, before, s
     assert fault.place == Place("flows/training/steps.py", 1)
 
 
-def test_all_that_is_missing_at_once(project, warm):
+def test_all_that_is_missing_at_once(project):
     project.steps("def make():\n    return {'tests': 1}\n")
-    warm()
     with pytest.raises(StepFailed) as failure:
         project.carry_out("make", ["train.json", "test.json"])
     assert [fault.what for fault in failure.value.faults] == [
@@ -212,17 +213,15 @@ def test_all_that_is_missing_at_once(project, warm):
         ("a.txt", "a.mkdir()", "a.txt is a folder"),
     ],
 )
-def test_an_output_that_a_function_was_to_write(project, warm, output, body, said):
+def test_an_output_that_a_function_was_to_write(project, output, body, said):
     project.steps(f"from pathlib import Path\ndef make(a: Path):\n    {body}\n")
-    warm()
     with pytest.raises(StepFailed, match=said):
         project.carry_out("make", [output])
 
 
-def test_an_input_that_is_not_what_its_name_says(project, warm):
+def test_an_input_that_is_not_what_its_name_says(project):
     project.steps("def look(raw): return raw\n")
     raw = project.put("raw.json", "{not json")
-    warm()
     with pytest.raises(StepFailed, match=r"raw\.json is no JSON document"):
         project.carry_out("look", ["a.json"], {"raw": raw})
     table = project.put("raw.parquet", "no parquet")
@@ -230,17 +229,15 @@ def test_an_input_that_is_not_what_its_name_says(project, warm):
         project.carry_out("look", ["a.json"], {"raw": table})
 
 
-def test_nan_is_kept_and_said(project, warm):
+def test_nan_is_kept_and_said(project):
     project.steps("def measure(): return {'mse': float('nan')}\n")
-    warm()
     made = project.carry_out("measure", ["metrics.json"])
     assert made.values["metrics"]["mse"] != made.values["metrics"]["mse"]
     assert project.lines == ["metrics.json: a number in it is NaN or infinite"]
 
 
-def test_a_large_document_is_not_handed_on_with_its_content(project, warm):
+def test_a_large_document_is_not_handed_on_with_its_content(project):
     project.steps("def make(): return {'text': 'x' * 70_000}\n")
-    warm()
     made = project.carry_out("make", ["a.json"])
     assert made.values == {}
     assert made.outputs["a"].size > 70_000

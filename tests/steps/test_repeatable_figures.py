@@ -7,6 +7,7 @@ from importlib.util import find_spec
 
 import pandas
 import pytest
+from msgspec.structs import replace
 
 from towpath.steps import formats, step_worker
 
@@ -42,12 +43,17 @@ OUTPUTS = ["svg.svg", "pdf.pdf", "ps.ps", "png.png", "back.svg"]
 
 
 @needs_matplotlib
-@pytest.mark.parametrize("kind", ["plain", "defaults", "style"])
-def test_a_figure_that_a_step_saves_has_the_same_bytes(project, warm, kind):
+@pytest.mark.parametrize(
+    ("kind", "libraries"),
+    [("plain", ()), ("defaults", ("matplotlib.pyplot",)), ("style", ("matplotlib.pyplot",))],
+)
+def test_a_figure_that_a_step_saves_has_the_same_bytes(project, warm, kind, libraries):
     project.steps(DRAW)
     warm()
-    first = project.carry_out("draw", OUTPUTS, {"kind": kind})
-    second = project.carry_out("draw", OUTPUTS, {"kind": kind})
+    first, second = (
+        project.call(replace(project.order("draw", OUTPUTS, {"kind": kind}), libraries=libraries))
+        for _ in range(2)
+    )
     assert first.outputs == second.outputs
 
 

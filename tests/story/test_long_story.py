@@ -160,6 +160,7 @@ def agrees(story: Story) -> None:
     models, stages = registry.read_models(repository), registry.read_stage_files(repository)
     bad = {(v.model, str(v.version)) for m in models.values() for v in m.versions if v.rejected}
     assert bad == story.rejected
+    commits = {(v.model, str(v.version)): v.commit for m in models.values() for v in m.versions}
     for model in MODELS:
         here = {stage: story.runs[stage, model] for stage in STAGES if (stage, model) in story.runs}
         assert {stage: v for stage, v in shown[model]["stage"].items() if v} == here
@@ -167,8 +168,7 @@ def agrees(story: Story) -> None:
         latest = models[model].latest
         assert latest and shown[model]["version"] == str(latest.version)
         for stage, version in here.items():
-            commit = registry.find_version(repository, f"{model}@{version}").commit
-            assert dvc.artifacts.get_rev(model, stage=stage) == commit
+            assert dvc.artifacts.get_rev(model, stage=stage) == commits[model, version]
         entries = read_stage_history(story.workspace, model, forge=False)
         assert [(e.stage, e.version) for e in entries] == [
             (event["stage"], event["version"])
