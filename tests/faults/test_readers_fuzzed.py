@@ -201,7 +201,7 @@ def _read_kept_picture(content: bytes, home: Path) -> None:
     (home / picture_file.PICTURE_FILE).write_bytes(content)
     if kept := picture_file.find_picture(home):
         for opened in ((), tuple(kept.frames)):
-            drawn = fold_picture(group_alike(kept).picture, opened)
+            drawn = fold_picture(group_alike(kept)[0], opened)
             lay_out_picture(drawn, dict.fromkeys(drawn.boxes, (80.0, 40.0)), len, 30.0)
 
 

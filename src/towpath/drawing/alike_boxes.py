@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from towpath.drawing.picture import BoxShape, GraphBox, GraphLine, GraphPicture
@@ -12,33 +11,13 @@ from towpath.drawing.picture import BoxShape, GraphBox, GraphLine, GraphPicture
 _LEAST = 8  # boxes that are worth one in their place
 
 
-class AlikeGroups(Struct, frozen=True):
-    """A picture in which such boxes stand in frames of their own, which `fold_picture` folds, and
-    of each of these frames the boxes in it."""
-
-    picture: GraphPicture
-    members: Mapping[str, tuple[str, ...]]
+_LinesAt = Mapping[str, list[GraphLine]]  # of each box
 
 
-class _Neighbours(Struct, frozen=True):
-    """The lines that enter and that leave each box."""
-
-    entering: Mapping[str, list[GraphLine]]
-    leaving: Mapping[str, list[GraphLine]]
-
-    @classmethod
-    def of_picture(cls, picture: GraphPicture) -> _Neighbours:
-        entering: dict[str, list[GraphLine]] = {name: [] for name in picture.boxes}
-        leaving: dict[str, list[GraphLine]] = {name: [] for name in picture.boxes}
-        for line in picture.lines:
-            leaving[line.start].append(line)
-            entering[line.end].append(line)
-        return cls(entering, leaving)
-
-
-def group_alike(picture: GraphPicture) -> AlikeGroups:
+def group_alike(picture: GraphPicture) -> tuple[GraphPicture, Mapping[str, tuple[str, ...]]]:
     """Group steps of one kind that take from the same and give to the same, and steps that follow
-    one another and have no other neighbour."""
+    one another and have no other neighbour: a picture in which they stand in frames of their own,
+    which `fold_picture` folds, and of each of these frames the boxes in it."""
     frames, inside = dict(picture.frames), dict(picture.inside)
     members: dict[str, tuple[str, ...]] = {}
     for names, detail in _find_groups(picture):
@@ -47,17 +26,21 @@ def group_alike(picture: GraphPicture) -> AlikeGroups:
         if names[0] in inside:
             inside[frame.name] = inside[names[0]]
         inside |= dict.fromkeys(names, frame.name)
-    return AlikeGroups(replace(picture, frames=frames, inside=inside), members)
+    return replace(picture, frames=frames, inside=inside), members
 
 
 def _find_groups(picture: GraphPicture) -> Iterator[tuple[list[str], str]]:
     """The boxes of each group, and how they stand; no box is in two of them."""
-    neighbours = _Neighbours.of_picture(picture)
+    entering: _LinesAt = {name: [] for name in picture.boxes}
+    leaving: _LinesAt = {name: [] for name in picture.boxes}
+    for line in picture.lines:
+        leaving[line.start].append(line)
+        entering[line.end].append(line)
     in_rows: set[str] = set()
-    for row in _find_rows(picture, neighbours):
+    for row in _find_rows(picture, entering, leaving):
         in_rows.update(row)
         yield row, "in a row"
-    for fan in _find_fans(picture, neighbours):
+    for fan in _find_fans(picture, entering, leaving):
         if in_rows.isdisjoint(fan):
             yield fan, "side by side"
 
@@ -69,21 +52,19 @@ def _make_frame(picture: GraphPicture, names: list[str], detail: str) -> GraphBo
     return GraphBox(f"{first.name} +{count - 1}", BoxShape.STEP, kind, detail)
 
 
-def _find_fans(picture: GraphPicture, neighbours: _Neighbours) -> Iterator[list[str]]:
+def _find_fans(picture: GraphPicture, entering: _LinesAt, leaving: _LinesAt) -> Iterator[list[str]]:
     alike: dict[object, list[str]] = {}
     for name, box in picture.boxes.items():
-        starts = frozenset(
-            (line.start, line.label, line.ordering) for line in neighbours.entering[name]
-        )
-        ends = frozenset((line.end, line.label, line.ordering) for line in neighbours.leaving[name])
+        starts = frozenset((line.start, line.label, line.ordering) for line in entering[name])
+        ends = frozenset((line.end, line.label, line.ordering) for line in leaving[name])
         if starts and box.shape is not BoxShape.INPUT:
             key = (box.shape, box.kind, picture.inside.get(name), starts, ends)
             alike.setdefault(key, []).append(name)
     return (names for names in alike.values() if len(names) >= _LEAST)
 
 
-def _find_rows(picture: GraphPicture, neighbours: _Neighbours) -> Iterator[list[str]]:
-    following = dict(_find_followers(picture, neighbours))
+def _find_rows(picture: GraphPicture, entering: _LinesAt, leaving: _LinesAt) -> Iterator[list[str]]:
+    following = dict(_find_followers(picture, entering, leaving))
     ends_of_rows = set(following.values())
     for name in picture.boxes:
         if name in following and name not in ends_of_rows:
@@ -94,19 +75,17 @@ def _find_rows(picture: GraphPicture, neighbours: _Neighbours) -> Iterator[list[
                 yield row
 
 
-def _find_followers(picture: GraphPicture, neighbours: _Neighbours) -> Iterator[tuple[str, str]]:
+def _find_followers(
+    picture: GraphPicture, entering: _LinesAt, leaving: _LinesAt
+) -> Iterator[tuple[str, str]]:
     """Each step that goes to one other alone, and that step, to which nothing else goes."""
     steps = {name for name, box in picture.boxes.items() if box.shape is BoxShape.STEP}
-    for name in neighbours.leaving:
-        ends = {line.end for line in neighbours.leaving[name]}
-        if len(ends) != 1 or neighbours.leaving[name][0].label:
+    for name, lines in leaving.items():
+        ends = {line.end for line in lines}
+        if len(ends) != 1 or lines[0].label:
             continue
         end = ends.pop()
-        is_alone = {line.start for line in neighbours.entering[end]} == {name}
-        if is_alone and {name, end} <= steps and _are_together(picture, name, end):
+        is_alone = {line.start for line in entering[end]} == {name}
+        is_together = picture.inside.get(name) == picture.inside.get(end)  # in a frame, or in none
+        if is_alone and is_together and {name, end} <= steps:
             yield name, end
-
-
-def _are_together(picture: GraphPicture, name: str, other: str) -> bool:
-    """Whether two boxes stand in one frame, or both in none."""
-    return picture.inside.get(name) == picture.inside.get(other)

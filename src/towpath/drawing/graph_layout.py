@@ -4,7 +4,7 @@ none of them."""
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -75,7 +75,8 @@ def lay_out_graph(request: LayoutRequest) -> GraphLayout:
     for line in plan.lines:
         ends = (line.start, line.end)
         routes[ends] = tuple(_merge_points(plan.trace_line(line, origins)))
-        level, segment = plan.find_label(line)
+        _, level, _ = plan.find_levels(line)
+        segment = plan.find_segment(line, level)
         if line.label_width and segment in plan.levels[level].labels:
             (x, y), (left, top) = plan.levels[level].labels[segment], origins[level]
             labels[ends] = (x + left, y + top)
@@ -97,7 +98,7 @@ def lay_out_picture(
     return lay_out_graph(request)
 
 
-def _merge_points(points: list[Point]) -> Iterator[Point]:
+def _merge_points(points: list[Point]) -> list[Point]:
     """The points without those in the middle of a straight line down."""
     kept: list[Point] = []
     for point in points:
@@ -106,7 +107,7 @@ def _merge_points(points: list[Point]) -> Iterator[Point]:
         if len(kept) > 1 and kept[-2][0] == kept[-1][0] == point[0]:
             kept.pop()
         kept.append(point)
-    return iter(kept)
+    return kept
 
 
 class _LayoutPlan:
@@ -142,31 +143,26 @@ class _LayoutPlan:
 
     def list_segments(self, level: str) -> dict[Segment, float]:
         """The parts of lines in a level, and how wide the label of each is."""
-        segments: dict[Segment, float] = {}
-        for line in self.lines:
-            start, end = self._member_of(line.start, level), self._member_of(line.end, level)
-            if start != end:
-                segment = (start, end, (line.start, line.label_width))
-                segments[segment] = line.label_width if start and end else 0.0
-        return segments
+        widths = {self.find_segment(line, level): line.label_width for line in self.lines}
+        return {(a, b, key): w if a and b else 0.0 for (a, b, key), w in widths.items() if a != b}
+
+    def find_segment(self, line: JoinedBoxes, level: str) -> Segment:
+        """The part of a line in a level."""
+        start, end = self._member_of(line.start, level), self._member_of(line.end, level)
+        return start, end, (line.start, line.label_width)
 
     def lay_out_frame(
         self, level: str, entries: Sequence[LineKey], exits: Sequence[LineKey]
     ) -> LevelLayout:
         """Lay out a level whose lines come in and go out in the given order."""
         segments, names = self.list_segments(level), self.children[level]
-        parts = [names]
-        if not entries and not exits:
-            parts = _split_parts(names, segments)
         sheets = []
-        for part in parts:
-            members = set(part)
+        for part in [names] if entries or exits else _split_parts(names, segments):
+            members, ports = set(part), (entries, exits)
             own = {s: width for s, width in segments.items() if members & {s[0], s[1]}}
-            ports = (entries, exits)
             sheets.append(lay_out_level(part, own, ports, self._size_member, self.request.down))
-        laid_out = sheets[0] if len(sheets) == 1 else _pack_sheets(sheets)
-        self.levels[level] = laid_out
-        return laid_out
+        self.levels[level] = sheets[0] if len(sheets) == 1 else _pack_sheets(sheets)
+        return self.levels[level]
 
     def _size_member(
         self, name: str, entries: Sequence[LineKey], exits: Sequence[LineKey]
@@ -174,15 +170,11 @@ class _LayoutPlan:
         if name in self.sizes:
             return LevelMember(*self.sizes[name], {}, {})
         inner = self.lay_out_frame(name, entries, exits)
-        width, height = self._frame_size(name)
         shift = -inner.width / 2  # a frame's inside stands in its middle
-        return LevelMember(
-            width,
-            height,
-            {key: x + shift for key, x in inner.entries.items()},
-            {key: x + shift for key, x in inner.exits.items()},
-            is_frame=True,
+        comes_in, goes_out = (
+            {key: x + shift for key, x in side.items()} for side in (inner.entries, inner.exits)
         )
+        return LevelMember(*self._frame_size(name), comes_in, goes_out, is_frame=True)
 
     def _frame_size(self, name: str) -> Size:
         inner = self.levels[name]
@@ -214,25 +206,20 @@ class _LayoutPlan:
 
     def trace_line(self, line: JoinedBoxes, origins: Mapping[str, Point]) -> list[Point]:
         """The points of a line through all levels that it crosses, from its start to its end."""
-        outwards, inwards = self._path_of(line.start)[1:], self._path_of(line.end)[1:]
-        shared = set(outwards) & set(inwards)
-        levels = [level for level in outwards if level not in shared]
-        levels.append(next((level for level in outwards if level in shared), ""))
-        levels += [level for level in reversed(inwards) if level not in shared]
+        outer, shared, inner = self.find_levels(line)
         points: list[Point] = []
-        for level in levels:
-            start, end = self._member_of(line.start, level), self._member_of(line.end, level)
-            segment = (start, end, (line.start, line.label_width))
+        for level in (*outer, shared, *inner):
             left, top = origins[level]
-            points += ((x + left, y + top) for x, y in self.levels[level].segments[segment])
+            traced = self.levels[level].segments[self.find_segment(line, level)]
+            points += ((x + left, y + top) for x, y in traced)
         return points
 
-    def find_label(self, line: JoinedBoxes) -> tuple[str, Segment]:
-        """The level that holds both ends of a line, and its part there."""
+    def find_levels(self, line: JoinedBoxes) -> tuple[list[str], str, list[str]]:
+        """The levels that a line leaves, the one that holds both its ends, those it enters."""
         outwards, inwards = self._path_of(line.start)[1:], self._path_of(line.end)[1:]
-        level = next((name for name in outwards if name in inwards), "")
-        start, end = self._member_of(line.start, level), self._member_of(line.end, level)
-        return level, (start, end, (line.start, line.label_width))
+        shared = next((level for level in outwards if level in inwards), "")
+        outer = [level for level in outwards if level not in inwards]
+        return outer, shared, [level for level in reversed(inwards) if level not in outwards]
 
 
 def _split_parts(names: Sequence[str], segments: Mapping[Segment, float]) -> list[list[str]]:
@@ -241,18 +228,16 @@ def _split_parts(names: Sequence[str], segments: Mapping[Segment, float]) -> lis
     for start, end, _ in segments:
         near[start].append(end)
         near[end].append(start)
-    part_of: dict[str, int] = {}
+    parts: dict[str, list[str]] = {}  # by the first
+    first_of: dict[str, str] = {}
     for name in names:
-        todo = [name] if name not in part_of else []
-        number = len(part_of)  # any that no other part has
+        todo = [name] if name not in first_of else []
         while todo:
             met = todo.pop()
-            if met not in part_of:
-                part_of[met] = number
+            if met not in first_of:
+                first_of[met] = name
                 todo += near[met]
-    parts: dict[int, list[str]] = {}
-    for name in names:
-        parts.setdefault(part_of[name], []).append(name)
+        parts.setdefault(first_of[name], []).append(name)
     return list(parts.values())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from towpath.drawing.layer_ranks import sort_downwards
 from towpath.drawing.layered_nodes import LayeredNodes
 
 _FITTING = 1000.0  # pixels: what is narrower keeps all its straight lines
@@ -17,13 +18,14 @@ _SLIGHT = 20.0  # pixels
 def compact_nodes(nodes: LayeredNodes, xs: list[float]) -> list[float]:
     """The middles, in pixels from the drawing's left side, of nodes that stand at ``xs``."""
     middles = list(xs)
-    if nodes.measure_width(middles) > _FITTING:
+    left, right = nodes.find_extent(middles)
+    if right - left > _FITTING:
         _Springs(nodes).draw_together(middles)
     straightening = _Straightening(nodes, middles)
     for _ in range(4):
         if not straightening.straighten_all():
             break
-    first = min(x - w / 2 for x, w in zip(middles, nodes.widths, strict=True))
+    first, _ = nodes.find_extent(middles)
     return [x - first for x in middles]
 
 
@@ -44,30 +46,16 @@ class _Springs:
             ([unit_of[end] for end, _ in listed], sum([offset for _, offset in listed]))
             for listed in ends
         ]
-        self._right: list[dict[int, float]] = [{} for _ in self._units]
+        right_of: list[dict[int, float]] = [{} for _ in self._units]
         for layer in nodes.layers:
             for one_node, next_node in pairwise(layer):
                 left, right = unit_of[one_node], unit_of[next_node]
                 apart = nodes.keep_apart(one_node, next_node)
-                self._right[left][right] = max(apart, self._right[left].get(right, 0.0))
-        self._order = self._sort_units()
+                right_of[left][right] = max(apart, right_of[left].get(right, 0.0))
+        self._order = sort_downwards(right_of)  # each unit behind those to the left of it
         self._pairs = [
-            (left, unit, apart) for left in self._order for unit, apart in self._right[left].items()
+            (left, unit, apart) for left in self._order for unit, apart in right_of[left].items()
         ]
-
-    def _sort_units(self) -> list[int]:
-        """The units so that each stands behind those to the left of it."""
-        waiting = [0] * len(self._units)
-        for following in self._right:
-            for unit in following:
-                waiting[unit] += 1
-        order = [unit for unit, count in enumerate(waiting) if not count]
-        for left in order:  # which grows meanwhile
-            for unit in self._right[left]:
-                waiting[unit] -= 1
-                if not waiting[unit]:
-                    order.append(unit)
-        return order
 
     def draw_together(self, xs: list[float]) -> None:
         if len(self._order) < len(self._units):  # two lines wind round each other: it stays
@@ -135,12 +123,9 @@ class _Straightening:
     def _straighten(self, index: int) -> bool:
         xs, unit = self._xs, self._units[index]
         bends = [xs[end] + offset - xs[unit[0]] for end, offset in self._ends[index]]
-        low = max(
-            [-_NEAR, *(xs[left] + apart - xs[node] for node, left, apart in self._left[index])]
-        )
-        high = min(
-            [_NEAR, *(xs[right] - apart - xs[node] for node, right, apart in self._right[index])]
-        )
+        lows = [xs[left] + apart - xs[node] for node, left, apart in self._left[index]]
+        highs = [xs[right] - apart - xs[node] for node, right, apart in self._right[index]]
+        low, high = max([-_NEAR, *lows]), min([_NEAR, *highs])
         moves = [0.0, *(bend for bend in bends if low <= bend <= high)]
         move = min(moves, key=lambda move: _weigh_bends(bends, move)) if len(moves) > 1 else 0.0
         if not move:
@@ -153,10 +138,6 @@ class _Straightening:
 
 
 def _weigh_bends(bends: list[float], move: float) -> float:
-    weight = 0.0
-    for bend in bends:
-        aside = abs(bend - move)
-        if aside > 0.5:
-            # A small bend looks like a mistake.
-            weight += 1.0 + aside / 400 + (aside < _SLIGHT)
-    return weight
+    asides = (abs(bend - move) for bend in bends)
+    # A small bend looks like a mistake.
+    return sum(1.0 + aside / 400 + (aside < _SLIGHT) for aside in asides if aside > 0.5)

@@ -6,9 +6,9 @@ or above one neighbour, of which the middle is taken.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 
+from towpath.drawing.layer_ranks import sort_downwards
 from towpath.drawing.layered_nodes import LayeredNodes
 
 
@@ -24,13 +24,7 @@ def place_nodes(nodes: LayeredNodes) -> list[float]:
 
 
 def _take_middle(nodes: LayeredNodes, ways: list[list[float]]) -> list[float]:
-    extents = [
-        (
-            min(x - w / 2 for x, w in zip(xs, nodes.widths, strict=True)),
-            max(x + w / 2 for x, w in zip(xs, nodes.widths, strict=True)),
-        )
-        for xs in ways
-    ]
+    extents = [nodes.find_extent(xs) for xs in ways]
     low, high = min(extents, key=lambda extent: extent[1] - extent[0])
     aligned = []
     for index, (xs, (left, right)) in enumerate(zip(ways, extents, strict=True)):
@@ -46,31 +40,18 @@ def _mark_conflicts(nodes: LayeredNodes) -> frozenset[tuple[int, int]]:
     for above, below in zip(nodes.layers, nodes.layers[1:], strict=False):
         left, checked = -1, 0
         for index, node in enumerate(below):
-            inner = _inner_start(nodes, node)
+            inner = nodes.find_inner_start(node)
             if inner is None and index < len(below) - 1:
                 continue
             right = len(above) if inner is None else place[inner]
             for other in below[checked : index + 1]:
                 marked |= {
                     (start, other)
-                    for start in _crossing_starts(nodes, other)
-                    if not left <= place[start] <= right
+                    for start in nodes.up[other]
+                    if not (min(start, other) >= nodes.first_bend or left <= place[start] <= right)
                 }
             left, checked = right, index + 1
     return frozenset(marked)
-
-
-def _crossing_starts(nodes: LayeredNodes, end: int) -> Sequence[int]:
-    """Where the lines to a node begin that are not the inside of a long one."""
-    if end < nodes.first_bend:
-        return nodes.up[end]
-    return [start for start in nodes.up[end] if start < nodes.first_bend]
-
-
-def _inner_start(nodes: LayeredNodes, node: int) -> int | None:
-    if node < nodes.first_bend:
-        return None
-    return next((start for start in nodes.up[node] if start >= nodes.first_bend), None)
 
 
 class _Alignment:
@@ -91,8 +72,7 @@ class _Alignment:
 
     def place_all(self) -> list[float]:
         self._align_columns()
-        lefts = self._column_edges()
-        xs = self._place_columns(lefts)
+        xs = self._place_columns(self._column_edges())
         return [xs[root] + shift for root, shift in zip(self._root, self._shift, strict=True)]
 
     def _align_columns(self) -> None:
@@ -101,63 +81,42 @@ class _Alignment:
             taken = -1
             for node in layer:
                 near = sorted(self._near[node], key=place.__getitem__)
-                middle = len(near) // 2
-                medians = (
-                    near[middle : middle + 1]
-                    if len(near) % 2
-                    else near[max(0, middle - 1) : middle + 1]
-                )
-                for other in medians:
+                middle = len(near) // 2  # of an even number two are in the middle
+                for other in near[middle - 1 + len(near) % 2 : middle + 1]:
                     line = (node, other) if self._upwards else (other, node)
-                    if (
-                        self._next[node] == node
-                        and line not in self._marked
-                        and place[other] > taken
-                    ):
-                        self._join(node, other)
+                    is_free = self._next[node] == node and line not in self._marked
+                    if is_free and place[other] > taken:
+                        self._join(node, other, line)
                         taken = place[other]
 
-    def _join(self, node: int, other: int) -> None:
+    def _join(self, node: int, other: int, line: tuple[int, int]) -> None:
         self._next[other] = node
         root = self._root[node] = self._root[other]
         self._next[node] = root
-        line = (node, other) if self._upwards else (other, node)
-        ports = self._nodes.ports.get(line)
-        bend = 0.0
-        if ports:
-            leaving, entering = ports
-            bend = (entering - leaving if self._upwards else leaving - entering) * self._side
+        leaving, entering = self._nodes.ports.get(line, (0.0, 0.0))
+        bend = (entering - leaving if self._upwards else leaving - entering) * self._side
         self._shift[node] = self._shift[other] + bend
 
-    def _column_edges(self) -> dict[int, dict[int, float]]:
+    def _column_edges(self) -> list[dict[int, float]]:
         """How far right of each column's root the next one's has to be, at least."""
-        edges: dict[int, dict[int, float]] = {}
+        edges: list[dict[int, float]] = [{} for _ in self._root]
         for layer in self._layers:
             for left, right in pairwise(layer):
-                a, b = self._root[left], self._root[right]
+                following, b = edges[self._root[left]], self._root[right]
                 apart = self._nodes.keep_apart(left, right)
                 apart += self._shift[left] - self._shift[right]
-                following = edges.setdefault(a, {})
                 following[b] = max(apart, following.get(b, apart))
         return edges
 
-    def _place_columns(self, edges: dict[int, dict[int, float]]) -> list[float]:
+    def _place_columns(self, edges: list[dict[int, float]]) -> list[float]:
         """As far left as all may stand; then each as far right as its followers leave room."""
         xs = [0.0] * len(self._root)
-        roots = [node for node, root in enumerate(self._root) if node == root]
-        waiting = dict.fromkeys(roots, 0)
-        for following in edges.values():
-            for end in following:
-                waiting[end] += 1
-        order = [root for root in roots if not waiting[root]]
-        for start in order:  # which grows meanwhile
-            for end, apart in edges.get(start, {}).items():
+        order = sort_downwards(edges)
+        for start in order:
+            for end, apart in edges[start].items():
                 xs[end] = max(xs[end], xs[start] + apart)
-                waiting[end] -= 1
-                if not waiting[end]:
-                    order.append(end)
         for start in reversed(order):
-            room = [xs[end] - apart for end, apart in edges.get(start, {}).items()]
+            room = [xs[end] - apart for end, apart in edges[start].items()]
             if room:
                 xs[start] = max(xs[start], min(room))
         return xs

@@ -66,8 +66,7 @@ class _OrderSearch:
             neighbours = [[*a, *b] for a, b in zip(self._up, self._down, strict=True)]
             for near in neighbours:
                 dice.shuffle(near)
-            shuffled = [dice.sample(layer, len(layer)) for layer in layers]
-            walk = _walk_depth(shuffled, neighbours)
+            walk = _walk_depth([dice.sample(layer, len(layer)) for layer in layers], neighbours)
         return [
             list(layer) if index in self._fixed else sorted(layer, key=walk.__getitem__)
             for index, layer in enumerate(layers)
@@ -83,8 +82,9 @@ class _OrderSearch:
             upwards = (sweep % 2 == 0) is from_below
             self._sort_layers(layers, upwards, turns_ties=sweep % 4 > 1)
             if sweep % 2:  # an order that is as good may lead to a better one
-                for layer in self._list_free(layers):
-                    self._exchange_in(layer, exchanges_equals=True)
+                for index in range(len(layers)):
+                    if index not in self._fixed:
+                        self._exchange_in(layers[index], exchanges_equals=True)
             self._exchange_neighbours(layers)
             crossings = self.count_crossings(layers)
             idle += 1
@@ -93,17 +93,13 @@ class _OrderSearch:
             sweep += 1
         return best
 
-    def _list_free(self, layers: Layers) -> list[list[int]]:
-        return [layer for index, layer in enumerate(layers) if index not in self._fixed]
-
     def _number(self, layer: list[int]) -> None:
         for index, node in enumerate(layer):
             self._place[node] = index
 
     def _sort_layers(self, layers: Layers, upwards: bool, turns_ties: bool) -> None:
         near = self._down if upwards else self._up
-        indices = range(len(layers) - 2, -1, -1) if upwards else range(1, len(layers))
-        for index in indices:
+        for index in range(len(layers) - 2, -1, -1) if upwards else range(1, len(layers)):
             if index not in self._fixed:
                 self._sort_layer(layers[index], near, turns_ties)
                 self._number(layers[index])
@@ -184,14 +180,7 @@ def _gain(left: list[int], right: list[int]) -> int:
     """How many crossings fewer there are where the owners of two sorted rows change places."""
     if len(left) == 1 and len(right) == 1:
         return (left[0] > right[0]) - (left[0] < right[0])
-    gain = 0
-    for a in left:
-        for b in right:
-            if a > b:
-                gain += 1
-            elif a < b:
-                gain -= 1
-    return gain
+    return sum((a > b) - (a < b) for a in left for b in right)
 
 
 def _median(places: list[int]) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 Adjacency = Sequence[Sequence[int]]
 
@@ -18,7 +18,7 @@ def rank_nodes(up: Adjacency, down: Adjacency, roots: frozenset[int] = frozenset
     Each node stands as high as it may at first. Then a node that more lines leave than reach is
     drawn down, with all that it would run into, while that makes the lines shorter in sum.
     """
-    order = _sort_nodes(up, down)
+    order = sort_downwards(down)
     ranks = [0] * len(up)
     for node in order:
         highest = 1 if roots and node not in roots else 0
@@ -30,8 +30,13 @@ def rank_nodes(up: Adjacency, down: Adjacency, roots: frozenset[int] = frozenset
     return ranks
 
 
-def _sort_nodes(up: Adjacency, down: Adjacency) -> list[int]:
-    waiting = [len(starts) for starts in up]
+def sort_downwards(down: Sequence[Collection[int]]) -> list[int]:
+    """The nodes so that each stands behind all from which something leads to it; without those
+    that a circle leads to."""
+    waiting = [0] * len(down)
+    for ends in down:
+        for end in ends:
+            waiting[end] += 1
     order = [node for node, count in enumerate(waiting) if not count]
     for node in order:  # which grows meanwhile
         for end in down[node]:

@@ -29,20 +29,24 @@ class LayeredNodes(Struct, frozen=True):
         gap = max(self.gaps[left], self.gaps[right])
         return (self.widths[left] + self.widths[right]) / 2 + gap
 
-    def measure_width(self, xs: Sequence[float]) -> float:
-        """How wide the drawing is with its nodes' middles there."""
-        right = max(x + w / 2 for x, w in zip(xs, self.widths, strict=True))
-        return right - min(x - w / 2 for x, w in zip(xs, self.widths, strict=True))
+    def find_extent(self, xs: Sequence[float]) -> tuple[float, float]:
+        """The left and the right side of the drawing, with its nodes' middles there."""
+        sides = [(x - w / 2, x + w / 2) for x, w in zip(xs, self.widths, strict=True)]
+        return min(left for left, _ in sides), max(right for _, right in sides)
+
+    def find_inner_start(self, node: int) -> int | None:
+        """The bend that a line comes from to this one; None for what is no bend, or the first."""
+        starts = self.up[node] if node >= self.first_bend else ()
+        return next((start for start in starts if start >= self.first_bend), None)
 
     def list_units(self) -> Iterator[list[int]]:
         """What moves as one: a node, and the places where one line passes several layers."""
         for layer in self.layers:
             for node in layer:
-                is_bend = node >= self.first_bend
-                if is_bend and any(start >= self.first_bend for start in self.up[node]):
+                if self.find_inner_start(node) is not None:
                     continue
                 unit = [node]
-                while is_bend:
+                while node >= self.first_bend:
                     below = [end for end in self.down[unit[-1]] if end >= self.first_bend]
                     if len(below) != 1:
                         break

@@ -86,9 +86,10 @@ class _LayeredNet:
         self.members, self.entries = len(names), len(entries)
         self.first_bend = self.members + self.entries + len(exits)
         self._node = {name: node for node, name in enumerate(names)}
-        self._entry = {key: self.members + index for index, key in enumerate(entries)}
+        # The nodes where lines come in to the level and go out.
+        self.entry_nodes = {key: node for node, key in enumerate(entries, self.members)}
         begin = self.members + self.entries
-        self._exit = {key: begin + index for index, key in enumerate(exits)}
+        self.exit_nodes = {key: node for node, key in enumerate(exits, begin)}
         self.label_widths: dict[int, float] = {}
         self.paths: dict[Segment, tuple[int, ...]] = {}  # nodes from top to bottom
         self.turned = self._find_turned()
@@ -102,12 +103,12 @@ class _LayeredNet:
     def fixed(self) -> frozenset[int]:
         """The layers of ports, whose order is given."""
         first = {0} if self.entries else set()
-        return frozenset(first | ({len(self.layers) - 1} if self._exit else set()))
+        return frozenset(first | ({len(self.layers) - 1} if self.exit_nodes else set()))
 
     def _ends_of(self, segment: Segment) -> tuple[int, int]:
         start, end, key = segment
-        upper = self._node[start] if start else self._entry[key]
-        lower = self._node[end] if end else self._exit[key]
+        upper = self._node[start] if start else self.entry_nodes[key]
+        lower = self._node[end] if end else self.exit_nodes[key]
         return (lower, upper) if segment in self.turned else (upper, lower)
 
     def _find_turned(self) -> frozenset[Segment]:
@@ -136,7 +137,7 @@ class _LayeredNet:
 
     def _make_layers(self) -> None:
         ends = {segment: self._ends_of(segment) for segment in self.segments}
-        ranks = self._leave_room_for_labels(ends, self._rank(ends))
+        ranks = self._rank(ends)
         self.layers: list[list[int]] = [[] for _ in range(max(ranks) + 1)]
         for node, rank in enumerate(ranks):
             self.layers[rank].append(node)
@@ -151,25 +152,20 @@ class _LayeredNet:
                 self.down[above].append(below)
                 self.up[below].append(above)
 
-    def _leave_room_for_labels(
-        self, ends: Mapping[Segment, tuple[int, int]], ranks: list[int]
-    ) -> list[int]:
-        """A layer for the labels stands below each whose lines have some."""
-        labelled = sorted({ranks[ends[s][0]] for s, width in self.segments.items() if width})
-        return [rank + sum(other < rank for other in labelled) for rank in ranks]
-
     def _rank(self, ends: Mapping[Segment, tuple[int, int]]) -> list[int]:
         up: list[list[int]] = [[] for _ in range(self.first_bend)]
         down: list[list[int]] = [[] for _ in range(self.first_bend)]
         for upper, lower in dict.fromkeys(ends.values()):
             down[upper].append(lower)
             up[lower].append(upper)
-        ranks = rank_nodes(up, down, frozenset(self._entry.values()))
-        if self._exit:
-            exits = set(self._exit.values())
+        ranks = rank_nodes(up, down, frozenset(self.entry_nodes.values()))
+        if self.exit_nodes:
+            exits = set(self.exit_nodes.values())
             last = 1 + max(rank for node, rank in enumerate(ranks) if node not in exits)
             ranks = [last if node in exits else rank for node, rank in enumerate(ranks)]
-        return ranks
+        # A layer for the labels stands below each whose lines have some.
+        labelled = {ranks[ends[s][0]] for s, width in self.segments.items() if width}
+        return [rank + sum(other < rank for other in labelled) for rank in ranks]
 
     def _add_bend(self, rank: int) -> int:
         node = len(self.up)
@@ -186,21 +182,10 @@ class _LayeredNet:
         leaving: dict[LineKey, list[int]] = {}
         for segment in self._segments_at[node]:
             path = self.paths[segment]
-            is_turned = segment in self.turned
-            if path[0] == node:
-                (reaching if is_turned else leaving).setdefault(segment[2], []).append(
-                    place[path[1]]
-                )
-            else:
-                (leaving if is_turned else reaching).setdefault(segment[2], []).append(
-                    place[path[-2]]
-                )
+            is_upper = path[0] == node
+            side = leaving if is_upper != (segment in self.turned) else reaching
+            side.setdefault(segment[2], []).append(place[path[1] if is_upper else path[-2]])
         return _sort_keys(reaching), _sort_keys(leaving)
-
-    @property
-    def port_places(self) -> tuple[Mapping[LineKey, int], Mapping[LineKey, int]]:
-        """The nodes where lines come in to the level and go out."""
-        return self._entry, self._exit
 
 
 def _sort_keys(places: Mapping[LineKey, Sequence[int]]) -> list[LineKey]:
@@ -222,7 +207,6 @@ class _LevelDrawing:
 
     def place_all(self) -> LevelLayout:
         net, xs = self._net, self._xs
-        entries, exits = net.port_places
         middles = {name: (xs[node], self._middle_of(node)) for node, name in enumerate(net.names)}
         labels = {}
         for segment, path in net.paths.items():
@@ -233,8 +217,8 @@ class _LevelDrawing:
             middles,
             {segment: self._trace(segment) for segment in net.paths},
             labels,
-            {key: xs[node] for key, node in entries.items()},
-            {key: xs[node] for key, node in exits.items()},
+            {key: xs[node] for key, node in net.entry_nodes.items()},
+            {key: xs[node] for key, node in net.exit_nodes.items()},
             max(x + width / 2 for x, width in zip(xs, self._widths, strict=True)),
             self._feet[-1],
             self._order.crossings,
@@ -242,38 +226,30 @@ class _LevelDrawing:
 
     def _place_across(self) -> list[float]:
         net = self._net
-        count, members = len(net.up), self._members
         self._layer_of = {n: i for i, layer in enumerate(self._order.layers) for n in layer}
-        widths = [0.0] * count
-        gaps = [PASSING] * count
-        for node, member in enumerate(members):
-            widths[node], gaps[node] = member.width, BETWEEN
+        rest = len(net.up) - net.members
+        widths = [*(member.width for member in self._members), *[0.0] * rest]
+        gaps = [*[BETWEEN] * net.members, *[PASSING] * rest]
         for node, width in net.label_widths.items():
             widths[node] = width
         self._widths = widths
         ports: dict[tuple[int, int], tuple[float, float]] = {}
         for segment, path in net.paths.items():
-            for line in ((path[0], path[1]), (path[-2], path[-1])):
-                ports[line] = (
-                    self._leave(line[0], segment) if line[0] == path[0] else 0.0,
-                    self._enter(line[1], segment) if line[1] == path[-1] else 0.0,
+            for start, end in ((path[0], path[1]), (path[-2], path[-1])):
+                ports[(start, end)] = (
+                    self._find_port(start, segment, leaves=True) if start == path[0] else 0.0,
+                    self._find_port(end, segment, leaves=False) if end == path[-1] else 0.0,
                 )
         ports = {line: ends for line, ends in ports.items() if ends != (0.0, 0.0)}
         nodes = LayeredNodes(self._order.layers, net.up, net.down, widths, gaps, net.members, ports)
         return compact_nodes(nodes, place_nodes(nodes))
 
-    def _leave(self, node: int, segment: Segment) -> float:
-        """How far right of a node's middle a line leaves its lower side."""
+    def _find_port(self, node: int, segment: Segment, leaves: bool) -> float:
+        """How far right of a node's middle a line leaves its lower side, or reaches its upper."""
         if node >= self._net.members:
             return 0.0
-        member = self._members[node]
-        return (member.entries if segment in self._net.turned else member.exits).get(segment[2], 0)
-
-    def _enter(self, node: int, segment: Segment) -> float:
-        if node >= self._net.members:
-            return 0.0
-        member = self._members[node]
-        return (member.exits if segment in self._net.turned else member.entries).get(segment[2], 0)
+        member, is_turned = self._members[node], segment in self._net.turned
+        return (member.exits if leaves != is_turned else member.entries).get(segment[2], 0)
 
     def _place_layers(self) -> None:
         top = 0.0
@@ -312,17 +288,13 @@ class _LevelDrawing:
         for index, node in enumerate(path):
             layer = self._layer_of[node]
             x, top, foot = self._xs[node], self._tops[layer], self._feet[layer]
-            if index == 0:
-                x += self._leave(node, segment)
-                top = foot if node >= self._net.members else self._foot_of(node)
-            elif index == len(path) - 1:
-                x += self._enter(node, segment)
-                foot = top if node >= self._net.members else self._head_of(node)
+            is_first, is_last = index == 0, index == len(path) - 1
+            if node < self._net.members:  # from the side of a box or a frame
+                middle, half = self._middle_of(node), self._members[node].height / 2
+                top, foot = (middle + half, foot) if is_first else (top, middle - half)
+            elif is_first or is_last:
+                top = foot = foot if is_first else top
+            if is_first or is_last:
+                x += self._find_port(node, segment, leaves=is_first)
             points += [(x, top), (x, foot)]
         return tuple(points[::-1] if segment in self._net.turned else points)
-
-    def _foot_of(self, node: int) -> float:
-        return self._middle_of(node) + self._members[node].height / 2
-
-    def _head_of(self, node: int) -> float:
-        return self._middle_of(node) - self._members[node].height / 2

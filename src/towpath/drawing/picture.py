@@ -31,11 +31,10 @@ from towpath.config.pipeline_declaration import (
     Tuning,
 )
 from towpath.control_characters import show_controls
-from towpath.pipeline.step_graph import FromInput, Node, outputs_of
+from towpath.pipeline.step_graph import FromInput, Graph, Node, outputs_of
 
 if TYPE_CHECKING:
     from towpath.config.file_declaration import Input
-    from towpath.pipeline.step_graph import Graph
 
 
 class BoxShape(Enum):
@@ -140,11 +139,8 @@ def _folded_name(picture: GraphPicture, name: str, opened: Collection[str]) -> s
 
 def _frame_places(graph: Graph, names: Iterable[str]) -> Iterator[tuple[str, str]]:
     for name in (*names, *graph.bodies):
-        parts = name.split(".")
-        prefixes = (".".join(parts[:count]) for count in range(len(parts) - 1, 0, -1))
-        frame = next((prefix for prefix in prefixes if prefix in graph.bodies), None)
-        if frame is not None:
-            yield name, frame
+        if around := [frame for frame in graph.bodies if name.startswith(f"{frame}.")]:
+            yield name, max(around, key=len)
 
 
 def _frame_box(graph: Graph, name: str) -> GraphBox:
@@ -205,16 +201,13 @@ def _make_box(node: Node) -> GraphBox:
         case Notify() | Callback():
             return GraphBox(node.name, BoxShape.STEP, kind, " ".join(step.message.split()))
         case CreateModel():
-            return GraphBox(node.name, BoxShape.STEP, kind, _model_words(node, step))
+            chain = step.predict or " > ".join(model_parts.chain_links(step, node.arguments))
+            return GraphBox(node.name, BoxShape.STEP, kind, chain)
         case NotebookStep():
             return GraphBox(node.name, BoxShape.STEP, kind, step.notebook)
         case FunctionStep() | BatchTransform() | CommandStep() | DuckDBStep() if output_names:
             return GraphBox(node.name, BoxShape.STEP, kind, f"makes {output_names}")
     return GraphBox(node.name, BoxShape.STEP, kind, "")
-
-
-def _model_words(node: Node, step: CreateModel) -> str:
-    return step.predict or " > ".join(model_parts.chain_links(step, node.arguments))
 
 
 def _flow_lines(node: Node, cells: bool) -> Iterator[GraphLine]:

@@ -5,13 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from towpath.control_characters import escape_markup
-from towpath.drawing.graph_layout import (
-    GraphLayout,
-    lay_out_picture,
-    write_path,
-)
+from towpath.drawing.graph_layout import GraphLayout, lay_out_picture, write_path
 from towpath.drawing.level_layout import Point
 from towpath.drawing.picture import BoxShape, GraphBox, GraphLine, GraphPicture, picture_graph
+from towpath.drawing.svg_parts import draw_rect, draw_text, guess_width
 
 if TYPE_CHECKING:
     from towpath.pipeline.step_graph import Graph
@@ -57,7 +54,7 @@ def svg(graph: Graph | GraphPicture) -> str:
     drawn = graph if isinstance(graph, GraphPicture) else picture_graph(graph)
     sizes = {name: _box_size(box) for name, box in drawn.boxes.items()}
     placed = lay_out_picture(drawn, sizes, _label_width, DOWN)
-    width = max(placed.width, _text_width(drawn.title, 9.5)) + 2 * MARGIN
+    width = max(placed.width, guess_width(drawn.title, 9.5)) + 2 * MARGIN
     height = placed.height + TITLE + 2 * MARGIN
     title = escape_markup(drawn.title)
     lines = [_draw_line(line, placed) for line in drawn.lines]
@@ -88,40 +85,34 @@ _HEADS = f"<defs>{_MARKER.format('head')}{_MARKER.format('branch-head')}</defs>"
 def _box_size(box: GraphBox) -> tuple[float, float]:
     """Width and height of a box; a condition's text stands below its diamond."""
     if box.shape is BoxShape.CONDITION:
-        return max(_diamond_width(box), _text_width(_second_line(box), 6.5)), DIAMOND + CAPTION
-    return max(_text_width(box.name, 8.1), _text_width(_second_line(box), 6.3)) + 32, 48.0
+        return max(_diamond_width(box), guess_width(_second_line(box), 6.5)), DIAMOND + CAPTION
+    return max(guess_width(box.name, 8.1), guess_width(_second_line(box), 6.3)) + 32, 48.0
 
 
 def _diamond_width(box: GraphBox) -> float:
-    return _text_width(box.name, 8.1) * 1.35 + 52
+    return guess_width(box.name, 8.1) * 1.35 + 52
 
 
 def _second_line(box: GraphBox) -> str:
-    is_named = box.shape in (BoxShape.INPUT, BoxShape.CONDITION)
-    return _shorten_text(box.detail) if is_named else box.kind
+    if box.shape not in (BoxShape.INPUT, BoxShape.CONDITION):
+        return box.kind
+    return box.detail if len(box.detail) <= LONGEST else f"{box.detail[: LONGEST - 1]}…"
 
 
 def _draw_box(box: GraphBox, middle: Point, size: tuple[float, float]) -> str:
     x, y = middle
     left, top = x - size[0] / 2, y - size[1] / 2
-    name, below = escape_markup(box.name), escape_markup(_second_line(box))
     if box.shape is BoxShape.CONDITION:
-        half, y, foot = _diamond_width(box) / 2, top + DIAMOND / 2, top + DIAMOND + 13
+        half, y = _diamond_width(box) / 2, top + DIAMOND / 2
         tips = ((x - half, y), (x, top), (x + half, y), (x, top + DIAMOND))
         points = " ".join(f"{px:.1f},{py:.1f}" for px, py in tips)
-        body = (
-            f'<polygon class="box" points="{points}" stroke-linejoin="round"/>'
-            f'<text class="name" x="{x:.1f}" y="{y + 4.5:.1f}">{name}</text>'
-            f'<text class="mono" x="{x:.1f}" y="{foot:.1f}">{below}</text>'
-        )
+        body = f'<polygon class="box" points="{points}" stroke-linejoin="round"/>'
+        body += draw_text("name", x, y + 4.5, box.name)
+        body += draw_text("mono", x, top + DIAMOND + 13, _second_line(box))
     else:
-        radius = 24 if box.shape is BoxShape.INPUT else 10
-        body = (
-            f'<rect class="box" x="{left:.1f}" y="{top:.1f}" width="{size[0]:.1f}" '
-            f'height="{size[1]:.1f}" rx="{radius}"/>'
-            f'<text class="name" x="{x:.1f}" y="{y - 3:.1f}">{name}</text>'
-            f'<text class="small" x="{x:.1f}" y="{y + 13:.1f}">{below}</text>'
-        )
+        body = draw_rect("box", left, top, *size, 24 if box.shape is BoxShape.INPUT else 10)
+        body += draw_text("name", x, y - 3, box.name)
+        body += draw_text("small", x, y + 13, _second_line(box))
     tip = f"{box.name}: {box.kind}" + (f", {box.detail}" if box.detail else "")
     kind = box.shape.name.lower()
     return f'<g class="{kind}"><title>{escape_markup(tip)}</title>{body}</g>'
@@ -137,33 +128,15 @@ def _draw_line(line: GraphLine, placed: GraphLayout) -> tuple[str, str]:
     if ends not in placed.labels:
         return drawn, ""
     (x, y), wide = placed.labels[ends], _label_width(line.label)
-    label = (
-        f'<rect class="pill" x="{x - wide / 2:.1f}" y="{y - 8.5:.1f}" width="{wide:.1f}" '
-        f'height="17" rx="8.5"/><text class="label" x="{x:.1f}" y="{y + 4:.1f}">'
-        f"{escape_markup(line.label)}</text>"
-    )
-    return drawn, label
+    pill = draw_rect("pill", x - wide / 2, y - 8.5, wide, 17, 8.5)
+    return drawn, pill + draw_text("label", x, y + 4, line.label)
 
 
 def _draw_frame(box: GraphBox, place: tuple[float, float, float, float]) -> str:
-    left, top, width, height = place
+    left, top, *_ = place
     title = f"{box.name}: {box.detail}" if box.detail else box.name
-    return (
-        f'<rect class="frame" x="{left:.1f}" y="{top:.1f}" width="{width:.1f}" '
-        f'height="{height:.1f}" rx="14"/>'
-        f'<text class="frame-title" x="{left + 14:.1f}" y="{top + 20:.1f}">{escape_markup(title)}'
-        "</text>"
-    )
+    return draw_rect("frame", *place, 14) + draw_text("frame-title", left + 14, top + 20, title)
 
 
 def _label_width(label: str) -> float:
-    return _text_width(label, 6.6) + 14 if label else 0.0
-
-
-def _text_width(text: str, each: float) -> float:
-    # In pixels, guessed generously: there is no font to ask. Chinese signs are twice as wide.
-    return sum(each * (1.9 if ord(sign) > 0x2E7F else 1.0) for sign in text)
-
-
-def _shorten_text(text: str) -> str:
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+    return guess_width(label, 6.6) + 14 if label else 0.0

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from msgspec import Struct
 
+from towpath.drawing.svg_parts import draw_text
 from towpath.studio.shown_values import show_number
 from towpath.studio.svg_charts import AxisSpan, clamp_value
 
@@ -30,7 +29,10 @@ def draw_bound(bounded: BoundedValue) -> str:
     """The bar as an ``svg`` whose look stands in the page's style sheet."""
     limits = [end for end in (bounded.lower, bounded.upper) if end is not None]
     before = [] if bounded.before is None else [bounded.before]
-    axis = _span_values([bounded.value, *limits, *before])
+    held = [clamp_value(value) for value in (bounded.value, *limits, *before)]
+    margin = (max(held) - min(held)) * _MARGIN
+    ends = [min(held) - margin, max(held) + margin]
+    axis = AxisSpan.of_values(ends, _EDGE, _WIDE - _EDGE)
     left = _EDGE if bounded.lower is None else axis.place(bounded.lower)
     right = _WIDE - _EDGE if bounded.upper is None else axis.place(bounded.upper)
     state = "passed" if bounded.passed else "failed"
@@ -51,18 +53,10 @@ def draw_bound(bounded: BoundedValue) -> str:
     )
 
 
-def _span_values(values: Sequence[float]) -> AxisSpan:
-    held = [clamp_value(value) for value in values]
-    margin = (max(held) - min(held)) * _MARGIN
-    return AxisSpan.of_values([min(held) - margin, max(held) + margin], _EDGE, _WIDE - _EDGE)
-
-
 def _draw_limit(x: float, limit: float) -> str:
     inside = min(max(x, 24.0), _WIDE - 24.0)
-    return (
-        f'<path class="bound-limit" d="M{x:.1f} {_AXIS - 9:.0f} V{_AXIS + 8:.0f}"/>'
-        f'<text class="bound-word" x="{inside:.1f}" y="{_HIGH - 2:.0f}" text-anchor="middle">'
-        f"{show_number(limit)}</text>"
+    return f'<path class="bound-limit" d="M{x:.1f} {_AXIS - 9:.0f} V{_AXIS + 8:.0f}"/>' + draw_text(
+        "bound-word", inside, _HIGH - 2, show_number(limit), "middle"
     )
 
 

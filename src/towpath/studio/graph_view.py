@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from towpath.control_characters import escape_markup
 from towpath.drawing.graph_layout import GraphLayout, lay_out_picture, write_path
 from towpath.drawing.picture import BoxShape, GraphBox, GraphLine, GraphPicture
+from towpath.drawing.svg_parts import draw_rect, draw_text, guess_width
 
 _HIGH, _SMALL = 46.0, 30.0  # pixels: a step's box, and that of an input
 _DOWN = 34.0  # pixels between two layers
@@ -142,24 +143,18 @@ def _open_svg(picture: GraphPicture, placed: GraphLayout, zoom: str) -> str:
     )
 
 
-class _SelectedPaths(Struct, frozen=True):
+def _find_paths(picture: GraphPicture, looks: Mapping[str, BoxLook]) -> tuple[set[str], set[str]]:
     """The boxes that the selected one hangs on, those that hang on it, and itself in both."""
-
-    above: frozenset[str] = frozenset()
-    below: frozenset[str] = frozenset()
-
-
-def _find_paths(picture: GraphPicture, looks: Mapping[str, BoxLook]) -> _SelectedPaths:
     selected = {name for name in picture.boxes if looks.get(name, _PLAIN).is_selected}
     up: dict[str, list[str]] = {}
     down: dict[str, list[str]] = {}
     for line in picture.lines:
         up.setdefault(line.end, []).append(line.start)
         down.setdefault(line.start, []).append(line.end)
-    return _SelectedPaths(_reach_boxes(selected, up), _reach_boxes(selected, down))
+    return _reach_boxes(selected, up), _reach_boxes(selected, down)
 
 
-def _reach_boxes(begin: Iterable[str], near: Mapping[str, list[str]]) -> frozenset[str]:
+def _reach_boxes(begin: Iterable[str], near: Mapping[str, list[str]]) -> set[str]:
     todo = list(begin)
     reached = set(todo)
     while todo:
@@ -167,7 +162,7 @@ def _reach_boxes(begin: Iterable[str], near: Mapping[str, list[str]]) -> frozens
             if name not in reached:
                 reached.add(name)
                 todo.append(name)
-    return frozenset(reached)
+    return reached
 
 
 _PLAIN = BoxLook()
@@ -183,10 +178,10 @@ _HEADS = (
 
 def _box_size(box: GraphBox, look: BoxLook) -> tuple[float, float]:
     if box.shape is BoxShape.INPUT:
-        return min(_WIDEST, max(64.0, _text_width(box.name, 6.7) + 34)), _SMALL
-    note_width = max(_NOTE_ROOM if look.note_room else 0.0, _text_width(look.note, 6.6))
-    lower = _text_width(_lower_line(box), 6.3) + note_width + 12
-    upper = _text_width(box.name, 7.4) + (_TOGGLE if _is_foldable(box, look) else 0.0)
+        return min(_WIDEST, max(64.0, guess_width(box.name, 6.7) + 34)), _SMALL
+    note_width = max(_NOTE_ROOM if look.note_room else 0.0, guess_width(look.note, 6.6))
+    lower = guess_width(_lower_line(box), 6.3) + note_width + 12
+    upper = guess_width(box.name, 7.4) + (_TOGGLE if _is_foldable(box, look) else 0.0)
     wide = min(_WIDEST, max(_NARROWEST, max(upper, lower) + _ICON + 16))
     high = _HIGH + (_BAR if _is_foldable(box, look) and look.note_room else 0.0)
     if not look.tiles:
@@ -206,7 +201,7 @@ def _tile_grid(tiles: Sequence[CellTile]) -> tuple[int, float]:
     """How many tiles stand in a row, and how wide each is: a few have room for their names."""
     if len(tiles) > _NAMED_TILES:
         return min(20, len(tiles)), _TILE_PITCH - _TILE_GAP
-    longest = max(_text_width(_tile_name(tile), 6.3) for tile in tiles)
+    longest = max(guess_width(_tile_name(tile), 6.3) for tile in tiles)
     return min(4, len(tiles)), min(150.0, max(40.0, longest + 16))
 
 
@@ -226,10 +221,10 @@ def _draw_box(box: GraphBox, look: BoxLook, place: _BoxPlace, link: WriteLink) -
     is_input, is_many = box.shape is BoxShape.INPUT, _is_foldable(box, look)
     parts = []
     if is_many and not look.tiles:  # one card of a pile
-        parts.append(_draw_rect("pile", left + 5, top + 5, wide, high, 9))
-    parts.append(_draw_rect("face", left, top, wide, high, high / 2 if is_input else 9))
+        parts.append(draw_rect("pile", left + 5, top + 5, wide, high, 9))
+    parts.append(draw_rect("face", left, top, wide, high, high / 2 if is_input else 9))
     if is_input:
-        parts.append(_draw_text("label", x, y + 4, _cut_text(box.name, wide - 24, 6.7), "middle"))
+        parts.append(draw_text("label", x, y + 4, _cut_text(box.name, wide - 24, 6.7), "middle"))
     else:
         parts += _step_parts(box, look, left, top, wide)
     classes = " ".join(filter(None, (
@@ -285,11 +280,11 @@ def _draw_tiles(look: BoxLook, x: float, top: float, link: WriteLink) -> str:
         row, column = divmod(index, columns)
         tile_left = left + column * (wide + _TILE_GAP)
         tile_top = top + _HIGH + _BAR + 2 + row * _TILE_PITCH
-        face = _draw_rect("tile-face", tile_left, tile_top, wide, _TILE_PITCH - _TILE_GAP, 4)
+        face = draw_rect("tile-face", tile_left, tile_top, wide, _TILE_PITCH - _TILE_GAP, 4)
         middle = tile_left + wide / 2
         if is_named:
             name = _cut_text(_tile_name(tile), wide - 10, 6.3)
-            face += _draw_text("tile-name", middle, tile_top + 15, name, "middle")
+            face += draw_text("tile-name", middle, tile_top + 15, name, "middle")
         elif sign := _SIGNS.get(tile.state):
             place = f"translate({middle:.1f} {tile_top + 11:.1f})"
             face += f'<path class="tile-sign" transform="{place}" d="{sign}"/>'
@@ -302,7 +297,7 @@ def _draw_tiles(look: BoxLook, x: float, top: float, link: WriteLink) -> str:
     if look.left_out:
         foot = top + _HIGH + _BAR + 14 + -(-len(look.tiles) // columns) * _TILE_PITCH
         words = f"and {look.left_out} more, in the list below"
-        drawn.append(_draw_text("kind", x, foot, words, "middle"))
+        drawn.append(draw_text("kind", x, foot, words, "middle"))
     return "".join(drawn)
 
 
@@ -313,46 +308,40 @@ def _draw_frame(
     """A frame and its title, which stands above the lines."""
     left, top, wide, high = place
     words = f"{shown}  {box.detail}"
-    title_width = min(wide - 16, _text_width(words, 6.6) + 34)
+    title_width = min(wide - 16, guess_width(words, 6.6) + 34)
     title = (
-        _draw_rect("frame-title-face", left + 8, top + 5, title_width, 24, 6)
+        draw_rect("frame-title-face", left + 8, top + 5, title_width, 24, 6)
         + f'<path class="toggle-sign" transform="translate({left + 9:.1f} {top + 5:.1f})" '
         'd="M7 12 H15"/>'
-        + _draw_text("frame-title", left + 30, top + 21, _cut_text(words, title_width - 26, 6.6))
+        + draw_text("frame-title", left + 30, top + 21, _cut_text(words, title_width - 26, 6.6))
     )
     if look.address:
         tip = escape_markup(f"Fold {box.name}: {box.detail}")
         address = escape_markup(link(look.address))
         title = f'<a class="frame-link" href="{address}"><title>{tip}</title>{title}</a>'
     state = f" state-{look.state}" if look.state else ""
-    frame = _draw_rect(f"frame-face{state}", left, top, wide, high, 14)
+    frame = draw_rect(f"frame-face{state}", left, top, wide, high, 14)
     return frame, title
-
-
-def _draw_rect(kind: str, left: float, top: float, wide: float, high: float, radius: float) -> str:
-    return (
-        f'<rect class="{kind}" x="{left:.1f}" y="{top:.1f}" width="{wide:.1f}" '
-        f'height="{high:.1f}" rx="{radius:.0f}"/>'
-    )
 
 
 def _step_parts(box: GraphBox, look: BoxLook, left: float, top: float, wide: float) -> list[str]:
     room = wide - _ICON - 16
     name_room = room - (_TOGGLE if _is_foldable(box, look) else 0.0)
-    sign = _SIGNS.get(look.state, "")
+    sign = _SIGNS.get(look.state) or _SHAPE_SIGNS.get(box.shape)
+    drawn_sign = f'<path d="{sign}"/>' if sign else '<circle class="dot" r="3"/>'
     icon = (
         f'<g class="sign" transform="translate({left + 19:.1f} {top + _HIGH / 2:.1f})">'
-        f'<circle r="9"/>{f"<path d={chr(34)}{sign}{chr(34)}/>" if sign else _shape_sign(box)}</g>'
+        f'<circle r="9"/>{drawn_sign}</g>'
     )
-    lower = _cut_text(_lower_line(box), room - _text_width(look.note, 6.6) - 6, 6.3)
+    lower = _cut_text(_lower_line(box), room - guess_width(look.note, 6.6) - 6, 6.3)
     begin = left + _ICON + 6
     return [
         icon,
-        _draw_text("name", begin, top + 20, _cut_text(box.name, name_room, 7.4)),
-        _draw_text("kind", begin, top + 35, lower),
-        _draw_text("note", left + wide - 10, top + 35, look.note, "end") if look.note else "",
+        draw_text("name", begin, top + 20, _cut_text(box.name, name_room, 7.4)),
+        draw_text("kind", begin, top + 35, lower),
+        draw_text("note", left + wide - 10, top + 35, look.note, "end") if look.note else "",
         _draw_counts(look, begin, top + 42, room),
-        _draw_rect("time", begin, top + _HIGH - 5, max(2.0, room * min(1.0, look.share)), 2, 1)
+        draw_rect("time", begin, top + _HIGH - 5, max(2.0, room * min(1.0, look.share)), 2, 1)
         if look.share > 0.03
         else "",
     ]
@@ -382,20 +371,16 @@ _SHAPE_SIGNS = {
 }
 
 
-def _shape_sign(box: GraphBox) -> str:
-    path = _SHAPE_SIGNS.get(box.shape)
-    return f'<path d="{path}"/>' if path else '<circle class="dot" r="3"/>'
-
-
 class _DrawnLine(NamedTuple):
     path: str
     label: str
     is_on_path: bool
 
 
-def _draw_line(line: GraphLine, placed: GraphLayout, paths: _SelectedPaths) -> _DrawnLine:
-    ends = {line.start, line.end}
-    is_on_path = ends <= paths.above or ends <= paths.below
+def _draw_line(
+    line: GraphLine, placed: GraphLayout, paths: tuple[set[str], set[str]]
+) -> _DrawnLine:
+    is_on_path = any({line.start, line.end} <= path for path in paths)
     kind = "ordering" if line.ordering else "branch" if line.label else "flow"
     kind, arrow = (f"{kind} on-path", "path-arrow") if is_on_path else (kind, "arrow")
     route = placed.routes[(line.start, line.end)]
@@ -403,29 +388,17 @@ def _draw_line(line: GraphLine, placed: GraphLayout, paths: _SelectedPaths) -> _
     if (line.start, line.end) not in placed.labels:
         return _DrawnLine(path, "", is_on_path)
     (x, y), wide = placed.labels[(line.start, line.end)], _label_width(line.label)
-    words = _draw_text("branch-label", x, y + 4, line.label, "middle")
-    pill = _draw_rect("pill", x - wide / 2, y - 8, wide, 16, 8)
+    words = draw_text("branch-label", x, y + 4, line.label, "middle")
+    pill = draw_rect("pill", x - wide / 2, y - 8, wide, 16, 8)
     return _DrawnLine(path, pill + words, is_on_path)
 
 
 def _label_width(label: str) -> float:
-    return _text_width(label, 6.4) + 12 if label else 0.0
-
-
-def _draw_text(kind: str, x: float, y: float, words: str, anchor: str = "start") -> str:
-    place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
-    return f'<text class="{kind}" {place}>{escape_markup(words)}</text>'
-
-
-def _text_width(text: str, per_sign: float) -> float:
-    # In pixels, guessed: there is no font to ask. Chinese signs are twice as wide.
-    if text.isascii():  # nearly all of some ten thousand in a large drawing
-        return per_sign * len(text)
-    return sum(per_sign * (1.9 if ord(sign) > 0x2E7F else 1.0) for sign in text)
+    return guess_width(label, 6.4) + 12 if label else 0.0
 
 
 def _cut_text(text: str, room: float, per_sign: float) -> str:
-    if _text_width(text, per_sign) <= room:
+    if guess_width(text, per_sign) <= room:
         return text
     kept = max(1, int(room / per_sign) - 1)
     return f"{text[:kept]}…"

@@ -3,7 +3,7 @@ that."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -35,12 +35,9 @@ class GraphAddress(Struct, frozen=True):
     zoom: str = ""
 
     def __str__(self) -> str:
-        query = urlencode([*(("open", name) for name in self.opened), *self._zoom_pairs()])
+        zoom = {"zoom": self.zoom} if self.zoom else {}
+        query = urlencode({"open": self.opened, **zoom}, doseq=True)
         return f"{self.page}?{query}" if query else self.page
-
-    def _zoom_pairs(self) -> Iterator[tuple[str, str]]:
-        if self.zoom:
-            yield "zoom", self.zoom
 
     def at_page(self, page: str) -> str:
         """Another page, with the graph as it is here."""
@@ -103,8 +100,7 @@ class FoldedGraph(Struct, frozen=True):
 def fold_for_page(whole: GraphPicture, address: GraphAddress, is_static: bool) -> FoldedGraph:
     alike: Mapping[str, tuple[str, ...]] = {}
     if len(whole.boxes) > _READABLE:
-        grouped = group_alike(whole)
-        whole, alike = grouped.picture, grouped.members
+        whole, alike = group_alike(whole)
     opened = tuple(n for n in address.opened if n in whole.frames or n in whole.boxes)
     if is_static:
         opened = tuple(whole.frames) if len(whole.boxes) <= _WHOLE else ()
@@ -142,12 +138,11 @@ def frame_looks(
 def list_controls(folded: FoldedGraph, more: Sequence[str] = ()) -> tuple[GraphControl, ...]:
     """Links for the size, and to fold and unfold all; ``more`` are other boxes that unfold."""
     address = folded.address
+    has_sizes = len(folded.picture.boxes) > _SMALL or address.zoom
     sizes = [
         GraphControl(words, str(replace(address, zoom=zoom)), zoom == address.zoom)
-        for zoom, words in _ZOOMS
+        for zoom, words in (_ZOOMS if has_sizes else ())
     ]
-    if len(folded.picture.boxes) <= _SMALL and not address.zoom:
-        sizes = []
     foldable = (*(name for name in folded.whole.frames if name not in folded.alike), *more)
     if len(foldable) > _ANY_OPEN or not foldable:
         return tuple(sizes)
