@@ -23,7 +23,7 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "runs": ("record", "List the runs."),
         "logs": ("record", "Show the log of a run, or of one of its steps."),
         "diff": ("record", "Show in what two runs differ."),
-        "report": ("report", "Write a page about a run or a version: graph, curves, logs."),
+        "report": ("record", "Write a page about a run or a version: graph, curves, logs."),
         "get": ("record", "Copy what a run or a version made to a file of your own."),
         "step": ("run", "Run one step on the files of the work tree, as DVC does."),
         "shell": ("debug", "Open Python with what a step of a run took."),
@@ -60,7 +60,7 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "update": ("run", "Look again at where inputs come from, and pin what is there now."),
     },
     "Prefect": {
-        "deploy": ("deploy", "Make the deployments that prefect.yaml declares."),
+        "deploy": ("server", "Make the deployments that prefect.yaml declares."),
         "up": ("server", "Start the local Prefect API and a worker."),
         "down": ("server", "Stop them."),
         "status": ("server", "Say what runs, and what waits for a person."),

@@ -6,7 +6,7 @@ import click
 import pytest
 
 from towpath.cli.main import towpath
-from towpath.cli.number_options import PositiveNumber, WholeNumber
+from towpath.cli.session import PositiveNumber, WholeNumber
 from towpath.errors import UsageError
 
 

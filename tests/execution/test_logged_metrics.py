@@ -129,5 +129,5 @@ def test_the_table_shows_what_came_last() -> None:
 
     console = make_console()
     with console.capture() as shown:
-        console.print(progress._render_view())
+        console.print(progress)
     assert "step 3: loss 0.25" in shown.get()

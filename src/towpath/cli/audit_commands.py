@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec import structs
 
-from towpath.cli.number_options import PositiveNumber
 from towpath.cli.render import terminal
-from towpath.cli.render.terminal import Styled
+from towpath.cli.render.terminal import Cell, Styled
 from towpath.cli.session import (
+    PositiveNumber,
     Session,
     drawing_format_option,
     drawing_output_option,
@@ -29,10 +29,9 @@ if TYPE_CHECKING:
 
     from towpath.audit.approvals import AuditedApproval
     from towpath.audit.checks.signature_check import SurveyedSignature
-    from towpath.audit.reproduction import RecordDifference, ReproducedVersion
+    from towpath.audit.reproduction import ReproducedVersion
     from towpath.audit.stage_history import HistoryEntry, StageMoment
     from towpath.audit.verification import VerificationReport
-    from towpath.cli.render.terminal import Cell
     from towpath.delivery.promotion.rule_changes import RuleChange
 
 
@@ -121,12 +120,8 @@ def _print_moments(
 
 def _moment_rows(moment: StageMoment[HistoryEntry]) -> Iterator[tuple[str, str]]:
     entry, ran = moment.wanted, moment.ran
-    yield (
-        "ran",
-        f"{_shown_version(ran)}, since {ran.entered} (tag {ran.tag})"
-        if ran
-        else "nothing was deployed",
-    )
+    since = f"{_shown_version(ran)}, since {ran.entered} (tag {ran.tag})" if ran else ""
+    yield "ran", since or "nothing was deployed"
     if entry is None:
         yield "wanted", "nothing"
         return
@@ -180,7 +175,10 @@ def format_count(count: int, what: str) -> str:
 
 
 def _say_verified(session: Session, report: VerificationReport) -> None:
-    _print_signatures(report)
+    if report.signatures:
+        rows = [(signed.name, signed.kind, _signer_cell(signed)) for signed in report.signatures]
+        terminal.show_table(("what", "", "signed by"), rows)
+        terminal.echo()
     looked = ", ".join(format_count(count, what) for what, count in report.looked_at.items())
     for finding in report.findings:
         check = Styled(finding.check, "bold")
@@ -231,13 +229,6 @@ def _describe_agreement(change: RuleChange, later: Sequence[RuleChange]) -> str:
     return f"by {change.author}, agreed to in {last.commit[:7]}: {last.level} by {who}{proof}"
 
 
-def _print_signatures(report: VerificationReport) -> None:
-    if report.signatures:
-        rows = [(signed.name, signed.kind, _signer_cell(signed)) for signed in report.signatures]
-        terminal.show_table(("what", "", "signed by"), rows)
-        terminal.echo()
-
-
 def _signer_cell(surveyed: SurveyedSignature) -> Cell:
     signature = surveyed.signature
     shown_signer = {
@@ -261,7 +252,7 @@ def lineage(
     session: Session, reference: str, form: str | None, output: str | None, as_json: bool
 ) -> None:
     """Draw where a version came from and where it went: data, code, run, promotions, stages."""
-    from towpath.audit.lineage import trace_lineage
+    from towpath.audit.lineage import draw_lineage, trace_lineage
 
     version_lineage = trace_lineage(session.workspace, reference)
     if as_json:
@@ -269,7 +260,6 @@ def lineage(
         # As text, and by its name: `list_fields` takes a number apart into its three.
         document["record"] |= {"version": version_lineage.version.partition("@")[2]}
         return print_json("lineage", {**document, "deployments": version_lineage.deployments})
-    from towpath.audit.lineage import draw_lineage
 
     return show_drawing(session, draw_lineage(version_lineage), form, output)
 
@@ -320,19 +310,18 @@ def _say_reproduced(session: Session, reproduced: ReproducedVersion) -> None:
     colour, words, detail = verdict_words[reproduced.verdict]
     verdict = terminal.Styled(words, f"bold {colour}")
     terminal.echo(f"{reproduced.version}: ", verdict, f" ({detail})")
-    differences = _difference_rows("metric", reproduced.differences)
-    differences += _difference_rows("package", reproduced.environment)
-    if differences:
-        terminal.show_table(("", "name", "recorded", "now"), differences)
+    sections = {"metric": reproduced.differences, "package": reproduced.environment}
+    rows = [
+        (section, d.name, _show_exactly(d.recorded), _show_exactly(d.now))
+        for section, differences in sections.items()
+        for d in differences
+    ]
+    if rows:
+        terminal.show_table(("", "name", "recorded", "now"), rows)
     if reproduced.folder:
         session.say(f"kept in {reproduced.folder}; `git worktree remove --force` takes it away")
 
 
-def _difference_rows(
-    section: str, differences: tuple[RecordDifference, ...]
-) -> list[tuple[str, ...]]:
-    def shown(value: object) -> str:
-        # Every digit: two metrics that differ in the tenth would look alike.
-        return repr(value) if isinstance(value, float) else terminal.brief_value(value)
-
-    return [(section, d.name, shown(d.recorded), shown(d.now)) for d in differences]
+def _show_exactly(value: object) -> str:
+    # Every digit: two metrics that differ in the tenth would look alike.
+    return repr(value) if isinstance(value, float) else terminal.brief_value(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -25,12 +25,10 @@ from towpath.cli.session import (
     refuse_without,
     show_drawing,
 )
+from towpath.errors import DeclarationError, ExitCode, Fault, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from towpath.doctor import DoctorCheck
-    from towpath.errors import Fault
     from towpath.projects import Addition
     from towpath.projects.pipeline_draft import PipelineDraft
     from towpath.workspace import Workspace
@@ -57,7 +55,6 @@ def init(
     """
     from towpath import projects
     from towpath.backends import dvc
-    from towpath.errors import UsageError
     from towpath.projects import pipeline_draft
 
     if pipeline and not source:
@@ -110,8 +107,13 @@ def _say_additions(
     for addition in additions:
         say = terminal.echo if dry_run else session.say  # what was asked for, or what was done
         say(addition.describe_addition(would=dry_run))
-    if draft:
-        _say_draft(session, additions, draft)
+    if draft and draft.path not in [addition.path for addition in additions]:
+        session.say(f"{draft.path} is there, and was left alone")
+    elif draft and draft.left_out:
+        session.say()
+        session.say("A pipeline cannot say these, which stand in the draft as comments:")
+        for fault in draft.left_out:
+            session.say(f"  {fault}")
     if not additions:
         session.say(f"nothing to do: {root} is a project")
         return
@@ -124,24 +126,12 @@ def _say_additions(
         session.say(f"  {line}")
 
 
-def _say_draft(session: Session, additions: tuple[Addition, ...], draft: PipelineDraft) -> None:
-    if draft.path not in [addition.path for addition in additions]:
-        session.say(f"{draft.path} is there, and was left alone")
-    elif draft.left_out:
-        session.say()
-        session.say("A pipeline cannot say these, which stand in the draft as comments:")
-        for fault in draft.left_out:
-            session.say(f"  {fault}")
-
-
 def _next_commands(draft: PipelineDraft | None, additions: tuple[Addition, ...]) -> tuple[str, ...]:
     commit = "git add --all && git commit -m 'Adopt Towpath'"
     if draft:
         return "towpath check", "towpath run", commit
-    pipeline_file = next(
-        (addition.path for addition in additions if addition.path.startswith("flows/")), None
-    )
-    begin = (f"write {pipeline_file}: it says how to begin",) if pipeline_file else ()
+    files = [addition.path for addition in additions if addition.path.startswith("flows/")]
+    begin = [f"write {pipeline_file}: it says how to begin" for pipeline_file in files[:1]]
     return *begin, "towpath check", commit
 
 
@@ -172,9 +162,8 @@ def new(
         template, answers = "tabular", (template, *answers)
     ask = not no_input and is_interactive()
     preset, destination = parse_assignments(answers, "answer"), output or "."
-    project = projects.make_from_template(
-        template, session.working_folder / destination, preset, ask
-    )
+    folder = session.working_folder / destination
+    project = projects.make_from_template(template, folder, preset, ask)
     commands = projects.next_commands(project, session.working_folder)
     session.say(f"made {commands[0].removeprefix('cd ')}")
     session.say()
@@ -203,16 +192,12 @@ def check(
 
     Nothing of the project is imported or run.
     """
-    from towpath.errors import DeclarationError, UsageError
-
     if promotion:
         from towpath.cli.render import promotion_views
 
         if pipelines:
-            raise UsageError(
-                f"--promotion checks a branch, and not `{pipelines[0]}`",
-                hint="--head COMMIT says which; without it, what is checked out",
-            )
+            hint = "--head COMMIT says which; without it, what is checked out"
+            raise UsageError(f"--promotion checks a branch, and not `{pipelines[0]}`", hint=hint)
         return promotion_views.run_promotion_check(session, base, head, form, as_json)
     refuse_without("--promotion", {"--base": base, "--head": head, "--format": form != "text"})
     from towpath.pipeline import pipeline_order
@@ -228,7 +213,9 @@ def check(
         pipeline_order.circle_faults(read_pipelines(workspace)),
     ]
     if not pipelines:
-        declaration_faults += [_gate_faults(workspace), _deployment_faults(workspace)]
+        from towpath.backends.prefect.deployment_file import find_deployment_faults
+
+        declaration_faults += [_gate_faults(workspace), find_deployment_faults(workspace)]
     if all_faults := dict.fromkeys(chain.from_iterable(declaration_faults)):
         raise DeclarationError(*all_faults)
     if as_json:
@@ -245,19 +232,12 @@ def _gate_faults(workspace: Workspace) -> tuple[Fault, ...]:
     return gate_files.gate_faults(workspace.root, workspace.project)
 
 
-def _deployment_faults(workspace: Workspace) -> tuple[Fault, ...]:
-    from towpath.backends.prefect import deployment_file
-
-    return deployment_file.find_deployment_faults(workspace)
-
-
 def _summarise_check(counts: Mapping[str, int]) -> str:
     if not counts:
         sound = "towpath.yaml is sound"
         return f"{sound}; no pipeline yet: flows/<name>/pipeline.yaml would be one"
-    if not sum(counts.values()):
-        return f"{', '.join(counts)}: no steps yet, nothing wrong"
-    return f"{', '.join(counts)}: {sum(counts.values())} steps, nothing wrong"
+    steps = f"{sum(counts.values())} steps" if any(counts.values()) else "no steps yet"
+    return f"{', '.join(counts)}: {steps}, nothing wrong"
 
 
 @click.command()
@@ -290,9 +270,8 @@ def graph(
     from towpath.drawing.picture import picture_graph
     from towpath.planning import pipeline_check
 
-    compiled = pipeline_check.drawable_graph(
-        session.workspace, session.workspace.pipeline_name(pipeline), environment
-    )
+    name = session.workspace.pipeline_name(pipeline)
+    compiled = pipeline_check.drawable_graph(session.workspace, name, environment)
     show_drawing(session, picture_graph(compiled, cells, nested), form, output)
 
 
@@ -310,7 +289,6 @@ def doctor(session: Session, offline: bool, as_json: bool) -> int:
     environment, and what this token may not read at the forge, is marked `?`.
     """
     from towpath.doctor import examine_project
-    from towpath.errors import ExitCode
 
     health_checks = examine_project(session.workspace, offline)
     if as_json:

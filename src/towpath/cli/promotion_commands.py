@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from towpath.cli.render import promotion_views, terminal
-from towpath.cli.render.terminal import Styled
+from towpath.cli.render.terminal import Cell, Styled
 from towpath.cli.session import Session, json_option, pass_session, print_json
+from towpath.errors import ExitCode, UsageError, UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from towpath.cli.render.terminal import Cell
     from towpath.delivery.promotion import ProposedPromotion
     from towpath.forge import Forge, Lack, Rules
 
-
-Format = Literal["text", "md"]
 
 stage_option = click.option("--stage", required=True, metavar="STAGE", help="Of which stage.")
 _SHARED = (
@@ -93,19 +89,17 @@ def _make_proposal(
 ) -> None:
     from towpath.delivery.promotion import ReviewGatesRefused
 
-    form, as_json = options["form"], options["as_json"]
+    form, as_json, is_dry = options["form"], options["as_json"], options["dry_run"]
     try:
-        proposal = propose(
-            dry_run=options["dry_run"], push=options["push"], why=options["description"]
-        )
+        proposal = propose(dry_run=is_dry, push=options["push"], why=options["description"])
     except ReviewGatesRefused as refused:
         if not as_json:  # a person sees which gates refuse; a document is the fault's alone
             promotion_views.show_proposal(refused.proposed, form)
         raise
     if as_json:
         return print_json("promotion", promotion_views.plain_proposal(proposal))
-    if form == "md" or options["dry_run"]:
-        promotion_views.show_evidence(proposal.evidence, form)
+    if form == "md" or is_dry:  # set for a terminal that a person looks at, or as it is
+        terminal.echo_markdown(proposal.evidence, reads=form != "md")
     else:
         promotion_views.show_proposal(proposal, form)
     return promotion_views.next_step(session, proposal)
@@ -133,7 +127,6 @@ def approve(
     agree to those, as main has them here.
     """
     from towpath.delivery.promotion import approve_promotion, find_waiting_promotions
-    from towpath.errors import UsageError
 
     if rules:
         return _ratify_rules(session, names, push, as_json)
@@ -156,7 +149,6 @@ def approve(
 
 def _ratify_rules(session: Session, files: tuple[str, ...], push: bool, as_json: bool) -> int:
     from towpath.delivery.promotion.ratify_rules import ratify_rules, read_unagreed_rules
-    from towpath.errors import ExitCode
 
     if not files:
         waiting = read_unagreed_rules(session.workspace)
@@ -188,7 +180,6 @@ def setup(session: Session, acts: bool, check: bool, offline: bool, as_json: boo
     """Say what the forge must enforce for this project, and what of that it does not; with
     --apply, set it."""
     from towpath.delivery.promotion import rules_in_force
-    from towpath.errors import ExitCode
 
     connected = _connect_forge(session, acts, check, offline)
     wanted_rules = rules_in_force.required_forge_rules(session.workspace)
@@ -210,7 +201,6 @@ def setup(session: Session, acts: bool, check: bool, offline: bool, as_json: boo
 
 def _connect_forge(session: Session, acts: bool, check: bool, offline: bool) -> Forge | None:
     from towpath.delivery.promotion.rules_in_force import connect_to_set_up
-    from towpath.errors import UsageError, UserError
 
     if acts and check:
         raise UsageError("--check changes nothing", hint="give --apply or --check")

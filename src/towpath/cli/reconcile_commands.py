@@ -11,6 +11,17 @@ from msgspec import Struct
 from towpath.cli.render import terminal
 from towpath.cli.render.terminal import Styled
 from towpath.cli.session import Session, json_option, pass_session, print_json
+from towpath.errors import (
+    DeployError,
+    EngineError,
+    ExitCode,
+    Fault,
+    Refused,
+    StoreError,
+    UsageError,
+    UserError,
+)
+from towpath.markdown_text import escape_prose
 
 if TYPE_CHECKING:
     from towpath.delivery.reconcile import (
@@ -20,7 +31,6 @@ if TYPE_CHECKING:
         StageChange,
         StagePlan,
     )
-    from towpath.errors import Fault
 
 
 @click.command()
@@ -51,7 +61,6 @@ def reconcile(
     """Say what differs between what the main branch wants of STAGE (default: of each stage) and
     what runs there; with --apply, bring it about."""
     from towpath.delivery.reconcile import ReconcileOptions, declared_stages
-    from towpath.errors import UsageError
 
     if acts and check:
         raise UsageError("--check changes nothing", hint="give --apply or --check")
@@ -70,8 +79,6 @@ def reconcile(
 
 
 def _exit_code(judged: Sequence[JudgedStage], check: bool) -> int:
-    from towpath.errors import ExitCode
-
     pending = any(stage.plan and stage.plan.asks_for_action for stage in judged)
     # A stage that could not be seen goes before drift: who reads 4 takes all of it for looked at.
     if check and pending and not any(stage.faults for stage in judged):
@@ -95,7 +102,6 @@ def _judge_stage(
     session: Session, stage: str, options: ReconcileOptions, acts: bool, alone: bool
 ) -> JudgedStage:
     from towpath.delivery.reconcile import plan_stage, reconcile_stage
-    from towpath.errors import DeployError, EngineError, Refused, StoreError, UserError
 
     try:
         if not acts:
@@ -149,8 +155,6 @@ def _fault_document(fault: Fault) -> dict[str, str | None]:
 
 def _print_unseen(judged: JudgedStage, form: str) -> None:
     if form == "md":
-        from towpath.markdown_text import escape_prose
-
         terminal.echo_markdown(f"### {escape_prose(judged.stage)}\n")
         for fault in judged.faults:
             terminal.echo_markdown(f"> {escape_prose(str(fault), _LONGEST_CELL)}\n")
@@ -198,8 +202,6 @@ def _find_outcome(applied: AppliedPlan | None, change: StageChange) -> ChangeOut
 
 def _print_plan_markdown(plan: StagePlan, applied: AppliedPlan | None) -> None:
     # It goes into a pull request or a job's summary, where what others wrote is no markup of ours.
-    from towpath.markdown_text import escape_prose
-
     where = f"store {escape_prose(plan.store)}, target {escape_prose(plan.target)}"
     terminal.echo_markdown(f"### {escape_prose(plan.stage)}\n\nmain `{plan.commit[:7]}`, {where}\n")
     for note in plan.notes:

@@ -1,4 +1,4 @@
-"""`towpath runs`, `logs`, `diff` and `get`: what runs left behind."""
+"""`towpath runs`, `logs`, `diff`, `get` and `report`: what runs left behind."""
 
 from __future__ import annotations
 
@@ -9,22 +9,27 @@ from typing import TYPE_CHECKING
 import click
 from msgspec.structs import replace
 
-from towpath.cli.number_options import WholeNumber
 from towpath.cli.render import terminal
 from towpath.cli.session import (
     Session,
+    WholeNumber,
     json_option,
     pass_session,
     print_json,
     refuse_without,
 )
+from towpath.errors import UsageError, did_you_mean
+from towpath.execution import run_folders
+from towpath.execution.run_record import ExecutionState, RecordedRun, StepRun
+from towpath.execution.run_summary import count_run_states
+from towpath.execution.trials_table import TableRequest, TrialRow, TrialsTable, tabulate_runs
+from towpath.markdown_text import escape_prose, markdown_table
 from towpath.quantities import readable_duration, readable_size
 
 if TYPE_CHECKING:
     from towpath.cli.render.terminal import Cell
     from towpath.execution.output_copies import PlacedCopy
-    from towpath.execution.run_record import RecordedRun, StepRun
-    from towpath.execution.trials_table import TableRequest, TrialRow, TrialsTable
+    from towpath.reports.run_report import Report
 
 
 NUMBER = 20
@@ -52,18 +57,14 @@ def runs(
     params: tuple[str, ...], form: str, as_json: bool,
 ) -> None:  # fmt: skip
     """List the runs, the newest first."""
-    from towpath.execution import run_folders
-
     if metrics:
-        from towpath.execution.trials_table import TableRequest
-
         return _tabulate(session, TableRequest(params, sort, number), pipeline, form, as_json)
     options = {"--sort": sort, "--param": params, "--format": form != "text"}
     refuse_without("--metrics", options)
     number = number or NUMBER
     listed_runs = list(run_folders.recent_runs(session.workspace.runs, number, pipeline))
     if as_json:
-        from towpath.cli.render.run_document import write_run_document
+        from towpath.cli.render.run_views import write_run_document
 
         return print_json("runs", [write_run_document(run) for run in listed_runs])
     if not listed_runs and pipeline and run_folders.list_run_names(session.workspace.runs):
@@ -85,9 +86,6 @@ def runs(
 def _tabulate(
     session: Session, request: TableRequest, pipeline: str | None, form: str, as_json: bool
 ) -> None:
-    from towpath.execution import run_folders
-    from towpath.execution.trials_table import tabulate_runs
-
     name = session.workspace.pipeline_name(pipeline) if pipeline else None
     trials = tabulate_runs(run_folders.recent_runs(session.workspace.runs, pipeline=name), request)
     if as_json:
@@ -95,8 +93,7 @@ def _tabulate(
     if not trials.rows:
         return session.say("no such run is recorded here; `towpath run` makes one")
     several = len({row.pipeline for row in trials.rows}) > 1  # only then does a row say which
-    heads = ["run", *(["pipeline"] if several else []), *trials.params, *trials.metrics]
-    heads += ["state", "version"]
+    heads = ["run", *["pipeline"] * several, *trials.params, *trials.metrics, "state", "version"]
     rows = [_trial_cells(trials, row, several) for row in trials.rows]
     if form == "md":
         return _trials_page(heads, rows, len(trials.metrics))
@@ -112,13 +109,11 @@ def _tabulate(
 def _trial_cells(table: TrialsTable, row: TrialRow, several: bool) -> list[str]:
     params = (terminal.brief_value(row.params.get(name)) for name in table.params)
     numbers = (terminal.brief_value(row.metrics.get(name)) for name in table.metrics)
-    beside = [row.pipeline] if several else []
+    beside = [row.pipeline] * several
     return [row.run, *beside, *params, *numbers, str(row.state), ", ".join(row.versions)]
 
 
 def _trials_page(heads: list[str], rows: list[list[str]], metrics: int) -> None:
-    from towpath.markdown_text import escape_prose, markdown_table
-
     first = len(heads) - 2 - metrics
     figures = range(first, first + metrics)
     # A figure needs no escape, with which `0.9` would be `0\\.9` to who reads the source.
@@ -129,8 +124,6 @@ def _trials_page(heads: list[str], rows: list[list[str]], metrics: int) -> None:
 
 
 def _step_counts(run: RecordedRun) -> str:
-    from towpath.execution.run_summary import count_run_states
-
     counts = count_run_states(run)
     shown = {"run": counts.get("done"), "reused": counts.get("reused")}
     return ", ".join(f"{count} {word}" for word, count in shown.items() if count) or "none"
@@ -143,15 +136,10 @@ def _step_counts(run: RecordedRun) -> str:
 @pass_session
 def logs(session: Session, run: str, step: str | None, as_json: bool) -> None:
     """Show what the steps of RUN wrote (default: `last`), or one STEP of it."""
-    from towpath.errors import UsageError, did_you_mean
-    from towpath.execution import run_folders
-
     recorded_run = run_folders.find_run(session.workspace.runs, run)
     if step and step not in recorded_run.steps:
-        raise UsageError(
-            f"run {recorded_run.id} has no step `{step}`",
-            hint=did_you_mean(step, recorded_run.steps),
-        )
+        hint = did_you_mean(step, recorded_run.steps)
+        raise UsageError(f"run {recorded_run.id} has no step `{step}`", hint=hint)
     folder = session.workspace.runs / recorded_run.id
     names = [*recorded_run.cells_of(step), step] if step else list(recorded_run.steps)
     paths = {name: folder / name / "log.txt" for name in names}
@@ -168,8 +156,6 @@ def logs(session: Session, run: str, step: str | None, as_json: bool) -> None:
 
 
 def _say_log(step: StepRun, text: str, alone: bool) -> None:
-    from towpath.execution.run_record import ExecutionState
-
     if not alone:
         is_unrun = step.state in (ExecutionState.REUSED, ExecutionState.SKIPPED)
         why = f", {step.reason}" if is_unrun else ""
@@ -189,8 +175,6 @@ def _say_log(step: StepRun, text: str, alone: bool) -> None:
 @pass_session
 def diff(session: Session, left: str, right: str, as_json: bool) -> None:
     """Show in what two runs differ: parameters, metrics, data, code."""
-    from towpath.execution import run_folders
-
     folder = session.workspace.runs
     left_run, other = run_folders.find_run(folder, left), run_folders.find_run(folder, right)
     differences = run_folders.diff_runs(left_run, other)
@@ -229,7 +213,6 @@ def get(
     a version's model, `towpath get abalone@v1.0.0 --output metrics` what was made beside it.
     `towpath get abalone#prod --as mlflow` lays a bundled model out for MLflow.
     """
-    from towpath.errors import UsageError
     from towpath.execution import output_copies
 
     if name and output and name != output:
@@ -261,16 +244,54 @@ def _say_copied(session: Session, copied: PlacedCopy, as_json: bool) -> None:
 
 
 def _list_outputs(session: Session, word: str, as_json: bool) -> None:
-    from towpath.execution import run_folders
-
     run = run_folders.find_run(session.workspace.runs, word)
     outputs = run.outputs
     if as_json:
         return print_json("outputs", {"run": run.id, "outputs": outputs})
     if not outputs:
         return session.say(f"run {run.id} {run.state.in_words}, and made nothing that was kept")
-    rows = [
-        (name, artifact.name, readable_size(artifact.size), artifact.digest)
-        for name, artifact in outputs.items()
-    ]
+    rows = [(name, a.name, readable_size(a.size), a.digest) for name, a in outputs.items()]
     return terminal.show_table(("output", "file", "size", "md5"), rows, ("size",))
+
+
+@click.command()
+@click.argument("word", metavar="RUN|MODEL@V|MODEL#STAGE", default="last")
+@click.option(
+    "-o", "--file", "to", type=click.Path(), metavar="FILE",
+    help="Where it goes (default: here, named after what it tells of).",
+)  # fmt: skip
+@json_option
+@pass_session
+def report(session: Session, word: str, to: str | None, as_json: bool) -> None:
+    """Write one page of HTML about a run (default: `last`) or a version: graph, parameters,
+    metrics, curves, checks, plots, logs and lineage.
+
+    The page needs nothing from elsewhere and holds no script, so it can be sent and kept.
+    """
+    from towpath.execution.output_copies import is_version
+    from towpath.reports.run_report import report_run
+    from towpath.reports.version_report import report_version
+
+    workspace = session.workspace
+    if is_version(word):
+        page = report_version(workspace, word)
+        name = page.title.replace("@", "-")
+    else:
+        run = run_folders.find_run(workspace.runs, word)
+        page, name = report_run(workspace, run), run.id
+    place_page(session, page, to or f"report-{name}.html", as_json)
+
+
+def place_page(session: Session, page: Report, to: str, as_json: bool) -> None:
+    """Write a page, and say where it is."""
+    from towpath.reports import charts
+    from towpath.reports.page import write_page
+
+    path = session.working_folder / Path(to)
+    write_page(page, path)
+    if as_json:
+        return print_json("report", {"title": page.title, "path": str(path)})
+    session.say(f"{page.title} is in {to}")
+    if not charts.can_draw() and any(section.charts for section in page.sections):
+        session.say(f"its charts are tables: {charts.INSTALL} draws them")
+    return None

@@ -10,6 +10,7 @@ import click
 
 from towpath.cli.render import terminal
 from towpath.cli.session import Session, is_interactive, json_option, pass_session, print_json
+from towpath.errors import UsageError
 
 if TYPE_CHECKING:
     from towpath.registry.restore_tags import RestoredTag
@@ -73,7 +74,6 @@ def restore(session: Session, tags: tuple[str, ...]) -> None:
 
 def _refuse_honest(session: Session, name: str) -> None:
     from towpath.audit.verification import doubted_tags
-    from towpath.errors import UsageError
     from towpath.registry.version_reference import parse_tag
 
     tag = parse_tag(name)

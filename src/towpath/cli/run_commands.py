@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from towpath.cli.number_options import WholeNumber
 from towpath.cli.render import terminal
 from towpath.cli.session import (
     Session,
+    WholeNumber,
     is_interactive,
     json_option,
     parse_assignments,
@@ -77,8 +77,8 @@ def run(
         return _stop_run(session, stop, as_json)
     if every:
         options = {"--param": params, "--input": inputs, "--only": only, "--from": begin}
-        options |= {"--params": values_file}
-        refuse_with_all(pipeline, {**options, "--to": end, "--retry": retry})
+        options |= {"--params": values_file, "--to": end, "--retry": retry}
+        refuse_with_all(pipeline, options)
         request = RunRequest(
             "", force=force, require_register=require_register, push=push, jobs=jobs,
             environment=environment,
@@ -99,13 +99,12 @@ def run(
 
 def _stop_run(session: Session, word: str, as_json: bool) -> int:
     from towpath.backends.prefect.executor import cancel_run
+    from towpath.cli.render.run_views import write_run_document
     from towpath.execution.run_folders import stop_run
 
     workspace = session.workspace
     ended = stop_run(workspace.runs, word, partial(cancel_run, workspace.root))
     if as_json:
-        from towpath.cli.render.run_document import write_run_document
-
         print_json("run", write_run_document(ended))
     else:
         session.say(f"run {ended.id} {ended.state.in_words}")
@@ -113,14 +112,12 @@ def _stop_run(session: Session, word: str, as_json: bool) -> int:
 
 
 def _carry_out(session: Session, request: RunRequest, as_json: bool) -> int:
+    from towpath.cli.render.run_views import say_outcome, write_run_document
+
     finished_run = _run_with_progress(session.workspace, request, silent=as_json or session.quiet)
     if as_json:
-        from towpath.cli.render.run_document import write_run_document
-
         print_json("run", write_run_document(finished_run))
     else:
-        from towpath.cli.render.run_views import say_outcome
-
         say_outcome(session, finished_run)
     return finished_run.exit_code
 
@@ -137,6 +134,7 @@ def _run_with_progress(workspace: Workspace, request: RunRequest, silent: bool) 
 
 
 def _carry_out_all(session: Session, request: RunRequest, as_json: bool) -> int:
+    from towpath.cli.render.run_views import write_run_document
     from towpath.execution.pipeline_run import run_all
 
     run_one = partial(_run_with_progress, silent=as_json or session.quiet)
@@ -148,8 +146,6 @@ def _carry_out_all(session: Session, request: RunRequest, as_json: bool) -> int:
         if result.left_out or not as_json:
             _say_result(session, result, request.environment)
     if as_json:
-        from towpath.cli.render.run_document import write_run_document
-
         print_json("runs", [write_run_document(run) for run in runs])
     # The first that did not end well: those after it may only have been left out for its sake.
     return next(filter(None, codes), 0)
@@ -226,15 +222,10 @@ def _plan_all(session: Session, request: RunRequest, as_json: bool) -> None:
 
 def _plan_document(prepared: PreparedRun) -> dict[str, Any]:
     steps = [
-        {
-            "step": d.step,
-            "verdict": d.verdict,
-            "reason": d.reason,
-            "key": d.key,
-            "cell_of": d.cell_of or None,
-        }
+        {"step": d.step, "verdict": d.verdict, "reason": d.reason, "key": d.key,
+         "cell_of": d.cell_of or None}
         for d in prepared.decide_steps().values()
-    ]
+    ]  # fmt: skip
     upstream = [
         {
             "input": link.input, "path": link.path, "pipeline": link.pipeline, "run": link.run,
@@ -242,10 +233,9 @@ def _plan_document(prepared: PreparedRun) -> dict[str, Any]:
         }
         for link in prepared.registering.upstream_links
     ]  # fmt: skip
-    absent = _find_absent(prepared)
     last = {n: s.to_json() if s else None for n, s in _find_last_sources(prepared).items()}
     document = {"pipeline": prepared.graph.name, "plan": steps, "upstream": upstream}
-    return {**document, "absent": absent, "last": last}
+    return {**document, "absent": _find_absent(prepared), "last": last}
 
 
 def _find_absent(prepared: PreparedRun) -> dict[str, str]:
@@ -308,12 +298,10 @@ def step(session: Session, pipeline: str | None, step: str | None, pdb: bool) ->
     if pipeline is None or step is None:
         raise click.UsageError(f"Missing argument '{'STEP' if pipeline else 'PIPELINE'}'.")
     from towpath.backends.prefect.prefect_blocks import load_secret
-    from towpath.cli.render import run_views, terminal
+    from towpath.cli.render import run_views
     from towpath.execution import single_step
 
-    def say(line: str) -> None:
-        terminal.echo_block(line, colours=True)
-
+    say = partial(terminal.echo_block, colours=True)
     begun = time.perf_counter()
     produced = single_step.carry_out(session.workspace, pipeline, step, say, load_secret)
     run_views.say_undeclared(step, produced)
@@ -351,12 +339,9 @@ def update(session: Session, names: tuple[str, ...], dry_run: bool, as_json: boo
 
 
 def _say_update(session: Session, update: InputUpdate) -> None:
-    words = "is as it was"
-    if update.changed:
-        pinned = f"{update.path.rstrip('/')}.dvc names it: commit that file"
-        words = (
-            f"has changed; {pinned}" if update.digest else "has changed: `towpath update` pins it"
-        )
+    words = "has changed: `towpath update` pins it" if update.changed else "is as it was"
+    if update.changed and update.digest:
+        words = f"has changed; {update.path.rstrip('/')}.dvc names it: commit that file"
     session.say(f"{update.name}: {update.address} {words}")
 
 
@@ -376,8 +361,7 @@ def answer(
 
     if token is None:
         return _list_questions(session, as_json)
-    assigned = parse_assignments(values, "")
-    taken = run_questions.answer_step(session.workspace, token, assigned)
+    taken = run_questions.answer_step(session.workspace, token, parse_assignments(values, ""))
     if as_json:
         return print_json("answer", taken)
     words = ", ".join(f"{name} {json.dumps(value)}" for name, value in taken.items())

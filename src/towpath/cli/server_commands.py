@@ -1,20 +1,23 @@
-"""`towpath up`, `towpath down` and `towpath status`."""
+"""`towpath up`, `down`, `status` and `deploy`: the Prefect API, and what runs by it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from msgspec import structs
 
 from towpath.cli.render import terminal
+from towpath.cli.render.terminal import Styled
 from towpath.cli.session import Session, json_option, pass_session, print_json
+from towpath.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from towpath.audit.open_tasks import ProjectStanding
     from towpath.backends.prefect.server.project_api import ServiceStatus, StartedServices
     from towpath.backends.prefect.server.worker import PoolWorker
+    from towpath.backends.prefect.write_deployments import DeploymentPlan
 
 _ENTER = "  (its password: `towpath status --secret`)"
 _NEXT = "Next:  towpath deploy --apply && prefect deployment run 'training/dev'"
@@ -61,9 +64,7 @@ def down(session: Session, force: bool, as_json: bool) -> None:
     stopped = project_api.stop_services(session.workspace.root, force=force)
     if as_json:
         return print_json("down", stopped)
-    ended = [
-        name for name, was in (("the worker", stopped.worker), ("the API", stopped.api)) if was
-    ]
+    ended = ["the worker"] * bool(stopped.worker) + ["the API"] * bool(stopped.api)
     return session.say(f"stopped {' and '.join(ended)}" if ended else "nothing was running")
 
 
@@ -98,15 +99,11 @@ def _describe_status(status: ServiceStatus) -> Iterable[tuple[str, str]]:
     if status.trouble:
         yield "trouble", status.trouble
     if status.local:
-        yield (
-            "since",
-            f"{status.local.since}, process {status.local.pid}, Prefect {status.local.prefect}",
-        )
+        process = f"process {status.local.pid}, Prefect {status.local.prefect}"
+        yield "since", f"{status.local.since}, {process}"
         yield "log", str(status.local.log)
-    yield (
-        "worker",
-        _describe_worker(status.worker) if status.worker else "none; `towpath up` starts one",
-    )
+    none = "none; `towpath up` starts one"
+    yield "worker", _describe_worker(status.worker) if status.worker else none
     yield "runs", ", ".join(status.runs) or "none in progress"
 
 
@@ -118,15 +115,77 @@ def _print_standing(standing: ProjectStanding) -> None:
     if standing.forge_unasked:
         _print_pairs([("forge", "not asked which promotions wait; `towpath status --online` asks")])
     for fault in standing.unread:
-        terminal.echo_marked(terminal.Styled("warning", "yellow"), fault)
+        terminal.echo_marked(Styled("warning", "yellow"), fault)
     if standing.tasks:
         terminal.echo()
-        terminal.show_table(
-            ("needs a person", "do, or look"),
-            [(task.words, task.command) for task in standing.tasks],
-        )
+        rows = [(task.words, task.command) for task in standing.tasks]
+        terminal.show_table(("needs a person", "do, or look"), rows)
 
 
 def _print_pairs(pairs: Iterable[tuple[str, str]]) -> None:
     for name, value in pairs:
-        terminal.echo(terminal.Styled(name.ljust(9), "cyan"), f" {value}")
+        terminal.echo(Styled(name.ljust(9), "cyan"), f" {value}")
+
+
+_SIGNS = {"make": ("+", "green"), "change": ("~", "yellow"), "remove": ("-", "red")}
+
+
+@click.command()
+@click.option(
+    "--for", "environment", metavar="NAME", default="", help="Only the deployments of this name."
+)
+@click.option("--apply", "acts", is_flag=True, help="Make what the plan says.")
+@click.option("--check", is_flag=True, help="Exit 4 where anything differs.")
+@json_option
+@pass_session
+def deploy(session: Session, environment: str, acts: bool, check: bool, as_json: bool) -> int:
+    """Say what differs between the deployments that prefect.yaml declares and those at the Prefect
+    API; with --apply, make it so.
+
+    Only what Towpath made is removed.
+    """
+    from towpath.backends.prefect import deploy_project, write_deployments
+
+    if acts and check:
+        raise UsageError("--check changes nothing", hint="give --apply or --check")
+    plans: list[DeploymentPlan] = []
+    for prepared in deploy_project.plan_deployments(session.workspace, environment):
+        plans.append(prepared.plan)
+        if not as_json:
+            _print_plan(prepared.plan)
+        if acts:
+            write_deployments.apply_plan_at_api(
+                prepared, lambda change: session.say(Styled("done", "green"), f": {change}")
+            )
+    if as_json:
+        print_json("deploy", [_plan_document(plan) for plan in plans], applied=acts)
+    if acts or not any(plan.changes for plan in plans):
+        return int(ExitCode.DONE)
+    session.say("`towpath deploy --apply` makes it so")
+    return int(ExitCode.PENDING if check else ExitCode.DONE)
+
+
+def _print_plan(plan: DeploymentPlan) -> None:
+    terminal.echo(Styled(plan.api, "bold"))
+    for change in plan.changes:
+        sign, colour = _SIGNS[change.kind]
+        terminal.echo("  ", Styled(sign, colour), f" {change}")
+        for field in change.fields:
+            terminal.echo(f"      {field}")
+    terminal.echo(f"  {_summarise(plan)}")
+
+
+def _summarise(plan: DeploymentPlan) -> str:
+    if not plan.changes and not plan.kept:
+        return "nothing is declared, and nothing of this project stands here"
+    kept = f"{len(plan.kept)} as declared" if plan.kept else ""
+    counted = f"{len(plan.changes)} to do" if plan.changes else ""
+    return ", ".join(filter(None, [counted, kept])) if counted else f"nothing to do: {kept}"
+
+
+def _plan_document(plan: DeploymentPlan) -> dict[str, Any]:
+    changes = [
+        {"change": change.kind, "what": change.what, "name": change.name, "fields": change.fields}
+        for change in plan.changes
+    ]
+    return {"api": plan.api, "changes": changes, "kept": plan.kept}

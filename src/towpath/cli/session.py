@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 from msgspec import Struct, structs
 
 from towpath.cli.render import terminal
-from towpath.errors import UsageError
+from towpath.errors import DeclarationError, Fault, Place, UsageError
 
 if TYPE_CHECKING:
     from towpath.backends.git import Repository
     from towpath.cli.render.terminal import Piece
-    from towpath.errors import Place
     from towpath.workspace import Workspace
 
 
@@ -107,8 +107,6 @@ def _plain_value(value: Any) -> Any:
 
 def parse_assignments(words: tuple[str, ...], option: str) -> dict[str, str]:
     """The words ``name=value`` of a repeated option. Error: UsageError naming each that is none."""
-    from towpath.errors import Fault, UsageError
-
     wrong = [f"{option} {word}" for word in words if "=" not in word]
     if wrong:
         raise UsageError(*(Fault(f"{w} is no assignment", hint=f"write {w}=VALUE") for w in wrong))
@@ -124,7 +122,6 @@ def read_given_values(
     """
     from towpath.config.parameter_declaration import strip_prefix
     from towpath.config.values_file import read_values_file
-    from towpath.errors import DeclarationError
 
     typed = {strip_prefix(n): v for n, v in parse_assignments(params, "--param").items()}
     if values_file is None:
@@ -138,10 +135,7 @@ def read_given_values(
 
 def refuse_with_all(pipeline: str | None, options: Mapping[str, object]) -> None:
     """UsageError for what says of one pipeline what cannot be said of all."""
-    from towpath.errors import Fault, UsageError
-
-    given_options = [option for option, value in options.items() if value]
-    faults = [Fault(f"{option} is for one pipeline, not for --all") for option in given_options]
+    faults = [Fault(f"{o} is for one pipeline, not for --all") for o, v in options.items() if v]
     if pipeline is not None:
         faults.append(Fault(f"--all runs every pipeline, not `{pipeline}` alone"))
     if faults:
@@ -150,8 +144,6 @@ def refuse_with_all(pipeline: str | None, options: Mapping[str, object]) -> None
 
 def refuse_without(flag: str, options: Mapping[str, object]) -> None:
     """UsageError for options that say nothing where ``flag`` is not given."""
-    from towpath.errors import Fault, UsageError
-
     if faults := [Fault(f"{option} is for {flag}") for option, value in options.items() if value]:
         raise UsageError(*faults)
 
@@ -177,6 +169,47 @@ def is_interactive() -> bool:
 
     dumb = os.environ.get("TERM") == "dumb"  # of Emacs and of editors: it moves no cursor
     return terminal.is_terminal(err=True) and not (in_ci() or is_colour_refused() or dumb)
+
+
+def _refuse_number(
+    value: object, param: click.Parameter | None, kind: str, example: str
+) -> NoReturn:
+    name = max(param.opts, key=len) if param else "it"
+    raise UsageError(f"{name} takes {kind}, not `{value}`", hint=f"for example {name} {example}")
+
+
+class WholeNumber(click.IntRange):
+    """A whole number from ``least`` to ``most``; ``example`` is what a hint names. What is none, or
+    too small or large, is answered in our words."""
+
+    def __init__(self, least: int, most: int | None = None, *, example: str) -> None:
+        super().__init__(least, most)
+        self._example = example
+        self._kind = f"a whole number from {least} {'on' if most is None else f'to {most}'}"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            _refuse_number(value, param, self._kind, self._example)
+
+
+class PositiveNumber(click.FloatRange):
+    """A number that is not below zero; ``example`` is what a hint names."""
+
+    def __init__(self, *, example: str) -> None:
+        super().__init__(min=0)
+        self._example = example
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            number = super().convert(value, param, ctx)
+        except click.BadParameter:
+            number = math.nan
+        # `nan` is a number to Python, and click finds it below nothing.
+        if not math.isfinite(number):
+            _refuse_number(value, param, "a number from 0 on", self._example)
+        return number
 
 
 _ENDINGS = {".svg": "svg", ".mmd": "mermaid", ".mermaid": "mermaid", ".txt": "text", ".md": "text"}

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from towpath.cli.number_options import WholeNumber
 from towpath.cli.render import terminal
-from towpath.cli.session import Session, pass_session
+from towpath.cli.session import Session, WholeNumber, pass_session
+from towpath.errors import UsageError
 
 if TYPE_CHECKING:
     from towpath.studio.studio_server import ServerAddress
@@ -71,7 +71,6 @@ def _open_browser(address: str) -> None:
 def _read_address(
     port: int, host: str | None, header: str | None, proxies: tuple[str, ...], url: str | None
 ) -> ServerAddress:
-    from towpath.errors import UsageError
     from towpath.studio.proxy_identity import ProxyDoor
     from towpath.studio.studio_server import ServerAddress
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec import structs
 
-from towpath.cli.number_options import WholeNumber
+from towpath.backends.git import Repository, remotes
 from towpath.cli.render import terminal
-from towpath.cli.render.terminal import Styled
+from towpath.cli.render.terminal import Cell, Styled
 from towpath.cli.session import (
     Session,
+    WholeNumber,
     json_option,
     pass_session,
     print_json,
@@ -21,14 +22,11 @@ from towpath.cli.session import (
     tags_age_words,
 )
 from towpath.config.foreign_values import format_second
+from towpath.errors import Fault, UsageError
 from towpath.quantities import readable_size
 
 if TYPE_CHECKING:
-    from towpath.audit.version_search import SearchHits
-    from towpath.backends.git import Repository
     from towpath.backends.git.signatures import SignedBy
-    from towpath.cli.render.terminal import Cell
-    from towpath.errors import Fault
     from towpath.registry import Model, ModelVersion, StageFiles, VersionLineage, VersionRecord
     from towpath.registry.version_record import KeptFile
 
@@ -52,11 +50,11 @@ def models(session: Session, model: str | None, as_json: bool) -> None:
     from towpath.registry.registry_state import list_lost_tags
 
     repository = session.workspace.registry
-    by_name: Mapping[str, Model]
-    if model:
-        by_name = {model: registry.known_model(repository, model)}
-    else:
-        by_name = registry.read_models(repository)
+    by_name: Mapping[str, Model] = (
+        {model: registry.known_model(repository, model)}
+        if model
+        else registry.read_models(repository)
+    )
     versions = [version for known in by_name.values() for version in known.newest_first]
     stages = registry.read_stage_files(repository)
     lost_tags = list_lost_tags(repository, by_name.values())
@@ -64,11 +62,15 @@ def models(session: Session, model: str | None, as_json: bool) -> None:
     if as_json:
         return print_json("models", _list_summaries(versions, stages))
     is_lost = _tell_lost(session, repository, model, by_name, stages)
-    if is_lost or lost_tags or versions:
-        _print_versions(versions, stages)
+    if any((is_lost, lost_tags, versions)):
+        metrics = list(dict.fromkeys(name for v in versions for name in v.metrics))[:_MOST_METRICS]
+        facts = [(v, [v.metrics.get(name) for name in metrics]) for v in versions]
+        _print_versions(metrics, facts, stages)
         _say_unpublished(session, repository, set(by_name))
         return _say_freshness(session, repository)
-    return session.say(_explain_no_version(session, repository))
+    note = _missing_versions_note(session)
+    none = "no model is registered here; `towpath run` registers one"
+    return session.say(f"no model is known here{note}" if note else none)
 
 
 def _say_lost_tags(session: Session, lost_tags: Iterable[Fault]) -> None:
@@ -85,14 +87,15 @@ def _list_summaries(
     return [structs.asdict(summarise_version(version, stages)) for version in versions]
 
 
-def _print_versions(versions: Sequence[ModelVersion], stages: StageFiles) -> None:
-    metrics = list(dict.fromkeys(name for v in versions for name in v.metrics))[:_MOST_METRICS]
-    rows = [version_row(v, stages, [v.metrics.get(name) for name in metrics]) for v in versions]
-    heads = ("version", *metrics, "stages", "registered", "by")
-    terminal.show_table(heads, rows, right=metrics)
+def _print_versions(
+    columns: Sequence[str], versions: Iterable[tuple[ModelVersion, Sequence[object]]],
+    stages: StageFiles,
+) -> None:  # fmt: skip
+    rows = [_version_row(version, stages, facts) for version, facts in versions]
+    terminal.show_table(("version", *columns, "stages", "registered", "by"), rows, right=columns)
 
 
-def version_row(version: ModelVersion, stages: StageFiles, facts: Sequence[object]) -> list[Cell]:
+def _version_row(version: ModelVersion, stages: StageFiles, facts: Sequence[object]) -> list[Cell]:
     """A version in a table: its name, facts of it, where it stands, when and by whom."""
     shown = Styled(str(version), "bold" if version.rejected is None else "dim strike")
     numbers = [terminal.readable_number(fact) for fact in facts]
@@ -114,7 +117,6 @@ def _tell_lost(
     models_by_name: Mapping[str, Model], stages: StageFiles,
 ) -> bool:  # fmt: skip
     """Say which versions stages should run that have no tag here: the table lacks them."""
-    from towpath.backends.git import remotes
     from towpath.registry.registry_state import way_to_have
 
     if remotes.explain_missing_tags(repository):
@@ -132,14 +134,11 @@ def _tell_lost(
     return is_lost
 
 
-def _explain_no_version(session: Session, repository: Repository) -> str:
-    from towpath.backends.git import remotes
-
+def _missing_versions_note(session: Session) -> str:
     # Of a shared registry Towpath keeps a clone of its own, with all of its tags.
     shared = session.workspace.shared_registry
-    if missing := None if shared else remotes.explain_missing_tags(repository):
-        return f"no model is known here: {missing}; `towpath fetch` brings the registry's tags"
-    return "no model is registered here; `towpath run` registers one"
+    missing = None if shared else remotes.explain_missing_tags(session.workspace.registry)
+    return f": {missing}; `towpath fetch` brings the registry's tags" if missing else ""
 
 
 def _say_unpublished(session: Session, repository: Repository, models: set[str]) -> None:
@@ -155,19 +154,15 @@ def _say_unpublished(session: Session, repository: Repository, models: set[str])
 
 def _say_freshness(session: Session, repository: Repository) -> None:
     """How old this clone's view of the registry is; nothing without a remote."""
-    from towpath.backends.git import remotes
-
     if address := session.workspace.shared_registry:
         from towpath.registry import shared_registry
 
-        if word := shared_registry.explain_staleness(repository, address):
-            session.say()
-            session.say(word)
-        return
-    if missing := remotes.explain_missing_tags(repository):
-        session.say()
-        session.say(f"{missing}; `towpath fetch` brings all of the registry's tags")
-    elif words := tags_age_words(repository):
+        words = shared_registry.explain_staleness(repository, address)
+    elif missing := remotes.explain_missing_tags(repository):
+        words = f"{missing}; `towpath fetch` brings all of the registry's tags"
+    else:
+        words = tags_age_words(repository)
+    if words:
         session.say()
         session.say(words)
 
@@ -201,8 +196,7 @@ def show(session: Session, reference: str, as_json: bool) -> None:
 
 
 def _show_run(session: Session, word: str, as_json: bool) -> None:
-    from towpath.cli.render.run_card import print_run_card
-    from towpath.cli.render.run_document import write_run_document
+    from towpath.cli.render.run_views import print_run_card, write_run_document
     from towpath.execution import run_folders
 
     run = run_folders.find_run(session.workspace.runs, word)
@@ -248,12 +242,13 @@ def _print_version(lineage: VersionLineage, signed: SignedBy) -> None:
     terminal.print_section("beside", beside)
     terminal.print_section("metrics", record.metrics)
     terminal.print_section("parameters", record.parameters)
-    absent = {name: s.absent for name, s in record.sources.items() if s.absent}
+    absent = {name: f"none: {s.absent}" for name, s in record.sources.items() if s.absent}
     data = {name: _input_origin(record, name) for name in record.data}
-    terminal.print_section(
-        "data", {**data, **{name: f"none: {why}" for name, why in absent.items()}}
-    )
-    terminal.print_section("code", _code_rows(record))
+    terminal.print_section("data", data | absent)
+    where = {"repository": record.code.repository} if record.code.repository else {}
+    pipeline_run = f"{record.pipeline}, run {record.run}"
+    code = {**where, "commit": record.code.commit, "pipeline": pipeline_run}
+    terminal.print_section("code", code)
     terminal.print_section("labels", record.labels)
     _print_signature(record)
 
@@ -270,12 +265,6 @@ def _kept_words(kept: KeptFile) -> str:
     artifact = kept.artifact
     size, sha256 = readable_size(artifact.size), terminal.brief_value(kept.sha256)
     return f"{artifact.name}, {size}, sha256 {sha256}"
-
-
-def _code_rows(record: VersionRecord) -> dict[str, str]:
-    where = {"repository": record.code.repository} if record.code.repository else {}
-    pipeline_run = f"{record.pipeline}, run {record.run}"
-    return {**where, "commit": record.code.commit, "pipeline": pipeline_run}
 
 
 def _model_rows(record: VersionRecord) -> dict[str, str]:
@@ -319,13 +308,12 @@ def compare(
 ) -> None:  # fmt: skip
     """Lay two or more versions side by side: what differs between them."""
     from towpath import registry
-    from towpath.errors import UsageError
 
     if len(references) < 2:
         hint = f"`towpath show {references[0]}` tells of one"
         raise UsageError("a version is compared with another: name two or more", hint=hint)
     if plots:
-        from towpath.cli.report_commands import place_page
+        from towpath.cli.record_commands import place_page
         from towpath.reports.version_report import compare_runs_page
 
         page = compare_runs_page(session.workspace, references)
@@ -354,11 +342,11 @@ def reject(session: Session, reference: str, reason: str) -> None:
     """
     # A branch or a pull request's number (`12`, `#12`) holds neither sign of a version.
     if "@" not in reference and "#" not in reference.lstrip("#"):
-        from towpath.cli.render import promotion_views
         from towpath.delivery import promotion
 
         put_away = promotion.reject_promotion(session.workspace, reference, reason)
-        return promotion_views.say_put_away(session, put_away)
+        where = f" ({put_away.url})" if put_away.url else ""
+        return session.say(f"rejected {put_away.branch}{where}: {put_away.reason}")
     from towpath import registry
 
     rejected = registry.reject_version(session.workspace.registry, reference, reason)
@@ -387,25 +375,11 @@ def search(
         return print_json("versions", _list_summaries(hits.found, hits.stages))
     if not hits.found:
         return session.say(f"none of {hits.searched} versions{_missing_versions_note(session)}")
-    _hits_table(hits)
+    columns = [name.removeprefix("metrics.") for name in hits.columns]
+    _print_versions(columns, zip(hits.found, hits.values, strict=True), hits.stages)
     left = f", {len(hits.found)} shown" if len(hits.found) < hits.total else ""
     session.say()
     return session.say(f"{hits.total} of {hits.searched} versions{left}")
-
-
-def _missing_versions_note(session: Session) -> str:
-    from towpath.backends.git import remotes
-
-    shared = session.workspace.shared_registry
-    missing = None if shared else remotes.explain_missing_tags(session.workspace.registry)
-    return f": {missing}; `towpath fetch` brings the registry's tags" if missing else ""
-
-
-def _hits_table(hits: SearchHits) -> None:
-    columns = [name.removeprefix("metrics.") for name in hits.columns]
-    pairs = zip(hits.found, hits.values, strict=True)
-    rows = [version_row(version, hits.stages, values) for version, values in pairs]
-    terminal.show_table(("version", *columns, "stages", "registered", "by"), rows, right=columns)
 
 
 @click.command()

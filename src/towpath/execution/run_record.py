@@ -168,6 +168,15 @@ class RecordedRun(Struct, frozen=True):
         }
 
 
+def group_cells(run: RecordedRun) -> dict[str, list[StepRun]]:
+    """The cells of each step that has some, by step."""
+    groups: dict[str, list[StepRun]] = {}
+    for step in run.steps.values():
+        if step.cell_of:
+            groups.setdefault(step.cell_of, []).append(step)
+    return groups
+
+
 def fold_states(states: Iterable[ExecutionState]) -> ExecutionState | None:
     """The state of many; None of none. Where some wait and others have ended, they run."""
     present = set(states)

@@ -4,25 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from towpath.execution.run_record import ExecutionState
+from towpath.execution.run_record import ExecutionState, RecordedRun, StepRun
 
-if TYPE_CHECKING:
-    from towpath.execution.run_record import RecordedRun, StepRun
-
-_FAILED = (ExecutionState.FAILED, ExecutionState.REFUSED)
+FAILED_STATES = (ExecutionState.FAILED, ExecutionState.REFUSED)
 _SHOWN_ERRORS = 3
 _VERDICTS = ("run", "undecided", "reuse", "skip")
-
-
-def group_cells(run: RecordedRun) -> dict[str, list[StepRun]]:
-    """The cells of each step that has some, by step."""
-    groups: dict[str, list[StepRun]] = {}
-    for step in run.steps.values():
-        if step.cell_of:
-            groups.setdefault(step.cell_of, []).append(step)
-    return groups
 
 
 def one_of_each(run: RecordedRun) -> Iterator[StepRun]:
@@ -53,7 +41,7 @@ def cell_counts(step: StepRun, cells: Sequence[StepRun]) -> str:
     """How far a step has come: ``12 of 15``, and at its end what became of them."""
     counts = Counter(cell.state for cell in cells)
     ended = sum(count for state, count in counts.items() if state.has_ended)
-    failed = sum(counts[state] for state in _FAILED)
+    failed = sum(counts[state] for state in FAILED_STATES)
     # A search that stops early has fewer trials than it might.
     number = len(cells) if step.state.has_ended else step.cells or len(cells)
     if ended < number:
@@ -69,7 +57,7 @@ def cell_counts(step: StepRun, cells: Sequence[StepRun]) -> str:
             f"{counts[state]} {word}" for state, word in words_by_state.items() if counts[state]
         ]
     if failed:
-        first = next(cell for cell in cells if cell.state in _FAILED)
+        first = next(cell for cell in cells if cell.state in FAILED_STATES)
         words.append(f"{failed} failed, first {first.name}: {first.reason}")
     return ", ".join(words)
 

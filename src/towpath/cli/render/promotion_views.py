@@ -6,19 +6,20 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from towpath.backends.git import branches, remotes
 from towpath.cli.render import terminal
-from towpath.cli.render.terminal import Styled
+from towpath.cli.render.terminal import Cell, Styled
 from towpath.cli.session import Session, print_json, tags_age_words
+from towpath.errors import ExitCode, Refused
+from towpath.markdown_text import escape_prose
 
 if TYPE_CHECKING:
-    from towpath.cli.render.terminal import Cell
     from towpath.delivery.gates import GateVerdict
     from towpath.delivery.promotion import (
         ApprovedPromotion,
         CheckedBranch,
         PromotionCase,
         ProposedPromotion,
-        RejectedPromotion,
     )
     from towpath.delivery.promotion.decide_promotion import WaitingPromotion
     from towpath.delivery.promotion.evidence import ComparedFact
@@ -32,14 +33,7 @@ def show_proposal(proposal: ProposedPromotion, form: str) -> None:
     return _print_case(proposal.case, proposal.verdicts)
 
 
-def show_evidence(evidence: str, form: str) -> None:
-    """The evidence: as Markdown, or set for a terminal that a person looks at."""
-    terminal.echo_markdown(evidence, reads=form != "md")
-
-
 def next_step(session: Session, proposal: ProposedPromotion) -> None:
-    from towpath.backends.git import remotes
-
     _say_unchecked(session, proposal.unchecked)
     if proposal.head is None:
         session.say("nothing was written: --dry-run")
@@ -137,7 +131,6 @@ def _gate_row(standing: GateStanding, stage: str) -> tuple[Cell, ...]:
 
 
 def say_approved(session: Session, approved: ApprovedPromotion) -> int:
-    from towpath.backends.git import branches, remotes
     from towpath.delivery.promotion.promotion_approval import describe_level
 
     for what in approved.what:
@@ -165,8 +158,6 @@ def say_approved(session: Session, approved: ApprovedPromotion) -> int:
 
 def approval_exit_code(approved: ApprovedPromotion) -> int:
     """The exit code of an approval: what is approved and not merged yet is no done work."""
-    from towpath.errors import ExitCode
-
     return int(ExitCode.DONE if approved.commit else ExitCode.PENDING)
 
 
@@ -206,17 +197,11 @@ def print_waiting(session: Session, waiting: Sequence[WaitingPromotion]) -> None
     return terminal.show_table(heads[:width], [row[:width] for row in rows])
 
 
-def say_put_away(session: Session, rejected: RejectedPromotion) -> None:
-    where = f" ({rejected.url})" if rejected.url else ""
-    session.say(f"rejected {rejected.branch}{where}: {rejected.reason}")
-
-
 def run_promotion_check(
     session: Session, base: str | None, head: str | None, form: str, as_json: bool
 ) -> None:
     """The promotion check, said; ``Refused`` with every fault where it may not be merged."""
     from towpath.delivery import promotion
-    from towpath.errors import Refused
 
     checked = promotion.check_promotion_branch(session.workspace, base, head)
     if as_json and not checked.faults:
@@ -247,7 +232,6 @@ def _plain_check(checked: CheckedBranch) -> dict[str, Any]:
 
 def _say_check(session: Session, checked: CheckedBranch, form: str) -> None:
     from towpath.delivery.promotion import evidence
-    from towpath.markdown_text import escape_prose
 
     if not checked.is_promotion:
         words = "no promotion here: no stage file changes"

@@ -1,15 +1,17 @@
-"""A run as a person sees it: while it runs, and its last words."""
+"""A run as a person sees it: while it runs, its last words, and afterwards; or as ``--json``."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+from msgspec import structs
 from msgspec.structs import replace
 
 from towpath.cli.render import cell_views, terminal
+from towpath.cli.render.cell_views import FAILED_STATES
 from towpath.cli.render.terminal import Styled
 from towpath.execution.run_record import (
     Event,
@@ -18,12 +20,12 @@ from towpath.execution.run_record import (
     StepRun,
     fold_cells,
     fold_event,
+    group_cells,
 )
+from towpath.execution.run_summary import list_run_inputs, list_run_origin, summarise_run
 from towpath.quantities import readable_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from rich.console import Group
     from rich.table import Table
 
@@ -44,7 +46,6 @@ _LOOKS: Mapping[ExecutionState, tuple[str, str]] = {
 _NOTHING: Mapping[str, str] = {}
 _LOGGED = 4  # metrics of a step that runs
 _LOG_PAUSE = 10.0  # seconds between two lines about what a step logs
-_BAD = (ExecutionState.FAILED, ExecutionState.REFUSED)
 _MANY = 40  # steps; a longer table shows only what moves
 _OWN_TIME = 0.5  # seconds that a step takes besides its function, from which both are shown
 
@@ -78,7 +79,7 @@ def steps_table(
         times = Text(readable_duration(since), justify="right")
         own = [Text(_own_time(step), style="dim")] if functions else []
         row = Text(step.name.ljust(width)), Text(step.kind, style="dim"), times, *own
-        style = "red" if step.state in _BAD else "dim"
+        style = "red" if step.state in FAILED_STATES else "dim"
         remark = (is_running and logged.get(step.name)) or step_remark(step)
         step_table.add_row(sign, *row, Text(remark, style=style))
     return step_table
@@ -117,7 +118,7 @@ def _show_own_time(seconds: float, own: float) -> str:
 
 def collapse_cells(run: RecordedRun) -> list[StepRun]:
     """The steps of a run, one with cells as all of them: its state, its reason, its times."""
-    groups = cell_views.group_cells(run)
+    groups = group_cells(run)
     return [
         _collapse_step(step, groups.get(step.name, ()))
         for step in run.steps.values()
@@ -131,7 +132,7 @@ def _collapse_step(step: StepRun, cells: Sequence[StepRun]) -> StepRun:
     started = min((cell.started for cell in cells if cell.started), default="")
     state = fold_cells(step, cells)
     words = cell_views.cell_counts(step, cells)
-    if step.state in _BAD:  # what it hands on could not be made
+    if step.state in FAILED_STATES:  # what it hands on could not be made
         words = step.reason
     seconds = sum(cell.seconds for cell in cells)
     return replace(step, state=state, reason=words, started=started, seconds=seconds)
@@ -139,7 +140,7 @@ def _collapse_step(step: StepRun, cells: Sequence[StepRun]) -> StepRun:
 
 def step_remark(step: StepRun) -> str:
     """What there is to say of a step: why, or what it made."""
-    if step.cells or step.state in (*_BAD, ExecutionState.SKIPPED):
+    if step.cells or step.state in (*FAILED_STATES, ExecutionState.SKIPPED):
         return step.reason
     if step.state is ExecutionState.REUSED:
         reasons = filter(None, (f"reused, {step.reason}", _check_warning(step)))
@@ -194,7 +195,7 @@ class LiveProgress:
         return self
 
     def __exit__(self, *what: object) -> None:
-        self._live.stop(self._render_view() if self.run else None)
+        self._live.stop(self if self.run else None)
 
     def __call__(self, event: Event) -> None:
         self.run = fold_event(self.run, event)
@@ -212,9 +213,6 @@ class LiveProgress:
 
     def __rich__(self) -> Group:
         """The table as the run stands."""
-        return self._render_view()
-
-    def _render_view(self) -> Group:
         from rich.console import Group
         from rich.text import Text
 
@@ -256,7 +254,7 @@ class PlainProgress:
         step = run.steps[event["step"]]
         if step.cell_of:
             self._tell_cell(event, run, step)
-        elif not step.cells or step.state in _BAD:
+        elif not step.cells or step.state in FAILED_STATES:
             line = _event_line(before.steps[step.name], step)
             if line:
                 self._print_line(event, f"{step.name:{self._width}}  {line}")
@@ -270,7 +268,7 @@ class PlainProgress:
 
     def _tell_cell(self, event: Event, run: RecordedRun, cell: StepRun) -> None:
         """A line for a cell that failed, and one for every tenth of those that ended."""
-        if cell.state in _BAD:
+        if cell.state in FAILED_STATES:
             self._print_line(event, f"{cell.name:{self._width}}  {cell.state}  {cell.reason}")
         if not cell.state.has_ended:
             return
@@ -314,7 +312,7 @@ def say_outcome(session: Session, run: RecordedRun) -> None:
     colour = "green" if run.state is ExecutionState.DONE else "red"
     took = readable_duration(run.seconds) or "0.0s"
     session.say(Styled(str(run.state), f"bold {colour}"), f" in {took}: {words}")
-    if failed := [step.name for step in run.steps.values() if step.state in _BAD]:
+    if failed := [step.name for step in run.steps.values() if step.state in FAILED_STATES]:
         session.say(f"  towpath logs {run.id} {failed[0]}")
     _say_versions(session, run)
 
@@ -378,3 +376,49 @@ def _tell_model_needs(session: Session, run: RecordedRun) -> Iterator[str]:
         needs |= {f"{step.name}.{output}": names for output, names in held.items()}
         nameless += unnamed
     yield from tell_needs(needs, nameless, session.workspace.project.trust)
+
+
+def print_run_card(run: RecordedRun) -> None:
+    from towpath.planning.run_request import describe_asked
+
+    summary = summarise_run(run)
+    heading = Styled(f"{summary.pipeline} {summary.id}", "bold")
+    terminal.echo(heading, "  ", state_label(run.state))
+    for line in cell_views.brief_errors(run):
+        terminal.echo(Styled(line, "red"))
+    started = {
+        "started": summary.started,
+        "took": readable_duration(summary.seconds) if run.ended else "",
+        "asked": describe_asked(run.asked),
+        "for": summary.environment,
+        "trial": "its values are not the declared ones" if summary.is_trial else "",
+        "registered": ", ".join(summary.versions),
+        **dict(list_run_origin(run)),
+    }
+    terminal.print_section("run", {name: value for name, value in started.items() if value})
+    terminal.print_section("metrics", summary.metrics)
+    terminal.print_section("parameters", run.params)
+    inputs = {read.name: _input_words(read.digest, read.source) for read in list_run_inputs(run)}
+    terminal.print_section("data", inputs)
+    terminal.echo()
+    rows = [
+        (step.name, step.kind, state_label(step.state), readable_duration(step.seconds),
+         step_remark(step))
+        for step in collapse_cells(run)
+    ]  # fmt: skip
+    terminal.show_table(("step", "kind", "state", "time", ""), rows, ("time",))
+
+
+def _input_words(digest: str, source: str) -> str:
+    shown = terminal.brief_value(digest)
+    return f"{shown}, {source}" if source else shown
+
+
+_DERIVED = ("counts", "metrics", "versions", "author", "checks")
+
+
+def write_run_document(run: RecordedRun) -> dict[str, Any]:
+    """Its record, and beside it what is derived of that: as Studio's pages have it."""
+    summary = summarise_run(run)
+    derived = {name: getattr(summary, name) for name in _DERIVED}
+    return {**structs.asdict(run), **derived, "trial": summary.is_trial}
