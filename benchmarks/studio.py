@@ -32,10 +32,10 @@ from towpath.drawing.picture_file import write_picture
 from towpath.execution.run_record import Recorder, new_folder
 from towpath.planning.pipeline_check import drawable_graph
 from towpath.studio.access_guard import TokenDoor
-from towpath.studio.asset_files import ASSETS
 from towpath.studio.beside_answers import BesideAnswers, HeardAnswer
+from towpath.studio.page_templates import ASSETS
 from towpath.studio.static_site import build_site
-from towpath.studio.studio_app import StudioProject, guard_project, make_app
+from towpath.studio.studio_app import StudioProject, guard_project
 from towpath.workspace import Workspace
 
 TOWPATH = str(Path(sys.executable).parent / "towpath")
@@ -128,7 +128,7 @@ def make_outputs(project: Path) -> dict[str, object]:
 
 def pages(project: Path, run: str) -> Iterator[Row]:
     """Each page beside its command, in turn; the first of them warms what a server keeps."""
-    app, client = make_app(project, TOKEN), PageClient()
+    app, client = guard_project(StudioProject(project), TokenDoor(TOKEN)), PageClient()
     for path, words in PAGES.items():
         address, name = path.format(run=run), path.format(run="a run") or "home"
         command = [TOWPATH, *(word.format(run=run) for word in words)]

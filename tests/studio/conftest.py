@@ -18,7 +18,8 @@ import uvicorn
 from own_home import CopyWorld
 from running import FOLDER, Project, make
 from towpath.delivery import promotion
-from towpath.studio.studio_app import make_app
+from towpath.studio.access_guard import TokenDoor
+from towpath.studio.studio_app import StudioProject, guard_project
 from towpath.studio.studio_server import server_config
 
 EVIL = "</title></style></script><script>alert(1)</script><img src=x onerror=alert(2)>"
@@ -81,7 +82,8 @@ def own_shown(tmp_path: Path, copy_world: CopyWorld) -> Project:
 def serve(root: Path) -> Iterator[str]:
     """Studio on a port of its own, as `towpath studio` serves it; its address."""
     listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(server_config(make_app(root, TOKEN)))
+    app = guard_project(StudioProject(root), TokenDoor(TOKEN))
+    server = uvicorn.Server(server_config(app))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     try:

@@ -13,7 +13,7 @@ import pytest
 
 from running import Project
 from towpath.errors import UsageError
-from towpath.studio import page_threads, request_limits, studio_app, studio_server
+from towpath.studio import access_guard, page_threads, studio_app, studio_server
 from towpath.studio.access_guard import COOKIE, POLICY
 from towpath.studio.action_commands import read_action
 
@@ -199,7 +199,7 @@ def test_who_does_not_come_to_an_end_is_not_waited_for(
     stranger: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(studio_server, "HEAD_PATIENCE", 0.2)
-    monkeypatch.setattr(request_limits, "_BODY_PATIENCE", 0.2)
+    monkeypatch.setattr(access_guard, "_BODY_PATIENCE", 0.2)
     place = (stranger.base_url.host, stranger.base_url.port)
     cookie = f"{COOKIE}_{place[1]}={TOKEN}"
     host = f"{place[0]}:{place[1]}"

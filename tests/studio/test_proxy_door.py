@@ -13,7 +13,7 @@ import pytest
 
 from running import Project
 from towpath.errors import UsageError
-from towpath.studio.acting_person import ActingPerson
+from towpath.studio.access_guard import ActingPerson
 from towpath.studio.proxy_identity import ProxyDoor
 from towpath.studio.studio_app import StudioProject, guard_project
 

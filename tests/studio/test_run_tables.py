@@ -23,12 +23,12 @@ from towpath.studio.page_index import PAGES
 from towpath.studio.page_templates import PagePlace, render_studio_page
 from towpath.studio.pages import run_facts
 from towpath.studio.pages.page_kind import NoSuchPage, PageRequest
+from towpath.studio.pages.run_columns import write_runs_csv
 from towpath.studio.pages.run_comparison import gather_run_comparison, select_runs
 from towpath.studio.pages.run_facts import RunLineCache, read_ahead
 from towpath.studio.pages.run_filter import RunFilter, find_named_runs, list_found_runs
 from towpath.studio.pages.run_table import gather_run_table
 from towpath.studio.project_facts import ProjectFacts
-from towpath.studio.run_export import write_runs_csv
 
 STAGES = "name: many\nstages:\n  dev: {gates: {near: {kind: metric, metric: mse, at_most: 9}}}\n"
 STEPS = {"prepare": "processing", "train": "training", "evaluate": "evaluation"}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from towpath.audit.stage_history import StageMove
-from towpath.studio.pages.stage_times import StageSpan, list_stage_spans
+from towpath.studio.pages.stage_page import StageSpan, list_stage_spans
 from towpath.studio.svg_charts import (
     AxisSpan,
     NamedLine,

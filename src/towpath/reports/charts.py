@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from typing import Any
 from xml.etree import ElementTree
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from towpath.control_characters import show_controls
 
@@ -39,7 +39,7 @@ class Chart(Struct, frozen=True):
     x_label: str = ""
     y_label: str = ""
     kind: str = "line"
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
 
 
 class DrawnChart(Struct, frozen=True):
@@ -113,9 +113,7 @@ def _plain(value: Any) -> Any:
 
 def _thin_points(points: Sequence[tuple[Any, Any]]) -> Sequence[tuple[Any, Any]]:
     step = -(-len(points) // POINTS)
-    if step < 2:
-        return points
-    return [*points[::step], points[-1]]
+    return [*points[::step], points[-1]] if step > 1 else points
 
 
 def _last_value(points: Sequence[tuple[Any, Any]]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -68,19 +68,14 @@ def list_importances(step: StepRun) -> list[FeatureImportance]:
     features = document.get("features") if isinstance(document, Mapping) else None
     if step.kind != "explain" or not isinstance(features, Mapping):
         return []
-    values = dict(_read_importances(features))
+    values: dict[str, tuple[float, float | None]] = {}
+    for name, entry in features.items():
+        value = entry.get("importance") if isinstance(entry, Mapping) else None
+        deviation = entry.get("deviation") if isinstance(entry, Mapping) else None
+        if isinstance(value, int | float):
+            values[name] = value, deviation if isinstance(deviation, int | float) else None
     greatest = max((abs(value) for value, _ in values.values()), default=0.0) or 1.0
     return [
         FeatureImportance(name, value, deviation, abs(value) / greatest)
         for name, (value, deviation) in values.items()
     ]
-
-
-def _read_importances(
-    features: Mapping[str, Json],
-) -> Iterator[tuple[str, tuple[float, float | None]]]:
-    for name, entry in features.items():
-        value = entry.get("importance") if isinstance(entry, Mapping) else None
-        deviation = entry.get("deviation") if isinstance(entry, Mapping) else None
-        if isinstance(value, int | float):
-            yield name, (value, deviation if isinstance(deviation, int | float) else None)

@@ -17,15 +17,14 @@ from markupsafe import Markup
 
 from towpath import __version__, drawing
 from towpath.control_characters import show_controls
-from towpath.drawing.picture import GraphPicture
 from towpath.errors import UsageError
 from towpath.reports import charts
 from towpath.reports.run_report import Report
 from towpath.scratch import replace_text
 
 MARK = "A page of Towpath's"
-_GOOD = ("done", "registered")
-_BAD = ("failed", "refused", "interrupted", "rejected")
+_LOOKS = dict.fromkeys(("failed", "refused", "interrupted", "rejected"), "bad")
+_LOOKS |= {"done": "good", "registered": "good"}
 _STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
 
 
@@ -41,18 +40,14 @@ def render_report_page(report: Report) -> str:
         style=Markup(style),
         policy=Markup(_content_policy(styles)),
         mark=Markup(MARK),  # as it is: escaped, `write_page` would not know it again
-        draw=lambda picture: _drawn_picture(drawn, picture),
-        state_class=_state_class(report.state),
+        draw=lambda picture: Markup(drawn[id(picture)]),
+        state_class=_LOOKS.get(report.state.partition(":")[0], "other"),
         version=__version__,
         time=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         draws=charts.can_draw() or not any(section.charts for section in report.sections),
         install=charts.INSTALL,
     )
     return page
-
-
-def _drawn_picture(drawn: dict[int, str], picture: GraphPicture) -> Markup:
-    return Markup(drawn[id(picture)])
 
 
 def _content_policy(styles: Iterable[str]) -> str:
@@ -62,11 +57,6 @@ def _content_policy(styles: Iterable[str]) -> str:
         f"default-src 'none'; style-src {allowed}; img-src data:; base-uri 'none'; "
         "form-action 'none'"
     )
-
-
-def _state_class(state: str) -> str:
-    word = state.partition(":")[0]
-    return "good" if word in _GOOD else "bad" if word in _BAD else "other"
 
 
 @functools.cache

@@ -13,7 +13,7 @@ from towpath.config.file_declaration import Plot
 from towpath.config.pipeline_declaration import named_outputs
 from towpath.errors import TowpathError
 from towpath.execution import output_copies, run_folders
-from towpath.execution.run_record import ExecutionState
+from towpath.execution.run_record import ExecutionState, RecordedRun, StepRun
 from towpath.pipeline.compile_graph import list_declared_steps
 from towpath.planning.declared_pipelines import read_declared
 from towpath.reports.charts import Chart, ChartLine
@@ -22,7 +22,6 @@ from towpath.steps import formats
 from towpath.steps.metric_log import METRIC_FILE, LoggedValue, read_metrics
 
 if TYPE_CHECKING:
-    from towpath.execution.run_record import RecordedRun, StepRun
     from towpath.workspace import Workspace
 
 _LARGEST = 32 << 20  # bytes of a file that is drawn

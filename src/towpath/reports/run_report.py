@@ -16,7 +16,7 @@ from towpath.credentials import hide_credentials
 from towpath.drawing.picture import BoxShape, GraphBox, GraphPicture
 from towpath.execution import run_folders
 from towpath.execution.run_picture import find_run_picture
-from towpath.execution.run_record import ExecutionState
+from towpath.execution.run_record import ExecutionState, RecordedRun, StepRun
 from towpath.execution.run_summary import list_run_inputs, list_run_origin
 from towpath.reports import report_charts
 from towpath.reports.charts import DrawnChart, draw_chart
@@ -24,7 +24,6 @@ from towpath.reports.check_tables import list_checked_rules
 from towpath.reports.report_charts import LabelledRun
 
 if TYPE_CHECKING:
-    from towpath.execution.run_record import RecordedRun, StepRun
     from towpath.workspace import Workspace
 
 _ROWS = 1000  # of a table
@@ -96,17 +95,22 @@ def report_run(workspace: Workspace, run: RecordedRun) -> Report:
     alone = [LabelledRun("", run)]
     images = tuple(_show_images(workspace, run))
     plots = report_charts.chart_declared_plots(workspace, alone, {image.name for image in images})
+    trial = "a trial: not the declared value"
+    params = [
+        (name, value, trial if name in run.tried else "") for name, value in run.params.items()
+    ]
+    metrics = list(run_folders.run_metrics(run).items())
     sections = (
         _graph_section(workspace, run),
         ReportSection("Steps", _step_tables(run)),
-        ReportSection("Parameters", _value_tables(("parameter", "value", ""), _param_rows(run))),
-        ReportSection("Metrics", _value_tables(("metric", "value"), metric_rows(run))),
+        ReportSection("Parameters", list_tables(("parameter", "value", ""), params)),
+        ReportSection("Metrics", list_tables(("metric", "value"), metrics)),
         ReportSection("Curves", charts=draw_all(
             list(report_charts.chart_logged_metrics(workspace, alone)))),
         ReportSection("Checks", tuple(_check_tables(run))),
         ReportSection("Plots", charts=draw_all(list(plots)), images=images),
         ReportSection("Outputs", _output_tables(run), notes=_page_notes(run)),
-        ReportSection("Data", _value_tables(("input", "digest", "from", ""), _input_rows(run))),
+        ReportSection("Data", list_tables(("input", "digest", "from", ""), _input_rows(run))),
         ReportSection("Logs", logs=tuple(_read_logs(workspace.runs / run.id, run))),
     )  # fmt: skip
     return Report(
@@ -122,9 +126,8 @@ def shorten_value(value: object) -> str:
     return "" if value is None else hide_credentials(str(value)[:2000])
 
 
-def _value_tables(
-    heads: Sequence[str], rows: Sequence[Sequence[object]]
-) -> tuple[ReportTable, ...]:
+def list_tables(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> tuple[ReportTable, ...]:
+    """A table, or none where there are no rows."""
     return (ReportTable.of_rows(heads, rows),) if rows else ()
 
 
@@ -186,19 +189,7 @@ def _step_tables(run: RecordedRun) -> tuple[ReportTable, ...]:
          "; ".join(step.error) or step.reason)
         for step in run.steps.values()
     ]  # fmt: skip
-    return _value_tables(("step", "kind", "state", "time", "why"), rows)
-
-
-def _param_rows(run: RecordedRun) -> list[tuple[object, ...]]:
-    return [
-        (name, value, "a trial: not the declared value" if name in run.tried else "")
-        for name, value in run.params.items()
-    ]
-
-
-def metric_rows(run: RecordedRun) -> list[tuple[object, ...]]:
-    """A run's metrics, by name."""
-    return list(run_folders.run_metrics(run).items())
+    return list_tables(("step", "kind", "state", "time", "why"), rows)
 
 
 def _check_tables(run: RecordedRun) -> Iterator[ReportTable]:
@@ -216,7 +207,7 @@ def _check_tables(run: RecordedRun) -> Iterator[ReportTable]:
 def _output_tables(run: RecordedRun) -> tuple[ReportTable, ...]:
     outputs = run.outputs
     rows = [(name, a.name, f"{a.size:,} B", a.digest) for name, a in outputs.items()]
-    return _value_tables(("output", "file", "size", "md5"), rows)
+    return list_tables(("output", "file", "size", "md5"), rows)
 
 
 def _page_notes(run: RecordedRun) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from towpath.reports.run_report import (
     ReportSection,
     ReportTable,
     draw_all,
+    list_tables,
     report_run,
     shorten_value,
 )
@@ -69,19 +70,11 @@ def _record_sections(record: VersionRecord) -> tuple[ReportSection, ...]:
         "Data": record.data,
         "Packages": record.packages,
     }
-    listed = [
-        ReportSection(
-            title,
-            (
-                ReportTable.of_rows(
-                    ("name", "value"), [(n.lstrip("."), v) for n, v in rows.items()]
-                ),
-            ),
-        )
-        for title, rows in tables.items()
-        if rows
-    ]
-    return (*listed, ReportSection("Run", notes=(note,)))
+    rows = {
+        title: [(n.lstrip("."), v) for n, v in table.items()] for title, table in tables.items()
+    }
+    listed = (ReportSection(title, list_tables(("name", "value"), rows[title])) for title in rows)
+    return (*filter(None, listed), ReportSection("Run", notes=(note,)))
 
 
 def _lineage_tables(lineage: LineageReport) -> tuple[ReportTable, ...]:
@@ -90,8 +83,7 @@ def _lineage_tables(lineage: LineageReport) -> tuple[ReportTable, ...]:
          entry.entered, entry.until)
         for entry in lineage.promotions
     ]  # fmt: skip
-    heads = ("stage", "approval", "by", "merged", "deployed", "until")
-    return (ReportTable.of_rows(heads, rows),) if rows else ()
+    return list_tables(("stage", "approval", "by", "merged", "deployed", "until"), rows)
 
 
 def _signature_tables(record: VersionRecord) -> tuple[ReportTable, ...]:
@@ -99,7 +91,7 @@ def _signature_tables(record: VersionRecord) -> tuple[ReportTable, ...]:
         return ()
     sides = (("takes", record.signature.inputs), ("gives", record.signature.outputs))
     rows = [(side, column.name, column.type) for side, columns in sides for column in columns or ()]
-    return (ReportTable.of_rows(("", "column", "type"), rows),) if rows else ()
+    return list_tables(("", "column", "type"), rows)
 
 
 def compare_runs_page(workspace: Workspace, words: Sequence[str]) -> Report:
@@ -110,32 +102,24 @@ def compare_runs_page(workspace: Workspace, words: Sequence[str]) -> Report:
     """
     runs = [_find_named_run(workspace, word) for word in words]
     # The whole name of a run: the end of one, or `last`, says nothing to who gets the page.
-    names_of_runs = [
-        word if output_copies.is_version(word) else run.id
+    labelled = [
+        LabelledRun(word if output_copies.is_version(word) else run.id, run)
         for word, run in zip(words, runs, strict=True)
     ]
-    labelled = [LabelledRun(name, run) for name, run in zip(names_of_runs, runs, strict=True)]
+    names = [named.label for named in labelled]
     compared = run_folders.compare_sections([run_folders.list_run_sections(run) for run in runs])
     differences = [(row.section, row.name, *row.values) for row in compared if row.is_different]
-    table = ReportTable.of_rows(("", "name", *names_of_runs), differences)
     curves = list(report_charts.chart_logged_metrics(workspace, labelled))
     plots = list(report_charts.chart_declared_plots(workspace, labelled))
     sections = (
-        ReportSection("What differs", (table,) if differences else (),
+        ReportSection("What differs", list_tables(("", "name", *names), differences),
                       notes=() if differences else ("nothing",)),
         ReportSection("Curves", charts=draw_all(curves)),
         ReportSection("Plots", charts=draw_all(plots)),
     )  # fmt: skip
-    facts = tuple(
-        (name, f"run {run.id}, {run.state}") for name, run in zip(names_of_runs, runs, strict=True)
-    )
-    shown = tuple((shorten_value(name), shorten_value(value)) for name, value in facts)
-    return Report(
-        f"Comparison of {' and '.join(names_of_runs)}",
-        "",
-        shown,
-        sections=tuple(filter(None, sections)),
-    )
+    facts = tuple((shorten_value(n.label), f"run {n.run.id}, {n.run.state}") for n in labelled)
+    title = f"Comparison of {' and '.join(names)}"
+    return Report(title, "", facts, sections=tuple(filter(None, sections)))
 
 
 def _find_named_run(workspace: Workspace, word: str) -> RecordedRun:

@@ -1,5 +1,5 @@
-"""Who may ask: whoever has the token of the first address, or whom a declared proxy let in; and
-nobody by a web page of another site.
+"""Who may ask, and how much: whoever has the token of the first address, or whom a declared proxy
+let in; and nobody by a web page of another site.
 
 A page elsewhere can make a browser ask a server on loopback. So the name that is asked for must be
 ours (DNS rebinding), and what changes something must come from our own pages (Origin,
@@ -8,6 +8,7 @@ https://owasp.org/www-community/attacks/csrf).
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import secrets
 from collections.abc import Mapping
@@ -20,12 +21,8 @@ from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
-from towpath.studio.request_limits import find_excess, take_whole_body
-
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-    from towpath.studio.acting_person import ActingPerson
 
 COOKIE = "towpath_studio"
 POLICY = (
@@ -44,6 +41,44 @@ _HEADERS = {
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 ACTOR = "towpath.actor"  # of a request: the person who acts, None for whom the server runs as
 FORM_TOKEN = "towpath.form_token"  # of a request: what a form of the person's pages holds
+
+LONGEST_ADDRESS = 32 << 10  # bytes: a comparison of 500 runs names each of them
+LONGEST_HEAD = 64 << 10  # bytes of an address with all headers
+LONGEST_BODY = 256 << 10  # bytes: a form of a hundred values of the longest that an action takes
+HEAD_PATIENCE = 10.0  # seconds in which the head of a request comes, from its connection on
+_BODY_PATIENCE = 10.0  # seconds in which the whole of a body comes
+# A signature would be that of whom the server runs as: there is none, and a stage that wants one
+# refuses the approval.
+_UNSIGNED = {
+    "commit.gpgSign": "false",
+    "tag.gpgSign": "false",
+    "tag.forceSignAnnotated": "false",
+    "gpg.program": "false",
+    "gpg.ssh.program": "false",
+    "gpg.x509.program": "false",
+}
+# By these a command would act at a forge or a remote as whom the server runs as.
+_SERVER_SECRETS = ("GITHUB_TOKEN", "GH_TOKEN", "SSH_AUTH_SOCK")
+
+
+class ActingPerson(Struct, frozen=True):
+    """Who acts, as Git writes it: ``name`` and ``address``."""
+
+    name: str
+    address: str
+
+    def dress_environment(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """The variables with which a command acts as this person, with nobody else's key or
+        token."""
+        own = {name: value for name, value in environment.items() if name not in _SERVER_SECRETS}
+        for role in ("GIT_AUTHOR", "GIT_COMMITTER"):
+            own |= {f"{role}_NAME": self.name, f"{role}_EMAIL": self.address}
+        own["LOGNAME"] = self.name  # whom a run's record names
+        begin = own.get("GIT_CONFIG_COUNT", "0")
+        first = int(begin) if begin.isdecimal() else 0
+        for number, (key, value) in enumerate(_UNSIGNED.items(), first):
+            own |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+        return own | {"GIT_CONFIG_COUNT": str(first + len(_UNSIGNED))}
 
 
 class Admission(Struct, frozen=True):
@@ -79,7 +114,8 @@ class TokenDoor(Struct, frozen=True):
         return tuple(f"{scheme}://{host}" for scheme in ("http", "https"))
 
     def admit(self, scope: Scope) -> Admission:
-        cookie, headers = cookie_name(scope), Headers(scope=scope)
+        # A name for each port: a browser keeps one jar for all ports of a host.
+        cookie, headers = f"{COOKIE}_{(scope.get('server') or ('', ''))[1]}", Headers(scope=scope)
         # As a browser writes them: the standard library's reader drops all for one that is odd, and
         # a cookie of any other server of this machine comes along, whatever its port.
         if self._holds_token(cookie_parser(headers.get("cookie", "")).get(cookie, "")):
@@ -92,17 +128,11 @@ class TokenDoor(Struct, frozen=True):
         # With one slash at the front: two would be another host.
         address = "/" + scope["path"].lstrip("/") + (f"?{rest}" if rest else "")
         answer = _lead_on(address, headers)
-        # A name for each port: a browser keeps one jar for all ports of a host.
         answer.set_cookie(cookie, self.token, httponly=True, samesite="strict", path="/")
         return Admission(answer)
 
     def _holds_token(self, shown: str) -> bool:
         return hmac.compare_digest(shown.encode(), self.token.encode())
-
-
-def cookie_name(scope: Scope) -> str:
-    server = scope.get("server") or ("", "")
-    return f"{COOKIE}_{server[1]}"
 
 
 def _lead_on(address: str, headers: Mapping[str, str]) -> Response:
@@ -178,3 +208,43 @@ def _with_own_headers(message: Message) -> Message:
     own = ((name.encode(), value.encode()) for name, value in _HEADERS.items())
     added = [pair for pair in own if pair[0] not in names]
     return {**message, "headers": [*message["headers"], *added]}
+
+
+def find_excess(scope: Scope, headers: Mapping[str, str]) -> PlainTextResponse | None:
+    """What is said to a request whose address or announced body is longer than any of ours."""
+    if len(scope["raw_path"]) + len(scope["query_string"]) > LONGEST_ADDRESS:
+        return PlainTextResponse("The address is too long.\n", 414)
+    if sum(len(name) + len(value) for name, value in scope["headers"]) > LONGEST_HEAD:
+        return PlainTextResponse("The headers are too long.\n", 431)
+    length = headers.get("content-length", "0")
+    if not length.isdecimal() or int(length) > LONGEST_BODY:
+        return _TOO_LARGE
+    return None
+
+
+async def take_whole_body(receive: Receive) -> Receive | PlainTextResponse:
+    """The body of a request at once, for who asks next; or what is said to one that is too large
+    or does not come."""
+    content = b""
+    try:
+        async with asyncio.timeout(_BODY_PATIENCE):
+            while True:
+                message = await receive()
+                if message["type"] != "http.request":
+                    return PlainTextResponse("The request broke off.\n", 400)
+                content += message.get("body", b"")
+                if len(content) > LONGEST_BODY:
+                    return _TOO_LARGE
+                if not message.get("more_body", False):
+                    break
+    except TimeoutError:
+        return PlainTextResponse("The request took too long to come.\n", 408)
+    bodies: list[Message] = [{"type": "http.request", "body": content, "more_body": False}]
+
+    async def receive_whole() -> Message:
+        return bodies.pop() if bodies else await receive()
+
+    return receive_whole
+
+
+_TOO_LARGE = PlainTextResponse("The form is too large.\n", 413)

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias
@@ -30,7 +30,7 @@ from towpath.execution import run_folders, run_record
 from towpath.studio.pages.step_log import plain_text
 
 if TYPE_CHECKING:
-    from towpath.studio.acting_person import ActingPerson
+    from towpath.studio.access_guard import ActingPerson
 
 Form: TypeAlias = Mapping[str, str]
 
@@ -72,8 +72,13 @@ def read_action(name: str, form: Form) -> StudioAction:
     if name not in _ACTIONS:
         raise UsageError(f"there is no action `{name}`")
     # A browser ends the lines of a field as the Internet's mail does.
-    fields = {field: value.replace("\r\n", "\n") for field, value in form.items()}
-    fields = dict(_changed_fields(fields))
+    sent = {field: value.replace("\r\n", "\n") for field, value in form.items()}
+    # But those that stand as they were, whatever their text: nobody wrote it here.
+    fields = {
+        field: value
+        for field, value in sent.items()
+        if not field.startswith("was.") and value != sent.get(f"was.{field}")
+    }
     for field, value in fields.items():
         _refuse_unseen(field, value)
     return _ACTIONS[name](fields)
@@ -88,13 +93,6 @@ def _refuse_unseen(field: str, value: str) -> None:
         is_text = is_block and is_visible(field)
         what = "text that can be seen, or too long" if is_text else "one line of text"
         raise UsageError(f"`{field}` is not {what}")
-
-
-def _changed_fields(fields: Form) -> Iterator[tuple[str, str]]:
-    """The fields but those that stand as they were, whatever their text: nobody wrote it here."""
-    for field, value in fields.items():
-        if not field.startswith("was.") and value != fields.get(f"was.{field}"):
-            yield field, value
 
 
 def _write_run(form: Form) -> StudioAction:

@@ -15,8 +15,9 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 from towpath.errors import TowpathError
 from towpath.studio.pages.page_kind import NoSuchPage
 from towpath.studio.pages.run_facts import find_page_run
-from towpath.studio.pages.step_output import find_bytes, find_member, find_output, picture_type
+from towpath.studio.pages.step_output import find_member, find_output, picture_type
 from towpath.studio.project_facts import ProjectFacts
+from towpath.studio.site_outputs import find_stored_bytes
 
 SANDBOX = (
     "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; "
@@ -37,7 +38,7 @@ def answer_output(root: Path, names: Mapping[str, str], is_download: bool) -> Re
         return PlainTextResponse(f"{refused.faults[0].what}\n", 404)
     member = names.get("member")
     file = find_member(facts, artifact, member) if member is not None else artifact
-    path = find_bytes(facts, file) if file and file.files is None else None
+    path = find_stored_bytes(facts.workspace, file) if file and file.files is None else None
     if file is None or path is None:
         words = f"towpath get {run.id} {names['step']}.{names['output']}"
         return PlainTextResponse(f"Its bytes are not here as a file: {words}\n", 404)

@@ -10,7 +10,6 @@ from towpath.studio.pages.run_columns import find_column
 from towpath.studio.pages.run_filter import RunFilter
 
 if TYPE_CHECKING:
-    from towpath.studio.pages.home_page import HomePage
     from towpath.studio.pages.page_kind import PageKind, PageRequest
     from towpath.studio.pages.promotion_page import PromotionPage
     from towpath.studio.pages.run_table import RunTable
@@ -24,11 +23,6 @@ def name_page_command(kind: PageKind, request: PageRequest, view: Any) -> str:
     """What tells the same as a page that was gathered; "" where no command does."""
     name_command = _COMMANDS.get(kind.template)
     return name_command(request, view) if name_command else ""
-
-
-def _command_of_home(_: PageRequest, view: HomePage) -> str:
-    """What runs and what waits is told of now alone."""
-    return "" if view.board.moment else "towpath status"
 
 
 def _command_of_runs(request: PageRequest, view: RunTable) -> str:
@@ -51,14 +45,9 @@ def _command_of_run(request: PageRequest, _: object) -> str:
     return _write_command("logs", run, step) if step else _write_command("show", run)
 
 
-def _command_of_output(request: PageRequest, _: object) -> str:
-    names = request.names
-    return _write_command("get", names["run"], f"{names['step']}.{names['output']}")
-
-
 def _command_of_run_comparison(request: PageRequest, _: object) -> str:
     """Two runs are laid side by side in a terminal, more are not."""
-    runs = [name for value in request.query.get("run", ()) for name in value.split(",") if name]
+    runs = request.list_values("run")
     return _write_command("diff", *_guard_words(*runs)) if len(runs) == 2 else ""
 
 
@@ -69,26 +58,9 @@ def _command_of_catalogue(request: PageRequest, _: object) -> str:
     return _write_command("search", *([f"--sort={sort}"] if sort else []), *_guard_words(query))
 
 
-def _command_of_model(request: PageRequest, _: object) -> str:
-    return _write_command("models", request.names["model"])
-
-
-def _command_of_version(request: PageRequest, _: object) -> str:
-    return _write_command("show", f"{request.names['model']}@{request.names['version']}")
-
-
 def _command_of_version_comparison(request: PageRequest, _: object) -> str:
-    listed = (value.split(",") for value in request.query.get("version", ()))
-    names = list(dict.fromkeys(name for part in listed for name in part if name))
+    names = list(dict.fromkeys(request.list_values("version")))
     return _write_command("compare", *_guard_words(*names)) if len(names) > 1 else ""
-
-
-def _command_of_pipelines(_: PageRequest, __: object) -> str:
-    return _write_command("check")
-
-
-def _command_of_pipeline(request: PageRequest, _: object) -> str:
-    return _write_command("graph", request.names["pipeline"])
 
 
 def _command_of_stage(_: PageRequest, view: StagePage) -> str:
@@ -97,10 +69,6 @@ def _command_of_stage(_: PageRequest, view: StagePage) -> str:
     if len(models) != 1:
         return _write_command("status")
     return _write_command("history", *models, "--stage", view.stage)
-
-
-def _command_of_promotions(_: PageRequest, __: object) -> str:
-    return _write_command("approve")
 
 
 def _command_of_promotion(_: PageRequest, view: PromotionPage) -> str:
@@ -124,18 +92,23 @@ def _write_command(*words: str) -> str:
 
 # By the template of a page: of data no command tells.
 _COMMANDS: Mapping[str, Callable[[PageRequest, Any], str]] = {
-    "home": _command_of_home,
-    "pipelines": _command_of_pipelines,
-    "pipeline": _command_of_pipeline,
+    # What runs and what waits is told of now alone.
+    "home": lambda _, view: "" if view.board.moment else "towpath status",
+    "pipelines": lambda *_: "towpath check",
+    "pipeline": lambda page, _: _write_command("graph", page.names["pipeline"]),
     "runs": _command_of_runs,
     "run": _command_of_run,
-    "step_output": _command_of_output,
+    "step_output": lambda page, _: _write_command(
+        "get", page.names["run"], f"{page.names['step']}.{page.names['output']}"
+    ),
     "run_comparison": _command_of_run_comparison,
     "models": _command_of_catalogue,
-    "model": _command_of_model,
-    "version": _command_of_version,
+    "model": lambda page, _: _write_command("models", page.names["model"]),
+    "version": lambda page, _: _write_command(
+        "show", f"{page.names['model']}@{page.names['version']}"
+    ),
     "version_comparison": _command_of_version_comparison,
     "stage": _command_of_stage,
-    "promotions": _command_of_promotions,
+    "promotions": lambda *_: "towpath approve",
     "promotion": _command_of_promotion,
 }

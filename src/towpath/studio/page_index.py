@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from towpath.plain_data import list_fields
 from towpath.studio.pages.data_page import gather_data, gather_data_set, list_data_names
-from towpath.studio.pages.deployed_run_page import gather_deployed_run
+from towpath.studio.pages.deployed_runs import gather_deployed_run
 from towpath.studio.pages.home_page import gather_home
 from towpath.studio.pages.log_comparison import gather_log_comparison
 from towpath.studio.pages.model_catalogue import ON_A_PAGE, gather_catalogue, gather_model

@@ -13,7 +13,7 @@ from towpath import __version__
 from towpath.backends.git import refs
 from towpath.errors import TowpathError
 from towpath.execution import run_folders, run_record
-from towpath.studio.asset_files import ASSETS
+from towpath.studio.page_templates import ASSETS
 
 if TYPE_CHECKING:
     from towpath.studio.project_facts import ProjectFacts

@@ -1,9 +1,13 @@
-"""Pages written as HTML: everything that a stranger wrote is escaped, and acts nowhere."""
+"""Pages written as HTML, and the files that they need: everything that a stranger wrote is escaped,
+and acts nowhere."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
@@ -22,13 +26,10 @@ from towpath.studio import (
     svg_charts,
     svg_time_line,
 )
-from towpath.studio.asset_files import asset_digest
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
 
-    from towpath.drawing.picture import GraphPicture
-    from towpath.studio.graph_view import BoxLook
     from towpath.studio.pages.page_kind import PageKind
     from towpath.studio.pages.run_axes import PointChart
     from towpath.studio.project_facts import ProjectFacts
@@ -45,6 +46,24 @@ _OUTPUT_POLICY = (
     "img-src 'self' file: data:; font-src data:; form-action 'none'; base-uri 'none'"
 )
 SECTIONS = ("home", "pipelines", "runs", "models", "data", "promotions")
+
+
+#: The files that pages need beside themselves, each known by its digest.
+ASSETS = Path(str(resources.files("towpath.studio").joinpath("assets")))
+
+
+def asset_digest(name: str) -> str:
+    """Twelve letters that stand for what a file holds; "" where there is no such file."""
+    path = ASSETS / name
+    try:
+        return _digest_at(path, path.stat().st_mtime_ns)
+    except OSError:
+        return ""
+
+
+@functools.lru_cache(maxsize=64)
+def _digest_at(path: Path, _: int) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
 
 
 class PagePlace(Struct, frozen=True):
@@ -101,7 +120,9 @@ def _render_template(
             place=place,
             link=place.link_to,
             query=_write_query,
-            draw=functools.partial(_draw_picture, place.link_to),
+            draw=lambda picture, looks, zoom="": Markup(
+                graph_view.draw_graph(picture, looks, place.link_to, zoom)
+            ),
             draw_curves=lambda chart: Markup(
                 svg_charts.draw_curves(chart.lines, chart.x_label, chart.title, chart.most_points)
             ),
@@ -113,25 +134,12 @@ def _render_template(
             draw_bound=lambda bounded: Markup(bound_bar.draw_bound(bounded)),
             version=__version__,
             site_policy=_OUTPUT_POLICY if template == "step_output" else SITE_POLICY,
-            show_shut_off=_write_attribute,
+            # A stranger's page for an attribute in double quotes, each character of it as it is.
+            show_shut_off=lambda page: Markup(escape(page)),
             **values,
         )
     )
     return page
-
-
-def _draw_picture(
-    link: Callable[[str], str],
-    picture: GraphPicture,
-    looks: Mapping[str, BoxLook],
-    zoom: str = "",
-) -> Markup:
-    return Markup(graph_view.draw_graph(picture, looks, link, zoom))
-
-
-def _write_attribute(page: str) -> Markup:
-    """A stranger's page for an attribute in double quotes, each character of it as it is."""
-    return Markup(escape(page))
 
 
 def _draw_points(place: PagePlace, chart: PointChart) -> Markup:

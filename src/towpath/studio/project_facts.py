@@ -7,7 +7,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct, field
 
@@ -15,16 +15,21 @@ from towpath import registry
 from towpath.audit import stage_history
 from towpath.audit.data_history import DataVersion, read_data_history
 from towpath.audit.lineage import RegistryLineage, VersionIndex
-from towpath.audit.stage_board import MetricPolicy, judge_change, list_standings
+from towpath.audit.stage_board import (
+    MetricPolicy,
+    StageStanding,
+    judge_change,
+    list_standings,
+)
 from towpath.backends.git import Repository, branches, remotes
 from towpath.backends.git.repository import find_unfinished_work
 from towpath.credentials import hide_credentials
 from towpath.delivery.promotion import decide_promotion
 from towpath.delivery.promotion.promotion_approval import short_promotion_name
-from towpath.delivery.reconcile import ReconcileOptions, StagePlan, plan_stage
+from towpath.delivery.reconcile import ReconcileOptions, plan_stage
 from towpath.errors import TowpathError
 from towpath.execution import run_folders
-from towpath.registry import policy_at_commit, shared_registry
+from towpath.registry import Model, Promotion, StageFiles, policy_at_commit, shared_registry
 from towpath.registry.registry_state import list_lost_tags
 from towpath.studio.site_outputs import OutputAddress, choose_site_outputs
 from towpath.workspace import Workspace
@@ -32,7 +37,6 @@ from towpath.workspace import Workspace
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from towpath.audit.stage_board import StageStanding
     from towpath.audit.stage_history import HistoryEntry, StageHistories, StageMove
     from towpath.backends.prefect.runs_at_api import RunsAtApi, WholeRunAtApi
     from towpath.config.pipeline_file import PipelineFileMemory
@@ -40,16 +44,35 @@ if TYPE_CHECKING:
     from towpath.delivery.promotion.decide_promotion import WaitingPromotion
     from towpath.execution.run_record import RecordedRun
     from towpath.forge import Review
-    from towpath.registry import Model, Promotion, StageFiles
     from towpath.studio.beside_answers import BesideAnswers, HeardAnswer
     from towpath.studio.registry_memory import RegistryMemory
 
 _Value = TypeVar("_Value")
+_Method = TypeVar("_Method", bound=Callable[..., Any])
 _NO_STAGE_FILES = registry.StageFiles()
 SITE_RUNS = 1000  # the newest, of which a site of files has pages
 _SITE_DECISIONS = 100  # the newest
 _RUN_PATIENCE = 0.6  # seconds that the page of a deployed run waits for it: it shows nothing else
 LONG_SILENCE = 5.0  # seconds after which nobody expects an answer in a moment
+
+
+def _attempted(otherwise: Any) -> Callable[[_Method], _Method]:
+    """What a method of the facts gives; ``otherwise`` where that cannot be read, with a note."""
+
+    def wrap(read: Any) -> Any:
+        @functools.wraps(read)
+        def attempt(facts: ProjectFacts, *arguments: Any) -> Any:
+            try:
+                return read(facts, *arguments)
+            except TowpathError as refused:
+                facts.is_partial = True
+                for fault in refused.faults:
+                    facts.note(str(fault))
+                return otherwise
+
+        return attempt
+
+    return wrap
 
 
 class ProjectFacts(Struct, dict=True):
@@ -72,9 +95,10 @@ class ProjectFacts(Struct, dict=True):
     def workspace(self) -> Workspace:
         keep = self.memory.keep if self.memory else None
         workspace = Workspace(self.root, self.beside is None, self.pipeline_files, keep)
-        self._attempt_read(lambda: self._note_surroundings(workspace), None)
+        self._note_surroundings(workspace)
         return workspace
 
+    @_attempted(None)
     def _note_surroundings(self, workspace: Workspace) -> None:
         """Notes of what is no file's fault: a merge that goes on, an old view of a registry."""
         work = workspace.repository and find_unfinished_work(workspace.repository)
@@ -83,7 +107,11 @@ class ProjectFacts(Struct, dict=True):
             self.notes.append(f"{words} (git status)")
         if self.beside and workspace.shared_registry:
             self._hear("registry", self._refresh_registry, "the shared registry", 600)
-        elif self.beside and (remote := _find_remote(workspace)):
+        elif (
+            self.beside
+            and workspace.repository
+            and (remote := remotes.choose_remote(workspace.repository))
+        ):
             self._hear("main", self._learn_main, f"the remote {remote}", 600)
 
     def _learn_main(self) -> str:
@@ -116,28 +144,33 @@ class ProjectFacts(Struct, dict=True):
         self.is_partial = self.is_partial or heard.value is None
         if heard.fault:
             since = f"; shown as of {_age_words(heard.age)} ago" if heard.value is not None else ""
-            self._note(f"{whom} cannot be asked: {heard.fault}{since}")
+            self.note(f"{whom} cannot be asked: {heard.fault}{since}")
         elif heard.value is None:
-            self._note(f"{whom} {tell_silence(heard.silence)}")
+            self.note(f"{whom} {tell_silence(heard.silence)}")
         elif heard.age > fresh * 2:
-            self._note(f"{whom} does not answer; shown as of {_age_words(heard.age)} ago")
+            self.note(f"{whom} does not answer; shown as of {_age_words(heard.age)} ago")
         value: _Value | None = heard.value
         return value
 
-    def _note(self, words: str) -> None:
+    def note(self, words: str) -> None:
         if words not in self.notes:
             self.notes.append(words)
 
     @cached_property
+    @_attempted(None)
     def project(self) -> Project | None:
-        return self._attempt_read(lambda: self.workspace.project, None)
+        return self.workspace.project
 
     @cached_property
     def policy(self) -> Project | None:
         """What stages and gates there are, which a shared registry says for all its projects."""
-        policy = self._attempt_read(lambda: self.workspace.policy, None)
-        return policy or self._attempt_read(self._read_policy_of_main, None)
+        return self._read_policy() or self._read_policy_of_main()
 
+    @_attempted(None)
+    def _read_policy(self) -> Project | None:
+        return self.workspace.policy
+
+    @_attempted(None)
     def _read_policy_of_main(self) -> Project | None:
         """What main declares: where the file of the work tree cannot be read, as in the middle of
         a merge, the stages are there still. None where nothing is committed, and where a shared
@@ -147,7 +180,7 @@ class ProjectFacts(Struct, dict=True):
         if repository is None or main is None:
             return None
         policy = policy_at_commit.read_project_at(repository, main, self.workspace.folder)
-        self._note("stages and gates are shown as the main branch declares them")
+        self.note("stages and gates are shown as the main branch declares them")
         return policy
 
     @property
@@ -160,24 +193,23 @@ class ProjectFacts(Struct, dict=True):
         return tuple(self.policy.stages) if self.policy else ()
 
     @cached_property
+    @_attempted(False)
     def has_commit(self) -> bool:
-        def find_head() -> bool:
-            repository = self.workspace.repository
-            return repository is not None and repository.head() is not None
+        repository = self.workspace.repository
+        return repository is not None and repository.head() is not None
 
-        return self._attempt_read(find_head, False)
+    @_attempted({})
+    def _read_models(self) -> Mapping[str, Model]:
+        return self._recall("models", lambda: registry.read_models(self.workspace.registry))
 
     @cached_property
     def models(self) -> Mapping[str, Model]:
-        models: Mapping[str, Model] = self._attempt_read(
-            lambda: self._recall("models", lambda: registry.read_models(self.workspace.registry)),
-            {},
-        )
+        models = self._read_models()
         # What a page asks for may be among them.
         if lost := [model for model in models.values() if model.lost]:
             self.is_partial = True
             for fault in list_lost_tags(self.workspace.registry, lost):
-                self._note(str(fault))
+                self.note(str(fault))
         return models
 
     def _recall(self, name: str, read: Callable[[], _Value]) -> _Value:
@@ -210,29 +242,28 @@ class ProjectFacts(Struct, dict=True):
             for version in model.newest_first:
                 _ = version.summary, version.metrics
 
+    @_attempted(_NO_STAGE_FILES)
+    def _read_stage_files(self) -> StageFiles:
+        repository = self.workspace.registry
+        return self._recall("stage files", lambda: registry.read_stage_files(repository))
+
     @cached_property
     def stage_files(self) -> StageFiles:
-        stage_files: StageFiles = self._attempt_read(
-            lambda: self._recall(
-                "stage files", lambda: registry.read_stage_files(self.workspace.registry)
-            ),
-            _NO_STAGE_FILES,
-        )
+        stage_files = self._read_stage_files()
         for fault in stage_files.faults:
             self.is_partial = True
-            self._note(str(fault))
+            self.note(str(fault))
         return stage_files
 
     @cached_property
+    @_attempted({})
     def data_history(self) -> Mapping[str, tuple[DataVersion, ...]]:
         """What each tracked file or folder held over the history, the newest first."""
-        return self._attempt_read(lambda: read_data_history(self.workspace), {})
+        return read_data_history(self.workspace)
 
     @cached_property
+    @_attempted(())
     def waiting_promotions(self) -> tuple[WaitingPromotion, ...]:
-        return self._attempt_read(self._find_waiting, ())
-
-    def _find_waiting(self) -> tuple[WaitingPromotion, ...]:
         workspace = self.workspace
         if self.beside is None or not decide_promotion.promotes_at_forge(workspace):
             return decide_promotion.find_waiting_promotions(workspace)
@@ -241,29 +272,24 @@ class ProjectFacts(Struct, dict=True):
         heard = self._hear("promotions", question, "the forge")
         if heard is not None:
             return heard
-        repository = workspace.registry_at_hand
-        proposed = decide_promotion.find_proposed_branches(
-            repository, remotes.choose_remote(repository)
-        )
+        clone = workspace.registry_at_hand
+        proposed = decide_promotion.find_proposed_branches(clone, remotes.choose_remote(clone))
         if proposed:
-            self._note("promotions are those whose branches are here")
+            self.note("promotions are those whose branches are here")
         return proposed
 
     @cached_property
+    @_attempted({})
     def decisions(self) -> Mapping[str, Promotion]:
         """What main took of all models, by the name of its page, the newest first; of one that
         was decided several times the last."""
         histories = self.stage_histories
-        if histories is None:
-            return {}
-        return self._attempt_read(
-            lambda: self._recall("decisions", lambda: _name_decisions(histories)), {}
-        )
+        return self._recall("decisions", lambda: _name_decisions(histories)) if histories else {}
 
-    def list_moves(self, stage: str) -> list[StageMove]:
+    @_attempted(())
+    def list_moves(self, stage: str) -> Sequence[StageMove]:
         """Every change of what a stage should run."""
-        histories = self.stage_histories
-        return self._attempt_read(lambda: histories.list_moves(stage), []) if histories else []
+        return self.stage_histories.list_moves(stage) if self.stage_histories else ()
 
     def judge_decisions(self, promotions: Sequence[Promotion]) -> tuple[HistoryEntry, ...]:
         """Some of them, with who let them in."""
@@ -272,11 +298,11 @@ class ProjectFacts(Struct, dict=True):
     def judge_moves(self, moves: Iterable[StageMove]) -> tuple[HistoryEntry, ...]:
         return self._judge_entries(lambda histories: histories.judge_moves(moves))
 
+    @_attempted(())
     def _judge_entries(
         self, judge: Callable[[StageHistories], tuple[HistoryEntry, ...]]
     ) -> tuple[HistoryEntry, ...]:
-        histories = self.stage_histories
-        return self._attempt_read(lambda: judge(histories), ()) if histories else ()
+        return judge(self.stage_histories) if self.stage_histories else ()
 
     @cached_property
     def site_decisions(self) -> frozenset[str]:
@@ -303,11 +329,9 @@ class ProjectFacts(Struct, dict=True):
         """Whether a run is in this folder, and can be looked at."""
         return run in (self.site_runs if is_static else self._run_names)
 
+    @_attempted(())
     def promotion_reviews(self, branch: str) -> tuple[Review, ...]:
         """What people said of a promotion at the forge, as it was heard last."""
-        return self._attempt_read(lambda: self._hear_reviews(branch), ())
-
-    def _hear_reviews(self, branch: str) -> tuple[Review, ...]:
         if not decide_promotion.promotes_at_forge(self.workspace):
             return ()
         question = functools.partial(
@@ -316,31 +340,26 @@ class ProjectFacts(Struct, dict=True):
         return self._hear(f"reviews of {branch}", question, "the forge") or ()
 
     @cached_property
+    @_attempted(None)
     def deployed_runs(self) -> RunsAtApi | None:
         """The runs of deployments that a Prefect API knows; None where there is no API, and in a
         site of files, which is read elsewhere."""
-        project = self.project
-        if self.beside is None or project is None:
-            return None
-        return self._attempt_read(
-            lambda: (
-                self._hear("runs", lambda: list_deployed(self.root, project.name), "Prefect", 15)
-                or None
-            ),
-            None,
-        )
+        from towpath.backends.prefect.runs_at_api import list_runs_at_api
 
+        if self.beside is None or self.project is None:
+            return None
+        name = self.project.name
+        # That there is no API is an answer, too.
+        heard = self._hear("runs", lambda: (list_runs_at_api(self.root, name),), "Prefect", 15)
+        return heard[0] if heard else None
+
+    @_attempted(None)
     def find_deployed_run(self, run: str) -> WholeRunAtApi | None:
         """A run of a deployment; None where no API knows it, or none has said so yet."""
         from towpath.backends.prefect.runs_at_api import read_run_at_api
 
-        def read_run() -> tuple[WholeRunAtApi, ...]:
-            whole = read_run_at_api(self.root, self.name, run)
-            return (whole,) if whole else ()
-
-        heard = self._attempt_read(
-            lambda: self._hear(f"run {run}", read_run, "Prefect", 2, _RUN_PATIENCE), None
-        )
+        question = functools.partial(read_run_at_api, self.root, self.name, run)
+        heard = self._hear(f"run {run}", lambda: (question(),), "Prefect", 2, _RUN_PATIENCE)
         return heard[0] if heard else None
 
     def observe_stage(self, stage: str, waits: bool = True) -> HeardAnswer | None:
@@ -349,38 +368,30 @@ class ProjectFacts(Struct, dict=True):
         if self.beside is None:
             return None
 
-        def plan_now() -> StagePlan:
-            # Its own view, in a thread of its own; of a remote nothing is asked for a page.
-            return plan_stage(self._own_view, stage, ReconcileOptions(offline=True))
-
+        # Its own view, in a thread of its own; of a remote nothing is asked for a page.
+        options = ReconcileOptions(offline=True)
+        plan_now = functools.partial(plan_stage, self._own_view, stage, options)
         return self.beside.ask(f"stage {stage}", plan_now, patience=None if waits else 0)
 
     @cached_property
+    @_attempted(None)
     def stage_histories(self) -> StageHistories | None:
         """What main took, and what came of it; who let it in is judged of what is shown alone. No
         forge is asked."""
         if self.policy is None:  # as a shared registry that was never heard: that is said already
             return None
-
         open_all = functools.partial(stage_history.open_stage_histories, self.workspace)
-        return self._attempt_read(lambda: self._recall("histories", open_all), None)
+        return self._recall("histories", open_all)
 
     def model_history(self, model: str) -> Sequence[HistoryEntry]:
         """Every change of what stages should run of a model, oldest first; no forge is asked."""
         return self._judge_entries(lambda histories: histories.judge_model(model))
 
+    @_attempted(())
     def read_standings(self, *stages: str) -> tuple[StageStanding, ...]:
         """What stages should run and run, and who let that in."""
-        return self._attempt_read(
-            lambda: list_standings(
-                stages,
-                self.stage_files.wanted,
-                self.models,
-                self.stage_histories,
-                self.metric_policy,
-            ),
-            (),
-        )
+        wanted, histories = self.stage_files.wanted, self.stage_histories
+        return list_standings(stages, wanted, self.models, histories, self.metric_policy)
 
     def recent_runs(self, count: int) -> list[RecordedRun]:
         return list(run_folders.recent_runs(self.workspace.runs, count))
@@ -392,17 +403,9 @@ class ProjectFacts(Struct, dict=True):
     def judge_metric(self, metric: str, before: float | None, after: float | None) -> str:
         return judge_change(self.metric_policy.find_sign(metric), before, after)
 
-    def main_metric(self, metrics: Mapping[str, float]) -> str | None:
-        return self.metric_policy.choose_metric(metrics)
-
-    def _attempt_read(self, read: Callable[[], _Value], otherwise: _Value) -> _Value:
-        try:
-            return read()
-        except TowpathError as refused:
-            self.is_partial = True
-            for fault in refused.faults:
-                self._note(str(fault))
-            return otherwise
+    def main_metric(self, tables: Iterable[Mapping[str, float]]) -> str | None:
+        """The main one of the first of these that has metrics."""
+        return next(map(self.metric_policy.choose_metric, filter(None, tables)), None)
 
 
 def _name_decisions(histories: StageHistories) -> Mapping[str, Promotion]:
@@ -414,10 +417,6 @@ def _name_decisions(histories: StageHistories) -> Mapping[str, Promotion]:
     return named
 
 
-def _find_remote(workspace: Workspace) -> str | None:
-    return remotes.choose_remote(workspace.repository) if workspace.repository else None
-
-
 def tell_silence(seconds: float) -> str:
     """That somebody who was asked ``seconds`` ago has not answered."""
     if seconds < LONG_SILENCE:
@@ -427,12 +426,6 @@ def tell_silence(seconds: float) -> str:
 
 def _age_words(seconds: float) -> str:
     return f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds"
-
-
-def list_deployed(root: Path, name: str) -> RunsAtApi | tuple[()]:
-    from towpath.backends.prefect.runs_at_api import list_runs_at_api
-
-    return list_runs_at_api(root, name) or ()
 
 
 def _short_address(address: str) -> str:

@@ -15,8 +15,7 @@ from msgspec import Struct
 from starlette.responses import PlainTextResponse
 
 from towpath.errors import UsageError
-from towpath.studio.access_guard import Admission
-from towpath.studio.acting_person import ActingPerson
+from towpath.studio.access_guard import ActingPerson, Admission
 
 if TYPE_CHECKING:
     from starlette.types import Scope

@@ -22,12 +22,6 @@ _Value = TypeVar("_Value")
 _MOST_BYTES = 64_000_000  # of one repository: beyond that all of it is read anew
 
 
-def _count_kept_bytes(repository: Repository) -> int:
-    """What answers and files take that nobody may ask for again; its refs and its main line are
-    held once."""
-    return sum(map(len, repository.answers.values())) + sum(map(len, repository.contents.values()))
-
-
 class RegistryMemory(Struct):
     """Values by name, of the last state of the refs alone: the memory of a server does not grow."""
 
@@ -41,7 +35,11 @@ class RegistryMemory(Struct):
         """The same repository as an earlier request opened it, with what it knows of commits and
         tags: of the registry after a change only what is new is read."""
         before = self._kept.get(repository.common)
-        if before != repository or _count_kept_bytes(before) > _MOST_BYTES:
+        if before != repository:
+            before = self._kept[repository.common] = repository
+        # What nobody may ask for again; its refs and its main line are held once.
+        kept = (*before.answers.values(), *before.contents.values())
+        if sum(map(len, kept)) > _MOST_BYTES:
             before = self._kept[repository.common] = repository
         return before
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from msgspec import Struct
@@ -22,19 +23,23 @@ class ShownTime(Struct, frozen=True):
 
 def show_time(iso: str | None, now: datetime | None = None) -> ShownTime | None:
     """A time of a record; None for none, and for what is no time."""
-    if not iso:
-        return None
-    try:
-        moment = datetime.fromisoformat(iso.replace("Z", "+00:00"))
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        moment = moment.astimezone(UTC)
-    except (ValueError, OverflowError):  # the first and the last day there is, in another zone
+    moment = parse_time(iso)
+    if moment is None:
         return None
     return ShownTime(
         moment.isoformat(timespec="seconds").replace("+00:00", "Z"),
         moment.strftime("%Y-%m-%d %H:%M"),
         show_age(((now or datetime.now(UTC)) - moment).total_seconds()),
     )
+
+
+def parse_time(iso: str | None) -> datetime | None:
+    """A moment in UTC; None for what is no time."""
+    try:
+        moment = datetime.fromisoformat(iso or "")
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):  # the first and the last day there is, in another zone
+        return None
 
 
 _AGES = ((86400 * 365, "year"), (86400 * 30, "month"), (86400, "day"), (3600, "hour"),
@@ -74,7 +79,28 @@ def show_number(value: object) -> str:
             return str(value)
         is_long = _LONG <= abs(value) < _BEYOND_FLOATS
         return f"{value:,.0f}" if is_long else f"{value:.4g}"
+    return raw_text(value)
+
+
+def raw_text(value: object) -> str:
+    """A value as a form sends it, and `--param` takes it."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def finite_number(value: object) -> float | None:
+    """A figure that can be drawn and compared; None for any other value."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+def best_number(numbers: Iterable[float | None], sign: int) -> float | None:
+    """The highest (``sign`` 1) or the lowest (-1); None where no way is the better one, or all are
+    as good."""
+    comparable = {number for number in numbers if number is not None and number == number}
+    if not sign or len(comparable) < 2:
+        return None
+    return max(comparable) if sign > 0 else min(comparable)
 
 
 def show_change(before: float | None, after: float | None) -> str:

@@ -12,11 +12,10 @@ from msgspec import Struct, field
 from towpath.control_characters import is_visible
 from towpath.errors import TowpathError, UsageError
 from towpath.scratch import replace_bytes
-from towpath.studio.asset_files import ASSETS
 from towpath.studio.page_commands import name_page_command
 from towpath.studio.page_index import PAGES
 from towpath.studio.page_states import PageStates
-from towpath.studio.page_templates import PagePlace, render_studio_page
+from towpath.studio.page_templates import ASSETS, PagePlace, render_studio_page
 from towpath.studio.pages.page_kind import NoSuchPage, PageRequest
 from towpath.studio.pages.step_output import OutputPage
 from towpath.studio.project_facts import ProjectFacts
@@ -101,7 +100,9 @@ def build_site(root: Path, folder: Path, publishes_outputs: bool = False) -> Sit
 
     Raises UsageError where something else stands there.
     """
-    _refuse_strangers(folder)
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / MARKER).is_file():
+        hint = "name a folder that is new or empty"
+        raise UsageError(f"{folder} holds something else", hint=hint)
     site = SiteFolder(folder, dict(_read_list(folder / MARKER)))
     # Before the first page: what a build that is killed leaves is known as a site's.
     folder.mkdir(parents=True, exist_ok=True)
@@ -144,14 +145,6 @@ def _keep_page(
     file = facts.site_outputs.get(OutputAddress(**names)) if "output" in names else ""
     files = (f"{path}index.html", *((f"{path}{file}",) if file else ()))
     return all(site.keep_file(name, state) for name in files)
-
-
-def _refuse_strangers(folder: Path) -> None:
-    """UsageError for a folder that holds something else than such a site."""
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / MARKER).is_file():
-        raise UsageError(
-            f"{folder} holds something else", hint="name a folder that is new or empty"
-        )
 
 
 def _read_list(marker: Path) -> Iterator[tuple[str, SiteFile]]:

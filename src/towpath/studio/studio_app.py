@@ -8,7 +8,7 @@ import gc
 import hmac
 import logging
 import re
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,16 +37,17 @@ from towpath.credentials import hide_credentials
 from towpath.delivery.promotion.propose import PROMOTION_PREFIX
 from towpath.errors import TowpathError, UsageError
 from towpath.execution import run_folders
-from towpath.studio.access_guard import ACTOR, FORM_TOKEN, AccessGuard, Door, TokenDoor
+from towpath.studio.access_guard import ACTOR, FORM_TOKEN, AccessGuard, ActingPerson, Door
 from towpath.studio.action_commands import ActionOutcome, carry_out_action, read_action
-from towpath.studio.asset_files import ASSETS, asset_digest
 from towpath.studio.beside_answers import BesideAnswers
-from towpath.studio.log_growth import read_log_growth
+from towpath.studio.log_markup import read_log_growth
 from towpath.studio.output_files import answer_output
 from towpath.studio.page_commands import name_page_command
 from towpath.studio.page_index import PAGES
 from towpath.studio.page_templates import (
+    ASSETS,
     PagePlace,
+    asset_digest,
     compile_templates,
     render_missing,
     render_outcome,
@@ -54,30 +55,22 @@ from towpath.studio.page_templates import (
 )
 from towpath.studio.page_threads import PageThreads, PageTooSlow
 from towpath.studio.pages.page_kind import NoSuchPage, PageKind, PageRequest
+from towpath.studio.pages.run_columns import write_runs_csv
 from towpath.studio.pages.run_comparison import select_runs
 from towpath.studio.pages.run_facts import find_page_run
 from towpath.studio.project_facts import ProjectFacts
 from towpath.studio.registry_memory import RegistryMemory
-from towpath.studio.run_export import write_runs_csv
 from towpath.studio.run_stream import RunStreams
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from starlette.requests import Request
     from starlette.types import Scope
 
-    from towpath.studio.acting_person import ActingPerson
 
 _ACTION_LIMIT = 400.0  # seconds: a command ends itself before
 _YEAR = "private, max-age=31536000, immutable"
 # Pages and what belongs to them; a log of a gigabyte goes as it is, for all others would wait.
 _COMPRESSED = (Middleware(GZipMiddleware, minimum_size=1000, compresslevel=5),)
-
-
-def make_app(root: Path, token: str) -> AccessGuard:
-    """The application over the project at ``root``, opened by ``token``."""
-    return guard_project(StudioProject(root), TokenDoor(token))
 
 
 def guard_project(studio: StudioProject, door: Door) -> AccessGuard:
@@ -193,16 +186,14 @@ class StudioProject:
         if not path.endswith("/") and "." not in path.rpartition("/")[2]:
             # Its own path, never one that begins with two slashes: that would be another host.
             return RedirectResponse(f"/{path.strip('/')}/", 307)
-        what = "There is no such page."
-        place = place_of_request(request)
-        work = functools.partial(self._write_missing, what, place)
+        what, place = "There is no such page.", place_of_request(request)
         try:
-            return HTMLResponse(await self.threads.compute(work), 404)
+            page = await self.threads.compute(
+                lambda: render_missing(self._read_facts(), what, place)
+            )
         except PageTooSlow as late:  # what answers one fault has no answer for another
             return await answer_late(request, late)
-
-    def _write_missing(self, what: str, place: PagePlace) -> str:
-        return render_missing(self._read_facts(), what, place)
+        return HTMLResponse(page, 404)
 
     async def stream_run(self, request: Request) -> Response:
         if request.method == "HEAD":  # a stream has no length to tell
@@ -226,10 +217,7 @@ class StudioProject:
         """The runs that an address names or asks for, as comma-separated values."""
         query = {name: tuple(request.query_params.getlist(name)) for name in request.query_params}
         page_request = PageRequest({}, query or {"all": ("1",)})
-        try:
-            return await self.threads.compute(lambda: self._write_table(page_request))
-        except PageTooSlow:
-            return PlainTextResponse(_TOO_SLOW, 503, {"retry-after": "10"})
+        return await self.threads.compute(lambda: self._write_table(page_request))
 
     def _write_table(self, request: PageRequest) -> Response:
         try:
@@ -259,9 +247,7 @@ class StudioProject:
         )
         names, runs = dict(request.path_params), ProjectFacts(self.root).workspace.runs
         growth = await self.threads.compute(lambda: read_log_growth(runs, names, begin, line))
-        if growth is None:
-            return JSONResponse({}, 404)
-        return JSONResponse(structs.asdict(growth))
+        return JSONResponse(structs.asdict(growth)) if growth else JSONResponse({}, 404)
 
     async def send_output(self, is_download: bool, request: Request) -> Response:
         """What a step made: as a file to keep, or to be looked at, where it can do nothing."""

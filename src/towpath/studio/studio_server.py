@@ -19,9 +19,8 @@ from msgspec import Struct
 
 from towpath.errors import UsageError
 from towpath.scratch import scratch_folder
-from towpath.studio.access_guard import Door, TokenDoor
+from towpath.studio.access_guard import HEAD_PATIENCE, LONGEST_HEAD, AccessGuard, Door, TokenDoor
 from towpath.studio.pages.run_facts import read_ahead
-from towpath.studio.request_limits import HEAD_PATIENCE, LONGEST_HEAD
 from towpath.studio.studio_app import StudioProject, guard_project
 
 if TYPE_CHECKING:
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
     import uvicorn
 
-    from towpath.studio.access_guard import AccessGuard
     from towpath.studio.proxy_identity import ProxyDoor
 
 _STOP = 2  # seconds that an answer may take to end: else a browser's holds the server up

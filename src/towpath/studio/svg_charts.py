@@ -1,4 +1,4 @@
-"""Curves, points and parallel lines as SVG whose look stands in the page's style sheet."""
+"""Curves, points, parallel lines and trends as SVG whose look stands in the page's style sheet."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from towpath.control_characters import escape_markup
+from towpath.drawing.svg_parts import draw_text
 from towpath.studio.shown_values import show_number
 
 COLOURS = 8  # classes `c0` to `c7`; further lines begin again, and each is named beside its end
@@ -135,9 +136,9 @@ def draw_parallel(
         x = 60 + i * gap
         drawn += [
             f'<path class="grid-line" d="M{x:.1f} 26 V{_HIGH - 34:.1f}"/>',
-            _write_text("axis-name", x, 14, name, "middle"),
-            _write_text("tick-word", x, _HIGH - 18, show_number(axis.low), "middle"),
-            _write_text("tick-word", x + 5, 30, show_number(axis.high)),
+            draw_text("axis-name", x, 14, name[:40], "middle"),
+            draw_text("tick-word", x, _HIGH - 18, show_number(axis.low), "middle"),
+            draw_text("tick-word", x + 5, 30, show_number(axis.high)),
         ]
     # The best are drawn last, over the others.
     for name, row in sorted(rows.items(), key=lambda item: item[0] in marked):
@@ -176,11 +177,11 @@ def _draw_axes(x_axis: AxisSpan, y_axis: AxisSpan, x_label: str) -> list[str]:
     for value in y_axis.ticks():
         y = y_axis.place(value)
         parts.append(f'<path class="grid-line" d="M{_LEFT:.0f} {y:.1f} H{_WIDE - _RIGHT:.0f}"/>')
-        parts.append(_write_text("tick-word", _LEFT - 6, y + 4, show_number(value), "end"))
+        parts.append(draw_text("tick-word", _LEFT - 6, y + 4, show_number(value), "end"))
     for value in x_axis.ticks():
         word = show_number(value)
-        parts.append(_write_text("tick-word", x_axis.place(value), floor + 14, word, "middle"))
-    parts.append(_write_text("axis-name", _WIDE - _RIGHT, _HIGH - 3, x_label, "end"))
+        parts.append(draw_text("tick-word", x_axis.place(value), floor + 14, word, "middle"))
+    parts.append(draw_text("axis-name", _WIDE - _RIGHT, _HIGH - 3, x_label[:40], "end"))
     return parts
 
 
@@ -192,6 +193,29 @@ def _frame_chart(parts: Sequence[str], label: str, wide: float = _WIDE, role: st
     )
 
 
-def _write_text(kind: str, x: float, y: float, words: str, anchor: str = "start") -> str:
-    place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
-    return f'<text class="{kind}" {place}>{escape_markup(words[:40])}</text>'
+_TREND_WIDE, _TREND_HIGH, _TREND_EDGE = 120.0, 28.0, 4.0
+
+
+class TrendLine(Struct, frozen=True):
+    """A metric over versions or runs, as a path in a box of 120 by 28; ``words`` say it without
+    eyes."""
+
+    metric: str
+    path: str
+    end: tuple[float, float]
+    words: str
+
+
+def lay_trend(metric: str, values: Sequence[float], what: str) -> TrendLine | None:
+    """The line through values, the oldest first; None where fewer than two are numbers."""
+    values = [value for value in values if math.isfinite(value)]
+    if len(values) < 2:
+        return None
+    axis = AxisSpan.of_values(values, _TREND_HIGH - _TREND_EDGE, _TREND_EDGE)
+    step = (_TREND_WIDE - 2 * _TREND_EDGE) / (len(values) - 1)
+    placed = [
+        (round(_TREND_EDGE + i * step, 1), round(axis.place(v), 1)) for i, v in enumerate(values)
+    ]
+    path = "M" + " L".join(f"{x:.1f} {y:.1f}" for x, y in placed)
+    ends = f"{show_number(values[0])} to {show_number(values[-1])}"
+    return TrendLine(metric, path, placed[-1], f"{metric} of {len(values)} {what}: {ends}")

@@ -8,15 +8,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from html import escape
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from towpath.control_characters import show_controls
+from towpath.control_characters import escape_markup
+from towpath.drawing.svg_parts import draw_text
 
 if TYPE_CHECKING:
-    from towpath.studio.pages.stage_times import StageSpan
+    from towpath.studio.pages.stage_page import StageSpan
 
 _TOP = 4.0  # pixels
 _BAR = 22.0  # pixels, its height
@@ -35,10 +35,6 @@ class _LineForm(Struct, frozen=True):
     left: float
     right: float
     ticks: tuple[tuple[float, str], ...]
-
-    @property
-    def has_names_above(self) -> bool:
-        return self.left < self.row
 
 
 _FORMS = (
@@ -64,42 +60,35 @@ class _TimeScale(Struct, frozen=True):
         return form.left + share * (form.wide - form.left - form.right)
 
 
-def draw_time_line(
-    rows: Mapping[str, Sequence[StageSpan]], now: float | None = None, marked: float | None = None
-) -> str:
-    """The bars from the first to now; ``marked`` is a moment that a line stands at, in seconds."""
+def draw_time_line(rows: Mapping[str, Sequence[StageSpan]], now: float | None = None) -> str:
+    """The bars from the first to now, in seconds."""
     end = now or time.time()
     begin = min((span.begin for spans in rows.values() for span in spans), default=end)
-    return "".join(_draw_form(_TimeScale(begin, end, form), rows, marked) for form in _FORMS)
+    return "".join(_draw_form(_TimeScale(begin, end, form), rows) for form in _FORMS)
 
 
-def _draw_form(
-    scale: _TimeScale, rows: Mapping[str, Sequence[StageSpan]], marked: float | None
-) -> str:
+def _draw_form(scale: _TimeScale, rows: Mapping[str, Sequence[StageSpan]]) -> str:
     form = scale.form
     floor = _TOP + form.row * len(rows)
     parts: list[str] = []
     for number, (model, spans) in enumerate(rows.items()):
         parts += _draw_row(scale, _TOP + number * form.row, model, spans)
     parts += _draw_ticks(scale, floor + 16)
-    if marked is not None and scale.begin <= marked <= scale.end:
-        x = scale.place_moment(marked)
-        parts.append(f'<path class="mark-line" d="M{x:.1f} {_TOP} V{floor:.1f}"/>')
     sentence = "; ".join(span.words for spans in rows.values() for span in spans)
     return (
         f'<svg class="chart time-line {form.kind}" '
         f'viewBox="0 0 {form.wide:.0f} {floor + 22:.0f}" width="{form.wide:.0f}" '
         f'height="{floor + 22:.0f}" role="img" '
-        f'aria-label="{_escape_words(sentence[:2000])}">{"".join(parts)}</svg>'
+        f'aria-label="{escape_markup(sentence[:2000])}">{"".join(parts)}</svg>'
     )
 
 
 def _draw_row(scale: _TimeScale, y: float, model: str, spans: Sequence[StageSpan]) -> Iterator[str]:
-    if scale.form.has_names_above:
-        yield _write_words("row-name", scale.form.left, y + 14, model[:40], "start")
+    if scale.form.left < scale.form.row:  # names above
+        yield draw_text("row-name", scale.form.left, y + 14, model[:40], "start")
         y += scale.form.row - _BAR - 8
     else:
-        yield _write_words("row-name", scale.form.left - 10, y + 19, model[:18], "end")
+        yield draw_text("row-name", scale.form.left - 10, y + 19, model[:18], "end")
     colours: dict[str, int] = {}  # a version that came back has the colour that it had
     for span in spans:
         index = colours.setdefault(span.version, len(colours))
@@ -115,7 +104,7 @@ def _draw_ticks(scale: _TimeScale, y: float) -> Iterator[str]:
         moment = scale.begin + share * scale.length
         words = datetime.fromtimestamp(moment, UTC).strftime(form)
         if words != last_words:  # of a history of minutes the same would be told three times
-            yield _write_words("tick-word", scale.place_moment(moment), y, words, anchor)
+            yield draw_text("tick-word", scale.place_moment(moment), y, words, anchor)
         last_words = words
 
 
@@ -123,17 +112,8 @@ def _draw_bar(span: StageSpan, index: int, left: float, wide: float, y: float) -
     kind = f"time-bar c{index % 8}" + ("" if span.is_deployed else " is-waiting")
     bar = (
         f'<rect class="{kind}" x="{left:.1f}" y="{y + 4:.1f}" width="{wide:.1f}" '
-        f'height="{_BAR:.0f}" rx="4"><title>{_escape_words(span.words)}</title></rect>'
+        f'height="{_BAR:.0f}" rx="4"><title>{escape_markup(span.words)}</title></rect>'
     )
     if len(span.version) * _LETTER + 12 > wide:
         return bar
-    return bar + _write_words("bar-word", left + 7, y + 19, span.version, "start")
-
-
-def _write_words(kind: str, x: float, y: float, words: str, anchor: str) -> str:
-    place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
-    return f'<text class="{kind}" {place}>{_escape_words(words)}</text>'
-
-
-def _escape_words(text: str) -> str:
-    return escape(show_controls(text))
+    return bar + draw_text("bar-word", left + 7, y + 19, span.version, "start")

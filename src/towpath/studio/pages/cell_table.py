@@ -69,12 +69,12 @@ def gather_cell_table(
     facts: ProjectFacts, run: RecordedRun, step: StepRun, request: PageRequest
 ) -> CellTable | None:
     """The cells that `?cells=STATE&by=COLUMN&cells_page=N` asks for; None of a step without."""
-    cells = list(run.cells_of(step.name).values()) if step.cells else []
+    cells = list(run.cells_of(step.name).values())
     if not cells:
         return None
     objective = _declared_objective(facts, run, step)
     numbers = {cell.name: _cell_numbers(cell) for cell in cells}
-    items = _item_columns(cells)
+    items = tuple(dict.fromkeys(name for cell in cells for name in cell.items))[:_MOST_ITEMS]
     columns = _number_columns(numbers, objective)
     best = _best_cell(step, numbers, objective)
     states = Counter(str(cell.state) for cell in cells)
@@ -107,10 +107,6 @@ def _declared_objective(
         if reference := getattr(owner, word, None):
             return CellObjective(str(reference), word == "minimize")
     return None
-
-
-def _item_columns(cells: Sequence[StepRun]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(name for cell in cells for name in cell.items))[:_MOST_ITEMS]
 
 
 def _holds_numbers(cells: Sequence[StepRun], item: str) -> bool:
@@ -166,19 +162,16 @@ def _sort_cells(
     if not column:
         return list(cells)
     keys = {cell.name: numbers[cell.name].get(column, cell.items.get(column)) for cell in cells}
-    present = [cell for cell in cells if _is_ordered(keys[cell.name])]
-    absent = [cell for cell in cells if not _is_ordered(keys[cell.name])]
+    keys = {name: key for name, key in keys.items() if key is not None and key == key}  # no NaN
+    present = [cell for cell in cells if cell.name in keys]
     present.sort(key=lambda cell: _sort_key(keys[cell.name]), reverse=is_falling)
-    return [*present, *absent]
-
-
-def _is_ordered(value: object) -> bool:
-    return value is not None and value == value
+    return [*present, *(cell for cell in cells if cell.name not in keys)]
 
 
 def _sort_key(value: object) -> tuple[bool, float, str]:
-    is_number = isinstance(value, int | float)
-    return (not is_number, float(value) if isinstance(value, int | float) else 0.0, str(value))
+    """Numbers before texts."""
+    number = float(value) if isinstance(value, int | float) else None
+    return number is None, number or 0.0, str(value)
 
 
 def _cell_row(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import Struct
 
-from towpath.studio.shown_values import show_change, show_number
+from towpath.studio.shown_values import best_number, finite_number, show_change, show_number
 
 if TYPE_CHECKING:
     from towpath.studio.project_facts import ProjectFacts
@@ -85,27 +84,13 @@ def _show_cell(row: ValueRow, value: object) -> ComparedCell:
 def _compare_metric(
     facts: ProjectFacts, name: str, values: Sequence[object]
 ) -> Iterator[ComparedCell]:
-    numbers = [_finite_number(value) for value in values]
-    best = _best_number(numbers, facts.metric_policy.find_sign(name))
+    numbers = [finite_number(value) for value in values]
+    best = best_number(numbers, facts.metric_policy.find_sign(name))
     for index, (value, number) in enumerate(zip(values, numbers, strict=True)):
         change = show_change(numbers[0], number) if index else ""
         verdict = facts.judge_metric(name, numbers[0], number) if change else ""
         is_best = best is not None and number == best
         yield ComparedCell(show_digest(value), is_best, change, verdict)
-
-
-def _best_number(numbers: Sequence[float | None], sign: int) -> float | None:
-    """None where no way is the better one, or all are as good."""
-    comparable = {number for number in numbers if number is not None}
-    if not sign or len(comparable) < 2:
-        return None
-    return max(comparable) if sign > 0 else min(comparable)
-
-
-def _finite_number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if math.isfinite(value) else None
 
 
 def show_digest(value: object) -> str:

@@ -14,7 +14,7 @@ from towpath.config.file_declaration import Input
 from towpath.errors import TowpathError
 from towpath.planning.declared_pipelines import read_declared
 from towpath.quantities import readable_size
-from towpath.studio.pages.page_kind import NoSuchPage
+from towpath.studio.pages.page_kind import NoSuchPage, PageRequest
 from towpath.studio.pages.run_filter import RunFilter, list_found_runs
 from towpath.studio.shown_values import show_person
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from towpath.audit.data_history import DataVersion
     from towpath.execution.run_summary import CheckSummary
     from towpath.registry import ModelVersion
-    from towpath.studio.pages.page_kind import PageRequest
     from towpath.studio.pages.run_facts import RunLine
     from towpath.studio.project_facts import ProjectFacts
 
@@ -100,11 +99,10 @@ def gather_data(facts: ProjectFacts, _: PageRequest) -> DataList:
 def gather_data_set(facts: ProjectFacts, request: PageRequest) -> DataPage:
     name = request.names["data"]
     sets, unread = _gather_sets(facts)
-    for data in sets:
-        if data.page == name:
-            left_out = max(0, len(data.runs) - _RUNS)
-            return DataPage(data, unread, left_out)
-    raise NoSuchPage(f"no data `{name[:80]}`")
+    data = next((data for data in sets if data.page == name), None)
+    if data is None:
+        raise NoSuchPage(f"no data `{name[:80]}`")
+    return DataPage(data, unread, max(0, len(data.runs) - _RUNS))
 
 
 def name_data_page(name: str) -> str:
@@ -163,11 +161,6 @@ def _declared_inputs(facts: ProjectFacts) -> Iterator[tuple[str, str, str]]:
                 yield pipeline, name, place.rstrip("/")
 
 
-def _list_users(models: Mapping[str, Sequence[ModelVersion]], digest: str) -> tuple[str, ...]:
-    """The last versions that were made of it, the newest first."""
-    return tuple(str(version) for version in reversed(models.get(digest, ())[-_USERS:]))
-
-
 def _checks_by_digest(runs: Sequence[RunLine]) -> Mapping[str, list[DataCheck]]:
     checks: defaultdict[str, list[DataCheck]] = defaultdict(list)
     for run in runs:
@@ -180,18 +173,12 @@ def _make_set(
     name: str, gathered: _Gathered, models: Mapping[str, Sequence[ModelVersion]],
     checks: Mapping[str, list[DataCheck]],
 ) -> DataSet:  # fmt: skip
-    versions = [
-        _make_version(version, gathered, models, checks)
-        for version in gathered.history
-        if version.digest is not None
-    ]
-    committed = {version.digest for version in versions}
-    others = [
-        _seen_version(digest, runs, models, checks)
-        for digest, runs in gathered.runs_by_digest.items()
-        if digest not in committed
-    ]
-    listed = sorted([*others, *versions], key=lambda version: version.since, reverse=True)
+    committed = {version.digest for version in gathered.history if version.digest is not None}
+    seen = (digest for digest in gathered.runs_by_digest if digest not in committed)
+    history = (version for version in gathered.history if version.digest is not None)
+    places = [*((digest, None) for digest in seen), *((v.digest or "", v) for v in history)]
+    versions = [_make_version(*place, gathered, models, checks) for place in places]
+    listed = sorted(versions, key=lambda version: version.since, reverse=True)
     digests = dict.fromkeys(version.digest for version in listed)
     all_checks = [check for digest in digests for check in checks.get(digest, ())]
     all_checks.sort(key=lambda check: check.run, reverse=True)
@@ -203,24 +190,18 @@ def _make_set(
 
 
 def _make_version(
-    version: DataVersion, gathered: _Gathered, models: Mapping[str, Sequence[ModelVersion]],
-    checks: Mapping[str, list[DataCheck]],
+    digest: str, version: DataVersion | None, gathered: _Gathered,
+    models: Mapping[str, Sequence[ModelVersion]], checks: Mapping[str, list[DataCheck]],
 ) -> DataSetVersion:  # fmt: skip
-    digest = version.digest or ""
-    return DataSetVersion(
-        digest, version.time, show_person(version.author), readable_size(version.size),
-        version.files, version.commit, version.subject,
-        tuple(run.id for run in gathered.runs_by_digest.get(digest, ())),
-        _list_users(models, digest), next(iter(checks.get(digest, ())), None),
+    """Of a digest that no commit has, what runs know of it."""
+    runs = gathered.runs_by_digest.get(digest, [])
+    origin = (
+        (version.time, show_person(version.author), readable_size(version.size), version.files,
+         version.commit, version.subject)
+        if version
+        else (runs[-1].started, runs[-1].author, "", None, "", "")
     )  # fmt: skip
-
-
-def _seen_version(
-    digest: str, runs: Sequence[RunLine], models: Mapping[str, Sequence[ModelVersion]],
-    checks: Mapping[str, list[DataCheck]],
-) -> DataSetVersion:  # fmt: skip
-    first = runs[-1]
-    return DataSetVersion(
-        digest, first.started, first.author, "", None, "", "", tuple(run.id for run in runs),
-        _list_users(models, digest), next(iter(checks.get(digest, ())), None),
-    )  # fmt: skip
+    # The last versions that were made of it, the newest first.
+    users = tuple(str(user) for user in reversed(models.get(digest, ())[-_USERS:]))
+    check = next(iter(checks.get(digest, ())), None)
+    return DataSetVersion(digest, *origin, tuple(run.id for run in runs), users, check)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -170,7 +171,9 @@ def _golden_rows(
         if number <= _ROWS or number in answers:
             shown = [_shorten_number(*pair) for pair in zip(table.columns, cells, strict=False)]
             inputs, answer = (*shown[:place], *shown[place + 1 :]), answers.get(number, "")
-            difference = _difference_words(cells[place], answer)
+            difference = ""
+            with suppress(ValueError):  # texts, or several outputs
+                difference = f"{float(answer) - float(cells[place]):+.4g}"
             yield GoldenRow(number, inputs, cells[place], answer, difference)
 
 
@@ -185,13 +188,6 @@ def _shorten_number(column: PreviewColumn, cell: str) -> str:
         return cell
     short = f"{exact:.9g}"
     return short if math.isclose(float(short), exact, rel_tol=1e-14) else cell
-
-
-def _difference_words(expected: str, answer: str) -> str:
-    try:
-        return f"{float(answer) - float(expected):+.4g}"
-    except ValueError:  # texts, or several outputs
-        return ""
 
 
 _EXPECTED = "expected"
@@ -211,12 +207,10 @@ def _preview_json_samples(content: bytes) -> FilePreview:
         inputs = sample.get("inputs") if isinstance(sample, Mapping) else None
         if not isinstance(inputs, Mapping):
             return wrong
-        # First, so that no number of inputs leaves it out.
-        rows.append({_EXPECTED: sample.get(_EXPECTED), **_other_names(inputs)})
+        # One of the inputs may itself be called as the answer is.
+        named = {f"{name} " if name == _EXPECTED else name: v for name, v in inputs.items()}
+        rows.append(
+            {_EXPECTED: sample.get(_EXPECTED), **named}
+        )  # first, so that it is never left out
     table = list_rows(rows)
     return FilePreview(table) if table else wrong
-
-
-def _other_names(inputs: Mapping[str, object]) -> Mapping[str, object]:
-    """The inputs, one of which may itself be called as the answer is."""
-    return {f"{name} " if name == _EXPECTED else name: value for name, value in inputs.items()}

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from towpath.audit.open_tasks import LATEST_RUNS, list_open_tasks
+from towpath.audit.open_tasks import LATEST_RUNS, OpenTask, list_open_tasks
 from towpath.execution import run_questions
 from towpath.studio.pages.promotion_page import short_name
 from towpath.studio.pages.run_facts import RunLine, list_run_lines
 from towpath.studio.pages.stage_cards import StageCard, add_drift, find_past_cards, list_stage_cards
 
 if TYPE_CHECKING:
-    from towpath.audit.open_tasks import OpenTask
     from towpath.delivery.promotion.decide_promotion import WaitingPromotion
     from towpath.registry import ModelVersion
     from towpath.studio.pages.page_kind import PageRequest
@@ -65,27 +64,27 @@ class HomePage(Struct, frozen=True):
 
 def gather_home(facts: ProjectFacts, request: PageRequest) -> HomePage:
     cards = list_stage_cards(facts, *facts.stages)
-    columns = tuple(_stage_column(facts, stage, cards[stage]) for stage in facts.stages)
+    declared = facts.policy.stages if facts.policy else {}
+    columns = tuple(
+        StageColumn(stage, declared[stage].description or "", add_drift(facts, stage, cards[stage]))
+        for stage in facts.stages
+    )
     strip = tuple(list_run_lines(facts, LATEST_RUNS))
-    runs = strip[:_RUNS]
+    # What needs a person, as `towpath status` tells it, but for promotions, which stand above.
+    questions = run_questions.list_waiting(facts.workspace)
+    tasks = list_open_tasks((), questions, facts.read_standings(*facts.stages), strip)
     return HomePage(
         columns,
         facts.waiting_promotions,
-        runs,
+        strip[:_RUNS],
         strip,
         _list_first_steps(facts, columns, strip),
-        tuple(map(_show_task, _list_tasks(facts, strip))),
+        tuple(map(_show_task, tasks)),
         tuple(facts.workspace.pipelines),
         len(facts.models),
         sum(len(model.versions) for model in facts.models.values()),
         show_board_at(facts, request.first_value("at").strip(), columns),
     )
-
-
-def _list_tasks(facts: ProjectFacts, runs: tuple[RunLine, ...]) -> Iterator[OpenTask]:
-    """What needs a person, as `towpath status` tells it, but for promotions, which stand above."""
-    standings = facts.read_standings(*facts.stages)
-    return list_open_tasks((), run_questions.list_waiting(facts.workspace), standings, runs)
 
 
 class StageBoard(Struct, frozen=True):
@@ -101,15 +100,8 @@ def show_board_at(facts: ProjectFacts, moment: str, columns: tuple[StageColumn, 
     if not moment:
         return StageBoard(columns, "", "")
     past, fault = find_past_cards(facts, moment)
-    if fault:
-        return StageBoard(columns, moment, fault)
-    shown = tuple(replace(column, cards=past.get(column.stage, ())) for column in columns)
-    return StageBoard(shown, moment, "")
-
-
-def _stage_column(facts: ProjectFacts, stage: str, cards: tuple[StageCard, ...]) -> StageColumn:
-    declared = facts.policy.stages[stage].description if facts.policy else None
-    return StageColumn(stage, declared or "", add_drift(facts, stage, cards))
+    shown = (replace(column, cards=past.get(column.stage, ())) for column in columns)
+    return StageBoard(columns if fault else tuple(shown), moment, fault)
 
 
 def _list_first_steps(
@@ -122,10 +114,8 @@ def _list_first_steps(
         return ()
     newest = next((m.latest for m in facts.models.values() if m.latest), None)
     entered_stage = cards[0][0] if cards else ""
-    steps = (
-        *_steps_to_version(facts, newest, runs),
-        *_steps_to_stage(facts, newest, entered_stage),
-    )
+    to_stage = _steps_to_stage(facts, newest, entered_stage)
+    steps = (*_steps_to_version(facts, newest, runs), *to_stage)
     return () if all(step.is_done for step in steps) else steps
 
 
@@ -137,7 +127,9 @@ def _steps_to_version(
     commit = "git init && git add . && git commit -m 'Begin'"
     yield FirstStep(has_pipeline, "Write a pipeline, or take a template's", "towpath new")
     yield FirstStep(facts.has_commit, "Commit it: a version names the code that made it", commit)
-    yield FirstStep(has_run, "Run it", "towpath run", _pipeline_address(facts))
+    names = tuple(facts.workspace.pipelines)
+    page = f"pipelines/{names[0]}/" if len(names) == 1 else "pipelines/" if names else ""
+    yield FirstStep(has_run, "Run it", "towpath run", page)
     words = "Register the model: a register step does, or by hand"
     yield FirstStep(newest is not None, words, register, f"runs/{runs[0].id}/" if runs else "")
 
@@ -153,19 +145,11 @@ def _steps_to_stage(
     branch = waiting[0].branch if waiting else "promote/..."
     version = f"models/{newest.model}/{newest.version}/" if newest else ""
     decision = f"promotions/{short_name(branch)}/" if waiting else ""
-    yield FirstStep(
-        bool(waiting or entered_stage), f"Propose the version for {stage}", promote, version
-    )
+    is_proposed, next_stage = bool(waiting or entered_stage), entered_stage or stage
+    yield FirstStep(is_proposed, f"Propose the version for {stage}", promote, version)
     yield FirstStep(bool(entered_stage), "Approve it", f"towpath approve {branch}", decision)
-    next_stage = entered_stage or stage
-    yield FirstStep(
-        False, "Deploy it", f"towpath reconcile {next_stage} --apply", f"stages/{next_stage}/"
-    )
-
-
-def _pipeline_address(facts: ProjectFacts) -> str:
-    names = tuple(facts.workspace.pipelines)
-    return f"pipelines/{names[0]}/" if len(names) == 1 else "pipelines/" if names else ""
+    deploy = f"towpath reconcile {next_stage} --apply"
+    yield FirstStep(False, "Deploy it", deploy, f"stages/{next_stage}/")
 
 
 def _show_task(task: OpenTask) -> Attention:

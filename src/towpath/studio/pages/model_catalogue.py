@@ -7,19 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from towpath.audit.version_search import list_version_facts, match_versions
+from towpath.audit.version_search import VersionFacts, list_version_facts, match_versions
 from towpath.config.foreign_values import format_second
 from towpath.errors import TowpathError
-from towpath.registry import summarise_version
-from towpath.studio.pages.metric_trend import TrendLine, lay_trend
-from towpath.studio.pages.page_kind import ListPart, NoSuchPage
+from towpath.registry import Model, ModelVersion, summarise_version
+from towpath.studio.pages.page_kind import ListPart, NoSuchPage, PageRequest
 from towpath.studio.pages.version_facets import VersionFacet, count_facets
 from towpath.studio.shown_values import show_number, show_person
+from towpath.studio.svg_charts import TrendLine, lay_trend
 
 if TYPE_CHECKING:
-    from towpath.audit.version_search import VersionFacts
-    from towpath.registry import Model, ModelVersion
-    from towpath.studio.pages.page_kind import PageRequest
     from towpath.studio.project_facts import ProjectFacts
 
 _SPARK = 40  # versions of a small trend
@@ -70,7 +67,8 @@ class ModelCatalogue(Struct, frozen=True):
 def gather_catalogue(facts: ProjectFacts, request: PageRequest) -> ModelCatalogue:
     """All models; with ``?q=QUERY&sort=FIELD`` the versions that it finds."""
     query, sort = request.first_value("q").strip(), request.last_value("sort")
-    models = sorted(facts.models.values(), key=_last_registered, reverse=True)
+    models = list(facts.models.values())
+    models.sort(key=lambda model: model.latest.time if model.latest else 0, reverse=True)
     versions = [version for model in facts.models.values() for version in model.newest_first]
     matches, fault, hint = _match_query(facts, versions, query, sort)
     matched = request.cut_list(matches if query else (), ON_A_PAGE)
@@ -83,10 +81,6 @@ def gather_catalogue(facts: ProjectFacts, request: PageRequest) -> ModelCatalogu
         query, sort, hits, len(matches) if query else 0, len(versions), fault, hint,
         metric_names(hits), tuple(count_facets(matches, query)), paged.page, paged.pages,
     )  # fmt: skip
-
-
-def _last_registered(model: Model) -> float:
-    return model.latest.time if model.latest else 0
 
 
 def _match_query(
@@ -122,11 +116,8 @@ def metric_names(lines: Iterable[VersionLine], most: int = 6) -> tuple[str, ...]
 
 def _model_line(facts: ProjectFacts, model: Model) -> ModelLine:
     latest = model.latest
-    stages = tuple(
-        (file.stage, str(file.version))
-        for file in facts.stage_files.wanted
-        if file.model == model.name
-    )
+    files = (file for file in facts.stage_files.wanted if file.model == model.name)
+    stages = tuple((file.stage, str(file.version)) for file in files)
     return ModelLine(
         model.name,
         str(latest.version) if latest else "",
@@ -140,11 +131,11 @@ def _model_line(facts: ProjectFacts, model: Model) -> ModelLine:
 def draw_trend(facts: ProjectFacts, versions: Sequence[ModelVersion]) -> TrendLine | None:
     """The main metric over the last versions; None where fewer than two have it."""
     recent = [version for version in versions if version.rejected is None][-_SPARK:]
-    metric = facts.main_metric(recent[-1].metrics) if recent else None
-    points = [(v, v.metrics[metric]) for v in recent if metric and metric in v.metrics]
+    metric = facts.metric_policy.choose_metric(recent[-1].metrics) if recent else None
     if metric is None:
         return None
-    return lay_trend(metric, [value for _, value in points], "versions")
+    values = [version.metrics[metric] for version in recent if metric in version.metrics]
+    return lay_trend(metric, values, "versions")
 
 
 class ModelPage(Struct, frozen=True):

@@ -20,8 +20,12 @@ class PageRequest(Struct, frozen=True):
     query: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     is_static: bool = False
 
-    def first_value(self, name: str, otherwise: str = "") -> str:
-        return next(iter(self.query.get(name, ())), otherwise)
+    def first_value(self, name: str) -> str:
+        return next(iter(self.query.get(name, ())), "")
+
+    def list_values(self, name: str) -> list[str]:
+        """Of names that were said one by one, or with commas between them."""
+        return [part for value in self.query.get(name, ()) for part in value.split(",") if part]
 
     @property
     def page_number(self) -> int:

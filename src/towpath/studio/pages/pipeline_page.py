@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,19 +9,17 @@ from msgspec import Struct
 
 from towpath.backends.prefect.deployment_file import pipeline_of, read_declared_deployments
 from towpath.drawing.picture import picture_graph
-from towpath.errors import TowpathError
+from towpath.errors import Fault, TowpathError
 from towpath.planning.declared_pipelines import read_declared
 from towpath.planning.pipeline_check import drawable_graph
 from towpath.studio.pages.drawn_graph import DrawnGraph, draw_declared
-from towpath.studio.pages.page_kind import NoSuchPage
+from towpath.studio.pages.page_kind import NoSuchPage, PageRequest
 from towpath.studio.pages.run_facts import RunLine, list_run_lines
-from towpath.studio.shown_values import show_duration, show_number
+from towpath.studio.shown_values import raw_text, show_duration, show_number
 
 if TYPE_CHECKING:
     from towpath.config.deployment_declaration import ScheduleDeclaration
     from towpath.config.pipeline_declaration import Pipeline
-    from towpath.errors import Fault
-    from towpath.studio.pages.page_kind import PageRequest
     from towpath.studio.project_facts import ProjectFacts
 
 _RUNS = 10
@@ -183,7 +180,7 @@ def _parameter_lines(pipeline: Pipeline) -> Iterator[ParameterLine]:
         words = [f"{key.replace('_', ' ')} {show_number(b)}" for key, b in bounds.items()]
         ends = (("at_least", "above"), ("at_most", "below"))
         least, most = (
-            next((_raw_value(bounds[key]) for key in keys if key in bounds), "") for keys in ends
+            next((raw_text(bounds[key]) for key in keys if key in bounds), "") for keys in ends
         )
         kind = declared.accepted_type
         choices = declared.choices or ((True, False) if kind == "boolean" else ())
@@ -192,17 +189,13 @@ def _parameter_lines(pipeline: Pipeline) -> Iterator[ParameterLine]:
             "" if declared.required else show_number(declared.default),
             ", ".join(words),
             declared.description or "",
-            raw="" if declared.required else _raw_value(declared.default),
+            raw="" if declared.required else raw_text(declared.default),
             type=kind,
             is_required=declared.required,
             least=least,
             most=most,
-            choices=tuple(map(_raw_value, choices)),
+            choices=tuple(map(raw_text, choices)),
         )
-
-
-def _raw_value(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _input_words(value: Any) -> str:

@@ -3,44 +3,41 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from towpath.backends.git import branches, commit_history, refs, remotes
+from towpath.backends.git import Repository, branches, commit_history, refs, remotes
 from towpath.delivery.gates.verdict import verdict_cell
 from towpath.delivery.promotion import decide_promotion, evidence
 from towpath.delivery.promotion.promotion_review import (
+    CaseReview,
+    GateStanding,
+    PromotionReview,
     list_gate_standings,
     review_decided,
     review_promotion,
 )
 from towpath.delivery.promotion.propose import PROMOTION_PREFIX, PromotionPlace
-from towpath.errors import RegistryError, TowpathError, UsageError
+from towpath.errors import Fault, RegistryError, TowpathError, UsageError
 from towpath.quantities import readable_size
 from towpath.studio.bound_bar import BoundedValue
-from towpath.studio.pages.page_kind import ListPart, NoSuchPage
+from towpath.studio.pages.compared_values import show_digest
+from towpath.studio.pages.page_kind import ListPart, NoSuchPage, PageRequest
 from towpath.studio.shown_values import show_change, show_number
 
 if TYPE_CHECKING:
     from towpath.audit.stage_history import HistoryEntry
-    from towpath.backends.git import Repository
     from towpath.backends.git.commit_history import FileChange
     from towpath.delivery.gates import GateVerdict
     from towpath.delivery.promotion.decide_promotion import WaitingPromotion
     from towpath.delivery.promotion.promotion_case import PromotionCase
-    from towpath.delivery.promotion.promotion_review import (
-        CaseReview,
-        GateStanding,
-        PromotionReview,
-    )
     from towpath.delivery.reconcile.deployment_record import DeployedGate
-    from towpath.errors import Fault
-    from towpath.forge import Review
     from towpath.registry import VersionRecord
-    from towpath.studio.pages.page_kind import PageRequest
     from towpath.studio.project_facts import ProjectFacts
 
 ON_A_PAGE = 50  # of those that wait, and of those that were decided
@@ -140,20 +137,16 @@ class PromotionPage(Struct, frozen=True):
     reviews: tuple[tuple[str, str], ...] = ()
 
     @property
-    def failed_gates(self) -> int:
-        return self._gate_states().count("failed")
+    def gate_counts(self) -> Counter[str]:
+        return Counter(gate.state for case in self.cases for gate in case.gates)
 
     @property
     def gate_words(self) -> str:
         """How many gates passed, failed, are as their proposer wrote, or wait for deploying."""
-        states = self._gate_states()
         words = {"passed": "passed", "failed": "failed", "proposed": "as proposed",
                  "waits": "judged later"}  # fmt: skip
-        numbers = {word: states.count(state) for state, word in words.items()}
-        return ", ".join(f"{number} {word}" for word, number in numbers.items() if number)
-
-    def _gate_states(self) -> list[str]:
-        return [gate.state for case in self.cases for gate in case.gates]
+        counts = ((self.gate_counts[state], word) for state, word in words.items())
+        return ", ".join(f"{count} {word}" for count, word in counts if count)
 
 
 def short_name(branch: str) -> str:
@@ -194,14 +187,6 @@ def _find_place(facts: ProjectFacts) -> PromotionPlace:
     return PromotionPlace(facts.workspace, repository, remote=remotes.choose_remote(repository))
 
 
-def _find_head(place: PromotionPlace, branch: str) -> str:
-    """Here or at the remote as it was last fetched; "" where it is not here."""
-    try:
-        return decide_promotion.find_branch_head(place, branch)
-    except UsageError:
-        return ""
-
-
 def _commit_time(repository: Repository, commit: str) -> str:
     if not commit:
         return ""
@@ -233,28 +218,23 @@ def gather_promotion(facts: ProjectFacts, request: PageRequest) -> PromotionPage
 
 def _gather_waiting(facts: ProjectFacts, name: str, waiting: WaitingPromotion) -> PromotionPage:
     place = _find_place(facts)
-    repository, head = place.repository, _find_head(place, waiting.branch)
+    repository, head = place.repository, ""
+    with suppress(UsageError):  # here, or at the remote as it was last fetched; else nowhere
+        head = decide_promotion.find_branch_head(place, waiting.branch)
     start = commit_history.merge_base(repository, place.base, head) if head else None
     review = _attempt_review(facts, place.base, head) if start else None
+    actor = ""
+    with suppress(TowpathError):  # approving says what to type
+        actor = str(repository.read_identity())
     return PromotionPage(
         name, waiting.title, waiting.author, _commit_time(repository, head), head,
         waiting, None, _show_cases(facts, review), review.faults if review else (),
-        _list_diffs(repository, start, head), _acting_person(repository),
-        tuple(_review_words(facts.promotion_reviews(waiting.branch), head)),
+        _list_diffs(repository, start, head), actor,
+        tuple(
+            (r.user, r.state.replace("_", " ") + ("" if r.commit == head else ", of an older head"))
+            for r in facts.promotion_reviews(waiting.branch)
+        ),
     )  # fmt: skip
-
-
-def _review_words(reviews: Sequence[Review], head: str) -> Iterator[tuple[str, str]]:
-    for review in reviews:
-        older = "" if review.commit == head else ", of an older head"
-        yield review.user, f"{review.state.replace('_', ' ')}{older}"
-
-
-def _acting_person(repository: Repository) -> str:
-    try:
-        return str(repository.read_identity())
-    except TowpathError:  # approving says what to type
-        return ""
 
 
 def _attempt_review(
@@ -332,38 +312,28 @@ def _line_of_gate(standing: GateStanding, stage: str, page: evidence.EvidencePag
     if standing.state == "unjudged":
         row = page.gates.get(name, ("", "", "", "", ""))
         return GateLine(name, kind, "proposed", row[2], row[3], row[0], "")
+    bar = None
+    if standing.number is not None:
+        ends = standing.lower, standing.upper, standing.incumbent
+        bar = BoundedValue(standing.number, *ends, standing.state == "passed")
     return GateLine(
         name, kind, standing.state, verdict_cell(standing.value), verdict_cell(standing.bound),
-        standing.detail, standing.source, _bounded_value(standing),
+        standing.detail, standing.source, bar,
     )  # fmt: skip
-
-
-def _bounded_value(standing: GateStanding) -> BoundedValue | None:
-    if standing.number is None:
-        return None
-    ends = standing.lower, standing.upper, standing.incumbent
-    return BoundedValue(standing.number, *ends, standing.state == "passed")
 
 
 def _compare_cases(facts: ProjectFacts, case: PromotionCase) -> Iterator[ComparedMetric]:
     for row in evidence.compare_metrics(case.incumbent, case.candidate):
         verdict = facts.judge_metric(row.name, row.old, row.new)
-        yield ComparedMetric(
-            row.name, show_number(row.old), show_number(row.new), show_change(row.old, row.new),
-            verdict,
-        )  # fmt: skip
+        change = show_change(row.old, row.new)
+        yield ComparedMetric(row.name, show_number(row.old), show_number(row.new), change, verdict)
 
 
 def _list_differences(case: PromotionCase) -> Iterator[ChangedFact]:
     if case.incumbent and case.candidate:
         for fact in evidence.compare_facts(case.incumbent, case.candidate):
-            before, after = (_short_value(value) for value in (fact.old, fact.new))
+            before, after = show_digest(fact.old), show_digest(fact.new)
             yield ChangedFact(f"{fact.section} {fact.name}".strip(), before, after)
-
-
-def _short_value(value: object) -> str:
-    words = show_number(value)
-    return words[:12] if len(words) >= 32 and words.isalnum() else words
 
 
 def _origin_rows(record: VersionRecord) -> Iterator[tuple[str, str]]:

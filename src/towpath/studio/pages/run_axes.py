@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from towpath.studio.pages.run_columns import RunColumn, find_column
 from towpath.studio.pages.run_table import find_best_runs
-from towpath.studio.shown_values import show_number
+from towpath.studio.shown_values import finite_number, show_number
 
 if TYPE_CHECKING:
     from towpath.studio.pages.page_kind import PageRequest
@@ -64,7 +64,9 @@ def choose_axes(facts: ProjectFacts, runs: Sequence[RunLine], request: PageReque
     """By ``axis`` (several), ``x``, ``y`` and ``colour`` of the address; else parameters and the
     main metric."""
     offered = tuple(_differing_columns(runs))[:_MOST_OFFERED]
-    keys = _AxisKeys(tuple(column.key for column in offered), _main_column(facts, runs))
+    metric = facts.main_metric(run.metrics for run in runs)
+    main = f"metrics.{metric}" if metric else ""
+    keys = _AxisKeys(tuple(column.key for column in offered), main)
     asked_axes = dict.fromkeys(request.query.get("axis", ()))
     chosen = [key for key in asked_axes if key in keys.every] or keys.usual
     x, y = keys.choose_plane(request.last_value("x"), request.last_value("y"))
@@ -110,11 +112,6 @@ class _AxisKeys(Struct, frozen=True):
         return self.pick(x, next(others, "")), up
 
 
-def _main_column(facts: ProjectFacts, runs: Sequence[RunLine]) -> str:
-    metric = next((facts.main_metric(run.metrics) for run in runs if run.metrics), None)
-    return f"metrics.{metric}" if metric else ""
-
-
 def _differing_columns(runs: Sequence[RunLine]) -> Iterator[RunColumn]:
     for kind in ("params", "metrics"):
         for name in dict.fromkeys(name for run in runs for name in getattr(run, kind)):
@@ -126,10 +123,7 @@ def _differing_columns(runs: Sequence[RunLine]) -> Iterator[RunColumn]:
 
 def number_of_run(column: RunColumn, run: RunLine) -> float | None:
     """A run's value, where that is a finite number."""
-    value = column.read_value(run)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if math.isfinite(value) else None
+    return finite_number(column.read_value(run))
 
 
 def _shade_runs(runs: Sequence[RunLine], key: str) -> tuple[dict[str, int], ShadeScale | None]:
@@ -141,10 +135,9 @@ def _shade_runs(runs: Sequence[RunLine], key: str) -> tuple[dict[str, int], Shad
     values = sorted((value, run) for run, value in numbers if value is not None)
     shades = {run: rank * SHADES // len(values) for rank, (_, run) in enumerate(values)}
     bounds = []
-    for shade in range(SHADES):
-        members = [value for value, run in values if shades[run] == shade]
-        if members:
-            bounds.append((shade, show_number(members[0]), show_number(members[-1])))
+    for shade, members in groupby(values, key=lambda pair: shades[pair[1]]):
+        ends = [show_number(value) for value, _ in members]
+        bounds.append((shade, ends[0], ends[-1]))
     return shades, ShadeScale(column.title, tuple(bounds))
 
 

@@ -1,7 +1,10 @@
-"""The columns of the table of runs: which there are, which are shown, and their values."""
+"""The columns of the table of runs: which there are, which are shown, and their values; and all of
+them as comma-separated values, for a spreadsheet or a notebook."""
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -86,14 +89,10 @@ def _offer_columns(kind: str, counter: Counter[str]) -> tuple[RunColumn, ...]:
 def _usual_keys(runs: Sequence[RunLine]) -> list[str]:
     counter = Counter(name for run in runs for name in run.metrics)
     metrics = [f"metrics.{name}" for name, _ in counter.most_common(_MOST_METRICS)]
-    params = [f"params.{name}" for name in _differing_params(runs)[:_MOST_PARAMS]]
-    begin, *rest = _SHOWN
-    return [begin, *metrics, *params, *rest]
-
-
-def _differing_params(runs: Sequence[RunLine]) -> list[str]:
     names = dict.fromkeys(name for run in runs for name in run.params)
-    return [n for n in names if len({show_number(run.params.get(n)) for run in runs}) > 1]
+    differing = [n for n in names if len({show_number(run.params.get(n)) for run in runs}) > 1]
+    begin, *rest = _SHOWN
+    return [begin, *metrics, *(f"params.{name}" for name in differing[:_MOST_PARAMS]), *rest]
 
 
 def find_column(key: str, runs: Sequence[RunLine]) -> RunColumn | None:
@@ -124,3 +123,31 @@ def sort_runs(runs: Sequence[RunLine], sort: str) -> list[RunLine]:
 def _can_order(value: object, kind: object) -> bool:
     is_nan = isinstance(value, float) and math.isnan(value)
     return isinstance(value, kind) and not is_nan and value != ""  # type: ignore[arg-type]
+
+
+_FIELDS = ("id", "pipeline", "state", "started", "seconds", "author", "environment", "asked_for",
+           "versions", "error")  # fmt: skip
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def write_runs_csv(runs: Sequence[RunLine]) -> str:
+    """A row a run: what it was, its parameters, its metrics with every digit."""
+    params = list(dict.fromkeys(name for run in runs for name in run.params))
+    metrics = list(dict.fromkeys(name for run in runs for name in run.metrics))
+    heads = [*_FIELDS, *(f"params.{n}" for n in params), *(f"metrics.{n}" for n in metrics)]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(map(_guard_cell, heads))
+    for run in runs:
+        plain = (getattr(run, name) for name in _FIELDS)
+        values = [*plain, *(run.params.get(n) for n in params), *map(run.metrics.get, metrics)]
+        writer.writerow(map(_guard_cell, values))
+    return text.getvalue()
+
+
+def _guard_cell(value: object) -> object:
+    if value is None or isinstance(value, int | float):
+        return value
+    text = ", ".join(value) if isinstance(value, tuple) else str(value)
+    # A spreadsheet would carry out what begins so: a name that a stranger chose.
+    return f"'{text}" if text.startswith(_FORMULA) else text

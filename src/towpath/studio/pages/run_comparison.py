@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from towpath.execution import run_folders, run_record
 from towpath.studio.pages.compared_values import ComparedCell, ComparedSection, make_section
-from towpath.studio.pages.page_kind import NoSuchPage
+from towpath.studio.pages.page_kind import NoSuchPage, PageRequest
 from towpath.studio.pages.run_axes import AxisChoice, choose_axes
 from towpath.studio.pages.run_columns import RunColumn, sort_runs
 from towpath.studio.pages.run_curves import CurveChart, gather_curves
@@ -20,7 +21,6 @@ from towpath.studio.pages.run_table import RUNS_ON_A_PAGE, find_best_runs
 
 if TYPE_CHECKING:
     from towpath.execution.run_folders import ComparedValue
-    from towpath.studio.pages.page_kind import PageRequest
     from towpath.studio.project_facts import ProjectFacts
 
 MOST_COMPARED = 500
@@ -70,15 +70,13 @@ def select_runs(
 ) -> FoundRuns:
     """The runs that an address names, or those of its filter, for which ``patience`` is the time
     to read, in seconds."""
-    names = [n for value in request.query.get("run", ()) for n in value.split(",") if n]
+    names = list(dict.fromkeys(request.list_values("run")))
     if not names:
         run_filter = RunFilter.of_request(request)
         hits = list_found_runs(facts, run_filter, patience) if request.query else FoundRuns()
         sort = request.last_value("sort")
-        ordered = tuple(sort_runs(hits.runs, sort)) if sort else hits.runs
-        return FoundRuns(ordered, hits.every, hits.total, hits.unread, hits.fault, hits.hint)
+        return replace(hits, runs=tuple(sort_runs(hits.runs, sort))) if sort else hits
     recorded = set(run_folders.list_run_names(facts.workspace.runs))
-    names = list(dict.fromkeys(names))
     if missing := [name for name in names if name not in recorded]:
         raise NoSuchPage(f"no run `{missing[0][:80]}`")
     return find_named_runs(facts, names, patience)
@@ -92,14 +90,18 @@ def gather_run_comparison(facts: ProjectFacts, request: PageRequest) -> RunCompa
     sections = tuple(_compare_sections(facts, runs, is_tall))
     axes = choose_axes(facts, runs, request)
     folders = (facts.workspace.runs / run.id for run in runs)
+    records = (record for folder in folders if (record := run_record.read_run(folder)))
+    labels = {run.id: run.id[-4:] for run in runs}  # the end of a name, where that is one run's
+    if len(set(labels.values())) < len(labels):
+        labels = {run.id: run.id for run in runs}
     return RunComparison(
         runs,
-        _short_labels(runs),
+        labels,
         sections,
         sum(len(section.equal) for section in sections),
         _make_table(facts, runs, axes.offered, request) if is_tall else None,
         axes,
-        gather_curves(facts, _read_records(folders)),
+        gather_curves(facts, records),
         _selection_fields(request),
         urlencode(_selection_fields(request)),
         len(hits.runs) - len(runs),
@@ -108,24 +110,11 @@ def gather_run_comparison(facts: ProjectFacts, request: PageRequest) -> RunCompa
     )
 
 
-def _read_records(folders: Iterator[object]) -> Iterator[run_record.RecordedRun]:
-    return (run for folder in folders if (run := run_record.read_run(folder)))  # type: ignore[arg-type]
-
-
 def _selection_fields(request: PageRequest) -> tuple[tuple[str, str], ...]:
     if names := ",".join(request.query.get("run", ())):
         return (("run", names),)
-    fields = RunFilter.of_request(request).as_query()
-    sort = request.last_value("sort")
-    return tuple((name, value) for name, value in [*fields.items(), ("sort", sort)] if value) or (
-        ("all", "1"),
-    )
-
-
-def _short_labels(runs: Sequence[RunLine]) -> dict[str, str]:
-    """The end of a run's name, where that is one run's only."""
-    short = {run.id: run.id[-4:] for run in runs}
-    return short if len(set(short.values())) == len(short) else {run.id: run.id for run in runs}
+    fields = {**RunFilter.of_request(request).as_query(), "sort": request.last_value("sort")}
+    return tuple((name, value) for name, value in fields.items() if value) or (("all", "1"),)
 
 
 def _compare_sections(

@@ -40,12 +40,9 @@ def gather_curves(facts: ProjectFacts, runs: Iterable[RecordedRun]) -> tuple[Cur
     points = min(_POINTS, max(_FEWEST, _ALL_POINTS // max(1, line_count)))
     return tuple(
         CurveChart(
-            chart.title,
-            chart.x_label,
+            chart.title, chart.x_label,
             tuple(NamedLine(line.name, line.points) for line in chart.lines[:_MOST_LINES]),
-            chart.notes,
-            max(0, len(chart.lines) - _MOST_LINES),
-            points,
+            chart.notes, max(0, len(chart.lines) - _MOST_LINES), points,
         )
         for chart in charts
-    )
+    )  # fmt: skip

@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from msgspec import Struct, field
 from towpath.credentials import hide_credentials
 from towpath.errors import StoreError, UsageError
 from towpath.execution import run_folders, run_record
-from towpath.execution.run_summary import find_input_place, summarise_run
+from towpath.execution.run_summary import CheckSummary, find_input_place, summarise_run
 from towpath.planning.run_request import describe_asked
 from towpath.studio.page_threads import NICENESS
 from towpath.studio.pages.page_kind import NoSuchPage
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from towpath.config.artifact import Json
     from towpath.execution.run_folders import RunSections
     from towpath.execution.run_record import RecordedRun, StepRun
-    from towpath.execution.run_summary import CheckSummary
     from towpath.studio.project_facts import ProjectFacts
 
 _WORDS = {"done": "run"}
@@ -125,15 +125,10 @@ def line_of_run(run: RecordedRun, is_compared: bool = True) -> RunLine:
         has_ended=run.state.has_ended,
         data=run.inputs,
         sections=_share_sections(run) if is_compared else {},
-        places=dict(_list_places(run)),
+        places={n: place for n, s in run.sources.items() if (place := find_input_place(s))},
         checks=summary.checks,
         engine_run=str(run.origin.get("engine_run") or ""),
     )
-
-
-def _list_places(run: RecordedRun) -> Iterator[tuple[str, str]]:
-    places = ((name, find_input_place(source)) for name, source in run.sources.items())
-    return ((name, place) for name, place in places if place)
 
 
 def list_run_lines(
@@ -196,12 +191,9 @@ class RunLineCache(Struct):
             self._forget_line(name)
             self._lines[name] = _KeptLine(state, line, None if line.has_ended else run.origin)
             self._held += _count_values(line)
-            self._forget_oldest()
+            while self._held > self.most:
+                self._forget_line(min(self._lines))  # a name begins with its time
         return line
-
-    def _forget_oldest(self) -> None:
-        while self._held > self.most:
-            self._forget_line(min(self._lines))  # a name begins with its time
 
     def _forget_line(self, name: str) -> None:
         if name in self._lines:
@@ -268,9 +260,7 @@ def step_took(step: StepRun) -> str:
 
 def line_of_step(run: RecordedRun, step: StepRun) -> StepLine:
     cells = run.cells_of(step.name) if step.cells else {}
-    counts: dict[str, int] = {}
-    for cell in cells.values():
-        counts[str(cell.state)] = counts.get(str(cell.state), 0) + 1
+    counts = Counter(str(cell.state) for cell in cells.values())
     return StepLine(
         step.name, step.kind.replace("_", " "), str(step.state), step_took(step), step.reason,
         tuple(hide_credentials(line) for line in step.error), step.cells,

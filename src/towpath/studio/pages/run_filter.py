@@ -128,9 +128,8 @@ def list_found_runs(
     said of it, that is short in a server, and a site of files has all of them."""
     if patience is None:
         patience = _PATIENCE if facts.beside else math.inf
-    folder = facts.workspace.runs
-    names = run_folders.list_run_names(folder)
-    lines, unread = _read_in_time([f"{folder}/{name}" for name in reversed(names)], patience)
+    names = run_folders.list_run_names(facts.workspace.runs)
+    lines, unread = _read_in_time(facts, names[::-1], patience)
     states = tuple(dict.fromkeys(run.state for run in lines))
     try:
         kept = tuple(run_filter.keep_runs(lines))
@@ -147,23 +146,17 @@ def find_named_runs(
     it, that is short in a server once they are more than a page of them."""
     if patience is None:
         patience = _PATIENCE if facts.beside and len(names) > _ALWAYS_READ else math.inf
-    folder = facts.workspace.runs
-    lines, unread = _read_in_time([f"{folder}/{name}" for name in names], patience)
+    lines, unread = _read_in_time(facts, names, patience)
     return FoundRuns(lines, lines, len(names), unread)
 
 
-def read_run_lines(facts: ProjectFacts, names: Sequence[str]) -> tuple[RunLine, ...]:
-    """The lines of the runs of these names, but for those whose record cannot be read."""
-    folder = facts.workspace.runs
-    lines = (RUN_LINES.read_line(f"{folder}/{name}") for name in names)
-    return tuple(line for line in lines if line)
-
-
-def _read_in_time(folders: Sequence[str], patience: float) -> tuple[tuple[RunLine, ...], int]:
-    end = time.monotonic() + patience
+def _read_in_time(
+    facts: ProjectFacts, names: Sequence[str], patience: float
+) -> tuple[tuple[RunLine, ...], int]:
+    runs, end = facts.workspace.runs, time.monotonic() + patience
     lines: list[RunLine] = []
     unread = 0
-    for folder in folders:
+    for folder in (f"{runs}/{name}" for name in names):
         if time.monotonic() > end and not RUN_LINES.has_line(folder):
             unread += 1
         elif line := RUN_LINES.read_line(folder):

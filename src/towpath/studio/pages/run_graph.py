@@ -13,9 +13,11 @@ from towpath.execution.run_picture import find_run_picture
 from towpath.execution.run_record import (
     BAD_STATES,
     LOUDEST_STATES,
-    ExecutionState,
+    RecordedRun,
+    StepRun,
     fold_cells,
     fold_states,
+    group_cells,
 )
 from towpath.studio.graph_view import BoxLook, CellTile
 from towpath.studio.pages.drawn_graph import (
@@ -33,7 +35,6 @@ from towpath.studio.pages.run_facts import step_took
 from towpath.studio.shown_values import show_duration
 
 if TYPE_CHECKING:
-    from towpath.execution.run_record import RecordedRun, StepRun
     from towpath.studio.pages.page_kind import PageRequest
     from towpath.studio.project_facts import ProjectFacts
 
@@ -78,10 +79,7 @@ class _RunLooks:
         self._address = folded.address
         self._chosen = (run.steps[chosen].cell_of or chosen) if chosen else ""
         self._cell = chosen
-        self._cells: dict[str, list[StepRun]] = {}
-        for step in run.steps.values():
-            if step.cell_of:
-                self._cells.setdefault(step.cell_of, []).append(step)
+        self._cells = group_cells(run)
         whole_steps = (s for s in run.steps.values() if not s.cell_of and s.state != "reused")
         self._longest = max((step.seconds for step in whole_steps), default=0.0)
 
@@ -114,15 +112,11 @@ class _RunLooks:
         )  # fmt: skip
         if not cells and not step.cells:
             return look
-        counts = _count_all(cells)
-        if cells:  # which are what is seen
-            look = replace(look, state=str(fold_cells(step, cells)))
-        look = replace(
-            look, counts=counts, share=0.0,
-            # Of a search more may come than there are, until it has ended.
-            note=_group_note(cells, len(cells) if step.state.has_ended else step.cells or 0)
-            or look.note,
-        )  # fmt: skip
+        # The cells are what is seen; of a search more may come than there are, until it has ended.
+        state = str(fold_cells(step, cells)) if cells else look.state
+        count = len(cells) if step.state.has_ended else step.cells or 0
+        note = _group_note(cells, count) or look.note
+        look = replace(look, state=state, counts=_count_all(cells), share=0.0, note=note)
         return self._unfold_tiles(look, step.name, cells)
 
     def _unfold_tiles(self, look: BoxLook, name: str, members: Sequence[StepRun]) -> BoxLook:
@@ -136,16 +130,11 @@ class _RunLooks:
 
     def _draw_tiles(self, cells: Sequence[StepRun]) -> Iterable[CellTile]:
         # What a person looks for stays in sight: the chosen one, and those that failed.
-        loud = [
-            cell
-            for cell in cells[_MOST_TILES:]
-            if cell.state in LOUDEST_STATES or cell.name == self._cell
-        ]
-        shown = [*cells[: _MOST_TILES - len(loud[:_MOST_TILES])], *loud[:_MOST_TILES]]
-        for cell in shown:
-            yield CellTile(
-                cell.name, str(cell.state), self._address_of(cell), cell.name == self._cell
-            )
+        rest = cells[_MOST_TILES:]
+        loud = [c for c in rest if c.state in LOUDEST_STATES or c.name == self._cell][:_MOST_TILES]
+        for cell in (*cells[: _MOST_TILES - len(loud)], *loud):
+            address, is_chosen = self._address_of(cell), cell.name == self._cell
+            yield CellTile(cell.name, str(cell.state), address, is_chosen)
 
     def _address_of(self, step: StepRun) -> str:
         return self._address.at_page(f"runs/{self._run.id}/{step.name}/")
@@ -154,8 +143,9 @@ class _RunLooks:
         counts = _count_all(members)
         seconds = sum(step.seconds for step in members if step.state in ("done", "failed"))
         took = show_duration(seconds) if seconds >= 0.05 else ""
+        state = fold_states(step.state for step in members) or ""
         return replace(
-            look, state=_state_of_many(counts), counts=counts, note_room=True,
+            look, state=state, counts=counts, note_room=True,
             note=_group_note(members, len(members)) or took,
             is_selected=any(step.name == self._chosen for step in members),
         )  # fmt: skip
@@ -163,10 +153,6 @@ class _RunLooks:
 
 def _count_all(steps: Iterable[StepRun]) -> tuple[tuple[str, int], ...]:
     return tuple(Counter(str(step.state) for step in steps).items())
-
-
-def _state_of_many(counts: Sequence[tuple[str, int]]) -> str:
-    return fold_states(ExecutionState(state) for state, _ in counts) or ""
 
 
 def _group_note(steps: Sequence[StepRun], number: int) -> str:

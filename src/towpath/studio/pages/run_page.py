@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from towpath.execution.run_record import EVENTS
+from towpath.execution.run_record import EVENTS, RecordedRun
 from towpath.execution.run_summary import list_run_inputs, list_run_origin
 from towpath.studio.pages.data_page import name_data_page
-from towpath.studio.pages.page_kind import NoSuchPage
+from towpath.studio.pages.page_kind import NoSuchPage, PageRequest
 from towpath.studio.pages.run_curves import CurveChart, gather_curves
 from towpath.studio.pages.run_facts import (
     RunLine,
@@ -25,11 +26,7 @@ from towpath.studio.pages.step_pane import StepPane, gather_step_pane
 from towpath.studio.shown_values import show_number
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from towpath.execution.run_record import RecordedRun
     from towpath.studio.pages.drawn_graph import DrawnGraph
-    from towpath.studio.pages.page_kind import PageRequest
     from towpath.studio.project_facts import ProjectFacts
 
 
@@ -54,7 +51,9 @@ class RunPage(Struct, frozen=True):
 def gather_run(facts: ProjectFacts, request: PageRequest) -> RunPage:
     """The page of a run; of a step of it where the address names one."""
     # Before it is read: what comes in between is told twice, and never missed.
-    log_size = _size_of_file(facts.workspace.runs / request.names["run"] / EVENTS)
+    log_size = 0
+    with suppress(OSError, ValueError):
+        log_size = (facts.workspace.runs / request.names["run"] / EVENTS).stat().st_size
     run = find_page_run(facts, request.names["run"])
     step_name = request.names.get("step", "")
     if step_name and step_name not in run.steps:
@@ -75,13 +74,6 @@ def gather_run(facts: ProjectFacts, request: PageRequest) -> RunPage:
         log_size=log_size,
         before="" if request.is_static else find_run_before(facts, run),
     )
-
-
-def _size_of_file(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except (OSError, ValueError):
-        return 0
 
 
 def _first_of_interest(run: RecordedRun) -> str:

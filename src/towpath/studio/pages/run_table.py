@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from towpath.execution import run_folders
 from towpath.execution.run_record import ExecutionState
 from towpath.studio.pages.deployed_runs import DeployedRuns, gather_deployed_runs
-from towpath.studio.pages.metric_trend import TrendLine, lay_trend
-from towpath.studio.pages.page_kind import count_pages
+from towpath.studio.pages.page_kind import PageRequest, count_pages
 from towpath.studio.pages.run_columns import ColumnChoice, RunColumn, choose_columns, sort_runs
 from towpath.studio.pages.run_facts import RunLine
-from towpath.studio.pages.run_filter import FoundRuns, RunFilter, list_found_runs, read_run_lines
-from towpath.studio.project_facts import SITE_RUNS
-
-if TYPE_CHECKING:
-    from towpath.studio.pages.page_kind import PageRequest
-    from towpath.studio.project_facts import ProjectFacts
+from towpath.studio.pages.run_filter import FoundRuns, RunFilter, find_named_runs, list_found_runs
+from towpath.studio.project_facts import SITE_RUNS, ProjectFacts
+from towpath.studio.shown_values import best_number
+from towpath.studio.svg_charts import TrendLine, lay_trend
 
 RUNS_ON_A_PAGE = 100
 _STATES = tuple(str(state) for state in ExecutionState if state is not ExecutionState.REUSED)
@@ -91,8 +88,7 @@ def _read_page(facts: ProjectFacts, page: int) -> FoundRuns:
     """The runs of a page of all of them: no record of another is read."""
     names = run_folders.list_run_names(facts.workspace.runs)[::-1]
     shown_names = names[(page - 1) * RUNS_ON_A_PAGE : page * RUNS_ON_A_PAGE]
-    lines = read_run_lines(facts, shown_names)
-    return FoundRuns(lines, lines, len(names))
+    return replace(find_named_runs(facts, shown_names), total=len(names))
 
 
 def _make_rows(
@@ -118,16 +114,13 @@ def find_best_runs(
     or all are the same."""
     sign = facts.metric_policy.find_sign(column.title) if column.kind == "metrics" else 0
     values = {r.id: r.metrics[column.title] for r in runs if sign and column.title in r.metrics}
-    numbers = {value for value in values.values() if value == value}
-    if len(numbers) < 2:
-        return frozenset()
-    top = max(numbers) if sign > 0 else min(numbers)
-    return frozenset(run for run, value in values.items() if value == top)
+    top = best_number(values.values(), sign)
+    return frozenset(run for run, value in values.items() if top is not None and value == top)
 
 
 def trend_of_runs(facts: ProjectFacts, runs: Sequence[RunLine]) -> TrendLine | None:
     """The main metric over runs, in the order in which they began."""
-    metric = next((facts.main_metric(run.metrics) for run in runs if run.metrics), None)
+    metric = facts.main_metric(run.metrics for run in runs)
     if metric is None:
         return None
     ordered = sorted(runs, key=lambda run: run.id)

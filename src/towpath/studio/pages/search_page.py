@@ -99,9 +99,9 @@ def _step_hits(facts: ProjectFacts) -> Iterator[SearchHit]:
         last_runs.setdefault(line.pipeline, line.id)
     for pipeline in facts.workspace.pipelines:
         # Of one that never ran there is none: all records would be read to know it.
-        run = find_page_run(facts, last_runs[pipeline]) if pipeline in last_runs else None
-        if run is None:
+        if pipeline not in last_runs:
             continue
+        run = find_page_run(facts, last_runs[pipeline])
         for step in run.steps.values():
             if not step.cell_of:
                 words = f"{pipeline}, {step.state} in {run.id}"

@@ -9,21 +9,17 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from towpath.audit.stage_board import tell_standing
-from towpath.audit.stage_history import find_stages_at
+from towpath.audit.stage_board import StageStanding, tell_standing
+from towpath.audit.stage_history import HistoryEntry, StageMoment, StageMove, find_stages_at
 from towpath.delivery.promotion.promotion_approval import short_promotion_name
 from towpath.delivery.promotion.promotion_case import find_version_before
 from towpath.errors import TowpathError
-from towpath.registry import VersionNumber
-from towpath.studio.project_facts import LONG_SILENCE
+from towpath.registry import Model, ModelVersion, VersionNumber
+from towpath.studio.project_facts import LONG_SILENCE, ProjectFacts
 from towpath.studio.shown_values import show_change, show_number, show_person
 
 if TYPE_CHECKING:
-    from towpath.audit.stage_board import StageStanding
-    from towpath.audit.stage_history import HistoryEntry, StageMoment, StageMove
     from towpath.delivery.reconcile import StagePlan
-    from towpath.registry import Model, ModelVersion
-    from towpath.studio.project_facts import ProjectFacts
 
 
 class StageCard(Struct, frozen=True):
@@ -84,10 +80,8 @@ def add_ways_back(
     """The cards of a stage with the version that can be proposed again; ``moves`` are those of the
     stage, the oldest first."""
     models = facts.models
-    return tuple(
-        _add_way_back(models[card.model], card, moves) if card.model in models else card
-        for card in cards
-    )
+    held = ((models.get(card.model), card) for card in cards)
+    return tuple(_add_way_back(model, card, moves) if model else card for model, card in held)
 
 
 def _add_way_back(model: Model, card: StageCard, moves: Sequence[StageMove]) -> StageCard:
@@ -164,10 +158,10 @@ def find_past_cards(
 
 
 def _find_moments(facts: ProjectFacts, moment: str) -> Iterator[StageMoment[StageMove]]:
-    histories = facts.stage_histories
-    for model in facts.models if histories else ():
-        moves = histories.list_moves(model=model) if histories else ()
-        yield from find_stages_at(facts.workspace, moves, moment) if moves else ()
+    if histories := facts.stage_histories:
+        for model in facts.models:
+            if moves := histories.list_moves(model=model):
+                yield from find_stages_at(facts.workspace, moves, moment)
 
 
 def _make_past_card(

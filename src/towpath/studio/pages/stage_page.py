@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -10,7 +10,7 @@ from msgspec import Struct
 from towpath.credentials import hide_credentials
 from towpath.delivery.gates import describe_bound
 from towpath.delivery.promotion.rulebook import least_level
-from towpath.studio.pages.page_kind import NoSuchPage
+from towpath.studio.pages.page_kind import NoSuchPage, PageRequest
 from towpath.studio.pages.stage_cards import (
     CHANGE_STATES,
     StageCard,
@@ -18,20 +18,17 @@ from towpath.studio.pages.stage_cards import (
     find_past_cards,
     list_stage_cards,
 )
-from towpath.studio.pages.stage_times import StageSpan, list_stage_spans
-from towpath.studio.project_facts import tell_silence
-from towpath.studio.shown_values import show_age
+from towpath.studio.project_facts import ProjectFacts, tell_silence
+from towpath.studio.shown_values import parse_time, show_age
 
 if TYPE_CHECKING:
-    from towpath.audit.stage_history import HistoryEntry
+    from towpath.audit.stage_history import HistoryEntry, StageMove
     from towpath.config.project_declaration import Project
     from towpath.delivery.reconcile import StagePlan
-    from towpath.studio.beside_answers import HeardAnswer
-    from towpath.studio.pages.page_kind import PageRequest
-    from towpath.studio.project_facts import ProjectFacts
 
 
 ON_A_PAGE = 100  # changes of the history
+_MOST_MODELS, _MOST_SPANS = 12, 40  # of the time line
 
 
 class StageChangeLine(Struct, frozen=True):
@@ -51,6 +48,17 @@ class StageDrift(Struct, frozen=True):
     notes: tuple[str, ...]
     fault: str
     age: str
+
+
+class StageSpan(Struct, frozen=True):
+    """A version in a stage, in seconds since 1970; ``end`` is None where it is there still.
+    ``is_deployed`` is that reconcile has carried it out."""
+
+    version: str
+    begin: float
+    end: float | None
+    is_deployed: bool
+    words: str
 
 
 class StagePage(Struct, frozen=True):
@@ -84,10 +92,7 @@ def gather_stage(facts: ProjectFacts, request: PageRequest) -> StagePage:
         stage, declared.description or "", cards,
         facts.judge_moves(part.rows), part.page, part.pages,
         tuple(_rule_rows(facts.policy, stage)),
-        tuple(
-            (name, gate.kind, gate.when, describe_bound(gate))
-            for name, gate in declared.gates.items()
-        ),
+        tuple((name, g.kind, g.when, describe_bound(g)) for name, g in declared.gates.items()),
         moment, past.get(stage, ()), fault, list_stage_spans(moves), _find_drift(facts, stage),
     )  # fmt: skip
 
@@ -99,20 +104,13 @@ def _find_drift(facts: ProjectFacts, stage: str) -> StageDrift | None:
         return None
     plan: StagePlan | None = heard.value
     if plan is None:
-        return StageDrift((), "", "", (), heard.fault or _tell_waiting(facts, stage, heard), "")
-    changes = tuple(
-        StageChangeLine(change.model, CHANGE_STATES[change.kind], str(change))
-        for change in plan.changes
-    )
-    return StageDrift(
-        changes, plan.store, plan.target, plan.notes, heard.fault, show_age(heard.age)
-    )
-
-
-def _tell_waiting(facts: ProjectFacts, stage: str, heard: HeardAnswer) -> str:
-    store = facts.policy.stages[stage].store if facts.policy else None
-    where = f" ({hide_credentials(store.url)}), or its target," if store else " or its target"
-    return f"the store of {stage}{where} {tell_silence(heard.silence)}"
+        store = facts.policy.stages[stage].store if facts.policy else None
+        where = f" ({hide_credentials(store.url)}), or its target," if store else " or its target"
+        silence = f"the store of {stage}{where} {tell_silence(heard.silence)}"
+        return StageDrift((), "", "", (), heard.fault or silence, "")
+    changes = tuple(StageChangeLine(c.model, CHANGE_STATES[c.kind], str(c)) for c in plan.changes)
+    age = show_age(heard.age)
+    return StageDrift(changes, plan.store, plan.target, plan.notes, heard.fault, age)
 
 
 def _rule_rows(policy: Project, stage: str) -> Iterator[tuple[str, str]]:
@@ -125,3 +123,31 @@ def _rule_rows(policy: Project, stage: str) -> Iterator[tuple[str, str]]:
         yield "runs as", declared.deploy.to
     if declared.work_pool:
         yield "work pool", declared.work_pool
+
+
+def list_stage_spans(history: Sequence[StageMove]) -> Mapping[str, tuple[StageSpan, ...]]:
+    """The spans of each model, the oldest first; of long histories the last of them. A version
+    that ran goes on until the next has taken its place, which is after that was merged."""
+    spans: dict[str, list[StageSpan]] = {}
+    taken_over = {(entry.model, entry.merged): entry.entered for entry in history}
+    for entry in sorted(history, key=lambda entry: entry.merged):
+        left = entry.until
+        if left and entry.entered:
+            left = taken_over.get((entry.model, left)) or left
+        if span := _make_span(entry, left):
+            spans.setdefault(entry.model, []).append(span)
+    return {
+        model: tuple(listed[-_MOST_SPANS:]) for model, listed in [*spans.items()][:_MOST_MODELS]
+    }
+
+
+def _make_span(entry: StageMove, left: str | None) -> StageSpan | None:
+    """None where nothing ran, or no such time can be drawn."""
+    begin, end = parse_time(entry.entered or entry.merged), parse_time(left)
+    if entry.version is None or begin is None or (end is not None and end < begin):
+        return None
+    words = f"{entry.model}@{entry.version} from {entry.entered or entry.merged}"
+    words += f" to {left}" if left else ", still there"
+    words += "" if entry.entered else ", not deployed"
+    last = end.timestamp() if end else None
+    return StageSpan(entry.version, begin.timestamp(), last, bool(entry.entered), words)

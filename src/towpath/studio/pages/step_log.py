@@ -65,7 +65,9 @@ class StepLogText(Struct, frozen=True):
 
     @property
     def level_counts(self) -> dict[str, int]:
-        counts = Counter(line.level for line in self.lines if _counts(line))
+        # Of a traceback its last line counts, and no frame.
+        counted = (n for n in self.lines if n.is_cause or not n.text.startswith((" ", "Traceback")))
+        counts = Counter(line.level for line in counted)
         return {level: counts[level] for level in LEVELS if counts[level]}
 
     def lines_from(self, level: str) -> tuple[LogLine, ...]:
@@ -74,11 +76,6 @@ class StepLogText(Struct, frozen=True):
             return self.lines
         grave = LEVELS[: LEVELS.index(level) + 1]
         return tuple(line for line in self.lines if line.level in grave)
-
-
-def _counts(line: LogLine) -> bool:
-    # Of a traceback its last line counts, and no frame.
-    return bool(line.level) and (line.is_cause or not line.text.startswith((" ", "Traceback")))
 
 
 def open_step_log(path: Path) -> BinaryIO | None:
@@ -153,25 +150,18 @@ def _split_lines(text: str, number: int | None) -> Iterator[LogLine]:
     rest = texts.pop()
     painter, is_traceback = _Painter(), False
     for index, line in enumerate([*texts, *([rest] if rest else [])]):
-        spans = tuple(painter.paint_line(_last_written(line)))
+        # What a terminal shows of a line that went back to its begin, as a bar of progress does.
+        written = line.rstrip("\r").rpartition("\r")[2][:_LONGEST_LINE]
+        spans = tuple(painter.paint_line(written))
         plain = "".join(span.text for span in spans)
         is_traceback = is_traceback or plain.startswith(_TRACEBACK)
-        is_cause = is_traceback and _ends_traceback(plain)
+        is_inner = plain[:1].isspace() or plain.startswith(_TRACEBACK)
+        is_cause = is_traceback and bool(plain) and not is_inner
         level = "error" if is_traceback else find_level(plain)
         yield LogLine(
             None if number is None else number + index, spans, level, is_cause, index == len(texts)
         )
         is_traceback = is_traceback and not is_cause
-
-
-def _ends_traceback(line: str) -> bool:
-    return bool(line) and not line[0].isspace() and not line.startswith(_TRACEBACK)
-
-
-def _last_written(line: str) -> str:
-    """What a terminal shows of a line that went back to its begin, as a bar of progress does."""
-    line = line.rstrip("\r")
-    return line.rpartition("\r")[2][:_LONGEST_LINE]
 
 
 def find_level(line: str) -> str:
@@ -199,15 +189,12 @@ class _Painter:
         if "\x1b" not in line:
             yield LogSpan(line, self._look())
             return
-        place = 0
-        line = _OTHER_ESCAPES.sub("", line)
-        for match in _SGR.finditer(line):
-            if text := line[place : match.start()]:
-                yield LogSpan(text, self._look())
-            self._set_look(match[1].replace(":", ";").split(";"))
-            place = match.end()
-        if text := line[place:]:
-            yield LogSpan(text, self._look())
+        # Every second part is what sets a look.
+        for index, part in enumerate(_SGR.split(_OTHER_ESCAPES.sub("", line))):
+            if index % 2:
+                self._set_look(part.replace(":", ";").split(";"))
+            elif part:
+                yield LogSpan(part, self._look())
 
     def _look(self) -> str:
         return " ".join(filter(None, (self._colour, *sorted(self._weights))))
@@ -219,20 +206,11 @@ class _Painter:
             if code in (38, 48):  # of what is written, of what is behind it
                 colour = _take_colour(numbers)
                 self._colour = colour if code == 38 else self._colour
+            elif code in _WEIGHTS:
+                self._weights.add(_WEIGHTS[code])
             else:
-                self._set_colour(code)
-                self._set_weight(code)
-
-    def _set_colour(self, code: int) -> None:
-        if 30 <= code <= 37 or 90 <= code <= 97:
-            self._colour = f"ansi{code % 10}"
-        elif code in (0, 39):
-            self._colour = ""
-
-    def _set_weight(self, code: int) -> None:
-        if code in _WEIGHTS:
-            self._weights.add(_WEIGHTS[code])
-        self._weights.difference_update(_ENDED_WEIGHTS.get(code, ()))
+                self._colour = _COLOURS.get(code, self._colour)
+                self._weights.difference_update(_ENDED_WEIGHTS.get(code, ()))
 
 
 def _take_colour(numbers: list[int]) -> str:
@@ -244,6 +222,8 @@ def _take_colour(numbers: list[int]) -> str:
     return f"ansi{colour % 8}" if 0 <= colour < 16 else ""
 
 
+_COLOURS = {begin + index: f"ansi{index}" for begin in (30, 90) for index in range(8)}
+_COLOURS |= {0: "", 39: ""}
 _WEIGHTS = {1: "ansi-bold", 2: "ansi-dim", 3: "ansi-italic", 4: "ansi-line"}
 _ENDED_WEIGHTS = {
     0: _WEIGHTS.values(), 22: ("ansi-bold", "ansi-dim"), 23: ("ansi-italic",), 24: ("ansi-line",)

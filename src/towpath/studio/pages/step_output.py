@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from towpath.execution.output_copies import Copyable
 from towpath.quantities import readable_size
 from towpath.storage.verified_bytes import read_manifest
 from towpath.studio.pages.output_copy import OutputCopy, copy_output, embed_picture
-from towpath.studio.pages.page_kind import NoSuchPage
+from towpath.studio.pages.page_kind import NoSuchPage, PageRequest
 from towpath.studio.pages.run_facts import find_page_run
 from towpath.studio.previews.file_preview import (
     PAGES_OF_STEPS,
@@ -33,7 +34,6 @@ from towpath.studio.site_outputs import (
 
 if TYPE_CHECKING:
     from towpath.execution.run_record import RecordedRun, StepRun
-    from towpath.studio.pages.page_kind import PageRequest
     from towpath.studio.project_facts import ProjectFacts
 
 MOST_SHOWN = 20 << 20  # bytes of a picture or a page that a browser is given
@@ -96,7 +96,7 @@ def gather_output(facts: ProjectFacts, request: PageRequest) -> OutputPage:
     run = find_page_run(facts, request.names["run"])
     step, artifact = find_output(run, request.names["step"], request.names["output"])
     name = request.names["output"]
-    output = _describe_output(facts, name, artifact)
+    output, signature = _describe_output(facts, name, artifact), _signature_of(step, name)
     others, copy = tuple(step.made.outputs), OutputCopy()
     if request.is_static:
         others, copy = _copy_for_site(facts, run, step, name)
@@ -104,15 +104,17 @@ def gather_output(facts: ProjectFacts, request: PageRequest) -> OutputPage:
     preview = FilePreview()
     if output.is_folder and not output.missing:
         members = tuple(_list_members(facts, artifact, request.is_static))
-    elif not output.missing and not output.look and not _is_model(step, name):
-        copyable = _find_declared(facts, run, step, name) or Copyable(name, artifact)
-        path = find_bytes(facts, artifact)
+    elif not output.missing and not output.look and not signature:
+        copyable = Copyable(name, artifact)
+        with suppress(TowpathError, LookupError):  # nothing declares any more how it is read
+            copyable = output_copies.find_copyable(facts.workspace, run.id, f"{step.name}.{name}")
+        path = find_stored_bytes(facts.workspace, artifact)
         assert path is not None
         preview = preview_file(path, artifact.name, copyable.format, copyable.options)
     return OutputPage(
         run.id, run.pipeline, step.name, output, others, preview,
         members, max(0, (artifact.files or 0) - len(members)),
-        tuple(_signature_columns(step, name))[:_COLUMNS], _model_name(step, name), copy,
+        tuple(_signature_columns(signature))[:_COLUMNS], str(signature.get("model", "")), copy,
     )  # fmt: skip
 
 
@@ -124,11 +126,6 @@ def find_output(run: RecordedRun, step_name: str, output: str) -> tuple[StepRun,
     if output not in step.made.outputs:
         raise NoSuchPage(f"step `{step_name}` of run {run.id} made no `{output}`")
     return step, step.made.outputs[output]
-
-
-def find_bytes(facts: ProjectFacts, artifact: Artifact) -> Path | None:
-    """The file in the project's store; None where it is not there, or not whole."""
-    return find_stored_bytes(facts.workspace, artifact)
 
 
 def list_outputs(
@@ -153,7 +150,7 @@ def _copy_for_site(
     paged = {other: OutputAddress(run.id, step.name, other) for other in step.made.outputs}
     others = tuple(other for other, address in paged.items() if address in files)
     artifact = step.made.outputs[name]
-    path = find_bytes(facts, artifact)
+    path = find_stored_bytes(facts.workspace, artifact)
     if name not in others or path is None:
         raise NoSuchPage(f"the files have no page of `{name}`")
     if artifact.files is not None:
@@ -163,7 +160,7 @@ def _copy_for_site(
 
 def _list_members(facts: ProjectFacts, folder: Artifact, is_static: bool) -> Iterator[FolderMember]:
     bytes_left = MOST_SITE_BYTES if is_static else 0
-    listed = list(_read_members(find_bytes(facts, folder)).items())[:_MEMBERS]
+    listed = list(_read_members(find_stored_bytes(facts.workspace, folder)).items())[:_MEMBERS]
     for number, (name, digest) in enumerate(listed):
         is_picture, embedded = Path(name).suffix.lower() in PICTURES, ""
         if is_picture and bytes_left:
@@ -183,7 +180,11 @@ def picture_type(artifact: Artifact) -> str:
 def _describe_output(facts: ProjectFacts, name: str, artifact: Artifact) -> StepOutput:
     media_type = picture_type(artifact)
     look = "" if not media_type else "picture" if media_type.startswith("image/") else "page"
-    missing = "" if find_bytes(facts, artifact) else "Its bytes are not here, or not whole."
+    missing = (
+        ""
+        if find_stored_bytes(facts.workspace, artifact)
+        else "Its bytes are not here, or not whole."
+    )
     files = f", {artifact.files} files" if artifact.files is not None else ""
     return StepOutput(
         name, artifact.name, readable_size(artifact.size) + files, artifact.digest, look, missing,
@@ -191,19 +192,9 @@ def _describe_output(facts: ProjectFacts, name: str, artifact: Artifact) -> Step
     )  # fmt: skip
 
 
-def _find_declared(
-    facts: ProjectFacts, run: RecordedRun, step: StepRun, name: str
-) -> Copyable | None:
-    """How it is declared to be read now; None where nothing declares it any more."""
-    try:
-        return output_copies.find_copyable(facts.workspace, run.id, f"{step.name}.{name}")
-    except (TowpathError, LookupError):
-        return None
-
-
 def find_member(facts: ProjectFacts, folder: Artifact, number: str) -> Artifact | None:
     """The file of a folder at a place among their sorted names; None where there is none here."""
-    members = list(_read_members(find_bytes(facts, folder)).items())
+    members = list(_read_members(find_stored_bytes(facts.workspace, folder)).items())
     if not (number.isascii() and number.isdecimal() and int(number[:9]) < len(members)):
         return None
     path, digest = members[int(number[:9])]
@@ -230,17 +221,9 @@ def _signature_of(step: StepRun, name: str) -> Mapping[str, Any]:
     return signature if isinstance(signature, Mapping) else {}
 
 
-def _is_model(step: StepRun, name: str) -> bool:
-    return bool(_signature_of(step, name))
-
-
-def _model_name(step: StepRun, name: str) -> str:
-    return str(_signature_of(step, name).get("model", ""))
-
-
-def _signature_columns(step: StepRun, name: str) -> Iterator[SignatureColumn]:
+def _signature_columns(signature: Mapping[str, Any]) -> Iterator[SignatureColumn]:
     for role, part in (("takes", "inputs"), ("gives", "outputs")):
-        columns = _signature_of(step, name).get(part)
+        columns = signature.get(part)
         for column in columns if isinstance(columns, list) else ():
             if isinstance(column, Mapping):
                 yield SignatureColumn(role, str(column.get("name")), str(column.get("type")))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +11,7 @@ from msgspec import Struct
 
 from towpath.credentials import hide_credentials
 from towpath.execution import run_folders
-from towpath.execution.run_record import EVENTS
+from towpath.execution.run_record import EVENTS, RecordedRun, StepRun
 from towpath.quantities import readable_size
 from towpath.reports.check_tables import (
     CheckedRule,
@@ -27,10 +25,15 @@ from towpath.studio.pages.log_search import LogSearch, search_log
 from towpath.studio.pages.run_facts import StepLine, line_of_step
 from towpath.studio.pages.step_log import LEVELS, LogLine, StepLogText, read_log_end, read_log_from
 from towpath.studio.pages.step_output import StepOutput, list_outputs
-from towpath.studio.shown_values import show_duration, show_number
+from towpath.studio.shown_values import (
+    finite_number,
+    parse_time,
+    raw_text,
+    show_duration,
+    show_number,
+)
 
 if TYPE_CHECKING:
-    from towpath.execution.run_record import RecordedRun, StepRun
     from towpath.studio.pages.page_kind import PageRequest
     from towpath.studio.project_facts import ProjectFacts
 
@@ -110,19 +113,20 @@ def gather_step_pane(
     facts: ProjectFacts, run: RecordedRun, step: StepRun, request: PageRequest
 ) -> StepPane:
     """What became of ``step``; ``request`` may ask for a part of its log."""
+    values = run_folders.flatten_step(step)
     return StepPane(
         line_of_step(run, step),
         step.started,
         step.attempt,
         tuple(_list_tries(step)),
         tuple(_spent_rows(step)),
-        _words_if_any(_seconds_between(run.started, step.started)),
+        _tell_delay(run.started, step.started),
         _name_reason(step),
         _maker_of(facts, step),
         step.key,
         tuple(_group_ingredients(step.ingredients)),
         tuple(list_outputs(facts, run, step, request.is_static)),
-        tuple(_value_rows(step)),
+        tuple((n, show_number(v)) for n, v in islice(values.items(), _MOST_VALUES)),
         _log_part(facts, run, step, request),
         gather_cell_table(facts, run, step, request),
         step.cell_of,
@@ -164,35 +168,26 @@ _RAN = ("done", "failed", "running")
 
 
 def _name_reason(step: StepRun) -> str:
-    has_run = str(step.state) in _RAN
-    if step.kind in _MESSAGES and has_run:
-        return "it says"
-    if step.kind == "condition" and has_run:
-        return "it found"
-    return "why it ran" if has_run else "why"
+    if str(step.state) not in _RAN:
+        return "why"
+    says = dict.fromkeys(_MESSAGES, "it says") | {"condition": "it found"}
+    return says.get(step.kind, "why it ran")
 
 
 def _read_figure(value: object) -> float | None:
     """A time or a size of a record; None for what is none, infinite, or beyond any machine's."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and 0 <= value < 1e18 else None  # type: ignore[operator,arg-type]
+    figure = finite_number(value)
+    return figure if figure is not None and 0 <= figure < 1e18 else None
 
 
 def _show_spent(seconds: float) -> str:
     return f"{seconds * 1000:.0f} ms" if 0 < seconds < 0.1 else show_duration(seconds)
 
 
-def _words_if_any(seconds: float) -> str:
-    return _show_spent(seconds) if seconds else ""
-
-
-def _seconds_between(earlier: str, later: str) -> float:
-    """0 where one of them is no time."""
-    try:
-        moments = [datetime.fromisoformat(text.replace("Z", "+00:00")) for text in (earlier, later)]
-        return max(0.0, (moments[1] - moments[0]).total_seconds())
-    except (ValueError, TypeError, OverflowError):
-        return 0.0
+def _tell_delay(earlier: str, later: str) -> str:
+    """How long after the one the other came; "" where that is not known."""
+    begin, end = parse_time(earlier), parse_time(later)
+    return _show_spent((end - begin).total_seconds()) if begin and end and begin < end else ""
 
 
 def _find_question(facts: ProjectFacts, run: RecordedRun, step: StepRun) -> StepQuestion | None:
@@ -202,8 +197,8 @@ def _find_question(facts: ProjectFacts, run: RecordedRun, step: StepRun) -> Step
         if (question.run, question.step) == (run.id, step.name):
             fields = tuple(
                 QuestionField(
-                    name, param.accepted_type, tuple(map(_raw_words, param.choices or ())),
-                    "" if param.default is None else _raw_words(param.default), param.required,
+                    name, param.accepted_type, tuple(map(raw_text, param.choices or ())),
+                    "" if param.default is None else raw_text(param.default), param.required,
                     param.description or "",
                 )
                 for name, param in question.fields.items()
@@ -212,10 +207,6 @@ def _find_question(facts: ProjectFacts, run: RecordedRun, step: StepRun) -> Step
                 question.token, question.message, question.until, fields, question.command
             )
     return None
-
-
-def _raw_words(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 _MAKER = re.compile(r"made by (\d{8}-\d{6}-[0-9a-f]{4})\b")
@@ -263,8 +254,3 @@ def _group_ingredients(
         is_grouped = head in grouped and name
         grouped[head if is_grouped else "other"].append((name if is_grouped else label, str(value)))
     return ((group, tuple(rows)) for group, rows in grouped.items() if rows)
-
-
-def _value_rows(step: StepRun) -> Iterator[tuple[str, str]]:
-    for name, value in islice(run_folders.flatten_step(step).items(), _MOST_VALUES):
-        yield name, show_number(value)

@@ -11,11 +11,10 @@ from towpath import registry
 from towpath.errors import UserError
 from towpath.studio.pages.compared_values import ComparedSection, make_section
 from towpath.studio.pages.model_catalogue import VersionLine, line_of_version
-from towpath.studio.pages.page_kind import NoSuchPage
+from towpath.studio.pages.page_kind import NoSuchPage, PageRequest
 
 if TYPE_CHECKING:
     from towpath.registry.version_comparison import VersionComparison
-    from towpath.studio.pages.page_kind import PageRequest
     from towpath.studio.project_facts import ProjectFacts
 
 MOST_VERSIONS = 12  # side by side; each record is read from Git
@@ -38,8 +37,7 @@ class VersionComparisonPage(Struct, frozen=True):
 
 def gather_version_comparison(facts: ProjectFacts, request: PageRequest) -> VersionComparisonPage:
     """What ``towpath compare`` says of the versions that the address names."""
-    listed = [n for value in request.query.get("version", ()) for n in value.split(",") if n]
-    names = tuple(dict.fromkeys(listed))
+    names = tuple(dict.fromkeys(request.list_values("version")))
     shown = names[:MOST_VERSIONS]
     try:
         comparison = registry.compare_versions(facts.workspace.registry, shown)

@@ -53,10 +53,9 @@ def count_facets(versions: Sequence[VersionFacts], query: str) -> Iterator[Versi
             yield from _make_facet(name, labels[name], len(versions), query)
     rejected = sum(facts.version.rejected is not None for facts in versions)
     if 0 < rejected < len(versions):
-        standing = FacetValue("no", len(versions) - rejected, _narrow_query(query, "not rejected"))
-        yield VersionFacet(
-            "rejected", (FacetValue("yes", rejected, _narrow_query(query, "rejected")), standing), 0
-        )
+        bad = FacetValue("yes", rejected, _narrow_query(query, "rejected"))
+        good = FacetValue("no", len(versions) - rejected, _narrow_query(query, "not rejected"))
+        yield VersionFacet("rejected", (bad, good), 0)
 
 
 def _read_text(facts: VersionFacts, name: str) -> str:
@@ -65,17 +64,18 @@ def _read_text(facts: VersionFacts, name: str) -> str:
 
 
 def _make_facet(title: str, counts: Counter[str], total: int, query: str) -> Iterator[VersionFacet]:
-    narrowing = [(v, n) for v, n in counts.most_common() if n < total and _can_quote(v)]
+    # What can be written in a query, and is a part.
+    narrowing = [
+        (value, count)
+        for value, count in counts.most_common()
+        if count < total and value.isprintable() and not set(value) & set('"\\') and len(value) < 80
+    ]
     values = tuple(
         FacetValue(value, count, _narrow_query(query, f'{title} == "{value}"'))
         for value, count in narrowing[:_MOST_VALUES]
     )
     if values:
         yield VersionFacet(title, values, len(narrowing) - len(values))
-
-
-def _can_quote(value: str) -> bool:
-    return value.isprintable() and not any(sign in value for sign in '"\\') and len(value) < 80
 
 
 def _narrow_query(query: str, condition: str) -> str:

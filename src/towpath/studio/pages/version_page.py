@@ -7,25 +7,22 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from towpath.audit.lineage import draw_lineage, trace_version
+from towpath.audit.lineage import LineageReport, draw_lineage, trace_version
 from towpath.backends.dvc.tracked_files import pointer_path
 from towpath.errors import UserError
 from towpath.quantities import readable_size
-from towpath.registry import tag_message
+from towpath.registry import ModelVersion, VersionRecord, tag_message
 from towpath.studio.graph_view import BoxLook
 from towpath.studio.pages.data_page import list_tracked_names, name_data_page
 from towpath.studio.pages.golden_rows import GoldenFile, list_golden_files
 from towpath.studio.pages.model_catalogue import VersionLine, find_page_model, line_of_version
-from towpath.studio.pages.page_kind import NoSuchPage
+from towpath.studio.pages.page_kind import NoSuchPage, PageRequest
 from towpath.studio.shown_values import show_change, show_number, show_person
 
 if TYPE_CHECKING:
-    from towpath.audit.lineage import LineageReport
     from towpath.audit.stage_history import HistoryEntry
     from towpath.drawing.picture import GraphPicture
-    from towpath.registry import ModelVersion, VersionRecord
     from towpath.registry.version_record import Columns
-    from towpath.studio.pages.page_kind import PageRequest
     from towpath.studio.project_facts import ProjectFacts
 
 
@@ -79,6 +76,8 @@ def gather_version(facts: ProjectFacts, request: PageRequest) -> VersionPage:
         raise NoSuchPage(unknown.faults[0].what) from None
     record, line = lineage.record, line_of_version(facts, version)
     incumbents = tuple(_list_incumbents(facts, version))
+    # Where it may be promoted to: the stages that it is not in, the lowest first.
+    stages = () if line.is_candidate or line.rejected else facts.stages
     return VersionPage(
         line,
         record.description or "",
@@ -98,7 +97,7 @@ def gather_version(facts: ProjectFacts, request: PageRequest) -> VersionPage:
         tuple(reversed(lineage.promotions)),
         draw_lineage(lineage),
         dict(_lineage_looks(facts, lineage, request.is_static)),
-        _open_stages(facts, line),
+        tuple(stage for stage in stages if stage not in line.stages),
         lineage.used_by,
     )
 
@@ -184,10 +183,3 @@ def _lineage_looks(
         name, _, number = other.partition("@")
         yield other, BoxLook(address=f"models/{name}/{number}/")
     yield lineage.version, BoxLook(is_selected=True)
-
-
-def _open_stages(facts: ProjectFacts, line: VersionLine) -> tuple[str, ...]:
-    """The stages that it is not in, the lowest first: where it may be promoted to."""
-    if line.is_candidate or line.rejected:
-        return ()
-    return tuple(stage for stage in facts.stages if stage not in line.stages)

@@ -54,19 +54,8 @@ def preview_file(
         stamp = path.stat()
     except OSError:
         return FilePreview(notes=("It is not there.",))
-    column_types = tuple(options.types.items())
-    return _preview_stamped(
-        path, stamp.st_mtime_ns, stamp.st_size, name, format_name,
-        (options.separator, options.encoding, column_types),
-    )  # fmt: skip
-
-
-@functools.lru_cache(maxsize=32)
-def _preview_stamped(
-    path: Path, _mtime: int, size: int, name: str, format_name: str | None,
-    text_options: TextOptions,
-) -> FilePreview:  # fmt: skip
-    return _preview_bytes(path, size, name, format_name, text_options)
+    text_options = options.separator, options.encoding, tuple(options.types.items())
+    return _preview_stamped(path, stamp.st_mtime_ns, stamp.st_size, name, format_name, text_options)
 
 
 @functools.lru_cache(maxsize=8)
@@ -76,12 +65,14 @@ def preview_content(content: bytes, name: str) -> FilePreview:
     with tempfile.TemporaryDirectory(prefix="towpath-") as folder:
         path = Path(folder, "content")  # its name is a stranger's
         path.write_bytes(content)
-        return _preview_bytes(path, len(content), name, None, (None, None, ()))
+        return preview_file(path, name)
 
 
-def _preview_bytes(
-    path: Path, size: int, name: str, format_name: str | None, text_options: TextOptions
-) -> FilePreview:
+@functools.lru_cache(maxsize=32)
+def _preview_stamped(
+    path: Path, _mtime: int, size: int, name: str, format_name: str | None,
+    text_options: TextOptions,
+) -> FilePreview:  # fmt: skip
     file_format = formats.find_format(name, format_name)
     known_name = file_format.name if file_format else ""
     if size == 0:
@@ -118,10 +109,6 @@ def _preview_csv(head: FileHead, text_options: TextOptions) -> FilePreview:
     return FilePreview(read_delimited(head, separator, encoding, dict(types), count_lines(head)))
 
 
-def _preview_lines(head: FileHead, _: TextOptions) -> FilePreview:
-    return FilePreview(read_jsonl_rows(head, count_lines(head)))
-
-
 def _preview_json(head: FileHead, _: TextOptions) -> FilePreview:
     if not head.is_whole:
         return _preview_text(head)
@@ -155,6 +142,6 @@ TextOptions = tuple[str | None, str | None, tuple[tuple[str, str], ...]]
 _TEXT_READERS: Mapping[str, Callable[[FileHead, TextOptions], FilePreview]] = {
     "csv": _preview_csv,
     "tsv": lambda head, options: _preview_csv(head, (options[0] or "\t", *options[1:])),
-    "jsonl": _preview_lines,
+    "jsonl": lambda head, _: FilePreview(read_jsonl_rows(head, count_lines(head))),
     "json": _preview_json,
 }

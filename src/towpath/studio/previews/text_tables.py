@@ -39,7 +39,7 @@ def read_delimited(
     text = head.decode_text(encoding)
     if "\0" in text[:4096]:
         raise NoPreview("It is no text.")
-    separator = separator or _guess_separator(text.partition("\n")[0])
+    separator = separator or max(_SEPARATORS, key=text.partition("\n")[0].count)
     try:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
         rows = list(itertools.islice(reader, MOST_ROWS + 1))
@@ -50,11 +50,6 @@ def read_delimited(
     names, values = rows[0], [row for row in rows[1:] if row]
     count = None if lines is None else max(lines - 1, 0)
     return _make_table(names, values, types, count)
-
-
-def _guess_separator(line: str) -> str:
-    counts = {separator: line.count(separator) for separator in _SEPARATORS}
-    return max(counts, key=lambda separator: counts[separator])
 
 
 def read_jsonl_rows(head: FileHead, lines: int | None) -> TablePreview:
@@ -93,21 +88,15 @@ def _make_table(
     columns = []
     for index, name in enumerate(shown):
         values = [row[index] for row in rows if index < len(row) and row[index] != ""]
-        column_type = types.get(name) or _guess_type(values)
-        columns.append(
-            PreviewColumn(cut_cell(name), column_type, column_type in ("integer", "number"))
-        )
+        # The type that all of the values shown have.
+        held_types = (kind for kind, holds in _TYPES.items() if values and all(map(holds, values)))
+        column_type = types.get(name) or next(held_types, "text")
+        is_number = column_type in ("integer", "number")
+        columns.append(PreviewColumn(cut_cell(name), column_type, is_number))
     cells = tuple(
         tuple(cut_cell(row[i]) if i < len(row) else "" for i in range(len(shown))) for row in rows
     )
     return TablePreview(tuple(columns), cells, count, len(names) - len(shown))
-
-
-def _guess_type(values: Sequence[str]) -> str:
-    """The type that all of the values shown have."""
-    return next(
-        (name for name, holds in _TYPES.items() if values and all(map(holds, values))), "text"
-    )
 
 
 def _parses(read: Callable[[str], object]) -> Callable[[str], bool]:
