@@ -55,7 +55,7 @@ def models(session: Session, model: str | None, as_json: bool) -> None:
         if model
         else registry.read_models(repository)
     )
-    versions = [version for known in by_name.values() for version in known.newest_first]
+    versions = [version for held in by_name.values() for version in held.newest_first]
     stages = registry.read_stage_files(repository)
     lost_tags = list_lost_tags(repository, by_name.values())
     _say_lost_tags(session, lost_tags)
@@ -122,14 +122,14 @@ def _tell_lost(
     if remotes.explain_missing_tags(repository):
         return False  # a clone without tags says so by itself
     is_lost = False
-    for wanted in stages.wanted:
-        held = models_by_name.get(wanted.model)
-        if model not in (None, wanted.model) or (held and held.find_number(wanted.version)):
+    for file in stages.wanted:
+        held = models_by_name.get(file.model)
+        if model not in (None, file.model) or (held and held.find_number(file.version)):
             continue
-        is_lost, name = True, f"{wanted.model}@{wanted.version}"
+        is_lost, name = True, f"{file.model}@{file.version}"
         if held and name in held.lost:  # which is said already
             continue
-        what = f"{wanted.stage} should run {name}, which has no tag here"
+        what = f"{file.stage} should run {name}, which has no tag here"
         session.say(f"{what}: {way_to_have(repository, name)}")
     return is_lost
 

@@ -125,9 +125,9 @@ def compare_runs_page(workspace: Workspace, words: Sequence[str]) -> Report:
 def _find_named_run(workspace: Workspace, word: str) -> RecordedRun:
     if not output_copies.is_version(word):
         return run_folders.find_run(workspace.runs, word)
-    found = registry.get_version(workspace.registry, word)
-    run = _find_recorded_run(workspace, found.record)
+    held = registry.get_version(workspace.registry, word)
+    run = _find_recorded_run(workspace, held.record)
     if run is None:
-        what = f"the run of {found.version}, {found.record.run or 'unknown'}, is not recorded here"
+        what = f"the run of {held.version}, {held.record.run or 'unknown'}, is not recorded here"
         raise UsageError(what, hint="without --plots the versions' own records are compared")
     return run

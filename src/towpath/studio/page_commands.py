@@ -27,11 +27,11 @@ def name_page_command(kind: PageKind, request: PageRequest, view: Any) -> str:
 
 def _command_of_runs(request: PageRequest, view: RunTable) -> str:
     """The table of trials, of one pipeline or of all; what else is asked for, only a page can."""
-    asked = RunFilter.of_request(request)
-    if asked != RunFilter(pipeline=asked.pipeline):
+    run_filter = RunFilter.of_request(request)
+    if run_filter != RunFilter(pipeline=run_filter.pipeline):
         return ""
     words = ["runs", "--metrics"]
-    words += [f"--pipeline={asked.pipeline}"] if asked.pipeline else []
+    words += [f"--pipeline={run_filter.pipeline}"] if run_filter.pipeline else []
     shown = [row.run for row in view.rows]
     column = find_column(view.sort.removeprefix("-"), shown)
     if column and (column.kind != "run" or column.key in _SORTED):

@@ -390,8 +390,8 @@ class ProjectFacts(Struct, dict=True):
     @_attempted(())
     def read_standings(self, *stages: str) -> tuple[StageStanding, ...]:
         """What stages should run and run, and who let that in."""
-        wanted, histories = self.stage_files.wanted, self.stage_histories
-        return list_standings(stages, wanted, self.models, histories, self.metric_policy)
+        files, histories = self.stage_files.wanted, self.stage_histories
+        return list_standings(stages, files, self.models, histories, self.metric_policy)
 
     def recent_runs(self, count: int) -> list[RecordedRun]:
         return list(run_folders.recent_runs(self.workspace.runs, count))

@@ -174,9 +174,9 @@ def _make_set(
     checks: Mapping[str, list[DataCheck]],
 ) -> DataSet:  # fmt: skip
     committed = {version.digest for version in gathered.history if version.digest is not None}
-    seen = (digest for digest in gathered.runs_by_digest if digest not in committed)
+    uncommitted = (digest for digest in gathered.runs_by_digest if digest not in committed)
     history = (version for version in gathered.history if version.digest is not None)
-    places = [*((digest, None) for digest in seen), *((v.digest or "", v) for v in history)]
+    places = [*((digest, None) for digest in uncommitted), *((v.digest or "", v) for v in history)]
     versions = [_make_version(*place, gathered, models, checks) for place in places]
     listed = sorted(versions, key=lambda version: version.since, reverse=True)
     digests = dict.fromkeys(version.digest for version in listed)

@@ -119,7 +119,7 @@ def _read_gate_cells(
     repository = facts.workspace.registry_at_hand
     places = {f"{e.commit}:{e.evidence}": e for e in entries if e.evidence}  # the newest is last
     texts = refs.read_contents(repository, places)
-    told: dict[tuple[str, str], tuple[GoldenOutcome, dict[int, str]]] = {}
+    outcomes: dict[tuple[str, str], tuple[GoldenOutcome, dict[int, str]]] = {}
     for place, content in texts.items():
         entry = places[place]
         for gate, cells in read_evidence(content.decode("utf-8", "replace")).gates.items():
@@ -128,14 +128,14 @@ def _read_gate_cells(
             if not count:  # it waits for the deployment
                 continue
             outcome = GoldenOutcome(entry.stage, entry.promotion_name, "passed" in state, count)
-            told[entry.stage, gate] = outcome, read_off_samples(detail)
+            outcomes[entry.stage, gate] = outcome, read_off_samples(detail)
     for entry in entries:
-        for asked in entry.gates:
-            if asked.kind == "golden":  # at the deployment, which only its tag tells
-                words = verdict_cell(asked.value)
+        for deployed in entry.gates:
+            if deployed.kind == "golden":  # at the deployment, which only its tag tells
+                words = verdict_cell(deployed.value)
                 outcome = GoldenOutcome(entry.stage, entry.promotion_name, True, words)
-                told[entry.stage, asked.gate] = outcome, {}
-    return told
+                outcomes[entry.stage, deployed.gate] = outcome, {}
+    return outcomes
 
 
 def _fill_rows(file: GoldenFile, samples: GoldenSamples, answers: Mapping[int, str]) -> GoldenFile:
