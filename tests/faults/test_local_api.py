@@ -80,15 +80,6 @@ def api(project: Path) -> server.PrefectApi:
     return start_services(project).api
 
 
-@pytest.fixture
-def fresh(tmp_path: Path) -> Iterator[Path]:
-    """A project of a test's own."""
-    root = tmp_path / "fresh"
-    root.mkdir()
-    yield root
-    start_api.stop_local_api(api_home.home_of_project(root))
-
-
 def ask(
     api: server.PrefectApi,
     method: str,
@@ -367,54 +358,19 @@ def test_a_folder_that_somebody_else_has_made_is_not_used(
         server.begin_api(tmp_path)
 
 
-def server_processes(root: Path) -> list[psutil.Process]:
-    """Keepers and servers of a project's API."""
-    place = api_home.home_of_project(root)
-    pids = [*api_home.find_keepers(place), *api_home.find_servers(place)]
-    return [psutil.Process(pid) for pid in pids]
-
-
-def forget(api: server.PrefectApi, left: str) -> None:
-    """Lose the state of an API, or its secret."""
-    known = json.loads(api.home.state.read_text())
-    api.home.state.unlink()
-    if left == "unreadable":
-        api.home.state.write_bytes(b"\xff[")
-    elif left == "without a secret":
-        del known["secret"]
-        api.home.state.write_text(json.dumps(known))
-
-
-def test_an_api_that_no_state_tells_of_is_replaced(fresh: Path) -> None:
-    old = server.begin_api(fresh)
-    for left in ("lost", "without a secret"):
-        secret = old.proven_endpoint.secret
-        with server.run_in_progress(old, "20261122-144200-3fa1"):
-            forget(old, left)
-            with pytest.raises(EngineError, match="run 20261122-144200-3fa1 uses it"):
-                server.ensure_api(fresh)
-        new = server.ensure_api(fresh)
-        assert not new.warm
-        assert len(server_processes(fresh)) == 2, "a keeper and a server, the new ones"
-        known = server_state.running_api_state(new.home)
-        assert known
-        assert [known.pid] == api_home.find_keepers(new.home)
-        before = {"authorization": api_guard.basic_authorization(secret)}
-        for headers in ({}, before):
-            assert ask(new, "POST", "/api/flows/filter", headers)[0] == 401
-        assert ask(new, "POST", "/api/flows/filter", owner(new))[0] == 200
-        old = new
-    forget(old, "unreadable")
-    assert start_api.stop_local_api(old.home), "`towpath down` ends it all the same"
-    assert not server_processes(fresh)
-
-
 def test_a_worker_that_no_file_tells_of_is_replaced(project: Path) -> None:
     first = start_services(project).worker
     api_home.home_of_project(project).up_file.unlink()
     second = start_services(project).worker
     assert not first.is_alive
     assert api_home.find_workers(api_home.home_of_project(project)) == [second.pid]
+
+
+def server_processes(root: Path) -> list[psutil.Process]:
+    """Keepers and servers of a project's API."""
+    place = api_home.home_of_project(root)
+    pids = [*api_home.find_keepers(place), *api_home.find_servers(place)]
+    return [psutil.Process(pid) for pid in pids]
 
 
 SQUATTER = """
@@ -458,13 +414,13 @@ def squatted(port: int) -> Iterator[Callable[[], str]]:
         other.wait()
 
 
-def test_who_took_the_port_hears_no_secret_and_is_not_believed(fresh: Path) -> None:
-    standing = start_services(fresh)
+def test_who_took_the_port_hears_no_secret_and_is_not_believed(project: Path) -> None:
+    standing = start_services(project)
     dead = standing.api
     secret = dead.proven_endpoint.secret
     left = dead.home.state.read_text()
     # All at once, as the system does that has no memory left: the port is free from then on.
-    for gone in server_processes(fresh):
+    for gone in server_processes(project):
         gone.send_signal(signal.SIGKILL)
     assert dead.home.state.read_text() == left
     with squatted(dead.local_port):
@@ -481,8 +437,8 @@ def test_who_took_the_port_hears_no_secret_and_is_not_believed(fresh: Path) -> N
             dead.home.state.write_text(text)
             with pytest.raises(EngineError, match="has ended"):
                 dead.environment()
-        assert read_service_status(fresh).url is None
-        new = server.begin_api(fresh)
+        assert read_service_status(project).url is None
+        new = server.begin_api(project)
         assert new.local_port != dead.local_port
         assert new.proven_endpoint.secret != secret
         told = heard()
@@ -490,6 +446,41 @@ def test_who_took_the_port_hears_no_secret_and_is_not_believed(fresh: Path) -> N
     for word in (secret, new.proven_endpoint.secret):
         assert word not in told
         assert api_guard.basic_authorization(word) not in told
+
+
+def forget(api: server.PrefectApi, left: str) -> None:
+    """Lose the state of an API, or its secret."""
+    known = json.loads(api.home.state.read_text())
+    api.home.state.unlink()
+    if left == "unreadable":
+        api.home.state.write_bytes(b"\xff[")
+    elif left == "without a secret":
+        del known["secret"]
+        api.home.state.write_text(json.dumps(known))
+
+
+def test_an_api_that_no_state_tells_of_is_replaced(project: Path) -> None:
+    old = server.begin_api(project)
+    for left in ("lost", "without a secret"):
+        secret = old.proven_endpoint.secret
+        with server.run_in_progress(old, "20261122-144200-3fa1"):
+            forget(old, left)
+            with pytest.raises(EngineError, match="run 20261122-144200-3fa1 uses it"):
+                server.ensure_api(project)
+        new = server.ensure_api(project)
+        assert not new.warm
+        assert len(server_processes(project)) == 2, "a keeper and a server, the new ones"
+        known = server_state.running_api_state(new.home)
+        assert known
+        assert [known.pid] == api_home.find_keepers(new.home)
+        before = {"authorization": api_guard.basic_authorization(secret)}
+        for headers in ({}, before):
+            assert ask(new, "POST", "/api/flows/filter", headers)[0] == 401
+        assert ask(new, "POST", "/api/flows/filter", owner(new))[0] == 200
+        old = new
+    forget(old, "unreadable")
+    assert start_api.stop_local_api(old.home), "`towpath down` ends it all the same"
+    assert not server_processes(project)
 
 
 def test_what_a_run_set_for_itself_does_not_reach_another_s_api(

@@ -21,9 +21,11 @@ def call_prefect(folder: Path, *words: str) -> str:
     return ended.stdout
 
 
-def run_deployment(endpoint: LocalApiState, name: str, **wishes: Any) -> None:
+def run_deployment(endpoint: LocalApiState, name: str, **wishes: Any) -> str:
     """Begin a run of a deployment, as a button of Prefect's pages does: that saves the two seconds
-    for which `prefect deployment run` imports. Wishes are ``parameters`` and ``job_variables``."""
+    for which `prefect deployment run` imports. Wishes are ``parameters`` and ``job_variables``; the
+    answer is the run's id."""
     deployment = worker.ask_local_api(endpoint, "GET", f"/deployments/name/{name}", None)["id"]
     request = {"state": {"type": "SCHEDULED"}, **wishes}
-    worker.ask_local_api(endpoint, "POST", f"/deployments/{deployment}/create_flow_run", request)
+    path = f"/deployments/{deployment}/create_flow_run"
+    return str(worker.ask_local_api(endpoint, "POST", path, request)["id"])

@@ -1,4 +1,4 @@
-"""Deployed runs of a pipeline: what their steps have imported before they begin, and what not."""
+"""Deployed runs of a pipeline: what their steps have at hand, are told, and leave behind."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,12 @@ from typing import Any
 import pytest
 from stock_prefect import call_prefect, run_deployment
 
+import running
 from running import FOLDER, Project, make
 from towpath.backends.prefect.server import worker
 from towpath.backends.prefect.server.project_api import (
     StartedServices,
+    read_service_status,
     start_services,
     stop_services,
 )
@@ -55,6 +58,14 @@ name: small
 deployments:
 - name: dev
   entrypoint: flows/training/flow.py:training
+  work_pool: {name: towpath}
+"""
+REGISTERING = """\
+name: small
+deployments:
+- name: registers
+  entrypoint: flows/training/flow.py:training
+  parameters: {factor: 3}
   work_pool: {name: towpath}
 """
 
@@ -97,35 +108,51 @@ def small(project: Path) -> Project:
     return made
 
 
-def stands(small: Project) -> StartedServices:
-    """`towpath up` with its deployments."""
+def test_the_story(small: Project, site: Path) -> None:
+    """On one API and its worker: to start both takes ten seconds."""
+    install(site, "", "1.0")
     standing = start_services(small.root)
     call_prefect(small.root, "deploy", "--all")
-    return standing
+    steps_have_their_packages_at_once_and_the_project_s_code_anew(small, standing)
+    a_schedule_runs_with_what_is_installed_by_then(small, site, standing)
+    a_run_has_secrets_waits_for_an_answer_and_is_stopped(small, standing)
+    what_is_declared_for_a_deployment_registers(small, standing)
+    assert read_service_status(small.root).runs == ()
+    stop_services(small.root)
 
 
 def seen(small: Project, standing: StartedServices, n: int, **wishes: Any) -> Any:
     """What the step of a deployed run saw."""
     endpoint = standing.api.proven_endpoint
-    run_deployment(endpoint, "training/dev", parameters={"n": n}, **wishes)
+    run = run_deployment(endpoint, "training/dev", parameters={"n": n}, **wishes)
+    await_state(standing, run, "COMPLETED")
+    return last_seen(small)
+
+
+def await_state(standing: StartedServices, run: str, expected: str) -> None:
+    """Until a run of a deployment is in a state; AssertionError where it ends in another one."""
     deadline = time.monotonic() + 180
-    while time.monotonic() < deadline:
-        found = worker.ask_local_api(endpoint, "POST", "/flow_runs/filter", {})
-        states = [run["state"]["type"] for run in found]
-        assert "FAILED" not in states, standing.api.home.worker_log.read_text()
-        if states == ["COMPLETED"] * len(states) and len(small.runs()) == len(states):
-            last = small.workspace.runs / small.runs()[-1] / "events.jsonl"
-            events = [json.loads(line) for line in last.read_text().splitlines()]
-            return next(e for e in events if "made" in e)["made"]["values"]["seen"]
+    while True:
+        state = worker.ask_local_api(standing.api.proven_endpoint, "GET", f"/flow_runs/{run}")
+        if state["state_type"] == expected:
+            return
+        is_over = state["state_type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+        assert not is_over and time.monotonic() < deadline, (
+            state["state"], standing.api.home.worker_log.read_text(),
+        )  # fmt: skip
         time.sleep(0.1)
-    raise AssertionError("the run did not end")
 
 
-def test_steps_have_their_packages_at_once_and_the_project_s_code_anew(
-    small: Project, site: Path
+def last_seen(small: Project) -> Any:
+    """What the step of the last run saw."""
+    last = small.workspace.runs / small.runs()[-1] / "events.jsonl"
+    events = [json.loads(line) for line in last.read_text().splitlines()]
+    return next(e for e in events if "made" in e)["made"]["values"]["seen"]
+
+
+def steps_have_their_packages_at_once_and_the_project_s_code_anew(
+    small: Project, standing: StartedServices
 ) -> None:
-    install(site, "", "1.0")
-    standing = stands(small)
     assert seen(small, standing, 1) == {
         "ahead": True, "word": "first", "variable": "", "alpha": "1.0", "at_import": "",
     }  # fmt: skip
@@ -135,13 +162,6 @@ def test_steps_have_their_packages_at_once_and_the_project_s_code_anew(
 
     own = seen(small, standing, 3, job_variables={"env": {"OWN": "mine"}})
     assert (own["variable"], own["at_import"]) == ("mine", "mine")
-
-    (site / "alpha-1.0.dist-info").rename(site / "away")
-    install(site, "", "1.1")
-    upgraded = seen(small, standing, 4)
-    assert upgraded["alpha"] == "1.1"
-    a_schedule_runs(small)
-    stop_services(small.root, force=True)
 
 
 def test_libraries_are_those_of_installed_packages(
@@ -157,18 +177,27 @@ def test_libraries_are_those_of_installed_packages(
     assert not {"beside", "steps", "os", "sys"} & found
 
 
-def a_schedule_runs(small: Project) -> None:
-    """Deployed anew with a schedule, it runs without being asked."""
-    small.write("prefect.yaml", f"{DEPLOYMENTS}  schedules: [{{interval: 10}}]\n")
-    before = {run.id for run in run_folders.recent_runs(small.workspace.runs)}
+def a_schedule_runs_with_what_is_installed_by_then(
+    small: Project, site: Path, standing: StartedServices
+) -> None:
+    """A package is upgraded; deployed anew with a schedule, a run begins without being asked."""
+    (site / "alpha-1.0.dist-info").rename(site / "away")
+    install(site, "", "1.1")
+    (small.root / FOLDER / "beside.py").write_text('WORD = "third"\n')
+    soon = datetime.now(UTC) + timedelta(seconds=5)
+    schedule = f"{{interval: 3600, anchor_date: '{soon.isoformat()}', timezone: UTC}}"
+    small.write("prefect.yaml", f"{DEPLOYMENTS}  schedules: [{schedule}]\n")
+    before = small.runs()
     call_prefect(small.root, "deploy", "--all")
     deadline = time.monotonic() + 180
     while not any(
         run.state == "done" and run.id not in before
         for run in run_folders.recent_runs(small.workspace.runs)
     ):
-        assert time.monotonic() < deadline, "nothing was run"
+        assert time.monotonic() < deadline, standing.api.home.worker_log.read_text()
         time.sleep(0.2)
+    upgraded = last_seen(small)
+    assert (upgraded["alpha"], upgraded["word"]) == ("1.1", "third")
 
 
 def assert_whole_log(standing: StartedServices) -> None:
@@ -180,14 +209,17 @@ def assert_whole_log(standing: StartedServices) -> None:
     assert "Beginning flow run" in _logged(standing)
 
 
-def _logged(standing: StartedServices) -> str:
+def _logged(standing: StartedServices, run: str | None = None) -> str:
+    of_run = {"logs": {"flow_run_id": {"any_": [run]}}} if run else {}
     found = worker.ask_local_api(
-        standing.api.proven_endpoint, "POST", "/logs/filter", {"limit": 200}
+        standing.api.proven_endpoint, "POST", "/logs/filter", {"limit": 200, **of_run}
     )
     return "\n".join(each["message"] for each in found)
 
 
-def test_a_deployed_run_has_secrets_waits_for_an_answer_and_is_stopped(small: Project) -> None:
+def a_run_has_secrets_waits_for_an_answer_and_is_stopped(
+    small: Project, standing: StartedServices
+) -> None:
     small.declare(
         """
         steps:
@@ -197,10 +229,8 @@ def test_a_deployed_run_has_secrets_waits_for_an_answer_and_is_stopped(small: Pr
         """,
         "import os\ndef look():\n    print('key', os.environ['KEY'])\n    return {}\n",
     )
-    standing = stands(small)
     endpoint = standing.api.proven_endpoint
-    run_deployment(endpoint, "training/dev")
-    _await_states(endpoint, "/flow_runs/filter", {"FAILED"})
+    await_state(standing, run_deployment(endpoint, "training/dev"), "FAILED")
     refused = run_folders.find_run(small.workspace.runs, "last").error
     assert refused == (
         "step `look` needs the secret `KEY`: there is no block `api-token`"
@@ -209,16 +239,15 @@ def test_a_deployed_run_has_secrets_waits_for_an_answer_and_is_stopped(small: Pr
     with _listening() as (url, told_words):
         words = [sys.executable, "-c", BLOCKS, url]
         subprocess.run(words, cwd=small.root, check=True, capture_output=True)
-        run_deployment(endpoint, "training/dev")
-        _await_states(endpoint, "/task_runs/filter", {"COMPLETED", "PAUSED"})
+        deployed = run_deployment(endpoint, "training/dev")
+        _await_paused_task(endpoint, deployed)
     assert told_words == ['{"text":"looked at it"}']
     run = run_folders.find_run(small.workspace.runs, "last")
     log = (small.workspace.runs / run.id / "look" / "log.txt").read_text()
-    assert log == "key ***\n" and "hush-very-9" not in _logged(standing)
+    assert log == "key ***\n" and "hush-very-9" not in _logged(standing, deployed)
     told = small.towpath("run", "--stop", "last")
     assert (told.code, told.err) == (0, f"run {run.id} was interrupted\n")
-    _await_states(endpoint, "/flow_runs/filter", {"FAILED", "CANCELLED"})
-    stop_services(small.root)
+    await_state(standing, deployed, "CANCELLED")
 
 
 BLOCKS = """
@@ -250,11 +279,32 @@ def _listening() -> Iterator[tuple[str, list[str]]]:
         server.shutdown()
 
 
-def _await_states(endpoint: LocalApiState, route: str, states: set[str]) -> None:
+def _await_paused_task(endpoint: LocalApiState, run: str) -> None:
     deadline = time.monotonic() + 60
+    of_run = {"flow_runs": {"id": {"any_": [run]}}}
     while True:
-        runs = worker.ask_local_api(endpoint, "POST", route, {})
-        if {run["state"]["type"] for run in runs} == states:
+        tasks = worker.ask_local_api(endpoint, "POST", "/task_runs/filter", of_run)
+        if {task["state"]["type"] for task in tasks} == {"COMPLETED", "PAUSED"}:
             return
-        assert time.monotonic() < deadline, [run["state"] for run in runs]
+        assert time.monotonic() < deadline, [task["state"] for task in tasks]
         time.sleep(0.2)
+
+
+def what_is_declared_for_a_deployment_registers(small: Project, standing: StartedServices) -> None:
+    """Runs with what `prefect.yaml` declares register, others are trials."""
+    small.declare(running.PIPELINE, running.STEPS)
+    small.write("prefect.yaml", REGISTERING)
+    small.write(".gitignore", ".towpath/\nartifacts/\n__pycache__/\nprefect.toml\n")
+    small.commit()
+    call_prefect(small.root, "deploy", "--all")
+    endpoint = standing.api.proven_endpoint
+    await_state(standing, run_deployment(endpoint, "training/registers"), "COMPLETED")
+    first = run_folders.find_run(small.workspace.runs, "last")
+    assert (first.params["factor"], first.registered_versions) == (3, ("mean@v1.0.0",)), first.steps
+    deployed = run_deployment(endpoint, "training/registers", parameters={"factor": 4})
+    await_state(standing, deployed, "COMPLETED")
+    trial = run_folders.find_run(small.workspace.runs, "last")
+    assert (trial.params["factor"], trial.tried) == (4, ("factor",))
+    assert trial.steps["register"].reason == "a trial; `towpath register RUN` registers it"
+    assert small.towpath("register", "last").code == 0
+    assert small.tags() == ["mean@v1.0.0", "mean@v1.1.0"]

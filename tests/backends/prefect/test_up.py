@@ -102,7 +102,8 @@ def test_the_story(
 
 def what_is_deployed_runs(project: Path, standing: StartedServices) -> None:
     call_prefect(project, "deploy", "--all")
-    call_prefect(project, "deployment", "run", "training/dev", "--param", "learning_rate=0.05")
+    # Stock `prefect deployment run` stands in tests/faults/test_local_api.py.
+    run_deployment(standing.api.proven_endpoint, "training/dev", parameters={"learning_rate": 0.05})
     wait_for(standing.api.proven_endpoint, "COMPLETED")
     seen = project / "seen.txt"
     assert seen.read_text() == f"0.05 in {project}"

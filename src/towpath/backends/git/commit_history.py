@@ -31,6 +31,8 @@ _MAIL = re.compile(r"<([^<>]+)>\s*$")
 CLOCK_SKEW = 300
 _FIELDS = ("%H", "%P", "%ct", "%an <%ae>", "%s", "%b")
 _TRAILER = re.compile(r"[A-Za-z0-9-]+[ \t]*:|\(cherry picked from commit ")
+# Main, and what would be merged into it, are asked about in turn.
+_HEADS_KEPT = 3
 _ALWAYS = -1  # the place of what every commit that is asked about has
 _FORMAT = "".join(f"{field}%x00" for field in _FIELDS)
 
@@ -169,11 +171,15 @@ def recall_line(
     read: the answer has to be what both parts say, one behind the other."""
     if not repository.is_lasting(head):
         return tuple(read([head]))
-    before, rows = repository.known_lines.get(question, ("", ()))
-    if before != head:
+    kept: tuple[tuple[str, tuple[_Row, ...]], ...] = repository.known_lines.get(question, ())
+    rows = dict(kept).get(head)
+    if rows is None:
+        before, earlier = kept[-1] if kept else ("", ())
         is_longer = bool(before) and _goes_on(repository, before, head)
-        rows = (*rows, *read([head, f"^{before}"])) if is_longer else tuple(read([head]))
-        repository.known_lines[question] = head, rows
+        rows = (*earlier, *read([head, f"^{before}"])) if is_longer else tuple(read([head]))
+    others = [pair for pair in kept if pair[0] != head]
+    # In one assignment, for a server's threads ask at once.
+    repository.known_lines[question] = (*others[1 - _HEADS_KEPT :], (head, rows))
     return rows
 
 

@@ -86,9 +86,9 @@ class Repository:
     known_folds: dict[str, tuple[Any, Any]] = dataclasses.field(
         default_factory=dict, init=False, repr=False, compare=False
     )
-    # What was last read of a branch, by the question, with the commit that it was read up to: of a
-    # branch that went on, only what is new is read.
-    known_lines: dict[tuple[str, ...], tuple[str, tuple[Any, ...]]] = dataclasses.field(
+    # What was last read of branches, by the question, with the commits that they were read up to,
+    # the last one behind: of a branch that went on, only what is new is read.
+    known_lines: dict[tuple[str, ...], tuple[tuple[str, Any], ...]] = dataclasses.field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 

@@ -64,7 +64,9 @@ class WaitingPromotion(Struct, frozen=True):
 def promotes_at_forge(workspace: Workspace) -> bool:
     """Whether promotions wait at a forge, by what this clone knows: nothing is asked of it."""
     repository = workspace.registry_at_hand
-    return bool(remotes.choose_remote(repository)) and names_forge(workspace, repository)
+    if not remotes.choose_remote(repository):
+        return False
+    return names_forge(workspace, repository, branches.main_commit(repository))
 
 
 def find_waiting_promotions(workspace: Workspace) -> tuple[WaitingPromotion, ...]:

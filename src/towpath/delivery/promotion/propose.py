@@ -135,9 +135,10 @@ class PromotionPlace(Struct, frozen=True, dict=True):
     @cached_property
     def base(self) -> str:
         # A forge merges into its own main branch, not into ours.
-        at_forge = rules_in_force.names_forge(self.workspace, self.repository)
-        remote_main = branches.remote_main(self.repository) if at_forge else None
-        base = remote_main or branches.main_commit(self.repository)
+        branch = branches.find_main_branch(self.repository)
+        newest = branches.newest_commit(self.repository, branch) if branch else None
+        at_forge = rules_in_force.names_forge(self.workspace, self.repository, newest)
+        base = branch.far if branch and branch.far and at_forge else newest
         if base is None:
             raise UsageError("nothing is committed yet", hint="git add . && git commit")
         return base
@@ -152,7 +153,9 @@ def find_promotion_place(
     remote = remotes.choose_remote(repository)
     if push and remote is None:
         raise UsageError("there is no remote to push to", hint="git remote add origin <url>")
-    configured = remote is not None and rules_in_force.names_forge(workspace, repository)
+    configured = remote is not None and rules_in_force.names_forge(
+        workspace, repository, branches.main_commit(repository)
+    )
     pushes = (configured if push is None else push) and not dry_run
     if pushes:
         registry.fetch_registry(repository)

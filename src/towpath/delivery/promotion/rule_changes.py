@@ -158,14 +158,16 @@ def read_rule_history(
 def _rule_commits(repository: Repository, line: MainLine) -> list[MainChange]:
     changed = {c.commit: c for c in read_changes(repository, line.head, "--", *rulebook.PATTERNS)}
     agrees = ("-i", f"--grep=^{RULES}: ")
-    agreed = {c.commit: c for c in read_changes(repository, line.head, *agrees)}
-    # A forge's merge has a message of its own, and the review is of what was merged: so the merges
-    # count whose merged commit agrees.
     words = ("log", *agrees, "--format=%H")
     listed = commit_history.recall_line(
         repository, line.head, words, lambda bounds: split_lines(repository.call(*words, *bounds))
     )
     beside = {commit for commit in listed if not line.holds_commit(commit)}
+    # On most lines no commit agrees to rules, and more need not be asked.
+    on_line = read_changes(repository, line.head, *agrees) if len(beside) < len(listed) else ()
+    agreed = {c.commit: c for c in on_line}
+    # A forge's merge has a message of its own, and the review is of what was merged: so the merges
+    # count whose merged commit agrees.
     merges = {c.name for c in line.commits if beside & set(c.parents[1:])}
     for commit in merges - set(agreed) - set(changed):
         [agreed[commit]] = read_changes(repository, commit, "-1")

@@ -36,9 +36,9 @@ def read_proved_rules(repository: Repository, head: str, folder: str = "") -> Ru
     return read_rule_history(repository, line, strict=True).rules_at(head, folder)
 
 
-def names_forge(workspace: Workspace, repository: Repository) -> bool:
-    """Whether changes of main are proposed and approved at a forge, by the rules in force."""
-    head = branches.main_commit(repository)
+def names_forge(workspace: Workspace, repository: Repository, head: str | None) -> bool:
+    """Whether changes of main, whose commit ``head`` is, are proposed and approved at a forge, by
+    the rules in force."""
     # Where the history is not here nobody can tell what is in force; whoever acts upon main asks
     # for all of it first.
     if head is None or repository.is_shallow():

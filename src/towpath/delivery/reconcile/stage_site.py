@@ -165,16 +165,17 @@ def open_stage_site(
     if remote and fetches:
         remotes.deepen_clone(repository, remote)  # the promotions are in the history
         registry.fetch_registry(repository, remote)
-    near = branches.main_commit(repository)
-    if near is None:
+    branch = branches.find_main_branch(repository)
+    newest = branches.newest_commit(repository, branch) if branch else None
+    if branch is None or newest is None:
         raise RegistryError(_UNBORN)
     # What a forge merged is approved; what is only here is not there yet.
-    remote_main = branches.remote_main(repository) if remote else None
-    mine = repository.commit(f"refs/heads/{branches.main_branch_name(repository)}")
-    is_same = remote_main is None or mine in (None, remote_main)
-    words = ("rev-list", "--count", f"{remote_main}..{mine}")
+    remote_main = branch.far if remote else None
+    is_same = remote_main is None or branch.near in (None, remote_main)
+    words = ("rev-list", "--count", f"{remote_main}..{branch.near}")
     ahead = 0 if is_same else int(repository.call(*words))
-    main = (remote_main if remote_main and names_forge(workspace, repository) else None) or near
+    at_forge = remote_main is not None and names_forge(workspace, repository, newest)
+    main = remote_main if remote_main and at_forge else newest
     environ = os.environ if environ is None else environ
     site = StageSite(workspace, repository, main, remote, ahead, remote_main, stage, environ, say)
     if stage not in (stages := site.project.stages):
