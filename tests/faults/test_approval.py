@@ -21,6 +21,7 @@ from approval_world import (
 )
 
 from own_home import MAIN, move_in
+from reconcile_project import read_deployment
 from towpath import registry
 from towpath.audit.verification import verify_registry
 from towpath.backends.git import Repository
@@ -35,8 +36,6 @@ BRANCH = "promote/abalone-v1.0.0-prod"
 
 def running(made: Clone) -> str | None:
     """What prod runs, by its own record."""
-    from reconcile_project import read_deployment
-
     store = StageStore.open(made.workspace.project, "prod", {}, made.root)
     found = read_deployment(store, "abalone")
     return str(found.version) if found else None
