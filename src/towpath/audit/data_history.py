@@ -49,7 +49,7 @@ def read_data_history(workspace: Workspace) -> dict[str, tuple[DataVersion, ...]
     paths_by_file: dict[str, set[str]] = {}
     for change in changes:
         # Those of its files that may name data of the project in the folder.
-        named = (file for file in change.files if tracked_files.is_pointer_path(file))
+        named = filter(tracked_files.is_pointer_path, change.files)
         for file in (file for file in named if file.startswith(inside)):
             pointed = rows.get((file, change.files[file]), ())
             rows_by_path = {str(row.path): row for row in pointed}

@@ -213,10 +213,7 @@ def _bring_inputs(
             reference = source.version or declared
             yield name, _bring_model(workspace, place, reference, digest, source.output)
             continue
-        try:
-            path: str = ProjectPath(source.path or declared)
-        except Malformed:  # a record may lie: what it says may not lead out of the project
-            path = declared.rstrip("/")
+        path = _recorded_path(source, declared)
         whole = place.root / path
         # Else the commit holds these very bytes itself.
         if not whole.exists() or place.store.digest(whole).digest != digest:
@@ -224,6 +221,13 @@ def _bring_inputs(
             workspace.store.copy_to(digest, resolve_inside(place.root, path))
         if path != declared.rstrip("/"):
             yield name, path
+
+
+def _recorded_path(source: DataSource, declared: str) -> str:
+    try:
+        return ProjectPath(source.path or declared)
+    except Malformed:  # a record may lie: what it says may not lead out of the project
+        return declared.rstrip("/")
 
 
 def _bring_model(

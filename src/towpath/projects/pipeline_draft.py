@@ -6,7 +6,7 @@ import os
 import posixpath
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from itertools import chain
 from pathlib import Path, PurePosixPath
@@ -188,12 +188,7 @@ class _Drafting(Struct, dict=True):
         for stage in running:
             self._collect_outs(stage, steps[stage.name])
         drafted = {steps[s.name]: self._draft_step(s, steps[s.name]) for s in running}
-        for stage in (stage for stage in stages if stage not in running):
-            words = f"`frozen`: stage `{stage.entry}` is no step; what it made is an input"
-            self._leave_out(words, stage, "frozen")
-        for key in self.file.others:
-            what = f"`{key}` at the top: {_STAYS}"
-            self.left_out.append(Fault(what, self.places.find_place(key)))
+        self._leave_out_others([stage for stage in stages if stage not in running])
         document = {
             "description": f"Drafted from {self.shown} by `towpath init --from`.",
             "params": self.parameters.declared,
@@ -206,6 +201,14 @@ class _Drafting(Struct, dict=True):
         lines = [*_HEAD, *(f"  {fault}" for fault in unique)] if unique else _HEAD[:2]
         head = "".join(f"# {line}".rstrip() + "\n" for line in lines)
         return PipelineDraft(path, head + body, unique)
+
+    def _leave_out_others(self, frozen: Iterable[DvcStage]) -> None:
+        for stage in frozen:
+            words = f"`frozen`: stage `{stage.entry}` is no step; what it made is an input"
+            self._leave_out(words, stage, "frozen")
+        for key in self.file.others:
+            what = f"`{key}` at the top: {_STAYS}"
+            self.left_out.append(Fault(what, self.places.find_place(key)))
 
     def _leave_out(self, what: str, stage: DvcStage, *loc: str | int) -> None:
         place = self.places.find_place("stages", stage.entry, *loc) or Place(self.shown)
@@ -281,7 +284,7 @@ class _Drafting(Struct, dict=True):
             "shell": shell or None,
             "workdir": self._find_workdir(stage) or None,
             "inputs": inputs,
-            "params": sorted({*named, *chain(*(keys.values() for keys in settings.values()))}),
+            "params": sorted({*named, *_setting_names(settings)}),
             "outputs": dict(self._draft_outputs(stage, own)),
             "metrics": [out.name for out in own if self._is_metric(stage, out)],
             "places": places,
@@ -308,10 +311,7 @@ class _Drafting(Struct, dict=True):
                 what += " project: `dvc import-url` brings it in"
                 self._leave_out(what, stage, "deps", index)
                 continue
-            # The outputs that the path is, lies in, or holds.
-            pairs = [(f"{path}/", f"{other}/", out) for other, out in self.outs.items()]
-            near = [out for a, b, out in pairs if a.startswith(b) or b.startswith(a)]
-            outs = [out for out in near if out.stage != step]
+            outs = [out for out in self._outs_near(path) if out.stage != step]
             for out in outs:
                 name = self._new_name(out.name, taken)
                 inputs[name], places[name] = f"{out.stage}.{out.name}", out.place_text
@@ -321,6 +321,13 @@ class _Drafting(Struct, dict=True):
                 name = self._new_name(names_and_paths.output_stem(path), taken)
                 inputs[name], places[name] = self._input_name(path), path
         return inputs, places, code
+
+    def _outs_near(self, path: str) -> Iterator[_Out]:
+        """The outputs that a path is, lies in, or holds."""
+        inside = f"{path}/"
+        for other, out in self.outs.items():
+            if inside.startswith(f"{other}/") or other.startswith(inside):
+                yield out
 
     def _is_code(self, path: str) -> bool:
         target = self.root / path
@@ -464,3 +471,7 @@ def _is_command(text: str, shell: bool) -> bool:
     except UnfitCommand:
         return False
     return True
+
+
+def _setting_names(settings: Mapping[str, Mapping[str, str]]) -> Iterable[str]:
+    return chain.from_iterable(names.values() for names in settings.values())

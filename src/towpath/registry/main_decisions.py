@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from itertools import chain
 from pathlib import PurePosixPath
 
 from msgspec import Struct, field
@@ -85,8 +86,8 @@ def read_promotions(
         raise RegistryError("a shallow clone lacks the promotions before", hint=SHALLOW)
     glob = f":(top,glob){FOLDER}/*/{model or '*'}.yaml"
     changes = list(read_changes(repository, commit, "--", glob))
-    blobs = {blob for change in changes for blob in change.files.values() if blob}
-    texts = refs.read_contents(repository, blobs)
+    blobs = {*chain(*(change.files.values() for change in changes))} - {None}
+    texts = refs.read_contents(repository, filter(None, blobs))
     parsed = (_parse_promotion(change, path, texts) for change in changes for path in change.files)
     # Once more, for a name may hold what a pathspec takes for a pattern: `*` is no model.
     mine = [promotion for promotion in parsed if promotion and model in (None, promotion.model)]

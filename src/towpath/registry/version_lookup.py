@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec import Struct
 
 from towpath.backends.git import Repository, refs
@@ -58,18 +60,21 @@ def find_version(
         )
     if not (named.version or named.key):
         return _latest_version(repository, model)
-    matches = model.find_key(named.key) if named.key else ()
     if named.version and (version := model.find_number(named.version)):
         return version
-    if len(matches) == 1:
-        return matches[0]
-    if matches:
-        what = f"{model.name}@{named.key} names {len(matches)} versions"
-        raise UsageError(what, hint="give more digits")
+    if named.key and (matches := model.find_key(named.key)):
+        return _only_match(model, named.key, matches)
     if f"{model.name}@{named.version}" in model.lost:
         lost = registry_state.list_lost_tags(repository, [model])
         raise RegistryError(*(fault for fault in lost if f" {named} " in fault.what))
     raise _unknown_version(model, named)
+
+
+def _only_match(model: Model, key: str, matches: Sequence[ModelVersion]) -> ModelVersion:
+    if len(matches) > 1:
+        what = f"{model.name}@{key} names {len(matches)} versions"
+        raise UsageError(what, hint="give more digits")
+    return matches[0]
 
 
 def _unknown_version(model: Model, named: VersionReference) -> UsageError:

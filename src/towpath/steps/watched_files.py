@@ -93,9 +93,7 @@ class Watch:
             path = os.fsdecode(path)
         if not isinstance(path, str | os.PathLike) or str(path).endswith(_CODE):
             return
-        full = os.path.normpath(os.path.join(os.getcwd(), path))
-        if not full.startswith(self.root):
-            full = os.path.realpath(os.path.join(os.getcwd(), path))
+        full = self._find_whole(path)
         if not full.startswith(self.root) or full.startswith(self.ignored):
             return
         relative = full[len(self.root) :]
@@ -106,6 +104,11 @@ class Watch:
             self.written[relative] = None
         elif relative not in self.written and not self._is_setting(parts[-1]):
             self.opened[relative] = None
+
+    def _find_whole(self, path: str | os.PathLike[str]) -> str:
+        """As it is named; where that leads out of the project, as its links lead."""
+        named = os.path.normpath(os.path.join(os.getcwd(), path))
+        return named if named.startswith(self.root) else os.path.realpath(named)
 
     def _is_setting(self, name: str) -> bool:
         """Whether an installed package reads its own settings just now: while it is imported, or

@@ -8,7 +8,7 @@ name before its bytes were hashed, and what was sent is read again where it arri
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import chain
@@ -82,10 +82,8 @@ def push_objects(
     entries: list[CacheEntry] = []
     last_made: list[CacheEntry] = []
     if digests is None:
-        kept = store.last_made.all()
-        last_made = [entry for entry in kept if not store.missing(_output_digests(entry))]
-        cached_entries = store.cached_entries.all()
-        entries = [entry for entry in cached_entries if not store.missing(_output_digests(entry))]
+        last_made = [*_whole_entries(store, store.last_made.all())]
+        entries = [*_whole_entries(store, store.cached_entries.all())]
         inputs = [pair for entry in entries for pair in entry.ingredients.items()]
         optional += [value for label, value in inputs if label.startswith(_INPUT) and is_md5(value)]
         optional += _named_by_project(root, is_strict=True)
@@ -94,20 +92,30 @@ def push_objects(
     needed = [*(digests or ()), *held, *spoken]
     with opened_remote.name_faults():
         count = _upload_objects(store, opened_remote, needed, progress)
-        files = {
-            f"{_ENTRIES}/{relative_entry_path(e.key, e.writer)}": store.cached_entries.path(
-                e.key, e.writer
-            )
-            for e in entries
-        }
-        files |= {
-            f"{_LAST}/{relative_last_path(entry)}": store.last_made.path(entry)
-            for entry in last_made
-        }
+        files = dict(_entry_files(store, entries, last_made))
         absent = opened_remote.absent_files(list(files))
         for path in absent:
             opened_remote.upload_file(files[path], path)
         return MovedObjects(count, len(absent))
+
+
+def _whole_entries(store: Store, entries: Iterable[CacheEntry]) -> Iterator[CacheEntry]:
+    """Those whose bytes are all here."""
+    return (entry for entry in entries if not store.missing(_output_digests(entry)))
+
+
+def _entry_files(
+    store: Store, entries: Iterable[CacheEntry], last_made: Iterable[CacheEntry]
+) -> Iterator[tuple[str, Path]]:
+    """The path of each entry on a remote, and its file here."""
+    for entry in entries:
+        key, writer = entry.key, entry.writer
+        yield (
+            f"{_ENTRIES}/{relative_entry_path(key, writer)}",
+            store.cached_entries.path(key, writer),
+        )
+    for entry in last_made:
+        yield f"{_LAST}/{relative_last_path(entry)}", store.last_made.path(entry)
 
 
 def fetch_objects(

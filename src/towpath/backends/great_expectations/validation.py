@@ -60,11 +60,13 @@ def _type_arguments(expectation: Expectation, frame: Any) -> tuple[dict[str, Any
         arguments |= {key: _as_bound(arguments[key], column, name) for key in keys}
     members = arguments.get("value_set")
     if isinstance(members, list) and (kind := _held_kind(column)):
-        # What may be in a set beside dates stays as it is, and is in no column of dates.
-        arguments["value_set"] = [
-            _as_time(value, kind, column, name) if _is_date(value) else value for value in members
-        ]
+        arguments["value_set"] = _as_members(members, kind, column, name)
     return arguments, read
+
+
+def _as_members(members: list[Any], kind: str, column: Any, name: str) -> list[Any]:
+    # What may be in a set beside dates stays as it is, and is in no column of dates.
+    return [_as_time(value, kind, column, name) if _is_date(value) else value for value in members]
 
 
 def _is_date(value: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -285,7 +286,7 @@ def _parameter_faults(
     """What the flow would refuse of the parameters of a deployment and of its schedules."""
     place = declared.find_place(number, "parameters") or declared.find_place(number, "name")
     named = f"deployment `{deployment.name}`"
-    scheduled = [schedule.parameters for schedule in deployment.all_schedules]
+    scheduled = map(attrgetter("parameters"), deployment.all_schedules)
     for own in (deployment.parameters, *scheduled):
         for name in flow.list_strange(own):
             own_place = declared.find_place(number, "parameters", name)

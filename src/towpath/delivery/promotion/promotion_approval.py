@@ -271,10 +271,7 @@ def _weigh_signature(rules: Rulebook, inquiry: ApprovalInquiry) -> PromotionAppr
     signatures = commit_approvers.read_signatures(inquiry.repository, commits, rules.signers)
     approver = signatures.get(commit)
     if approver is None:
-        # The first line of the signers that counts for nothing may be whose it was.
-        faults = read_allowed_signers(rules.signers or b"").faults
-        passed_over = f" ({faults[0].place}: {faults[0].what})" if faults else ""
-        return f"its signature is none of {SIGNERS}'s{passed_over}"
+        return f"its signature is none of {SIGNERS}'s{_first_passed_over(rules)}"
     if not inquiry.named or "approval" not in inquiry.promotion.trailers:
         return f"{approver.name} signed a commit whose message does not say that it approves it"
     if wrong := _replaces_another(inquiry):
@@ -284,9 +281,13 @@ def _weigh_signature(rules: Rulebook, inquiry: ApprovalInquiry) -> PromotionAppr
     if named and not approver.names & named:
         return f"{approver.name} signed it, whom the policy does not name"
     own = None if allows_self_approval(rules) else _explain_own(inquiry, approver, signatures)
-    if own:
-        return own
-    return PromotionApproval("signed", (approver.name,), f"merge {commit[:7]}")
+    return own or PromotionApproval("signed", (approver.name,), f"merge {commit[:7]}")
+
+
+def _first_passed_over(rules: Rulebook) -> str:
+    """The first line of the signers that counts for nothing, which may be whose it was."""
+    faults = read_allowed_signers(rules.signers or b"").faults
+    return f" ({faults[0].place}: {faults[0].what})" if faults else ""
 
 
 def _explain_own(

@@ -210,6 +210,9 @@ class _RuleWalk(Struct):
             if first := _read_first_claim(self.repository, rules, path, change):
                 self.claimed[path] = first
         due = self.find_due(rules, next(iter(change.parents), None), position)
+        self._judge_due(change, due, rules)
+
+    def _judge_due(self, change: MainChange, due: Mapping[str, Approval], rules: Rulebook) -> None:
         by_level = {
             level: [p for p, least in due.items() if least == level] for level in rulebook.LEVELS
         }

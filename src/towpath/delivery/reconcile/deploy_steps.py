@@ -303,25 +303,28 @@ def _write_tag(
     remote = site.remote if site.is_shared(promotion.commit) else None
     current_tag = stage_tags.read_current_tags(repository, stage).get(model)
     if number is None:
-        version = stage_tags.version_of(repository, current_tag) if current_tag else None
-        if version:
-            message = _stage_tag_message(f"{version} leaves {stage}", promotion, approved)
-            stage_tags.write_stage_tag(repository, version, stage, message, remote, undone=True)
+        left = stage_tags.version_of(repository, current_tag) if current_tag else None
+        if left:
+            message = _stage_tag_message(f"{left} leaves {stage}", promotion, approved)
+            stage_tags.write_stage_tag(repository, left, stage, message, remote, undone=True)
         return
     version = registry_state.read_model(repository, model).find_number(number)
     assert version is not None  # its record was read
     if current_tag is None or current_tag.commit != version.commit:
         message = _stage_tag_message(f"{version} enters {stage}", promotion, approved)
-        # What the gates said, from the record: a reconcile that was killed before this one may have
-        # asked them.
-        stored = deployment_record.read_stored_record(site.store, model).record
-        gates = stored.gates if stored and stored.promotion == promotion.commit else ()
-        message = "\n".join([message, *write_gate_trailers(gates)])
+        message = "\n".join([message, *write_gate_trailers(_recorded_gates(site, promotion))])
         stage_tags.write_stage_tag(repository, version, stage, message, remote)
     elif remote:  # a reconcile that was killed here, or a remote that was down, left it unpushed
-        for waiting_tag in stage_tags.find_unpublished_tags(repository, remote, stage):
-            if waiting_tag.model == model:
-                stage_tags.push_stage_tag(repository, remote, waiting_tag)
+        waiting_tags = stage_tags.find_unpublished_tags(repository, remote, stage)
+        for waiting_tag in (tag for tag in waiting_tags if tag.model == model):
+            stage_tags.push_stage_tag(repository, remote, waiting_tag)
+
+
+def _recorded_gates(site: StageSite, promotion: Promotion) -> tuple[DeployedGate, ...]:
+    """What the gates said, from the record: a reconcile that was killed before this one may have
+    asked them."""
+    stored = deployment_record.read_stored_record(site.store, promotion.model).record
+    return stored.gates if stored and stored.promotion == promotion.commit else ()
 
 
 def _stage_tag_message(title: str, promotion: Promotion, approved: RecordedApproval) -> str:

@@ -171,9 +171,7 @@ def open_stage_site(
         raise RegistryError(_UNBORN)
     # What a forge merged is approved; what is only here is not there yet.
     remote_main = branch.far if remote else None
-    is_same = remote_main is None or branch.near in (None, remote_main)
-    words = ("rev-list", "--count", f"{remote_main}..{branch.near}")
-    ahead = 0 if is_same else int(repository.call(*words))
+    ahead = _count_ahead(repository, branch.near, remote_main)
     at_forge = remote_main is not None and names_forge(workspace, repository, newest)
     main = remote_main if remote_main and at_forge else newest
     environ = os.environ if environ is None else environ
@@ -182,6 +180,12 @@ def open_stage_site(
         hint = did_you_mean(stage, stages) or f"there is {', '.join(stages)}"
         raise UsageError(f"there is no stage `{stage}` on the main branch", hint=hint)
     return site
+
+
+def _count_ahead(repository: Repository, mine: str | None, remote_main: str | None) -> int:
+    if remote_main is None or mine in (None, remote_main):
+        return 0
+    return int(repository.call("rev-list", "--count", f"{remote_main}..{mine}"))
 
 
 def declared_stages(workspace: Workspace) -> tuple[str, ...]:
