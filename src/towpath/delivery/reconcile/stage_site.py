@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -173,13 +173,17 @@ def open_stage_site(
     remote_main = branch.far if remote else None
     ahead = _count_ahead(repository, branch.near, remote_main)
     at_forge = remote_main is not None and names_forge(workspace, repository, newest)
-    main = remote_main if remote_main and at_forge else newest
+    main = (remote_main if at_forge else None) or newest
     environ = os.environ if environ is None else environ
     site = StageSite(workspace, repository, main, remote, ahead, remote_main, stage, environ, say)
-    if stage not in (stages := site.project.stages):
-        hint = did_you_mean(stage, stages) or f"there is {', '.join(stages)}"
-        raise UsageError(f"there is no stage `{stage}` on the main branch", hint=hint)
+    _require_stage(stage, site.project.stages)
     return site
+
+
+def _require_stage(stage: str, declared: Collection[str]) -> None:
+    if stage not in declared:
+        hint = did_you_mean(stage, declared) or f"there is {', '.join(declared)}"
+        raise UsageError(f"there is no stage `{stage}` on the main branch", hint=hint)
 
 
 def _count_ahead(repository: Repository, mine: str | None, remote_main: str | None) -> int:
