@@ -12,7 +12,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from towpath import registry
-from towpath.backends.git import Repository, branches
+from towpath.backends.git import Repository, main_branch
 from towpath.config.artifact import Artifact
 from towpath.delivery import promotion
 from towpath.delivery.promotion.main_line_approvals import ApprovalRule
@@ -49,7 +49,7 @@ def judge_promotion(
     repository: Repository, decided: Promotion, forge: Forge | None = None
 ) -> PromotionApproval:
     """How a promotion on main was approved, by the one rule."""
-    head = branches.main_commit(repository)
+    head = main_branch.main_commit(repository)
     assert head
     return ApprovalRule(repository, head, "", forge).judge(decided).approval
 

@@ -8,16 +8,15 @@ errors of the libraries that speak to a remote. Whatever is said of an error pas
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import quote, quote_plus, unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
+
+from towpath.secret_forms import LONG_SECRET, secret_forms
 
 HIDDEN = "***"
 _SHORTEST = 4
 """Characters below which a value is no secret, and hiding it would make other words unreadable."""
-_LONG = 8
-"""Characters from which on a secret stands in no other word by chance: a shorter one is hidden only
-where it stands by itself."""
 
 _USER = re.compile(r"(?P<scheme>[A-Za-z][\w+.-]*)://(?P<who>[^/\s'\"`<>?#]*)@")
 _QUERY = re.compile(
@@ -62,7 +61,7 @@ _known: set[str] = set()
 def hide_credentials(text: str) -> str:
     """The text without what lets somebody in, wherever it stands."""
     for secret in sorted(_known, key=len, reverse=True):
-        if len(secret) >= _LONG:
+        if len(secret) >= LONG_SECRET:
             text = text.replace(secret, HIDDEN)
         elif secret in text:
             text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(secret)}(?![A-Za-z0-9])", HIDDEN, text)
@@ -121,41 +120,6 @@ def hide_known(text: str) -> str:
     for secret in sorted(_known, key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
     return text
-
-
-def secret_forms(value: str) -> set[str]:
-    """A secret as programs print it: as it is, quoted for an address, a page, JSON or Python, in
-    Base64 and in hexadecimal, by itself and inside of more, and of several lines each that tells
-    something."""
-    import html  # each command imports this module, and few have a secret
-    import json
-
-    lines = {line.strip() for line in value.splitlines() if len(line.strip()) >= _LONG}
-    forms = {value, value.strip(), *lines}
-    for text in tuple(forms):
-        quoted = {quote(text, safe=""), quote(text), quote_plus(text)}
-        forms |= quoted | {re.sub("%..", lambda code: code[0].lower(), form) for form in quoted}
-        forms |= {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
-        forms |= {repr(text)[1:-1], repr(text.encode())[2:-1]}
-        forms |= {html.escape(text), html.escape(text, quote=False)}
-        if len(text) >= _LONG:
-            forms |= {text.encode().hex(), text.encode().hex().upper(), *_base64_forms(text)}
-    return {form for form in forms if form}
-
-
-def _base64_forms(text: str) -> Iterator[str]:
-    """A secret in Base64, and what is left of it in that of a longer text, such as
-    ``user:secret``: three bytes are four letters, so it depends on how many bytes stand before."""
-    import base64
-
-    content = text.encode()
-    for encode in (base64.b64encode, base64.urlsafe_b64encode):
-        encoded = encode(content).decode()
-        yield from (encoded, encoded.rstrip("="))
-        for before, mixed in ((0, 0), (1, 2), (2, 3)):
-            whole = (before + len(content)) % 3 == 0
-            inside = encode(b"\0" * before + content).decode().rstrip("=")
-            yield inside[mixed:] if whole else inside[mixed:-1]
 
 
 def is_secret_name(name: str) -> bool:

@@ -9,7 +9,7 @@ from promotion_project import Project, begin, draft
 from towpath import registry
 from towpath.audit.stage_history import read_stage_history
 from towpath.audit.verification import verify_registry
-from towpath.backends.git import Repository, branches
+from towpath.backends.git import Repository, main_branch
 from towpath.delivery import promotion
 from towpath.delivery.promotion import promotion_check
 from towpath.registry import Registration, registry_state, stage_tags
@@ -56,7 +56,7 @@ def answers(root: Path) -> dict[str, Any]:
     """What every reading command of Towpath would print, before it is printed."""
     workspace = Workspace(root)
     repository = Repository.open(root)
-    main = branches.main_commit(repository)
+    main = main_branch.main_commit(repository)
     assert main is not None
     models = registry.read_models(repository)
     versions = [(str(v), v.commit, v.time, v.tag) for m in models.values() for v in m.versions]

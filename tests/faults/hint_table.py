@@ -284,7 +284,7 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         1,
         (f"{BY_HAND}it runs into a change of main",),
     ),
-    "delivery/reconcile/stage_site.py::StageData.__call__": (
+    "delivery/reconcile/open_stage.py::StageData.__call__": (
         1,
         (f"{BY_HAND}it asks where the data is",),
     ),
@@ -323,7 +323,7 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         1,
         ("a rejected version that does not run yet",),
     ),
-    "delivery/reconcile/stage_site.py::open_stage_site": (1, ("a stage that is not there",)),
+    "delivery/reconcile/open_stage.py::open_stage_site": (1, ("a stage that is not there",)),
     "delivery/reconcile/smoke_test.py::run_smoke_test": (
         1,
         ("tests/delivery/reconcile/test_reconcile_targets.py::test_a_version_is_tried_beside",),
@@ -350,12 +350,12 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         1,
         (f"{BY_HAND}it is a setting",),
     ),
-    "delivery/reconcile/main_witness.py::read_witness": (1, ("a memory of main that is torn",)),
-    "delivery/reconcile/main_witness.py::find_rewritten": (
+    "delivery/reconcile/remembered_main.py::read_witness": (1, ("a memory of main that is torn",)),
+    "delivery/reconcile/remembered_main.py::find_rewritten": (
         1,
         ("main was rewritten", "main was rewritten, and is put back"),
     ),
-    "delivery/reconcile/main_witness.py::_unknown_commit": (
+    "delivery/reconcile/remembered_main.py::_unknown_commit": (
         2,
         (
             "another repository uses the store",

@@ -12,7 +12,7 @@ from command_line import call_towpath
 from own_home import MAIN, move_in
 from promotion_project import Project, begin
 from towpath import registry
-from towpath.backends.git import branches, remotes
+from towpath.backends.git import main_branch, remotes
 from towpath.delivery import promotion, reconcile
 from towpath.doctor import examine_project
 from towpath.errors import RegistryError
@@ -70,7 +70,7 @@ def test_an_old_clone_follows_a_main_branch_that_was_renamed(tmp_path: Path) -> 
     project.git("branch", "-m", "master")
     origin = _published(project, "master")
     old = _clone(origin, tmp_path / "old")
-    assert branches.main_branch_name(old.repository) == "master"
+    assert main_branch.main_branch_name(old.repository) == "master"
     _rename(origin, "master", "main")
     new = _clone(origin, tmp_path / "new")
     new.commit({"towpath.yaml": "name: abalone\nstages: {lab: }\n"}, "another stage")
@@ -85,8 +85,8 @@ def test_an_old_clone_follows_a_main_branch_that_was_renamed(tmp_path: Path) -> 
     with pytest.raises(RegistryError, match="is `main` now"):
         _verify(old)
     assert reconcile.plan_stage(old.workspace, "lab").commit == new.git("rev-parse", "HEAD")
-    assert branches.main_branch_name(old.repository) == "main"
-    assert branches.kept_head(old.repository, "origin") == "main"
+    assert main_branch.main_branch_name(old.repository) == "main"
+    assert main_branch.kept_head(old.repository, "origin") == "main"
     assert [
         c for c in examine_project(old.workspace) if c.about == "remote" and c.verdict == "lacks"
     ] == []
@@ -109,7 +109,7 @@ def test_a_laptop_never_notices(tmp_path: Path, name: str) -> None:
     )
     if name != "trunk":
         project.git("switch", "-qc", "work")
-        assert branches.main_branch_name(project.repository) == name
+        assert main_branch.main_branch_name(project.repository) == name
 
 
 def test_a_feature_branch_does_not_judge_itself(local: Project) -> None:
@@ -135,10 +135,10 @@ def test_a_declared_name_is_followed(local: Project) -> None:
     local.commit({"towpath.yaml": f"main: trunk\n{POLICY}"}, "say it")
     local.git("switch", "-qc", "feature")
     local.commit({"towpath.yaml": f"main: trunk\n{NO_GATE}"}, "no gate")
-    assert branches.main_branch_name(local.repository) == "trunk"
+    assert main_branch.main_branch_name(local.repository) == "trunk"
     local.commit({"towpath.yaml": f"main: feature\n{NO_GATE}"}, "I am main")
     with pytest.raises(RegistryError, match="which branch is main is not known"):
-        branches.main_commit(local.repository)
+        main_branch.main_commit(local.repository)
 
 
 @pytest.mark.parametrize(
@@ -148,11 +148,11 @@ def test_the_remotes_head_may_name_another(local: Project, tmp_path: Path, text:
     local.commit({"towpath.yaml": text if text.startswith("{") else f"{POLICY}{text}\n"})
     local.git("branch", "release")
     clone = _clone(_published(local), tmp_path / "clone")
-    assert branches.main_branch_name(clone.repository) == "release"
+    assert main_branch.main_branch_name(clone.repository) == "release"
     clone.git("switch", "-qc", "feature")
     clone.commit({"towpath.yaml": f"main: feature\n{NO_GATE}"})
     clone.git("push", "-q", "origin", "feature")
-    assert branches.main_branch_name(clone.repository) == "release"
+    assert main_branch.main_branch_name(clone.repository) == "release"
 
 
 def test_a_checkout_in_ci_knows_main_without_a_kept_head(local: Project, tmp_path: Path) -> None:
@@ -168,9 +168,9 @@ def test_a_checkout_in_ci_knows_main_without_a_kept_head(local: Project, tmp_pat
     )
     runner.git("checkout", "-q", "--detach", feature)
     main = local.git("rev-parse", "main")
-    assert branches.seen_main_commit(runner.repository) is None
-    assert branches.kept_head(runner.repository, "origin") is None
-    assert branches.main_commit(runner.repository) == main
+    assert main_branch.seen_main_commit(runner.repository) is None
+    assert main_branch.kept_head(runner.repository, "origin") is None
+    assert main_branch.main_commit(runner.repository) == main
     assert promotion.check_promotion_branch(runner.workspace).inspected.base == main
 
 
@@ -207,14 +207,14 @@ def test_a_remote_whose_head_names_nothing_is_refused(local: Project) -> None:
     origin = _published(local, "nothing")
     local.git("fetch", "-q", "origin")
     with pytest.raises(RegistryError, match="origin does not say it") as refused:
-        branches.main_commit(local.repository)
+        main_branch.main_commit(local.repository)
     assert "git remote set-head origin" in str(refused.value.faults[0].hint)
     with pytest.raises(RegistryError, match="origin does not say it"):
         promotion.propose_promotion(local.workspace, version, "dev")
     local.git("remote", "set-head", "origin", "main")
-    assert branches.main_branch_name(local.repository) == "main"
+    assert main_branch.main_branch_name(local.repository) == "main"
     registry.fetch_registry(local.repository)
-    assert branches.main_branch_name(local.repository) == "main"
+    assert main_branch.main_branch_name(local.repository) == "main"
     assert remotes.remote_head_branch(local.repository, "origin") is None
     assert origin.exists()
 
@@ -222,22 +222,22 @@ def test_a_remote_whose_head_names_nothing_is_refused(local: Project) -> None:
 def test_an_empty_remote_changes_nothing(local: Project, tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q", "--bare", str(tmp_path / "empty.git")], check=True)
     local.git("remote", "add", "origin", str(tmp_path / "empty.git"))
-    assert branches.main_commit(local.repository) == local.git("rev-parse", "main")
+    assert main_branch.main_commit(local.repository) == local.git("rev-parse", "main")
     local.git("remote", "set-url", "origin", str(tmp_path / "nowhere.git"))
-    assert branches.main_commit(local.repository) == local.git("rev-parse", "main")
+    assert main_branch.main_commit(local.repository) == local.git("rev-parse", "main")
     assert _towpath(local, "models")[0] == 0
 
 
 def test_a_detached_head_without_a_branch_is_no_main_branch(local: Project) -> None:
     local.git("checkout", "-q", "--detach")
     local.git("branch", "-D", "main")
-    assert branches.seen_main_commit(local.repository) is None
+    assert main_branch.seen_main_commit(local.repository) is None
     with pytest.raises(RegistryError, match="a commit is checked out, and no branch is here"):
-        branches.main_commit(local.repository)
+        main_branch.main_commit(local.repository)
 
 
 def test_before_the_first_commit_there_is_none(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q", "-b", "trunk", str(tmp_path / "new")], check=True)
     new = Project(tmp_path / "new")
-    assert branches.main_commit(new.repository) is None
-    assert branches.main_branch_name(new.repository) == "trunk"
+    assert main_branch.main_commit(new.repository) is None
+    assert main_branch.main_branch_name(new.repository) == "trunk"

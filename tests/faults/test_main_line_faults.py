@@ -15,7 +15,7 @@ from promotion_project import draft
 from towpath import registry
 from towpath.audit.verification import verify_registry
 from towpath.backends.dvc import Store, initialise_store
-from towpath.backends.git import Repository, branches, commit_history
+from towpath.backends.git import Repository, commit_history, main_branch
 from towpath.delivery import promotion
 from towpath.delivery.promotion import main_line_approvals
 from towpath.delivery.promotion.main_line_approvals import ApprovalRule
@@ -387,4 +387,4 @@ def test_a_tag_of_the_branch_s_name_renames_no_branch(tmp_path: Path) -> None:
     made.git("tag", "trunk")
     made.git("symbolic-ref", "HEAD", "refs/heads/trunk")
     made.git("branch", "-D", "main")
-    assert branches.main_branch_name(Repository.open(made.root)) == "trunk"
+    assert main_branch.main_branch_name(Repository.open(made.root)) == "trunk"

@@ -31,7 +31,7 @@ from towpath.config.project_declaration import parse_project
 from towpath.config.project_paths import ProjectPath
 from towpath.delivery.gates import gate_process
 from towpath.delivery.gates.verdict import Unjudged
-from towpath.delivery.reconcile import bundle, deployment_record, lease, main_witness, smoke_test
+from towpath.delivery.reconcile import bundle, deployment_record, lease, remembered_main, smoke_test
 from towpath.drawing import picture_file
 from towpath.drawing.alike_boxes import group_alike
 from towpath.drawing.graph_layout import lay_out_picture
@@ -222,7 +222,7 @@ def _read_witness(content: bytes, home: Path) -> None:
     store = StageStore("dev", Folder(home, "a folder"))
     (home / "towpath").mkdir(exist_ok=True)
     (home / "towpath" / "main.json").write_bytes(content)
-    main_witness.read_witness(store)
+    remembered_main.read_witness(store)
 
 
 def _read_bundle(content: bytes, home: Path) -> None:

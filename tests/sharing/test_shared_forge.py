@@ -10,7 +10,7 @@ import pytest
 from promotion_project import POLICY, begin, draft
 from running import Project
 from towpath import registry
-from towpath.backends.git import branches
+from towpath.backends.git import main_branch
 from towpath.delivery import promotion
 from towpath.registry import RecordedCode, Registration
 
@@ -40,7 +40,7 @@ def project(tmp_path: Path, github: GitHubServer) -> Project:
     record = draft(
         code=RecordedCode(made.git("rev-parse", "HEAD"), "https://forge.example/abalone")
     )
-    base = branches.main_commit(clone)
+    base = main_branch.main_commit(clone)
     assert base
     registry.register_version(clone, Registration(record, base, {"dvc.yaml": b"a: 1\n"}))
     (done,) = registry.publish_registry(clone)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from towpath import registry
-from towpath.backends.git import Repository, branches, refs, remotes
+from towpath.backends.git import Repository, main_branch, refs, remotes
 from towpath.backends.git.commit_history import parse_trailers
 from towpath.backends.git.git_command import split_lines
 from towpath.delivery.promotion.promotion_approval import promotion_paths
@@ -354,7 +354,7 @@ def open_ledger(
     repository = workspace.registry
     if remotes.is_tagless(repository):
         raise RegistryError("this clone was made without tags", hint="towpath fetch")
-    main = main or branches.main_commit(repository)
+    main = main or main_branch.main_commit(repository)
     if main is None:
         raise RegistryError("nothing is committed yet, so there is no history")
     ledger = AuditLedger(repository, main, workspace.folder, model)

@@ -21,7 +21,7 @@ from towpath.audit.checks import (
 )
 from towpath.audit.checks.signature_check import SurveyedSignature
 from towpath.audit.ledger import AuditLedger, open_ledger, refuse_stage_that_never_was
-from towpath.backends.git import Repository, branches, remotes
+from towpath.backends.git import Repository, main_branch, remotes
 from towpath.config.foreign_values import T
 from towpath.errors import ForgeError, RegistryError, TowpathError
 from towpath.registry import shared_registry
@@ -123,7 +123,7 @@ def _agreed_main(repository: Repository) -> str | None:
     from towpath.delivery.promotion.main_line_approvals import ApprovalRule
 
     # What stands on the other one would else be held against tags and stores that are right.
-    commit = None if repository.is_shallow() else branches.redirecting_commit(repository)
+    commit = None if repository.is_shallow() else main_branch.redirecting_commit(repository)
     if commit is None:
         return None
     redirect = ApprovalRule(repository, commit).main_redirect
@@ -133,7 +133,7 @@ def _agreed_main(repository: Repository) -> str | None:
 def _main_branch(repository: Repository) -> Iterator[UncheckedPart]:
     """Whether the remote still takes the branch for main that is read here."""
     remote = remotes.choose_remote(repository)
-    kept = branches.kept_head(repository, remote) if remote else None
+    kept = main_branch.kept_head(repository, remote) if remote else None
     if remote is None or kept is None:
         return
     try:

@@ -93,11 +93,11 @@ def _shown_approval(approval: AuditedApproval) -> str:
 
 def _of_another(session: Session, model: str) -> str | None:
     # Of a model that is another project's, the stages are told there.
-    from towpath.backends.git import branches
+    from towpath.backends.git import main_branch
     from towpath.registry.ownership import read_owners, show_project_folder
 
     repository = session.workspace.registry
-    main = branches.seen_main_commit(repository)
+    main = main_branch.seen_main_commit(repository)
     owner = read_owners(repository, main).project_of(model) if main else None
     if owner is None or owner == session.workspace.folder:
         return None

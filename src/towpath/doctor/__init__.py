@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 
-from towpath.backends.git import branches
+from towpath.backends.git import main_branch
 from towpath.doctor import environment_checks, stage_checks
 from towpath.doctor.health_check import DoctorCheck, report_faults, report_well
 from towpath.errors import TowpathError
@@ -30,7 +30,7 @@ def _all_checks(
     yield from environment_checks.examine_repository(workspace, offline)
     try:
         project = workspace.policy
-        branch = branches.find_main_branch(workspace.registry)
+        branch = main_branch.find_main_branch(workspace.registry)
     except TowpathError as error:
         yield from report_faults("declaration", error.faults)
         return

@@ -11,11 +11,11 @@ from towpath import forge
 from towpath.backends.dvc.dvc_config import load_config, locate_store
 from towpath.backends.git import (
     Repository,
-    branches,
     checkouts,
     commit_history,
     git_command,
     large_files,
+    main_branch,
     refs,
     remotes,
 )
@@ -74,7 +74,7 @@ def _examine_history(repository: Repository) -> Iterator[DoctorCheck]:
 def _examine_main(repository: Repository, remote: str) -> Iterator[DoctorCheck]:
     try:
         remote_head = remotes.remote_head_branch(repository, remote)
-        kept = branches.kept_head(repository, remote)
+        kept = main_branch.kept_head(repository, remote)
     except TowpathError as error:
         yield from report_faults("remote", error.faults)
         return
@@ -91,7 +91,7 @@ def _examine_main(repository: Repository, remote: str) -> Iterator[DoctorCheck]:
 def _left_behind(repository: Repository, remote: str, main: str | None) -> Iterator[DoctorCheck]:
     # A branch here that is called as main branches are, and that main is not, nor any branch of
     # the remote: main was renamed there, and what is committed upon it goes nowhere.
-    names = [name for name in branches.USUAL if main and name != main]
+    names = [name for name in main_branch.USUAL if main and name != main]
     local_names = [name for name in names if refs.list_ref_names(repository, f"refs/heads/{name}")]
     if not local_names:
         return
@@ -282,7 +282,7 @@ def examine_workflows(workspace: Workspace) -> Iterator[DoctorCheck]:
     if workspace.policy.forge is None:
         return
     repository = workspace.registry_at_hand
-    present = rules_in_force.list_workflow_names(repository, branches.main_commit(repository))
+    present = rules_in_force.list_workflow_names(repository, main_branch.main_commit(repository))
     missing = [name for name in NEEDED if name not in present]
     if missing:
         files = ", ".join(f"{name}.yml" for name in missing)

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from towpath import registry
-from towpath.backends.git import Repository, branches, signatures
+from towpath.backends.git import Repository, main_branch, signatures
 from towpath.backends.git.signatures import SIGNERS, read_allowed_signers
 from towpath.delivery.promotion import commit_approvers, rulebook
 from towpath.delivery.promotion.main_line_approvals import ApprovalRule
 from towpath.delivery.reconcile.deployment_record import deployed_models
-from towpath.delivery.reconcile.main_witness import find_rewritten, read_witness
 from towpath.delivery.reconcile.observe_stage import is_strange
+from towpath.delivery.reconcile.remembered_main import find_rewritten, read_witness
 from towpath.doctor.health_check import DoctorCheck, report_faults, report_lack, report_well
 from towpath.errors import Fault, RegistryError, TowpathError
 from towpath.registry import policy_at_commit, restore_tags, stage_files
@@ -55,7 +55,7 @@ def examine_stage_stores(
 
 def _unagreed_faults(workspace: Workspace) -> tuple[Fault, ...]:
     try:
-        head = branches.seen_main_commit(workspace.registry_at_hand)
+        head = main_branch.seen_main_commit(workspace.registry_at_hand)
         if head is None:
             return ()
         faults = ApprovalRule(workspace.registry_at_hand, head, workspace.folder).unsound_faults()
@@ -98,7 +98,7 @@ def _examine_remembered(
 ) -> Iterator[DoctorCheck]:
     about = f"stage {store.name}"
     repository = workspace.registry_at_hand
-    main = branches.seen_main_commit(repository)
+    main = main_branch.seen_main_commit(repository)
     if main is None or repository.is_shallow():  # which is said elsewhere
         return
     rule = ApprovalRule(repository, main, workspace.folder)
@@ -192,7 +192,7 @@ def examine_main_models(
 def find_strangers(workspace: Workspace, models: Iterable[str]) -> list[str]:
     repository, folder = workspace.registry_at_hand, workspace.folder
     try:
-        main = branches.seen_main_commit(repository)
+        main = main_branch.seen_main_commit(repository)
         if main is None:
             return []
         decisions = MainDecisions.read(repository, main)

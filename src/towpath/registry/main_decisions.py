@@ -16,7 +16,7 @@ from pathlib import PurePosixPath
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from towpath.backends.git import Repository, branches, commit_history, refs
+from towpath.backends.git import Repository, commit_history, main_branch, refs
 from towpath.backends.git.commit_history import MainChange, MainLine, read_changes, read_main_line
 from towpath.errors import Fault, Place, RegistryError
 from towpath.registry import stage_files
@@ -79,7 +79,7 @@ def read_promotions(
     """Every promotion on ``main`` (default: the main branch), oldest first. ``line`` is main's
     first-parent line where the caller has read it already. Raises ``RegistryError`` in a shallow
     clone, whose log was cut off and would give the wrong answer."""
-    commit = main or branches.main_commit(repository)
+    commit = main or main_branch.main_commit(repository)
     if commit is None:
         return ()
     if repository.is_shallow():
@@ -219,7 +219,7 @@ def _added_files(repository: Repository, main: str, folder: str) -> Iterator[tup
 def find_spent_numbers(repository: Repository, model: str) -> frozenset[VersionNumber]:
     """The numbers of a model that were given once, though their tags may be gone."""
     # Main's records, stage files and evidence name them, and stage tags stand on their commits.
-    main = branches.seen_main_commit(repository)
+    main = main_branch.seen_main_commit(repository)
     paths = list(_tagged_records(repository, model))
     numbers: set[VersionNumber | None] = set()
     if main:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from towpath import documents
-from towpath.backends.git import Repository, branches, commit_history, refs, remotes
+from towpath.backends.git import Repository, commit_history, main_branch, refs, remotes
 from towpath.errors import DeclarationError, Fault, Place, RegistryError, UsageError
 from towpath.registry import policy_at_commit, registry_state, version_reference
 
@@ -229,7 +229,7 @@ def refuse_foreign_model(repository: Repository, model: Model, draft: VersionRec
     if mine is None:
         return
     owners: tuple[str, ...] = ()
-    main = branches.seen_main_commit(repository)
+    main = main_branch.seen_main_commit(repository)
     if main and refs.read_content(repository, main, policy_at_commit.FILE) is not None:
         try:
             policy = policy_at_commit.read_project_at(repository, main)

@@ -7,7 +7,15 @@ from collections.abc import Mapping
 
 from msgspec import Struct, field
 
-from towpath.backends.git import Ref, Repository, branches, commit_history, hold_lock, refs, remotes
+from towpath.backends.git import (
+    Ref,
+    Repository,
+    commit_history,
+    hold_lock,
+    main_branch,
+    refs,
+    remotes,
+)
 from towpath.errors import ExitCode, Fault, RegistryError, TowpathError, UsageError
 from towpath.registry import ownership, registry_state, restore_tags, version_record
 from towpath.registry.registry_state import CANDIDATES, TAGS, ModelVersion
@@ -61,7 +69,7 @@ def fetch_registry(repository: Repository, remote: str | None = None) -> tuple[s
     everything = ("refs/tags/*:refs/tags/*", f"+refs/heads/*:refs/remotes/{source}/*")
     if not remotes.fetch_refs(repository, source, *everything):
         _refuse_conflicts(repository, source, "refs/tags/*")
-    branches.follow_remote_head(repository, source)
+    main_branch.follow_remote_head(repository, source)
     remotes.mark_fetched(repository)
     new = (name for name in refs.list_ref_names(repository, "refs/tags") if name not in before)
     tags = [name.removeprefix(TAGS) for name in new]

@@ -12,7 +12,7 @@ from typing import Any
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from towpath.backends.git import Ref, Repository, branches, commit_history, refs, remotes
+from towpath.backends.git import Ref, Repository, commit_history, main_branch, refs, remotes
 from towpath.errors import Fault, RegistryError, UsageError, did_you_mean
 from towpath.plain_data import group_by_key
 from towpath.registry import tag_message
@@ -256,7 +256,7 @@ def _unknown_model(repository: Repository, name: str) -> UsageError:
 
 def _refuse_lost(repository: Repository, name: str) -> None:
     """Raise ``RegistryError`` where main has records of a model, and no tag of it can be read."""
-    main = branches.seen_main_commit(repository)
+    main = main_branch.seen_main_commit(repository)
     if main is None or not re.fullmatch(NAME, name):
         return
     # Else the number would be free again, and a second version would come to it.

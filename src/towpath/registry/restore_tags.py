@@ -13,9 +13,9 @@ from towpath.backends.git import (
     CommitStamp,
     Identity,
     Repository,
-    branches,
     commit_history,
     hold_lock,
+    main_branch,
     make_tag_object,
     refs,
 )
@@ -73,7 +73,7 @@ def restore_tag(repository: Repository, named: str) -> RestoredTag:
         registry_state.restore_pruned_tags(repository)
         if tag_name.version is None or tag_name.undone:
             return _set_aside(repository, named)
-        main = branches.main_commit(repository)
+        main = main_branch.main_commit(repository)
         path = records.record_path(tag_name.model, tag_name.version)
         # As it first came to main: it may have been changed there since.
         log = MainDecisions.read(repository, main, tag_name.model) if main else None

@@ -7,7 +7,7 @@ import re
 import time
 from pathlib import Path, PurePosixPath
 
-from towpath.backends.git import Repository, branches, commit_history, refs, remotes
+from towpath.backends.git import Repository, branches, commit_history, main_branch, refs, remotes
 from towpath.backends.git.remotes import ORIGIN
 from towpath.credentials import hide_credentials
 from towpath.errors import RegistryError
@@ -70,12 +70,12 @@ def explain_staleness(clone: Repository, address: str) -> str | None:
 def push_main(clone: Repository, address: str) -> bool:
     """Push what was approved in the clone; False where there is nothing that the registry lacks.
     Raises ``RegistryError`` where the registry's main branch went on meanwhile, or refuses."""
-    name = branches.main_branch_name(clone)
+    name = main_branch.main_branch_name(clone)
     mine = branches.branch_commit(clone, name)
     if mine is None or _main_holds(clone, mine):
         return False
     registry_publication.fetch_registry(clone, ORIGIN)
-    theirs = branches.remote_main(clone)
+    theirs = main_branch.remote_main(clone)
     if theirs is None or _main_holds(clone, mine):
         return False
     # Pushed over theirs it would take back what was approved there meanwhile.
@@ -93,13 +93,13 @@ def push_main(clone: Repository, address: str) -> bool:
 
 
 def _main_holds(clone: Repository, commit: str) -> bool:
-    theirs = branches.remote_main(clone)
+    theirs = main_branch.remote_main(clone)
     return theirs is not None and commit_history.is_ancestor(clone, commit, theirs)
 
 
 def registry_root_commit(clone: Repository, address: str) -> str:
     """The commit that a version of another repository's code descends from: the main branch's."""
-    commit = branches.main_commit(clone)
+    commit = main_branch.main_commit(clone)
     shown = hide_credentials(address)
     if commit is None and remotes.tags_age(clone) is None:
         what = f"the shared registry {shown} was never fetched here"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from towpath import documents
-from towpath.backends.git import Repository, branches, commit_history, refs
+from towpath.backends.git import Repository, commit_history, main_branch, refs
 from towpath.config.foreign_values import describe_value, is_model_name
 from towpath.errors import Fault, Place
 from towpath.plain_data import group_by_key
@@ -107,7 +107,7 @@ def find_undeclared_stages(
 def read_stage_files(repository: Repository, main: str | None = None) -> StageFiles:
     """The stage files on ``main`` (default: the main branch, as far as this clone knows it); none
     before the first commit."""
-    commit = main or branches.seen_main_commit(repository)
+    commit = main or main_branch.seen_main_commit(repository)
     if commit is None:
         return StageFiles()
     listed = commit_history.list_paths(repository, commit, f"{FOLDER}/")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from towpath.backends.git import Repository, branches, refs, signatures
+from towpath.backends.git import Repository, main_branch, refs, signatures
 from towpath.backends.git.signatures import SIGNERS, SignedBy, signers_file
 from towpath.errors import Fault
 from towpath.registry.registry_state import ModelVersion
@@ -21,7 +21,7 @@ def signature_of(
     if not version.tag.signature:
         return SignedBy("unsigned")
     if allowed is None:
-        allowed = allowed_signers(repository, branches.main_commit(repository))
+        allowed = allowed_signers(repository, main_branch.main_commit(repository))
     with signers_file(allowed) as signers:
         tag = version.tag
         return signatures.verify_signature(repository, "tag", tag.object, tag.signature, signers)

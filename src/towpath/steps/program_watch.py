@@ -10,7 +10,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from towpath.steps import opened_files, watched_files
+from towpath.steps import read_listener, watched_files
 from towpath.steps.work_order import Order
 
 
@@ -31,7 +31,7 @@ class ProgramWatch(Struct, frozen=True):
         """Lay out what the programs' Python imports first, which notes what they open."""
         folder = order.directory / "watch"
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(opened_files.__file__, folder / "sitecustomize.py")
+        shutil.copyfile(read_listener.__file__, folder / "sitecustomize.py")
         return cls(order, folder)
 
     @property
@@ -50,8 +50,8 @@ class ProgramWatch(Struct, frozen=True):
             "PYTHONPATH": os.pathsep.join(paths),
             "PYTHONUNBUFFERED": "1",  # or a log would show nothing before the end
             "PYTHONDONTWRITEBYTECODE": "1",
-            opened_files.LIST: str(self._opened),
-            opened_files.ROOT: str(self.order.root),
+            read_listener.LIST: str(self._opened),
+            read_listener.ROOT: str(self.order.root),
         }
 
     def undeclared_files(self) -> Iterator[str]:

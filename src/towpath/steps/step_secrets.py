@@ -9,8 +9,8 @@ from pathlib import Path
 
 from towpath.backends.dvc import Store
 from towpath.config.artifact import Artifact, Made
-from towpath.credentials import secret_forms
 from towpath.errors import Fault, StepFailed
+from towpath.secret_forms import secret_forms
 from towpath.steps.work_order import Order
 
 _SHORTEST = 8  # characters from which on a secret stands in no file by chance

@@ -23,10 +23,11 @@ from typing import Any
 from msgspec.structs import replace
 
 from towpath.config.artifact import Json, Made
-from towpath.credentials import hide_credentials, hide_known, remember_values, secret_forms
+from towpath.credentials import hide_credentials, hide_known, remember_values
 from towpath.errors import Fault, Place, StepFailed, TowpathError, name_causes
 from towpath.sandbox.log_mask import LogMask
 from towpath.sandbox.task_process import flush_output
+from towpath.secret_forms import secret_forms
 from towpath.steps import kinds, metric_log, project_functions, step_secrets
 from towpath.steps.watched_files import Watch
 from towpath.steps.work_order import Order

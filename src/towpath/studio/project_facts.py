@@ -21,7 +21,7 @@ from towpath.audit.stage_board import (
     judge_change,
     list_standings,
 )
-from towpath.backends.git import Repository, branches, remotes
+from towpath.backends.git import Repository, main_branch, remotes
 from towpath.backends.git.repository import find_unfinished_work
 from towpath.credentials import hide_credentials
 from towpath.delivery.promotion import decide_promotion
@@ -117,7 +117,7 @@ class ProjectFacts(Struct, dict=True):
     def _learn_main(self) -> str:
         """Which branch is main, asked of a remote that never said it, which Git then keeps."""
         repository = Repository.find_repository(self.root)
-        return branches.main_branch_name(repository) if repository else ""
+        return main_branch.main_branch_name(repository) if repository else ""
 
     @property
     def _own_view(self) -> Workspace:
@@ -176,7 +176,7 @@ class ProjectFacts(Struct, dict=True):
         a merge, the stages are there still. None where nothing is committed, and where a shared
         registry declares them."""
         repository = None if self.workspace.shared_registry else self.workspace.repository
-        main = branches.main_commit(repository) if repository else None
+        main = main_branch.main_commit(repository) if repository else None
         if repository is None or main is None:
             return None
         policy = policy_at_commit.read_project_at(repository, main, self.workspace.folder)

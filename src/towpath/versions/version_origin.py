@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from towpath import registry
-from towpath.backends.git import branches
+from towpath.backends.git import main_branch
 from towpath.errors import Fault, StoreError, TowpathError
 from towpath.registry import policy_at_commit as policies
 from towpath.registry.version_code import CodeSource, OwnCode, find_own_code
@@ -29,7 +29,7 @@ _PUSH = "push it from where it was made: towpath push"
 def read_main_declaration(workspace: Workspace) -> Project:
     """The declaration on the registry's main branch: where stages keep their bytes."""
     repository = workspace.registry
-    main = branches.seen_main_commit(repository)
+    main = main_branch.seen_main_commit(repository)
     if main is None:
         return workspace.project
     return policies.read_project_at(repository, main, workspace.folder)
@@ -106,7 +106,7 @@ def find_version_code(
     if (code := workspace.repository) and code.commit(record.code.commit) is not None:
         repository = code  # with a shared registry the code is in the project's own
     rule = stage or registry.parse_reference(reference).stage
-    main = branches.seen_main_commit(repository) or record.code.commit
+    main = main_branch.seen_main_commit(repository) or record.code.commit
     return find_own_code(
         CodeSource(repository, workspace.state / "code", project, rule, main), record
     )

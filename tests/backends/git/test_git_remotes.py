@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from towpath.backends.git import Repository, branches, refs, remotes
+from towpath.backends.git import Repository, main_branch, refs, remotes
 from towpath.errors import RegistryError, UsageError
 
 Git = Callable[..., str]
@@ -110,14 +110,14 @@ def test_a_clone_without_tags_is_known(repository: Repository, origin: Path, git
 @pytest.mark.usefixtures("origin")
 def test_the_main_branch_is_the_one_that_holds_the_other(repository: Repository, git: Git) -> None:
     root, first = repository.root, repository.head()
-    assert branches.main_commit(repository) == first
+    assert main_branch.main_commit(repository) == first
     git(root, "commit", "-q", "--allow-empty", "-m", "merged here")
     ahead = repository.head()
     git(root, "checkout", "-qb", "work")
     git(root, "commit", "-q", "--allow-empty", "-m", "work")
-    assert branches.main_commit(repository) == ahead
+    assert main_branch.main_commit(repository) == ahead
     git(root, "push", "-q", "origin", "work:main")
-    assert branches.main_commit(repository) == repository.head()
+    assert main_branch.main_commit(repository) == repository.head()
 
 
 @pytest.mark.usefixtures("origin")
@@ -128,9 +128,9 @@ def test_parted_main_branches_follow_the_remote(repository: Repository, git: Git
     git(root, "push", "-q", "origin", "main")
     git(root, "reset", "-q", "--hard", "HEAD^")
     git(root, "commit", "-q", "--allow-empty", "-m", "merged here")
-    assert branches.main_commit(repository) == there
+    assert main_branch.main_commit(repository) == there
 
 
 def test_no_commit_no_main(tmp_path: Path, git: Git) -> None:
     git(tmp_path, "init", "-q", "new")
-    assert branches.main_commit(Repository.open(tmp_path / "new")) is None
+    assert main_branch.main_commit(Repository.open(tmp_path / "new")) is None

@@ -11,7 +11,7 @@ from towpath.audit.ledger import AuditLedger
 from towpath.backends.git import commit_history
 from towpath.delivery.promotion import main_line_approvals
 from towpath.delivery.promotion.promotion_case import leave_version
-from towpath.delivery.reconcile import main_witness
+from towpath.delivery.reconcile import remembered_main
 from towpath.errors import ForgeError, Malformed, TowpathError
 from towpath.registry import Promotion, policy_at_commit, stage_files
 from towpath.storage.stage_store import StageStore
@@ -29,7 +29,7 @@ def check_main_line(approvals: Approvals) -> Iterator[AuditFinding | UncheckedPa
         for change in history.changes:
             if change.level == UNKNOWN:
                 yield UncheckedPart("rules", f"who agreed to {change}", change.why)
-    yield from (AuditFinding("main", fault) for fault in main_witness.find_rewritten_here(rule))
+    yield from (AuditFinding("main", fault) for fault in remembered_main.find_rewritten_here(rule))
     for fault in map(main_line_approvals.displaced_fault, rule.displaced_decisions):
         # What is past stays so when it is put right: both, the way and the word, are asked for.
         hint = f"{fault.hint}; then {EXPLAIN}"
@@ -41,12 +41,12 @@ def check_remembered_main(
 ) -> Iterator[AuditFinding | UncheckedPart]:
     """What a stage remembers of main, and main does not hold any more."""
     try:
-        rewritten = main_witness.find_rewritten(
-            approvals.rule, main_witness.read_witness(store), store.name
+        rewritten = remembered_main.find_rewritten(
+            approvals.rule, remembered_main.read_witness(store), store.name
         )
     except Malformed as damaged:  # only reconcile writes there: somebody else did
         fault = damaged.faults[0]
-        yield make_finding("main", fault.what, main_witness.PATH, str(fault.hint))
+        yield make_finding("main", fault.what, remembered_main.PATH, str(fault.hint))
         return
     except TowpathError as silent:
         yield UncheckedPart("main", f"what {store.shown} remembers", silent.faults[0].what)

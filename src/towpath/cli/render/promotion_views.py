@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from towpath.backends.git import branches, remotes
+from towpath.backends.git import main_branch, remotes
 from towpath.cli.render import terminal
 from towpath.cli.render.terminal import Cell, Styled
 from towpath.cli.session import Session, print_json, tags_age_words
@@ -147,7 +147,7 @@ def say_approved(session: Session, approved: ApprovedPromotion) -> int:
     repository = session.workspace.registry
     remote = remotes.choose_remote(repository)
     if remote and not approved.pushed:
-        name = branches.main_branch_name(repository)
+        name = main_branch.main_branch_name(repository)
         shared = session.workspace.shared_registry  # whose clone is ours: no remote to name
         push = "towpath push" if shared else f"git push {remote} {name}"
         session.say(f"next    {push}, then towpath reconcile")

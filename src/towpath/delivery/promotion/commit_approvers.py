@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from msgspec import Struct
 
-from towpath.backends.git import Repository, branches, refs, remotes
+from towpath.backends.git import Repository, main_branch, refs, remotes
 from towpath.backends.git.git_command import split_lines
 from towpath.backends.git.signatures import IN_UTC, Signer, signers_file
 from towpath.errors import RegistryError
@@ -107,10 +107,10 @@ def find_pull(
     # afterwards. A forge leaves the old name in what was merged before main was renamed; a branch
     # that is there still is not main under its old name.
     remote = remotes.choose_remote(repository)
-    usual = {f"refs/remotes/{remote}/{name}": name for name in branches.USUAL}
+    usual = {f"refs/remotes/{remote}/{name}": name for name in main_branch.USUAL}
     refs_here = set(refs.list_ref_names(repository, *usual))
     bases = {name for ref, name in usual.items() if ref not in refs_here}
-    bases.add(branches.main_branch_name(repository))
+    bases.add(main_branch.main_branch_name(repository))
     pulls = forge.of_commit(commit)
     merged = (pull for pull in pulls if pull.state == "merged" and pull.base in bases)
     mine = next((pull for pull in merged if head in (None, pull.head)), None)

@@ -15,6 +15,7 @@ from towpath.backends.git import (
     commit_beside,
     commit_history,
     hold_lock,
+    main_branch,
     refs,
     remotes,
 )
@@ -66,7 +67,7 @@ def promotes_at_forge(workspace: Workspace) -> bool:
     repository = workspace.registry_at_hand
     if not remotes.choose_remote(repository):
         return False
-    return names_forge(workspace, repository, branches.main_commit(repository))
+    return names_forge(workspace, repository, main_branch.main_commit(repository))
 
 
 def find_waiting_promotions(workspace: Workspace) -> tuple[WaitingPromotion, ...]:
@@ -81,7 +82,7 @@ def find_proposed_branches(
 ) -> tuple[WaitingPromotion, ...]:
     """The promotions whose branches are in this clone, or as they were last fetched from
     ``remote``, and are not in main."""
-    base = branches.main_commit(repository)
+    base = main_branch.main_commit(repository)
     flags = ["--no-merged", base] if base else []
     spaces = ["refs/heads/", *([f"refs/remotes/{remote}/"] if remote else [])]
     patterns = [f"{space}{PROMOTION_PREFIX}*" for space in spaces]
@@ -168,7 +169,7 @@ def _approve_pull_request(place: PromotionPlace, forge: Forge, named: str) -> Ap
     pull = _find_open_pull_request(forge, named)
     if not bring_head(place.repository, pull):
         raise UsageError(f"the head of {pull.url} is not here", hint="towpath fetch")
-    main = branches.main_branch_name(place.repository)
+    main = main_branch.main_branch_name(place.repository)
     if pull.base != main:  # a merge would not bring it to main, so that nothing came of it
         what = f"{pull.url} is to be merged into `{pull.base}`, and main is `{main}`"
         hint = f"edit its base there, or: gh pr edit {pull.number} --base {main}"
@@ -342,7 +343,7 @@ def require_mergeable_branch(place: PromotionPlace, head: str) -> CheckedBranch:
 
 
 def _refuse_parted(place: PromotionPlace) -> None:
-    name = branches.main_branch_name(place.repository)
+    name = main_branch.main_branch_name(place.repository)
     mine = branches.branch_commit(place.repository, name)
     if mine and not commit_history.is_ancestor(place.repository, mine, place.base):
         what = f"{name} here and {place.remote}'s have parted"
@@ -402,7 +403,7 @@ def moment_after(repository: Repository, base: str, *merged: str) -> int:
 def settle_on_main(place: PromotionPlace, commit: str, push: bool, branch: str = "") -> bool:
     """Let main be at a commit that was approved, here and where it is to be pushed, and drop the
     branch that it merged; whether it was pushed."""
-    name = branches.main_branch_name(place.repository)
+    name = main_branch.main_branch_name(place.repository)
     pushed = push and place.remote is not None
     if pushed:  # first, so that where the remote refuses nothing here says what is not so
         _push_main(place, name, commit)

@@ -12,7 +12,7 @@ from functools import cached_property, reduce
 from msgspec import Struct
 from msgspec.structs import replace
 
-from towpath.backends.git import Repository, branches, commit_history, refs
+from towpath.backends.git import Repository, commit_history, main_branch, refs
 from towpath.backends.git.commit_history import Backdated, MainLine, read_main_line, read_trailers
 from towpath.backends.git.git_command import split_lines
 from towpath.config.foreign_values import format_second
@@ -343,7 +343,7 @@ class ApprovalRule(Struct, frozen=True, dict=True):
     @cached_property
     def _redirecting_commit(self) -> str | None:
         # Once: each look asks Git five times, and every decision looks.
-        return branches.redirecting_commit(self.repository)
+        return main_branch.redirecting_commit(self.repository)
 
     @cached_property
     def main_redirect(self) -> MainRedirect | None:
@@ -353,9 +353,9 @@ class ApprovalRule(Struct, frozen=True, dict=True):
         if commit is None:
             return None
         other_rules = replace(self, head=commit).rules
-        paths = tuple(sorted(branches.find_declarations(self.repository, commit)))
+        paths = tuple(sorted(main_branch.find_declarations(self.repository, commit)))
         by = dict.fromkeys(name for path in paths for name in other_rules.find_who_agreed(path))
-        name = branches.main_branch_name(self.repository)
+        name = main_branch.main_branch_name(self.repository)
         faults = [_redirect_fault(fault, name, commit) for fault in other_rules.faults(self.folder)]
         return MainRedirect(name, commit, paths, tuple(by), tuple(faults))
 

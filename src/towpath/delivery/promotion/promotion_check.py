@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from towpath import registry
-from towpath.backends.git import Repository, branches, commit_history, refs
+from towpath.backends.git import Repository, commit_history, main_branch, refs
 from towpath.backends.git.commit_history import FileChange
 from towpath.delivery.promotion import (
     commit_approvers,
@@ -288,7 +288,7 @@ def check_promotion_branch(
     """Look at the change from ``base`` (default: the main branch) to ``head`` (default: the head).
     Policy, gates and owners are those of ``base``. Nothing is written."""
     repository = workspace.registry
-    start = _find_commit(repository, base) if base else branches.main_commit(repository)
+    start = _find_commit(repository, base) if base else main_branch.main_commit(repository)
     end = _find_commit(repository, head or "HEAD")
     if start is None:
         raise UsageError("nothing is committed yet", hint="git add . && git commit")

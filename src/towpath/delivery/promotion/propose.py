@@ -18,6 +18,7 @@ from towpath.backends.git import (
     commit_beside,
     commit_history,
     hold_lock,
+    main_branch,
     refs,
     remotes,
 )
@@ -135,8 +136,8 @@ class PromotionPlace(Struct, frozen=True, dict=True):
     @cached_property
     def base(self) -> str:
         # A forge merges into its own main branch, not into ours.
-        branch = branches.find_main_branch(self.repository)
-        newest = branches.newest_commit(self.repository, branch) if branch else None
+        branch = main_branch.find_main_branch(self.repository)
+        newest = main_branch.newest_commit(self.repository, branch) if branch else None
         at_forge = rules_in_force.names_forge(self.workspace, self.repository, newest)
         base = branch.far if branch and branch.far and at_forge else newest
         if base is None:
@@ -154,7 +155,7 @@ def find_promotion_place(
     if push and remote is None:
         raise UsageError("there is no remote to push to", hint="git remote add origin <url>")
     configured = remote is not None and rules_in_force.names_forge(
-        workspace, repository, branches.main_commit(repository)
+        workspace, repository, main_branch.main_commit(repository)
     )
     pushes = (configured if push is None else push) and not dry_run
     if pushes:
@@ -245,7 +246,11 @@ def _open_pull_request(place: PromotionPlace, proposed: ProposedPromotion) -> Pr
     forge = place.forge
     if forge is None:
         return replace(proposed, pushed=True)
-    case, branch, main = proposed.case, proposed.branch, branches.main_branch_name(place.repository)
+    case, branch, main = (
+        proposed.case,
+        proposed.branch,
+        main_branch.main_branch_name(place.repository),
+    )
     # A branch of a fork, to which the remote leads, is named with its owner.
     address = remotes.remote_address(place.repository, place.remote) if place.remote else None
     if address and remotes.is_fork(address, forge.repository):

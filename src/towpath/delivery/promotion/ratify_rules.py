@@ -12,7 +12,15 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from towpath.backends.git import CommitStamp, branches, commit_beside, hold_lock, refs, remotes
+from towpath.backends.git import (
+    CommitStamp,
+    branches,
+    commit_beside,
+    hold_lock,
+    main_branch,
+    refs,
+    remotes,
+)
 from towpath.delivery.promotion import decide_promotion, propose
 from towpath.delivery.promotion.main_line_approvals import ApprovalRule
 from towpath.delivery.promotion.propose import LOCK, PromotionPlace
@@ -62,15 +70,15 @@ def ratify_rules(
     # Main as it is in this clone's own branch, which is what a person read; looked at before the
     # place is found, for that fetches.
     repository = workspace.registry
-    own = branches.branch_commit(repository, branches.main_branch_name(repository))
-    main_as_read = own or branches.seen_main_commit(repository)
+    own = branches.branch_commit(repository, main_branch.main_branch_name(repository))
+    main_as_read = own or main_branch.seen_main_commit(repository)
     place = propose.find_promotion_place(workspace, push=push or None)
     with hold_lock(repository, LOCK):
         rules = ApprovalRule(repository, place.base, workspace.folder, place.forge).rules
         chosen = _choose_paths(rules.find_pending(workspace.folder), paths)
         # Nobody signs what came a moment ago, after this clone's main was read.
         before = main_as_read or place.base
-        name = branches.main_branch_name(repository)
+        name = main_branch.main_branch_name(repository)
         what = f"main went on: this is not as it is in your {name}"
         hint = f"git pull, read it ({RATIFY} shows it), and agree to it then"
         late = [p for p in chosen if not refs.has_same_files(repository, before, place.base, [p])]
@@ -156,6 +164,6 @@ def _open_pull_request(
     more = [f"    ... and {len(lines) - _LONGEST} lines more"] if lines[_LONGEST:] else []
     body = f"Main's {named} was changed without an approval. Merging this agrees to it as it is:"
     body = "\n".join([body, "", *lines[:_LONGEST], *more]) + "\n"
-    pull = place.forge.open(branch, branches.main_branch_name(repository), title, body)
+    pull = place.forge.open(branch, main_branch.main_branch_name(repository), title, body)
     waits = f"an owner approves {pull.url}, and merges it"
     return RatifiedRules(paths, str(stamp.who), "forge", commit, pull.url, waits, pushed=True)

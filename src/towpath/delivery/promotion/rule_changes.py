@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from towpath.backends.git import Repository, branches, commit_history, refs
+from towpath.backends.git import Repository, commit_history, main_branch, refs
 from towpath.backends.git.commit_history import MainChange, MainLine, read_changes
 from towpath.backends.git.git_command import split_lines
 from towpath.delivery.promotion import commit_approvers, rulebook
@@ -321,7 +321,7 @@ def _declared_mains(
         return (None,) * len(files)
     blobs = [blobs_by_path.get(path, "") for blobs_by_path in files]
     texts = refs.read_contents(repository, filter(None, blobs))
-    return tuple(branches.read_declared_name(texts.get(blob, b"")) for blob in blobs)
+    return tuple(main_branch.read_declared_name(texts.get(blob, b"")) for blob in blobs)
 
 
 # What the first claim of a model needs, by the rules of the project that claims it: the levels that

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from towpath import forge
-from towpath.backends.git import Repository, branches, refs
+from towpath.backends.git import Repository, main_branch, refs
 from towpath.backends.git.commit_history import read_changes, read_main_line
 from towpath.backends.git.git_command import split_lines
 from towpath.backends.github import github_forge
@@ -54,7 +54,7 @@ def connect_forge_in_force(
     they name none. A change of it counts once it was agreed to at the one before it. Raises
     ``UserError`` where there is no token, ``ForgeError`` where that one does not answer."""
     repository, folder = workspace.registry, workspace.folder
-    head = head or branches.main_commit(repository)
+    head = head or main_branch.main_commit(repository)
     if head is None:
         return None
     proved = read_proved_rules(repository, head, folder)
@@ -109,8 +109,8 @@ def _forges_ever_named(repository: Repository, head: str) -> set[tuple[str | Non
 def required_forge_rules(workspace: Workspace) -> Rules:
     """By the declaration in the work tree, or on main where the registry is a shared one."""
     repository = workspace.registry_at_hand
-    main = branches.main_branch_name(repository)
-    names = list_workflow_names(repository, branches.main_commit(repository))
+    main = main_branch.main_branch_name(repository)
+    names = list_workflow_names(repository, main_branch.main_commit(repository))
     return forge.derive_forge_rules(workspace.policy, main, names)
 
 
@@ -119,7 +119,7 @@ def queue_lacks(workspace: Workspace, actual: Rules) -> tuple[forge.Lack, ...]:
     if not actual.merge_queue:
         return ()
     repository = workspace.registry_at_hand
-    commit = branches.main_commit(repository)
+    commit = main_branch.main_commit(repository)
     # A check that no workflow of main gives is another's to report.
     names = set(actual.required_checks) & set(list_workflow_names(repository, commit))
     paths = {f"{commit}:{_FOLDER}{name}{end}": name for name in sorted(names) for end in _ENDINGS}

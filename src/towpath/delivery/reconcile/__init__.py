@@ -7,8 +7,8 @@ from towpath.delivery.reconcile.apply_plan import (
     plan_stage,
     reconcile_stage,
 )
+from towpath.delivery.reconcile.open_stage import declared_stages
 from towpath.delivery.reconcile.reconcile_plan import StageChange, StagePlan
-from towpath.delivery.reconcile.stage_site import declared_stages
 
 __all__ = [
     "AppliedPlan",

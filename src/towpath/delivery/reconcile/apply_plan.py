@@ -10,13 +10,13 @@ from msgspec import Struct
 from towpath.delivery.reconcile import (
     deploy_steps,
     lease,
-    main_witness,
     observe_stage,
     reconcile_plan,
+    remembered_main,
 )
 from towpath.delivery.reconcile.deploy_steps import DeployGatesRefused
-from towpath.delivery.reconcile.main_witness import MainWitness
 from towpath.delivery.reconcile.observe_stage import ObservedStage
+from towpath.delivery.reconcile.open_stage import StageSite, open_stage_site
 from towpath.delivery.reconcile.reconcile_plan import (
     BlockedChange,
     DeployVersion,
@@ -25,7 +25,7 @@ from towpath.delivery.reconcile.reconcile_plan import (
     StageChange,
     StagePlan,
 )
-from towpath.delivery.reconcile.stage_site import StageSite, open_stage_site
+from towpath.delivery.reconcile.remembered_main import MainWitness
 from towpath.errors import ExitCode, Fault, Refused, StoreError, TowpathError, UsageError
 from towpath.scratch import scratch_folder
 from towpath.workspace import Workspace
@@ -122,9 +122,9 @@ def reconcile_stage(
         work = deploy_steps.ReconcileWork(site, observed, folder, begin_step)
         outcomes = tuple(_carried_out(work, change) for change in made_plan.pending)
         # Last, and also where a change was refused: main was seen as it is, whatever came of it.
-        main_witness.write_witness(site.store, remembered, site.rule)
+        remembered_main.write_witness(site.store, remembered, site.rule)
         if site.there:
-            main_witness.mark_seen(site.repository, site.there)
+            remembered_main.mark_seen(site.repository, site.there)
     return AppliedPlan(made_plan, outcomes)
 
 
@@ -140,13 +140,13 @@ def _open_agreed_site(
 def _refuse_rewritten(site: StageSite, options: ReconcileOptions) -> MainWitness:
     """What the stage remembers of main; ``Refused`` with every fault where that was rewritten."""
     if options.accepts_history:
-        kept = site.store.read(main_witness.PATH)
+        kept = site.store.read(remembered_main.PATH)
         return MainWitness(None, kept[1] if kept else None)
-    remembered = main_witness.read_witness(site.store)
-    faults = [*main_witness.find_rewritten(site.rule, remembered, site.stage)]
+    remembered = remembered_main.read_witness(site.store)
+    faults = [*remembered_main.find_rewritten(site.rule, remembered, site.stage)]
     if remembered.head is None:
-        faults += main_witness.find_rewritten_here(site.rule)
-    faults += main_witness.find_displaced_since(site.rule, remembered)
+        faults += remembered_main.find_rewritten_here(site.rule)
+    faults += remembered_main.find_displaced_since(site.rule, remembered)
     if faults:
         raise Refused(*faults)
     return remembered

@@ -12,8 +12,8 @@ from towpath import registry
 from towpath.backends.git import Repository, remotes
 from towpath.delivery.promotion.promotion_case import leave_version
 from towpath.delivery.reconcile import deployment_record
+from towpath.delivery.reconcile.open_stage import StageSite
 from towpath.delivery.reconcile.reconcile_plan import ActualState, DesiredVersion
-from towpath.delivery.reconcile.stage_site import StageSite
 from towpath.errors import Fault, Malformed, RegistryError
 from towpath.registry import ModelVersion, VersionRecord, registry_state, restore_tags, stage_tags
 from towpath.registry.main_decisions import MainDecisions

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from towpath.backends.git import branches, refs
+from towpath.backends.git import main_branch, refs
 from towpath.config.foreign_values import parse_json
 from towpath.delivery.gates.kinds.golden import (
     GoldenSamples,
@@ -86,7 +86,7 @@ def list_golden_files(facts: ProjectFacts, entries: Sequence[HistoryEntry]) -> I
         return
     try:
         repository = facts.workspace.registry_at_hand
-        base = branches.main_commit(repository)
+        base = main_branch.main_commit(repository)
         if base is None:
             return
         samples = list(read_golden_samples(repository, base, facts.workspace.folder, facts.policy))

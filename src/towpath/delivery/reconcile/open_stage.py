@@ -14,7 +14,7 @@ from msgspec import Struct
 from towpath import registry
 from towpath.backends.dvc import tracked_files
 from towpath.backends.dvc.tracked_files import OutputRow
-from towpath.backends.git import Repository, branches, commit_history, large_files, refs, remotes
+from towpath.backends.git import Repository, commit_history, large_files, main_branch, refs, remotes
 from towpath.config.artifact import Artifact
 from towpath.config.project_paths import ProjectPath
 from towpath.delivery.promotion.main_line_approvals import ApprovalRule
@@ -165,8 +165,8 @@ def open_stage_site(
     if remote and fetches:
         remotes.deepen_clone(repository, remote)  # the promotions are in the history
         registry.fetch_registry(repository, remote)
-    branch = branches.find_main_branch(repository)
-    newest = branches.newest_commit(repository, branch) if branch else None
+    branch = main_branch.find_main_branch(repository)
+    newest = main_branch.newest_commit(repository, branch) if branch else None
     if branch is None or newest is None:
         raise RegistryError(_UNBORN)
     # What a forge merged is approved; what is only here is not there yet.
@@ -195,7 +195,7 @@ def _count_ahead(repository: Repository, mine: str | None, remote_main: str | No
 def declared_stages(workspace: Workspace) -> tuple[str, ...]:
     """The stages that main declares as it was brought here last, whatever is checked out."""
     repository = workspace.registry_at_hand
-    main = branches.main_commit(repository)
+    main = main_branch.main_commit(repository)
     if main is None:
         raise RegistryError(_UNBORN)
     return tuple(policy_at_commit.read_project_at(repository, main, workspace.folder).stages)
