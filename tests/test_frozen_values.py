@@ -8,8 +8,10 @@ import pkgutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from http import HTTPStatus
 from pathlib import PurePosixPath
 
+import numpy
 import pytest
 from msgspec import Struct
 
@@ -27,6 +29,11 @@ class Inner(Struct, frozen=True):
 class Outer(Struct, frozen=True):
     inner: Inner
     by_name: dict[str, Inner]
+
+
+class Measured(Struct, frozen=True):
+    loss: float
+    status: int
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,11 @@ def test_fields_are_listed_into_depth_as_json_has_them() -> None:
     assert json.loads(json.dumps(listed)) == {"inner": plain, "by_name": {"first": plain}}
     assert json.loads(json.dumps(list_fields(OfTheLibrary(inner)))) == {"inner": plain}
     assert type(listed["inner"]["digest"]) is str
+
+
+def test_numbers_of_a_class_of_their_own_are_numbers() -> None:
+    measured = Measured(numpy.float64(0.5), HTTPStatus.OK)
+    assert json.dumps(list_fields(measured)) == '{"loss": 0.5, "status": 200}'
 
 
 def test_what_json_has_no_place_for_is_named() -> None:

@@ -23,12 +23,15 @@ def group_by_key(pairs: Iterable[tuple[_Key, _Value]]) -> dict[_Key, list[_Value
 def list_fields(value: object) -> dict[str, Any]:
     """The fields of a Struct or data class by name, and of each inside of it. TypeError for what
     has no place in JSON."""
-    fields: dict[str, Any] = to_builtins(value, enc_hook=_write_text)
+    fields: dict[str, Any] = to_builtins(value, enc_hook=_make_plain)
     return fields
 
 
-def _write_text(value: object) -> str:
-    # msgspec takes nothing for a string but `str` itself; a digest that was checked is one as well.
+def _make_plain(value: object) -> str | int | float:
+    # msgspec takes nothing for a string or a number but these types themselves; a digest that was
+    # checked is a string as well, and a number of NumPy one of Python's.
     if isinstance(value, (str, PurePath)):
         return str(value)
+    if isinstance(value, (int, float)):
+        return int(value) if isinstance(value, int) else float(value)
     raise TypeError(f"a {type(value).__name__} has no place in JSON")

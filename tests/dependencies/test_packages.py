@@ -35,6 +35,13 @@ def install(site: Path, name: str, version: str, requires: list[str], module: st
     (info / "RECORD").write_text(f"{module}/__init__.py,,\n{name}-{version}.dist-info/METADATA,,\n")
 
 
+def test_a_distribution_that_is_one_file_has_its_version(site: Path, project: Make) -> None:
+    (site / "oldlib.py").touch()
+    (site / "oldlib-1.2.egg-info").write_text("Metadata-Version: 1.1\nName: oldlib\nVersion: 1.2\n")
+    made = project("import oldlib\ndef step(): return oldlib\n")
+    assert CodeReader(made.root).package_versions(FOLDER, "step") == {"oldlib": "1.2"}
+
+
 @pytest.mark.usefixtures("site")
 def test_versions_go_through_what_is_required_with_extras(project: Make) -> None:
     found = CodeReader(project(STEPS).root).package_versions(FOLDER, "step")

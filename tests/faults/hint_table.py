@@ -323,7 +323,7 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         1,
         ("a rejected version that does not run yet",),
     ),
-    "delivery/reconcile/open_stage.py::open_stage_site": (1, ("a stage that is not there",)),
+    "delivery/reconcile/open_stage.py::_require_stage": (1, ("a stage that is not there",)),
     "delivery/reconcile/smoke_test.py::run_smoke_test": (
         1,
         ("tests/delivery/reconcile/test_reconcile_targets.py::test_a_version_is_tried_beside",),

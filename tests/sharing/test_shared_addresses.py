@@ -77,6 +77,9 @@ def test_only_the_address_of_a_store_is_for_others() -> None:
     assert "hidden" not in str(again) and "AKIA" not in str(again)
     with pytest.raises(StoreError, match="cannot be read"):
         DvcConfig.parse_text("no section = 1")
+    for section in ("[remote store]", "['remote \"store']", "['remote']"):
+        with pytest.raises(StoreError, match="is no remote"):
+            DvcConfig.parse_text(f"{section}\n    url = s3://bucket/path\n")
 
 
 def test_a_folder_becomes_absolute_and_none_is_none(tmp_path: Path) -> None:

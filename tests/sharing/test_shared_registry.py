@@ -169,7 +169,7 @@ def test_many_versions_at_once(project: MakeProject, registry: Project, tmp_path
         clones.append(Project(folder))
 
     def publish(number: int) -> str:
-        from dataclasses import replace
+        from msgspec.structs import replace
 
         from towpath.registry import Registration
 

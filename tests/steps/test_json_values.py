@@ -17,6 +17,7 @@ import pandas
 import pyarrow
 import pydantic
 import pytest
+from msgspec import Struct
 
 from towpath.steps.formats.jsons import plain_json
 
@@ -40,6 +41,11 @@ class Point:
     where: Path = Path("a/b")
 
 
+class Pair(Struct):
+    x: Any
+    where: Path = Path("a/b")
+
+
 DAYS = pandas.date_range("2026-01-01", periods=2, tz="Europe/Berlin")
 
 
@@ -51,6 +57,7 @@ DAYS = pandas.date_range("2026-01-01", periods=2, tz="Europe/Berlin")
         ({numpy.int64(5): numpy.str_("x"), numpy.True_: 1}, {"5": "x", "true": 1}),
         (Model(), {"took": "PT2H0.5S", "by": {"red": 0.5}}),
         ([Point(numpy.arange(2))], [{"x": [0, 1], "where": "a/b"}]),
+        (Pair(numpy.float64(0.5)), {"x": 0.5, "where": "a/b"}),
         (pandas.Series([1, 2], index=DAYS),
          {"2026-01-01T00:00:00+01:00": 1, "2026-01-02T00:00:00+01:00": 2}),
         (pandas.Series(DAYS[:1]), {"0": "2026-01-01T00:00:00+01:00"}),

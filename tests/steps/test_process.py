@@ -508,8 +508,10 @@ def test_what_was_not_declared_is_noted(project, way):
     project.write("data/side.csv", "a\n1\n")
     project.write("config/at_import.json", "{}")
     project.write("fit.R", "1\n")
+    project.write("data/linked.csv", "a\n1\n")
+    project.write("data/below/kept.csv", "a\n1\n")
     project.steps("""
-        import json, sqlite3, subprocess, tempfile
+        import json, os, sqlite3, subprocess, tempfile
         from pathlib import Path
         import pandas as pd
 
@@ -521,6 +523,9 @@ def test_what_was_not_declared_is_noted(project, way):
             sqlite3.connect("state.sqlite").close()
             with tempfile.TemporaryFile() as file:
                 file.write(b"x")
+            with tempfile.TemporaryDirectory() as outside:  # `..` behind a link leads back in
+                os.symlink(Path("data/below").resolve(), f"{outside}/link")
+                open(f"{outside}/link/../linked.csv").close()
             import helper
             notes.write_text("declared")
 
@@ -531,7 +536,9 @@ def test_what_was_not_declared_is_noted(project, way):
     raw = project.put("raw.csv", "a\n1\n")
     way()
     made = project.carry_out("read", ["notes.txt"], {"raw": raw}, code=["fit.R"])
-    assert made.facts["undeclared"] == ["config/at_import.json", "data/side.csv"]
+    assert made.facts["undeclared"] == [
+        "config/at_import.json", "data/linked.csv", "data/side.csv",
+    ]  # fmt: skip
     assert made.facts["written"] == ["state.sqlite"]
     assert project.carry_out("again").facts["undeclared"] == ["config/at_import.json"]
 

@@ -93,7 +93,8 @@ def _tabulate(
     if not trials.rows:
         return session.say("no such run is recorded here; `towpath run` makes one")
     several = len({row.pipeline for row in trials.rows}) > 1  # only then does a row say which
-    heads = ["run", *["pipeline"] * several, *trials.params, *trials.metrics, "state", "version"]
+    pipeline_head = ["pipeline"] if several else []
+    heads = ["run", *pipeline_head, *trials.params, *trials.metrics, "state", "version"]
     rows = [_trial_cells(trials, row, several) for row in trials.rows]
     if form == "md":
         return _trials_page(heads, rows, len(trials.metrics))
@@ -109,7 +110,7 @@ def _tabulate(
 def _trial_cells(table: TrialsTable, row: TrialRow, several: bool) -> list[str]:
     params = (terminal.brief_value(row.params.get(name)) for name in table.params)
     numbers = (terminal.brief_value(row.metrics.get(name)) for name in table.metrics)
-    beside = [row.pipeline] * several
+    beside = [row.pipeline] if several else []
     return [row.run, *beside, *params, *numbers, str(row.state), ", ".join(row.versions)]
 
 

@@ -64,7 +64,8 @@ def down(session: Session, force: bool, as_json: bool) -> None:
     stopped = project_api.stop_services(session.workspace.root, force=force)
     if as_json:
         return print_json("down", stopped)
-    ended = ["the worker"] * bool(stopped.worker) + ["the API"] * bool(stopped.api)
+    names = {"the worker": stopped.worker, "the API": stopped.api}
+    ended = [name for name, was_there in names.items() if was_there]
     return session.say(f"stopped {' and '.join(ended)}" if ended else "nothing was running")
 
 

@@ -26,7 +26,7 @@ def find_run_picture(workspace: Workspace, run: RecordedRun) -> GraphPicture | N
         return kept
     try:
         graph = drawable_graph(workspace, run.pipeline, run.environment)
+        declared_kinds = {name: node.step.kind for name, node in graph.steps.items()}
+        return picture_graph(graph, nested=True) if declared_kinds == kinds else None
     except (TowpathError, LookupError):
         return None
-    declared_kinds = {name: node.step.kind for name, node in graph.steps.items()}
-    return picture_graph(graph, nested=True) if declared_kinds == kinds else None

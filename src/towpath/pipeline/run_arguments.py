@@ -226,9 +226,6 @@ def _with_data(node: Node, checked: Input | Output | None) -> Node:
     return replace(node, outputs={**node.outputs, "data": data}, loop=loop)
 
 
-# what a pipeline declares for an environment: values and inputs in place of its own
-
-
 def apply_environment(pipeline: Pipeline, environment: str) -> Pipeline:
     """The pipeline whose defaults and inputs are those of an environment; UsageError where it
     declares none of that name."""

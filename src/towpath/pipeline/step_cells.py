@@ -294,7 +294,7 @@ def find_static_lists(graph: Graph, places: Places) -> dict[str, Lists]:
             continue
         items = {item: _known_list(graph, source) for item, source in loop.lists.items()}
         lists_known = {item: listed for item, listed in items.items() if listed is not None}
-        if len(lists_known) == len(items):  # as it is not in a look at the graph
+        if len(lists_known) == len(items):  # in a look at the graph one may be unknown
             lists[name] = lists_known
             faults += _list_faults(graph, places, node, lists_known)
     if faults:  # of a list that several steps are made over it is one

@@ -56,7 +56,7 @@ class ReusePolicy(Struct, frozen=True):
     ended: Mapping[str, CacheEntry] = field(default_factory=dict)
 
 
-class StepJudge(Struct, frozen=True):
+class StepJudge(Struct, frozen=True, eq=False):
     """Decides for the steps of one graph, over one project's store and memory.
 
     ``decide_registration`` is passed in, for the registry stands above this room; None where no

@@ -107,8 +107,10 @@ class Watch:
 
     def _find_whole(self, path: str | os.PathLike[str]) -> str:
         """As it is named; where that leads out of the project, as its links lead."""
-        named = os.path.normpath(os.path.join(os.getcwd(), path))
-        return named if named.startswith(self.root) else os.path.realpath(named)
+        whole = os.path.join(os.getcwd(), path)
+        named = os.path.normpath(whole)
+        # `..` behind a link leads elsewhere than the name says: not the normal form is followed.
+        return named if named.startswith(self.root) else os.path.realpath(whole)
 
     def _is_setting(self, name: str) -> bool:
         """Whether an installed package reads its own settings just now: while it is imported, or

@@ -7,6 +7,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct, field
@@ -54,6 +55,9 @@ SITE_RUNS = 1000  # the newest, of which a site of files has pages
 _SITE_DECISIONS = 100  # the newest
 _RUN_PATIENCE = 0.6  # seconds that the page of a deployed run waits for it: it shows nothing else
 LONG_SILENCE = 5.0  # seconds after which nobody expects an answer in a moment
+
+
+_NOTHING: Mapping[Any, Any] = MappingProxyType({})
 
 
 def _attempted(otherwise: Any) -> Callable[[_Method], _Method]:
@@ -198,7 +202,7 @@ class ProjectFacts(Struct, dict=True):
         repository = self.workspace.repository
         return repository is not None and repository.head() is not None
 
-    @_attempted({})
+    @_attempted(_NOTHING)
     def _read_models(self) -> Mapping[str, Model]:
         return self._recall("models", lambda: registry.read_models(self.workspace.registry))
 
@@ -240,7 +244,7 @@ class ProjectFacts(Struct, dict=True):
         """What a search asks of every version: read once, it stays with the version."""
         for model in self.models.values():
             for version in model.newest_first:
-                _ = version.summary, version.metrics
+                _ = version.summary
 
     @_attempted(_NO_STAGE_FILES)
     def _read_stage_files(self) -> StageFiles:
@@ -256,7 +260,7 @@ class ProjectFacts(Struct, dict=True):
         return stage_files
 
     @cached_property
-    @_attempted({})
+    @_attempted(_NOTHING)
     def data_history(self) -> Mapping[str, tuple[DataVersion, ...]]:
         """What each tracked file or folder held over the history, the newest first."""
         return read_data_history(self.workspace)
@@ -279,7 +283,7 @@ class ProjectFacts(Struct, dict=True):
         return proposed
 
     @cached_property
-    @_attempted({})
+    @_attempted(_NOTHING)
     def decisions(self) -> Mapping[str, Promotion]:
         """What main took of all models, by the name of its page, the newest first; of one that
         was decided several times the last."""
@@ -344,10 +348,10 @@ class ProjectFacts(Struct, dict=True):
     def deployed_runs(self) -> RunsAtApi | None:
         """The runs of deployments that a Prefect API knows; None where there is no API, and in a
         site of files, which is read elsewhere."""
-        from towpath.backends.prefect.runs_at_api import list_runs_at_api
-
         if self.beside is None or self.project is None:
             return None
+        from towpath.backends.prefect.runs_at_api import list_runs_at_api
+
         name = self.project.name
         # That there is no API is an answer, too.
         heard = self._hear("runs", lambda: (list_runs_at_api(self.root, name),), "Prefect", 15)

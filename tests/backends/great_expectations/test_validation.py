@@ -205,6 +205,25 @@ def test_of_a_set_it_is_said_what_lacks():
     assert in_a_gate(results[2]).endswith("but it takes 3 other values and lacks Q")
 
 
+def test_one_odd_cell_makes_no_other_column_of_dates():
+    day = datetime.datetime(2024, 1, 1)
+    frame = pandas.DataFrame({"day": [day, day, "n/a"], "text": ["2024-01-01", 3, None]})
+    forbidden = {"column": "day", "value_set": ["2024-01-01"]}
+    between = "expect_column_values_to_be_between"
+    cases = [
+        ("expect_column_values_to_not_be_in_set", forbidden),
+        ("expect_column_values_to_be_in_set", {**forbidden, "mostly": 0.6}),
+        (between, {"column": "day", "min_value": 5}),
+        (between, {"column": "text", "min_value": "2024-01-01"}),
+    ]
+    banned, allowed, number, text = outcome_of(cases, frame).results
+    assert not banned.passed
+    assert banned.unexpected == 2
+    assert allowed.passed
+    assert number.error == "`day` holds dates, and 5 is none"
+    assert text.error == "`text` holds `3`, which is no date as 2026-01-31 is one"
+
+
 def test_a_date_is_held_against_what_the_column_holds():
     frame = pandas.DataFrame(
         {

@@ -97,6 +97,10 @@ class DvcConfig(Struct, frozen=True):
             name.lower(): {key.lower(): str(value) for key, value in section.items()}
             for name, section in parsed.dict().items()
         }
+        for name in sections:
+            if name.startswith("remote") and not _REMOTE.fullmatch(name):
+                what = f"{shown} cannot be read: `[{name}]` is no remote"
+                raise StoreError(what, hint="""write `['remote "NAME"']`, with both quotes""")
         return cls(sections)
 
     def __str__(self) -> str:

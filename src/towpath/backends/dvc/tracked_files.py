@@ -219,7 +219,8 @@ def read_output_rows(
             yield Fault("a row of `outs` is no mapping", row.place, "`dvc add` writes it anew")
             continue
         values = documents.plain_data(row)
-        is_address = "://" in str(values.get("path"))
+        path = values.get("path")
+        is_address = isinstance(path, str) and "://" in path
         # Whether DVC 3 keeps the bytes in its cache: others are at an address, or under no digest.
         if values.get("hash") == "md5" and "md5" in values and not is_address:
             yield _read_row(values, folder, where, Place(shown, row.place.line))

@@ -26,7 +26,7 @@ GITLINK = "160000"
 SET_UP = "git submodule update --init --recursive"
 _LINK = "120000"
 _FILES = frozenset({"100644", "100755"})
-_AT_ONCE = 64 << 20  # bytes that are in memory at a time, but for the last file of them
+_AT_ONCE = 64 << 20  # bytes that are in memory at a time, but for one large file
 
 
 class Submodule(Struct, frozen=True):

@@ -194,27 +194,35 @@ def _run_listening(
         words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         env=environment, start_new_session=True,
     )  # fmt: skip
-    with process, selectors.DefaultSelector() as waiting:
-        assert process.stdout and process.stderr
-        waiting.register(process.stdout, selectors.EVENT_READ, out)
-        waiting.register(process.stderr, selectors.EVENT_READ, err)
+    with process:
         try:
-            while waiting.get_map():
-                ready = waiting.select(silence)
-                if not ready:
-                    if process.poll() is None:
-                        _end_program(process)
-                        err += f"\nfatal: no answer for {silence:.0f} seconds".encode()
-                    break  # what it left running, an agent say, may hold its output open
-                for key, _ in ready:
-                    part = os.read(key.fd, _AT_ONCE)
-                    key.data.extend(part)
-                    if not part:
-                        waiting.unregister(key.fileobj)
+            if not _read_output(process, out, err, silence):
+                _end_program(process)
+                err += f"\nfatal: no answer for {silence:.0f} seconds".encode()
         except BaseException:  # also Ctrl-C: a fetch must not go on behind our back
             _end_program(process)
             raise
     return subprocess.CompletedProcess(words, process.returncode, bytes(out), bytes(err))
+
+
+def _read_output(
+    process: subprocess.Popen[bytes], out: bytearray, err: bytearray, silence: float
+) -> bool:
+    """Read what a program prints until it prints no more; False where it goes on in silence."""
+    assert process.stdout and process.stderr
+    with selectors.DefaultSelector() as waiting:
+        waiting.register(process.stdout, selectors.EVENT_READ, out)
+        waiting.register(process.stderr, selectors.EVENT_READ, err)
+        while waiting.get_map():
+            ready = waiting.select(silence)
+            if not ready:  # what it left running, an agent say, may hold its output open
+                return process.poll() is not None
+            for key, _ in ready:
+                part = os.read(key.fd, _AT_ONCE)
+                key.data.extend(part)
+                if not part:
+                    waiting.unregister(key.fileobj)
+    return True
 
 
 def _end_program(process: subprocess.Popen[bytes]) -> None:

@@ -44,8 +44,6 @@ def _type_arguments(expectation: Expectation, frame: Any) -> tuple[dict[str, Any
     """The arguments of an expectation in the types of the table's columns, and the column, where it
     is to be read as the bounds are meant. Raises ``ValueError``, whose words a person reads, where
     they cannot be held against each other."""
-    import pandas
-
     arguments = dict(expectation.arguments)
     name = arguments.get("column")
     if not isinstance(name, str) or name not in frame.columns:
@@ -54,8 +52,7 @@ def _type_arguments(expectation: Expectation, frame: Any) -> tuple[dict[str, Any
     keys = [key for key in _BOUNDS if isinstance(arguments.get(key), str | int | float)]
     if keys and expectation.type in _BOUNDED:
         # A column of text that spells times, as one of a CSV does, is read as the bounds are meant.
-        is_text = pandas.api.types.infer_dtype(column, skipna=True) == "string"
-        if is_text and all(_is_date(arguments[key]) for key in keys):
+        if _infer_kind(column) == "string" and all(_is_date(arguments[key]) for key in keys):
             column = read = _read_times(column, name)
         arguments |= {key: _as_bound(arguments[key], column, name) for key in keys}
     members = arguments.get("value_set")
@@ -75,10 +72,17 @@ def _is_date(value: Any) -> bool:
 
 def _held_kind(column: Any) -> str:
     """Whether a column holds times or days (``time``, ``day``); empty for anything else."""
+    kinds = {"datetime64": "time", "datetime": "time", "date": "day"}
+    return kinds.get(_infer_kind(column), "")
+
+
+def _infer_kind(column: Any) -> str:
+    """What a column holds, in pandas' words. The first value speaks for a column of objects: one
+    odd cell (an `n/a` among dates) makes it no other column, and is itself what a check finds."""
     import pandas
 
-    kinds = {"datetime64": "time", "datetime": "time", "date": "day"}
-    return kinds.get(pandas.api.types.infer_dtype(column, skipna=True), "")
+    values = column.dropna().head(1) if column.dtype == object else column
+    return str(pandas.api.types.infer_dtype(values, skipna=True))
 
 
 def _read_times(column: Any, name: str) -> Any:

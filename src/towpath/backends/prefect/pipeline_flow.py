@@ -8,7 +8,6 @@ import re
 import threading
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -160,11 +159,11 @@ class PrefectTasks(Struct):
 
     def show_step(self, node: Node, state: str, reason: str, after: Collection[str]) -> None:
         """A task in a state of its own: ``Reused`` or ``Skipped``, and why."""
-        self._run_here(node, _make_task(partial(_show_state, state, reason), node), after)
+        self._run_here(node, _make_task(ShowStep(state, reason), node), after)
 
     def act(self, node: Node, deed: Callable[[], Made], after: Collection[str]) -> Made | Exception:
         """What came of a step that the run itself carries out."""
-        ended = self._run_here(node, _make_task(partial(_act_here, deed), node), after)
+        ended = self._run_here(node, _make_task(ActHere(deed), node), after)
         return _task_result(ended)
 
     def step_outcome(self, step: str) -> Made | Exception:
@@ -233,20 +232,29 @@ class CarryOut(Struct, frozen=True):
         return Completed(message=_summarise_result(result))
 
 
-def _show_state(state: str, message: str) -> State[None]:
-    """Show a step that did not run."""
-    return Completed(name=state, message=message)
+class ShowStep(Struct, frozen=True):
+    """Shows a step that did not run."""
+
+    state: str
+    message: str
+
+    def __call__(self) -> State[None]:
+        return Completed(name=self.state, message=self.message)
 
 
-def _act_here(deed: Callable[[], Made]) -> State[Made]:
-    """Carry out a step that needs no process, such as a condition."""
-    result = deed()
-    return Completed(message=_summarise_result(result), data=result)
+class ActHere(Struct, frozen=True):
+    """Carries out a step that needs no process, such as a condition."""
+
+    deed: Callable[[], Made]
+
+    def __call__(self) -> State[Made]:
+        result = self.deed()
+        return Completed(message=_summarise_result(result), data=result)
 
 
 def _make_task(function: Callable[[], Any], node: Node, **options: Any) -> Task[[], Any]:
     """A task of this node."""
-    # An object or a partial, unlike a closure, has no source for Prefect to digest.
+    # An object, unlike a closure, has no source for Prefect to digest; its class names the task.
     return Task(
         function,
         name=node.declared_name,

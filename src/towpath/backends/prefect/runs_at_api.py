@@ -119,7 +119,7 @@ def read_run_at_api(project: Path, name: str, run_id: str) -> WholeRunAtApi | No
 def _ask_api(line: ApiLine, path: str, body: object) -> Any:
     """The answer to a question. Raises EngineError where there is none that can be read."""
     shown = f"the Prefect API {line.api}"
-    if not line.api.startswith(("http://", "https://")):
+    if not line.api.lower().startswith(("http://", "https://")):
         raise EngineError(f"`{line.api}` is not the address of a Prefect API")
     begun = time.monotonic()
     try:

@@ -8,7 +8,7 @@ from towpath.config.gate_declarations import Timed
 from towpath.delivery.gates import kinds, verdict
 from towpath.delivery.gates.gate_context import GateContext, GatePolicy
 from towpath.delivery.gates.verdict import GateFinding, GateVerdict, Unjudged
-from towpath.errors import TowpathError
+from towpath.errors import TowpathError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from towpath.config.gate_declarations import AnyGate, When
@@ -27,7 +27,11 @@ def judge_stage_gates(
     """The verdicts of the stage's gates of that time, in the order declared. A gate that cannot be
     evaluated has failed, and says why; nothing of it is raised. ``by_records`` asks only those that
     need no more than the versions' records: no store is opened, and no process begun."""
-    policy, declared = GatePolicy(context), context.project.stages[context.stage].gates.items()
+    stages = context.project.stages
+    if context.stage not in stages:
+        near = did_you_mean(context.stage, stages) or f"there is {', '.join(stages)}"
+        raise UsageError(f"there is no stage `{context.stage}`", hint=near)
+    policy, declared = GatePolicy(context), stages[context.stage].gates.items()
     return tuple(
         _judge_gate(name, gate, context, policy)
         for name, gate in declared

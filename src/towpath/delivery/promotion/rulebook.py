@@ -155,7 +155,7 @@ def read_policy(text: bytes) -> Project | None:
 
 
 def find_code_owners(repository: Repository, commit: str, path: str) -> tuple[str, ...]:
-    """The same by the CODEOWNERS of a commit."""
+    """The owners of a path by the CODEOWNERS of a commit."""
     names = {f"{commit}:{file}": file for file in OWNER_FILES}
     texts = {names[n]: text for n, text in refs.read_contents(repository, names).items()}
     return Rulebook(texts).owners_of_path(path)

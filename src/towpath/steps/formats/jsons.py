@@ -16,7 +16,7 @@ from fractions import Fraction
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from msgspec import Struct, field
+from msgspec import Struct, field, structs
 
 from towpath.config.artifact import Json
 from towpath.errors import StepFailed
@@ -164,6 +164,8 @@ class _Reading(Struct):
             members = dataclasses.fields(value) if is_data else kind.__attrs_attrs__
             items = [(member.name, getattr(value, member.name)) for member in members]
             return self._plain_mapping(value, items)
+        if isinstance(value, Struct):
+            return self._plain_mapping(value, list(structs.asdict(value).items()))
         if hasattr(kind, "model_dump") and hasattr(kind, "model_fields"):  # pydantic's
             return self.plain_value(value.model_dump())
         return self._of_a_library(value)

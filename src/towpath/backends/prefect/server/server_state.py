@@ -23,6 +23,7 @@ from towpath.call_log import log_call
 from towpath.config.foreign_values import LAST_SECOND
 from towpath.errors import EngineError, Place
 from towpath.plain_data import list_fields
+from towpath.quantities import readable_size
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -75,11 +76,14 @@ class ApiLine:
             headers["authorization"] = self.authorization
         try:
             with log_call("http", method, f"{self.api}{path}") as logged:
-                content = None if body is None else json.dumps(body)
-                connection.request(method, f"{parts.path}{path}", content, headers)
+                asked = None if body is None else json.dumps(body)
+                connection.request(method, f"{parts.path}{path}", asked, headers)
                 answer = connection.getresponse()
                 logged.answer(answer.status)
-                return answer.status, answer.read(_LONGEST)
+                content = answer.read(_LONGEST + 1)
+                if len(content) > _LONGEST:
+                    raise HTTPException(f"an answer of more than {readable_size(_LONGEST)}")
+                return answer.status, content
         finally:
             connection.close()
 

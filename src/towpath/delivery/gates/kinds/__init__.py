@@ -18,6 +18,7 @@ Those that open a model, a table or the project's own code do so in a process of
 
 
 def gate_kind_module(kind: str) -> Any:
-    assert kind in KINDS
+    if kind not in KINDS:
+        raise KeyError(kind)
     # Imported when it is asked for: some bring pandas and scikit-learn, which import slowly.
     return importlib.import_module(f"{__name__}.{kind}")
