@@ -203,8 +203,10 @@ def test_what_a_model_cannot_score(project, trained):
         "the model takes `size`, which the table does not have (did you mean `sise`?)",
     ]
     taken = project.put("new.csv", "height,size,prediction\n1,2,3\n")
-    with pytest.raises(StepFailed, match="the table has a column `prediction` already"):
-        project.call(transform(project, model, taken))
+    without_rows = project.put("none.csv", "height,size,prediction\n")
+    for table in (taken, without_rows):
+        with pytest.raises(StepFailed, match="the table has a column `prediction` already"):
+            project.call(transform(project, model, table))
     with pytest.raises(
         StepFailed, match="the model takes 2 columns without names, the table has 3"
     ):

@@ -22,7 +22,7 @@ from towpath.errors import UsageError, did_you_mean
 from towpath.execution import run_folders
 from towpath.execution.run_record import ExecutionState, RecordedRun, StepRun
 from towpath.execution.run_summary import count_run_states
-from towpath.execution.trials_table import TableRequest, TrialRow, TrialsTable, tabulate_runs
+from towpath.execution.runs_table import RunsTable, RunsTableRow, TableRequest, tabulate_runs
 from towpath.markdown_text import escape_prose, markdown_table
 from towpath.quantities import readable_duration, readable_size
 
@@ -107,7 +107,7 @@ def _tabulate(
     return terminal.show_table(heads, shown, (*trials.metrics,))
 
 
-def _trial_cells(table: TrialsTable, row: TrialRow, several: bool) -> list[str]:
+def _trial_cells(table: RunsTable, row: RunsTableRow, several: bool) -> list[str]:
     params = (terminal.brief_value(row.params.get(name)) for name in table.params)
     numbers = (terminal.brief_value(row.metrics.get(name)) for name in table.metrics)
     beside = [row.pipeline] if several else []

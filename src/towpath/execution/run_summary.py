@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from towpath.config.artifact import Json
 from towpath.execution.run_record import ExecutionState, RecordedRun
-from towpath.execution.trials_table import list_run_numbers, list_run_values, shorten_metric_names
+from towpath.execution.runs_table import list_run_numbers, list_run_values, shorten_metric_names
 
 #: What a record says of where a run was, in the order in which it is told.
 _ORIGIN = ("user", "host", "commit", "python", "towpath")

@@ -41,16 +41,16 @@ def add_predictions(model: Any, table: Any, method: str = "predict") -> Any:
     """A copy of the table with what the model gives beside it: ``prediction``, or with
     ``predict_proba`` a ``probability_<class>`` for each class."""
     taken_in = select_features(model, table)
-    if not len(table):  # which no estimator of scikit-learn takes
-        import pandas
-
-        empty = pandas.Series(dtype="float64")
-        return table.assign(**dict.fromkeys(_prediction_columns(model, None, method), empty))
-    predicted = getattr(model, method)(taken_in)
+    # No estimator of scikit-learn takes a table without rows.
+    predicted = getattr(model, method)(taken_in) if len(table) else None
     names = _prediction_columns(model, predicted, method)
     if taken := [name for name in names if name in table.columns]:
         hint = "leave it out of the table, or call it something else"
         raise StepFailed(f"the table has a column `{taken[0]}` already", hint=hint)
+    if predicted is None:
+        import pandas
+
+        return table.assign(**dict.fromkeys(names, pandas.Series(dtype="float64")))
     columns = predicted.T if getattr(predicted, "ndim", 1) > 1 else [predicted]
     return table.assign(**dict(zip(names, columns, strict=True)))
 

@@ -200,7 +200,8 @@ def _write_pins(
 
 
 def _find_columns(order: Order, folder: Path, draft: BundleDescription, frame: Any) -> list[str]:
-    """The columns that rows must have: declared, those of the first part, or all of the samples."""
+    """The columns that rows must have: declared, those of the first link of the chain where that is
+    a part, or all of the samples."""
     declared = list(_declared_step(order).columns)
     if not declared and draft.chain and isinstance(draft.chain[0], str):
         path = folder / draft.parts[draft.chain[0]].path

@@ -17,7 +17,7 @@ from towpath.execution.run_folders import flatten_leaves, run_metrics
 from towpath.execution.run_record import ExecutionState, RecordedRun
 
 
-class TrialRow(Struct, frozen=True):
+class RunsTableRow(Struct, frozen=True):
     """One run: values of parameters and inputs, and its numbers, by the table's columns."""
 
     run: str
@@ -31,7 +31,7 @@ class TrialRow(Struct, frozen=True):
     metrics: Mapping[str, Json]
 
 
-class TrialsTable(Struct, frozen=True):
+class RunsTable(Struct, frozen=True):
     """The rows, and the names of the columns that they have.
 
     ``params`` are the parameters and inputs in which the runs differ, or those that were asked
@@ -40,7 +40,7 @@ class TrialsTable(Struct, frozen=True):
 
     params: tuple[str, ...]
     metrics: tuple[str, ...]
-    rows: tuple[TrialRow, ...]
+    rows: tuple[RunsTableRow, ...]
 
 
 class TableRequest(Struct, frozen=True):
@@ -56,11 +56,11 @@ class TableRequest(Struct, frozen=True):
     count: int | None = None
 
 
-def tabulate_runs(runs: Iterable[RecordedRun], request: TableRequest) -> TrialsTable:
+def tabulate_runs(runs: Iterable[RecordedRun], request: TableRequest) -> RunsTable:
     """The table of runs, the newest first unless it is sorted. UsageError for an unknown name."""
     listed = list(runs)
     if not listed:
-        return TrialsTable((), (), ())
+        return RunsTable((), (), ())
     values = {run.id: list_run_values(run) for run in listed}
     columns = dict.fromkeys(chain.from_iterable(values.values()))
     wanted_values = _parse_columns(request.params, columns)
@@ -68,7 +68,7 @@ def tabulate_runs(runs: Iterable[RecordedRun], request: TableRequest) -> TrialsT
     numbers = {run.id: list_run_numbers(run) for run in kept}
     names = shorten_metric_names(dict.fromkeys(chain.from_iterable(numbers.values())))
     rows = [
-        TrialRow(
+        RunsTableRow(
             run=run.id,
             pipeline=run.pipeline,
             state=run.state,
@@ -84,7 +84,7 @@ def tabulate_runs(runs: Iterable[RecordedRun], request: TableRequest) -> TrialsT
     if request.sort:
         rows = _sort_rows(rows, request.sort, tuple(names.values()), tuple(columns))
     shown = tuple(wanted_values) or tuple(n for n in columns if _has_differences(n, rows))
-    return TrialsTable(shown, tuple(names.values()), tuple(rows[: request.count]))
+    return RunsTable(shown, tuple(names.values()), tuple(rows[: request.count]))
 
 
 def list_run_values(run: RecordedRun) -> dict[str, Json]:
@@ -167,28 +167,28 @@ def _is_equal(value: Json, text: str) -> bool:
     return str(value) == text
 
 
-def _has_differences(name: str, rows: Sequence[TrialRow]) -> bool:
+def _has_differences(name: str, rows: Sequence[RunsTableRow]) -> bool:
     values = [row.params.get(name) for row in rows]
     return any(type(value) is not type(values[0]) or value != values[0] for value in values[1:])
 
 
 def _sort_rows(
-    rows: Sequence[TrialRow], sort: str, numbers: Sequence[str], params: Sequence[str]
-) -> list[TrialRow]:
+    rows: Sequence[RunsTableRow], sort: str, numbers: Sequence[str], params: Sequence[str]
+) -> list[RunsTableRow]:
     # Rows without a value, or with NaN, come last either way: nobody looks for those.
     name = sort.removeprefix("-")
     value = _sort_value(name, numbers, params)
     sound = [row for row in rows if _is_sound(value(row))]
     rest = [row for row in rows if not _is_sound(value(row))]
     texts = any(isinstance(value(row), str) for row in sound)
-    key: Callable[[TrialRow], Any] = (lambda row: str(value(row))) if texts else value
+    key: Callable[[RunsTableRow], Any] = (lambda row: str(value(row))) if texts else value
     sound.sort(key=key, reverse=sort != name)
     return [*sound, *rest]
 
 
 def _sort_value(
     name: str, numbers: Sequence[str], params: Sequence[str]
-) -> Callable[[TrialRow], Json]:
+) -> Callable[[RunsTableRow], Json]:
     if name in ("started", "seconds"):
         return lambda row: getattr(row, name)
     ends = [number for number in numbers if f".{number}".endswith(f".{name}")]

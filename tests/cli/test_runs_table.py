@@ -11,7 +11,7 @@ from towpath.config.artifact import Json, Made
 from towpath.errors import UsageError
 from towpath.execution import run_folders as recorded
 from towpath.execution.run_record import ExecutionState, RecordedRun, Recorder, StepRun
-from towpath.execution.trials_table import TableRequest, tabulate_runs
+from towpath.execution.runs_table import TableRequest, tabulate_runs
 
 
 def run_of(name: str, metrics: Json, kind: str = "evaluation", **params: Json) -> RecordedRun:
