@@ -40,7 +40,7 @@ COLUMNS = tuple(Column(f"column_{n}", "number") for n in range(8))
 # and that of its calls of Git.
 REGISTERING = """
 import json, resource, sys
-from dataclasses import replace
+from msgspec.structs import replace
 from pathlib import Path
 from towpath import registry
 from towpath.backends.git import Repository
