@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from towpath.config.gate_declarations import Metric, NoWorse
 
 if TYPE_CHECKING:
-    from towpath.audit.stage_history import HistoryEntry, StageHistories
+    from towpath.audit.stage_history import HistoryEntry, StageHistories, StageMove
     from towpath.config.project_declaration import Project
     from towpath.registry import Model, ModelVersion, StageFile
 
@@ -63,12 +63,8 @@ def list_standings(
     files = [file for stage in stages for file in stage_files if file.stage == stage]
     standings = {file: StageStanding(file.stage, file.model, str(file.version)) for file in files}
     if histories:
-        # The last change that brought what the stage should run now.
-        moves = {file: histories.newest_moves(file.stage, file.model) for file in files}
-        brought = {
-            f: next((m for m in moves[f] if m.version == str(f.version)), None) for f in files
-        }
-        let_in = {file: move for file, move in brought.items() if move}
+        letting_moves = {file: _find_letting_move(histories, file) for file in files}
+        let_in = {file: move for file, move in letting_moves.items() if move}
         # Judged together, and of long histories these alone.
         entries = histories.judge_moves(let_in.values())
         standings |= zip(let_in, map(tell_standing, entries), strict=True)
@@ -76,6 +72,12 @@ def list_standings(
         _complete_standing(standing, file, models.get(file.model), histories, metrics)
         for file, standing in standings.items()
     )
+
+
+def _find_letting_move(histories: StageHistories, file: StageFile) -> StageMove | None:
+    """The last change that brought what the stage should run now."""
+    moves = histories.newest_moves(file.stage, file.model)
+    return next((move for move in moves if move.version == str(file.version)), None)
 
 
 def _complete_standing(

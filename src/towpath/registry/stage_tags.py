@@ -77,9 +77,8 @@ def write_stage_tag(
     # The tag reaches the remote before it is kept here; where another took its number, it takes the
     # next.
     refused = 0
-    with hold_lock(
-        repository, version_registration.LOCK
-    ):  # another stage may be reconciled in this clone
+    # Another stage may be reconciled in this clone.
+    with hold_lock(repository, version_registration.LOCK):
         # Or a number of theirs would be free for this tag.
         registry_state.restore_pruned_tags(repository)
         for attempt in range(version_registration.TRIES):

@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from notified_hall import BLOCKS, listen_in_hall
 from stock_prefect import call_prefect, run_deployment
 
 import running
@@ -247,7 +244,7 @@ def a_run_has_secrets_waits_for_an_answer_and_is_stopped(
         "step `look` needs the secret `KEY`: there is no block `api-token`"
         " (make a block of the kind Secret at the Prefect API of the run)",
     )
-    with _listening() as (url, told_words):
+    with listen_in_hall() as (url, told_words):
         words = [sys.executable, "-c", BLOCKS, url]
         subprocess.run(words, cwd=small.root, check=True, capture_output=True)
         deployed = run_deployment(endpoint, "training/dev")
@@ -259,35 +256,6 @@ def a_run_has_secrets_waits_for_an_answer_and_is_stopped(
     told = small.towpath("run", "--stop", "last")
     assert (told.code, told.err) == (0, f"run {run.id} was interrupted\n")
     await_state(standing, deployed, "CANCELLED")
-
-
-BLOCKS = """
-import sys
-from prefect.blocks.notifications import CustomWebhookNotificationBlock
-from prefect.blocks.system import Secret
-
-Secret(value="hush-very-9").save("api-token")
-CustomWebhookNotificationBlock(
-    name="hall", url=sys.argv[1], method="POST", json_data={"text": "{{body}}"}
-).save("hall")
-"""
-
-
-@contextmanager
-def _listening() -> Iterator[tuple[str, list[str]]]:
-    """A server to which a notification can be sent, and what it was sent."""
-    bodies: list[str] = []
-
-    class Hall(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            bodies.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
-            self.send_response(200)
-            self.end_headers()
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Hall) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/", bodies
-        server.shutdown()
 
 
 def _await_paused_task(endpoint: LocalApiState, run: str) -> None:

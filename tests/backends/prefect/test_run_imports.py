@@ -6,13 +6,10 @@ import os
 import ssl
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from notified_hall import BLOCKS, listen_in_hall
 
 from running import FOLDER, end, make, start
 from towpath.backends.prefect import run_settings, server
@@ -105,16 +102,6 @@ def test_with_no_authority_a_certificate_is_refused_and_not_taken_unseen() -> No
     assert context.get_ca_certs() == []  # the certificate in it may vouch for none
 
 
-BLOCKS = """
-import sys
-from prefect.blocks.notifications import CustomWebhookNotificationBlock
-from prefect.blocks.system import Secret
-
-Secret(value="hush-very-9").save("api-token")
-CustomWebhookNotificationBlock(
-    name="hall", url=sys.argv[1], method="POST", json_data={"text": "{{body}}"}
-).save("hall")
-"""
 PIPELINE = """
 steps:
   look: {run: look, secrets: {KEY: {block: api-token}}, outputs: [seen.json]}
@@ -135,7 +122,7 @@ def test_a_run_of_the_command_line_has_secrets_and_tells_by_a_block(tmp_path: Pa
     project.commit()
     api = server.ensure_api(project.root)
     try:
-        with _listening() as (url, bodies):
+        with listen_in_hall() as (url, bodies):
             words = [sys.executable, "-c", BLOCKS, url]
             variables = {**os.environ, **api.environment()}
             subprocess.run(words, cwd=tmp_path, env=variables, check=True, capture_output=True)
@@ -146,20 +133,3 @@ def test_a_run_of_the_command_line_has_secrets_and_tells_by_a_block(tmp_path: Pa
     assert answer.code == 0, answer.err
     assert bodies == ['{"text":"looked at it"}']
     assert project.output("look/seen.json") == {"key": 11}
-
-
-@contextmanager
-def _listening() -> Iterator[tuple[str, list[str]]]:
-    """A server to which a notification can be sent, and what it was sent."""
-    bodies: list[str] = []
-
-    class Hall(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            bodies.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
-            self.send_response(200)
-            self.end_headers()
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Hall) as listener:
-        threading.Thread(target=listener.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{listener.server_port}/", bodies
-        listener.shutdown()

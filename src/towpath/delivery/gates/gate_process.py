@@ -306,6 +306,5 @@ def _hash_folder(folder: Path) -> tuple[str, str]:
         if path.is_symlink():  # what it leads to may be changed after it was looked at
             raise Unjudged(f"{name} in it is a link")
         md5s[name], sha256s[name] = _hash_file(path)
-    return verified_bytes.manifest_digest(
-        verified_bytes.folder_manifest(md5s)
-    ), verified_bytes.folder_sha256(sha256s)
+    manifest = verified_bytes.folder_manifest(md5s)
+    return verified_bytes.manifest_digest(manifest), verified_bytes.folder_sha256(sha256s)

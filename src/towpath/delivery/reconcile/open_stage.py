@@ -233,9 +233,8 @@ def _project_sources(site: StageSite) -> Iterator[ObjectSource]:
     from towpath.backends.dvc import Store
     from towpath.backends.dvc.dvc_config import find_dvc
 
-    if find_dvc(
-        site.workspace.checkout
-    ):  # a registry of its own has no store, but those that it declares
+    # A registry of its own has no store, but those that it declares.
+    if find_dvc(site.workspace.checkout):
         yield Store(site.workspace.checkout).source
         # After the yield: whoever finds the bytes here is spared a second of importing DVC.
         from towpath.backends.dvc.dvc_remotes import default_remote

@@ -209,8 +209,7 @@ def _preview_json_samples(content: bytes) -> FilePreview:
             return wrong
         # One of the inputs may itself be called as the answer is.
         named = {f"{name} " if name == _EXPECTED else name: v for name, v in inputs.items()}
-        rows.append(
-            {_EXPECTED: sample.get(_EXPECTED), **named}
-        )  # first, so that it is never left out
+        # What is expected goes first, so that it is never left out.
+        rows.append({_EXPECTED: sample.get(_EXPECTED), **named})
     table = list_rows(rows)
     return FilePreview(table) if table else wrong
