@@ -151,6 +151,10 @@ def test_a_call_that_is_wrong(project: Project, tmp_path: Path) -> None:
         "  hint: write --param factor=VALUE\n",
         "run --only nothing": "error: no step `nothing` in training\n"
         "  hint: it has clean, fit, score, good, register, reject\n",
+        "run --profile": "error: No such option '--profile'.\n"
+        "  hint: it goes before the command: `towpath --profile run`\n",
+        "logs -C x": "error: No such option '-C'.\n"
+        "  hint: it goes before the command: `towpath -C DIR logs`\n",
         "run --retry x": "error: no run is recorded here\n  hint: `towpath run` makes one\n",
         "logs": "error: no run is recorded here\n  hint: `towpath run` makes one\n",
         "show mean@v1.0.0": "error: there is no model `mean`\n  hint: none was registered yet\n",

@@ -46,7 +46,7 @@ def _as_towpath_error(error: Exception) -> TowpathError | None:
     if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)
         hint = f"`{context.command_path} --help`" if context else None
-        return UsageError(error.format_message(), hint=hint)
+        return UsageError(error.format_message(), hint=_place_before(error) or hint)
     if not isinstance(error, OSError):
         return None
     from towpath.storage.copy_files import explain_refusal
@@ -58,6 +58,19 @@ def _as_towpath_error(error: Exception) -> TowpathError | None:
     if refusal := explain_refusal(error, current_folder, Path(tempfile.gettempdir())):
         return refusal
     return UsageError(f"{error.filename}: {error.strerror}") if error.filename else None
+
+
+def _place_before(error: click.ClickException) -> str | None:
+    """Of an option that stands behind the command and belongs before it: where it goes."""
+    if not isinstance(error, click.NoSuchOption) or not error.ctx or not error.ctx.parent:
+        return None
+    context, whole = error.ctx, error.ctx.parent
+    for param in whole.command.params:
+        if error.option_name in param.opts:
+            option = " ".join(filter(None, (error.option_name, param.metavar)))
+            words = f"{whole.command_path} {option} {context.info_name}"
+            return f"it goes before the command: `{words}`"
+    return None
 
 
 def faults_as_json(faults: Sequence[Fault], code: ExitCode) -> str:
