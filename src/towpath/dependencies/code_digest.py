@@ -28,7 +28,7 @@ from towpath.dependencies.project_code import (
     read_code,
 )
 from towpath.dependencies.reach import Node, PossibleModule, Reach
-from towpath.dependencies.widening import Widening
+from towpath.dependencies.widening_tables import Widening
 from towpath.errors import DeclarationError, Fault, did_you_mean
 
 _UNSAID = frozenset({"ctx", "kind", "type_comment", "type_ignores"})

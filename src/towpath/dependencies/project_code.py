@@ -25,7 +25,7 @@ from towpath.dependencies.names_used import (
     read_names,
 )
 from towpath.dependencies.notebook_source import NOTEBOOK, parse_notebook
-from towpath.dependencies.widening import SIGNS, Widening
+from towpath.dependencies.widening_tables import SIGNS, Widening
 from towpath.errors import DeclarationError, Fault, Place
 from towpath.regular_files import read_regular_file
 

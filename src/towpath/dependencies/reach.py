@@ -27,7 +27,7 @@ from towpath.dependencies.project_code import (
     Symbol,
     WholeModule,
 )
-from towpath.dependencies.widening import Widening, widening_of_name
+from towpath.dependencies.widening_tables import Widening, widening_of_name
 from towpath.errors import DeclarationError
 
 
