@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from towpath.config.project_paths import module_folders
+from towpath.config.source_folders import module_folders
 from towpath.dependencies import CodeReader
 from towpath.errors import DeclarationError
 

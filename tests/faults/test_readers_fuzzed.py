@@ -26,9 +26,9 @@ from towpath.backends.dvc.dvc_config import DvcConfig
 from towpath.backends.git.commit_history import parse_trailers
 from towpath.backends.prefect.server import server_state, worker
 from towpath.backends.prefect.server.api_home import ApiHome
+from towpath.config.foreign_paths import ProjectPath
 from towpath.config.foreign_values import parse_json
 from towpath.config.project_declaration import parse_project
-from towpath.config.project_paths import ProjectPath
 from towpath.delivery.gates import gate_process
 from towpath.delivery.gates.verdict import Unjudged
 from towpath.delivery.reconcile import bundle, deployment_record, lease, remembered_main, smoke_test

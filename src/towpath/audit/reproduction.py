@@ -15,7 +15,7 @@ from towpath import registry
 from towpath.backends.git import checkouts
 from towpath.config import names_and_paths
 from towpath.config.artifact import Artifact, Json
-from towpath.config.project_paths import ProjectPath, resolve_inside
+from towpath.config.foreign_paths import ProjectPath, resolve_inside
 from towpath.errors import ExitCode, Malformed, RegistryError, StepFailed, StoreError
 from towpath.execution.version_inputs import hold_against
 from towpath.registry import DataSource, VersionRecord, tag_message

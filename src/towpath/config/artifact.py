@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from msgspec import Struct, field
 
 from towpath.config import foreign_values as foreign
+from towpath.config.foreign_paths import require_name
 from towpath.config.foreign_values import Json as Json  # what values are, for who reads artifacts
 from towpath.config.foreign_values import require_md5
-from towpath.config.project_paths import require_name
 
 
 class Artifact(Struct, frozen=True):

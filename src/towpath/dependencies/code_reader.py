@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from towpath.config.project_paths import module_folders
+from towpath.config.source_folders import module_folders
 from towpath.dependencies import code_digest, step_function
 from towpath.dependencies.code_digest import CodeDigests
 from towpath.dependencies.command_program import Module

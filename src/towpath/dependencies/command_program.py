@@ -11,7 +11,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from towpath.config.command_line import CommandLine
-from towpath.config.project_paths import module_folders
+from towpath.config.source_folders import module_folders
 from towpath.dependencies.module_search import ModuleFinder
 
 _PYTHON = re.compile(r"python(3(\.\d+)?)?")

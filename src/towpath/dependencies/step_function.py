@@ -8,7 +8,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from towpath.config.project_paths import module_folders
+from towpath.config.source_folders import module_folders
 from towpath.dependencies.names_used import chain_of, list_parameters, own_nodes
 from towpath.dependencies.project_code import (
     ImportedModule,

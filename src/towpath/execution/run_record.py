@@ -18,8 +18,8 @@ from msgspec.structs import replace
 
 from towpath.config import foreign_values as foreign
 from towpath.config.artifact import Artifact, Json, Made, read_made
+from towpath.config.foreign_paths import FileName
 from towpath.config.foreign_values import Fields, ReadValue, describe_value
-from towpath.config.project_paths import FileName
 from towpath.errors import Fault, Malformed, Place, StoreError
 from towpath.plain_data import list_fields
 from towpath.regular_files import read_regular_file

@@ -18,8 +18,8 @@ from towpath import registry
 from towpath.config import foreign_values as foreign
 from towpath.config import names_and_paths
 from towpath.config.artifact import Artifact
+from towpath.config.foreign_paths import ProjectPath
 from towpath.config.foreign_values import Fields
-from towpath.config.project_paths import ProjectPath
 from towpath.errors import Fault, Malformed, StepFailed, StoreError
 from towpath.execution.project_outputs import list_dvc_stages, list_model_paths
 from towpath.pipeline import artifact_paths

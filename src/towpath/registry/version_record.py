@@ -11,6 +11,7 @@ from msgspec import Struct, field
 from towpath import documents
 from towpath.config import foreign_values as foreign
 from towpath.config.artifact import Artifact, Json
+from towpath.config.foreign_paths import ProjectPath
 from towpath.config.foreign_values import (
     FOLDER_SUFFIX,
     CommitId,
@@ -20,7 +21,6 @@ from towpath.config.foreign_values import (
     describe_value,
 )
 from towpath.config.names_and_paths import FREE_NAME_SHAPE
-from towpath.config.project_paths import ProjectPath
 from towpath.errors import Malformed, RegistryError
 from towpath.plain_data import list_fields
 from towpath.registry.version_reference import VersionNumber, read_version

@@ -26,7 +26,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from towpath.config.project_paths import module_folders
+from towpath.config.source_folders import module_folders
 from towpath.errors import Fault, Place, StepFailed, did_you_mean, name_causes
 from towpath.steps.formats import Format
 from towpath.steps.work_order import Order

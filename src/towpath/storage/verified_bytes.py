@@ -12,6 +12,7 @@ from typing import IO
 
 from towpath.call_log import log_call
 from towpath.config.artifact import Artifact
+from towpath.config.foreign_paths import ProjectPath
 from towpath.config.foreign_values import (
     FOLDER_SUFFIX,
     Fields,
@@ -19,7 +20,6 @@ from towpath.config.foreign_values import (
     describe_value,
     parse_json,
 )
-from towpath.config.project_paths import ProjectPath
 from towpath.errors import Malformed, StoreError
 from towpath.storage.copy_files import copy_plain, hash_bytes
 from towpath.storage.storage_backend import ObjectSource, map_in_threads, object_path

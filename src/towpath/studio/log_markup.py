@@ -11,7 +11,7 @@ from pathlib import Path
 from markupsafe import Markup
 from msgspec import Struct
 
-from towpath.config.project_paths import require_name
+from towpath.config.foreign_paths import require_name
 from towpath.control_characters import escape_markup
 from towpath.errors import Malformed
 from towpath.execution import run_record

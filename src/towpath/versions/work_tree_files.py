@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from towpath.config.foreign_paths import ProjectPath, resolve_inside
 from towpath.config.foreign_values import Md5, list_of, parse_json, read_count, table_of
-from towpath.config.project_paths import ProjectPath, resolve_inside
 from towpath.errors import Malformed, UsageError
 from towpath.scratch import replace_text, sweep_beside
 from towpath.workspace import Workspace

@@ -21,7 +21,7 @@ from msgspec import Struct
 from towpath.backends.dvc.dvc_config import locate_store
 from towpath.call_log import log_store_call
 from towpath.config.artifact import Artifact, CacheEntry
-from towpath.config.project_paths import is_reserved
+from towpath.config.foreign_paths import is_reserved
 from towpath.errors import StoreError
 from towpath.regular_files import open_regular_file, read_regular_file
 from towpath.scratch import remove_scratch, scratch_beside

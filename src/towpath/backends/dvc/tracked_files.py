@@ -20,7 +20,7 @@ from towpath.backends.dvc.dvc_cache import Store
 from towpath.backends.dvc.dvc_yaml import LOCK, PIPELINE, read_stages, stage_owner, text_at
 from towpath.config import foreign_values as foreign
 from towpath.config.artifact import Artifact
-from towpath.config.project_paths import (
+from towpath.config.foreign_paths import (
     DataPath,
     ProjectPath,
     is_place_of_code,

@@ -16,7 +16,7 @@ from towpath.backends.dvc import tracked_files
 from towpath.backends.dvc.tracked_files import OutputRow
 from towpath.backends.git import Repository, commit_history, large_files, main_branch, refs, remotes
 from towpath.config.artifact import Artifact
-from towpath.config.project_paths import ProjectPath
+from towpath.config.foreign_paths import ProjectPath
 from towpath.delivery.promotion.main_line_approvals import ApprovalRule
 from towpath.delivery.promotion.rules_in_force import names_forge
 from towpath.errors import (

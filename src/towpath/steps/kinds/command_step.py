@@ -19,7 +19,7 @@ from towpath.backends.dvc import Store
 from towpath.call_log import log_call
 from towpath.config.artifact import Artifact, Json, Made
 from towpath.config.command_line import parse_command
-from towpath.config.project_paths import module_folders
+from towpath.config.source_folders import module_folders
 from towpath.control_characters import show_controls
 from towpath.errors import Fault, StepFailed, did_you_mean
 from towpath.sandbox import log_mask, process_tree

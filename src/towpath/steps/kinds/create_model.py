@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from towpath.backends.dvc import Store
 from towpath.config import model_parts
 from towpath.config.artifact import Artifact, Json, Made
-from towpath.config.project_paths import module_folders
+from towpath.config.source_folders import module_folders
 from towpath.dependencies import CodeReader
 from towpath.dependencies.command_program import Module
 from towpath.dependencies.project_code import read_code

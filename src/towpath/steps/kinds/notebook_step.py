@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from towpath.backends.dvc import Store
 from towpath.config.artifact import Json, Made
-from towpath.config.project_paths import module_folders
+from towpath.config.source_folders import module_folders
 from towpath.control_characters import show_controls
 from towpath.errors import Fault, Place, StepFailed
 from towpath.steps import step_results

@@ -13,8 +13,8 @@ from msgspec import Struct, field
 
 from towpath.config import foreign_values as foreign
 from towpath.config.artifact import Json
+from towpath.config.foreign_paths import ProjectPath
 from towpath.config.foreign_values import Fields
-from towpath.config.project_paths import ProjectPath
 from towpath.errors import Malformed, Refused, StepFailed, TowpathError
 from towpath.plain_data import list_fields
 from towpath.steps.model_io import bundle_runtime, own_classes, skops_models

@@ -35,8 +35,6 @@ _DECISIONS = frozenset({"stages", "models", "evidence", "notes", "allowed_signer
 """What in ``registry/`` decides."""
 _CODE_PLACES = frozenset({"src", "flows", "tests"})
 _CODE = (".py", ".pyc", ".pth", ".so", ".pyd")
-SOURCES = "src"
-_PACKAGING = ("pyproject.toml", "setup.cfg", "setup.py")
 _GIT_BY_ANOTHER_NAME = re.compile(r"git~[0-9]+")
 _LONGEST = 4096  # Linux takes no longer path
 
@@ -195,22 +193,3 @@ def _refuse_unprintable(text: str) -> None:
     for letter in text:
         if unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp"):
             raise Malformed(f"{describe_value(text)} holds a control character")
-
-
-def module_folders(root: Path) -> tuple[Path, ...]:
-    """The folders that imports of the project's code start from, the first one first.
-
-    ``src/`` is one where it is no package itself (``from src.clean import ...`` starts at the
-    root), and either holds packages or belongs to a project that can be installed: its modules
-    are then imported by the same names whether it is installed or not.
-    """
-    sources = root / SOURCES
-    return (root, sources) if _is_import_root(sources) else (root,)
-
-
-def _is_import_root(sources: Path) -> bool:
-    if not sources.is_dir() or (sources / "__init__.py").exists():
-        return False
-    if any((sources.parent / name).is_file() for name in _PACKAGING):
-        return True
-    return any(sources.glob("*/*.py"))  # a package needs no `__init__.py`
