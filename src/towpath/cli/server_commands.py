@@ -15,9 +15,9 @@ from towpath.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from towpath.audit.open_tasks import ProjectStanding
+    from towpath.backends.prefect.deployment_plan import DeploymentPlan
     from towpath.backends.prefect.server.project_api import ServiceStatus, StartedServices
     from towpath.backends.prefect.server.worker import PoolWorker
-    from towpath.backends.prefect.write_deployments import DeploymentPlan
 
 _ENTER = "  (its password: `towpath status --secret`)"
 _NEXT = "Next:  towpath deploy --apply && prefect deployment run 'training/dev'"
@@ -145,12 +145,12 @@ def deploy(session: Session, environment: str, acts: bool, check: bool, as_json:
 
     Only what Towpath made is removed.
     """
-    from towpath.backends.prefect import deploy_project, write_deployments
+    from towpath.backends.prefect import deployment_plan, write_deployments
 
     if acts and check:
         raise UsageError("--check changes nothing", hint="give --apply or --check")
     plans: list[DeploymentPlan] = []
-    for prepared in deploy_project.plan_deployments(session.workspace, environment):
+    for prepared in deployment_plan.plan_deployments(session.workspace, environment):
         plans.append(prepared.plan)
         if not as_json:
             _print_plan(prepared.plan)

@@ -1,19 +1,13 @@
-"""What differs between the deployments that are declared and those at an API: a plan, carried out
-there."""
+"""Carries out a plan of `towpath deploy` at its API."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
 from towpath.backends.prefect import automations, deployments
-from towpath.backends.prefect.automations import WantedAutomation
-from towpath.backends.prefect.deployments import WantedDeployment
 from towpath.backends.prefect.server.worker import POOL
 
 if TYPE_CHECKING:
@@ -21,94 +15,7 @@ if TYPE_CHECKING:
 
     from prefect.client.orchestration import SyncPrefectClient
 
-ChangeKind: TypeAlias = Literal["make", "change", "remove"]
-_LONGEST_VALUE = 80  # characters of a value in a line of text; `--json` has it whole
-
-
-class FieldChange(Struct, frozen=True):
-    """A field that is to have another value; None stands for what is not set."""
-
-    field: str
-    before: Any
-    after: Any
-
-    def __str__(self) -> str:
-        shown = [_show_briefly(value) for value in (self.before, self.after)]
-        return f"{self.field}: {' -> '.join(shown)}"
-
-
-def _show_briefly(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
-    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"
-
-
-class DeploymentChange(Struct, frozen=True):
-    """A deployment or an automation that is made, changed or removed."""
-
-    kind: ChangeKind
-    what: Literal["deployment", "automation"]
-    name: str
-    fields: tuple[FieldChange, ...] = ()
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.what} {self.name}"
-
-
-class DeploymentPlan(Struct, frozen=True):
-    """The changes at one API, in the order in which they are made; ``kept`` are the names of what
-    is as it should be."""
-
-    api: str
-    changes: tuple[DeploymentChange, ...] = ()
-    kept: tuple[str, ...] = ()
-
-
-def diff_fields(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[FieldChange, ...]:
-    """The fields of ``after`` that differ; one that only ``before`` has is nobody's wish."""
-    return tuple(
-        FieldChange(name, before.get(name), value)
-        for name, value in after.items()
-        if before.get(name) != value
-    )
-
-
-class PlannedDeployment(Struct, frozen=True):
-    """A deployment that is declared, with its automations and its place in the file."""
-
-    wanted: WantedDeployment
-    automations: tuple[WantedAutomation, ...]
-    number: int
-
-
-@dataclasses.dataclass(frozen=True)
-class PreparedPlan:
-    """What is to be made at one API. ``secret`` is a local API's; ``existing`` and
-    ``automations`` are what stands there, by name."""
-
-    plan: DeploymentPlan
-    secret: str | None = dataclasses.field(repr=False)
-    mark: str
-    project: str
-    planned: Mapping[str, PlannedDeployment]
-    existing: Mapping[str, Any]
-    automations: Mapping[str, Any]
-
-    def find_id(
-        self, client: SyncPrefectClient, coming: Mapping[str, UUID], name: str
-    ) -> UUID | None:
-        """The id of a deployment by full name: of those that are coming, those that stand, or any
-        other at the API; None where there is none."""
-        if name in coming:
-            return coming[name]
-        deployment = self.existing.get(name) or deployments.read_deployment(client, name)
-        return deployment.id if deployment else None
-
-    def build_automation(
-        self, client: SyncPrefectClient, wanted: WantedAutomation, coming: Mapping[str, UUID]
-    ) -> Any:
-        """An automation as Prefect takes it; ``coming`` are the ids of deployments that are new."""
-        find_id = partial(self.find_id, client, coming)
-        return automations.build_automation(client, wanted, find_id, self.mark, self.project)
+    from towpath.backends.prefect.deployment_plan import DeploymentChange, PreparedPlan
 
 
 def apply_plan_at_api(prepared: PreparedPlan, tell: Callable[[DeploymentChange], None]) -> None:
