@@ -30,7 +30,8 @@ from towpath.pipeline.step_graph import (
     Source,
     outputs_of,
 )
-from towpath.planning.run_state import RunState, SearchProgress, StepNotEnded
+from towpath.planning.run_state import RunState, StepNotEnded
+from towpath.planning.search_progress import SearchProgress
 from towpath.steps.work_order import Value
 
 

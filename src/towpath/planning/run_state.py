@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from functools import partial
@@ -28,12 +26,12 @@ from towpath.pipeline.step_graph import (
     Literal,
     outputs_of,
 )
+from towpath.planning.search_progress import SearchProgress
 from towpath.registry import ModelSignature
 from towpath.registry.version_record import read_signature
 from towpath.steps.work_order import Value
 
 if TYPE_CHECKING:
-    from towpath.backends.optuna.parameter_search import ParameterSearch
     from towpath.config.step_surroundings import FailureWatch
     from towpath.pipeline.step_graph import Branch, Graph, Loop, Node, Source
 
@@ -75,46 +73,6 @@ class StepNotEnded(Exception):  # not a fault: an answer that is not there yet
     def __init__(self, step: str) -> None:
         super().__init__(step)
         self.step = step
-
-
-#: Trials of which the first are tried, and none gave a number, before a search gives up.
-_HOPELESS = 3
-
-
-class SearchProgress(Struct):
-    """One search in one run: what was proposed, and the numbers of the trials that it heard of."""
-
-    step: Tuning
-    proposing: ParameterSearch
-    began: float = field(default_factory=time.monotonic)
-    numbers: list[float | None] = field(default_factory=list)
-
-    def hear_number(self, number: float | None) -> None:
-        """What came of the next trial; None where it has no number."""
-        self.numbers.append(number)
-        self.proposing.tell_number(number)
-
-    @property
-    def has_enough(self) -> bool:
-        """Whether no further trial is worth it, as the declaration says."""
-        has_none = all(number is None for number in self.numbers)
-        if has_none and len(self.numbers) >= max(_HOPELESS, self.step.at_once or 1):
-            return True
-        return bool(self.step.stop_early and self._since_best >= self.step.stop_early)
-
-    @property
-    def _since_best(self) -> int:
-        best, place = math.inf, -1
-        for position, number in enumerate(self.numbers):
-            compared = math.inf if number is None else number if self.step.minimize else -number
-            if compared < best:
-                best, place = compared, position
-        return len(self.numbers) - 1 - place
-
-    @property
-    def is_late(self) -> bool:
-        """Whether its budget is spent."""
-        return self.step.budget is not None and time.monotonic() - self.began > self.step.budget
 
 
 class RunState(Struct):
