@@ -15,7 +15,6 @@ from towpath.cli.session import (
     Session,
     drawing_format_option,
     drawing_output_option,
-    is_interactive,
     json_option,
     pass_session,
     print_json,
@@ -292,7 +291,7 @@ def reproduce(
     else:
         from towpath.cli.render.run_views import LiveProgress, PlainProgress
 
-        with LiveProgress() if is_interactive() else PlainProgress() as progress:
+        with LiveProgress() if terminal.is_interactive() else PlainProgress() as progress:
             reproduction = reproduce_with([progress])
     if as_json:
         print_json("reproduction", reproduction)

@@ -90,13 +90,14 @@ def towpath(
     ctx: click.Context, folder: str | None, quiet: bool, verbose: int, profile: bool
 ) -> None:
     """An ML platform in a Git repository: projects, pipelines, a model registry, promotion."""
-    from towpath.cli.session import Session, is_colour_refused
+    from towpath.cli.render import terminal
+    from towpath.cli.session import Session
 
     if verbose > 1 or profile or os.environ.get("TOWPATH_LOG"):
         from towpath.cli.diagnostic_options import begin_diagnostics
 
         _at_end.append(begin_diagnostics(verbose > 1, profile))
-    ctx.color = False if is_colour_refused() else None
+    ctx.color = False if terminal.is_colour_refused() else None
     ctx.obj = Session(folder, quiet, verbose)
 
 

@@ -16,7 +16,6 @@ from towpath.cli.session import (
     drawing_format_option,
     drawing_output_option,
     environment_option,
-    is_interactive,
     json_option,
     parse_assignments,
     pass_session,
@@ -160,7 +159,7 @@ def new(
         return
     if "=" in template:  # `towpath new name=x`: an answer, and the template by default
         template, answers = "tabular", (template, *answers)
-    ask = not no_input and is_interactive()
+    ask = not no_input and terminal.is_interactive()
     preset, destination = parse_assignments(answers, "answer"), output or "."
     folder = session.working_folder / destination
     project = projects.make_from_template(template, folder, preset, ask)

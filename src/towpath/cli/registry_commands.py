@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from towpath.cli.render import terminal
-from towpath.cli.session import Session, is_interactive, json_option, pass_session, print_json
+from towpath.cli.session import Session, json_option, pass_session, print_json
 from towpath.errors import UsageError
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def fetch(session: Session, as_json: bool) -> None:
 
 @contextmanager
 def _transfer_counter(session: Session, verb: str) -> Iterator[Callable[[int, int], None] | None]:
-    if session.quiet or not is_interactive():
+    if session.quiet or not terminal.is_interactive():
         yield None
         return
 

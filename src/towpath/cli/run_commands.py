@@ -13,7 +13,6 @@ from towpath.cli.render import terminal
 from towpath.cli.session import (
     Session,
     WholeNumber,
-    is_interactive,
     json_option,
     parse_assignments,
     pass_session,
@@ -129,7 +128,7 @@ def _run_with_progress(workspace: Workspace, request: RunRequest, silent: bool) 
 
     if silent:
         return run_pipeline(workspace, request, PrefectExecutor())
-    with LiveProgress() if is_interactive() else PlainProgress() as progress:
+    with LiveProgress() if terminal.is_interactive() else PlainProgress() as progress:
         return run_pipeline(workspace, request, PrefectExecutor(), [progress])
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -156,19 +155,6 @@ def tags_age_words(repository: Repository) -> str | None:
     if age is None or age <= 3600:  # seconds: within an hour nobody needs to be told
         return None
     return f"as of {age / 3600:.0f} hours ago; `towpath fetch` brings what is new"
-
-
-def is_colour_refused() -> bool:
-    """Whether NO_COLOR asks for output without colour; https://no-color.org"""
-    return bool(os.environ.get("NO_COLOR"))
-
-
-def is_interactive() -> bool:
-    """Whether a person looks on: a terminal that takes colour, and no CI."""
-    from towpath.planning.run_request import in_ci
-
-    dumb = os.environ.get("TERM") == "dumb"  # of Emacs and of editors: it moves no cursor
-    return terminal.is_terminal(err=True) and not (in_ci() or is_colour_refused() or dumb)
 
 
 def _refuse_number(

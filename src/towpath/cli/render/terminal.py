@@ -96,6 +96,19 @@ def is_terminal(err: bool = False) -> bool:
     return _unguarded_stream(err).isatty()
 
 
+def is_colour_refused() -> bool:
+    """Whether NO_COLOR asks for output without colour; https://no-color.org"""
+    return bool(os.environ.get("NO_COLOR"))
+
+
+def is_interactive() -> bool:
+    """Whether a person looks on: a terminal that takes colour, and no CI."""
+    from towpath.planning.run_request import in_ci
+
+    dumb = os.environ.get("TERM") == "dumb"  # of Emacs and of editors: it moves no cursor
+    return is_terminal(err=True) and not (in_ci() or is_colour_refused() or dumb)
+
+
 def echo(*pieces: Piece, err: bool = False) -> None:
     """Print one line; a newline in a piece is shown as a sign, or it would begin a line of ours."""
     _write_line("".join(_paint_piece(piece, "") for piece in pieces), err)
