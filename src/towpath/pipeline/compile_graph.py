@@ -45,15 +45,13 @@ from towpath.pipeline import (
     step_faults,
     step_order,
 )
-from towpath.pipeline.embed_pipeline import (
-    embed_body,
-    list_body_outputs,
-    list_output_faults,
-    rename_steps,
-    spread_loops,
-)
+from towpath.pipeline.embed_pipeline import embed_body, list_body_outputs, rename_steps
 from towpath.pipeline.file_formats import given_input
 from towpath.pipeline.last_inputs import find_last_faults, read_as_written
+from towpath.pipeline.nested_each import (
+    list_output_faults,
+    spread_loops,
+)
 from towpath.pipeline.pipeline_names import (
     PipelineBody,
     PipelineNames,
