@@ -18,8 +18,8 @@ from sklearn.linear_model import LinearRegression
 from own_home import IDENTITY, MAIN, move_in
 from towpath.backends.git import Repository
 from towpath.config.artifact import Artifact
-from towpath.delivery import gates
 from towpath.delivery.gates import GateContext, GateVerdict
+from towpath.delivery.gates.judge_gates import judge_stage_gates
 from towpath.errors import StoreError
 from towpath.registry import (
     Column,
@@ -141,7 +141,7 @@ class Desk:
 
     def judge(self, when: Any = "review", **facts: Any) -> tuple[GateVerdict, ...]:
         """The verdicts of the gates of that time."""
-        return gates.judge_stage_gates(self.context(**facts), when)
+        return judge_stage_gates(self.context(**facts), when)
 
     def one(self, gate: str, files: Mapping[str, str] | None = None, **facts: Any) -> GateVerdict:
         """The verdict of a single gate, whenever it is judged."""

@@ -326,7 +326,7 @@ def judge_review_gates(
     """What the review gates of a stage say of a promotion; none of a model that leaves."""
     if case.candidate is None or not any(g.when == "review" for g in case.rules.gates.values()):
         return ()
-    from towpath.delivery import gates
+    from towpath.delivery.gates.judge_gates import judge_stage_gates
 
     def bring_model(record: VersionRecord) -> Path:
         # Verified, from the first store that has it; once, for several gates may open it.
@@ -348,7 +348,7 @@ def judge_review_gates(
             scratch=Path(scratch),
             kept=workspace.state / "code",
         )
-        return gates.judge_stage_gates(context, "review")
+        return judge_stage_gates(context, "review")
 
 
 def context_of_records(

@@ -12,7 +12,7 @@ from towpath import registry
 from towpath.backends.git import Repository, refs
 from towpath.config.artifact import Json
 from towpath.config.gate_declarations import Metric, NoWorse
-from towpath.delivery.gates import describe_bound, judge_stage_gates
+from towpath.delivery.gates.judge_gates import describe_bound, judge_stage_gates
 from towpath.delivery.gates.kinds import metric, no_worse
 from towpath.delivery.gates.verdict import verdict_value
 from towpath.delivery.promotion import promotion_case

@@ -97,12 +97,12 @@ def _require_gates(
 ) -> tuple[GateVerdict, ...]:
     """The verdicts of the stage's deploy gates, by the rules of now and by those in force before
     the promotion: a gate that either names must pass, or ``DeployGatesRefused``."""
-    from towpath.delivery import gates
+    from towpath.delivery.gates.judge_gates import judge_stage_gates
 
     verdicts: list[GateVerdict] = []
     for base, project in _gate_policies(work.site, promotion):
         context = _gate_context(work, base, project, record, change.over)
-        verdicts += [v for v in gates.judge_stage_gates(context, "deploy") if v not in verdicts]
+        verdicts += [v for v in judge_stage_gates(context, "deploy") if v not in verdicts]
     if failed := [verdict for verdict in verdicts if not verdict.passed]:
         raise DeployGatesRefused(*map(_gate_fault, failed))
     return tuple(verdicts)

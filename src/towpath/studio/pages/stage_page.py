@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from towpath.credentials import hide_credentials
-from towpath.delivery.gates import describe_bound
+from towpath.delivery.gates.judge_gates import describe_bound
 from towpath.delivery.promotion.rulebook import least_level
 from towpath.studio.pages.page_kind import NoSuchPage, PageRequest
 from towpath.studio.pages.stage_cards import (
