@@ -64,8 +64,8 @@ class ForgeWorld:
     @property
     def client(self) -> forge.Forge:
         """The forge, for who acts now."""
-        from towpath.backends.github import github_forge
+        from towpath.backends.github.connect_forge import connect_forge
 
-        found = github_forge.connect_forge(self.project.workspace.project)
+        found = connect_forge(self.project.workspace.project)
         assert found
         return found

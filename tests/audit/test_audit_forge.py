@@ -55,9 +55,9 @@ def test_a_review_at_the_forge(
 ) -> None:
     monkeypatch.setenv("GITHUB_TOKEN", github.person("bo").token)
     hosted = github.repository(NAME)
-    from towpath.backends.github import github_forge
+    from towpath.backends.github.connect_forge import connect_forge
 
-    client = github_forge.connect_forge(project.workspace.project)
+    client = connect_forge(project.workspace.project)
     assert client
     client.approve(1, hosted.pull(1).head)
     merge(project, github, "ada", method)

@@ -14,7 +14,7 @@ import pytest
 
 from running import Project
 from towpath import call_log, credentials, diagnostics
-from towpath.backends.github.github_forge import connect_forge
+from towpath.backends.github.connect_forge import connect_forge
 from towpath.call_log import log_call
 from towpath.cli.render.fault_words import report_error
 from towpath.config.project_declaration import Project as Declared

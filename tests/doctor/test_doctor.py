@@ -14,7 +14,7 @@ from command_line import call_dvc, call_towpath
 from own_home import MAIN, move_in
 from promotion_project import Project, begin
 from towpath import forge
-from towpath.backends.github import github_forge
+from towpath.backends.github.connect_forge import connect_forge
 from towpath.doctor import DoctorCheck, examine_project
 from towpath.workspace import Workspace
 
@@ -175,7 +175,7 @@ def test_a_forge_that_enforces_nothing_and_then_all(tmp_path: Path, github: GitH
     assert "forge: main: changes come by pull request alone: yes; now: no" in said
     assert "forge: environment prod: is there: yes; now: no" in said
     assert not any("checks that must pass" in one for one in said), "no workflow gives one"
-    there = github_forge.connect_forge(Workspace(project.root).policy, environ=github.environ())
+    there = connect_forge(Workspace(project.root).policy, environ=github.environ())
     assert there is not None
     there.enforce_rules(forge.derive_forge_rules(Workspace(project.root).policy, "main", ()))
     assert lacking(project.root, github.environ()) == []

@@ -23,7 +23,7 @@ from towpath import registry
 from towpath.audit.verification import verify_registry
 from towpath.backends.dvc import Store, initialise_store
 from towpath.backends.git import Repository
-from towpath.backends.github import github_forge
+from towpath.backends.github.connect_forge import connect_forge
 from towpath.delivery import promotion, reconcile
 from towpath.delivery.promotion.main_line_approvals import ApprovalRule
 from towpath.delivery.promotion.promotion_check import check_promotion_branch
@@ -214,7 +214,7 @@ def merge(github: GitHubServer, project: promotion_project.Project, number: int)
     text = f"name: a\nforge: {{kind: github, repository: {NAME}}}\n"
     from towpath.config.project_declaration import parse_project
 
-    bo = github_forge.connect_forge(parse_project(text), environ=github.environ("bo"))
+    bo = connect_forge(parse_project(text), environ=github.environ("bo"))
     assert bo
     bo.approve(number, pull.head)
     github.merge(hosted, pull, github.person("ada"), "merge")

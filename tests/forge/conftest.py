@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from github_server import GitHubServer
 
-from towpath.backends.github import Patience, github_forge
+from towpath.backends.github import Patience
+from towpath.backends.github.connect_forge import connect_forge
 from towpath.config.project_declaration import parse_project
 from towpath.forge import Forge
 
@@ -64,7 +65,7 @@ def as_person(github: GitHubServer) -> Callable[[str], Forge]:
     project = parse_project(f"name: abalone\nforge: {{kind: github, repository: {NAME}}}\n")
 
     def connected(login: str = "ada") -> Forge:
-        found = github_forge.connect_forge(project, environ=github.environ(login), patience=QUICK)
+        found = connect_forge(project, environ=github.environ(login), patience=QUICK)
         assert found is not None
         return found
 

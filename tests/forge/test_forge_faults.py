@@ -10,7 +10,8 @@ from collections.abc import Callable
 import pytest
 from github_server import GitHubServer
 
-from towpath.backends.github import GitHub, Patience, github_forge
+from towpath.backends.github import GitHub, Patience
+from towpath.backends.github.connect_forge import connect_forge
 from towpath.config.project_declaration import parse_project
 from towpath.errors import ForgeError, UsageError, UserError
 from towpath.forge import Forge, NotMergeable, PullRequest
@@ -34,7 +35,7 @@ def pull(clone, as_person: As) -> PullRequest:
 
 
 def connect(environ: dict[str, str], text: str = PLAIN) -> Forge | None:
-    return github_forge.connect_forge(parse_project(text), environ=environ, patience=QUICK)
+    return connect_forge(parse_project(text), environ=environ, patience=QUICK)
 
 
 # Connecting

@@ -11,7 +11,8 @@ import pytest
 from github_server import GitHubServer
 
 from towpath import forge
-from towpath.backends.github import Patience, github_forge
+from towpath.backends.github import Patience
+from towpath.backends.github.connect_forge import connect_forge
 from towpath.config.project_declaration import parse_project
 from towpath.errors import ForgeError, UserError
 from towpath.forge import Forge
@@ -28,7 +29,7 @@ def words(error: pytest.ExceptionInfo[ForgeError] | pytest.ExceptionInfo[UserErr
 
 
 def connect(environ: dict[str, str], text: str = PLAIN) -> Forge | None:
-    return github_forge.connect_forge(parse_project(text), environ=environ, patience=QUICK)
+    return connect_forge(parse_project(text), environ=environ, patience=QUICK)
 
 
 def test_what_the_environment_says_goes_before_what_is_declared(github: GitHubServer) -> None:

@@ -1,85 +1,26 @@
-"""One repository at GitHub: where it is, its pull requests, their reviews and merges."""
+"""One repository at GitHub: its pull requests, their reviews and merges."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urlsplit
 
 from towpath.backends.github import rulesets
+from towpath.backends.github.github_address import locate_repository, read_token
 from towpath.backends.github.github_requests import Deed, GitHubLine, Patience, RefusedByGitHub
-from towpath.errors import ForgeError, UsageError, UserError
+from towpath.errors import ForgeError, UsageError
 from towpath.forge import MergeWays, Method, NotMergeable, PullRequest, Review, Rules, State
 
 if TYPE_CHECKING:
     from towpath.config.project_declaration import Project
     from towpath.forge import Forge
 
-PUBLIC = "https://api.github.com"
-TOKENS = ("GITHUB_TOKEN", "GH_TOKEN")
-# A server on this machine may be spoken to in clear: nobody stands between.
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _LONGEST = 65_536  # characters that GitHub takes for the body of a pull request or a comment
 _CUT = "\n\n*Cut here: the whole of it is on the branch.*\n"
 _READ = "pull requests: read"
 _WRITE = "pull requests: write"
 _GHOST = "ghost"  # what GitHub itself calls a user who is no more
-
-
-def connect_forge(
-    project: Project, environ: Mapping[str, str] | None = None, patience: Patience | None = None
-) -> Forge | None:
-    """The forge that a project names; None where it names none. Nothing is asked of it yet. The
-    repository is the one declared, else ``GITHUB_REPOSITORY``; the address is ``GITHUB_API_URL``,
-    else the one declared, else GitHub's own. Raises ``UserError`` where there is no token
-    (``GITHUB_TOKEN``, ``GH_TOKEN``) or no repository."""
-    variables = os.environ if environ is None else environ
-    place = _forge_place(project, variables)
-    if place is None:
-        return None
-    token = next((value for name in TOKENS if (value := variables.get(name, "").strip())), None)
-    if token is None:
-        hint = (
-            "export GITHUB_TOKEN=$(gh auth token), or one from github.com/settings/tokens with the "
-            "permissions contents and pull requests"
-        )
-        raise UserError("GitHub wants to know who asks: there is no token", hint=hint)
-    # httpx would refuse such a header with a message that quotes it, and so the token.
-    if not token.isascii() or not token.isprintable() or " " in token:
-        raise UserError("the token holds characters that no token has", hint="copy it again")
-    return GitHub.from_address(*place, token, patience or Patience(), variables)
-
-
-def has_own_address(project: Project, environ: Mapping[str, str] | None = None) -> bool:
-    """Whether the declaration alone, not the environment, says where the token goes."""
-    variables = os.environ if environ is None else environ
-    return bool(project.forge and project.forge.api and not variables.get("GITHUB_API_URL"))
-
-
-def has_token() -> bool:
-    return any(os.environ.get(name, "").strip() for name in TOKENS)
-
-
-def _forge_place(project: Project, environ: Mapping[str, str]) -> tuple[str, str] | None:
-    """The address and ``owner/name`` of the repository that a project names; None for none."""
-    if project.forge is None:
-        return None
-    name = project.forge.repository or environ.get("GITHUB_REPOSITORY")
-    if not name:
-        hint = "in towpath.yaml: forge: {kind: github, repository: owner/name}"
-        raise UserError("it is not said which repository at GitHub this is", hint=hint)
-    # The environment goes before the file: Actions at an Enterprise server say there where they
-    # are, and the file may have been written for the public one.
-    api = environ.get("GITHUB_API_URL") or project.forge.api or PUBLIC
-    parts = urlsplit(api)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        hint = "as https://github.example.org/api/v3"
-        raise UserError(f"`{api}` is not the address of GitHub's API", hint=hint)
-    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
-        raise UserError(f"{api} would be told the token in clear", hint="write https:// instead")
-    return api, name
 
 
 @dataclass(frozen=True)
@@ -104,12 +45,14 @@ class GitHub:
 
     def turn_to(self, project: Project) -> Forge | None:
         """The forge that another declaration names, with the same token."""
-        place = _forge_place(project, self.environ)
+        place = locate_repository(project, self.environ)
         if place is None:
             return None
         # The same one goes on with its open connection; GitHub knows names in any case.
         is_same = (self.line.api, self.repository.lower()) == (place[0], place[1].lower())
-        return self if is_same else connect_forge(project, self.environ, self.patience)
+        if is_same:
+            return self
+        return GitHub.from_address(*place, read_token(self.environ), self.patience, self.environ)
 
     @property
     def name(self) -> str:

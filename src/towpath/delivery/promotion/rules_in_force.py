@@ -14,7 +14,7 @@ from towpath import forge
 from towpath.backends.git import Repository, main_branch, refs
 from towpath.backends.git.commit_history import read_changes, read_main_line
 from towpath.backends.git.git_command import split_lines
-from towpath.backends.github import github_forge
+from towpath.backends.github.connect_forge import connect_forge, has_own_address, has_token
 from towpath.delivery.promotion.rule_changes import read_rule_history
 from towpath.delivery.promotion.rulebook import Rulebook, read_policy
 from towpath.errors import RegistryError, TowpathError, UserError
@@ -62,7 +62,7 @@ def connect_forge_in_force(
     naming = next((project for project in projects if project.forge), None)
     if naming is None:
         return None
-    first = github_forge.connect_forge(naming, environ=environ)
+    first = connect_forge(naming, environ=environ)
     # The usual case ends here, with no question: main never named another forge than this one.
     if first is None or len(_forges_ever_named(repository, head)) < 2:
         return first if proved.policy and proved.policy.forge else None
@@ -73,7 +73,7 @@ def connect_forge_in_force(
 
 def connect_forge_if_let_in(workspace: Workspace, head: str | None = None) -> Forge | None:
     """The same for who only looks: None, too, where there is no token, or nothing answers."""
-    if not github_forge.has_token():
+    if not has_token():
         return None
     try:
         return connect_forge_in_force(workspace, head)
@@ -92,11 +92,11 @@ def connect_to_set_up(
         connection = None
     if connection is not None or workspace.policy.forge is None:
         return connection
-    if github_forge.has_own_address(workspace.policy, environ):
+    if has_own_address(workspace.policy, environ):
         what = f"nobody agreed to the address {workspace.policy.forge.api} yet: no token is sent"
         hint = "bring towpath.yaml to main first; or, if you trust it: export GITHUB_API_URL=..."
         raise UserError(what, hint=hint)
-    return github_forge.connect_forge(workspace.policy, environ=environ)
+    return connect_forge(workspace.policy, environ=environ)
 
 
 def _forges_ever_named(repository: Repository, head: str) -> set[tuple[str | None, str | None]]:
