@@ -15,8 +15,9 @@ from towpath.execution.run_record import ExecutionState
 from towpath.pipeline.compile_graph import compile_with_arguments
 from towpath.pipeline.step_cells import make_cells
 from towpath.pipeline.step_graph import FromOutput, Graph
+from towpath.planning.cell_items import read_items
 from towpath.planning.cell_results import gathering_ingredients
-from towpath.planning.known_cells import grow_graph, read_items
+from towpath.planning.known_cells import grow_graph
 from towpath.planning.run_state import RunState
 
 PIPELINE = """

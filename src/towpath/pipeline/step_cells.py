@@ -1,4 +1,4 @@
-"""The cells of a step with ``each``: one node for each combination of its items."""
+"""The cells of a step with ``each`` as nodes of the graph, for items that are known."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ from towpath.config.pipeline_declaration import (
 from towpath.errors import Malformed, Refused, StepFailed, TowpathError
 from towpath.pipeline import cache_key
 from towpath.plain_data import list_fields
-from towpath.planning import cell_results, kind_code, known_cells, step_code
+from towpath.planning import cell_items, cell_results, kind_code, known_cells, step_code
 from towpath.planning.run_state import RunState, StepDecision, StepNotEnded, StepVerdict
 from towpath.scratch import replace_text
 
@@ -96,11 +96,11 @@ class StepJudge(Struct, frozen=True, eq=False):
             reason = f"{ended} of {node.step.trials} trials are known"
             return StepDecision(node.name, StepVerdict.UNDECIDED, reason)
         try:
-            cells = known_cells.read_items(known, node, loop)
+            cells = cell_items.read_items(known, node, loop)
         except StepNotEnded as waiting:
             reason = f"its cells are known after `{waiting.step}`"
             return StepDecision(node.name, StepVerdict.UNDECIDED, reason)
-        reason = known_cells.empty_list_reason(loop, cells)
+        reason = cell_items.empty_list_reason(loop, cells)
         return StepDecision(node.name, StepVerdict.SKIP, reason)
 
     def _gather(self, node: Node, loop: Loop, known: RunState) -> StepDecision:
