@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from towpath.audit import audit_finding
-from towpath.audit.approvals import Approvals, open_approvals
+from towpath.audit.approvals import Approvals, ask_rule, open_approvals
 from towpath.audit.audit_finding import AuditFinding, ExplainedFinding, UncheckedPart
 from towpath.audit.checks import (
     main_line_check,
@@ -22,10 +21,7 @@ from towpath.audit.checks import (
 from towpath.audit.checks.signature_check import SurveyedSignature
 from towpath.audit.ledger import AuditLedger, open_ledger, refuse_stage_that_never_was
 from towpath.backends.git import Repository, main_branch, remotes
-from towpath.config.foreign_values import T
-from towpath.errors import ForgeError, RegistryError, TowpathError
-from towpath.registry import shared_registry
-from towpath.storage.stage_store import StageStore
+from towpath.errors import RegistryError
 
 if TYPE_CHECKING:
     from towpath.delivery.promotion.main_line_approvals import MainRedirect
@@ -74,7 +70,7 @@ def verify_registry(
     surveyed = signature_check.survey_signatures(ledger) if signed else ()
     results = [*ahead, *_check_git(ledger, approvals, surveyed)]
     if not offline:
-        results += _check_stores(workspace, ledger, approvals)
+        results += store_check.check_stores(workspace, ledger, approvals)
     findings = (result for result in results if isinstance(result, AuditFinding))
     unexplained, explained = audit_finding.split_explained(findings, approvals)
     counts = {
@@ -88,9 +84,9 @@ def verify_registry(
         explained=explained,
         unchecked=tuple(result for result in results if isinstance(result, UncheckedPart)),
         looked_at=counts | ({"signatures": len(surveyed)} if signed else {}),
-        rule_changes=_ask_rule(lambda: approvals.rule.rules.changes, ()),
+        rule_changes=ask_rule(lambda: approvals.rule.rules.changes, ()),
         signatures=surveyed,
-        redirect=_ask_rule(lambda: approvals.rule.main_redirect, None),
+        redirect=ask_rule(lambda: approvals.rule.main_redirect, None),
     )
 
 
@@ -145,48 +141,3 @@ def _main_branch(repository: Repository) -> Iterator[UncheckedPart]:
     if remote_head not in (None, kept):  # all that would be found is of another branch
         what = f"the main branch of {remote} is `{remote_head}` now"
         raise RegistryError(f"{what}, and here it is taken to be `{kept}`", hint="towpath fetch")
-
-
-def _ask_rule(ask: Callable[[], T], otherwise: T) -> T:
-    """What the rule of approval says; that a forge keeps silent is told among what could not be
-    looked at."""
-    try:
-        return ask()
-    except ForgeError:
-        return otherwise
-
-
-def _check_stores(
-    workspace: Workspace, ledger: AuditLedger, approvals: Approvals
-) -> Iterator[AuditFinding | UncheckedPart]:
-    """The project's store and those of the stages, as far as this identity is let in."""
-    code = workspace.repository if workspace.shared_registry else None
-    address = shared_registry.name_code_repository(code) if code else None
-    try:
-        yield from store_check.check_project_store(ledger, workspace.store, workspace.root, address)
-    except TowpathError as silent:
-        yield UncheckedPart("artifact", "the project's store", silent.faults[0].what)
-    # None as well where it is not known which is in force: no store is opened by what main says.
-    rule = approvals.rule
-    project = _ask_rule(
-        lambda: rule.rules_now().policy if not rule.unasked_faults() else None, None
-    )
-    if project is None:
-        what = "it is not known that the rules which name them were agreed to"
-        yield UncheckedPart("artifact", "the stores of the stages", what)
-        return
-    for name in project.stages:
-        if ledger.stage not in (None, name):
-            continue  # its keys may not be in this environment, and nobody asked about it
-        try:
-            store = StageStore.open(project, name, os.environ, workspace.main_folder)
-        except TowpathError as closed:
-            # Whoever has no keys of a stage that main asks nothing of lacks nothing by that.
-            if any(promotion.stage == name for promotion in ledger.promotions):
-                yield UncheckedPart("artifact", f"the store of {name}", closed.faults[0].what)
-            continue
-        # A stage may remember promotions of which main, rewritten, holds none.
-        yield from main_line_check.check_remembered_main(approvals, store)
-        yield from store_check.check_stage_store(ledger, store)
-        declared = project.stages[name]
-        yield from store_check.check_target_folder(ledger, declared, store, workspace.main_folder)

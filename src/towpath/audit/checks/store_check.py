@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from towpath.audit.approvals import Approvals, ask_rule
 from towpath.audit.audit_finding import AuditFinding, UncheckedPart, make_finding
+from towpath.audit.checks import main_line_check
 from towpath.audit.ledger import AuditLedger
 from towpath.backends.git import remotes
 from towpath.delivery.promotion.stored_bytes import way_back, way_to_replace
@@ -16,13 +19,48 @@ from towpath.delivery.reconcile import deployment_record
 from towpath.delivery.reconcile.observe_stage import is_strange
 from towpath.delivery.reconcile.targets.folder_target import FolderTarget
 from towpath.errors import Malformed, TowpathError
-from towpath.registry import VersionNumber, VersionRecord
+from towpath.registry import VersionNumber, VersionRecord, shared_registry
 from towpath.storage.stage_store import StageStore
 from towpath.storage.verified_bytes import BytesState, find_altered, verify_bytes
 
 if TYPE_CHECKING:
     from towpath.backends.dvc import Store
     from towpath.config.project_declaration import StageDeclaration
+    from towpath.workspace import Workspace
+
+
+def check_stores(
+    workspace: Workspace, ledger: AuditLedger, approvals: Approvals
+) -> Iterator[AuditFinding | UncheckedPart]:
+    """The project's store and those of the stages, as far as this identity is let in."""
+    code = workspace.repository if workspace.shared_registry else None
+    address = shared_registry.name_code_repository(code) if code else None
+    try:
+        yield from check_project_store(ledger, workspace.store, workspace.root, address)
+    except TowpathError as silent:
+        yield UncheckedPart("artifact", "the project's store", silent.faults[0].what)
+    # None as well where it is not known which is in force: no store is opened by what main says.
+    rule = approvals.rule
+    project = ask_rule(lambda: rule.rules_now().policy if not rule.unasked_faults() else None, None)
+    if project is None:
+        what = "it is not known that the rules which name them were agreed to"
+        yield UncheckedPart("artifact", "the stores of the stages", what)
+        return
+    for name in project.stages:
+        if ledger.stage not in (None, name):
+            continue  # its keys may not be in this environment, and nobody asked about it
+        try:
+            store = StageStore.open(project, name, os.environ, workspace.main_folder)
+        except TowpathError as closed:
+            # Whoever has no keys of a stage that main asks nothing of lacks nothing by that.
+            if any(promotion.stage == name for promotion in ledger.promotions):
+                yield UncheckedPart("artifact", f"the store of {name}", closed.faults[0].what)
+            continue
+        # A stage may remember promotions of which main, rewritten, holds none.
+        yield from main_line_check.check_remembered_main(approvals, store)
+        yield from check_stage_store(ledger, store)
+        declared = project.stages[name]
+        yield from check_target_folder(ledger, declared, store, workspace.main_folder)
 
 
 def check_project_store(
