@@ -27,6 +27,7 @@ from towpath.backends.github.connect_forge import connect_forge
 from towpath.delivery import promotion, reconcile
 from towpath.delivery.promotion.main_line_approvals import ApprovalRule
 from towpath.delivery.promotion.promotion_check import check_promotion_branch
+from towpath.delivery.promotion.promotion_review import review_promotion
 from towpath.delivery.promotion.ratify_rules import ratify_rules
 from towpath.delivery.promotion.rules_in_force import connect_forge_in_force, connect_to_set_up
 from towpath.doctor import environment_checks, stage_checks
@@ -81,6 +82,23 @@ def test_check_judges_no_gate_that_nobody_agreed_to(ada: Clone) -> None:
     ratify_rules(ada.be("ada").workspace)
     checked = check_promotion_branch(ada.workspace, head=BRANCH)
     assert [v.gate for one in checked.judged for v in one.verdicts] == ["x"]
+
+
+def test_a_page_names_first_what_approving_would_be_refused_for(ada: Clone) -> None:
+    ada.promote("abalone@v1.0.0")
+    repository = Repository.open(ada.root)
+    assert review_promotion(repository, "", ada.head(), ada.head(BRANCH)).faults == ()
+    ada.git("checkout", "-q", BRANCH)
+    ada.git("commit", "-q", "--amend", "--no-gpg-sign", "--no-edit")
+    ada.git("checkout", "-q", "main")
+    [unsigned] = review_promotion(repository, "", ada.head(), ada.head(BRANCH)).faults
+    assert unsigned.what.startswith("prod asks for a signature")
+    lower(ada, f"{POLICY}description: shells\n")
+    [fault] = review_promotion(repository, "", ada.head(), ada.head(BRANCH)).faults
+    assert (str(fault.place), str(fault.hint)[: len(AGREED)]) == ("towpath.yaml", AGREED)
+    with pytest.raises(Refused) as refusal:
+        ada.approve(BRANCH)
+    assert fault in refusal.value.faults
 
 
 # Stores

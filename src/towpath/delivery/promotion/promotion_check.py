@@ -312,7 +312,7 @@ def check_promotion_commits(
         verdicts: tuple[GateVerdict, ...] = ()
         # A gate runs code and a store is sent keys: neither by rules that nobody agreed to.
         if not (unsound_rules or unasked_rules):
-            unsound += _unsigned_faults(rule, inspected, case)
+            unsound += unsigned_faults(rule, inspected, case)
             stored = look_at_bytes(workspace, case)
             unsound += stored.faults
             unchecked += stored.unchecked
@@ -323,9 +323,10 @@ def check_promotion_commits(
     return CheckedBranch(inspected, tuple(judged), tuple(faults), tuple(words), tuple(unasked))
 
 
-def _unsigned_faults(
+def unsigned_faults(
     rule: ApprovalRule, inspected: InspectedBranch, case: PromotionCase
 ) -> Iterator[Fault]:
+    """A promotion whose maker did not sign it, into a stage that asks for signatures."""
     rules = rule.rules.rules_at(inspected.base, rule.folder)
     is_asked = least_level(case.project, case.stage) == "signed"
     if rules.signers is None or promotion_approval.allows_self_approval(rules) or not is_asked:

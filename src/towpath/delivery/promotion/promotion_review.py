@@ -19,7 +19,7 @@ from towpath.delivery.promotion import promotion_case
 from towpath.delivery.promotion.main_line_approvals import ApprovalRule
 from towpath.delivery.promotion.promotion_approval import allows_self_approval, named_people
 from towpath.delivery.promotion.promotion_case import PromotionCase
-from towpath.delivery.promotion.promotion_check import inspect_branch
+from towpath.delivery.promotion.promotion_check import inspect_branch, unsigned_faults
 from towpath.delivery.promotion.rulebook import least_level
 from towpath.registry import VersionNumber, VersionReference, tag_message
 
@@ -44,7 +44,8 @@ class CaseReview(Struct, frozen=True):
 
 
 class PromotionReview(Struct, frozen=True):
-    """``faults`` are what would be refused already, before a gate opens a store or runs code."""
+    """``faults`` are what would be refused already, as far as Git alone tells: before a forge is
+    asked, a store opened or code run."""
 
     reviews: tuple[CaseReview, ...]
     faults: tuple[Fault, ...]
@@ -54,8 +55,12 @@ def review_promotion(repository: Repository, folder: str, base: str, head: str) 
     """What ``head`` would change upon the commit ``base`` of main, by the policy there. No forge is
     asked and nothing is fetched. Raises ``RegistryError`` in a shallow clone."""
     inspected = inspect_branch(repository, folder, base, head)
-    reviews = tuple(_review_case(repository, case, head) for case in inspected.cases)
-    return PromotionReview(reviews, inspected.faults)
+    reviews, faults = list[CaseReview](), list(inspected.faults)
+    for case in inspected.cases:
+        rule = ApprovalRule(repository, base, case.folder)
+        reviews.append(_review_case(rule, case, head))
+        faults += rule.unsound_faults() or unsigned_faults(rule, inspected, case)
+    return PromotionReview(tuple(reviews), tuple(dict.fromkeys(faults)))
 
 
 def review_decided(
@@ -69,11 +74,12 @@ def review_decided(
         reference = VersionReference(model, VersionNumber.parse(version))
         record = registry.get_version(repository, reference).record
     case = promotion_case.gather_promotion_case(repository, folder, base, stage, model, record)
-    return PromotionReview((_review_case(repository, case, head),), ())
+    rule = ApprovalRule(repository, case.base, case.folder)
+    return PromotionReview((_review_case(rule, case, head),), ())
 
 
-def _review_case(repository: Repository, case: PromotionCase, head: str) -> CaseReview:
-    rules = ApprovalRule(repository, case.base, case.folder).rules_now()
+def _review_case(rule: ApprovalRule, case: PromotionCase, head: str) -> CaseReview:
+    repository, rules = rule.repository, rule.rules_now()
     page = refs.read_content(repository, head, case.file_paths[2])
     verdicts: tuple[GateVerdict, ...] = ()
     if case.candidate:
