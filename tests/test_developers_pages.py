@@ -56,6 +56,17 @@ def test_each_table_that_takes_a_new_row_is_there() -> None:
             assert (ROOT / place).exists(), (cells[0], place)
 
 
+def test_the_map_names_every_page_and_only_files_that_are_there() -> None:
+    where = ARCHITECTURE.partition("## Which page is built where")[2].partition("\n## ")[0]
+    pages = {page.name for page in DOCS.glob("*.md")} - {"architecture.md", "glossary.md"}
+    assert not [page for page in pages if f"]({page}" not in where]
+    folders = (PACKAGE, ROOT / "templates")
+    stems = {path.stem for folder in folders for path in folder.rglob("*.py")}
+    # A name without a line in it may be a word of a declaration, `each` for one.
+    named = re.findall(r"`([a-z]+(?:_[a-z]+)+)`", where)
+    assert [name for name in named if name not in stems] == []
+
+
 def test_the_glossary_is_in_order() -> None:
     words = [cells[0].strip("*") for cells in rows(GLOSSARY)]
     assert words == sorted(words)
