@@ -20,9 +20,9 @@ from towpath.config import (
     target_declarations,
 )
 from towpath.config.declaration import declared_keys
+from towpath.config.format_names import FORMAT_NAMES
 from towpath.config.pipeline_file import parse_pipeline
 from towpath.config.schema import build_schema, read_schema, render_schema
-from towpath.config.table_options import FORMAT_NAMES
 from towpath.errors import DeclarationError
 from towpath.steps.formats import FORMATS
 

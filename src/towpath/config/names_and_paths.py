@@ -13,7 +13,7 @@ from msgspec import Struct
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
-from towpath.config.table_options import COLUMN_TYPES, FORMAT_NAMES
+from towpath.config.format_names import COLUMN_TYPES, FORMAT_NAMES
 from towpath.credentials import hide_credentials, is_secret_name
 from towpath.errors import did_you_mean
 

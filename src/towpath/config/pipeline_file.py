@@ -26,6 +26,7 @@ from towpath.config.declaration import (
     show_value,
 )
 from towpath.config.file_declaration import Input
+from towpath.config.format_names import FORMAT_NAMES
 from towpath.config.parameter_declaration import (
     PREFIX,
     EnvironmentDeclaration,
@@ -40,7 +41,6 @@ from towpath.config.pipeline_declaration import (
     Pipeline,
     Step,
 )
-from towpath.config.table_options import FORMAT_NAMES
 from towpath.config.values_file import (
     ParameterValues,
     is_values_path,

@@ -33,7 +33,7 @@ from towpath.config import (
     tuning_declaration,
 )
 from towpath.config import names_and_paths as grammar
-from towpath.config.table_options import COLUMN_TYPES, FORMAT_NAMES
+from towpath.config.format_names import COLUMN_TYPES, FORMAT_NAMES
 
 FOLDER = Path(__file__).parent
 

@@ -1,4 +1,4 @@
-"""How the text of a table is read and written, beside its format: what a declaration may say."""
+"""How the text of a table is read and written: what readers and writers are handed."""
 
 from __future__ import annotations
 
@@ -7,24 +7,6 @@ from typing import Any
 
 from msgspec import Struct, field
 from msgspec.structs import fields
-
-FORMAT_NAMES = (
-    *("parquet", "csv", "tsv", "xlsx", "feather", "jsonl", "json", "skops", "text", "html"),
-    *("image", "npy", "npz", "joblib", "pickle"),
-)
-"""The names of ``towpath.steps.formats``, which a test keeps equal."""
-
-COLUMN_TYPES = ("string", "integer", "number", "boolean", "datetime", "category")
-"""The types that ``types:`` may give a column, by the names of a model's signature."""
-
-_TEXT = ("separator", "decimal", "encoding", "types", "missing")
-_OPTIONS_OF: Mapping[str, tuple[str, ...]] = {
-    "csv": _TEXT,
-    "tsv": _TEXT,
-    "xlsx": ("types", "missing"),
-    "jsonl": ("types",),
-}
-"""The options that each format takes; another takes none."""
 
 
 class TableOptions(Struct, frozen=True):
@@ -54,11 +36,3 @@ class TableOptions(Struct, frozen=True):
 OPTION_NAMES = tuple(field.name for field in fields(TableOptions))
 
 NO_OPTIONS = TableOptions()
-
-
-def options_of_format(name: str) -> tuple[str, ...]:
-    return _OPTIONS_OF.get(name, ())
-
-
-def formats_with(option: str) -> tuple[str, ...]:
-    return tuple(name for name, options in _OPTIONS_OF.items() if option in options)

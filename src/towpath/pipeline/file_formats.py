@@ -10,15 +10,10 @@ from msgspec import Struct
 
 from towpath.config import names_and_paths
 from towpath.config.file_declaration import Input, Output, Readable
+from towpath.config.format_names import FORMAT_NAMES, formats_with, options_of_format
 from towpath.config.pipeline_declaration import QualityCheck, named_outputs
 from towpath.config.pipeline_file import DeclaredPipeline
-from towpath.config.table_options import (
-    FORMAT_NAMES,
-    NO_OPTIONS,
-    TableOptions,
-    formats_with,
-    options_of_format,
-)
+from towpath.config.table_options import NO_OPTIONS, TableOptions
 from towpath.errors import Fault, Place, did_you_mean
 from towpath.pipeline.last_inputs import read_as_written
 from towpath.pipeline.step_graph import FromInput, Graph, Node, Source, outputs_of
