@@ -179,10 +179,10 @@ def forge() -> None:
 def setup(session: Session, acts: bool, check: bool, offline: bool, as_json: bool) -> int:
     """Say what the forge must enforce for this project, and what of that it does not; with
     --apply, set it."""
-    from towpath.delivery.promotion import rules_in_force
+    from towpath.delivery.promotion import forge_requirements
 
     connected = _connect_forge(session, acts, check, offline)
-    wanted_rules = rules_in_force.required_forge_rules(session.workspace)
+    wanted_rules = forge_requirements.required_forge_rules(session.workspace)
     changes = connected.enforce_rules(wanted_rules) if connected and acts else ()
     lacking = _find_lacks(session, wanted_rules, connected)
     if as_json:
@@ -214,7 +214,7 @@ def _connect_forge(session: Session, acts: bool, check: bool, offline: bool) -> 
 
 
 def _find_lacks(session: Session, wanted: Rules, connected: Forge | None) -> tuple[Lack, ...]:
-    from towpath.delivery.promotion import rules_in_force
+    from towpath.delivery.promotion import forge_requirements
     from towpath.forge import find_lacking_rules
 
     if connected is None:
@@ -222,7 +222,7 @@ def _find_lacks(session: Session, wanted: Rules, connected: Forge | None) -> tup
     actual = connected.rules()
     return (
         *find_lacking_rules(wanted, actual),
-        *rules_in_force.queue_lacks(session.workspace, actual),
+        *forge_requirements.queue_lacks(session.workspace, actual),
     )
 
 

@@ -20,7 +20,7 @@ from towpath.backends.git import (
     remotes,
 )
 from towpath.config import names_and_paths
-from towpath.delivery.promotion import rules_in_force
+from towpath.delivery.promotion import forge_requirements
 from towpath.delivery.promotion.rules_in_force import connect_to_set_up
 from towpath.doctor.health_check import DoctorCheck, report_faults, report_lack, report_well
 from towpath.errors import StoreError, TowpathError
@@ -282,7 +282,9 @@ def examine_workflows(workspace: Workspace) -> Iterator[DoctorCheck]:
     if workspace.policy.forge is None:
         return
     repository = workspace.registry_at_hand
-    present = rules_in_force.list_workflow_names(repository, main_branch.main_commit(repository))
+    present = forge_requirements.list_workflow_names(
+        repository, main_branch.main_commit(repository)
+    )
     missing = [name for name in NEEDED if name not in present]
     if missing:
         files = ", ".join(f"{name}.yml" for name in missing)
@@ -357,12 +359,14 @@ def _examine_rules(workspace: Workspace, connected: Forge) -> Iterator[DoctorChe
     except TowpathError as error:  # not every token may read them, which is no lack of the forge's
         yield from report_faults(_ABOUT, error.faults, "unknown")
         return
-    missing = forge.find_lacking_rules(rules_in_force.required_forge_rules(workspace), actual)
+    missing = forge.find_lacking_rules(forge_requirements.required_forge_rules(workspace), actual)
     for lack in missing:
         yield report_lack(_ABOUT, str(lack), "towpath forge setup --apply")
-    silent = rules_in_force.queue_lacks(workspace, actual)
+    silent = forge_requirements.queue_lacks(workspace, actual)
     for lack in silent:
-        hint = f"write {rules_in_force.QUEUED} of each, as the workflows of a new project have it"
+        hint = (
+            f"write {forge_requirements.QUEUED} of each, as the workflows of a new project have it"
+        )
         yield report_lack(_ABOUT, str(lack), hint)
     if not missing and not silent:
         yield report_well(_ABOUT, "it enforces what the declaration relies on")

@@ -8,7 +8,6 @@ from pathlib import Path
 from msgspec import Struct
 
 from towpath.backends.prefect.server import (
-    ANSWER_SECONDS,
     api_home,
     await_api,
     begin_api,
@@ -18,6 +17,7 @@ from towpath.backends.prefect.server import (
     worker,
 )
 from towpath.backends.prefect.server.api_home import ApiHome
+from towpath.backends.prefect.server.chosen_api import ANSWER_SECONDS
 from towpath.backends.prefect.server.server_state import LocalApiState, PrefectApi
 from towpath.backends.prefect.server.worker import PoolWorker
 from towpath.errors import EngineError
