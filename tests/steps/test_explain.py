@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 
 import numpy
@@ -13,7 +15,7 @@ from towpath.errors import StepFailed
 from towpath.steps.explanation import draw_bars, draw_rows
 
 LIBRARIES = (
-    "pandas", "pyarrow.parquet", "sklearn.ensemble", "sklearn.linear_model", "skops.io", "shap",
+    "pandas", "pyarrow.parquet", "sklearn.ensemble", "sklearn.linear_model", "skops.io",
 )  # fmt: skip
 STEPS = """
     import pandas as pd
@@ -94,6 +96,25 @@ def test_shap_adds_up_to_the_answer(explain):
         assert "scoring" not in document
         if function == "forest":
             assert explain(function, method="shap", rows=40)[0].outputs == made.outputs
+
+
+PLAIN = """
+import numpy, pandas, sys
+from sklearn.linear_model import LinearRegression
+from towpath.steps.explanation import Features
+from towpath.steps.shap_values import explain_by_shap
+
+table = pandas.DataFrame(numpy.eye(4), columns=list("abcd"))
+model = LinearRegression().fit(table, table.a)
+explain_by_shap(model, Features(table, list(table)), 0)
+import numba, shap
+assert not hasattr(shap.links.identity, "py_func"), "compiled"
+assert not numba.config.DISABLE_JIT and hasattr(numba.njit(lambda x: x), "py_func")
+"""
+
+
+def test_shap_is_not_compiled_and_what_a_model_compiles_is():
+    subprocess.run([sys.executable, "-c", PLAIN], check=True)
 
 
 def test_any_kind_of_model_is_explained(explain):
