@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import textwrap
 import time
 from pathlib import Path
 
@@ -19,7 +18,6 @@ from towpath.backends.dvc.dvc_config import locate_store
 from towpath.backends.dvc.dvc_yaml import (
     GivenContents,
     StageEntry,
-    read_section,
     repository_lock,
 )
 from towpath.config.artifact import Artifact
@@ -352,49 +350,3 @@ def test_writing_is_linear(pipeline: Project) -> None:
     seconds(1000)
     few, many = seconds(100), seconds(1000)
     assert many < 30 * few
-
-
-SECTIONS = {
-    "": True,
-    "schema: '2.0'\n": True,
-    "stages:\n  a:\n    cmd: x\n": True,
-    "stages:\n  a:\n    cmd: x": True,
-    "stages: # ours\n  'a b':\n    cmd: x\n  \"c\":\n    cmd: x\nother: 1\n": True,
-    "stages:\n  a:\n    cmd: |\n      one\n\n      # two\n      three\n": True,
-    "stages:\n  a: {cmd: x}\n  b:\n    cmd: y\n": True,
-    "stages:\n": True,
-    "stages: {}\n": False,
-    "stages:\n  - a\n": False,
-    "stages:\n  a:\n    cmd: x\n b:\n    cmd: y\n": False,
-    "stages:\n  ? a\n  : b\n": False,
-    "stages:\n  a: 1\n  a: 2\n": False,
-    "{stages: {}}\n": False,
-}
-
-
-@pytest.mark.parametrize("text", SECTIONS)
-def test_a_section_is_its_text(text: str) -> None:
-    found = read_section(text, "stages")
-    assert (found is not None) == SECTIONS[text]
-    if found is not None and "stages" in text:
-        assert str(found) == text + ("" if text.endswith("\n") else "\n")
-
-
-def test_comments_stay_with_what_they_speak_of() -> None:
-    text = textwrap.dedent("""\
-        stages:
-          # one
-          a:
-            cmd: x
-            # still a
-
-          # two
-          b:
-            cmd: y
-        # three
-        plots: []
-        """)
-    found = read_section(text, "stages")
-    assert found is not None
-    assert found.entries["b"].startswith("    # still a\n\n  # two\n  b:")
-    assert found.after.startswith("# three\n")

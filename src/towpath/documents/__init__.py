@@ -17,4 +17,8 @@ from towpath.documents.yaml_reader import parse_yaml as parse_yaml
 from towpath.documents.yaml_reader import read_flat as read_flat
 from towpath.documents.yaml_reader import read_yaml as read_yaml
 from towpath.documents.yaml_reader import text_of as text_of
+from towpath.documents.yaml_section import YamlSection as YamlSection
+from towpath.documents.yaml_section import edit_section as edit_section
+from towpath.documents.yaml_section import is_aside as is_aside
+from towpath.documents.yaml_section import read_section as read_section
 from towpath.documents.yaml_writer import dump_yaml as dump_yaml

@@ -180,14 +180,22 @@ def with_values(file: Path, graph: Graph) -> str:
     """A pipeline's declaration whose defaults are what this run was given; the rest stays."""
     from towpath import documents
 
-    def change(document: MutableMapping[str, Any]) -> None:
-        for name in graph.given & graph.params.keys():
-            # One of an inner pipeline is declared here, in a group of the step's name.
-            if name in graph.inner_params or name not in graph.param_files:
-                params = document.setdefault("params", {})
-                _set_default(params, name.split("."), graph.params[name])
-        for name in graph.given & graph.inputs.keys():
-            if graph.inputs[name]:  # that nothing was given is for the record to say
-                _set_input(document["inputs"], name, graph.inputs[name])
+    def give_params(document: MutableMapping[str, Any]) -> None:
+        for name in params:
+            _set_default(document.setdefault("params", {}), name.split("."), graph.params[name])
 
-    return documents.edit_yaml(file, change)
+    def give_inputs(document: MutableMapping[str, Any]) -> None:
+        for name in inputs:
+            _set_input(document["inputs"], name, graph.inputs[name])
+
+    # One of an inner pipeline is declared here, in a group of the step's name.
+    own = graph.inner_params.keys() | (graph.params.keys() - graph.param_files.keys())
+    params = sorted(graph.given & graph.params.keys() & own)
+    # That an input was given nothing is for the record to say.
+    inputs = sorted(name for name in graph.given & graph.inputs.keys() if graph.inputs[name])
+    text = documents.text_of(file, file.name)
+    if params:
+        text = documents.edit_section(text, "params", give_params, file.name)
+    if inputs:
+        text = documents.edit_section(text, "inputs", give_inputs, file.name)
+    return text

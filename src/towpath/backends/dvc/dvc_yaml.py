@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import re
 import string
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from itertools import pairwise, takewhile
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -302,7 +302,7 @@ class _StageFile(Struct, frozen=True, dict=True):
 
     def merge_entries(self, entries: Mapping[str, Any], owned: frozenset[str]) -> str:
         """The text with our entries in the place of those we owned."""
-        section = read_section(self.text, "stages")
+        section = documents.read_section(self.text, "stages")
         if section is None:  # flow style and other rarities
             return documents.edit_yaml(self.path, lambda data: _merge_stages(data, entries, owned))
         if not entries and not owned:
@@ -310,7 +310,7 @@ class _StageFile(Struct, frozen=True, dict=True):
         rows: dict[str, str] = {}
         for name, text in section.entries.items():
             if name in entries:
-                above = takewhile(_is_aside, text.splitlines(keepends=True))
+                above = takewhile(documents.is_aside, text.splitlines(keepends=True))
                 rows[name] = "".join(above) + section.entry_block(name, entries[name])
             elif name not in owned:
                 rows[name] = text
@@ -335,7 +335,7 @@ def _merge_stages(
 def _with_models(path: Path, text: str, models: Mapping[str, str]) -> str:
     if not models:
         return text
-    section = read_section(text, "artifacts")
+    section = documents.read_section(text, "artifacts")
     if section is None:
         what = "`artifacts` must be a mapping in block style"
         raise DeclarationError(Fault(what, Place(path.name)))
@@ -368,82 +368,3 @@ def _move_model(entry: str, path: str) -> str:
     """A model's entry with its new path: what people wrote beside it stays."""
     value = documents.dump_yaml({"path": path}).strip()
     return re.sub(r"(?m)^( +)path:.*$", lambda line: f"{line[1]}{value}", entry, count=1)
-
-
-class YamlSection(Struct, frozen=True):
-    """One top-level mapping of a YAML file as text: what stands before its entries, each entry's
-    whole lines by its key, with the comments above it, and what stands after them."""
-
-    before: str
-    entries: Mapping[str, str] = field(default_factory=dict)
-    after: str = ""
-    indent: str = "  "
-
-    def __str__(self) -> str:
-        return self.before + "".join(self.entries.values()) + self.after
-
-    def entry_block(self, name: str, entry: Any) -> str:
-        lines = documents.dump_yaml({name: entry}).splitlines(keepends=True)
-        return "".join(f"{self.indent}{line}" if line.strip() else line for line in lines)
-
-
-def read_section(text: str, key: str) -> YamlSection | None:
-    """The section of a top-level key; a missing one is made at the end."""
-    # None where the text is not plain block style: then only a YAML parser can change it.
-    lines = (text.removesuffix("\n") + "\n").splitlines(keepends=True) if text else []
-    node = documents.parse_yaml(text, "").node
-    if not isinstance(node, documents.Mapping):
-        is_blank = all(_is_aside(line) for line in lines)
-        return YamlSection("".join(lines) + f"{key}:\n") if is_blank else None
-    if not _is_block(node, lines):
-        return None
-    entry = node.get(key)
-    if entry is None:
-        return YamlSection("".join(lines) + f"{key}:\n")
-    start = entry.place.line
-    if lines[start - 1].partition("#")[0].rstrip() != f"{key}:":
-        return None
-    after = (other.place.line - 1 for other in node.entries if other.place.line > start)
-    # Comments at the left edge behind the last entry belong to none.
-    end = _back_over(lines, next(after, len(lines)), start, _is_outside)
-    if not isinstance(entry.node, documents.Mapping):
-        is_empty = end == start
-        return YamlSection("".join(lines[:start]), {}, "".join(lines[start:])) if is_empty else None
-    if not _is_block(entry.node, lines):
-        return None
-    return _cut_entries(lines, entry.node.entries, start, end)
-
-
-def _cut_entries(
-    lines: Sequence[str], entries: Sequence[documents.DocumentEntry], start: int, end: int
-) -> YamlSection:
-    tops = [entry.place.line - 1 for entry in entries]
-    # Comments and blank lines above an entry speak of it, and go with it.
-    begins = [start, *(_back_over(lines, top, last + 1, _is_aside) for last, top in pairwise(tops))]
-    texts = ["".join(lines[a:b]) for a, b in pairwise([*begins, end])]
-    keyed = dict(zip((entry.key for entry in entries), texts, strict=True))
-    indent = " " * (entries[0].place.column - 1)
-    return YamlSection("".join(lines[:start]), keyed, "".join(lines[end:]), indent)
-
-
-def _is_block(node: documents.Mapping, lines: Sequence[str]) -> bool:
-    places = [(entry.place.line, entry.place.column) for entry in node.entries]
-    return bool(node.sound and places) and all(
-        not lines[line - 1][: column - 1].strip() for line, column in places
-    )
-
-
-def _is_aside(line: str) -> bool:
-    return not line.strip() or line.lstrip().startswith("#")
-
-
-def _is_outside(line: str) -> bool:
-    return not line.strip() or line.startswith("#")
-
-
-def _back_over(
-    lines: Sequence[str], line: int, limit: int, is_passed: Callable[[str], bool]
-) -> int:
-    while line > limit and is_passed(lines[line - 1]):
-        line -= 1
-    return line
