@@ -109,7 +109,7 @@ class Registering(Struct, frozen=True, dict=True):
         readiness = registry.judge_readiness(repository, written=self._is_written)
         faults = [*readiness.faults] if isinstance(readiness, registry.RegistrationSkipped) else []
         # Without a commit nothing is committed, and a fault for each file would say that again.
-        if repository is not None and repository.head() is not None:
+        if repository is not None and (not faults or repository.head() is not None):
             checks = CommitChecks(self.workspace, repository)
             graphs = [(self.graph, self.upstream_links), *self._upstream_graphs()]
             unheld = (fault for graph, links in graphs for fault in checks.faults(graph, links))

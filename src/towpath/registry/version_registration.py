@@ -69,8 +69,13 @@ def judge_readiness(
     else:
         state = repository.state(written)
         faults = list(_readiness_faults(repository, state))
-        if state.commit and not faults:
-            return ReadyToRegister(state.commit, state.branch, repository.read_identity())
+        try:
+            identity = repository.read_identity()
+        except UserError as unknown:
+            faults += unknown.faults
+        else:
+            if state.commit and not faults:
+                return ReadyToRegister(state.commit, state.branch, identity)
     return RegistrationSkipped("; ".join(fault.what for fault in faults), tuple(faults))
 
 
@@ -89,10 +94,6 @@ def _readiness_faults(repository: Repository, state: WorkTreeState) -> Iterator[
         yield Fault(f"the submodule {path} is not as it is committed: {why}", hint=hint)
     if repository.is_shallow():
         yield Fault("a shallow clone lacks the versions before", hint=WHOLE)
-    try:
-        repository.read_identity()
-    except UserError as unknown:
-        yield from unknown.faults
 
 
 KEY_DIGITS = 16

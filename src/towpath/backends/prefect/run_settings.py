@@ -59,7 +59,9 @@ def _changed_groups(settings: Settings, is_local: bool) -> dict[str, Any]:
     if is_local:
         groups["api"] = settings.api.model_copy(update={"ssl_cert_file": str(_NO_AUTHORITY)})
         # It was started from this environment: it has the version that is here.
-        groups["client"] = settings.client.model_copy(
-            update={"server_version_check_enabled": False}
-        )
+        client: dict[str, Any] = {"server_version_check_enabled": False}
+        if not settings.server.api.csrf_protection_enabled:
+            # Each client would ask for a token, and be told that none is given.
+            client["csrf_support_enabled"] = False
+        groups["client"] = settings.client.model_copy(update=client)
     return groups
