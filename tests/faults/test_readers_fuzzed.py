@@ -168,7 +168,7 @@ def _read_lock(content: bytes, home: Path) -> None:
 def _read_dvc_yaml(content: bytes, home: Path) -> None:
     (home / "dvc.yaml").write_bytes(content)
     (home / "dvc.lock").write_text(json.dumps(LOCK))
-    dvc_yaml.read_section(_text(content), "stages")
+    documents.read_section(_text(content), "stages")
     dvc_yaml.read_stages(_text(content), "dvc.yaml", is_strict=False)
     list(tracked_files.locked_outputs(home))
     documents.edit_yaml(home / "dvc.yaml", lambda data: data.setdefault("x", 1))
