@@ -137,7 +137,7 @@ def await_state(standing: StartedServices, run: str, expected: str) -> None:
         assert not is_over and time.monotonic() < deadline, (
             state["state"], standing.api.home.worker_log.read_text(),
         )  # fmt: skip
-        time.sleep(0.1)
+        time.sleep(0.4)  # to answer costs the server more than the asking
 
 
 def last_seen(small: Project) -> Any:
@@ -155,10 +155,8 @@ def steps_have_their_packages_at_once_and_the_project_s_code_anew(
     }  # fmt: skip
     assert_whole_log(standing)
     (small.root / FOLDER / "beside.py").write_text('WORD = "other"\n')
-    assert seen(small, standing, 2)["word"] == "other"
-
-    own = seen(small, standing, 3, job_variables={"env": {"OWN": "mine"}})
-    assert (own["variable"], own["at_import"]) == ("mine", "mine")
+    own = seen(small, standing, 2, job_variables={"env": {"OWN": "mine"}})
+    assert (own["word"], own["variable"], own["at_import"]) == ("other", "mine", "mine")
 
 
 def test_libraries_are_those_of_installed_packages(
@@ -183,17 +181,23 @@ def a_schedule_runs_with_what_is_installed_by_then(
     (small.root / FOLDER / "beside.py").write_text('WORD = "third"\n')
     small.write("prefect.yaml", f"{DEPLOYMENTS}  schedules: [{{interval: 10}}]\n")
     before = small.runs()
-    call_prefect(small.root, "deploy", "--all")
+    deploy_by_towpath(small)
     deadline = time.monotonic() + 180
     while not any(
         run.state == "done" and run.id not in before
         for run in run_folders.recent_runs(small.workspace.runs)
     ):
         assert time.monotonic() < deadline, standing.api.home.worker_log.read_text()
-        time.sleep(0.2)
+        time.sleep(0.4)
     upgraded = last_seen(small)
     assert (upgraded["alpha"], upgraded["word"]) == ("1.1", "third")
     end_schedule(standing, "training/dev")
+
+
+def deploy_by_towpath(small: Project) -> None:
+    """Deploy anew by our own command, which takes a third of the time of Prefect's."""
+    answer = small.towpath("deploy", "--apply")
+    assert answer.code == 0, answer.err
 
 
 def end_schedule(standing: StartedServices, name: str) -> None:
@@ -205,7 +209,7 @@ def end_schedule(standing: StartedServices, name: str) -> None:
     deadline = time.monotonic() + 180
     while worker.ask_local_api(endpoint, "POST", "/flow_runs/filter", going):
         assert time.monotonic() < deadline, standing.api.home.worker_log.read_text()
-        time.sleep(0.2)
+        time.sleep(0.4)
 
 
 def assert_whole_log(standing: StartedServices) -> None:
@@ -213,7 +217,7 @@ def assert_whole_log(standing: StartedServices) -> None:
     deadline = time.monotonic() + 180
     while "Finished in state Completed()" not in _logged(standing):
         assert time.monotonic() < deadline, _logged(standing)
-        time.sleep(0.2)
+        time.sleep(0.4)
     assert "Beginning flow run" in _logged(standing)
 
 
@@ -263,10 +267,11 @@ def _await_paused_task(endpoint: LocalApiState, run: str) -> None:
     of_run = {"flow_runs": {"id": {"any_": [run]}}}
     while True:
         tasks = worker.ask_local_api(endpoint, "POST", "/task_runs/filter", of_run)
-        if {task["state"]["type"] for task in tasks} == {"COMPLETED", "PAUSED"}:
+        # A task that was only just made has no state yet.
+        if {task["state_type"] for task in tasks} == {"COMPLETED", "PAUSED"}:
             return
-        assert time.monotonic() < deadline, [task["state"] for task in tasks]
-        time.sleep(0.2)
+        assert time.monotonic() < deadline, [task["state_type"] for task in tasks]
+        time.sleep(0.4)
 
 
 def what_is_declared_for_a_deployment_registers(small: Project, standing: StartedServices) -> None:
@@ -275,7 +280,7 @@ def what_is_declared_for_a_deployment_registers(small: Project, standing: Starte
     small.write("prefect.yaml", REGISTERING)
     small.write(".gitignore", ".towpath/\nartifacts/\n__pycache__/\nprefect.toml\n")
     small.commit()
-    call_prefect(small.root, "deploy", "--all")
+    deploy_by_towpath(small)
     endpoint = standing.api.proven_endpoint
     await_state(standing, run_deployment(endpoint, "training/registers"), "COMPLETED")
     first = run_folders.find_run(small.workspace.runs, "last")

@@ -51,10 +51,10 @@ def last_state(endpoint: server_state.LocalApiState) -> str:
 
 
 def wait_for(endpoint: server_state.LocalApiState, wanted: str) -> None:
-    for _ in range(300):
+    for _ in range(150):
         if last_state(endpoint) == wanted:
             return
-        time.sleep(0.1)
+        time.sleep(0.4)  # to answer costs the server more than the asking
     raise AssertionError(f"{last_state(endpoint)}, not {wanted}")
 
 
