@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import tempfile
 import tomllib
 from pathlib import Path
 
@@ -68,6 +69,14 @@ def test_both_ways_give_the_same_project(tmp_path: Path, answers: dict[str, str]
     ours = projects.make_from_template("tabular", tmp_path / "ours", answers, ask=False)
     assert contents(ours) == contents(strangers)
     assert git(ours, "rev-parse", "HEAD^{tree}") == git(strangers, "rev-parse", "HEAD^{tree}")
+
+
+def test_the_answers_are_not_left_among_the_temporary_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(_folder(tmp_path, "temporary")))
+    projects.make_from_template("blank", tmp_path / "ours", {}, ask=False)
+    assert not list(Path(tempfile.gettempdir()).iterdir())
 
 
 @pytest.mark.parametrize("answers", TASKS)

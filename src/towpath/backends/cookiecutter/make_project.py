@@ -8,6 +8,7 @@ import logging
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -189,7 +190,12 @@ def _generate_project(
     from cookiecutter.main import cookiecutter
 
     logging.getLogger("cookiecutter").setLevel(logging.CRITICAL)  # it logs tracebacks of hooks
-    with scratch_folder() as folder, importing_from(template), _said_by_us(project):
+    with (
+        scratch_folder() as folder,
+        _temporary_files_in(folder),
+        importing_from(template),
+        _said_by_us(project),
+    ):
         # So that nothing of this person's own cookiecutter is read or written.
         settings = folder / "settings.yaml"
         folders = {"cookiecutters_dir": str(folder), "replay_dir": str(folder)}
@@ -203,6 +209,17 @@ def _generate_project(
             raise UserError("the project could not be finished; why stands above") from error
         except CookiecutterException as error:
             raise UserError(f"the template {template} is not sound: {error}") from error
+
+
+@contextmanager
+def _temporary_files_in(folder: Path) -> Iterator[None]:
+    # Cookiecutter writes the template's script there, with all answers in it, and leaves it.
+    before = tempfile.tempdir
+    tempfile.tempdir = str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
 
 
 @contextmanager
