@@ -6,7 +6,9 @@ import pytest
 from chromium import browser, listen_to, needs_chromium, violations
 from playwright.sync_api import Browser, expect
 
+from own_home import use_api
 from running import Project
+from towpath.backends.prefect.server import PrefectApi
 
 TOKEN = "a-token-of-this-test"
 WIDTHS = (1440, 1024, 390)
@@ -15,8 +17,13 @@ __all__ = ["browser"]
 
 
 def test_a_run_is_begun_by_a_form_and_watched_to_its_end(
-    browser: Browser, address: str, shown: Project
+    browser: Browser,
+    address: str,
+    shown: Project,
+    warm_api: PrefectApi,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    use_api(warm_api, monkeypatch)  # the page's run hears of it, and starts none of its own
     before = shown.runs()
     page = browser.new_page()
     complaints = listen_to(page)

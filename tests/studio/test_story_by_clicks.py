@@ -6,10 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
+import pytest
 from chromium import browser, listen_to, needs_chromium
 from playwright.sync_api import Browser, Page, expect
 
+from own_home import use_api
 from running import make
+from towpath.backends.prefect.server import PrefectApi
 
 pytestmark = needs_chromium
 __all__ = ["browser"]
@@ -58,8 +61,13 @@ def approve_and_deploy(page: Page, stage: str) -> None:
 
 
 def test_from_an_empty_project_to_prod_and_back(
-    browser: Browser, tmp_path: Path, open_studio: Callable[[Path], httpx.Client]
+    browser: Browser,
+    tmp_path: Path,
+    open_studio: Callable[[Path], httpx.Client],
+    warm_api: PrefectApi,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    use_api(warm_api, monkeypatch)  # the pages' runs hear of it, and start none of their own
     project = make(tmp_path / "story", {"towpath.yaml": POLICY})
     project.git("init", "-q", "-b", "main")
     project.commit()
