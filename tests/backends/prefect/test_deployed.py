@@ -137,7 +137,7 @@ def await_state(standing: StartedServices, run: str, expected: str) -> None:
         assert not is_over and time.monotonic() < deadline, (
             state["state"], standing.api.home.worker_log.read_text(),
         )  # fmt: skip
-        time.sleep(0.4)  # to answer costs the server more than the asking
+        time.sleep(0.4)  # each answer is work for the server
 
 
 def last_seen(small: Project) -> Any:
@@ -195,7 +195,7 @@ def a_schedule_runs_with_what_is_installed_by_then(
 
 
 def deploy_by_towpath(small: Project) -> None:
-    """Deploy anew by our own command, which takes a third of the time of Prefect's."""
+    """Deploy anew by our own command: a run shows that what it deployed works."""
     answer = small.towpath("deploy", "--apply")
     assert answer.code == 0, answer.err
 

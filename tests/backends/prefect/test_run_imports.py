@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 import subprocess
 import sys
@@ -10,10 +11,10 @@ from pathlib import Path
 import pytest
 from notified_hall import BLOCKS, listen_in_hall
 
-from own_home import use_api
 from running import FOLDER, end, make, start
 from towpath.backends.prefect import run_settings, server
 from towpath.backends.prefect.prefect_import import import_prefect
+from towpath.backends.prefect.server import api_home, start_api
 
 
 def _python(code: str) -> list[str]:
@@ -114,19 +115,21 @@ def look() -> dict:
 """
 
 
-def test_a_run_of_the_command_line_has_secrets_and_tells_by_a_block(
-    tmp_path: Path, warm_api: server.PrefectApi, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_of_the_command_line_has_secrets_and_tells_by_a_block(tmp_path: Path) -> None:
     files = {f"{FOLDER}/pipeline.yaml": PIPELINE, f"{FOLDER}/steps.py": STEPS}
     project = make(tmp_path, files)
     project.git("init", "-q")
     project.commit()
-    use_api(warm_api, monkeypatch)
-    with listen_in_hall() as (url, bodies):
-        words = [sys.executable, "-c", BLOCKS, url]
-        subprocess.run(words, cwd=tmp_path, check=True, capture_output=True)
-        # A new Python, for one in which Prefect was imported before puts nothing off.
-        answer = end(start(project.root, "run"))
+    api = server.ensure_api(project.root)
+    try:
+        with listen_in_hall() as (url, bodies):
+            words = [sys.executable, "-c", BLOCKS, url]
+            variables = {**os.environ, **api.environment()}
+            subprocess.run(words, cwd=tmp_path, env=variables, check=True, capture_output=True)
+            # A new Python, for one in which Prefect was imported before puts nothing off.
+            answer = end(start(project.root, "run"))
+    finally:
+        start_api.stop_local_api(api_home.home_of_project(project.root))
     assert answer.code == 0, answer.err
     assert bodies == ['{"text":"looked at it"}']
     assert project.output("look/seen.json") == {"key": 11}

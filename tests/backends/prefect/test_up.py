@@ -54,7 +54,7 @@ def wait_for(endpoint: server_state.LocalApiState, wanted: str) -> None:
     for _ in range(150):
         if last_state(endpoint) == wanted:
             return
-        time.sleep(0.4)  # to answer costs the server more than the asking
+        time.sleep(0.4)  # each answer is work for the server
     raise AssertionError(f"{last_state(endpoint)}, not {wanted}")
 
 
