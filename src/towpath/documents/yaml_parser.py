@@ -251,7 +251,8 @@ def _find_indents(node: Node) -> tuple[int, int, int]:
     # ruamel writes a whole file with one indentation: the first that stands there is taken.
     nested = list(_nested_entries(node))
     depths = [(n.place.column - e.place.column, isinstance(n, Mapping)) for e, n in nested]
-    mapping = next((depth for depth, is_mapping in depths if is_mapping), 2)
+    # Behind a key that is written as `? key` a mapping begins where the key does.
+    mapping = next((depth for depth, is_mapping in depths if is_mapping and depth > 0), 2)
     offset = next((depth for depth, is_mapping in depths if not is_mapping), 0)
     return mapping, offset + 2, offset
 

@@ -59,7 +59,8 @@ def edit_section(
     text: str, key: str, change: Callable[[MutableMapping[str, Any]], None], name: str
 ) -> str:
     """A text after ``change`` was applied to a mapping that holds ``key`` alone, with what stands
-    under it. A text that is not in block style is changed as a whole; raises as ``edit_yaml``."""
+    under it. A text whose section does not stand by itself, as in flow style, is changed whole;
+    raises as ``edit_yaml``."""
     # ruamel takes a millisecond for four lines, and lays out anew what it writes: it is given these
     # alone.
     from towpath.documents.yaml_parser import edit_text
@@ -70,8 +71,14 @@ def edit_section(
     if entry is None or not isinstance(node, document_tree.Mapping) or not _is_block(node, lines):
         return edit_text(text, change, name)
     start, end = _find_lines(node, entry, lines)
-    edited = edit_text("".join(lines[start - 1 : end]), change, name)
-    return "".join(lines[: start - 1]) + edited + "".join(lines[end:])
+    section = edit_text("".join(lines[start - 1 : end]), change, name)
+    edited = "".join(lines[: start - 1]) + section + "".join(lines[end:])
+    # Where all is indented, or blank lines at a section's end are its value, it hangs on the rest.
+    data = document_tree.plain_data(node)
+    changed = {key: data[key]}
+    change(changed)
+    is_sound = document_tree.plain_data(parse_yaml(edited, name).node) == {**data, **changed}
+    return edited if is_sound else edit_text(text, change, name)
 
 
 def _find_lines(
