@@ -181,7 +181,7 @@ def a_schedule_runs_with_what_is_installed_by_then(
     (small.root / FOLDER / "beside.py").write_text('WORD = "third"\n')
     small.write("prefect.yaml", f"{DEPLOYMENTS}  schedules: [{{interval: 10}}]\n")
     before = small.runs()
-    deploy_by_towpath(small)
+    call_prefect(small.root, "deploy", "--all")
     deadline = time.monotonic() + 180
     while not any(
         run.state == "done" and run.id not in before

@@ -91,9 +91,23 @@ def test_a_run_has_settings_of_its_own_as_long_as_it_goes_on(is_local: bool) -> 
         held = get_current_settings()
         assert (held.api.url, held.flows.heartbeat_frequency) == (url, None)
         assert held.client.server_version_check_enabled is not is_local
+        assert held.client.csrf_support_enabled is not is_local
         assert (held.api.ssl_cert_file != before.api.ssl_cert_file) is is_local
         assert not held.api.tls_insecure_skip_verify
     assert get_current_settings() is before
+
+
+def test_an_api_that_wants_a_token_is_asked_for_one() -> None:
+    import_prefect()
+    from prefect.settings import (
+        PREFECT_SERVER_CSRF_PROTECTION_ENABLED,
+        get_current_settings,
+        temporary_settings,
+    )
+
+    protected = temporary_settings({PREFECT_SERVER_CSRF_PROTECTION_ENABLED: True})
+    with protected, run_settings.hold_run_settings("http://127.0.0.1:9/api", True):
+        assert get_current_settings().client.csrf_support_enabled
 
 
 def test_with_no_authority_a_certificate_is_refused_and_not_taken_unseen() -> None:
