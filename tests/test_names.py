@@ -25,7 +25,7 @@ SHARED = frozenset({"answer", "bound", "execute", "judge", "models", "read", "wo
 #: A finding, a drawing and logging are nouns of the field.
 PARTICIPLES = frozenset(
     {
-        "audit_finding", "step_logging", "svg_drawing", "table_scoring",
+        "audit_finding", "svg_drawing", "table_scoring",
     }
 )  # fmt: skip
 Function = ast.FunctionDef | ast.AsyncFunctionDef
