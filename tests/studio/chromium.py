@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -14,8 +15,9 @@ needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is ins
 WCAG = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+@contextmanager
+def start_browser() -> Iterator[Browser]:
+    """While it is open this thread has Playwright's event loop, and can run no other."""
     with sync_playwright() as playwright:
         # The pages that are opened are our own: as root there is no sandbox to be had.
         yield playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])

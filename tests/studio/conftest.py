@@ -9,7 +9,9 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -21,6 +23,9 @@ from towpath.delivery import promotion
 from towpath.studio.access_guard import TokenDoor
 from towpath.studio.studio_app import StudioProject, guard_project
 from towpath.studio.studio_server import server_config
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 EVIL = "</title></style></script><script>alert(1)</script><img src=x onerror=alert(2)>"
 TOKEN = "a-token-of-this-test"
@@ -78,6 +83,34 @@ def own_shown(tmp_path: Path, copy_world: CopyWorld) -> Project:
     return Project(tmp_path / "shown")
 
 
+_RUNNING = ExitStack()
+
+
+@cache
+def _start_browser() -> Browser:
+    from chromium import start_browser
+
+    return _RUNNING.enter_context(start_browser())
+
+
+@pytest.fixture
+def browser() -> Iterator[Browser]:
+    """One for all tests of this room, in which no page of another test is open."""
+    browser = _start_browser()
+    yield browser
+    for context in browser.contexts:
+        context.close()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
+    """End the browser with the last test of this room, for a thread that has it runs no other event
+    loop. (A fixture of the scope "package" would go on to the session's end.)"""
+    if nextitem is None or Path(__file__).parent not in nextitem.path.parents:
+        _RUNNING.close()
+        _start_browser.cache_clear()
+
+
 @contextmanager
 def serve(root: Path) -> Iterator[str]:
     """Studio on a port of its own, as `towpath studio` serves it; its address."""
@@ -93,6 +126,11 @@ def serve(root: Path) -> Iterator[str]:
         thread.join(10)
 
 
+def _connect(address: str) -> httpx.Client:
+    """A client that reads no list of authorities, for Studio is spoken to without TLS."""
+    return httpx.Client(base_url=address, timeout=30, verify=False)
+
+
 @pytest.fixture
 def serve_at() -> Callable[[Path], AbstractContextManager[str]]:
     """Serves another project than the module's."""
@@ -106,7 +144,7 @@ def open_studio() -> Iterator[Callable[[Path], httpx.Client]]:
 
         def open_at(root: Path) -> httpx.Client:
             address = stack.enter_context(serve(root))
-            client = stack.enter_context(httpx.Client(base_url=address, timeout=30))
+            client = stack.enter_context(_connect(address))
             assert client.get(f"/?token={TOKEN}").status_code == 303
             return client
 
@@ -122,7 +160,7 @@ def address(shown: Project) -> Iterator[str]:
 @pytest.fixture
 def stranger(address: str) -> Iterator[httpx.Client]:
     """Another user of the machine, or a page in the person's own browser: without the token."""
-    with httpx.Client(base_url=address, timeout=30) as client:
+    with _connect(address) as client:
         yield client
 
 

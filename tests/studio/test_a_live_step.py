@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
-from chromium import browser, needs_chromium, violations
+from chromium import needs_chromium, violations
 from made_outputs import write_made_run
 from playwright.sync_api import Browser, expect
 
@@ -17,8 +17,6 @@ from towpath.config.parameter_declaration import Param
 from towpath.execution.run_record import Recorder, new_folder
 from towpath.steps import callback_questions
 from towpath.steps.callback_questions import Question
-
-__all__ = ["browser"]
 
 TOKEN = "a-token-of-this-test"
 OpenStudio = Callable[[Path], httpx.Client]

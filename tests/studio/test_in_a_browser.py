@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from chromium import browser, listen_to, needs_chromium, violations
+from chromium import listen_to, needs_chromium, violations
 from playwright.sync_api import Browser, expect
 
 from own_home import use_api
@@ -13,7 +13,6 @@ from towpath.backends.prefect.server import PrefectApi
 TOKEN = "a-token-of-this-test"
 WIDTHS = (1440, 1024, 390)
 pytestmark = needs_chromium
-__all__ = ["browser"]
 
 
 def test_a_run_is_begun_by_a_form_and_watched_to_its_end(

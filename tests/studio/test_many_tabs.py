@@ -6,13 +6,11 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from chromium import browser, needs_chromium
+from chromium import needs_chromium
 from playwright.sync_api import Browser, expect
 
 from running import Project
 from towpath.execution.run_record import EVENTS, Recorder, new_folder
-
-__all__ = ["browser"]
 
 TOKEN = "a-token-of-this-test"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from benchmarks.registry import make
-from chromium import browser, needs_chromium
+from chromium import needs_chromium
 from page_pictures import (
     FAULTS,
     HEIGHT,
@@ -28,7 +28,6 @@ from playwright.sync_api import Browser, Page
 from running import Project
 
 pytestmark = needs_chromium
-__all__ = ["browser"]
 TOKEN = "a-token-of-this-test"
 PICTURES = Path(__file__).parent / "pictures"
 JUDGED = """\

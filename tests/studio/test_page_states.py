@@ -7,13 +7,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-from chromium import browser, needs_chromium, violations
+from chromium import needs_chromium, violations
 from playwright.sync_api import Browser, Page, expect
 
 from running import Project
 
 pytestmark = needs_chromium
-__all__ = ["browser"]
 TOKEN = "a-token-of-this-test"
 
 

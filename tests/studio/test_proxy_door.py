@@ -30,10 +30,14 @@ class Asker:
     url: str
 
     def get(self, path: str, headers: Any) -> httpx.Response:
-        return asyncio.run(self._send("GET", path, headers=headers))
+        return self._ask("GET", path, headers=headers)
 
     def post(self, path: str, data: dict[str, str], headers: Any) -> httpx.Response:
-        return asyncio.run(self._send("POST", path, data=data, headers=headers))
+        return self._ask("POST", path, data=data, headers=headers)
+
+    def _ask(self, method: str, path: str, **values: Any) -> httpx.Response:
+        with ThreadPoolExecutor(1) as pool:  # a browser of other tests has this thread's loop
+            return pool.submit(asyncio.run, self._send(method, path, **values)).result()
 
     async def _send(self, method: str, path: str, **values: Any) -> httpx.Response:
         transport = httpx.ASGITransport(self.app, client=(self.address, 1))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from chromium import browser, needs_chromium, violations
+from chromium import needs_chromium, violations
 from playwright.sync_api import Browser, expect
 
 from towpath.drawing.picture import picture_graph
@@ -19,8 +19,6 @@ from towpath.execution.run_record import Recorder, new_folder
 from towpath.planning.pipeline_check import drawable_graph
 from towpath.studio.static_site import build_site
 from towpath.workspace import Workspace
-
-__all__ = ["browser"]
 
 OpenStudio = Callable[[Path], httpx.Client]
 

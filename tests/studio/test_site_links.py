@@ -15,7 +15,7 @@ from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 import httpx
 import pytest
-from chromium import browser, needs_chromium
+from chromium import needs_chromium
 from made_outputs import write_made_run
 from playwright.sync_api import Browser
 
@@ -25,8 +25,6 @@ from towpath.execution.run_record import Recorder, new_folder
 from towpath.storage.verified_bytes import folder_manifest
 from towpath.studio.static_site import MARKER, build_site
 from towpath.workspace import Workspace
-
-__all__ = ["browser"]
 
 
 class Links(HTMLParser):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from chromium import browser, listen_to, needs_chromium
+from chromium import listen_to, needs_chromium
 from playwright.sync_api import Browser, Page, expect
 
 from own_home import use_api
@@ -15,7 +15,6 @@ from running import make
 from towpath.backends.prefect.server import PrefectApi
 
 pytestmark = needs_chromium
-__all__ = ["browser"]
 TOKEN = "a-token-of-this-test"
 POLICY = """\
 name: small
