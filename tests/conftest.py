@@ -23,7 +23,7 @@ from pathlib import Path
 import pytest
 
 from own_home import HASTE, CopyWorld, use_api
-from towpath.backends.prefect import server
+from towpath.backends.prefect import run_settings, server
 from towpath.backends.prefect.server import api_home, start_api
 from towpath.dependencies.module_search import loose_folders
 from towpath.sandbox import process_tree
@@ -76,6 +76,9 @@ def pytest_configure(config: pytest.Config) -> None:
         # test's own process would spin for seconds.
         "GOMP_SPINCOUNT": process_tree.CALM["GOMP_SPINCOUNT"],
         "PREFECT_HOME": str(home / "prefect"),
+        # Every API here is spoken to without TLS, and yet each client of Prefect's would read the
+        # whole bundle of authorities, 18 ms of CPU.
+        "PREFECT_API_SSL_CERT_FILE": str(run_settings._NO_AUTHORITY),
         "DVC_NO_ANALYTICS": "1",
         "DVC_SITE_CACHE_DIR": str(home / "dvc"),
         "DO_NOT_TRACK": "1",

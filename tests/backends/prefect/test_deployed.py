@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -179,7 +180,10 @@ def a_schedule_runs_with_what_is_installed_by_then(
     (site / "alpha-1.0.dist-info").rename(site / "away")
     install(site, "", "1.1")
     (small.root / FOLDER / "beside.py").write_text('WORD = "third"\n')
-    small.write("prefect.yaml", f"{DEPLOYMENTS}  schedules: [{{interval: 10}}]\n")
+    # One run, soon; where the deploying took longer than that, the next comes in a while.
+    soon = (datetime.now(UTC) + timedelta(seconds=12)).isoformat()
+    schedule = f"{{interval: 40, anchor_date: '{soon}'}}"
+    small.write("prefect.yaml", f"{DEPLOYMENTS}  schedules: [{schedule}]\n")
     before = small.runs()
     call_prefect(small.root, "deploy", "--all")
     deadline = time.monotonic() + 180
