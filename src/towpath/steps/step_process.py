@@ -51,7 +51,8 @@ class GraphStep(Protocol):
 def needs_of_steps(
     wanted: Iterable[GraphStep], libraries: Libraries = NO_LIBRARIES
 ) -> tuple[str, ...]:
-    """What these steps need, in their order; what the run itself carries out needs nothing."""
+    """What these steps need, in their order but for what is better imported first; what the run
+    itself carries out needs nothing."""
     needs: list[str] = []
     for graph_step in wanted:
         step = graph_step.step
@@ -60,7 +61,8 @@ def needs_of_steps(
         if step.kind in kinds.IN_A_PROCESS and not is_apart:
             files = [(output.path, output.format) for output in graph_step.outputs.values()]
             needs += needs_of_step(step, files, libraries.get(getattr(step, "run", ""), ()))
-    return tuple(dict.fromkeys(needs))
+    first = [module for module in formats.FIRST_IMPORTS if module in needs]
+    return tuple(dict.fromkeys((*first, *needs)))
 
 
 def needs_of_step(

@@ -170,7 +170,11 @@ def test_libraries_are_those_of_installed_packages(
     imported = step_process.find_libraries(small.workspace, FOLDER, nodes)
     found = set(step_process.needs_of_steps(nodes, imported))
     assert {"alpha", "pandas", "pyarrow.parquet", "towpath.steps.kinds.function_step"} <= found
-    assert not {"beside", "steps", "os", "sys"} & found
+    assert not {"beside", "steps", "os", "sys", "scipy.special"} & found
+    small.edit(f"{FOLDER}/pipeline.yaml", "table.parquet]", "table.parquet, model.skops]")
+    nodes = list(outline_graph(small.workspace.pipeline("training")).nodes.values())
+    in_order = step_process.needs_of_steps(nodes, imported)
+    assert in_order.index("scipy.special") < in_order.index("pandas") < in_order.index("skops.io")
 
 
 def a_schedule_runs_with_what_is_installed_by_then(

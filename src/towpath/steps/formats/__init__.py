@@ -60,7 +60,10 @@ def _table_format(name: str, extensions: str, *preload: str, also: tuple[str, ..
     return Format(name, tuple(extensions.split()), "tables", FRAMES[0], (*FRAMES, *also), packages)
 
 
-_SKOPS = ("towpath.steps.model_io.skops_models", "skops.io")
+# As skops is imported it looks for each function of `scipy.special` through all modules, in the
+# order of their import: where this one came early that takes 0.2 s of CPU less.
+FIRST_IMPORTS = ("scipy.special",)
+_SKOPS = ("towpath.steps.model_io.skops_models", *FIRST_IMPORTS, "skops.io")
 # Every format by its name.
 FORMATS: Mapping[str, Format] = {
     known.name: known
