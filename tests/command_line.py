@@ -118,8 +118,11 @@ class ForkServer:
         return mine == its and self._process.poll() is None
 
     def _at_import(self, environment: Mapping[str, str]) -> dict[str, str]:
-        names = [name for name in environment if name.startswith(self._prefixes)]
-        return {name: environment[name] for name in names}
+        from towpath.backends.prefect.prefect_import import QUIET
+
+        # Whoever has imported Prefect has these in its environment from then on.
+        whole = {**QUIET, **environment}
+        return {name: value for name, value in whole.items() if name.startswith(self._prefixes)}
 
     def run(
         self,

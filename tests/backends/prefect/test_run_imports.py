@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import ssl
 import subprocess
@@ -17,14 +18,15 @@ from towpath.backends.prefect.prefect_import import import_prefect
 from towpath.backends.prefect.server import api_home, start_api
 
 
-def _python(code: str) -> list[str]:
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+def _python(code: str, *words: str) -> list[str]:
+    ran = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     return ran.stdout.splitlines()
 
 
+# Prefect is imported once, and each case has a process of its own, forked from there.
 DEFER = """
-import sys
+import json, os, sys, traceback
 from towpath.backends.prefect.defer_imports import FOR_OTHERS, StandIn, defer_imports
 from towpath.backends.prefect.defer_imports import import_deferred
 from towpath.backends.prefect.prefect_import import import_prefect
@@ -35,37 +37,39 @@ def waiting():
 defer_imports()
 import_prefect()
 assert waiting() == list(FOR_OTHERS), waiting()
+for case in json.loads(sys.argv[1]):
+    child = os.fork()
+    if child == 0:
+        try:
+            exec(case)
+            sys.stdout.flush()
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0, case
 """
-
-
-def test_the_import_of_prefect_leaves_what_it_imports_for_others() -> None:
-    assert _python(f"{DEFER}print('left')") == ["left"]
-
-
-@pytest.mark.parametrize(
-    "asked",
-    [
-        "from prefect.blocks.notifications import SlackWebhook",
-        "import prefect.blocks.notifications as n; SlackWebhook = n.SlackWebhook",
-        "import prefect; SlackWebhook = prefect.blocks.notifications.SlackWebhook",
-        "from prefect.blocks.notifications import *",
-    ],
+ASKED = (
+    "from prefect.blocks.notifications import SlackWebhook",
+    "import prefect.blocks.notifications as n; SlackWebhook = n.SlackWebhook",
+    "import prefect; SlackWebhook = prefect.blocks.notifications.SlackWebhook",
+    "from prefect.blocks.notifications import *",
 )
-def test_what_is_asked_of_a_stand_in_is_the_modules(asked: str) -> None:
-    code = f"{DEFER}{asked}\nprint(SlackWebhook.__module__, *waiting())"
-    (line,) = _python(code)
-    assert line == "prefect.blocks.notifications prefect.blocks.system prefect.blocks.webhook"
-
-
-def test_the_kinds_of_block_are_known_once_they_were_imported() -> None:
-    code = f"""{DEFER}
+KINDS = """
 import_deferred()
 from prefect.blocks.core import Block
-kinds = {{kind.get_block_type_slug() for kind in Block.__subclasses__()}}
+kinds = {kind.get_block_type_slug() for kind in Block.__subclasses__()}
 print(waiting(), "webhook" in kinds, sys.modules["prefect.blocks"].webhook.Webhook)
 """
-    (line,) = _python(code)
-    assert line == "[] True <class 'prefect.blocks.webhook.Webhook'>"
+
+
+def test_what_is_put_off_is_there_as_soon_as_it_is_asked_for() -> None:
+    """Of a stand-in, in each way that Python knows, and of the kinds of block by their names."""
+    cases = [f"{asked}\nprint(SlackWebhook.__module__, *waiting())" for asked in ASKED]
+    *classes, kinds = _python(DEFER, json.dumps([*cases, KINDS]))
+    left = "prefect.blocks.notifications prefect.blocks.system prefect.blocks.webhook"
+    assert classes == [left] * len(ASKED)
+    assert kinds == "[] True <class 'prefect.blocks.webhook.Webhook'>"
 
 
 def test_nothing_is_put_off_in_a_process_that_has_prefect() -> None:
@@ -83,18 +87,24 @@ print(sys.meta_path == finders, [type(sys.modules[name]) is StandIn for name in 
 @pytest.mark.parametrize("is_local", [True, False])
 def test_a_run_has_settings_of_its_own_as_long_as_it_goes_on(is_local: bool) -> None:
     import_prefect()
-    from prefect.settings import get_current_settings
+    from prefect.settings import (
+        PREFECT_API_SSL_CERT_FILE,
+        get_current_settings,
+        temporary_settings,
+    )
 
-    before = get_current_settings()
     url = "http://127.0.0.1:9/api"
-    with run_settings.hold_run_settings(url, is_local):
-        held = get_current_settings()
-        assert (held.api.url, held.flows.heartbeat_frequency) == (url, None)
-        assert held.client.server_version_check_enabled is not is_local
-        assert held.client.csrf_support_enabled is not is_local
-        assert (held.api.ssl_cert_file != before.api.ssl_cert_file) is is_local
-        assert not held.api.tls_insecure_skip_verify
-    assert get_current_settings() is before
+    # The tests' own environment names what a local run has.
+    with temporary_settings({PREFECT_API_SSL_CERT_FILE: "authorities.pem"}):
+        before = get_current_settings()
+        with run_settings.hold_run_settings(url, is_local):
+            held = get_current_settings()
+        assert get_current_settings() is before
+    assert (held.api.url, held.flows.heartbeat_frequency) == (url, None)
+    assert held.client.server_version_check_enabled is not is_local
+    assert held.client.csrf_support_enabled is not is_local
+    assert (held.api.ssl_cert_file != "authorities.pem") is is_local
+    assert not held.api.tls_insecure_skip_verify
 
 
 def test_an_api_that_wants_a_token_is_asked_for_one() -> None:

@@ -7,7 +7,7 @@ import os
 
 #: Prefect reads these when it is imported: its console lines would cross ours, and it may
 #: not report on its users. What the user has set stays.
-_QUIET = {
+QUIET = {
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
@@ -16,7 +16,7 @@ _QUIET = {
 
 def import_prefect() -> None:
     """Import Prefect, which takes a second, where something else can be done meanwhile."""
-    for name, value in _QUIET.items():
+    for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     import logging
 
