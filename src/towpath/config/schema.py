@@ -408,6 +408,8 @@ def build_schema(of: Literal["pipeline", "project"]) -> Schema:
         del schema["properties"]["name"]
         schema["required"] = ["steps"]
         _let_params_nest(schema)
+    # pydantic has them in the order in which their types were built, by whatever ran before.
+    schema["definitions"] = dict(sorted(schema["definitions"].items()))
     draft = "http://json-schema.org/draft-07/schema#"
     return {"$schema": draft, "title": f"A {of} of Towpath", **schema}
 
