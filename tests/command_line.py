@@ -61,7 +61,9 @@ def call_towpath(
     """What a person types in a folder, to its end; ``environment`` is added to this process's.
     ``typed`` is what the command then reads on stdin."""
     around = {**os.environ, **environment}
-    imported = "runs" if {"run", "reproduce", "deploy"} & {*words} else "towpath"
+    # What was applied is told to the API, if one is named.
+    tells = "--apply" in words and "PREFECT_API_URL" in around
+    imported = "runs" if tells or {"run", "reproduce", "deploy"} & {*words} else "towpath"
     api = around.get("PREFECT_API_URL") if imported == "runs" else None
     return _call(imported, folder, words, around, api, typed)
 

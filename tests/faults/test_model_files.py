@@ -702,7 +702,7 @@ def watch(event, args):
 names = json.loads(pathlib.Path({names!r}).read_text())
 ROWS = numpy.abs(numpy.random.default_rng(0).random((8, 2)))
 KINDS = [ROWS, ROWS[:, 0], (ROWS[:, 0] > 0.5).astype(int), CODE, [CODE], {mark!r},
-         numpy.array([CODE], dtype=object), numpy.mean, -1, 10**6, None]
+         numpy.array([CODE], dtype=object), numpy.mean, -1, 1000, None]
 KEYS = ("dtype", "out", "axis", "metric", "average", "labels", "sample_weight", "normalize", "copy",
         "columns", "prefix", "errors", "like", "order", "weights", "n_neighbors", "gamma", "where")
 functions = [(n, getattr(import_module(n.rpartition(".")[0]), n.rpartition(".")[2])) for n in names
