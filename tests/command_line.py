@@ -24,10 +24,10 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from subprocess import CompletedProcess
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, TypeAlias
 
-#: What decides at import, so that a command with another value needs a Python of its own; Prefect's
-#: settings do where Prefect is imported, and what has it is forked for each API apart.
+#: What decides at import, so that commands with other values are forked from another process;
+#: Prefect's settings do where Prefect is imported.
 _AT_IMPORT = ("PYTHON", "LC_", "LANG")
 _AT_IMPORT_OF_PREFECT = ("PREFECT_", *_AT_IMPORT)
 
@@ -64,29 +64,15 @@ def call_towpath(
     # What was applied is told to the API, if one is named.
     tells = "--apply" in words and "PREFECT_API_URL" in around
     imported = "runs" if tells or {"run", "reproduce", "deploy"} & {*words} else "towpath"
-    api = around.get("PREFECT_API_URL") if imported == "runs" else None
-    return _call(imported, folder, words, around, api, typed)
+    return _fork_server(imported, _at_import(imported, around)).run(
+        folder, words, around, typed=typed
+    )
 
 
 def call_dvc(folder: Path, *words: str, **environment: str) -> CompletedProcess[str]:
     """The same with stock DVC."""
-    return _call("dvc", folder, words, {**os.environ, **environment})
-
-
-def _call(
-    imported: str,
-    folder: Path,
-    words: tuple[str, ...],
-    around: Mapping[str, str],
-    prefect_api: str | None = None,
-    typed: str = "",
-) -> CompletedProcess[str]:
-    server = _fork_server(imported, prefect_api)
-    if server.suits(around):
-        return server.run(folder, words, around, typed=typed)
-    module = "dvc" if imported == "dvc" else "towpath"
-    call = [sys.executable, "-m", module, *words]
-    return subprocess.run(call, cwd=folder, env=around, input=typed, capture_output=True, text=True)
+    around = {**os.environ, **environment}
+    return _fork_server("dvc", _at_import("dvc", around)).run(folder, words, around)
 
 
 def run_python(
@@ -97,34 +83,36 @@ def run_python(
     **environment: str,
 ) -> CompletedProcess[str]:
     """A program in a process of its own, to its end; what commands or steps need is imported."""
-    return _fork_server(imported, None).run(folder, words, {**os.environ, **environment}, text)
+    around = {**os.environ, **environment}
+    return _fork_server(imported, _at_import(imported, around)).run(folder, words, around, text)
+
+
+_Variables: TypeAlias = tuple[tuple[str, str], ...]
+
+
+def _at_import(imported: str, environment: Mapping[str, str]) -> _Variables:
+    """The variables that decide as these modules are imported."""
+    from towpath.backends.prefect.prefect_import import QUIET
+
+    # Whoever has imported Prefect has these in its environment from then on.
+    whole = {**QUIET, **environment}
+    prefixes = _AT_IMPORT_OF_PREFECT if imported == "runs" else _AT_IMPORT
+    return tuple(sorted(item for item in whole.items() if item[0].startswith(prefixes)))
 
 
 class ForkServer:
     """The process that forks, as a test sees it; it ends with this one."""
 
-    def __init__(self, imported: str) -> None:
-        self._prefixes = _AT_IMPORT_OF_PREFECT if imported == "runs" else _AT_IMPORT
-        self._environment = dict(os.environ)
+    def __init__(self, imported: str, variables: _Variables) -> None:
+        others = {n: v for n, v in os.environ.items() if not n.startswith(_AT_IMPORT_OF_PREFECT)}
         self._lock = threading.Lock()  # tests call commands from several threads
         self._process = subprocess.Popen(
             [sys.executable, __file__, imported],
+            env=others | dict(variables),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
-
-    def suits(self, environment: Mapping[str, str]) -> bool:
-        """Whether a command with this environment would have imported what was imported here."""
-        mine, its = self._at_import(self._environment), self._at_import(environment)
-        return mine == its and self._process.poll() is None
-
-    def _at_import(self, environment: Mapping[str, str]) -> dict[str, str]:
-        from towpath.backends.prefect.prefect_import import QUIET
-
-        # Whoever has imported Prefect has these in its environment from then on.
-        whole = {**QUIET, **environment}
-        return {name: value for name, value in whole.items() if name.startswith(self._prefixes)}
 
     def run(
         self,
@@ -155,9 +143,9 @@ class ForkServer:
 
 
 @cache
-def _fork_server(imported: str, prefect_api: str | None) -> ForkServer:  # noqa: ARG001
-    """This process's fork server that has this imported, one for each API."""
-    return ForkServer(imported)
+def _fork_server(imported: str, variables: _Variables) -> ForkServer:
+    """This process's fork server that has this imported, with these variables."""
+    return ForkServer(imported, variables)
 
 
 def _carry_out(request: dict[str, Any]) -> NoReturn:
