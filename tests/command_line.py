@@ -14,6 +14,8 @@ import gc
 import json
 import os
 import random
+import select
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -61,12 +63,20 @@ def call_towpath(
     """What a person types in a folder, to its end; ``environment`` is added to this process's.
     ``typed`` is what the command then reads on stdin."""
     around = {**os.environ, **environment}
+    return _towpath_server(words, around).run(folder, words, around, typed=typed)
+
+
+def begin_towpath(folder: Path, *words: str, **environment: str) -> BegunCommand:
+    """The same, of which a test sees how it goes on, and which it may end by a signal."""
+    around = {**os.environ, **environment}
+    return _towpath_server(words, around).begin(folder, words, around)
+
+
+def _towpath_server(words: tuple[str, ...], around: Mapping[str, str]) -> ForkServer:
     # What was applied is told to the API, if one is named.
     tells = "--apply" in words and "PREFECT_API_URL" in around
     imported = "runs" if tells or {"run", "reproduce", "deploy"} & {*words} else "towpath"
-    return _fork_server(imported, _at_import(imported, around)).run(
-        folder, words, around, typed=typed
-    )
+    return _fork_server(imported, _at_import(imported, around))
 
 
 def call_dvc(folder: Path, *words: str, **environment: str) -> CompletedProcess[str]:
@@ -98,6 +108,35 @@ def _at_import(imported: str, environment: Mapping[str, str]) -> _Variables:
     whole = {**QUIET, **environment}
     prefixes = _AT_IMPORT_OF_PREFECT if imported == "runs" else _AT_IMPORT
     return tuple(sorted(item for item in whole.items() if item[0].startswith(prefixes)))
+
+
+class BegunCommand:
+    """A command's process, the first of a session of its own, and its streams once it ended."""
+
+    def __init__(self, scratch: Path) -> None:
+        self._scratch = scratch
+        self._life = (scratch / "life").open("rb", buffering=0)
+        self.pid = int(self._life.readline())
+        #: Negative for a signal; None until it was waited for.
+        self.returncode: int | None = None
+        self._written = ("", "")
+
+    def send_signal(self, number: int) -> None:
+        """To the command alone; not to whoever has its number once it ended."""
+        if self.returncode is None:
+            os.kill(self.pid, number)
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
+        """What it has written, once it ended."""
+        if self.returncode is None:
+            if not select.select([self._life], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired("towpath", timeout or 0)
+            self.returncode = int(self._life.readline())
+            self._life.close()
+            out, err = (self._scratch / name for name in ("out", "err"))
+            self._written = out.read_text(encoding="utf-8"), err.read_text(encoding="utf-8")
+            shutil.rmtree(self._scratch)
+        return self._written
 
 
 class ForkServer:
@@ -134,12 +173,34 @@ class ForkServer:
                 "streams": list(map(str, streams)),
             }
             with self._lock:
-                assert self._process.stdin and self._process.stdout
-                self._process.stdin.write(json.dumps(request) + "\n")
-                self._process.stdin.flush()
+                self._ask(request)
+                assert self._process.stdout
                 code = int(self._process.stdout.readline())
             out, err = (stream.read_text(encoding="utf-8") for stream in streams[1:])
         return CompletedProcess(words, code, out, err)
+
+    def begin(
+        self, folder: Path, words: tuple[str, ...], environment: Mapping[str, str]
+    ) -> BegunCommand:
+        """A command that goes on."""
+        scratch = Path(tempfile.mkdtemp(prefix="begun-"))
+        os.mkfifo(scratch / "life")
+        request = {
+            "words": words,
+            "program": None,
+            "folder": str(folder),
+            "environment": dict(environment),
+            "streams": [os.devnull, str(scratch / "out"), str(scratch / "err")],
+            "life": str(scratch / "life"),
+        }
+        with self._lock:
+            self._ask(request)
+        return BegunCommand(scratch)
+
+    def _ask(self, request: Mapping[str, object]) -> None:
+        assert self._process.stdin
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
 
 
 @cache
@@ -190,13 +251,31 @@ def _be(program: str | None, words: list[str]) -> None:
     import_module("towpath.cli.main").main()
 
 
+def _keep(request: dict[str, Any]) -> NoReturn:
+    """Fork a command, and tell its number and how it ended."""
+    with Path(request["life"]).open("w") as life:
+        child = os.fork()
+        if child == 0:
+            os.setsid()
+            _carry_out(request)
+        print(child, file=life, flush=True)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), file=life, flush=True)
+    os._exit(0)
+
+
 def _serve() -> None:
     """Fork for each line on stdin."""
     answers = os.fdopen(os.dup(1), "w")
+    keepers: set[int] = set()
     for line in sys.stdin:
+        keepers = {keeper for keeper in keepers if not os.waitpid(keeper, os.WNOHANG)[0]}
+        request = json.loads(line)
         child = os.fork()
         if child == 0:
-            _carry_out(json.loads(line))
+            (_keep if "life" in request else _carry_out)(request)
+        if "life" in request:
+            keepers.add(child)
+            continue
         answers.write(f"{os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}\n")
         answers.flush()
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from command_line import call_towpath
+from command_line import BegunCommand, begin_towpath, call_towpath
 from thread_executor import run_in_threads
 from towpath.backends.dvc import Store
 from towpath.backends.prefect.executor import PrefectExecutor
@@ -203,8 +203,12 @@ class Project:
         return self.git("tag", "--list").split()
 
     def start(self, *words: str, **environment: str) -> subprocess.Popen[str]:
-        """The command line, as a person calls it in the project's folder."""
+        """The command line in a new Python, as a person calls it in the project's folder."""
         return start(self.root, *words, **environment)
+
+    def begin(self, *words: str, **environment: str) -> BegunCommand:
+        """The same, forked from a process that has everything imported."""
+        return begin_towpath(self.root, *words, **{"COLUMNS": "100", **environment})
 
     def towpath(self, *words: str, **environment: str) -> Said:
         """The same to its end."""
@@ -222,7 +226,7 @@ class Project:
 
 
 def start(folder: Path, *words: str, **environment: str) -> subprocess.Popen[str]:
-    """The command line in a folder; ``environment`` is added to this process's."""
+    """The command line in a folder, in a new Python; ``environment`` is added to this process's."""
     return subprocess.Popen(
         [sys.executable, "-m", "towpath", *words],
         cwd=folder,
@@ -243,9 +247,10 @@ def wait_for_question(project: Project, step: str) -> dict[str, Any]:
     raise AssertionError(f"{step} asks nothing")
 
 
-def end(process: subprocess.Popen[str]) -> Said:
+def end(process: subprocess.Popen[str] | BegunCommand) -> Said:
     """What a command answered."""
     out, err = process.communicate(timeout=120)
+    assert process.returncode is not None
     return Said(process.returncode, out, err)
 
 

@@ -9,7 +9,8 @@ from xml.etree import ElementTree
 import pytest
 
 from audit_project import Project
-from running import Said, end, start
+from command_line import call_towpath
+from running import Said
 from towpath import registry
 from towpath.audit.lineage import trace_lineage
 from tracking import track
@@ -24,7 +25,8 @@ steps:
 
 
 def towpath(project: Project, *words: str) -> Said:
-    return end(start(project.root, *words, COLUMNS="140"))
+    done = call_towpath(project.root, *words, COLUMNS="140")
+    return Said(done.returncode, done.stdout, done.stderr)
 
 
 def test_data_code_promotions_and_what_was_made_of_it(project: Project) -> None:

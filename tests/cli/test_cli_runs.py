@@ -10,7 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from running import FOLDER, Project, end, plain, start
+from command_line import call_towpath
+from running import FOLDER, Project, plain
 
 HEAVY = ("prefect", "pandas", "numpy", "sklearn", "pyarrow", "dvc", "great_expectations",
          "cookiecutter", "skops", "pydantic_settings", "sqlalchemy", "httpx")  # fmt: skip
@@ -172,10 +173,12 @@ def test_a_call_that_is_wrong(project: Project, tmp_path: Path) -> None:
     option = project.towpath("run", "--onyl", "x")
     assert option.code == 2
     assert re.match(r"error: No such option.*--only", option.err)
-    nowhere = end(start(tmp_path, "run"))
-    assert nowhere.code == 2
-    assert nowhere.err.startswith(f"error: no project here: there is no towpath.yaml in {tmp_path}")
-    assert end(start(tmp_path, "-C", str(project.root / FOLDER), "plan")).code == 0
+    nowhere = call_towpath(tmp_path, "run")
+    assert nowhere.returncode == 2
+    assert nowhere.stderr.startswith(
+        f"error: no project here: there is no towpath.yaml in {tmp_path}"
+    )
+    assert call_towpath(tmp_path, "-C", str(project.root / FOLDER), "plan").returncode == 0
     assert project.runs() == []
 
 

@@ -18,7 +18,7 @@ def test_one_project_uses_every_kind_and_runs(adopt: Adopt) -> None:
     steps = [step for declaration in declared for step in declaration.pipeline.steps.values()]
     assert {step.kind for step in steps} == set(KINDS), "a new kind gets a step in this example"
 
-    begun = project.start("run", "training")
+    begun = project.begin("run", "training")
     token = wait_for_question(project, "ask")["token"]
     assert project.towpath("answer", token, "approved=true").code == 0
     done = end(begun)

@@ -37,7 +37,7 @@ def test_a_step_waits_for_an_answer(project: Project) -> None:
     project.declare(PIPELINE)
     project.write(f"{FOLDER}/steps.py", "def went(answer: dict) -> dict:\n    return answer\n")
     assert project.towpath("answer").err == "no step waits for an answer\n"
-    begun = project.start("run")
+    begun = project.begin("run")
     question = wait_for_question(project, "ask")
     token = question["token"]
     assert question["message"] == "may it go, below 3?"

@@ -122,11 +122,11 @@ def assert_goes_on(project: Project, notes: Path) -> None:
 
 def test_killed_in_a_step(waiting: tuple[Project, Path]) -> None:
     project, notes = waiting
-    process = project.start("run")
+    process = project.begin("run")
     step = begun(notes)
     (name,) = project.runs()
     assert run_folders.find_run(project.workspace.runs, "last").state == "running"
-    process.kill()
+    process.send_signal(signal.SIGKILL)
     process.communicate()
     step.wait(180)
     found = run_folders.find_run(project.workspace.runs, name)
@@ -138,10 +138,7 @@ def test_killed_in_a_step(waiting: tuple[Project, Path]) -> None:
 
 def test_interrupted_by_the_keyboard(waiting: tuple[Project, Path]) -> None:
     project, notes = waiting
-    process = subprocess.Popen(
-        [sys.executable, "-m", "towpath", "run"], cwd=project.root, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    process = project.begin("run")
     step = begun(notes)
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=120)  # a busy machine takes its time to flush
@@ -172,7 +169,7 @@ def test_an_interrupt_that_python_drops_ends_the_run_all_the_same(
 
 def test_two_runs_at_once(waiting: tuple[Project, Path]) -> None:
     project, notes = waiting
-    both = [project.start("run", "--json") for _ in range(2)]
+    both = [project.begin("run", "--json") for _ in range(2)]
     begun(notes)
     deadline = time.monotonic() + 180
     while len(project.runs()) < 2 and time.monotonic() < deadline:

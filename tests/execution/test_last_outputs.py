@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import time
 from pathlib import Path
 
 import pytest
 
-from running import Project, make, ran, start, states
+from running import Project, make, ran, states
 from towpath import registry
 from towpath.audit.reproduction import reproduce_version
 from towpath.errors import StoreError
@@ -147,7 +148,7 @@ def test_an_environment_has_its_own_and_another_pipeline_finds_it_fresh(growing:
 def test_a_kill_before_the_end_moves_nothing(growing: Project) -> None:
     first = growing.run()
     bring(growing, 99)  # with which the second step does not end
-    process = start(growing.root, "run")
+    process = growing.begin("run")
     deadline = time.monotonic() + 60
     run_folder = growing.workspace.runs
     while time.monotonic() < deadline:
@@ -155,7 +156,7 @@ def test_a_kill_before_the_end_moves_nothing(growing: Project) -> None:
         if later and '"look", "state": "running"' in (later[0] / "events.jsonl").read_text():
             break
         time.sleep(0.05)
-    process.kill()
+    process.send_signal(signal.SIGKILL)
     process.communicate()
     bring(growing, 5)
     after = growing.run()

@@ -64,7 +64,7 @@ def test_jobs_priority_and_retry(project: Project) -> None:
 def test_a_run_is_stopped_from_outside(project: Project) -> None:
     project.declare("steps: {slow: {run: slow}, next: {run: slow, after: slow}}\n")
     project.write(f"{FOLDER}/steps.py", "import time\ndef slow():\n    time.sleep(100)\n")
-    begun = project.start("run")
+    begun = project.begin("run")
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         runs = list(run_folders.recent_runs(project.workspace.runs))

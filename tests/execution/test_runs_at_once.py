@@ -29,7 +29,7 @@ def several(tmp_path: Path) -> list[Project]:
 
 def test_runs_of_several_projects_at_once(several: list[Project]) -> None:
     def run_whole(project: Project) -> Said:
-        return end(project.start("run"))
+        return end(project.begin("run"))
 
     with ThreadPoolExecutor(_AT_ONCE) as threads:
         ended = list(threads.map(run_whole, several))

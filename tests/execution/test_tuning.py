@@ -109,7 +109,7 @@ def test_a_search_goes_on_where_it_was(search: Project) -> None:
     search.edit("flows/training/pipeline.yaml", "timeout: 20", "timeout: 20\n    code: [other.txt]")
     search.write("flows/training/other.txt", "another key for each trial")
     search.code("    mse =", "    time.sleep(0.4)\n    mse =")
-    going = search.start("run")
+    going = search.begin("run")
     record = None
     for _ in range(600):
         time.sleep(0.1)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from own_home import CopyWorld, use_api
-from running import Project, end, make, start
+from running import Project, end, make
 from towpath import scratch
 from towpath.backends.prefect import server
 
@@ -274,7 +274,7 @@ def test_a_fetch_that_is_told_to_end_takes_git_along(
     helper.chmod(0o755)
     plain.git("remote", "add", "origin", "silent://nowhere/x")
     path = {"PATH": f"{helper.parent}:{os.environ['PATH']}"}
-    asking = start(plain.root, "fetch", **path)
+    asking = plain.begin("fetch", **path)
     deadline = time.monotonic() + 180
     while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text().strip():
         assert time.monotonic() < deadline
