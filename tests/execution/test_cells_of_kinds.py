@@ -5,7 +5,7 @@ from __future__ import annotations
 from running import FOLDER, Project, reasons, states
 
 PIPELINE = """
-params: {regions: [north, south], rows: 30}
+params: {regions: [north, south], rows: 30, most: 30}
 inputs: {raw: data/raw.csv}
 steps:
   load:
@@ -24,6 +24,7 @@ steps:
     run: train
     each: {region: regions}
     inputs: {table: check.data}
+    params: [most]
     outputs: [model.skops, score.json]
   bundle:
     kind: create_model
@@ -47,7 +48,8 @@ def load(raw: pd.DataFrame, region: str, rows: int) -> pd.DataFrame:
     return raw[raw.region == region].drop(columns="region").head(rows)
 
 
-def train(table: pd.DataFrame) -> dict:
+def train(table: pd.DataFrame, most: int) -> dict:
+    table = table.head(most)
     model = LinearRegression().fit(table[["x"]], table["y"])
     return {"model": model, "score": {"rows": len(table)}}
 
@@ -97,8 +99,9 @@ def test_a_check_a_bundle_and_a_version_for_each_item(project: Project) -> None:
 
     project.write(f"{FOLDER}/suites/south.yaml", SUITE)
     # A trial keeps what would be registered of each.
-    trial = project.run(params={"rows": 20})
+    trial = project.run(params={"most": 20})
     assert trial.exit_code == 0, trial.error
+    assert states(trial)["check@south"] == "reused"
     assert len(project.tags()) == 2
     assert project.towpath("register", trial.id).code == 0
     assert project.tags()[1::2] == ["sales-north@v1.1.0", "sales-south@v1.1.0"]

@@ -116,20 +116,15 @@ def test_steps_read_and_write_what_is_declared(root: Path) -> None:
     assert json.loads((made / "take/seen.json").read_text()) == {
         "roads": ["007"], "names": ["a", "b"], "again": ["007"],
     }  # fmt: skip
+    edit(root, "shared/formats.py", '["roads"]', '["streets"]')
+    with pytest.raises(StepFailed, match=r"input `roads`: roads\.shp cannot be read as shp: Key"):
+        single_step.carry_out(Workspace(root), "main", "take", print)
     edit(root, "flows/main/steps.py", "table.zip.tolist(), ", "[], ")
     with pytest.raises(StepFailed, match=r"output `roads`: cannot be written as shp: KeyError: "):
         single_step.carry_out(Workspace(root), "main", "make", print)
     edit(root, "shared/formats.py", 'if not value: raise KeyError("no roads")', "return")
     with pytest.raises(StepFailed, match=r"class shared\.formats:Shapefile wrote nothing"):
         single_step.carry_out(Workspace(root), "main", "make", print)
-
-
-def test_what_a_class_raises_is_told_with_the_inputs_name(root: Path) -> None:
-    for step in ("check", "make"):
-        single_step.carry_out(Workspace(root), "main", step, print)
-    edit(root, "shared/formats.py", '["roads"]', '["streets"]')
-    with pytest.raises(StepFailed, match=r"input `roads`: roads\.shp cannot be read as shp: Key"):
-        single_step.carry_out(Workspace(root), "main", "take", print)
 
 
 def test_the_options_of_an_input_are_in_the_key(root: Path) -> None:

@@ -19,6 +19,8 @@ expectations:
   - {type: expect_column_values_to_be_between, column: number, min_value: 0}
 """
 
+UNIQUE = "  - {type: expect_compound_columns_to_be_unique, column_list: [a, b]}\n"
+
 OLD_CLEAN = """\
 def clean(raw: list) -> list:
     return [number for number in raw if positive(number)]
@@ -35,8 +37,8 @@ def test_a_check_decides(project: Project) -> None:
     pipeline = pipeline.replace("inputs: [raw]\n", "inputs: {raw: check.data}\n")
     assert OLD_CLEAN in STEPS
     project.declare(pipeline, STEPS.replace(OLD_CLEAN, CLEAN))
-    project.write(f"{FOLDER}/expectations/raw.yaml", SUITE)
-    project.write("data/raw.csv", "number\n1\n2\n-3\n4\n")
+    project.write(f"{FOLDER}/expectations/raw.yaml", SUITE + UNIQUE)
+    project.write("data/raw.csv", "number,a,b\n1,2,3\n2,2,3\n-3,0,0\n4,0,1\n")
     project.commit()
 
     said = project.towpath("-q", "run")
@@ -44,11 +46,12 @@ def test_a_check_decides(project: Project) -> None:
     refused = run_folders.find_run(project.workspace.runs, "last")
     assert (refused.state, refused.exit_code) == ("refused", 3)
     assert states(refused)["check"] == "refused"
-    error, page = refused.error
+    error, unlike, page = refused.error
     assert error == (
         f"check: {FOLDER}/expectations/raw.yaml:3: expected that `number` is at least 0, "
         "but 1 of 4 rows is not (25 %): row 2: number -3"
     )
+    assert unlike.endswith("row 0: a 2, b 3; row 1: a 2, b 3"), "all columns of its rule"
     assert (project.root / page.removeprefix("check: the check's page is ")).is_file()
     assert {reasons(refused)[name] for name in ("clean", "fit")} <= {
         "`check` failed",
@@ -57,6 +60,7 @@ def test_a_check_decides(project: Project) -> None:
     assert (project.tags(), project.artifacts.exists()) == ([], False)
     assert said.err.startswith(f"error: {error}\n")
 
+    project.write(f"{FOLDER}/expectations/raw.yaml", SUITE)
     project.edit(f"{FOLDER}/pipeline.yaml", "raw.yaml\n", "raw.yaml\n    must_pass: false\n")
     project.commit()
     reported = project.run()
@@ -72,11 +76,3 @@ def test_a_check_decides(project: Project) -> None:
     project.commit()
     again = project.run()
     assert (again.state, again.exit_code) == ("refused", 3)
-
-
-def test_a_row_is_shown_with_all_columns_of_its_rule(project: Project) -> None:
-    project.declare(f"inputs: {{raw: data/raw.csv}}\n{CHECK}")
-    rule = "{type: expect_compound_columns_to_be_unique, column_list: [a, b]}"
-    project.write(f"{FOLDER}/expectations/raw.yaml", f"expectations:\n  - {rule}\n")
-    project.write("data/raw.csv", "c,a,b\n1,2,3\n4,2,3\n")
-    assert project.run().error[0].endswith("row 0: a 2, b 3; row 1: a 2, b 3")

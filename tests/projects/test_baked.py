@@ -39,9 +39,10 @@ def test_a_new_project_runs_registers_and_passes_its_own_tests(tmp_path: Path) -
     """Of classification; the demo below is one of regression."""
     answers = {"task": "classification"}
     project = projects.make_from_template("tabular", tmp_path / "a place", answers, ask=False)
-    towpath(project, "run")
-    assert registered_metrics(project, "penguins")["accuracy"] > 0.9
-    pass_its_own_tests(project, tmp_path / "base")
+    base = tmp_path / "a place" / "base"
+    pass_its_own_tests(project, base)
+    run_by_its_tests = base / "copy0" / project.name
+    assert registered_metrics(run_by_its_tests, "penguins")["accuracy"] > 0.9
 
 
 def test_a_forecast_backtests_tunes_the_winner_and_registers(tmp_path: Path) -> None:

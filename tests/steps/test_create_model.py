@@ -122,6 +122,7 @@ def test_a_folder_is_tried_by_itself(project: Any, tmp_path: Path) -> None:
     first = project.call(order(project, "shared/words.py", code=["shared/words.py"]))
     again = project.call(order(project, "shared/words.py", code=["shared/words.py"]))
     assert first.outputs == again.outputs and first.outputs["model"].files == 8
+    assert_mlflow_finds_its_layout(lay_out(project, first, tmp_path / "of MLflow"))
     folder = lay_out(project, first, tmp_path)
     samples = json.loads((folder / "samples.json").read_text())
     assert [sample["expected"] for sample in samples] == [30.0, 65.0, -20.0]
@@ -139,11 +140,7 @@ def test_a_folder_is_tried_by_itself(project: Any, tmp_path: Path) -> None:
         model_bundles.load_version(folder, folder.name, own["classes"], {**own, "classes": []})
 
 
-def test_mlflow_finds_its_layout(project: Any, tmp_path: Path) -> None:
-    project.steps(FUNCTIONS)
-    project.write("shared/words.py", "FACTOR = 2\n")
-    made = project.call(order(project, "shared/words.py", code=["shared/words.py"]))
-    folder = lay_out(project, made, tmp_path)
+def assert_mlflow_finds_its_layout(folder: Path) -> None:
     lay_out_mlflow(folder)
     model = yaml.safe_load((folder / "MLmodel").read_text())
     flavour = model["flavors"]["python_function"]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-import subprocess
-import sys
 import xml.etree.ElementTree as ET
 
 import numpy
 import pandas
 import pytest
 
+from command_line import run_python
 from towpath.errors import StepFailed
 from towpath.steps.explanation import draw_bars, draw_rows
 
@@ -113,8 +112,9 @@ assert not numba.config.DISABLE_JIT and hasattr(numba.njit(lambda x: x), "py_fun
 """
 
 
-def test_shap_is_not_compiled_and_what_a_model_compiles_is():
-    subprocess.run([sys.executable, "-c", PLAIN], check=True)
+def test_shap_is_not_compiled_and_what_a_model_compiles_is(tmp_path):
+    done = run_python(tmp_path, PLAIN, imported="steps")
+    assert done.returncode == 0, done.stderr
 
 
 def test_any_kind_of_model_is_explained(explain):
