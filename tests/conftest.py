@@ -78,7 +78,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "PREFECT_HOME": str(home / "prefect"),
         # Every API here is spoken to without TLS, and yet each client of Prefect's would read the
         # whole bundle of authorities, 18 ms of CPU.
-        "PREFECT_API_SSL_CERT_FILE": str(run_settings._NO_AUTHORITY),
+        "PREFECT_API_SSL_CERT_FILE": str(run_settings.NO_AUTHORITY),
         "DVC_NO_ANALYTICS": "1",
         "DVC_SITE_CACHE_DIR": str(home / "dvc"),
         "DO_NOT_TRACK": "1",

@@ -39,8 +39,9 @@ def test_the_committed_schema_is_the_one_that_is_generated(
 ) -> None:
     assert read_schema(name) == render_schema(name), "run `python -m towpath.config.schema`"
     # Not in the order in which whatever ran before has built the types.
-    assert [*build_schema(name)["definitions"]] == sorted(build_schema(name)["definitions"])
-    jsonschema.Draft7Validator.check_schema(build_schema(name))
+    schema = build_schema(name)
+    assert [*schema["definitions"]] == sorted(schema["definitions"])
+    jsonschema.Draft7Validator.check_schema(schema)
 
 
 DECLARED: set[type[BaseModel]] = {

@@ -61,8 +61,8 @@ def needs_of_steps(
         if step.kind in kinds.IN_A_PROCESS and not is_apart:
             files = [(output.path, output.format) for output in graph_step.outputs.values()]
             needs += needs_of_step(step, files, libraries.get(getattr(step, "run", ""), ()))
-    first = [module for module in formats.FIRST_IMPORTS if module in needs]
-    return tuple(dict.fromkeys((*first, *needs)))
+    early_imports = [module for module in formats.FIRST_IMPORTS if module in needs]
+    return tuple(dict.fromkeys((*early_imports, *needs)))
 
 
 def needs_of_step(

@@ -127,7 +127,7 @@ def test_an_api_that_wants_a_token_is_asked_for_one() -> None:
 
 
 def test_with_no_authority_a_certificate_is_refused_and_not_taken_unseen() -> None:
-    context = ssl.create_default_context(cafile=str(run_settings._NO_AUTHORITY))
+    context = ssl.create_default_context(cafile=str(run_settings.NO_AUTHORITY))
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
     assert context.get_ca_certs() == []  # the certificate in it may vouch for none
 

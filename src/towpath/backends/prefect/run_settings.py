@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # One certificate whose key nobody has. A local API is spoken to without TLS, yet each of Prefect's
 # clients reads the whole bundle of authorities for it, 18 ms of CPU each, and a run has four. With
 # this in the bundle's place a TLS connection would be refused, and not made unchecked.
-_NO_AUTHORITY = Path(__file__).with_name("no_authority.pem")
+NO_AUTHORITY = Path(__file__).with_name("no_authority.pem")
 
 
 @contextmanager
@@ -57,7 +57,7 @@ def _changed_groups(settings: Settings, is_local: bool) -> dict[str, Any]:
         "flows": settings.flows.model_copy(update={"heartbeat_frequency": None})
     }
     if is_local:
-        groups["api"] = settings.api.model_copy(update={"ssl_cert_file": str(_NO_AUTHORITY)})
+        groups["api"] = settings.api.model_copy(update={"ssl_cert_file": str(NO_AUTHORITY)})
         # It was started from this environment: it has the version that is here.
         client: dict[str, Any] = {"server_version_check_enabled": False}
         if not settings.server.api.csrf_protection_enabled:
