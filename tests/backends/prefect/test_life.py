@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,13 @@ import psutil
 import pytest
 
 from towpath.backends.prefect import server
-from towpath.backends.prefect.server import api_home, server_state, start_api, worker
+from towpath.backends.prefect.server import (
+    api_home,
+    chosen_api,
+    server_state,
+    start_api,
+    worker,
+)
 from towpath.errors import EngineError
 
 ENSURE = "import sys; from pathlib import Path; from towpath.backends.prefect import server; "
@@ -189,7 +196,10 @@ def test_an_address_where_nobody_listens_is_named(
     assert "refused" in fault.what
 
 
-def test_an_address_that_never_answers_is_no_hang(tmp_path: Path) -> None:
+def test_an_address_that_never_answers_is_no_hang(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chosen_api, "RUN_ANSWER_SECONDS", 0.5)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -199,7 +209,25 @@ def test_an_address_that_never_answers_is_no_hang(tmp_path: Path) -> None:
             server.ensure_api(tmp_path)
     (fault,) = raised.value.faults
     assert str(fault.place) == "prefect.toml:2"
-    assert fault.what == f"the Prefect API {url} does not answer within 2.5 s"
+    assert fault.what == f"the Prefect API {url} does not answer within 0.5 s"
+
+
+def test_a_run_waits_for_a_server_that_is_busy_for_some_seconds(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        url = f"http://127.0.0.1:{busy.getsockname()[1]}/api"
+        (tmp_path / "prefect.toml").write_text(f'[api]\nurl = "{url}"\n')
+
+        def answer_late() -> None:
+            line, _ = busy.accept()
+            with line:
+                time.sleep(3)
+                line.recv(1 << 16)
+                line.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ntrue")
+
+        answering = threading.Thread(target=answer_late)
+        answering.start()
+        assert server.ensure_api(tmp_path).url == url
+        answering.join()
 
 
 def test_a_deleted_project_leaves_nothing(tmp_path: Path, project: Path) -> None:
