@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import subprocess
@@ -15,9 +16,9 @@ from store_project import Project
 from towpath.backends.dvc import Store
 from towpath.errors import StoreError
 
-_PIECE = 1 << 20  # bytes that are read at a time
+_PIECE = 1 << 17  # bytes that are read at a time
 
-LARGE = b"0123456789abcdef" * (_PIECE // 16 + 1)
+LARGE = b"0123456789abcdef" * (1 << 16) + b"and a little"  # more than a megabyte
 
 
 @pytest.mark.parametrize("content", [b"", b"x", LARGE[:_PIECE], LARGE], ids=len)
@@ -39,14 +40,28 @@ def test_a_file_goes_in_and_comes_out(project: Project, content: bytes) -> None:
 
 
 def test_a_folder_goes_in_and_comes_out_in_the_place_of_another(project: Project) -> None:
-    for name in range(200):
-        project.write(f"data/{name % 7}/{name} ü.csv", str(name % 150))
+    """Of large files, which threads work at, and of small ones between them, each has its own."""
+    contents = {
+        f"{number % 7}/{number} ü.csv": f"{number % 150}" * (100_000 if number % 9 == 0 else 1)
+        for number in range(200)
+    }
+    for path, content in contents.items():
+        project.write(f"data/{path}", content)
     artifact = project.store.put(Path("data"))
     assert (artifact.files, artifact.name) == (200, "data")
+    assert project.store.members(artifact.digest) == {
+        path: hashlib.md5(content.encode()).hexdigest() for path, content in contents.items()
+    }
     project.write("out/old.csv", "old")
     project.store.copy_to(artifact.digest, Path("out"))
+    out = project.root / "out"
+    assert {
+        path.relative_to(out).as_posix(): path.read_text()
+        for path in out.rglob("*") if path.is_file()
+    } == contents  # fmt: skip
     assert project.store.digest(Path("out")).digest == artifact.digest
-    assert len(list(project.store.layout.objects.rglob("??*/*"))) == 151
+    stored = list(project.store.layout.objects.rglob("??*/*"))
+    assert len(stored) == len({*contents.values()}) + 1
 
 
 def test_what_is_stored_is_not_written_again(project: Project) -> None:

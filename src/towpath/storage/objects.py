@@ -12,7 +12,7 @@ import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -337,7 +337,11 @@ class Objects(Struct, frozen=True, dict=True):
     def scratch_path(self) -> Path:
         """A path, on the file system of the objects, for a file that something else will write."""
         self._make_folder(self.layout.scratch)
-        return self.layout.scratch / f"{os.getpid()}-{_TOKEN}-{next(_COUNT)}"
+        return self.layout.scratch / _scratch_name()
+
+    @cached_property
+    def _scratch_folder(self) -> str:
+        return os.fspath(self.layout.scratch)
 
     def sweep_scratch(self) -> None:
         """Remove what a killed process left on its way in."""
@@ -351,8 +355,13 @@ class Objects(Struct, frozen=True, dict=True):
     @contextmanager
     def _open_scratch(self) -> Iterator[tuple[str, int]]:
         """A new file, open for writing; what got no name of its own is removed at the end."""
-        path = os.fspath(self.scratch_path())
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, _READ_ONLY)
+        path = f"{self._scratch_folder}/{_scratch_name()}"
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
+        try:
+            descriptor = os.open(path, flags, _READ_ONLY)
+        except FileNotFoundError:
+            self._make_folder(self.layout.scratch)
+            descriptor = os.open(path, flags, _READ_ONLY)
         try:
             yield path, descriptor
         finally:
@@ -384,6 +393,10 @@ class Objects(Struct, frozen=True, dict=True):
         if self.layout.shared:
             with suppress(PermissionError):
                 folder.chmod(0o2775)
+
+
+def _scratch_name() -> str:
+    return f"{os.getpid()}-{_TOKEN}-{next(_COUNT)}"
 
 
 def _name_digest(md5_digest: str, like: str) -> str:

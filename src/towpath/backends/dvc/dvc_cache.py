@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from msgspec import Struct
 
@@ -36,15 +36,18 @@ if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
 
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
+
 IGNORE_FILE = ".dvcignore"
 _NAME = re.compile(r"[\w.-]+/?")
 _ALWAYS = frozenset({".git", ".hg", ".dvc"})
 _AS_FOLDERS = frozenset({".hg", ".dvc"})
 _PATIENCE = 3  # how often a file that changes while it is read is read again
 _THREADS = 4
-# Bytes, to be hashed or copied, from which on threads help: hashlib and copies leave the GIL. Small
-# files are Python's own time, of which threads only make more.
-_LARGE = 8 << 20
+# Bytes of a file from which on threads help: hashlib and copies leave the GIL. Smaller ones are
+# Python's own time, of which threads that wait for each other make three times as much.
+_LARGE = 256 << 10
 
 
 class IgnorePatterns(Struct, frozen=True, dict=True):
@@ -230,7 +233,7 @@ class Store:
         recalled = self._recall_digests(files)
         unread = [file for file in files if file.relative not in recalled]
         began = time.time_ns()
-        read = map_in_threads(_hash_settled, unread, _job_count(unread))
+        read = _map_large_in_threads(_hash_settled, unread, [file.stamp.size for file in unread])
         pairs = list(zip(unread, read, strict=True))
         rows = ((file.path, stamp, digest) for file, (stamp, digest) in pairs)
         # The moment before the reading: what was written in the same tick is not believed later.
@@ -280,8 +283,8 @@ class Store:
         unread = [file for file in files if file.relative not in digests]
         began = time.time_ns()
         # Of what changes meanwhile the object is named for the bytes that were copied.
-        jobs = _job_count(unread)
-        stored = map_in_threads(lambda file: self.objects.add_file(file.path), unread, jobs)
+        sizes = [file.stamp.size for file in unread]
+        stored = _map_large_in_threads(lambda file: self.objects.add_file(file.path), unread, sizes)
         self._stat_cache.save_digests((row for _, row in stored if row), time.time_ns())
         fresh = [(file, digest) for file, (digest, _) in zip(unread, stored, strict=True)]
         rows = ((file.path, file.stamp, digest) for file, digest in fresh)
@@ -347,7 +350,8 @@ class Store:
         target.mkdir()
         for folder in {path.parent for path, _ in members}:
             folder.mkdir(parents=True, exist_ok=True)
-        map_in_threads(lambda one: copy_plain(self.path(one[1]), one[0]), members, _THREADS)
+        sizes = [self.path(digest).stat().st_size for _, digest in members]
+        _map_large_in_threads(lambda one: copy_plain(self.path(one[1]), one[0]), members, sizes)
 
     def entries(self, key: str, writers: Sequence[str] = WRITERS) -> Iterator[CacheEntry]:
         return self.cached_entries.read(key, writers)
@@ -369,8 +373,17 @@ class Store:
         return path
 
 
-def _job_count(files: Sequence[FileBelow]) -> int:
-    return _THREADS if sum(file.stamp.size for file in files) > _LARGE else 1
+def _map_large_in_threads(
+    work: Callable[[_In], _Out], things: Sequence[_In], sizes: Sequence[int]
+) -> list[_Out]:
+    """The answers in the order of the things, whose bytes are so many each."""
+    large = [number for number, size in enumerate(sizes) if size >= _LARGE]
+    answers = map_in_threads(work, [things[number] for number in large], _THREADS)
+    answers_by_number = dict(zip(large, answers, strict=True))
+    return [
+        answers_by_number[number] if number in answers_by_number else work(thing)
+        for number, thing in enumerate(things)
+    ]
 
 
 def _hash_settled(file: FileBelow) -> tuple[FileStamp, str]:
