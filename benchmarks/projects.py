@@ -47,8 +47,10 @@ def no_ops(folder: Path, count: int, shape: str) -> Path:
     steps = ["  s0:\n    run: begin\n    outputs: [value.txt]\n"]
     for n in range(1, count):
         before = n - 1 if shape == "chain" else 0
+        # In a fan all have one input: with one name of the output, too, the second would be reused.
+        name = "value" if shape == "chain" else f"value_{n}"
         steps.append(
-            f"  s{n}:\n    run: pass_on\n    inputs: [s{before}.value]\n    outputs: [value.txt]\n"
+            f"  s{n}:\n    run: pass_on\n    inputs: [s{before}.value]\n    outputs: [{name}.txt]\n"
         )
     (flow / "pipeline.yaml").write_text("steps:\n" + "".join(steps))
     functions = (
