@@ -182,6 +182,15 @@ def test_a_call_that_is_wrong(project: Project, tmp_path: Path) -> None:
     assert project.runs() == []
 
 
+def test_a_run_whose_api_is_away_counts_no_steps(project: Project) -> None:
+    url = "http://127.0.0.1:9/api"
+    away = project.towpath("run", PREFECT_API_URL=url)
+    assert (away.code, away.out) == (1, "")
+    fault, last = away.err.splitlines()[-2:]
+    assert fault.startswith(f"error: the Prefect API {url} (environment variable PREFECT_API_URL)")
+    assert re.fullmatch(r"failed in [\d.]+s", last)
+
+
 def on_a_terminal(project: Project, *words: str, **environment: str) -> tuple[int, str]:
     """A command whose stderr is a terminal of 100 columns; its exit code, and what it showed."""
     ours, theirs = pty.openpty()
