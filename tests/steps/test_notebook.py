@@ -53,6 +53,7 @@ def test_it_is_executed_with_its_variables_and_kept(project, warm):
         code("rate = 0.5\nwords = []", "parameters"),
         code("import json, leafnet\nrows = json.load(open(raw))\nprint('rate', rate, words)"),
         code("%matplotlib inline\nimport matplotlib.pyplot as plt\nplt.plot(rows);"),
+        code("from IPython.display import HTML\nHTML('<script>drawn = 1</script>')"),
         code("sums = {'sum': leafnet.double(sum(rows))}\nfile = open(total, 'w')\n"
              "json.dump(sums, file)\nfile.close()\nprint(total)"),
         kernelspec={"name": "someones-conda", "language": "python", "display_name": "x"},
@@ -70,6 +71,8 @@ def test_it_is_executed_with_its_variables_and_kept(project, warm):
     assert made.outputs["page"].name == "explore.html"
     assert "<h1" in page and "data:image/png;base64," in page
     assert 'src="http' not in page and "cdn" not in page
+    head, _, body = page.partition("</head>")
+    assert "<script" not in head and "<script>drawn = 1</script>" in body
     assert made.facts["undeclared"] == ["src/leafnet/__init__.py"]  # as nobody read its code here
     again = project.call(order(project, {"total": "t.json"}, values))
     assert again.outputs == made.outputs, "the same cells and values give the same bytes"

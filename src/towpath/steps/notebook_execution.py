@@ -25,8 +25,9 @@ _KERNEL = "python3"
 _LONGEST_SOCKET = 90  # bytes; a path of a local socket has at most 104 on macOS, 108 on Linux
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _IN_CELL = re.compile(r"Cell In\[\d+\], line (\d+)")
-# What a page would load from elsewhere: formulas stay as they are written, diagrams as text.
-_LOADER = re.compile(r'<script src=""></script>|<script type="module">.*?</script>', re.DOTALL)
+# Jupyter's own, which would load others from elsewhere: formulas stay as they are written, diagrams
+# as text. Those of the cells stand behind the head.
+_SCRIPT = re.compile(r"<script\b.*?</script>", re.DOTALL)
 _KERNEL_DIED = ("DeadKernelError", "RuntimeError")  # the second where it dies before it answers
 
 
@@ -82,7 +83,7 @@ class ExecutedNotebook(Struct, frozen=True):
         self.document.metadata["title"] = title
         whole, _ = exporter.from_notebook_node(self.document)
         head, end, body = whole.partition("</head>")
-        path.write_text(f"{_LOADER.sub('', head)}{end}{body}", encoding="utf-8")
+        path.write_text(f"{_SCRIPT.sub('', head)}{end}{body}", encoding="utf-8")
 
 
 def _without_secrets(value: Any) -> Any:
