@@ -39,6 +39,7 @@ with api_home.hold_lease(api_home.home_of_project(Path(sys.argv[1])), "killed"):
 """
 
 
+PAGE = Path(__file__).parents[3] / "docs" / "prefect.md"
 Processes = Callable[[], list[psutil.Process]]
 
 
@@ -199,7 +200,9 @@ def test_an_address_where_nobody_listens_is_named(
 def test_an_address_that_never_answers_is_no_hang(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chosen_api, "RUN_ANSWER_SECONDS", 0.5)
+    told = f"/api does not answer within {chosen_api.ANSWER_SECONDS:g} s"
+    assert told in PAGE.read_text()
+    monkeypatch.setattr(chosen_api, "ANSWER_SECONDS", 0.5)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -224,7 +227,7 @@ def test_a_run_waits_for_a_server_that_is_busy_for_some_seconds(tmp_path: Path) 
                 line.recv(1 << 16)
                 line.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ntrue")
 
-        answering = threading.Thread(target=answer_late)
+        answering = threading.Thread(target=answer_late, daemon=True)
         answering.start()
         assert server.ensure_api(tmp_path).url == url
         answering.join()

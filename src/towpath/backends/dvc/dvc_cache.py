@@ -351,7 +351,9 @@ class Store:
         for folder in {path.parent for path, _ in members}:
             folder.mkdir(parents=True, exist_ok=True)
         sizes = [self.path(digest).stat().st_size for _, digest in members]
-        _map_large_in_threads(lambda one: copy_plain(self.path(one[1]), one[0]), members, sizes)
+        _map_large_in_threads(
+            lambda member: copy_plain(self.path(member[1]), member[0]), members, sizes
+        )
 
     def entries(self, key: str, writers: Sequence[str] = WRITERS) -> Iterator[CacheEntry]:
         return self.cached_entries.read(key, writers)

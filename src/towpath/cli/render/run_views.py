@@ -309,10 +309,10 @@ def say_outcome(session: Session, run: RecordedRun) -> None:
     state_counts = run.count_states()
     counts = ((state_counts[state], word) for state, word in _COUNTED.items())
     words = ", ".join(f"{count} {word}" for count, word in counts if count)
-    told = f": {words}" if words else ""  # nothing, where the API was away
+    ending = f": {words}" if words else ""  # nothing, where the API was away
     colour = "green" if run.state is ExecutionState.DONE else "red"
     took = readable_duration(run.seconds) or "0.0s"
-    session.say(Styled(str(run.state), f"bold {colour}"), f" in {took}{told}")
+    session.say(Styled(str(run.state), f"bold {colour}"), f" in {took}{ending}")
     if failed := [step.name for step in run.steps.values() if step.state in FAILED_STATES]:
         session.say(f"  towpath logs {run.id} {failed[0]}")
     _say_versions(session, run)

@@ -13,9 +13,8 @@ from towpath.backends.prefect.server.api_home import find_killed_runs, hold_leas
 from towpath.backends.prefect.server.server_state import PrefectApi, find_api_trouble
 from towpath.errors import EngineError, Fault, TowpathError
 
-ANSWER_SECONDS = 2.5  # for who looks at it: a person sits before the terminal
-# For a run. A team's server that fifty runs begin at once, at night, is silent for some seconds.
-RUN_ANSWER_SECONDS = 10.0
+# A team's server at which fifty runs begin at once, at night, is silent for some seconds.
+ANSWER_SECONDS = 10.0
 _START_SECONDS = 120.0
 
 
@@ -53,7 +52,7 @@ def await_api(api: PrefectApi, seconds: float = _START_SECONDS) -> PrefectApi:
     if api.started_by_us:
         start_api.await_local_api(api.home, api.local_port, seconds)
         return api
-    if wrong := find_api_trouble(api.url, RUN_ANSWER_SECONDS):
+    if wrong := find_api_trouble(api.url, ANSWER_SECONDS):
         is_own_place = str(api.place) == api.origin
         what = f"the Prefect API {api.url}{'' if is_own_place else f' ({api.origin})'} {wrong}"
         hint = "start it, or remove that setting and Towpath starts its own"

@@ -17,12 +17,13 @@ from towpath.backends.prefect.server import (
     worker,
 )
 from towpath.backends.prefect.server.api_home import ApiHome
-from towpath.backends.prefect.server.chosen_api import ANSWER_SECONDS
 from towpath.backends.prefect.server.server_state import LocalApiState, PrefectApi
 from towpath.backends.prefect.server.worker import PoolWorker
 from towpath.errors import EngineError
 from towpath.versions.work_tree_files import note_own_files
 from towpath.workspace import Workspace
+
+_LOOK_SECONDS = 2.5  # for an API's answer: a person sits before the terminal
 
 SETTINGS = """\
 {ours}
@@ -121,7 +122,7 @@ def read_service_status(project: Path) -> ServiceStatus:
     if configured_api := remote_api.find_configured_api(project):
         url, origin = configured_api.url, configured_api.origin
         pages = PrefectApi(url, False, True, origin, home).pages_url
-        trouble = server_state.find_api_trouble(url, ANSWER_SECONDS)
+        trouble = server_state.find_api_trouble(url, _LOOK_SECONDS)
         runs = api_home.find_runs(home)
         return ServiceStatus(url, pages, origin, trouble, None, living, home.worker_log, runs)
     return _local_status(home, living)
