@@ -105,6 +105,20 @@ def test_a_trial_registers_at_once_where_that_is_said(project: Project) -> None:
     assert record(project, "mean@v1.2.0").pipeline_digest == digest
 
 
+def test_each_step_that_registers_must_let_a_trial_in_where_that_is_required(
+    project: Project,
+) -> None:
+    second = "  second:\n    kind: register_model\n    as: second\n    inputs: [fit.model]\n"
+    project.edit(f"{FOLDER}/pipeline.yaml", "as: mean\n", "as: mean\n    trials: register\n")
+    project.edit(f"{FOLDER}/pipeline.yaml", "  reject:\n", f"{second}  reject:\n")
+    project.commit()
+    refused = project.refused(params={"factor": "4"}, require_register=True)
+    assert str(refused).startswith("cannot register by `second`: a trial, with another factor")
+    assert not project.tags()
+    run = project.run(params={"factor": "4"})
+    assert (states(run)["register"], reasons(run)["second"]) == ("done", TRIAL)
+
+
 def test_a_trial_of_what_is_not_committed_cannot_be_registered(project: Project) -> None:
     project.code("factor * sum", "1.0 * factor * sum")
     trial = project.run(params={"factor": "3"})

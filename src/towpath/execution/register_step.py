@@ -88,14 +88,16 @@ class Registering(Struct, frozen=True, dict=True):
         return registry.RegistrationSkipped("; ".join(f.what for f in unseen.faults), unseen.faults)
 
     def require_readiness(self, steps: Iterable[str]) -> None:
-        """Ask before the first step whether ``steps`` may register, where they must."""
-        if all(self.is_trial(self.graph.nodes[step].step) for step in steps):
-            if self.insisted:
-                what = f"cannot register: a trial, with another {', '.join(self.graph.tried_names)}"
-                raise UserError(what, hint="--register registers it all the same")
-            _ = self.found_readiness
-        else:
-            _ = self.readiness
+        """Ask before the first step whether each of ``steps`` may register, where it must."""
+        steps = tuple(steps)
+        trials = [step for step in steps if self.is_trial(self.graph.nodes[step].step)]
+        if trials and self.insisted:
+            by = ", ".join(f"`{step}`" for step in trials)
+            only = f" by {by}" if len(trials) < len(steps) else ""
+            tried = ", ".join(self.graph.tried_names)
+            what = f"cannot register{only}: a trial, with another {tried}"
+            raise UserError(what, hint="--register registers it all the same")
+        _ = self.found_readiness if len(trials) == len(steps) else self.readiness
 
     def is_trial(self, step: AnyStep) -> bool:
         """Whether a step leaves its registration to `towpath register`."""
