@@ -195,12 +195,37 @@ class Axes:
     figure = Figure()
 
 
+class Drawing:
+    def write_image(self, path):
+        path.write_bytes(b"drawing")
+
+
 def test_figures_save_themselves(tmp_path):
     assert written(Figure(), tmp_path / "a.png") == b"figure"
     assert written(Axes(), tmp_path / "b.svg") == b"figure"
     assert written(b"\x89PNG", tmp_path / "c.png") == b"\x89PNG"
+    assert written(Drawing(), tmp_path / "d.pdf") == b"drawing"
     with pytest.raises(StepFailed, match="is no picture"):
         formats.write_file(5, tmp_path / "d.png")
+    with pytest.raises(StepFailed, match="a Figure is no text, and no page: it has no write_html"):
+        formats.write_file(Figure(), tmp_path / "d.html")
+
+
+def test_a_picture_of_pillow_is_saved(tmp_path):
+    image = pytest.importorskip("PIL.Image").new("RGB", (2, 1), "red")
+    assert written(image, tmp_path / "a.png").startswith(b"\x89PNG")
+    with pytest.raises(StepFailed, match=r"cannot be written as image: .*svg"):
+        formats.write_file(image, tmp_path / "a.svg")
+
+
+def test_a_chart_of_altair_is_a_page_and_a_picture_of_the_same_bytes(tmp_path):
+    altair = pytest.importorskip("altair")
+    bars = altair.Chart(frame()).mark_bar().encode(x="whole:Q")
+    assert b"vega" in (page := written(bars, tmp_path / "a.html"))
+    assert page == written(bars, tmp_path / "b.html")
+    pytest.importorskip("vl_convert")
+    assert written(bars, tmp_path / "a.svg").startswith(b"<svg")
+    assert written(bars, tmp_path / "a.png") == written(bars, tmp_path / "b.png")
 
 
 def test_npy_never_holds_pickles(tmp_path):
