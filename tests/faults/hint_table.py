@@ -284,7 +284,7 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         1,
         (f"{BY_HAND}it runs into a change of main",),
     ),
-    "delivery/reconcile/open_stage.py::StageData.__call__": (
+    "delivery/reconcile/stage_sources.py::StageData.__call__": (
         1,
         (f"{BY_HAND}it asks where the data is",),
     ),

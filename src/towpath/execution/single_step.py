@@ -39,11 +39,11 @@ from towpath.planning import (
     known_cells,
     model_code,
     pipeline_check,
-    step_code,
 )
 from towpath.planning.run_state import RunState, StepDecision, StepVerdict
 from towpath.steps.formats import jsons
 from towpath.steps.kinds import IN_A_PROCESS
+from towpath.steps.own_environment import find_requirements
 from towpath.steps.work_order import Order
 
 if TYPE_CHECKING:
@@ -279,7 +279,7 @@ def make_order(
         gathered=frozenset(name for name, source in sources if _is_gathered(graph, source)),
         absent=frozenset(n for n, s in sources if isinstance(s, FromInput) and n not in artifacts),
         own_formats=own_formats,
-        requirements=step_code.find_requirements(workspace.root, graph.folder_of(node), node.step),
+        requirements=find_requirements(workspace.root, graph.folder_of(node), node.step),
     )
 
 

@@ -35,12 +35,13 @@ from towpath.pipeline.compile_graph import (
     resolve_pipeline,
 )
 from towpath.pipeline.run_arguments import RunValues, apply_environment
-from towpath.planning import notebook_check, sql_check, step_code
+from towpath.planning import notebook_check, sql_check
 from towpath.planning.declared_pipelines import read_declared, read_pipelines, resolve_given_inputs
 from towpath.planning.model_check import ModelCheck, place_fault
 from towpath.steps import sql_tables
 from towpath.steps.dask_cluster import DASK_CLIENTS, DASK_FORMATS, DASK_FRAME, DASK_TABLES
 from towpath.steps.formats import FRAMES
+from towpath.steps.own_environment import find_requirements
 
 if TYPE_CHECKING:
     from towpath.config.pipeline_file import DeclaredPipeline
@@ -150,7 +151,7 @@ class _CheckedStep(Struct, frozen=True):
         key = _NAMING_KEYS.get(type(self.node.step), "run")
         yield from _place_faults(self._kind_faults(), self._find_place(key))
         root, folder = self.workspace.root, self.declared.folder
-        if requirements := step_code.find_requirements(root, folder, self.node.step):
+        if requirements := find_requirements(root, folder, self.node.step):
             yield from _requirements_faults(root, requirements, self._find_place("environment"))
         try:
             self.workspace.code.files(folder, self.node.step.code)

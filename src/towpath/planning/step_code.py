@@ -15,12 +15,11 @@ from towpath.config.pipeline_declaration import (
     DuckDBStep,
     Explain,
     QualityCheck,
-    Step,
 )
 from towpath.pipeline import file_formats
 from towpath.pipeline.step_graph import FromInput, Graph, Node, outputs_of
 from towpath.planning import kind_code, model_code
-from towpath.steps.own_environment import digest_requirements
+from towpath.steps.own_environment import digest_requirements, find_requirements
 
 if TYPE_CHECKING:
     from towpath.dependencies import CodeReader
@@ -100,15 +99,6 @@ def list_code_files(graph: Graph, node: Node, reader: CodeReader) -> Iterator[st
     for run in file_formats.own_formats(graph, node).values():
         reader.format_class(graph.folder_of(node), run)
         yield from reader.source_files(graph.folder_of(node), run)
-
-
-def find_requirements(root: Path, folder: str, step: Step) -> str | None:
-    """The file, from the root, of the packages that a step has for itself: beside the pipeline's,
-    else from the root."""
-    if step.environment is None:
-        return None
-    beside = f"{folder}/{step.environment}"
-    return beside if (root / beside).is_file() else step.environment
 
 
 def _label_code(digests: Mapping[str, str]) -> dict[str, str]:

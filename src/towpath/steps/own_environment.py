@@ -18,12 +18,16 @@ import time
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from towpath.call_log import log_call
 from towpath.control_characters import show_controls
 from towpath.credentials import hide_credentials, strip_credentials
 from towpath.errors import Fault, StepFailed
 from towpath.scratch import take_lock
+
+if TYPE_CHECKING:
+    from towpath.config.pipeline_declaration import Step
 
 FOLDER = ".towpath/environments"
 _WHOLE = "towpath-whole"
@@ -39,6 +43,15 @@ _OFFLINE = re.compile(
     r"connection|name resolution|network|dns|timed? ?out|failed to fetch|could not fetch|proxy",
     re.IGNORECASE,
 )
+
+
+def find_requirements(root: Path, folder: str, step: Step) -> str | None:
+    """The file, from the root, of the packages that a step has for itself: beside the pipeline's,
+    else from the root."""
+    if step.environment is None:
+        return None
+    beside = f"{folder}/{step.environment}"
+    return beside if (root / beside).is_file() else step.environment
 
 
 def read_requirements(file: Path, seen: frozenset[Path] = frozenset()) -> Iterator[str]:

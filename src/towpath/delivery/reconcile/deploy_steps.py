@@ -14,7 +14,7 @@ from towpath.config.foreign_values import format_second
 from towpath.delivery.promotion.main_line_approvals import backdated_fault, decide_again
 from towpath.delivery.promotion.promotion_case import find_entry_below
 from towpath.delivery.reconcile import bundle as bundles
-from towpath.delivery.reconcile import deployment_record, open_stage, smoke_test
+from towpath.delivery.reconcile import deployment_record, smoke_test, stage_sources
 from towpath.delivery.reconcile.bundle import Bundle
 from towpath.delivery.reconcile.deployment_record import (
     MOST_GATES,
@@ -24,8 +24,9 @@ from towpath.delivery.reconcile.deployment_record import (
     write_gate_trailers,
 )
 from towpath.delivery.reconcile.observe_stage import ObservedStage
-from towpath.delivery.reconcile.open_stage import StageData, StageSite
+from towpath.delivery.reconcile.open_stage import StageSite
 from towpath.delivery.reconcile.reconcile_plan import DeployVersion, RemoveModel, RepairVersion
+from towpath.delivery.reconcile.stage_sources import StageData
 from towpath.errors import DeployError, Fault, Refused, RegistryError, UsageError
 from towpath.registry import Promotion, VersionNumber, VersionRecord, registry_state, stage_tags
 from towpath.registry.ownership import folder_at
@@ -174,7 +175,7 @@ def deploy_version(work: ReconcileWork, change: DeployVersion | RepairVersion) -
     promotion, approved = _require_approval(work, model)
     if actual.bundle is not BytesState.WHOLE:
         step(model, "copy")
-        origin = open_stage.copy_to_stage(site, record)
+        origin = stage_sources.copy_to_stage(site, record)
         site.say(f"{model}: {record.artifact.name} came from {origin}")
     words, gates = "", tuple[DeployedGate, ...]()
     if change.needs_part("target"):
