@@ -12,6 +12,7 @@ from running import Project
 from towpath import registry
 from towpath.backends.git import main_branch
 from towpath.delivery import promotion
+from towpath.errors import UserError
 from towpath.registry import RecordedCode, Registration
 
 if TYPE_CHECKING:
@@ -25,7 +26,11 @@ OWNERS = "* @ada\n/registry/stages/ @bo\n"
 @pytest.fixture
 def project(tmp_path: Path, github: GitHubServer) -> Project:
     """A project with ``abalone@v1.0.0`` in a registry on the forge, and no forge of its own."""
-    keepers = begin(tmp_path / "keepers", POLICY + FORGE)
+    return _share_registry(tmp_path, github, FORGE)
+
+
+def _share_registry(tmp_path: Path, github: GitHubServer, forge: str) -> Project:
+    keepers = begin(tmp_path / "keepers", POLICY + forge)
     keepers.commit({".github/CODEOWNERS": OWNERS})
     keepers.git("remote", "add", "origin", github.remote(NAME))
     keepers.git("push", "-q", "origin", "main")
@@ -75,3 +80,14 @@ def test_no_word_or_file_beside_git_has_the_token(project: Project, github: GitH
     assert refused.code == 1
     assert "it was never fetched here" in refused.err
     assert token not in refused.err
+
+
+def test_the_repository_that_actions_works_in_is_not_the_registrys(
+    tmp_path: Path, github: GitHubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_REPOSITORY", "acme/abalone")
+    project = _share_registry(tmp_path, github, "forge: {kind: github}\n")
+    with pytest.raises(UserError, match="not said which repository at GitHub this is") as refused:
+        promotion.propose_promotion(project.workspace, "abalone@v1.0.0", "dev")
+    assert refused.value.faults[0].hint
+    assert not project.workspace.registry.call("branch", "--list", "promote/*")

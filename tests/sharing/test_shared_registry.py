@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from command_line import call_dvc
-from running import Project, ran, reasons, states
+from running import FOLDER, Project, ran, reasons, states
 from towpath import registry as registries
 from towpath.backends.git import remotes
-from towpath.errors import RegistryError
+from towpath.errors import RegistryError, UserError
 from towpath.studio.beside_answers import BesideAnswers
 from towpath.studio.project_facts import ProjectFacts
 from towpath.studio.static_site import build_site
@@ -193,3 +193,19 @@ def test_an_empty_registry_is_told(project: MakeProject, tmp_path: Path) -> None
     run = one.run()
     assert run.state == "failed"
     assert "has no main branch yet" in " ".join(run.error)
+
+
+def test_a_stage_that_the_registry_does_not_declare_is_no_missing_input(
+    project: MakeProject,
+) -> None:
+    one = project("one")
+    declared = "inputs:\n  incumbent: {model: mean#STAGE, optional: true}\n"
+    one.edit(f"{FOLDER}/pipeline.yaml", "inputs:\n", declared.replace("STAGE", "prod"))
+    one.edit(f"{FOLDER}/pipeline.yaml", "inputs: [clean.rows]", "inputs: [clean.rows, incumbent]")
+    one.edit(f"{FOLDER}/steps.py", "def fit(rows: list,", "def fit(rows: list, incumbent,")
+    one.commit()
+    assert states(one.run())["fit"] == "done", "prod runs nothing yet"
+    one.edit(f"{FOLDER}/pipeline.yaml", "mean#prod", "mean#prd")
+    with pytest.raises(UserError, match="there is no stage `prd`") as slip:
+        one.run()
+    assert slip.value.faults[0].hint == "did you mean `prod`?"

@@ -16,6 +16,7 @@ from towpath.config.artifact import Artifact
 from towpath.errors import (
     DeclarationError,
     Fault,
+    RegistryError,
     StoreError,
     TowpathError,
     UsageError,
@@ -190,7 +191,11 @@ def find_absence(workspace: Workspace, graph: Graph, name: str) -> str:
 def _find_version_absence(workspace: Workspace, graph: Graph, name: str) -> str:
     reference = graph.inputs[name]
     # What may be missing must not be missing for a slip of the pen.
-    if fault := pipeline_check.find_stage_fault(workspace, reference):
+    try:
+        stages = tuple(workspace.policy.stages)
+    except RegistryError:  # a shared registry without a commit: it has no versions either
+        stages = ()
+    if fault := pipeline_check.find_stage_fault(stages, reference):
         raise UserError(fault)
     try:
         version_inputs.find_version_bytes(workspace, reference, graph.files[name].output)

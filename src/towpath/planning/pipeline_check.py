@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -378,6 +378,8 @@ def _suite_faults(
 def _stage_faults(workspace: Workspace, declared: DeclaredPipeline) -> Iterator[Fault]:
     """What inputs name of stages that are not there, each at its line; of environments too."""
     places = declared.places
+    # Those of a shared registry are known to a run alone: a check asks nothing of the network.
+    stages = () if workspace.shared_registry else workspace.project.stages
     named = [
         (file.path, places.find_place("inputs", name))
         for name, file in declared.pipeline.inputs.items()
@@ -387,17 +389,17 @@ def _stage_faults(workspace: Workspace, declared: DeclaredPipeline) -> Iterator[
             named.append((path, places.find_place("for", environment, "inputs", name)))
     for path, place in named:
         if names_and_paths.is_model_reference(path):
-            fault = find_stage_fault(workspace, path, place)
+            fault = find_stage_fault(stages, path, place)
             yield from (fault,) if fault else ()
 
 
 def find_stage_fault(
-    workspace: Workspace, reference: str, place: Place | None = None
+    stages: Collection[str], reference: str, place: Place | None = None
 ) -> Fault | None:
-    """What is wrong with the stage that a reference to a model names; None where it names none,
-    and where stages are declared elsewhere."""
-    stage, stages = reference.partition("#")[2], workspace.project.stages
-    if not stage or not stages or stage in stages or workspace.shared_registry:
+    """What is wrong with the stage that a reference to a model names, of those declared; None
+    where it names none, and where no stages are known."""
+    stage = reference.partition("#")[2]
+    if not stage or not stages or stage in stages:
         return None
     hint = did_you_mean(stage, stages) or f"the stages are {', '.join(stages)}"
     return Fault(f"`{reference}`: there is no stage `{stage}`", place, hint)

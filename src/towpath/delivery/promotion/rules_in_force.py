@@ -6,6 +6,7 @@ server: what is asked there is asked with the token of whoever acts.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 from towpath.backends.git import Repository, main_branch, refs
@@ -51,13 +52,21 @@ def connect_forge_in_force(
     naming = next((project for project in projects if project.forge), None)
     if naming is None:
         return None
-    first = connect_forge(naming, environ=environ)
+    first = connect_forge(naming, environ=_forge_variables(workspace, environ))
     # The usual case ends here, with no question: main never named another forge than this one.
     if first is None or len(_forges_ever_named(repository, head)) < 2:
         return first if proved.policy and proved.policy.forge else None
     history = read_rule_history(repository, read_main_line(repository, head), first)
     policy_now = history.rules_at(head, folder).policy
     return first.turn_to(policy_now) if policy_now else None
+
+
+def _forge_variables(workspace: Workspace, environ: Mapping[str, str] | None) -> Mapping[str, str]:
+    """What the environment says of the forge. Where the registry is shared, the repository that
+    Actions works in is the project's: a promotion must not be proposed there."""
+    variables = os.environ if environ is None else environ
+    left_out = {"GITHUB_REPOSITORY"} if workspace.shared_registry else set()
+    return {name: value for name, value in variables.items() if name not in left_out}
 
 
 def connect_forge_if_let_in(workspace: Workspace, head: str | None = None) -> Forge | None:
@@ -85,7 +94,7 @@ def connect_to_set_up(
         what = f"nobody agreed to the address {workspace.policy.forge.api} yet: no token is sent"
         hint = "bring towpath.yaml to main first; or, if you trust it: export GITHUB_API_URL=..."
         raise UserError(what, hint=hint)
-    return connect_forge(workspace.policy, environ=environ)
+    return connect_forge(workspace.policy, environ=_forge_variables(workspace, environ))
 
 
 def _forges_ever_named(repository: Repository, head: str) -> set[tuple[str | None, str | None]]:
