@@ -190,7 +190,7 @@ def test_a_check_against_the_version_in_prod_makes_no_other_version(told: Projec
 def test_what_stands_beside_travels_and_is_held_against_its_record(told: Project) -> None:
     told.run()
     promote(told, "mean@v1.0.0")
-    push_and_pull.push_project(told.workspace)
+    push_and_pull.push_project(told.workspace).complete()
     seen = registry.get_version(told.workspace.registry, "mean@v1.0.0").record.beside["seen"]
     (kept,) = (told.root.parent / "prod").rglob(seen.artifact.digest[2:])
     assert kept.read_text() == told.store.path(seen.artifact.digest).read_text()

@@ -40,7 +40,7 @@ def _publish(project: Project, raw: str) -> None:
     project.run()
     project.commit("what the run wrote")
     project.git("push", "-q", "-u", "origin", "main")
-    push_and_pull.push_project(project.workspace)
+    push_and_pull.push_project(project.workspace).complete()
 
 
 def _clone(project: Project, name: str) -> Project:
@@ -78,7 +78,7 @@ def test_a_clone_that_pulls_is_as_after_the_run(ada: Project) -> None:
 
 def test_a_teammates_change_of_data_arrives(ada: Project, caplog: pytest.LogCaptureFixture) -> None:
     bob = _clone(ada, "bob")
-    push_and_pull.pull_project(bob.workspace)
+    push_and_pull.pull_project(bob.workspace).complete()
     bob.run()
     _publish(ada, "[7, 8]")
     bob.git("pull", "-q")
@@ -107,9 +107,9 @@ def test_a_version_can_be_made_again_from_what_was_pushed(
     ada.commit("untracked")
     ada.run()
     ada.git("push", "-q")
-    push_and_pull.push_project(ada.workspace)
+    push_and_pull.push_project(ada.workspace).complete()
     eve = _clone(ada, "eve")
-    push_and_pull.pull_project(eve.workspace)
+    push_and_pull.pull_project(eve.workspace).complete()
     monkeypatch.delenv("PREFECT_API_URL")
     # Of its own: tests beside this one start APIs below the common one.
     blank = server.start_api.blank_path()
@@ -119,3 +119,24 @@ def test_a_version_can_be_made_again_from_what_was_pushed(
     assert reproduce_version(eve.workspace, "mean@latest").verdict == "bytes"
     assert set((api_home.base_folder() / "prefect").iterdir()) <= {server.start_api.blank_path()}
     assert str(eve.root) not in os.environ.get("PREFECT_API_URL", "")
+
+
+def test_what_went_is_said_before_what_did_not(ada: Project, tmp_path: Path) -> None:
+    origin, away = tmp_path / "origin.git", tmp_path / "away.git"
+    shutil.rmtree(tmp_path / "r")
+    origin.rename(away)
+    pushed = ada.towpath("push")
+    assert pushed.code == 1
+    assert "store r: pushed" in pushed.err.splitlines()[0]
+    assert "registry origin: pushed" not in pushed.err
+    away.rename(origin)
+    assert "registry origin: pushed" in ada.towpath("push").err
+
+    bob = _clone(ada, "bob")
+    bob.git("tag", "-d", "mean@v1.0.0")
+    shutil.rmtree(tmp_path / "r")
+    (tmp_path / "r").write_text("no folder")
+    pulled = bob.towpath("pull")
+    assert pulled.code == 1
+    assert pulled.err.startswith("registry origin: pulled mean@v1.0.0\n")
+    assert "store r: pulled" not in pulled.err

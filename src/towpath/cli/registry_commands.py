@@ -158,10 +158,11 @@ def _say_moved(session: Session, moved: TransferResult, verb: str, as_json: bool
     if as_json and not moved.failure:  # a failure is a document of its own, which `complete` raises
         fields = ("store", "origin", "objects", "entries", "versions", "left")
         return print_json("transfer", {name: getattr(moved, name) for name in fields})
-    if moved.store:
+    # Where something did not go, a line that counts nothing would say that there was nothing.
+    if moved.store and (moved.objects or moved.entries or not moved.failure):
         counted = f"{moved.objects} objects, {moved.entries} results for reuse"
         session.say(f"store {moved.store}: {verb} {counted}")
-    if moved.origin:
+    if moved.origin and (moved.versions or not moved.failure):
         named = ", ".join(moved.versions) or "nothing new"
         session.say(f"registry {moved.origin}: {verb} {named}")
     return moved.complete()

@@ -16,7 +16,7 @@ from towpath.backends.dvc import tracked_files
 from towpath.backends.git import remotes
 from towpath.config.foreign_values import is_md5
 from towpath.credentials import hide_credentials
-from towpath.errors import RegistryError, UsageError, UserError
+from towpath.errors import RegistryError, StoreError, TowpathError, UsageError, UserError
 from towpath.registry import RegisteredVersion, UnpublishedTags, shared_registry
 from towpath.versions import work_tree_files
 
@@ -40,10 +40,10 @@ class TransferResult(Struct, frozen=True):
     entries: int = 0
     versions: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
-    failure: RegistryError | None = None
+    failure: TowpathError | None = None
 
     def complete(self) -> None:
-        """Raise ``RegistryError`` where something did not go, after what did was said."""
+        """Raise ``TowpathError`` where something did not go, after what did was said."""
         if self.failure:
             raise self.failure
 
@@ -53,8 +53,9 @@ def push_project(
 ) -> TransferResult:
     """Push bytes, then entries, then versions, which get their numbers: each rests on the former.
 
-    Raises UsageError where there is no remote at all, StoreError or RegistryError where one takes
-    nothing. A version whose bytes are not there, too, is published with a warning.
+    Raises UsageError where there is no remote at all, StoreError where the store's takes nothing;
+    what of the versions does not go is the result's ``failure``. A version whose bytes are not
+    there, too, is published with a warning.
     """
     store, origin = _find_remotes(workspace, remote)
     objects = entries = 0
@@ -66,18 +67,29 @@ def push_project(
         objects, entries = sent.objects, sent.entries
     if not origin:
         return TransferResult(store, origin, objects, entries)
-    failure: UnpublishedTags | None = None
-    try:
-        published = registry.publish_registry(workspace.registry)
-    except UnpublishedTags as some:  # what did go is told before it is raised
-        published, failure = some.published, some
+    published, failure = _publish_versions(workspace)
     _warn_of_bytes(workspace, store, published)
     versions = tuple(str(version) for version in published if version.new)
-    address = workspace.shared_registry
-    # What was approved in the clone of a shared registry nobody else pushes.
-    if address and not failure and shared_registry.push_main(workspace.registry, address):
-        versions = (*versions, "what was approved here")
+    try:
+        # What was approved in the clone of a shared registry nobody else pushes.
+        if not failure and (address := workspace.shared_registry):
+            pushed = shared_registry.push_main(workspace.registry, address)
+            versions += ("what was approved here",) if pushed else ()
+    except RegistryError as refused:
+        failure = refused
     return TransferResult(store, origin, objects, entries, versions, failure=failure)
+
+
+def _publish_versions(
+    workspace: Workspace,
+) -> tuple[tuple[RegisteredVersion, ...], TowpathError | None]:
+    """The versions that are published now, and what was in the way of the others."""
+    try:
+        return registry.publish_registry(workspace.registry), None
+    except UnpublishedTags as some:
+        return some.published, some
+    except TowpathError as refused:
+        return (), refused
 
 
 def _recorded_digests(workspace: Workspace) -> list[str]:
@@ -134,16 +146,18 @@ def pull_project(
 ) -> TransferResult:
     """Bring versions, then bytes and entries; tracked data and outputs are put where they
     belong."""
-    # What came whole is put there also where the rest is a StoreError.
     store, origin = _find_remotes(workspace, remote)
     named = fetch_registry_tags(workspace).versions if origin else ()
     if store is None:
         return TransferResult(store, origin, versions=named)
+    moved, failure = stores.MovedObjects(), None
     try:
         moved = stores.fetch_objects(workspace.root, remote=remote, progress=progress)
-    finally:
+    except StoreError as refused:
+        failure = refused
+    finally:  # what came whole is put there also where the rest did not come
         left = _place_in_tree(workspace)
-    return TransferResult(store, origin, moved.objects, moved.entries, named, left)
+    return TransferResult(store, origin, moved.objects, moved.entries, named, left, failure)
 
 
 def _place_in_tree(workspace: Workspace) -> tuple[str, ...]:
