@@ -240,14 +240,19 @@ def test_a_file_in_flow_style_is_merged_too(pipeline: Project) -> None:
 
 
 def test_a_stage_of_the_users_with_our_name_is_not_written_over(pipeline: Project) -> None:
-    theirs = "stages:\n  training-train:\n    cmd: mine\n"
-    pipeline.write("dvc.yaml", theirs)
-    with pytest.raises(StoreError) as caught:
-        dvc_yaml.write_dvc_files(pipeline.root, "training", STAGES, {})
-    (fault,) = caught.value.faults
-    assert str(fault).startswith("dvc.yaml:2: `training-train` is a stage of your own")
-    assert (pipeline.root / "dvc.yaml").read_text() == theirs
-    assert not (pipeline.root / "dvc.lock").exists()
+    for line, theirs in {
+        2: "stages:\n  training-train:\n    cmd: mine\n",
+        3: "# training-train: ours\nstages:\n  'training-train':\n    cmd: mine\n",
+        4: "stages:\n  a:\n    meta: {training-train: 1}\n  training-train:\n    cmd: c\n",
+        1: "stages: {training-train: {cmd: mine}}\n",
+    }.items():
+        pipeline.write("dvc.yaml", theirs)
+        with pytest.raises(StoreError) as caught:
+            dvc_yaml.write_dvc_files(pipeline.root, "training", STAGES, {})
+        (fault,) = caught.value.faults
+        assert str(fault).startswith(f"dvc.yaml:{line}: `training-train` is a stage of your own")
+        assert (pipeline.root / "dvc.yaml").read_text() == theirs
+        assert not (pipeline.root / "dvc.lock").exists()
 
 
 BROKEN = {

@@ -17,11 +17,11 @@ from towpath.errors import DeclarationError
 ENV, DOT, TOML, PYPROJECT, PROFILE = (f"http://{name}.example/api" for name in "edtpr")
 
 FILES = {
-    ".env": f'# mine\nexport PREFECT_API_URL="{DOT}"\n',
-    "prefect.toml": f'[server]\nlogging_level = "INFO"\n\n[api]\nurl = "{TOML}"\n',
+    ".env": f'PREFECT_API_URL={ENV}\nexport PREFECT_API_URL="{DOT}"\n',
+    "prefect.toml": f'# {TOML}\n[server]\nlogging_level = "INFO"\n[api]\nurl = "{TOML}"\n',
     "pyproject.toml": f'[project]\nname = "x"\n[tool.prefect.api]\nurl = "{PYPROJECT}"\n',
-    "profiles.toml": f'active = "work"\n[profiles.work]\nPREFECT_API_URL = "{PROFILE}"\n'
-    "[profiles.home]\n",
+    "profiles.toml": f'active = "work"\n[profiles.spare]\nPREFECT_API_URL = "{PROFILE}"\n'
+    f'[profiles.work]\nPREFECT_API_URL = "{PROFILE}"\n[profiles.home]\n',
 }
 
 CASES: dict[str, tuple[list[str], dict[str, str], str | None, str | None]] = {
@@ -34,6 +34,8 @@ CASES: dict[str, tuple[list[str], dict[str, str], str | None, str | None]] = {
     "profile": (["profiles.toml"], {}, PROFILE, "Prefect profile `work`"),
     "other profile": (["profiles.toml"], {"PREFECT_PROFILE": "home"}, None, None),
 }
+
+PLACES = {"dotenv": 2, "toml": 5, "pyproject": 4, "profile": 5}
 
 ASK_PREFECT = """
 import json, os, sys
@@ -65,6 +67,7 @@ def test_finds_the_api_and_says_where(
     found = remote_api.find_configured_api(tmp_path / "project")
     assert (found.url if found else None) == url
     assert not found or found.origin.startswith(str(origin))
+    assert not found or not found.place or found.place.line == PLACES[case]
 
 
 def test_prefect_finds_the_same(tmp_path: Path) -> None:

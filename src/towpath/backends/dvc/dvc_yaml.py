@@ -246,8 +246,10 @@ def stage_owner(stage: Mapping[str, Any]) -> Any:
     return meta.get(OWNER) if isinstance(meta, dict) else None
 
 
-def read_stages(text: str, shown: str, is_strict: bool = True) -> Mapping[str, documents.Mapping]:
-    """The stages of `dvc.yaml` or `dvc.lock` by name, as nodes, which know their lines. Raises
+def read_stages(
+    text: str, shown: str, is_strict: bool = True
+) -> Mapping[str, documents.DocumentEntry]:
+    """The stages of `dvc.yaml` or `dvc.lock` by name; each entry's node is a mapping. Raises
     DeclarationError where the file is none, or says something that is doubtful in YAML; if not
     ``is_strict`` that is left to DVC to judge, who is asked about all that the user wrote."""
     document = documents.parse_yaml(text, shown)
@@ -258,7 +260,7 @@ def read_stages(text: str, shown: str, is_strict: bool = True) -> Mapping[str, d
     if node is None:
         return {}
     entries = node.entries if isinstance(node, documents.Mapping) else None
-    stages = {e.key: e.node for e in entries or () if isinstance(e.node, documents.Mapping)}
+    stages = {e.key: e for e in entries or () if isinstance(e.node, documents.Mapping)}
     if entries is None or len(stages) < len(entries):
         raise DeclarationError(Fault("`stages` must be a mapping of mappings", node.place))
     return stages
@@ -279,24 +281,27 @@ class _StageFile(Struct, frozen=True, dict=True):
     text: str
 
     @cached_property
-    def _stage_nodes(self) -> Mapping[str, documents.Mapping]:
+    def _entries(self) -> Mapping[str, documents.DocumentEntry]:
         return read_stages(self.text, self.path.name, is_strict=False)
 
     @cached_property
     def stages(self) -> Mapping[str, Mapping[str, Any]]:
-        return {name: documents.plain_data(node) for name, node in self._stage_nodes.items()}
+        return {name: documents.plain_data(entry.node) for name, entry in self._entries.items()}
 
     @property
     def stage_owners(self) -> Mapping[str, Any]:
         return {name: stage_owner(stage) for name, stage in self.stages.items()}
 
     def refuse_theirs(self, owned: frozenset[str], stages: Sequence[StageEntry]) -> None:
-        lines = [line.strip() for line in self.text.splitlines()]
-        faults = []
-        for name in (s.name for s in stages if s.name in self._stage_nodes.keys() - owned):
-            starts = (i for i, line in enumerate(lines, 1) if line.startswith(f"{name}:"))
-            what = f"`{name}` is a stage of your own, and Towpath needs the name"
-            faults.append(Fault(what, Place(self.path.name, next(starts, 0)), "rename your stage"))
+        taken = [stage.name for stage in stages if stage.name in self._entries.keys() - owned]
+        faults = [
+            Fault(
+                f"`{name}` is a stage of your own, and Towpath needs the name",
+                self._entries[name].place,
+                "rename your stage",
+            )
+            for name in taken
+        ]
         if faults:
             raise StoreError(*faults)
 

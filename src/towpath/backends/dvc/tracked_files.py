@@ -287,12 +287,13 @@ def read_artifacts(lock: str, declared: str) -> dict[str, Artifact]:
 
 
 def _owned_rows(lock: str, declared: str) -> Iterator[tuple[str | None, OutputRow | Fault]]:
-    nodes = read_stages(declared, PIPELINE)
-    stages = {name: documents.plain_data(node) for name, node in nodes.items()}
-    for name, stage_node in read_stages(lock, LOCK).items():
+    entries = read_stages(declared, PIPELINE)
+    stages = {name: documents.plain_data(entry.node) for name, entry in entries.items()}
+    for name, locked in read_stages(lock, LOCK).items():
         stage = stages.get(name) or stages.get(name.partition("@")[0]) or {}
         owner = stage_owner(stage)
-        for row in _stage_rows(stage_node, stage.get("wdir"), name):
+        assert isinstance(locked.node, documents.Mapping)
+        for row in _stage_rows(locked.node, stage.get("wdir"), name):
             yield (str(owner) if owner else None), row
 
 

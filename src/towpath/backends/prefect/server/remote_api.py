@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -83,17 +84,19 @@ def _read_dotenv(folder: Path) -> ConfiguredApi | None:
     if not path.is_file():
         return None
     line = re.compile(rf"\s*(?:export\s+)?{KEY}\s*=\s*(['\"]?)([^'\"#\s]+)\1")
-    for number, text in enumerate(path.read_text(errors="replace").splitlines(), 1):
-        if match := line.match(text):
-            return ConfiguredApi(match[2], f"{path.name}:{number}", Place(path.name, number))
-    return None
+    lines = enumerate(path.read_text(errors="replace").splitlines(), 1)
+    found = [(number, match[2]) for number, text in lines if (match := line.match(text))]
+    if not found:
+        return None
+    number, url = found[-1]  # of two lines the last one counts
+    return ConfiguredApi(url, f"{path.name}:{number}", Place(path.name, number))
 
 
 def _from_file(path: Path, keys: tuple[str, ...]) -> ConfiguredApi | None:
     url = _look_up(_read_toml(path, path.name), keys)
     if not url:
         return None
-    place = Place(path.name, _line_number(path, url))
+    place = Place(path.name, _line_number(path, keys, url))
     return ConfiguredApi(url, str(place), place)
 
 
@@ -103,9 +106,8 @@ def _read_profile(folder: Path) -> ConfiguredApi | None:
     name, url = _look_up_profile(data, KEY)
     if not url:
         return None
-    return ConfiguredApi(
-        url, f"Prefect profile `{name}`", Place(str(path), _line_number(path, url))
-    )
+    line = _line_number(path, ("profiles", name, KEY), url)
+    return ConfiguredApi(url, f"Prefect profile `{name}`", Place(str(path), line))
 
 
 def _look_up_profile(data: object, setting: str) -> tuple[str, str | None]:
@@ -141,6 +143,11 @@ def _look_up(data: object, keys: tuple[str, ...]) -> str | None:
     return data if isinstance(data, str) else None
 
 
-def _line_number(path: Path, text: str) -> int:
+def _line_number(path: Path, keys: tuple[str, ...], value: str) -> int:
+    """The line of a TOML file up to which it says a value; 0 where none can be told."""
     lines = read_regular_file(path).decode().splitlines()
-    return next((number for number, line in enumerate(lines, 1) if text in line), 0)
+    for number in (number for number, line in enumerate(lines, 1) if value in line):
+        with suppress(tomllib.TOMLDecodeError):  # in the middle of a text or a list
+            if _look_up(tomllib.loads("\n".join(lines[:number])), keys) == value:
+                return number
+    return 0
