@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from itertools import chain, count
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from msgspec import Struct
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 
 _Parsed = TypeVar("_Parsed")
+# The version of GitHub's API that is asked for, whatever newer one githubkit knows.
+API_VERSION: Final = "2026-03-10"
 _PAGE = 100  # the most rows that GitHub gives a page
 _TOKEN = "see who it is of and when it ends at github.com/settings/tokens; GITHUB_TOKEN holds it"
 _LONGEST = 1000  # characters that are quoted of an answer
@@ -90,7 +92,7 @@ class GitHubLine:
     @property
     def rest(self) -> Any:
         # Untyped: a body is a plain mapping here, and of githubkit's overloads none fits that.
-        return self.github.rest
+        return self.github.rest(API_VERSION)
 
     def ask(self, deed: Deed, call: Callable[..., Response[_Parsed]], **given: Any) -> _Parsed:
         """What GitHub answers to a question about this repository. Raises ``ForgeError``."""
