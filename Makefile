@@ -31,7 +31,7 @@ unexport PREFECT_API_URL PREFECT_API_KEY PREFECT_PROFILE
 export PYTHONNOUSERSITE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo screenshots test test-fast fuzz lint coverage bench ci constraints dist clean
+.PHONY: help demo screenshots modules test test-fast fuzz lint coverage bench ci constraints dist clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -41,6 +41,9 @@ demo: $(VENV)/.installed  ## from nothing to a registered model, in build/demo/a
 
 screenshots: $(VENV)/.developing  ## the pictures of the README, made anew
 	$(PY) .ci/screenshots
+
+modules: $(VENV)/.developing  ## docs/modules.md, of the docstrings: after a module came or went
+	$(PY) .ci/modules
 
 # A worker takes half of the tests in their order, so that what a file shares is made once, and
 # what is left of the other's when it has done its own.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ ARCHITECTURE = (DOCS / "architecture.md").read_text(encoding="utf-8")
 GLOSSARY = (DOCS / "glossary.md").read_text(encoding="utf-8")
 DECISIONS = sorted(path for path in (DOCS / "decisions").glob("*.md") if path.name != "README.md")
 PARTS = ["The problem.", "Chosen.", "Measured.", "It costs.", "Undo it when"]
+OF_DEVELOPERS = {"architecture.md", "glossary.md", "modules.md"}
 PARTED = ("backends", "delivery")  # whose rooms are below them
 
 
@@ -58,13 +60,18 @@ def test_each_table_that_takes_a_new_row_is_there() -> None:
 
 def test_the_map_names_every_page_and_only_files_that_are_there() -> None:
     where = ARCHITECTURE.partition("## Which page is built where")[2].partition("\n## ")[0]
-    pages = {page.name for page in DOCS.glob("*.md")} - {"architecture.md", "glossary.md"}
+    pages = {page.name for page in DOCS.glob("*.md")} - OF_DEVELOPERS
     assert not [page for page in pages if f"]({page}" not in where]
     folders = (PACKAGE, ROOT / "templates")
     stems = {path.stem for folder in folders for path in folder.rglob("*.py")}
     # A name without a line in it may be a word of a declaration, `each` for one.
     named = re.findall(r"`([a-z]+(?:_[a-z]+)+)`", where)
     assert [name for name in named if name not in stems] == []
+
+
+def test_the_page_of_the_modules_is_as_their_docstrings_are() -> None:
+    page = runpy.run_path(str(ROOT / ".ci" / "modules"))["write_page"]()
+    assert (DOCS / "modules.md").read_text(encoding="utf-8") == page, "`make modules` writes it"
 
 
 def test_the_glossary_is_in_order() -> None:
