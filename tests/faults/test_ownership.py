@@ -94,9 +94,14 @@ def _cli(project: Project, *words: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("among_others", [False, True])
 def test_a_move_drops_no_gate_that_counted_when_the_promotion_was_merged(
-    project: Project, tmp_path: Path
+    project: Project, tmp_path: Path, among_others: bool
 ) -> None:
+    if among_others:
+        _second(project, "second", SECOND % (tmp_path / "second's dev"))
+        assert _cli(project, "claim", "abalone")[0] == 0
+        project.commit("abalone is of the root")
     gate = "{own: {kind: function, run: 'checks.own:judge'}}"
     gated = _policy(tmp_path).replace("dev: {", f"dev: {{gates: {gate}, ")
     project.write("checks/own.py", "def judge(context):\n    return False\n")
@@ -106,6 +111,9 @@ def test_a_move_drops_no_gate_that_counted_when_the_promotion_was_merged(
     project.git("rm", "-q", "-r", "checks")
     project.write("towpath.yaml", _policy(tmp_path))
     moved = _moved(project, "models/abalone")
+    if among_others:
+        project.write(claim_path("abalone"), "project: models/abalone\n")
+        project.commit("its models move along")
     [outcome] = reconcile.reconcile_stage(moved.workspace, "dev").outcomes
     assert outcome.state == "refused", "the gate of before the merge is asked, where it lay then"
     assert outcome.faults[0].what.startswith("gate own (function) says no")

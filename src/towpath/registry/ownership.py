@@ -163,12 +163,31 @@ def read_owners(repository: Repository, commit: str) -> Owners:
     return Owners(folders, claims, (repository, commit))
 
 
-def folder_at(repository: Repository, commit: str, folder: str) -> str:
-    """Where the project that is in ``folder`` now lay in an older commit."""
-    # That is ``folder``, or, where the commit has nothing there and held one project alone, that
-    # one's: the project was moved since.
+def find_place_then(place: str, name: str | None, names: Mapping[str, str | None]) -> str | None:
+    """Where a project lay then that is in ``place`` now and is called ``name``, of the projects of
+    an older commit, each by its place; None where that cannot be told."""
+    # It may have been moved since: where it lay elsewhere and was the only one, it is that one;
+    # among others it is known by its name.
+    if place in names or len(names) == 1:
+        return place if place in names else next(iter(names))
+    alike = [other for other, called in names.items() if called == name]
+    return alike[0] if name and len(alike) == 1 else None
+
+
+def folder_at(repository: Repository, commit: str, folder: str, name: str | None) -> str:
+    """Where the project that is in ``folder`` now lay in an older commit; ``folder`` where that
+    cannot be told."""
     projects = read_owners(repository, commit).projects
-    return projects[0] if len(projects) == 1 and folder not in projects else folder
+    paths = {
+        f"{commit}:{policy_at_commit.declaration_path(project)}": project for project in projects
+    }
+    texts = refs.read_contents(repository, paths)
+    names = {
+        project: documents.find_entry(texts.get(path, b"").decode("utf-8", "replace"), "name")
+        for path, project in paths.items()
+    }
+    found = find_place_then(folder, name, names)
+    return folder if found is None else found
 
 
 def folder_of_pipeline(repository: Repository, record: VersionRecord, folder: str) -> str:

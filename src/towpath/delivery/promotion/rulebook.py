@@ -17,7 +17,7 @@ from towpath.backends.git import Repository, refs
 from towpath.backends.git.signatures import SIGNERS
 from towpath.errors import DeclarationError
 from towpath.registry import policy_at_commit
-from towpath.registry.ownership import CLAIMS, claimed_model
+from towpath.registry.ownership import CLAIMS, claimed_model, find_place_then
 
 if TYPE_CHECKING:
     from towpath.config.project_declaration import Approval, Project
@@ -65,13 +65,11 @@ class Rulebook(Struct, frozen=True, dict=True):
     def policy(self) -> Project | None:
         """What the project's ``towpath.yaml`` declares; None where it cannot be read."""
         path = policy_at_commit.declaration_path(self.folder)
+        read = self.policies_by_path
         declared = [file for file in self.texts if _is_policy(file)]
-        # A project may have been moved since: where it lay elsewhere and was the only one, it is
-        # that one's; among others it is known by its name.
-        if path in declared or len(declared) == 1:
-            return self.policies_by_path.get(path if path in declared else declared[0])
-        alike = [project for project in self.policies_by_path.values() if project.name == self.name]
-        return alike[0] if self.name and len(alike) == 1 else None
+        names = {file: read[file].name if file in read else None for file in declared}
+        found = find_place_then(path, self.name, names)
+        return read.get(found) if found else None
 
     @cached_property
     def policies_by_path(self) -> Mapping[str, Project]:

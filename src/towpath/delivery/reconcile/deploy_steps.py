@@ -132,7 +132,7 @@ def _gate_context(
     site, current_time = work.site, int(time.time())
     folder = site.workspace.folder
     if base != site.main:  # the project may have been moved since
-        folder = folder_at(site.repository, base, folder)
+        folder = folder_at(site.repository, base, folder, site.project.name)
     try:
         incumbent = read_incumbent(site.repository, site.main, record.model, over) if over else None
     except UsageError:  # its tag is gone: a gate that compares says that there is none
