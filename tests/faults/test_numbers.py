@@ -121,6 +121,21 @@ def test_a_tag_that_was_moved_is_refused_everywhere(project: Project) -> None:
     ]
 
 
+def test_a_rejection_is_not_set_aside_but_one_of_nothing_is(project: Project) -> None:
+    version = project.register(b"one")
+    rejection = registry.reject_version(project.repository, version, "too old")
+    (tag,) = (tag for tag in project.git("tag").split() if "!" in tag)
+    refused = call_towpath(project.root, "restore", tag)
+    assert refused.returncode == 2
+    assert f"`{tag}` is a rejection, and stays" in refused.stderr
+    assert tag in project.git("tag").split()
+    assert rejection
+    of_nothing = "abalone@v7.0.0!#1"
+    project.git("tag", "-a", "-m", "no such", of_nothing)
+    assert call_towpath(project.root, "restore", of_nothing).returncode == 0
+    assert of_nothing not in project.git("tag").split()
+
+
 def test_a_moved_tag_is_put_back_and_what_it_was_is_kept(project: Project) -> None:
     before = _object(project)
     _repointed(project)

@@ -58,8 +58,9 @@ def way_to_restore(named: str) -> str:
 
 def restore_tag(repository: Repository, named: str) -> RestoredTag:
     """Put a tag right: a promoted version's is made again, the very object that it was; one that is
-    no version's, or a stage tag that was forged, is set aside. Raises ``UsageError`` for what is no
-    tag and was never promoted, ``RegistryError`` where a version's commit is not here."""
+    no version's, a stage tag that was forged, or a rejection of nothing is set aside. Raises
+    ``UsageError`` for what is no tag and was never promoted, and for a rejection that counts,
+    ``RegistryError`` where a version's commit is not here."""
     # A version's commit must hold the record that main decided upon, byte for byte: stage tags keep
     # that commit. Nothing is lost: what a name held before is kept under another ref.
     tag_name = version_reference.parse_tag(named)
@@ -71,6 +72,10 @@ def restore_tag(repository: Repository, named: str) -> RestoredTag:
         listed = refs.list_refs(repository, ref)
         is_lost = all(tag_ref.lost for tag_ref in listed if tag_ref.name == ref)
         registry_state.restore_pruned_tags(repository)
+        model = registry_state.read_model(repository, tag_name.model)
+        if tag_name.version and tag_name.undone and model.find_number(tag_name.version):
+            what = f"`{named}` is a rejection, and stays"
+            raise UsageError(what, hint="a run registers what was rejected under a new number")
         if tag_name.version is None or tag_name.undone:
             return _set_aside(repository, named)
         main = main_branch.main_commit(repository)
@@ -79,7 +84,6 @@ def restore_tag(repository: Repository, named: str) -> RestoredTag:
         log = MainDecisions.read(repository, main, tag_name.model) if main else None
         blob = log.records.get(path) if log else None
         decided = refs.read_contents(repository, [blob])[blob] if blob else None
-        model = registry_state.read_model(repository, tag_name.model)
         tagged_version = model.find_number(tag_name.version)
         if decided is None:
             return _by_itself(repository, named, tagged_version, path, is_lost)
