@@ -9,6 +9,7 @@ import click
 from msgspec import structs
 
 from towpath.cli.render import terminal
+from towpath.cli.render.json_document import print_json
 from towpath.cli.render.terminal import Cell, Styled
 from towpath.cli.session import (
     PositiveNumber,
@@ -17,7 +18,6 @@ from towpath.cli.session import (
     drawing_output_option,
     json_option,
     pass_session,
-    print_json,
     show_drawing,
 )
 from towpath.errors import ExitCode

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from towpath.cli.render import terminal
+from towpath.cli.render.json_document import print_json
 from towpath.cli.render.terminal import Styled
 from towpath.cli.session import (
     Session,
@@ -20,7 +21,6 @@ from towpath.cli.session import (
     parse_assignments,
     pass_session,
     pipeline_argument,
-    print_json,
     refuse_without,
     show_drawing,
 )

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from towpath.cli.render import promotion_views, terminal
+from towpath.cli.render.json_document import print_json
 from towpath.cli.render.terminal import Cell, Styled
-from towpath.cli.session import Session, json_option, pass_session, print_json
+from towpath.cli.session import Session, json_option, pass_session
 from towpath.errors import ExitCode, UsageError, UserError
 
 if TYPE_CHECKING:

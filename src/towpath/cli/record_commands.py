@@ -10,12 +10,12 @@ import click
 from msgspec.structs import replace
 
 from towpath.cli.render import terminal
+from towpath.cli.render.json_document import print_json
 from towpath.cli.session import (
     Session,
     WholeNumber,
     json_option,
     pass_session,
-    print_json,
     refuse_without,
 )
 from towpath.errors import UsageError, did_you_mean

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from towpath.cli.render import terminal
-from towpath.cli.session import Session, json_option, pass_session, print_json
+from towpath.cli.render.json_document import print_json
+from towpath.cli.session import Session, json_option, pass_session
 from towpath.errors import UsageError
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from towpath.cli.render import terminal
+from towpath.cli.render.json_document import print_json
 from towpath.cli.session import (
     Session,
     WholeNumber,
@@ -17,7 +18,6 @@ from towpath.cli.session import (
     parse_assignments,
     pass_session,
     pipeline_options,
-    print_json,
     read_given_values,
     refuse_with_all,
 )

@@ -9,8 +9,9 @@ import click
 from msgspec import structs
 
 from towpath.cli.render import terminal
+from towpath.cli.render.json_document import print_json
 from towpath.cli.render.terminal import Styled
-from towpath.cli.session import Session, json_option, pass_session, print_json
+from towpath.cli.session import Session, json_option, pass_session
 from towpath.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from towpath.cli.render import terminal
 from towpath.errors import DeclarationError, Fault, Place, UsageError
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from towpath.workspace import Workspace
 
 
-FORMAT_VERSION = 1
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -82,26 +80,6 @@ class Session(Struct, dict=True):
 
 
 pass_session = click.make_pass_decorator(Session)
-
-
-def print_json(kind: str, document: Any, **beside: Any) -> None:
-    """One versioned document on stdout."""
-    whole = {"towpath": FORMAT_VERSION, "kind": kind, kind: document, **beside}
-    text = json.dumps(whole, default=_plain_value, ensure_ascii=False)
-    # JSON knows no NaN, and readers in other languages refuse it: it becomes null. It is looked
-    # for in the text, for nearly no document holds one.
-    if "NaN" in text or "Infinity" in text:
-        finite_document = json.loads(text, parse_constant=lambda _: None)
-        text = json.dumps(finite_document, ensure_ascii=False)
-    terminal.echo_json(text)
-
-
-def _plain_value(value: Any) -> Any:
-    if isinstance(value, Struct):
-        return structs.asdict(value)
-    if isinstance(value, (frozenset, set)):
-        return sorted(value)  # a set has no order: two calls would print two documents
-    return str(value)
 
 
 def parse_assignments(words: tuple[str, ...], option: str) -> dict[str, str]:

@@ -11,13 +11,13 @@ from msgspec import structs
 
 from towpath.backends.git import Repository, remotes
 from towpath.cli.render import terminal
+from towpath.cli.render.json_document import print_json
 from towpath.cli.render.terminal import Cell, Styled
 from towpath.cli.session import (
     Session,
     WholeNumber,
     json_option,
     pass_session,
-    print_json,
     refuse_without,
     tags_age_words,
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import tempfile
@@ -14,10 +13,10 @@ import click
 
 import towpath
 from towpath.cli.render import terminal
+from towpath.cli.render.json_document import print_faults_as_json
 from towpath.cli.render.terminal import Styled
 from towpath.credentials import hide_credentials, hide_words
 from towpath.errors import ExitCode, Fault, TowpathError, UsageError
-from towpath.plain_data import list_fields
 
 
 def report_error(error: Exception, arguments: Sequence[str]) -> int:
@@ -25,7 +24,7 @@ def report_error(error: Exception, arguments: Sequence[str]) -> int:
     if expected_error is None:
         return _report_bug(error, arguments)
     if "--json" in arguments:
-        terminal.echo_json(faults_as_json(expected_error.faults, expected_error.exit_code))
+        print_faults_as_json(expected_error.faults, expected_error.exit_code)
     else:
         _print_faults(expected_error.faults)
     return int(expected_error.exit_code)
@@ -73,16 +72,10 @@ def _place_before(error: click.ClickException) -> str | None:
     return None
 
 
-def faults_as_json(faults: Sequence[Fault], code: ExitCode) -> str:
-    documents = [list_fields(fault) for fault in dict.fromkeys(faults)]
-    whole = {"towpath": 1, "kind": "error", "exit_code": int(code), "faults": documents}
-    return json.dumps(whole, ensure_ascii=False)
-
-
 def _report_bug(error: Exception, arguments: Sequence[str]) -> int:
     what = f"{type(error).__name__}: {error}"
     if "--json" in arguments:
-        terminal.echo_json(faults_as_json([Fault(what)], ExitCode.BUG))
+        print_faults_as_json([Fault(what)], ExitCode.BUG)
         return int(ExitCode.BUG)
     _print_faults([Fault(f"a fault of Towpath itself: {what}")])
     shows_traceback = any(word in ("-v", "-vv", "--verbose") for word in arguments)

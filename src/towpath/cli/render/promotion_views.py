@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from towpath.backends.git import main_branch, remotes
 from towpath.cli.render import terminal
+from towpath.cli.render.json_document import print_json
 from towpath.cli.render.terminal import Cell, Styled
-from towpath.cli.session import Session, print_json, tags_age_words
+from towpath.cli.session import Session, tags_age_words
 from towpath.errors import ExitCode, Refused
 from towpath.markdown_text import escape_prose
 
