@@ -121,19 +121,38 @@ def test_a_tag_that_was_moved_is_refused_everywhere(project: Project) -> None:
     ]
 
 
-def test_a_rejection_is_not_set_aside_but_one_of_nothing_is(project: Project) -> None:
-    version = project.register(b"one")
-    rejection = registry.reject_version(project.repository, version, "too old")
+def test_a_rejection_is_not_set_aside(project: Project) -> None:
+    registry.reject_version(project.repository, project.register(b"three"), "too old")
     (tag,) = (tag for tag in project.git("tag").split() if "!" in tag)
-    refused = call_towpath(project.root, "restore", tag)
-    assert refused.returncode == 2
-    assert f"`{tag}` is a rejection, and stays" in refused.stderr
-    assert tag in project.git("tag").split()
-    assert rejection
-    of_nothing = "abalone@v7.0.0!#1"
-    project.git("tag", "-a", "-m", "no such", of_nothing)
-    assert call_towpath(project.root, "restore", of_nothing).returncode == 0
-    assert of_nothing not in project.git("tag").split()
+    version = tag.partition("!")[0]
+    # Nor where the version's own tag is lost: it would come back, and be no rejected one.
+    for lost in ((), (version,)):
+        for name in lost:
+            project.git("tag", "-d", name)
+        refused = call_towpath(project.root, "restore", tag)
+        assert refused.returncode == 2
+        assert f"`{tag}` is a rejection, and stays" in refused.stderr
+        assert tag in project.git("tag").split()
+
+
+@pytest.mark.parametrize(
+    ("tag", "words", "at"),
+    [
+        ("abalone@v7.0.0!#1", ("-a", "-m", "of nothing"), None),
+        ("abalone@v1.1.0!#1", ("-a", "-m", "of another commit"), None),
+        ("abalone@v1.1.0!#2", (), None),
+        ("abalone@v1.1.0!#3", ("-a", "-m", "dated ahead"), "2090-01-01T00:00:00Z"),
+    ],
+)
+def test_what_rejects_nothing_is_set_aside(
+    project: Project, tag: str, words: tuple[str, ...], at: str | None
+) -> None:
+    target = "abalone@v1.1.0^{}" if at else project.git("rev-list", "--max-parents=0", "HEAD")
+    project.git("tag", *words, tag, target, **({"at": at} if at else {}))
+    assert call_towpath(project.root, "restore", tag).returncode == 0
+    assert tag not in project.git("tag").split()
+    absent = call_towpath(project.root, "restore", tag)
+    assert (absent.returncode, f"there is no tag {tag} here" in absent.stderr) == (2, True)
 
 
 def test_a_moved_tag_is_put_back_and_what_it_was_is_kept(project: Project) -> None:

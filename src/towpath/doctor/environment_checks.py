@@ -136,6 +136,8 @@ def _examine_remote(workspace: Workspace, repository: Repository) -> Iterator[Do
         keep = f"git fetch {remote} 'refs/tags/{short}:refs/towpath/set-aside/{short}/{remote}'"
         push = f"git push {remote} '+refs/tags/{short}:refs/tags/{short}'"
         way = f"{restore_tags.way_to_restore(short)}, which is held against main"
+        if "!" in short:  # of a rejection main says nothing
+            way = f"where the one there is right: git tag -d '{short}'; towpath fetch"
         hint = f"{way}; where the one here was right: {keep}; then {push}"
         yield report_lack("remote", message, hint)
     if missing:

@@ -25,7 +25,7 @@ from towpath.registry import version_record as records
 from towpath.registry.main_decisions import RECORDS, MainDecisions, is_registration
 from towpath.registry.registry_state import TAGS, ModelVersion
 from towpath.registry.version_record import VersionRecord
-from towpath.registry.version_reference import VersionNumber
+from towpath.registry.version_reference import TagName, VersionNumber
 from towpath.registry.version_registration import LOCK, blocked_error
 
 ASIDE = "refs/towpath/set-aside/"
@@ -72,8 +72,7 @@ def restore_tag(repository: Repository, named: str) -> RestoredTag:
         listed = refs.list_refs(repository, ref)
         is_lost = all(tag_ref.lost for tag_ref in listed if tag_ref.name == ref)
         registry_state.restore_pruned_tags(repository)
-        model = registry_state.read_model(repository, tag_name.model)
-        if tag_name.version and tag_name.undone and model.find_number(tag_name.version):
+        if any(_rejects(repository, r, tag_name) for r in listed if r.name == ref):
             what = f"`{named}` is a rejection, and stays"
             raise UsageError(what, hint="a run registers what was rejected under a new number")
         if tag_name.version is None or tag_name.undone:
@@ -84,6 +83,7 @@ def restore_tag(repository: Repository, named: str) -> RestoredTag:
         log = MainDecisions.read(repository, main, tag_name.model) if main else None
         blob = log.records.get(path) if log else None
         decided = refs.read_contents(repository, [blob])[blob] if blob else None
+        model = registry_state.read_model(repository, tag_name.model)
         tagged_version = model.find_number(tag_name.version)
         if decided is None:
             return _by_itself(repository, named, tagged_version, path, is_lost)
@@ -101,6 +101,21 @@ def is_true(record: VersionRecord, version: ModelVersion) -> bool:
         return False
     summary = json.loads(tag_message.json_line(tag_message.summarise_record(record)))
     return not version.summary or version.summary == summary
+
+
+def _rejects(repository: Repository, ref: refs.Ref, tag_name: TagName) -> bool:
+    """Whether a tag rejects a version that was registered, by the record in its commit."""
+    if tag_name.version is None or not tag_name.undone or not ref.annotated:
+        return False
+    path = records.record_path(tag_name.model, tag_name.version)
+    content = refs.read_content(repository, ref.target, path)
+    if content is None or ref.time > time.time() + registry_state.TAG_AHEAD:
+        return False
+    try:
+        record = records.parse_version_record(content, path)
+    except RegistryError:
+        return False
+    return (record.model, record.version) == (tag_name.model, tag_name.version)
 
 
 def _by_itself(
