@@ -132,6 +132,18 @@ def test_what_went_is_said_before_what_did_not(ada: Project, tmp_path: Path) -> 
     away.rename(origin)
     assert "registry origin: pushed" in ada.towpath("push").err
 
+    eve = _clone(ada, "eve")
+    raw = ada.store.digest(ada.root / RAW).digest
+    (tmp_path / "r" / "files" / "md5" / raw[:2] / raw[2:]).unlink()
+    (eve.root / "evil.csv.dvc").write_text(
+        f"outs:\n- path: ../evil.csv\n  md5: {raw}\n  hash: md5\n"
+    )
+    partly = eve.towpath("pull")
+    assert partly.code == 1
+    assert "store r: pulled" in partly.err
+    assert raw in partly.err, "what did not come"
+    assert "evil.csv.dvc" in partly.err, "and what must not be placed"
+
     bob = _clone(ada, "bob")
     bob.git("tag", "-d", "mean@v1.0.0")
     shutil.rmtree(tmp_path / "r")

@@ -13,10 +13,11 @@ from msgspec import Struct
 from towpath import registry
 from towpath.backends.dvc import byte_transfer as stores
 from towpath.backends.dvc import tracked_files
+from towpath.backends.dvc.byte_transfer import PartlyMoved
 from towpath.backends.git import remotes
 from towpath.config.foreign_values import is_md5
 from towpath.credentials import hide_credentials
-from towpath.errors import RegistryError, StoreError, TowpathError, UsageError, UserError
+from towpath.errors import Fault, RegistryError, StoreError, TowpathError, UsageError, UserError
 from towpath.registry import RegisteredVersion, UnpublishedTags, shared_registry
 from towpath.versions import work_tree_files
 
@@ -54,29 +55,33 @@ def push_project(
     """Push bytes, then entries, then versions, which get their numbers: each rests on the former.
 
     Raises UsageError where there is no remote at all, StoreError where the store's takes nothing;
-    what of the versions does not go is the result's ``failure``. A version whose bytes are not
-    there, too, is published with a warning.
+    what does not go after something went is the result's ``failure``. A version whose bytes are
+    not there, too, is published with a warning.
     """
     store, origin = _find_remotes(workspace, remote)
     objects = entries = 0
     if store:
         # With the bytes go those that versions name: they can be made again where their data is.
-        sent = stores.push_objects(
-            workspace.root, remote=remote, progress=progress, beside=_recorded_digests(workspace)
-        )
+        beside = _recorded_digests(workspace)
+        try:
+            sent = stores.push_objects(
+                workspace.root, remote=remote, progress=progress, beside=beside
+            )
+        except PartlyMoved as partly:
+            return TransferResult(store, origin, partly.moved.objects, failure=partly)
         objects, entries = sent.objects, sent.entries
     if not origin:
         return TransferResult(store, origin, objects, entries)
     published, failure = _publish_versions(workspace)
-    _warn_of_bytes(workspace, store, published)
     versions = tuple(str(version) for version in published if version.new)
     try:
         # What was approved in the clone of a shared registry nobody else pushes.
         if not failure and (address := workspace.shared_registry):
             pushed = shared_registry.push_main(workspace.registry, address)
             versions += ("what was approved here",) if pushed else ()
-    except RegistryError as refused:
-        failure = refused
+        _warn_of_bytes(workspace, store, published)
+    except (RegistryError, StoreError) as refused:
+        failure = failure or refused
     return TransferResult(store, origin, objects, entries, versions, failure=failure)
 
 
@@ -150,13 +155,18 @@ def pull_project(
     named = fetch_registry_tags(workspace).versions if origin else ()
     if store is None:
         return TransferResult(store, origin, versions=named)
-    moved, failure = stores.MovedObjects(), None
+    moved, faults = stores.MovedObjects(), list[Fault]()
+    left: tuple[str, ...] = ()
     try:
         moved = stores.fetch_objects(workspace.root, remote=remote, progress=progress)
     except StoreError as refused:
-        failure = refused
-    finally:  # what came whole is put there also where the rest did not come
+        faults += refused.faults
+        moved = refused.moved if isinstance(refused, PartlyMoved) else moved
+    try:  # what came whole is put there also where the rest did not come
         left = _place_in_tree(workspace)
+    except StoreError as misplaced:
+        faults += misplaced.faults
+    failure = StoreError(*faults) if faults else None
     return TransferResult(store, origin, moved.objects, moved.entries, named, left, failure)
 
 

@@ -54,6 +54,14 @@ class MovedObjects(Struct, frozen=True):
     entries: int = 0
 
 
+class PartlyMoved(StoreError):
+    """Some of it did not come or go whole; ``moved`` is what did."""
+
+    def __init__(self, moved: MovedObjects, faults: Sequence[Fault]) -> None:
+        super().__init__(*_first_of(faults))
+        self.moved = moved
+
+
 def default_remote_of(root: Path) -> str | None:
     return load_config(Store(root).layout.dvc).default_name()
 
@@ -75,7 +83,8 @@ def push_objects(
     """Bring bytes, then the entries that speak of them, to a remote. Without ``digests`` it is all
     that the project names: tracked data, and what `dvc.lock` and the entries say. What the entries
     were made from goes along, and what ``beside`` names, where it is here. Raises StoreError, with
-    every fault, for bytes that are neither here nor there, or that did not arrive whole."""
+    every fault, for bytes that are neither here nor there, PartlyMoved where some did not arrive
+    whole."""
     store = Store(root)
     opened_remote = open_remote(store.layout, remote)
     optional = [*beside]
@@ -125,7 +134,7 @@ def fetch_objects(
     progress: Progress | None = None,
 ) -> MovedObjects:
     """Bring bytes, then the entries that speak of them, from a remote to this store. Then raises
-    StoreError, with every fault, for what the remote does not have or holds with wrong bytes; what
+    PartlyMoved, with every fault, for what the remote does not have or holds with wrong bytes; what
     only entries speak of is a warning, since those entries are left there."""
     store = Store(root)
     opened_remote = open_remote(store.layout, remote)
@@ -145,8 +154,10 @@ def fetch_objects(
     latest = [entry for entry in came if not store.last_made.path(entry).exists()]
     for entry in latest:
         store.last_made.write(entry)
-    _raise_faults(_sort_out_lacking(lacking, named))
-    return MovedObjects(objects, len(new) + len(latest))
+    moved = MovedObjects(objects, len(new) + len(latest))
+    if faults := _sort_out_lacking(lacking, named):
+        raise PartlyMoved(moved, faults)
+    return moved
 
 
 def _sort_out_lacking(lacking: Mapping[str, Sequence[Fault]], named: Iterable[str]) -> list[Fault]:
@@ -210,8 +221,9 @@ def _upload_objects(
     for phase in (False, True):
         some = [digest for digest in absent if is_folder_digest(digest) is phase]
         sent = _move_each(send, some, there, progress, moved_count, len(absent))
-        _raise_faults(filter(None, sent))
         moved_count += len(some)
+        if faults := list(filter(None, sent)):
+            raise PartlyMoved(MovedObjects(moved_count - len(faults)), faults)
     return len(absent)
 
 
