@@ -214,6 +214,9 @@ def test_figures_save_themselves(tmp_path):
 def test_a_picture_of_pillow_is_saved(tmp_path):
     image = pytest.importorskip("PIL.Image").new("RGB", (2, 1), "red")
     assert written(image, tmp_path / "a.png").startswith(b"\x89PNG")
+    page = written(image, tmp_path / "a.pdf")
+    assert page.startswith(b"%PDF")
+    assert b"Date" not in page, "the clock would be in its digest"
     with pytest.raises(StepFailed, match=r"cannot be written as image: .*svg"):
         formats.write_file(image, tmp_path / "a.svg")
 

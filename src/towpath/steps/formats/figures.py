@@ -22,6 +22,8 @@ def write(value: Any, path: Path, kind: str) -> None:
         _save_page(value, path)
 
 
+# As matplotlib calls the time in a file of each format that has it.
+_DATES = {".svg": "Date", ".pdf": "CreationDate"}
 # What keeps the name of a part of a page from being drawn at random, by package.
 _FIXED = {"plotly": {"div_id": "figure"}}
 
@@ -39,13 +41,18 @@ def _save_page(value: Any, path: Path) -> None:
 
 def _save_picture(value: Any, path: Path) -> None:
     figure = getattr(value, "figure", None) or value  # axes know their figure
-    if hasattr(figure, "savefig"):
-        # Matplotlib writes the time into an SVG or a PDF, and then no digest repeats.
-        dated = {".svg": "Date", ".pdf": "CreationDate"}.get(path.suffix.lower())
-        is_dated = dated and type(figure).__module__.partition(".")[0] == "matplotlib"
-        figure.savefig(path, **({"metadata": {dated: None}} if is_dated else {}))
-    elif save := getattr(value, "write_image", None) or getattr(value, "save", None):
-        save(path)
-    else:
-        what = "is no picture: it has no savefig, write_image or save"
-        raise TypeError(f"a {type(value).__name__} {what}")
+    ways = ((figure, "savefig"), (value, "write_image"), (value, "save"))
+    for drawn, name in ways:
+        if save := getattr(drawn, name, None):
+            save(path, **_undated(drawn, path.suffix.lower()))
+            return
+    what = "is no picture: it has no savefig, write_image or save"
+    raise TypeError(f"a {type(value).__name__} {what}")
+
+
+def _undated(drawn: Any, suffix: str) -> dict[str, Any]:
+    """What keeps the time of the day out of a picture's file: with it no digest repeats."""
+    package = type(drawn).__module__.partition(".")[0]
+    if package == "matplotlib" and suffix in _DATES:
+        return {"metadata": {_DATES[suffix]: None}}
+    return {"creationDate": None, "modDate": None} if (package, suffix) == ("PIL", ".pdf") else {}
