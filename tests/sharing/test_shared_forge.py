@@ -87,7 +87,7 @@ def test_the_repository_that_actions_works_in_is_not_the_registrys(
 ) -> None:
     monkeypatch.setenv("GITHUB_REPOSITORY", "acme/abalone")
     project = _share_registry(tmp_path, github, "forge: {kind: github}\n")
-    with pytest.raises(UserError, match="not said which repository at GitHub this is") as refused:
+    with pytest.raises(UserError, match="does not say which repository at GitHub it is") as refused:
         promotion.propose_promotion(project.workspace, "abalone@v1.0.0", "dev")
-    assert refused.value.faults[0].hint
+    assert "in its towpath.yaml, on its main" in str(refused.value.faults[0].hint)
     assert not project.workspace.registry.call("branch", "--list", "promote/*")

@@ -192,17 +192,24 @@ def _find_version_absence(workspace: Workspace, graph: Graph, name: str) -> str:
     reference = graph.inputs[name]
     # What may be missing must not be missing for a slip of the pen.
     try:
-        stages = tuple(workspace.policy.stages)
-    except RegistryError:  # a shared registry without a commit: it has no versions either
-        stages = ()
-    if fault := pipeline_check.find_stage_fault(stages, reference):
-        raise UserError(fault)
-    try:
+        if "#" in reference:
+            _require_stage(workspace, reference)
         version_inputs.find_version_bytes(workspace, reference, graph.files[name].output)
     except UsageError as absent:
         what, hint = absent.faults[0].what, absent.faults[0].hint or ""
         return f"{what} ({hint})" if hint.startswith("did you mean") else what
     return ""
+
+
+def _require_stage(workspace: Workspace, reference: str) -> None:
+    if workspace.shared_registry:
+        _ = workspace.registry  # what cannot be had is told as such
+    try:
+        stages = tuple(workspace.policy.stages)
+    except (RegistryError, DeclarationError):
+        stages = ()  # a shared one without a commit, or that a later Towpath writes
+    if fault := pipeline_check.find_stage_fault(stages, reference):
+        raise UserError(fault)
 
 
 def list_absent_inputs(workspace: Workspace, graph: Graph) -> dict[str, str]:

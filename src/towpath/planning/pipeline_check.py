@@ -378,8 +378,6 @@ def _suite_faults(
 def _stage_faults(workspace: Workspace, declared: DeclaredPipeline) -> Iterator[Fault]:
     """What inputs name of stages that are not there, each at its line; of environments too."""
     places = declared.places
-    # Those of a shared registry are known to a run alone: a check asks nothing of the network.
-    stages = () if workspace.shared_registry else workspace.project.stages
     named = [
         (file.path, places.find_place("inputs", name))
         for name, file in declared.pipeline.inputs.items()
@@ -389,6 +387,9 @@ def _stage_faults(workspace: Workspace, declared: DeclaredPipeline) -> Iterator[
             named.append((path, places.find_place("for", environment, "inputs", name)))
     for path, place in named:
         if names_and_paths.is_model_reference(path):
+            # Those of a shared registry are known to a run alone: a check asks nothing of the
+            # network.
+            stages = () if workspace.shared_registry else workspace.project.stages
             fault = find_stage_fault(stages, path, place)
             yield from (fault,) if fault else ()
 

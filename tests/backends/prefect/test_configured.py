@@ -18,17 +18,21 @@ ENV, DOT, TOML, PYPROJECT, PROFILE = (f"http://{name}.example/api" for name in "
 
 FILES = {
     ".env": f'PREFECT_API_URL={ENV}\nexport PREFECT_API_URL="{DOT}"\n',
+    ".env.empty": f"PREFECT_API_URL={DOT}\nPREFECT_API_URL=\n",
     "prefect.toml": f'# {TOML}\n[server]\nlogging_level = "INFO"\n[api]\nurl = "{TOML}"\n',
     "pyproject.toml": f'[project]\nname = "x"\n[tool.prefect.api]\nurl = "{PYPROJECT}"\n',
     "profiles.toml": f'active = "work"\n[profiles.spare]\nPREFECT_API_URL = "{PROFILE}"\n'
     f'[profiles.work]\nPREFECT_API_URL = "{PROFILE}"\n[profiles.home]\n',
 }
 
+ALL = [name for name in FILES if not name.endswith(".empty")]
+
 CASES: dict[str, tuple[list[str], dict[str, str], str | None, str | None]] = {
     "nothing": ([], {}, None, None),
-    "environment": (list(FILES), {"PREFECT_API_URL": ENV}, ENV, "environment variable"),
-    "hidden": (list(FILES), {"PREFECT_API_URL": ""}, None, None),
-    "dotenv": (list(FILES), {}, DOT, ".env:2"),
+    "environment": (ALL, {"PREFECT_API_URL": ENV}, ENV, "environment variable"),
+    "hidden": (ALL, {"PREFECT_API_URL": ""}, None, None),
+    "dotenv": (ALL, {}, DOT, ".env:2"),
+    "empty dotenv": ([".env.empty", "prefect.toml"], {}, None, None),
     "toml": (["prefect.toml", "pyproject.toml", "profiles.toml"], {}, TOML, "prefect.toml:5"),
     "pyproject": (["pyproject.toml", "profiles.toml"], {}, PYPROJECT, "pyproject.toml:4"),
     "profile": (["profiles.toml"], {}, PROFILE, "Prefect profile `work`"),
@@ -52,7 +56,7 @@ for case in json.load(sys.stdin):
 def lay_out(folder: Path, files: list[str]) -> None:
     folder.mkdir()
     for name in files:
-        (folder / name).write_text(FILES[name])
+        (folder / name.removesuffix(".empty")).write_text(FILES[name])
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -67,7 +71,7 @@ def test_finds_the_api_and_says_where(
     found = remote_api.find_configured_api(tmp_path / "project")
     assert (found.url if found else None) == url
     assert not found or found.origin.startswith(str(origin))
-    assert not found or not found.place or found.place.line == PLACES[case]
+    assert (found.place.line if found and found.place else None) == PLACES.get(case)
 
 
 def test_prefect_finds_the_same(tmp_path: Path) -> None:

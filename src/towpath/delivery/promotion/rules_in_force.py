@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from towpath.backends.git import Repository, main_branch, refs
 from towpath.backends.git.commit_history import read_changes, read_main_line
@@ -18,6 +19,9 @@ from towpath.errors import RegistryError, TowpathError, UserError
 from towpath.forge import Forge
 from towpath.registry import policy_at_commit
 from towpath.workspace import Workspace
+
+if TYPE_CHECKING:
+    from towpath.config.project_declaration import Project
 
 
 def read_proved_rules(repository: Repository, head: str, folder: str = "") -> Rulebook:
@@ -52,7 +56,7 @@ def connect_forge_in_force(
     naming = next((project for project in projects if project.forge), None)
     if naming is None:
         return None
-    first = connect_forge(naming, environ=_forge_variables(workspace, environ))
+    first = _connect(workspace, naming, environ)
     # The usual case ends here, with no question: main never named another forge than this one.
     if first is None or len(_forges_ever_named(repository, head)) < 2:
         return first if proved.policy and proved.policy.forge else None
@@ -61,12 +65,19 @@ def connect_forge_in_force(
     return first.turn_to(policy_now) if policy_now else None
 
 
-def _forge_variables(workspace: Workspace, environ: Mapping[str, str] | None) -> Mapping[str, str]:
-    """What the environment says of the forge. Where the registry is shared, the repository that
-    Actions works in is the project's: a promotion must not be proposed there."""
+def _connect(
+    workspace: Workspace, project: Project, environ: Mapping[str, str] | None
+) -> Forge | None:
     variables = os.environ if environ is None else environ
-    left_out = {"GITHUB_REPOSITORY"} if workspace.shared_registry else set()
-    return {name: value for name, value in variables.items() if name not in left_out}
+    if not workspace.shared_registry:
+        return connect_forge(project, variables)
+    # The repository that Actions works in is the project's: nothing is proposed there.
+    if project.forge and not project.forge.repository:
+        what = "the shared registry does not say which repository at GitHub it is"
+        hint = "in its towpath.yaml, on its main: forge: {kind: github, repository: owner/name}"
+        raise UserError(what, hint=hint)
+    kept = {name: value for name, value in variables.items() if name != "GITHUB_REPOSITORY"}
+    return connect_forge(project, kept)
 
 
 def connect_forge_if_let_in(workspace: Workspace, head: str | None = None) -> Forge | None:
@@ -94,7 +105,7 @@ def connect_to_set_up(
         what = f"nobody agreed to the address {workspace.policy.forge.api} yet: no token is sent"
         hint = "bring towpath.yaml to main first; or, if you trust it: export GITHUB_API_URL=..."
         raise UserError(what, hint=hint)
-    return connect_forge(workspace.policy, environ=_forge_variables(workspace, environ))
+    return _connect(workspace, workspace.policy, environ)
 
 
 def _forges_ever_named(repository: Repository, head: str) -> set[tuple[str | None, str | None]]:

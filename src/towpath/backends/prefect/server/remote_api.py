@@ -38,9 +38,10 @@ def find_configured_api(project: Path | None) -> ConfiguredApi | None:
     # The order of Prefect 3: https://docs.prefect.io/v3/concepts/settings-and-profiles
     folder = project or Path.cwd()
     own, pyproject = folder / "prefect.toml", folder / "pyproject.toml"
+    if (said := _read_dotenv(folder)) is not None:
+        return said if said.url else None  # empty hides, as above
     return (
-        _read_dotenv(folder)
-        or (None if is_our_settings(own) else _from_file(own, ("api", "url")))
+        (None if is_our_settings(own) else _from_file(own, ("api", "url")))
         or _from_file(pyproject, ("tool", "prefect", "api", "url"))
         or _read_profile(folder)
     )
@@ -83,7 +84,7 @@ def _read_dotenv(folder: Path) -> ConfiguredApi | None:
     path = folder / ".env"
     if not path.is_file():
         return None
-    line = re.compile(rf"\s*(?:export\s+)?{KEY}\s*=\s*(['\"]?)([^'\"#\s]+)\1")
+    line = re.compile(rf"\s*(?:export\s+)?{KEY}\s*=\s*(['\"]?)([^'\"#\s]*)\1")
     lines = enumerate(path.read_text(errors="replace").splitlines(), 1)
     found = [(number, match[2]) for number, text in lines if (match := line.match(text))]
     if not found:
