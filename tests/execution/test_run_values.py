@@ -135,3 +135,17 @@ def test_what_names_nothing_of_a_run(before: str, after: str, said: str) -> None
 
 def test_the_unchanged_declaration_has_no_fault() -> None:
     assert resolve_pipeline(parse_pipeline(PIPELINE, f"{FOLDER}/pipeline.yaml")).faults == ()
+
+
+def test_a_pipeline_in_a_pipeline_is_given_values_of_the_run(stamped: Project) -> None:
+    note = "  note: {run: note, params: [mark], outputs: [note.json]}\n"
+    inner = f"params: {{mark: {{type: string}}}}\nsteps:\n{note}"
+    stamped.write("flows/noting/pipeline.yaml", inner)
+    stamped.write("flows/noting/steps.py", "def note(mark: str) -> str:\n    return mark\n")
+    stamped.declare(
+        "steps:\n  noted: {kind: pipeline, pipeline: noting, params: {mark: run.id}}\n", STEPS
+    )
+    first, second = (stamped.run() for _ in range(2))
+    for run in (first, second):
+        assert run.values["noted.note.note"] == run.id, "in each run its own"
+    assert states(second)["noted.note"] == "done"

@@ -249,10 +249,12 @@ def names_below(names: Iterable[str], group: str) -> list[str]:
 
 
 def find_parameter(values: Mapping[str, Any], name: str) -> Any:
-    """The value of a parameter, or of a group all of its values as they nest."""
-    if name in values:
+    """The value of a parameter, or of a group all of its values as they nest. KeyError for a name
+    that is neither."""
+    members = names_below(values, name)
+    if name in values or not members:
         return values[name]
-    return nest_values({n.removeprefix(f"{name}."): values[n] for n in names_below(values, name)})
+    return nest_values({member.removeprefix(f"{name}."): values[member] for member in members})
 
 
 def strip_prefix(name: str) -> str:

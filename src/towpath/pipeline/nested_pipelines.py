@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from towpath.config.parameter_declaration import flatten_values, list_groups, names_below
 from towpath.config.pipeline_declaration import Pipeline, PipelineStep, list_bindings
 from towpath.errors import DeclarationError, Fault, Place, did_you_mean
-from towpath.pipeline.step_graph import FromItem, FromParam, Literal, Node
+from towpath.pipeline.step_graph import FromItem, FromParam, FromRun, Literal, Node
 
 if TYPE_CHECKING:
     from towpath.config.parameter_declaration import EnvironmentDeclaration
@@ -252,7 +252,7 @@ def _given_values(use: Node, inner: str, values: Mapping[str, Any]) -> Iterator[
             yield from values[items.name]
 
 
-def source_of_param(use: Node, name: str) -> Literal | FromParam | FromItem | None:
+def source_of_param(use: Node, name: str) -> Literal | FromParam | FromItem | FromRun | None:
     """What a use gives to a parameter of its pipeline, be it as a part of a group; None where it
     gives nothing."""
     parts = name.split(".")
@@ -267,6 +267,8 @@ def source_of_param(use: Node, name: str) -> Literal | FromParam | FromItem | No
                 return FromParam(".".join([outer, *rest]))
             case FromItem(name=item, keys=keys):
                 return FromItem(item, (*keys, *rest))
+            case FromRun() if not rest:  # what a run has is a text, and has no parts
+                return source
     return None
 
 

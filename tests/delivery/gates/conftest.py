@@ -121,7 +121,7 @@ class Desk:
             repository=repository,
             base=self.base,
             project=policy_at_commit.read_project_at(repository, self.base),
-            lower_since=None,
+            below=None,
             model=self._bytes,
             data=self._data,
             now=NOW,

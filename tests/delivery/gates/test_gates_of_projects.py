@@ -14,6 +14,7 @@ from markdown_it import MarkdownIt
 from msgspec import structs
 
 from towpath.backends.git import Repository
+from towpath.delivery.gates.gate_context import TimeBelow
 from towpath.delivery.promotion import evidence
 from towpath.markdown_text import markdown_table
 from towpath.registry import VersionNumber, policy_at_commit
@@ -224,7 +225,8 @@ def test_a_project_in_a_folder_of_a_bare_repository(desk, tmp_path):
 
 def test_gates_are_judged_in_their_time_and_order(desk):
     desk.commit("z: {kind: signature}\nown: {kind: safe}\na: {kind: soak, at_least: 1s}")
-    assert [verdict.gate for verdict in desk.judge("review", lower_since=0)] == ["z", "a"]
+    judged = desk.judge("review", below=TimeBelow(1_790_000_000, 0))
+    assert [verdict.gate for verdict in judged] == ["z", "a"]
     assert [verdict.gate for verdict in desk.judge("deploy")] == ["own"]
     assert desk.judge("review", stage="uat") == ()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec import structs
 
+from towpath.delivery.gates.gate_context import TimeBelow
 from towpath.registry import Column, ModelSignature, VersionNumber
 
 
@@ -127,21 +128,37 @@ def test_a_signature_that_is_not_known_cannot_be_compatible(desk, unknown):
 )
 def test_time_in_the_stage_below(desk, spent, passed, value):
     since = 1_790_000_000 - spent
-    verdict = desk.one("{kind: soak, at_least: 24h}", lower_since=since)
+    verdict = desk.one("{kind: soak, at_least: 24h}", below=TimeBelow(spent, since))
     assert (verdict.passed, verdict.value) == (passed, value)
     assert verdict.bound == "at least 24h in the stage below"
     assert "in uat since 2026-09-" in verdict.detail
     assert ("long enough from" in verdict.detail) is not passed
 
 
+def test_stays_below_are_put_together_and_one_that_ended_counts_no_further(desk):
+    gate, hour, day = "{kind: soak, at_least: 24h}", 3600, 86400
+    again = desk.one(gate, below=TimeBelow(13 * hour, 1_790_000_000 - hour))
+    assert (again.passed, again.value) == (False, "13h")
+    assert ", and 12h before: long enough from 2026-09-22T01:13:20Z on" in again.detail
+    left = 1_790_000_000 - 9 * day
+    gone = TimeBelow(12 * hour, left - 12 * hour, left)
+    for now in (1_790_000_000, 1_790_000_000 + 5 * day):
+        verdict = desk.one(gate, below=gone, now=now)
+        assert (verdict.passed, verdict.value) == (False, "12h")
+        assert verdict.detail.endswith(
+            "left uat at 2026-09-12T14:13:20Z, and counts no further: promote it there again"
+        )
+    assert desk.one(gate, below=TimeBelow(2 * day, left - 2 * day, left)).passed
+
+
 def test_time_that_nobody_knows_has_not_passed(desk):
     gate = "{kind: soak, at_least: 24h}"
     assert "the version is not in uat" in desk.one(gate).detail
-    assert "to come yet" in desk.one(gate, lower_since=1_790_000_001).detail
+    assert "to come yet" in desk.one(gate, below=TimeBelow(0, 1_790_000_001)).detail
     desk.commit(f"g: {gate}")
     first = desk.context(stage="uat")
     gates = {"uat": first.project.stages["prod"], "prod": first.project.stages["prod"]}
     project = first.project.model_copy(update={"stages": gates})
-    verdict = desk.judge(stage="uat", project=project, lower_since=1)[0]
+    verdict = desk.judge(stage="uat", project=project, below=TimeBelow(1_789_999_999, 1))[0]
     assert not verdict.passed
     assert "uat is the first stage" in verdict.detail

@@ -24,14 +24,24 @@ if TYPE_CHECKING:
     from towpath.config.project_declaration import Project
 
 
+class TimeBelow(Struct, frozen=True):
+    """How many seconds a version was wanted by the stage below, its stays there put together; when
+    the last of them began, and when it ended, None where the version is there, in seconds since
+    1970."""
+
+    seconds: int
+    entered: int
+    left: int | None = None
+
+
 class GateContext(Struct, frozen=True):
     """A version that is to enter a stage, judged by the policy of the commit ``base``, which
     ``project`` declares: suites, samples and functions are read from there, never from the
-    candidate's commit. ``lower_since`` is when the version entered the stage below, ``now`` the
-    present, in seconds since 1970. ``model`` gives a version's bytes, which are held against its
-    record before they are opened, ``data`` a file of the stage's data by name, out of reach unless
-    ``stage_available``; both raise a TowpathError. ``scratch`` is a folder to work in, ``kept`` one
-    for what is laid out once for each commit."""
+    candidate's commit. ``below`` is the version's time in the stage below, None where it never was
+    there; ``now`` the present, in seconds since 1970. ``model`` gives a version's bytes, which are
+    held against its record before they are opened, ``data`` a file of the stage's data by name, out
+    of reach unless ``stage_available``; both raise a TowpathError. ``scratch`` is a folder to work
+    in, ``kept`` one for what is laid out once for each commit."""
 
     stage: str
     candidate: VersionRecord
@@ -39,7 +49,7 @@ class GateContext(Struct, frozen=True):
     repository: Repository
     base: str
     project: Project
-    lower_since: int | None
+    below: TimeBelow | None
     model: Callable[[VersionRecord], Path]
     data: Callable[[str], Path]
     now: int

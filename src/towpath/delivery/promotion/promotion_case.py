@@ -37,6 +37,7 @@ from towpath.versions import version_origin
 if TYPE_CHECKING:
     from towpath.config.project_declaration import Project, StageDeclaration
     from towpath.delivery.gates import GateContext, GateVerdict
+    from towpath.delivery.gates.gate_context import TimeBelow
     from towpath.forge import Forge
     from towpath.registry.registry_state import Model
     from towpath.workspace import Workspace
@@ -168,19 +169,24 @@ def find_stage_entries(
     return [entry for entry in log if (entry.stage, entry.version) == (stage, version)]
 
 
-def find_entry_below(
+def sum_time_below(
     stays: Sequence[Promotion], below: str | None, version: VersionNumber | None, now: int
-) -> int | None:
-    """Since when a version has been in the stage below, by a model's promotions, its stays there
-    put together; None if it never was."""
+) -> TimeBelow | None:
+    """How long a version was in the stage below, by a model's promotions; None if it never was."""
+    from towpath.delivery.gates.gate_context import TimeBelow
+
     mine = [promotion for promotion in stays if promotion.stage == below]
-    ends = [*(promotion.time for promotion in mine[1:]), now]
-    spent = [
-        max(0, end - promotion.time)  # a commit's date is its maker's: none is below nothing
+    ends = [*(promotion.time for promotion in mine[1:]), None]
+    spans = [
+        (promotion.time, end)
         for promotion, end in zip(mine, ends, strict=False)  # one end too many without a stay
         if promotion.version == version
     ]
-    return now - sum(spent) if spent and version is not None else None
+    if not spans or version is None:
+        return None
+    # A commit's date is its maker's: no stay is below nothing.
+    seconds = sum(max(0, (now if end is None else end) - entered) for entered, end in spans)
+    return TimeBelow(seconds, *spans[-1])
 
 
 def find_promotable_version(repository: Repository, reference: str) -> RecordedVersion:
@@ -368,7 +374,7 @@ def context_of_records(
         repository=repository,
         base=case.base,
         project=case.project,
-        lower_since=find_entry_below(case.stays, case.stage_below, case.candidate_version, now),
+        below=sum_time_below(case.stays, case.stage_below, case.candidate_version, now),
         model=refuse_bytes,
         data=refuse_bytes,
         now=now,

@@ -12,7 +12,7 @@ from msgspec import Struct, field
 
 from towpath.config.foreign_values import format_second
 from towpath.delivery.promotion.main_line_approvals import backdated_fault, decide_again
-from towpath.delivery.promotion.promotion_case import find_entry_below
+from towpath.delivery.promotion.promotion_case import sum_time_below
 from towpath.delivery.reconcile import bundle as bundles
 from towpath.delivery.reconcile import deployment_record, smoke_test, stage_sources
 from towpath.delivery.reconcile.bundle import Bundle
@@ -145,7 +145,7 @@ def _gate_context(
         repository=site.repository,
         base=base,
         project=project,
-        lower_since=find_entry_below(mine, site.stage_below, record.version, current_time),
+        below=sum_time_below(mine, site.stage_below, record.version, current_time),
         model=lambda version: work.fetch_bundle(version).model_file,
         data=StageData(site, base, work.scratch / "data", folder),
         now=current_time,

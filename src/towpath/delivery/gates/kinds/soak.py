@@ -15,18 +15,25 @@ def bound(gate: Soak) -> str:
 
 
 def judge(gate: Soak, context: GateContext, policy: GatePolicy) -> GateFinding:  # noqa: ARG001
-    below = next(iter(context.project.lower_stages(context.stage)), None)
-    if below is None:
+    stage_below = next(iter(context.project.lower_stages(context.stage)), None)
+    if stage_below is None:
         raise Unjudged(f"{context.stage} is the first stage: there is none below it")
     # Not 0: a version that never was there does not wait, it has to be promoted there first.
-    if context.lower_since is None:
-        raise Unjudged(f"the version is not in {below}")
-    spent = context.now - context.lower_since
-    entered = format_second(context.lower_since)
-    if spent < 0:
-        raise Unjudged(f"it entered {below} at {entered}, which is to come yet")
-    passed = spent >= gate.at_least
-    detail = f"in {below} since {entered}"
+    stayed = context.below
+    if stayed is None:
+        raise Unjudged(f"the version is not in {stage_below}")
+    entered = format_second(stayed.entered)
+    if stayed.entered > context.now:
+        raise Unjudged(f"it entered {stage_below} at {entered}, which is to come yet")
+    passed = stayed.seconds >= gate.at_least
+    if stayed.left is not None:
+        detail = f"it left {stage_below} at {format_second(stayed.left)}"
+        detail += "" if passed else ", and counts no further: promote it there again"
+        return GateFinding(passed, verdict.verdict_duration(stayed.seconds), detail)
+    detail = f"in {stage_below} since {entered}"
+    if earlier := stayed.seconds - (context.now - stayed.entered):
+        detail += f", and {verdict.verdict_duration(earlier)} before"
     if not passed:
-        detail += f": long enough from {format_second(context.lower_since + gate.at_least)} on"
-    return GateFinding(passed, verdict.verdict_duration(spent), detail)
+        reached = context.now + gate.at_least - stayed.seconds
+        detail += f": long enough from {format_second(reached)} on"
+    return GateFinding(passed, verdict.verdict_duration(stayed.seconds), detail)
