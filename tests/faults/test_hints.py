@@ -36,6 +36,7 @@ from own_home import MAIN, move_in
 from towpath.audit.verification import VerificationReport
 from towpath.delivery import promotion, reconcile
 from towpath.delivery.reconcile import lease
+from towpath.registry import reject_version
 
 
 @pytest.fixture(scope="module")
@@ -199,11 +200,32 @@ def test_a_note_explains_one_finding(project: Project) -> None:
     )
 
 
-def test_no_note_explains_what_is_wrong_now(project: Project) -> None:
-    project.git("tag", "-d", "abalone@v1.1.0")
-    for one in project.verify().findings:
-        explain(project, f"registry/notes/{one.id}.md")
-    assert project.verify().findings
+def _reject_running(project: Project) -> None:
+    reject_version(project.repository, "abalone@v1.1.0", "it was trained on the test set")
+
+
+def _drop_evidence(project: Project) -> None:
+    page = project.git("ls-files", "registry/evidence").split()[-1]
+    project.git("rm", "-q", page)
+    project.commit("tidy up")
+
+
+WRONG_NOW = {
+    "a tag is gone": lambda project: project.git("tag", "-d", "abalone@v1.1.0"),
+    "what runs was rejected": _reject_running,
+    "a commit is hidden": lambda project: project.git("replace", "main", "main~1"),
+    "evidence is gone": _drop_evidence,
+}
+
+
+@pytest.mark.parametrize("trouble", WRONG_NOW)
+def test_no_note_explains_what_is_wrong_now(project: Project, trouble: str) -> None:
+    WRONG_NOW[trouble](project)
+    found = {one.id for one in project.verify().findings}
+    assert found
+    for each in found:
+        explain(project, f"registry/notes/{each}.md")
+    assert {one.id for one in project.verify().findings} == found
 
 
 def test_a_check_of_a_note_passes_as_code_does(project: Project) -> None:

@@ -20,10 +20,12 @@ AuditCheck: TypeAlias = Literal[
 
 
 class AuditFinding(Struct, frozen=True):
-    """One thing that is wrong, and which of the checks found it."""
+    """One thing that is wrong, and which of the checks found it. What ``is_past`` cannot be undone:
+    a note may explain it. What is wrong now can be mended, and no word is enough for it."""
 
     check: AuditCheck
     fault: Fault
+    is_past: bool = False
 
     @property
     def id(self) -> str:
@@ -41,19 +43,20 @@ class UncheckedPart(Struct, frozen=True):
     why: str
 
 
-def make_finding(check: AuditCheck, what: str, place: str, hint: str) -> AuditFinding:
+def make_finding(
+    check: AuditCheck, what: str, place: str, hint: str, is_past: bool = False
+) -> AuditFinding:
     """A finding at a place: a file on main, a ref, a store's object. ``{id}`` in the hint becomes
     its id."""
     plain = AuditFinding(check, Fault(what, Place(place)))
-    return AuditFinding(check, Fault(what, Place(place), hint.replace("{id}", plain.id)))
+    fault = Fault(what, Place(place), hint.replace("{id}", plain.id))
+    return AuditFinding(check, fault, is_past)
 
 
 EXPLAIN = (
     "say what happened in registry/notes/{id}.md, and merge that into main; "
     "where main's rules ask for more than a commit: towpath approve --rules"
 )
-#: What is past and cannot be undone. What is wrong now can be mended, and no word is enough for it.
-PAST: frozenset[AuditCheck] = frozenset(["main", "promotion", "evidence"])
 _NOTE = re.compile(rf"{NOTES}/([0-9a-f]{{12}})\.md")
 
 
@@ -81,7 +84,7 @@ def split_explained(
     explained: list[ExplainedFinding] = []
     for finding in findings:
         path = f"{NOTES}/{finding.id}.md"
-        names = agreed.get(path) if finding.check in PAST else None
+        names = agreed.get(path) if finding.is_past else None
         if names:
             explained.append(ExplainedFinding(finding, path, ", ".join(names)))
         else:

@@ -33,7 +33,7 @@ def check_main_line(approvals: Approvals) -> Iterator[AuditFinding | UncheckedPa
     for fault in map(main_line_approvals.displaced_fault, rule.displaced_decisions):
         # What is past stays so when it is put right: both, the way and the word, are asked for.
         hint = f"{fault.hint}; then {EXPLAIN}"
-        yield make_finding("main", fault.what, str(fault.place), hint)
+        yield make_finding("main", fault.what, str(fault.place), hint, is_past=True)
 
 
 def check_remembered_main(
@@ -82,11 +82,15 @@ def _promotion_finding(ledger: AuditLedger, promotion: Promotion, what: str) -> 
     hint = f"{again} lets it in by its rules; or go to another version, and {EXPLAIN}"
     # A change that came by a hand is put right by a promotion that lets it in afterwards, where it
     # stands still, not by `git revert`, which would change the stage file by hand once more.
-    if ledger.next_change(promotion) is not None:
+    is_last = ledger.next_change(promotion) is None
+    if not is_last:
         hint = f"git show {promotion.commit[:7]}; {EXPLAIN}"
     elif promotion.version is None:
         hint = f"{again} puts it right; then {EXPLAIN}"
-    return make_finding("promotion", what, f"{promotion.path} at {promotion.commit[:7]}", hint)
+    place = f"{promotion.path} at {promotion.commit[:7]}"
+    # How a file came is past; one that cannot be understood is wrong until another comes.
+    is_past = not (promotion.fault and is_last)
+    return make_finding("promotion", what, place, hint, is_past=is_past)
 
 
 def _check_approved(

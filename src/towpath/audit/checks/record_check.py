@@ -140,7 +140,8 @@ def _check_evidence(ledger: AuditLedger) -> Iterator[AuditFinding]:
             continue  # it is said of the stage file, or was let in afterwards with evidence
         if not ledger.has_evidence(promotion):
             what, place = f"{promotion} came without its evidence", promotion.commit[:7]
-            yield make_finding("evidence", what, f"{path} at {place}", audit_finding.EXPLAIN)
+            hint = audit_finding.EXPLAIN
+            yield make_finding("evidence", what, f"{path} at {place}", hint, is_past=True)
         elif path not in evidence_on_main:
             hint = BACK.format(commit=promotion.commit[:7], path=path)
             what = f"the evidence of {promotion} is gone from main"
