@@ -114,6 +114,30 @@ def test_what_is_stricter_stays(project: Project, github: GitHubServer, admin: F
     assert actual.environments["dev"].branches == ("main",)
 
 
+def test_what_somebody_added_to_our_rulesets_stays(
+    project: Project, github: GitHubServer, admin: Forge
+):
+    wanted = forge.derive_forge_rules(project)
+    admin.enforce_rules(replace(wanted, required_checks=("checks",), protected_tags=("*@v*",)))
+    of_name = {one["name"]: one for one in github.repository(NAME).rulesets.values()}
+    main, tags = of_name["towpath: main"], of_name["towpath: tags"]
+    by_kind = {rule["type"]: rule for rule in main["rules"]}
+    of_one_app = {"context": "checks", "integration_id": 15368}
+    by_kind["required_status_checks"]["parameters"] = {
+        "strict_required_status_checks_policy": True,
+        "required_status_checks": [of_one_app],
+    }
+    tags["conditions"]["ref_name"]["include"].append("refs/tags/release-*")
+    tags["rules"].append({"type": "required_signatures"})
+    admin.enforce_rules(wanted)
+    assert forge.find_lacking_rules(wanted, admin.rules()) == ()
+    (checks,) = (rule for rule in main["rules"] if rule["type"] == "required_status_checks")
+    assert checks["parameters"]["strict_required_status_checks_policy"] is True
+    assert checks["parameters"]["required_status_checks"] == [of_one_app, {"context": "promotion"}]
+    assert "refs/tags/release-*" in tags["conditions"]["ref_name"]["include"]
+    assert {rule["type"] for rule in tags["rules"]} >= {"deletion", "update", "required_signatures"}
+
+
 def test_the_older_protection_counts_too(project: Project, github: GitHubServer, admin: Forge):
     reviews = {"dismiss_stale_reviews": True, "require_code_owner_reviews": True}
     github.repository(NAME).protection = {

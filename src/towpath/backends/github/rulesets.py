@@ -63,8 +63,9 @@ def enforce_rules(line: GitHubLine, rules: Rules) -> Sequence[str]:
         changes.append(_write_ruleset(line, MAIN, "branch", ["~DEFAULT_BRANCH"], ours))
     if "tags" in lacking_places:
         patterns = [f"{_REFS}{pattern}" for pattern in rules.protected_tags]
-        unmoved = [{"type": "deletion"}, {"type": "update"}]
-        changes.append(_write_ruleset(line, TAGS, "tag", patterns, unmoved))
+        unmoved = _with_kept([{"type": "deletion"}, {"type": "update"}], _kept_rules(line, TAGS))
+        guarded = list(dict.fromkeys([*patterns, *_kept_patterns(line, TAGS)]))
+        changes.append(_write_ruleset(line, TAGS, "tag", guarded, unmoved))
         if rules.tag_writers is not None:
             # A ruleset of its own: who may pass it by may still neither move nor delete a tag.
             free = [_find_actor(line, name) for name in rules.tag_writers]
@@ -224,6 +225,13 @@ def _kept_rules(line: GitHubLine, name: str) -> dict[str, dict[str, Any]]:
     return {rule["type"]: rule for rule in plain}
 
 
+def _kept_patterns(line: GitHubLine, name: str) -> list[str]:
+    """The refs that one of our rulesets guards already."""
+    our_ruleset = _find_ruleset(line, name)
+    conditions = our_ruleset and _read_ruleset(line, our_ruleset).conditions
+    return list(conditions.ref_name.include or ()) if conditions and conditions.ref_name else []
+
+
 def _with_kept(
     ours: Sequence[dict[str, Any]], kept: Mapping[str, dict[str, Any]]
 ) -> list[dict[str, Any]]:
@@ -234,8 +242,17 @@ def _with_kept(
         if rule["type"] == "pull_request" and old:
             held = {key: old[key] for key in old if key not in rule["parameters"] or key == _TALKS}
             rule["parameters"] = {**rule["parameters"], **held}
+        if rule["type"] == "required_status_checks" and old:
+            rule["parameters"] = {**old, "required_status_checks": _join_checks(rule, old)}
     types = {rule["type"] for rule in merged_rules}
     return [*merged_rules, *(rule for name, rule in kept.items() if name not in types)]
+
+
+def _join_checks(rule: Mapping[str, Any], old: Mapping[str, Any]) -> list[Any]:
+    """The checks that are required: those of before as they were, of one app alone for instance."""
+    before = {check["context"]: check for check in old.get("required_status_checks", ())}
+    ours = rule["parameters"]["required_status_checks"]
+    return [*before.values(), *(check for check in ours if check["context"] not in before)]
 
 
 def _write_ruleset(
