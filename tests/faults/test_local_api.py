@@ -505,4 +505,5 @@ def test_what_a_run_set_for_itself_does_not_reach_another_s_api(
 
 
 ASK_STAGE = "import sys; from towpath.backends.prefect import deployments; "
-ASK_STAGE += "deployments.read_deployed_parameters(sys.argv[1], 'a/b')"
+ASK_STAGE += "wanted = deployments.WantedDeployment('a', 'b', None, '', '', {}); "
+ASK_STAGE += "deployments.read_standing(sys.argv[1], wanted)"

@@ -166,6 +166,11 @@ batch_transform(**json.loads(sys.argv[1]))
 """
 
 
+DEPLOYED = deployments.WantedDeployment(
+    flow="abalone", name="dev", version=None, entrypoint="", folder="", parameters={}
+)
+
+
 def test_a_prefect_deployment_is_pinned_and_runs(
     make_project: Callable[..., Project],
     trained: list[bytes],
@@ -183,7 +188,9 @@ def test_a_prefect_deployment_is_pinned_and_runs(
     assert project.plan("dev").pending == ()
     project.promote(second, "dev")
     project.apply("dev")
-    found = deployments.read_deployed_parameters(warm_api.url, "abalone/dev")
+    standing = deployments.read_standing(warm_api.url, DEPLOYED)
+    assert standing
+    found = dict(standing.parameters)
     assert found == {
         "reference": f"abalone@{second}",
         "stage": "dev",
@@ -201,9 +208,21 @@ def test_a_prefect_deployment_is_pinned_and_runs(
     )
     scored = (project.root / "scored.csv").read_text().splitlines()
     assert [round(float(line.split(",")[-1]), 6) for line in scored[1:]] == [4.0, 7.0]
+    for declared in (
+        "schedule: '0 5 * * *', parameters: {data: new.csv, output: scored.csv}",
+        "schedule: '0 6 * * *', parameters: {data: new.csv, output: scored.csv}",
+        "flow: flows/scoring.py:score, parameters: {data: new.csv, output: scored.csv}",
+        "path: /srv/abalone, parameters: {data: new.csv, output: scored.csv}",
+        "parameters: {data: new.csv}",
+    ):
+        declare(project, f"{{dev: {{api: '{warm_api.url}', deploy: {{to: prefect, {declared}}}}}}}")
+        (pending,) = project.plan("dev").pending
+        assert str(pending) == f"repair {second}: what the target runs was altered"
+        project.apply("dev")
+        assert project.plan("dev").pending == (), declared
     project.promote(None, "dev")
     project.apply("dev")
-    assert deployments.read_deployed_parameters(warm_api.url, "abalone/dev") is None
+    assert deployments.read_standing(warm_api.url, DEPLOYED) is None
     declare(project, "{dev: {api: 'http://127.0.0.1:9/api', deploy: {to: prefect}}}")
     project.promote(first, "dev")
     with pytest.raises(

@@ -65,11 +65,22 @@ class WantedDeployment(Struct, frozen=True):
         return [{"prefect.deployments.steps.set_working_directory": {"directory": self.folder}}]
 
 
-def read_deployed_parameters(api: str, name: str) -> Mapping[str, Any] | None:
-    """The parameters of a deployment by its full name; None where there is none."""
+class StandingDeployment(Struct, frozen=True):
+    """A deployment as it is: its parameters, and which fields are not as they should be."""
+
+    parameters: Mapping[str, Any]
+    differing: frozenset[str]
+
+
+def read_standing(api: str, wanted: WantedDeployment) -> StandingDeployment | None:
+    """The deployment of a name, held against what it should be; None where there is none."""
     with open_client(api) as client:
-        deployment = read_deployment(client, name)
-        return None if deployment is None else dict(deployment.parameters or {})
+        deployment = read_deployment(client, wanted.full_name)
+        if deployment is None:
+            return None
+        should_be, is_now = wanted_fields(wanted), deployed_fields(deployment, wanted)
+        differing = frozenset(name for name in should_be if should_be[name] != is_now[name])
+        return StandingDeployment(dict(deployment.parameters or {}), differing)
 
 
 def deploy_flow(api: str, wanted: WantedDeployment) -> None:

@@ -15,7 +15,12 @@ from towpath.errors import DeployError
 from towpath.registry import VersionRecord
 
 if TYPE_CHECKING:
+    from towpath.backends.prefect.deployments import WantedDeployment
     from towpath.config.target_declarations import PrefectDeployment as Declared
+
+# What `deploy` declares, by Prefect's fields. Where no `path` is declared the code lies where the
+# reconciling project does, which is elsewhere on each machine.
+_DECLARED = ("entrypoint", "parameters", "schedules", "work_pool")
 
 
 class PrefectTarget(Struct, frozen=True, dict=True):
@@ -42,21 +47,19 @@ class PrefectTarget(Struct, frozen=True, dict=True):
         return server.ensure_api(self.home).url
 
     def find_running(self, model: str, record: VersionRecord | None) -> RunningVersion | None:
-        """The version that the deployment's parameters name, and whether they are as written:
-        the declared ones, and those that pin it to the record's digest."""
+        """The version that the deployment's parameters name, and whether it is as `deploy` declares
+        it, with the parameters that pin it to the record's digest."""
         from towpath.backends.prefect import deployments
 
-        parameters = deployments.read_deployed_parameters(
-            self.api_address, self._deployment_name(model)
-        )
-        if parameters is None:
+        wanted = self._wanted_deployment(model, record)
+        standing = deployments.read_standing(self.api_address, wanted)
+        if standing is None:
             return RunningVersion(None)
-        name, _, version = str(parameters.get("reference")).partition("@")
-        expected = dict(self.declared.parameters)
-        if record is not None and str(record.version) == version:
-            expected |= {"stage": self.stage, "sha256": record.sha256}
-        whole = all(parameters.get(key) == value for key, value in expected.items())
-        return RunningVersion(version or "a version that it does not name", whole and name == model)
+        name, _, version = str(standing.parameters.get("reference")).partition("@")
+        held = {*_DECLARED, *(["pull"] if self.declared.path else [])}
+        is_other = record is None or str(record.version) != version  # it is told as such
+        whole = name == model and (is_other or standing.differing.isdisjoint(held))
+        return RunningVersion(version or "a version that it does not name", whole)
 
     def prepare(self, bundle: Bundle) -> None:
         """A deployment is one document: it is written when it is switched."""
@@ -72,27 +75,29 @@ class PrefectTarget(Struct, frozen=True, dict=True):
 
     def switch_version(self, bundle: Bundle) -> None:
         from towpath.backends.prefect import deployments
+
+        wanted = self._wanted_deployment(bundle.model, bundle.record)
+        deployments.deploy_flow(self.api_address, wanted)
+
+    def _wanted_deployment(self, model: str, record: VersionRecord | None) -> WantedDeployment:
+        from towpath.backends.prefect import deployments
         from towpath.backends.prefect.server.worker import POOL
 
-        deployment = deployments.WantedDeployment(
-            flow=bundle.model,
+        named = f"{model}@{record.version}" if record else model
+        # Pins the bytes: a version's tag could be moved, and the flow would follow it.
+        pins = {"reference": named, "sha256": record.sha256} if record else {}
+        return deployments.WantedDeployment(
+            flow=model,
             name=self.stage,
-            version=str(bundle.version),
+            version=str(record.version) if record else None,
             entrypoint=self.declared.flow,
             folder=self.declared.path or os.fspath(self.home),
-            parameters={
-                **self.declared.parameters,
-                "reference": f"{bundle.model}@{bundle.version}",
-                "stage": bundle.stage,
-                # Pins the bytes: a version's tag could be moved, and the flow would follow it.
-                "sha256": bundle.record.sha256,
-            },
+            parameters={**self.declared.parameters, "stage": self.stage, **pins},
             pool=self.pool or POOL,
             schedule=self.declared.schedule,
-            description=f"{bundle.model}@{bundle.version}, deployed by towpath reconcile.",
+            description=f"{named}, deployed by towpath reconcile.",
             tags=("towpath", self.stage),
         )
-        deployments.deploy_flow(self.api_address, deployment)
 
     def remove_model(self, model: str) -> None:
         from towpath.backends.prefect import deployments
