@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import pty
+import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -111,6 +115,26 @@ def test_bad_answers_are_refused_with_nothing_made(
 def test_a_person_who_gave_bad_answers_is_asked_nothing(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="`nme`"):
         projects.make_from_template("tabular", tmp_path, {"nme": "1"}, ask=True)
+
+
+def test_a_person_is_asked_what_the_template_asks_and_nothing_of_cookiecutters(
+    tmp_path: Path,
+) -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "towpath", "new"]
+    asked = subprocess.Popen(command, cwd=tmp_path, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    os.write(ours, b"\n" * 9)  # each answer as it is suggested
+    said = b""
+    with suppress(OSError):  # as Linux ends what the other side of a terminal has left
+        while more := os.read(ours, 4096):
+            said += more
+    os.close(ours)
+    assert asked.wait() == 0, said
+    assert (tmp_path / "abalone" / "towpath.yaml").is_file()
+    words = said.decode()
+    assert (words.count("Choose from"), words.count("): ")) == (2, 5), words
+    assert "_copy" not in words and "_extensions" not in words
 
 
 def test_cookiecutter_refuses_them_too(tmp_path: Path) -> None:

@@ -190,7 +190,7 @@ def plan(
         options = {"--param": params, "--input": inputs, "--params": values_file}
         refuse_with_all(pipeline, options)
         request = RunRequest("", force=force, environment=environment)
-        return _plan_all(session, request, as_json)
+        return _plan_all(session, request, cells, as_json)
     name = session.workspace.pipeline_name(pipeline)
     values, places = read_given_values(session.workspace, params, values_file)
     request = RunRequest(
@@ -205,7 +205,7 @@ def plan(
     return _print_plan(prepared, document["plan"] if cells else collapse_plan(document["plan"]))
 
 
-def _plan_all(session: Session, request: RunRequest, as_json: bool) -> None:
+def _plan_all(session: Session, request: RunRequest, cells: bool, as_json: bool) -> None:
     from towpath.cli.render.cell_views import collapse_plan
     from towpath.execution.pipeline_run import plan_all
 
@@ -214,7 +214,7 @@ def _plan_all(session: Session, request: RunRequest, as_json: bool) -> None:
         return print_json("plans", [document for _, document in plans])
     for prepared, document in plans:
         terminal.echo(terminal.Styled(prepared.graph.name, "bold"))
-        _print_plan(prepared, collapse_plan(document["plan"]))
+        _print_plan(prepared, document["plan"] if cells else collapse_plan(document["plan"]))
         terminal.echo()
     return None
 

@@ -150,20 +150,24 @@ def deploy(session: Session, environment: str, acts: bool, check: bool, as_json:
 
     if acts and check:
         raise UsageError("--check changes nothing", hint="give --apply or --check")
+
+    def say_done(change: object) -> None:
+        if not as_json:
+            session.say(Styled("done", "green"), f": {change}")
+
     plans: list[DeploymentPlan] = []
     for prepared in deployment_plan.plan_deployments(session.workspace, environment):
         plans.append(prepared.plan)
         if not as_json:
             _print_plan(prepared.plan)
         if acts:
-            write_deployments.apply_plan_at_api(
-                prepared, lambda change: session.say(Styled("done", "green"), f": {change}")
-            )
+            write_deployments.apply_plan_at_api(prepared, say_done)
     if as_json:
         print_json("deploy", [_plan_document(plan) for plan in plans], applied=acts)
     if acts or not any(plan.changes for plan in plans):
         return int(ExitCode.DONE)
-    session.say("`towpath deploy --apply` makes it so")
+    if not as_json:
+        session.say("`towpath deploy --apply` makes it so")
     return int(ExitCode.PENDING if check else ExitCode.DONE)
 
 

@@ -20,6 +20,8 @@ def examine_project(
     """Every check of a project, in the order in which its faults should be mended. ``offline``
     leaves out the remote, the stores, the forge and the Prefect API. ``environ`` holds the stores'
     credentials and the forge's token, by default this process's environment. Nothing is changed."""
+    if offline:  # nor is a shared registry brought up to date
+        workspace = Workspace(workspace.root, refreshes=False)
     return tuple(_all_checks(workspace, offline, os.environ if environ is None else environ))
 
 

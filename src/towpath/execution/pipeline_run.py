@@ -24,7 +24,7 @@ from towpath.config.artifact import CacheEntry, Json
 from towpath.credentials import hide_credentials
 from towpath.drawing.picture import picture_graph
 from towpath.drawing.picture_file import write_picture
-from towpath.errors import ExitCode, Refused, StoreError, TowpathError, UserError
+from towpath.errors import ExitCode, Refused, RegistryError, StoreError, TowpathError, UserError
 from towpath.execution import last_outputs, run_folders, run_inputs, run_record
 from towpath.execution.input_sources import (
     UpstreamLink,
@@ -434,7 +434,7 @@ def run_all(
             # A fresh look, for the run before has written what this one reads.
             own_request = replace(request, pipeline=name, environment=environments[name])
             finished_run = carry_out(Workspace(workspace.root), own_request)
-        except UserError as error:
+        except (UserError, StoreError, RegistryError) as error:  # of this pipeline's inputs
             missing[name] = "could not begin"
             yield PipelineRun(name, error=error)
             continue

@@ -121,10 +121,12 @@ def _collect_answers(
     for key, raw in questions.items():
         if key in preset:
             answers[key] = preset[key]
+        elif key.startswith("_"):  # a setting of cookiecutter's, and no question
+            continue
         elif isinstance(raw, list):
             choose = prompt.prompt_choice_for_config
             answers[key] = choose(answers, environment, key, raw, not ask, prompts, "  ")
-        elif not key.startswith("_"):
+        else:
             answers[key] = prompt.render_variable(environment, raw, answers)
             if ask:
                 answers[key] = prompt.read_user_variable(key, answers[key], prompts, "  ")

@@ -97,16 +97,17 @@ def is_terminal(err: bool = False) -> bool:
 
 
 def is_colour_refused() -> bool:
-    """Whether NO_COLOR asks for output without colour; https://no-color.org"""
-    return bool(os.environ.get("NO_COLOR"))
+    """Whether NO_COLOR asks for output without colour (https://no-color.org), or the terminal takes
+    none, as in Emacs and in editors."""
+    return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
 
 
 def is_interactive() -> bool:
     """Whether a person looks on: a terminal that takes colour, and no CI."""
     from towpath.planning.run_request import in_ci
 
-    dumb = os.environ.get("TERM") == "dumb"  # of Emacs and of editors: it moves no cursor
-    return is_terminal(err=True) and not (in_ci() or is_colour_refused() or dumb)
+    # What takes no colour moves no cursor either.
+    return is_terminal(err=True) and not (in_ci() or is_colour_refused())
 
 
 def echo(*pieces: Piece, err: bool = False) -> None:
@@ -142,7 +143,7 @@ def echo_counter(words: str) -> None:
 
 def echo_markdown(page: str, reads: bool = False) -> None:
     """Print Markdown on stdout: as it is, or set for a person who ``reads`` it at a terminal."""
-    if not reads or not is_terminal() or os.environ.get("NO_COLOR"):
+    if not reads or not is_terminal() or is_colour_refused():
         return _write_line(_make_harmless(page, _PAGE), err=False)
     from rich.markdown import Markdown
 
@@ -152,7 +153,7 @@ def echo_markdown(page: str, reads: bool = False) -> None:
 def _write_line(line: str, err: bool) -> None:
     # A runner obeys a line that begins with `::` or `##[`, whoever wrote it.
     armed = any(os.environ.get(name) for name in _RUNNERS)
-    colour = False if os.environ.get("NO_COLOR") else None
+    colour = False if is_colour_refused() else None
     click.echo(disarm_commands(line) if armed else line, file=_unguarded_stream(err), color=colour)
 
 
