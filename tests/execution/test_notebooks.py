@@ -39,10 +39,11 @@ GOOD = (
 
 
 def write(project: Project, *cells: str, **more: Any) -> None:
+    plain = more.get("metadata", {})
     made = [
-        {"cell_type": "code", "source": text, "metadata": more.get("metadata", {}), "outputs": [],
-         "execution_count": more.get("count")}
-        for text in cells
+        {"cell_type": "code", "source": text, "outputs": [], "execution_count": more.get("count"),
+         "metadata": {**plain, "tags": ["parameters"]} if n == more.get("tagged") else plain}
+        for n, text in enumerate(cells, 1)
     ]  # fmt: skip
     language = more.get("language", "python")
     metadata = {"kernelspec": {"name": "x", "display_name": "x", "language": language}}
@@ -94,6 +95,18 @@ def test_check_reads_the_notebook(loose: Project, cells: tuple[str, ...], said: 
     write(loose, *cells)
     faults = [str(fault) for fault in find_pipeline_faults(loose.workspace, "training")]
     assert len(faults) == 1 and said in faults[0]
+
+
+def test_check_reads_on_behind_the_cell_of_the_parameters(loose: Project) -> None:
+    loose.declare(PIPELINE)
+    write(loose, "rate = 1", "rate, raw, total", tagged=1)
+    assert find_pipeline_faults(loose.workspace, "training") == ()
+    write(loose, "rate = 1", "rate = 5", "rate, raw, total", tagged=1)
+    said = [str(fault) for fault in find_pipeline_faults(loose.workspace, "training")]
+    assert said == [
+        "notebooks/explore.ipynb: cell 2 gives `rate` a value, over that of the run"
+        " (give it another name there)"
+    ]
 
 
 def test_what_cannot_be_a_notebook(loose: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ import numpy
 import pandas
 import pytest
 
+from towpath.config.table_options import TableOptions
 from towpath.errors import StepFailed
 from towpath.steps import formats
 from towpath.steps.formats import ReadRequest
@@ -284,6 +285,23 @@ def zip_dates(data):
 def test_text_in_a_file_that_knows_types_stays_text(tmp_path, name):
     formats.write_file(plain_frame(), tmp_path / name)
     assert formats.read_file(tmp_path / name, ReadRequest(name))["name"].tolist() == ["007", "NA"]
+
+
+def test_an_empty_cell_is_missing_whatever_else_is(tmp_path):
+    rows = pandas.DataFrame({"number": [1.5, None, None], "text": ["a", None, "-"]})
+    rows["number"] = rows["number"].astype(object).where([True, False, True], "-")
+    formats.write_file(rows, tmp_path / "a.xlsx")
+    asked = ReadRequest("a.xlsx", options=TableOptions(missing=("-",)))
+    found = formats.read_file(tmp_path / "a.xlsx", asked)
+    assert found["number"].dtype == float
+    assert found.isna().to_numpy().tolist() == [[False, False], [True, True], [True, True]]
+
+
+@pytest.mark.parametrize("name", ["pickle", "joblib"])
+def test_bytes_are_pickled_where_a_pickle_is_asked_for(tmp_path, name):
+    formats.write_file(b"abc", tmp_path / "a.pkl", name)
+    found = formats.read_file(tmp_path / "a.pkl", ReadRequest("a.pkl", declared=name))
+    assert found == b"abc"
 
 
 def test_a_workbook_holds_no_time(tmp_path):

@@ -77,14 +77,17 @@ def _named_in(cell: NotebookCell) -> Iterator[str]:
 
 def _overwritten_faults(notebook: Notebook, variables: list[str], file: str) -> Iterator[Fault]:
     """Cells that would give a variable another value after the run has given it its own."""
-    if any(PARAMETERS in cell.tags for cell in notebook.cells):  # it says the defaults
-        return
-    for cell in notebook.cells:
+    tagged = [place for place, cell in enumerate(notebook.cells) if PARAMETERS in cell.tags]
+    # The values come behind the first cell that is tagged: it says the defaults.
+    behind = notebook.cells[tagged[0] + 1 :] if tagged else notebook.cells
+    for cell in behind:
         for statement in cell.parse().body:
             for name in _assigned_names(statement):
                 if name in variables:
                     what = f"cell {cell.number} gives `{name}` a value, over that of the run"
-                    hint = f"tag cell {cell.number} `parameters`: then its values are the defaults"
+                    hint = "give it another name there"
+                    if not tagged:
+                        hint = f"tag cell {cell.number} `parameters`: its values are then defaults"
                     yield Fault(what, Place(file), hint)
                     variables = [other for other in variables if other != name]
 

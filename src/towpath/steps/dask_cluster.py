@@ -131,9 +131,13 @@ def read_dask_frame(table: TableFiles, options: TableOptions) -> Any:
     paths = [str(path) for path in table.paths]
     if table.format == "parquet":
         return dataframe.read_parquet(paths)
+    # A path in the store has no ending that would tell.
+    compression = "gzip" if table.name.endswith(".gz") else None
     if table.format == "jsonl":
-        return dataframe.read_json(paths, lines=True, **_types_of(options))
-    packed = table.name.endswith(".gz")
+        given = dict(_types_of(options))
+        times = given.pop("parse_dates", [])
+        frame = dataframe.read_json(paths, lines=True, compression=compression, **given)
+        return frame.assign(**{name: dataframe.to_datetime(frame[name]) for name in times})
     missing: dict[str, Any] = {}
     if options.missing is not None:
         missing = {"na_values": list(options.missing), "keep_default_na": False}
@@ -142,8 +146,8 @@ def read_dask_frame(table: TableFiles, options: TableOptions) -> Any:
         sep=options.separator or {"csv": ",", "tsv": "\t"}[table.format],
         decimal=options.decimal or ".",
         encoding=options.encoding or "utf-8",
-        compression="gzip" if packed else None,
-        blocksize=None if packed else "default",
+        compression=compression,
+        blocksize=None if compression else "default",
         **missing,
         **_types_of(options),
     )

@@ -127,7 +127,7 @@ def _item_faults(node: documents.Node) -> Iterator[Fault]:
     expectation_type = read_catalogue().get(name)
     if expectation_type is None:
         near = did_you_mean(name, read_catalogue())
-        hint = near or "see docs/steps.md for a list"
+        hint = near or "see https://greatexpectations.io/expectations/"
         yield Fault(f"there is no expectation `{name}`", kind.node.place, hint)
     elif expectation_type.database:
         yield Fault(f"`{expectation_type.type}` works on databases, not on files", kind.node.place)

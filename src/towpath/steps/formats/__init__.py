@@ -225,7 +225,7 @@ def write_file(
     format = find_format(path.name, declared)
     if format is None:
         return _write_unknown(value, path)
-    if isinstance(value, bytes):
+    if isinstance(value, bytes) and format.module != "pickles":
         path.write_bytes(value)  # whoever hands over bytes has written the format already
         return None
     try:

@@ -17,6 +17,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -28,6 +29,7 @@ from towpath.errors import Fault, Place, StepFailed
 from towpath.steps.formats import column_types
 
 SEPARATORS = {"csv": ",", "tsv": "\t"}
+_PIECE = 1 << 20  # bytes that are looked at at a time
 _LOOKED_AT = 200  # records at the beginning of a file that are looked at for notes
 _LEADING_ZERO = re.compile(r"0[0-9]+")
 _DIGITS = re.compile(r"[0-9]+")
@@ -149,10 +151,23 @@ def _width_of_refused(text: DelimitedText) -> int:
     """How many columns to take of a file that a reader refused; a fault where it is wrong."""
     width = hold_against_header(text)
     if (line := _open_quote(text)) is not None:
-        raise StepFailed(Fault("a quote is opened and never closed", Place(text.name, line)))
+        raise StepFailed(_open_quote_fault(text, line))
     if not _is_decodable(text):
         raise StepFailed(_undecoded_fault(text))
     return width
+
+
+def _require_closed_quotes(text: DelimitedText) -> None:
+    # pyarrow takes what stands behind an open quote for one field. Each that is closed is a pair.
+    with text.open_bytes() as file:
+        pieces = iter(partial(file.read, _PIECE), b"")
+        is_even = sum(piece.count(b'"') for piece in pieces) % 2 == 0
+    if not is_even and (line := _open_quote(text)) is not None:
+        raise StepFailed(_open_quote_fault(text, line))
+
+
+def _open_quote_fault(text: DelimitedText, line: int) -> Fault:
+    return Fault("a quote is opened and never closed", Place(text.name, line))
 
 
 def _open_quote(text: DelimitedText) -> int | None:
@@ -316,6 +331,7 @@ def read_arrow(text: DelimitedText) -> Any:
             arrow_csv.ConvertOptions(**convert),
         )
 
+    _require_closed_quotes(text)
     table = _read_natively(text, read, pyarrow.ArrowInvalid)
     if any(pyarrow.types.is_binary(kind) for kind in table.schema.types):
         raise StepFailed(_undecoded_fault(text))  # pyarrow makes bytes of what it cannot decode

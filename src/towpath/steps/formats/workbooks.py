@@ -22,7 +22,8 @@ def read_workbook(path: Path, name: str, options: TableOptions) -> Any:
 
     _require_library(name)
     # A cell knows whether it holds text or a number: "007" and "NA" that are text stay text.
-    missing = [""] if options.missing is None else list(options.missing)
+    # An empty cell is no text of any kind, whatever is declared to be missing.
+    missing = ["", *(options.missing or ())]
     with path.open("rb") as file:
         try:
             frame = pandas.read_excel(
