@@ -184,7 +184,7 @@ def test_every_room_stands_in_a_layer() -> None:
     """import-linter's own ``exhaustive`` knows one level; `backends` and `delivery` have two."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]
     (layers,) = (one["layers"] for one in settings["contracts"] if one["id"] == "layers")
-    layered = {room.strip() for layer in layers for room in layer.split(":")}
+    layered = {room.strip() for layer in layers for room in layer.split("|")}
     package = ROOT / "src" / "towpath"
     parts = [package, package / "backends", package / "delivery"]
     files = [path for part in parts for path in part.iterdir() if path not in parts]
