@@ -97,7 +97,7 @@ def load(reference: str, *, pickles: bool = False, project: str | Path | None = 
 
 
 def read(
-    word: str,
+    run: str,
     output: str,
     *,
     as_type: str = "",
@@ -109,7 +109,7 @@ def read(
     A table comes as a pandas frame, JSON as plain data, text as ``str``, an image or a file that
     nothing here reads as ``bytes``; of a folder it is a dictionary of bytes by path.
 
-    :param word: ``last``, a run's name or a part of it, or a version (``abalone@v1.0.0``).
+    :param run: ``last``, a run's name or a part of it, or a version (``abalone@v1.0.0``).
     :param as_type: the full name of another type: ``polars.DataFrame``, ``pyarrow.Table``.
     :param pickles: read a joblib or pickle file too, which runs whatever code it holds.
     :param project: a folder in the project; by default the working directory.
@@ -120,17 +120,17 @@ def read(
 
     workspace = _find_workspace(project)
     return _read_copyable(
-        workspace, output_copies.find_copyable(workspace, word, output), as_type, pickles
+        workspace, output_copies.find_copyable(workspace, run, output), as_type, pickles
     )
 
 
-def load_inputs(word: str, step: str, *, project: str | Path | None = None) -> dict[str, Any]:
+def load_inputs(run: str, step: str, *, project: str | Path | None = None) -> dict[str, Any]:
     """What a step of a run took, by argument: ``train(**load_inputs("last", "train"))``.
 
     They are the run's own bytes and parameters, read as the step's function asks for them now. A
     path is that of a copy, below ``.towpath/``. Nothing is stored or recorded.
 
-    :param word: ``last``, or a run's name or a part of it.
+    :param run: ``last``, or a run's name or a part of it.
     :param step: a step that ended or failed in that run.
     :param project: a folder in the project; by default the working directory.
     :raises UsageError: where there is no such run or step, or it had no inputs yet.
@@ -139,8 +139,8 @@ def load_inputs(word: str, step: str, *, project: str | Path | None = None) -> d
     from towpath.execution import run_folders, step_prompt
 
     workspace = _find_workspace(project)
-    run = run_folders.find_run(workspace.runs, word)
-    return step_prompt.read_step_inputs(step_prompt.order_from_run(workspace, run, step))
+    recorded_run = run_folders.find_run(workspace.runs, run)
+    return step_prompt.read_step_inputs(step_prompt.order_from_run(workspace, recorded_run, step))
 
 
 def _find_workspace(project: str | Path | None) -> Workspace:

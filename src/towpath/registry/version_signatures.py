@@ -21,7 +21,7 @@ def signature_of(
     if not version.tag.signature:
         return SignedBy("unsigned")
     if allowed is None:
-        allowed = allowed_signers(repository, main_branch.main_commit(repository))
+        allowed = allowed_signers(repository, main_branch.seen_main_commit(repository))
     with signers_file(allowed) as signers:
         tag = version.tag
         return signatures.verify_signature(repository, "tag", tag.object, tag.signature, signers)

@@ -134,9 +134,9 @@ def read_dask_frame(table: TableFiles, options: TableOptions) -> Any:
     # A path in the store has no ending that would tell.
     compression = "gzip" if table.name.endswith(".gz") else None
     if table.format == "jsonl":
-        given = dict(_types_of(options))
-        times = given.pop("parse_dates", [])
-        frame = dataframe.read_json(paths, lines=True, compression=compression, **given)
+        types = dict(_types_of(options))
+        times = types.pop("parse_dates", [])
+        frame = dataframe.read_json(paths, lines=True, compression=compression, **types)
         return frame.assign(**{name: dataframe.to_datetime(frame[name]) for name in times})
     missing: dict[str, Any] = {}
     if options.missing is not None:

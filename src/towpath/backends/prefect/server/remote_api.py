@@ -38,8 +38,8 @@ def find_configured_api(project: Path | None) -> ConfiguredApi | None:
     # The order of Prefect 3: https://docs.prefect.io/v3/concepts/settings-and-profiles
     folder = project or Path.cwd()
     own, pyproject = folder / "prefect.toml", folder / "pyproject.toml"
-    if (said := _read_dotenv(folder)) is not None:
-        return said if said.url else None  # empty hides, as above
+    if (configured := _read_dotenv(folder)) is not None:
+        return configured if configured.url else None  # empty hides, as above
     return (
         (None if is_our_settings(own) else _from_file(own, ("api", "url")))
         or _from_file(pyproject, ("tool", "prefect", "api", "url"))
@@ -86,10 +86,10 @@ def _read_dotenv(folder: Path) -> ConfiguredApi | None:
         return None
     line = re.compile(rf"\s*(?:export\s+)?{KEY}\s*=\s*(['\"]?)([^'\"#\s]*)\1")
     lines = enumerate(path.read_text(errors="replace").splitlines(), 1)
-    found = [(number, match[2]) for number, text in lines if (match := line.match(text))]
-    if not found:
+    addresses = [(number, match[2]) for number, text in lines if (match := line.match(text))]
+    if not addresses:
         return None
-    number, url = found[-1]  # of two lines the last one counts
+    number, url = addresses[-1]  # of two lines the last one counts
     return ConfiguredApi(url, f"{path.name}:{number}", Place(path.name, number))
 
 

@@ -51,8 +51,8 @@ class PrefectTarget(Struct, frozen=True, dict=True):
         it, with the parameters that pin it to the record's digest."""
         from towpath.backends.prefect import deployments
 
-        wanted = self._wanted_deployment(model, record)
-        standing = deployments.read_standing(self.api_address, wanted)
+        deployment = self._wanted_deployment(model, record)
+        standing = deployments.read_standing(self.api_address, deployment)
         if standing is None:
             return RunningVersion(None)
         name, _, version = str(standing.parameters.get("reference")).partition("@")
@@ -76,8 +76,8 @@ class PrefectTarget(Struct, frozen=True, dict=True):
     def switch_version(self, bundle: Bundle) -> None:
         from towpath.backends.prefect import deployments
 
-        wanted = self._wanted_deployment(bundle.model, bundle.record)
-        deployments.deploy_flow(self.api_address, wanted)
+        deployment = self._wanted_deployment(bundle.model, bundle.record)
+        deployments.deploy_flow(self.api_address, deployment)
 
     def _wanted_deployment(self, model: str, record: VersionRecord | None) -> WantedDeployment:
         from towpath.backends.prefect import deployments
