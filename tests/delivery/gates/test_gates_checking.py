@@ -30,7 +30,7 @@ def none(): ...
 SAID = """\
 towpath.yaml:6: there is no stage below the first, so no version can pass this
 towpath.yaml:9: there is no none.csv
-bad.yaml:2: there is no expectation `expect_nothing` (see docs/steps.md for a list)
+bad.yaml:2: there is no expectation `expect_nothing` (see https://greatexpectations.io/expectations/)
 towpath.yaml:11: there is no function `jude` in `checks/own.py` (did you mean `judge`?)
 towpath.yaml:12: there is no module `checks.owl` (did you mean `checks.own`?)
 checks/own.py:2: two() takes a, b; a gate calls it with one argument
