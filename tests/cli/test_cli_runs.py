@@ -228,8 +228,10 @@ def test_what_a_terminal_shows(project: Project) -> None:
 
     _, uncoloured = on_a_terminal(project, "run", NO_COLOR="1")
     assert "\x1b" not in uncoloured
-    _, wrong = on_a_terminal(project, "runz", NO_COLOR="1")
-    assert "\x1b" not in wrong
+    for colourless in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
+        _, wrong = on_a_terminal(project, "runz", **colourless)
+        assert "runz" in wrong
+        assert "\x1b" not in wrong
     _, in_ci = on_a_terminal(project, "run", CI="true")
     assert "\x1b[?25l" not in in_ci
     assert "reused" in in_ci

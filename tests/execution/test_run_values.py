@@ -149,3 +149,8 @@ def test_a_pipeline_in_a_pipeline_is_given_values_of_the_run(stamped: Project) -
     for run in (first, second):
         assert run.values["noted.note.note"] == run.id, "in each run its own"
     assert states(second)["noted.note"] == "done"
+    group = inner.replace("mark: {type: string}", "mark: {a: 1}").replace("[mark]", "[params.mark]")
+    stamped.write("flows/noting/pipeline.yaml", group)
+    said = stamped.towpath("check")
+    assert said.code == 2
+    assert "`mark` is a group of a: `a` is not given" in said.err

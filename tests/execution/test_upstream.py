@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from towpath.execution import pipeline_run as running
 from towpath.execution.run_folders import find_run
 from towpath.execution.run_record import RecordedRun
 from towpath.planning.run_request import RunRequest
+from tracking import track
 
 PREPARING = """\
 params:
@@ -200,6 +202,29 @@ def test_where_the_first_fails_the_second_is_left_out(two: Project) -> None:
     assert [run["pipeline"] for run in two.towpath("runs", "--json").json["runs"]] == [
         "preparing", "preparing",
     ]  # fmt: skip
+
+
+def test_one_whose_bytes_are_not_to_be_had_holds_up_none_beside_it(two: Project) -> None:
+    track(two.root, two.root / "data/raw.json")
+    shutil.rmtree(two.root / ".dvc" / "cache")
+    (two.root / "data/raw.json").unlink()
+    two.write("flows/alone/pipeline.yaml", "steps: {one: {run: one, outputs: [one.json]}}\n")
+    two.write("flows/alone/steps.py", "def one() -> int:\n    return 1\n")
+    said = two.towpath("run", "--all", "--json")
+    assert said.code == 1
+    assert [(run["pipeline"], run["state"]) for run in said.json["runs"]] == [("alone", "done")]
+    assert "error: preparing: " in said.err and "towpath pull" in said.err
+    assert "training was left out: pipeline `preparing` was not carried out" in said.err
+
+
+def test_cells_of_all_pipelines_are_planned_where_that_is_asked(two: Project) -> None:
+    two.write(
+        "flows/alone/pipeline.yaml",
+        "steps:\n  one: {run: one, each: {n: [1, 2]}, params: [n], outputs: [one.json]}\n",
+    )
+    two.write("flows/alone/steps.py", "def one(n: int) -> int:\n    return n\n")
+    assert "one@2" not in two.towpath("plan", "--all").out
+    assert "one@2" in two.towpath("plan", "--all", "--cells").out
 
 
 def test_what_is_of_one_pipeline_is_not_of_all(two: Project) -> None:

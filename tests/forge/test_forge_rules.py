@@ -127,6 +127,7 @@ def test_what_somebody_added_to_our_rulesets_stays(
         "strict_required_status_checks_policy": True,
         "required_status_checks": [of_one_app],
     }
+    main["conditions"]["ref_name"]["include"].append("refs/heads/release/*")
     tags["conditions"]["ref_name"]["include"].append("refs/tags/release-*")
     tags["rules"].append({"type": "required_signatures"})
     admin.enforce_rules(wanted)
@@ -134,6 +135,7 @@ def test_what_somebody_added_to_our_rulesets_stays(
     (checks,) = (rule for rule in main["rules"] if rule["type"] == "required_status_checks")
     assert checks["parameters"]["strict_required_status_checks_policy"] is True
     assert checks["parameters"]["required_status_checks"] == [of_one_app, {"context": "promotion"}]
+    assert "refs/heads/release/*" in main["conditions"]["ref_name"]["include"]
     assert "refs/tags/release-*" in tags["conditions"]["ref_name"]["include"]
     assert {rule["type"] for rule in tags["rules"]} >= {"deletion", "update", "required_signatures"}
 

@@ -8,10 +8,14 @@ from pathlib import Path
 import pytest
 
 from towpath.config.table_options import TableOptions
+from towpath.errors import StepFailed
 from towpath.steps.dask_cluster import read_dask_frame
 from towpath.steps.sql_tables import TableFiles
 
-ROWS = b'{"when": "2026-01-31T12:00:00", "n": 1}\n{"when": "2026-02-01T00:00:00", "n": 2}\n'
+ROWS = (
+    b'{"when": "2026-01-31T12:00:00", "n": 1, "date": "007"}\n'
+    b'{"when": "2026-02-01T00:00:00", "n": 2, "date": "008"}\n'
+)
 
 
 @pytest.mark.parametrize("name", ["rows.jsonl", "rows.jsonl.gz"])
@@ -23,3 +27,6 @@ def test_json_lines_are_read_packed_too_and_with_times(tmp_path: Path, name: str
     frame = read_dask_frame(table, TableOptions(types={"when": "datetime"})).compute()
     assert str(frame["when"].dtype).startswith("datetime64")
     assert frame["n"].tolist() == [1, 2]
+    assert read_dask_frame(table, TableOptions()).compute()["date"].tolist() == ["007", "008"]
+    with pytest.raises(StepFailed, match="a column `whn`, which is not there"):
+        read_dask_frame(table, TableOptions(types={"whn": "datetime"}))

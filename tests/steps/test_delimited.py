@@ -98,6 +98,14 @@ BROKEN = {
         b'a,b\n1,"x\n2,y\n',
         "raw.csv:2: a quote is opened and never closed",
     ),
+    "an open quote behind a stray one": (
+        b'a,b\n5" pipe,"open\n2,y\n',
+        "raw.csv:2: a quote is opened and never closed",
+    ),
+    "an open quote in the last line": (
+        b'a,b\n1,x\n2,"y',
+        "raw.csv:3: a quote is opened and never closed",
+    ),
     "no rows at all": (b"", "raw.csv cannot be read as csv: the file is empty"),
     "blank lines alone": (b"\n\n", "raw.csv cannot be read as csv: the file is empty"),
     "another encoding": ("a,b\nx,1\nä,2\n".encode("latin-1"), "raw.csv:3: the file is not utf-8"),

@@ -142,7 +142,7 @@ def _carry_out_all(session: Session, request: RunRequest, as_json: bool) -> int:
         codes.append(int(result.exit_code))
         if result.run is not None:
             runs.append(result.run)
-        if result.left_out or not as_json:
+        if result.run is None or not as_json:
             _say_result(session, result, request.environment)
     if as_json:
         print_json("runs", [write_run_document(run) for run in runs])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -150,25 +151,31 @@ def deploy(session: Session, environment: str, acts: bool, check: bool, as_json:
 
     if acts and check:
         raise UsageError("--check changes nothing", hint="give --apply or --check")
-
-    def say_done(change: object) -> None:
-        if not as_json:
-            session.say(Styled("done", "green"), f": {change}")
-
     plans: list[DeploymentPlan] = []
     for prepared in deployment_plan.plan_deployments(session.workspace, environment):
         plans.append(prepared.plan)
         if not as_json:
             _print_plan(prepared.plan)
         if acts:
-            write_deployments.apply_plan_at_api(prepared, say_done)
+            tell_done = partial(_say_done, session, silent=as_json)
+            write_deployments.apply_plan_at_api(prepared, tell_done)
     if as_json:
         print_json("deploy", [_plan_document(plan) for plan in plans], applied=acts)
-    if acts or not any(plan.changes for plan in plans):
+    if acts or not _tell_pending(session, plans, silent=as_json):
         return int(ExitCode.DONE)
-    if not as_json:
-        session.say("`towpath deploy --apply` makes it so")
     return int(ExitCode.PENDING if check else ExitCode.DONE)
+
+
+def _tell_pending(session: Session, plans: Iterable[DeploymentPlan], silent: bool) -> bool:
+    is_pending = any(plan.changes for plan in plans)
+    if is_pending and not silent:
+        session.say("`towpath deploy --apply` makes it so")
+    return is_pending
+
+
+def _say_done(session: Session, change: object, silent: bool) -> None:
+    if not silent:
+        session.say(Styled("done", "green"), f": {change}")
 
 
 def _print_plan(plan: DeploymentPlan) -> None:

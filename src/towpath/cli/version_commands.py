@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 _MOST_METRICS = 4
 _SIGNED = {
     "good": "by {who} ({key})",
-    "unknown": "by a key that registry/allowed_signers of main does not name ({key})",
+    "unknown": "by a key that registry/allowed_signers of main, as far as this clone knows it, "
+    "does not name ({key})",
     "bad": "the signature does not hold: towpath verify --signatures",
     "foreign": "with OpenPGP or X.509; git verify-tag holds it against your own keyring",
 }

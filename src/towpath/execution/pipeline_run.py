@@ -434,8 +434,9 @@ def run_all(
             # A fresh look, for the run before has written what this one reads.
             own_request = replace(request, pipeline=name, environment=environments[name])
             finished_run = carry_out(Workspace(workspace.root), own_request)
-        except (UserError, StoreError, RegistryError) as error:  # of this pipeline's inputs
-            missing[name] = "could not begin"
+        except (UserError, StoreError, RegistryError) as error:
+            # Mostly of its inputs; what befalls the machine befalls those behind it as well.
+            missing[name] = "was not carried out"
             yield PipelineRun(name, error=error)
             continue
         if finished_run.exit_code:

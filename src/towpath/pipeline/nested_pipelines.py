@@ -330,6 +330,8 @@ class _Use(Struct, frozen=True):
                     key = "with"
                 case FromParam(name=name):
                     names = _names_in(outer, name)
+                case FromRun():  # a text
+                    names = set()
                 case _:  # an item, whose keys are known when it is there
                     continue
             if names != expected:

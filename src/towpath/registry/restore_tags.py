@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from msgspec import Struct
@@ -72,9 +72,7 @@ def restore_tag(repository: Repository, named: str) -> RestoredTag:
         listed = refs.list_refs(repository, ref)
         is_lost = all(tag_ref.lost for tag_ref in listed if tag_ref.name == ref)
         registry_state.restore_pruned_tags(repository)
-        if any(_rejects(repository, r, tag_name) for r in listed if r.name == ref):
-            what = f"`{named}` is a rejection, and stays"
-            raise UsageError(what, hint="a run registers what was rejected under a new number")
+        _refuse_rejection(repository, listed, tag_name, named)
         if tag_name.version is None or tag_name.undone:
             return _set_aside(repository, named)
         main = main_branch.main_commit(repository)
@@ -101,6 +99,15 @@ def is_true(record: VersionRecord, version: ModelVersion) -> bool:
         return False
     summary = json.loads(tag_message.json_line(tag_message.summarise_record(record)))
     return not version.summary or version.summary == summary
+
+
+def _refuse_rejection(
+    repository: Repository, listed: Iterable[refs.Ref], tag_name: TagName, named: str
+) -> None:
+    for ref in listed:
+        if ref.name == f"{TAGS}{named}" and _rejects(repository, ref, tag_name):
+            what = f"`{named}` is a rejection, and stays"
+            raise UsageError(what, hint="a run registers what was rejected under a new number")
 
 
 def _rejects(repository: Repository, ref: refs.Ref, tag_name: TagName) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from towpath.config.table_options import TableOptions
 from towpath.errors import StepFailed, name_causes
+from towpath.steps.formats.column_types import require_columns
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -134,10 +135,7 @@ def read_dask_frame(table: TableFiles, options: TableOptions) -> Any:
     # A path in the store has no ending that would tell.
     compression = "gzip" if table.name.endswith(".gz") else None
     if table.format == "jsonl":
-        types = dict(_types_of(options))
-        times = types.pop("parse_dates", [])
-        frame = dataframe.read_json(paths, lines=True, compression=compression, **types)
-        return frame.assign(**{name: dataframe.to_datetime(frame[name]) for name in times})
+        return _read_json_lines(table, options, paths, compression)
     missing: dict[str, Any] = {}
     if options.missing is not None:
         missing = {"na_values": list(options.missing), "keep_default_na": False}
@@ -151,6 +149,19 @@ def read_dask_frame(table: TableFiles, options: TableOptions) -> Any:
         **missing,
         **_types_of(options),
     )
+
+
+def _read_json_lines(
+    table: TableFiles, options: TableOptions, paths: list[str], compression: str | None
+) -> Any:
+    from dask import dataframe
+
+    # Text stays text, as for pandas here: its own reader of JSON guesses numbers and times.
+    frame = dataframe.read_json(paths, lines=True, compression=compression, dtype=False)
+    require_columns(options.types, frame.columns, table.name)
+    types = _types_of(options)
+    times = {name: dataframe.to_datetime(frame[name]) for name in types.get("parse_dates", ())}
+    return frame.astype(types.get("dtype", {})).assign(**times)
 
 
 def _types_of(options: TableOptions) -> Mapping[str, Any]:

@@ -220,6 +220,10 @@ def test_a_prefect_deployment_is_pinned_and_runs(
         assert str(pending) == f"repair {second}: what the target runs was altered"
         project.apply("dev")
         assert project.plan("dev").pending == (), declared
+    in_no_words = "schedule: daily, parameters: {data: new.csv, output: scored.csv}"
+    declare(project, f"{{dev: {{api: '{warm_api.url}', deploy: {{to: prefect, {in_no_words}}}}}}}")
+    (pending,) = project.plan("dev").pending
+    assert str(pending).startswith("repair"), "it is told where it is written, and stops no plan"
     project.promote(None, "dev")
     project.apply("dev")
     assert deployments.read_standing(warm_api.url, DEPLOYED) is None

@@ -70,12 +70,16 @@ def check_stage_files(
         if ledger.is_confirmed(promotion):
             continue  # what came by a hand was looked at since, and let in by a promotion
         if promotion.fault:
-            yield _promotion_finding(ledger, promotion, promotion.fault.what)
+            yield _promotion_finding(ledger, promotion, promotion.fault.what, stops=True)
         yield from _check_approved(ledger, approvals, promotion)
         yield from _check_chained(ledger, promotion)
 
 
-def _promotion_finding(ledger: AuditLedger, promotion: Promotion, what: str) -> AuditFinding:
+def _promotion_finding(
+    ledger: AuditLedger, promotion: Promotion, what: str, stops: bool = False
+) -> AuditFinding:
+    """A finding about one change of a stage file. Of one that ``stops`` the stage a note explains
+    nothing before another change came."""
     again = main_line_approvals.decide_again(
         promotion, ledger.promotions_of(promotion.stage, promotion.model)
     )
@@ -88,9 +92,7 @@ def _promotion_finding(ledger: AuditLedger, promotion: Promotion, what: str) -> 
     elif promotion.version is None:
         hint = f"{again} puts it right; then {EXPLAIN}"
     place = f"{promotion.path} at {promotion.commit[:7]}"
-    # How a file came is past; one that cannot be understood is wrong until another comes.
-    is_past = not (promotion.fault and is_last)
-    return make_finding("promotion", what, place, hint, is_past=is_past)
+    return make_finding("promotion", what, place, hint, is_past=not (stops and is_last))
 
 
 def _check_approved(
@@ -133,7 +135,7 @@ def _check_chained(ledger: AuditLedger, promotion: Promotion) -> Iterator[AuditF
     if sha256 is not None and sha256 != promotion.sha256:
         what = f"its sha256 is {str(promotion.sha256)[:12]}…"
         what += f", and {version} was registered with {sha256[:12]}…"
-        yield _promotion_finding(ledger, promotion, what)
+        yield _promotion_finding(ledger, promotion, what, stops=True)
 
 
 def check_ownership(ledger: AuditLedger) -> Iterator[AuditFinding]:

@@ -145,19 +145,29 @@ def fetch_objects(
         spoken = (d for entry in (*entries, *last_made) for d in _output_digests(entry))
         needed = [*named, *spoken]
         objects, lacking = _download_objects(store, opened_remote, needed, progress)
+    # After their bytes: an entry that is here speaks for bytes that are here.
+    moved = MovedObjects(objects, _keep_whole_entries(store, entries, last_made, lacking))
+    if faults := _sort_out_lacking(lacking, named):
+        raise PartlyMoved(moved, faults)
+    return moved
+
+
+def _keep_whole_entries(
+    store: Store,
+    entries: Iterable[CacheEntry],
+    last_made: Iterable[CacheEntry],
+    lacking: Mapping[str, Sequence[Fault]],
+) -> int:
+    """Keep those that are new here and whose bytes all came; how many those are."""
     whole = [entry for entry in entries if lacking.keys().isdisjoint(_output_digests(entry))]
     new = [e for e in whole if e not in list(store.entries(e.key, (e.writer,)))]
-    # After their bytes: an entry that is here speaks for bytes that are here.
     for entry in new:
         store.remember(entry)
     came = [e for e in last_made if lacking.keys().isdisjoint(_output_digests(e))]
     latest = [entry for entry in came if not store.last_made.path(entry).exists()]
     for entry in latest:
         store.last_made.write(entry)
-    moved = MovedObjects(objects, len(new) + len(latest))
-    if faults := _sort_out_lacking(lacking, named):
-        raise PartlyMoved(moved, faults)
-    return moved
+    return len(new) + len(latest)
 
 
 def _sort_out_lacking(lacking: Mapping[str, Sequence[Fault]], named: Iterable[str]) -> list[Fault]:

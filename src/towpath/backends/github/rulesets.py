@@ -60,7 +60,8 @@ def enforce_rules(line: GitHubLine, rules: Rules) -> Sequence[str]:
     changes = []
     if "main" in lacking_places:
         ours = _with_kept(_rules_of_main(rules, actual), _kept_rules(line, MAIN))
-        changes.append(_write_ruleset(line, MAIN, "branch", ["~DEFAULT_BRANCH"], ours))
+        branches = dict.fromkeys(["~DEFAULT_BRANCH", *_kept_patterns(line, MAIN)])
+        changes.append(_write_ruleset(line, MAIN, "branch", list(branches), ours))
     if "tags" in lacking_places:
         patterns = [f"{_REFS}{pattern}" for pattern in rules.protected_tags]
         unmoved = _with_kept([{"type": "deletion"}, {"type": "update"}], _kept_rules(line, TAGS))
@@ -69,8 +70,9 @@ def enforce_rules(line: GitHubLine, rules: Rules) -> Sequence[str]:
         if rules.tag_writers is not None:
             # A ruleset of its own: who may pass it by may still neither move nor delete a tag.
             free = [_find_actor(line, name) for name in rules.tag_writers]
-            made = [{"type": "creation"}]
-            changes.append(_write_ruleset(line, WRITERS, "tag", patterns, made, free))
+            made = _with_kept([{"type": "creation"}], _kept_rules(line, WRITERS))
+            written = list(dict.fromkeys([*patterns, *_kept_patterns(line, WRITERS)]))
+            changes.append(_write_ruleset(line, WRITERS, "tag", written, made, free))
     for name, environment in rules.environments.items():
         if f"environment {name}" in lacking_places:
             changes.append(_make_environment(line, environment))
@@ -250,9 +252,10 @@ def _with_kept(
 
 def _join_checks(rule: Mapping[str, Any], old: Mapping[str, Any]) -> list[Any]:
     """The checks that are required: those of before as they were, of one app alone for instance."""
-    before = {check["context"]: check for check in old.get("required_status_checks", ())}
+    before = old.get("required_status_checks", ())
+    contexts = {check["context"] for check in before}
     ours = rule["parameters"]["required_status_checks"]
-    return [*before.values(), *(check for check in ours if check["context"] not in before)]
+    return [*before, *(check for check in ours if check["context"] not in contexts)]
 
 
 def _write_ruleset(

@@ -78,9 +78,23 @@ def read_standing(api: str, wanted: WantedDeployment) -> StandingDeployment | No
         deployment = read_deployment(client, wanted.full_name)
         if deployment is None:
             return None
+        return StandingDeployment(
+            dict(deployment.parameters or {}), _find_differing(deployment, wanted)
+        )
+
+
+def _find_differing(deployment: Any, wanted: WantedDeployment) -> frozenset[str]:
+    try:
         should_be, is_now = wanted_fields(wanted), deployed_fields(deployment, wanted)
-        differing = frozenset(name for name in should_be if should_be[name] != is_now[name])
-        return StandingDeployment(dict(deployment.parameters or {}), differing)
+    except EngineError:  # no words of cron's: that is said where the deployment is written
+        return frozenset(["schedules"])
+    # A schedule that a person paused at Prefect is that person's.
+    for fields in (should_be, is_now):
+        fields["schedules"] = [
+            {name: value for name, value in schedule.items() if name != "active"}
+            for schedule in fields["schedules"]
+        ]
+    return frozenset(name for name in should_be if should_be[name] != is_now[name])
 
 
 def deploy_flow(api: str, wanted: WantedDeployment) -> None:
