@@ -53,7 +53,7 @@ class Retry(Declaration):
     backoff: float = Field(default=1, ge=1, le=100)
     """How many times as long each further pause is."""
     jitter: float = Field(default=0, ge=0, le=1)
-    """The part of a pause added at random, at most."""
+    """The part of a pause that is added or taken away at random, at most."""
     errors: Annotated[tuple[str, ...], Field(strict=False)] = ()
     """The exceptions worth another attempt; empty: any."""
 

@@ -244,7 +244,7 @@ def _attempt_step(
             for fault in error.faults:
                 say(str(fault))
         # Spread at random, so that steps that one server refused do not all come back at once.
-        time.sleep(pause * (1 + random.random() * retry.jitter))
+        time.sleep(pause * (1 + random.uniform(-1, 1) * retry.jitter))
     return step_process.call_step(order, say)
 
 
@@ -323,7 +323,7 @@ def _argument_types(workspace: Workspace, graph: Graph, node: Node) -> dict[str,
 
 
 def find_pauses(retry: Retry | None) -> Iterator[float]:
-    """The seconds before each further attempt, without what is added at random."""
+    """The seconds before each further attempt, without what is added or taken away at random."""
     if retry:
         yield from (retry.delay * retry.backoff**number for number in range(retry.attempts - 1))
 
