@@ -1,4 +1,5 @@
-"""What every audit reads: the promotions on the main branch, and the registry's tags."""
+"""What every audit reads: the promotions on the main branch, which change took one back by hand,
+and the registry's tags."""
 
 from __future__ import annotations
 

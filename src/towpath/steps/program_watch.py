@@ -1,4 +1,5 @@
-"""The watch over the Python programs that a step starts: what they read of the project."""
+"""The programs that a step starts: the variables that they are given (`PATH`, `PYTHONPATH`), and a
+watch over what those of Python read of the project."""
 
 from __future__ import annotations
 

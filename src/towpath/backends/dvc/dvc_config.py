@@ -1,4 +1,4 @@
-"""DVC's configuration, and where it says that a project keeps its bytes.
+"""DVC's configuration: where a project keeps its bytes, and what of a remote others may be told.
 
 Read as DVC reads it, but without DVC, which takes a second to load.
 """
