@@ -246,6 +246,7 @@ def test_3_5_a_decorator_that_does_more_than_wrap_belongs_to_every_function(
     [
         ("class Base: ...", set()),
         ("from abc import ABC as Base", set()),
+        ("from enum import Flag as Base", set()),
         ("from odd import Base", {"steps.A"}),
         ("class Base:\n    def __init_subclass__(cls): print(cls)", {"steps.A"}),
         ("class Base(type): ...", {"steps.A"}),
@@ -256,3 +257,9 @@ def test_3_6_a_class_belongs_to_every_function_where_its_base_may_note_it(
 ) -> None:
     made = project(f"{base}\nclass A(Base):\n    a = 7\ndef step():\n    return 1\n")
     assert changes(made, STEPS, "7", "8") == expected
+
+
+@pytest.mark.parametrize("base", ["KeyError", "OSError", "BaseException", "float", "frozenset"])
+def test_pythons_own_types_and_exceptions_note_no_subclass(project: Make, base: str) -> None:
+    made = project(f"class A({base}):\n    a = 7\ndef step():\n    return 1\n")
+    assert changes(made, STEPS, "7", "8") == set()

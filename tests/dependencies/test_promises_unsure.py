@@ -163,6 +163,11 @@ def test_6_1_files_under_code_count_by_their_bytes(project: Make, extra: str) ->
     assert made.changed(before, "step", extra) == {extra}
     if extra != "sql/a.sql":
         before = made.digests("step", extra)
+        (made.root / "sql/a.sql").rename(made.root / "sql/c.sql")
+        assert made.changed(before, "step", extra) == {extra}, (
+            "a name in it counts, the only one too"
+        )
+        before = made.digests("step", extra)
         made.write({"sql/b.sql": ""})
         assert made.changed(before, "step", extra) == {extra}
 

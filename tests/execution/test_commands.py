@@ -63,6 +63,39 @@ def states(run: object) -> dict[str, str]:
     return {name: step.state.value for name, step in run.steps.items()}  # type: ignore[attr-defined]
 
 
+SCRIPT = """
+import json, sys
+
+def main(factor):
+    rows = json.load(open(sys.argv[1]))
+    json.dump({"total": factor * sum(rows)}, open(sys.argv[2], "w"))
+
+if __name__ == "__main__":
+    from beside import base
+    main(base() + 1)
+"""
+
+
+def test_what_a_script_does_where_it_is_run_is_its_code(project: Project) -> None:
+    project.declare(
+        "inputs: {raw: data/raw.json}\nsteps:\n  total:\n    kind: command\n"
+        "    command: python tools/fit.py {raw} {total}\n    inputs: [raw]\n"
+        "    outputs: [total.json]\n    metrics: total\n"
+    )
+    project.write("tools/fit.py", SCRIPT)
+    project.write("tools/beside.py", "def base():\n    return 1\n")
+    project.commit()
+    first = project.run()
+    assert states(first) == {"total": "done"}
+    assert not first.steps["total"].made.facts.get("undeclared")
+    assert project.plan()["total"].startswith("reuse")
+    project.write("tools/fit.py", SCRIPT.replace("+ 1)", "+ 2)"))
+    assert project.plan()["total"] == "run: code of `fit (whole module)` changed"
+    project.write("tools/fit.py", SCRIPT)
+    project.write("tools/beside.py", "def base():\n    return 2\n")
+    assert project.plan()["total"] == "run: code of `beside (whole module)` changed"
+
+
 def test_what_a_command_is_reused_for(commands: Project) -> None:
     first = commands.run()
     assert set(states(first).values()) == {ExecutionState.DONE.value}

@@ -78,6 +78,20 @@ def test_a_notebook_in_a_pipeline(project: Project) -> None:
     assert "notebook" in drawn and "notebooks/explore.ipynb" in drawn
 
 
+def test_what_a_cell_is_marked_with_and_does_as_a_program_is_its_code(project: Project) -> None:
+    project.declare(PIPELINE)
+    project.write(f"{FOLDER}/helpers.py", "def double(x):\n    return 2 * x\n")
+    cells = ("rate = 1", GOOD[0], GOOD[1] + "\nif __name__ == '__main__':\n    x = 1")
+    write(project, *cells, tagged=1)
+    project.commit()
+    assert project.run().state == "done"
+    assert project.plan()["explore"].startswith("reuse: ")
+    write(project, *cells, tagged=2)
+    assert project.plan()["explore"].startswith("run: code of `notebooks/explore.ipynb")
+    write(project, *(cell.replace("x = 1", "x = 2") for cell in cells), tagged=1)
+    assert project.plan()["explore"].startswith("run: code of `notebooks/explore.ipynb")
+
+
 FAULTS = [
     (("x = (",), "notebooks/explore.ipynb: cell 1, line 1: this is not Python: '(' was never"),
     (("rate, raw",), "pipeline.yaml:7: the notebook does not say where it writes `total`"),

@@ -32,6 +32,7 @@ from towpath.dependencies.widening_tables import Widening
 from towpath.errors import DeclarationError, Fault, did_you_mean
 
 _UNSAID = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
+_SIGNS = "*?["  # of a pattern
 _SKIPPED = frozenset({"__pycache__", ".git", ".dvc", ".towpath"})
 
 
@@ -108,11 +109,13 @@ class CodeDigests:
             if extent is not Widening.TEXT and file.endswith((".py", NOTEBOOK)):
                 source = self.code.source(file)
                 notes = [source.docstring or ""] if extent else []
+                notes += self.code.notebook_marks(file) if file.endswith(NOTEBOOK) else ()
                 return digest_code(source.statements, *notes, docstrings=extent is not None)
         except DeclarationError:
             pass  # a module that only might be loaded need not be Python
         if file.endswith(NOTEBOOK):  # what its cells gave stands in the file too
-            return digest_bytes(self.code.read_python(file))
+            marks = "\n".join(self.code.notebook_marks(file)).encode()
+            return digest_bytes(self.code.read_python(file) + marks)
         return digest_bytes(read_code(Path(file), self.code.show_path(file)))
 
     def _imports_of(self, file: str, numbers: Iterable[int]) -> list[str]:
@@ -242,7 +245,9 @@ def digest_named(root: Path, folder: str, extra: Iterable[str]) -> dict[str, str
     faults: list[Fault] = []
     for pattern in extra:
         if files := find_files(root, folder, pattern):
-            digests[pattern] = _digest_files(root, files)
+            is_literal = not any(sign in pattern for sign in _SIGNS)
+            is_itself = is_literal and [file.name for file in files] == [Path(pattern).name]
+            digests[pattern] = _digest_files(root, files, is_itself)
         else:
             faults.append(_missing_fault(root, folder, pattern))
     if faults:
@@ -263,7 +268,7 @@ def find_files(root: Path, folder: str, pattern: str) -> list[Path]:
 
 
 def _match_pattern(start: Path, pattern: str) -> Iterable[Path]:
-    if any(sign in pattern for sign in "*?["):
+    if any(sign in pattern for sign in _SIGNS):
         return start.glob(pattern)
     path = start / pattern
     return [path] if path.exists() else []
@@ -277,9 +282,11 @@ def _files_below(path: Path) -> Iterable[Path]:
         yield from (Path(folder, name) for name in files)
 
 
-def _digest_files(root: Path, files: list[Path]) -> str:
+def _digest_files(root: Path, files: list[Path], is_itself: bool) -> str:
+    """The digest of what a pattern means: of files with their names, but of one that it names
+    itself."""
     digests = [(f.relative_to(root).as_posix(), digest_bytes(read_code(f, str(f)))) for f in files]
-    if len(digests) == 1:
+    if is_itself:
         return digests[0][1]
     return digest_text("\n".join(f"{digest} {name}" for name, digest in digests))
 

@@ -31,7 +31,7 @@ class CodeReader:
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
         self._finder = ModuleFinder()
-        self._digests: dict[str, CodeDigests] = {}
+        self._digests: dict[tuple[str, str], CodeDigests] = {}
         self._closures: dict[tuple[str, str], set[Node]] = {}
         self._definitions: dict[tuple[str, str], Definition] = {}
 
@@ -117,7 +117,8 @@ class CodeReader:
         """A digest for each of these modules, whole, and for what they import, by label."""
         digests: dict[str, str] = {}
         for module in modules:
-            digests |= self._digests_of(module.folder).of_closure(self._whole_closure(module))
+            own = self._digests_of(module.folder, self._program_of(module))
+            digests |= own.of_closure(self._whole_closure(module))
         return digests
 
     def module_sources(self, modules: Iterable[Module]) -> tuple[str, ...]:
@@ -130,7 +131,7 @@ class CodeReader:
         """The same files without those that dynamic code (`pickle.loads`) may load unnamed."""
         files: set[str] = set()
         for module in modules:
-            reach = self._pipeline_reach(module.folder)
+            reach = self._pipeline_reach(module.folder, self._program_of(module))
             start = WholeModule(f"{self.root}/{module.file}")
             files.update(reach.files(reach.find_closure([start], is_sure=True)))
         return tuple(sorted(files))
@@ -151,11 +152,19 @@ class CodeReader:
         return self._digests_of(folder).of_closure(reach.find_closure(objects))
 
     def _whole_closure(self, module: Module) -> set[Node]:
-        key = f"{module.folder} (whole)", module.file
+        program = self._program_of(module)
+        key = f"{module.folder} ({'run' if program else 'whole'})", module.file
         if key not in self._closures:
             start = WholeModule(f"{self.root}/{module.file}")
-            self._closures[key] = self._pipeline_reach(module.folder).find_closure([start])
+            reach = self._pipeline_reach(module.folder, program)
+            self._closures[key] = reach.find_closure([start])
         return self._closures[key]
+
+    def _program_of(self, module: Module) -> str:
+        """The file of a module that does more where it is run than where it is imported."""
+        file = f"{self.root}/{module.file}"
+        code = self._pipeline_reach(module.folder).code
+        return file if module.is_run and b"__main__" in code.read_python(file) else ""
 
     def _step_closure(self, folder: str, run: str) -> set[Node]:
         key = folder, run
@@ -171,17 +180,19 @@ class CodeReader:
             self._definitions[key] = step_function.find_function(code, run)
         return self._definitions[key]
 
-    def _pipeline_reach(self, folder: str) -> Reach:
-        return self._digests_of(folder).reach
+    def _pipeline_reach(self, folder: str, program: str = "") -> Reach:
+        return self._digests_of(folder, program).reach
 
-    def _digests_of(self, folder: str) -> CodeDigests:
+    def _digests_of(self, folder: str, program: str = "") -> CodeDigests:
         # As in a step's process: beside the pipeline first, then at the root and in `src/`.
-        if folder not in self._digests:
+        key = folder, program
+        if key not in self._digests:
             beside = str((self.root / folder).resolve())
             own = (str(path) for path in module_folders(self.root) if path != OURS)
             path = SearchPath(tuple(dict.fromkeys((beside, *own))), self._further_folders)
-            self._digests[folder] = CodeDigests(Reach(ProjectCode(self.root, path, self._finder)))
-        return self._digests[folder]
+            code = ProjectCode(self.root, path, self._finder, program)
+            self._digests[key] = CodeDigests(Reach(code))
+        return self._digests[key]
 
     @cached_property
     def _further_folders(self) -> tuple[str, ...]:

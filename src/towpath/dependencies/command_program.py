@@ -23,17 +23,19 @@ _LARGEST = 8 << 20
 
 
 class Module(NamedTuple):
-    """A file of Python, and the folder beside which its imports look first; both from the root."""
+    """A file of Python, and the folder beside which its imports look first; both from the root.
+    ``is_run``: it may be run as a program, and not only imported."""
 
     file: str
     folder: str = ""
+    is_run: bool = False
 
     @classmethod
     def named(cls, root: Path, file: str) -> Module:
         """A file that was named: a script, whose imports look beside it, or a package's module."""
         folder = file.rpartition("/")[0]
         is_packaged = (root / folder / "__init__.py").exists() or folder.startswith("src/")
-        return cls(file, "" if is_packaged else folder)
+        return cls(file, "" if is_packaged else folder, is_run=True)
 
 
 class Program(Struct, frozen=True):
@@ -73,7 +75,7 @@ def _is_python(words: Sequence[str | None]) -> bool:
 
 def _modules_called(root: Path, workdir: str, name: str) -> list[Module]:
     files = _module_files(root / workdir, name) or _module_files(root, name)
-    return [Module(os.path.relpath(path, root)) for path in files]
+    return [Module(os.path.relpath(path, root), is_run=True) for path in files]
 
 
 def _unwrap_runner(words: Sequence[str | None]) -> Sequence[str | None]:

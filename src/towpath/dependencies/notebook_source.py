@@ -16,6 +16,7 @@ from towpath.errors import DeclarationError, Fault, Place
 NOTEBOOK = ".ipynb"
 #: The tag of the cell whose values a run replaces, and that of the cell which replaces them.
 PARAMETERS, INJECTED = "parameters", "injected-parameters"
+MAY_FAIL = "raises-exception"  # the tag of a cell behind whose error the others go on
 
 _LINE_MAGIC = re.compile(r"^(\s*)((?:[A-Za-z_][\w., ]*=\s*)?)([%!].*|[\w.]+\?{1,2}|\?{1,2}[\w.]+)$")
 _PYTHON_MAGICS = ("%%time", "%%timeit", "%%capture", "%%prun")
@@ -49,6 +50,15 @@ class Notebook(Struct, frozen=True):
 
     language: str
     cells: tuple[NotebookCell, ...]
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """The tags by which a run does otherwise, each with its cell's place among the others."""
+        return tuple(
+            f"cell {place}: {tag}"
+            for place, cell in enumerate(self.cells)
+            for tag in sorted(cell.tags & {PARAMETERS, MAY_FAIL})
+        )
 
     @property
     def python(self) -> str:

@@ -72,10 +72,14 @@ Meaning: TypeAlias = (
 
 
 class ProjectCode:
-    """Reads each file once; knows what a name in a module means."""
+    """Reads each file once; knows what a name in a module means. ``program`` is a file that is run,
+    and not imported."""
 
-    def __init__(self, root: Path, path: SearchPath, finder: ModuleFinder) -> None:
+    def __init__(
+        self, root: Path, path: SearchPath, finder: ModuleFinder, program: str = ""
+    ) -> None:
         self.root = str(root)
+        self.program = program
         self.path = path
         self.finder = finder
         self._sources: dict[str, ModuleSource] = {}
@@ -87,8 +91,14 @@ class ProjectCode:
 
     def source(self, file: str) -> ModuleSource:
         if file not in self._sources:
-            self._sources[file] = parse_module(self.read_python(file), self.show_path(file))
+            is_run = file == self.program or file.endswith(NOTEBOOK)
+            content = self.read_python(file)
+            self._sources[file] = parse_module(content, self.show_path(file), is_run)
         return self._sources[file]
+
+    def notebook_marks(self, file: str) -> tuple[str, ...]:
+        """What is said of a notebook's cells beside their code, and changes what they do."""
+        return parse_notebook(read_code(Path(file), self.show_path(file)), file).marks
 
     def read_python(self, file: str) -> bytes:
         """The statements of a file, as Python has them; none of one that is no Python."""
@@ -253,10 +263,11 @@ class ModuleSource(Struct, frozen=True, eq=False, dict=True):
         return (*self.binders, *self.imports)
 
 
-def parse_module(content: bytes, shown: str) -> ModuleSource:
-    """Read a file's content; a syntax error is a fault at its line."""
+def parse_module(content: bytes, shown: str, is_run: bool = False) -> ModuleSource:
+    """Read a file's content, as imported or as run as a program; a syntax error is a fault at
+    its line."""
     try:
-        return _parse_content(content)
+        return _parse_content(content, is_run)
     except SyntaxError as error:
         place = Place(shown, error.lineno or 0, error.offset or 0)
         raise DeclarationError(Fault(f"this is not Python: {error.msg}", place)) from None
@@ -279,9 +290,9 @@ def read_code(file: Path, shown: str) -> bytes:
 
 
 @lru_cache(maxsize=4096)
-def _parse_content(content: bytes) -> ModuleSource:
+def _parse_content(content: bytes, is_run: bool) -> ModuleSource:
     tree = ast.parse(content)
-    statements = tuple(entry for entry in tree.body if not _runs_as_script(entry))
+    statements = tuple(tree.body if is_run else _imported_statements(tree))
     bound: dict[str, list[int]] = defaultdict(list)
     imports: dict[str, tuple[Import, ...]] = {}
     for number, statement in enumerate(statements):
@@ -317,8 +328,12 @@ def _add_globals(statements: tuple[ast.stmt, ...], bound: dict[str, list[int]]) 
                     bound[name].append(number)
 
 
+def _imported_statements(tree: ast.Module) -> Iterator[ast.stmt]:
+    return (entry for entry in tree.body if not _runs_as_script(entry))
+
+
 def _runs_as_script(statement: ast.stmt) -> bool:
-    # A step is imported, so `if __name__ == "__main__":` never runs in it.
+    # Never of a module that is imported, as those of functions are.
     return (
         isinstance(statement, ast.If)
         and not statement.orelse

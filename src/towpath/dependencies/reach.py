@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
@@ -186,11 +187,16 @@ staticmethod typing.overload
 _WRAPPING = frozenset(_WRAPPING_NAMES.split())
 
 _BASE_NAMES = """
-abc.ABC enum.Enum enum.IntEnum enum.StrEnum object str int dict list torch.nn.Module typing.Generic
-typing.NamedTuple typing.Protocol typing.TypedDict Exception ValueError RuntimeError
+abc.ABC enum.Enum enum.Flag enum.IntEnum enum.IntFlag enum.StrEnum torch.nn.Module typing.Generic
+typing.NamedTuple typing.Protocol typing.TypedDict object str bytes int float dict list tuple set
+frozenset
 """
 #: Bases that keep no list of their subclasses, as do those of ``sklearn.base``.
-_BASES = frozenset(_BASE_NAMES.split())
+_EXCEPTIONS = (
+    name for name, value in vars(builtins).items()
+    if isinstance(value, type) and issubclass(value, BaseException)
+)  # fmt: skip
+_BASES = frozenset((*_BASE_NAMES.split(), *_EXCEPTIONS))
 
 #: Methods that run where a subclass is defined.
 _HOOKS = frozenset({"__class_getitem__", "__init_subclass__"})
