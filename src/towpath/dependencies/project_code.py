@@ -24,7 +24,7 @@ from towpath.dependencies.names_used import (
     read_imports,
     read_names,
 )
-from towpath.dependencies.notebook_source import NOTEBOOK, parse_notebook
+from towpath.dependencies.notebook_source import NOTEBOOK, Notebook, parse_notebook
 from towpath.dependencies.widening_tables import SIGNS, Widening
 from towpath.errors import DeclarationError, Fault, Place
 from towpath.regular_files import read_regular_file
@@ -98,16 +98,19 @@ class ProjectCode:
 
     def notebook_marks(self, file: str) -> tuple[str, ...]:
         """What is said of a notebook's cells beside their code, and changes what they do."""
-        return parse_notebook(read_code(Path(file), self.show_path(file)), file).marks
+        return self._notebook(file).marks
+
+    def _notebook(self, file: str) -> Notebook:
+        shown = self.show_path(file)
+        return parse_notebook(read_code(Path(file), shown), shown)
 
     def read_python(self, file: str) -> bytes:
         """The statements of a file, as Python has them; none of one that is no Python."""
         if not file.endswith((".py", NOTEBOOK)):
             return b""
-        content = read_code(Path(file), self.show_path(file))
         if file.endswith(".py"):
-            return content
-        return parse_notebook(content, self.show_path(file)).python.encode("utf-8", "replace")
+            return read_code(Path(file), self.show_path(file))
+        return self._notebook(file).python.encode("utf-8", "replace")
 
     def used_names(self, file: str, number: int) -> UsedNames:
         key = file, number
@@ -333,7 +336,7 @@ def _imported_statements(tree: ast.Module) -> Iterator[ast.stmt]:
 
 
 def _runs_as_script(statement: ast.stmt) -> bool:
-    # Never of a module that is imported, as those of functions are.
+    # Where a module is imported, as those of a step's function are, this part never runs.
     return (
         isinstance(statement, ast.If)
         and not statement.orelse

@@ -191,11 +191,11 @@ abc.ABC enum.Enum enum.Flag enum.IntEnum enum.IntFlag enum.StrEnum torch.nn.Modu
 typing.NamedTuple typing.Protocol typing.TypedDict object str bytes int float dict list tuple set
 frozenset
 """
-#: Bases that keep no list of their subclasses, as do those of ``sklearn.base``.
 _EXCEPTIONS = (
     name for name, value in vars(builtins).items()
     if isinstance(value, type) and issubclass(value, BaseException)
 )  # fmt: skip
+#: Bases that keep no list of their subclasses, as do those of ``sklearn.base``.
 _BASES = frozenset((*_BASE_NAMES.split(), *_EXCEPTIONS))
 
 #: Methods that run where a subclass is defined.

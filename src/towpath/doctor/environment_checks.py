@@ -127,8 +127,9 @@ def _examine_remote(workspace: Workspace, repository: Repository) -> Iterator[Do
     missing = len(remote_tags.keys() - local_tags.keys())
     common = sorted(remote_tags.keys() & local_tags.keys())
     differing = (name for name in common if local_tags[name] != remote_tags[name])
-    moved = [short for name in differing if parse_tag(short := name.removeprefix(TAGS))]
-    for short in moved:
+    shorts = (name.removeprefix(TAGS) for name in differing)
+    moved = [(short, tag) for short in shorts if (tag := parse_tag(short))]
+    for short, tag in moved:
         message = f"{short} is another tag there than here"
         # The one here is held against main and mended first; where it was right, the remote's is
         # the false one, which is kept here before it is overwritten: it may be all that keeps a
@@ -136,7 +137,7 @@ def _examine_remote(workspace: Workspace, repository: Repository) -> Iterator[Do
         keep = f"git fetch {remote} 'refs/tags/{short}:refs/towpath/set-aside/{short}/{remote}'"
         push = f"git push {remote} '+refs/tags/{short}:refs/tags/{short}'"
         way = f"{restore_tags.way_to_restore(short)}, which is held against main"
-        if "!" in short:  # of a rejection main says nothing
+        if tag.undone:  # of a rejection main says nothing
             way = f"where the one there is right: git tag -d '{short}'; towpath fetch"
         hint = f"{way}; where the one here was right: {keep}; then {push}"
         yield report_lack("remote", message, hint)

@@ -186,8 +186,8 @@ def folder_at(repository: Repository, commit: str, folder: str, name: str | None
         project: documents.find_entry(texts.get(path, b"").decode("utf-8", "replace"), "name")
         for path, project in paths.items()
     }
-    found = find_place_then(folder, name, names)
-    return folder if found is None else found
+    folder_then = find_place_then(folder, name, names)
+    return folder if folder_then is None else folder_then
 
 
 def folder_of_pipeline(repository: Repository, record: VersionRecord, folder: str) -> str:

@@ -73,15 +73,15 @@ def push_project(
     if not origin:
         return TransferResult(store, origin, objects, entries)
     published, failure = _publish_versions(workspace)
+    _warn_of_bytes(workspace, store, published)
     versions = tuple(str(version) for version in published if version.new)
     try:
         # What was approved in the clone of a shared registry nobody else pushes.
         if not failure and (address := workspace.shared_registry):
             pushed = shared_registry.push_main(workspace.registry, address)
             versions += ("what was approved here",) if pushed else ()
-        _warn_of_bytes(workspace, store, published)
-    except (RegistryError, StoreError) as refused:
-        failure = failure or refused
+    except RegistryError as refused:
+        failure = refused
     return TransferResult(store, origin, objects, entries, versions, failure=failure)
 
 
@@ -133,10 +133,14 @@ def _warn_of_bytes(
     workspace: Workspace, store: str | None, published: tuple[RegisteredVersion, ...]
 ) -> None:
     bytes_of = _published_digests(workspace, published)
-    digests = list(bytes_of.values())
-    gone = (
-        stores.missing_on_remote(workspace.root, digests, store) if store and digests else digests
-    )
+    gone = digests = list(bytes_of.values())
+    if store and digests:
+        try:
+            gone = stores.missing_on_remote(workspace.root, digests, store)
+        except StoreError as silent:  # what was published is told all the same
+            words = "whether %s has the bytes of what was published is not known: %s"
+            logging.getLogger("towpath.store").warning(words, store, silent.faults[0].what)
+            return
     names = [name for name, digest in bytes_of.items() if digest in set(gone)]
     if not names:
         return

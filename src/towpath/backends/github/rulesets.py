@@ -59,20 +59,17 @@ def enforce_rules(line: GitHubLine, rules: Rules) -> Sequence[str]:
     lacking_places = {lack.where for lack in find_lacking_rules(rules, actual)}
     changes = []
     if "main" in lacking_places:
-        ours = _with_kept(_rules_of_main(rules, actual), _kept_rules(line, MAIN))
-        branches = dict.fromkeys(["~DEFAULT_BRANCH", *_kept_patterns(line, MAIN)])
-        changes.append(_write_ruleset(line, MAIN, "branch", list(branches), ours))
+        ours = _rules_of_main(rules, actual)
+        changes.append(_write_ruleset(line, MAIN, "branch", ["~DEFAULT_BRANCH"], ours))
     if "tags" in lacking_places:
         patterns = [f"{_REFS}{pattern}" for pattern in rules.protected_tags]
-        unmoved = _with_kept([{"type": "deletion"}, {"type": "update"}], _kept_rules(line, TAGS))
-        guarded = list(dict.fromkeys([*patterns, *_kept_patterns(line, TAGS)]))
-        changes.append(_write_ruleset(line, TAGS, "tag", guarded, unmoved))
+        unmoved = [{"type": "deletion"}, {"type": "update"}]
+        changes.append(_write_ruleset(line, TAGS, "tag", patterns, unmoved))
         if rules.tag_writers is not None:
             # A ruleset of its own: who may pass it by may still neither move nor delete a tag.
             free = [_find_actor(line, name) for name in rules.tag_writers]
-            made = _with_kept([{"type": "creation"}], _kept_rules(line, WRITERS))
-            written = list(dict.fromkeys([*patterns, *_kept_patterns(line, WRITERS)]))
-            changes.append(_write_ruleset(line, WRITERS, "tag", written, made, free))
+            made = [{"type": "creation"}]
+            changes.append(_write_ruleset(line, WRITERS, "tag", patterns, made, free))
     for name, environment in rules.environments.items():
         if f"environment {name}" in lacking_places:
             changes.append(_make_environment(line, environment))
@@ -216,22 +213,18 @@ def _rules_of_main(rules: Rules, actual: Rules) -> list[dict[str, Any]]:
     return ruleset_rules
 
 
-def _kept_rules(line: GitHubLine, name: str) -> dict[str, dict[str, Any]]:
+def _kept_rules(ruleset: Any) -> dict[str, dict[str, Any]]:
     """The rules that one of our rulesets has, by their kind: somebody may have added to it."""
-    our_ruleset = _find_ruleset(line, name)
-    if our_ruleset is None:
-        return {}
-    rules = _read_ruleset(line, our_ruleset).rules or ()
+    rules = (ruleset and ruleset.rules) or ()
     # Else githubkit writes null for what GitHub left out, and null is a setting when sent back.
     plain = (rule.model_dump(mode="json", exclude_unset=True) for rule in rules)
     return {rule["type"]: rule for rule in plain}
 
 
-def _kept_patterns(line: GitHubLine, name: str) -> list[str]:
-    """The refs that one of our rulesets guards already."""
-    our_ruleset = _find_ruleset(line, name)
-    conditions = our_ruleset and _read_ruleset(line, our_ruleset).conditions
-    return list(conditions.ref_name.include or ()) if conditions and conditions.ref_name else []
+def _kept_patterns(ruleset: Any) -> list[str]:
+    """The refs that it guards already."""
+    names = ruleset.conditions.ref_name if ruleset and ruleset.conditions else None
+    return list(names.include or ()) if names else []
 
 
 def _with_kept(
@@ -263,16 +256,19 @@ def _write_ruleset(
     name: str,
     target: str,
     refs: Sequence[str],
-    rules: Sequence[Mapping[str, Any]],
+    rules: Sequence[dict[str, Any]],
     free: Sequence[Mapping[str, Any]] = (),
 ) -> str:
+    """Make one of our rulesets, or bring it up to date: what somebody added to it stays."""
+    our_ruleset = _find_ruleset(line, name)
+    kept = _read_ruleset(line, our_ruleset) if our_ruleset else None
+    guarded = list(dict.fromkeys([*refs, *_kept_patterns(kept)]))
     body = {
         "name": name, "target": target, "enforcement": "active",
-        "conditions": {"ref_name": {"include": list(refs), "exclude": []}}, "rules": list(rules),
-        "bypass_actors": list(free),
+        "conditions": {"ref_name": {"include": guarded, "exclude": []}},
+        "rules": _with_kept(rules, _kept_rules(kept)), "bypass_actors": list(free),
     }  # fmt: skip
     repos, deed = line.rest.repos, Deed(f"set the ruleset `{name}`", _WRITE, "rulesets")
-    our_ruleset = _find_ruleset(line, name)
     if our_ruleset is None:
         line.ask(deed, repos.create_repo_ruleset, data=body)
         return f"ruleset `{name}` made"

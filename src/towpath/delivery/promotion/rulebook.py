@@ -65,11 +65,11 @@ class Rulebook(Struct, frozen=True, dict=True):
     def policy(self) -> Project | None:
         """What the project's ``towpath.yaml`` declares; None where it cannot be read."""
         path = policy_at_commit.declaration_path(self.folder)
-        read = self.policies_by_path
+        policies = self.policies_by_path
         declared = [file for file in self.texts if _is_policy(file)]
-        names = {file: read[file].name if file in read else None for file in declared}
-        found = find_place_then(path, self.name, names)
-        return read.get(found) if found else None
+        names = {file: policies[file].name if file in policies else None for file in declared}
+        path_then = find_place_then(path, self.name, names)
+        return policies.get(path_then) if path_then else None
 
     @cached_property
     def policies_by_path(self) -> Mapping[str, Project]:

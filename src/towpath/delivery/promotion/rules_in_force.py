@@ -56,7 +56,7 @@ def connect_forge_in_force(
     naming = next((project for project in projects if project.forge), None)
     if naming is None:
         return None
-    first = _connect(workspace, naming, environ)
+    first = _connect_declared(workspace, naming, environ)
     # The usual case ends here, with no question: main never named another forge than this one.
     if first is None or len(_forges_ever_named(repository, head)) < 2:
         return first if proved.policy and proved.policy.forge else None
@@ -65,7 +65,7 @@ def connect_forge_in_force(
     return first.turn_to(policy_now) if policy_now else None
 
 
-def _connect(
+def _connect_declared(
     workspace: Workspace, project: Project, environ: Mapping[str, str] | None
 ) -> Forge | None:
     variables = os.environ if environ is None else environ
@@ -105,7 +105,7 @@ def connect_to_set_up(
         what = f"nobody agreed to the address {workspace.policy.forge.api} yet: no token is sent"
         hint = "bring towpath.yaml to main first; or, if you trust it: export GITHUB_API_URL=..."
         raise UserError(what, hint=hint)
-    return _connect(workspace, workspace.policy, environ)
+    return _connect_declared(workspace, workspace.policy, environ)
 
 
 def _forges_ever_named(repository: Repository, head: str) -> set[tuple[str | None, str | None]]:
