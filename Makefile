@@ -77,7 +77,7 @@ coverage: $(VENV)/.developing  ## which lines of the rooms in COVERED their own 
 bench: $(VENV)/.developing  ## the figures of the README, measured on this machine
 	$(PY) -m benchmarks
 
-ci: lint test  ## lint and test in an environment from scratch
+ci: lint test  ## lint and test
 
 constraints: $(VENV)/.developing  ## write constraints/ anew: the newest releases that fit together
 	$(PY) -m pip install --quiet uv
