@@ -30,12 +30,14 @@ def flow_run(api: PrefectApi, run: RecordedRun) -> dict[str, Any]:
 
 
 def task_runs(api: PrefectApi, run: RecordedRun) -> dict[str, dict[str, Any]]:
-    """The task runs by name; the API writes them a moment after the run has ended."""
+    """The task runs by name; the API writes them a moment after the run has ended, and the state of
+    one a moment after its end."""
     flow = flow_run(api, run)["id"]
     deadline = time.monotonic() + 180
     while time.monotonic() < deadline:
         found = ask(api, "task_runs", {"flow_runs": {"id": {"any_": [flow]}}})
-        if len(found) == len(run.steps) and all(task["end_time"] for task in found):
+        is_written = all(task["end_time"] and task["state"] for task in found)
+        if len(found) == len(run.steps) and is_written:
             break
         time.sleep(0.2)
     return {task["name"]: task for task in found}
