@@ -35,17 +35,16 @@ def git(folder: Path, *words: str) -> str:
     return done.stdout.strip()
 
 
-def python(folder: Path) -> Path:
-    """The folder of commands of a Python for jobs: of its own, but with all that is installed."""
+def prepare_python(folder: Path) -> None:
+    """A Python for jobs, of which each takes a copy: of its own, but with all that is installed."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     (site,) = (folder / "lib").glob("python*/site-packages")
     shared = sysconfig.get_path("purelib")
     (site / "shared.pth").write_text(f"import site; site.addsitedir({shared!r})\n")
     for module in ("towpath", "pytest"):
         command = folder / "bin" / module
-        command.write_text(f'#!/bin/sh\nexec "{folder}/bin/python" -m {module} "$@"\n')
+        command.write_text(f'#!/bin/sh\nexec "$(dirname "$0")/python" -m {module} "$@"\n')
         command.chmod(0o755)
-    return folder / "bin"
 
 
 @dataclass(frozen=True)
@@ -175,11 +174,11 @@ class Platform:
         return folder
 
     def _runner(self) -> Runner:
-        commands = self.top / "python"
-        if not commands.exists():
-            python(commands)
+        python = self.top / "python"
+        if not python.exists():
+            prepare_python(python)
         own = {
-            "TOWPATH_TEST_PYTHON": str(commands / "bin"),
+            "TOWPATH_TEST_PYTHON": str(python),
             "TOWPATH_TEST_ORIGIN": self.origin,
             "TOWPATH_TEST_APP_TOKEN": self.github.person("towpath[bot]").token,
             "GITHUB_API_URL": self.github.url,

@@ -18,7 +18,8 @@ REPOSITORY = "acme/abalone"
 SUMMARY = "Summary - "
 
 #: What stands in for each remote action. Checkout does with Git what the real one does: it fetches
-#: one commit without tags or, with depth 0, every branch and tag, and keeps the token or not.
+#: one commit without tags or, with depth 0, every branch and tag, and keeps the token or not. Each
+#: job has a Python of its own, as at the forge: the jobs of a matrix run at once, and all install.
 STUBS = {
     "actions/checkout": """\
 inputs:
@@ -57,8 +58,11 @@ inputs: {python-version: {required: true}}
 runs:
   using: composite
   steps:
-    - run: echo "$TOWPATH_TEST_PYTHON" >> "$GITHUB_PATH"
-      shell: bash
+    - shell: bash
+      run: |
+        own=$(mktemp -d "$HOME/python-XXXXXX")
+        cp -R "$TOWPATH_TEST_PYTHON/." "$own"
+        echo "$own/bin" >> "$GITHUB_PATH"
 """,
     "actions/create-github-app-token": """\
 inputs:
@@ -137,8 +141,6 @@ class Runner:
         call = [
             *(str(BIN / "act"), event, "-C", str(clone), "-e", str(told), "--json"),
             *("-W", f".github/workflows/{workflow}.yml", "-P", "ubuntu-24.04=-self-hosted"),
-            # The jobs of a matrix share one Python here, into which each installs the project.
-            *("--concurrent-jobs", "1"),
             *("--pull=false", "--no-cache-server", "--action-offline-mode", "--no-skip-checkout"),
             *("--artifact-server-addr", "127.0.0.1", "--action-cache-path", str(self.home / "act")),
             *("--env-file", os.devnull, "--secret-file", os.devnull, "--var-file", os.devnull),
