@@ -152,3 +152,25 @@ def test_what_went_is_said_before_what_did_not(ada: Project, tmp_path: Path) -> 
     assert pulled.code == 1
     assert pulled.err.startswith("registry origin: pulled mean@v1.0.0\n")
     assert "store r: pulled" not in pulled.err
+
+
+def test_a_store_that_falls_silent_hides_nothing_that_was_published(
+    ada: Project, tmp_path: Path
+) -> None:
+    (ada.root / RAW).write_text("[1, 2, -3, 5]")
+    track(ada.root, ada.root / RAW)
+    ada.commit("data")
+    ada.run()
+    ada.commit("what the run wrote")
+    # Once the tags are there, nobody answers any more where the store was.
+    silent = "url = s3://nobody/x\n    endpointurl = http://127.0.0.1:9\n"
+    (tmp_path / "silent").write_text(f"[core]\n    remote = r\n['remote \"r\"']\n    {silent}")
+    hook = tmp_path / "origin.git" / "hooks" / "post-receive"
+    hook.write_text(f"#!/bin/sh\ncp '{tmp_path}/silent' '{ada.root}/.dvc/config'\n")
+    hook.chmod(0o755)
+    pushed = ada.towpath("push")
+    assert pushed.code == 0, pushed.err
+    assert "whether r has the bytes of what was published is not known" in pushed.err
+    version = ada.git("tag", "--list", "mean@*", "--sort=-creatordate").splitlines()[0]
+    assert f"registry origin: pushed {version}" in pushed.err, pushed.err
+    assert version in ada.git("ls-remote", "--tags", "origin")

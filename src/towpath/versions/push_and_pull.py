@@ -104,13 +104,13 @@ def _recorded_digests(workspace: Workspace) -> list[str]:
     except (UserError, RegistryError):
         return []  # bytes go all the same; who publishes versions says what is wrong
     summaries = [v.summary for model in models.values() for v in model.newest_first]
-    named = (
+    claimed = (
         digest
         for s in summaries
         for digest in (s.get("md5"), *s.get("beside", {}).values(), *s.get("data", {}).values())
     )
     # A tag's message is anybody's text: what is no digest is not asked for.
-    return [digest for digest in named if isinstance(digest, str) and is_md5(digest)]
+    return [digest for digest in claimed if isinstance(digest, str) and is_md5(digest)]
 
 
 def _published_digests(
@@ -133,21 +133,21 @@ def _warn_of_bytes(
     workspace: Workspace, store: str | None, published: tuple[RegisteredVersion, ...]
 ) -> None:
     bytes_of = _published_digests(workspace, published)
-    gone = digests = list(bytes_of.values())
+    missing = digests = list(bytes_of.values())
     if store and digests:
         try:
-            gone = stores.missing_on_remote(workspace.root, digests, store)
+            missing = stores.missing_on_remote(workspace.root, digests, store)
         except StoreError as silent:  # what was published is told all the same
-            words = "whether %s has the bytes of what was published is not known: %s"
-            logging.getLogger("towpath.store").warning(words, store, silent.faults[0].what)
+            doubt = "whether %s has the bytes of what was published is not known: %s"
+            logging.getLogger("towpath.store").warning(doubt, store, silent.faults[0].what)
             return
-    names = [name for name, digest in bytes_of.items() if digest in set(gone)]
-    if not names:
+    bereft = [name for name, digest in bytes_of.items() if digest in missing]
+    if not bereft:
         return
     where = f"are not on {store}" if store else "are on this machine alone: there is no DVC remote"
-    then = "make them again with towpath run" if store else "dvc remote add -d NAME URL"
-    words = "the bytes of %s %s; nobody else can use what was published (%s, then towpath push)"
-    logging.getLogger("towpath.store").warning(words, ", ".join(names), where, then)
+    remedy = "make them again with towpath run" if store else "dvc remote add -d NAME URL"
+    warning = "the bytes of %s %s; nobody else can use what was published (%s, then towpath push)"
+    logging.getLogger("towpath.store").warning(warning, ", ".join(bereft), where, remedy)
 
 
 def pull_project(
@@ -156,9 +156,9 @@ def pull_project(
     """Bring versions, then bytes and entries; tracked data and outputs are put where they
     belong."""
     store, origin = _find_remotes(workspace, remote)
-    named = fetch_registry_tags(workspace).versions if origin else ()
+    versions = fetch_registry_tags(workspace).versions if origin else ()
     if store is None:
-        return TransferResult(store, origin, versions=named)
+        return TransferResult(store, origin, versions=versions)
     moved, faults = stores.MovedObjects(), list[Fault]()
     left: tuple[str, ...] = ()
     try:
@@ -171,7 +171,7 @@ def pull_project(
     except StoreError as misplaced:
         faults += misplaced.faults
     failure = StoreError(*faults) if faults else None
-    return TransferResult(store, origin, moved.objects, moved.entries, named, left, failure)
+    return TransferResult(store, origin, moved.objects, moved.entries, versions, left, failure)
 
 
 def _place_in_tree(workspace: Workspace) -> tuple[str, ...]:

@@ -68,8 +68,8 @@ def enforce_rules(line: GitHubLine, rules: Rules) -> Sequence[str]:
         if rules.tag_writers is not None:
             # A ruleset of its own: who may pass it by may still neither move nor delete a tag.
             free = [_find_actor(line, name) for name in rules.tag_writers]
-            made = [{"type": "creation"}]
-            changes.append(_write_ruleset(line, WRITERS, "tag", patterns, made, free))
+            creation = [{"type": "creation"}]
+            changes.append(_write_ruleset(line, WRITERS, "tag", patterns, creation, free))
     for name, environment in rules.environments.items():
         if f"environment {name}" in lacking_places:
             changes.append(_make_environment(line, environment))
@@ -90,13 +90,13 @@ def _rules_on_main(line: GitHubLine, main: str) -> Rules:
     )
     for rule in branch_rules:
         if rule.type == "pull_request":
-            given = rule.parameters
+            review = rule.parameters
             rules = _with_reviews(
                 rules,
-                given.required_approving_review_count,
-                code_owners=given.require_code_owner_review,
-                dismiss_stale=given.dismiss_stale_reviews_on_push,
-                last_push=given.require_last_push_approval,
+                review.required_approving_review_count,
+                code_owners=review.require_code_owner_review,
+                dismiss_stale=review.dismiss_stale_reviews_on_push,
+                last_push=review.require_last_push_approval,
             )
         if rule.type == "required_status_checks":
             names = [check.context for check in rule.parameters.required_status_checks]

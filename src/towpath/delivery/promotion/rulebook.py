@@ -73,8 +73,10 @@ class Rulebook(Struct, frozen=True, dict=True):
 
     @cached_property
     def policies_by_path(self) -> Mapping[str, Project]:
-        read = {path: read_policy(text) for path, text in self.texts.items() if _is_policy(path)}
-        return {path: project for path, project in read.items() if project}
+        policies = {
+            path: read_policy(text) for path, text in self.texts.items() if _is_policy(path)
+        }
+        return {path: policy for path, policy in policies.items() if policy}
 
     def required_level(
         self, path: str, asked: frozenset[Approval] | None = None, at_forge: bool = True
@@ -84,16 +86,18 @@ class Rulebook(Struct, frozen=True, dict=True):
         new, of any project. ``asked`` are other levels, where what the file says decides it;
         ``at_forge`` says whether anybody could agree at the forge."""
         own = self.policies_by_path.get(path)
-        asked = asked or (read_levels(own) if own else self.asked_levels)
+        levels = asked or (read_levels(own) if own else self.asked_levels)
         # A level that nobody could agree at leaves it to the next lower one that a stage asks for:
         # before there is anybody, the first are taken as they come.
         projects = self.policies_by_path.values()
-        named = any(s.approvers for project in projects for s in project.stages.values()) or any(
+        stages = (stage for project in projects for stage in project.stages.values())
+        people_named = any(stage.approvers for stage in stages) or any(
             b"@" in self.texts.get(file, b"") for file in OWNER_FILES
         )
-        at_forge = at_forge and named and any(project.forge for project in projects)
-        able = {"signed": bool(self.signers), "forge": at_forge}
-        return max((e for e in asked if able.get(e)), key=LEVELS.index, default="recorded")
+        forge_can = at_forge and people_named and any(project.forge for project in projects)
+        possible = {"signed": bool(self.signers), "forge": forge_can}
+        reachable = (level for level in levels if possible.get(level))
+        return max(reachable, key=LEVELS.index, default="recorded")
 
     def least_level(self, stage: str) -> Approval:
         """The least level for a stage: without a policy the highest that any stage asks for."""
