@@ -4,6 +4,7 @@ and when an output or a model's stage changed."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
@@ -207,3 +208,14 @@ def write_automation(client: SyncPrefectClient, automation: Any, standing: Any |
     # and the server asks for them.
     whole = {**automation.model_dump(exclude={"owner_resource"}), "enabled": standing.enabled}
     client.update_automation(standing.id, type(automation).model_validate(whole))
+
+
+def delete_automation(client: SyncPrefectClient, standing: Any) -> None:
+    """Take an automation away, unless somebody else did so meanwhile."""
+    from prefect.exceptions import PrefectHTTPStatusError
+
+    try:
+        client.delete_automation(standing.id)
+    except PrefectHTTPStatusError as refused:  # of automations it says so in general words
+        if refused.response.status_code != HTTPStatus.NOT_FOUND:
+            raise

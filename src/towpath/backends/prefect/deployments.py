@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,8 @@ from towpath.backends.prefect.server.worker import POOL
 from towpath.errors import EngineError, TowpathError
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from prefect.client.orchestration import SyncPrefectClient
 
     from towpath.config.deployment_declaration import ConcurrencyLimit, ScheduleDeclaration
@@ -246,7 +248,15 @@ def remove_deployment(api: str, name: str) -> None:
     with open_client(api) as client:
         deployment = read_deployment(client, name)
         if deployment is not None:
-            client.delete_deployment(deployment.id)
+            delete_deployment(client, deployment.id)
+
+
+def delete_deployment(client: SyncPrefectClient, identity: UUID) -> None:
+    """Take a deployment away, unless somebody else did so meanwhile."""
+    from prefect.exceptions import ObjectNotFound
+
+    with suppress(ObjectNotFound):
+        client.delete_deployment(identity)
 
 
 @contextmanager
@@ -254,17 +264,24 @@ def open_client(api: str, secret: str | None = None) -> Iterator[SyncPrefectClie
     """A client of an API, which is told the ``secret`` of a local one. EngineError, as long as it
     is open, for an API that refuses or does not answer."""
     import_prefect()
+    from prefect import exceptions
     from prefect.client.orchestration import get_client
-    from prefect.exceptions import PrefectHTTPStatusError
     from prefect.settings import temporary_settings
+
+    # Some answers have errors of their own, which hold the whole.
+    told_apart = (
+        exceptions.ObjectNotFound, exceptions.ObjectAlreadyExists,
+        exceptions.ObjectLimitReached, exceptions.ObjectUnsupported,
+    )  # fmt: skip
 
     try:
         with temporary_settings(_api_settings(api, secret)), get_client(sync_client=True) as client:
             yield client
     except TowpathError:
         raise
-    except PrefectHTTPStatusError as refused:
-        reply = refused.response.text[:500]
+    except (exceptions.PrefectHTTPStatusError, *told_apart) as refused:
+        answered: Any = getattr(refused, "http_exc", refused)
+        reply = answered.response.text[:500]
         raise EngineError(f"the Prefect API {api} refused: {reply}") from refused
     except Exception as silent:  # httpx's errors, which are for the forge's client alone to name
         hint = "look at the stage's `api` in towpath.yaml, and at the network"
@@ -287,7 +304,7 @@ def _api_settings(api: str, local_secret: str | None) -> dict[Any, str | None]:
 def require_pool(client: SyncPrefectClient, pool: str) -> None:
     """Make the pool of `towpath up` where it is missing; others are made by their owners."""
     from prefect.client.schemas.actions import WorkPoolCreate
-    from prefect.exceptions import ObjectNotFound
+    from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
     try:
         client.read_work_pool(pool)
@@ -295,7 +312,8 @@ def require_pool(client: SyncPrefectClient, pool: str) -> None:
         if pool != POOL:
             hint = f"prefect work-pool create {pool}, or another `work_pool` in towpath.yaml"
             raise EngineError(f"there is no work pool `{pool}`", hint=hint) from None
-        client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
+        with suppress(ObjectAlreadyExists):  # two that deploy at once both make it
+            client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
 
 
 def read_deployment(client: SyncPrefectClient, name: str) -> Any:

@@ -45,17 +45,18 @@ class _ChangeWriter(Struct):
     def write_deployment(self, change: DeploymentChange) -> None:
         """Make, change or remove a deployment."""
         if change.kind == "remove":
-            self.client.delete_deployment(self.prepared.existing[change.name].id)
+            existing = self.prepared.existing[change.name]
+            deployments.delete_deployment(self.client, existing.id)
             return
         planned = self.prepared.planned[change.name]
         self.made[change.name] = deployments.write_deployment(self.client, planned.wanted)
 
     def write_automation(self, change: DeploymentChange) -> None:
         """Make, change or remove an automation."""
-        standing = self.prepared.automations.get(change.name)
         if change.kind == "remove":
-            self.client.delete_automation(self.prepared.automations[change.name].id)
+            automations.delete_automation(self.client, self.prepared.automations[change.name])
             return
+        standing = self.prepared.automations.get(change.name)
         declared = next(
             automation
             for item in self.prepared.planned.values()
