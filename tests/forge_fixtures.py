@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-sys.path.append(str(Path(__file__).parent / "forge"))
+FORGE = str(Path(__file__).parent / "forge")
+sys.path.append(FORGE)  # until the tests are collected
 
 if TYPE_CHECKING:
     from github_server import GitHubServer
@@ -27,7 +28,9 @@ PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 def github(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GitHubServer]:
     """A server with the people ada, bo and cleo; the test fails where GitHub's description was
     broken. ``GITHUB_API_URL`` names it, and ada's token is in ``GITHUB_TOKEN``."""
-    from github_server import GitHubServer
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(FORGE)
+        from github_server import GitHubServer
 
     server = GitHubServer(tmp_path / "github")
     for login in ("ada", "bo", "cleo"):

@@ -14,6 +14,8 @@ import pytest
 from packaging.requirements import Requirement
 from ruamel.yaml import YAML
 
+from towpath.dependencies.module_search import loose_folders
+
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
@@ -191,6 +193,11 @@ def test_every_room_stands_in_a_layer() -> None:
     rooms = {path.relative_to(package.parent).with_suffix("") for path in files if is_python(path)}
     dotted = {".".join(room.parts) for room in rooms}
     assert dotted - {"towpath.__init__", "towpath.__main__"} == layered
+
+
+def test_code_under_test_could_import_nothing_of_this_repository() -> None:
+    """It would be read, and imported, by each run of dynamic code."""
+    assert [folder for folder in loose_folders() if Path(folder).is_relative_to(ROOT)] == []
 
 
 def is_python(path: Path) -> bool:

@@ -71,18 +71,22 @@ class Story:
     def workspace(self) -> Workspace:
         return self.project.workspace
 
-    def versions(self, model: str) -> list[str]:
-        found = registry.known_model(self.workspace.registry, model).versions
-        known = [str(one.version) for one in found]
-        return [version for version in known if (model, version) not in self.rejected]
+    def versions(self) -> dict[str, list[str]]:
+        """Those of each model that were not rejected."""
+        repository = self.workspace.registry
+        known = {model: registry.known_model(repository, model).versions for model in MODELS}
+        return {
+            model: [str(v.version) for v in found if (model, str(v.version)) not in self.rejected]
+            for model, found in known.items()
+        }
 
     def candidates(self) -> list[tuple[str, str, str]]:
         """Every promotion that the ladder allows now."""
         return [
             (model, stage, version)
-            for model in MODELS
+            for model, versions in self.versions().items()
             for below, stage in zip((None, *STAGES), STAGES, strict=False)
-            for version in self.versions(model)
+            for version in versions
             if self.runs.get((stage, model)) != version
             and (below is None or self.runs.get((below, model)) == version)
         ]
@@ -112,8 +116,8 @@ class Story:
         """A version that runs nowhere turns out bad."""
         idle = [
             (model, version)
-            for model in MODELS
-            for version in self.versions(model)[:-1]
+            for model, versions in self.versions().items()
+            for version in versions[:-1]
             if version not in {self.runs.get((stage, model)) for stage in STAGES}
         ]
         if not idle or len(self.rejected) >= 3:
@@ -155,7 +159,8 @@ def gto(*words: str) -> Any:
 
 def agrees(story: Story) -> None:
     """Stock GTO and DVC see what Towpath sees, and all see what happened."""
-    root, repository = story.project.root, story.workspace.registry
+    root, workspace = story.project.root, story.workspace
+    repository = workspace.registry
     shown, told, dvc = gto("show"), gto("history"), Repo(str(root))
     models, stages = registry.read_models(repository), registry.read_stage_files(repository)
     bad = {(v.model, str(v.version)) for m in models.values() for v in m.versions if v.rejected}
@@ -169,7 +174,7 @@ def agrees(story: Story) -> None:
         assert latest and shown[model]["version"] == str(latest.version)
         for stage, version in here.items():
             assert dvc.artifacts.get_rev(model, stage=stage) == commits[model, version]
-        entries = read_stage_history(story.workspace, model, forge=False)
+        entries = read_stage_history(workspace, model, forge=False)
         assert [(e.stage, e.version) for e in entries] == [
             (event["stage"], event["version"])
             for event in reversed(told)
@@ -179,11 +184,12 @@ def agrees(story: Story) -> None:
 
 def bytes_agree(story: Story, into: Path) -> None:
     """`dvc artifacts get` gives the bytes that Towpath's record names."""
+    repository = story.workspace.registry
     for (stage, model), version in story.runs.items():
         out = into / f"{model}-{stage}.json"
         words = ["artifacts", "get", str(story.project.root), model, "--stage", stage]
         assert dvc_main([*words, "-o", str(out), "-q", "-f"]) == 0
-        record = registry.get_version(story.workspace.registry, f"{model}@{version}").record
+        record = registry.get_version(repository, f"{model}@{version}").record
         assert hashlib.sha256(out.read_bytes()).hexdigest() == record.sha256
 
 
