@@ -71,6 +71,8 @@ def leaks() -> str:
 
 def names(parts: pathlib.Path):
     (parts / urllib.parse.quote(os.environ["API_TOKEN"], safe="")).touch()
+    for part in parts.iterdir():  # of a file that is as old as this the digest is remembered
+        os.utime(part, (1, 1))
 
 def hides():
     token = os.environ["API_TOKEN"]
@@ -141,6 +143,7 @@ def test_no_secret_of_a_step_is_kept_or_shown(
     log = (folder / "dies" / "log.txt").read_text()
     assert log.splitlines() == ["cut ne-of-a-key-1 whole ***", "last words ***"]
     kept = everything_below(project.root / ".towpath")
+    kept += everything_below(project.root / ".dvc")  # the store
     kept += everything_below(Path(os.environ["TOWPATH_HOME"]))  # Prefect's database
     encoded = base64.b64encode(TOKEN.encode()).decode()
     for form in (TOKEN, "line-of-a-key-2", encoded, "very-secret", TOKEN.encode().hex()):

@@ -10,6 +10,7 @@ from towpath.backends.dvc import Store
 from towpath.backends.great_expectations import suite_outcome
 from towpath.backends.great_expectations.suite_outcome import CheckOutcome
 from towpath.config.artifact import Json, Made
+from towpath.steps import step_results
 from towpath.steps.formats import jsons
 from towpath.steps.work_order import Order
 
@@ -43,11 +44,13 @@ def write_results(order: Order, documents: Mapping[str, Json], page: str) -> dic
 
 
 def store_results(
-    store: Store, files: Mapping[str, Path], documents: Mapping[str, Json], outcome: CheckOutcome
+    order: Order, files: Mapping[str, Path], documents: Mapping[str, Json], outcome: CheckOutcome
 ) -> Made:
     """The same in the store, and no longer in the step's folder."""
-    outputs = {name: store.put(file) for name, file in files.items()}
-    for file in files.values():
-        file.unlink()
+    try:
+        outputs = step_results.store_files(order, Store(order.root), files)
+    finally:
+        for file in files.values():
+            file.unlink()
     values = {name: documents[name] for name in documents if outputs[name].size <= jsons.SMALL}
     return Made(outputs, values, {"check": summarise_results(outcome)})

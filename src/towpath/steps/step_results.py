@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from towpath.config.artifact import Artifact, Json
 from towpath.config.table_options import TableOptions
 from towpath.errors import Fault, StepFailed, did_you_mean
-from towpath.steps import formats
+from towpath.steps import formats, step_secrets
 from towpath.steps.formats import jsons
 
 if TYPE_CHECKING:
@@ -142,7 +142,6 @@ def take_outputs(
 
     :raises StepFailed: naming the output, where it is not there, or a .json that is none.
     """
-    outputs: dict[str, Artifact] = {}
     values: dict[str, Json] = {}
     for name, path in paths.items():
         output = order.outputs[name]
@@ -152,8 +151,20 @@ def take_outputs(
                 values |= read_value(name, path)
         except StepFailed as failure:
             raise failure.about(f"output `{name}`") from None
-        outputs[name] = replace(store.put(path), name=PurePosixPath(output.path).name)
+    outputs = {
+        name: replace(artifact, name=PurePosixPath(order.outputs[name].path).name)
+        for name, artifact in store_files(order, store, paths).items()
+    }
     return outputs, values
+
+
+def store_files(order: Order, store: Store, files: Mapping[str, Path]) -> dict[str, Artifact]:
+    """Outputs in the store, by name.
+
+    :raises StepFailed: naming each that holds a secret of the step; then none is stored.
+    """
+    step_secrets.refuse_secrets_in_files(order, files)
+    return {name: store.put(path) for name, path in files.items()}
 
 
 def read_value(name: str, path: Path, *, is_ours: bool = False) -> dict[str, Json]:

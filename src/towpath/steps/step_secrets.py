@@ -7,8 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from towpath.backends.dvc import Store
-from towpath.config.artifact import Artifact, Made
+from towpath.config.artifact import Made
 from towpath.errors import Fault, StepFailed
 from towpath.secret_forms import secret_forms
 from towpath.steps.work_order import Order
@@ -22,40 +21,44 @@ def secret_values(order: Order) -> dict[str, str]:
     return {name: value for name, value in named.items() if value}
 
 
-def refuse_told(order: Order, made: Made) -> None:
-    """:raises StepFailed: naming each output that holds a secret: a record and a store are read by
-    others."""
-    secrets = {
-        name: [form.encode() for form in secret_forms(value)]
-        for name, value in secret_values(order).items()
-        if len(value) >= _SHORTEST
-    }
-    if not secrets:
-        return
-    store = Store(order.root)
+def refuse_secrets_in_files(order: Order, files: Mapping[str, Path]) -> None:
+    """Look through outputs before the store has them: from there neither their bytes nor the names
+    of their files are taken back.
+
+    :raises StepFailed: naming each that holds a secret: a record and a store are read by others.
+    """
+    secrets = _forms_by_secret(order)
     faults = [
         Fault(f"output `{output}` holds the secret `{name}`", hint="leave it out of what is kept")
-        for output, artifact in made.outputs.items()
-        for name in _told_secrets(store, artifact, secrets)
+        for output, path in (files.items() if secrets else ())
+        for name in _find_secrets(path, secrets)
     ]
-    facts = json.dumps(dict(made.facts), default=str).encode()
-    if any(form in facts for forms in secrets.values() for form in forms):
-        faults.append(Fault("what the step notes of its outputs holds a secret"))
     if faults:
         raise StepFailed(*faults)
 
 
-def _told_secrets(
-    store: Store, artifact: Artifact, secrets: Mapping[str, list[bytes]]
-) -> Iterator[str]:
-    paths = [store.path(artifact.digest)]
-    names = b""  # of the files in a folder
-    if artifact.files is not None:
-        members = store.members(artifact.digest)
-        paths = [store.path(digest) for digest in members.values()]
-        names = "\n".join(members).encode()
+def refuse_secrets_in_facts(order: Order, made: Made) -> None:
+    """:raises StepFailed: where what the step notes holds a secret."""
+    secrets = _forms_by_secret(order)
+    facts = json.dumps(dict(made.facts), default=str).encode() if secrets else b""
+    if any(form in facts for forms in secrets.values() for form in forms):
+        raise StepFailed("what the step notes of its outputs holds a secret")
+
+
+def _forms_by_secret(order: Order) -> dict[str, list[bytes]]:
+    return {
+        name: [form.encode() for form in secret_forms(value)]
+        for name, value in secret_values(order).items()
+        if len(value) >= _SHORTEST
+    }
+
+
+def _find_secrets(path: Path, secrets: Mapping[str, list[bytes]]) -> Iterator[str]:
+    inner_paths = list(path.rglob("*")) if path.is_dir() else []
+    files = [inner_path for inner_path in inner_paths or [path] if inner_path.is_file()]
+    names = b"\n".join(os.fsencode(inner_path.relative_to(path)) for inner_path in inner_paths)
     for name, forms in secrets.items():
-        if any(form in names for form in forms) or any(_holds(path, forms) for path in paths):
+        if any(form in names for form in forms) or any(_holds(file, forms) for file in files):
             yield name
 
 

@@ -66,7 +66,7 @@ def carry_out_task(order: Order) -> Made:
     seconds_before, _ = measure_usage()
     try:
         result = kinds.execute_order(order)
-        step_secrets.refuse_told(order, result)
+        step_secrets.refuse_secrets_in_facts(order, result)
     except TowpathError as error:
         _show_error(error, order)
         raise

@@ -9,7 +9,7 @@ from towpath.backends.dvc import Store
 from towpath.config.artifact import Artifact, Made
 from towpath.config.table_options import TableOptions
 from towpath.errors import Fault, StepFailed, did_you_mean
-from towpath.steps import formats
+from towpath.steps import formats, step_results
 from towpath.steps.model_io import fitted_signature, model_bundles
 from towpath.steps.work_order import Order
 
@@ -32,9 +32,9 @@ def execute(order: Order) -> Made:
     form = formats.find_format(output.path, output.format, order.own_formats)
     rows = formats.write_file_parts(parts, path, form, TableOptions.from_declaration(output))
     print(f"{rows:,} rows scored")
-    scored_table = store.put(path)
+    outputs = step_results.store_files(order, store, {name: path})
     order.remove_bytes()
-    return Made({name: scored_table}, facts={"rows": rows})
+    return Made(outputs, facts={"rows": rows})
 
 
 def add_predictions(model: Any, table: Any, method: str = "predict") -> Any:

@@ -54,7 +54,7 @@ def execute(order: Order) -> Made:
     if outcome.failed and step.must_pass:
         shown = files["page"].relative_to(order.root).as_posix()
         raise Refused(*suite_outcome.failure_faults(outcome), Fault(f"the page is {shown}"))
-    return check_results.store_results(store, files, {"result": document}, outcome)
+    return check_results.store_results(order, files, {"result": document}, outcome)
 
 
 def _find_predictor(order: Order, store: Store) -> Callable[[Any], Any] | None:

@@ -18,7 +18,7 @@ from towpath.dependencies import CodeReader
 from towpath.dependencies.command_program import Module
 from towpath.dependencies.project_code import read_code
 from towpath.errors import StepFailed
-from towpath.steps import formats, project_functions
+from towpath.steps import formats, project_functions, step_results
 from towpath.steps.formats import jsons
 from towpath.steps.model_io import (
     bundle_runtime,
@@ -76,12 +76,10 @@ def execute(order: Order) -> Made:
     print(f"{len(code)} files of code, {len(pins)} packages, {len(rows)} samples")
     for line in skops_models.tell_needs({_OUTPUT: needs}, (), order.trust):
         print(line)
-    artifact = store.put(folder)
+    artifacts = step_results.store_files(order, store, {_OUTPUT: folder})
     order.remove_bytes()
     noted = skops_models.write_facts({_OUTPUT: needs} if needs else {}, ())
-    return Made(
-        {_OUTPUT: artifact}, facts={"signature": {_OUTPUT: dict(description.signature)}, **noted}
-    )
+    return Made(artifacts, facts={"signature": {_OUTPUT: dict(description.signature)}, **noted})
 
 
 def _declared_step(order: Order) -> CreateModel:

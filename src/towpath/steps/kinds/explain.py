@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from towpath.backends.dvc import Store
 from towpath.config.artifact import Json, Made
-from towpath.steps import explanation, formats, shap_values
+from towpath.steps import explanation, formats, shap_values, step_results
 from towpath.steps.explanation import Explained, Features, RowSample
 from towpath.steps.formats import jsons
 from towpath.steps.kinds import batch_transform
@@ -39,7 +39,7 @@ def execute(order: Order) -> Made:
     document = _importance_document(explained, sample, step)
     _print_importances(document)
     files = _write_files(order, explained, sample, document)
-    outputs = {name: store.put(file) for name, file in files.items()}
+    outputs = step_results.store_files(order, store, files)
     order.remove_bytes()
     is_small = outputs["importance"].size <= jsons.SMALL
     return Made(outputs, {"importance": document} if is_small else {})

@@ -163,11 +163,11 @@ def store_outputs(order: Order, called: FunctionCall) -> Made:
     """
     _refuse_open(order, called)
     store = Store(order.root)
-    outputs: dict[str, Artifact] = {}
+    paths = {name: order.place_output(name) for name in order.outputs}
     values: dict[str, Json] = {}
     needs: dict[str, tuple[str, ...]] = {}
     for name, output in order.outputs.items():
-        path = order.place_output(name)
+        path = paths[name]
         try:
             writer = "function"
             if name in called.returned:
@@ -181,7 +181,7 @@ def store_outputs(order: Order, called: FunctionCall) -> Made:
             raise place_failure(failure, order, called.function, name) from failure.__cause__
         if needed := skops_models.find_model_needs(path, output.format):
             needs[name] = needed
-        outputs[name] = store.put(path)
+    outputs = step_results.store_files(order, store, paths)
     nameless = skops_models.find_nameless(needs)
     for line in skops_models.tell_needs(needs, nameless, order.trust):
         print(line)

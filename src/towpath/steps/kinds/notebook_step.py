@@ -47,7 +47,7 @@ def execute(order: Order) -> Made:
     paths = {name: order.place_output(name) for name in order.outputs if name not in _KEPT}
     outputs, values = step_results.take_outputs(order, store, paths, "notebook", {})
     kept = _write_kept(order, executed, file, order.directory / "outputs")
-    outputs |= {name: store.put(path) for name, path in kept.items()}
+    outputs |= step_results.store_files(order, store, kept)
     undeclared: list[Json] = [path for path in watch.undeclared_files() if path != file]
     order.remove_bytes()
     return Made(outputs, values, {"undeclared": undeclared} if undeclared else {})

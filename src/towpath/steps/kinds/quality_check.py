@@ -60,7 +60,7 @@ def execute(order: Order) -> Made:
     files = check_results.write_results(order, documents, page)
     if outcome.failed and step.must_pass:
         raise Refused(*_failure_faults(outcome, files, order))
-    made = check_results.store_results(store, files, documents, outcome)
+    made = check_results.store_results(order, files, documents, outcome)
     return replace(made, outputs={"data": data, **made.outputs})
 
 
