@@ -121,10 +121,6 @@ def pytest_collection_finish() -> None:
     Dynamic code counts every module that could be imported. With the folders in which pytest looks
     for tests still there, each reading of such code would read all of Towpath and of its tests, and
     each run of it would import what the forge's server stands on: three seconds of CPU."""
-    _clear_path()
-
-
-def _clear_path() -> None:
     loose = {*loose_folders()}
     sys.path[:] = [folder for folder in sys.path if os.path.realpath(folder) not in loose]
 
@@ -182,12 +178,6 @@ def warm_api() -> Iterator[server.PrefectApi]:
     # Held before it answers: on a busy machine its start takes longer than it may rest.
     with server.run_in_progress(api, f"tests-{os.getpid()}"):
         yield server.await_api(api)
-
-
-@pytest.fixture(autouse=True)
-def clear_path() -> None:
-    """Again: the first test of a folder that is a package has pytest put `tests` onto the path."""
-    _clear_path()
 
 
 @pytest.fixture(autouse=True)

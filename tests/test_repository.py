@@ -196,7 +196,9 @@ def test_every_room_stands_in_a_layer() -> None:
 
 
 def test_code_under_test_could_import_nothing_of_this_repository() -> None:
-    """It would be read, and imported, by each run of dynamic code."""
+    """It would be read, and imported, by each run of dynamic code. No folder of tests is a package:
+    pytest puts the folder above one onto the path again as its first test is set up."""
+    assert list((ROOT / "tests").glob("*/__init__.py")) == []
     assert [folder for folder in loose_folders() if Path(folder).is_relative_to(ROOT)] == []
 
 

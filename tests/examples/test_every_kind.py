@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from adopted_example import Adopt
+
 from running import end, states, wait_for_question
 from towpath.config.pipeline_declaration import KINDS
 from towpath.execution import run_folders
 from towpath.planning.pipeline_check import read_pipelines
-
-from .conftest import Adopt
 
 NOT_TAKEN = {"another_day", "reject"}  # the steps of the kinds `stop` and `fail`
 

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from adopted_example import EXAMPLES, Adopt
 
 from running import Project, states
 from thread_executor import run_in_threads
@@ -15,8 +16,6 @@ from towpath.execution import pipeline_run as running
 from towpath.execution.run_record import RecordedRun
 from towpath.planning.pipeline_check import find_environment_faults, find_pipeline_faults
 from towpath.planning.run_request import RunRequest
-
-from .conftest import EXAMPLES, Adopt
 
 NAMES = sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir())
 ROOT = EXAMPLES.parent

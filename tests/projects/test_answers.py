@@ -10,11 +10,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from made_project import REPOSITORY, TABULAR, run
 
 from towpath import projects
 from towpath.errors import ExitCode, UsageError
-
-from .conftest import REPOSITORY, TABULAR, run
 
 YAML_WORDS = ("null", "true", "false", "yes", "no", "on", "off")
 NAME = "lower case letters, digits and single hyphens, beginning with a letter, at most 64"

@@ -9,14 +9,13 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
+from made_project import REPOSITORY, git, run
 
 from command_line import call_dvc, call_towpath
 from own_home import use_api
 from towpath import projects
 from towpath.backends.prefect.server import PrefectApi, api_home
 from towpath.backends.prefect.server.project_api import read_service_status
-
-from .conftest import REPOSITORY, git, run
 
 Towpath = Callable[..., "CompletedProcess[str]"]
 BIN = Path(sys.executable).parent

@@ -5,11 +5,11 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+from made_project import REPOSITORY, git
+
 from command_line import call_towpath
 from towpath import projects
 from towpath.config.project_declaration import read_project
-
-from .conftest import REPOSITORY, git
 
 BLANK = REPOSITORY / "templates" / "blank"
 

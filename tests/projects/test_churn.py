@@ -8,13 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from made_project import REPOSITORY, contents, cookiecutter, git, run
 
 from command_line import call_dvc, call_towpath
 from own_home import use_api
 from towpath import projects
 from towpath.backends.prefect.server import PrefectApi
-
-from .conftest import REPOSITORY, contents, cookiecutter, git, run
 
 TEMPLATE = REPOSITORY / "templates" / "churn" / "{{cookiecutter.name}}"
 

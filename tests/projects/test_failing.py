@@ -10,11 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
+from made_project import git
 
 from towpath import projects
 from towpath.errors import UserError
-
-from .conftest import git
 
 MAKE = "from pathlib import Path; from towpath import projects; "
 MAKE += "projects.make_from_template('tabular', Path('new'), {}, ask=False)"

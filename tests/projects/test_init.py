@@ -8,14 +8,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from made_project import REPOSITORY, contents, git
 
 from command_line import call_towpath
 from towpath import projects
 from towpath.backends import dvc
 from towpath.config.project_declaration import read_project
 from towpath.projects import EMPTY_PIPELINE, adoption
-
-from .conftest import REPOSITORY, contents, git
 
 MADE = [
     ".dvc/.gitignore",

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from made_project import REPOSITORY, TABULAR
 from packaging.requirements import Requirement
 
 from towpath.backends.cookiecutter import make_project
-
-from .conftest import REPOSITORY, TABULAR
 
 LINES = [
     ("towpath==1.0", "", "towpath==1.0"),

@@ -10,11 +10,10 @@ from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
 import pytest
+from made_project import REPOSITORY, contents, run
 from packaging.requirements import Requirement
 
 from towpath import projects
-
-from .conftest import REPOSITORY, contents, run
 
 
 @pytest.fixture(scope="module")

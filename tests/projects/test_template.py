@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from made_project import contents, cookiecutter, git, run
 from msgspec.structs import replace
 
 from command_line import call_dvc
@@ -18,8 +19,6 @@ from towpath.backends.dvc.dvc_config import load_config
 from towpath.backends.dvc.tracked_files import survey_pointers
 from towpath.config.project_declaration import read_project
 from tracking import track
-
-from .conftest import contents, cookiecutter, git, run
 
 SHAPE = [
     ".dvc/.gitignore",

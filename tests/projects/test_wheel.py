@@ -8,10 +8,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from made_project import REPOSITORY, contents, run
 
 from towpath import projects
-
-from .conftest import REPOSITORY, contents, run
 
 MAKE = """
 from pathlib import Path

@@ -43,12 +43,9 @@ def test_all_that_deploy_at_once_find_the_pool_made(address: str) -> None:
 
 
 def test_what_somebody_else_took_away_is_gone(address: str) -> None:
-    class Gone:
-        id = uuid4()
-
     with deployments.open_client(address) as client:
-        deployments.delete_deployment(client, Gone.id)
-        automations.delete_automation(client, Gone)
+        deployments.delete_deployment(client, uuid4())
+        automations.delete_automation(client, uuid4())
     deployments.remove_deployment(address, "nobody/deployed it")
 
 

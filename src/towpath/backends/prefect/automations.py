@@ -107,10 +107,10 @@ def build_automation(
 def automation_fields(automation: Any, names: Mapping[str, str]) -> dict[str, Any]:
     """What an automation is, field by field, with the names of deployments by their ids; whether
     it rests is a person's choice."""
-    whole = automation.model_dump(mode="json", include={"trigger", "actions", "tags"})
-    actions = [_plain_action(action, names) for action in whole["actions"]]
-    trigger = {key: value for key, value in whole["trigger"].items() if value}
-    return {"trigger": _with_names(trigger, names), "actions": actions, "tags": whole["tags"]}
+    document = automation.model_dump(mode="json", include={"trigger", "actions", "tags"})
+    actions = [_plain_action(action, names) for action in document["actions"]]
+    trigger = {key: value for key, value in document["trigger"].items() if value}
+    return {"trigger": _with_names(trigger, names), "actions": actions, "tags": document["tags"]}
 
 
 def _plain_action(action: Mapping[str, Any], names: Mapping[str, str]) -> Any:
@@ -206,16 +206,16 @@ def write_automation(client: SyncPrefectClient, automation: Any, standing: Any |
         return
     # All fields, set or not: the client sends an update without those that only have a default,
     # and the server asks for them.
-    whole = {**automation.model_dump(exclude={"owner_resource"}), "enabled": standing.enabled}
-    client.update_automation(standing.id, type(automation).model_validate(whole))
+    document = {**automation.model_dump(exclude={"owner_resource"}), "enabled": standing.enabled}
+    client.update_automation(standing.id, type(automation).model_validate(document))
 
 
-def delete_automation(client: SyncPrefectClient, standing: Any) -> None:
+def delete_automation(client: SyncPrefectClient, identity: UUID) -> None:
     """Take an automation away, unless somebody else did so meanwhile."""
     from prefect.exceptions import PrefectHTTPStatusError
 
     try:
-        client.delete_automation(standing.id)
-    except PrefectHTTPStatusError as refused:  # of automations it says so in general words
+        client.delete_automation(identity)
+    except PrefectHTTPStatusError as refused:  # a 404 has no error of its own here
         if refused.response.status_code != HTTPStatus.NOT_FOUND:
             raise

@@ -268,10 +268,11 @@ def open_client(api: str, secret: str | None = None) -> Iterator[SyncPrefectClie
     from prefect.client.orchestration import get_client
     from prefect.settings import temporary_settings
 
-    # Some answers have errors of their own, which hold the whole.
-    told_apart = (
-        exceptions.ObjectNotFound, exceptions.ObjectAlreadyExists,
-        exceptions.ObjectLimitReached, exceptions.ObjectUnsupported,
+    # Some refusals have errors of their own, which hold the one with the response.
+    refusals = (
+        exceptions.PrefectHTTPStatusError, exceptions.ObjectNotFound,
+        exceptions.ObjectAlreadyExists, exceptions.ObjectLimitReached,
+        exceptions.ObjectUnsupported,
     )  # fmt: skip
 
     try:
@@ -279,9 +280,9 @@ def open_client(api: str, secret: str | None = None) -> Iterator[SyncPrefectClie
             yield client
     except TowpathError:
         raise
-    except (exceptions.PrefectHTTPStatusError, *told_apart) as refused:
-        answered: Any = getattr(refused, "http_exc", refused)
-        reply = answered.response.text[:500]
+    except refusals as refused:
+        status_error: Any = getattr(refused, "http_exc", refused)
+        reply = status_error.response.text[:500]
         raise EngineError(f"the Prefect API {api} refused: {reply}") from refused
     except Exception as silent:  # httpx's errors, which are for the forge's client alone to name
         hint = "look at the stage's `api` in towpath.yaml, and at the network"

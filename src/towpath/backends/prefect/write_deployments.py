@@ -45,8 +45,7 @@ class _ChangeWriter(Struct):
     def write_deployment(self, change: DeploymentChange) -> None:
         """Make, change or remove a deployment."""
         if change.kind == "remove":
-            existing = self.prepared.existing[change.name]
-            deployments.delete_deployment(self.client, existing.id)
+            deployments.delete_deployment(self.client, self.prepared.existing[change.name].id)
             return
         planned = self.prepared.planned[change.name]
         self.made[change.name] = deployments.write_deployment(self.client, planned.wanted)
@@ -54,7 +53,7 @@ class _ChangeWriter(Struct):
     def write_automation(self, change: DeploymentChange) -> None:
         """Make, change or remove an automation."""
         if change.kind == "remove":
-            automations.delete_automation(self.client, self.prepared.automations[change.name])
+            automations.delete_automation(self.client, self.prepared.automations[change.name].id)
             return
         standing = self.prepared.automations.get(change.name)
         declared = next(

@@ -85,8 +85,8 @@ class Rulebook(Struct, frozen=True, dict=True):
         asks for, of the project whose ``towpath.yaml`` it is; of a file that concerns all, or is
         new, of any project. ``asked`` are other levels, where what the file says decides it;
         ``at_forge`` says whether anybody could agree at the forge."""
-        own = self.policies_by_path.get(path)
-        levels = asked or (read_levels(own) if own else self.asked_levels)
+        policy = self.policies_by_path.get(path)
+        levels = asked or (read_levels(policy) if policy else self.asked_levels)
         # A level that nobody could agree at leaves it to the next lower one that a stage asks for:
         # before there is anybody, the first are taken as they come.
         projects = self.policies_by_path.values()
