@@ -58,8 +58,6 @@ deployments:
   entrypoint: flow.py:training
 """
 STRANGER = "nobody"
-#: Seconds for an answer: a busy machine may rest for ten.
-PATIENCE = 60
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +88,7 @@ def ask(
     body: str = "{}",
 ) -> tuple[int, dict[str, str], bytes]:
     """What the API answers: status, headers, body."""
-    connection = HTTPConnection("127.0.0.1", api.local_port, timeout=PATIENCE)
+    connection = HTTPConnection("127.0.0.1", api.local_port, timeout=10)
     try:
         connection.request(
             method, path, body, {"content-type": "application/json", **(headers or {})}
@@ -140,7 +138,7 @@ def test_what_only_resembles_the_secret_is_none(api: server.PrefectApi, header: 
 
 
 def test_a_body_is_not_read_before_its_sender_is_known(api: server.PrefectApi) -> None:
-    with socket.create_connection(("127.0.0.1", api.local_port), timeout=PATIENCE) as line:
+    with socket.create_connection(("127.0.0.1", api.local_port), timeout=10) as line:
         head = f"POST /api/flows/ HTTP/1.1\r\nHost: 127.0.0.1:{api.local_port}\r\n"
         line.sendall(f"{head}Content-Length: 99999999999\r\n\r\n".encode())
         assert b" 401 " in line.recv(4096)
@@ -164,7 +162,7 @@ def test_a_request_without_host_or_with_two_is_refused(api: server.PrefectApi) -
     secret = f"Authorization: {owner(api)['authorization']}\r\n"
     two = f"HTTP/1.1\r\n{own}Host: evil.example\r\n"
     for rest in ("HTTP/1.0\r\n", two):
-        with socket.create_connection(("127.0.0.1", api.local_port), timeout=PATIENCE) as line:
+        with socket.create_connection(("127.0.0.1", api.local_port), timeout=10) as line:
             line.sendall(f"GET /api/admin/version {rest}{secret}\r\n".encode())
             assert re.match(rb"HTTP/1.1 4(00|21) ", line.recv(4096))
 
@@ -215,14 +213,14 @@ def test_no_web_socket_opens_without_the_secret(
 ) -> None:
     url = f"ws://127.0.0.1:{api.local_port}/api/{path}"
     with pytest.raises((ConnectionClosed, InvalidStatus)), connect(url) as plain:
-        plain.recv(timeout=PATIENCE)
+        plain.recv(timeout=10)
     with (
         pytest.raises((ConnectionClosed, InvalidStatus)) as refused,
         connect(url, subprotocols=["prefect"]) as asked,  # type: ignore[list-item]
     ):
         asked.send(json.dumps({"type": "auth", "token": token}))
         asked.send(json.dumps(SOCKETS[path]))
-        asked.recv(timeout=PATIENCE)
+        asked.recv(timeout=10)
     assert not isinstance(refused.value, TimeoutError)
     foreign: dict[str, Any] = {"origin": "http://evil.example", "subprotocols": ["prefect"]}
     with pytest.raises(InvalidStatus, match="403"), connect(url, **foreign):
@@ -237,7 +235,7 @@ def test_a_web_socket_opens_with_the_secret(api: server.PrefectApi) -> None:
     url = f"ws://127.0.0.1:{api.local_port}/api/events/out"
     with connect(url, subprotocols=["prefect"]) as asked:  # type: ignore[list-item]
         asked.send(json.dumps({"type": "auth", "token": api.proven_endpoint.secret}))
-        assert json.loads(asked.recv(timeout=PATIENCE)) == {"type": "auth_success"}
+        assert json.loads(asked.recv(timeout=10)) == {"type": "auth_success"}
 
 
 def prefect(project: Path, *words: str) -> str:

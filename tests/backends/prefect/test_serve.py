@@ -6,10 +6,12 @@ import asyncio
 import gc
 import json
 import os
+import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -19,6 +21,9 @@ import pytest
 
 from towpath.backends.prefect import server
 from towpath.backends.prefect.server.api_guard import basic_authorization
+
+#: Seconds that Prefect lets a connection wait for its SQLite database.
+PREFECTS_PATIENCE = 60
 
 
 @pytest.fixture
@@ -57,6 +62,29 @@ def test_three_who_write_at_once_are_all_served(warm_api: server.PrefectApi) -> 
     with ThreadPoolExecutor(3) as pool:
         answers = Counter(code for codes in pool.map(write, range(3)) for code in codes)
     assert answers == {204: 24, 201: 24}
+
+
+def test_it_answers_while_a_write_waits_for_the_database(warm_api: server.PrefectApi) -> None:
+    api = warm_api
+    pool = {"name": "there", "type": "process"}
+    ask(api, "POST", "/work_pools/", pool)
+    database = sqlite3.connect(api.home.database_file, isolation_level=None, timeout=10)
+    with closing(database), ThreadPoolExecutor(20) as threads:
+        # What fails leaves a cursor to the garbage collector, at each of the pool's connections.
+        again = threads.map(lambda _: ask(api, "POST", "/work_pools/", pool)[0], range(20))
+        assert set(again) == {409}
+        database.execute("BEGIN IMMEDIATE")
+        writes = [threads.submit(ask, api, "POST", "/flows/", {"name": f"f{n}"}) for n in range(8)]
+        began = time.monotonic()
+        # Questions, of which each makes some garbage.
+        reads = [ask(api, "POST", "/flows/filter", {})[0] for _ in range(100)]
+        took = time.monotonic() - began
+        waiting = [write for write in writes if not write.done()]
+        database.execute("ROLLBACK")
+        assert {write.result()[0] for write in writes} == {201}
+    assert set(reads) == {200}
+    assert waiting, "the database was held as long as the questions were asked"
+    assert took < PREFECTS_PATIENCE / 2
 
 
 class Example:

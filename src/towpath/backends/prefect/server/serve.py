@@ -1,9 +1,9 @@
 """Serves Prefect's API on a socket that is already open: `python serve.py FD READY [BLANK]`.
 
-As `prefect server start` does, but for five things: it answers its owner alone (`api_guard`), no
+As `prefect server start` does, but for six things: it answers its owner alone (`api_guard`), no
 port can be lost between choosing and using it, callers wait at the socket instead of asking again
-and again, the garbage collector rests during the imports (0.4 of 3.5 s), and two writes that meet
-are no matter of the callers.
+and again, the garbage collector rests during the imports (0.4 of 3.5 s) and has a thread of its own
+after them, and two writes that meet are no matter of the callers.
 READY is a file to write when it answers; BLANK one to copy the database to while there is nothing
 in it yet.
 """
@@ -17,6 +17,8 @@ import random
 import socket
 import sqlite3
 import sys
+import threading
+import time
 from contextlib import closing, suppress
 from functools import partial
 from importlib.metadata import version
@@ -41,6 +43,8 @@ from towpath.backends.prefect.server.api_guard import (  # noqa: E402
 PREFECT = "prefect.server.api.server:create_app"
 BUSY = 503
 PAUSES = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 0.64)  # seconds; then the caller hears what it is
+COLLECT_SECONDS = 1.0
+COLLECT_OBJECTS = 10_000  # more new ones than that are looked through
 
 
 def mark_used(used: Path) -> None:
@@ -126,8 +130,8 @@ class ApiServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, and then look after the rest."""
         await super().startup(sockets)
-        gc.enable()
         gc.freeze()
+        threading.Thread(target=collect_garbage, daemon=True).start()
         if self.blank:
             copy_database(self.ready.with_name("prefect.db"), self.blank)
         # The next start with this Prefect need not look whether its database is up to date.
@@ -144,6 +148,20 @@ class ApiServer(uvicorn.Server):
             if self.server_state.tasks:
                 mark_used(self.ready.with_name("used"))
         self.should_exit = True
+
+
+def collect_garbage() -> None:
+    """Collect cycles as long as this process lives, in a thread that may be kept waiting.
+
+    Python's own collector runs wherever an object is made. There it resets the cursors that failed
+    statements left, and SQLite lets that wait while the cursor's connection waits for the database.
+    On the loop's thread nothing goes on then: who holds the database cannot end its transaction,
+    and the API stands still for the minute that Prefect lets a connection wait.
+    """
+    while True:
+        time.sleep(COLLECT_SECONDS)
+        if gc.get_count()[0] > COLLECT_OBJECTS:
+            gc.collect()
 
 
 def copy_database(source: Path, target: Path) -> None:
