@@ -80,8 +80,8 @@ def carry_out_task(order: Order) -> Made:
             flush_output()
             mask.settle()
     facts = _step_facts(order, watch, seconds_before)
-    opened = [result.facts.get("undeclared"), facts.get("undeclared")]  # by its programs, by itself
-    if names := [name for listed in opened if isinstance(listed, list) for name in listed]:
+    undeclared = [result.facts.get("undeclared"), facts.get("undeclared")]  # programs', its own
+    if names := [name for paths in undeclared if isinstance(paths, list) for name in paths]:
         facts["undeclared"] = list(dict.fromkeys(names))
     return replace(result, facts={**result.facts, **facts})
 
@@ -240,10 +240,10 @@ def start_step_logging() -> None:
     for handler in list(root.handlers):  # as a package may have left them that was imported before
         root.removeHandler(handler)
         handler.close()
-    shown = logging.StreamHandler(sys.stderr)
-    shown.setFormatter(logging.Formatter(_FORMAT, "%H:%M:%S"))
-    shown.addFilter(_is_shown)
-    logging.lastResort = shown
+    last_resort = logging.StreamHandler(sys.stderr)
+    last_resort.setFormatter(logging.Formatter(_FORMAT, "%H:%M:%S"))
+    last_resort.addFilter(_is_shown)
+    logging.lastResort = last_resort
     root.setLevel(logging.INFO)
     logging.basicConfig = _basic_config
 

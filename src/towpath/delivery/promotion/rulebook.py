@@ -58,8 +58,8 @@ class Rulebook(Struct, frozen=True, dict=True):
     def owners_of_path(self, path: str) -> tuple[str, ...]:
         """The owners of a path (``@user``, ``@org/team``, mails), by CODEOWNERS."""
         text = next((self.texts[file] for file in OWNER_FILES if file in self.texts), b"")
-        whole = text if len(text) <= LARGEST else b""
-        return match_code_owners(whole.decode("utf-8", "replace"), path)
+        rules = text if len(text) <= LARGEST else b""
+        return match_code_owners(rules.decode("utf-8", "replace"), path)
 
     @cached_property
     def policy(self) -> Project | None:

@@ -52,8 +52,8 @@ def execute(order: Order) -> Made:
     page = suite_outcome.render_page(outcome, data.name, _page_tables(tally, comparisons, step))
     files = check_results.write_results(order, {"result": document}, page)
     if outcome.failed and step.must_pass:
-        shown = files["page"].relative_to(order.root).as_posix()
-        raise Refused(*suite_outcome.failure_faults(outcome), Fault(f"the page is {shown}"))
+        page_path = files["page"].relative_to(order.root).as_posix()
+        raise Refused(*suite_outcome.failure_faults(outcome), Fault(f"the page is {page_path}"))
     return check_results.store_results(order, files, {"result": document}, outcome)
 
 
@@ -146,11 +146,11 @@ def _measure_words(name: str) -> str:
 def _value_words(measure: BiasMeasure) -> str:
     if measure.value is None:
         return "no value"
-    shown = f"{measure.value:.3g}"
+    value_text = f"{measure.value:.3g}"
     if measure.interval is None:
-        return shown
+        return value_text
     low, high = measure.interval
-    return f"{shown}, with 95 % between {low:.3g} and {high:.3g}"
+    return f"{value_text}, with 95 % between {low:.3g} and {high:.3g}"
 
 
 def _print_report(outcome: CheckOutcome, comparisons: tuple[GroupComparison, ...]) -> None:

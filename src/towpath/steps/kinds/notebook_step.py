@@ -85,7 +85,7 @@ def _cell_failure(order: Order, file: str, failure: CellFailure, page: Path) -> 
         hint = "compiled code crashed, or the machine ran out of memory"
     else:
         what = f"{at_cell}{line}: {failure.name}{': ' if words else ''}{words}"
-    shown = page.relative_to(order.root).as_posix() if page.is_relative_to(order.root) else page
-    kept = Fault(f"the notebook as far as it went is {shown}")
+    page_path = page.relative_to(order.root) if page.is_relative_to(order.root) else page
+    kept = Fault(f"the notebook as far as it went is {page_path.as_posix()}")
     causes = ("Killed",) if failure.has_died else (failure.name, "Exception")
     return StepFailed(Fault(what, Place(file), hint), kept, causes=causes)

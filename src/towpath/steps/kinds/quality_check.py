@@ -44,8 +44,8 @@ def execute(order: Order) -> Made:
     outcome, documents = CheckOutcome("baseline", "", 0, 0), dict[str, Json]()
     table = None
     if step.expectations:
-        shown = f"{order.folder}/{step.expectations}"
-        suite = great_expectations.read_suite(order.root / shown, shown)
+        suite_path = f"{order.folder}/{step.expectations}"
+        suite = great_expectations.read_suite(order.root / suite_path, suite_path)
         table = _read_table(order, store, data)
         outcome = run_suite(suite, table)
     if step.baseline:
@@ -135,8 +135,8 @@ def _table_parts(order: Order, store: Store, data: Artifact, table: Any) -> Read
     """The table in parts: the whole where it was read already, or its format knows no parts."""
     request = formats.argument_request(order, "data", data.name)
     if table is not None or (request.format and request.format.run):
-        whole = _read_table(order, store, data) if table is None else table
-        return lambda: [whole]
+        whole_table = _read_table(order, store, data) if table is None else table
+        return lambda: [whole_table]
     path = _table_path(request, store, data)
     for note in formats.reading_notes(path, request):
         print(note)
