@@ -6,7 +6,8 @@ import pytest
 
 from towpath.errors import StepFailed
 
-LIBRARIES = ("pandas", "pyarrow.parquet")
+# skops, where Dask is installed, has pickle take the causes of errors along.
+LIBRARIES = ("pandas", "pyarrow.parquet", "skops.io")
 STEPS = """
     import json
     from pathlib import Path

@@ -6,6 +6,7 @@ other's parent or child, and run code of the same project.
 
 from __future__ import annotations
 
+import io
 import pickle
 import socket
 import struct
@@ -49,9 +50,23 @@ class Hangup(Exception):  # the other end is gone, which may be as it should
     """The other end closed before a whole message came."""
 
 
+class _Pickler(pickle.Pickler):
+    """Takes of an error what it says, and never what it comes from.
+
+    A package may teach pickle to take causes and frames along for all errors of a process: tblib
+    does, which Dask imports, which skops does where it is installed. The other end could not read
+    causes of the project's own classes, and frames go as deep as what was called.
+    """
+
+    def reducer_override(self, value: Any) -> Any:
+        return value.__reduce_ex__(5) if isinstance(value, BaseException) else NotImplemented
+
+
 def send_message(connection: socket.socket, message: object) -> None:
     """Send a message; :class:`Hangup` if nobody is there."""
-    body = pickle.dumps(message, protocol=5)
+    written = io.BytesIO()
+    _Pickler(written, protocol=5).dump(message)
+    body = written.getvalue()
     try:
         connection.sendall(_LENGTH.pack(len(body)) + body)
     except OSError as error:
