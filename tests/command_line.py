@@ -198,8 +198,12 @@ class ForkServer:
         return BegunCommand(scratch)
 
     def _ask(self, request: Mapping[str, object]) -> None:
+        from forked_supervisors import chosen_addresses
+
+        # A run of it gets its supervisor as the runs of this process do.
+        whole = {**request, "supervisors": str(chosen_addresses() or "")}
         assert self._process.stdin
-        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.write(json.dumps(whole) + "\n")
         self._process.stdin.flush()
 
 
@@ -222,6 +226,8 @@ def _carry_out(request: dict[str, Any]) -> NoReturn:
     sys.path[0] = request["folder"]
     tempfile.tempdir = None
     random.seed()
+    if request["supervisors"] and (forked := sys.modules.get("forked_supervisors")):
+        forked.choose_start(Path(request["supervisors"]))
     code: object = 0
     try:
         _be(request["program"], request["words"])
@@ -283,6 +289,8 @@ def _serve() -> None:
 if __name__ == "__main__":
     if sys.argv[1] == "runs":
         import_module("towpath.backends.prefect.prefect_import").import_prefect()
+    if sys.argv[1] in ("towpath", "runs"):
+        import_module("forked_supervisors")
     for name in _IMPORTED[sys.argv[1]]:
         import_module(name)
     gc.freeze()

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import pytest
 
+import forked_supervisors
 from own_home import HASTE, CopyWorld, use_api
 from towpath.backends.prefect import run_settings, server
 from towpath.backends.prefect.server import api_home, start_api
@@ -123,6 +124,16 @@ def pytest_collection_finish() -> None:
     each run of it would import what the forge's server stands on: three seconds of CPU."""
     loose = {*loose_folders()}
     sys.path[:] = [folder for folder in sys.path if os.path.realpath(folder) not in loose]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Have the supervisors of runs forked, but where the start of one is what is tried, and where
+    none is ever started."""
+    is_fresh = _stands_in(item.path, (*forked_supervisors.FRESH, *FAST))
+    home = Path(os.environ["TOWPATH_HOME"]).parent
+    addresses = None if is_fresh else forked_supervisors.start_supervisor_servers(home)
+    forked_supervisors.choose_start(addresses)
 
 
 @cache  # a file has many tests, and each worker asks of all of them

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,7 @@ def use_api(api: PrefectApi, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
+@cache  # to prove an endpoint, the system's sockets are read: thousands while all tests run
 def name_api(api: PrefectApi) -> dict[str, str]:
     """What a user would set to name a Prefect API.
 

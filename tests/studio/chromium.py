@@ -42,3 +42,12 @@ def violations(page: Page) -> list[tuple[str, list[str]]]:
         (broken["id"], [node["html"][:200] for node in broken["nodes"][:3]])
         for broken in found.response["violations"]
     ]
+
+
+def violations_day_and_night(page: Page) -> list[tuple[str, list[str]]]:
+    """The same in the light, and then in the dark, of one page that is loaded once."""
+    broken = violations(page)
+    page.emulate_media(color_scheme="dark")
+    broken += violations(page)
+    page.emulate_media(color_scheme="light")
+    return broken

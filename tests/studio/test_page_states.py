@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from chromium import needs_chromium, violations
+from chromium import needs_chromium, violations_day_and_night
 from playwright.sync_api import Browser, Page, expect
 
 from running import Project
@@ -16,9 +16,9 @@ pytestmark = needs_chromium
 TOKEN = "a-token-of-this-test"
 
 
-@pytest.fixture(params=["light", "dark"])
-def page(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(color_scheme=request.param)
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context()
     yield context.new_page()
     context.close()
 
@@ -35,7 +35,7 @@ def test_what_is_empty_or_broken_is_read_by_everybody(
     expect(page.locator(".is-next")).to_contain_text("git init")
     for path in ("", "pipelines/training/", "runs/", "models/", "stages/dev/", "nope/"):
         page.goto(f"{address}/{path}")
-        assert violations(page) == [], path
+        assert violations_day_and_night(page) == [], path
         page.set_viewport_size({"width": 390, "height": 800})
         assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, path
         page.set_viewport_size({"width": 1440, "height": 900})
@@ -56,14 +56,14 @@ def test_what_failed_or_was_refused_is_read_by_everybody(
     for path in ("", f"runs/{failed}/", "promotions/mean-v1.0.0-uat/", "promotions/",
                  "promotions/mean-v1.0.0-dev/", "models/mean/v1.0.0/"):  # fmt: skip
         page.goto(f"{address}/{path}")
-        assert violations(page) == [], path
+        assert violations_day_and_night(page) == [], path
         page.set_viewport_size({"width": 390, "height": 800})
         assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, path
         page.set_viewport_size({"width": 1440, "height": 900})
     page.get_by_label("to", exact=True).select_option("prod")
     page.get_by_role("button", name="Propose").click()
     expect(page.locator("pre")).to_contain_text("has not been in uat: prod is entered from uat")
-    assert violations(page) == []
+    assert violations_day_and_night(page) == []
 
 
 def test_everything_is_read_without_a_script(
