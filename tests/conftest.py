@@ -128,11 +128,13 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Have the supervisors of runs forked, but where the start of one is what is tried, and where
-    none is ever started."""
-    is_fresh = _stands_in(item.path, (*forked_supervisors.FRESH, *FAST))
+    """Have the supervisors of runs forked, but where the start of one is what is tried, where none
+    is ever started, and on macOS."""
+    forks = process_tree.can_fork() and not _stands_in(
+        item.path, (*forked_supervisors.FRESH, *FAST)
+    )
     home = Path(os.environ["TOWPATH_HOME"]).parent
-    addresses = None if is_fresh else forked_supervisors.start_supervisor_servers(home)
+    addresses = forked_supervisors.start_supervisor_servers(home) if forks else None
     forked_supervisors.choose_start(addresses)
 
 
