@@ -201,9 +201,9 @@ class ForkServer:
         from forked_supervisors import chosen_addresses
 
         # A run of it gets its supervisor as the runs of this process do.
-        whole = {**request, "supervisors": str(chosen_addresses() or "")}
+        asked = json.dumps({**request, "supervisors": str(chosen_addresses() or "")})
         assert self._process.stdin
-        self._process.stdin.write(json.dumps(whole) + "\n")
+        self._process.stdin.write(f"{asked}\n")
         self._process.stdin.flush()
 
 

@@ -39,18 +39,8 @@ _LIBRARIES = ("scipy.special", "pandas", "pyarrow.parquet", "skops.io",
               "towpath.backends.great_expectations.validation")  # fmt: skip
 _HEAVY = ("pandas", "pyarrow", "skops", "sklearn", _LIBRARIES[-1])
 #: What decides at import.
-_AT_IMPORT = (
-    "PYTHON",
-    "LC_",
-    "LANG",
-    "OMP_",
-    "OPENBLAS_",
-    "MKL_",
-    "MPL",
-    "GOMP_",
-    "GX_",
-    "SOURCE_",
-)
+_AT_IMPORT = ("PYTHON", "LC_", "LANG", "OMP_", "OPENBLAS_", "MKL_", "MPL", "GOMP_", "GX_",
+              "SOURCE_")  # fmt: skip
 _VARIABLES = "variables.json"
 
 _START, _START_MODULE = Client.start, process_tree.start_module
@@ -95,7 +85,7 @@ def start_supervisor_servers(folder: Path) -> Path:
     """The addresses, in a folder in ``folder``, of two processes that fork; they end with this."""
     addresses = Path(tempfile.mkdtemp(dir=folder, prefix="sv"))
     around = {**process_tree.CALM, **os.environ}
-    (addresses / _VARIABLES).write_text(json.dumps(_decide_at_import(around)))
+    (addresses / _VARIABLES).write_text(json.dumps(_variables_at_import(around)))
     for kind in ("light", "heavy"):
         server = subprocess.Popen(
             [sys.executable, "-P", __file__, f"{addresses}/{kind}", kind],
@@ -115,6 +105,8 @@ def chosen_addresses() -> Path | None:
 def choose_start(addresses: Path | None) -> None:
     """Have the runs of this process fork their supervisors at ``addresses``, or start them."""
     global _chosen
+    if addresses == _chosen:
+        return
     _chosen = addresses
     if addresses is None:
         Client.start, process_tree.start_module = _START, _START_MODULE  # type: ignore[method-assign]
@@ -129,7 +121,7 @@ def choose_start(addresses: Path | None) -> None:
         module: str, words: Sequence[str], passed: Sequence[int], **how: Any
     ) -> subprocess.Popen[bytes] | ForkedSupervisor:
         is_ours = module == supervisor.__name__ and words[1] == "fork" and not how.get("python")
-        if not is_ours or _decide_at_import(how["environment"]) != at_import:
+        if not is_ours or _variables_at_import(how["environment"]) != at_import:
             return _START_MODULE(module, words, passed, **how)
         life = _call_server(addresses / _needs.kind)
         socket.send_fds(life, [b"s"], [*passed, how["output"].fileno()])
@@ -141,7 +133,7 @@ def choose_start(addresses: Path | None) -> None:
     process_tree.start_module = fork_or_start  # type: ignore[assignment]
 
 
-def _decide_at_import(environment: Mapping[str, str]) -> dict[str, str]:
+def _variables_at_import(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name.startswith(_AT_IMPORT)}
 
 

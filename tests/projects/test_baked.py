@@ -34,19 +34,13 @@ def towpath(project: Path, *words: str) -> CompletedProcess[str]:
     return said
 
 
-def test_a_new_project_runs_registers_and_passes_its_own_tests(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of classification; the demo below is one of regression, with the same tests."""
-    for variable in ("PREFECT_API_URL", "PREFECT_API_AUTH_STRING"):
-        monkeypatch.delenv(variable)  # its tests start an API of their own, and end it
+def test_a_new_project_runs_registers_and_passes_its_own_tests(tmp_path: Path) -> None:
+    """Of classification; the demo below is one of regression."""
     answers = {"task": "classification"}
     project = projects.make_from_template("tabular", tmp_path / "a place", answers, ask=False)
     base = tmp_path / "a place" / "base"
     pass_its_own_tests(project, base)
     run_by_its_tests = base / "copy0" / project.name
-    assert api_home.home_of_project(run_by_its_tests).log.is_file(), "there was one"
-    assert read_service_status(run_by_its_tests).local is None
     assert registered_metrics(run_by_its_tests, "penguins")["accuracy"] > 0.9
 
 
@@ -104,9 +98,9 @@ def test_data_worse_than_the_known_defects_stop_the_run(tmp_path: Path) -> None:
 
 
 def test_the_demo_ends_with_a_registered_model_and_a_second_time_reuses_it(
-    tmp_path: Path, home: Path
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And as any project it refuses what misses its gate."""
+    """And as any project: it refuses what misses its gate, and passes its own tests."""
     (home / ".gitconfig").unlink()  # a fresh machine
     checkout = tmp_path / "a checkout"
     checkout.mkdir()
@@ -119,6 +113,13 @@ def test_the_demo_ends_with_a_registered_model_and_a_second_time_reuses_it(
     assert registered_metrics(project, "abalone")["mse"] < 6.0
     assert git(project, "config", "user.email").strip() == "demo@localhost"
     refuse_what_misses_its_gate(project)
+
+    for variable in ("PREFECT_API_URL", "PREFECT_API_AUTH_STRING"):
+        monkeypatch.delenv(variable)  # its tests start an API of their own, and end it
+    pass_its_own_tests(project, tmp_path / "base")
+    copy = tmp_path / "base" / "copy0" / "abalone"
+    assert api_home.home_of_project(copy).log.is_file(), "there was one"
+    assert read_service_status(copy).local is None
 
 
 def _demo(checkout: Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from chromium import listen_to, needs_chromium, violations_day_and_night
+from chromium import listen_to, needs_chromium, violations
 from playwright.sync_api import Browser, expect
 
 from own_home import use_api
@@ -104,12 +104,18 @@ def test_pages_are_read_by_everybody(browser: Browser, address: str, shown: Proj
     page.goto(f"{address}/?token={TOKEN}")
     broken = []
     for path in paths:
+        page.emulate_media(color_scheme="light")
         page.set_viewport_size({"width": WIDTHS[0], "height": 900})
         page.goto(f"{address}/{path}")
+        broken += [(path, *violation) for violation in violations(page)]
         for width in WIDTHS:  # a telephone that becomes a desk's screen
             page.set_viewport_size({"width": width, "height": 900})
             wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
             assert wide <= 0, (path, width, wide)
-        broken += [(path, *violation) for violation in violations_day_and_night(page)]
+        page.emulate_media(color_scheme="dark")
+        page.goto(f"{address}/{path}")
+        broken += [(path, *violation) for violation in violations(page)]
+        wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        assert wide <= 0, (path, "in the dark", wide)
     assert broken == []
     page.close()

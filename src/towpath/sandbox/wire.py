@@ -20,6 +20,7 @@ from towpath.errors import TowpathError
 # what they define after `__main__`, which is another module at the other end.
 
 _LENGTH = struct.Struct("!Q")
+_PROTOCOL = 5
 
 KILL = "kill"
 """To the supervisor: end this process, with all that it has started."""
@@ -59,14 +60,15 @@ class _Pickler(pickle.Pickler):
     """
 
     def reducer_override(self, value: Any) -> Any:
-        return value.__reduce_ex__(5) if isinstance(value, BaseException) else NotImplemented
+        is_error = isinstance(value, BaseException)
+        return value.__reduce_ex__(_PROTOCOL) if is_error else NotImplemented
 
 
 def send_message(connection: socket.socket, message: object) -> None:
     """Send a message; :class:`Hangup` if nobody is there."""
-    written = io.BytesIO()
-    _Pickler(written, protocol=5).dump(message)
-    body = written.getvalue()
+    buffer = io.BytesIO()
+    _Pickler(buffer, _PROTOCOL).dump(message)
+    body = buffer.getvalue()
     try:
         connection.sendall(_LENGTH.pack(len(body)) + body)
     except OSError as error:
