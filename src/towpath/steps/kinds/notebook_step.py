@@ -41,13 +41,13 @@ def execute(order: Order) -> Made:
         watch.program_environment(folders),
     ).make_portable(order.directory, order.root)  # fmt: skip
     if executed.failure:
-        kept = _write_kept(order, executed, file, order.directory)
+        notebook_files = _write_kept(order, executed, file, order.directory)
         order.remove_bytes()
-        raise _cell_failure(order, file, executed.failure, kept["page"])
+        raise _cell_failure(order, file, executed.failure, notebook_files["page"])
     paths = {name: order.place_output(name) for name in order.outputs if name not in _KEPT}
     outputs, values = step_results.take_outputs(order, store, paths, "notebook", {})
-    kept = _write_kept(order, executed, file, order.directory / "outputs")
-    outputs |= step_results.store_files(order, store, kept)
+    notebook_files = _write_kept(order, executed, file, order.directory / "outputs")
+    outputs |= step_results.store_files(order, store, notebook_files)
     undeclared: list[Json] = [path for path in watch.undeclared_files() if path != file]
     order.remove_bytes()
     return Made(outputs, values, {"undeclared": undeclared} if undeclared else {})
@@ -86,6 +86,6 @@ def _cell_failure(order: Order, file: str, failure: CellFailure, page: Path) -> 
     else:
         what = f"{at_cell}{line}: {failure.name}{': ' if words else ''}{words}"
     page_path = page.relative_to(order.root) if page.is_relative_to(order.root) else page
-    kept = Fault(f"the notebook as far as it went is {page_path.as_posix()}")
+    page_fault = Fault(f"the notebook as far as it went is {page_path.as_posix()}")
     causes = ("Killed",) if failure.has_died else (failure.name, "Exception")
-    return StepFailed(Fault(what, Place(file), hint), kept, causes=causes)
+    return StepFailed(Fault(what, Place(file), hint), page_fault, causes=causes)
