@@ -125,9 +125,7 @@ def attempt_git(
     away, so that ssh cannot stop a run to ask for a password. ``silence`` is for a call of a remote
     that says how far it is (``--progress``): it is ended, with all that it started, once it has
     said nothing for so many seconds. Raises ``UserError`` where there is no Git."""
-    words = ["git", "-C", str(root), *_setting_words(alone), *arguments]
-    whole = {name: value for name, value in os.environ.items() if not _is_foreign(name, value)}
-    whole |= OWN | (_ssh_environment(root) if alone else {}) | dict(env or {})
+    words, whole = _make_call(root, arguments, env, alone)
     try:
         with log_call("git", "git", "-C", root, *arguments) as logged:
             if silence is None:
@@ -139,10 +137,25 @@ def attempt_git(
                 completed = _run_listening(words, whole, silence)
             logged.answer(completed.returncode, completed.stderr if completed.returncode else b"")
     except FileNotFoundError as missing:
-        raise UserError("Git is not installed", hint="install git 2.31 or later") from missing
+        raise _no_git() from missing
     return GitOutcome(
         completed.returncode, completed.stdout, completed.stderr.decode("utf-8", "replace")
     )
+
+
+def begin_git(
+    root: Path, *arguments: str, env: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """A Git in ``root`` that answers again and again what it is asked at its stdin; what it
+    complains of is not heard. Raises ``UserError`` where there is no Git."""
+    words, whole = _make_call(root, arguments, env, alone=False)
+    try:
+        return subprocess.Popen(
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            env=whole,
+        )  # fmt: skip
+    except FileNotFoundError as missing:
+        raise _no_git() from missing
 
 
 def call_git(root: Path, *arguments: str) -> GitOutcome:
@@ -162,6 +175,19 @@ def split_lines(text: str) -> list[str]:
     # They end at a line feed and nowhere else: ``str.splitlines`` and ``str.split`` also cut at
     # what a name or a message may hold (U+2028, U+0085, a blank that does not break).
     return [line for line in text.split("\n") if line]
+
+
+def _make_call(
+    root: Path, arguments: Sequence[str], env: Mapping[str, str] | None, alone: bool
+) -> tuple[list[str], dict[str, str]]:
+    """The words of a call, and its whole environment."""
+    whole = {name: value for name, value in os.environ.items() if not _is_foreign(name, value)}
+    whole |= OWN | (_ssh_environment(root) if alone else {}) | dict(env or {})
+    return ["git", "-C", str(root), *_setting_words(alone), *arguments], whole
+
+
+def _no_git() -> UserError:
+    return UserError("Git is not installed", hint="install git 2.31 or later")
 
 
 @cache

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import NamedTuple
 
 from towpath.backends.git import git_command, signatures
-from towpath.backends.git.repository import Repository, is_whole_hash
+from towpath.backends.git.repository import CUTS_LINE, Repository, is_whole_hash
 from towpath.config.foreign_values import clamp_second
 from towpath.errors import RegistryError
 
@@ -127,9 +128,7 @@ def read_contents(repository: Repository, names: Iterable[str]) -> dict[str, byt
     object_names, kept = list(dict.fromkeys(names)), repository.contents
     contents_by_name = {name: kept[name] for name in object_names if name in kept}
     if unread := [name for name in object_names if name not in contents_by_name]:
-        name_lines = "".join(f"{name}\n" for name in unread).encode("utf-8", "surrogateescape")
-        answered = repository.ask("cat-file", "--batch", stdin=name_lines)
-        read = dict(_split_contents(unread, answered.out))
+        read = _ask_contents(repository, unread)
         # One promotion reads the same rules and records hundreds of times.
         lasting = (name for name in read if is_whole_hash(name.partition(":")[0]))
         kept.update({name: read[name] for name in lasting if len(read[name]) <= KEPT_BYTES})
@@ -143,15 +142,13 @@ def read_content(repository: Repository, commit: str, path: str) -> bytes | None
 
 def find_objects(repository: Repository, names: Iterable[str]) -> dict[str, str]:
     """The objects by names (``<commit>:<path>``), in one call; what is not there is left out."""
-    object_names = list(dict.fromkeys(names))
-    if not object_names:
+    asked = _name_by_lines(repository, names)
+    if not asked:
         return {}
-    name_lines = "".join(f"{name}\n" for name in object_names)
     listed = repository.call(
-        "cat-file", "--batch-check=%(objectname)",
-        stdin=name_lines.encode("utf-8", "surrogateescape"),
-    )  # fmt: skip
-    rows = zip(object_names, git_command.split_lines(listed), strict=True)
+        "cat-file", "--batch-check=%(objectname)", stdin=_join_lines(asked.values())
+    )
+    rows = zip(asked, git_command.split_lines(listed), strict=True)
     return {name: object_ for name, object_ in rows if is_whole_hash(object_)}
 
 
@@ -181,14 +178,35 @@ def _parse_refs(found: str) -> Iterator[Ref]:
         )
 
 
-def _split_contents(wanted: list[str], answered: bytes) -> Iterator[tuple[str, bytes]]:
-    """Cut ``cat-file --batch`` apart: a header with the size, that many bytes, a line's end."""
-    position = 0
-    for name in wanted:
-        end = answered.find(b"\n", position)
-        header = (answered[position:] if end < 0 else answered[position:end]).split(b" ")
-        position = end + 1
-        if len(header) == 3 and header[2].isdigit():
-            size = int(header[2])
-            yield name, answered[position : position + size]
-            position += size + 1
+def _ask_contents(repository: Repository, names: Iterable[str]) -> dict[str, bytes]:
+    """The bytes of objects as Git gives them, without those that are not there."""
+    asked = _name_by_lines(repository, names)
+    lines = list(dict.fromkeys(asked.values()))
+    if not lines:
+        return {}
+    begin = partial(repository.begin_git, "cat-file", "--batch")
+    ask = partial(repository.object_reader.read_objects, repository.common, begin, lines)
+    read = ask()
+    if read is None:  # somebody may have ended it
+        read = ask()
+    if read is None:  # a broken object ends each: Git says which
+        repository.ask("cat-file", "--batch", stdin=_join_lines(lines))
+        raise RegistryError("git cat-file: it ended before it had answered")
+    return {name: read[line] for name, line in asked.items() if line in read}
+
+
+def _name_by_lines(repository: Repository, names: Iterable[str]) -> dict[str, str]:
+    """By each name how Git is asked for it in a line. Anybody may commit a path with a line feed:
+    of two lines, the second's answer would be taken for the next name's."""
+    asked = {}
+    for name in dict.fromkeys(names):
+        if not CUTS_LINE.search(name):
+            asked[name] = name
+        elif "\0" not in name:  # no name has that
+            parsed = repository.attempt_git("rev-parse", "--verify", "--quiet", name)
+            asked |= {name: parsed.text} if is_whole_hash(parsed.text) else {}
+    return asked
+
+
+def _join_lines(names: Iterable[str]) -> bytes:
+    return "".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,12 +16,16 @@ from msgspec import Struct, field
 
 from towpath.backends.git import git_command
 from towpath.backends.git.git_command import GitOutcome
+from towpath.backends.git.object_reader import ObjectReader
 from towpath.errors import RegistryError, UserError
 from towpath.scratch import take_lock
 
 NAME_IT = "type: git config --global user.name 'Your Name'"
 MAIL_IT = "type: git config --global user.email you@example.org"
 _PATIENCE = 300.0  # seconds: the slowest that a lock is held for is a push of many tags
+# Where Git reads names from lines: it cuts one at a line feed, and takes what ends in a carriage
+# return for the name without that.
+CUTS_LINE = re.compile(r"[\0\n\r]")
 _WHOLE_HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _SETTLED = 0.1  # seconds after which a second change cannot bear the same time as the first
 _REF_FILES = ("packed-refs", "HEAD", "config", "shallow", "FETCH_HEAD")
@@ -71,6 +76,10 @@ class Repository:
     )
     contents: dict[str, bytes] = dataclasses.field(
         default_factory=dict, init=False, repr=False, compare=False
+    )
+    # Gives the bytes of those that were not given yet.
+    object_reader: ObjectReader = dataclasses.field(
+        default_factory=ObjectReader, init=False, repr=False, compare=False
     )
     # Who signed a commit, by the text of the allowed signers: Git runs `ssh-keygen` for each, and
     # one approval asks thirty times. Both are fixed, and dates are held against the commit's own.
@@ -138,12 +147,19 @@ class Repository:
         silence: float | None = None,
     ) -> GitOutcome:
         """What Git answers, whatever it is; ``alone`` and ``silence`` as in ``git_command``."""
-        # A bare repository is named outright, for Git does not look for one where
-        # `safe.bareRepository` is `explicit`.
-        named = {**(env or {}), "GIT_DIR": str(self.common)} if self.bare else env
+        named = {**(env or {}), **self._name_folder()}
         return git_command.attempt_git(
             self.root, *words, stdin=stdin, env=named, alone=alone, silence=silence
         )
+
+    def begin_git(self, *words: str) -> subprocess.Popen[bytes]:
+        """A call of Git that goes on, as in ``git_command``."""
+        return git_command.begin_git(self.root, *words, env=self._name_folder())
+
+    def _name_folder(self) -> Mapping[str, str]:
+        # A bare repository is named outright, for Git does not look for one where
+        # `safe.bareRepository` is `explicit`.
+        return {"GIT_DIR": str(self.common)} if self.bare else {}
 
     def head(self) -> str | None:
         return self.commit("HEAD")
@@ -186,9 +202,12 @@ class Repository:
             quiet[path] = fields.split(" ")[2]
         # In a sparse checkout those outside of the cone are not there.
         paths = [path for path in quiet if (self.root / path).is_file()]
-        path_lines = "".join(f"{path}\n" for path in paths).encode("utf-8", "surrogateescape")
-        hashed = self.call("hash-object", "--stdin-paths", stdin=path_lines) if paths else ""
-        yield from (p for p, blob in zip(paths, hashed.split(), strict=True) if blob != quiet[p])
+        lines = [path for path in paths if not CUTS_LINE.search(path)]
+        path_lines = "".join(f"{path}\n" for path in lines).encode("utf-8", "surrogateescape")
+        hashed = self.call("hash-object", "--stdin-paths", stdin=path_lines) if lines else ""
+        blobs = dict(zip(lines, hashed.split(), strict=True))
+        odd = {p: self.call("hash-object", "--", p) for p in paths if p not in blobs}
+        yield from (path for path, blob in {**blobs, **odd}.items() if blob != quiet[path])
 
     def read_identity(self) -> Identity:
         """Who commits here; ``UserError`` with the commands to type where nobody was named."""
