@@ -46,10 +46,12 @@ def read_backed_up_tags(repository: Repository, *patterns: str) -> dict[str, str
 
 def find_pruned_tags(repository: Repository, present: Iterable[Ref], *patterns: str) -> list[Ref]:
     """Tags that were pruned, as if they were in ``refs/tags``; ``present`` are those that are."""
+    # Without a remote nothing prunes: who deleted such a tag meant to.
+    if not remotes.list_remotes(repository):
+        return []
     kept_tags = read_backed_up_tags(repository, *patterns)
     missing = kept_tags.keys() - {ref.name for ref in present} if kept_tags else ()
-    # Without a remote nothing prunes: who deleted such a tag meant to.
-    if not missing or not remotes.list_remotes(repository):
+    if not missing:
         return []
     backups = refs.list_refs(repository, KEPT.rstrip("/"))
     named = (ref._replace(name=_tag_of_backup(ref.name)) for ref in backups)

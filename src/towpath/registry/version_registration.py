@@ -20,6 +20,7 @@ from towpath.backends.git import (
     make_tag_object,
     refs,
     remotes,
+    signatures,
 )
 from towpath.errors import Fault, RegistryError, UsageError, UserError
 from towpath.registry import (
@@ -123,8 +124,11 @@ def build_version_objects(
     named = f"{draft.model}@{draft.version or 'candidate'}"
     message = tag_message.compose_tag_message(draft)
     whole = {**files, draft.record_path: text}
-    commit = commit_beside(repository, base, whole, f"Register {named}", stamp, without=superseded)
-    tag = make_tag_object(repository, named, commit, message, stamp)
+    signs = signatures.read_signing_settings(repository)
+    commit = commit_beside(
+        repository, base, whole, f"Register {named}", stamp, without=superseded, sign=signs.commits
+    )
+    tag = make_tag_object(repository, named, commit, message, stamp, signs.tags)
     # A candidate stands outside of refs/tags: no `git push --tags` may carry it away unnumbered.
     waiting = f"{CANDIDATES}{draft.model}/{draft.key[:KEY_DIGITS]}"
     return VersionObjects(draft, commit, tag, f"{TAGS}{named}" if draft.version else waiting)

@@ -7,7 +7,7 @@ import binascii
 import os
 import re
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -313,23 +313,33 @@ def plain_tag_message(message: str) -> str:
     return _BEGIN.sub(lambda line: f" {line[0]}", message) if "-----BEGIN " in message else message
 
 
-def signing_settings(repository: Repository) -> Mapping[str, bool]:
-    """What Git is configured to sign: ``commit.gpgsign``, ``tag.gpgsign``, and so on."""
+class SigningSettings(Struct, frozen=True):
+    """Whether Git is configured to sign commits, and annotated tags."""
+
+    commits: bool
+    tags: bool
+
+
+def read_signing_settings(repository: Repository) -> SigningSettings:
+    """What ``commit.gpgSign``, ``tag.gpgSign`` and ``tag.forceSignAnnotated`` say together."""
     keys = r"^(commit\.gpgsign|tag\.gpgsign|tag\.forcesignannotated)$"
     listing = repository.attempt_git("config", "--type=bool", "--get-regexp", keys)
     if listing.code > 1:
         raise RegistryError(f"Git's configuration cannot be read: {listing.last_complaint}")
     pairs = (line.split(" ") for line in listing.text.split("\n") if line)
-    return {key: value == "true" for key, value in pairs}
+    is_set = {key: value == "true" for key, value in pairs}
+    tags = ("tag.gpgsign", "tag.forcesignannotated")
+    return SigningSettings(
+        is_set.get("commit.gpgsign", False), any(is_set.get(key, False) for key in tags)
+    )
 
 
 def signs_commits(repository: Repository) -> bool:
-    return signing_settings(repository).get("commit.gpgsign", False)
+    return read_signing_settings(repository).commits
 
 
 def signs_tags(repository: Repository) -> bool:
-    settings = signing_settings(repository)
-    return settings.get("tag.gpgsign", False) or settings.get("tag.forcesignannotated", False)
+    return read_signing_settings(repository).tags
 
 
 def signing_refusal(what: str, outcome: GitOutcome) -> RegistryError:

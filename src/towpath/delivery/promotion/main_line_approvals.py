@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from towpath.backends.git import Repository, commit_history, main_branch, refs
 from towpath.backends.git.commit_history import Backdated, MainLine, read_main_line, read_trailers
 from towpath.backends.git.git_command import split_lines
+from towpath.backends.git.main_branch import MainBranch
 from towpath.config.foreign_values import format_second
 from towpath.delivery.promotion.commit_approvers import is_signed, read_signatures
 from towpath.delivery.promotion.promotion_approval import (
@@ -147,13 +148,15 @@ def _find_bringing_commit(repository: Repository, line: MainLine, commit: str) -
 
 class ApprovalRule(Struct, frozen=True, dict=True):
     """The rule, for the main branch that ends at ``head`` and the project in ``folder``. ``forge``
-    is asked where there is one. Every method raises ``ForgeError`` where it does not answer, and
+    is asked where there is one. ``branch`` is that branch where it was just found, else it is
+    looked for. Every method raises ``ForgeError`` where the forge does not answer, and
     ``RegistryError`` in a shallow clone."""
 
     repository: Repository
     head: str
     folder: str = ""
     forge: Forge | None = None
+    branch: MainBranch | None = None
 
     @cached_property
     def line(self) -> MainLine:
@@ -343,6 +346,8 @@ class ApprovalRule(Struct, frozen=True, dict=True):
     @cached_property
     def _redirecting_commit(self) -> str | None:
         # Once: each look asks Git five times, and every decision looks.
+        if self.branch:
+            return self.branch.named_at
         return main_branch.redirecting_commit(self.repository)
 
     @cached_property

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from towpath import registry
 from towpath.backends.git import Repository, commit_history, main_branch, remotes
+from towpath.backends.git.main_branch import MainBranch
 from towpath.delivery.promotion.main_line_approvals import ApprovalRule
 from towpath.delivery.promotion.rules_in_force import names_forge
 from towpath.errors import (
@@ -38,7 +39,8 @@ class StageSite(Struct, frozen=True, dict=True):
     """One stage in the registry as it is read: ``main`` is its main branch's head, ``remote`` what
     it is shared by, None without one and offline. ``ahead`` counts commits on the main branch here
     that the remote's, ``there``, does not have: with a forge they do not count yet, and without
-    one nothing that follows from them is pushed. ``environ`` holds the credentials' values."""
+    one nothing that follows from them is pushed. ``environ`` holds the credentials' values;
+    ``branch`` is the main branch as it was found."""
 
     workspace: Workspace
     repository: Repository
@@ -47,6 +49,7 @@ class StageSite(Struct, frozen=True, dict=True):
     ahead: int
     there: str | None
     stage: str
+    branch: MainBranch
     environ: Mapping[str, str]
     say: Callable[[str], object] = len
     """Told what a person may want to read while it goes on."""
@@ -123,7 +126,8 @@ class StageSite(Struct, frozen=True, dict=True):
 
     @cached_property
     def rule(self) -> ApprovalRule:
-        return ApprovalRule(self.repository, self.main, self.workspace.folder, self.forge)
+        folder = self.workspace.folder
+        return ApprovalRule(self.repository, self.main, folder, self.forge, self.branch)
 
     @cached_property
     def target(self) -> DeployTarget:
@@ -160,7 +164,8 @@ def open_stage_site(
     at_forge = remote_main is not None and names_forge(workspace, repository, newest)
     main = (remote_main if at_forge else None) or newest
     environ = os.environ if environ is None else environ
-    site = StageSite(workspace, repository, main, remote, ahead, remote_main, stage, environ, say)
+    place = workspace, repository, main, remote, ahead, remote_main
+    site = StageSite(*place, stage, branch, environ, say)
     _require_stage(stage, site.project.stages)
     return site
 
