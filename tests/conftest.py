@@ -66,6 +66,8 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     home = Path(tempfile.mkdtemp(prefix="towpath-tests-"))
     (home / "gitconfig").write_text(GIT_CONFIG)
+    (home / "supervisors").mkdir()
+    forked_supervisors.hold_servers(home / "supervisors")  # until this process ends
     # Whether these are set is the machine's business, and must not decide what a test sees.
     for name in [key for key in os.environ if key.startswith("PREFECT_")] + ["CI", "NO_COLOR"]:
         os.environ.pop(name, None)
@@ -128,13 +130,13 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Have the supervisors of runs forked, but where the start of one is what is tried, where none
-    is ever started, and on macOS."""
+    """Have the supervisors of runs forked, and what sandboxes are forked from as well, but where
+    the start of one is what is tried, where none is ever started, and on macOS."""
     forks = process_tree.can_fork() and not _stands_in(
         item.path, (*forked_supervisors.FRESH, *FAST)
     )
-    home = Path(os.environ["TOWPATH_HOME"]).parent
-    addresses = forked_supervisors.start_supervisor_servers(home) if forks else None
+    folder = Path(os.environ["TOWPATH_HOME"]).with_name("supervisors")
+    addresses = forked_supervisors.start_supervisor_servers(folder) if forks else None
     forked_supervisors.choose_start(addresses)
 
 

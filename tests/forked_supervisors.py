@@ -1,19 +1,26 @@
-"""Supervisors of runs, forked from a process that has imported what they would.
+"""Processes above a run's or a sandbox's, forked from one that has imported what they would.
 
 A new Python imports for a tenth of a second before it is a supervisor, and for two seconds more
-where steps need pandas, skops and Great Expectations: a tenth of the time of all tests. ``python
-forked_supervisors.py ADDRESS light`` has one thread and a supervisor's own modules, ``heavy`` those
-libraries too, and forks a child for each request. All else is as a run starts it: arguments,
-environment, folder, descriptors, session, and how it ends. Where variables differ that are read at
-an import, a run starts it as ever, and so it does in the tests of FRESH, whose subject is that.
+where steps need pandas, skops and Great Expectations; so does what sandboxes are forked from: a
+tenth of the time of all tests. ``python forked_supervisors.py ADDRESS light`` has one thread and a
+supervisor's own modules, ``heavy`` those libraries too; ``sandbox`` has the bare environment of
+somebody's code, and what gates and smoke tests need. Each imports when it is first asked, and forks
+a child for each request. A session has one of each, whichever of xdist's workers asks.
+
+All else is as a run starts it: arguments, environment, folder, descriptors, session, signals, and
+how it ends. A sandbox is forked from its server as ever, and finds no more there than what another
+sandbox had asked for before it. Where variables differ that are read at an import, each is started
+as ever, and so it is in the tests of FRESH, whose subject is that, or what confines.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import gc
 import json
 import os
+import runpy
 import select
 import signal
 import socket
@@ -28,29 +35,43 @@ from pathlib import Path
 from threading import local
 from typing import Any, NoReturn
 
-from towpath.sandbox import process_tree, supervisor
+from towpath.sandbox import confined_process, process_tree
 from towpath.sandbox.client import Client
+from towpath.sandbox.foreign_code import Sandbox
 
-#: Rooms and files of tests whose supervisors are started by themselves.
-FRESH = ("backends", "sandbox", "steps/test_process.py")
+#: Rooms and files of tests whose supervisors and sandboxes are started by themselves.
+FRESH = (
+    "backends", "faults/test_own_code.py", "faults/test_sandbox.py", "sandbox",
+    "steps/test_process.py",
+)  # fmt: skip
 
+_SUPERVISOR, _FORK_SERVER = "towpath.sandbox.supervisor", "towpath.sandbox.fork_server"
 _OWN = ("towpath.steps.kinds.function_step", "towpath.steps.step_worker")
-_LIBRARIES = ("scipy.special", "pandas", "pyarrow.parquet", "skops.io",
-              "towpath.backends.great_expectations.validation")  # fmt: skip
-_HEAVY = ("pandas", "pyarrow", "skops", "sklearn", _LIBRARIES[-1])
+_MODELS = ("scipy.special", "skops.io", "pandas", "pyarrow.parquet")
+_VALIDATION = "towpath.backends.great_expectations.validation"
+_IMPORTED = {
+    "light": _OWN,
+    "heavy": (*_OWN, *_MODELS, _VALIDATION),
+    "sandbox": (
+        "towpath.delivery.gates.gate_process", "towpath.steps.model_io.score_model",
+        "towpath.steps.model_io.smoke_predictions", "towpath.steps.model_io.skops_models", *_MODELS,
+    ),
+}  # fmt: skip
+_HEAVY = ("pandas", "pyarrow", "skops", "sklearn", _VALIDATION)
 #: What decides at import.
 _AT_IMPORT = ("PYTHON", "LC_", "LANG", "OMP_", "OPENBLAS_", "MKL_", "MPL", "GOMP_", "GX_",
               "SOURCE_")  # fmt: skip
-_VARIABLES = "variables.json"
+_OF_EACH_SANDBOX = ("HOME", "TMPDIR", "PATH")
+_SURROUNDINGS = "surroundings.json"
 
 _START, _START_MODULE = Client.start, process_tree.start_module
 _chosen: Path | None = None
 _needs = local()
-_servers: list[subprocess.Popen[bytes]] = []  # each ends when nobody holds its stdin any more
+_servers: list[subprocess.Popen[bytes]] = []
 
 
-class ForkedSupervisor:
-    """Of ``subprocess.Popen`` what a run asks of its supervisor's process."""
+class ForkedProcess:
+    """Of ``subprocess.Popen`` what is asked of a supervisor's process, or of a fork server's."""
 
     def __init__(self, life: socket.socket) -> None:
         self._life = life.makefile("r")
@@ -65,7 +86,7 @@ class ForkedSupervisor:
         """How it ended, within so many seconds."""
         code = self._listen(timeout)
         if code is None:
-            raise subprocess.TimeoutExpired("supervisor", timeout or 0)
+            raise subprocess.TimeoutExpired("forked", timeout or 0)
         return code
 
     def kill(self) -> None:
@@ -81,20 +102,40 @@ class ForkedSupervisor:
 
 
 @cache
+def hold_servers(folder: Path) -> int:
+    """A descriptor: the servers in ``folder`` end when no process has such a one any more."""
+    with contextlib.suppress(FileExistsError):
+        os.mkfifo(folder / "held")
+    return os.open(folder / "held", os.O_RDWR)
+
+
+@cache
 def start_supervisor_servers(folder: Path) -> Path:
-    """The addresses, in a folder in ``folder``, of two processes that fork; they end with this."""
-    addresses = Path(tempfile.mkdtemp(dir=folder, prefix="sv"))
+    """``folder``, with the addresses of the processes that fork, which the first one starts."""
+    hold_servers(folder)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / _SURROUNDINGS).exists():
+            _start_servers(folder)
+    return folder
+
+
+def _start_servers(folder: Path) -> None:
     around = {**process_tree.CALM, **os.environ}
-    (addresses / _VARIABLES).write_text(json.dumps(_variables_at_import(around)))
-    for kind in ("light", "heavy"):
-        server = subprocess.Popen(
-            [sys.executable, "-P", __file__, f"{addresses}/{kind}", kind],
-            env=around,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-        )
-        _servers.append(server)
-    return addresses
+    bare = Sandbox(Path("/nonexistent"), 0).bare_environment()
+    environments = {"light": around, "heavy": around, "sandbox": bare}
+    with (folder / "held").open("rb") as held:
+        for kind, environment in environments.items():
+            server = subprocess.Popen(
+                [sys.executable, "-P", __file__, f"{folder}/{kind}", kind],
+                env=environment,
+                cwd="/",
+                stdin=held,
+                stdout=subprocess.DEVNULL,
+            )
+            _servers.append(server)
+    surroundings = {kind: _surroundings(kind, env) for kind, env in environments.items()}
+    (folder / _SURROUNDINGS).write_text(json.dumps(surroundings))
 
 
 def chosen_addresses() -> Path | None:
@@ -103,15 +144,17 @@ def chosen_addresses() -> Path | None:
 
 
 def choose_start(addresses: Path | None) -> None:
-    """Have the runs of this process fork their supervisors at ``addresses``, or start them."""
+    """Have this process fork its supervisors, and what its sandboxes are forked from, at
+    ``addresses``, or start them."""
     global _chosen
     if addresses == _chosen:
         return
     _chosen = addresses
+    confined_process.end_server()  # it was had the other way
     if addresses is None:
         Client.start, process_tree.start_module = _START, _START_MODULE  # type: ignore[method-assign]
         return
-    at_import = json.loads((addresses / _VARIABLES).read_text())
+    surroundings = json.loads((addresses / _SURROUNDINGS).read_text())
 
     def note_needs(workshop: Any, needs: tuple[str, ...], surroundings: Any = None) -> Client:
         _needs.kind = "heavy" if any(need.startswith(_HEAVY) for need in needs) else "light"
@@ -119,26 +162,54 @@ def choose_start(addresses: Path | None) -> None:
 
     def fork_or_start(
         module: str, words: Sequence[str], passed: Sequence[int], **how: Any
-    ) -> subprocess.Popen[bytes] | ForkedSupervisor:
-        is_ours = module == supervisor.__name__ and words[1] == "fork" and not how.get("python")
-        if not is_ours or _variables_at_import(how["environment"]) != at_import:
+    ) -> subprocess.Popen[bytes] | ForkedProcess:
+        kind = _find_kind(module, words)
+        is_same = kind and _surroundings(kind, how["environment"]) == surroundings[kind]
+        if not is_same or how.get("python"):
             return _START_MODULE(module, words, passed, **how)
-        life = _call_server(addresses / _needs.kind)
-        socket.send_fds(life, [b"s"], [*passed, how["output"].fileno()])
-        asked = {"words": words[1:], "folder": str(Path.cwd()), "environment": how["environment"]}
-        life.sendall(json.dumps(asked).encode() + b"\n")
-        return ForkedSupervisor(life)
+        return _fork(addresses / kind, module, words, passed, how)
 
     Client.start = note_needs  # type: ignore[method-assign, assignment]
     process_tree.start_module = fork_or_start  # type: ignore[assignment]
 
 
-def _variables_at_import(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if name.startswith(_AT_IMPORT)}
+def _find_kind(module: str, words: Sequence[str]) -> str | None:
+    """The server that forks it; None where it is started."""
+    if module == _FORK_SERVER:
+        return "sandbox"
+    is_forking = module == _SUPERVISOR and words[1] == "fork"
+    return str(_needs.kind) if is_forking else None
+
+
+def _surroundings(kind: str, environment: Mapping[str, str]) -> list[Any]:
+    """What a process must have in common with the server; of a sandbox's all that does not differ
+    from one sandbox to the next."""
+    if kind == "sandbox":
+        names = environment.keys() - _OF_EACH_SANDBOX
+    else:
+        names = {name for name in environment if name.startswith(_AT_IMPORT)}
+    return [sys.executable, {name: environment[name] for name in names}]
+
+
+def _fork(
+    address: Path, module: str, words: Sequence[str], passed: Sequence[int], how: Mapping[str, Any]
+) -> ForkedProcess:
+    life = _call_server(address)
+    with Path(os.devnull).open("wb") as nothing:
+        output = nothing if how["output"] == subprocess.DEVNULL else how["output"]
+        socket.send_fds(life, [b"s"], [*passed, output.fileno()])
+    asked = {
+        "module": module,
+        "words": words[1:],
+        "folder": str(how.get("folder") or Path.cwd()),
+        "environment": how["environment"],
+    }
+    life.sendall(json.dumps(asked).encode() + b"\n")
+    return ForkedProcess(life)
 
 
 def _call_server(address: Path) -> socket.socket:
-    """A connection, once it has imported all."""
+    """A connection, once somebody listens."""
     deadline = time.monotonic() + 60
     life = socket.socket(socket.AF_UNIX)
     while not address.exists():
@@ -148,9 +219,12 @@ def _call_server(address: Path) -> socket.socket:
     return life
 
 
-def _be_supervisor(control: int, output: int, asked: Mapping[str, Any]) -> NoReturn:
-    """Be the process of a supervisor."""
+def _be_module(control: int, output: int, asked: Mapping[str, Any]) -> NoReturn:
+    """Be the process of ``python -P -m MODULE CONTROL WORDS``."""
     os.setsid()
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     nothing = os.open(os.devnull, os.O_RDONLY)
     for number, source in enumerate((nothing, output, output)):
         os.dup2(source, number)
@@ -160,13 +234,21 @@ def _be_supervisor(control: int, output: int, asked: Mapping[str, Any]) -> NoRet
     os.environ.update(asked["environment"])
     os.chdir(asked["folder"])
     tempfile.tempdir = None
-    sys.argv = [str(supervisor.__file__), str(control), *asked["words"]]
-    supervisor.run_supervisor()
+    sys.argv = ["-m", str(control), *asked["words"]]
+    sys.modules.pop(asked["module"], None)  # it is __main__ alone
+    runpy.run_module(asked["module"], run_name="__main__", alter_sys=True)
     os._exit(0)
 
 
-def _serve(address: str) -> None:
-    """Fork for each that calls, and tell it the number and how it ended, until stdin is closed."""
+@cache
+def _import_modules(kind: str) -> None:
+    for name in _IMPORTED[kind]:
+        import_module(name)
+    gc.freeze()
+
+
+def _serve(address: str, kind: str) -> None:
+    """Fork for each that calls, and tell it the number and how it ended, while stdin is held."""
     wakeup, notify = socket.socketpair()
     notify.setblocking(False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -188,12 +270,12 @@ def _serve(address: str) -> None:
             life, _ = listening.accept()
             _, (control, output), _, _ = socket.recv_fds(life, 1, 2)
             asked = json.loads(life.makefile().readline())
+            _import_modules(kind)
             child = os.fork()
             if child == 0:
-                signal.set_wakeup_fd(-1)
                 for ours in (listening, wakeup, notify, life, *lives.values()):
                     ours.close()
-                _be_supervisor(control, output, asked)
+                _be_module(control, output, asked)
             os.close(control)
             os.close(output)
             lives[child] = life
@@ -221,7 +303,4 @@ def _tell(life: socket.socket, number: int) -> None:
 
 if __name__ == "__main__":
     gc.disable()
-    for name in (*_OWN, *(_LIBRARIES if sys.argv[2] == "heavy" else ())):
-        import_module(name)
-    gc.freeze()
-    _serve(sys.argv[1])
+    _serve(*sys.argv[1:])
