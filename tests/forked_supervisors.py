@@ -42,7 +42,7 @@ from towpath.sandbox.foreign_code import Sandbox
 #: Rooms and files of tests whose supervisors and sandboxes are started by themselves.
 FRESH = (
     "backends", "faults/test_own_code.py", "faults/test_sandbox.py", "sandbox",
-    "steps/test_process.py",
+    "steps/test_process_memory.py", "steps/test_process_starts.py",
 )  # fmt: skip
 
 _SUPERVISOR, _FORK_SERVER = "towpath.sandbox.supervisor", "towpath.sandbox.fork_server"
@@ -163,7 +163,7 @@ def choose_start(addresses: Path | None) -> None:
     def fork_or_start(
         module: str, words: Sequence[str], passed: Sequence[int], **how: Any
     ) -> subprocess.Popen[bytes] | ForkedProcess:
-        kind = _find_kind(module, words)
+        kind = _find_kind(module)
         is_same = kind and _surroundings(kind, how["environment"]) == surroundings[kind]
         if not is_same or how.get("python"):
             return _START_MODULE(module, words, passed, **how)
@@ -173,12 +173,11 @@ def choose_start(addresses: Path | None) -> None:
     process_tree.start_module = fork_or_start  # type: ignore[assignment]
 
 
-def _find_kind(module: str, words: Sequence[str]) -> str | None:
+def _find_kind(module: str) -> str | None:
     """The server that forks it; None where it is started."""
     if module == _FORK_SERVER:
         return "sandbox"
-    is_forking = module == _SUPERVISOR and words[1] == "fork"
-    return str(_needs.kind) if is_forking else None
+    return str(_needs.kind) if module == _SUPERVISOR else None
 
 
 def _surroundings(kind: str, environment: Mapping[str, str]) -> list[Any]:

@@ -144,3 +144,14 @@ def warm(project: Project) -> Iterator[Callable[[], None]]:
     """Starts the supervisor of a run; called once the project's files are written."""
     with ExitStack() as stack:
         yield lambda: stack.enter_context(step_process.warm_supervisor(project.root, FOLDER, []))
+
+
+@pytest.fixture(params=["forked", "spawned"])
+def way(
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    warm: Callable[[], None],
+) -> Callable[[], None]:
+    """Forked, and started as a new Python as on macOS: both ways must say the same."""
+    monkeypatch.setenv("TOWPATH_FORK", "1" if request.param == "forked" else "0")
+    return warm

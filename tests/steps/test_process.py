@@ -3,43 +3,17 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
 import sys
-import textwrap
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
+from ended_processes import gone, wait_until
 from msgspec.structs import replace
 
 from towpath.errors import Place, StepFailed
 from towpath.steps import step_process
 from towpath.steps.work_order import Value
-
-
-@pytest.fixture(params=["forked", "spawned"])
-def way(request, monkeypatch, warm):
-    """Forked, and started as a new Python as on macOS: both ways must say the same."""
-    monkeypatch.setenv("TOWPATH_FORK", "1" if request.param == "forked" else "0")
-    return warm
-
-
-def gone(pid: int) -> bool:
-    """Whether a process has ended, or waits only to be buried."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except (FileNotFoundError, ProcessLookupError):  # the second where it ends as it is read
-        return True
-
-
-def wait_until(true, seconds=10.0):
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.02)
 
 
 def test_all_that_a_step_says_is_in_its_log(project, way):
@@ -70,20 +44,6 @@ def test_all_that_a_step_says_is_in_its_log(project, way):
         assert word in said
     assert project.lines[-1] == "no newline at the end"
     assert order.log.read_text().splitlines() == project.lines
-
-
-def test_a_step_has_no_declaration_s_types_to_import(project, way):
-    project.steps("""
-        import sys
-
-        def look():
-            heavy = ("pydantic", "towpath.config.pipeline_declaration")
-            return [name for name in heavy if name in sys.modules]
-    """)
-    way()
-    outputs = [{"path": "seen.json", "plot": {"x": "n"}}]
-    made = project.carry_out("look", outputs, retry={"attempts": 2})
-    assert made.values == {"seen": []}
 
 
 def test_lines_come_while_the_step_runs(project, warm):
@@ -175,60 +135,6 @@ def test_a_step_that_hangs_is_killed_with_all_that_it_started(project, way):
     assert failure.value.faults[0].what == what
     assert "TimeoutError" in failure.value.causes
     wait_until(lambda: gone(int(pids.read_text())))
-
-
-@pytest.mark.parametrize("spread", [False, True], ids=["alone", "spread over children"])
-def test_a_step_that_needs_more_than_its_memory_is_killed(project, way, spread):
-    project.steps("""
-        import subprocess, sys, time
-        from pathlib import Path
-
-        HOLD = "import time; held = bytearray(b'1') * (60 << 20); time.sleep(1000)"
-
-        def grow(pids, spread):
-            if spread:
-                children = [subprocess.Popen([sys.executable, "-c", HOLD]) for _ in range(3)]
-                Path(pids).write_text(" ".join(str(child.pid) for child in children))
-                time.sleep(1000)
-            held = []
-            while True:
-                held.append(bytearray(b"1") * (10 << 20))
-                time.sleep(0.01)
-    """)
-    pids = project.root / "pids"
-    way()
-    order = project.order("grow", (), {"pids": str(pids), "spread": spread})
-    with pytest.raises(StepFailed) as failure:
-        project.call(order, memory=160 << 20, timeout=60)
-    what = "it needed more than the 160 MB of its memory and was killed"
-    assert failure.value.faults[0].what == what
-    assert failure.value.causes == ("MemoryError",)
-    if spread:
-        wait_until(lambda: all(gone(int(pid)) for pid in pids.read_text().split()))
-
-
-def test_memory_that_is_only_reserved_or_shared_is_no_step_s(project, way):
-    project.steps("""
-        import mmap, os, time
-
-        def reserve(path):
-            mmap.mmap(-1, 4 << 30, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-            held = bytearray(b"1") * (100 << 20)
-            with open(path, "wb") as file:
-                file.truncate(100 << 20)
-            with open(path, "rb") as file:
-                whole = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
-                assert not any(whole[::4096])
-            children = [os.fork() for _ in range(3)]
-            time.sleep(0.5)
-            if 0 in children:
-                os._exit(0)
-            print("held", len(held))
-    """)
-    way()
-    order = project.order("reserve", (), {"path": str(project.root / "file")})
-    project.call(order, memory=320 << 20)  # what is mapped counts where /tmp is in memory
-    assert "held 104857600" in project.lines
 
 
 ESCAPES = """
@@ -437,23 +343,6 @@ def test_a_step_outlives_one_that_began_before_it_in_the_same_worker(project):
         second.result(10)
 
 
-def test_a_pool_of_processes_leaks_nothing(project):
-    project.steps("""
-        from joblib import Parallel, delayed
-
-        def square(k):
-            return k * k
-
-        def work():
-            return Parallel(n_jobs=2)(delayed(square)(k) for k in range(4))
-    """)
-    order = replace(project.order("work", ["out.json"]), libraries=("joblib",))
-    with step_process.warm_supervisor(project.root, "flows/training", []):
-        assert project.call(order).values == {"out": [0, 1, 4, 9]}
-    time.sleep(0.5)  # what watches over semaphores speaks when all else has ended
-    assert order.log.read_text() == ""
-
-
 STATE = """
     import os
 
@@ -577,30 +466,6 @@ def test_what_a_step_made_itself_is_no_input_of_it(project, warm):
     assert project.carry_out("write").facts["undeclared"] == ["new.sqlite"], "it was there before"
 
 
-@pytest.mark.parametrize("before", [(), ("prefect",)])
-def test_a_package_s_own_settings_are_no_input(project, warm, before):
-    project.write("pyproject.toml", "[tool.prefect]\n")
-    project.write("prefect.toml", "")
-    project.write(".env", "A=1\n")
-    project.steps("""
-        import prefect, prefect.settings
-        import tomllib
-        from pathlib import Path
-
-        def own():
-            with prefect.settings.temporary_settings({}):
-                prefect.settings.get_current_settings()
-            return prefect.settings.get_current_settings().home.name
-
-        def read():
-            return tomllib.loads(Path("pyproject.toml").read_text())
-    """)
-    warm()
-    order = replace(project.order("own", ["home.json"]), libraries=before)
-    assert "undeclared" not in project.call(order).facts
-    assert project.carry_out("read", ["a.json"]).facts["undeclared"] == ["pyproject.toml"]
-
-
 def test_a_cache_inside_the_project_is_no_undeclared_file(project, warm):
     project.write(".dvc/config", "[cache]\n    dir = ../cache\n")
     project.steps("def look(raw): return raw\n")
@@ -608,16 +473,6 @@ def test_a_cache_inside_the_project_is_no_undeclared_file(project, warm):
     assert (project.root / "cache").is_dir()
     warm()
     assert "undeclared" not in project.carry_out("look", ["a.json"], {"raw": raw}).facts
-
-
-def test_usage(project, way):
-    project.steps(
-        "def eat():\n    x = bytearray(300_000_000)\n    return sum(range(3_000_000)) and None\n"
-    )
-    way()
-    usage = project.carry_out("eat").facts["usage"]
-    assert 300_000_000 < usage["peak_memory"] < 1_500_000_000
-    assert 0.01 < usage["cpu_seconds"] < 60
 
 
 def test_an_interrupt_ends_every_step_and_lets_none_begin(project, way):
@@ -643,56 +498,3 @@ def test_an_interrupt_ends_every_step_and_lets_none_begin(project, way):
     with pytest.raises(StepFailed, match="the run was interrupted"):
         project.carry_out("hang", (), {"mark": "never"})
     assert not (project.root / "never").exists()
-
-
-RUN = """
-    import sys, threading, time
-    from pathlib import Path
-    sys.path.insert(0, {tests!r})
-    from conftest import FOLDER, Project
-    from towpath.steps import step_process as process
-    project = Project(Path({root!r}))
-    with process.warm_supervisor(project.root, FOLDER, []):
-        project.carry_out("hang", (), {{"pids": {pids!r}}})
-"""
-
-
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_when_the_run_ends_so_do_its_steps(project, tmp_path, number):
-    project.steps("""
-        import os, subprocess, time
-        from pathlib import Path
-
-        def hang(pids):
-            child = subprocess.Popen(["sleep", "1000"])
-            fled = subprocess.Popen(["sleep", "1000"], start_new_session=True)
-            scratch = Path(pids + ".part")
-            scratch.write_text(f"{os.getpid()} {os.getppid()} {child.pid} {fled.pid}")
-            scratch.rename(pids)
-            time.sleep(1000)
-    """)
-    pids = tmp_path / "pids"
-    text = textwrap.dedent(RUN).format(
-        tests=str(Path(__file__).parent), root=str(project.root), pids=str(pids)
-    )
-    run = subprocess.Popen([sys.executable, "-c", text], stderr=subprocess.DEVNULL)
-    wait_until(pids.exists, 180)
-    run.send_signal(number)
-    run.wait(180)
-    for pid in map(int, pids.read_text().split()):
-        wait_until(lambda pid=pid: gone(pid), 20)
-
-
-def test_an_edit_within_a_second_that_keeps_the_size_is_run(project, monkeypatch):
-    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
-    for way in ("1", "0"):
-        monkeypatch.setenv("TOWPATH_FORK", way)
-        for answer in ("1", "2"):
-            project.write("shared/said.py", f"ANSWER = {answer}\n")
-            project.steps(
-                f"from shared.said import ANSWER\n\n\ndef run():\n    print(ANSWER, {answer})\n"
-            )
-            for path in ("shared/said.py", "flows/training/steps.py"):
-                os.utime(project.root / path, (1_000_000_000, 1_000_000_000))
-            project.carry_out("run")
-            assert project.lines[-1] == f"{answer} {answer}"
