@@ -1,9 +1,11 @@
-"""With no network at all, and then with no room on the disk: the story from new to `models`."""
+"""With no network at all, and then with no room on the disk: the story from new to `models`, and
+Prefect's pages."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,8 +18,9 @@ from running import FOLDER, Project, make
 TESTS = Path(__file__).parents[1]
 #: Brings the loopback up, sees that there is nothing else, and lives a project's first day there.
 FIRST_DAY = """
-import fcntl, json, socket, struct, sys
+import fcntl, json, re, socket, struct, sys
 from pathlib import Path
+from urllib.request import urlopen
 
 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
     fcntl.ioctl(s, 0x8914, struct.pack("16sh", b"lo", 1))
@@ -25,6 +28,7 @@ assert [name for _, name in socket.if_nameindex()] == ["lo"]
 
 sys.path.insert(0, sys.argv[1])
 from command_line import call_towpath
+from towpath.backends.prefect.server.project_api import read_service_status
 
 def call(*words):
     done = call_towpath(Path.cwd(), *words)
@@ -35,6 +39,10 @@ call("run")
 call("run", "-p", "big=60000000")
 call("run", "-p", "big=2")
 call("models", "--json")
+pages = read_service_status(Path.cwd()).ui
+page = urlopen(pages).read().decode()
+script = urlopen(pages + re.search(r'src="(/[^"]+[.]js)"', page)[1]).status
+print(json.dumps([script, urlopen(f"{pages}/ui-settings").read().decode(), page]), flush=True)
 call("down", "--force")
 """
 
@@ -75,7 +83,7 @@ def test_no_network_and_no_room(small_disk: Project, tmp_path: Path) -> None:
         cwd=root, env=environment, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    first, again, full, after, models, _ = map(json.loads, done.stdout.splitlines())
+    first, again, full, after, models, pages, _ = map(json.loads, done.stdout.splitlines())
     assert first[1] == 0, first[3]
     assert "registered mean@v1.0.0" in first[3]
     assert again[1] == 0
@@ -86,3 +94,8 @@ def test_no_network_and_no_room(small_disk: Project, tmp_path: Path) -> None:
     assert "Traceback" not in full[3]
     assert after[1] == 0, after[3]
     assert [m["version"] for m in json.loads(models[2])["models"]] == ["v1.0.0"]
+
+    script, settings, page = pages
+    assert script == 200
+    assert '"api_url":"/api"' in settings.replace(" ", "")
+    assert not re.findall(r'(?:src|href)="https?://', page)

@@ -259,7 +259,7 @@ def test_stock_prefect_works_and_the_secret_stays_where_it_is(
     while not runs or runs[0]["state_type"] != "COMPLETED":
         assert time.monotonic() < deadline, api.home.worker_log.read_text()
         runs = worker.ask_local_api(api.proven_endpoint, "POST", "/flow_runs/filter", {})
-        time.sleep(0.2)
+        time.sleep(0.8)  # each answer is work for the server
     for words in (["status"], ["status", "--json"], ["up"], ["up", "--json"]):
         done = call_towpath(project, *words, COLUMNS="200")  # no word of it is broken in two
         assert done.returncode == 0, done.stderr

@@ -1,4 +1,7 @@
-"""`towpath deploy`: what is declared is made, changed and removed, and nothing of others."""
+"""`towpath deploy`: what is declared is made, changed and removed, and nothing of others.
+
+At the API that the tests share, on which others are. At a local one ``test_deployed.py`` deploys.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,9 @@ from typing import Any
 import pytest
 from stock_prefect import call_prefect
 
+from own_home import use_api
 from running import FOLDER, Project, make
-from towpath.backends.prefect import server
-from towpath.backends.prefect.server import project_api, remote_api, server_state, worker
-from towpath.backends.prefect.server.server_state import LocalApiState
+from towpath.backends.prefect.server import PrefectApi, worker
 
 FLOW = "from towpath import flow\n\n{0} = flow(__file__)\n"
 PREPARE = "params: {n: 3}\nsteps:\n  clean: {run: clean, params: [n], outputs: [rows.json]}\n"
@@ -35,12 +37,24 @@ deployments:
 """
 
 
+#: No other test deploys flows of these names at the shared API.
+OURS = ("training", "prepare")
+
+
 @pytest.fixture
-def small(project: Path) -> Project:
+def api(warm_api: PrefectApi, monkeypatch: pytest.MonkeyPatch) -> PrefectApi:
+    """The API that the tests share, which this process has configured."""
+    use_api(warm_api, monkeypatch)
+    return warm_api
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Project:
     """A project of two pipelines and their deployments."""
     return make(
-        project,
+        tmp_path / "two words ä",
         {
+            "towpath.yaml": "name: deploying\n",
             f"{FOLDER}/flow.py": FLOW.format("training"),
             "flows/prepare/flow.py": FLOW.format("prepare"),
             "flows/prepare/pipeline.yaml": PREPARE,
@@ -61,19 +75,17 @@ def changes(small: Project, *words: str, code: int = 0) -> dict[str, list[str]]:
     }
 
 
-def settings(endpoint: LocalApiState) -> str:
-    """What `towpath up` writes for stock Prefect, without a worker beside."""
-    url = f"http://127.0.0.1:{endpoint.port}/api"
-    return project_api.SETTINGS.format(
-        ours=remote_api.OURS, url=url, secret=endpoint.secret, pool=worker.POOL
-    )
+def ask(api: PrefectApi, path: str, body: Any) -> Any:
+    return worker.ask_local_api(api.proven_endpoint, "POST", path, body)
 
 
-def ask(endpoint: LocalApiState, path: str, body: Any) -> Any:
-    return worker.ask_local_api(endpoint, "POST", path, body)
+def standing_deployments(api: PrefectApi) -> list[dict[str, Any]]:
+    """Those of our flows, whoever made them."""
+    flows = {"flows": {"name": {"any_": OURS}}}
+    return list(ask(api, "/deployments/filter", flows))
 
 
-def test_what_is_declared_stands(small: Project) -> None:
+def test_what_is_declared_stands(small: Project, api: PrefectApi) -> None:
     made = {
         "make deployment training/dev": [],
         "make deployment prepare/dev": [],
@@ -83,10 +95,7 @@ def test_what_is_declared_stands(small: Project) -> None:
     assert changes(small, "--check", code=4) == made
     assert changes(small, "--apply") == made
     assert changes(small, "--check") == {}
-    endpoint = server.begin_api(small.root).proven_endpoint
-    # Stock Prefect is told of it by `prefect.toml`.
-    server_state.replace_private_file(small.root / "prefect.toml", settings(endpoint))
-    stands = {d["name"]: d for d in ask(endpoint, "/deployments/filter", {})}
+    stands = {d["name"]: d for d in standing_deployments(api)}
     assert stands["dev"]["tags"][-1] == f"towpath:{small.workspace.project.name}"
     # Stock Prefect reads the same file: it takes the mark away, and nothing else of it.
     call_prefect(small.root, "deploy", "--all")
@@ -114,7 +123,7 @@ def test_what_is_declared_stands(small: Project) -> None:
         "make automation training/uat on change": [],
     }
     assert small.towpath("deploy", "--apply").code == 0
-    ask(endpoint, "/deployments/", {**own(stands["dev"]), "name": "by-hand", "tags": ["towpath:x"]})
+    ask(api, "/deployments/", {**own(stands["dev"]), "name": "by-hand", "tags": ["towpath:x"]})
     small.write("prefect.yaml", "deployments: []\n")
     assert set(changes(small, "--apply")) == {
         "remove automation training/uat on change",
@@ -122,8 +131,11 @@ def test_what_is_declared_stands(small: Project) -> None:
         "remove deployment training/uat",
         "remove deployment prepare/dev",
     }
-    assert [d["name"] for d in ask(endpoint, "/deployments/filter", {})] == ["by-hand"]
-    assert ask(endpoint, "/automations/filter", {}) == []
+    [left] = standing_deployments(api)
+    assert left["name"] == "by-hand"
+    automations = ask(api, "/automations/filter", {})
+    assert not [a["name"] for a in automations if a["name"].startswith(OURS)]
+    worker.ask_local_api(api.proven_endpoint, "DELETE", f"/deployments/{left['id']}")
 
 
 def own(deployment: dict[str, Any]) -> dict[str, Any]:

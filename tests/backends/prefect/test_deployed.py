@@ -15,7 +15,7 @@ from notified_hall import BLOCKS, listen_in_hall
 from stock_prefect import call_prefect, run_deployment
 
 import running
-from running import FOLDER, Project, make
+from running import FOLDER, Project, end, make, start
 from towpath.backends.prefect.server import worker
 from towpath.backends.prefect.server.project_api import (
     StartedServices,
@@ -108,11 +108,19 @@ def small(project: Path) -> Project:
 def test_the_story(small: Project, site: Path) -> None:
     """On one API and its worker: to start both takes ten seconds."""
     install(site, "", "1.0")
+    assert read_service_status(small.root).url is None
+    assert small.towpath("deploy", "--check").code == 4  # it starts the API, and makes nothing
     standing = start_services(small.root)
+    assert standing.api.warm
     call_prefect(small.root, "deploy", "--all")
-    steps_have_their_packages_at_once_and_the_project_s_code_anew(small, standing)
-    a_schedule_runs_with_what_is_installed_by_then(small, site, standing)
-    a_run_has_secrets_waits_for_an_answer_and_is_stopped(small, standing)
+    a_step_has_its_packages_at_once_and_what_its_run_was_given(small, standing)
+    a_schedule_runs_with_what_is_there_by_then(small, site, standing)
+    a_run_without_a_block_that_it_names_fails(small, standing)
+    with listen_in_hall() as (url, told):
+        words = [sys.executable, "-c", BLOCKS, url]
+        subprocess.run(words, cwd=small.root, check=True, capture_output=True)
+        a_run_has_secrets_waits_for_an_answer_and_is_stopped(small, standing, told)
+        a_run_of_the_command_line_has_secrets_and_tells_by_a_block(small, told)
     what_is_declared_for_a_deployment_registers(small, standing)
     assert read_service_status(small.root).runs == ()
     stop_services(small.root)
@@ -138,7 +146,7 @@ def await_state(standing: StartedServices, run: str, expected: str) -> None:
         assert not is_over and time.monotonic() < deadline, (
             state["state"], standing.api.home.worker_log.read_text(),
         )  # fmt: skip
-        time.sleep(0.4)  # each answer is work for the server
+        time.sleep(0.8)  # each answer is work for the server
 
 
 def last_seen(small: Project) -> Any:
@@ -148,16 +156,13 @@ def last_seen(small: Project) -> Any:
     return next(e for e in events if "made" in e)["made"]["values"]["seen"]
 
 
-def steps_have_their_packages_at_once_and_the_project_s_code_anew(
+def a_step_has_its_packages_at_once_and_what_its_run_was_given(
     small: Project, standing: StartedServices
 ) -> None:
-    assert seen(small, standing, 1) == {
-        "ahead": True, "word": "first", "variable": "", "alpha": "1.0", "at_import": "",
+    assert seen(small, standing, 2, job_variables={"env": {"OWN": "mine"}}) == {
+        "ahead": True, "word": "first", "variable": "mine", "alpha": "1.0", "at_import": "mine",
     }  # fmt: skip
     assert_whole_log(standing)
-    (small.root / FOLDER / "beside.py").write_text('WORD = "other"\n')
-    own = seen(small, standing, 2, job_variables={"env": {"OWN": "mine"}})
-    assert (own["word"], own["variable"], own["at_import"]) == ("other", "mine", "mine")
 
 
 def test_libraries_are_those_of_installed_packages(
@@ -177,19 +182,20 @@ def test_libraries_are_those_of_installed_packages(
     assert in_order.index("scipy.special") < in_order.index("pandas") < in_order.index("skops.io")
 
 
-def a_schedule_runs_with_what_is_installed_by_then(
+def a_schedule_runs_with_what_is_there_by_then(
     small: Project, site: Path, standing: StartedServices
 ) -> None:
-    """A package is upgraded; deployed anew with a schedule, a run begins without being asked."""
+    """A package is upgraded, and the project's code is another; deployed anew with a schedule, a
+    run begins without being asked, and has nothing of what the run before it was given."""
     (site / "alpha-1.0.dist-info").rename(site / "away")
     install(site, "", "1.1")
-    (small.root / FOLDER / "beside.py").write_text('WORD = "third"\n')
+    (small.root / FOLDER / "beside.py").write_text('WORD = "other"\n')
     # One run, soon; where the deploying took longer than that, the next comes in a while.
     soon = (datetime.now(UTC) + timedelta(seconds=12)).isoformat()
     schedule = f"{{interval: 40, anchor_date: '{soon}'}}"
     small.write("prefect.yaml", f"{DEPLOYMENTS}  schedules: [{schedule}]\n")
     before = small.runs()
-    call_prefect(small.root, "deploy", "--all")
+    deploy_by_towpath(small)
     deadline = time.monotonic() + 180
     while not any(
         run.state == "done" and run.id not in before
@@ -197,8 +203,9 @@ def a_schedule_runs_with_what_is_installed_by_then(
     ):
         assert time.monotonic() < deadline, standing.api.home.worker_log.read_text()
         time.sleep(0.4)
-    upgraded = last_seen(small)
-    assert (upgraded["alpha"], upgraded["word"]) == ("1.1", "third")
+    assert last_seen(small) == {
+        "ahead": True, "word": "other", "variable": "", "alpha": "1.1", "at_import": "",
+    }  # fmt: skip
     end_schedule(standing, "training/dev")
 
 
@@ -237,9 +244,8 @@ def _logged(standing: StartedServices, run: str | None = None) -> str:
     return "\n".join(each["message"] for each in found)
 
 
-def a_run_has_secrets_waits_for_an_answer_and_is_stopped(
-    small: Project, standing: StartedServices
-) -> None:
+def a_run_without_a_block_that_it_names_fails(small: Project, standing: StartedServices) -> None:
+    """Pipeline and functions are others again, and nothing is deployed anew."""
     small.declare(
         """
         steps:
@@ -249,18 +255,21 @@ def a_run_has_secrets_waits_for_an_answer_and_is_stopped(
         """,
         "import os\ndef look():\n    print('key', os.environ['KEY'])\n    return {}\n",
     )
-    endpoint = standing.api.proven_endpoint
-    await_state(standing, run_deployment(endpoint, "training/dev"), "FAILED")
+    run = run_deployment(standing.api.proven_endpoint, "training/dev")
+    await_state(standing, run, "FAILED")
     refused = run_folders.find_run(small.workspace.runs, "last").error
     assert refused == (
         "step `look` needs the secret `KEY`: there is no block `api-token`"
         " (make a block of the kind Secret at the Prefect API of the run)",
     )
-    with listen_in_hall() as (url, told_words):
-        words = [sys.executable, "-c", BLOCKS, url]
-        subprocess.run(words, cwd=small.root, check=True, capture_output=True)
-        deployed = run_deployment(endpoint, "training/dev")
-        _await_paused_task(endpoint, deployed)
+
+
+def a_run_has_secrets_waits_for_an_answer_and_is_stopped(
+    small: Project, standing: StartedServices, told_words: list[str]
+) -> None:
+    endpoint = standing.api.proven_endpoint
+    deployed = run_deployment(endpoint, "training/dev")
+    _await_paused_task(endpoint, deployed)
     assert told_words == ['{"text":"looked at it"}']
     run = run_folders.find_run(small.workspace.runs, "last")
     log = (small.workspace.runs / run.id / "look" / "log.txt").read_text()
@@ -280,6 +289,26 @@ def _await_paused_task(endpoint: LocalApiState, run: str) -> None:
             return
         assert time.monotonic() < deadline, [task["state_type"] for task in tasks]
         time.sleep(0.4)
+
+
+def a_run_of_the_command_line_has_secrets_and_tells_by_a_block(
+    small: Project, told_words: list[str]
+) -> None:
+    """It puts off imports that a deployed run has: nobody misses them."""
+    small.declare(
+        """
+        steps:
+          look: {run: look, secrets: {KEY: {block: api-token}}, outputs: [seen.json]}
+          tell: {kind: notify, message: seen by hand, block: custom-webhook/hall, after: look}
+        """,
+        "import os\ndef look():\n    return {'key': len(os.environ['KEY'])}\n",
+    )
+    told_words.clear()
+    # A new Python, for one in which Prefect was imported before puts nothing off.
+    answer = end(start(small.root, "run"))
+    assert answer.code == 0, answer.err
+    assert told_words == ['{"text":"seen by hand"}']
+    assert small.output("look/seen.json") == {"key": 11}
 
 
 def what_is_declared_for_a_deployment_registers(small: Project, standing: StartedServices) -> None:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
 import psutil
@@ -47,90 +48,103 @@ def gone(processes: Processes, seconds: float = 30.0) -> bool:
     """Whether nothing of the API is left, now or soon."""
     deadline = time.monotonic() + seconds
     while processes() and time.monotonic() < deadline:
-        time.sleep(0.1)
+        time.sleep(0.3)  # to read how each process was called is work
     return not processes()
 
 
-def test_from_the_first_start_to_the_end(project: Path, processes: Processes) -> None:
+def test_from_the_first_start_to_the_end(
+    project: Path, processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On one home: each start of a server takes four seconds."""
+    two_at_once_start_one(project, processes)
+    home = server.begin_api(project).home
+    a_server_that_was_killed_is_started_anew(project)
+    # So that the next keeper looks at the leases each second.
+    monkeypatch.setenv("TOWPATH_REST", "1s")
+    kill_keeper(home)
+    api = server.begin_api(project)
+    assert not api.warm
+    with server.run_in_progress(api, "lives"):
+        server.await_api(api)
+        what_was_prepared_is_whole(api)
+        a_killed_run_is_called_crashed_by_the_next_and_a_live_one_keeps_it_from_rest(api, project)
+    assert gone(processes)
+    assert server_state.read_api_state(home) is None
+    assert not start_api.stop_local_api(home)
+
+
+def two_at_once_start_one(project: Path, processes: Processes) -> None:
     both = [
         subprocess.Popen([sys.executable, "-c", ENSURE, project], stdout=subprocess.PIPE)
         for _ in range(2)
     ]
     one, other = (each.communicate()[0].decode().strip() for each in both)
-    assert one == other, "two at once start one"
+    assert one == other
     assert one.startswith("http://127.0.0.1:")
     assert len(processes()) == 2  # a keeper and a server
 
     first = server.ensure_api(project)
     assert (first.warm, first.url) == (True, one)
     assert first.started_by_us
-    assert (
-        worker.ask_local_api(first.proven_endpoint, "GET", "/admin/version")
-        == server_state.installed_prefect()
-    )
+    version = worker.ask_local_api(first.proven_endpoint, "GET", "/admin/version")
+    assert version == server_state.installed_prefect()
     # So that the next project's first start needs no migrations.
     assert start_api.blank_path().is_file()
 
+
+def a_server_that_was_killed_is_started_anew(project: Path) -> None:
+    first = server.ensure_api(project)
     os.kill(int(first.home.ready_file.read_text()), signal.SIGKILL)
     assert server.ensure_api(project).url == first.url  # the keeper held the address
     assert "the server ended with -9, and is started anew" in first.home.log.read_text()
 
-    found = server_state.running_api_state(first.home)
+
+def kill_keeper(home: api_home.ApiHome) -> None:
+    """End the keeper of an API so that it cannot say so."""
+    found = server_state.running_api_state(home)
     assert found
     keeper = psutil.Process(found.pid)
     keeper.kill()
     keeper.wait()
-    after = server.ensure_api(project)
-    assert not after.warm
-    with urlopen(f"{after.url}/health") as answer:
+
+
+def what_was_prepared_is_whole(api: server.PrefectApi) -> None:
+    """It was started on what the first server had prepared."""
+    with urlopen(f"{api.url}/health") as answer:
         assert answer.read() == b"true"
-    # It was started on what the first server had prepared, and that is whole.
-    started = psutil.Process(int(after.home.ready_file.read_text())).environ()
+    started = psutil.Process(int(api.home.ready_file.read_text())).environ()
     assert set(start_api.PREPARED.items()) <= set(started.items())
-    kinds = worker.ask_local_api(after.proven_endpoint, "POST", "/block_types/filter", {})
+    kinds = worker.ask_local_api(api.proven_endpoint, "POST", "/block_types/filter", {})
     assert "secret" in {kind["slug"] for kind in kinds}
 
-    assert start_api.stop_local_api(after.home)
-    assert gone(processes)
-    assert not start_api.stop_local_api(after.home)
 
-
-def test_a_killed_run_is_called_crashed_by_the_next_and_a_live_one_keeps_it_from_rest(
-    project: Path, processes: Processes, monkeypatch: pytest.MonkeyPatch
+def a_killed_run_is_called_crashed_by_the_next_and_a_live_one_keeps_it_from_rest(
+    api: server.PrefectApi, project: Path
 ) -> None:
-    monkeypatch.setenv("TOWPATH_REST", "1s")  # so that the keeper looks at the leases each second
-    api = server.begin_api(project)
-    with server.run_in_progress(api, "lives"):
-        server.await_api(api)
-        flow = worker.ask_local_api(api.proven_endpoint, "POST", "/flows/", {"name": "training"})[
-            "id"
-        ]
-        body = {"flow_id": flow, "state": {"type": "RUNNING"}}
-        made = [
-            worker.ask_local_api(
-                api.proven_endpoint, "POST", "/flow_runs/", {**body, "name": name}
-            )["id"]
-            for name in ("killed", "lives")
-        ]
-        holder = subprocess.Popen([sys.executable, "-c", HOLD, project], stdout=subprocess.PIPE)
-        assert holder.stdout
-        assert holder.stdout.readline() == b"held\n"
-        assert api_home.find_runs(api.home) == ("killed", "lives")
-        holder.kill()
-        holder.communicate()
-        time.sleep(2.5)
-        assert api_home.find_killed_runs(api.home) == ("killed",)
-        server.settle_killed_runs(api)
-        states = [
-            worker.ask_local_api(api.proven_endpoint, "GET", f"/flow_runs/{run}")["state_type"]
-            for run in made
-        ]
-        assert states == ["CRASHED", "RUNNING"]
-        assert api_home.find_runs(api.home) == ("lives",)
-        assert api_home.find_killed_runs(api.home) == ()
-        assert server.ensure_api(project).warm
-    assert gone(processes)
-    assert server_state.read_api_state(api.home) is None
+    """While the run ``lives`` is in progress."""
+
+    def ask(method: str, path: str, body: object = None) -> Any:
+        return worker.ask_local_api(api.proven_endpoint, method, path, body)
+
+    flow = ask("POST", "/flows/", {"name": "training"})["id"]
+    body = {"flow_id": flow, "state": {"type": "RUNNING"}}
+    made = [
+        ask("POST", "/flow_runs/", {**body, "name": name})["id"] for name in ("killed", "lives")
+    ]
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, project], stdout=subprocess.PIPE)
+    assert holder.stdout
+    assert holder.stdout.readline() == b"held\n"
+    assert api_home.find_runs(api.home) == ("killed", "lives")
+    holder.kill()
+    holder.communicate()
+    time.sleep(2.5)
+    assert api_home.find_killed_runs(api.home) == ("killed",)
+    server.settle_killed_runs(api)
+    states = [ask("GET", f"/flow_runs/{run}")["state_type"] for run in made]
+    assert states == ["CRASHED", "RUNNING"]
+    assert api_home.find_runs(api.home) == ("lives",)
+    assert api_home.find_killed_runs(api.home) == ()
+    assert server.ensure_api(project).warm
 
 
 def test_only_the_slow_first_start_is_begun_early(
@@ -233,9 +247,15 @@ def test_a_run_waits_for_a_server_that_is_busy_for_some_seconds(tmp_path: Path) 
         answering.join()
 
 
-def test_a_deleted_project_leaves_nothing(tmp_path: Path, project: Path) -> None:
+def test_a_deleted_project_leaves_nothing(
+    tmp_path: Path, project: Path, processes: Processes
+) -> None:
     left = api_home.home_of_project(tmp_path / "deleted")
     left.make()
     server.begin_api(project)
     assert not left.folder.exists()
     assert api_home.home_of_project(project).folder.exists()
+    # An API that answers is stopped in `test_up.py`, one that is being started here.
+    assert start_api.stop_local_api(api_home.home_of_project(project))
+    assert gone(processes)
+    assert not start_api.stop_local_api(api_home.home_of_project(project))

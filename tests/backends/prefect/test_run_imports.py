@@ -1,21 +1,17 @@
-"""What a run does without: imports, authorities, a heartbeat; and that nobody misses it."""
+"""What a run does without: imports, authorities, a heartbeat. That a whole run of the command line
+does not miss them stands in ``test_deployed.py``, where an API is up."""
 
 from __future__ import annotations
 
 import json
-import os
 import ssl
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from notified_hall import BLOCKS, listen_in_hall
 
-from running import FOLDER, end, make, start
-from towpath.backends.prefect import run_settings, server
+from towpath.backends.prefect import run_settings
 from towpath.backends.prefect.prefect_import import import_prefect
-from towpath.backends.prefect.server import api_home, start_api
 
 
 def _python(code: str, *words: str) -> list[str]:
@@ -130,36 +126,3 @@ def test_with_no_authority_a_certificate_is_refused_and_not_taken_unseen() -> No
     context = ssl.create_default_context(cafile=str(run_settings.NO_AUTHORITY))
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
     assert context.get_ca_certs() == []  # the certificate in it may vouch for none
-
-
-PIPELINE = """
-steps:
-  look: {run: look, secrets: {KEY: {block: api-token}}, outputs: [seen.json]}
-  tell: {kind: notify, message: looked at it, block: custom-webhook/hall, after: look}
-"""
-STEPS = """
-import os
-
-def look() -> dict:
-    return {"key": len(os.environ["KEY"])}
-"""
-
-
-def test_a_run_of_the_command_line_has_secrets_and_tells_by_a_block(tmp_path: Path) -> None:
-    files = {f"{FOLDER}/pipeline.yaml": PIPELINE, f"{FOLDER}/steps.py": STEPS}
-    project = make(tmp_path, files)
-    project.git("init", "-q")
-    project.commit()
-    api = server.ensure_api(project.root)
-    try:
-        with listen_in_hall() as (url, bodies):
-            words = [sys.executable, "-c", BLOCKS, url]
-            variables = {**os.environ, **api.environment()}
-            subprocess.run(words, cwd=tmp_path, env=variables, check=True, capture_output=True)
-            # A new Python, for one in which Prefect was imported before puts nothing off.
-            answer = end(start(project.root, "run"))
-    finally:
-        start_api.stop_local_api(api_home.home_of_project(project.root))
-    assert answer.code == 0, answer.err
-    assert bodies == ['{"text":"looked at it"}']
-    assert project.output("look/seen.json") == {"key": 11}

@@ -51,10 +51,10 @@ def last_state(endpoint: server_state.LocalApiState) -> str:
 
 
 def wait_for(endpoint: server_state.LocalApiState, wanted: str) -> None:
-    for _ in range(150):
+    for _ in range(75):
         if last_state(endpoint) == wanted:
             return
-        time.sleep(0.4)  # each answer is work for the server
+        time.sleep(0.8)  # each answer is work for the server
     raise AssertionError(f"{last_state(endpoint)}, not {wanted}")
 
 
