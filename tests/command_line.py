@@ -62,8 +62,14 @@ def call_towpath(
 ) -> CompletedProcess[str]:
     """What a person types in a folder, to its end; ``environment`` is added to this process's.
     ``typed`` is what the command then reads on stdin."""
-    around = {**os.environ, **environment}
-    return _towpath_server(words, around).run(folder, words, around, typed=typed)
+    return call_towpath_in({**os.environ, **environment}, folder, *words, typed=typed)
+
+
+def call_towpath_in(
+    environment: Mapping[str, str], folder: Path, *words: str, typed: str = ""
+) -> CompletedProcess[str]:
+    """The same in an environment that has nothing of this process's."""
+    return _towpath_server(words, environment).run(folder, words, environment, typed=typed)
 
 
 def begin_towpath(folder: Path, *words: str, **environment: str) -> BegunCommand:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import subprocess
 import sys
@@ -10,9 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import job_commands
 from acting import REPOSITORY, Acted, Runner, pull_request, push
 from github_server import GitHubServer
 from github_state import Hosted
+from job_commands import answer_jobs
 from workflow_files import fits, read
 
 from command_line import call_towpath
@@ -26,6 +29,8 @@ OFFLINE = {
     "PIP_DISABLE_PIP_VERSION_CHECK": "1",
     "PIP_NO_COLOR": "1",
 }
+#: A new project asks for pytest alone; the plugins here take as long to import as it.
+PLAIN_PYTEST = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 
 
 def git(folder: Path, *words: str) -> str:
@@ -35,6 +40,12 @@ def git(folder: Path, *words: str) -> str:
     return done.stdout.strip()
 
 
+def write_command(file: Path, command: str) -> None:
+    """A command of a job's Python, which stands beside it."""
+    file.write_text(f'#!/bin/sh\nexec "$(dirname "$0")/python" {command} "$@"\n')
+    file.chmod(0o755)
+
+
 def prepare_python(folder: Path) -> None:
     """A Python for jobs, of which each takes a copy: of its own, but with all that is installed."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
@@ -42,9 +53,7 @@ def prepare_python(folder: Path) -> None:
     shared = sysconfig.get_path("purelib")
     (site / "shared.pth").write_text(f"import site; site.addsitedir({shared!r})\n")
     for module in ("towpath", "pytest"):
-        command = folder / "bin" / module
-        command.write_text(f'#!/bin/sh\nexec "$(dirname "$0")/python" -m {module} "$@"\n')
-        command.chmod(0o755)
+        write_command(folder / "bin" / module, f"-m {module}")
 
 
 @dataclass(frozen=True)
@@ -167,22 +176,34 @@ class Platform:
         given = {"ref": "refs/heads/main"}
         return self._runner().act(self._clone(), workflow, "schedule", given)
 
+    def fork_commands(self) -> None:
+        """From now on jobs have their ``towpath`` forked, and all else as before: each would import
+        for a second what the one before it has imported."""
+        asking = f"-I -S {shlex.quote(job_commands.__file__)} {shlex.quote(answer_jobs())}"
+        write_command(self._python() / "bin" / "towpath", asking)
+
     def _clone(self) -> Path:
         """A fresh clone, from which the forge reads the workflows."""
         folder = self.top / "clones" / f"{len(list(self.top.glob('clones/*')))}"
         git(self.work, "clone", "--quiet", str(self.bare), str(folder))
         return folder
 
-    def _runner(self) -> Runner:
+    def _python(self) -> Path:
+        """What each job's Python is copied from."""
         python = self.top / "python"
         if not python.exists():
             prepare_python(python)
+        return python
+
+    def _runner(self) -> Runner:
         own = {
-            "TOWPATH_TEST_PYTHON": str(python),
+            "TOWPATH_TEST_PYTHON": str(self._python()),
             "TOWPATH_TEST_ORIGIN": self.origin,
             "TOWPATH_TEST_APP_TOKEN": self.github.person("towpath[bot]").token,
             "GITHUB_API_URL": self.github.url,
         }
         people = {"read": "reader", "write": "github-actions[bot]"}
         tokens = {what: self.github.person(login).token for what, login in people.items()}
-        return Runner(self.top / "runner", {**own, **OFFLINE, **self.environment}, tokens)
+        return Runner(
+            self.top / "runner", {**own, **OFFLINE, **PLAIN_PYTEST, **self.environment}, tokens
+        )

@@ -16,6 +16,9 @@ from own_home import name_api
 from towpath.backends.prefect.server import PrefectApi
 
 KEPT = ("TOWPATH_HOME", "DVC_NO_ANALYTICS", "DVC_SITE_CACHE_DIR", "GIT_CONFIG_GLOBAL")
+#: What decides as Python and Prefect are imported: so jobs have their commands forked from the same
+#: process as the story.
+DECIDING = ("LANG", "LC_", "PREFECT_", "PYTHON")
 
 
 @pytest.fixture
@@ -23,15 +26,18 @@ def platform(
     tmp_path: Path, rendered: Path, github: GitHubServer, warm_api: PrefectApi
 ) -> Platform:
     """The project on its forge, with stores of its own for each stage."""
-    environment = {name: os.environ[name] for name in KEPT} | name_api(warm_api)
+    kept = {name: os.environ[name] for name in os.environ if name.startswith((*KEPT, *DECIDING))}
+    environment = kept | name_api(warm_api)
     made = Platform(tmp_path, github, environment)
     made.begin(rendered)
     return made
 
 
 def test_from_main_to_production_and_back(platform: Platform) -> None:
+    """The first job, and those of the other tests, start what is installed; later ones fork it."""
     protect(platform)
     train(platform)
+    platform.fork_commands()
     branch = propose(platform)
     check(platform, branch)
     refuse_what_else_it_holds(platform, branch)
