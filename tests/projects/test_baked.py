@@ -9,7 +9,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
-from made_project import REPOSITORY, git, run
+from made_project import REPOSITORY, git, run, run_its_tests
 
 from command_line import call_dvc, call_towpath
 from own_home import use_api
@@ -54,7 +54,7 @@ def test_a_forecast_backtests_tunes_the_winner_and_registers(tmp_path: Path) -> 
     trials = (artifacts / "tune/trials.csv").read_text().splitlines()
     assert len(trials) == 13
     assert call_dvc(project, "status").stdout.strip().endswith("up to date.")
-    tests = run(sys.executable, "-m", "pytest", "-q", "tests/test_steps.py", cwd=project)
+    tests = run_its_tests(project, "tests/test_steps.py")
     assert "5 passed" in tests.stdout, tests.stdout + tests.stderr
 
 
@@ -71,7 +71,7 @@ def registered_metrics(project: Path, model: str) -> dict[str, float]:
 
 def pass_its_own_tests(project: Path, base: Path) -> None:
     """As a person runs them."""
-    tests = run(sys.executable, "-m", "pytest", "-q", "--basetemp", base, cwd=project)
+    tests = run_its_tests(project, "--basetemp", base)
     assert tests.returncode == 0, tests.stdout + tests.stderr
     assert "6 passed" in tests.stdout
 

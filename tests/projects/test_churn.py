@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import runpy
-import sys
 from pathlib import Path
 
 import pytest
-from made_project import REPOSITORY, contents, cookiecutter, git, run
+from made_project import REPOSITORY, contents, cookiecutter, git, run_its_tests
 
 from command_line import call_dvc, call_towpath
 from own_home import use_api
@@ -60,7 +59,7 @@ def test_customers_are_checked_and_the_model_explained_and_registered(
     page = (project / "run.html").read_text()
     assert all(word in page for word in ("service_calls", "Who left"))
     assert page.count("<td>fair</td>") > 10, "what it was held against stands among the checks"
-    tests = run(sys.executable, "-m", "pytest", "-q", "tests/test_steps.py", cwd=project)
+    tests = run_its_tests(project, "tests/test_steps.py")
     assert "4 passed" in tests.stdout, tests.stdout + tests.stderr
     refuse_what_is_unfair(project)
 
