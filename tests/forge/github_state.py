@@ -92,6 +92,7 @@ class Pull:
     reviews: list[Said] = field(default_factory=list)
     comments: list[tuple[Person, str]] = field(default_factory=list)
     time: str = field(default_factory=now)
+    named: str = ""  # the commit that its ref in the repository names
     fork: Hosted | None = None  # whose branch it is, where it is not the repository's own
 
 
@@ -132,7 +133,9 @@ class Hosted:
             if self._dismisses():
                 for review in pull.reviews:
                     review.state = "DISMISSED" if review.state == "APPROVED" else review.state
-        git(self.path, "update-ref", f"refs/pull/{number}/head", pull.head)
+        if pull.named != pull.head:
+            git(self.path, "update-ref", f"refs/pull/{number}/head", pull.head)
+            pull.named = pull.head
         return pull
 
     def branch(self, name: str, base: Hosted) -> str | None:
