@@ -159,7 +159,8 @@ def _examine_signers(
         yield report_lack(str(fault.place), fault.what, fault.hint or "")
     if project.policy.versions != "signed":
         return
-    if signatures.signs_tags(repository) and commit_approvers.is_configured(repository):
+    signs = signatures.read_signing_settings(repository)
+    if signs.tags and commit_approvers.is_configured(repository):
         yield report_well("versions", "are signed as Git is configured, which the policy asks for")
     else:
         hint = f"{commit_approvers.CONFIGURE}; git config tag.gpgSign true"

@@ -20,9 +20,10 @@ from towpath.sandbox import process_tree
 
 @pytest.fixture
 def many(repository: Repository, git: Git) -> dict[str, bytes]:
-    """A thousand small files and one of three megabytes, committed: their bytes by name."""
-    files = {f"files/{number}": b"%d\n\n" % number for number in range(1000)}
-    files["files/500"] = bytes(range(256)) * 12_000
+    """Small files, whose names no pipe has to hold at once, and one of three megabytes, committed:
+    their bytes by name."""
+    files = {f"files/{number}": b"%d\n\n" % number for number in range(240)}
+    files["files/120"] = bytes(range(256)) * 12_000
     (repository.root / "files").mkdir()
     for path, content in files.items():
         (repository.root / path).write_bytes(content)
@@ -38,9 +39,7 @@ def running(repository: Repository) -> list[int]:
     return [child for child, said in words.items() if os.fsencode(repository.root) in said]
 
 
-def test_thousands_are_answered_by_one_process(
-    repository: Repository, many: dict[str, bytes]
-) -> None:
+def test_many_are_answered_by_one_process(repository: Repository, many: dict[str, bytes]) -> None:
     for name in list(many)[:20]:
         assert refs.read_contents(repository, [name]) == {name: many[name]}
     (only,) = running(repository)
@@ -127,7 +126,7 @@ def test_one_that_was_ended_is_begun_anew(repository: Repository, many: dict[str
 def test_a_broken_object_is_told_and_the_rest_is_read(
     repository: Repository, many: dict[str, bytes], git: Git
 ) -> None:
-    broken, whole = (name for name in many if name.endswith(("/500", "/501")))
+    broken, whole = (name for name in many if name.endswith(("/120", "/121")))
     blob = git(repository.root, "rev-parse", broken)
     place = repository.common / "objects" / blob[:2] / blob[2:]
     place.chmod(0o644)
@@ -145,9 +144,9 @@ def test_a_fork_does_not_read_its_parent_s_answers(
     refs.read_contents(repository, names[:1])
     child = os.fork()
     if child == 0:
-        right = all(refs.read_contents(repository, [n]) == {n: many[n]} for n in names[1:200])
+        right = all(refs.read_contents(repository, [n]) == {n: many[n]} for n in names[1:120])
         os._exit(0 if right else 1)
-    for name in names[200:400]:
+    for name in names[120:]:
         assert refs.read_contents(repository, [name]) == {name: many[name]}
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 

@@ -147,17 +147,6 @@ def a_killed_run_is_called_crashed_by_the_next_and_a_live_one_keeps_it_from_rest
     assert server.ensure_api(project).warm
 
 
-def test_only_the_slow_first_start_is_begun_early(
-    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TOWPATH_HOME", str(tmp_path / "fresh"))
-    server.prepare_api(project)
-    assert start_api.stop_local_api(api_home.home_of_project(project))
-    start_api.blank_path().touch()
-    server.prepare_api(project)
-    assert not start_api.stop_local_api(api_home.home_of_project(project))
-
-
 def test_a_database_of_another_prefect_is_brought_up_to_date(tmp_path: Path) -> None:
     home = api_home.ApiHome(tmp_path)
     installed = server_state.installed_prefect()

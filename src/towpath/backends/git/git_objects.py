@@ -50,7 +50,7 @@ def commit_beside(
     paths away; ``merging`` names further parents, whose files are not looked at; ``sign`` says
     whether to sign it (default: as ``commit.gpgSign`` does). Nothing points at the commit yet: its
     name is returned. Raises ``RegistryError`` where it cannot be signed."""
-    signs = signatures.signs_commits(repository) if sign is None else sign
+    signs = signatures.read_signing_settings(repository).commits if sign is None else sign
     try:
         with scratch_folder() as scratch:
             blobs = _store_blobs(repository, Path(scratch), files)
@@ -79,7 +79,7 @@ def make_tag_object(
     """An annotated tag's object, which no ref holds yet: it can be pushed before it is kept.
     ``sign`` says whether it is signed (default: as configured); ``RegistryError`` if that fails."""
     text = f"{signatures.plain_tag_message(message).rstrip()}\n"
-    if signatures.signs_tags(repository) if sign is None else sign:
+    if signatures.read_signing_settings(repository).tags if sign is None else sign:
         return _signed_tag(repository, name, target, text, stamp)
     head = f"object {target}\ntype commit\ntag {name}\n"
     tagger = f"tagger {stamp.who} {stamp.time} +0000\n"

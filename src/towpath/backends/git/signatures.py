@@ -334,14 +334,6 @@ def read_signing_settings(repository: Repository) -> SigningSettings:
     )
 
 
-def signs_commits(repository: Repository) -> bool:
-    return read_signing_settings(repository).commits
-
-
-def signs_tags(repository: Repository) -> bool:
-    return read_signing_settings(repository).tags
-
-
 def signing_refusal(what: str, outcome: GitOutcome) -> RegistryError:
     """Said where the signing program, or the key, did not do it: in their words."""
     # The hook is our own: it ends `git tag` before the ref is made.

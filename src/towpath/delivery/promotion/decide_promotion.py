@@ -21,7 +21,7 @@ from towpath.backends.git import (
 )
 from towpath.backends.git.commit_history import CLOCK_SKEW, read_main_line
 from towpath.backends.git.git_command import split_lines
-from towpath.backends.git.signatures import SIGNERS, signs_commits
+from towpath.backends.git.signatures import SIGNERS, read_signing_settings
 from towpath.config.foreign_values import clamp_second
 from towpath.delivery.promotion import (
     commit_approvers,
@@ -443,11 +443,12 @@ def decide_signing(repository: Repository, needed: bool, asked: bool | None) -> 
     if needed and asked is False:
         raise UsageError("the policy asks for a signature", hint="leave --no-sign out")
     can_sign = commit_approvers.is_configured(repository)
-    signs = asked if asked is not None else needed or (can_sign and signs_commits(repository))
-    if signs and not can_sign:
+    if asked is None:
+        asked = needed or (can_sign and read_signing_settings(repository).commits)
+    if asked and not can_sign:
         what = "Git does not know with which SSH key to sign"
         raise UsageError(what, hint=commit_approvers.CONFIGURE)
-    return signs
+    return asked
 
 
 def judge_commit_promotions(

@@ -4,13 +4,11 @@ from towpath.backends.prefect.server.chosen_api import (
     await_api,
     begin_api,
     ensure_api,
-    prepare_api,
     run_in_progress,
     settle_killed_runs,
 )
 from towpath.backends.prefect.server.server_state import PrefectApi
 
 __all__ = [
-    "PrefectApi", "await_api", "begin_api", "ensure_api", "prepare_api", "run_in_progress",
-    "settle_killed_runs",
+    "PrefectApi", "await_api", "begin_api", "ensure_api", "run_in_progress", "settle_killed_runs",
 ]  # fmt: skip

@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from towpath.backends.prefect.server.api_home import find_killed_runs, hold_lease, home_of_project
 from towpath.backends.prefect.server.server_state import PrefectApi, find_api_trouble
-from towpath.errors import EngineError, Fault, TowpathError
+from towpath.errors import EngineError, Fault
 
 # A team's server at which fifty runs begin at once, at night, is silent for some seconds.
 ANSWER_SECONDS = 10.0
@@ -33,16 +33,6 @@ def begin_api(project: Path | None = None) -> PrefectApi:
         return PrefectApi(configured.url, False, True, configured.origin, home, configured.place)
     api_state, warm = start_api.begin_local_api(home)
     return PrefectApi(api_state.url, True, warm, f"local, kept in {home.folder}", home)
-
-
-def prepare_api(project: Path) -> None:
-    """Begin early, while a project is made, the slow first start with a new Prefect."""
-    from towpath.backends.prefect.server import start_api
-
-    # Whatever fails here, the run that needs the API says it better.
-    with suppress(TowpathError, OSError):
-        if not start_api.blank_path().exists():
-            begin_api(project)
 
 
 def await_api(api: PrefectApi, seconds: float = _START_SECONDS) -> PrefectApi:
