@@ -7,13 +7,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from git_fixtures import Git
-from towpath.backends.git import Repository, refs
+from towpath.backends.git import Repository, object_reader, refs
 from towpath.errors import RegistryError
 from towpath.sandbox import process_tree
 
@@ -67,15 +68,23 @@ def test_a_path_of_two_lines_gives_no_other_file_s_bytes(repository: Repository,
     git(root, "add", ".")
     git(root, "commit", "-qm", "odd")
     asked = {f"HEAD:{path}": content for path, content in files.items()}
+    long = "x" * 140_000 + "\ny"  # longer than a word of a command may be
+    entry = f"100644 blob {git(root, 'rev-parse', 'HEAD:a')}\t{long}\0".encode()
+    words = ["git", "-C", str(root), "mktree", "-z"]
+    made = subprocess.run(words, input=entry, capture_output=True, check=True)
+    tree = made.stdout.decode().strip()
+    deep = git(root, "commit-tree", tree, "-m", "long")
+    asked[f"{deep}:{long}"] = b"a"
     lost = ["HEAD:x\nHEAD:a", "HEAD:a\nHEAD:b", "HEAD:a\0b", "HEAD:b\r"]
     assert refs.read_contents(repository, [*lost, *asked]) == asked
-    blobs = {name: git(root, "rev-parse", name) for name in asked}
+    blobs = {name: git(root, "rev-parse", name) for name in asked if len(name) < 1000}
+    blobs[f"{deep}:{long}"] = blobs["HEAD:a"]
     assert refs.find_objects(repository, [*lost, *asked]) == blobs
 
 
 def test_a_quiet_file_of_two_lines_is_looked_at(repository: Repository, git: Git) -> None:
     """`update-index --skip-worktree` makes Git silent about a change."""
-    names = ("plain", "two\nlines", "end\r")
+    names = ("plain", "two\nlines", "end\r", '"quoted')
     for name in names:
         (repository.root / name).write_text("first")
     git(repository.root, "add", ".")
@@ -135,6 +144,55 @@ def test_a_broken_object_is_told_and_the_rest_is_read(
         with pytest.raises(RegistryError, match=f"git cat-file: .*{blob}"):
             refs.read_contents(repository, [broken, whole])
     assert refs.read_contents(repository, [whole]) == {whole: many[whole]}
+
+
+def test_interrupted_twice_it_gives_no_other_s_answer(
+    repository: Repository, many: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once in the midst of an answer, and once as the process is about to be ended for that."""
+    first, second, *_ = many
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(object_reader, "_read_answer", interrupt)
+        patch.setattr(subprocess.Popen, "kill", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            refs.read_contents(repository, [first])
+    assert refs.read_contents(repository, [second]) == {second: many[second]}
+
+
+def test_a_clone_that_was_deepened_is_read_to_its_new_depth(
+    repository: Repository, tmp_path: Path, git: Git
+) -> None:
+    for word in ("1", "2", "3"):
+        (repository.root / "a").write_text(word)
+        git(repository.root, "add", ".")
+        git(repository.root, "commit", "-qm", word)
+    origin, folder = f"file://{repository.root}", tmp_path / "shallow"
+    git(tmp_path, "clone", "-q", "--depth=2", origin, str(folder))
+    clone = Repository.open(folder)
+    assert refs.read_content(clone, "HEAD^1", "a") == b"2"
+    assert refs.read_content(clone, "HEAD^1^1", "a") is None
+    git(folder, "fetch", "-q", "--unshallow")
+    assert refs.read_content(clone, "HEAD^1^1", "a") == b"1"
+
+
+def test_a_fork_while_a_thread_reads_goes_on(
+    repository: Repository, many: dict[str, bytes]
+) -> None:
+    name = next(iter(many))
+    with repository.object_reader._lock:  # as another thread would hold it
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if refs.read_contents(repository, [name]) == {name: many[name]} else 1)
+        deadline = time.monotonic() + 20
+        while not (ended := os.waitpid(child, os.WNOHANG))[0]:
+            if time.monotonic() > deadline:
+                os.kill(child, signal.SIGKILL)
+            time.sleep(0.02)
+    assert os.waitstatus_to_exitcode(ended[1]) == 0
 
 
 def test_a_fork_does_not_read_its_parent_s_answers(

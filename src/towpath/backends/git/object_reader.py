@@ -21,14 +21,14 @@ from towpath.call_log import log_call
 _SHOWN = 9  # names in the diagnostic log
 _AT_ONCE = 4096  # bytes of names: with more in the pipe, each might wait for the other
 # What Git reads once, as it begins: the place itself, where other objects lie, and settings.
-_READ_ONCE = ("", "objects/info/alternates", "config")
+_READ_ONCE = ("", "objects/info/alternates", "config", "shallow")
 
 
 class ObjectReader:
     """Answers the questions of one repository, from any thread, and ends its Git with itself."""
 
     def __init__(self) -> None:
-        self._lock = Lock()
+        self._lock, self._owner = Lock(), os.getpid()
         self._process: subprocess.Popen[bytes] | None = None
         self._begun_at: tuple[object, ...] = ()
         self._end: Callable[[], object] | None = None
@@ -43,37 +43,43 @@ class ObjectReader:
         """The bytes by name, without those that are not there. ``begin`` starts Git in the
         repository whose folder is ``common``. None where Git ended: a broken object is its end, and
         what it complains of is told to who asks anew."""
+        if self._owner != os.getpid():  # a thread of the parent's may have held the lock
+            self._lock, self._owner = Lock(), os.getpid()
         shown = names[:_SHOWN]
         with self._lock, log_call("git", "git", "cat-file", "--batch", *shown) as logged:
-            process = self._find_process(common, begin)
+            process = self._take_process(common, begin)
             try:
                 contents = dict(_ask(process, names))
             except (BrokenPipeError, EOFError):
                 self.close()
                 logged.answer(process.returncode)
                 return None
-            except BaseException:  # also Ctrl-C: what was not read would be the next one's answer
+            except BaseException:
                 self.close()
                 raise
+            self._process = process
             logged.answer(0)
             return contents
 
     def close(self) -> None:
         """End Git; the next question begins another."""
-        if self._end:
-            self._end()
-        self._process = self._end = None
+        end, self._process, self._end = self._end, None, None
+        if end:
+            end()
 
-    def _find_process(
+    def _take_process(
         self, common: Path, begin: Callable[[], subprocess.Popen[bytes]]
     ) -> subprocess.Popen[bytes]:
+        """The process, out of the way of others until its answer is read whole: whoever was
+        interrupted, by Ctrl-C say, leaves what would be taken for the next answer."""
         # A forked child must not read the answers of its parent.
         place = (os.getpid(), *(_stamp_file(common / name) for name in _READ_ONCE))
         if self._process is None or place != self._begun_at:
             self.close()
             self._process, self._begun_at = begin(), place
             self._end = weakref.finalize(self, _end_process, self._process, os.getpid())
-        return self._process
+        process, self._process = self._process, None
+        return process
 
 
 def _stamp_file(path: Path) -> tuple[int, ...]:

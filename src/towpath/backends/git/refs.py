@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -10,6 +10,7 @@ from towpath.backends.git import git_command, signatures
 from towpath.backends.git.repository import CUTS_LINE, Repository, is_whole_hash
 from towpath.config.foreign_values import clamp_second
 from towpath.errors import RegistryError
+from towpath.plain_data import group_by_key
 
 FIELDS = ("refname", "objectname", "objecttype", "object", "taggername", "taggerdate:unix")
 # What is kept in memory are rules and records, of some kilobytes each: no tables, no models.
@@ -142,7 +143,7 @@ def read_content(repository: Repository, commit: str, path: str) -> bytes | None
 
 def find_objects(repository: Repository, names: Iterable[str]) -> dict[str, str]:
     """The objects by names (``<commit>:<path>``), in one call; what is not there is left out."""
-    asked = _name_by_lines(repository, names)
+    asked = _name_by_lines(repository, list(dict.fromkeys(names)))
     if not asked:
         return {}
     listed = repository.call(
@@ -178,7 +179,7 @@ def _parse_refs(found: str) -> Iterator[Ref]:
         )
 
 
-def _ask_contents(repository: Repository, names: Iterable[str]) -> dict[str, bytes]:
+def _ask_contents(repository: Repository, names: Sequence[str]) -> dict[str, bytes]:
     """The bytes of objects as Git gives them, without those that are not there."""
     asked = _name_by_lines(repository, names)
     lines = list(dict.fromkeys(asked.values()))
@@ -195,17 +196,22 @@ def _ask_contents(repository: Repository, names: Iterable[str]) -> dict[str, byt
     return {name: read[line] for name, line in asked.items() if line in read}
 
 
-def _name_by_lines(repository: Repository, names: Iterable[str]) -> dict[str, str]:
+def _name_by_lines(repository: Repository, names: Sequence[str]) -> dict[str, str]:
     """By each name how Git is asked for it in a line. Anybody may commit a path with a line feed:
     of two lines, the second's answer would be taken for the next name's."""
-    asked = {}
-    for name in dict.fromkeys(names):
-        if not CUTS_LINE.search(name):
-            asked[name] = name
-        elif "\0" not in name:  # no name has that
-            parsed = repository.attempt_git("rev-parse", "--verify", "--quiet", name)
-            asked |= {name: parsed.text} if is_whole_hash(parsed.text) else {}
+    asked = {name: name for name in names if not CUTS_LINE.search(name)}
+    odd = (name.partition(":") for name in names if name not in asked)
+    for commit, paths in group_by_key((commit, path) for commit, _, path in odd).items():
+        objects = {} if CUTS_LINE.search(commit) else _list_objects(repository, commit)
+        asked |= {f"{commit}:{path}": objects[path] for path in paths if path in objects}
     return asked
+
+
+def _list_objects(repository: Repository, commit: str) -> dict[str, str]:
+    """All that a commit holds, by path, in one call: a path may be longer than any word."""
+    words = ("ls-tree", "-r", "-t", "-z", "--full-tree", "--end-of-options", commit)
+    rows = (row.partition("\t") for row in repository.attempt_git(*words).text.split("\0"))
+    return {path: head.split(" ")[2] for head, _, path in rows if path}
 
 
 def _join_lines(names: Iterable[str]) -> bytes:

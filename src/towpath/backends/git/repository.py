@@ -202,7 +202,8 @@ class Repository:
             quiet[path] = fields.split(" ")[2]
         # In a sparse checkout those outside of the cone are not there.
         paths = [path for path in quiet if (self.root / path).is_file()]
-        lines = [path for path in paths if not CUTS_LINE.search(path)]
+        # It also takes what begins with a quotation mark for a name that is quoted.
+        lines = [path for path in paths if path[0] != '"' and not CUTS_LINE.search(path)]
         path_lines = "".join(f"{path}\n" for path in lines).encode("utf-8", "surrogateescape")
         hashed = self.call("hash-object", "--stdin-paths", stdin=path_lines) if lines else ""
         blobs = dict(zip(lines, hashed.split(), strict=True))
