@@ -125,16 +125,16 @@ def attempt_git(
     away, so that ssh cannot stop a run to ask for a password. ``silence`` is for a call of a remote
     that says how far it is (``--progress``): it is ended, with all that it started, once it has
     said nothing for so many seconds. Raises ``UserError`` where there is no Git."""
-    words, whole = _make_call(root, arguments, env, alone)
+    words, environment = _make_call(root, arguments, env, alone)
     try:
         with log_call("git", "git", "-C", root, *arguments) as logged:
             if silence is None:
                 completed = subprocess.run(
-                    words, input=stdin, capture_output=True, env=whole, start_new_session=alone,
-                    check=False,
+                    words, input=stdin, capture_output=True, env=environment,
+                    start_new_session=alone, check=False,
                 )  # fmt: skip
             else:
-                completed = _run_listening(words, whole, silence)
+                completed = _run_listening(words, environment, silence)
             logged.answer(completed.returncode, completed.stderr if completed.returncode else b"")
     except FileNotFoundError as missing:
         raise _no_git() from missing
@@ -148,11 +148,11 @@ def begin_git(
 ) -> subprocess.Popen[bytes]:
     """A Git in ``root`` that answers again and again what it is asked at its stdin; what it
     complains of is not heard. Raises ``UserError`` where there is no Git."""
-    words, whole = _make_call(root, arguments, env, alone=False)
+    words, environment = _make_call(root, arguments, env, alone=False)
     try:
         return subprocess.Popen(
             words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            env=whole,
+            env=environment,
         )  # fmt: skip
     except FileNotFoundError as missing:
         raise _no_git() from missing
@@ -181,9 +181,10 @@ def _make_call(
     root: Path, arguments: Sequence[str], env: Mapping[str, str] | None, alone: bool
 ) -> tuple[list[str], dict[str, str]]:
     """The words of a call, and its whole environment."""
-    whole = {name: value for name, value in os.environ.items() if not _is_foreign(name, value)}
-    whole |= OWN | (_ssh_environment(root) if alone else {}) | dict(env or {})
-    return ["git", "-C", str(root), *_setting_words(alone), *arguments], whole
+    variables = os.environ.items()
+    environment = {name: value for name, value in variables if not _is_foreign(name, value)}
+    environment |= OWN | (_ssh_environment(root) if alone else {}) | dict(env or {})
+    return ["git", "-C", str(root), *_setting_words(alone), *arguments], environment
 
 
 def _no_git() -> UserError:

@@ -143,13 +143,13 @@ def read_content(repository: Repository, commit: str, path: str) -> bytes | None
 
 def find_objects(repository: Repository, names: Iterable[str]) -> dict[str, str]:
     """The objects by names (``<commit>:<path>``), in one call; what is not there is left out."""
-    asked = _name_by_lines(repository, list(dict.fromkeys(names)))
-    if not asked:
+    line_by_name = _name_by_lines(repository, list(dict.fromkeys(names)))
+    if not line_by_name:
         return {}
     listed = repository.call(
-        "cat-file", "--batch-check=%(objectname)", stdin=_join_lines(asked.values())
+        "cat-file", "--batch-check=%(objectname)", stdin=_join_lines(line_by_name.values())
     )
-    rows = zip(asked, git_command.split_lines(listed), strict=True)
+    rows = zip(line_by_name, git_command.split_lines(listed), strict=True)
     return {name: object_ for name, object_ in rows if is_whole_hash(object_)}
 
 
@@ -181,30 +181,30 @@ def _parse_refs(found: str) -> Iterator[Ref]:
 
 def _ask_contents(repository: Repository, names: Sequence[str]) -> dict[str, bytes]:
     """The bytes of objects as Git gives them, without those that are not there."""
-    asked = _name_by_lines(repository, names)
-    lines = list(dict.fromkeys(asked.values()))
+    line_by_name = _name_by_lines(repository, names)
+    lines = list(dict.fromkeys(line_by_name.values()))
     if not lines:
         return {}
     begin = partial(repository.begin_git, "cat-file", "--batch")
     ask = partial(repository.object_reader.read_objects, repository.common, begin, lines)
-    read = ask()
-    if read is None:  # somebody may have ended it
-        read = ask()
-    if read is None:  # a broken object ends each: Git says which
+    contents = ask()
+    if contents is None:  # somebody may have ended it
+        contents = ask()
+    if contents is None:  # a broken object ends each: Git says which
         repository.ask("cat-file", "--batch", stdin=_join_lines(lines))
         raise RegistryError("git cat-file: it ended before it had answered")
-    return {name: read[line] for name, line in asked.items() if line in read}
+    return {name: contents[line] for name, line in line_by_name.items() if line in contents}
 
 
 def _name_by_lines(repository: Repository, names: Sequence[str]) -> dict[str, str]:
     """By each name how Git is asked for it in a line. Anybody may commit a path with a line feed:
     of two lines, the second's answer would be taken for the next name's."""
-    asked = {name: name for name in names if not CUTS_LINE.search(name)}
-    odd = (name.partition(":") for name in names if name not in asked)
-    for commit, paths in group_by_key((commit, path) for commit, _, path in odd).items():
+    line_by_name = {name: name for name in names if not CUTS_LINE.search(name)}
+    cut_names = (name.partition(":") for name in names if name not in line_by_name)
+    for commit, paths in group_by_key((commit, path) for commit, _, path in cut_names).items():
         objects = {} if CUTS_LINE.search(commit) else _list_objects(repository, commit)
-        asked |= {f"{commit}:{path}": objects[path] for path in paths if path in objects}
-    return asked
+        line_by_name |= {f"{commit}:{path}": objects[path] for path in paths if path in objects}
+    return line_by_name
 
 
 def _list_objects(repository: Repository, commit: str) -> dict[str, str]:

@@ -147,9 +147,9 @@ class Repository:
         silence: float | None = None,
     ) -> GitOutcome:
         """What Git answers, whatever it is; ``alone`` and ``silence`` as in ``git_command``."""
-        named = {**(env or {}), **self._name_folder()}
+        variables = {**(env or {}), **self._name_folder()}
         return git_command.attempt_git(
-            self.root, *words, stdin=stdin, env=named, alone=alone, silence=silence
+            self.root, *words, stdin=stdin, env=variables, alone=alone, silence=silence
         )
 
     def begin_git(self, *words: str) -> subprocess.Popen[bytes]:
@@ -207,8 +207,8 @@ class Repository:
         path_lines = "".join(f"{path}\n" for path in lines).encode("utf-8", "surrogateescape")
         hashed = self.call("hash-object", "--stdin-paths", stdin=path_lines) if lines else ""
         blobs = dict(zip(lines, hashed.split(), strict=True))
-        odd = {p: self.call("hash-object", "--", p) for p in paths if p not in blobs}
-        yield from (path for path, blob in {**blobs, **odd}.items() if blob != quiet[path])
+        blobs |= {p: self.call("hash-object", "--", p) for p in paths if p not in blobs}
+        yield from (path for path, blob in blobs.items() if blob != quiet[path])
 
     def read_identity(self) -> Identity:
         """Who commits here; ``UserError`` with the commands to type where nobody was named."""

@@ -443,12 +443,13 @@ def decide_signing(repository: Repository, needed: bool, asked: bool | None) -> 
     if needed and asked is False:
         raise UsageError("the policy asks for a signature", hint="leave --no-sign out")
     can_sign = commit_approvers.is_configured(repository)
-    if asked is None:
-        asked = needed or (can_sign and read_signing_settings(repository).commits)
-    if asked and not can_sign:
+    signs = asked
+    if signs is None:
+        signs = needed or (can_sign and read_signing_settings(repository).commits)
+    if signs and not can_sign:
         what = "Git does not know with which SSH key to sign"
         raise UsageError(what, hint=commit_approvers.CONFIGURE)
-    return asked
+    return signs
 
 
 def judge_commit_promotions(
